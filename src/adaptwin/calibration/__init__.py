@@ -1,0 +1,1 @@
+"""From measurements to a profile, and back: what was measured, the fit, the comparison."""

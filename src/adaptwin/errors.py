@@ -1,0 +1,43 @@
+"""What can go wrong, and for whom.
+
+    AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
+    ├── SpecError                 the user's input is wrong: names file, field and value   (exit code 1)
+    └── Infeasible                the question has no answer: names the binding constraint (exit code 2)
+        └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
+"""
+
+from pathlib import Path
+
+
+class AdaptwinError(Exception):
+    """Base of every error adaptwin raises on purpose."""
+
+    exit_code = 1
+
+
+class SpecError(AdaptwinError, ValueError):
+    """Wrong input: where it stands, what it is, and what is allowed.
+
+    Args:
+        message: What is wrong, naming the value and what is allowed.
+        field: Path of the value, such as ``adapters[3].rank``; empty when the whole file is meant.
+        file: The file it stands in; None for values made in Python.
+    """
+
+    def __init__(self, message: str, field: str = "", file: str | Path | None = None) -> None:
+        self.message, self.field, self.file = message, field, file
+        super().__init__(": ".join(str(part) for part in (file, field, message) if part))
+
+    def at(self, file: str | Path) -> "SpecError":
+        """The same error, said of a file."""
+        return SpecError(self.message, self.field, file)
+
+
+class Infeasible(AdaptwinError):
+    """A question without an answer; the message names the binding constraint."""
+
+    exit_code = 2
+
+
+class OutOfMemory(Infeasible):
+    """VLLM would refuse to start: the KV cache is too small, or nothing is left for it."""

@@ -1,0 +1,1 @@
+"""Which adapters go on which GPU, with which settings."""

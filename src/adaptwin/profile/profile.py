@@ -1,0 +1,65 @@
+"""Profile: what one kind of server costs - hardware, base model and vLLM version together."""
+
+import importlib.resources
+from pathlib import Path
+
+from pydantic import Field
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.model import ModelShape
+from adaptwin.profile.scheduler_cost import SchedulerCost
+from adaptwin.profile.step_cost import StepCost
+from adaptwin.spec import Spec
+
+
+class ProfileError(Spec):
+    """How far the profile's twin is from real runs it was not fitted to: mean absolute percentage errors."""
+
+    runs: int = Field(ge=0, description="real runs compared")
+    throughput: float = Field(ge=0, description="percent, over all runs")
+    itl: float = Field(ge=0, description="percent, mean inter-token latency")
+    ttft: float = Field(ge=0, description="percent, median over runs outside deep overload")
+    starvation: float = Field(ge=0, le=100, description="percent of runs whose starvation label is right")
+
+
+class Profile(Spec):
+    """Memory, step, load and scheduler cost of one GPU (or tensor-parallel group) with one base model."""
+
+    name: str
+    hardware: str
+    model: ModelShape
+    vllm_version: str
+    source: str = Field(description="the measurements behind the constants")
+    error: ProfileError | None = Field(default=None, description="None for a profile that nobody has checked")
+    price_per_hour: float | None = Field(default=None, gt=0, description="of the whole group; any currency")
+    request_latency: float = Field(ge=0, description="seconds that API server, tokenizer and client add to a request")
+    memory: MemoryModel
+    step_cost: StepCost
+    load_cost: LoadCost
+    scheduler_cost: SchedulerCost
+
+    @property
+    def gpu_gib(self) -> float:
+        """GPU memory in GiB, by which vLLM chooses its default budgets."""
+        return self.memory.gpu_bytes / GIB
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with adaptwin."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped() if entry.name.endswith(".yaml"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """A shipped profile by name, or one from a YAML file; raises `SpecError` when there is neither."""
+    for entry in _shipped():
+        if entry.name == f"{name_or_path}.yaml":
+            return Profile.read(Path(str(entry)))
+    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
+        return Profile.read(name_or_path)
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped_profiles())}", "profile")
+
+
+def _shipped() -> list[importlib.resources.abc.Traversable]:
+    return list((importlib.resources.files("adaptwin.profile") / "data").iterdir())

@@ -1,0 +1,172 @@
+"""Spec: an immutable, strict value that reads and writes its file."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adaptwin.errors import SpecError
+
+
+class Spec(BaseModel):
+    """A frozen value with a YAML file form.
+
+    Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value.
+    Fields may be given by position, in the order of their declaration.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="null")
+
+    def __init__(self, /, *values: Any, **fields: Any) -> None:
+        fields.update(zip(type(self).model_fields, values, strict=False))
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise spec_error(error, type(self)) from None
+
+    # Tells pydantic that nested values need not go through this constructor, so that errors keep their path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a value from its YAML (or JSON) file; raises `SpecError` naming the file."""
+        return cls.parse(read_mapping(path), file=path)
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any], file: str | Path | None = None) -> Self:
+        """Make a value from plain data that came from `file`."""
+        try:
+            return cls.model_validate(fields, context={"folder": Path(file).parent if file else Path()})
+        except ValidationError as error:
+            raise spec_error(error, cls, file) from None
+        except SpecError as error:
+            raise (error.at(file) if file and not error.file else error) from None
+
+    def write(self, path: str | Path) -> None:
+        """Write the value to its YAML file; the file is replaced as a whole or not at all."""
+        write_atomically(path, dump_yaml(self.model_dump(mode="json", exclude_none=True)))
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a YAML or JSON file that must hold a mapping; raises `SpecError` naming the file."""
+    text = read_text(path)
+    try:
+        data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (it is a safe loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else ""
+        raise SpecError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where, path) from None
+    if data is None:
+        raise SpecError("the file is empty", file=path)
+    if not isinstance(data, dict):
+        raise SpecError(f"expected a mapping of fields, found a {type(data).__name__}", file=path)
+    return data
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file; raises `SpecError` when it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError("no such file", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
+
+
+def write_atomically(path: str | Path, text: str) -> None:
+    """Write `text` to `path` as a whole or not at all; raises `SpecError` when the place cannot be written."""
+    path = Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise SpecError(f"cannot be written: {error.strerror}", file=path) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise SpecError(f"cannot be written: {error.strerror}", file=path) from None
+        raise
+
+
+def dump_yaml(data: Any) -> str:
+    """Plain data as YAML, fields in their own order, short lists and mappings on one line."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Floats as people write them: 0.1, 2.5e-05."""
+
+
+def _represent_float(dumper: Any, value: float) -> Any:
+    text = repr(value) if value == value and abs(value) != float("inf") else ".nan"
+    if "e" in text and "." not in text:  # YAML 1.1 wants a dot in 1e-05
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Dumper.add_representer(float, _represent_float)
+
+
+def spec_error(error: ValidationError, spec: type[BaseModel], file: str | Path | None = None) -> SpecError:
+    """The first problem pydantic found, in our words; said of the class when there is no file."""
+    problem: Any = error.errors(include_url=False)[0]
+    field = field_path(problem["loc"])
+    return SpecError(_explain(problem, spec), field if file else f"{spec.__name__}.{field}".rstrip("."), file)
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """``("adapters", 3, "rank")`` as ``adapters[3].rank``."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
+    value, kind, limits = problem["input"], problem["type"], problem.get("ctx", {})
+    explain: dict[str, Callable[[], str]] = {
+        "missing": lambda: "missing",
+        "extra_forbidden": lambda: _unknown_key(problem["loc"], spec),
+        "greater_than": lambda: f"{value!r} must be above {limits['gt']:g}",
+        "greater_than_equal": lambda: f"{value!r} must be at least {limits['ge']:g}",
+        "less_than": lambda: f"{value!r} must be below {limits['lt']:g}",
+        "less_than_equal": lambda: f"{value!r} must be at most {limits['le']:g}",
+        "literal_error": lambda: f"{value!r} is not one of {limits['expected']}",
+        "value_error": lambda: str(limits["error"]),
+        "too_short": lambda: f"needs at least {limits['min_length']} entries, has {limits['actual_length']}",
+    }
+    if kind in explain:
+        return explain[kind]()
+    return f"{_short(value)} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
+    """Name the keys allowed where an unknown one was found."""
+    allowed: Any = spec
+    for part in location[:-1]:
+        fields = getattr(allowed, "model_fields", {})
+        if isinstance(part, str) and part in fields:
+            allowed = _model_in(fields[part].annotation)
+    names = ", ".join(getattr(allowed, "model_fields", {}))
+    return f"unknown key (allowed: {names})" if names else "unknown key"
+
+
+def _model_in(annotation: Any) -> Any:
+    """The Spec inside an annotation such as ``list[Adapter] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [_model_in(part) for part in getattr(annotation, "__args__", ())]
+    return next((model for model in found if model is not None), None)

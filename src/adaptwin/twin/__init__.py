@@ -1,0 +1,1 @@
+"""One vLLM server with many adapters, simulated."""

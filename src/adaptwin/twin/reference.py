@@ -1,0 +1,356 @@
+"""The twin's readable specification: vLLM's V1 engine with LoRA, one step at a time, no tricks.
+
+Read it next to vllm/v1/core/sched/scheduler.py (`Scheduler.schedule`) and vllm/lora/worker_manager.py
+(`LRUCacheWorkerLoRAManager`). Each count has one owner: blocks belong to `KVCache`, adapters in memory to
+`AdapterSlots`, queues to `Scheduler`, the clock to `ReferenceTwin`. The scheduler never reads how long an answer
+will be. The compiled kernel does the same to the last digit.
+"""
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adaptwin.profile.scheduler_cost import scheduler_seconds
+from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.scenario import GAP_BINS, NEVER, Adapters, Outcome, Sample, Scenario, gap_bin
+from adaptwin.twin.server import Limits
+from adaptwin.workload.requests import NANOSECONDS
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request and how far it has come."""
+
+    index: int
+    adapter: int
+    needs_slot: bool
+    prompt: int
+    computed: int = 0  # tokens whose keys and values are in the cache
+    blocks: int = 0
+    token_times: list[int] = field(default_factory=list)
+
+    @property
+    def known_tokens(self) -> int:
+        """Prompt and generated tokens: what must be computed before the next token can be sampled."""
+        return self.prompt + len(self.token_times)
+
+    @property
+    def is_prefill(self) -> bool:
+        return self.known_tokens - self.computed > 1 or not self.token_times
+
+
+class KVCache:
+    """Blocks of keys and values."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.block_size, self.total = limits.block_size, limits.kv_blocks
+        self.free = limits.kv_blocks
+
+    def blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self.block_size)
+
+    def fits(self, request: Request, tokens: int, keep_free: int = 0) -> bool:
+        return self.blocks_for(tokens) - request.blocks <= self.free - keep_free
+
+    def grow(self, request: Request, tokens: int) -> None:
+        more = self.blocks_for(tokens) - request.blocks
+        self.free -= more
+        request.blocks += more
+        assert self.free >= 0
+
+    def release(self, request: Request) -> None:
+        self.free += request.blocks
+        request.blocks = 0
+        assert self.free <= self.total
+
+
+class AdapterSlots:
+    """Adapters on the GPU and in host memory: two LRU caches, touched together."""
+
+    def __init__(self, limits: Limits, adapters: Adapters) -> None:
+        self.max_loras, self.max_cpu_loras = limits.max_loras, limits.max_cpu_loras
+        self.adapters = adapters
+        self.gpu: OrderedDict[int, None] = OrderedDict()
+        self.host: OrderedDict[int, None] = OrderedDict()
+        self.gpu_loads = self.disk_loads = 0
+        self.bring(int(adapter) for adapter in np.flatnonzero(adapters.needs_slot))  # as --lora-modules does
+        self.gpu_loads = self.disk_loads = 0  # start-up does not count
+
+    def bring(self, adapters: Iterable[int]) -> int:
+        """Load what is missing, one after the other; returns the nanoseconds it takes.
+
+        Room is made by evicting the oldest adapter, even one that this same step still needs.
+        """
+        time = 0
+        for adapter in adapters:
+            if adapter not in self.host:
+                if len(self.host) == self.max_cpu_loras:
+                    oldest, _ = self.host.popitem(last=False)
+                    self.gpu.pop(oldest, None)
+                time += int(self.adapters.disk_load[adapter])
+                self.disk_loads += 1
+            if adapter not in self.gpu:
+                if len(self.gpu) == self.max_loras:
+                    self.gpu.popitem(last=False)
+                time += int(self.adapters.gpu_load[adapter])
+                self.gpu_loads += 1
+            for cache in (self.host, self.gpu):
+                cache[adapter] = None
+                cache.move_to_end(adapter)
+        return time
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one step computes."""
+
+    tokens: dict[Request, int]  # in the order they were scheduled
+    skipped: int  # waiting requests passed over for want of a slot
+    preempted: int
+
+    def is_empty(self) -> bool:
+        return not self.tokens
+
+
+class Scheduler:
+    """The waiting queue, the running list, and vLLM's policy between them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.cache = KVCache(limits)
+        self.waiting: deque[Request] = deque()
+        self.running: list[Request] = []
+
+    def schedule(self) -> Batch:
+        """Plan one step: running requests first; then, if none was preempted, waiting ones."""
+        batch = Batch({}, skipped=0, preempted=0)
+        self._schedule_running(batch)
+        if not batch.preempted:
+            self._schedule_waiting(batch)
+        return batch
+
+    def _schedule_running(self, batch: Batch) -> None:
+        budget = self.limits.token_budget
+        position = 0
+        while position < len(self.running):
+            request = self.running[position]
+            tokens = min(request.known_tokens - request.computed, budget)
+            while not self.cache.fits(request, request.computed + tokens):
+                batch.preempted += 1
+                if self._preempt_last() is request:
+                    return
+            self._take(batch, request, tokens)
+            budget -= tokens
+            position += 1
+
+    def _schedule_waiting(self, batch: Batch) -> None:
+        budget = self.limits.token_budget - sum(batch.tokens.values())
+        in_batch = {request.adapter for request in batch.tokens if request.needs_slot}
+        skipped: list[Request] = []
+        while self.waiting and budget > 0 and len(self.running) < self.limits.max_num_seqs:
+            request = self.waiting[0]
+            if request.needs_slot and request.adapter not in in_batch and len(in_batch) == self.limits.max_loras:
+                skipped.append(self.waiting.popleft())
+                continue
+            tokens = min(request.known_tokens, budget)
+            if not self._may_admit(request, tokens):
+                break
+            self.running.append(self.waiting.popleft())
+            self._take(batch, request, tokens)
+            budget -= tokens
+            if request.needs_slot:
+                in_batch.add(request.adapter)
+        if not self.waiting and budget > 0 and len(self.running) < self.limits.max_num_seqs:
+            batch.skipped = len(skipped)  # the scan went through the whole queue
+        self.waiting.extendleft(reversed(skipped))
+
+    def _may_admit(self, request: Request, tokens: int) -> bool:
+        needed = request.known_tokens if self.limits.reserve_whole_prompt else tokens
+        return self.cache.fits(request, needed, keep_free=self.limits.watermark_blocks if self.running else 0)
+
+    def _take(self, batch: Batch, request: Request, tokens: int) -> None:
+        self.cache.grow(request, request.computed + tokens)
+        batch.tokens[request] = tokens
+
+    def _preempt_last(self) -> Request:
+        """Free the last running request's blocks; its tokens are computed again later."""
+        request = self.running.pop()
+        self.cache.release(request)
+        request.computed = 0
+        self.waiting.appendleft(request)
+        return request
+
+    def finish(self, request: Request) -> None:
+        self.running.remove(request)
+        self.cache.release(request)
+
+
+class ReferenceTwin:
+    """The engine's loop around the scheduler, and what a client sees of it."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.window = scenario, scenario.window
+        self.scheduler = Scheduler(scenario.limits)
+        self.slots = AdapterSlots(scenario.limits, scenario.adapters)
+        self.clock = 0
+        self.steps = self.preemptions = self.load_time = self.finished_tokens = 0
+        self.arrivals = deque(self._requests())
+        self.arrived: list[Request] = []
+        self.rejected: set[int] = set()
+        self.finish_times: dict[int, int] = {}
+        self.time_of: dict[str, float] = defaultdict(float)
+        self.samples: list[Sample] = []
+
+    def _requests(self) -> list[Request]:
+        requests, needs_slot = self.scenario.requests, self.scenario.adapters.needs_slot
+        return [
+            Request(i, int(a), bool(needs_slot[a]), int(p))
+            for i, (a, p) in enumerate(zip(requests.adapter, requests.input, strict=True))
+        ]
+
+    def run(self) -> Outcome:
+        """Play the scenario to its end."""
+        while True:
+            self._receive()
+            if not self.scheduler.waiting and not self.scheduler.running:
+                if not self.arrivals:
+                    break
+                self._idle_until(int(self.scenario.requests.arrival[self.arrivals[0].index]))
+                continue
+            if not self._step():
+                break
+        return self._outcome()
+
+    def _receive(self) -> None:
+        """Requests that have arrived by now join the queue, unless the client is out of connections."""
+        limit = self.window.max_in_flight
+        while self.arrivals and self.scenario.requests.arrival[self.arrivals[0].index] <= self.clock:
+            if limit and len(self.scheduler.running) + len(self.scheduler.waiting) >= limit:
+                return
+            request = self.arrivals.popleft()
+            self.arrived.append(request)
+            if self._too_long(request):
+                self.rejected.add(request.index)
+            else:
+                self.scheduler.waiting.append(request)
+
+    def _too_long(self, request: Request) -> bool:
+        """Whether vLLM refuses the request, or could never hold it."""
+        total = request.prompt + int(self.scenario.requests.output[request.index])
+        cache = self.scheduler.cache
+        return total > self.scenario.limits.max_model_len or cache.blocks_for(total - 1) > cache.total
+
+    def _idle_until(self, time: int) -> None:
+        self._record(time, Batch({}, 0, 0))
+        self.clock = time
+
+    def _step(self) -> bool:
+        """One engine step; False when it would end after a cut window."""
+        batch = self.scheduler.schedule()
+        assert not batch.is_empty()
+        adapters = {request.adapter for request in batch.tokens if request.needs_slot}
+        loading = self.slots.bring(sorted(adapters, key=lambda a: int(self.scenario.adapters.position[a])))
+        end = self.clock + loading + self._duration(batch, len(adapters))
+        self.preemptions += batch.preempted
+        self.load_time += loading
+        self._account(end, len(adapters))
+        self._record(end, batch)
+        if end > self.window.end and not self.window.drain:
+            self.clock = self.window.end
+            return False
+        self.steps += 1
+        self.clock = end
+        for request, tokens in batch.tokens.items():
+            request.computed += tokens
+            if request.computed == request.known_tokens:
+                self._emit(request)
+        return True
+
+    def _duration(self, batch: Batch, adapters: int) -> int:
+        decodes = [request for request in batch.tokens if not request.is_prefill]
+        tokens = sum(batch.tokens.values())
+        seconds = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), batch.skipped) + step_seconds(
+            self.scenario.step_cost,
+            tokens,
+            tokens - len(decodes),
+            sum(request.computed for request in decodes),
+            adapters,
+        )
+        return int(seconds * NANOSECONDS + 0.5)
+
+    def _emit(self, request: Request) -> None:
+        """The request yields a token; with the last one it leaves."""
+        request.token_times.append(self.clock)
+        length = int(self.scenario.requests.output[request.index])
+        if len(request.token_times) == length:
+            self.finish_times[request.index] = self.clock
+            self.finished_tokens += request.prompt + length
+            self.scheduler.finish(request)
+
+    def _account(self, end: int, adapters: int) -> None:
+        """Add the step's part of the window to the integrals."""
+        until = end if self.window.drain else min(end, self.window.end)
+        seconds = max(0, until - max(self.clock, self.window.warmup)) / NANOSECONDS
+        cache = self.scheduler.cache
+        self.time_of["running"] += len(self.scheduler.running) * seconds
+        self.time_of["waiting"] += len(self.scheduler.waiting) * seconds
+        self.time_of["kv"] += (cache.total - cache.free) * seconds
+        self.time_of["adapter"] += adapters * seconds
+        self.time_of["busy"] += seconds
+
+    def _record(self, until: int, batch: Batch) -> None:
+        """Sample the state at every sampling time before `until`."""
+        every, cache = self.window.sample_every, self.scheduler.cache
+        while every and (time := len(self.samples) * every) < min(until, self.window.end):
+            adapters = {request.adapter for request in batch.tokens if request.needs_slot}
+            running, waiting = len(self.scheduler.running), len(self.scheduler.waiting)
+            used = cache.total - cache.free
+            self.samples.append(
+                Sample(time, running, waiting, used, len(adapters), self.finished_tokens, self.preemptions)
+            )
+
+    def _outcome(self) -> Outcome:
+        count = len(self.scenario.requests.arrival)
+        first, finish = np.full(count, NEVER, np.int64), np.full(count, NEVER, np.int64)
+        generated = np.zeros(count, np.int32)
+        for request in self.arrived:
+            generated[request.index] = len(request.token_times)
+            if request.token_times:
+                first[request.index] = request.token_times[0]
+            finish[request.index] = self.finish_times.get(request.index, NEVER)
+        gaps, gap_sum = self._gaps()
+        return Outcome(
+            first_token=first,
+            finish=finish,
+            generated=generated,
+            rejected=np.isin(np.arange(count), list(self.rejected)),
+            running=np.isin(np.arange(count), [request.index for request in self.scheduler.running]),
+            arrived=len(self.arrived),
+            steps=self.steps,
+            end=self.clock,
+            preemptions=self.preemptions,
+            gpu_loads=self.slots.gpu_loads,
+            disk_loads=self.slots.disk_loads,
+            load_time=self.load_time,
+            gaps=gaps,
+            gap_sum=gap_sum,
+            running_time=self.time_of["running"],
+            waiting_time=self.time_of["waiting"],
+            kv_time=self.time_of["kv"],
+            adapter_time=self.time_of["adapter"],
+            busy_time=self.time_of["busy"],
+            samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
+        )
+
+    def _gaps(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
+        """Inter-token gaps of finished requests that ended after the warm-up."""
+        gaps, gap_sum = np.zeros(GAP_BINS, np.int64), 0
+        for request in self.arrived:
+            if request.index in self.finish_times:
+                for before, after in zip(request.token_times, request.token_times[1:], strict=False):
+                    if after > self.window.warmup:
+                        gaps[gap_bin(after - before)] += 1
+                        gap_sum += after - before
+        return gaps, gap_sum

@@ -1,0 +1,150 @@
+"""Scenario and Outcome: what both implementations of the twin take, and what both give back."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients
+from adaptwin.profile.step_cost import StepCoefficients
+from adaptwin.twin.server import Limits, Server
+from adaptwin.workload.requests import NANOSECONDS, Requests, draw_requests, stream_seed
+from adaptwin.workload.workload import Workload
+
+NEVER = -1  # a time that did not come
+GAP_BINS = 7168
+
+
+class Adapters(NamedTuple):
+    """What the server knows of its adapters, each of shape (adapters,)."""
+
+    needs_slot: NDArray[np.bool_]
+    gpu_load: NDArray[np.int64]  # nanoseconds from host memory
+    disk_load: NDArray[np.int64]  # nanoseconds from disk
+    position: NDArray[np.int64]  # place in the order in which a step's adapters are visited; a permutation
+
+
+class Window(NamedTuple):
+    """The time looked at, in nanoseconds."""
+
+    warmup: int
+    end: int
+    drain: bool  # run on until every request has finished
+    max_in_flight: int  # of the client; 0 is no limit
+    sample_every: int  # of the recorder; 0 records nothing
+
+
+class Scenario(NamedTuple):
+    """One server, its costs and every request it will see."""
+
+    requests: Requests
+    adapters: Adapters
+    limits: Limits
+    step_cost: StepCoefficients
+    scheduler_cost: SchedulerCoefficients
+    window: Window
+
+
+class Sample(NamedTuple):
+    """One row of the recorder: the state when the clock passed `time`."""
+
+    time: int  # nanoseconds
+    running: int
+    waiting: int
+    kv_blocks: int
+    adapters: int  # distinct ones in the batch
+    finished_tokens: int  # since the start
+    preemptions: int  # since the start
+
+
+class Outcome(NamedTuple):
+    """What happened; times in nanoseconds. A step that would end after a cut window leaves no trace."""
+
+    first_token: NDArray[np.int64]  # per request; NEVER
+    finish: NDArray[np.int64]  # per request; NEVER
+    generated: NDArray[np.int32]  # answer tokens per request by the end
+    rejected: NDArray[np.bool_]  # per request: longer than max_model_len, or than the whole KV cache
+    running: NDArray[np.bool_]  # per request: holds KV blocks at the end
+    arrived: int  # requests that reached the server (the rest waited in the client)
+    steps: int
+    end: int  # where the clock stopped
+    preemptions: int
+    gpu_loads: int
+    disk_loads: int
+    load_time: int
+    gaps: NDArray[np.int64]  # histogram of inter-token gaps of finished requests, by `gap_bin`
+    gap_sum: int
+    running_time: float  # integrals over the window: value x seconds
+    waiting_time: float
+    kv_time: float  # blocks x seconds
+    adapter_time: float
+    busy_time: float
+    samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
+
+
+def make_scenario(
+    profile: Profile,
+    server: Server,
+    workload: Workload,
+    *,
+    seed: int,
+    drain: bool = False,
+    warmup: float = 0.0,
+    max_in_flight: int | None = None,
+    sample_every: float = 0.0,
+) -> Scenario:
+    """Work everything out; raises `OutOfMemory` where the server would not start."""
+    server.require_serves(workload)
+    return Scenario(
+        requests=draw_requests(workload, seed),
+        adapters=_adapters(profile, server, workload),
+        limits=server.limits(profile),
+        step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),
+        scheduler_cost=profile.scheduler_cost.coefficients(),
+        window=Window(
+            warmup=_nanoseconds(warmup),
+            end=_nanoseconds(workload.duration),
+            drain=drain,
+            max_in_flight=max_in_flight or 0,
+            sample_every=_nanoseconds(sample_every),
+        ),
+    )
+
+
+def _adapters(profile: Profile, server: Server, workload: Workload) -> Adapters:
+    ranks = [adapter.rank for adapter in workload.adapters]
+    cost, slot_rank = profile.load_cost, server.max_lora_rank
+    # vLLM visits a step's adapters in the order of a Python set, which follows the hashes of their names:
+    # an order that has nothing to do with rank or rate, and stays the same while the server runs.
+    by_hash = sorted(range(len(ranks)), key=lambda i: stream_seed(0, workload.adapters[i].name, "order"))
+    position = np.empty(len(ranks), dtype=np.int64)
+    position[by_hash] = np.arange(len(ranks))
+    return Adapters(
+        needs_slot=np.array([rank > 0 for rank in ranks], dtype=np.bool_),
+        gpu_load=np.array([_nanoseconds(cost.to_gpu(rank, slot_rank)) for rank in ranks], dtype=np.int64),
+        disk_load=np.array([_nanoseconds(cost.from_disk(rank)) for rank in ranks], dtype=np.int64),
+        position=position,
+    )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+def gap_bin(gap: int) -> int:
+    """The histogram bin of a gap: 128 bins to the factor of two, so under 0.8 % wide. Compiled by the kernel."""
+    if gap < 256:
+        return gap
+    shift = 0
+    while gap >> shift >= 256:
+        shift += 1
+    return 128 * shift + (gap >> shift)
+
+
+def gap_value(bin_number: int) -> float:
+    """The middle of a bin, in nanoseconds."""
+    if bin_number < 256:
+        return float(bin_number)
+    shift = bin_number // 128 - 1
+    return ((bin_number - 128 * shift) + 0.5) * float(1 << shift)

@@ -1,0 +1,102 @@
+"""Server: vLLM's knobs, under vLLM's names and with vLLM's defaults."""
+
+from typing import NamedTuple, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import Profile
+from adaptwin.spec import Spec
+from adaptwin.workload.workload import SERVED_RANKS, Workload
+
+
+class Server(Spec):
+    """The settings of one vLLM server; what is None takes vLLM's default for the profile's GPU and model."""
+
+    max_loras: int = Field(default=1, ge=0, description="adapters in one batch = GPU slots; 0 serves the base only")
+    max_lora_rank: int = Field(default=16, description="rank at which every slot is preallocated")
+    max_cpu_loras: int | None = Field(default=None, ge=0, description="adapters in host memory; None: max_loras")
+    max_num_seqs: int | None = Field(default=None, ge=1, description="requests running at once")
+    max_num_batched_tokens: int | None = Field(default=None, ge=1, description="tokens in one step")
+    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request; None: the model's")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    block_size: int = Field(default=16, ge=1, description="tokens in one KV block")
+    scheduler_reserve_full_isl: bool = Field(
+        default=False, description="admit a request only when its whole prompt fits (vLLM >= 0.11), not its first chunk"
+    )
+    watermark: float = Field(default=0.0, ge=0, lt=1, description="share of KV blocks that admission keeps free")
+    kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: the profile's law")
+
+    @field_validator("max_lora_rank")
+    @classmethod
+    def _served_rank(cls, rank: int) -> int:
+        if rank not in SERVED_RANKS:
+            raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
+        return rank
+
+    @model_validator(mode="after")
+    def _host_holds_gpu(self) -> Self:
+        if self.max_cpu_loras is not None and self.max_cpu_loras < self.max_loras:
+            raise ValueError(f"max_cpu_loras {self.max_cpu_loras} is below max_loras {self.max_loras}")
+        return self
+
+    def limits(self, profile: Profile) -> "Limits":
+        """The numbers the scheduler works with; raises `OutOfMemory` where vLLM would refuse to start."""
+        max_model_len = self.max_model_len or profile.model.max_model_len
+        tokens = self.kv_cache_tokens or profile.memory.kv_cache_tokens(
+            max_loras=self.max_loras,
+            max_lora_rank=self.max_lora_rank,
+            gpu_memory_utilization=self.gpu_memory_utilization,
+            block_size=self.block_size,
+        )
+        what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
+        profile.memory.require_startable(tokens, max_model_len=max_model_len, what=what)
+        budget, seqs = default_budgets(profile.gpu_gib)
+        max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
+        token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
+        if token_budget < max_num_seqs:
+            raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
+        blocks = tokens // self.block_size - 1  # one is vLLM's null block
+        return Limits(
+            block_size=self.block_size,
+            kv_blocks=blocks,
+            max_loras=self.max_loras,
+            max_cpu_loras=self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras,
+            max_num_seqs=max_num_seqs,
+            token_budget=token_budget,
+            max_model_len=max_model_len,
+            reserve_whole_prompt=self.scheduler_reserve_full_isl,
+            watermark_blocks=int(self.watermark * blocks),
+        )
+
+    def require_serves(self, workload: Workload) -> None:
+        """Raise `SpecError` when vLLM would refuse to load one of the adapters."""
+        for adapter in workload.adapters:
+            if adapter.rank and not self.max_loras:
+                raise SpecError(f"0 slots, but adapter {adapter.name!r} needs one", "Server.max_loras")
+            if adapter.rank > self.max_lora_rank:
+                raise SpecError(
+                    f"{self.max_lora_rank} is below the rank {adapter.rank} of adapter {adapter.name!r}",
+                    "Server.max_lora_rank",
+                )
+
+
+class Limits(NamedTuple):
+    """A `Server` on a `Profile`, worked out: what the scheduler may use."""
+
+    block_size: int
+    kv_blocks: int  # usable ones, without the null block
+    max_loras: int
+    max_cpu_loras: int
+    max_num_seqs: int
+    token_budget: int
+    max_model_len: int
+    reserve_whole_prompt: bool
+    watermark_blocks: int
+
+
+def default_budgets(gpu_gib: float) -> tuple[int, int]:
+    """vLLM's defaults of (max_num_batched_tokens, max_num_seqs) for the API server (vllm/engine/arg_utils.py)."""
+    if gpu_gib >= 160:
+        return 16384, 1024
+    return (8192, 1024) if gpu_gib >= 70 else (2048, 256)

@@ -1,0 +1,69 @@
+"""Arrivals: when requests come - Poisson, Gamma, regime-switching, piecewise rates, or replayed timestamps."""
+
+import csv
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from adaptwin.errors import SpecError
+from adaptwin.spec import read_text
+
+FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, or a list of timestamps"
+
+
+class ArrivalProcess(NamedTuple):
+    """A renewal process whose rate is the adapter's own times a factor that may change over time.
+
+    `cv` is the coefficient of variation of the gaps: 1 is Poisson. The factor is redrawn every
+    `period` seconds between `factor` and 1 / `factor` (regimes, with mean 1), or follows `rates`, (start in
+    seconds, factor) pairs.
+    """
+
+    cv: float = 1.0
+    period: float = 0.0
+    factor: float = 1.0
+    rates: tuple[tuple[float, float], ...] = ()
+
+
+@lru_cache(maxsize=256)
+def parse_arrivals(text: str) -> ArrivalProcess:
+    """The process named by ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5`` or ``rates:FILE``."""
+    family, _, rest = text.partition(":")
+    if family == "rates":
+        return ArrivalProcess(rates=read_rates(rest))
+    options = _options(text, rest)
+    defaults = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
+    if family not in defaults or not options.keys() <= defaults[family].keys():
+        raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})")
+    values = {**defaults[family], **options}
+    if min(values.values(), default=1.0) <= 0:
+        raise ValueError(f"{text!r}: every number must be above 0")
+    return ArrivalProcess(**values)
+
+
+def _options(text: str, rest: str) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, _, value in (part.partition("=") for part in rest.split(",") if part)}
+    except ValueError:
+        raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})") from None
+
+
+def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
+    """Read a CSV of ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`."""
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    missing = {"start", "factor"} - set(rows.fieldnames or ())
+    if missing:
+        raise SpecError(f"missing (needed: start,factor; found: {','.join(rows.fieldnames or ())})", min(missing), path)
+    rates: list[tuple[float, float]] = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            start, factor = float(row["start"]), float(row["factor"])
+        except (TypeError, ValueError):
+            raise SpecError(f"{row['start']!r},{row['factor']!r} are not two numbers", f"line {number}", path) from None
+        if factor < 0 or start < 0 or (rates and start <= rates[-1][0]):
+            raise SpecError(f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0", f"line {number}", path)
+        rates.append((start, factor))
+    if not rates:
+        raise SpecError("has no rows", file=path)
+    return tuple(rates)

@@ -1,0 +1,112 @@
+"""Adapter and Workload: who is served, how much each asks for, and for how long we look."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from adaptwin.spec import Spec
+from adaptwin.workload.arrivals import parse_arrivals
+from adaptwin.workload.lengths import Lengths
+
+SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's choices for --max-lora-rank (vllm/config/lora.py)
+
+
+def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
+    if isinstance(value, str):
+        if value.startswith("rates:") and info.context:
+            value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:'))}"
+        parse_arrivals(value)
+    elif value and (min(value) < 0 or list(value) != sorted(value)):
+        raise ValueError("timestamps must be at least 0 and in rising order")
+    return value
+
+
+Arrivals = Annotated[str | tuple[float, ...], AfterValidator(_known_arrivals)]
+
+
+class Adapter(Spec):
+    """One LoRA adapter and the traffic it gets; rank 0 is traffic to the base model, which needs no slot."""
+
+    name: str = Field(min_length=1)
+    rank: int
+    rate: float = Field(ge=0, allow_inf_nan=False, description="requests per second")
+    lengths: Lengths | None = Field(default=None, description="None takes the workload's")
+    arrivals: Arrivals | None = Field(default=None, description="None takes the workload's")
+    artifact: str | None = Field(default=None, description="path or URL of the weights")
+    target_modules: tuple[str, ...] | None = None
+    slo_ttft: float | None = Field(default=None, gt=0, description="seconds, for the 99th percentile")
+    slo_itl: float | None = Field(default=None, gt=0, description="seconds, for the mean")
+
+    @field_validator("rank")
+    @classmethod
+    def _served_rank(cls, rank: int) -> int:
+        if rank != 0 and rank not in SERVED_RANKS:
+            raise ValueError(f"{rank} is not a rank vLLM serves ({', '.join(map(str, SERVED_RANKS))}; 0: base model)")
+        return rank
+
+
+class Workload(Spec):
+    """Adapters and their traffic over a window of time; the seed is part of it."""
+
+    adapters: tuple[Adapter, ...]
+    lengths: Lengths = Lengths(kind="sharegpt")
+    arrivals: Arrivals = "poisson"
+    duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds")
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("adapters")
+    @classmethod
+    def _distinct_names(cls, adapters: tuple[Adapter, ...]) -> tuple[Adapter, ...]:
+        seen: dict[str, int] = {}
+        for index, adapter in enumerate(adapters):
+            if adapter.name in seen:
+                raise ValueError(f"name {adapter.name!r} stands twice: entries {seen[adapter.name]} and {index}")
+            seen[adapter.name] = index
+        return adapters
+
+    def __len__(self) -> int:
+        return len(self.adapters)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second over all adapters."""
+        return sum(adapter.rate for adapter in self.adapters)
+
+    @property
+    def max_rank(self) -> int:
+        """The highest rank among the adapters; 0 when there is only base-model traffic."""
+        return max((adapter.rank for adapter in self.adapters), default=0)
+
+    def lengths_of(self, adapter: Adapter) -> Lengths:
+        """The adapter's own lengths, or the workload's."""
+        return adapter.lengths or self.lengths
+
+    def tokens_per_second(self, adapter: Adapter) -> float:
+        """Prompt and output tokens per second that the adapter asks for in the mean."""
+        lengths = self.lengths_of(adapter)
+        return adapter.rate * (lengths.mean_input + lengths.mean_output)
+
+    def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
+        """The traffic of the named adapters only, each with its share: what one server sees of a fleet."""
+        chosen = tuple(
+            adapter if (share := shares[adapter.name]) >= 1.0 else _thinned(adapter, share)
+            for adapter in self.adapters
+            if adapter.name in shares
+        )
+        return self.model_copy(update={"adapters": chosen, "seed": self.seed if seed is None else seed})
+
+    def scaled(self, factor: float) -> Self:
+        """The same adapters with every rate multiplied; replayed timestamps stay as they are."""
+        scaled = tuple(a.model_copy(update={"rate": a.rate * factor}) for a in self.adapters)
+        return self.model_copy(update={"adapters": scaled})
+
+
+def _thinned(adapter: Adapter, share: float) -> Adapter:
+    """The adapter with `share` of its traffic; of replayed timestamps, an even selection."""
+    update: dict[str, Any] = {"rate": adapter.rate * share}
+    if isinstance(adapter.arrivals, tuple):
+        kept = [time for i, time in enumerate(adapter.arrivals) if int((i + 1) * share) > int(i * share)]
+        update["arrivals"] = tuple(kept)
+    return adapter.model_copy(update=update)
