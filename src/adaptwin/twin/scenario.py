@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What happened; times in nanoseconds. A step that would end after a cut window leaves no trace."""
+    """What happened; times in nanoseconds. A step that would end after a cut window yields no tokens."""
 
     first_token: NDArray[np.int64]  # per request; NEVER
     finish: NDArray[np.int64]  # per request; NEVER

@@ -1,0 +1,65 @@
+"""Fleet: a workload together with where and how it is to be planned - what a fleet file holds."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.spec import Spec
+from adaptwin.twin.server import Server
+from adaptwin.workload.sources import read_adapters_csv
+from adaptwin.workload.workload import Workload
+
+Objective = Literal["min-gpus"]
+StrategyName = Literal["pack", "paper_greedy", "round_robin"]
+
+
+class Planning(Spec):
+    """How to plan: the keywords of `make_plan`."""
+
+    objective: Objective = "min-gpus"
+    strategy: StrategyName = "pack"
+    headroom: float = Field(default=0.0, ge=0, description="share of traffic that every GPU must be able to take more")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
+
+
+class Fleet(Workload):
+    """A workload that may name its profiles, planning options and settings common to all servers."""
+
+    profile: tuple[str, ...] = ()
+    planning: Planning = Planning()
+    server: Server = Server()
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def workload(self) -> Workload:
+        """The workload alone."""
+        return Workload.model_construct(**{name: getattr(self, name) for name in Workload.model_fields})
+
+
+def read_fleet(path: str | Path) -> Fleet:
+    """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
+    if Path(path).suffix.lower() == ".csv":
+        fleet = Fleet(adapters=read_adapters_csv(path))
+    else:
+        fleet = Fleet.read(path)
+    if not fleet.adapters:
+        raise SpecError("lists no adapter", "adapters", path)
+    return fleet
+
+
+def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:
+    """The profiles to plan for: `override`, or those the fleet names; raises `SpecError` when there are none."""
+    names = override or list(fleet.profile)
+    if not names:
+        raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
+    try:
+        return [load_profile(name) for name in names]
+    except SpecError as error:
+        raise (error if override or error.file else error.at(path)) from None

@@ -1,0 +1,84 @@
+"""Plan: which adapters go on which server with which settings, and what the twin says of each."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from adaptwin.profile.profile import Profile
+from adaptwin.spec import Spec
+from adaptwin.twin.run import Verdict
+from adaptwin.twin.server import Server
+from adaptwin.workload.workload import Workload
+
+Binding = Literal["memory", "compute", "slots", "slo"]
+
+
+class Forecast(Spec):
+    """What the twin expects of one server, at the traffic of the plan. Latencies in seconds."""
+
+    throughput: float = Field(description="tokens/s")
+    offered_throughput: float = Field(description="tokens/s")
+    request_rate: float = Field(description="requests/s offered")
+    ttft_p50: float
+    ttft_p99: float
+    itl_mean: float
+    itl_p99: float
+    kv_usage: float = Field(description="share of the KV cache, time-weighted")
+    mean_running: float
+    busy: float
+    preemptions: int
+    verdict: Verdict
+    headroom: float = Field(description="share of traffic the server could take more before a verdict turns")
+    binding: Binding = Field(description="what gives way first when traffic grows")
+
+
+class SlotChoice(Spec):
+    """One value of ``max_loras`` tried for a server, and what the twin said of it."""
+
+    max_loras: int
+    starts: bool
+    throughput: float = 0.0
+    itl_mean: float = 0.0
+    ttft_p50: float = 0.0
+    kv_cache_tokens: int = 0
+    verdict: Verdict | None = Field(default=None, description="None when the server does not start")
+
+
+class PlacedServer(Spec):
+    """One server of a plan: its settings, and the adapters it serves with their share of traffic (1: all of it)."""
+
+    name: str
+    profile: str
+    server: Server
+    adapters: dict[str, float]
+    forecast: Forecast | None = None
+    choices: tuple[SlotChoice, ...] = Field(default=(), description="the values of max_loras around the chosen one")
+
+
+class Plan(Spec):
+    """A placement with everything needed to check it: workload, profiles, seed."""
+
+    objective: str
+    strategy: str
+    seed: int
+    headroom: float = 0.0
+    lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
+    verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
+    planning_seconds: float = 0.0
+    time_limit_hit: bool = False
+    servers: tuple[PlacedServer, ...]
+    profiles: tuple[Profile, ...]
+    workload: Workload
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs (or tensor-parallel groups) the plan uses."""
+        return len(self.servers)
+
+    def profile_of(self, server: PlacedServer) -> Profile:
+        """The profile a server runs on."""
+        return next(profile for profile in self.profiles if profile.name == server.profile)
+
+    def workload_of(self, server: PlacedServer, seed: int | None = None) -> Workload:
+        """The part of the workload that a server sees."""
+        return self.workload.part(server.adapters, seed)

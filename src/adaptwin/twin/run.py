@@ -1,0 +1,134 @@
+"""Run: what a simulation leaves behind, for the server and for every adapter."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import polars as pl
+from pydantic import Field, field_serializer, field_validator
+
+from adaptwin.spec import Spec, read_mapping, write_atomically
+from adaptwin.twin.server import Server
+
+Verdict = Literal["ok", "starved", "backlogged", "slow"]
+
+ADAPTER_COLUMNS = {
+    "name": pl.String,
+    "rank": pl.Int64,
+    "arrivals": pl.Int64,
+    "finished": pl.Int64,
+    "rejected": pl.Int64,
+    "offered_throughput": pl.Float64,
+    "throughput": pl.Float64,
+    "ttft_p50": pl.Float64,
+    "ttft_p99": pl.Float64,
+    "itl_mean": pl.Float64,
+    "waiting_at_end": pl.Int64,
+    "verdict": pl.String,
+}
+
+SERIES_COLUMNS = ("time", "running", "waiting", "kv_usage", "adapters", "finished_tokens", "preemptions")
+
+
+class Latency(Spec):
+    """A distribution of latencies in seconds; NaN where nothing was measured."""
+
+    mean: float = float("nan")
+    p50: float = float("nan")
+    p90: float = float("nan")
+    p99: float = float("nan")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_is_nan(cls, value: Any) -> Any:
+        return float("nan") if value is None else value
+
+
+class Run(Spec):
+    """The twin's answer. Rates are per second of the window after warm-up, latencies in seconds.
+
+    `adapters` is a polars DataFrame with one row per adapter: name, rank, arrivals, finished, rejected,
+    offered_throughput and throughput (tokens/s), ttft_p50, ttft_p99, itl_mean (s), waiting_at_end, verdict.
+    `series`, with ``record=True``, has one row per sampling time: time (s), running, waiting, kv_usage (0 to 1),
+    adapters (in the batch), finished_tokens and preemptions (since the start).
+    """
+
+    profile: str
+    server: Server
+    duration: float = Field(description="seconds of arrivals")
+    window: Literal["cut", "drain"]
+    warmup: float
+    seed: int
+    repeats: int = 1
+
+    throughput: float = Field(description="prompt + output tokens/s of requests that finished inside the window")
+    offered_throughput: float = Field(description="prompt + output tokens/s that arrived")
+    request_rate: float = Field(description="requests/s that finished")
+    offered_request_rate: float = Field(description="requests/s that arrived")
+    ttft: Latency = Field(description="time to first token, over finished requests")
+    itl: Latency = Field(description="inter-token latency, over all gaps of finished requests")
+    tpot: Latency = Field(description="time per output token after the first, over finished requests")
+    e2e: Latency = Field(description="from arrival to the last token, over finished requests")
+    arrived: int
+    finished: int
+    running_at_end: int
+    waiting_at_end: int
+    never_admitted: int = Field(description="requests still in a client that is out of connections")
+    rejected: int = Field(description="longer than max_model_len, or than the whole KV cache")
+    preemptions: int
+    adapter_loads: int
+    disk_loads: int
+    adapter_load_time: float = Field(description="seconds that steps waited for adapters")
+    kv_cache_tokens: int
+    kv_usage: float = Field(description="share of the KV cache in use, time-weighted")
+    mean_running: float
+    mean_waiting: float
+    mean_adapters: float = Field(description="distinct adapters in a step, time-weighted over the window")
+    busy: float = Field(description="share of the window in which a step was running")
+    steps: int
+    simulated: float = Field(description="seconds the clock covered")
+    verdict: Verdict
+    confidence: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="95 % intervals of the means over repeats, by metric"
+    )
+    adapters: pl.DataFrame
+    series: pl.DataFrame | None = None
+
+    @property
+    def starved(self) -> bool:
+        """The paper's flag: under 0.9 of the offered tokens were served."""
+        return self.throughput < 0.9 * self.offered_throughput
+
+    @property
+    def worst(self) -> Verdict:
+        """The worst verdict among server and adapters."""
+        order: tuple[Verdict, ...] = ("starved", "backlogged", "slow")
+        verdicts = {self.verdict, *self.adapters["verdict"]}
+        return next((verdict for verdict in order if verdict in verdicts), "ok")
+
+    @field_validator("adapters", "series", mode="before")
+    @classmethod
+    def _table_from_columns(cls, value: Any) -> Any:
+        return pl.DataFrame(value, strict=False) if isinstance(value, dict) else value
+
+    @field_validator("adapters")
+    @classmethod
+    def _typed(cls, table: pl.DataFrame) -> pl.DataFrame:
+        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in table.columns})  # type: ignore[arg-type]
+
+    @field_serializer("adapters", "series")
+    def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:
+        return None if table is None else table.fill_nan(None).to_dict(as_series=False)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a run from its JSON file."""
+        return cls.parse(read_mapping(path), file=path)
+
+    def write(self, path: str | Path) -> None:
+        """Write the run as JSON; NaN becomes null."""
+        write_atomically(path, self.to_json() + "\n")
+
+    def to_json(self) -> str:
+        """The run as JSON text."""
+        return json.dumps(json.loads(self.model_dump_json(exclude_none=False)), indent=1)

@@ -1,0 +1,201 @@
+"""From what happened to what a client would report: throughput, percentiles, verdicts per adapter."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import compiled
+from adaptwin.twin.run import Latency, Verdict
+from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin, gap_value
+from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.workload import Workload
+
+STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
+GRACE = 60.0  # seconds: younger requests at the end of the window do not count against an adapter
+PATIENCE = 10.0  # seconds of traffic in the queue, or of median wait for the first token, that make a backlog
+MIN_REQUESTS = 5  # fewer say too little, unless none of them was served
+
+_gap_bin = compiled(gap_bin)
+_GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
+
+
+class Totals(NamedTuple):
+    """Sums over the requests of a run that lie inside its window."""
+
+    finished: int
+    finished_tokens: int
+    arrivals: int
+    offered_tokens: int
+    ttft: NDArray[np.int64]  # histograms over finished requests, by `gap_bin`
+    tpot: NDArray[np.int64]
+    e2e: NDArray[np.int64]
+    ttft_sum: float  # nanoseconds
+    tpot_sum: float
+    tpot_count: int
+    e2e_sum: float
+
+
+class AdapterTotals(NamedTuple):
+    """The same per adapter, each of shape (adapters,)."""
+
+    arrivals: NDArray[np.int64]
+    finished: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    offered_tokens: NDArray[np.int64]
+    finished_tokens: NDArray[np.int64]
+    gap_sum: NDArray[np.float64]
+    gap_count: NDArray[np.int64]
+    counted: NDArray[np.int64]  # requests old enough to count for the verdict
+    counted_tokens: NDArray[np.int64]
+    unserved: NDArray[np.int64]  # of these, requests that hold no seat and have not finished
+    unserved_tokens: NDArray[np.int64]
+    waiting_at_end: NDArray[np.int64]
+    waiting_at_half: NDArray[np.int64]
+
+
+def totals(scenario: Scenario, outcome: Outcome, request_latency: float) -> Totals:
+    """Sum up a run; `request_latency` seconds are added to the first token and the last."""
+    return Totals(*_totals(scenario.requests, outcome, scenario.window, round(request_latency * NANOSECONDS)))
+
+
+def adapter_totals(scenario: Scenario, outcome: Outcome) -> AdapterTotals:
+    """Sum up a run by adapter."""
+    count, grace = len(scenario.adapters.needs_slot), round(GRACE * NANOSECONDS)
+    return AdapterTotals(*_adapter_totals(scenario.requests, outcome, scenario.window, count, grace))
+
+
+def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
+    """Mean and percentiles; `total` in nanoseconds."""
+    if count == 0:
+        return Latency()
+    cumulative = np.cumsum(histogram)
+    at = np.searchsorted(cumulative, np.ceil(np.array([0.5, 0.9, 0.99]) * cumulative[-1]))
+    p50, p90, p99 = _GAP_VALUES[at]
+    return Latency(mean=total / count / NANOSECONDS, p50=float(p50), p90=float(p90), p99=float(p99))
+
+
+def adapter_percentiles(
+    scenario: Scenario, outcome: Outcome, request_latency: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median and 99th percentile of each adapter's time to first token, seconds; NaN without finished requests."""
+    inside = np.flatnonzero(outcome.finish > scenario.window.warmup)
+    ttft = (outcome.first_token - scenario.requests.arrival)[inside] / NANOSECONDS + request_latency
+    adapter = scenario.requests.adapter[inside]
+    order = np.lexsort((ttft, adapter))
+    ttft, counts = ttft[order], np.bincount(adapter, minlength=len(scenario.adapters.needs_slot))
+    first = np.cumsum(counts) - counts
+    p50, p99 = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    some = counts > 0
+    for share, target in ((0.5, p50), (0.99, p99)):
+        target[some] = ttft[(first + np.ceil(share * counts).astype(np.int64) - 1)[some]]
+    return p50, p99
+
+
+def adapter_verdicts(
+    workload: Workload,
+    window_seconds: float,
+    sums: AdapterTotals,
+    ttft_p50: NDArray[np.float64],
+    ttft_p99: NDArray[np.float64],
+) -> list[Verdict]:
+    """The verdict on every adapter: starved, backlogged, slow or ok.
+
+    - starved: of the tokens asked for by requests older than a grace period of 60 s, over a tenth belong to
+      requests that neither finished nor hold a seat;
+    - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
+      of its requests waited over 10 s for their first token;
+    - slow: an SLO it was given is missed;
+    - ok: otherwise, and always without arrivals. Fewer than five requests say too little for the first two, unless
+      none of them was served.
+    """
+    verdicts: list[Verdict] = []
+    for i, adapter in enumerate(workload.adapters):
+        counted, unserved = int(sums.counted[i]), int(sums.unserved[i])
+        enough = counted >= MIN_REQUESTS or (counted > 1 and unserved == counted)
+        itl = sums.gap_sum[i] / sums.gap_count[i] / NANOSECONDS if sums.gap_count[i] else 0.0
+        if enough and sums.unserved_tokens[i] > (1.0 - STARVED_BELOW) * sums.counted_tokens[i]:
+            verdicts.append("starved")
+        elif enough and is_backlogged(
+            int(sums.waiting_at_half[i]), int(sums.waiting_at_end[i]), sums.arrivals[i] / window_seconds, ttft_p50[i]
+        ):
+            verdicts.append("backlogged")
+        elif (adapter.slo_ttft and ttft_p99[i] > adapter.slo_ttft) or (adapter.slo_itl and itl > adapter.slo_itl):
+            verdicts.append("slow")
+        else:
+            verdicts.append("ok")
+    return verdicts
+
+
+def is_backlogged(waiting_at_half: int, waiting_at_end: int, rate: float, ttft_p50: float) -> bool:
+    """Whether a queue grows, or never drains: see `adapter_verdicts`."""
+    grew = waiting_at_end >= MIN_REQUESTS and waiting_at_end > waiting_at_half
+    return (grew and waiting_at_end > PATIENCE * rate) or ttft_p50 > PATIENCE
+
+
+@compiled
+def _totals(requests, outcome, window, request_latency):  # type: ignore[no-untyped-def]
+    ttft = np.zeros(GAP_BINS, np.int64)
+    tpot = np.zeros(GAP_BINS, np.int64)
+    e2e = np.zeros(GAP_BINS, np.int64)
+    finished = finished_tokens = arrivals = offered_tokens = tpot_count = 0
+    ttft_sum = tpot_sum = e2e_sum = 0.0
+    for r in range(len(requests.arrival)):
+        tokens = requests.input[r] + requests.output[r]
+        if requests.arrival[r] >= window.warmup and not outcome.rejected[r]:
+            arrivals += 1
+            offered_tokens += tokens
+        if outcome.finish[r] <= window.warmup:
+            continue
+        finished += 1
+        finished_tokens += tokens
+        wait = outcome.first_token[r] - requests.arrival[r] + request_latency
+        total = outcome.finish[r] - requests.arrival[r] + request_latency
+        ttft[_gap_bin(wait)] += 1
+        e2e[_gap_bin(total)] += 1
+        ttft_sum += wait
+        e2e_sum += total
+        if requests.output[r] > 1:
+            per_token = (outcome.finish[r] - outcome.first_token[r]) // (requests.output[r] - 1)
+            tpot[_gap_bin(per_token)] += 1
+            tpot_sum += per_token
+            tpot_count += 1
+    return (
+        finished, finished_tokens, arrivals, offered_tokens, ttft, tpot, e2e, ttft_sum, tpot_sum, tpot_count, e2e_sum,
+    )  # fmt: skip
+
+
+@compiled
+def _adapter_totals(requests, outcome, window, adapters, grace):  # type: ignore[no-untyped-def]
+    sums = np.zeros((12, adapters), np.int64)
+    gap_sum = np.zeros(adapters, np.float64)
+    half = (window.warmup + window.end) // 2
+    for r in range(len(requests.arrival)):
+        a = requests.adapter[r]
+        tokens = requests.input[r] + requests.output[r]
+        arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
+        if outcome.rejected[r]:
+            sums[2, a] += 1
+            continue
+        if arrival >= window.warmup:
+            sums[0, a] += 1
+            sums[3, a] += tokens
+            if arrival <= window.end - grace:
+                sums[6, a] += 1
+                sums[7, a] += tokens
+                if finish < 0 and not outcome.running[r]:
+                    sums[8, a] += 1
+                    sums[9, a] += tokens
+        if first < 0:
+            sums[10, a] += 1
+        if arrival <= half and (first < 0 or first > half):
+            sums[11, a] += 1
+        if finish > window.warmup:
+            sums[1, a] += 1
+            sums[4, a] += tokens
+            gap_sum[a] += finish - first
+            sums[5, a] += requests.output[r] - 1
+    return (
+        sums[0], sums[1], sums[2], sums[3], sums[4], gap_sum, sums[5], sums[6], sums[7], sums[8], sums[9],
+        sums[10], sums[11],
+    )  # fmt: skip
