@@ -1,0 +1,71 @@
+"""The measured runs of the H100 data set (vLLM 0.8.5), read into adaptwin's own words."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from adaptwin import Adapter, Lengths, Server, Workload
+from adaptwin.calibration.measurements import MeasuredRun
+
+PROJECT = Path(__file__).resolve().parents[1]
+DATA = PROJECT.parent / "shared" / "data" / "vllm-0.8.5-h100"
+MODELS = {
+    "llama-3.1-8b-instruct": "h100-64gb-llama-3.1-8b-instruct",
+    "qwen-2.5-7b-instruct": "h100-64gb-qwen-2.5-7b-instruct",
+}
+CLIENT_CONNECTIONS = 28_000  # one TCP connection per request: the client's ephemeral ports
+
+
+def require_data() -> None:
+    """End with a clear message where the measurements are absent."""
+    if not DATA.is_dir():
+        raise SystemExit(f"the measurements are not here: {DATA}")
+
+
+def measured_runs(model: str, split: str) -> list[MeasuredRun]:
+    """The completed runs of a model in ``calibration``, ``validation`` or ``all``."""
+    table = pl.read_parquet(DATA / "runs.parquet").filter(
+        (pl.col("model") == model) & pl.col("completed_benchmark") & (pl.col("median_ttft_ms").is_not_null())
+    )
+    if split != "all":
+        table = table.filter(pl.col("split") == split)
+    return [_measured(row) for row in table.iter_rows(named=True)]
+
+
+def _measured(row: dict[str, Any]) -> MeasuredRun:
+    return MeasuredRun(
+        name=row["run_id"],
+        model=row["model"],
+        server=Server(
+            max_loras=row["max_loras"],
+            max_lora_rank=row["max_lora_rank"],
+            max_cpu_loras=max(row["max_cpu_loras"], row["max_loras"]),
+            max_num_seqs=2048,
+            max_num_batched_tokens=2048,
+            kv_cache_tokens=int(row["kv_cache_tokens"]),
+        ),
+        workload=_workload(row),
+        max_in_flight=CLIENT_CONNECTIONS,
+        throughput=row["total_throughput_tps"],
+        starved=row["starved"],
+        itl_mean=row["mean_itl_ms"] / 1e3,
+        itl_p99=row["p99_itl_ms"] / 1e3,
+        ttft_p50=row["median_ttft_ms"] / 1e3,
+        mean_waiting=row["mean_waiting"],
+    )
+
+
+def _workload(row: dict[str, Any]) -> Workload:
+    """Adapter i has rank ``ranks[i mod K]`` and rate ``rates[i mod L]``, scaled to the arrivals that were sent."""
+    ranks = [int(rank) for rank in row["ranks"].split(",")]
+    rates = [float(rate) for rate in row["rates"].split(",")]
+    sent = row["arrivals"] / row["arrivals_expected"]
+    return Workload(
+        adapters=[
+            Adapter(name=f"dummy-{i}", rank=ranks[i % len(ranks)], rate=rates[i % len(rates)] * sent)
+            for i in range(row["served_adapters"])
+        ],
+        lengths=Lengths.named("sharegpt"),
+        duration=row["duration_s"],
+    )

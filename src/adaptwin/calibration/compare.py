@@ -1,0 +1,66 @@
+"""compare: what the twin says against what was measured, run by run."""
+
+from collections.abc import Sequence
+
+import joblib
+import polars as pl
+
+from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.profile.profile import Profile, ProfileError
+from adaptwin.twin.run import Run
+from adaptwin.twin.simulate import announce_compilation, simulate
+
+DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the server, decides what TTFT is seen
+
+
+def rerun(profile: Profile, measured: MeasuredRun) -> Run:
+    """The measured run, simulated."""
+    return simulate(profile, measured.server, measured.workload, max_in_flight=measured.max_in_flight)
+
+
+def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
+    """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
+    announce_compilation()
+    simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
+    return pl.DataFrame([_row(real, twin) for real, twin in zip(runs, simulated, strict=True)])
+
+
+def profile_error(rows: pl.DataFrame) -> ProfileError:
+    """The mean errors of a comparison, in percent."""
+    calm = rows.filter(~pl.col("deep_overload"))
+    return ProfileError(
+        runs=len(rows),
+        throughput=round(_mape(rows, "throughput"), 2),
+        itl=round(_mape(rows, "itl_mean"), 2),
+        ttft=round(100 * _float((calm["twin_ttft_p50"] / calm["real_ttft_p50"] - 1).abs().median()), 2),
+        starvation=round(100 * _float((rows["twin_starved"] == rows["real_starved"]).mean()), 2),
+    )
+
+
+def _mape(rows: pl.DataFrame, figure: str) -> float:
+    return 100 * _float((rows[f"twin_{figure}"] / rows[f"real_{figure}"] - 1).abs().mean())
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _row(real: MeasuredRun, twin: Run) -> dict[str, object]:
+    return {
+        "name": real.name,
+        "max_loras": real.server.max_loras,
+        "max_lora_rank": real.server.max_lora_rank,
+        "adapters": len(real.workload),
+        "rate": real.workload.rate,
+        "deep_overload": (real.mean_waiting or 0.0) > DEEP_OVERLOAD,
+        "real_starved": real.starved,
+        "twin_starved": twin.starved,
+        "real_throughput": real.throughput,
+        "twin_throughput": twin.throughput,
+        "real_itl_mean": real.itl_mean,
+        "twin_itl_mean": twin.itl.mean,
+        "real_itl_p99": real.itl_p99,
+        "twin_itl_p99": twin.itl.p99,
+        "real_ttft_p50": real.ttft_p50,
+        "twin_ttft_p50": twin.ttft.p50,
+    }
