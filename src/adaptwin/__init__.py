@@ -1,6 +1,9 @@
 """adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and the placement it proves."""
 
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
+from adaptwin.placement.make_plan import make_plan
+from adaptwin.placement.plan import Plan
+from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
@@ -14,12 +17,15 @@ __all__ = [
     "Infeasible",
     "Lengths",
     "OutOfMemory",
+    "Plan",
     "Profile",
     "Run",
     "Server",
     "SpecError",
     "Workload",
     "load_profile",
+    "make_plan",
     "simulate",
     "simulate_many",
+    "verify",
 ]

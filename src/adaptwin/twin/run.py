@@ -30,6 +30,12 @@ ADAPTER_COLUMNS = {
 SERIES_COLUMNS = ("time", "running", "waiting", "kv_usage", "adapters", "finished_tokens", "preemptions")
 
 
+def worst_of(verdicts: set[Verdict]) -> Verdict:
+    """Starved before backlogged before slow before ok."""
+    order: tuple[Verdict, ...] = ("starved", "backlogged", "slow")
+    return next((verdict for verdict in order if verdict in verdicts), "ok")
+
+
 class Latency(Spec):
     """A distribution of latencies in seconds; NaN where nothing was measured."""
 
@@ -102,9 +108,7 @@ class Run(Spec):
     @property
     def worst(self) -> Verdict:
         """The worst verdict among server and adapters."""
-        order: tuple[Verdict, ...] = ("starved", "backlogged", "slow")
-        verdicts = {self.verdict, *self.adapters["verdict"]}
-        return next((verdict for verdict in order if verdict in verdicts), "ok")
+        return worst_of({self.verdict, *self.adapters["verdict"]})
 
     @field_validator("adapters", "series", mode="before")
     @classmethod

@@ -11,9 +11,10 @@ import polars as pl
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.kernel import is_compiled, play
-from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Run, Verdict
+from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Run
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import Judgement, judge
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Workload
 
@@ -100,14 +101,13 @@ _announced: list[bool] = []
 def _run(
     profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int
 ) -> Run:
-    sums = statistics.totals(scenario, outcome, profile.request_latency)
-    by_adapter = statistics.adapter_totals(scenario, outcome)
+    judgement = judge(profile, workload, scenario, outcome)
+    sums = judgement.totals
     window, limits = scenario.window, scenario.limits
     end = outcome.end if window.drain else window.end
     seconds = max(1, end - window.warmup) / NANOSECONDS
     arriving = max(1, window.end - window.warmup) / NANOSECONDS
     gaps = int(outcome.gaps.sum())
-    not_started = int(by_adapter.waiting_at_end.sum())
     in_client = len(scenario.requests.arrival) - outcome.arrived
     waiting = outcome.arrived - int((outcome.finish >= 0).sum() + outcome.running.sum() + outcome.rejected.sum())
     fields: dict[str, Any] = {
@@ -139,7 +139,6 @@ def _run(
         "steps": outcome.steps,
         "simulated": outcome.end / NANOSECONDS,
     }
-    verdict = _server_verdict(fields, int(by_adapter.waiting_at_half.sum()), not_started)
     return Run(
         profile=profile.name,
         server=server,
@@ -147,19 +146,11 @@ def _run(
         window="drain" if window.drain else "cut",
         warmup=window.warmup / NANOSECONDS,
         seed=seed,
-        verdict=verdict,
-        adapters=_adapter_table(profile, workload, scenario, outcome, by_adapter, seconds, arriving),
+        verdict=judgement.server,
+        adapters=_adapter_table(profile, workload, scenario, outcome, judgement, seconds, arriving),
         series=_series(scenario, outcome),
         **fields,
     )
-
-
-def _server_verdict(fields: dict[str, Any], waiting_at_half: int, waiting_at_end: int) -> Verdict:
-    """The verdict on the server as a whole, by the rules for an adapter; starved is the paper's flag."""
-    if fields["throughput"] < statistics.STARVED_BELOW * fields["offered_throughput"]:
-        return "starved"
-    rate, wait = fields["offered_request_rate"], fields["ttft"].p50
-    return "backlogged" if statistics.is_backlogged(waiting_at_half, waiting_at_end, rate, wait) else "ok"
 
 
 def _adapter_table(
@@ -167,10 +158,11 @@ def _adapter_table(
     workload: Workload,
     scenario: Scenario,
     outcome: Outcome,
-    sums: statistics.AdapterTotals,
+    judgement: Judgement,
     seconds: float,
     arriving: float,
 ) -> pl.DataFrame:
+    sums = judgement.by_adapter
     p50, p99 = statistics.adapter_percentiles(scenario, outcome, profile.request_latency)
     itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
     columns: dict[str, Any] = {
@@ -185,7 +177,7 @@ def _adapter_table(
         "ttft_p99": p99,
         "itl_mean": itl,
         "waiting_at_end": sums.waiting_at_end,
-        "verdict": statistics.adapter_verdicts(workload, arriving, sums, p50, p99),
+        "verdict": judgement.adapters,
     }
     return pl.DataFrame(columns, schema=ADAPTER_COLUMNS)
 

@@ -1,4 +1,4 @@
-"""From what happened to what a client would report: throughput, percentiles, verdicts per adapter."""
+"""Statistics: from what happened to what a client would report - sums, histograms, percentiles."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
-from adaptwin.twin.run import Latency, Verdict
+from adaptwin.twin.run import Latency
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin, gap_value
 from adaptwin.workload.requests import NANOSECONDS
-from adaptwin.workload.workload import Workload
-
-STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
-GRACE = 60.0  # seconds: younger requests at the end of the window do not count against an adapter
-PATIENCE = 10.0  # seconds of traffic in the queue, or of median wait for the first token, that make a backlog
-MIN_REQUESTS = 5  # fewer say too little, unless none of them was served
 
 _gap_bin = compiled(gap_bin)
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
@@ -52,6 +46,8 @@ class AdapterTotals(NamedTuple):
     unserved_tokens: NDArray[np.int64]
     waiting_at_end: NDArray[np.int64]
     waiting_at_half: NDArray[np.int64]
+    impatient: NDArray[np.int64]  # finished requests that waited longer than was thought bearable
+    late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
 
 
 def totals(scenario: Scenario, outcome: Outcome, request_latency: float) -> Totals:
@@ -59,10 +55,20 @@ def totals(scenario: Scenario, outcome: Outcome, request_latency: float) -> Tota
     return Totals(*_totals(scenario.requests, outcome, scenario.window, round(request_latency * NANOSECONDS)))
 
 
-def adapter_totals(scenario: Scenario, outcome: Outcome) -> AdapterTotals:
-    """Sum up a run by adapter."""
-    count, grace = len(scenario.adapters.needs_slot), round(GRACE * NANOSECONDS)
-    return AdapterTotals(*_adapter_totals(scenario.requests, outcome, scenario.window, count, grace))
+def adapter_totals(
+    scenario: Scenario, outcome: Outcome, *, grace: float, patience: float, objectives: NDArray[np.float64]
+) -> AdapterTotals:
+    """Sum up a run by adapter.
+
+    Args:
+        scenario: What was played.
+        outcome: What happened.
+        grace: Requests younger than this at the end (seconds) are not `counted`.
+        patience: Waiting longer than this for the first token (seconds) is `impatient`.
+        objectives: TTFT objective of each adapter, seconds; infinite where there is none.
+    """
+    limits = round(grace * NANOSECONDS), round(patience * NANOSECONDS), objectives * NANOSECONDS
+    return AdapterTotals(*_adapter_totals(scenario.requests, outcome, scenario.window, *limits))
 
 
 def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
@@ -90,47 +96,6 @@ def adapter_percentiles(
     for share, target in ((0.5, p50), (0.99, p99)):
         target[some] = ttft[(first + np.ceil(share * counts).astype(np.int64) - 1)[some]]
     return p50, p99
-
-
-def adapter_verdicts(
-    workload: Workload,
-    window_seconds: float,
-    sums: AdapterTotals,
-    ttft_p50: NDArray[np.float64],
-    ttft_p99: NDArray[np.float64],
-) -> list[Verdict]:
-    """The verdict on every adapter: starved, backlogged, slow or ok.
-
-    - starved: of the tokens asked for by requests older than a grace period of 60 s, over a tenth belong to
-      requests that neither finished nor hold a seat;
-    - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
-      of its requests waited over 10 s for their first token;
-    - slow: an SLO it was given is missed;
-    - ok: otherwise, and always without arrivals. Fewer than five requests say too little for the first two, unless
-      none of them was served.
-    """
-    verdicts: list[Verdict] = []
-    for i, adapter in enumerate(workload.adapters):
-        counted, unserved = int(sums.counted[i]), int(sums.unserved[i])
-        enough = counted >= MIN_REQUESTS or (counted > 1 and unserved == counted)
-        itl = sums.gap_sum[i] / sums.gap_count[i] / NANOSECONDS if sums.gap_count[i] else 0.0
-        if enough and sums.unserved_tokens[i] > (1.0 - STARVED_BELOW) * sums.counted_tokens[i]:
-            verdicts.append("starved")
-        elif enough and is_backlogged(
-            int(sums.waiting_at_half[i]), int(sums.waiting_at_end[i]), sums.arrivals[i] / window_seconds, ttft_p50[i]
-        ):
-            verdicts.append("backlogged")
-        elif (adapter.slo_ttft and ttft_p99[i] > adapter.slo_ttft) or (adapter.slo_itl and itl > adapter.slo_itl):
-            verdicts.append("slow")
-        else:
-            verdicts.append("ok")
-    return verdicts
-
-
-def is_backlogged(waiting_at_half: int, waiting_at_end: int, rate: float, ttft_p50: float) -> bool:
-    """Whether a queue grows, or never drains: see `adapter_verdicts`."""
-    grew = waiting_at_end >= MIN_REQUESTS and waiting_at_end > waiting_at_half
-    return (grew and waiting_at_end > PATIENCE * rate) or ttft_p50 > PATIENCE
 
 
 @compiled
@@ -166,8 +131,9 @@ def _totals(requests, outcome, window, request_latency):  # type: ignore[no-unty
 
 
 @compiled
-def _adapter_totals(requests, outcome, window, adapters, grace):  # type: ignore[no-untyped-def]
-    sums = np.zeros((12, adapters), np.int64)
+def _adapter_totals(requests, outcome, window, grace, patience, objectives):  # type: ignore[no-untyped-def]
+    adapters = len(objectives)
+    sums = np.zeros((14, adapters), np.int64)
     gap_sum = np.zeros(adapters, np.float64)
     half = (window.warmup + window.end) // 2
     for r in range(len(requests.arrival)):
@@ -195,7 +161,9 @@ def _adapter_totals(requests, outcome, window, adapters, grace):  # type: ignore
             sums[4, a] += tokens
             gap_sum[a] += finish - first
             sums[5, a] += requests.output[r] - 1
+            sums[12, a] += first - arrival > patience
+            sums[13, a] += first - arrival > objectives[a]
     return (
         sums[0], sums[1], sums[2], sums[3], sums[4], gap_sum, sums[5], sums[6], sums[7], sums[8], sums[9],
-        sums[10], sums[11],
+        sums[10], sums[11], sums[12], sums[13],
     )  # fmt: skip

@@ -11,7 +11,7 @@ from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Adapter, Arrivals, Workload
 
 POPULARITIES = "uniform, dirichlet:0.5 or zipf:1.0"
-_EXPONENTS = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0}
+_NUMBERS = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0}
 SHAREGPT = Lengths.named("sharegpt")
 
 Ranks = Sequence[int] | Mapping[int, float]
@@ -30,7 +30,9 @@ def synthesize(
     seed: int = 0,
 ) -> Workload:
     """A made-up fleet: `rate` requests/s in all, dealt out to `adapters` adapters as `deal` does."""
-    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
+    dealt = deal(
+        rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
+    )
     return Workload(adapters=dealt, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
 
 
@@ -61,24 +63,25 @@ def deal(
 def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[np.float64]:
     """Shares of the traffic, which sum to 1: shape (adapters,).
 
-    ``uniform``; ``dirichlet:ALPHA``, a random draw, the more uneven the smaller ALPHA; or ``zipf:S``, where the
-    k-th adapter gets a share in proportion to k to the power of -S.
+    ``uniform``; ``dirichlet:ALPHA``, a random draw, the more uneven the smaller ALPHA; or ``zipf:S``, where
+    the k-th adapter gets a share in proportion to k to the power of -S.
     """
     family, number = _parse_popularity(popularity)
     if family == "dirichlet":
         return np.random.default_rng(stream_seed(seed, "popularity")).dirichlet(np.full(adapters, number))
     weights = np.arange(1, adapters + 1, dtype=np.float64) ** -number
-    return weights / weights.sum()
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def _parse_popularity(popularity: str) -> tuple[str, float]:
-    """The family and its exponent or concentration."""
+    """The family and its number: ALPHA or S."""
     family, colon, text = popularity.partition(":")
     unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
-    if family not in _EXPONENTS or (colon and family == "uniform"):
+    if family not in _NUMBERS or (colon and family == "uniform"):
         raise unknown
     try:
-        number = float(text) if colon else _EXPONENTS[family]
+        number = float(text) if colon else _NUMBERS[family]
     except ValueError:
         raise unknown from None
     if colon and not 0 < number < float("inf"):
@@ -89,8 +92,7 @@ def _parse_popularity(popularity: str) -> tuple[str, float]:
 def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:
     """A rank for every adapter: in turn from a sequence, or in proportion to the weights of a mapping.
 
-    With weights, each adapter takes the rank that is furthest behind its share, so that every count is within
-    one of it.
+    With weights, each adapter takes the rank that is furthest behind its share so far; no dice are rolled.
     """
     if not ranks:
         raise SpecError("needs at least one rank", "ranks")
@@ -102,9 +104,9 @@ def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:
     dealt = []
     for _ in range(adapters):
         for rank, weight in ranks.items():
-            behind[rank] += weight / total
+            behind[rank] += weight
         chosen = max(behind, key=behind.__getitem__)
-        behind[chosen] -= 1.0
+        behind[chosen] -= total
         dealt.append(chosen)
     return dealt
 

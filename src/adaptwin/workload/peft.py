@@ -1,6 +1,7 @@
 """PEFT: adapters from a folder of LoRA weights, each with its adapter_config.json."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,26 +19,113 @@ def adapters_from_peft(
 ) -> tuple[Adapter, ...]:
     """Every adapter in a folder or below it, in the order of their paths, named after its own folder.
 
-    Where two folders have the same name, both adapters take their path below `folder`. The rank is the one vLLM
-    pads the weights to, the highest of ``rank_pattern`` included. Requests/s come from `rates` by name, and are
-    `rate` for those it leaves out. Raises `SpecError` naming file and field.
+    Where two folders have the same name, both adapters take their path below `folder` as their name. The rank
+    is the one vLLM pads the weights to, the highest of ``rank_pattern`` included. Requests per second come
+    from `rates` by name, and are `rate` for those it leaves out. Raises `SpecError` naming file and field.
     """
-    root = Path(folder)
+    root = Path(folder).resolve()
     if not root.is_dir():
         raise SpecError("no such folder", file=folder)
-    configs = sorted(root.rglob(CONFIG))
-    if not configs:
-        raise SpecError(f"holds no {CONFIG}, nor do its sub-folders", file=folder)
-    names = _names(root, configs)
-    _check_rates(names, rate, rates or {})
-    return tuple(
-        _adapter(config, name, {"": rate, **(rates or {})}) for config, name in zip(configs, names, strict=True)
+    folders = _adapter_folders(root)
+    if not folders:
+        raise SpecError(f"holds no {CONFIG}, nor does a folder below it", file=folder)
+    names = _names(root, folders)
+    rate_of = _rates(names, rate, rates or {})
+    return tuple(_adapter(place, name, rate_of[name]) for place, name in zip(folders, names, strict=True))
+
+
+def _adapter_folders(root: Path) -> list[Path]:
+    """Folders with a configuration, sorted; links to folders are followed, unless they lead back up."""
+    found = []
+    for place, below, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        below[:] = [name for name in below if not _leads_up(Path(place, name), real)]
+        if CONFIG in files:
+            found.append(Path(place))
+    return sorted(found)
+
+
+def _leads_up(folder: Path, place: str) -> bool:
+    """Whether `folder` is a link to `place` or to a folder above it."""
+    return folder.is_symlink() and Path(place).is_relative_to(folder.resolve())
+
+
+def _names(root: Path, folders: list[Path]) -> list[str]:
+    count = Counter(folder.name for folder in folders)
+    return [
+        folder.relative_to(root).as_posix() if count[folder.name] > 1 else folder.name for folder in folders
+    ]
+
+
+def _rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
+    """The rate of every adapter, when each has one and `rates` names no other."""
+    for name in rates:
+        if name not in names:
+            raise SpecError(f"{name!r} is not one of the adapters found: {_shortened(names)}", "rates")
+    for name in names:
+        if name not in rates and rate is None:
+            raise SpecError(
+                f"no rate for {name!r}: give one for all, or one for each", "rates" if rates else "rate"
+            )
+    return {name: rates[name] if rate is None else rates.get(name, rate) for name in names}
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+def _adapter(folder: Path, name: str, rate: float) -> Adapter:
+    path = folder / CONFIG
+    config = _read_config(path)
+    if config.get("peft_type") != "LORA":
+        raise SpecError(f"{config.get('peft_type', 'missing')!r} must be 'LORA'", "peft_type", path)
+    return Adapter(
+        name=name,
+        rank=_served_rank(config, path),
+        rate=rate,
+        artifact=str(folder),
+        target_modules=_target_modules(config, path),
     )
 
 
-def _names(root: Path, configs: list[Path]) -> list[str]:
-    """The folder's name of each, or the path below `root` of those whose names clash."""
-    names = [config.parent.resolve().name for config in configs]
-    count = Counter(names)
-    paths = [config.parent.relative_to(root).as_posix() for config in configs]
-    return [path if count[name] > 1 else name for name, path in zip(names, paths, strict=True)]
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
+    if not isinstance(config, dict):
+        raise SpecError(f"expected a mapping of fields, found a {type(config).__name__}", file=path)
+    return config
+
+
+def _served_rank(config: dict[str, Any], path: Path) -> int:
+    """The lowest rank vLLM serves that holds every module's own."""
+    if "r" not in config:
+        raise SpecError("missing", "r", path)
+    pattern = config.get("rank_pattern") or {}
+    if not isinstance(pattern, dict):
+        raise SpecError(f"{pattern!r} must be a mapping of modules to ranks", "rank_pattern", path)
+    needed = 0
+    for field, rank in {
+        "r": config["r"],
+        **{f"rank_pattern.{name}": rank for name, rank in pattern.items()},
+    }.items():
+        if type(rank) is not int or not 1 <= rank <= SERVED_RANKS[-1]:
+            message = (
+                f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank vLLM serves"
+            )
+            raise SpecError(message, field, path)
+        needed = max(needed, rank)
+    return next(rank for rank in SERVED_RANKS if rank >= needed)
+
+
+def _target_modules(config: dict[str, Any], path: Path) -> tuple[str, ...] | None:
+    """The modules' names; one entry when PEFT holds a pattern such as ``all-linear``."""
+    modules = config.get("target_modules")
+    if modules is None:
+        return None
+    if isinstance(modules, str):
+        return (modules,)
+    if isinstance(modules, list) and all(isinstance(module, str) for module in modules):
+        return tuple(modules)
+    raise SpecError(f"{modules!r} must be a name or a list of names", "target_modules", path)

@@ -15,8 +15,8 @@ OPTIONAL = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo_itl_ms"
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
-    Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, see `lengths_of_means`),
-    ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
+    Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, as `lengths_of_means`
+    says), ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
     """
     rows = _distinct(read_rows(path).require(NEEDED, OPTIONAL))
     adapters = tuple(_adapter(row) for row in rows)
@@ -26,7 +26,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 
 
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
-    """Read requests per second by adapter from the columns ``name,rate``; raises `SpecError` like the above."""
+    """Requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
     for row in _distinct(read_rows(path).require(("name", "rate"))):
         rate = row.number("rate")
@@ -39,7 +39,7 @@ def read_adapter_rates(path: str | Path) -> dict[str, float]:
 
 
 def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
-    """Lengths of which only the means are known: independent lognormals with a coefficient of variation of 1."""
+    """Lengths of which only the means are known: independent lognormals, coefficient of variation 1."""
     return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
 
 

@@ -47,7 +47,7 @@ def workload_from_trace(
     rate_scale: float = 1.0,
     seed: int = 0,
 ) -> Workload:
-    """A fleet with the total rate and the lengths of a trace's first part, dealt out to adapters by popularity.
+    """A workload with the rate and the lengths of a trace's first part, dealt out to adapters by popularity.
 
     The rest of the trace is left as traffic that a plan has not seen. `first_part` is a share of the trace's
     time, `rate_scale` multiplies every rate, and `adapters`, `ranks`, `popularity` and `base_share` mean what
@@ -61,7 +61,9 @@ def workload_from_trace(
     seconds = first_part * trace.span
     seen = trace.until(seconds)
     rate = rate_scale * len(seen.time) / seconds
-    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
+    dealt = deal(
+        rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
+    )
     lengths = Lengths.empirical(zip(*representative_pairs(seen.input, seen.output).T, strict=True))
     return Workload(adapters=dealt, lengths=lengths, duration=duration, seed=seed)
 
@@ -90,20 +92,37 @@ def representative_pairs(
 ) -> NDArray[np.int64]:
     """At most `limit` of the pairs that stand for all of them: shape (min(n, limit), 2), by rising total.
 
-    A systematic sample with serpentine order (as surveys use): strata by total tokens, inside each by output,
-    up in one and down in the next, and every n/limit-th pair of that order. Of the samples that start at
-    different places, the one whose means are nearest to those of all pairs.
+    A systematic sample in serpentine order (as surveys use): strata by total tokens, inside each by output,
+    up and down in turn, and of every n/limit neighbours in that order the middle one. Then a few give way to
+    another of their neighbourhood, until both means agree with those of all pairs within 0.1 %, or no
+    exchange helps, as when one request outweighs all others.
     """
     pairs = np.stack([inputs, outputs], axis=1)
-    count = len(pairs)
-    if count > limit:
-        order = _serpentine(pairs, strata=round(limit**0.5))
-        offsets = (np.arange(64) + 0.5) / 64
-        picks = ((np.arange(limit) + offsets[:, None]) * (count / limit)).astype(np.int64)
-        means = pairs[order[picks]].mean(axis=1)
-        error = np.abs(means / pairs.mean(axis=0) - 1.0).max(axis=1)
-        pairs = pairs[order[picks[error.argmin()]]]
+    if len(pairs) > limit:
+        ordered = pairs[_serpentine(pairs, strata=round(limit**0.5))]
+        first = np.arange(limit + 1) * len(pairs) // limit
+        chosen = ordered[(first[:-1] + first[1:]) // 2]
+        pairs = _balanced(chosen, ordered, np.searchsorted(first, np.arange(len(pairs)), side="right") - 1)
     return pairs[np.argsort(pairs.sum(axis=1), kind="stable")]
+
+
+def _balanced(
+    chosen: NDArray[np.int64], ordered: NDArray[np.int64], slot: NDArray[np.int64], tolerance: float = 0.001
+) -> NDArray[np.int64]:
+    """`chosen`, one pair per slot, some replaced by others of a slot next to theirs until the means agree."""
+    wanted = ordered.mean(axis=0) * len(chosen)
+    spare = np.tile(ordered, (3, 1))
+    place = np.clip(np.concatenate([slot - 1, slot, slot + 1]), 0, len(chosen) - 1)
+    chosen = chosen.copy()
+    error = float(np.abs(chosen.sum(axis=0) / wanted - 1.0).max())
+    while error > tolerance:
+        sums = chosen.sum(axis=0) + spare - chosen[place]
+        errors = np.abs(sums / wanted - 1.0).max(axis=1)
+        best = int(errors.argmin())
+        if errors[best] >= error:
+            break
+        chosen[place[best]], error = spare[best], float(errors[best])
+    return chosen
 
 
 def _serpentine(pairs: NDArray[np.int64], strata: int) -> NDArray[np.int64]:

@@ -1,0 +1,207 @@
+"""adaptwin workload: fleet files from request traces, from PEFT folders, or made up."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.errors import SpecError
+from adaptwin.placement.fleet import Fleet
+from adaptwin.profile.profile import load_profile
+from adaptwin.workload.deal import SHAREGPT, parse_ranks, synthesize
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.peft import adapters_from_peft
+from adaptwin.workload.sources import lengths_of_means, read_adapter_rates
+from adaptwin.workload.trace import workload_from_trace
+from adaptwin.workload.workload import Workload
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air."
+)
+
+Adapters = Annotated[int, typer.Option(help="Number of adapters.")]
+Ranks = Annotated[str, typer.Option(help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")]
+Popularity = Annotated[str, typer.Option(help="Who gets how much: uniform, dirichlet:0.5 or zipf:1.0.")]
+BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
+Arrivals = Annotated[
+    str,
+    typer.Option(
+        help="poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."
+    ),
+]
+NamedLengths = Annotated[
+    str | None,
+    typer.Option("--lengths", help="A published distribution of lengths.", show_default="sharegpt"),
+]
+InputMean = Annotated[
+    float | None,
+    typer.Option(help="Mean prompt tokens (lognormal, with --output-mean; instead of --lengths)."),
+]
+OutputMean = Annotated[float | None, typer.Option(help="Mean answer tokens.")]
+Duration = Annotated[float, typer.Option(help="Seconds of traffic the fleet stands for.")]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile", help="Profile to plan for, a shipped name or a file; may be given several times."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of every random choice; stored in the fleet.")]
+Out = Annotated[Path, typer.Option(help="Fleet file to write (YAML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+@app.command()
+def from_trace(
+    trace: Annotated[Path, typer.Argument(help="CSV of requests: Azure's columns, or Mooncake's.")],
+    adapters: Adapters,
+    ranks: Ranks,
+    out: Out,
+    popularity: Popularity = "dirichlet:0.5",
+    base_share: BaseShare = 0.0,
+    first_part: Annotated[float, typer.Option(help="Share of the trace's time to take rates from.")] = 0.5,
+    rate_scale: Annotated[float, typer.Option(help="Factor on every rate.")] = 1.0,
+    duration: Duration = 3600.0,
+    profile: Profiles = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Rates and lengths from the first part of a request trace, dealt out to adapters."""
+    workload = workload_from_trace(
+        trace,
+        adapters=adapters,
+        ranks=parse_ranks(ranks),
+        popularity=popularity,
+        base_share=base_share,
+        first_part=first_part,
+        duration=duration,
+        rate_scale=rate_scale,
+        seed=seed,
+    )
+    _write(workload, profile, out, as_json)
+
+
+@app.command()
+def synth(
+    adapters: Adapters,
+    rate: Annotated[float, typer.Option(help="Requests per second of all adapters together.")],
+    ranks: Ranks,
+    out: Out,
+    popularity: Popularity = "dirichlet:0.5",
+    lengths: NamedLengths = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
+    arrivals: Arrivals = "poisson",
+    base_share: BaseShare = 0.0,
+    duration: Duration = 3600.0,
+    profile: Profiles = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """A made-up fleet: a total rate, dealt out to adapters."""
+    workload = synthesize(
+        adapters=adapters,
+        rate=rate,
+        ranks=parse_ranks(ranks),
+        popularity=popularity,
+        lengths=_lengths(lengths, input_mean, output_mean),
+        arrivals=_from_anywhere(arrivals),
+        base_share=base_share,
+        duration=duration,
+        seed=seed,
+    )
+    _write(workload, profile, out, as_json)
+
+
+@app.command()
+def from_peft(
+    folder: Annotated[Path, typer.Argument(help="Folder with adapters in it or in its sub-folders.")],
+    out: Out,
+    rate: Annotated[float | None, typer.Option(help="Requests per second of each adapter.")] = None,
+    rates: Annotated[Path | None, typer.Option(help="CSV of name,rate; goes before --rate.")] = None,
+    lengths: NamedLengths = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
+    arrivals: Arrivals = "poisson",
+    duration: Duration = 3600.0,
+    profile: Profiles = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Adapters from the adapter_config.json files in a folder."""
+    rate_of = read_adapter_rates(rates) if rates else None
+    workload = Workload(
+        adapters=adapters_from_peft(folder, rate=rate, rates=rate_of),
+        lengths=_lengths(lengths, input_mean, output_mean),
+        arrivals=_from_anywhere(arrivals),
+        duration=duration,
+        seed=seed,
+    )
+    _write(workload, profile, out, as_json)
+
+
+def _lengths(name: str | None, input_mean: float | None, output_mean: float | None) -> Lengths:
+    """The named distribution, or the one with these means."""
+    if input_mean is None and output_mean is None:
+        return Lengths.named(name) if name else SHAREGPT
+    if input_mean is None or output_mean is None:
+        raise SpecError("give both or neither", "--input-mean, --output-mean")
+    if name:
+        raise SpecError(
+            "give a named distribution or its means, not both", "--lengths, --input-mean, --output-mean"
+        )
+    return lengths_of_means(input_mean, output_mean)
+
+
+def _from_anywhere(arrivals: str) -> str:
+    """Arrivals that mean the same wherever the fleet lies, which reads relative paths from its own folder."""
+    family, _, file = arrivals.partition(":")
+    return f"rates:{Path(file).resolve()}" if family == "rates" else arrivals
+
+
+def _write(workload: Workload, profiles: list[str] | None, out: Path, as_json: bool) -> None:
+    """Write the fleet, once its profiles are known to exist, and say what is in it."""
+    names = tuple(profiles or ())
+    for name in names:
+        load_profile(name)
+    fields = {name: getattr(workload, name) for name in Workload.model_fields}
+    Fleet(**fields, profile=names).write(out)
+    summary = _summary(workload, out)
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        console = Console()
+        console.print(_table(summary))
+        console.print(Text(f"written to {out}", style="bold"), soft_wrap=True)
+
+
+def _summary(workload: Workload, out: Path) -> dict[str, object]:
+    lengths = workload.lengths
+    ranks = Counter(adapter.rank for adapter in workload.adapters)
+    return {
+        "file": str(out),
+        "adapters": len(workload),
+        "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
+        "rate": workload.rate,
+        "mean_input": lengths.mean_input,
+        "mean_output": lengths.mean_output,
+        "duration": workload.duration,
+        "seed": workload.seed,
+    }
+
+
+def _table(summary: dict[str, object]) -> Table:
+    ranks = summary["ranks"]
+    assert isinstance(ranks, dict)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("adapters", str(summary["adapters"]))
+    table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in ranks.items()))
+    table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
+    table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
+    table.add_row("window", f"{summary['duration']:g} s")
+    table.add_row("seed", str(summary["seed"]))
+    return table

@@ -1,0 +1,219 @@
+"""Capacity: questions about a set of adapters on one server, answered by the twin and remembered."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from adaptwin.errors import Infeasible, OutOfMemory
+from adaptwin.placement.work import server_rank, work_seconds
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.kernel import play
+from adaptwin.twin.run import Verdict
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import STARVED_BELOW, judge
+from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.workload import Adapter, Workload
+
+SLOT_LADDER = (1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+
+
+class Share(NamedTuple):
+    """An adapter, or a part of its traffic."""
+
+    name: str
+    share: float
+
+
+class Answer(NamedTuple):
+    """What the twin says of some adapters on one server. Rates per second, latencies in seconds."""
+
+    starts: bool
+    verdict: Verdict  # the worst among server and adapters
+    served: float  # share of the offered tokens
+    throughput: float
+    e2e_mean: float
+    kv_usage: float
+    mean_adapters: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server starts and nobody starves, waits in a growing queue or misses an objective."""
+        return self.starts and self.verdict == "ok"
+
+
+    @property
+    def not_starved(self) -> bool:
+        """Whether the server starts and serves 0.9 of its tokens: all that the paper asks for."""
+        return self.starts and self.served >= STARVED_BELOW
+
+
+NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, float("inf"), 0.0, 0.0)
+
+
+class Fit(NamedTuple):
+    """A number of slots with which a server serves its adapters."""
+
+    max_loras: int
+    answer: Answer
+
+
+class Capacity:
+    """Answers for servers of one profile, each adapter's traffic raised by `headroom`.
+
+    Runs are of the workload's own length and seed, so an answer is the same whenever it is asked.
+    """
+
+    def __init__(self, profile: Profile, workload: Workload, template: Server, headroom: float = 0.0) -> None:
+        self.profile, self.workload, self.template, self.headroom = profile, workload, template, headroom
+        self._by_name = {adapter.name: adapter for adapter in workload.adapters}
+        self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
+        self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
+        self._work = {
+            a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * a.rate for a in workload.adapters
+        }
+        self._last_good = 8
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all adapters, in the order of the workload."""
+        return list(self._by_name)
+
+    def adapter(self, name: str) -> Adapter:
+        """The adapter with this name."""
+        return self._by_name[name]
+
+    def path(self, name: str) -> str:
+        """Where the adapter stands in its fleet file."""
+        return f"adapters[{self._position[name]}]"
+
+    @property
+    def asked(self) -> int:
+        """How many twin runs were needed so far."""
+        return len(self._answers)
+
+    def load_of(self, item: Share) -> float:
+        """At least this share of a GPU's time an item takes, in the best case."""
+        return self._work[item.name] * item.share * (1.0 + self.headroom)
+
+    def fewest_slots(self, item: Share) -> int:
+        """Slots that the item needs alone: one, or none for base-model traffic."""
+        return min(1, self._by_name[item.name].rank)
+
+    def server(self, shares: Mapping[str, float], max_loras: int) -> Server:
+        """The settings of a server for these adapters: slots of their highest rank, all of them in host memory."""
+        ranks = [self._by_name[name].rank for name in shares]
+        loras = sum(rank > 0 for rank in ranks)
+        return self.template.model_copy(
+            update={
+                "max_loras": max_loras,
+                "max_lora_rank": server_rank(max(ranks, default=0)),
+                "max_cpu_loras": max(loras, max_loras),
+            }
+        )
+
+    def part(self, shares: Mapping[str, float], factor: float = 1.0) -> Workload:
+        """The traffic that a server with these adapters sees, times a factor."""
+        chosen = []
+        for name in sorted(shares, key=self._position.__getitem__):
+            adapter, scale = self._by_name[name], shares[name] * factor
+            chosen.append(adapter if scale == 1.0 else adapter.model_copy(update={"rate": adapter.rate * scale}))
+        return self.workload.model_copy(update={"adapters": tuple(chosen)})
+
+    def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
+        """What the twin says of these adapters with this many slots, at `factor` times their traffic."""
+        raised = {name: share * factor for name, share in shares.items()}
+        key = frozenset(Share(*item) for item in raised.items()), max_loras
+        if key not in self._answers:
+            self._answers[key] = self._simulate(raised, max_loras)
+        return self._answers[key]
+
+    def _simulate(self, shares: Mapping[str, float], max_loras: int) -> Answer:
+        workload = self.part(shares, 1.0 + self.headroom)
+        try:
+            scenario = make_scenario(self.profile, self.server(shares, max_loras), workload, seed=workload.seed)
+        except OutOfMemory:
+            return NOT_STARTABLE
+        outcome = play(scenario)
+        judgement = judge(self.profile, workload, scenario, outcome)
+        totals, seconds = judgement.totals, scenario.window.end / NANOSECONDS
+        return Answer(
+            starts=True,
+            verdict=judgement.worst,
+            served=totals.finished_tokens / max(1, totals.offered_tokens),
+            throughput=totals.finished_tokens / seconds,
+            e2e_mean=totals.e2e_sum / max(1, totals.finished) / NANOSECONDS,
+            kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,
+            mean_adapters=outcome.adapter_time / seconds,
+        )
+
+    def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
+        """Numbers of slots with which the server starts, out of those worth considering."""
+        return [slots for slots in self.all_slot_choices(shares) if self.starts(shares, slots)]
+
+    def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
+        """Numbers of slots worth considering, rising: no more than there are adapters."""
+        loras = sum(self._by_name[name].rank > 0 for name in shares)
+        return [slots for slots in SLOT_LADDER if slots < loras] + [loras]
+
+    def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
+        """Whether vLLM would start with these adapters and this many slots."""
+        try:
+            self.server(shares, max_loras).limits(self.profile)
+        except OutOfMemory:
+            return False
+        return True
+
+    def fit(self, shares: Mapping[str, float]) -> Fit | None:
+        """The first number of slots found that serves these adapters; None when there is none.
+
+        Served tokens rise with slots until the KV cache that slots take away, and the cost of idle slots, weigh more:
+        so the search climbs from the last good choice towards more served tokens.
+        """
+        choices = self.slot_choices(shares)
+        if not choices or sum(self.load_of(Share(*item)) for item in shares.items()) > 1.0:
+            return None
+        start = min(range(len(choices)), key=lambda i: abs(choices[i] - self._last_good))
+        for slots in climb(choices, start, lambda slots: self._score(shares, slots)):
+            answer = self.ask(shares, slots)
+            if answer.ok:
+                self._last_good = slots
+                return Fit(slots, answer)
+        return None
+
+    def _score(self, shares: Mapping[str, float], slots: int) -> float:
+        return self.ask(shares, slots).served
+
+    def best(self, shares: Mapping[str, float]) -> Fit:
+        """The number of slots that serves these adapters with the lowest mean latency from end to end.
+
+        That weighs the time to the first token, which more slots shorten, against the time between tokens, which they
+        lengthen. Raises `Infeasible` when no number of slots serves them.
+        """
+        fits = [Fit(slots, self.ask(shares, slots)) for slots in self.slot_choices(shares)]
+        good = [fit for fit in fits if fit.answer.ok]
+        if not good:
+            raise Infeasible(f"{len(shares)} adapters do not fit on one {self.profile.name}")
+        return min(good, key=lambda fit: (fit.answer.e2e_mean, fit.max_loras))
+
+    def require_startable(self, name: str) -> None:
+        """Raise `Infeasible` when not even one slot of the adapter's rank leaves room for a KV cache."""
+        slots = self.fewest_slots(Share(name, 1.0))
+        try:
+            self.server({name: 1.0}, slots).limits(self.profile)
+        except OutOfMemory as error:
+            rank = self._by_name[name].rank
+            raise Infeasible(f"{self.path(name)}.rank: {rank} of {name!r} fits on no GPU: {error}") from None
+
+
+def climb(choices: list[int], start: int, score: Callable[[int], float]) -> Iterable[int]:
+    """Visit choices from `start` uphill, first towards the better neighbour, then on while the score rises."""
+    yield choices[start]
+    for direction in (1, -1):
+        i, best = start, score(choices[start])
+        while 0 <= i + direction < len(choices):
+            i += direction
+            yield choices[i]
+            value = score(choices[i])
+            if value < best:
+                break
+            best = value

@@ -1,0 +1,105 @@
+"""Forecast: what the twin expects of each server of a placement - figures, headroom, and what binds."""
+
+import joblib
+
+from adaptwin.placement.capacity import Answer, Capacity
+from adaptwin.placement.plan import Binding, Forecast, SlotChoice
+from adaptwin.placement.problem import Assignment
+from adaptwin.twin.run import Run
+from adaptwin.twin.simulate import simulate
+
+MOST_HEADROOM = 3.0  # more than four times the traffic is not searched for
+CLOSE = 0.02  # headroom is found to within 2 % of the traffic
+SLOT_CHOICES_SHOWN = 12
+
+
+def forecast(capacity: Capacity, assignment: Assignment, seed: int) -> Forecast:
+    """Simulate a server of a placement, and raise its traffic until a verdict turns."""
+    workload = capacity.part(assignment.shares)
+    run = simulate(capacity.profile, assignment.server, workload, seed=seed)
+    headroom, binding = _headroom(capacity, assignment)
+    return Forecast(
+        throughput=run.throughput,
+        offered_throughput=run.offered_throughput,
+        request_rate=workload.rate,
+        ttft_p50=run.ttft.p50,
+        ttft_p99=run.ttft.p99,
+        itl_mean=run.itl.mean,
+        itl_p99=run.itl.p99,
+        kv_usage=run.kv_usage,
+        mean_running=run.mean_running,
+        busy=run.busy,
+        preemptions=run.preemptions,
+        verdict=run.worst,
+        headroom=headroom,
+        binding=binding,
+    )
+
+
+def slot_choices(capacity: Capacity, assignment: Assignment) -> tuple[SlotChoice, ...]:
+    """What the twin says of other numbers of slots for the same adapters, around the chosen one."""
+    chosen = assignment.server.max_loras
+    choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
+    first = max(0, min(choices.index(chosen) - SLOT_CHOICES_SHOWN // 2, len(choices) - SLOT_CHOICES_SHOWN))
+    shown = choices[first : first + SLOT_CHOICES_SHOWN]
+    return tuple(_slot_choice(capacity, assignment, slots) for slots in shown)
+
+
+def forecast_all(
+    capacity: Capacity, assignments: list[Assignment], seed: int
+) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
+    """Forecast and slot choices of every server, on all cores."""
+    calls = (joblib.delayed(_both)(capacity, assignment, seed) for assignment in assignments)
+    return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+
+
+def _both(capacity: Capacity, assignment: Assignment, seed: int) -> tuple[Forecast, tuple[SlotChoice, ...]]:
+    return forecast(capacity, assignment, seed), slot_choices(capacity, assignment)
+
+
+def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
+    """How much more traffic the server takes, and what gives way beyond that."""
+    slots = assignment.server.max_loras
+
+    def more(headroom: float) -> Answer:
+        return capacity.ask(assignment.shares, slots, (1.0 + headroom) / (1.0 + capacity.headroom))
+
+    good, bad = 0.0, MOST_HEADROOM
+    failed = more(bad)
+    if failed.ok:
+        return MOST_HEADROOM, _binding(capacity, assignment, failed)
+    while bad - good > CLOSE:
+        middle = (good + bad) / 2
+        answer = more(middle)
+        if answer.ok:
+            good = middle
+        else:
+            bad, failed = middle, answer
+    return round(good, 3), _binding(capacity, assignment, failed)
+
+
+def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:
+    """What the server lacks where it fails: an objective, KV cache, slots, or otherwise time."""
+    if answer.verdict == "slow":
+        return "slo"
+    if answer.kv_usage > 0.9:
+        return "memory"
+    loras = sum(capacity.adapter(name).rank > 0 for name in assignment.shares)
+    slots = assignment.server.max_loras
+    return "slots" if loras > slots and answer.mean_adapters > 0.95 * slots else "compute"
+
+
+def _slot_choice(capacity: Capacity, assignment: Assignment, slots: int) -> SlotChoice:
+    if not capacity.starts(assignment.shares, slots):
+        return SlotChoice(max_loras=slots, starts=False)
+    workload = capacity.part(assignment.shares)
+    run: Run = simulate(capacity.profile, capacity.server(assignment.shares, slots), workload)
+    return SlotChoice(
+        max_loras=slots,
+        starts=True,
+        throughput=run.throughput,
+        itl_mean=run.itl.mean,
+        ttft_p50=run.ttft.p50,
+        kv_cache_tokens=run.kv_cache_tokens,
+        verdict=run.worst,
+    )

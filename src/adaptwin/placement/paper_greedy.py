@@ -1,0 +1,94 @@
+"""paper_greedy: the placement of arXiv 2602.24044, with the twin as its oracle.
+
+Ranks in falling order, and within a rank the highest and the lowest remaining rate in turn. Adapters join the current
+GPU one at a time; each time their number reaches a test point, the oracle is asked for the throughput with the slots so
+far and with one step more, the better is kept (the larger on a tie), and then asked whether that starves. If it does,
+or does not start, the adapters since the last test point go back and the GPU is closed. At the end the GPUs with
+untested adapters are tested with the adapters they have (the published code pads with dummies there and opens GPUs
+that are not needed).
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from adaptwin.placement.capacity import Share
+from adaptwin.placement.pack import alternating
+from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged, unservable
+
+TEST_POINTS = (8, 16, 32, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 576)
+
+
+@dataclass(slots=True)
+class _Gpu:
+    committed: list[Share] = field(default_factory=list)
+    pending: list[Share] = field(default_factory=list)
+    max_loras: int = 0
+    test_point: int = 0
+    slot_point: int = 0
+
+    @property
+    def items(self) -> list[Share]:
+        return self.committed + self.pending
+
+
+def paper_greedy(problem: Problem) -> list[Assignment]:
+    """Place all adapters as the paper does; raises `Infeasible` when a GPU cannot take a single adapter."""
+    capacity = problem.capacity
+    items = items_to_place(problem)
+    falling = sorted(items, key=lambda item: (-capacity.adapter(item.name).rank, -capacity.load_of(item), item.name))
+    queue = deque(alternating(falling, lambda item: capacity.adapter(item.name).rank))
+    gpus = [_Gpu()]
+    while queue or gpus[-1].pending:
+        gpu = gpus[-1]
+        problem.progress("paper_greedy", len(items) - len(queue), len(items))
+        if queue:
+            gpu.pending.append(queue.popleft())
+        full = len(gpu.items) == TEST_POINTS[gpu.test_point]
+        if (full or not queue) and not _test(problem, gpu, last=not queue):
+            _give_back(problem, gpu, queue)
+            gpus.append(_Gpu())
+    return [
+        Assignment(capacity.server(merged(gpu.committed), gpu.max_loras), merged(gpu.committed))
+        for gpu in gpus
+        if gpu.committed
+    ]
+
+
+def _test(problem: Problem, gpu: _Gpu, *, last: bool) -> bool:
+    """Ask the oracle whether the GPU serves what it has; if so the pending adapters are committed."""
+    capacity, shares = problem.capacity, merged(gpu.items)
+    larger = TEST_POINTS[min(gpu.slot_point, len(TEST_POINTS) - 1)]
+    candidates = [slots for slots in (gpu.max_loras, larger) if slots > 0 and capacity.starts(shares, slots)]
+    if not candidates:
+        return False
+    chosen = max(candidates, key=lambda slots: (capacity.ask(shares, slots).throughput, slots))
+    if not capacity.ask(shares, chosen).not_starved:
+        return False
+    if chosen == larger:
+        gpu.slot_point += 1
+    gpu.committed, gpu.pending, gpu.max_loras = gpu.items, [], chosen
+    if not last:
+        gpu.test_point += 1
+    return gpu.test_point < len(TEST_POINTS) or last
+
+
+def _give_back(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
+    """Close the GPU: its pending adapters go back to the head of the queue."""
+    queue.extendleft(reversed(gpu.pending))
+    if not gpu.committed:
+        _shrink(problem, gpu, queue)
+    gpu.pending = []
+
+
+def _shrink(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
+    """Not even the first test point passes: the paper gives up here; we commit fewer, so that a plan exists."""
+    capacity = problem.capacity
+    for count in range(len(gpu.pending) - 1, 0, -1):
+        fit = capacity.fit(merged(gpu.pending[:count]))
+        if fit:
+            gpu.committed, gpu.max_loras = gpu.pending[:count], fit.max_loras
+            for _ in range(count):
+                queue.popleft()
+            return
+    raise unservable(problem, gpu.pending[0])
+

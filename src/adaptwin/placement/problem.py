@@ -1,0 +1,85 @@
+"""Problem, Assignment and Strategy: what every placement strategy is given, and what it gives back."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.twin.server import Server
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
+
+SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
+MAX_PARTS = 256  # servers over which one adapter may be split
+
+
+class Assignment(NamedTuple):
+    """One server of a placement: its settings, and the adapters on it with their share of traffic."""
+
+    server: Server
+    shares: Mapping[str, float]
+
+
+class Problem(NamedTuple):
+    """Adapters to place on servers of one profile: all that is asked of a server is asked of `capacity`."""
+
+    capacity: Capacity
+    seed: int
+    lower_bound: int
+    progress: Progress
+
+
+class Strategy(Protocol):
+    """A way to place adapters: each on exactly one server, or on several with shares that sum to one."""
+
+    def __call__(self, problem: Problem) -> list[Assignment]:
+        """Place all adapters; raises `Infeasible` when that cannot be done."""
+        ...
+
+
+def silent(_stage: str, _done: int, _total: int) -> None:
+    """A progress that shows nothing."""
+
+
+def merged(items: Iterable[Share]) -> dict[str, float]:
+    """Items by adapter; parts of the same adapter come together again."""
+    shares: dict[str, float] = {}
+    for item in items:
+        shares[item.name] = shares.get(item.name, 0.0) + item.share
+    return shares
+
+
+def items_to_place(problem: Problem) -> list[Share]:
+    """Every adapter with its whole traffic, or in equal parts where it is too hot for a single server.
+
+    Raises:
+        Infeasible: An adapter fits on no server, however little of its traffic it brings.
+    """
+    items: list[Share] = []
+    for name in problem.capacity.names:
+        parts = _parts(problem, name)
+        items += [Share(name, 1.0 / parts)] * parts
+    return items
+
+
+def _parts(problem: Problem, name: str) -> int:
+    capacity = problem.capacity
+    capacity.require_startable(name)
+    if capacity.load_of(Share(name, 1.0)) <= SURELY_FITS:
+        return 1
+    parts = 1
+    while parts <= MAX_PARTS:
+        if capacity.fit({name: 1.0 / parts}):
+            return parts
+        parts += max(1, parts // 6)
+    raise unservable(problem, Share(name, 1.0 / MAX_PARTS))
+
+
+def unservable(problem: Problem, item: Share) -> Infeasible:
+    """The error for an item that no server serves even alone."""
+    capacity = problem.capacity
+    adapter, verdict = capacity.adapter(item.name), capacity.ask({item.name: item.share}, capacity.fewest_slots(item))
+    return Infeasible(
+        f"{capacity.path(item.name)}.rate: {adapter.rate:g} requests/s of {item.name!r} cannot be served on "
+        f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"
+    )

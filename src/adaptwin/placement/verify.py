@@ -1,0 +1,70 @@
+"""verify: does a plan hold? One twin run per GPU, with a seed the planner did not use."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.twin.run import Run
+from adaptwin.twin.simulate import Case, simulate_many
+from adaptwin.workload.requests import stream_seed
+from adaptwin.workload.workload import Workload
+
+
+class Check(NamedTuple):
+    """The runs of a verification, in the order of the plan's servers."""
+
+    runs: list[Run]
+    servers: tuple[PlacedServer, ...]
+    seed: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether no server and no adapter starves, waits in a growing queue or misses an objective."""
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """What failed, one line each; empty when the plan holds."""
+        return [
+            line for server, run in zip(self.servers, self.runs, strict=True) for line in _failures(server.name, run)
+        ]
+
+
+def verify(plan: Plan, seed: int = 1, *, jobs: int = -1) -> Check:
+    """Play every server of the plan under its part of the traffic.
+
+    Args:
+        plan: The plan; it carries its workload and profiles.
+        seed: Of the arrivals and lengths; take another than the plan's.
+        jobs: Cores to use; -1 is all.
+
+    Raises:
+        OutOfMemory: A server of the plan would not start.
+    """
+    cases = [
+        Case(plan.profile_of(server), server.server, plan.workload_of(server), server_seed(seed, server.name))
+        for server in plan.servers
+    ]
+    return Check(simulate_many(cases, jobs=jobs), plan.servers, seed)
+
+
+def server_seed(seed: int, server: str) -> int:
+    """Servers draw apart, so that parts of a split adapter do not get the same arrivals."""
+    return stream_seed(seed, server) >> 1
+
+
+def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> list[str]:
+    """Names of adapters whose shares do not sum to one."""
+    shares: dict[str, float] = {}
+    for server in servers:
+        for name, share in server.adapters.items():
+            shares[name] = shares.get(name, 0.0) + share
+    return [adapter.name for adapter in workload.adapters if abs(shares.get(adapter.name, 0.0) - 1.0) > 1e-6]
+
+
+def _failures(name: str, run: Run) -> list[str]:
+    if run.worst == "ok":
+        return []
+    by_verdict = run.adapters.filter(run.adapters["verdict"] != "ok").group_by("verdict").len().sort("verdict")
+    lines = [f"{name}: {count} adapters {verdict}" for verdict, count in by_verdict.iter_rows()]
+    return lines or [f"{name}: server {run.verdict}"]

@@ -1,0 +1,49 @@
+"""Work: the least GPU time that a request takes, whatever server it lands on. Bound and strategies rest on it."""
+
+import numpy as np
+
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import SERVED_RANKS
+
+
+def server_rank(rank: int) -> int:
+    """The smallest ``max_lora_rank`` vLLM serves a rank with."""
+    return next(served for served in SERVED_RANKS if served >= rank)
+
+
+def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int) -> float:
+    """A lower bound on the GPU seconds that a mean request of this rank and these lengths takes on any server.
+
+    Let a request have p prompt and o output tokens. It is in o - 1 decode steps and its prompt is prefilled, so it puts
+    p + o - 1 tokens into steps and reads sum_{i=1}^{o-1} (p + i - 1) cached tokens. Each is charged its marginal cost
+    in the step-cost law with one slot, one adapter and its own rank padded as little as vLLM allows - no server has
+    less. A step's constant part is shared by all requests in it. A step holds at most ``max_num_batched_tokens`` tokens,
+    so charging each token that fraction of the constant charges no step more than once: again a lower bound.
+    """
+    server = template.model_copy(
+        update={"max_loras": min(rank, 1), "max_lora_rank": server_rank(rank), "max_cpu_loras": None}
+    )
+    limits = server.limits(profile)
+    cost = profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank)
+    prompt, decodes, context = _mean_tokens(lengths)
+    constant = cost.base + profile.scheduler_cost.base
+    per_token = cost.per_token
+    if rank:
+        constant += cost.lora_base + cost.lora_per_adapter
+        per_token += cost.lora_per_token + cost.lora_per_token_adapter
+    return (
+        (prompt + decodes) * (per_token + constant / limits.token_budget)
+        + prompt * cost.per_prefill_token
+        + context * cost.per_context_token
+        + decodes * profile.scheduler_cost.per_running
+    )
+
+
+def _mean_tokens(lengths: Lengths) -> tuple[float, float, float]:
+    """Means over requests of prompt tokens, decode steps, and cached tokens read by them."""
+    table = lengths.table()
+    prompt, decodes = table.input.astype(np.float64), table.output.astype(np.float64) - 1.0
+    cross = np.mean(prompt * decodes) if table.joint else prompt.mean() * decodes.mean()
+    return prompt.mean(), decodes.mean(), float(cross + np.mean(decodes * (decodes - 1.0)) / 2.0)

@@ -1,0 +1,427 @@
+"""The pictures of a plan, as plotly figures: pure functions of the plan."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from adaptwin.placement.plan import Forecast, PlacedServer, Plan, SlotChoice
+from adaptwin.report.text import count, duration, number, percent
+
+NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones share one per rank and GPU
+SHOWN_POINTS = 1500  # of the popularity curve
+
+# Paul Tol's colour-blind-safe "vibrant" scheme for the ranks people use; 0 is the base model.
+RANK_COLOURS = {
+    0: "#8c8c8c",
+    1: "#aa4499",
+    8: "#0077bb",
+    16: "#ee7733",
+    32: "#009988",
+    64: "#ee3377",
+    128: "#33bbee",
+    256: "#cc3311",
+    320: "#ccbb44",
+    512: "#7b68c8",
+}
+_FIRST, _SECOND, _BAD = "#0077bb", "#ee7733", "#cc3311"
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def template(*, dark: bool = False) -> go.layout.Template:
+    """The look all figures share, for a light or a dark page."""
+    text, faint, line = ("#d8dbe0", "#33383f", "#8a9099") if dark else ("#22262c", "#e6e8eb", "#767c85")
+    page = "#15181c" if dark else "#ffffff"
+    axis = {
+        "gridcolor": faint,
+        "linecolor": line,
+        "zeroline": False,
+        "automargin": True,
+        "title": {"standoff": 8},
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": _FONT, "size": 12, "color": text},
+            "title": {
+                "font": {"size": 14},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "yanchor": "top",
+                "y": 1,
+            },
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "hoverlabel": {"bgcolor": page, "bordercolor": line, "font": {"color": text}, "align": "left"},
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
+            "xaxis": axis,
+            "yaxis": axis,
+        }
+    )
+
+
+class Placement(NamedTuple):
+    """An adapter on one server, with the traffic it gets there."""
+
+    server: str
+    name: str
+    rank: int
+    share: float  # of the adapter's traffic
+    rate: float  # requests/s on this server
+    tokens: float  # prompt and output tokens/s on this server
+
+
+def placements(plan: Plan) -> list[Placement]:
+    """Every adapter on every server that serves it, in the plan's order of servers, largest traffic first."""
+    workload = plan.workload
+    means: dict[int, float] = {}  # hashing an empirical distribution for every adapter would take seconds
+    for lengths in {id(of): of for of in map(workload.lengths_of, workload.adapters)}.values():
+        means[id(lengths)] = lengths.mean_input + lengths.mean_output
+    adapters = {adapter.name: adapter for adapter in workload.adapters}
+    rows = []
+    for server in plan.servers:
+        placed = []
+        for name, share in server.adapters.items():
+            adapter = adapters[name]
+            rate = adapter.rate * share
+            tokens = rate * means[id(workload.lengths_of(adapter))]
+            placed.append(Placement(server.name, name, adapter.rank, share, rate, tokens))
+        rows += sorted(placed, key=lambda row: -row.tokens)
+    return rows
+
+
+class Segment(NamedTuple):
+    """A piece of a GPU's bar: one adapter, or the small ones of a rank together."""
+
+    server: str
+    rank: int
+    tokens: float
+    label: str
+
+
+def packing_figure(plan: Plan) -> go.Figure:
+    """One bar per GPU: its adapters by offered tokens/s, coloured by rank, then the headroom it has left."""
+    segments = _segments(placements(plan))
+    starts, lengths = _starts(segments)
+    figure = go.Figure()
+    for rank in sorted({segment.rank for segment in segments}):
+        chosen = [(start, one) for start, one in zip(starts, segments, strict=True) if one.rank == rank]
+        figure.add_bar(
+            orientation="h",
+            name=_rank_name(rank),
+            y=[one.server for _, one in chosen],
+            base=[round(start, 3) for start, _ in chosen],
+            x=[round(one.tokens, 3) for _, one in chosen],
+            customdata=[
+                f"{one.label}<br>{percent(one.tokens / lengths[one.server])} of {one.server}"
+                for _, one in chosen
+            ],
+            hovertemplate="%{customdata}<extra></extra>",
+            marker={"color": RANK_COLOURS[rank], "line": {"color": "rgba(255,255,255,0.75)", "width": 0.5}},
+        )
+    _add_headroom(figure, plan, lengths)
+    figure.update_xaxes(title_text="offered tokens/s", rangemode="tozero")
+    return _rows_of_gpus(figure, plan, row=30)
+
+
+def _segments(rows: Sequence[Placement]) -> list[Segment]:
+    """Rank by rank on each server; beyond the largest adapters, one segment for the rest of a rank."""
+    smallest = sorted((row.tokens for row in rows), reverse=True)[: NAMED_SEGMENTS + 1][-1] if rows else 0.0
+    keep_all = len(rows) <= NAMED_SEGMENTS
+    groups: dict[tuple[str, int], list[Placement]] = defaultdict(list)
+    for row in rows:
+        groups[_label(row.server), row.rank].append(row)
+    servers = {server: position for position, (server, _) in enumerate(groups)}
+    segments = []
+    for (server, rank), group in sorted(groups.items(), key=lambda item: (servers[item[0][0]], item[0][1])):
+        named = [row for row in group if keep_all or row.tokens > smallest]
+        segments += [Segment(server, rank, row.tokens, _describe(row)) for row in named]
+        if rest := group[len(named) :]:
+            tokens, rate = sum(row.tokens for row in rest), sum(row.rate for row in rest)
+            title = f"<b>{count(len(rest), 'adapter')}, {_rank_name(rank)}</b>"
+            label = f"{title}<br>{_traffic(rate, tokens)} together"
+            segments.append(Segment(server, rank, tokens, label))
+    return segments
+
+
+def _starts(segments: Sequence[Segment]) -> tuple[list[float], dict[str, float]]:
+    """Where each segment starts on its bar, and how long the bars get."""
+    starts, lengths = [], dict.fromkeys((segment.server for segment in segments), 0.0)
+    for segment in segments:
+        starts.append(lengths[segment.server])
+        lengths[segment.server] += segment.tokens
+    return starts, {server: length or 1.0 for server, length in lengths.items()}
+
+
+def _describe(row: Placement) -> str:
+    split = "" if row.share >= 1.0 else f"<br>{percent(row.share)} of the adapter's traffic"
+    return f"<b>{_label(row.name)}</b>, {_rank_name(row.rank)}<br>{_traffic(row.rate, row.tokens)}{split}"
+
+
+def _traffic(rate: float, tokens: float) -> str:
+    return f"{number(rate)} requests/s, {number(tokens)} tokens/s"
+
+
+def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> None:
+    rows = [
+        (name, lengths[name], server.forecast.headroom)
+        for server in plan.servers
+        if server.forecast
+        and (name := _label(server.name)) in lengths
+        and 0 < server.forecast.headroom < math.inf
+    ]
+    if rows:
+        figure.add_bar(
+            orientation="h",
+            name="headroom",
+            y=[name for name, _, _ in rows],
+            base=[round(length, 3) for _, length, _ in rows],
+            x=[round(length * headroom, 3) for _, length, headroom in rows],
+            customdata=[f"{name} could take {percent(headroom)} more traffic" for name, _, headroom in rows],
+            hovertemplate="%{customdata}<extra></extra>",
+            marker={
+                "color": "rgba(128,128,128,0.10)",
+                "line": {"color": "rgba(128,128,128,0.8)", "width": 1},
+            },
+        )
+
+
+class Measure(NamedTuple):
+    """One value per GPU in a figure of load or latency."""
+
+    name: str
+    value: Callable[[Forecast], float]
+    colour: str = _FIRST
+    symbol: str = "circle"
+
+
+def throughput_figure(plan: Plan) -> go.Figure:
+    """Tokens/s offered to each GPU and served by it."""
+    offered = Measure("offered", lambda forecast: forecast.offered_throughput, _SECOND, "line-ns-open")
+    served = Measure("served", lambda forecast: forecast.throughput)
+    return _dots(
+        plan, [served, offered], axis={"title_text": "tokens/s", "rangemode": "tozero"}, write=number
+    )
+
+
+def ttft_figure(plan: Plan) -> go.Figure:
+    """Median and 99th percentile of the time to first token on each GPU."""
+    median = Measure("p50", lambda forecast: forecast.ttft_p50)
+    tail = Measure("p99", lambda forecast: forecast.ttft_p99, _SECOND, "diamond")
+    return _dots(plan, [median, tail], axis={"title_text": "seconds, logarithmic", **_LOG}, write=duration)
+
+
+def itl_figure(plan: Plan) -> go.Figure:
+    """Mean and 99th percentile of the inter-token latency on each GPU, in milliseconds."""
+    mean = Measure("mean", lambda forecast: 1e3 * forecast.itl_mean)
+    tail = Measure("p99", lambda forecast: 1e3 * forecast.itl_p99, _SECOND, "diamond")
+    axis = {"title_text": "milliseconds", "rangemode": "tozero"}
+    return _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
+
+
+def kv_figure(plan: Plan) -> go.Figure:
+    """Share of the KV cache in use on each GPU, time-weighted."""
+    usage = Measure("KV cache in use", lambda forecast: 100.0 * forecast.kv_usage)
+    axis = {"title_text": "percent of the KV cache", "range": [0, 102]}
+    return _dots(plan, [usage], axis=axis, write=lambda value: percent(value / 100.0))
+
+
+_LOG = {"type": "log", "dtick": "D1", "minor": {"showgrid": False}, "tickformat": "~g"}
+
+
+def _dots(
+    plan: Plan, measures: Sequence[Measure], *, axis: dict[str, Any], write: Callable[[float], str]
+) -> go.Figure:
+    """A row per GPU and a mark per measure."""
+    known = [(_label(server.name), server.forecast) for server in plan.servers if server.forecast]
+    figure = go.Figure()
+    for measure in measures:
+        values = [measure.value(forecast) for _, forecast in known]
+        figure.add_scatter(
+            mode="markers",
+            name=measure.name,
+            x=[_significant(value) for value in values],
+            y=[name for name, _ in known],
+            customdata=[write(value) for value in values],
+            hovertemplate=f"%{{y}}<br>{measure.name} %{{customdata}}<extra></extra>",
+            marker={"color": measure.colour, "symbol": measure.symbol, "size": 9, "line": {"width": 2}},
+        )
+    figure.update_xaxes(**axis)
+    figure.update_layout(showlegend=len(measures) > 1)
+    return _rows_of_gpus(figure, plan, row=22)
+
+
+def _rows_of_gpus(figure: go.Figure, plan: Plan, *, row: int) -> go.Figure:
+    """The shared layout of figures with a row per GPU, the first on top; many GPUs get thinner rows."""
+    names = [_label(server.name) for server in plan.servers]
+    figure.update_yaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
+        range=[len(names) - 0.4, -0.6],
+        showgrid=False,
+    )
+    figure.update_layout(
+        template=template(),
+        barmode="overlay",
+        bargap=0.25,
+        height=100 + round(min(row * len(names), 900 + 3 * len(names))),
+        margin={"t": 36},
+    )
+    return figure
+
+
+def choices_figure(server: PlacedServer) -> go.Figure:
+    """Throughput and mean ITL of one server against ``max_loras``, with the chosen value marked."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
+    for row, value in ((1, _choice_throughput), (2, _choice_itl)):
+        _add_choices(figure, server, value, row=row)
+    ticks = [str(choice.max_loras) for choice in _in_order(server)]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=ticks)
+    figure.update_xaxes(title_text="max_loras", row=2, col=1)
+    figure.update_yaxes(rangemode="tozero", nticks=5)
+    figure.update_yaxes(title_text="tokens/s", row=1, col=1)
+    figure.update_yaxes(title_text="mean ITL, ms", row=2, col=1)
+    return figure.update_layout(template=template(), height=340, margin={"t": 44})
+
+
+class ChoiceKind(NamedTuple):
+    """How one kind of tried value is drawn."""
+
+    name: str
+    holds: Callable[[SlotChoice, int], bool]
+    marker: dict[str, Any]
+
+
+_CHOICE_KINDS = (
+    ChoiceKind(
+        "tried",
+        lambda choice, chosen: (
+            choice.max_loras != chosen and choice.starts and choice.verdict in (None, "ok")
+        ),
+        {"symbol": "circle", "size": 7, "color": _FIRST},
+    ),
+    ChoiceKind(
+        "starved or slow",
+        lambda choice, chosen: (
+            choice.max_loras != chosen and choice.starts and choice.verdict not in (None, "ok")
+        ),
+        {"symbol": "triangle-down-open", "size": 9, "color": _BAD, "line": {"width": 2}},
+    ),
+    ChoiceKind(
+        "does not start",
+        lambda choice, _: not choice.starts,
+        {"symbol": "x-thin-open", "size": 8, "color": "#8c8c8c", "line": {"width": 2}},
+    ),
+    ChoiceKind(
+        "chosen",
+        lambda choice, chosen: choice.max_loras == chosen and choice.starts,
+        {"symbol": "star", "size": 14, "color": _SECOND},
+    ),
+)
+
+
+def _add_choices(
+    figure: go.Figure, server: PlacedServer, value: Callable[[SlotChoice], float], *, row: int
+) -> None:
+    choices = _in_order(server)
+    started = [choice for choice in choices if choice.starts]
+    line = {"color": "rgba(128,128,128,0.6)", "width": 1.5}
+    figure.add_scatter(
+        x=[str(choice.max_loras) for choice in started],
+        y=[_significant(value(choice)) for choice in started],
+        mode="lines",
+        line=line,
+        hoverinfo="skip",
+        showlegend=False,
+        row=row,
+        col=1,
+    )
+    for kind in _CHOICE_KINDS:
+        if shown := [choice for choice in choices if kind.holds(choice, server.server.max_loras)]:
+            figure.add_scatter(
+                x=[str(choice.max_loras) for choice in shown],
+                y=[_significant(value(choice)) for choice in shown],
+                mode="markers",
+                name=kind.name,
+                marker=kind.marker,
+                customdata=[_describe_choice(choice) for choice in shown],
+                hovertemplate="%{customdata}<extra></extra>",
+                showlegend=row == 1,
+                legendgroup=kind.name,
+                row=row,
+                col=1,
+            )
+
+
+def _in_order(server: PlacedServer) -> list[SlotChoice]:
+    return sorted(server.choices, key=lambda choice: choice.max_loras)
+
+
+def _choice_throughput(choice: SlotChoice) -> float:
+    return choice.throughput if choice.starts else 0.0
+
+
+def _choice_itl(choice: SlotChoice) -> float:
+    return 1e3 * choice.itl_mean if choice.starts else 0.0
+
+
+def _describe_choice(choice: SlotChoice) -> str:
+    if not choice.starts:
+        return f"<b>max_loras {choice.max_loras}</b><br>does not start: too little KV cache is left"
+    return (
+        f"<b>max_loras {choice.max_loras}</b>: {choice.verdict or 'not judged'}<br>"
+        f"{number(choice.throughput)} tokens/s, ITL mean {duration(choice.itl_mean)}<br>"
+        f"TTFT p50 {duration(choice.ttft_p50)}, KV cache {choice.kv_cache_tokens:,} tokens"
+    )
+
+
+def popularity_figure(plan: Plan) -> go.Figure:
+    """The adapters' request rates from the most to the least popular, coloured by rank."""
+    adapters = sorted((one for one in plan.workload.adapters if one.rate > 0), key=lambda one: -one.rate)
+    totals: dict[int, int] = defaultdict(int)
+    for adapter in plan.workload.adapters:
+        totals[adapter.rank] += 1
+    shown = list(_thinned(len(adapters)))
+    figure = go.Figure()
+    for rank, total in sorted(totals.items()):
+        places = [place for place in shown if adapters[place].rank == rank]
+        figure.add_scatter(
+            mode="markers",
+            name=f"{_rank_name(rank)} ({total:,})",
+            x=[place + 1 for place in places],
+            y=[_significant(adapters[place].rate) for place in places],
+            customdata=[f"<b>{_label(adapters[place].name)}</b>, {_rank_name(rank)}" for place in places],
+            hovertemplate="%{customdata}<br>%{y:.3~g} requests/s, number %{x:,}<extra></extra>",
+            marker={"color": RANK_COLOURS[rank], "size": 5},
+        )
+    figure.update_xaxes(title_text="adapters, most popular first", rangemode="tozero", showgrid=False)
+    figure.update_yaxes(title_text="requests/s, logarithmic", type="log", dtick=1, tickformat="~g")
+    return figure.update_layout(template=template(), height=320, margin={"t": 36}, showlegend=True)
+
+
+def _thinned(total: int) -> Iterable[int]:
+    """Places on a curve of `total` points: all of the head, an even selection of the long tail."""
+    head = min(total, SHOWN_POINTS // 3)
+    step = max(1, math.ceil((total - head) / (SHOWN_POINTS - SHOWN_POINTS // 3)))
+    yield from range(head)
+    yield from range(head, total, step)
+
+
+def _rank_name(rank: int) -> str:
+    return f"rank {rank}" if rank else "base model"
+
+
+def _label(name: str) -> str:
+    """A user's name for plotly, which reads a little HTML in every text."""
+    return escape(name, quote=False)
+
+
+def _significant(value: float) -> float | None:
+    """Five digits are more than a screen shows, and keep the page small; None leaves a gap."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -1,0 +1,293 @@
+"""The page of a plan: one HTML file with everything in it, which loads nothing from the network."""
+
+import importlib.metadata
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.plan import Binding, PlacedServer, Plan
+from adaptwin.report import figures
+from adaptwin.report.text import (
+    NOTHING,
+    bound_sentence,
+    count,
+    duration,
+    made_how,
+    number,
+    percent,
+    rank_counts,
+    rank_summary,
+    verified_sentence,
+)
+from adaptwin.spec import write_atomically
+
+OPEN_SECTIONS = 8  # with more GPUs than this, their sections start closed
+
+_WHY: dict[Binding, str] = {
+    "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside the "
+    "weights and its adapter slots, so requests wait for blocks or are preempted and computed again.",
+    "compute": "Compute gives way first. More traffic makes every step longer, until the GPU cannot produce tokens "
+    "as fast as they are asked for and requests queue.",
+    "slots": "Adapter slots give way first. More traffic asks for more different adapters at once than max_loras "
+    "lets into one batch, so requests wait for a slot although the GPU could take them.",
+    "slo": "A latency target gives way first. The server could process more traffic, but an adapter would miss the "
+    "TTFT or ITL it was promised.",
+}
+
+
+class Card(NamedTuple):
+    """A headline figure."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""  # "good" or "bad"
+
+
+class Picture(NamedTuple):
+    """A figure's place on the page; the description also serves readers who do not see it."""
+
+    key: str
+    title: str
+    description: str
+
+
+class Setting(NamedTuple):
+    """One of vLLM's knobs as this server runs with it."""
+
+    name: str
+    value: str
+    default: bool
+
+
+class GpuSection(NamedTuple):
+    """What the page says about one GPU."""
+
+    placed: PlacedServer
+    ranks: str
+    story: str
+    settings: list[Setting]
+    adapters: list[figures.Placement]
+    tokens: float  # offered by its adapters per second
+    choices: Picture | None
+
+
+_PICTURES: dict[Picture, Callable[[Plan], go.Figure]] = {
+    Picture(
+        "packing",
+        "Which adapters are on which GPU",
+        "A bar per GPU, a segment per adapter, sized by the tokens per second its traffic asks for and coloured by "
+        "rank. The outlined end is headroom: traffic the GPU could take on top.",
+    ): figures.packing_figure,
+    Picture(
+        "throughput",
+        "Throughput",
+        "Tokens per second offered to each GPU and served by it, prompt and output tokens.",
+    ): figures.throughput_figure,
+    Picture(
+        "ttft", "Time to first token", "Median and 99th percentile over the requests of each GPU."
+    ): figures.ttft_figure,
+    Picture(
+        "itl", "Inter-token latency", "Mean and 99th percentile over all gaps between output tokens."
+    ): figures.itl_figure,
+    Picture("kv", "KV cache", "Share of each GPU's KV cache in use, averaged over time."): figures.kv_figure,
+    Picture(
+        "popularity",
+        "How unequal the adapters are",
+        "Requests per second of the adapters, from the most to the least popular, coloured by rank.",
+    ): figures.popularity_figure,
+}
+
+
+def plan_report(plan: Plan) -> str:
+    """The plan as one self-contained HTML page: figures, table and settings per GPU, and how it was made."""
+    sections = list(_sections(plan))
+    drawn = {picture.key: _bare(draw(plan)) for picture, draw in _PICTURES.items()}
+    for section in sections:
+        if section.choices:
+            drawn[section.choices.key] = _bare(figures.choices_figure(section.placed))
+    return (
+        _environment()
+        .get_template("plan.html")
+        .render(
+            plan=plan,
+            cards=_cards(plan),
+            sections=sections,
+            pictures={picture.key: picture for picture in _PICTURES},
+            open_sections=len(sections) <= OPEN_SECTIONS,
+            facts=_facts(plan),
+            summary=(bound_sentence(plan), verified_sentence(plan)),
+            drawn={
+                "figures": drawn,
+                "light": _json(figures.template()),
+                "dark": _json(figures.template(dark=True)),
+            },
+            plotly=get_plotlyjs(),
+        )
+    )
+
+
+def write_plan_report(plan: Plan, path: str | Path) -> None:
+    """Write the page to `path`; raises `SpecError` when the place cannot be written."""
+    write_atomically(path, plan_report(plan))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("adaptwin.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":"),
+        "ensure_ascii": False,
+        "allow_nan": False,
+    }
+    return environment
+
+
+def _share(part: float) -> str:
+    """A share that may be small, in percent with a digit after the point."""
+    return f"{100.0 * part:.1f} %"
+
+
+def _json(value: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = value.to_plotly_json()
+    return plain
+
+
+def _bare(figure: go.Figure) -> dict[str, Any]:
+    """The figure without its template, which the page holds once."""
+    figure.layout.template = None
+    plain = _json(figure)
+    plain["layout"].pop("template", None)
+    return plain
+
+
+def _cards(plan: Plan) -> list[Card]:
+    forecasts = [(server.name, server.forecast) for server in plan.servers if server.forecast]
+    tokens = sum(row.tokens for row in figures.placements(plan))
+    above = plan.gpus - plan.lower_bound
+    cards = [
+        Card("GPUs", f"{plan.gpus:,}"),
+        Card(
+            "Lower bound",
+            f"{plan.lower_bound:,}",
+            f"at most {count(above, 'GPU')} above" if above > 0 else "optimal",
+        ),
+        Card("Adapters", f"{len(plan.workload):,}"),
+        Card("Requests/s", number(plan.workload.rate), "offered"),
+        Card("Tokens/s", number(tokens), "offered, prompt and output"),
+    ]
+    headrooms = [(forecast.headroom, name) for name, forecast in forecasts]
+    tails = [(forecast.ttft_p99, name) for name, forecast in forecasts if math.isfinite(forecast.ttft_p99)]
+    if headrooms:
+        least, name = min(headrooms)
+        cards.append(Card("Lowest headroom", percent(least), name))
+    if tails:
+        worst, name = max(tails)
+        cards.append(Card("Worst TTFT p99", duration(worst), name))
+    verified = Card("Verified", "yes", "a fresh twin run per GPU", "good")
+    cards.append(verified if plan.verified else Card("Verified", "no", "no fresh twin runs", "bad"))
+    return cards
+
+
+def _sections(plan: Plan) -> Iterator[GpuSection]:
+    rows = figures.placements(plan)
+    for index, (server, counts) in enumerate(zip(plan.servers, rank_counts(plan), strict=True)):
+        adapters, rows = rows[: len(server.adapters)], rows[len(server.adapters) :]
+        yield GpuSection(
+            placed=server,
+            ranks=rank_summary(counts),
+            story=_story(server),
+            settings=_settings(plan, server),
+            adapters=adapters,
+            tokens=sum(row.tokens for row in adapters),
+            choices=_choices(index, server),
+        )
+
+
+def _story(server: PlacedServer) -> str:
+    """In words: what the server has to do, what gives way first, and what its headroom means."""
+    forecast = server.forecast
+    if forecast is None:
+        return "The plan holds no forecast for this GPU."
+    return f"{_WHY[forecast.binding]} {_headroom(forecast.headroom)}"
+
+
+def _headroom(headroom: float) -> str:
+    if not math.isfinite(headroom):
+        return "How much more traffic it could take is not known."
+    if headroom <= 0:
+        return "It has no headroom: with any more traffic the verdict turns."
+    return (
+        f"Its headroom is {percent(headroom)}: the traffic of all its adapters could grow by that much before one of "
+        "them starves, falls behind or misses its latency target."
+    )
+
+
+def _settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
+    """The server's knobs; what is left to vLLM's default is worked out for the profile."""
+    server, defaults = placed.server, _defaults(plan, placed)
+    rows = []
+    for name in type(server).model_fields:
+        value = getattr(server, name)
+        left_open = value is None
+        shown = defaults.get(name) if left_open else value
+        rows.append(Setting(name, NOTHING if shown is None else _plain(shown), left_open))
+    return rows
+
+
+def _defaults(plan: Plan, placed: PlacedServer) -> dict[str, int]:
+    """What vLLM takes for the knobs that are None."""
+    profile = plan.profile_of(placed)
+    try:
+        limits = placed.server.limits(profile)
+    except Infeasible:
+        return {}
+    return {
+        "max_cpu_loras": limits.max_cpu_loras,
+        "max_num_seqs": limits.max_num_seqs,
+        "max_num_batched_tokens": limits.token_budget,
+        "max_model_len": limits.max_model_len,
+        "kv_cache_tokens": (limits.kv_blocks + 1) * limits.block_size,
+    }
+
+
+def _plain(value: float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:,}"
+
+
+def _choices(index: int, server: PlacedServer) -> Picture | None:
+    if not server.choices:
+        return None
+    description = (
+        "Throughput and mean inter-token latency for the values of max_loras that were tried. Too few slots make "
+        "requests wait for one; too many take memory from the KV cache and slow every step down."
+    )
+    return Picture(f"choices-{index}", f"Why max_loras is {server.server.max_loras}", description)
+
+
+def _facts(plan: Plan) -> dict[str, str]:
+    """How the plan was made, and for which traffic."""
+    workload = plan.workload
+    arrivals = workload.arrivals if isinstance(workload.arrivals, str) else "replayed timestamps"
+    lengths = f"{number(workload.lengths.mean_input)} prompt and {number(workload.lengths.mean_output)} output tokens"
+    return {
+        "Planning": made_how(plan),
+        "Search": "ended early by the time limit" if plan.time_limit_hit else "ran to its end",
+        "Traffic": f"{arrivals} arrivals over {duration(workload.duration)}, workload seed {workload.seed}",
+        "Request lengths": f"{lengths} in the mean, unless an adapter has its own",
+        "adaptwin": importlib.metadata.version("adaptwin"),
+    }

@@ -1,0 +1,325 @@
+"""How numbers are written for people, and tables that fit a terminal of 80 columns."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.placement.plan import Forecast, PlacedServer, Plan
+from adaptwin.profile.profile import Profile, ProfileError
+from adaptwin.twin.run import Latency, Run
+
+NOTHING = "–"  # where there is no number
+WORST_SHOWN = 10
+
+_UNITS = (("ms", 1e-3, 0.9995), ("s", 1.0, 59.95), ("min", 60.0, 59.95 * 60.0), ("h", 3600.0, math.inf))
+_VERDICT_STYLES = {"ok": "green", "slow": "yellow", "backlogged": "red", "starved": "bold red"}
+_SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
+_INTERVAL_NAMES = {
+    "throughput": "Throughput, tok/s",
+    "ttft.p50": "TTFT p50",
+    "ttft.p99": "TTFT p99",
+    "itl.mean": "ITL mean",
+    "itl.p99": "ITL p99",
+    "e2e.p99": "E2E p99",
+}
+
+
+def duration(seconds: float) -> str:
+    """Seconds with two or three digits and a unit people read: ``12 ms``, ``1.4 s``, ``2.1 min``."""
+    if not math.isfinite(seconds):
+        return NOTHING
+    if seconds <= 0:
+        return "0 s"
+    unit, size = next((unit, size) for unit, size, below in _UNITS if seconds < below)
+    value = seconds / size
+    return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f} {unit}"
+
+
+def number(value: float) -> str:
+    """About three digits, with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
+    if not math.isfinite(value):
+        return NOTHING
+    if value >= 99.95 or value == 0:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.995 else f"{value:.2g}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent: ``14 %``."""
+    return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
+
+
+def count(many: int, noun: str) -> str:
+    """``1 GPU``, ``4 GPUs``."""
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
+
+
+def rank_counts(plan: Plan) -> list[dict[int, int]]:
+    """For every server of the plan, how many adapters of each rank it serves, in rising order of rank."""
+    ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
+    counted = (Counter(ranks[name] for name in server.adapters) for server in plan.servers)
+    return [dict(sorted(counts.items())) for counts in counted]
+
+
+def rank_summary(counts: dict[int, int]) -> str:
+    """``8×40 16×12``: rank times count; ``base`` is traffic without an adapter."""
+    return " ".join(f"{rank or 'base'}×{many}" for rank, many in counts.items()) or NOTHING
+
+
+def bound_sentence(plan: Plan) -> str:
+    """What the lower bound says about this plan."""
+    above = plan.gpus - plan.lower_bound
+    bound = f"No plan under these profiles can do with fewer than {count(plan.lower_bound, 'GPU')}"
+    if above <= 0:
+        return f"{bound}: this one is optimal."
+    return f"{bound} (lower bound): this one is at most {count(above, 'GPU')} above the best."
+
+
+def verified_sentence(plan: Plan) -> str:
+    """Whether the plan was checked, and how."""
+    if plan.verified:
+        return "Verified: a twin run per GPU with fresh seeds found nobody starving."
+    return "Not verified: no twin run with fresh seeds has confirmed this plan."
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """A plan for the terminal: headline, then per GPU its settings and what the twin expects of it."""
+    return Group(
+        _plan_headline(plan),
+        _heading("Servers"),
+        _servers_table(plan),
+        _heading("What the twin expects"),
+        _forecast_table(plan.servers),
+    )
+
+
+def _plan_headline(plan: Plan) -> Text:
+    adapters, rate = count(len(plan.workload), "adapter"), number(plan.workload.rate)
+    gpus = (count(plan.gpus, "GPU"), "bold")
+    text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s.\n", bound_sentence(plan), "\n")
+    text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
+    text.append(f"\n{made_how(plan)}.")
+    if plan.time_limit_hit:
+        text.append("\nThe time limit ended the search early.", style="yellow")
+    return text
+
+
+def made_how(plan: Plan) -> str:
+    """Objective, strategy, headroom asked for, seed and planning time."""
+    parts = [f"Objective {plan.objective}", f"strategy {plan.strategy}", f"seed {plan.seed}"]
+    if plan.headroom:
+        parts.append(f"headroom asked for {percent(plan.headroom)}")
+    if plan.planning_seconds:
+        parts.append(f"planned in {duration(plan.planning_seconds)}")
+    return ", ".join(parts)
+
+
+def _servers_table(plan: Plan) -> Table:
+    table = _table()
+    table.add_column("GPU", overflow="fold")
+    if several := len(plan.profiles) > 1:
+        table.add_column("Profile", overflow="fold")
+    _numeric(table, "Adapters")
+    table.add_column("Rank × count", overflow="fold")
+    _numeric(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
+    for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
+        server = placed.server
+        held = server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras
+        profile = [Text(placed.profile)] if several else []
+        settings = (str(server.max_loras), str(server.max_lora_rank), str(held))
+        table.add_row(Text(placed.name), *profile, str(len(placed.adapters)), rank_summary(counts), *settings)
+    return table
+
+
+def _forecast_table(servers: Sequence[PlacedServer]) -> Table:
+    table = _table()
+    table.add_column("GPU", overflow="fold")
+    _numeric(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    _numeric(table, "KV\nuse", "Head-\nroom")
+    table.add_column("Bound\nby", no_wrap=True)
+    table.add_column("Verdict", no_wrap=True)
+    for server in servers:
+        table.add_row(Text(server.name), *_forecast_cells(server.forecast))
+    return table
+
+
+def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
+    if forecast is None:
+        return [NOTHING] * 9
+    return [
+        number(forecast.request_rate),
+        number(forecast.throughput),
+        duration(forecast.ttft_p50),
+        duration(forecast.ttft_p99),
+        duration(forecast.itl_mean),
+        percent(forecast.kv_usage),
+        percent(forecast.headroom),
+        forecast.binding,
+        _verdict(forecast.verdict),
+    ]
+
+
+def run_table(run: Run) -> RenderableType:
+    """A run for the terminal: verdict, latencies, what the server did, and the adapters served worst."""
+    parts: list[RenderableType] = [
+        _run_headline(run),
+        _heading("Latency of finished requests"),
+        _latency_table(run),
+        _heading("Server"),
+        _facts_table(run),
+    ]
+    if run.confidence:
+        parts += [_heading(f"95 % interval of the mean over {run.repeats} repeats"), _confidence_table(run)]
+    parts.append(_worst_adapters(run))
+    return Group(*parts)
+
+
+def _run_headline(run: Run) -> Text:
+    served = run.throughput / run.offered_throughput if run.offered_throughput else math.nan
+    server = run.server
+    return Text.assemble(
+        "Server: ",
+        _verdict(run.verdict),
+        f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({percent(served)})\n"
+        f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
+        f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
+        f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
+        f"window {run.window}{f', warm-up {duration(run.warmup)}' if run.warmup else ''}.",
+    )
+
+
+def _latency_table(run: Run) -> Table:
+    table = _table()
+    table.add_column("")
+    _numeric(table, "mean", "p50", "p90", "p99")
+    rows: tuple[tuple[str, Latency], ...] = (
+        ("TTFT  time to first token", run.ttft),
+        ("ITL   between tokens", run.itl),
+        ("TPOT  per output token", run.tpot),
+        ("E2E   whole request", run.e2e),
+    )
+    for name, of in rows:
+        table.add_row(name, duration(of.mean), duration(of.p50), duration(of.p90), duration(of.p99))
+    return table
+
+
+def _facts_table(run: Run) -> Table:
+    table = Table.grid("", "", padding=(0, 2, 0, 0))
+    for name, fact in _facts(run).items():
+        table.add_row(name, fact)
+    return table
+
+
+def _facts(run: Run) -> dict[str, str]:
+    loads = f"{run.adapter_loads:,} to the GPU, {run.disk_loads:,} from disk; steps waited {{}} for them"
+    kv_cache = f"{run.kv_cache_tokens:,} tokens, {percent(run.kv_usage)} used"
+    left = f"{run.running_at_end:,} running and {run.waiting_at_end:,} waiting at the end"
+    facts = {
+        "Requests": f"{run.arrived:,} arrived, {run.finished:,} finished; {left}",
+        "Batch": f"{number(run.mean_running)} requests and {number(run.mean_adapters)} adapters in the mean",
+        "Queue": f"{number(run.mean_waiting)} waiting in the mean",
+        "KV cache": f"{kv_cache}; {run.preemptions:,} preemptions",
+        "Adapter loads": loads.format(duration(run.adapter_load_time)),
+        "Busy": f"{percent(run.busy)} of the time, {run.steps:,} steps",
+    }
+    if run.rejected:
+        facts["Rejected"] = f"{run.rejected:,} longer than max_model_len or than the KV cache"
+    if run.never_admitted:
+        facts["Not sent"] = f"{run.never_admitted:,} still in the client, which is out of connections"
+    return facts
+
+
+def _confidence_table(run: Run) -> Table:
+    table = _table()
+    table.add_column("")
+    _numeric(table, "from", "to")
+    for metric, name in _INTERVAL_NAMES.items():
+        if metric in run.confidence:
+            write = number if metric == "throughput" else duration
+            table.add_row(name, *(write(max(0.0, edge)) for edge in run.confidence[metric]))
+    return table
+
+
+def _worst_adapters(run: Run) -> RenderableType:
+    bad = [row for row in run.adapters.iter_rows(named=True) if row["verdict"] != "ok"]
+    if not bad:
+        return Text.assemble("\nAdapters: all ", str(len(run.adapters)), " are ", _verdict("ok"), ".")
+    bad.sort(key=_severity)
+    shown = f", the worst {WORST_SHOWN}" if len(bad) > WORST_SHOWN else ""
+    table = _table()
+    table.add_column("Adapter", overflow="fold")
+    _numeric(table, "Rank", "Arrived", "Finished", "Offered\ntok/s", "Served\ntok/s")
+    _numeric(table, "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    table.add_column("Verdict", no_wrap=True)
+    for row in bad[:WORST_SHOWN]:
+        table.add_row(Text(row["name"]), *_adapter_cells(row))
+    return Group(_heading(f"Adapters not ok: {len(bad):,} of {len(run.adapters):,}{shown}"), table)
+
+
+def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
+    """Worst verdict first, then the smallest share served, then the most traffic."""
+    offered = row["offered_throughput"]
+    return _SEVERITY[row["verdict"]], row["throughput"] / max(offered, 1e-9), -offered
+
+
+def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:
+    latencies = (row["ttft_p50"], row["ttft_p99"], row["itl_mean"])
+    return [
+        str(row["rank"]),
+        f"{row['arrivals']:,}",
+        f"{row['finished']:,}",
+        number(row["offered_throughput"]),
+        number(row["throughput"]),
+        *(NOTHING if latency is None else duration(latency) for latency in latencies),
+        _verdict(row["verdict"]),
+    ]
+
+
+def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
+    """The profiles: hardware, model, KV cache without adapters, and the measured error of their twin."""
+    table = _table()
+    table.add_column("Profile\nhardware, model", overflow="fold")
+    table.add_column("vLLM")
+    _numeric(table, "KV cache\ntokens", "Throughput\nerror", "ITL\nerror", "Real\nruns")
+    for profile in profiles:
+        name = Text.assemble((profile.name, "bold"), (f"\n{profile.hardware}, {profile.model.name}", "dim"))
+        tokens = profile.memory.kv_cache_tokens(max_loras=0, max_lora_rank=8)
+        kv_cache = f"{'about ' if profile.memory.estimated else ''}{tokens:,}"
+        table.add_row(name, Text(profile.vllm_version), kv_cache, *_error_cells(profile.error))
+    note = (
+        "KV cache without adapters, at gpu_memory_utilization 0.9. Errors: mean absolute percentage errors."
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def _error_cells(error: ProfileError | None) -> list[str]:
+    if error is None:
+        return [NOTHING, NOTHING, "none"]
+    return [f"{error.throughput:.1f} %", f"{error.itl:.1f} %", str(error.runs)]
+
+
+def _heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _table() -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim"
+    )
+
+
+def _numeric(table: Table, *headers: str) -> None:
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+
+
+def _verdict(verdict: str) -> Text:
+    return Text(verdict, style=_VERDICT_STYLES[verdict])

@@ -1,0 +1,96 @@
+"""Verdicts: is a server, and is each of its adapters, served as it should be?"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.run import Verdict, worst_of
+from adaptwin.twin.scenario import Outcome, Scenario
+from adaptwin.twin.statistics import AdapterTotals, Totals, adapter_totals, totals
+from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.workload import Workload
+
+STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
+GRACE = 60.0  # seconds: younger requests at the end of the window do not count against an adapter
+PATIENCE = 10.0  # seconds of traffic in the queue, or of median wait for the first token, that make a backlog
+MIN_REQUESTS = 5  # fewer say too little, unless none of them was served
+LATE_SHARE = 0.01  # a TTFT objective holds for the 99th percentile
+
+
+class Judgement(NamedTuple):
+    """The verdicts on a run, and the sums they rest on."""
+
+    server: Verdict
+    adapters: list[Verdict]
+    totals: Totals
+    by_adapter: AdapterTotals
+
+    @property
+    def worst(self) -> Verdict:
+        """The worst verdict among server and adapters."""
+        return worst_of({self.server, *self.adapters})
+
+
+def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Outcome) -> Judgement:
+    """Pass the verdict on the server and on every adapter.
+
+    - starved: of the tokens asked for by requests older than a grace period of 60 s, over a tenth belong to requests
+      that neither finished nor hold a seat. For the server it is the paper's flag: under 0.9 of the offered tokens
+      finished;
+    - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
+      of its requests waited over 10 s for their first token;
+    - slow: an objective it was given is missed;
+    - ok: otherwise, and always without arrivals. Fewer than five requests say too little for the first two, unless
+      none of them was served.
+    """
+    objectives = np.array([a.slo_ttft - profile.request_latency if a.slo_ttft else np.inf for a in workload.adapters])
+    sums = totals(scenario, outcome, profile.request_latency)
+    by_adapter = adapter_totals(scenario, outcome, grace=GRACE, patience=PATIENCE, objectives=objectives)
+    seconds = max(1, scenario.window.end - scenario.window.warmup) / NANOSECONDS
+    return Judgement(
+        server=_server_verdict(scenario, outcome, sums, by_adapter, seconds),
+        adapters=_adapter_verdicts(workload, by_adapter, seconds),
+        totals=sums,
+        by_adapter=by_adapter,
+    )
+
+
+def _server_verdict(
+    scenario: Scenario, outcome: Outcome, sums: Totals, by_adapter: AdapterTotals, seconds: float
+) -> Verdict:
+    served_seconds = (outcome.end - scenario.window.warmup) / NANOSECONDS if scenario.window.drain else seconds
+    if sums.finished_tokens / served_seconds < STARVED_BELOW * sums.offered_tokens / seconds:
+        return "starved"
+    waiting = int(by_adapter.waiting_at_half.sum()), int(by_adapter.waiting_at_end.sum())
+    impatient = by_adapter.impatient.sum() > sums.finished / 2
+    return "backlogged" if impatient or _grew(*waiting, sums.arrivals / seconds) else "ok"
+
+
+def _adapter_verdicts(workload: Workload, sums: AdapterTotals, seconds: float) -> list[Verdict]:
+    missed = sums.late > LATE_SHARE * sums.finished
+    return [
+        _adapter_verdict(sums, i, seconds) or ("slow" if missed[i] or _itl_missed(sums, i, adapter.slo_itl) else "ok")
+        for i, adapter in enumerate(workload.adapters)
+    ]
+
+
+def _adapter_verdict(sums: AdapterTotals, i: int, seconds: float) -> Verdict | None:
+    """Starved, backlogged or neither."""
+    counted, unserved = int(sums.counted[i]), int(sums.unserved[i])
+    if counted < MIN_REQUESTS and (counted <= 1 or unserved < counted):
+        return None
+    if sums.unserved_tokens[i] > (1.0 - STARVED_BELOW) * sums.counted_tokens[i]:
+        return "starved"
+    impatient = sums.impatient[i] > sums.finished[i] / 2
+    grew = _grew(int(sums.waiting_at_half[i]), int(sums.waiting_at_end[i]), sums.arrivals[i] / seconds)
+    return "backlogged" if impatient or grew else None
+
+
+def _grew(waiting_at_half: int, waiting_at_end: int, rate: float) -> bool:
+    """Whether a queue grew, and holds more than a few seconds of traffic."""
+    return waiting_at_end >= MIN_REQUESTS and waiting_at_end > waiting_at_half and waiting_at_end > PATIENCE * rate
+
+
+def _itl_missed(sums: AdapterTotals, i: int, slo_itl: float | None) -> bool:
+    return bool(slo_itl and sums.gap_count[i] and sums.gap_sum[i] / sums.gap_count[i] > slo_itl * NANOSECONDS)

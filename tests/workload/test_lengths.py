@@ -1,0 +1,118 @@
+"""Lengths: the means and shapes that were asked for, and nothing clipped."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, Lengths, SpecError, Workload
+from adaptwin.workload.requests import draw_requests
+
+TOKENS = st.integers(1, 4000)
+
+
+def test_sharegpt_has_its_published_means():
+    lengths = Lengths.named("sharegpt")
+    assert lengths.mean_input == pytest.approx(222, rel=0.01)
+    assert lengths.mean_output == pytest.approx(196, rel=0.01)
+
+
+def test_a_third_of_the_sharegpt_prompts_is_under_38_tokens():
+    assert np.mean(Lengths.named("sharegpt").table().input < 38) == pytest.approx(0.35, abs=0.02)
+
+
+def test_sharegpt_stays_between_4_and_1024_tokens():
+    table = Lengths.named("sharegpt").table()
+    for tokens in (table.input, table.output):
+        assert tokens.min() >= 4
+        assert 1000 <= tokens.max() <= 1024
+
+
+def test_fixed_lengths_are_all_the_same():
+    table = Lengths.fixed(250, 231).table()
+    assert table.input.tolist() == [250]
+    assert table.output.tolist() == [231]
+    assert table.joint
+
+
+def test_empirical_lengths_are_the_pairs_themselves():
+    table = Lengths.empirical([(12, 80), (300, 40)]).table()
+    assert list(zip(table.input, table.output, strict=True)) == [(12, 80), (300, 40)]
+    assert table.joint
+
+
+@given(mean=st.floats(20, 4000), cv=st.floats(0, 2))
+@settings(max_examples=25, deadline=None)
+def test_lognormal_keeps_its_mean(mean, cv):
+    lengths = Lengths.lognormal(input_mean=mean, input_cv=cv, output_mean=mean, output_cv=cv)
+    assert lengths.mean_input == pytest.approx(mean, rel=0.02)
+    assert lengths.mean_output == lengths.mean_input
+    assert lengths.table().input.min() >= 1
+
+
+def test_lognormal_has_the_median_and_spread_of_the_formula():
+    table = Lengths.lognormal(input_mean=1000, input_cv=1.0, output_mean=500, output_cv=0.5).table()
+    assert np.median(table.input) == pytest.approx(1000 / math.sqrt(2), rel=0.01)
+    assert table.input.std() / table.input.mean() == pytest.approx(1.0, rel=0.03)
+    assert np.median(table.output) == pytest.approx(500 / math.sqrt(1.25), rel=0.01)
+    assert table.output.std() / table.output.mean() == pytest.approx(0.5, rel=0.03)
+
+
+def test_input_and_output_of_a_lognormal_are_independent():
+    lengths = Lengths.lognormal(input_mean=300, input_cv=1.0, output_mean=200, output_cv=1.0)
+    requests = draw_requests(Workload([Adapter("a", 8, 10.0)], lengths=lengths, duration=2000.0))
+    assert abs(np.corrcoef(requests.input, requests.output)[0, 1]) < 0.03
+
+
+@given(st.lists(st.tuples(TOKENS, TOKENS), min_size=1, max_size=20))
+def test_empirical_means_are_the_means_of_the_pairs(pairs):
+    lengths = Lengths.empirical(pairs)
+    assert lengths.mean_input == pytest.approx(sum(i for i, _ in pairs) / len(pairs))
+    assert lengths.mean_output == pytest.approx(sum(o for _, o in pairs) / len(pairs))
+
+
+@pytest.mark.parametrize(
+    ("file_form", "lengths"),
+    [
+        ("sharegpt", Lengths.named("sharegpt")),
+        ({"fixed": [250, 231]}, Lengths.fixed(250, 231)),
+        ({"empirical": [[12, 80], [300, 40]]}, Lengths.empirical([(12, 80), (300, 40)])),
+        (
+            {"lognormal": {"input_mean": 300.0, "input_cv": 1.0, "output_mean": 200.0, "output_cv": 0.5}},
+            Lengths.lognormal(input_mean=300, input_cv=1.0, output_mean=200, output_cv=0.5),
+        ),
+    ],
+)
+def test_the_file_form_means_the_same(file_form, lengths):
+    assert Lengths.model_validate(file_form) == lengths
+    assert lengths.model_dump(mode="json") == file_form
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Lengths.named("pile"), "'pile'"),
+        (lambda: Lengths.fixed(0, 10), "at least 1 token"),
+        (lambda: Lengths.empirical([]), "at least one pair"),
+        (lambda: Lengths.empirical([(5, -1)]), "at least 1 token"),
+        (lambda: Lengths(kind="lognormal", input_mean=10.0), "lognormal needs"),
+        (
+            lambda: Lengths.lognormal(input_mean=0.5, input_cv=1, output_mean=10, output_cv=1),
+            "input_mean: 0.5 must be at least 1",
+        ),
+        (
+            lambda: Lengths.lognormal(input_mean=5, input_cv=-1, output_mean=10, output_cv=1),
+            "input_cv: -1 must be at least 0",
+        ),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(make, message):
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_an_unknown_name_in_a_workload_names_its_place():
+    with pytest.raises(SpecError, match=r"lengths: 'pile' is not a known distribution \(sharegpt\)"):
+        Workload.parse({"adapters": [], "lengths": "pile"}, file="fleet.yaml")

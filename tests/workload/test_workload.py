@@ -1,0 +1,127 @@
+"""Workload: what an adapter may be, and how traffic is split and scaled."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, Lengths, SpecError, Workload
+from adaptwin.workload.requests import draw_requests
+from adaptwin.workload.workload import SERVED_RANKS
+
+SHARES = st.floats(0.01, 0.99)
+
+
+def test_rate_and_max_rank_are_over_all_adapters():
+    workload = Workload([Adapter("a", 8, 0.5), Adapter("b", 64, 0.25), Adapter("base", 0, 0.25)])
+    assert workload.rate == 1.0
+    assert workload.max_rank == 64
+    assert len(workload) == 3
+
+
+def test_a_workload_of_base_traffic_has_max_rank_0():
+    assert Workload([Adapter("base", 0, 1.0)]).max_rank == 0
+    assert Workload([]).max_rank == 0
+
+
+def test_tokens_per_second_takes_the_adapters_own_lengths():
+    own = Adapter("a", 8, 2.0, lengths=Lengths.fixed(10, 5))
+    workload = Workload([own, Adapter("b", 8, 2.0)], lengths=Lengths.fixed(100, 50))
+    assert [workload.tokens_per_second(adapter) for adapter in workload.adapters] == [30.0, 300.0]
+
+
+@given(rates=st.lists(st.floats(0, 10), min_size=1, max_size=5), share=SHARES)
+def test_parts_of_a_workload_sum_to_it(rates, share):
+    workload = Workload([Adapter(f"a{i}", 8, rate) for i, rate in enumerate(rates)])
+    names = [adapter.name for adapter in workload.adapters]
+    parts = [workload.part(dict.fromkeys(names, part)) for part in (share, 1.0 - share)]
+    assert sum(part.rate for part in parts) == pytest.approx(workload.rate)
+    for i, rate in enumerate(rates):
+        assert sum(part.adapters[i].rate for part in parts) == pytest.approx(rate)
+
+
+def test_a_part_holds_the_named_adapters_only():
+    workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 2.0), Adapter("c", 8, 3.0)], seed=4)
+    part = workload.part({"c": 1.0, "a": 0.5})
+    assert [(adapter.name, adapter.rate) for adapter in part.adapters] == [("a", 0.5), ("c", 3.0)]
+    assert part.seed == 4
+    assert workload.part({"a": 1.0}, seed=9).seed == 9
+
+
+def test_a_whole_adapter_sends_the_same_requests_in_a_part():
+    workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 2.0)], duration=200.0)
+    all_requests = draw_requests(workload)
+    alone = draw_requests(workload.part({"b": 1.0}))
+    assert alone.arrival.tolist() == all_requests.arrival[all_requests.adapter == 1].tolist()
+
+
+@given(count=st.integers(0, 200), share=SHARES)
+def test_a_share_of_replayed_timestamps_is_an_even_selection(count, share):
+    times = tuple(float(i) for i in range(count))
+    workload = Workload([Adapter("a", 8, 1.0, arrivals=times)])
+    kept = workload.part({"a": share}).adapters[0].arrivals
+    assert set(kept) <= set(times)
+    assert len(kept) == int(count * share)
+
+
+def test_scaled_multiplies_every_rate():
+    workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 0.25, arrivals=(1.0, 2.0))])
+    scaled = workload.scaled(2.0)
+    assert [adapter.rate for adapter in scaled.adapters] == [2.0, 0.5]
+    assert scaled.adapters[1].arrivals == (1.0, 2.0)
+    assert workload.rate == 1.25
+
+
+@pytest.mark.parametrize("rank", [0, *SERVED_RANKS])
+def test_the_ranks_vllm_serves_are_ranks(rank):
+    assert Adapter("a", rank, 1.0).rank == rank
+
+
+@pytest.mark.parametrize("rank", [-1, 2, 4, 12, 513, 1024])
+def test_other_ranks_are_refused_with_those_allowed(rank):
+    with pytest.raises(SpecError, match=rf"Adapter.rank: {rank} is not a rank vLLM serves \(1, 8, 16, 32,"):
+        Adapter("a", rank, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rate": -0.1}, "rate: -0.1 must be at least 0"),
+        ({"rate": float("inf")}, "rate: inf"),
+        ({"rate": float("nan")}, "rate: nan"),
+        ({"name": ""}, "name: ''"),
+        ({"slo_ttft": 0.0}, "slo_ttft: 0.0 must be above 0"),
+        ({"slo_itl": -1.0}, "slo_itl: -1.0 must be above 0"),
+        ({"speed": 1}, "speed: unknown key"),
+    ],
+)
+def test_a_wrong_adapter_names_field_and_value(fields, message):
+    with pytest.raises(SpecError, match=message):
+        Adapter(**{"name": "a", "rank": 8, "rate": 1.0, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"duration": 0.0}, "duration: 0.0 must be above 0"),
+        ({"duration": float("inf")}, "duration: inf"),
+        ({"seed": -1}, "seed: -1 must be at least 0"),
+    ],
+)
+def test_a_wrong_workload_names_field_and_value(fields, message):
+    with pytest.raises(SpecError, match=message):
+        Workload([Adapter("a", 8, 1.0)], **fields)
+
+
+def test_a_name_that_stands_twice_is_refused_with_both_places():
+    with pytest.raises(SpecError, match="'a' stands twice: entries 0 and 2"):
+        Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0), Adapter("a", 8, 1.0)])
+
+
+def test_a_workload_is_the_same_after_writing_and_reading(tmp_path):
+    adapters = [
+        Adapter("a", 8, 0.1, lengths=Lengths.fixed(10, 20), artifact="s3://here", slo_ttft=1.5),
+        Adapter("b", 16, 1e-7, arrivals=(0.5, 1.25), target_modules=("q_proj", "v_proj")),
+    ]
+    workload = Workload(adapters, lengths=Lengths.empirical([(1, 2), (3, 4)]), arrivals="gamma:cv=3", seed=5)
+    workload.write(tmp_path / "w.yaml")
+    assert Workload.read(tmp_path / "w.yaml") == workload
