@@ -6,8 +6,6 @@ Reports the error on the validation runs, which the fit never sees, and writes i
 import argparse
 import sys
 
-from h100_runs import MODELS, PROJECT, measured_runs, require_data
-
 from adaptwin.calibration.compare import compare, profile_error
 from adaptwin.calibration.fit import fit_step_cost
 from adaptwin.profile.load_cost import LoadCost
@@ -16,6 +14,7 @@ from adaptwin.profile.model import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.step_cost import StepCost
+from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
 SHAPES = {
     "llama-3.1-8b-instruct": ModelShape(

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real measurements and traces beside the project; the test is skipped where there is none."""
+    """The folder of real measurements and traces beside the project; without it the test is skipped."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the real measurements in {folder}")

@@ -1,9 +1,9 @@
 """What can go wrong, and for whom.
 
-    AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
-    ├── SpecError                 the user's input is wrong: names file, field and value   (exit code 1)
-    └── Infeasible                the question has no answer: names the binding constraint (exit code 2)
-        └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
+AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
+├── SpecError                 the user's input is wrong: names file, field and value   (exit code 1)
+└── Infeasible                the question has no answer: names the binding constraint (exit code 2)
+    └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
 """
 
 from pathlib import Path
@@ -40,4 +40,4 @@ class Infeasible(AdaptwinError):
 
 
 class OutOfMemory(Infeasible):
-    """VLLM would refuse to start: the KV cache is too small, or nothing is left for it."""
+    """The server would not start: its KV cache is too small, or nothing is left for it."""

@@ -1,5 +1,6 @@
 """Spec: an immutable, strict value that reads and writes its file."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -48,14 +49,23 @@ class Spec(BaseModel):
 
     def write(self, path: str | Path) -> None:
         """Write the value to its YAML file; the file is replaced as a whole or not at all."""
-        write_atomically(path, dump_yaml(self.model_dump(mode="json", exclude_none=True)))
+        write_atomically(path, dump_yaml(self.file_form()))
+
+    def file_form(self) -> dict[str, Any]:
+        """The plain data that its file holds."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
     """Read a YAML or JSON file that must hold a mapping; raises `SpecError` naming the file."""
     text = read_text(path)
     try:
-        data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (it is a safe loader)
+        if Path(path).suffix == ".json":
+            data = json.loads(text)
+        else:
+            data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe one)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else ""
@@ -112,7 +122,17 @@ def _represent_float(dumper: Any, value: float) -> Any:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
+def _represent_list(dumper: Any, values: list[Any]) -> Any:
+    """Lists of numbers, and lists of such lists, go on one line (or a few)."""
+    numeric = bool(values) and all(
+        isinstance(value, int | float) or (isinstance(value, list) and all(isinstance(v, int | float) for v in value))
+        for value in values
+    )
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=numeric or None)
+
+
 _Dumper.add_representer(float, _represent_float)
+_Dumper.add_representer(list, _represent_list)
 
 
 def spec_error(error: ValidationError, spec: type[BaseModel], file: str | Path | None = None) -> SpecError:

@@ -54,9 +54,7 @@ def make_profile(name: str = "h100-64gb-llama-3.1-8b-instruct") -> Profile:
             lora_per_token_adapter=1.2e-6,
             per_rank=0.005,
         ),
-        load_cost=LoadCost(
-            gpu_base=0.0065, gpu_per_rank=0, gpu_per_padding=5e-5, disk_base=0.05, disk_per_rank=0.002
-        ),
+        load_cost=LoadCost(gpu_base=0.0065, gpu_per_rank=0, gpu_per_padding=5e-5, disk_base=0.05, disk_per_rank=0.002),
         scheduler_cost=SchedulerCost(base=2e-5, per_running=4e-6, per_skipped=1.2e-7),
     )
 
@@ -65,7 +63,7 @@ def _choices(chosen: int, rate: float) -> tuple[SlotChoice, ...]:
     """Throughput rises until the adapters fit, falls when slots eat the KV cache; 96 do not start."""
     choices = []
     for slots in (4, 8, 16, 24, 32, 48, 64):
-        served = rate * TOKENS * min(1.0, 0.35 + slots / (1.5 * chosen), 1.6 - slots / (2.4 * chosen))
+        served = rate * TOKENS * min(0.985, 0.35 + slots / (1.5 * chosen), max(0.2, 1.6 - slots / (2.4 * chosen)))
         choices.append(
             SlotChoice(
                 max_loras=slots,

@@ -94,9 +94,9 @@ def test_the_file_form_means_the_same(file_form, lengths):
     ("make", "message"),
     [
         (lambda: Lengths.named("pile"), "'pile'"),
-        (lambda: Lengths.fixed(0, 10), "at least 1 token"),
+        (lambda: Lengths.fixed(0, 10), "from 1 to"),
         (lambda: Lengths.empirical([]), "at least one pair"),
-        (lambda: Lengths.empirical([(5, -1)]), "at least 1 token"),
+        (lambda: Lengths.empirical([(5, -1)]), "from 1 to"),
         (lambda: Lengths(kind="lognormal", input_mean=10.0), "lognormal needs"),
         (
             lambda: Lengths.lognormal(input_mean=0.5, input_cv=1, output_mean=10, output_cv=1),

@@ -79,9 +79,12 @@ def _residuals(profile: Profile, runs: Sequence[MeasuredRun]) -> NDArray[np.floa
     for figure, content in CONTENT.items():
         ratio = (rows[f"twin_{figure}"] / rows[f"real_{figure}"]).log().clip(-WORST, WORST)
         if figure == "ttft_p50":
-            ratio = ratio.to_frame("r").with_columns(d=rows["deep_overload"]).select(
-                pl.when("d").then(0.0).otherwise("r")
-            ).to_series()
+            ratio = (
+                ratio.to_frame("r")
+                .with_columns(d=rows["deep_overload"])
+                .select(pl.when("d").then(0.0).otherwise("r"))
+                .to_series()
+            )
         parts.append(ratio.fill_nan(0.0).fill_null(0.0).to_numpy() / content)
     return np.concatenate(parts)
 

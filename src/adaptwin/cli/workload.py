@@ -20,9 +20,7 @@ from adaptwin.workload.sources import lengths_of_means, read_adapter_rates
 from adaptwin.workload.trace import workload_from_trace
 from adaptwin.workload.workload import Workload
 
-app = typer.Typer(
-    no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air."
-)
+app = typer.Typer(no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air.")
 
 Adapters = Annotated[int, typer.Option(help="Number of adapters.")]
 Ranks = Annotated[str, typer.Option(help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")]
@@ -30,9 +28,7 @@ Popularity = Annotated[str, typer.Option(help="Who gets how much: uniform, diric
 BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
 Arrivals = Annotated[
     str,
-    typer.Option(
-        help="poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."
-    ),
+    typer.Option(help="poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."),
 ]
 NamedLengths = Annotated[
     str | None,
@@ -46,9 +42,7 @@ OutputMean = Annotated[float | None, typer.Option(help="Mean answer tokens.")]
 Duration = Annotated[float, typer.Option(help="Seconds of traffic the fleet stands for.")]
 Profiles = Annotated[
     list[str] | None,
-    typer.Option(
-        "--profile", help="Profile to plan for, a shipped name or a file; may be given several times."
-    ),
+    typer.Option("--profile", help="Profile to plan for, a shipped name or a file; may be given several times."),
 ]
 Seed = Annotated[int, typer.Option(help="Of every random choice; stored in the fleet.")]
 Out = Annotated[Path, typer.Option(help="Fleet file to write (YAML).")]
@@ -151,9 +145,7 @@ def _lengths(name: str | None, input_mean: float | None, output_mean: float | No
     if input_mean is None or output_mean is None:
         raise SpecError("give both or neither", "--input-mean, --output-mean")
     if name:
-        raise SpecError(
-            "give a named distribution or its means, not both", "--lengths, --input-mean, --output-mean"
-        )
+        raise SpecError("give a named distribution or its means, not both", "--lengths, --input-mean, --output-mean")
     return lengths_of_means(input_mean, output_mean)
 
 

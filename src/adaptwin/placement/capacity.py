@@ -14,7 +14,32 @@ from adaptwin.twin.verdict import STARVED_BELOW, judge
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload
 
-SLOT_LADDER = (1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+SLOT_LADDER = (
+    1,
+    2,
+    4,
+    6,
+    8,
+    12,
+    16,
+    20,
+    24,
+    32,
+    40,
+    48,
+    64,
+    80,
+    96,
+    128,
+    160,
+    192,
+    224,
+    256,
+    320,
+    384,
+    448,
+    512,
+)
 
 
 class Share(NamedTuple):
@@ -39,7 +64,6 @@ class Answer(NamedTuple):
     def ok(self) -> bool:
         """Whether the server starts and nobody starves, waits in a growing queue or misses an objective."""
         return self.starts and self.verdict == "ok"
-
 
     @property
     def not_starved(self) -> bool:

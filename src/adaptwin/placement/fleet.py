@@ -22,6 +22,7 @@ class Planning(Spec):
     objective: Objective = "min-gpus"
     strategy: StrategyName = "pack"
     headroom: float = Field(default=0.0, ge=0, description="share of traffic that every GPU must be able to take more")
+    margin: float = Field(default=0.0, ge=0, description="safety margin on the twin's predictions, as a share")
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 
@@ -37,6 +38,13 @@ class Fleet(Workload):
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
+    def file_form(self) -> dict[str, Any]:
+        """The plain data that its file holds; profiles, planning and server only where they say something."""
+        fields = super().file_form()
+        for name in ("planning", "server"):
+            fields[name] = getattr(self, name).model_dump(mode="json", exclude_defaults=True)
+        return {name: value for name, value in fields.items() if value or name not in ("profile", "planning", "server")}
+
     @property
     def workload(self) -> Workload:
         """The workload alone."""
@@ -45,10 +53,8 @@ class Fleet(Workload):
 
 def read_fleet(path: str | Path) -> Fleet:
     """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
-    if Path(path).suffix.lower() == ".csv":
-        fleet = Fleet(adapters=read_adapters_csv(path))
-    else:
-        fleet = Fleet.read(path)
+    is_csv = Path(path).suffix.lower() == ".csv"
+    fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
     if not fleet.adapters:
         raise SpecError("lists no adapter", "adapters", path)
     return fleet
@@ -60,6 +66,12 @@ def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = 
     if not names:
         raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
     try:
-        return [load_profile(name) for name in names]
+        return [load_profile(name if override else _beside(path, name)) for name in names]
     except SpecError as error:
         raise (error if override or error.file else error.at(path)) from None
+
+
+def _beside(path: str | Path, name: str) -> str:
+    """A profile file is looked for beside the fleet that names it; a shipped profile is just a name."""
+    file = Path(path).parent / name
+    return str(file) if file.suffix in (".yaml", ".yml", ".json") else name

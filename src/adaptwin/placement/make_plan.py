@@ -17,11 +17,14 @@ from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import announce_compilation
+from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Workload
 
 STRATEGIES: dict[str, Strategy] = {"pack": pack, "paper_greedy": paper_greedy, "round_robin": round_robin}
 OBJECTIVES = ("min-gpus",)
 
+SAFETY = 0.03  # servers are filled for this much more traffic, so that other draws of it fit as well
+VERIFICATIONS = 3  # with seeds that the search did not use
 REPAIRS = 8  # rounds of relief for servers that fail verification
 REPAIR_HEADROOM = 0.05  # a repaired server must bear this much more traffic than was asked for
 
@@ -33,7 +36,9 @@ def make_plan(
     objective: str = "min-gpus",
     strategy: str = "pack",
     headroom: float = 0.0,
+    margin: float = 0.0,
     seed: int = 0,
+    time_limit: float | None = None,
     server: Server | None = None,
     progress: Progress = silent,
 ) -> Plan:
@@ -45,7 +50,9 @@ def make_plan(
         objective: ``min-gpus``.
         strategy: ``pack`` (the default), ``paper_greedy`` or ``round_robin``.
         headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
-        seed: Of the planner's draws; verification takes another.
+        margin: Safety margin on the twin's predictions, as a share of the traffic.
+        seed: Of the planner's draws; verification takes others.
+        time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
         progress: Told what is being done, and how much of it.
 
@@ -53,69 +60,68 @@ def make_plan(
         Infeasible: Some adapter cannot be served at all; the message names it and what binds.
         SpecError: An unknown objective or strategy, or a workload without adapters.
     """
-    _require_known(objective, strategy, workload, headroom)
+    _require_known(objective, strategy, workload, headroom, margin)
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
     announce_compilation()
-    plans: list[Plan] = []
-    failures: list[Infeasible] = []
-    for profile in profiles:
-        try:
-            plans.append(_plan_on(profile, workload, template, objective, strategy, headroom, seed, progress))
-        except Infeasible as error:
-            failures.append(error)
-    if not plans:
-        raise failures[0]
-    best = min(plans, key=lambda plan: (not plan.verified, plan.gpus))
-    bound = lower_bound(profiles, workload, template)
-    return best.model_copy(update={"lower_bound": bound})
-
-
-def _require_known(objective: str, strategy: str, workload: Workload, headroom: float) -> None:
-    if objective not in OBJECTIVES:
-        raise SpecError(f"{objective!r} is not one of {', '.join(OBJECTIVES)}", "objective")
-    if strategy not in STRATEGIES:
-        raise SpecError(f"{strategy!r} is not one of {', '.join(STRATEGIES)}", "strategy")
-    if headroom < 0:
-        raise SpecError(f"{headroom} must be at least 0", "headroom")
-    if not workload.adapters:
-        raise SpecError("lists no adapter", "adapters")
-
-
-def _plan_on(
-    profile: Profile,
-    workload: Workload,
-    template: Server,
-    objective: str,
-    strategy: str,
-    headroom: float,
-    seed: int,
-    progress: Progress,
-) -> Plan:
-    started = time.perf_counter()
-    capacity = Capacity(profile, workload.model_copy(update={"seed": seed}), template, headroom)
-    problem = Problem(capacity, seed, lower_bound([profile], workload, template), progress)
-    assignments = STRATEGIES[strategy](problem)
-    plan = Plan(
+    wish = Plan(
         objective=objective,
         strategy=strategy,
         seed=seed,
         headroom=headroom,
-        lower_bound=problem.lower_bound,
-        servers=_placed(profile, assignments),
-        profiles=(profile,),
+        margin=margin,
+        lower_bound=lower_bound(profiles, workload, template),
+        servers=(),
+        profiles=tuple(profiles),
         workload=workload,
     )
-    plan, assignments = _verified(plan, capacity, assignments, progress)
+    plans: list[Plan] = []
+    failures: list[Infeasible] = []
+    for profile in profiles:
+        try:
+            plans.append(_plan_on(profile, wish, template, time_limit, progress))
+        except Infeasible as error:
+            failures.append(error)
+    if not plans:
+        raise failures[0]
+    return min(plans, key=lambda plan: (not plan.verified, plan.gpus))
+
+
+def _require_known(objective: str, strategy: str, workload: Workload, headroom: float, margin: float) -> None:
+    if objective not in OBJECTIVES:
+        raise SpecError(f"{objective!r} is not one of {', '.join(OBJECTIVES)}", "objective")
+    if strategy not in STRATEGIES:
+        raise SpecError(f"{strategy!r} is not one of {', '.join(STRATEGIES)}", "strategy")
+    for name, value in (("headroom", headroom), ("margin", margin)):
+        if value < 0:
+            raise SpecError(f"{value} must be at least 0", name)
+    if not workload.adapters:
+        raise SpecError("lists no adapter", "adapters")
+
+
+def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float | None, progress: Progress) -> Plan:
+    """The wish fulfilled on servers of one profile."""
+    started = time.perf_counter()
+    raised = (1.0 + wish.headroom) * (1.0 + wish.margin) * (1.0 + SAFETY) - 1.0
+    capacity = Capacity(profile, wish.workload.model_copy(update={"seed": wish.seed}), template, raised)
+    problem = Problem(
+        capacity=capacity,
+        lower_bound=lower_bound([profile], wish.workload, template),
+        progress=progress,
+        deadline=started + (time_limit or float("inf")),
+    )
+    assignments = STRATEGIES[wish.strategy](problem)
+    late = problem.out_of_time
+    plan, assignments = _verified(wish, capacity, assignments, progress)
     progress("measuring headroom", 0, 1)
-    described = forecast_all(capacity, assignments, seed)
+    described = forecast_all(capacity, assignments, wish.seed)
     progress("measuring headroom", 1, 1)
     servers = tuple(
         placed.model_copy(update={"forecast": expected, "choices": choices})
         for placed, (expected, choices) in zip(plan.servers, described, strict=True)
     )
     seconds = round(time.perf_counter() - started, 3)
-    return plan.model_copy(update={"servers": servers, "planning_seconds": seconds})
+    return plan.model_copy(update={"servers": servers, "planning_seconds": seconds, "time_limit_hit": late})
 
 
 def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[PlacedServer, ...]:
@@ -127,18 +133,24 @@ def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[Placed
 
 
 def _verified(
-    plan: Plan, capacity: Capacity, assignments: list[Assignment], progress: Progress
+    wish: Plan, capacity: Capacity, assignments: list[Assignment], progress: Progress
 ) -> tuple[Plan, list[Assignment]]:
-    """Verify with a fresh seed; relieve the servers that fail, and verify again."""
+    """Verify with fresh seeds; relieve the servers that fail, and verify again."""
     raised = Capacity(capacity.profile, capacity.workload, capacity.template, capacity.headroom + REPAIR_HEADROOM)
     for repair in range(REPAIRS + 1):
         progress("verifying", repair, REPAIRS + 1)
-        check = verify(plan, seed=plan.seed + 1)
-        if check.ok:
+        plan = wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
+        failing = _failing(plan)
+        if not failing:
             progress("verifying", REPAIRS + 1, REPAIRS + 1)
             return plan.model_copy(update={"verified": True}), assignments
         if repair < REPAIRS:
-            failing = [index for index, run in enumerate(check.runs) if run.worst != "ok"]
-            assignments = relieve(raised, assignments, failing)
-            plan = plan.model_copy(update={"servers": _placed(capacity.profile, assignments)})
+            assignments = relieve(raised, assignments, sorted(failing))
     return plan, assignments
+
+
+def _failing(plan: Plan) -> set[int]:
+    """Servers that fail in any of the verifications."""
+    seeds = [stream_seed(plan.seed, "verification", str(number)) >> 1 for number in range(VERIFICATIONS)]
+    checks = [verify(plan, seed) for seed in seeds]
+    return {index for check in checks for index, run in enumerate(check.runs) if run.worst != "ok"}

@@ -25,7 +25,7 @@ def pack(problem: Problem) -> list[Assignment]:
         levelled = _level(problem, order, len(placed))
         if best is None or len(placed) < len(best):
             best = levelled or placed
-        if len(best) <= problem.lower_bound:
+        if len(best) <= problem.lower_bound or problem.out_of_time:
             break
     assert best is not None
     return [_assignment(problem.capacity, shares) for shares in best]

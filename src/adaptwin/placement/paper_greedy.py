@@ -91,4 +91,3 @@ def _shrink(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
                 queue.popleft()
             return
     raise unservable(problem, gpu.pending[0])
-

@@ -62,6 +62,7 @@ class Plan(Spec):
     strategy: str
     seed: int
     headroom: float = 0.0
+    margin: float = 0.0
     lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
     verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
     planning_seconds: float = 0.0

@@ -1,5 +1,6 @@
 """Problem, Assignment and Strategy: what every placement strategy is given, and what it gives back."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -24,9 +25,14 @@ class Problem(NamedTuple):
     """Adapters to place on servers of one profile: all that is asked of a server is asked of `capacity`."""
 
     capacity: Capacity
-    seed: int
     lower_bound: int
     progress: Progress
+    deadline: float  # on the clock of `time.perf_counter`; past it a strategy takes the best it has
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.perf_counter() > self.deadline
 
 
 class Strategy(Protocol):
@@ -78,7 +84,10 @@ def _parts(problem: Problem, name: str) -> int:
 def unservable(problem: Problem, item: Share) -> Infeasible:
     """The error for an item that no server serves even alone."""
     capacity = problem.capacity
-    adapter, verdict = capacity.adapter(item.name), capacity.ask({item.name: item.share}, capacity.fewest_slots(item))
+    adapter, verdict = (
+        capacity.adapter(item.name),
+        capacity.ask({item.name: item.share}, capacity.fewest_slots(item)),
+    )
     return Infeasible(
         f"{capacity.path(item.name)}.rate: {adapter.rate:g} requests/s of {item.name!r} cannot be served on "
         f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"

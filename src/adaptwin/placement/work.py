@@ -19,8 +19,8 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     Let a request have p prompt and o output tokens. It is in o - 1 decode steps and its prompt is prefilled, so it puts
     p + o - 1 tokens into steps and reads sum_{i=1}^{o-1} (p + i - 1) cached tokens. Each is charged its marginal cost
     in the step-cost law with one slot, one adapter and its own rank padded as little as vLLM allows - no server has
-    less. A step's constant part is shared by all requests in it. A step holds at most ``max_num_batched_tokens`` tokens,
-    so charging each token that fraction of the constant charges no step more than once: again a lower bound.
+    less. A step's constant part is shared by all requests in it. A step holds at most ``max_num_batched_tokens``
+    tokens, so charging each token that fraction of the constant charges no step more than once: again a lower bound.
     """
     server = template.model_copy(
         update={"max_loras": min(rank, 1), "max_lora_rank": server_rank(rank), "max_cpu_loras": None}

@@ -20,7 +20,8 @@ class ModelShape(Spec):
     bytes_per_weight: int = Field(default=2, gt=0)
     tied_embeddings: bool = False
     lora_embeddings: bool = Field(
-        default=False, description="vLLM also preallocates LoRA weights for the embedding and the output matrix"
+        default=False,
+        description="vLLM also preallocates LoRA weights for the embedding and the output matrix",
     )
 
     @property

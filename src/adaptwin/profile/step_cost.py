@@ -62,10 +62,7 @@ class StepCost(Spec):
 def step_seconds(cost: StepCoefficients, tokens: int, prefill_tokens: int, context: int, adapters: int) -> float:
     """Seconds of one forward pass. The kernel compiles this very function, the reference calls it as it is."""
     seconds = (
-        cost.base
-        + cost.per_token * tokens
-        + cost.per_prefill_token * prefill_tokens
-        + cost.per_context_token * context
+        cost.base + cost.per_token * tokens + cost.per_prefill_token * prefill_tokens + cost.per_context_token * context
     )
     if adapters > 0:
         seconds += (

@@ -29,6 +29,7 @@ RANK_COLOURS = {
     512: "#7b68c8",
 }
 _FIRST, _SECOND, _BAD = "#0077bb", "#ee7733", "#cc3311"
+_FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -58,7 +59,14 @@ def template(*, dark: bool = False) -> go.layout.Template:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "hoverlabel": {"bgcolor": page, "bordercolor": line, "font": {"color": text}, "align": "left"},
             "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1,
+                "yanchor": "bottom",
+                "itemsizing": "constant",
+            },
             "xaxis": axis,
             "yaxis": axis,
         }
@@ -108,7 +116,7 @@ def packing_figure(plan: Plan) -> go.Figure:
     """One bar per GPU: its adapters by offered tokens/s, coloured by rank, then the headroom it has left."""
     segments = _segments(placements(plan))
     starts, lengths = _starts(segments)
-    figure = go.Figure()
+    figure, gap = go.Figure(), 0.5 if len(segments) < 60 * plan.gpus else 0.15
     for rank in sorted({segment.rank for segment in segments}):
         chosen = [(start, one) for start, one in zip(starts, segments, strict=True) if one.rank == rank]
         figure.add_bar(
@@ -118,14 +126,13 @@ def packing_figure(plan: Plan) -> go.Figure:
             base=[round(start, 3) for start, _ in chosen],
             x=[round(one.tokens, 3) for _, one in chosen],
             customdata=[
-                f"{one.label}<br>{percent(one.tokens / lengths[one.server])} of {one.server}"
-                for _, one in chosen
+                f"{one.label}<br>{percent(one.tokens / lengths[one.server])} of {one.server}" for _, one in chosen
             ],
             hovertemplate="%{customdata}<extra></extra>",
-            marker={"color": RANK_COLOURS[rank], "line": {"color": "rgba(255,255,255,0.75)", "width": 0.5}},
+            marker={"color": RANK_COLOURS[rank], "line": {"color": "rgba(255,255,255,0.75)", "width": gap}},
         )
     _add_headroom(figure, plan, lengths)
-    figure.update_xaxes(title_text="offered tokens/s", rangemode="tozero")
+    figure.update_xaxes(title_text="offered tokens/s", **_FROM_ZERO)
     return _rows_of_gpus(figure, plan, row=30)
 
 
@@ -171,9 +178,7 @@ def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> N
     rows = [
         (name, lengths[name], server.forecast.headroom)
         for server in plan.servers
-        if server.forecast
-        and (name := _label(server.name)) in lengths
-        and 0 < server.forecast.headroom < math.inf
+        if server.forecast and (name := _label(server.name)) in lengths and 0 < server.forecast.headroom < math.inf
     ]
     if rows:
         figure.add_bar(
@@ -204,23 +209,23 @@ def throughput_figure(plan: Plan) -> go.Figure:
     """Tokens/s offered to each GPU and served by it."""
     offered = Measure("offered", lambda forecast: forecast.offered_throughput, _SECOND, "line-ns-open")
     served = Measure("served", lambda forecast: forecast.throughput)
-    return _dots(
-        plan, [served, offered], axis={"title_text": "tokens/s", "rangemode": "tozero"}, write=number
-    )
+    return _dots(plan, [served, offered], axis={"title_text": "tokens/s", **_FROM_ZERO}, write=number)
 
 
 def ttft_figure(plan: Plan) -> go.Figure:
     """Median and 99th percentile of the time to first token on each GPU."""
     median = Measure("p50", lambda forecast: forecast.ttft_p50)
     tail = Measure("p99", lambda forecast: forecast.ttft_p99, _SECOND, "diamond")
-    return _dots(plan, [median, tail], axis={"title_text": "seconds, logarithmic", **_LOG}, write=duration)
+    forecasts = [server.forecast for server in plan.servers if server.forecast]
+    ticks = _log_ticks([seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)])
+    return _dots(plan, [median, tail], axis={"title_text": "TTFT, logarithmic", **ticks}, write=duration)
 
 
 def itl_figure(plan: Plan) -> go.Figure:
     """Mean and 99th percentile of the inter-token latency on each GPU, in milliseconds."""
     mean = Measure("mean", lambda forecast: 1e3 * forecast.itl_mean)
     tail = Measure("p99", lambda forecast: 1e3 * forecast.itl_p99, _SECOND, "diamond")
-    axis = {"title_text": "milliseconds", "rangemode": "tozero"}
+    axis = {"title_text": "milliseconds", **_FROM_ZERO}
     return _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
 
 
@@ -231,12 +236,20 @@ def kv_figure(plan: Plan) -> go.Figure:
     return _dots(plan, [usage], axis=axis, write=lambda value: percent(value / 100.0))
 
 
-_LOG = {"type": "log", "dtick": "D1", "minor": {"showgrid": False}, "tickformat": "~g"}
+def _edge(measure: Measure) -> dict[str, Any]:
+    return {"width": 2 if measure.symbol.endswith("-open") else 0, "color": measure.colour}
 
 
-def _dots(
-    plan: Plan, measures: Sequence[Measure], *, axis: dict[str, Any], write: Callable[[float], str]
-) -> go.Figure:
+def _log_ticks(seconds: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis of latencies with labels people read; more of them when it spans little."""
+    known = [value for value in seconds if 0 < value < math.inf] or [1.0]
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if high - low <= 1 else (1, 3) if high - low <= 3 else (1,)
+    ticks = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [duration(tick) for tick in ticks]}
+
+
+def _dots(plan: Plan, measures: Sequence[Measure], *, axis: dict[str, Any], write: Callable[[float], str]) -> go.Figure:
     """A row per GPU and a mark per measure."""
     known = [(_label(server.name), server.forecast) for server in plan.servers if server.forecast]
     figure = go.Figure()
@@ -249,7 +262,7 @@ def _dots(
             y=[name for name, _ in known],
             customdata=[write(value) for value in values],
             hovertemplate=f"%{{y}}<br>{measure.name} %{{customdata}}<extra></extra>",
-            marker={"color": measure.colour, "symbol": measure.symbol, "size": 9, "line": {"width": 2}},
+            marker={"color": measure.colour, "symbol": measure.symbol, "size": 9, "line": _edge(measure)},
         )
     figure.update_xaxes(**axis)
     figure.update_layout(showlegend=len(measures) > 1)
@@ -265,12 +278,13 @@ def _rows_of_gpus(figure: go.Figure, plan: Plan, *, row: int) -> go.Figure:
         categoryarray=names,
         range=[len(names) - 0.4, -0.6],
         showgrid=False,
+        ticklabelstandoff=6,
     )
     figure.update_layout(
         template=template(),
         barmode="overlay",
         bargap=0.25,
-        height=100 + round(min(row * len(names), 900 + 3 * len(names))),
+        height=max(150, 100 + min(row * len(names), 900 + 3 * len(names))),
         margin={"t": 36},
     )
     return figure
@@ -284,7 +298,7 @@ def choices_figure(server: PlacedServer) -> go.Figure:
     ticks = [str(choice.max_loras) for choice in _in_order(server)]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=ticks)
     figure.update_xaxes(title_text="max_loras", row=2, col=1)
-    figure.update_yaxes(rangemode="tozero", nticks=5)
+    figure.update_yaxes(nticks=5, **_FROM_ZERO)
     figure.update_yaxes(title_text="tokens/s", row=1, col=1)
     figure.update_yaxes(title_text="mean ITL, ms", row=2, col=1)
     return figure.update_layout(template=template(), height=340, margin={"t": 44})
@@ -301,16 +315,12 @@ class ChoiceKind(NamedTuple):
 _CHOICE_KINDS = (
     ChoiceKind(
         "tried",
-        lambda choice, chosen: (
-            choice.max_loras != chosen and choice.starts and choice.verdict in (None, "ok")
-        ),
+        lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict in (None, "ok"),
         {"symbol": "circle", "size": 7, "color": _FIRST},
     ),
     ChoiceKind(
-        "starved or slow",
-        lambda choice, chosen: (
-            choice.max_loras != chosen and choice.starts and choice.verdict not in (None, "ok")
-        ),
+        "not ok",
+        lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict not in (None, "ok"),
         {"symbol": "triangle-down-open", "size": 9, "color": _BAD, "line": {"width": 2}},
     ),
     ChoiceKind(
@@ -326,9 +336,7 @@ _CHOICE_KINDS = (
 )
 
 
-def _add_choices(
-    figure: go.Figure, server: PlacedServer, value: Callable[[SlotChoice], float], *, row: int
-) -> None:
+def _add_choices(figure: go.Figure, server: PlacedServer, value: Callable[[SlotChoice], float], *, row: int) -> None:
     choices = _in_order(server)
     started = [choice for choice in choices if choice.starts]
     line = {"color": "rgba(128,128,128,0.6)", "width": 1.5}
@@ -343,13 +351,15 @@ def _add_choices(
         col=1,
     )
     for kind in _CHOICE_KINDS:
-        if shown := [choice for choice in choices if kind.holds(choice, server.server.max_loras)]:
+        shown = [choice for choice in choices if kind.holds(choice, server.server.max_loras)]
+        if shown and (row == 1 or any(choice.starts for choice in shown)):
             figure.add_scatter(
                 x=[str(choice.max_loras) for choice in shown],
                 y=[_significant(value(choice)) for choice in shown],
                 mode="markers",
                 name=kind.name,
                 marker=kind.marker,
+                cliponaxis=False,
                 customdata=[_describe_choice(choice) for choice in shown],
                 hovertemplate="%{customdata}<extra></extra>",
                 showlegend=row == 1,
@@ -400,8 +410,10 @@ def popularity_figure(plan: Plan) -> go.Figure:
             hovertemplate="%{customdata}<br>%{y:.3~g} requests/s, number %{x:,}<extra></extra>",
             marker={"color": RANK_COLOURS[rank], "size": 5},
         )
-    figure.update_xaxes(title_text="adapters, most popular first", rangemode="tozero", showgrid=False)
-    figure.update_yaxes(title_text="requests/s, logarithmic", type="log", dtick=1, tickformat="~g")
+    decades = math.log10(adapters[0].rate / adapters[-1].rate) if adapters else 0.0
+    figure.update_xaxes(title_text="adapters, most popular first", showgrid=False, **_FROM_ZERO)
+    figure.update_yaxes(title_text="requests/s, logarithmic", type="log", tickformat="~g")
+    figure.update_yaxes(dtick="D2" if decades < 2.5 else 1)
     return figure.update_layout(template=template(), height=320, margin={"t": 36}, showlegend=True)
 
 

@@ -30,14 +30,14 @@ from adaptwin.spec import write_atomically
 OPEN_SECTIONS = 8  # with more GPUs than this, their sections start closed
 
 _WHY: dict[Binding, str] = {
-    "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside the "
-    "weights and its adapter slots, so requests wait for blocks or are preempted and computed again.",
-    "compute": "Compute gives way first. More traffic makes every step longer, until the GPU cannot produce tokens "
-    "as fast as they are asked for and requests queue.",
-    "slots": "Adapter slots give way first. More traffic asks for more different adapters at once than max_loras "
-    "lets into one batch, so requests wait for a slot although the GPU could take them.",
-    "slo": "A latency target gives way first. The server could process more traffic, but an adapter would miss the "
-    "TTFT or ITL it was promised.",
+    "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside "
+    "the weights and its adapter slots, so requests wait for blocks or are preempted and computed again.",
+    "compute": "Compute gives way first. More traffic makes every step longer, until the GPU cannot produce "
+    "tokens as fast as they are asked for and requests queue.",
+    "slots": "Adapter slots give way first. More traffic asks for more different adapters at once than "
+    "max_loras lets into one batch, so requests wait for a slot although the GPU could take them.",
+    "slo": "A latency target gives way first. The server could process more traffic, but an adapter would "
+    "miss the TTFT or ITL it was promised.",
 }
 
 
@@ -78,37 +78,47 @@ class GpuSection(NamedTuple):
     choices: Picture | None
 
 
-_PICTURES: dict[Picture, Callable[[Plan], go.Figure]] = {
-    Picture(
-        "packing",
-        "Which adapters are on which GPU",
-        "A bar per GPU, a segment per adapter, sized by the tokens per second its traffic asks for and coloured by "
-        "rank. The outlined end is headroom: traffic the GPU could take on top.",
-    ): figures.packing_figure,
-    Picture(
-        "throughput",
-        "Throughput",
-        "Tokens per second offered to each GPU and served by it, prompt and output tokens.",
-    ): figures.throughput_figure,
-    Picture(
-        "ttft", "Time to first token", "Median and 99th percentile over the requests of each GPU."
-    ): figures.ttft_figure,
-    Picture(
-        "itl", "Inter-token latency", "Mean and 99th percentile over all gaps between output tokens."
-    ): figures.itl_figure,
-    Picture("kv", "KV cache", "Share of each GPU's KV cache in use, averaged over time."): figures.kv_figure,
-    Picture(
-        "popularity",
-        "How unequal the adapters are",
-        "Requests per second of the adapters, from the most to the least popular, coloured by rank.",
-    ): figures.popularity_figure,
-}
+_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
+    (
+        Picture(
+            "packing",
+            "Which adapters are on which GPU",
+            "A bar per GPU, a segment per adapter, sized by the tokens per second its traffic asks for and "
+            "coloured by rank. The outlined end is headroom: traffic the GPU could take on top.",
+        ),
+        figures.packing_figure,
+    ),
+    (
+        Picture("throughput", "Throughput", "Prompt and output tokens per second, offered and served."),
+        figures.throughput_figure,
+    ),
+    (
+        Picture("kv", "KV cache", "Share of each GPU's KV cache in use, averaged over time."),
+        figures.kv_figure,
+    ),
+    (
+        Picture("ttft", "Time to first token", "Median and 99th percentile over the requests of each GPU."),
+        figures.ttft_figure,
+    ),
+    (
+        Picture("itl", "Inter-token latency", "Mean and 99th percentile of the gaps between output tokens."),
+        figures.itl_figure,
+    ),
+    (
+        Picture(
+            "popularity",
+            "How unequal the adapters are",
+            "Requests per second of the adapters, from the most to the least popular, coloured by rank.",
+        ),
+        figures.popularity_figure,
+    ),
+)
 
 
 def plan_report(plan: Plan) -> str:
     """The plan as one self-contained HTML page: figures, table and settings per GPU, and how it was made."""
     sections = list(_sections(plan))
-    drawn = {picture.key: _bare(draw(plan)) for picture, draw in _PICTURES.items()}
+    drawn = {picture.key: _bare(draw(plan)) for picture, draw in _PICTURES}
     for section in sections:
         if section.choices:
             drawn[section.choices.key] = _bare(figures.choices_figure(section.placed))
@@ -119,7 +129,7 @@ def plan_report(plan: Plan) -> str:
             plan=plan,
             cards=_cards(plan),
             sections=sections,
-            pictures={picture.key: picture for picture in _PICTURES},
+            pictures={picture.key: picture for picture, _ in _PICTURES},
             open_sections=len(sections) <= OPEN_SECTIONS,
             facts=_facts(plan),
             summary=(bound_sentence(plan), verified_sentence(plan)),
@@ -230,8 +240,8 @@ def _headroom(headroom: float) -> str:
     if headroom <= 0:
         return "It has no headroom: with any more traffic the verdict turns."
     return (
-        f"Its headroom is {percent(headroom)}: the traffic of all its adapters could grow by that much before one of "
-        "them starves, falls behind or misses its latency target."
+        f"Its headroom is {percent(headroom)}: all its adapters' traffic could grow by that much before one "
+        "of them starves, falls behind or misses its latency target."
     )
 
 
@@ -273,8 +283,8 @@ def _choices(index: int, server: PlacedServer) -> Picture | None:
     if not server.choices:
         return None
     description = (
-        "Throughput and mean inter-token latency for the values of max_loras that were tried. Too few slots make "
-        "requests wait for one; too many take memory from the KV cache and slow every step down."
+        "Throughput and mean inter-token latency for the values of max_loras that were tried. Too few slots "
+        "make requests wait for one; too many take memory from the KV cache and slow every step down."
     )
     return Picture(f"choices-{index}", f"Why max_loras is {server.server.max_loras}", description)
 
@@ -283,11 +293,11 @@ def _facts(plan: Plan) -> dict[str, str]:
     """How the plan was made, and for which traffic."""
     workload = plan.workload
     arrivals = workload.arrivals if isinstance(workload.arrivals, str) else "replayed timestamps"
-    lengths = f"{number(workload.lengths.mean_input)} prompt and {number(workload.lengths.mean_output)} output tokens"
+    prompt, output = number(workload.lengths.mean_input), number(workload.lengths.mean_output)
     return {
         "Planning": made_how(plan),
         "Search": "ended early by the time limit" if plan.time_limit_hit else "ran to its end",
         "Traffic": f"{arrivals} arrivals over {duration(workload.duration)}, workload seed {workload.seed}",
-        "Request lengths": f"{lengths} in the mean, unless an adapter has its own",
+        "Mean lengths": f"{prompt} prompt and {output} output tokens, if not an adapter's own",
         "adaptwin": importlib.metadata.version("adaptwin"),
     }

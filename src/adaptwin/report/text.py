@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
+from adaptwin.placement.verify import Check
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.twin.run import Latency, Run
 
@@ -113,10 +114,12 @@ def _plan_headline(plan: Plan) -> Text:
 
 
 def made_how(plan: Plan) -> str:
-    """Objective, strategy, headroom asked for, seed and planning time."""
+    """Objective, strategy, seed, headroom and margin asked for, planning time."""
     parts = [f"Objective {plan.objective}", f"strategy {plan.strategy}", f"seed {plan.seed}"]
     if plan.headroom:
         parts.append(f"headroom asked for {percent(plan.headroom)}")
+    if plan.margin:
+        parts.append(f"margin {percent(plan.margin)}")
     if plan.planning_seconds:
         parts.append(f"planned in {duration(plan.planning_seconds)}")
     return ", ".join(parts)
@@ -167,6 +170,38 @@ def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
     ]
 
 
+def check_table(check: Check) -> RenderableType:
+    """A verification for the terminal: whether the plan holds, and what each GPU did."""
+    gpus = count(len(check.runs), "GPU")
+    if check.ok:
+        headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves.", style="green")
+    else:
+        headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
+    table = _table()
+    table.add_column("GPU", overflow="fold")
+    _numeric(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    _numeric(table, "KV\nuse", "Adapters\nnot ok")
+    table.add_column("Verdict", no_wrap=True)
+    for server, run in zip(check.servers, check.runs, strict=True):
+        table.add_row(Text(server.name), *_check_cells(run))
+    failures = [Text("\n".join(check.failures), style="red")] if check.failures else []
+    return Group(headline, Text(), table, *failures)
+
+
+def _check_cells(run: Run) -> list[RenderableType]:
+    return [
+        number(run.offered_request_rate),
+        number(run.offered_throughput),
+        number(run.throughput),
+        duration(run.ttft.p50),
+        duration(run.ttft.p99),
+        duration(run.itl.mean),
+        percent(run.kv_usage),
+        f"{sum(verdict != 'ok' for verdict in run.adapters['verdict']):,}",
+        _verdict(run.worst),
+    ]
+
+
 def run_table(run: Run) -> RenderableType:
     """A run for the terminal: verdict, latencies, what the server did, and the adapters served worst."""
     parts: list[RenderableType] = [
@@ -183,12 +218,12 @@ def run_table(run: Run) -> RenderableType:
 
 
 def _run_headline(run: Run) -> Text:
-    served = run.throughput / run.offered_throughput if run.offered_throughput else math.nan
+    share = percent(run.throughput / run.offered_throughput if run.offered_throughput else math.nan)
     server = run.server
     return Text.assemble(
         "Server: ",
         _verdict(run.verdict),
-        f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({percent(served)})\n"
+        f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
         f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
         f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
         f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
@@ -294,9 +329,7 @@ def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
         tokens = profile.memory.kv_cache_tokens(max_loras=0, max_lora_rank=8)
         kv_cache = f"{'about ' if profile.memory.estimated else ''}{tokens:,}"
         table.add_row(name, Text(profile.vllm_version), kv_cache, *_error_cells(profile.error))
-    note = (
-        "KV cache without adapters, at gpu_memory_utilization 0.9. Errors: mean absolute percentage errors."
-    )
+    note = "KV cache without adapters, at gpu_memory_utilization 0.9. Errors: mean absolute percentage errors."
     return Group(table, Text(note, style="dim"))
 
 
@@ -311,9 +344,7 @@ def _heading(text: str) -> Text:
 
 
 def _table() -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim"
-    )
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
 def _numeric(table: Table, *headers: str) -> None:

@@ -37,11 +37,11 @@ def play(scenario: Scenario) -> Outcome:
 
 def is_compiled() -> bool:
     """Whether the kernel's machine code is at hand, so that a first run starts at once."""
-    return bool(_play.signatures) or is_cached(_play)  # type: ignore[attr-defined]
+    return bool(getattr(_play, "signatures", ())) or is_cached(_play)
 
 
 @compiled
-def _set_key(tree, size, leaf, key):  # type: ignore[no-untyped-def]
+def _set_key(tree, size, leaf, key):
     node = size + leaf
     tree[node] = key
     node >>= 1
@@ -54,7 +54,7 @@ def _set_key(tree, size, leaf, key):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _smallest(tree, size):  # type: ignore[no-untyped-def]
+def _smallest(tree, size):
     node = 1
     while node < size:
         node *= 2
@@ -64,7 +64,7 @@ def _smallest(tree, size):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _oldest(tier, level, recency):  # type: ignore[no-untyped-def]
+def _oldest(tier, level, recency):
     """The least recently used adapter that is at least at `level` (1 host memory, 2 GPU)."""
     best, best_recency = -1, _EMPTY
     for a in range(len(tier)):
@@ -74,21 +74,21 @@ def _oldest(tier, level, recency):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _grown(array):  # type: ignore[no-untyped-def]
+def _grown(array):
     larger = np.empty(2 * len(array) + 64, array.dtype)
     larger[: len(array)] = array
     return larger
 
 
 @compiled
-def _grown_rows(array):  # type: ignore[no-untyped-def]
+def _grown_rows(array):
     larger = np.empty((2 * array.shape[0] + 64, array.shape[1]), array.dtype)
     larger[: array.shape[0]] = array
     return larger
 
 
 @compiled
-def _play(requests, adapters, limits, step_cost, scheduler_cost, window):  # type: ignore[no-untyped-def]
+def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
     arrival, adapter_of, prompt, answer = requests.arrival, requests.adapter, requests.input, requests.output
     count, adapter_count = len(arrival), len(adapters.needs_slot)
     needs_slot, position = adapters.needs_slot, adapters.position

@@ -38,6 +38,7 @@ class Request:
 
     @property
     def is_prefill(self) -> bool:
+        """Whether its next step computes more than the token sampled last."""
         return self.known_tokens - self.computed > 1 or not self.token_times
 
 
@@ -49,18 +50,22 @@ class KVCache:
         self.free = limits.kv_blocks
 
     def blocks_for(self, tokens: int) -> int:
+        """Blocks that hold this many tokens."""
         return -(-tokens // self.block_size)
 
     def fits(self, request: Request, tokens: int, keep_free: int = 0) -> bool:
+        """Whether the request can grow to this many tokens."""
         return self.blocks_for(tokens) - request.blocks <= self.free - keep_free
 
     def grow(self, request: Request, tokens: int) -> None:
+        """Give the request the blocks for this many tokens."""
         more = self.blocks_for(tokens) - request.blocks
         self.free -= more
         request.blocks += more
         assert self.free >= 0
 
     def release(self, request: Request) -> None:
+        """Take all of the request's blocks back."""
         self.free += request.blocks
         request.blocks = 0
         assert self.free <= self.total
@@ -111,6 +116,7 @@ class Batch:
     preempted: int
 
     def is_empty(self) -> bool:
+        """Whether nothing was scheduled."""
         return not self.tokens
 
 
@@ -183,6 +189,7 @@ class Scheduler:
         return request
 
     def finish(self, request: Request) -> None:
+        """The request has its last token, and leaves."""
         self.running.remove(request)
         self.cache.release(request)
 

@@ -118,7 +118,7 @@ class Run(Spec):
     @field_validator("adapters")
     @classmethod
     def _typed(cls, table: pl.DataFrame) -> pl.DataFrame:
-        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in table.columns})  # type: ignore[arg-type]
+        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in table.columns})
 
     @field_serializer("adapters", "series")
     def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:

@@ -22,7 +22,8 @@ class Server(Spec):
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     block_size: int = Field(default=16, ge=1, description="tokens in one KV block")
     scheduler_reserve_full_isl: bool = Field(
-        default=False, description="admit a request only when its whole prompt fits (vLLM >= 0.11), not its first chunk"
+        default=False,
+        description="admit a request only when its whole prompt fits (vLLM >= 0.11), not its first chunk",
     )
     watermark: float = Field(default=0.0, ge=0, lt=1, description="share of KV blocks that admission keeps free")
     kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: the profile's law")
@@ -96,7 +97,7 @@ class Limits(NamedTuple):
 
 
 def default_budgets(gpu_gib: float) -> tuple[int, int]:
-    """vLLM's defaults of (max_num_batched_tokens, max_num_seqs) for the API server (vllm/engine/arg_utils.py)."""
+    """Defaults of (max_num_batched_tokens, max_num_seqs) for the API server (vllm/engine/arg_utils.py)."""
     if gpu_gib >= 160:
         return 16384, 1024
     return (8192, 1024) if gpu_gib >= 70 else (2048, 256)

@@ -11,7 +11,7 @@ import polars as pl
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.kernel import is_compiled, play
-from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Run
+from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Latency, Run
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import Judgement, judge
@@ -98,9 +98,7 @@ def announce_compilation() -> None:
 _announced: list[bool] = []
 
 
-def _run(
-    profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int
-) -> Run:
+def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int) -> Run:
     judgement = judge(profile, workload, scenario, outcome)
     sums = judgement.totals
     window, limits = scenario.window, scenario.limits
@@ -196,9 +194,9 @@ def _mean(runs: Sequence[Run]) -> Run:
     update: dict[str, Any] = {"repeats": len(runs)}
     for name, value in runs[0]:
         values = [getattr(run, name) for run in runs]
-        if isinstance(value, statistics.Latency):
+        if isinstance(value, Latency):
             means = {part: float(np.mean([getattr(v, part) for v in values])) for part in type(value).model_fields}
-            update[name] = statistics.Latency(**means)
+            update[name] = Latency(**means)
         elif isinstance(value, float):
             update[name] = float(np.mean(values))
         elif type(value) is int and name not in ("seed", "repeats", "kv_cache_tokens"):

@@ -99,7 +99,7 @@ def adapter_percentiles(
 
 
 @compiled
-def _totals(requests, outcome, window, request_latency):  # type: ignore[no-untyped-def]
+def _totals(requests, outcome, window, request_latency):
     ttft = np.zeros(GAP_BINS, np.int64)
     tpot = np.zeros(GAP_BINS, np.int64)
     e2e = np.zeros(GAP_BINS, np.int64)
@@ -131,7 +131,7 @@ def _totals(requests, outcome, window, request_latency):  # type: ignore[no-unty
 
 
 @compiled
-def _adapter_totals(requests, outcome, window, grace, patience, objectives):  # type: ignore[no-untyped-def]
+def _adapter_totals(requests, outcome, window, grace, patience, objectives):
     adapters = len(objectives)
     sums = np.zeros((14, adapters), np.int64)
     gap_sum = np.zeros(adapters, np.float64)

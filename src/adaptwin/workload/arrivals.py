@@ -26,20 +26,24 @@ class ArrivalProcess(NamedTuple):
     rates: tuple[tuple[float, float], ...] = ()
 
 
-@lru_cache(maxsize=256)
+FIELDS: dict[str, dict[str, float]] = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
+
+
 def parse_arrivals(text: str) -> ArrivalProcess:
     """The process named by ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5`` or ``rates:FILE``."""
+    return ArrivalProcess(rates=read_rates(text.removeprefix("rates:"))) if text.startswith("rates:") else _family(text)
+
+
+@lru_cache(maxsize=256)
+def _family(text: str) -> ArrivalProcess:
     family, _, rest = text.partition(":")
-    if family == "rates":
-        return ArrivalProcess(rates=read_rates(rest))
     options = _options(text, rest)
-    defaults = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
-    if family not in defaults or not options.keys() <= defaults[family].keys():
+    if family not in FIELDS or not options.keys() <= FIELDS[family].keys():
         raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})")
-    values = {**defaults[family], **options}
-    if min(values.values(), default=1.0) <= 0:
+    values = {**FIELDS[family], **options}
+    if not all(0 < value < float("inf") for value in values.values()):
         raise ValueError(f"{text!r}: every number must be above 0")
-    return ArrivalProcess(**values)
+    return ArrivalProcess(cv=values.get("cv", 1.0), period=values.get("period", 0.0), factor=values.get("factor", 1.0))
 
 
 def _options(text: str, rest: str) -> dict[str, float]:
@@ -62,7 +66,11 @@ def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
         except (TypeError, ValueError):
             raise SpecError(f"{row['start']!r},{row['factor']!r} are not two numbers", f"line {number}", path) from None
         if factor < 0 or start < 0 or (rates and start <= rates[-1][0]):
-            raise SpecError(f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0", f"line {number}", path)
+            raise SpecError(
+                f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0",
+                f"line {number}",
+                path,
+            )
         rates.append((start, factor))
     if not rates:
         raise SpecError("has no rows", file=path)

@@ -30,9 +30,7 @@ def synthesize(
     seed: int = 0,
 ) -> Workload:
     """A made-up fleet: `rate` requests/s in all, dealt out to `adapters` adapters as `deal` does."""
-    dealt = deal(
-        rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
-    )
+    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
     return Workload(adapters=dealt, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
 
 
@@ -100,13 +98,13 @@ def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:
         return [ranks[index % len(ranks)] for index in range(adapters)]
     if min(ranks.values()) < 0 or not 0 < (total := sum(ranks.values())) < float("inf"):
         raise SpecError(f"{dict(ranks)}: weights must be at least 0, and one of them above", "ranks")
-    behind = dict.fromkeys(ranks, 0.0)
-    dealt = []
-    for _ in range(adapters):
-        for rank, weight in ranks.items():
-            behind[rank] += weight
+    counts = dict.fromkeys(ranks, 0)
+    dealt: list[int] = []
+    for place in range(1, adapters + 1):
+        # Rounded, so that equal weights take turns in spite of floating point.
+        behind = {rank: round(place * weight / total - counts[rank], 9) for rank, weight in ranks.items()}
         chosen = max(behind, key=behind.__getitem__)
-        behind[chosen] -= total
+        counts[chosen] += 1
         dealt.append(chosen)
     return dealt
 

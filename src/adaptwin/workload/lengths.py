@@ -11,7 +11,9 @@ from pydantic import Field, model_serializer, model_validator
 
 from adaptwin.spec import Spec
 
-TABLE_SIZE = 8192
+TABLE_SIZE = 8192  # of the shared distributions
+OWN_TABLE_SIZE = 1024  # of a lognormal, of which every adapter may have its own
+MAX_TOKENS = 10_000_000  # longer than any model's context
 KINDS = ("sharegpt", "fixed", "lognormal", "empirical")
 
 
@@ -48,10 +50,10 @@ class Lengths(Spec):
 
     kind: Literal["sharegpt", "fixed", "lognormal", "empirical"]
     pairs: tuple[tuple[int, int], ...] = ()
-    input_mean: float | None = Field(default=None, ge=1)
-    input_cv: float | None = Field(default=None, ge=0)
-    output_mean: float | None = Field(default=None, ge=1)
-    output_cv: float | None = Field(default=None, ge=0)
+    input_mean: float | None = Field(default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False)
+    input_cv: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    output_mean: float | None = Field(default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False)
+    output_cv: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -72,7 +74,11 @@ class Lengths(Spec):
     def lognormal(cls, *, input_mean: float, input_cv: float, output_mean: float, output_cv: float) -> Self:
         """Independent lognormal lengths with these means (tokens) and coefficients of variation."""
         return cls(
-            kind="lognormal", input_mean=input_mean, input_cv=input_cv, output_mean=output_mean, output_cv=output_cv
+            kind="lognormal",
+            input_mean=input_mean,
+            input_cv=input_cv,
+            output_mean=output_mean,
+            output_cv=output_cv,
         )
 
     @model_validator(mode="before")
@@ -96,8 +102,8 @@ class Lengths(Spec):
         if self.kind in ("fixed", "empirical") and not self.pairs:
             raise ValueError(f"{self.kind} needs at least one pair of input and output tokens")
         for pair in self.pairs:
-            if min(pair) < 1:
-                raise ValueError(f"{list(pair)} must be at least 1 token each")
+            if not 1 <= min(pair) <= max(pair) <= MAX_TOKENS:
+                raise ValueError(f"{list(pair)} must be from 1 to {MAX_TOKENS:,} tokens each")
         return self
 
     @model_serializer
@@ -130,7 +136,8 @@ def _table(lengths: Lengths) -> LengthTable:
     if lengths.kind == "sharegpt":
         return LengthTable(_mixture_table(_SHAREGPT_INPUT), _mixture_table(_SHAREGPT_OUTPUT), joint=False)
     if lengths.kind == "lognormal":
-        assert lengths.input_mean and lengths.output_mean
+        assert lengths.input_mean is not None
+        assert lengths.output_mean is not None
         assert lengths.input_cv is not None
         assert lengths.output_cv is not None
         return LengthTable(
@@ -146,29 +153,30 @@ def _mixture_table(mixture: Mixture) -> NDArray[np.int32]:
     tokens = np.arange(mixture.low, mixture.high + 1)
     edges = np.log(np.append(tokens - 0.5, mixture.high + 0.5))
     weights = (mixture.weight, 1.0 - mixture.weight)
-    cumulative = sum(
-        weight * np.array([0.5 * math.erf((edge - mu) / (sigma * math.sqrt(2.0))) for edge in edges])
-        for weight, mu, sigma in zip(weights, mixture.mu, mixture.sigma, strict=True)
-    )
+    cumulative = np.zeros(len(edges))
+    for weight, mu, sigma in zip(weights, mixture.mu, mixture.sigma, strict=True):
+        cumulative += weight * np.array([0.5 * math.erf((edge - mu) / (sigma * math.sqrt(2.0))) for edge in edges])
     share = np.diff(cumulative)
     quantiles = (np.arange(TABLE_SIZE) + 0.5) / TABLE_SIZE
-    return tokens[np.searchsorted(np.cumsum(share) / share.sum(), quantiles)].astype(np.int32)
+    table: NDArray[np.int32] = tokens[np.searchsorted(np.cumsum(share) / share.sum(), quantiles)].astype(np.int32)
+    return table
 
 
 def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
     """Quantiles of a lognormal, scaled so that the rounded entries keep the mean that was asked for."""
     sigma = math.sqrt(math.log1p(cv * cv))
-    quantiles = (np.arange(TABLE_SIZE) + 0.5) / TABLE_SIZE
-    values = np.exp(sigma * _normal_quantile(quantiles))
+    values = np.exp(sigma * _normal_quantiles())
     scale = mean / values.mean()
-    for _ in range(20):
+    for _ in range(6):
         table = np.maximum(1, np.rint(scale * values))
         scale *= mean / table.mean()
     return np.maximum(1, np.rint(scale * values)).astype(np.int32)
 
 
-def _normal_quantile(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of the normal distribution function, by Newton's method from a logistic first guess."""
+@lru_cache(maxsize=1)
+def _normal_quantiles() -> NDArray[np.float64]:
+    """The middles of equally likely stretches of a normal variate, by Newton's method from a logistic first guess."""
+    probability = (np.arange(OWN_TABLE_SIZE) + 0.5) / OWN_TABLE_SIZE
     z = np.log(probability / (1.0 - probability)) / 1.702
     for _ in range(8):
         cdf = np.array([0.5 * math.erfc(-value / math.sqrt(2.0)) for value in z])

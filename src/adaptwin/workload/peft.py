@@ -52,9 +52,7 @@ def _leads_up(folder: Path, place: str) -> bool:
 
 def _names(root: Path, folders: list[Path]) -> list[str]:
     count = Counter(folder.name for folder in folders)
-    return [
-        folder.relative_to(root).as_posix() if count[folder.name] > 1 else folder.name for folder in folders
-    ]
+    return [folder.relative_to(root).as_posix() if count[folder.name] > 1 else folder.name for folder in folders]
 
 
 def _rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
@@ -64,9 +62,7 @@ def _rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> 
             raise SpecError(f"{name!r} is not one of the adapters found: {_shortened(names)}", "rates")
     for name in names:
         if name not in rates and rate is None:
-            raise SpecError(
-                f"no rate for {name!r}: give one for all, or one for each", "rates" if rates else "rate"
-            )
+            raise SpecError(f"no rate for {name!r}: give one for all, or one for each", "rates" if rates else "rate")
     return {name: rates[name] if rate is None else rates.get(name, rate) for name in names}
 
 
@@ -77,8 +73,8 @@ def _shortened(names: list[str]) -> str:
 def _adapter(folder: Path, name: str, rate: float) -> Adapter:
     path = folder / CONFIG
     config = _read_config(path)
-    if config.get("peft_type") != "LORA":
-        raise SpecError(f"{config.get('peft_type', 'missing')!r} must be 'LORA'", "peft_type", path)
+    if (kind := config.get("peft_type")) != "LORA":
+        raise SpecError("missing, must be 'LORA'" if kind is None else f"{kind!r} must be 'LORA'", "peft_type", path)
     return Adapter(
         name=name,
         rank=_served_rank(config, path),
@@ -111,9 +107,7 @@ def _served_rank(config: dict[str, Any], path: Path) -> int:
         **{f"rank_pattern.{name}": rank for name, rank in pattern.items()},
     }.items():
         if type(rank) is not int or not 1 <= rank <= SERVED_RANKS[-1]:
-            message = (
-                f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank vLLM serves"
-            )
+            message = f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank vLLM serves"
             raise SpecError(message, field, path)
         needed = max(needed, rank)
     return next(rank for rank in SERVED_RANKS if rank >= needed)

@@ -76,8 +76,8 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     of_adapter = [tables.place(workload.lengths_of(adapter)) for adapter in adapters]
     rows = np.array(of_adapter, dtype=np.int64).reshape(-1, 5)
     pairing = rows[:, 4].astype(np.int8)
-    for index, times in enumerate(given):
-        if times is not None and pairing[index] == 1 and rows[index, 1] == len(times):
+    for index, adapter in enumerate(adapters):  # a replay: as many pairs as timestamps of its own belong together
+        if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
             pairing[index] = 2
     return _Sources(
         seed=np.array([stream_seed(seed, adapter.name) for adapter in adapters], dtype=np.uint64),
@@ -166,7 +166,7 @@ def _mix(state: np.uint64) -> np.uint64:
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))  # type: ignore[no-any-return]
+    return z ^ (z >> np.uint64(31))
 
 
 @compiled
@@ -199,7 +199,7 @@ def _gamma_gap(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
 
 
 @compiled
-def _draw(  # type: ignore[no-untyped-def]  # noqa: C901 (one loop per adapter, then one sort)
+def _draw(
     seed, rate, shape, segment_first, segment_start, segment_factor, given_first, given, replayed,
     table_first, table_size, output_first, output_size, pairing, lengths, duration,
 ):  # fmt: skip

@@ -62,9 +62,7 @@ class Rows(NamedTuple):
                 raise SpecError(message, column, self.file)
         for column in self.columns:
             if optional is not None and column not in {*needed, *optional}:
-                raise SpecError(
-                    f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file
-                )
+                raise SpecError(f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file)
         return self.rows
 
 
@@ -94,14 +92,10 @@ def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tup
         raise SpecError(f"not valid CSV: {error}", f"line {line + 1}", path) from None
 
 
-def _rows(
-    columns: tuple[str, ...], lines: Iterator[tuple[int, list[str]]], path: str | Path
-) -> Iterator[Row]:
+def _rows(columns: tuple[str, ...], lines: Iterator[tuple[int, list[str]]], path: str | Path) -> Iterator[Row]:
     for line, cells in lines:
         if len(cells) > len(columns):
             message = f"has {len(cells)} cells, but the header names {len(columns)} columns"
             raise SpecError(message, f"line {line}", path)
-        filled = {
-            column: text for column, cell in zip(columns, cells, strict=False) if (text := cell.strip())
-        }
+        filled = {column: text for column, cell in zip(columns, cells, strict=False) if (text := cell.strip())}
         yield Row(filled, line, path)

@@ -61,9 +61,7 @@ def workload_from_trace(
     seconds = first_part * trace.span
     seen = trace.until(seconds)
     rate = rate_scale * len(seen.time) / seconds
-    dealt = deal(
-        rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
-    )
+    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
     lengths = Lengths.empirical(zip(*representative_pairs(seen.input, seen.output).T, strict=True))
     return Workload(adapters=dealt, lengths=lengths, duration=duration, seed=seed)
 

@@ -10,13 +10,23 @@ from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.lengths import Lengths
 
-SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's choices for --max-lora-rank (vllm/config/lora.py)
+SERVED_RANKS = (
+    1,
+    8,
+    16,
+    32,
+    64,
+    128,
+    256,
+    320,
+    512,
+)  # vLLM's choices for --max-lora-rank (vllm/config/lora.py)
 
 
 def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
     if isinstance(value, str):
         if value.startswith("rates:") and info.context:
-            value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:'))}"
+            value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:')).resolve()}"
         parse_arrivals(value)
     elif value and (min(value) < 0 or list(value) != sorted(value)):
         raise ValueError("timestamps must be at least 0 and in rising order")

@@ -1,0 +1,51 @@
+# adaptwin: every target sets up .venv by itself, with nothing but python3.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FLEET := examples/fleet.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench accuracy profiles docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## plan the example fleet: a table here, plan and report in demo/
+	@mkdir -p demo
+	$(BIN)/adaptwin plan $(FLEET) --out demo/plan.yaml --report demo/plan.html
+	$(BIN)/adaptwin export demo/plan.yaml --to vllm --out demo/serve.sh
+	@echo "Open demo/plan.html in a browser; demo/serve.sh starts the servers."
+
+test: check ## everything that must hold: checks, then all tests
+	$(BIN)/pytest -n 2
+
+check: $(READY) ## formatting, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format the code and sort its imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --select I .
+
+bench: $(READY) ## speed of the twin and size of plans, as tables
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/plans.py
+
+accuracy: $(READY) ## the twin against real runs (needs the measurements beside the project)
+	$(BIN)/python benchmarks/accuracy.py
+
+profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)
+	$(BIN)/python benchmarks/make_profiles.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) demo benchmarks/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,27 @@
+"""Options that several commands share, and how their values are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FleetFile = Annotated[Path, typer.Argument(help="Fleet file (YAML), or adapters as CSV.", show_default=False)]
+PlanFile = Annotated[Path, typer.Argument(help="Plan file (YAML).", show_default=False)]
+ProfileNames = Annotated[
+    list[str] | None,
+    typer.Option("--profile", help="Shipped profile or profile file; overrides the fleet's. May be repeated."),
+]
+OutFile = Annotated[Path | None, typer.Option("--out", help="File to write the result to.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of every random draw; by default the fleet's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def share(text: str) -> float:
+    """``20%`` or ``0.2`` as 0.2."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a share, such as 20% or 0.2") from None
+    if not 0 <= value <= 10:
+        raise typer.BadParameter(f"{text!r} must be from 0 to 1000%")
+    return value

@@ -1,0 +1,22 @@
+"""adaptwin profiles: the shipped profiles, and how true they are."""
+
+import json
+
+import typer
+from rich.console import Console
+
+from adaptwin.cli.options import AsJson
+from adaptwin.profile.profile import load_profile, shipped_profiles
+from adaptwin.report.text import profiles_table
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def profiles(as_json: AsJson = False) -> None:
+    """List the shipped profiles, and how true they are."""
+    shipped = [load_profile(name) for name in shipped_profiles()]
+    if as_json:
+        print(json.dumps([profile.model_dump(mode="json") for profile in shipped], indent=1))
+    else:
+        Console().print(profiles_table(shipped))

@@ -1,0 +1,40 @@
+"""adaptwin verify: does a plan hold under arrivals the planner did not see?"""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from adaptwin.cli.options import AsJson, PlanFile
+from adaptwin.errors import OutOfMemory
+from adaptwin.placement.plan import Plan
+from adaptwin.placement.verify import Check
+from adaptwin.placement.verify import verify as verify_plan
+from adaptwin.report.text import check_table
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def verify(
+    plan: PlanFile,
+    seed: Annotated[int, typer.Option(min=0, help="Of the arrivals; the planner used others.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when somebody starves."""
+    try:
+        check = verify_plan(Plan.read(plan), seed)
+    except OutOfMemory as error:
+        raise OutOfMemory(f"{plan}: {error}") from None
+    if as_json:
+        print(json.dumps(_as_data(check), indent=1))
+    else:
+        Console().print(check_table(check))
+    if not check.ok:
+        raise typer.Exit(3)
+
+
+def _as_data(check: Check) -> dict[str, object]:
+    runs = [json.loads(run.to_json()) for run in check.runs]
+    return {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs}

@@ -1,0 +1,68 @@
+"""vllm: the exact ``vllm serve`` command of every server of a plan, as a shell script."""
+
+import shlex
+
+from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.twin.server import Server
+from adaptwin.workload.workload import Adapter
+
+FIRST_PORT = 8000
+OPTIONAL = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
+
+
+def vllm_script(plan: Plan) -> str:
+    """A shell script with one command per server.
+
+    Weights of an adapter that names no artifact are looked for in ``$ADAPTERS/<name>``.
+    """
+    adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
+    lines = [
+        "#!/bin/sh",
+        f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.strategy}, seed {plan.seed}).",
+    ]
+    if any(adapters[name].artifact is None for server in plan.servers for name in _loras(server, adapters)):
+        lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # the folder of adapters that name no artifact')
+    for number, server in enumerate(plan.servers):
+        lines += ["", *_described(server, adapters), _command(plan, server, adapters, FIRST_PORT + number)]
+    return "\n".join(lines) + "\n"
+
+
+def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
+    lines = [f"# {server.name}: {len(server.adapters)} adapters, profile {server.profile}"]
+    parts = [f"{name} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
+    if parts:
+        lines.append(f"# takes only a part of the traffic of: {', '.join(parts)}")
+    base = [name for name in server.adapters if adapters[name].rank == 0]
+    if base:
+        lines.append(f"# also serves the base model's own traffic: {', '.join(base)}")
+    return lines
+
+
+def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], port: int) -> str:
+    settings, model = server.server, plan.profile_of(server).model.name
+    options = [f"--port {port}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
+    options += [
+        f"--{name.replace('_', '-')} {value}" for name in OPTIONAL if (value := getattr(settings, name)) is not None
+    ]
+    if settings.block_size != Server().block_size:
+        options.append(f"--block-size {settings.block_size}")
+    loras = _loras(server, adapters)
+    if loras:
+        options += [
+            "--enable-lora",
+            f"--max-loras {settings.max_loras}",
+            f"--max-lora-rank {settings.max_lora_rank}",
+        ]
+        options.append(f"--max-cpu-loras {settings.max_cpu_loras or settings.max_loras}")
+        options.append("--lora-modules " + " ".join(_module(adapters[name]) for name in loras))
+    start = f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {shlex.quote(model)}"
+    return " \\\n  ".join([start, *options])
+
+
+def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
+    return [name for name in server.adapters if adapters[name].rank > 0]
+
+
+def _module(adapter: Adapter) -> str:
+    name = shlex.quote(adapter.name)
+    return shlex.quote(f"{adapter.name}={adapter.artifact}") if adapter.artifact else f'{name}="$ADAPTERS"/{name}'

@@ -1,0 +1,179 @@
+import io
+import math
+import re
+
+import pytest
+from rich.console import Console
+
+from adaptwin.placement.verify import Check, verify
+from adaptwin.report.text import (
+    check_table,
+    duration,
+    number,
+    percent,
+    plan_table,
+    profiles_table,
+    rank_counts,
+    run_table,
+)
+from adaptwin.twin.simulate import simulate
+from adaptwin.workload.workload import Adapter, Workload
+
+
+def rendered(renderable: object, width: int = 80) -> str:
+    console = Console(width=width, record=True, force_terminal=False, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+def assert_fits(text: str) -> None:
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (0.0004, "0.4 ms"),
+        (0.0042, "4.2 ms"),
+        (0.012, "12 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (1.44, "1.4 s"),
+        (9.96, "10 s"),
+        (59.9, "60 s"),
+        (59.96, "1.0 min"),
+        (126.0, "2.1 min"),
+        (7200.0, "2.0 h"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+    ],
+)
+def test_latencies_are_written_with_the_unit_people_use(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.0417, "0.042"),
+        (1.25, "1.25"),
+        (9.996, "10.0"),
+        (12.36, "12.4"),
+        (99.96, "100"),
+        (5210.4, "5,210"),
+    ],
+)
+def test_numbers_have_about_three_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_share_is_written_in_percent() -> None:
+    assert percent(0.137) == "14 %"
+    assert percent(math.nan) == "–"
+
+
+def test_ranks_are_counted_per_server(make_plan) -> None:
+    plan = make_plan(gpus=2, adapters=30)
+    counted = rank_counts(plan)
+    assert [sum(counts.values()) for counts in counted] == [15, 16]  # the hottest adapter is on both
+    assert all(list(counts) == sorted(counts) for counts in counted)
+
+
+@pytest.mark.parametrize(("gpus", "profiles"), [(1, 1), (4, 1), (4, 2), (40, 1)])
+def test_a_plan_fits_80_columns_with_every_gpu_in_both_tables(make_plan, gpus: int, profiles: int) -> None:
+    plan = make_plan(gpus=gpus, adapters=50 * gpus, profiles=profiles)
+    text = rendered(plan_table(plan))
+    assert_fits(text)
+    for server in plan.servers:
+        assert len(re.findall(rf"^{server.name} ", text, re.MULTILINE)) == 2
+        assert server.forecast
+        assert server.forecast.binding in text
+
+
+def test_a_plan_shows_all_figures_of_a_gpu(plan) -> None:
+    text = rendered(plan_table(plan))
+    row = next(line for line in reversed(text.splitlines()) if line.startswith("gpu-1"))
+    assert " ".join(row.split()) == "gpu-1 11.2 5,327 59 ms 1.0 s 31 ms 50 % 21 % memory ok"
+
+
+def test_a_plan_says_how_far_from_optimal_it_can_be(plan) -> None:
+    text = " ".join(rendered(plan_table(plan)).split())
+    assert "fewer than 3 GPUs (lower bound): this one is at most 1 GPU above the best" in text
+    optimal = plan.model_copy(update={"lower_bound": 4, "verified": False, "time_limit_hit": True})
+    text = " ".join(rendered(plan_table(optimal)).split())
+    assert "fewer than 4 GPUs: this one is optimal" in text
+    assert "Not verified" in text
+    assert "time limit" in text
+
+
+def test_a_plan_without_forecast_is_shown_all_the_same(make_plan) -> None:
+    assert_fits(rendered(plan_table(make_plan(forecast=False))))
+
+
+def test_long_names_are_folded_and_markup_in_them_is_text(plan) -> None:
+    name = "[red]" + "very-long-server-name-" * 4
+    servers = (plan.servers[0].model_copy(update={"name": name}), *plan.servers[1:])
+    text = rendered(plan_table(plan.model_copy(update={"servers": servers})))
+    assert_fits(text)
+    assert "[red]" in text
+
+
+@pytest.fixture(scope="module")
+def overloaded(make_plan):
+    plan = make_plan(gpus=4, adapters=60)
+    server = plan.servers[0].server.model_copy(update={"max_loras": 4, "max_cpu_loras": 60})
+    workload = plan.workload.model_copy(update={"duration": 300.0})
+    return simulate(plan.profiles[0], server, workload.scaled(1.5), repeats=2, warmup=10.0)
+
+
+def test_a_run_fits_80_columns_and_names_at_most_ten_adapters(overloaded) -> None:
+    text = rendered(run_table(overloaded))
+    assert_fits(text)
+    bad = len(overloaded.adapters) - overloaded.adapters["verdict"].to_list().count("ok")
+    assert bad > 10
+    assert f"Adapters not ok: {bad} of 60, the worst 10" in text
+    assert len(re.findall(r"^tenant-\d+ ", text, re.MULTILINE)) == 10
+    for word in (
+        "TTFT",
+        "ITL",
+        "TPOT",
+        "E2E",
+        "preemptions",
+        "Adapter loads",
+        "Busy",
+        "95 % interval",
+        "warm-up 10 s",
+    ):
+        assert word in text
+
+
+def test_a_run_of_an_idle_server_has_no_latencies(plan) -> None:
+    idle = Workload(adapters=(Adapter(name="a", rank=8, rate=0.0),), duration=60.0)
+    text = rendered(run_table(simulate(plan.profiles[0], plan.servers[0].server, idle)))
+    assert_fits(text)
+    assert "all 1 are ok" in text
+    assert "nan" not in text
+
+
+def test_profiles_fit_80_columns_and_an_unchecked_one_says_so(plan) -> None:
+    checked = plan.profiles[0]
+    text = rendered(profiles_table([checked, checked.model_copy(update={"name": "other", "error": None})]))
+    assert_fits(text)
+    assert re.search(r"h100-64gb-llama-3.1-8b-instruct +0.8.5 +about 308,032 +2.1 % +4.3 % +216", text)
+    assert re.search(r"^other .* none", text, re.MULTILINE)
+
+
+def test_a_verification_fits_80_columns_and_names_what_failed(plan, overloaded) -> None:
+    short = plan.workload.model_copy(update={"duration": 120.0})
+    light = verify(plan.model_copy(update={"workload": short.scaled(0.05)}), jobs=1)
+    text = rendered(check_table(light))
+    assert_fits(text)
+    assert "The plan holds on 4 GPUs with seed 1" in text
+    failed = Check([overloaded], plan.servers[:1], seed=3)
+    text = rendered(check_table(failed))
+    assert_fits(text)
+    assert "does not hold on 1 GPU with seed 3" in text
+    assert all(line in text for line in failed.failures)
