@@ -168,9 +168,9 @@ def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
     values = np.exp(sigma * _normal_quantiles())
     scale = mean / values.mean()
     for _ in range(6):
-        table = np.maximum(1, np.rint(scale * values))
-        scale *= mean / table.mean()
-    return np.maximum(1, np.rint(scale * values)).astype(np.int32)
+        scale *= mean / np.maximum(1, np.rint(scale * values)).mean()
+    table: NDArray[np.int32] = np.maximum(1, np.rint(scale * values)).astype(np.int32)
+    return table
 
 
 @lru_cache(maxsize=1)
