@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from adaptwin.errors import Infeasible, OutOfMemory
 from adaptwin.placement.work import server_rank, work_seconds
 from adaptwin.profile.profile import Profile
@@ -40,6 +42,7 @@ SLOT_LADDER = (
     448,
     512,
 )
+RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
 
 class Share(NamedTuple):
@@ -95,7 +98,6 @@ class Capacity:
         self._work = {
             a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * a.rate for a in workload.adapters
         }
-        self._last_good = 8
 
     @property
     def names(self) -> list[str]:
@@ -165,7 +167,7 @@ class Capacity:
             verdict=judgement.worst,
             served=totals.finished_tokens / max(1, totals.offered_tokens),
             throughput=totals.finished_tokens / seconds,
-            e2e_mean=totals.e2e_sum / max(1, totals.finished) / NANOSECONDS,
+            e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else float("inf"),
             kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,
             mean_adapters=outcome.adapter_time / seconds,
         )
@@ -190,22 +192,26 @@ class Capacity:
     def fit(self, shares: Mapping[str, float]) -> Fit | None:
         """The first number of slots found that serves these adapters; None when there is none.
 
-        Served tokens rise with slots until the KV cache that slots take away, and the cost of idle slots, weigh more:
-        so the search climbs from the last good choice towards more served tokens.
+        Latency from end to end falls with more slots, until the KV cache that they take away and the cost of idle
+        slots weigh more. So the search starts from about as many slots as adapters are busy at once, and goes downhill.
         """
         choices = self.slot_choices(shares)
         if not choices or sum(self.load_of(Share(*item)) for item in shares.items()) > 1.0:
             return None
-        start = min(range(len(choices)), key=lambda i: abs(choices[i] - self._last_good))
-        for slots in climb(choices, start, lambda slots: self._score(shares, slots)):
+        busy = self._busy_adapters(shares)
+        start = min(range(len(choices)), key=lambda i: abs(choices[i] - busy))
+        for slots in downhill(choices, start, lambda slots: self.ask(shares, slots).e2e_mean):
             answer = self.ask(shares, slots)
             if answer.ok:
-                self._last_good = slots
                 return Fit(slots, answer)
         return None
 
-    def _score(self, shares: Mapping[str, float], slots: int) -> float:
-        return self.ask(shares, slots).served
+    def _busy_adapters(self, shares: Mapping[str, float]) -> float:
+        """About how many adapters have a request running at a time, if each takes some seconds."""
+        rates = np.array(
+            [self._by_name[name].rate * share for name, share in shares.items() if self._by_name[name].rank]
+        )
+        return float(np.sum(1.0 - np.exp(-rates * RESIDENCE)))
 
     def best(self, shares: Mapping[str, float]) -> Fit:
         """The number of slots that serves these adapters with the lowest mean latency from end to end.
@@ -229,15 +235,14 @@ class Capacity:
             raise Infeasible(f"{self.path(name)}.rank: {rank} of {name!r} fits on no GPU: {error}") from None
 
 
-def climb(choices: list[int], start: int, score: Callable[[int], float]) -> Iterable[int]:
-    """Visit choices from `start` uphill, first towards the better neighbour, then on while the score rises."""
+def downhill(choices: list[int], start: int, cost: Callable[[int], float]) -> Iterable[int]:
+    """Visit choices from `start`: to either side, and on for as long as the cost falls."""
     yield choices[start]
     for direction in (1, -1):
-        i, best = start, score(choices[start])
+        i, best = start, cost(choices[start])
         while 0 <= i + direction < len(choices):
             i += direction
             yield choices[i]
-            value = score(choices[i])
-            if value < best:
+            if cost(choices[i]) > best:
                 break
-            best = value
+            best = cost(choices[i])

@@ -8,12 +8,19 @@ the smallest remaining adapters as its hole holds. The order with the fewest ser
 evenly over that many servers, if the twin finds all of those served.
 """
 
+import math
 from collections.abc import Callable
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.placement.capacity import Capacity, Fit, Share
 from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged, unservable
 
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
+LEVELLINGS = 3  # rounds of levelling
+LEVELLED = 32  # more servers than this are left as they were filled
 
 
 def pack(problem: Problem) -> list[Assignment]:
@@ -117,24 +124,57 @@ def _backfill(capacity: Capacity, taken: list[Share], rest: list[Share]) -> tupl
 
 
 def _level(problem: Problem, order: list[Share], servers: int) -> list[dict[str, float]] | None:
-    """The order cut into this many stretches of equal load, if each of them is served."""
+    """The order cut into this many stretches that are equally far from their limits; None if one is not served.
+
+    Cut first by best-case load; then, where what the twin allows differs from that, in proportion to it.
+    """
     capacity = problem.capacity
-    total = sum(capacity.load_of(item) for item in order)
-    if servers < 2 or total <= 0:
+    if servers < 2 or servers > LEVELLED:
         return None
-    stretches: list[list[Share]] = [[] for _ in range(servers)]
+    best: list[dict[str, float]] | None = None
+    most, portions = 1.0, np.full(servers, 1.0 / servers)
+    for number in range(LEVELLINGS):
+        problem.progress("levelling", number, LEVELLINGS)
+        stretches = _cut(capacity, order, portions)
+        hands = [merged(stretch) for stretch in stretches]
+        factors = joblib.Parallel(n_jobs=-1, prefer="threads")(
+            joblib.delayed(_growth)(capacity, hand) for hand in hands
+        )
+        if min(factors) >= most:
+            best, most = hands, min(factors)
+        limits = np.array([factor * _load(capacity, hand) for factor, hand in zip(factors, hands, strict=True)])
+        if not limits.all():
+            break
+        portions = limits / limits.sum()
+    return best
+
+
+def _cut(capacity: Capacity, order: list[Share], portions: NDArray[np.float64]) -> list[list[Share]]:
+    """Stretches of the order with these portions of the load."""
+    ends = np.cumsum(portions) * sum(capacity.load_of(item) for item in order)
+    stretches: list[list[Share]] = [[] for _ in portions]
     passed = 0.0
     for item in order:
         middle = passed + capacity.load_of(item) / 2
-        stretches[min(servers - 1, int(middle / total * servers))].append(item)
+        stretches[min(len(portions) - 1, int(np.searchsorted(ends, middle)))].append(item)
         passed += capacity.load_of(item)
-    levelled = []
-    for number, stretch in enumerate(stretches):
-        problem.progress("levelling", number, servers)
-        if not stretch or not capacity.fit(merged(stretch)):
-            return None
-        levelled.append(merged(stretch))
-    return levelled
+    return stretches
+
+
+def _load(capacity: Capacity, hand: dict[str, float]) -> float:
+    return sum(capacity.load_of(Share(*item)) for item in hand.items())
+
+
+def _growth(capacity: Capacity, hand: dict[str, float]) -> float:
+    """The factor by which this hand's traffic can grow, to about 4 %; below 1 if it is not served as it is."""
+    low, high = 0.5, 4.0
+    while high / low > 1.04:
+        middle = math.sqrt(low * high)
+        if hand and capacity.fit({name: share * middle for name, share in hand.items()}):
+            low = middle
+        else:
+            high = middle
+    return low if hand else 0.0
 
 
 def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
