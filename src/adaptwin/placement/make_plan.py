@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
@@ -23,8 +24,8 @@ from adaptwin.workload.workload import Workload
 STRATEGIES: dict[str, Strategy] = {"pack": pack, "paper_greedy": paper_greedy, "round_robin": round_robin}
 OBJECTIVES = ("min-gpus",)
 
-SAFETY = 0.03  # servers are filled for this much more traffic, so that other draws of it fit as well
-VERIFICATIONS = 3  # with seeds that the search did not use
+SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
+VERIFICATIONS = 5  # with seeds that the search did not use
 REPAIRS = 8  # rounds of relief for servers that fail verification
 REPAIR_HEADROOM = 0.05  # a repaired server must bear this much more traffic than was asked for
 
@@ -102,17 +103,9 @@ def _require_known(objective: str, strategy: str, workload: Workload, headroom: 
 def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float | None, progress: Progress) -> Plan:
     """The wish fulfilled on servers of one profile."""
     started = time.perf_counter()
-    raised = (1.0 + wish.headroom) * (1.0 + wish.margin) * (1.0 + SAFETY) - 1.0
-    capacity = Capacity(profile, wish.workload.model_copy(update={"seed": wish.seed}), template, raised)
-    problem = Problem(
-        capacity=capacity,
-        lower_bound=lower_bound([profile], wish.workload, template),
-        progress=progress,
-        deadline=started + (time_limit or float("inf")),
-    )
-    assignments = STRATEGIES[wish.strategy](problem)
-    late = problem.out_of_time
-    plan, assignments = _verified(wish, capacity, assignments, progress)
+    deadline = started + (time_limit or float("inf"))
+    search = _Search(profile, wish, template, deadline, progress)
+    plan, capacity, assignments = search.run()
     progress("measuring headroom", 0, 1)
     described = forecast_all(capacity, assignments, wish.seed)
     progress("measuring headroom", 1, 1)
@@ -120,8 +113,59 @@ def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float |
         placed.model_copy(update={"forecast": expected, "choices": choices})
         for placed, (expected, choices) in zip(plan.servers, described, strict=True)
     )
-    seconds = round(time.perf_counter() - started, 3)
-    return plan.model_copy(update={"servers": servers, "planning_seconds": seconds, "time_limit_hit": late})
+    now = time.perf_counter()
+    late = search.late
+    return plan.model_copy(
+        update={"servers": servers, "planning_seconds": round(now - started, 3), "time_limit_hit": late}
+    )
+
+
+class _Search(NamedTuple):
+    """A strategy, verified: tight at first, then with a little safety, then repaired."""
+
+    profile: Profile
+    wish: Plan
+    template: Server
+    deadline: float
+    progress: Progress
+
+    @property
+    def late(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+    def run(self) -> tuple[Plan, Capacity, list[Assignment]]:
+        """The verified plan with the fewest servers: filled to the brim if that holds, else the best of what does."""
+        found = []
+        for safety in (0.0, SAFETY):
+            capacity = self._capacity(safety)
+            assignments = STRATEGIES[self.wish.strategy](self._problem(capacity))
+            plan, mended = self._verified(capacity, assignments)
+            found.append((plan, capacity, mended))
+            if plan.verified and mended is assignments:
+                break
+        return min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
+
+    def _capacity(self, safety: float) -> Capacity:
+        raised = (1.0 + self.wish.headroom) * (1.0 + self.wish.margin) * (1.0 + safety) - 1.0
+        workload = self.wish.workload.model_copy(update={"seed": self.wish.seed})
+        return Capacity(self.profile, workload, self.template, raised)
+
+    def _problem(self, capacity: Capacity) -> Problem:
+        bound = lower_bound([self.profile], self.wish.workload, self.template)
+        return Problem(capacity, bound, self.progress, self.deadline)
+
+    def _verified(self, capacity: Capacity, assignments: list[Assignment]) -> tuple[Plan, list[Assignment]]:
+        """Verify with fresh seeds; relieve the servers that fail, and verify again."""
+        raised = self._capacity(REPAIR_HEADROOM)
+        for repair in range(REPAIRS + 1):
+            self.progress("verifying", repair, REPAIRS + 1)
+            plan = self.wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
+            failing = _failing(plan)
+            if not failing or repair == REPAIRS:
+                break
+            assignments = relieve(raised, assignments, sorted(failing))
+        self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
+        return plan.model_copy(update={"verified": not failing}), assignments
 
 
 def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[PlacedServer, ...]:
@@ -130,23 +174,6 @@ def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[Placed
         PlacedServer(name=f"gpu-{i:0{width}}", profile=profile.name, server=a.server, adapters=dict(a.shares))
         for i, a in enumerate(assignments)
     )
-
-
-def _verified(
-    wish: Plan, capacity: Capacity, assignments: list[Assignment], progress: Progress
-) -> tuple[Plan, list[Assignment]]:
-    """Verify with fresh seeds; relieve the servers that fail, and verify again."""
-    raised = Capacity(capacity.profile, capacity.workload, capacity.template, capacity.headroom + REPAIR_HEADROOM)
-    for repair in range(REPAIRS + 1):
-        progress("verifying", repair, REPAIRS + 1)
-        plan = wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
-        failing = _failing(plan)
-        if not failing:
-            progress("verifying", REPAIRS + 1, REPAIRS + 1)
-            return plan.model_copy(update={"verified": True}), assignments
-        if repair < REPAIRS:
-            assignments = relieve(raised, assignments, sorted(failing))
-    return plan, assignments
 
 
 def _failing(plan: Plan) -> set[int]:

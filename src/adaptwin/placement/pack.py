@@ -1,11 +1,12 @@
-"""pack: fill servers to the brim, rank by rank, then level them out. The default strategy.
+"""pack: fill servers to the brim, rank by rank, then do with one fewer, then level them out. The default strategy.
 
 Slots are preallocated at the highest rank on a server, so ranks are placed in falling order and a server mixes two
 ranks only where one of them ends. Within a rank two orders are tried - hot adapters together, and hot ones dealt
 between cold ones - because either can win: hot adapters together need few slots, mixed ones share them better.
 Each server takes the longest prefix of the order that the twin finds served, found by bisection, and then as many of
-the smallest remaining adapters as its hole holds. The order with the fewest servers wins; its adapters are then spread
-evenly over that many servers, if the twin finds all of those served.
+the smallest remaining adapters as its hole holds. As long as all servers together have room for one fewer, the orders,
+and a deal of all ranks to all servers, are cut into that many stretches equally far from their limits. At last the
+adapters are levelled over the servers in the same way.
 """
 
 import math
@@ -25,17 +26,16 @@ LEVELLED = 32  # more servers than this are left as they were filled
 
 def pack(problem: Problem) -> list[Assignment]:
     """Place all adapters on as few servers as the twin allows; see the module."""
-    items = items_to_place(problem)
-    best: list[dict[str, float]] | None = None
-    for number, order in enumerate(orders(problem.capacity, items)):
-        placed = _fill(problem, order, f"packing, order {number + 1} of 2")
-        levelled = _level(problem, order, len(placed))
-        if best is None or len(placed) < len(best):
-            best = levelled or placed
-        if len(best) <= problem.lower_bound or problem.out_of_time:
+    capacity, items = problem.capacity, items_to_place(problem)
+    ways = orders(capacity, items)
+    best = min((_fill(problem, order) for order in ways), key=len)
+    while len(best) - 1 >= problem.lower_bound and not problem.out_of_time:
+        fewer = _level(problem, [*ways, dealt(ways[0], len(best) - 1)], len(best) - 1)
+        if fewer is None:
             break
-    assert best is not None
-    return [_assignment(problem.capacity, shares) for shares in best]
+        best = fewer
+    best = _level(problem, [*ways, dealt(ways[0], len(best))], len(best)) or best
+    return [_assignment(capacity, shares) for shares in best]
 
 
 def orders(capacity: Capacity, items: list[Share]) -> list[list[Share]]:
@@ -57,12 +57,21 @@ def alternating(falling: list[Share], rank: Callable[[Share], int]) -> list[Shar
     return dealt
 
 
-def _fill(problem: Problem, order: list[Share], stage: str) -> list[dict[str, float]]:
+def dealt(falling: list[Share], servers: int) -> list[Share]:
+    """The items dealt out to this many servers, there and back again, one hand after the other."""
+    hands: list[list[Share]] = [[] for _ in range(servers)]
+    for i, item in enumerate(falling):
+        turn, place = divmod(i, servers)
+        hands[servers - 1 - place if turn % 2 else place].append(item)
+    return [item for hand in hands for item in hand]
+
+
+def _fill(problem: Problem, order: list[Share]) -> list[dict[str, float]]:
     """Next-fit with the longest prefix that is served, and back-fill."""
     capacity, rest, filled = problem.capacity, list(order), list[dict[str, float]]()
     load = 0.7
     while rest:
-        problem.progress(stage, len(order) - len(rest), len(order))
+        problem.progress("packing", len(order) - len(rest), len(order))
         count = _longest_prefix(capacity, rest, _count_up_to(capacity, rest, load))
         if count == 0:
             raise unservable(problem, rest[0])
@@ -71,7 +80,7 @@ def _fill(problem: Problem, order: list[Share], stage: str) -> list[dict[str, fl
             taken, rest = _backfill(capacity, taken, rest)
         load = sum(capacity.load_of(item) for item in taken)
         filled.append(merged(taken))
-    problem.progress(stage, len(order), len(order))
+    problem.progress("packing", len(order), len(order))
     return filled
 
 
@@ -123,30 +132,43 @@ def _backfill(capacity: Capacity, taken: list[Share], rest: list[Share]) -> tupl
     return [*taken, *chosen], left
 
 
-def _level(problem: Problem, order: list[Share], servers: int) -> list[dict[str, float]] | None:
-    """The order cut into this many stretches that are equally far from their limits; None if one is not served.
+def _level(problem: Problem, ways: list[list[Share]], servers: int) -> list[dict[str, float]] | None:
+    """The order, cut into this many stretches, whose servers are farthest from their limits; None if none is served."""
+    if not 1 <= servers <= LEVELLED:
+        return None
+    best: list[dict[str, float]] | None = None
+    most = 1.0
+    for number, order in enumerate(ways):
+        problem.progress(f"levelling over {servers} GPUs", number, len(ways))
+        hands, growth = _levelled(problem.capacity, order, servers)
+        if growth >= most:
+            best, most = hands, growth
+        if problem.out_of_time:
+            break
+    problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
+    return best
+
+
+def _levelled(capacity: Capacity, order: list[Share], servers: int) -> tuple[list[dict[str, float]], float]:
+    """Stretches equally far from their limits, and by which factor the traffic of all of them can grow.
 
     Cut first by best-case load; then, where what the twin allows differs from that, in proportion to it.
     """
-    capacity = problem.capacity
-    if servers < 2 or servers > LEVELLED:
-        return None
-    best: list[dict[str, float]] | None = None
-    most, portions = 1.0, np.full(servers, 1.0 / servers)
-    for number in range(LEVELLINGS):
-        problem.progress("levelling", number, LEVELLINGS)
-        stretches = _cut(capacity, order, portions)
-        hands = [merged(stretch) for stretch in stretches]
+    best: list[dict[str, float]] = []
+    most, portions = 0.0, np.full(servers, 1.0 / servers)
+    for _ in range(LEVELLINGS):
+        hands = [merged(stretch) for stretch in _cut(capacity, order, portions)]
         factors = joblib.Parallel(n_jobs=-1, prefer="threads")(
             joblib.delayed(_growth)(capacity, hand) for hand in hands
         )
-        if min(factors) >= most:
+        if min(factors) > most:
             best, most = hands, min(factors)
-        limits = np.array([factor * _load(capacity, hand) for factor, hand in zip(factors, hands, strict=True)])
-        if not limits.all():
+        loads = np.array([_load(capacity, hand) for hand in hands])
+        limits = loads * np.array(factors)
+        if not limits.all() or limits.sum() < loads.sum() or servers == 1:
             break
         portions = limits / limits.sum()
-    return best
+    return best, most
 
 
 def _cut(capacity: Capacity, order: list[Share], portions: NDArray[np.float64]) -> list[list[Share]]:
@@ -167,14 +189,16 @@ def _load(capacity: Capacity, hand: dict[str, float]) -> float:
 
 def _growth(capacity: Capacity, hand: dict[str, float]) -> float:
     """The factor by which this hand's traffic can grow, to about 4 %; below 1 if it is not served as it is."""
-    low, high = 0.5, 4.0
+    if not hand:
+        return 0.0
+    low, high = (1.0, 4.0) if capacity.fit(hand) else (0.5, 1.0)
     while high / low > 1.04:
         middle = math.sqrt(low * high)
-        if hand and capacity.fit({name: share * middle for name, share in hand.items()}):
+        if capacity.fit({name: share * middle for name, share in hand.items()}):
             low = middle
         else:
             high = middle
-    return low if hand else 0.0
+    return low
 
 
 def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
