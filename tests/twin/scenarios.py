@@ -1,1 +1,228 @@
-X = 1
+"""Scenarios for the twin's tests: random small ones, ones worked out by hand, and a profile of round numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.memory import MemoryModel
+from adaptwin.profile.model import ModelShape
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients, SchedulerCost
+from adaptwin.profile.step_cost import StepCoefficients, StepCost
+from adaptwin.twin.reference import Batch, ReferenceTwin
+from adaptwin.twin.scenario import Adapters, Outcome, Scenario, Window
+from adaptwin.twin.server import Limits
+from adaptwin.workload.requests import Requests
+
+MS = 1_000_000  # nanoseconds
+
+same_every_time = settings(
+    max_examples=150,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@st.composite
+def scenarios(draw) -> Scenario:
+    """Small servers with too little of everything: slots, host memory, KV blocks, seats and budget."""
+    adapters = draw(_adapters())
+    block_size = draw(st.sampled_from([1, 2, 4, 16]))
+    kv_blocks = draw(st.integers(1, 240 // block_size))
+    max_num_seqs = draw(st.integers(1, 10))
+    max_loras = draw(st.integers(int(adapters.needs_slot.any()), 4))
+    limits = Limits(
+        block_size=block_size,
+        kv_blocks=kv_blocks,
+        max_loras=max_loras,
+        max_cpu_loras=max_loras + draw(st.integers(0, 3)),
+        max_num_seqs=max_num_seqs,
+        token_budget=max_num_seqs + draw(st.integers(0, 40)),
+        max_model_len=draw(st.integers(30, 90)),
+        reserve_whole_prompt=draw(st.booleans()),
+        watermark_blocks=draw(st.sampled_from([0, 0, 1, kv_blocks // 4])),
+    )
+    return Scenario(
+        requests=draw(_requests(len(adapters.needs_slot))),
+        adapters=adapters,
+        limits=limits,
+        step_cost=StepCoefficients(*(draw(st.floats(0, most)) for most in _MOST_STEP_COST)),
+        scheduler_cost=SchedulerCoefficients(*(draw(st.floats(0, most)) for most in (1e-3, 1e-4, 1e-4))),
+        window=draw(_windows()),
+    )
+
+
+_MOST_STEP_COST = (5e-3, 1e-4, 1e-4, 1e-6, 1e-3, 1e-4, 1e-4, 1e-5)
+
+
+@st.composite
+def _adapters(draw) -> Adapters:
+    count = draw(st.integers(1, 8))
+
+    def of_each(values):
+        return draw(st.lists(values, min_size=count, max_size=count))
+
+    return Adapters(
+        needs_slot=np.array(of_each(st.sampled_from([True, True, True, False])), np.bool_),
+        gpu_load=np.array(of_each(st.integers(0, 5 * MS)), np.int64),
+        disk_load=np.array(of_each(st.integers(0, 10 * MS)), np.int64),
+        position=np.array(draw(st.permutations(range(count))), np.int64),
+    )
+
+
+@st.composite
+def _requests(draw, adapters: int) -> Requests:
+    count = draw(st.integers(0, 40))
+    latest = draw(st.sampled_from([0, 5, 50, 400]))
+    row = st.tuples(
+        st.integers(0, latest), st.integers(0, adapters - 1), st.integers(1, 40), st.integers(1, 40)
+    )
+    return requests_of(draw(st.lists(row, min_size=count, max_size=count)))
+
+
+@st.composite
+def _windows(draw) -> Window:
+    end = draw(st.integers(1, 600)) * MS
+    return Window(
+        warmup=draw(st.sampled_from([0, 0, end // 3, end])),
+        end=end,
+        drain=draw(st.booleans()),
+        max_in_flight=draw(st.sampled_from([0, 0, 1, 3, 12])),
+        sample_every=draw(st.sampled_from([0, 3 * MS, 10 * MS])),
+    )
+
+
+def requests_of(rows) -> Requests:
+    """Rows of (arrival in milliseconds, adapter, input, output), in order of arrival."""
+    table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.float64).reshape(-1, 4)
+    return Requests(
+        arrival=(table[:, 0] * MS).astype(np.int64),
+        adapter=table[:, 1].astype(np.int32),
+        input=table[:, 2].astype(np.int32),
+        output=table[:, 3].astype(np.int32),
+    )
+
+
+def by_hand(rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, window=None, **limits) -> Scenario:
+    """A server whose every step takes 1 ms, with room for everything that is not limited by name.
+
+    `loads_ms` is (to the GPU, from disk) for every adapter; adapters in `base_model` need no slot.
+    """
+    roomy = Limits(
+        block_size=16,
+        kv_blocks=10_000,
+        max_loras=adapters,
+        max_cpu_loras=limits.get("max_loras", adapters),
+        max_num_seqs=100,
+        token_budget=10_000,
+        max_model_len=10_000,
+        reserve_whole_prompt=False,
+        watermark_blocks=0,
+    )
+    free = {name: 0.0 for name in StepCoefficients._fields}
+    return Scenario(
+        requests=requests_of(rows),
+        adapters=Adapters(
+            needs_slot=np.array([a not in base_model for a in range(adapters)], np.bool_),
+            gpu_load=np.full(adapters, loads_ms[0] * MS, np.int64),
+            disk_load=np.full(adapters, loads_ms[1] * MS, np.int64),
+            position=np.array(range(adapters) if position is None else position, np.int64),
+        ),
+        limits=roomy._replace(**limits),
+        step_cost=StepCoefficients(**{**free, "base": 1e-3}),
+        scheduler_cost=SchedulerCoefficients(0.0, 0.0, 0.0),
+        window=Window(**{**_WHOLE_RUN, **(window or {})}),
+    )
+
+
+_WHOLE_RUN = {"warmup": 0, "end": 1000 * MS, "drain": True, "max_in_flight": 0, "sample_every": 0}
+
+
+class Step(NamedTuple):
+    """One step as a bystander sees it, after scheduling and loading; requests are given by their numbers."""
+
+    start: int
+    end: int
+    tokens: dict[int, int]  # of each scheduled request
+    running: tuple[int, ...]
+    waiting: tuple[int, ...]
+    preempted: int
+    cut_short: bool  # a prefill got less than it still needs
+    adapters: set[int]  # of the scheduled requests that need a slot
+    on_gpu: set[int]
+    on_host: set[int]
+    blocks_held: int  # summed over the requests
+    blocks_free: int
+    arrived: int
+    finished: int
+    rejected: int
+
+
+class WatchedTwin(ReferenceTwin):
+    """The reference twin with somebody who writes every step down."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario)
+        self.seen: list[Step] = []
+
+    def _record(self, until: int, batch: Batch) -> None:
+        super()._record(until, batch)
+        scheduler = self.scheduler
+        self.seen.append(
+            Step(
+                start=self.clock,
+                end=until,
+                tokens={request.index: tokens for request, tokens in batch.tokens.items()},
+                running=tuple(request.index for request in scheduler.running),
+                waiting=tuple(request.index for request in scheduler.waiting),
+                preempted=batch.preempted,
+                cut_short=any(r.known_tokens - r.computed > tokens for r, tokens in batch.tokens.items()),
+                adapters={request.adapter for request in batch.tokens if request.needs_slot},
+                on_gpu=set(self.slots.gpu),
+                on_host=set(self.slots.host),
+                blocks_held=sum(request.blocks for request in self.arrived),
+                blocks_free=scheduler.cache.free,
+                arrived=len(self.arrived),
+                finished=len(self.finish_times),
+                rejected=len(self.rejected),
+            )
+        )
+
+
+def watch(scenario: Scenario) -> tuple[Outcome, list[Step]]:
+    """Play a scenario on the reference twin and write down every step, idle stretches included."""
+    twin = WatchedTwin(scenario)
+    return twin.run(), twin.seen
+
+
+def plain_profile() -> Profile:
+    """A profile of round numbers, with which one can reckon on paper."""
+    return Profile(
+        name="plain",
+        hardware="paper",
+        model=ModelShape(
+            name="plain", hidden=64, layers=2, heads=4, kv_heads=2, head_dim=16, intermediate=128,
+            vocabulary=1000, max_model_len=4096,
+        ),
+        vllm_version="0.8.5",
+        source="made up",
+        request_latency=0.005,
+        memory=MemoryModel(
+            gpu_bytes=10e9, weights_bytes=5e9, activation_bytes=1e9, kv_bytes_per_token=1e5,
+            slot_bytes=1e6, slot_bytes_per_rank=1e6,
+        ),
+        step_cost=StepCost(
+            base=10e-3, per_token=10e-6, per_prefill_token=20e-6, per_context_token=10e-9,
+            lora_base=2e-3, lora_per_slot=100e-6, lora_per_token=1e-6, lora_per_token_slot=10e-9,
+            lora_per_adapter=500e-6, lora_per_token_adapter=100e-9, per_rank=0.01,
+        ),
+        load_cost=LoadCost(
+            gpu_base=2e-3, gpu_per_rank=100e-6, gpu_per_padding=50e-6, disk_base=30e-3, disk_per_rank=1e-3
+        ),
+        scheduler_cost=SchedulerCost(base=100e-6, per_running=10e-6, per_skipped=1e-6),
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""The compiled kernel does what the reference twin does, to the last digit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from adaptwin import Adapter, Lengths, Server, Workload, load_profile
+from adaptwin.twin.kernel import play
+from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
+from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
+
+
+def assert_kernel_equals_reference(scenario: Scenario) -> Outcome:
+    kernel, reference = play(scenario), ReferenceTwin(scenario).run()
+    for name, ours, theirs in zip(Outcome._fields, kernel, reference, strict=True):
+        assert np.array_equal(ours, theirs), f"{name}: kernel {ours}, reference {theirs}"
+        assert np.asarray(ours).dtype.kind == np.asarray(theirs).dtype.kind, name
+    return kernel
+
+
+@settings(same_every_time, max_examples=500)
+@given(scenarios())
+def test_the_kernel_equals_the_reference_in_every_field(scenario):
+    assert_kernel_equals_reference(scenario)
+
+
+def fleet(adapters, rate, **fields):
+    """Adapters of ranks 0, 8, 16 and 32 in turn, the first four times as busy as the last."""
+    weights = np.linspace(4, 1, adapters)
+    rates = rate * weights / weights.sum()
+    ranks = (0, 8, 16, 32)
+    return Workload([Adapter(f"a{i}", ranks[i % 4], rates[i]) for i in range(adapters)], **fields)
+
+
+SCARCE_SLOTS = Server(max_loras=6, max_lora_rank=32, max_cpu_loras=12)
+LITTLE_MEMORY = Server(
+    max_loras=16, max_lora_rank=32, max_model_len=2048, kv_cache_tokens=16_000, scheduler_reserve_full_isl=True
+)
+
+
+@pytest.mark.parametrize(
+    ("server", "options"),
+    [
+        (SCARCE_SLOTS, {}),
+        (SCARCE_SLOTS, {"drain": True, "warmup": 20.0, "sample_every": 1.0}),
+        (SCARCE_SLOTS, {"max_in_flight": 24, "sample_every": 1.0}),
+        (LITTLE_MEMORY, {"warmup": 10.0}),
+        (LITTLE_MEMORY.model_copy(update={"watermark": 0.05}), {"drain": True}),
+    ],
+)
+def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, options):
+    profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
+    scenario = make_scenario(profile, server, fleet(24, 9.0, duration=60.0), seed=5, **options)
+    assert len(scenario.requests.arrival) > 400
+    outcome = assert_kernel_equals_reference(scenario)
+    assert outcome.gpu_loads > 30
+    assert (outcome.preemptions > 50) == (server != SCARCE_SLOTS)
+
+
+def test_the_kernel_equals_the_reference_over_many_short_steps():
+    """More steps, more preemptions and more resumptions than the kernel first makes room for."""
+    rows = [(i % 7, i % 3, 4 + i % 11, 60 + i % 13) for i in range(80)]
+    scenario = by_hand(rows, adapters=3, max_loras=2, block_size=4, kv_blocks=40, max_num_seqs=8)
+    assert assert_kernel_equals_reference(scenario).preemptions > 150
+    alone = by_hand([(0, 0, 4, 5000), (1, 0, 4, 5000), (2, 0, 4, 8000)], max_num_seqs=1, max_model_len=9000)
+    assert assert_kernel_equals_reference(alone).steps == 18_000
+
+
+def test_the_kernel_equals_the_reference_without_adapters_or_requests():
+    outcome = assert_kernel_equals_reference(by_hand([], adapters=0))
+    assert (outcome.steps, outcome.end) == (0, 0)
+
+
+def test_the_kernel_equals_the_reference_when_time_costs_nothing():
+    scenario = by_hand([(0, 0, 3, 5), (0, 1, 3, 5), (2, 1, 1, 1)], adapters=2, max_loras=1)
+    free = scenario._replace(step_cost=scenario.step_cost._replace(base=0.0))
+    assert assert_kernel_equals_reference(free).end == 2 * MS
+
+
+def test_a_server_for_the_base_model_alone_needs_no_slots():
+    scenario = by_hand([(0, 0, 3, 5), (1, 0, 3, 5)], base_model=(0,), max_loras=0)
+    assert assert_kernel_equals_reference(scenario).finish.tolist() == [5 * MS, 6 * MS]
+
+
+@pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
+def test_the_kernel_equals_the_reference_on_every_shipped_profile(name):
+    workload = fleet(40, 20.0, duration=20.0, lengths=Lengths.fixed(250, 60), arrivals="gamma:cv=2")
+    server = Server(max_loras=8, max_lora_rank=32, max_cpu_loras=20)
+    outcome = assert_kernel_equals_reference(make_scenario(load_profile(name), server, workload, seed=1))
+    assert outcome.disk_loads > 0

@@ -1,0 +1,216 @@
+"""Laws that hold at every step of every run, watched on the reference twin (the kernel equals it)."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
+from adaptwin.twin.kernel import play
+from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.workload.requests import stream_seed
+from tests.twin.scenarios import plain_profile, same_every_time, scenarios, watch
+
+
+@same_every_time
+@given(scenarios())
+def test_every_request_is_somewhere_at_every_step(scenario):
+    outcome, steps = watch(scenario)
+    for step in steps:
+        assert step.arrived == step.finished + len(step.running) + len(step.waiting) + step.rejected
+    finished, rejected = int((outcome.finish >= 0).sum()), int(outcome.rejected.sum())
+    waiting = outcome.arrived - finished - int(outcome.running.sum()) - rejected
+    assert waiting >= 0
+    if scenario.window.drain:
+        assert outcome.arrived == finished + rejected == len(scenario.requests.arrival)
+
+
+@same_every_time
+@given(scenarios())
+def test_blocks_held_and_free_are_all_blocks_at_every_step(scenario):
+    _, steps = watch(scenario)
+    assert all(step.blocks_held + step.blocks_free == scenario.limits.kv_blocks for step in steps)
+    assert all(step.blocks_free >= 0 for step in steps)
+
+
+@same_every_time
+@given(scenarios())
+def test_a_drained_server_holds_no_blocks_and_no_requests(scenario):
+    twin = ReferenceTwin(scenario._replace(window=scenario.window._replace(drain=True)))
+    twin.run()
+    assert twin.scheduler.cache.free == scenario.limits.kv_blocks
+    assert not twin.scheduler.running
+    assert not twin.scheduler.waiting
+
+
+@same_every_time
+@given(scenarios())
+def test_the_batch_holds_at_most_max_loras_adapters_and_all_of_them_are_on_the_gpu(scenario):
+    _, steps = watch(scenario)
+    for step in steps:
+        assert len(step.adapters) <= scenario.limits.max_loras
+        assert step.adapters <= step.on_gpu <= step.on_host
+        assert len(step.on_gpu) <= scenario.limits.max_loras
+        assert len(step.on_host) <= scenario.limits.max_cpu_loras
+
+
+@same_every_time
+@given(scenarios())
+def test_every_running_request_is_scheduled_and_holds_a_slot_for_its_adapter(scenario):
+    _, steps = watch(scenario)
+    adapter, needs_slot = scenario.requests.adapter, scenario.adapters.needs_slot
+    for step in steps:
+        assert tuple(step.tokens) == step.running
+        assert step.adapters == {int(adapter[r]) for r in step.running if needs_slot[adapter[r]]}
+
+
+@same_every_time
+@given(scenarios())
+def test_a_step_computes_at_least_one_token_and_at_most_its_budget(scenario):
+    _, steps = watch(scenario)
+    for step in steps:
+        assert all(tokens >= 1 for tokens in step.tokens.values())
+        assert sum(step.tokens.values()) <= scenario.limits.token_budget
+        assert len(step.tokens) <= scenario.limits.max_num_seqs
+
+
+@same_every_time
+@given(scenarios())
+def test_nobody_is_admitted_in_a_step_that_preempts(scenario):
+    _, steps = watch(scenario)
+    for before, step in pairwise(steps):
+        if step.preempted:
+            assert set(step.running) <= set(before.running)
+
+
+@same_every_time
+@given(scenarios())
+def test_time_never_goes_back(scenario):
+    outcome, steps = watch(scenario)
+    assert all(step.start <= step.end for step in steps)
+    assert all(before.end <= step.start for before, step in pairwise(steps))
+    served = outcome.first_token >= 0
+    assert np.all(scenario.requests.arrival[served] <= outcome.first_token[served])
+    done = outcome.finish >= 0
+    assert np.all(outcome.first_token[done] <= outcome.finish[done])
+    assert scenario.window.drain or outcome.end <= scenario.window.end
+
+
+@same_every_time
+@given(scenarios())
+def test_a_finished_request_has_exactly_its_answer(scenario):
+    outcome = play(scenario)
+    done = outcome.finish >= 0
+    assert np.array_equal(outcome.generated[done], scenario.requests.output[done])
+    assert np.all(outcome.generated[~done] < scenario.requests.output[~done])
+    assert np.array_equal(outcome.generated > 0, outcome.first_token >= 0)
+    if scenario.window.warmup == 0:
+        assert outcome.gaps.sum() == (scenario.requests.output[done] - 1).sum()
+
+
+@same_every_time
+@given(scenarios())
+def test_equal_scenarios_give_equal_outcomes_and_stay_as_they_were(scenario):
+    before = [np.copy(column) for column in (*scenario.requests, *scenario.adapters)]
+    first, second = play(scenario), play(scenario)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    after = (*scenario.requests, *scenario.adapters)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_random_scenarios_do_meet_everything_the_laws_are_about():
+    """Each law may hold for want of an occasion; the same examples must give plenty of occasions."""
+    met: Counter[str] = Counter()
+
+    @same_every_time
+    @given(scenarios())
+    def count(scenario):
+        outcome, steps = watch(scenario)
+        met["preemption"] += outcome.preemptions > 0
+        met["GPU load"] += outcome.gpu_loads > 0
+        met["disk load"] += outcome.disk_loads > 0
+        met["rejection"] += bool(outcome.rejected.any())
+        met["unfinished request"] += bool((~outcome.rejected & (outcome.finish < 0)).any())
+        met["partial prefill"] += any(step.cut_short for step in steps)
+        met["skipped request"] += any(overtaken(before, step) for before, step in pairwise(steps))
+        met["client out of connections"] += outcome.arrived < len(scenario.requests.arrival)
+        met["idle server"] += any(not step.tokens for step in steps)
+        met["many steps"] += outcome.steps > 100
+
+    count()
+    assert min(met.values()) >= 8, met
+    assert len(met) == 10
+
+
+def overtaken(before, step):
+    """Whether somebody was admitted past a request that goes on waiting."""
+    admitted = set(step.running) - set(before.running)
+    queue = [r for r in before.waiting if r in step.waiting]
+    return any(before.waiting.index(r) > before.waiting.index(queue[0]) for r in admitted & set(before.waiting) if queue)
+
+
+def fleet(rates, ranks, **fields):
+    fields = {"lengths": Lengths.fixed(40, 20), "duration": 20.0, **fields}
+    return Workload([Adapter(f"a{i}", r, rate) for i, (r, rate) in enumerate(zip(ranks, rates, strict=True))], **fields)
+
+
+def without_table(run):
+    fields = run.model_dump(exclude={"adapters", "server"})
+    table = run.adapters.filter(run.adapters["name"] != "silent")
+    return repr(fields), table.to_dict(as_series=False).__repr__()
+
+
+@settings(same_every_time, max_examples=40)
+@given(
+    rates=st.lists(st.floats(0.1, 4), min_size=1, max_size=6),
+    rank=st.sampled_from([0, 8, 16]),
+    place=st.integers(0, 6),
+    max_loras=st.integers(1, 8),
+)
+def test_an_adapter_that_nobody_asks_for_changes_nothing(rates, rank, place, max_loras):
+    """Unless it takes the place of another at start-up: so it is loaded first, or there is a slot for everyone."""
+    assume(place == 0 or max_loras > len(rates))
+    workload = fleet(rates, [8] * len(rates))
+    adapters = list(workload.adapters)
+    adapters.insert(place, Adapter("silent", rank, 0.0))
+    server = Server(max_loras=max_loras, max_lora_rank=16, max_cpu_loras=max_loras + 1)
+    joined = workload.model_copy(update={"adapters": tuple(adapters)})
+    assert without_table(simulate(plain_profile(), server, joined)) == without_table(
+        simulate(plain_profile(), server, workload)
+    )
+
+
+def test_equal_arguments_give_equal_runs_and_stay_as_they_were():
+    profile, server, workload = plain_profile(), Server(max_loras=2), fleet([1, 2, 3], [8, 16, 0])
+    before = [argument.model_dump_json() for argument in (profile, server, workload)]
+    runs = [simulate(profile, server, workload, record=True, repeats=2).to_json() for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert before == [argument.model_dump_json() for argument in (profile, server, workload)]
+
+
+def test_another_seed_gives_another_run():
+    workload = fleet([1, 2], [8, 8])
+    runs = [simulate(plain_profile(), Server(max_loras=2), workload, seed=seed).to_json() for seed in (0, 1)]
+    assert runs[0] != runs[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
+def test_more_memory_never_lowers_throughput_by_more_than_noise(name, seed):
+    workload = fleet([1.0] * 30, [8] * 30, lengths=Lengths.named("sharegpt"), duration=300.0, seed=seed)
+    server = Server(max_loras=30, max_lora_rank=8, max_model_len=2048)
+    sizes = [2048 * factor for factor in (2, 4, 8, 16, 32, 64)]
+    profile = load_profile(name)
+    throughputs = [
+        simulate(profile, server.model_copy(update={"kv_cache_tokens": size}), workload).throughput for size in sizes
+    ]
+    assert all(more >= 0.98 * less for less, more in pairwise(throughputs))
+    assert throughputs[-1] > 1.5 * throughputs[0]
+
+
+def test_adapters_are_visited_in_an_order_that_follows_their_names():
+    """The order in which a step's adapters are visited belongs to each adapter, whoever else is served."""
+    assert stream_seed(0, "a", "order") != stream_seed(0, "b", "order")
