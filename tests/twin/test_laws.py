@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.twin.kernel import play
 from adaptwin.twin.reference import ReferenceTwin
-from adaptwin.workload.requests import stream_seed
 from tests.twin.scenarios import plain_profile, same_every_time, scenarios, watch
 
 
@@ -96,7 +95,8 @@ def test_time_never_goes_back(scenario):
     assert np.all(scenario.requests.arrival[served] <= outcome.first_token[served])
     done = outcome.finish >= 0
     assert np.all(outcome.first_token[done] <= outcome.finish[done])
-    assert scenario.window.drain or outcome.end <= scenario.window.end
+    if not scenario.window.drain and np.all(scenario.requests.arrival < scenario.window.end):
+        assert outcome.end <= scenario.window.end
 
 
 @same_every_time
@@ -157,10 +157,11 @@ def fleet(rates, ranks, **fields):
     return Workload([Adapter(f"a{i}", r, rate) for i, (r, rate) in enumerate(zip(ranks, rates, strict=True))], **fields)
 
 
-def without_table(run):
-    fields = run.model_dump(exclude={"adapters", "server"})
-    table = run.adapters.filter(run.adapters["name"] != "silent")
-    return repr(fields), table.to_dict(as_series=False).__repr__()
+def all_but_the_silent(run):
+    """Everything a run says of the server and of the adapters that somebody asks for; text, so that NaN is NaN."""
+    return repr(run.model_copy(update={"adapters": None})), repr(
+        run.adapters.filter(run.adapters["name"] != "silent").rows()
+    )
 
 
 @settings(same_every_time, max_examples=40)
@@ -178,7 +179,7 @@ def test_an_adapter_that_nobody_asks_for_changes_nothing(rates, rank, place, max
     adapters.insert(place, Adapter("silent", rank, 0.0))
     server = Server(max_loras=max_loras, max_lora_rank=16, max_cpu_loras=max_loras + 1)
     joined = workload.model_copy(update={"adapters": tuple(adapters)})
-    assert without_table(simulate(plain_profile(), server, joined)) == without_table(
+    assert all_but_the_silent(simulate(plain_profile(), server, joined)) == all_but_the_silent(
         simulate(plain_profile(), server, workload)
     )
 
@@ -210,7 +211,3 @@ def test_more_memory_never_lowers_throughput_by_more_than_noise(name, seed):
     assert all(more >= 0.98 * less for less, more in pairwise(throughputs))
     assert throughputs[-1] > 1.5 * throughputs[0]
 
-
-def test_adapters_are_visited_in_an_order_that_follows_their_names():
-    """The order in which a step's adapters are visited belongs to each adapter, whoever else is served."""
-    assert stream_seed(0, "a", "order") != stream_seed(0, "b", "order")

@@ -180,7 +180,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
     segments = np.empty((0, 3), np.int64)  # decodes cut short by preemption: request, first step, last step
     resumes = np.empty((0, 2), np.int64)  # gaps over a preemption: request, gap
     segment_count = resume_count = 0
-    running_time = waiting_time = kv_time = adapter_time = busy_time = 0.0
+    running_time, waiting_time, kv_time = np.int64(0), np.int64(0), np.int64(0)
+    adapter_time, busy_time = np.int64(0), np.int64(0)
+    waiting_seconds = np.int64(0)  # what has left `waiting_time`, the only one that could outgrow its 64 bits
     sample_limit = 0
     if window.sample_every > 0:
         sample_limit = (window.end + window.sample_every - 1) // window.sample_every
@@ -221,6 +223,40 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 sample_count += 1
             clock = until
             continue
+
+        # Nothing waits and nobody is due: decode, step after step, until a request comes or leaves or lacks a block.
+        if waiting == 0 and partial < 0 and sample_limit == 0:
+            scheduling = _scheduler_seconds(scheduler_cost, running, 0)
+            coming = arrival[arrived] if arrived < count else _EMPTY
+            last = min(coming - 1, window.end) if cut else coming - 1
+            began = clock
+            while True:
+                step = steps + 1
+                crossing = phase[-step % block_size]
+                if bucket[step % ring] >= 0 or crossing > free_blocks or clock > last:
+                    break
+                seconds = scheduling + _step_seconds(step_cost, decodes, 0, context, distinct)
+                end = clock + np.int64(seconds * 1e9 + 0.5)
+                if cut and end > window.end:
+                    break
+                free_blocks -= crossing
+                weight = max(np.int64(0), end - max(clock, window.warmup))
+                kv_time += (limits.kv_blocks - free_blocks) * weight
+                if step >= len(step_end):
+                    step_end = _grown(step_end)
+                if end > window.warmup:
+                    gaps[_gap_bin(end - clock)] += decodes
+                    gap_sum += (end - clock) * decodes
+                step_end[step] = end
+                steps = step
+                clock = end
+                context += decodes
+            if clock > began:
+                weight = max(np.int64(0), clock - max(began, window.warmup))
+                running_time += running * weight
+                adapter_time += distinct * weight
+                busy_time += weight
+                continue
 
         # Running requests first: blocks for every decode that crosses a block border, and for the prefill's chunk.
         step = steps + 1
@@ -414,10 +450,13 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
         end = clock + loading + np.int64(seconds * 1e9 + 0.5)
 
         until = min(end, window.end) if cut else end
-        weight = max(np.int64(0), until - max(clock, window.warmup)) / 1e9
+        weight = max(np.int64(0), until - max(clock, window.warmup))
         held = limits.kv_blocks - free_blocks
         running_time += running * weight
         waiting_time += waiting * weight
+        if waiting_time > np.int64(1) << np.int64(61):
+            waiting_seconds += waiting_time // 1_000_000_000
+            waiting_time %= 1_000_000_000
         kv_time += held * weight
         adapter_time += distinct * weight
         busy_time += weight
@@ -532,6 +571,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
-        gpu_loads, disk_loads, load_time, gaps, gap_sum, running_time, waiting_time, kv_time, adapter_time,
-        busy_time, samples[:sample_count],
+        gpu_loads, disk_loads, load_time, gaps, gap_sum, running_time / 1e9, waiting_seconds + waiting_time / 1e9,
+        kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9, samples[:sample_count],
     )  # fmt: skip

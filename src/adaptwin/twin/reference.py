@@ -207,7 +207,7 @@ class ReferenceTwin:
         self.arrived: list[Request] = []
         self.rejected: set[int] = set()
         self.finish_times: dict[int, int] = {}
-        self.time_of: dict[str, float] = defaultdict(float)
+        self.time_of: dict[str, int] = defaultdict(int)
         self.samples: list[Sample] = []
 
     def _requests(self) -> list[Request]:
@@ -299,13 +299,13 @@ class ReferenceTwin:
     def _account(self, end: int, adapters: int) -> None:
         """Add the step's part of the window to the integrals."""
         until = end if self.window.drain else min(end, self.window.end)
-        seconds = max(0, until - max(self.clock, self.window.warmup)) / NANOSECONDS
+        time = max(0, until - max(self.clock, self.window.warmup))
         cache = self.scheduler.cache
-        self.time_of["running"] += len(self.scheduler.running) * seconds
-        self.time_of["waiting"] += len(self.scheduler.waiting) * seconds
-        self.time_of["kv"] += (cache.total - cache.free) * seconds
-        self.time_of["adapter"] += adapters * seconds
-        self.time_of["busy"] += seconds
+        self.time_of["running"] += len(self.scheduler.running) * time
+        self.time_of["waiting"] += len(self.scheduler.waiting) * time
+        self.time_of["kv"] += (cache.total - cache.free) * time
+        self.time_of["adapter"] += adapters * time
+        self.time_of["busy"] += time
 
     def _record(self, until: int, batch: Batch) -> None:
         """Sample the state at every sampling time before `until`."""
@@ -343,11 +343,11 @@ class ReferenceTwin:
             load_time=self.load_time,
             gaps=gaps,
             gap_sum=gap_sum,
-            running_time=self.time_of["running"],
-            waiting_time=self.time_of["waiting"],
-            kv_time=self.time_of["kv"],
-            adapter_time=self.time_of["adapter"],
-            busy_time=self.time_of["busy"],
+            running_time=self.time_of["running"] / NANOSECONDS,
+            waiting_time=self.time_of["waiting"] / NANOSECONDS,
+            kv_time=self.time_of["kv"] / NANOSECONDS,
+            adapter_time=self.time_of["adapter"] / NANOSECONDS,
+            busy_time=self.time_of["busy"] / NANOSECONDS,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
         )
 

@@ -85,16 +85,32 @@ def adapter_percentiles(
     scenario: Scenario, outcome: Outcome, request_latency: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Median and 99th percentile of each adapter's time to first token, seconds; NaN without finished requests."""
-    inside = np.flatnonzero(outcome.finish > scenario.window.warmup)
-    ttft = (outcome.first_token - scenario.requests.arrival)[inside] / NANOSECONDS + request_latency
-    adapter = scenario.requests.adapter[inside]
-    order = np.lexsort((ttft, adapter))
-    ttft, counts = ttft[order], np.bincount(adapter, minlength=len(scenario.adapters.needs_slot))
-    first = np.cumsum(counts) - counts
-    p50, p99 = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
-    some = counts > 0
-    for share, target in ((0.5, p50), (0.99, p99)):
-        target[some] = ttft[(first + np.ceil(share * counts).astype(np.int64) - 1)[some]]
+    p50, p99 = _adapter_percentiles(scenario.requests, outcome, scenario.window, len(scenario.adapters.needs_slot))
+    return p50 / NANOSECONDS + request_latency, p99 / NANOSECONDS + request_latency
+
+
+@compiled
+def _adapter_percentiles(requests, outcome, window, adapters):
+    first = np.zeros(adapters + 1, np.int64)  # where each adapter's waits begin, once they are grouped
+    for r in range(len(requests.arrival)):
+        first[requests.adapter[r] + 1] += outcome.finish[r] > window.warmup
+    for a in range(adapters):
+        first[a + 1] += first[a]
+    waits = np.empty(first[adapters], np.int64)
+    fill = first[:-1].copy()
+    for r in range(len(requests.arrival)):
+        if outcome.finish[r] > window.warmup:
+            a = requests.adapter[r]
+            waits[fill[a]] = outcome.first_token[r] - requests.arrival[r]
+            fill[a] += 1
+    p50, p99 = np.full(adapters, np.nan), np.full(adapters, np.nan)
+    for a in range(adapters):
+        count = first[a + 1] - first[a]
+        if count > 0:
+            own = waits[first[a] : first[a + 1]]
+            own.sort()
+            p50[a] = own[int(np.ceil(0.5 * count)) - 1]
+            p99[a] = own[int(np.ceil(0.99 * count)) - 1]
     return p50, p99
 
 

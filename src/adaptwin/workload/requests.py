@@ -67,7 +67,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     ]
     given = _given_timestamps(workload, seed)
     segments = [
-        _segments(process, workload.duration, stream_seed(seed, adapter.name, "regimes"))
+        _segments(process, workload.duration, seed, adapter.name)
         for process, adapter in zip(processes, adapters, strict=True)
     ]
     starts = [start for pairs in segments for start, _ in pairs]
@@ -123,14 +123,14 @@ def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] |
     return [tuple(hands[i]) if i in hands else times for i, times in enumerate(own)]
 
 
-def _segments(process: ArrivalProcess, duration: float, seed: int) -> tuple[tuple[float, float], ...]:
+def _segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
     """(start, factor) of the stretches of constant rate; none when the rate never changes."""
     if process.rates:
         return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
     if not process.period:
         return ()
-    count = int(np.ceil(duration / process.period))
-    raised = np.random.default_rng(seed).random(count) < 1.0 / (1.0 + process.factor)  # keeps the mean at 1
+    dice = np.random.default_rng(stream_seed(seed, name, "regimes"))
+    raised = dice.random(int(np.ceil(duration / process.period))) < 1.0 / (1.0 + process.factor)  # keeps the mean at 1
     factors = np.where(raised, process.factor, 1.0 / process.factor)
     return tuple((i * process.period, float(factor)) for i, factor in enumerate(factors))
 

@@ -1,0 +1,130 @@
+"""Numbers worked out by hand: what one lonely request costs, and what queueing theory says of light load."""
+
+import numpy as np
+import pytest
+
+from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
+from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.kernel import play
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.workload.requests import Requests
+from tests.twin.scenarios import MS, by_hand, plain_profile
+
+# One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
+# Prefill: 10 ms + 100 x (10 + 20) us = 13 ms; the scheduler takes 100 + 10 us.
+PREFILL = 13_110_000
+# Decodes: 10 ms + 10 us + 100 or 101 tokens of context x 10 ns + 110 us.
+DECODES = 10_121_000 + 10_121_010
+# The LoRA part, one slot of rank 16, so 1 + 0.01 x (16 - 8) = 1.08 times: 2 ms + 100 us for the slot, 500 us for the
+# adapter, and per token 1 us + 10 ns for the slot + 100 ns for the adapter.
+LORA_PREFILL = 2_927_880  # 1.08 x (2,600,000 + 100 x 1,110)
+LORA_DECODES = 2 * 2_809_199  # 1.08 x 2,601,110 = 2,809,198.8
+# Loads of a rank-8 adapter: 2 ms + 8 x 100 us + 8 x 50 us of padding to the GPU; 30 ms + 8 ms from disk.
+TO_GPU, FROM_DISK = 3_200_000, 38_000_000
+
+ME = Adapter("me", 8, 0.0, arrivals=(1.0,))
+OTHERS = [Adapter(f"other{i}", 8, 0.0) for i in range(2)]  # nobody asks for them, but they are loaded
+
+
+@pytest.mark.parametrize(
+    ("adapters", "ttft", "e2e"),
+    [
+        ([ME.model_copy(update={"rank": 0})], PREFILL, PREFILL + DECODES),
+        ([ME], PREFILL + LORA_PREFILL, PREFILL + LORA_PREFILL + DECODES + LORA_DECODES),
+        (
+            [ME, OTHERS[0]],
+            PREFILL + LORA_PREFILL + TO_GPU,
+            PREFILL + LORA_PREFILL + TO_GPU + DECODES + LORA_DECODES,
+        ),
+        (
+            [ME, *OTHERS],
+            PREFILL + LORA_PREFILL + TO_GPU + FROM_DISK,
+            PREFILL + LORA_PREFILL + TO_GPU + FROM_DISK + DECODES + LORA_DECODES,
+        ),
+    ],
+    ids=["base model", "on the GPU", "in host memory", "on disk"],
+)
+def test_one_lonely_request_costs_exactly_what_the_profile_says(adapters, ttft, e2e):
+    workload = Workload(adapters, lengths=Lengths.fixed(100, 3), duration=10.0)
+    server = Server(max_loras=1, max_lora_rank=16, max_cpu_loras=2)
+
+    outcome = play(make_scenario(plain_profile(), server, workload, seed=0))
+    assert outcome.first_token - 1000 * MS == [ttft]
+    assert outcome.finish - 1000 * MS == [e2e]
+
+    run = simulate(plain_profile(), server, workload)
+    assert run.ttft.mean == pytest.approx(0.005 + ttft / 1e9, abs=1e-12)  # with what API and client add
+    assert run.e2e.mean == pytest.approx(0.005 + e2e / 1e9, abs=1e-12)
+    assert run.itl.mean == pytest.approx((e2e - ttft) / 2 / 1e9, abs=1e-12)
+    assert run.tpot.mean == pytest.approx((e2e - ttft) / 2 / 1e9, abs=1e-9)  # whole nanoseconds
+    assert run.adapters["ttft_p50"][0] == run.adapters["ttft_p99"][0] == pytest.approx(0.005 + ttft / 1e9)
+
+
+@pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
+def test_a_lonely_prompt_on_a_shipped_profile_takes_one_step(name):
+    profile = load_profile(name)
+    workload = Workload([Adapter("me", 0, 0.0, arrivals=(0.5,))], lengths=Lengths.fixed(200, 1), duration=10.0)
+    cost, scheduler = profile.step_cost, profile.scheduler_cost
+    seconds = cost.base + 200 * (cost.per_token + cost.per_prefill_token) + scheduler.base + scheduler.per_running
+    run = simulate(profile, Server(max_loras=1), workload)
+    assert run.ttft.mean == pytest.approx(profile.request_latency + seconds, abs=1e-9)
+    assert run.e2e == run.ttft
+
+
+def test_padding_every_slot_to_a_higher_rank_costs_what_the_formula_says():
+    cost = plain_profile().step_cost
+    low, high = (cost.resolve(max_loras=4, max_lora_rank=rank) for rank in (8, 64))
+    base = step_seconds(low, 10, 10, 0, 0)
+    assert step_seconds(high, 10, 10, 0, 0) == base
+    ratio = (step_seconds(high, 10, 10, 0, 2) - base) / (step_seconds(low, 10, 10, 0, 2) - base)
+    assert ratio == pytest.approx(1 + 0.01 * (64 - 8))
+
+
+def poisson_waits(load, runs=12, requests=40_000, **limits):
+    """Mean waits (in steps) of requests of one step each, by run: prompts of one token, answers of one token."""
+    waits = []
+    for seed in range(runs):
+        gaps = np.random.default_rng(seed).exponential(MS / load, requests)
+        ones = np.ones(requests, np.int32)
+        requests_of_run = Requests(np.cumsum(gaps).astype(np.int64), np.zeros(requests, np.int32), ones, ones)
+        scenario = by_hand([], base_model=(0,), max_num_seqs=100_000, token_budget=100_000, kv_blocks=100_000)
+        scenario = scenario._replace(requests=requests_of_run, limits=scenario.limits._replace(**limits))
+        waits.append(float((play(scenario).finish - requests_of_run.arrival).mean()) / MS - 1.0)
+    return np.array(waits)
+
+
+def assert_mean(samples, expected):
+    """Within four standard errors, which are within 5 % of what is expected."""
+    error = samples.std(ddof=1) / len(samples) ** 0.5
+    assert 4 * error < 0.05 * expected
+    assert abs(samples.mean() - expected) < 4 * error
+
+
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.6, 0.8])
+def test_one_request_at_a_time_waits_as_in_an_m_d_1_queue(load):
+    """Pollaczek-Khinchine for constant service time S: the mean wait is S load / (2 (1 - load))."""
+    assert_mean(poisson_waits(load, max_num_seqs=1), load / (2 * (1 - load)))
+
+
+@pytest.mark.parametrize("load", [0.1, 0.5, 2.0])
+def test_requests_that_share_steps_wait_for_the_rest_of_the_step_they_came_in(load):
+    """Batch service without limit: who comes during a step waits for the rest of it, half a step in the mean.
+
+    Steps follow on one another with probability 1 - exp(-load), so a busy stretch lasts exp(load) steps and an idle
+    one 1 / load: the server is busy for load exp(load) / (1 + load exp(load)) of the time. For small loads the mean
+    wait is load / 2, as in the M/D/1 queue.
+    """
+    busy = load * np.exp(load) / (1 + load * np.exp(load))
+    assert_mean(poisson_waits(load), busy / 2)
+
+
+def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue():
+    """At a load of 4 % batching hardly matters: requests of 200 tokens in and 1 out on Llama-3.1-8B."""
+    profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
+    lengths, server = Lengths.fixed(200, 1), Server(max_loras=1)
+    alone = Workload([Adapter("base", 0, 0.0, arrivals=(0.0,))], lengths=lengths, duration=10.0)
+    service = simulate(profile, server, alone).ttft.mean - profile.request_latency
+    busy = Workload([Adapter("base", 0, 0.04 / service)], lengths=lengths, duration=20_000.0)
+    waits = [simulate(profile, server, busy, seed=seed).ttft.mean for seed in range(20)]
+    samples = np.array(waits) - profile.request_latency - service
+    assert_mean(samples, 0.04 * service / (2 * (1 - 0.04)))

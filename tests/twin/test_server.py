@@ -1,0 +1,86 @@
+"""Server: vLLM's defaults, and settings that vLLM would refuse."""
+
+import pytest
+
+from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
+from adaptwin.twin.server import default_budgets
+from tests.twin.scenarios import plain_profile
+
+
+@pytest.mark.parametrize(
+    ("gib", "tokens", "seqs"),
+    [(24, 2048, 256), (63.4, 2048, 256), (70, 8192, 1024), (80, 8192, 1024), (160, 16384, 1024), (192, 16384, 1024)],
+)
+def test_default_budgets_follow_the_memory_of_the_gpu(gib, tokens, seqs):
+    assert default_budgets(gib) == (tokens, seqs)
+
+
+def test_the_law_of_memory_gives_the_blocks_without_the_null_block():
+    # 10e9 x 0.9 - 5e9 - 1e9 - 4 slots x (1e6 + 16 x 1e6) = 2.932e9 bytes; / 1e5 / 16 = 1,832 blocks.
+    limits = Server(max_loras=4, max_lora_rank=16).limits(plain_profile())
+    assert limits.kv_blocks == 1831
+    assert Server(max_loras=4, kv_cache_tokens=4096).limits(plain_profile()).kv_blocks == 255
+
+
+def test_host_memory_holds_as_many_adapters_as_there_are_slots_unless_said_otherwise():
+    assert Server(max_loras=3).limits(plain_profile()).max_cpu_loras == 3
+    assert Server(max_loras=3, max_cpu_loras=9).limits(plain_profile()).max_cpu_loras == 9
+
+
+def test_the_watermark_is_a_share_of_the_blocks():
+    assert Server(watermark=0.01, kv_cache_tokens=16_016).limits(plain_profile()).watermark_blocks == 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"max_lora_rank": 12}, "12 is not one of 1, 8, 16, 32, 64, 128, 256, 320, 512"),
+        ({"max_loras": 4, "max_cpu_loras": 3}, "max_cpu_loras 3 is below max_loras 4"),
+        ({"max_loras": -1}, "-1 must be at least 0"),
+        ({"watermark": 1.0}, "1.0 must be below 1"),
+        ({"max_num_seqs": 0}, "0 must be at least 1"),
+    ],
+)
+def test_settings_that_vllm_refuses_are_refused(fields, complaint):
+    with pytest.raises(SpecError, match=complaint):
+        Server(**fields)
+
+
+def test_a_step_must_have_room_for_one_token_of_every_request():
+    with pytest.raises(SpecError, match="512 is below max_num_seqs 600"):
+        Server(max_num_seqs=600, max_num_batched_tokens=512).limits(plain_profile())
+
+
+@pytest.mark.parametrize(
+    ("server", "numbers"),
+    [
+        # 160 x 17e6 bytes leave 0.28e9: 2,800 tokens, fewer than one request of 4,096.
+        (Server(max_loras=160, max_lora_rank=16), ["max_loras 160", "max_lora_rank 16", "2,800", "4,096"]),
+        (Server(max_loras=200, max_lora_rank=16), ["max_loras 200", "no memory is left"]),
+        (Server(kv_cache_tokens=2000), ["2,000", "4,096"]),
+    ],
+)
+def test_too_little_memory_is_said_with_the_numbers(server, numbers):
+    with pytest.raises(OutOfMemory) as error:
+        simulate(plain_profile(), server, Workload([]))
+    assert all(number in str(error.value) for number in [*numbers, "plain"])
+
+
+def test_a_shorter_max_model_len_lets_the_server_start():
+    assert Server(max_loras=160, max_lora_rank=16, max_model_len=2800).limits(plain_profile()).kv_blocks == 174
+
+
+def test_an_adapter_above_max_lora_rank_is_refused_by_name():
+    workload = Workload([Adapter("small", 8, 1.0), Adapter("large", 32, 1.0)])
+    with pytest.raises(SpecError, match=r"Server\.max_lora_rank: 16 is below the rank 32 of adapter 'large'"):
+        simulate(plain_profile(), Server(max_loras=2, max_lora_rank=16), workload)
+
+
+def test_a_server_without_slots_refuses_adapters():
+    with pytest.raises(SpecError, match=r"Server\.max_loras: 0 slots, but adapter 'a' needs one"):
+        simulate(plain_profile(), Server(max_loras=0), Workload([Adapter("a", 8, 1.0)]))
+
+
+def test_the_measured_gpu_is_one_of_the_smaller_ones():
+    limits = Server(max_loras=1, max_model_len=2048).limits(load_profile("h100-64gb-llama-3.1-8b-instruct"))
+    assert (limits.token_budget, limits.max_num_seqs) == (2048, 256)
