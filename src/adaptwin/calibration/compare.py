@@ -8,7 +8,7 @@ import polars as pl
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.twin.run import Run
-from adaptwin.twin.simulate import announce_compilation, simulate
+from adaptwin.twin.simulate import compile_twin, simulate
 
 DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the server, decides what TTFT is seen
 
@@ -20,7 +20,7 @@ def rerun(profile: Profile, measured: MeasuredRun) -> Run:
 
 def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
     """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
-    announce_compilation()
+    compile_twin(profile)
     simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
     return pl.DataFrame([_row(real, twin) for real, twin in zip(runs, simulated, strict=True)])
 

@@ -17,7 +17,7 @@ from adaptwin.placement.round_robin import round_robin
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
-from adaptwin.twin.simulate import announce_compilation
+from adaptwin.twin.simulate import compile_twin
 from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Workload
 
@@ -64,7 +64,7 @@ def make_plan(
     _require_known(objective, strategy, workload, headroom, margin)
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
-    announce_compilation()
+    compile_twin(profiles[0])
     wish = Plan(
         objective=objective,
         strategy=strategy,

@@ -1,8 +1,8 @@
 """Plan: which adapters go on which server with which settings, and what the twin says of each."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
@@ -11,6 +11,7 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
 Binding = Literal["memory", "compute", "slots", "slo"]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Forecast(Spec):
@@ -50,7 +51,7 @@ class PlacedServer(Spec):
     name: str
     profile: str
     server: Server
-    adapters: dict[str, float]
+    adapters: dict[str, Share]
     forecast: Forecast | None = None
     choices: tuple[SlotChoice, ...] = Field(default=(), description="the values of max_loras around the chosen one")
 
@@ -70,6 +71,22 @@ class Plan(Spec):
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        """Servers name adapters and profiles that are there, and every adapter is served once."""
+        known, served = {adapter.name for adapter in self.workload.adapters}, dict[str, float]()
+        for index, server in enumerate(self.servers):
+            if server.profile not in {profile.name for profile in self.profiles}:
+                raise ValueError(f"servers[{index}].profile: {server.profile!r} is not among the plan's profiles")
+            for name, share in server.adapters.items():
+                if name not in known:
+                    raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
+                served[name] = served.get(name, 0.0) + share
+        for name in known if self.servers else ():
+            if abs(served.get(name, 0.0) - 1.0) > 1e-6:
+                raise ValueError(f"servers: the shares of {name!r} sum to {served.get(name, 0.0):g}, not to 1")
+        return self
 
     @property
     def gpus(self) -> int:

@@ -1,5 +1,6 @@
 """simulate: a server under a workload -> Run."""
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -8,6 +9,7 @@ import joblib
 import numpy as np
 import polars as pl
 
+from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.kernel import is_compiled, play
@@ -16,7 +18,7 @@ from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import Judgement, judge
 from adaptwin.workload.requests import NANOSECONDS
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 
 class Case(NamedTuple):
@@ -60,8 +62,10 @@ def simulate(
         SpecError: The server cannot load an adapter of the workload, or an argument is out of range.
     """
     seed = workload.seed if seed is None else seed
+    _require_in_range(workload, seed, repeats, warmup, max_in_flight)
+    compile_twin(profile)
     runs = []
-    for repeat in range(max(1, repeats)):
+    for repeat in range(repeats):
         scenario = make_scenario(
             profile,
             server,
@@ -72,9 +76,20 @@ def simulate(
             max_in_flight=max_in_flight,
             sample_every=1.0 if record else 0.0,
         )
-        announce_compilation()
         runs.append(_run(profile, server, workload, scenario, play(scenario), seed + repeat))
-    return runs[0] if repeats <= 1 else _mean(runs)
+    return runs[0] if repeats == 1 else _mean(runs)
+
+
+def _require_in_range(workload: Workload, seed: int, repeats: int, warmup: float, max_in_flight: int | None) -> None:
+    """Raise `SpecError` for an argument of `simulate` that makes no sense."""
+    for name, value, low, high in (
+        ("seed", seed, 0, math.inf),
+        ("repeats", repeats, 1, math.inf),
+        ("warmup", warmup, 0, math.nextafter(workload.duration, 0)),
+        ("max_in_flight", 1 if max_in_flight is None else max_in_flight, 1, math.inf),
+    ):
+        if not low <= value <= high:
+            raise SpecError(f"{value} must be from {low} to {high:g}", name)
 
 
 def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, jobs: int = -1) -> list[Run]:
@@ -83,19 +98,20 @@ def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, j
     The kernel releases the interpreter lock, so threads are enough and nothing is copied between processes.
     """
     work = [Case(*case) for case in cases]
-    announce_compilation()
+    if work:
+        compile_twin(work[0].profile)
     calls = (joblib.delayed(simulate)(case.profile, case.server, case.workload, seed=case.seed) for case in work)
     return list(joblib.Parallel(n_jobs=jobs, prefer="threads")(calls))
 
 
-def announce_compilation() -> None:
-    """Say on stderr when a first use is about to compile the kernel, which happens once per installation."""
-    if not is_compiled() and not _announced:
-        _announced.append(True)
-        print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr)
-
-
-_announced: list[bool] = []
+def compile_twin(profile: Profile) -> None:
+    """Compile the twin where that has not been done; it happens once per installation, and stderr says so."""
+    if is_compiled():
+        return
+    print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
+    tiny = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
+    scenario = make_scenario(profile, Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192), tiny, seed=0)
+    _run(profile, Server(), tiny, scenario, play(scenario), 0)
 
 
 def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int) -> Run:

@@ -1,0 +1,197 @@
+"""Verdicts worked out by hand: every request is written down with the times of its first and last token."""
+
+import numpy as np
+import pytest
+
+from adaptwin import Adapter, Server, Workload, load_profile, simulate
+from adaptwin.twin.kernel import play
+from adaptwin.twin.run import worst_of
+from adaptwin.twin.verdict import judge
+from tests.twin.scenarios import by_hand, plain_profile
+
+END = 600.0
+NEVER = None
+TOKENS = 100  # of every request: 50 in, 50 out
+
+
+def judged(*adapters, fields=None, warmup=0.0):
+    """The judgement on adapters, each a list of (arrival, first token, last token[, holds a seat]) in seconds."""
+    told = sorted((row, a) for a, rows in enumerate(adapters) for row in (key(*row) for row in rows))
+    scenario = by_hand(
+        [(row[0] * 1e3, a, 50, 50) for row, a in told],
+        adapters=len(adapters),
+        window={"end": int(END * 1e9), "drain": False, "warmup": int(warmup * 1e9)},
+    )
+    happened = play(by_hand([]))._replace(
+        first_token=np.array([row[1] * 1e9 if row[1] < np.inf else -1 for row, _ in told], np.int64),
+        finish=np.array([row[2] * 1e9 if row[2] < np.inf else -1 for row, _ in told], np.int64),
+        rejected=np.zeros(len(told), np.bool_),
+        running=np.array([row[3] for row, _ in told], np.bool_),
+        end=int(END * 1e9),
+    )
+    workload = Workload([Adapter(f"a{i}", 8, 1.0, **(fields or {})) for i in range(len(adapters))], duration=END)
+    return judge(plain_profile(), workload, scenario, happened)
+
+
+def key(arrival, first, last, seat=False):
+    return arrival, np.inf if first is NEVER else first, np.inf if last is NEVER else last, seat
+
+
+def served(count, start=0.0, gap=5.0, wait=1.0):
+    """`count` requests, one every `gap` seconds, each with a first token after `wait` and the last 1 s later."""
+    return [(start + gap * i, start + gap * i + wait, start + gap * i + wait + 1.0) for i in range(count)]
+
+
+def unserved(count, start=0.0, gap=5.0, seat=False):
+    return [(start + gap * i, NEVER, NEVER, seat) for i in range(count)]
+
+
+def test_no_arrivals_are_ok():
+    judgement = judged([], [])
+    assert (judgement.server, judgement.adapters) == ("ok", ["ok", "ok"])
+
+
+def test_requests_that_finish_soon_are_ok():
+    judgement = judged(served(20))
+    assert (judgement.server, judgement.adapters, judgement.worst) == ("ok", ["ok"], "ok")
+
+
+def test_an_adapter_with_over_a_tenth_of_its_tokens_unserved_is_starved():
+    assert judged(served(16) + unserved(2, start=200.0)).adapters == ["starved"]  # 2 of 18
+    assert judged(served(19) + unserved(2, start=200.0)).adapters == ["ok"]  # 2 of 21
+
+
+def test_exactly_a_tenth_unserved_is_not_over_a_tenth():
+    assert judged(served(9) + unserved(1, start=200.0)).adapters == ["ok"]
+
+
+def test_the_server_is_starved_when_under_nine_tenths_of_the_tokens_finished():
+    assert judged(served(17) + unserved(2, start=200.0)).server == "starved"  # 17 of 19
+    assert judged(served(19) + unserved(2, start=200.0)).server == "ok"  # 19 of 21
+
+
+def test_a_starved_adapter_shows_although_the_server_as_a_whole_is_fine():
+    judgement = judged(served(90), unserved(6, start=100.0))
+    assert judgement.server == "ok"  # 90 of 96
+    assert judgement.adapters == ["ok", "starved"]
+    assert judgement.worst == "starved"
+
+
+def test_requests_in_the_last_minute_do_not_count_against_an_adapter():
+    young = unserved(4, start=END - 59.0, gap=1.0)
+    assert judged(served(20) + young).adapters == ["ok"]
+    old = unserved(4, start=END - 64.0, gap=1.0)
+    assert judged(served(20) + old).adapters == ["starved"]
+
+
+def test_a_request_that_holds_a_seat_is_being_served():
+    assert judged(served(10) + unserved(5, start=200.0, seat=True)).adapters == ["ok"]
+
+
+def test_a_request_that_was_preempted_and_waits_again_is_not_served():
+    preempted = [(200.0 + i, 201.0 + i, NEVER) for i in range(5)]
+    assert judged(served(10) + preempted).adapters == ["starved"]
+
+
+def test_fewer_than_five_requests_say_too_little_unless_none_was_served():
+    assert judged(served(3) + unserved(1, start=200.0)).adapters == ["ok"]
+    assert judged(unserved(1, start=200.0)).adapters == ["ok"]
+    assert judged(unserved(2, start=200.0)).adapters == ["starved"]
+    assert judged(served(3) + unserved(2, start=200.0)).adapters == ["starved"]
+
+
+def test_a_queue_that_grew_through_the_window_is_a_backlog():
+    # 100 requests in 600 s: ten seconds of traffic are 1.7 requests; seven wait at the end, none in the middle.
+    rows = served(93) + unserved(7, start=560.0)
+    assert judged(rows).adapters == ["backlogged"]
+    assert judged(rows).server == "backlogged"
+
+
+def test_a_queue_that_holds_less_than_ten_seconds_of_traffic_is_no_backlog():
+    # 600 requests in 600 s: seven are 7 s of traffic.
+    rows = served(593, gap=1.0) + unserved(7, start=593.0, gap=1.0)
+    assert judged(rows).adapters == ["ok"]
+
+
+def test_a_queue_that_did_not_grow_is_no_backlog():
+    # Seven wait at the end; in the middle, at 300 s, eight of the served ones were waiting too.
+    jam = [(290.0 + i, 303.0, 304.0) for i in range(8)]
+    rows = served(85, gap=3.0) + jam + unserved(7, start=560.0)
+    assert judged(rows).adapters == ["ok"]
+
+
+def test_waiting_over_ten_seconds_in_the_median_is_a_backlog():
+    slow, quick = served(11, wait=10.5), served(9, start=100.0)
+    assert judged(slow + quick).adapters == ["backlogged"]
+    assert judged(slow + quick).server == "backlogged"
+    assert judged(slow[:10] + quick + served(1, start=200.0)).adapters == ["ok"]  # half is not over half
+
+
+def test_starved_says_more_than_backlogged_and_backlogged_more_than_slow():
+    impatient = served(10, wait=20.0)
+    assert judged(impatient + unserved(5, start=200.0)).adapters == ["starved"]
+    assert judged(impatient, fields={"slo_ttft": 1.0}).adapters == ["backlogged"]
+    assert worst_of({"ok", "slow"}) == "slow"
+    assert worst_of({"ok", "slow", "backlogged"}) == "backlogged"
+    assert worst_of({"ok", "slow", "backlogged", "starved"}) == "starved"
+    assert worst_of(set()) == "ok"
+
+
+def test_an_adapter_that_misses_its_ttft_objective_is_slow():
+    """One late request in a hundred is within the 99th percentile, two are not."""
+    late = served(2, start=550.0, wait=3.0)
+    assert judged(served(99) + late[:1], fields={"slo_ttft": 2.0}).adapters == ["ok"]
+    assert judged(served(98) + late, fields={"slo_ttft": 2.0}).adapters == ["slow"]
+    assert judged(served(98) + late).adapters == ["ok"]
+
+
+def test_the_ttft_objective_includes_what_api_and_client_add():
+    """5 ms in the plain profile: a first token after 1.997 s reaches the client after 2.002 s."""
+    assert judged(served(20, wait=1.997), fields={"slo_ttft": 2.0}).adapters == ["slow"]
+    assert judged(served(20, wait=1.994), fields={"slo_ttft": 2.0}).adapters == ["ok"]
+
+
+def test_an_adapter_that_misses_its_itl_objective_is_slow():
+    """49 gaps in one second: 20.4 ms each."""
+    assert judged(served(20), fields={"slo_itl": 0.020}).adapters == ["slow"]
+    assert judged(served(20), fields={"slo_itl": 0.021}).adapters == ["ok"]
+
+
+def test_an_objective_missed_by_an_adapter_is_not_held_against_the_server():
+    judgement = judged(served(20), fields={"slo_itl": 0.020})
+    assert (judgement.server, judgement.worst) == ("ok", "slow")
+
+
+def test_what_came_during_the_warm_up_does_not_count():
+    rows = unserved(5) + served(20, start=100.0)
+    assert judged(rows, warmup=90.0).adapters == ["ok"]
+    assert judged(rows).adapters == ["starved"]
+
+
+def fleet(adapters, rate, **fields):
+    return Workload([Adapter(f"a{i}", 8, rate / adapters) for i in range(adapters)], **fields)
+
+
+@pytest.mark.parametrize("rate", [7.0, 7.5, 8.0])
+def test_full_throughput_with_a_long_wait_for_the_first_token_shows_as_backlogged(rate):
+    """What the paper calls fine: 0.98 of the tokens are served, and the median request waits half a minute."""
+    server = Server(max_loras=16, max_lora_rank=8, max_cpu_loras=128)
+    run = simulate(load_profile("h100-64gb-llama-3.1-8b-instruct"), server, fleet(128, rate))
+    assert not run.starved
+    assert run.throughput > 0.97 * run.offered_throughput
+    assert run.ttft.p50 > 20.0
+    assert run.verdict == "backlogged"
+
+
+def test_slots_for_everyone_make_the_same_load_ok():
+    server = Server(max_loras=128, max_lora_rank=8)
+    run = simulate(load_profile("h100-64gb-llama-3.1-8b-instruct"), server, fleet(128, 7.5))
+    assert (run.verdict, run.worst) == ("ok", "ok")
+    assert run.ttft.p50 < 1.0
+
+
+def test_far_more_than_a_server_can_do_is_starved():
+    server = Server(max_loras=16, max_lora_rank=8, max_cpu_loras=128)
+    run = simulate(load_profile("h100-64gb-llama-3.1-8b-instruct"), server, fleet(128, 60.0, duration=600.0))
+    assert run.starved
+    assert run.verdict == run.worst == "starved"
