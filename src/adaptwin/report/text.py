@@ -290,9 +290,8 @@ def _worst_adapters(run: Run) -> RenderableType:
     bad.sort(key=_severity)
     shown = f", the worst {WORST_SHOWN}" if len(bad) > WORST_SHOWN else ""
     table = _table()
-    table.add_column("Adapter", overflow="fold")
-    _numeric(table, "Rank", "Arrived", "Finished", "Offered\ntok/s", "Served\ntok/s")
-    _numeric(table, "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    table.add_column("Adapter", overflow="fold", min_width=24)
+    _numeric(table, "Rank", "Came", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:WORST_SHOWN]:
         table.add_row(Text(row["name"]), *_adapter_cells(row))
@@ -311,8 +310,6 @@ def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:
         str(row["rank"]),
         f"{row['arrivals']:,}",
         f"{row['finished']:,}",
-        number(row["offered_throughput"]),
-        number(row["throughput"]),
         *(NOTHING if latency is None else duration(latency) for latency in latencies),
         _verdict(row["verdict"]),
     ]
