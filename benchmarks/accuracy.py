@@ -1,14 +1,14 @@
-"""How true the twin is: the shipped profiles against real runs, which the fit saw (calibration) or never saw (validation)."""
+"""How true the twin is: the shipped profiles against real runs that their fit saw (calibration) or never saw."""
 
 from pathlib import Path
 
 import polars as pl
-from h100_runs import MODELS, measured_runs, require_data
 from rich.console import Console
 from rich.table import Table
 
 from adaptwin import load_profile
 from adaptwin.calibration.compare import compare, profile_error
+from h100_runs import MODELS, measured_runs, require_data
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BANDS = ((1, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 512))
@@ -18,7 +18,9 @@ def main() -> None:
     """Simulate every completed run of both models and print the errors."""
     require_data()
     RESULTS.mkdir(exist_ok=True)
-    errors = Table(title="Error against real runs (mean absolute, %; TTFT: median outside deep overload)", title_justify="left")
+    errors = Table(
+        title="Error against real runs (mean absolute, %; TTFT: median outside deep overload)", title_justify="left"
+    )
     for header in ("model", "split", "runs", "throughput", "ITL", "ITL p99", "TTFT p50", "starvation right"):
         errors.add_column(header, justify="left" if header in ("model", "split") else "right")
     bands = Table(title="Bias of mean ITL by slots, validation runs (mean, %)", title_justify="left")

@@ -1,6 +1,6 @@
 """How fast the twin is: simulated hours of five kinds, each in a process of its own.
 
-Wall time is that of a whole `simulate` call - arrivals drawn afresh, the engine, statistics and verdicts - as the median
+Wall time is that of a whole `simulate` call - arrivals drawn afresh, the engine, statistics and verdicts - as a median
 over seeds, after one call that compiles or loads the kernel. Peak memory is the process's.
 """
 
@@ -61,7 +61,9 @@ def measure(case: Case, repeats: int) -> dict[str, float]:
     """Medians over seeds of one case."""
     profile = load_profile(PROFILE)
     names = [f"a{i}" for i in range(case.adapters)]
-    workload = Workload(adapters=[Adapter(name=n, rank=(8, 16)[i % 2], rate=case.rate / case.adapters) for i, n in enumerate(names)])
+    workload = Workload(
+        adapters=[Adapter(name=n, rank=(8, 16)[i % 2], rate=case.rate / case.adapters) for i, n in enumerate(names)]
+    )
     server = Server(max_loras=case.max_loras, max_lora_rank=16, max_cpu_loras=case.adapters, max_num_seqs=2048)
     simulate(profile, server, workload)
     walls, engines, steps, arrivals = [], [], [], []
@@ -94,7 +96,17 @@ def _in_child(name: str, repeats: int) -> dict[str, float]:
 def _table(rows: dict[str, dict[str, float]]) -> Table:
     table = Table(title="One simulated hour", title_justify="left")
     table.add_column("scenario")
-    for header in ("adapters", "req/s", "slots", "arrivals", "wall ms", "engine ms", "x real time", "steps/s", "peak MB"):
+    for header in (
+        "adapters",
+        "req/s",
+        "slots",
+        "arrivals",
+        "wall ms",
+        "engine ms",
+        "x real time",
+        "steps/s",
+        "peak MB",
+    ):
         table.add_column(header, justify="right")
     for name, row in rows.items():
         case = CASES[name]

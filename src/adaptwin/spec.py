@@ -60,10 +60,8 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """Read a YAML or JSON file that must hold a mapping; raises `SpecError` naming the file."""
     text = read_text(path)
     try:
-        if Path(path).suffix == ".json":
-            data = json.loads(text)
-        else:
-            data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (a safe one)
+        is_json = Path(path).suffix == ".json"
+        data = json.loads(text) if is_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe one)
     except json.JSONDecodeError as error:
         raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
     except yaml.YAMLError as error:
@@ -111,12 +109,26 @@ def dump_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Refuses a key that stands twice in a mapping, where YAML would silently take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """The mapping, with keys that differ."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Floats as people write them: 0.1, 2.5e-05."""
 
 
 def _represent_float(dumper: Any, value: float) -> Any:
-    text = repr(value) if value == value and abs(value) != float("inf") else ".nan"
+    text = {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}.get(repr(value), repr(value))
     if "e" in text and "." not in text:  # YAML 1.1 wants a dot in 1e-05
         text = text.replace("e", ".0e")
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)

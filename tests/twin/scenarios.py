@@ -51,13 +51,21 @@ def scenarios(draw) -> Scenario:
         requests=draw(_requests(len(adapters.needs_slot))),
         adapters=adapters,
         limits=limits,
-        step_cost=StepCoefficients(*(draw(st.floats(0, most)) for most in _MOST_STEP_COST)),
-        scheduler_cost=SchedulerCoefficients(*(draw(st.floats(0, most)) for most in (1e-3, 1e-4, 1e-4))),
+        step_cost=draw(st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, *map(_up_to, _MOST_STEP_COST))),
+        scheduler_cost=draw(st.just(FREE_PLANNING) | st.builds(SchedulerCoefficients, *map(_up_to, _MOST_PLANNING))),
         window=draw(_windows()),
     )
 
 
+# With the first two, steps end just when requests arrive, samples are taken and the window closes.
+STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST_STEP_COST = (5e-3, 1e-4, 1e-4, 1e-6, 1e-3, 1e-4, 1e-4, 1e-5)
+_MOST_PLANNING = (1e-3, 1e-4, 1e-4)
+
+
+def _up_to(most: float):
+    return st.floats(0, most)
 
 
 @st.composite
@@ -69,8 +77,8 @@ def _adapters(draw) -> Adapters:
 
     return Adapters(
         needs_slot=np.array(of_each(st.sampled_from([True, True, True, False])), np.bool_),
-        gpu_load=np.array(of_each(st.integers(0, 5 * MS)), np.int64),
-        disk_load=np.array(of_each(st.integers(0, 10 * MS)), np.int64),
+        gpu_load=np.array(of_each(st.sampled_from([0, MS, 3 * MS]) | st.integers(0, 5 * MS)), np.int64),
+        disk_load=np.array(of_each(st.sampled_from([0, 5 * MS]) | st.integers(0, 10 * MS)), np.int64),
         position=np.array(draw(st.permutations(range(count))), np.int64),
     )
 
@@ -79,9 +87,7 @@ def _adapters(draw) -> Adapters:
 def _requests(draw, adapters: int) -> Requests:
     count = draw(st.integers(0, 40))
     latest = draw(st.sampled_from([0, 5, 50, 400]))
-    row = st.tuples(
-        st.integers(0, latest), st.integers(0, adapters - 1), st.integers(1, 40), st.integers(1, 40)
-    )
+    row = st.tuples(st.integers(0, latest), st.integers(0, adapters - 1), st.integers(1, 40), st.integers(1, 40))
     return requests_of(draw(st.lists(row, min_size=count, max_size=count)))
 
 
@@ -124,7 +130,6 @@ def by_hand(rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, 
         reserve_whole_prompt=False,
         watermark_blocks=0,
     )
-    free = {name: 0.0 for name in StepCoefficients._fields}
     return Scenario(
         requests=requests_of(rows),
         adapters=Adapters(
@@ -134,8 +139,8 @@ def by_hand(rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, 
             position=np.array(range(adapters) if position is None else position, np.int64),
         ),
         limits=roomy._replace(**limits),
-        step_cost=StepCoefficients(**{**free, "base": 1e-3}),
-        scheduler_cost=SchedulerCoefficients(0.0, 0.0, 0.0),
+        step_cost=STEPS_OF_1_MS,
+        scheduler_cost=FREE_PLANNING,
         window=Window(**{**_WHOLE_RUN, **(window or {})}),
     )
 
@@ -152,6 +157,7 @@ class Step(NamedTuple):
     running: tuple[int, ...]
     waiting: tuple[int, ...]
     preempted: int
+    skipped: int
     cut_short: bool  # a prefill got less than it still needs
     adapters: set[int]  # of the scheduled requests that need a slot
     on_gpu: set[int]
@@ -181,6 +187,7 @@ class WatchedTwin(ReferenceTwin):
                 running=tuple(request.index for request in scheduler.running),
                 waiting=tuple(request.index for request in scheduler.waiting),
                 preempted=batch.preempted,
+                skipped=batch.skipped,
                 cut_short=any(r.known_tokens - r.computed > tokens for r, tokens in batch.tokens.items()),
                 adapters={request.adapter for request in batch.tokens if request.needs_slot},
                 on_gpu=set(self.slots.gpu),
@@ -195,9 +202,10 @@ class WatchedTwin(ReferenceTwin):
 
 
 def watch(scenario: Scenario) -> tuple[Outcome, list[Step]]:
-    """Play a scenario on the reference twin and write down every step, idle stretches included."""
+    """Play a scenario on the reference twin and write down every step, idle stretches between them included."""
     twin = WatchedTwin(scenario)
-    return twin.run(), twin.seen
+    outcome = twin.run()
+    return outcome, twin.seen if twin.seen and twin.seen[-1].tokens else twin.seen[:-1]
 
 
 def plain_profile() -> Profile:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile
 from adaptwin.twin.kernel import play
 from adaptwin.twin.reference import ReferenceTwin
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
-from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
 
 
 def assert_kernel_equals_reference(scenario: Scenario) -> Outcome:
@@ -55,7 +55,7 @@ def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, o
     assert len(scenario.requests.arrival) > 400
     outcome = assert_kernel_equals_reference(scenario)
     assert outcome.gpu_loads > 30
-    assert (outcome.preemptions > 50) == (server != SCARCE_SLOTS)
+    assert (outcome.preemptions > 5) == (server != SCARCE_SLOTS)
 
 
 def test_the_kernel_equals_the_reference_over_many_short_steps():

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from tests.twin.scenarios import MS, by_hand, plain_profile
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.kernel import play
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.workload.requests import Requests
-from tests.twin.scenarios import MS, by_hand, plain_profile
 
 # One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
 # Prefill: 10 ms + 100 x (10 + 20) us = 13 ms; the scheduler takes 100 + 10 us.

@@ -1,10 +1,10 @@
 """vLLM's scheduling worked out by hand: every step takes 1 ms, so times can be counted on fingers."""
 
 import pytest
+from tests.twin.scenarios import MS, by_hand, watch
 
 from adaptwin.twin.kernel import play
 from adaptwin.twin.reference import ReferenceTwin
-from tests.twin.scenarios import MS, by_hand, watch
 
 A, B = 0, 1
 

@@ -1,10 +1,10 @@
 """Server: vLLM's defaults, and settings that vLLM would refuse."""
 
 import pytest
+from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
 from adaptwin.twin.server import default_budgets
-from tests.twin.scenarios import plain_profile
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,11 @@ def test_too_little_memory_is_said_with_the_numbers(server, numbers):
     with pytest.raises(OutOfMemory) as error:
         simulate(plain_profile(), server, Workload([]))
     assert all(number in str(error.value) for number in [*numbers, "plain"])
+
+
+def test_a_cache_of_nothing_but_the_null_block_is_too_small():
+    with pytest.raises(OutOfMemory):
+        simulate(plain_profile(), Server(kv_cache_tokens=16, max_model_len=16), Workload([]))
 
 
 def test_a_shorter_max_model_len_lets_the_server_start():

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.twin.scenarios import by_hand, plain_profile
 
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
 from adaptwin.twin.kernel import play
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.verdict import judge
-from tests.twin.scenarios import by_hand, plain_profile
 
 END = 600.0
 NEVER = None

@@ -99,9 +99,7 @@ def test_arrivals_by_name(text, process):
     assert parse_arrivals(text) == process
 
 
-@pytest.mark.parametrize(
-    "text", ["weibull", "gamma:shape=2", "gamma:cv=high", "gamma:cv=0", "regimes:period=-1"]
-)
+@pytest.mark.parametrize("text", ["weibull", "gamma:shape=2", "gamma:cv=high", "gamma:cv=0", "regimes:period=-1"])
 def test_unknown_arrivals_are_refused_by_name(text):
     with pytest.raises(SpecError, match=rf"Workload.arrivals: '{text}'"):
         Workload([], arrivals=text)

@@ -70,9 +70,7 @@ def test_from_peft_writes_every_adapter(tmp_path, out):
 
 
 def test_the_summary_says_what_is_in_the_fleet(out):
-    text = adaptwin_workload(
-        "synth", "--adapters", 3, "--rate", 2, "--ranks", "8,16", "--seed", 11, "--out", out
-    )
+    text = adaptwin_workload("synth", "--adapters", 3, "--rate", 2, "--ranks", "8,16", "--seed", 11, "--out", out)
     for fact in ("2 of rank 8, 1 of rank 16", "2 requests/s", "222 tokens in, 196 out", "11", str(out)):
         assert fact in text
 

@@ -11,9 +11,7 @@ from adaptwin import Lengths, SpecError
 from adaptwin.workload.deal import dealt_ranks, parse_ranks, popularity_shares, synthesize
 from adaptwin.workload.workload import SERVED_RANKS
 
-POPULARITIES = st.sampled_from(
-    ["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2"]
-)
+POPULARITIES = st.sampled_from(["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2"])
 
 
 @given(

@@ -55,9 +55,7 @@ def test_linked_folders_are_followed_and_loops_are_not(save, tmp_path):
     assert [adapter.name for adapter in adapters_from_peft(root, rate=1.0)] == ["here", "real"]
 
 
-@pytest.mark.parametrize(
-    ("r", "served"), [(1, 1), (2, 8), (8, 8), (12, 16), (65, 128), (257, 320), (512, 512)]
-)
+@pytest.mark.parametrize(("r", "served"), [(1, 1), (2, 8), (8, 8), (12, 16), (65, 128), (257, 320), (512, 512)])
 def test_a_rank_is_padded_as_vllm_does(save, r, served):
     assert ranks(save("a", r=r)) == [served]
 

@@ -53,10 +53,7 @@ def test_the_same_seed_draws_the_same_requests():
 def test_another_seed_draws_other_requests():
     workload = fleet([1.0])
     assert draw_requests(workload, seed=1).arrival.tolist() != draw_requests(workload).arrival.tolist()
-    assert (
-        draw_requests(workload, seed=workload.seed).arrival.tolist()
-        == draw_requests(workload).arrival.tolist()
-    )
+    assert draw_requests(workload, seed=workload.seed).arrival.tolist() == draw_requests(workload).arrival.tolist()
 
 
 def test_streams_of_different_names_have_different_seeds():

@@ -28,9 +28,7 @@ def test_three_columns_are_enough(csv_file):
 
 
 def test_columns_come_in_any_order_and_the_optional_ones_become_fields(csv_file):
-    text = (
-        "rate,name,slo_itl_ms,rank,artifact,input_mean,output_mean,slo_ttft_ms\n0.5,a,50,32,/a,300,200,1500\n"
-    )
+    text = "rate,name,slo_itl_ms,rank,artifact,input_mean,output_mean,slo_ttft_ms\n0.5,a,50,32,/a,300,200,1500\n"
     lengths = Lengths.lognormal(input_mean=300, input_cv=1.0, output_mean=200, output_cv=1.0)
     assert read_adapters_csv(csv_file(text)) == (
         Adapter("a", 32, 0.5, artifact="/a", lengths=lengths, slo_ttft=1.5, slo_itl=0.05),

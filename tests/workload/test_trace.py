@@ -67,15 +67,9 @@ def test_other_columns_do_no_harm(trace_file):
 def test_the_rate_is_that_of_the_first_part(ten_requests):
     workload = workload_from_trace(ten_requests, adapters=3, ranks=(8,))
     assert workload.rate == pytest.approx(5 / 5)  # five requests in the first 5 s
-    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=1.0).rate == pytest.approx(
-        1.0
-    )
-    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=0.8).rate == pytest.approx(
-        8 / 8
-    )
-    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=0.41).rate == pytest.approx(
-        5 / 4.1
-    )
+    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=1.0).rate == pytest.approx(1.0)
+    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=0.8).rate == pytest.approx(8 / 8)
+    assert workload_from_trace(ten_requests, adapters=3, ranks=(8,), first_part=0.41).rate == pytest.approx(5 / 4.1)
 
 
 def test_rate_scale_multiplies_every_rate(ten_requests):
@@ -125,9 +119,7 @@ def test_a_real_trace_keeps_its_rate_and_means(shared_data, name, first_part):
     path = shared_data / "traces" / name
     trace = read_trace(path)
     seen = trace.until(first_part * trace.span)
-    workload = workload_from_trace(
-        path, adapters=128, ranks=(8, 16, 32), base_share=0.1, first_part=first_part
-    )
+    workload = workload_from_trace(path, adapters=128, ranks=(8, 16, 32), base_share=0.1, first_part=first_part)
     assert workload.rate == pytest.approx(len(seen.time) / (first_part * trace.span))
     assert len(workload.lengths.pairs) == MAX_PAIRS
     assert workload.lengths.mean_input == pytest.approx(seen.input.mean(), rel=0.01)
@@ -140,9 +132,7 @@ def test_a_real_trace_keeps_its_spread(shared_data, name):
     pairs = representative_pairs(trace.input, trace.output)
     assert pairs[:, 0].std() == pytest.approx(trace.input.std(), rel=0.03)
     assert pairs[:, 1].std() == pytest.approx(trace.output.std(), rel=0.15)
-    assert np.median(pairs, axis=0) == pytest.approx(
-        [np.median(trace.input), np.median(trace.output)], rel=0.1, abs=3
-    )
+    assert np.median(pairs, axis=0) == pytest.approx([np.median(trace.input), np.median(trace.output)], rel=0.1, abs=3)
 
 
 @pytest.mark.parametrize(

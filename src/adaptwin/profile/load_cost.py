@@ -1,12 +1,14 @@
 """LoadCost: what it costs to bring an adapter to the GPU, from host memory or from disk."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from adaptwin.spec import Spec
 
 
 class LoadCost(Spec):
     """Seconds to load one adapter. Loads happen one after the other and hold up the step that needs them."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     gpu_base: float = Field(ge=0, description="host memory to GPU, whatever the rank")
     gpu_per_rank: float = Field(ge=0, description="per unit of the adapter's own rank")

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from adaptwin.errors import OutOfMemory
 from adaptwin.profile.model import ModelShape
@@ -18,6 +18,8 @@ class MemoryModel(Spec):
     vLLM preallocates every slot at ``max_lora_rank``, so one adapter of rank 64 makes all slots rank-64 slots.
     On the measured H100 the law is linear in slots and in slots x rank to about 0.5 %.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     gpu_bytes: float = Field(gt=0, description="memory of the GPU that vLLM sees")
     weights_bytes: float = Field(gt=0, description="the base model's weights")
@@ -48,12 +50,12 @@ class MemoryModel(Spec):
         free = self.gpu_bytes * gpu_memory_utilization - self.weights_bytes - self.activation_bytes - slots
         return max(0, int(free / (self.kv_bytes_per_token * block_size))) * block_size
 
-    def require_startable(self, kv_cache_tokens: int, *, max_model_len: int, what: str) -> None:
+    def require_startable(self, kv_cache_tokens: int, *, max_model_len: int, block_size: int, what: str) -> None:
         """Raise `OutOfMemory` where vLLM refuses to start: one request of full length must fit in the KV cache.
 
         The rule is vLLM's own (``check_enough_kv_cache_memory`` in vllm/v1/core/kv_cache_utils.py).
         """
-        if kv_cache_tokens <= 0:
+        if kv_cache_tokens <= block_size:  # one block is vLLM's null block
             raise OutOfMemory(f"{what}: no memory is left for the KV cache")
         if kv_cache_tokens < max_model_len:
             raise OutOfMemory(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from adaptwin.spec import Spec
 
@@ -17,6 +17,8 @@ class SchedulerCoefficients(NamedTuple):
 
 class SchedulerCost(Spec):
     """Seconds of CPU time per step; before asynchronous scheduling the GPU waits for it."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     base: float = Field(ge=0)
     per_running: float = Field(ge=0, description="per request scheduled in the step")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from adaptwin.spec import Spec
 
@@ -31,6 +31,8 @@ class StepCost(Spec):
     S slots (``max_loras``) and R the padded rank (``max_lora_rank``). The LoRA kernels launch a grid over
     token blocks x adapters in which most blocks exit at once: hence the T U and T S terms.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     base: float = Field(ge=0)
     per_token: float = Field(ge=0)

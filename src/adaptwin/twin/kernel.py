@@ -213,15 +213,15 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 tail[a] = r
 
         if running == 0 and waiting == 0:
-            if arrived == count:
-                break
-            until = arrival[arrived]
+            until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
             while sample_count < sample_limit and sample_count * window.sample_every < min(until, window.end):
                 samples[sample_count, 0] = sample_count * window.sample_every
                 samples[sample_count, 5] = finished_tokens
                 samples[sample_count, 6] = preemptions
                 sample_count += 1
             clock = until
+            if arrived == count:
+                break
             continue
 
         # Nothing waits and nobody is due: decode, step after step, until a request comes or leaves or lacks a block.

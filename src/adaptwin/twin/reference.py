@@ -223,6 +223,7 @@ class ReferenceTwin:
             self._receive()
             if not self.scheduler.waiting and not self.scheduler.running:
                 if not self.arrivals:
+                    self._idle_until(self.clock if self.window.drain else max(self.clock, self.window.end))
                     break
                 self._idle_until(int(self.scenario.requests.arrival[self.arrivals[0].index]))
                 continue

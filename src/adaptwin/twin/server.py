@@ -51,7 +51,7 @@ class Server(Spec):
             block_size=self.block_size,
         )
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
-        profile.memory.require_startable(tokens, max_model_len=max_model_len, what=what)
+        profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
         budget, seqs = default_budgets(profile.gpu_gib)
         max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
         token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)

@@ -62,7 +62,7 @@ def simulate(
         SpecError: The server cannot load an adapter of the workload, or an argument is out of range.
     """
     seed = workload.seed if seed is None else seed
-    _require_in_range(workload, seed, repeats, warmup, max_in_flight)
+    _require_in_range(workload, seed, repeats, window, warmup, max_in_flight)
     compile_twin(profile)
     runs = []
     for repeat in range(repeats):
@@ -80,7 +80,9 @@ def simulate(
     return runs[0] if repeats == 1 else _mean(runs)
 
 
-def _require_in_range(workload: Workload, seed: int, repeats: int, warmup: float, max_in_flight: int | None) -> None:
+def _require_in_range(
+    workload: Workload, seed: int, repeats: int, window: str, warmup: float, max_in_flight: int | None
+) -> None:
     """Raise `SpecError` for an argument of `simulate` that makes no sense."""
     for name, value, low, high in (
         ("seed", seed, 0, math.inf),
@@ -90,6 +92,8 @@ def _require_in_range(workload: Workload, seed: int, repeats: int, warmup: float
     ):
         if not low <= value <= high:
             raise SpecError(f"{value} must be from {low} to {high:g}", name)
+    if window not in ("cut", "drain"):
+        raise SpecError(f"{window!r} is not one of cut, drain", "window")
 
 
 def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, jobs: int = -1) -> list[Run]:
@@ -200,9 +204,9 @@ def _series(scenario: Scenario, outcome: Outcome) -> pl.DataFrame | None:
     if not scenario.window.sample_every:
         return None
     table = pl.DataFrame(outcome.samples, schema=list(SERIES_COLUMNS), orient="row")
-    return table.with_columns(
-        time=pl.col("time") / NANOSECONDS, kv_usage=pl.col("kv_usage") / scenario.limits.kv_blocks
-    )
+    times = outcome.samples[:, 0] / NANOSECONDS
+    usage = outcome.samples[:, SERIES_COLUMNS.index("kv_usage")] / scenario.limits.kv_blocks
+    return table.with_columns(time=pl.Series(times), kv_usage=pl.Series(usage))
 
 
 def _mean(runs: Sequence[Run]) -> Run:

@@ -59,7 +59,8 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
 def _server_verdict(
     scenario: Scenario, outcome: Outcome, sums: Totals, by_adapter: AdapterTotals, seconds: float
 ) -> Verdict:
-    served_seconds = (outcome.end - scenario.window.warmup) / NANOSECONDS if scenario.window.drain else seconds
+    end = outcome.end if scenario.window.drain else scenario.window.end
+    served_seconds = max(1, end - scenario.window.warmup) / NANOSECONDS
     if sums.finished_tokens / served_seconds < STARVED_BELOW * sums.offered_tokens / seconds:
         return "starved"
     waiting = int(by_adapter.waiting_at_half.sum()), int(by_adapter.waiting_at_end.sum())
@@ -80,7 +81,7 @@ def _adapter_verdict(sums: AdapterTotals, i: int, seconds: float) -> Verdict | N
     counted, unserved = int(sums.counted[i]), int(sums.unserved[i])
     if counted < MIN_REQUESTS and (counted <= 1 or unserved < counted):
         return None
-    if sums.unserved_tokens[i] > (1.0 - STARVED_BELOW) * sums.counted_tokens[i]:
+    if sums.counted_tokens[i] - sums.unserved_tokens[i] < STARVED_BELOW * sums.counted_tokens[i]:
         return "starved"
     impatient = sums.impatient[i] > sums.finished[i] / 2
     grew = _grew(int(sums.waiting_at_half[i]), int(sums.waiting_at_end[i]), sums.arrivals[i] / seconds)
