@@ -85,6 +85,13 @@ def read_text(path: str | Path) -> str:
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
 
 
+def require_writable(*paths: str | Path | None) -> None:
+    """Raise `SpecError` where a file cannot be written, before any work is done for it."""
+    for path in paths:
+        if path and not os.access(Path(path).parent, os.W_OK):
+            raise SpecError("cannot be written: its folder does not exist or is not writable", file=path)
+
+
 def write_atomically(path: str | Path, text: str) -> None:
     """Write `text` to `path` as a whole or not at all; raises `SpecError` when the place cannot be written."""
     path = Path(path)

@@ -14,6 +14,7 @@ from adaptwin.placement.make_plan import OBJECTIVES, STRATEGIES, make_plan
 from adaptwin.placement.plan import Plan
 from adaptwin.report.html import write_plan_report
 from adaptwin.report.text import plan_table
+from adaptwin.spec import require_writable
 
 app = typer.Typer(add_completion=False)
 
@@ -39,6 +40,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Find the fewest GPUs that serve a fleet, and verify the plan."""
+    require_writable(out, report)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
     asked = described.planning

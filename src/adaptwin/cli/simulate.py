@@ -10,6 +10,7 @@ from adaptwin.errors import OutOfMemory
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
 from adaptwin.placement.work import server_rank
 from adaptwin.report.text import run_table
+from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import simulate as simulate_server
 
@@ -48,6 +49,7 @@ def simulate(
 
     Settings not given are the fleet's, or else vLLM's own defaults; max_lora_rank is then the fleet's highest rank.
     """
+    require_writable(out)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
     server = _server(

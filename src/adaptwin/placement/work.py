@@ -22,11 +22,8 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     less. A step's constant part is shared by all requests in it. A step holds at most ``max_num_batched_tokens``
     tokens, so charging each token that fraction of the constant charges no step more than once: again a lower bound.
     """
-    server = template.model_copy(
-        update={"max_loras": min(rank, 1), "max_lora_rank": server_rank(rank), "max_cpu_loras": None}
-    )
-    limits = server.limits(profile)
-    cost = profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank)
+    token_budget, _ = template.budgets(profile)
+    cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank))
     prompt, decodes, context = _mean_tokens(lengths)
     constant = cost.base + profile.scheduler_cost.base
     per_token = cost.per_token
@@ -34,7 +31,7 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
         constant += cost.lora_base + cost.lora_per_adapter
         per_token += cost.lora_per_token + cost.lora_per_token_adapter
     return (
-        (prompt + decodes) * (per_token + constant / limits.token_budget)
+        (prompt + decodes) * (per_token + constant / token_budget)
         + prompt * cost.per_prefill_token
         + context * cost.per_context_token
         + decodes * profile.scheduler_cost.per_running

@@ -52,11 +52,7 @@ class Server(Spec):
         )
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
         profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
-        budget, seqs = default_budgets(profile.gpu_gib)
-        max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
-        token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
-        if token_budget < max_num_seqs:
-            raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
+        token_budget, max_num_seqs = self.budgets(profile)
         blocks = tokens // self.block_size - 1  # one is vLLM's null block
         return Limits(
             block_size=self.block_size,
@@ -69,6 +65,15 @@ class Server(Spec):
             reserve_whole_prompt=self.scheduler_reserve_full_isl,
             watermark_blocks=int(self.watermark * blocks),
         )
+
+    def budgets(self, profile: Profile) -> tuple[int, int]:
+        """``max_num_batched_tokens`` and ``max_num_seqs``, given or by default."""
+        budget, seqs = default_budgets(profile.gpu_gib)
+        max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
+        token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
+        if token_budget < max_num_seqs:
+            raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
+        return token_budget, max_num_seqs
 
     def require_serves(self, workload: Workload) -> None:
         """Raise `SpecError` when vLLM would refuse to load one of the adapters."""
