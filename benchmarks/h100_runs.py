@@ -14,6 +14,7 @@ MODELS = {
     "llama-3.1-8b-instruct": "h100-64gb-llama-3.1-8b-instruct",
     "qwen-2.5-7b-instruct": "h100-64gb-qwen-2.5-7b-instruct",
 }
+SCRAPE_EVERY = 2.0  # seconds that the authors' sampler slept between scrapes of /metrics
 CLIENT_CONNECTIONS = 28_000  # one TCP connection per request: the client's ephemeral ports
 
 
@@ -47,10 +48,12 @@ def _measured(row: dict[str, Any]) -> MeasuredRun:
         ),
         workload=_workload(row),
         max_in_flight=CLIENT_CONNECTIONS,
+        scrape_every=SCRAPE_EVERY,
         throughput=row["total_throughput_tps"],
         starved=row["starved"],
         itl_mean=row["mean_itl_ms"] / 1e3,
         itl_p99=row["p99_itl_ms"] / 1e3,
+        tpot_mean=row["mean_tpot_ms"] / 1e3,
         ttft_p50=row["median_ttft_ms"] / 1e3,
         mean_waiting=row["mean_waiting"],
     )

@@ -13,6 +13,7 @@ from adaptwin.profile.memory import MemoryModel
 from adaptwin.profile.model import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCost
+from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.step_cost import StepCost
 from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
@@ -39,6 +40,8 @@ LOAD_COST = {
     ),
 }
 SCHEDULER_COST = SchedulerCost(base=1.9e-5, per_running=4.1e-6, per_skipped=1.2e-7)
+# The pause between scrapes grows with the combinations of adapters that the twin counts: see docs/calibration.md.
+SCRAPE_COST = ScrapeCost(per_label_set=2.2e-5, per_label=1.6e-7)
 REQUEST_LATENCY = 0.012  # what the calmest runs need beyond their prefill: API server, tokenizer, client
 START = StepCost(
     base=0.0105, per_token=4e-5, per_prefill_token=2e-5, per_context_token=3e-8, lora_base=0.003, lora_per_slot=2e-5,
@@ -50,9 +53,11 @@ def main() -> None:
     """Fit, report and write both profiles."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--model", choices=MODELS, action="append", help="one model only")
     arguments = parser.parse_args()
     require_data()
-    for model, name in MODELS.items():
+    for model in arguments.model or MODELS:
+        name = MODELS[model]
         start = unfitted(model, name)
         fitted = fit_step_cost(
             start,
@@ -90,6 +95,7 @@ def unfitted(model: str, name: str) -> Profile:
         step_cost=START,
         load_cost=LOAD_COST[model],
         scheduler_cost=SCHEDULER_COST,
+        scrape_cost=SCRAPE_COST,
     )
 
 

@@ -11,6 +11,7 @@ from adaptwin.profile.memory import MemoryModel
 from adaptwin.profile.model import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients, SchedulerCost
+from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients, StepCost
 from adaptwin.twin.reference import Batch, ReferenceTwin
 from adaptwin.twin.scenario import Adapters, Outcome, Scenario, Window
@@ -53,6 +54,7 @@ def scenarios(draw) -> Scenario:
         limits=limits,
         step_cost=draw(st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, *map(_up_to, _MOST_STEP_COST))),
         scheduler_cost=draw(st.just(FREE_PLANNING) | st.builds(SchedulerCoefficients, *map(_up_to, _MOST_PLANNING))),
+        scrape_cost=draw(st.builds(ScrapeCoefficients, _up_to(2e-3), _up_to(2e-4))),
         window=draw(_windows()),
     )
 
@@ -100,6 +102,7 @@ def _windows(draw) -> Window:
         drain=draw(st.booleans()),
         max_in_flight=draw(st.sampled_from([0, 0, 1, 3, 12])),
         sample_every=draw(st.sampled_from([0, 3 * MS, 10 * MS])),
+        scrape_every=draw(st.sampled_from([0, 0, MS, 20 * MS])),
     )
 
 
@@ -114,10 +117,13 @@ def requests_of(rows) -> Requests:
     )
 
 
-def by_hand(rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, window=None, **limits) -> Scenario:
+def by_hand(
+    rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, window=None, scrape_ms=0, **limits
+) -> Scenario:
     """A server whose every step takes 1 ms, with room for everything that is not limited by name.
 
-    `loads_ms` is (to the GPU, from disk) for every adapter; adapters in `base_model` need no slot.
+    `loads_ms` is (to the GPU, from disk) for every adapter; adapters in `base_model` need no slot; `scrape_ms` is what
+    a scrape costs per combination of adapters seen.
     """
     roomy = Limits(
         block_size=16,
@@ -141,11 +147,12 @@ def by_hand(rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, 
         limits=roomy._replace(**limits),
         step_cost=STEPS_OF_1_MS,
         scheduler_cost=FREE_PLANNING,
+        scrape_cost=ScrapeCoefficients(scrape_ms * 1e-3, 0.0),
         window=Window(**{**_WHOLE_RUN, **(window or {})}),
     )
 
 
-_WHOLE_RUN = {"warmup": 0, "end": 1000 * MS, "drain": True, "max_in_flight": 0, "sample_every": 0}
+_WHOLE_RUN = {"warmup": 0, "end": 1000 * MS, "drain": True, "max_in_flight": 0, "sample_every": 0, "scrape_every": 0}
 
 
 class Step(NamedTuple):

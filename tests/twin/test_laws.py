@@ -108,7 +108,9 @@ def test_a_finished_request_has_exactly_its_answer(scenario):
     assert np.all(outcome.generated[~done] < scenario.requests.output[~done])
     assert np.array_equal(outcome.generated > 0, outcome.first_token >= 0)
     if scenario.window.warmup == 0:
-        assert outcome.gaps.sum() == (scenario.requests.output[done] - 1).sum()
+        gaps = (scenario.requests.output[done] - 1).sum()
+        merged = scenario.window.scrape_every > 0  # tokens made during a scrape come as one chunk
+        assert outcome.gaps.sum() <= gaps if merged else outcome.gaps.sum() == gaps
 
 
 @same_every_time

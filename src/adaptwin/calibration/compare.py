@@ -15,7 +15,13 @@ DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the s
 
 def rerun(profile: Profile, measured: MeasuredRun) -> Run:
     """The measured run, simulated."""
-    return simulate(profile, measured.server, measured.workload, max_in_flight=measured.max_in_flight)
+    return simulate(
+        profile,
+        measured.server,
+        measured.workload,
+        max_in_flight=measured.max_in_flight,
+        scrape_every=measured.scrape_every,
+    )
 
 
 def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
@@ -61,6 +67,8 @@ def _row(real: MeasuredRun, twin: Run) -> dict[str, object]:
         "twin_itl_mean": twin.itl.mean,
         "real_itl_p99": real.itl_p99,
         "twin_itl_p99": twin.itl.p99,
+        "real_tpot_mean": real.tpot_mean,
+        "twin_tpot_mean": twin.tpot.mean,
         "real_ttft_p50": real.ttft_p50,
         "twin_ttft_p50": twin.ttft.p50,
     }

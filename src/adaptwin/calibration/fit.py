@@ -1,4 +1,4 @@
-"""fit: the step cost that makes the twin agree with measured runs.
+"""fit: the step cost and request latency that make the twin agree with measured runs.
 
 Gauss-Newton through the twin: residuals are logarithms of twin over real - throughput, mean and 99th percentile of
 ITL, median TTFT outside deep overload - each over the error we would be content with, with Huber weights so that a few
@@ -29,8 +29,9 @@ UNITS = {
     "lora_per_adapter": 5e-5,
     "lora_per_token_adapter": 1e-6,
     "per_rank": 5e-3,
+    "request_latency": 1e-2,
 }
-CONTENT = {"throughput": 0.02, "itl_mean": 0.05, "itl_p99": 0.2, "ttft_p50": 0.25}  # relative errors
+CONTENT = {"throughput": 0.02, "itl_mean": 0.05, "tpot_mean": 0.05, "itl_p99": 0.2, "ttft_p50": 0.25}  # relative errors
 HUBER = 2.0
 WORST = 1.5  # no single residual counts for more than this log ratio
 
@@ -46,7 +47,8 @@ def fit_step_cost(
 
     `progress` is told the iteration and the cost (mean squared weighted residual) after each.
     """
-    point = np.array([getattr(profile.step_cost, name) / unit for name, unit in UNITS.items()])
+    constants = {**profile.step_cost.model_dump(), "request_latency": profile.request_latency}
+    point = np.array([constants[name] / unit for name, unit in UNITS.items()])
     residual = _residuals(_with(profile, point), runs)
     damping = 0.1
     for iteration in range(iterations):
@@ -70,7 +72,8 @@ def fit_step_cost(
 
 def _with(profile: Profile, point: NDArray[np.float64]) -> Profile:
     constants = {name: float(f"{x * unit:.5g}") for x, (name, unit) in zip(point, UNITS.items(), strict=True)}
-    return profile.model_copy(update={"step_cost": StepCost(**constants)})
+    latency = constants.pop("request_latency")
+    return profile.model_copy(update={"step_cost": StepCost(**constants), "request_latency": latency})
 
 
 def _residuals(profile: Profile, runs: Sequence[MeasuredRun]) -> NDArray[np.float64]:

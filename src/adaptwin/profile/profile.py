@@ -10,6 +10,7 @@ from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
+from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.spec import Spec
 
@@ -39,6 +40,7 @@ class Profile(Spec):
     step_cost: StepCost
     load_cost: LoadCost
     scheduler_cost: SchedulerCost
+    scrape_cost: ScrapeCost = ScrapeCost()
 
     @property
     def gpu_gib(self) -> float:

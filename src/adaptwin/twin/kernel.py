@@ -20,11 +20,13 @@ import numpy as np
 
 from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
+from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
+_scrape_seconds = compiled(scrape_seconds)
 _gap_bin = compiled(gap_bin)
 
 _EMPTY = np.int64(1) << np.int64(62)  # key of an adapter with no waiting request
@@ -64,6 +66,39 @@ def _smallest(tree, size):
 
 
 @compiled
+def _adapter_hash(adapter, salt):
+    """Sixty-four random-looking bits of an adapter's own (SplitMix64's output function)."""
+    z = np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@compiled
+def _add(table, entry):
+    """Put an entry into an open hash table whose size is a power of two; False when it was there."""
+    mask = len(table) - 1
+    place = np.int64(entry & np.uint64(mask))
+    while table[place] != 0:
+        if table[place] == entry:
+            return False
+        place = (place + 1) & mask
+    table[place] = entry
+    return True
+
+
+@compiled
+def _scraped(scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, time):
+    """Scrapes up to a time: the next one, the last stall, and all stalls together."""
+    while next_scrape <= time:
+        stall_start = next_scrape
+        stall_end = stall_start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
+        stalled += stall_end - stall_start
+        next_scrape = stall_end + scrape_every
+    return next_scrape, stall_start, stall_end, stalled
+
+
+@compiled
 def _oldest(tier, level, recency):
     """The least recently used adapter that is at least at `level` (1 host memory, 2 GPU)."""
     best, best_recency = -1, _EMPTY
@@ -88,7 +123,7 @@ def _grown_rows(array):
 
 
 @compiled
-def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
+def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, window):
     arrival, adapter_of, prompt, answer = requests.arrival, requests.adapter, requests.input, requests.output
     count, adapter_count = len(arrival), len(adapters.needs_slot)
     needs_slot, position = adapters.needs_slot, adapters.position
@@ -170,6 +205,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
     swapping = lora_adapters > max_loras
     woken = np.empty(adapter_count, np.int32)  # adapters that this step's admissions bring into the batch
 
+    # The API server: what its metrics have seen, and when it stands still to write them out.
+    scrape_every = window.scrape_every
+    running_set, waiting_set = np.uint64(0), np.uint64(0)
+    waiting_adapters = 0
+    combinations = np.zeros(1 << 10 if scrape_every > 0 else 1, np.uint64)
+    last_combination = np.uint64(0)
+    label_sets, labels, stalled = np.int64(0), np.int64(0), np.int64(0)
+    next_scrape = scrape_every if scrape_every > 0 else _EMPTY
+    stall_start, stall_end = np.int64(0), np.int64(0)
+
     # What is counted.
     clock, arrived, steps = np.int64(0), 0, np.int64(0)
     preemptions = gpu_loads = disk_loads = 0
@@ -192,6 +237,8 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
     while True:
         # Requests that have arrived by now join the queue.
         while arrived < count and arrival[arrived] <= clock:
+            if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
+                break
             if window.max_in_flight > 0 and running + waiting >= window.max_in_flight:
                 break
             r = arrived
@@ -205,6 +252,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             if head[a] < 0:
                 head[a] = tail[a] = r
                 head_key[a] = r
+                if needs_slot[a]:
+                    waiting_set ^= _adapter_hash(a, 1)
+                    waiting_adapters += 1
                 _set_key(first_of_all, size, a, r)
                 if in_batch[a] > 0 or not needs_slot[a]:
                     _set_key(first_in_batch, size, a, r)
@@ -214,6 +264,12 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
 
         if running == 0 and waiting == 0:
             until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
+            if arrived < count and scrape_every > 0:
+                next_scrape, stall_start, stall_end, stalled = _scraped(
+                    scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, until
+                )
+                if stall_start <= until < stall_end:
+                    until = stall_end
             while sample_count < sample_limit and sample_count * window.sample_every < min(until, window.end):
                 samples[sample_count, 0] = sample_count * window.sample_every
                 samples[sample_count, 5] = finished_tokens
@@ -244,10 +300,18 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 kv_time += (limits.kv_blocks - free_blocks) * weight
                 if step >= len(step_end):
                     step_end = _grown(step_end)
-                if end > window.warmup:
-                    gaps[_gap_bin(end - clock)] += decodes
-                    gap_sum += (end - clock) * decodes
-                step_end[step] = end
+                seen = end
+                if next_scrape <= end or end < stall_end:
+                    next_scrape, stall_start, stall_end, stalled = _scraped(
+                        scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
+                    )
+                    if stall_start <= end < stall_end:
+                        seen = min(stall_end, window.end) if cut else stall_end
+                gap = seen - step_end[steps]
+                if seen > window.warmup and gap > 0:
+                    gaps[_gap_bin(gap)] += decodes
+                    gap_sum += gap * decodes
+                step_end[step] = seen
                 steps = step
                 clock = end
                 context += decodes
@@ -286,7 +350,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 phase[(cached - step) % block_size] -= 1
                 context -= cached
                 decodes -= 1
-                last_token[r] = clock
+                last_token[r] = step_end[steps]
                 slot = (step + answer[r] - generated[r] - 1) % ring
                 if bucket_before[seat] >= 0:
                     bucket_after[bucket_before[seat]] = bucket_after[seat]
@@ -312,12 +376,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             next_waiting[r] = head[a]
             if head[a] < 0:
                 tail[a] = r
+                if needs_slot[a]:
+                    waiting_set ^= _adapter_hash(a, 1)
+                    waiting_adapters += 1
             head[a] = r
             head_key[a] = front_key
             _set_key(first_of_all, size, a, front_key)
             in_batch[a] -= 1
             if needs_slot[a] and in_batch[a] == 0:
                 distinct -= 1
+                running_set ^= _adapter_hash(a, 2)
                 recency[a] = (step - 1) * adapter_count + position[a]
                 _set_key(first_in_batch, size, a, _EMPTY)
             else:
@@ -370,6 +438,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 if head[a] < 0:
                     tail[a] = -1
                     key = _EMPTY
+                    if needs_slot[a]:
+                        waiting_set ^= _adapter_hash(a, 1)
+                        waiting_adapters -= 1
                 elif len(queue_key) > 0 and queue_key[head[a]] != 0:
                     key = queue_key[head[a]]
                 else:
@@ -381,6 +452,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
                 in_batch[a] += 1
                 if needs_slot[a] and in_batch[a] == 1:
                     distinct += 1
+                    running_set ^= _adapter_hash(a, 2)
                     woken[woken_count] = a
                     woken_count += 1
                 _set_key(first_in_batch, size, a, key)
@@ -474,12 +546,19 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             break
         if step >= len(step_end):
             step_end = _grown(step_end)
-        if decodes > 0 and end > window.warmup:
-            gap = end - step_end[steps]
+        seen = end  # by the client
+        if scrape_every > 0:
+            next_scrape, stall_start, stall_end, stalled = _scraped(
+                scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
+            )
+            if stall_start <= end < stall_end:
+                seen = min(stall_end, window.end) if cut else stall_end
+        if decodes > 0 and seen > window.warmup and seen > step_end[steps]:
+            gap = seen - step_end[steps]
             gaps[_gap_bin(gap)] += decodes
             gap_sum += gap * decodes
         steps = step
-        step_end[step] = end
+        step_end[step] = seen
         clock = end
 
         # Every decode has one more token. Every prefill that is done yields one, and goes on as a decode.
@@ -488,9 +567,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             seat = done_seats[i]
             r = seat_request[seat]
             if generated[r] == 0:
-                first_token[r] = clock
-            elif clock > window.warmup:
-                gap = clock - last_token[r]
+                first_token[r] = seen
+            elif seen > window.warmup and seen > last_token[r]:
+                gap = seen - last_token[r]
                 gaps[_gap_bin(gap)] += 1
                 gap_sum += gap
                 if resume_count == len(resumes):
@@ -519,7 +598,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             context -= cached
             decodes -= 1
             free_blocks += (cached + block_size - 1) // block_size
-            finish[r] = clock
+            finish[r] = seen
             generated[r] = answer[r]
             finished_tokens += prompt[r] + answer[r]
             before, after = seat_before[seat], seat_after[seat]
@@ -535,9 +614,25 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
             in_batch[a] -= 1
             if needs_slot[a] and in_batch[a] == 0:
                 distinct -= 1
+                running_set ^= _adapter_hash(a, 2)
                 recency[a] = step * adapter_count + position[a]
                 _set_key(first_in_batch, size, a, _EMPTY)
             seat = bucket_after[seat]
+
+        # The engine reports who runs and who waits.
+        if scrape_every > 0:
+            combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
+            if combination != last_combination:
+                last_combination = combination
+                if _add(combinations, combination):
+                    label_sets += 1
+                    labels += distinct + waiting_adapters
+                    if 2 * label_sets > len(combinations):
+                        larger = np.zeros(2 * len(combinations), np.uint64)
+                        for entry in combinations:
+                            if entry != 0:
+                                _add(larger, entry)
+                        combinations = larger
 
     # Gaps were counted as they came; those of requests that did not finish are taken back.
     unfinished = np.zeros(steps + 2, np.int64)  # change in the number of such decodes, by step
@@ -564,13 +659,14 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, window):
     counted = np.int64(0)
     for s in range(1, steps + 1):
         counted += unfinished[s]
-        if counted > 0 and step_end[s] > window.warmup:
+        if counted > 0 and step_end[s] > max(window.warmup, step_end[s - 1]):
             gap = step_end[s] - step_end[s - 1]
             gaps[_gap_bin(gap)] -= counted
             gap_sum -= gap * counted
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
-        gpu_loads, disk_loads, load_time, gaps, gap_sum, running_time / 1e9, waiting_seconds + waiting_time / 1e9,
-        kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9, samples[:sample_count],
+        gpu_loads, disk_loads, load_time, gaps, gap_sum, label_sets, labels, stalled,
+        running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9,
+        samples[:sample_count],
     )  # fmt: skip

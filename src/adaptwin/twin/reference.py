@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaptwin.profile.scheduler_cost import scheduler_seconds
+from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import GAP_BINS, NEVER, Adapters, Outcome, Sample, Scenario, gap_bin
 from adaptwin.twin.server import Limits
@@ -194,6 +195,41 @@ class Scheduler:
         self.cache.release(request)
 
 
+class ApiServer:
+    """The process between the client and the engine, which stands still while its metrics are written out.
+
+    A request that comes during a stall reaches the engine at its end, and tokens made during a stall reach the client
+    together at its end.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.every = scenario, scenario.window.scrape_every
+        self.seen: set[tuple[frozenset[int], frozenset[int]]] = set()
+        self.labels = self.stalled = 0
+        self.stall = (0, 0)  # the last one: start and end
+        self.next_scrape = self.every
+
+    def note(self, running: Iterable[Request], waiting: Iterable[Request]) -> None:
+        """The engine reports which adapters run and wait after a step."""
+        if not self.every:
+            return
+        combination = tuple(frozenset(r.adapter for r in group if r.needs_slot) for group in (running, waiting))
+        if combination not in self.seen:
+            self.seen.add((combination[0], combination[1]))
+            self.labels += len(combination[0]) + len(combination[1])
+
+    def passes(self, time: int) -> int:
+        """When something that comes at `time` gets through; times must not go back."""
+        while self.every and self.next_scrape <= time:
+            seconds = scrape_seconds(self.scenario.scrape_cost, len(self.seen), self.labels)
+            end = self.next_scrape + int(seconds * NANOSECONDS + 0.5)
+            self.stall = (self.next_scrape, end)
+            self.stalled += end - self.next_scrape
+            self.next_scrape = end + self.every
+        start, end = self.stall
+        return end if start <= time < end else time
+
+
 class ReferenceTwin:
     """The engine's loop around the scheduler, and what a client sees of it."""
 
@@ -201,6 +237,7 @@ class ReferenceTwin:
         self.scenario, self.window = scenario, scenario.window
         self.scheduler = Scheduler(scenario.limits)
         self.slots = AdapterSlots(scenario.limits, scenario.adapters)
+        self.api = ApiServer(scenario)
         self.clock = 0
         self.steps = self.preemptions = self.load_time = self.finished_tokens = 0
         self.arrivals = deque(self._requests())
@@ -225,7 +262,7 @@ class ReferenceTwin:
                 if not self.arrivals:
                     self._idle_until(self.clock if self.window.drain else max(self.clock, self.window.end))
                     break
-                self._idle_until(int(self.scenario.requests.arrival[self.arrivals[0].index]))
+                self._idle_until(self.api.passes(self._next_arrival()))
                 continue
             if not self._step():
                 break
@@ -234,7 +271,9 @@ class ReferenceTwin:
     def _receive(self) -> None:
         """Requests that have arrived by now join the queue, unless the client is out of connections."""
         limit = self.window.max_in_flight
-        while self.arrivals and self.scenario.requests.arrival[self.arrivals[0].index] <= self.clock:
+        while self.arrivals and self._next_arrival() <= self.clock:
+            if self.api.passes(self._next_arrival()) > self.clock:
+                return
             if limit and len(self.scheduler.running) + len(self.scheduler.waiting) >= limit:
                 return
             request = self.arrivals.popleft()
@@ -243,6 +282,9 @@ class ReferenceTwin:
                 self.rejected.add(request.index)
             else:
                 self.scheduler.waiting.append(request)
+
+    def _next_arrival(self) -> int:
+        return int(self.scenario.requests.arrival[self.arrivals[0].index])
 
     def _too_long(self, request: Request) -> bool:
         """Whether vLLM refuses the request, or could never hold it."""
@@ -270,10 +312,12 @@ class ReferenceTwin:
             return False
         self.steps += 1
         self.clock = end
+        seen = self.api.passes(end) if self.window.drain else min(self.api.passes(end), self.window.end)
         for request, tokens in batch.tokens.items():
             request.computed += tokens
             if request.computed == request.known_tokens:
-                self._emit(request)
+                self._emit(request, seen)
+        self.api.note(self.scheduler.running, self.scheduler.waiting)
         return True
 
     def _duration(self, batch: Batch, adapters: int) -> int:
@@ -288,12 +332,12 @@ class ReferenceTwin:
         )
         return int(seconds * NANOSECONDS + 0.5)
 
-    def _emit(self, request: Request) -> None:
-        """The request yields a token; with the last one it leaves."""
-        request.token_times.append(self.clock)
+    def _emit(self, request: Request, seen: int) -> None:
+        """The request yields a token, which the client sees at `seen`; with the last one it leaves."""
+        request.token_times.append(seen)
         length = int(self.scenario.requests.output[request.index])
         if len(request.token_times) == length:
-            self.finish_times[request.index] = self.clock
+            self.finish_times[request.index] = seen
             self.finished_tokens += request.prompt + length
             self.scheduler.finish(request)
 
@@ -344,6 +388,9 @@ class ReferenceTwin:
             load_time=self.load_time,
             gaps=gaps,
             gap_sum=gap_sum,
+            label_sets=len(self.api.seen),
+            labels=self.api.labels,
+            stalled=self.api.stalled,
             running_time=self.time_of["running"] / NANOSECONDS,
             waiting_time=self.time_of["waiting"] / NANOSECONDS,
             kv_time=self.time_of["kv"] / NANOSECONDS,
@@ -358,7 +405,7 @@ class ReferenceTwin:
         for request in self.arrived:
             if request.index in self.finish_times:
                 for before, after in zip(request.token_times, request.token_times[1:], strict=False):
-                    if after > self.window.warmup:
+                    if after > self.window.warmup and after > before:  # tokens that come together are one chunk
                         gaps[gap_bin(after - before)] += 1
                         gap_sum += after - before
         return gaps, gap_sum

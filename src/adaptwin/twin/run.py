@@ -91,6 +91,7 @@ class Run(Spec):
     mean_waiting: float
     mean_adapters: float = Field(description="distinct adapters in a step, time-weighted over the window")
     busy: float = Field(description="share of the window in which a step was running")
+    metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes held up the API server")
     steps: int
     simulated: float = Field(description="seconds the clock covered")
     verdict: Verdict

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
+from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.requests import NANOSECONDS, Requests, draw_requests, stream_seed
@@ -35,6 +36,7 @@ class Window(NamedTuple):
     drain: bool  # run on until every request has finished
     max_in_flight: int  # of the client; 0 is no limit
     sample_every: int  # of the recorder; 0 records nothing
+    scrape_every: int  # pause between scrapes of /metrics; 0 is none
 
 
 class Scenario(NamedTuple):
@@ -45,6 +47,7 @@ class Scenario(NamedTuple):
     limits: Limits
     step_cost: StepCoefficients
     scheduler_cost: SchedulerCoefficients
+    scrape_cost: ScrapeCoefficients
     window: Window
 
 
@@ -63,7 +66,7 @@ class Sample(NamedTuple):
 class Outcome(NamedTuple):
     """What happened; times in nanoseconds. A step that would end after a cut window yields no tokens."""
 
-    first_token: NDArray[np.int64]  # per request; NEVER
+    first_token: NDArray[np.int64]  # per request, as the client sees it; NEVER
     finish: NDArray[np.int64]  # per request; NEVER
     generated: NDArray[np.int32]  # answer tokens per request by the end
     rejected: NDArray[np.bool_]  # per request: longer than max_model_len, or than the whole KV cache
@@ -77,6 +80,9 @@ class Outcome(NamedTuple):
     load_time: int
     gaps: NDArray[np.int64]  # histogram of inter-token gaps of finished requests, by `gap_bin`
     gap_sum: int
+    label_sets: int  # combinations of running and waiting adapters that the metrics have seen
+    labels: int  # adapters named in them
+    stalled: int  # time that the API server stood still for scrapes
     running_time: float  # integrals over the window: value x seconds
     waiting_time: float
     kv_time: float  # blocks x seconds
@@ -95,6 +101,7 @@ def make_scenario(
     warmup: float = 0.0,
     max_in_flight: int | None = None,
     sample_every: float = 0.0,
+    scrape_every: float | None = None,
 ) -> Scenario:
     """Work everything out; raises `OutOfMemory` where the server would not start."""
     server.require_serves(workload)
@@ -104,12 +111,14 @@ def make_scenario(
         limits=server.limits(profile),
         step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),
         scheduler_cost=profile.scheduler_cost.coefficients(),
+        scrape_cost=profile.scrape_cost.coefficients(),
         window=Window(
             warmup=_nanoseconds(warmup),
             end=_nanoseconds(workload.duration),
             drain=drain,
             max_in_flight=max_in_flight or 0,
             sample_every=_nanoseconds(sample_every),
+            scrape_every=_nanoseconds(scrape_every or 0.0),
         ),
     )
 

@@ -41,6 +41,7 @@ def simulate(
     warmup: float = 0.0,
     max_in_flight: int | None = None,
     record: bool = False,
+    scrape_every: float | None = None,
 ) -> Run:
     """Simulate one server under a workload.
 
@@ -56,6 +57,8 @@ def simulate(
         warmup: Seconds at the start that are left out of every figure.
         max_in_flight: Requests that the client can have open at once; more wait in the client. None: no limit.
         record: Keep a time series with one row per second (`Run.series`).
+        scrape_every: Seconds between scrapes of ``/metrics``, during which the API server stands still for as long as
+            the profile's scrape cost says. None: nobody scrapes.
 
     Raises:
         OutOfMemory: vLLM would refuse to start with these settings.
@@ -75,6 +78,7 @@ def simulate(
             warmup=warmup,
             max_in_flight=max_in_flight,
             sample_every=1.0 if record else 0.0,
+            scrape_every=scrape_every,
         )
         runs.append(_run(profile, server, workload, scenario, play(scenario), seed + repeat))
     return runs[0] if repeats == 1 else _mean(runs)
@@ -154,6 +158,7 @@ def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenari
         "mean_waiting": outcome.waiting_time / seconds,
         "mean_adapters": outcome.adapter_time / seconds,
         "busy": outcome.busy_time / seconds,
+        "metrics_stall": outcome.stalled / NANOSECONDS / seconds,
         "steps": outcome.steps,
         "simulated": outcome.end / NANOSECONDS,
     }

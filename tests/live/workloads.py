@@ -1,0 +1,84 @@
+"""Random small servers and workloads, with too little of everything; the same for the same seed."""
+
+import random
+from typing import NamedTuple
+
+import numpy as np
+
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients
+from adaptwin.profile.scrape_cost import ScrapeCoefficients
+from adaptwin.profile.step_cost import StepCoefficients
+from adaptwin.twin.scenario import Adapters, Scenario, Window
+from adaptwin.twin.server import Limits
+from adaptwin.workload.requests import Requests
+
+MS = 1_000_000  # nanoseconds
+
+
+class Case(NamedTuple):
+    """What the twin plays, and the one setting of vLLM that it does not hold."""
+
+    scenario: Scenario
+    watermark: float
+
+
+def random_case(seed: int, *, asynchronous: bool = False) -> Case:
+    """A server that lacks slots, blocks, seats or budget. Adapters load in no time: residency has a test of its own."""
+    rng = random.Random(seed)
+    count = rng.choice((1, 2, 5, 8))
+    needs_slot = np.array([rng.random() < 0.8 for _ in range(count)], np.bool_)
+    block_size = rng.choice((1, 2, 4, 16))
+    watermark = rng.choice((0.0, 0.0, 0.05, 0.25))
+    kv_blocks = rng.choice((rng.randint(1, 240 // block_size), rng.randint(120, 300) // block_size))
+    max_num_seqs = rng.choice((1, 2, 4, 10))
+    max_loras = rng.randint(int(needs_slot.any()), 4)
+    limits = Limits(
+        block_size=block_size,
+        kv_blocks=kv_blocks,
+        max_loras=max_loras,
+        max_cpu_loras=max_loras,
+        max_num_seqs=max_num_seqs,
+        token_budget=max_num_seqs + rng.choice((0, 1, 5, 40)),
+        max_model_len=rng.randint(40, 90),
+        reserve_whole_prompt=rng.random() < 0.5,
+        watermark_blocks=int(watermark * (kv_blocks + 1)),  # of all blocks, the null block too
+        **({"async_scheduling": True} if asynchronous else {}),
+    )
+    scenario = Scenario(
+        requests=_requests(rng, count),
+        adapters=Adapters(needs_slot, np.zeros(count, np.int64), np.zeros(count, np.int64), np.arange(count)),
+        limits=limits,
+        step_cost=rng.choice((STEPS_OF_1_MS, StepCoefficients(*(rng.uniform(0, most) for most in _MOST_STEP_COST)))),
+        scheduler_cost=rng.choice((FREE_PLANNING, SchedulerCoefficients(*(rng.uniform(0, x) for x in _MOST_PLANNING)))),
+        scrape_cost=ScrapeCoefficients(0.0, 0.0),
+        window=Window(warmup=0, end=10**12, drain=True, max_in_flight=0, sample_every=0, scrape_every=0),
+    )
+    return Case(scenario, watermark)
+
+
+# With the first two, steps end just when requests arrive.
+STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
+_MOST_STEP_COST = (5e-3, 1e-4, 1e-4, 1e-6, 1e-3, 1e-4, 1e-4, 1e-5)
+_MOST_PLANNING = (8e-3, 1e-4, 1e-4)  # at times longer than the forward pass
+
+
+def _requests(rng: random.Random, adapters: int) -> Requests:
+    latest = rng.choice((0, 5, 50, 400))
+    favourite = rng.randrange(adapters)
+    rows = sorted(
+        (
+            rng.randint(0, latest) * MS,
+            favourite if rng.random() < 0.3 else rng.randrange(adapters),
+            rng.choice((1, rng.randint(1, 8), rng.randint(1, 40))),
+            rng.choice((1, 2, rng.randint(1, 40))),
+        )
+        for _ in range(rng.choice((3, 15, 40)))
+    )
+    arrival, adapter, prompt, answer = (np.array(column) for column in zip(*rows, strict=True))
+    return Requests(
+        arrival=arrival.astype(np.int64),
+        adapter=adapter.astype(np.int32),
+        input=prompt.astype(np.int32),
+        output=answer.astype(np.int32),
+    )

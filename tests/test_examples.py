@@ -1,0 +1,59 @@
+"""The example fleet can be planned, and the Python of the pages runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adaptwin import make_plan, verify
+from adaptwin.placement.fleet import fleet_profiles, read_fleet
+
+PROJECT = Path(__file__).resolve().parents[1]
+FLEET = PROJECT / "examples" / "fleet.yaml"
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
+WINDOW = 900.0  # seconds; the example's own hour takes four times as long to plan
+
+
+def blocks(language):
+    """Code blocks of the pages in a language, named after page and line."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, found.start()) + 1
+            yield pytest.param(found[1], id=f"{page.relative_to(PROJECT)}:{line}")
+
+
+def test_the_example_needs_no_more_gpus_than_round_robin_and_holds():
+    fleet = read_fleet(FLEET)
+    workload = fleet.workload.model_copy(update={"duration": WINDOW})
+    profiles = fleet_profiles(fleet, FLEET)
+    plan = make_plan(profiles, workload, server=fleet.server)
+    assert plan.verified
+    assert verify(plan, seed=11).ok
+    dealt = make_plan(profiles, workload, server=fleet.server, strategy="round_robin")
+    assert plan.lower_bound <= plan.gpus <= dealt.gpus
+
+
+def test_the_example_is_what_the_pages_say():
+    fleet = read_fleet(FLEET)
+    assert len(fleet) == 201
+    assert {adapter.rank for adapter in fleet.adapters} == {0, 8, 16, 32, 64}
+    assert fleet.rate == pytest.approx(49.5, abs=0.05)
+
+
+@pytest.mark.parametrize("code", list(blocks("python")))
+def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "page", "exec"), {"__name__": "__main__"})  # noqa: S102 (our own pages)
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml")))
+def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
+    (tmp_path / "fleet.yaml").write_text(text, encoding="utf-8")
+    fleet = read_fleet(tmp_path / "fleet.yaml")
+    assert fleet_profiles(fleet, tmp_path / "fleet.yaml")
+
+
+def test_the_pages_have_code():
+    assert list(blocks("python"))
+    assert list(blocks("yaml"))
