@@ -109,7 +109,7 @@ class VllmScheduler:
         preempted = {int(i) for i in output.preempted_req_ids or ()}
         waiting = tuple(int(request.request_id) for request in scheduler.waiting)
         assert preempted == set(waiting[: len(preempted)])
-        if tokens or self.asynchronous and unfinished:
+        if unfinished:
             self.decisions.append(
                 Decision(
                     clock=start,
@@ -120,13 +120,11 @@ class VllmScheduler:
                     free_blocks=scheduler.kv_cache_manager.block_pool.get_num_free_blocks(),
                 )
             )
-        planning, forward = self._costs(output) if tokens or unfinished else (0.0, 0.0)
+        planning, forward = self._costs(output) if unfinished else (0.0, 0.0)
         rows = [[] if scheduler.requests[i].is_prefill_chunk else [A_TOKEN] for i in output.num_scheduled_tokens]
-        if not self.asynchronous:
-            self.clock += _nanoseconds(planning + forward) if tokens else 0
-            return Planned(output, rows, self.clock)
-        self.clock += _nanoseconds(planning)
-        self.model_free = max(self.model_free, self.clock) + (_nanoseconds(forward) if tokens else 0)
+        both, planning = _nanoseconds(planning + forward), _nanoseconds(planning)
+        self.clock += planning
+        self.model_free = max(self.model_free, self.clock) + (both - planning if tokens else 0)
         return Planned(output, rows, self.model_free if tokens else self.clock)
 
     def _take_output(self, planned: Planned) -> None:

@@ -4,12 +4,11 @@ from functools import cache
 
 import pytest
 
-from adaptwin import Adapter, Plan, Workload, load_profile, make_plan, verify
+from adaptwin import Adapter, Plan, Workload, make_plan, verify
 from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.verify import unplaced
 from adaptwin.workload.deal import synthesize
 
-H100 = "h100-64gb-llama-3.1-8b-instruct"
 WINDOW = 300.0
 
 
@@ -38,9 +37,10 @@ every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_fleet = pytest.mark.parametrize("fleet", FLEETS)
 
 
-@cache
-def plan_of(strategy, fleet):
-    return make_plan(load_profile(H100), FLEETS[fleet], strategy=strategy)
+@pytest.fixture(scope="module")
+def plan_of(h100):
+    """A function from strategy and fleet to the plan, which is made once."""
+    return cache(lambda strategy, fleet: make_plan(h100, FLEETS[fleet], strategy=strategy))
 
 
 def test_the_strategies_offered_are_these():
@@ -49,7 +49,7 @@ def test_the_strategies_offered_are_these():
 
 @every_fleet
 @every_strategy
-def test_every_adapter_is_placed_once(strategy, fleet):
+def test_every_adapter_is_placed_once(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert unplaced(FLEETS[fleet], plan.servers) == []
     assert all(server.adapters for server in plan.servers)
@@ -58,7 +58,7 @@ def test_every_adapter_is_placed_once(strategy, fleet):
 
 @every_fleet
 @every_strategy
-def test_every_server_starts(strategy, fleet):
+def test_every_server_starts(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     for server in plan.servers:
         limits = server.server.limits(plan.profile_of(server))
@@ -67,7 +67,7 @@ def test_every_server_starts(strategy, fleet):
 
 @every_fleet
 @every_strategy
-def test_slots_are_of_the_highest_rank_and_host_memory_holds_every_adapter(strategy, fleet):
+def test_slots_are_of_the_highest_rank_and_host_memory_holds_every_adapter(plan_of, strategy, fleet):
     rank = {adapter.name: adapter.rank for adapter in FLEETS[fleet].adapters}
     for server in plan_of(strategy, fleet).servers:
         ranks = [rank[name] for name in server.adapters]
@@ -79,7 +79,7 @@ def test_slots_are_of_the_highest_rank_and_host_memory_holds_every_adapter(strat
 
 @every_fleet
 @every_strategy
-def test_the_plan_is_verified_and_holds_under_another_seed(strategy, fleet):
+def test_the_plan_is_verified_and_holds_under_another_seed(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert plan.verified
     check = verify(plan, seed=4242)
@@ -90,37 +90,37 @@ def test_the_plan_is_verified_and_holds_under_another_seed(strategy, fleet):
 
 @every_fleet
 @every_strategy
-def test_the_same_seed_makes_the_same_plan(strategy, fleet):
-    again = make_plan(load_profile(H100), FLEETS[fleet], strategy=strategy)
+def test_the_same_seed_makes_the_same_plan(h100, plan_of, strategy, fleet):
+    again = make_plan(h100, FLEETS[fleet], strategy=strategy)
     untimed = {"planning_seconds": 0.0}
     assert again.model_copy(update=untimed) == plan_of(strategy, fleet).model_copy(update=untimed)
 
 
 @pytest.mark.parametrize("fleet", [name for name in FLEETS if name != "one hot adapter"])
 @every_strategy
-def test_one_gpu_per_adapter_is_always_enough(strategy, fleet):
+def test_one_gpu_per_adapter_is_always_enough(plan_of, strategy, fleet):
     assert 1 <= plan_of(strategy, fleet).gpus <= len(FLEETS[fleet])
 
 
 @every_fleet
 @every_strategy
-def test_the_lower_bound_is_not_above_the_plan(strategy, fleet):
+def test_the_lower_bound_is_not_above_the_plan(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert 1 <= plan.lower_bound <= plan.gpus
 
 
 @every_fleet
 @every_strategy
-def test_the_plan_says_what_was_asked(strategy, fleet):
+def test_the_plan_says_what_was_asked(h100, plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert (plan.objective, plan.strategy, plan.seed, plan.time_limit_hit) == ("min-gpus", strategy, 0, False)
     assert plan.workload == FLEETS[fleet]
-    assert [profile.name for profile in plan.profiles] == [H100]
+    assert [profile.name for profile in plan.profiles] == [h100.name]
 
 
 @every_fleet
 @every_strategy
-def test_every_server_has_a_forecast_that_is_ok(strategy, fleet):
+def test_every_server_has_a_forecast_that_is_ok(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert {server.forecast.verdict for server in plan.servers} == {"ok"}
     offered = sum(server.forecast.request_rate for server in plan.servers)
@@ -129,7 +129,7 @@ def test_every_server_has_a_forecast_that_is_ok(strategy, fleet):
 
 @every_fleet
 @every_strategy
-def test_a_plan_reads_back_as_it_was_written(strategy, fleet, tmp_path):
+def test_a_plan_reads_back_as_it_was_written(plan_of, strategy, fleet, tmp_path):
     plan = plan_of(strategy, fleet)
     plan.write(tmp_path / "plan.yaml")
     back = Plan.read(tmp_path / "plan.yaml")
@@ -138,16 +138,16 @@ def test_a_plan_reads_back_as_it_was_written(strategy, fleet, tmp_path):
 
 
 @every_fleet
-def test_pack_needs_no_more_gpus_than_the_others(fleet):
+def test_pack_needs_no_more_gpus_than_the_others(plan_of, fleet):
     assert plan_of("pack", fleet).gpus == min(plan_of(strategy, fleet).gpus for strategy in STRATEGIES)
 
 
 @pytest.mark.parametrize("strategy", ["pack", "paper_greedy"])
 @pytest.mark.parametrize("fleet", ["zipf", "one high rank", "one hot adapter"])
-def test_the_order_of_the_adapters_does_not_matter(strategy, fleet):
+def test_the_order_of_the_adapters_does_not_matter(h100, plan_of, strategy, fleet):
     workload = FLEETS[fleet]
     backwards = workload.model_copy(update={"adapters": workload.adapters[::-1]})
-    assert make_plan(load_profile(H100), backwards, strategy=strategy).gpus == plan_of(strategy, fleet).gpus
+    assert make_plan(h100, backwards, strategy=strategy).gpus == plan_of(strategy, fleet).gpus
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_order_of_the_adapters_does_not_matter(strategy, fleet):
         "round_robin",
     ],
 )
-def test_a_fleet_without_requests_needs_one_gpu(strategy):
-    plan = make_plan(load_profile(H100), few(*[(f"idle-{i}", 8, 0.0) for i in range(10)]), strategy=strategy)
+def test_a_fleet_without_requests_needs_one_gpu(h100, strategy):
+    plan = make_plan(h100, few(*[(f"idle-{i}", 8, 0.0) for i in range(10)]), strategy=strategy)
     assert plan.gpus == 1
     assert plan.verified

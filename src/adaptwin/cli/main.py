@@ -52,15 +52,20 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def print_version(wanted: bool) -> None:
+    """Print the installed version and exit, if that is wanted."""
+    if wanted:
+        print(importlib.metadata.version("adaptwin"))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Plan multi-LoRA serving with vLLM: which adapters on which GPU, with which settings."""
-    if version:
-        print(importlib.metadata.version("adaptwin"))
-        context.exit()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from adaptwin.cli.options import AsJson, PlanFile
-from adaptwin.errors import OutOfMemory
+from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.verify import Check
 from adaptwin.placement.verify import verify as verify_plan
@@ -27,6 +27,8 @@ def verify(
         check = verify_plan(Plan.read(plan), seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
+    except SpecError as error:
+        raise (error if error.file else error.at(plan)) from None
     if as_json:
         print(json.dumps(_as_data(check), indent=1))
     else:

@@ -1,5 +1,6 @@
 """vllm: the exact ``vllm serve`` command of every server of a plan, as a shell script."""
 
+import json
 import shlex
 
 from adaptwin.placement.plan import PlacedServer, Plan
@@ -29,13 +30,18 @@ def vllm_script(plan: Plan) -> str:
 
 def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
     lines = [f"# {server.name}: {len(server.adapters)} adapters, profile {server.profile}"]
-    parts = [f"{name} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
+    parts = [f"{_in_comment(name)} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
     if parts:
         lines.append(f"# takes only a part of the traffic of: {', '.join(parts)}")
     base = [name for name in server.adapters if adapters[name].rank == 0]
     if base:
-        lines.append(f"# also serves the base model's own traffic: {', '.join(base)}")
+        lines.append(f"# also serves the base model's own traffic: {', '.join(map(_in_comment, base))}")
     return lines
+
+
+def _in_comment(name: str) -> str:
+    """A name on one line."""
+    return name if name.isprintable() else repr(name)
 
 
 def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], port: int) -> str:
@@ -64,5 +70,10 @@ def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
 
 
 def _module(adapter: Adapter) -> str:
+    """``name=path``, or JSON where vLLM would split a name or path at its own signs (vllm/entrypoints/openai/cli_args.py)."""
     name = shlex.quote(adapter.name)
-    return shlex.quote(f"{adapter.name}={adapter.artifact}") if adapter.artifact else f'{name}="$ADAPTERS"/{name}'
+    if not adapter.artifact:
+        return f'{name}="$ADAPTERS"/{name}'
+    if any(sign in adapter.name + adapter.artifact for sign in "=,"):
+        return shlex.quote(json.dumps({"name": adapter.name, "path": adapter.artifact}))
+    return shlex.quote(f"{adapter.name}={adapter.artifact}")

@@ -18,9 +18,11 @@ def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Serve
     the work that arrives per second. (The argument is about mean traffic: a window whose draws stay below the mean may
     ask for less.)
     """
-    traffic = [(adapter, workload.lengths_of(adapter)) for adapter in workload.adapters if adapter.rate > 0]
+    traffic = [
+        (adapter, workload.lengths_of(adapter)) for adapter in workload.adapters if workload.rate_of(adapter) > 0
+    ]
     work = sum(
-        adapter.rate * min(work_seconds(profile, template, lengths, adapter.rank) for profile in profiles)
+        workload.rate_of(adapter) * min(work_seconds(profile, template, lengths, adapter.rank) for profile in profiles)
         for adapter, lengths in traffic
     )
     return max(1 if workload.adapters else 0, math.ceil(STARVED_BELOW * work))

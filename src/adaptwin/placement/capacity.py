@@ -96,7 +96,8 @@ class Capacity:
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
         self._work = {
-            a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * a.rate for a in workload.adapters
+            a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
+            for a in workload.adapters
         }
 
     @property
@@ -139,11 +140,9 @@ class Capacity:
 
     def part(self, shares: Mapping[str, float], factor: float = 1.0) -> Workload:
         """The traffic that a server with these adapters sees, times a factor."""
-        chosen = []
-        for name in sorted(shares, key=self._position.__getitem__):
-            adapter, scale = self._by_name[name], shares[name] * factor
-            chosen.append(adapter if scale == 1.0 else adapter.model_copy(update={"rate": adapter.rate * scale}))
-        return self.workload.model_copy(update={"adapters": tuple(chosen)})
+        names = sorted(shares, key=self._position.__getitem__)
+        chosen = tuple(self._by_name[name].scaled(shares[name] * factor) for name in names)
+        return self.workload.model_copy(update={"adapters": chosen})
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """What the twin says of these adapters with this many slots, at `factor` times their traffic."""
@@ -165,7 +164,7 @@ class Capacity:
         return Answer(
             starts=True,
             verdict=judgement.worst,
-            served=totals.finished_tokens / max(1, totals.offered_tokens),
+            served=totals.finished_tokens / totals.offered_tokens if totals.offered_tokens else 1.0,
             throughput=totals.finished_tokens / seconds,
             e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else float("inf"),
             kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,

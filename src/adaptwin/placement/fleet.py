@@ -21,8 +21,10 @@ class Planning(Spec):
 
     objective: Objective = "min-gpus"
     strategy: StrategyName = "pack"
-    headroom: float = Field(default=0.0, ge=0, description="share of traffic that every GPU must be able to take more")
-    margin: float = Field(default=0.0, ge=0, description="safety margin on the twin's predictions, as a share")
+    headroom: float = Field(
+        default=0.0, ge=0, le=10, description="share of traffic that every GPU must be able to take more"
+    )
+    margin: float = Field(default=0.0, ge=0, le=10, description="safety margin on the twin's predictions, as a share")
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 

@@ -65,7 +65,7 @@ def make_plan(
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
     compile_twin(profiles[0])
-    wish = Plan(
+    wish = Plan.model_construct(
         objective=objective,
         strategy=strategy,
         seed=seed,
@@ -94,8 +94,8 @@ def _require_known(objective: str, strategy: str, workload: Workload, headroom: 
     if strategy not in STRATEGIES:
         raise SpecError(f"{strategy!r} is not one of {', '.join(STRATEGIES)}", "strategy")
     for name, value in (("headroom", headroom), ("margin", margin)):
-        if value < 0:
-            raise SpecError(f"{value} must be at least 0", name)
+        if not 0 <= value <= 10:
+            raise SpecError(f"{value} must be from 0 to 10", name)
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.placement.capacity import Capacity, Fit, Share
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged, unservable
+from adaptwin.placement.problem import Assignment, Problem, halves, items_to_place, merged
 
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
 LEVELLINGS = 3  # rounds of levelling
@@ -74,7 +74,8 @@ def _fill(problem: Problem, order: list[Share]) -> list[dict[str, float]]:
         problem.progress("packing", len(order) - len(rest), len(order))
         count = _longest_prefix(capacity, rest, _count_up_to(capacity, rest, load))
         if count == 0:
-            raise unservable(problem, rest[0])
+            rest = [*halves(problem, rest[0]), *rest[1:]]
+            continue
         taken, rest = rest[:count], rest[count:]
         if rest and capacity.load_of(rest[0]) > BACKFILL_ABOVE:
             taken, rest = _backfill(capacity, taken, rest)

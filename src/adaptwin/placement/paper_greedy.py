@@ -83,7 +83,7 @@ def _give_back(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
 def _shrink(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
     """Not even the first test point passes: the paper gives up here; we commit fewer, so that a plan exists."""
     capacity = problem.capacity
-    for count in range(len(gpu.pending) - 1, 0, -1):
+    for count in range(len(gpu.pending), 0, -1):
         fit = capacity.fit(merged(gpu.pending[:count]))
         if fit:
             gpu.committed, gpu.max_loras = gpu.pending[:count], fit.max_loras

@@ -83,7 +83,7 @@ class Plan(Spec):
                 if name not in known:
                     raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
                 served[name] = served.get(name, 0.0) + share
-        for name in known if self.servers else ():
+        for name in known:
             if abs(served.get(name, 0.0) - 1.0) > 1e-6:
                 raise ValueError(f"servers: the shares of {name!r} sum to {served.get(name, 0.0):g}, not to 1")
         return self

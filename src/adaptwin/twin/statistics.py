@@ -48,6 +48,7 @@ class AdapterTotals(NamedTuple):
     waiting_at_half: NDArray[np.int64]
     impatient: NDArray[np.int64]  # finished requests that waited longer than was thought bearable
     late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
+    young_tokens: NDArray[np.int64]  # of requests too young to be counted that have not finished
 
 
 def totals(scenario: Scenario, outcome: Outcome, request_latency: float) -> Totals:
@@ -149,7 +150,7 @@ def _totals(requests, outcome, window, request_latency):
 @compiled
 def _adapter_totals(requests, outcome, window, grace, patience, objectives):
     adapters = len(objectives)
-    sums = np.zeros((14, adapters), np.int64)
+    sums = np.zeros((15, adapters), np.int64)
     gap_sum = np.zeros(adapters, np.float64)
     half = (window.warmup + window.end) // 2
     for r in range(len(requests.arrival)):
@@ -168,6 +169,8 @@ def _adapter_totals(requests, outcome, window, grace, patience, objectives):
                 if finish < 0 and not outcome.running[r]:
                     sums[8, a] += 1
                     sums[9, a] += tokens
+            elif finish < 0:
+                sums[14, a] += tokens
         if first < 0:
             sums[10, a] += 1
         if arrival <= half and (first < 0 or first > half):
@@ -181,5 +184,5 @@ def _adapter_totals(requests, outcome, window, grace, patience, objectives):
             sums[13, a] += first - arrival > objectives[a]
     return (
         sums[0], sums[1], sums[2], sums[3], sums[4], gap_sum, sums[5], sums[6], sums[7], sums[8], sums[9],
-        sums[10], sums[11], sums[12], sums[13],
+        sums[10], sums[11], sums[12], sums[13], sums[14],
     )  # fmt: skip

@@ -36,8 +36,8 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
     """Pass the verdict on the server and on every adapter.
 
     - starved: of the tokens asked for by requests older than a grace period of 60 s, over a tenth belong to requests
-      that neither finished nor hold a seat. For the server it is the paper's flag: under 0.9 of the offered tokens
-      finished;
+      that neither finished nor hold a seat. The server: under 0.9 of the tokens asked for have finished, as the paper's
+      flag (`Run.starved`) says, but leaving out unfinished requests of the last 60 s;
     - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
       of its requests waited over 10 s for their first token;
     - slow: an objective it was given is missed;
@@ -61,7 +61,8 @@ def _server_verdict(
 ) -> Verdict:
     end = outcome.end if scenario.window.drain else scenario.window.end
     served_seconds = max(1, end - scenario.window.warmup) / NANOSECONDS
-    if sums.finished_tokens / served_seconds < STARVED_BELOW * sums.offered_tokens / seconds:
+    due = sums.offered_tokens - int(by_adapter.young_tokens.sum())
+    if sums.finished_tokens / served_seconds < STARVED_BELOW * due / seconds:
         return "starved"
     waiting = int(by_adapter.waiting_at_half.sum()), int(by_adapter.waiting_at_end.sum())
     impatient = by_adapter.impatient.sum() > sums.finished / 2

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Workload
 
 NANOSECONDS = 1_000_000_000
+MOST_REQUESTS = 100_000_000  # some 5 GB
 
 
 class Requests(NamedTuple):
@@ -49,6 +51,11 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
     Each adapter draws from a generator of its own, seeded by its name, so adding an adapter leaves the arrivals
     and lengths of the others as they were.
     """
+    expected = workload.rate * workload.duration
+    if expected > MOST_REQUESTS:
+        raise SpecError(
+            f"{expected:.3g} requests in {workload.duration:g} s; at most {MOST_REQUESTS:.0e} are simulated", "rate"
+        )
     sources = _sources(workload, workload.seed if seed is None else seed)
     return Requests(*_draw(*sources, workload.duration))
 

@@ -56,6 +56,18 @@ class Adapter(Spec):
             raise ValueError(f"{rank} is not a rank vLLM serves ({', '.join(map(str, SERVED_RANKS))}; 0: base model)")
         return rank
 
+    def scaled(self, factor: float) -> Self:
+        """The adapter with `factor` times its traffic: of replayed timestamps an even selection, or each several times."""
+        if factor == 1.0:
+            return self
+        update: dict[str, Any] = {"rate": self.rate * factor}
+        if isinstance(self.arrivals, tuple):
+            copies = (int((i + 1) * factor) - int(i * factor) for i in range(len(self.arrivals)))
+            update["arrivals"] = tuple(
+                time for time, count in zip(self.arrivals, copies, strict=True) for _ in range(count)
+            )
+        return self.model_copy(update=update)
+
 
 class Workload(Spec):
     """Adapters and their traffic over a window of time; the seed is part of it."""
@@ -82,7 +94,7 @@ class Workload(Spec):
     @property
     def rate(self) -> float:
         """Requests per second over all adapters."""
-        return sum(adapter.rate for adapter in self.adapters)
+        return sum(self.rate_of(adapter) for adapter in self.adapters)
 
     @property
     def max_rank(self) -> int:
@@ -93,30 +105,22 @@ class Workload(Spec):
         """The adapter's own lengths, or the workload's."""
         return adapter.lengths or self.lengths
 
+    def rate_of(self, adapter: Adapter) -> float:
+        """Requests per second of an adapter: its rate, or what its replayed timestamps come to."""
+        if isinstance(adapter.arrivals, tuple):
+            return sum(time < self.duration for time in adapter.arrivals) / self.duration
+        return adapter.rate
+
     def tokens_per_second(self, adapter: Adapter) -> float:
         """Prompt and output tokens per second that the adapter asks for in the mean."""
         lengths = self.lengths_of(adapter)
-        return adapter.rate * (lengths.mean_input + lengths.mean_output)
+        return self.rate_of(adapter) * (lengths.mean_input + lengths.mean_output)
 
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
         """The traffic of the named adapters only, each with its share: what one server sees of a fleet."""
-        chosen = tuple(
-            adapter if (share := shares[adapter.name]) >= 1.0 else _thinned(adapter, share)
-            for adapter in self.adapters
-            if adapter.name in shares
-        )
+        chosen = tuple(a.scaled(min(1.0, shares[a.name])) for a in self.adapters if a.name in shares)
         return self.model_copy(update={"adapters": chosen, "seed": self.seed if seed is None else seed})
 
     def scaled(self, factor: float) -> Self:
-        """The same adapters with every rate multiplied; replayed timestamps stay as they are."""
-        scaled = tuple(a.model_copy(update={"rate": a.rate * factor}) for a in self.adapters)
-        return self.model_copy(update={"adapters": scaled})
-
-
-def _thinned(adapter: Adapter, share: float) -> Adapter:
-    """The adapter with `share` of its traffic; of replayed timestamps, an even selection."""
-    update: dict[str, Any] = {"rate": adapter.rate * share}
-    if isinstance(adapter.arrivals, tuple):
-        kept = [time for i, time in enumerate(adapter.arrivals) if int((i + 1) * share) > int(i * share)]
-        update["arrivals"] = tuple(kept)
-    return adapter.model_copy(update=update)
+        """The same adapters with `factor` times the traffic each."""
+        return self.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in self.adapters)})
