@@ -199,7 +199,6 @@ def test_the_installed_program_runs(folder):
     assert (missing.returncode, missing.stdout, missing.stderr) == (1, "", "adaptwin: no.yaml: no such file\n")
 
 
-@pytest.mark.xfail(strict=True, reason="without a command the option is not reached")
 def test_the_version_is_the_installed_one(adaptwin):
     done = adaptwin("--version")
     project = Path(__file__).resolve().parents[2] / "pyproject.toml"

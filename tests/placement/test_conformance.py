@@ -154,9 +154,7 @@ def test_the_order_of_the_adapters_does_not_matter(h100, plan_of, strategy, flee
     "strategy",
     [
         "pack",
-        pytest.param(
-            "paper_greedy", marks=pytest.mark.xfail(strict=True, reason="counts a server without tokens as starved")
-        ),
+        "paper_greedy",
         "round_robin",
     ],
 )

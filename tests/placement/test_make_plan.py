@@ -18,8 +18,8 @@ def small(h100):
     [
         ({"strategy": "magic"}, "strategy: 'magic' is not one of pack, paper_greedy, round_robin"),
         ({"objective": "min-cost"}, "objective: 'min-cost' is not one of min-gpus"),
-        ({"headroom": -0.1}, "headroom: -0.1 must be at least 0"),
-        ({"margin": -0.1}, "margin: -0.1 must be at least 0"),
+        ({"headroom": -0.1}, "headroom: -0.1 must be from 0 to 10"),
+        ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),
     ],
 )
 def test_what_makes_no_sense_is_refused(h100, fleet, fields, message):
@@ -85,25 +85,21 @@ def test_an_adapter_keeps_its_own_lengths(h100):
     assert offered == pytest.approx(0.5 * 6400 + 0.5 * 64, rel=0.2)
 
 
-@pytest.mark.xfail(strict=True, reason="parts of replayed timestamps are not thinned, and their load is not counted")
 def test_replayed_timestamps_of_a_hot_adapter_are_split(h100):
     times = tuple(i / 60 for i in range(18_000))
     plan = make_plan(h100, Workload([Adapter("hot", 8, 60.0, arrivals=times)], duration=300.0))
     assert plan.gpus == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the server's flag counts a request that came seconds before the end")
 def test_a_lone_adapter_with_few_requests_is_served(h100):
     lone = Workload([Adapter("lone", 8, 0.05)], duration=300.0)
     assert all(make_plan(h100, lone, seed=seed).verified for seed in range(12))
 
 
-@pytest.mark.xfail(strict=True, reason="with little memory a load under a quarter of the best case may not fit whole")
 def test_an_adapter_that_fits_only_in_parts_is_split(small, fleet):
     plan = make_plan(small, fleet(("a", 64, 8.0)))
     assert plan.gpus == 2
 
 
-@pytest.mark.xfail(strict=True, reason="eight slots do not start, and nothing smaller is tried for a lone adapter")
 def test_the_papers_greedy_places_an_adapter_where_eight_slots_do_not_start(small, fleet):
     assert make_plan(small, fleet(("a", 64, 1.0)), strategy="paper_greedy").gpus == 1

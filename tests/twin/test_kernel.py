@@ -35,7 +35,7 @@ def fleet(adapters, rate, **fields):
 
 SCARCE_SLOTS = Server(max_loras=6, max_lora_rank=32, max_cpu_loras=12)
 LITTLE_MEMORY = Server(
-    max_loras=16, max_lora_rank=32, max_model_len=2048, kv_cache_tokens=16_000, scheduler_reserve_full_isl=True
+    max_loras=16, max_lora_rank=32, max_model_len=2048, kv_cache_tokens=10_000, scheduler_reserve_full_isl=True
 )
 
 
@@ -54,7 +54,7 @@ def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, o
     scenario = make_scenario(profile, server, fleet(24, 9.0, duration=60.0), seed=5, **options)
     assert len(scenario.requests.arrival) > 400
     outcome = assert_kernel_equals_reference(scenario)
-    assert outcome.gpu_loads > 30
+    assert outcome.gpu_loads > 15
     assert (outcome.preemptions > 5) == (server != SCARCE_SLOTS)
 
 

@@ -53,7 +53,7 @@ def plan(
                 strategy=strategy or asked.strategy,
                 headroom=asked.headroom if headroom is None else headroom,
                 margin=asked.margin if margin is None else margin,
-                time_limit=time_limit or asked.time_limit,
+                time_limit=asked.time_limit if time_limit is None else time_limit,
                 seed=described.seed if seed is None else seed,
                 server=described.server,
                 progress=progress,

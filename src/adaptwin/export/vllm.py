@@ -20,12 +20,13 @@ def vllm_script(plan: Plan) -> str:
     lines = [
         "#!/bin/sh",
         f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.strategy}, seed {plan.seed}).",
+        "# All on one machine, a GPU each; on several machines take each command to its own.",
     ]
     if any(adapters[name].artifact is None for server in plan.servers for name in _loras(server, adapters)):
         lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # the folder of adapters that name no artifact')
     for number, server in enumerate(plan.servers):
-        lines += ["", *_described(server, adapters), _command(plan, server, adapters, FIRST_PORT + number)]
-    return "\n".join(lines) + "\n"
+        lines += ["", *_described(server, adapters), f"{_command(plan, server, adapters, number)} &"]
+    return "\n".join([*lines, "", "wait"]) + "\n"
 
 
 def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
@@ -44,9 +45,9 @@ def _in_comment(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], port: int) -> str:
+def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], number: int) -> str:
     settings, model = server.server, plan.profile_of(server).model.name
-    options = [f"--port {port}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
+    options = [f"--port {FIRST_PORT + number}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
     options += [
         f"--{name.replace('_', '-')} {value}" for name in OPTIONAL if (value := getattr(settings, name)) is not None
     ]
@@ -61,7 +62,7 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], por
         ]
         options.append(f"--max-cpu-loras {settings.max_cpu_loras or settings.max_loras}")
         options.append("--lora-modules " + " ".join(_module(adapters[name]) for name in loras))
-    start = f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {shlex.quote(model)}"
+    start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {shlex.quote(model)}"
     return " \\\n  ".join([start, *options])
 
 
@@ -70,7 +71,7 @@ def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
 
 
 def _module(adapter: Adapter) -> str:
-    """``name=path``, or JSON where vLLM would split a name or path at its own signs (vllm/entrypoints/openai/cli_args.py)."""
+    """``name=path``, or JSON where vLLM would split a name or path at its own signs."""
     name = shlex.quote(adapter.name)
     if not adapter.artifact:
         return f'{name}="$ADAPTERS"/{name}'

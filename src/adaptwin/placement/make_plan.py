@@ -61,9 +61,10 @@ def make_plan(
         Infeasible: Some adapter cannot be served at all; the message names it and what binds.
         SpecError: An unknown objective or strategy, or a workload without adapters.
     """
-    _require_known(objective, strategy, workload, headroom, margin)
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
+    _require_known(objective, strategy, workload, headroom, margin)
+    _require_free(profiles, template)
     compile_twin(profiles[0])
     wish = Plan.model_construct(
         objective=objective,
@@ -100,10 +101,18 @@ def _require_known(objective: str, strategy: str, workload: Workload, headroom: 
         raise SpecError("lists no adapter", "adapters")
 
 
+def _require_free(profiles: Sequence[Profile], template: Server) -> None:
+    if not profiles:
+        raise SpecError("none is given", "profile")
+    for name in ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens"):
+        if getattr(template, name) != getattr(Server(), name):
+            raise SpecError(f"{getattr(template, name)}: this setting is the planner's to choose", f"server.{name}")
+
+
 def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float | None, progress: Progress) -> Plan:
     """The wish fulfilled on servers of one profile."""
     started = time.perf_counter()
-    deadline = started + (time_limit or float("inf"))
+    deadline = started + (float("inf") if time_limit is None else time_limit)
     search = _Search(profile, wish, template, deadline, progress)
     plan, capacity, assignments = search.run()
     progress("measuring headroom", 0, 1)

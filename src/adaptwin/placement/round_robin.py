@@ -22,4 +22,4 @@ def smallest_that_serves(problem: Problem, deal: Deal) -> list[Assignment]:
         hands = [merged(hand) for hand in deal(items, servers) if hand]
         if all(capacity.fit(hand) for hand in hands):
             return [Assignment(capacity.server(hand, capacity.best(hand).max_loras), hand) for hand in hands]
-    raise unservable(problem, max(items, key=capacity.load_of))
+    raise unservable(problem, next(item for item in items if not capacity.fit(merged([item]))))

@@ -57,7 +57,7 @@ class Adapter(Spec):
         return rank
 
     def scaled(self, factor: float) -> Self:
-        """The adapter with `factor` times its traffic: of replayed timestamps an even selection, or each several times."""
+        """The adapter with `factor` times its traffic; of replayed timestamps an even selection, or repetitions."""
         if factor == 1.0:
             return self
         update: dict[str, Any] = {"rate": self.rate * factor}
