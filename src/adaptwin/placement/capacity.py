@@ -42,6 +42,7 @@ SLOT_LADDER = (
     448,
     512,
 )
+STRESS = 1.1  # times the traffic under which numbers of slots are compared
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
 
@@ -216,13 +217,18 @@ class Capacity:
         """The number of slots that serves these adapters with the lowest mean latency from end to end.
 
         That weighs the time to the first token, which more slots shorten, against the time between tokens, which they
-        lengthen. Raises `Infeasible` when no number of slots serves them.
+        lengthen. It is judged under a little more traffic where that is served too, so that a choice on the brink, with
+        just enough slots, does not win. Raises `Infeasible` when no number of slots serves them.
         """
         fits = [Fit(slots, self.ask(shares, slots)) for slots in self.slot_choices(shares)]
         good = [fit for fit in fits if fit.answer.ok]
         if not good:
             raise Infeasible(f"{len(shares)} adapters do not fit on one {self.profile.name}")
-        return min(good, key=lambda fit: (fit.answer.e2e_mean, fit.max_loras))
+        stressed = [Fit(fit.max_loras, self.ask(shares, fit.max_loras, STRESS)) for fit in good]
+        chosen = min(
+            [fit for fit in stressed if fit.answer.ok] or good, key=lambda fit: (fit.answer.e2e_mean, fit.max_loras)
+        )
+        return next(fit for fit in good if fit.max_loras == chosen.max_loras)
 
     def require_startable(self, name: str) -> None:
         """Raise `Infeasible` when not even one slot of the adapter's rank leaves room for a KV cache."""

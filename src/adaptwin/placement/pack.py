@@ -1,12 +1,11 @@
-"""pack: fill servers to the brim, rank by rank, then do with one fewer, then level them out. The default strategy.
+"""pack, the default: fill servers to the brim, rank by rank, level them, and do with one fewer while there is room.
 
 Slots are preallocated at the highest rank on a server, so ranks are placed in falling order and a server mixes two
 ranks only where one of them ends. Within a rank two orders are tried - hot adapters together, and hot ones dealt
 between cold ones - because either can win: hot adapters together need few slots, mixed ones share them better.
 Each server takes the longest prefix of the order that the twin finds served, found by bisection, and then as many of
-the smallest remaining adapters as its hole holds. As long as all servers together have room for one fewer, the orders,
-and a deal of all ranks to all servers, are cut into that many stretches equally far from their limits. At last the
-adapters are levelled over the servers in the same way.
+the smallest remaining adapters as its hole holds. Then the orders, and a deal of all ranks to all servers, are cut into
+as many stretches equally far from their limits; and as long as all servers together have room for it, into one fewer.
 """
 
 import math
@@ -20,6 +19,7 @@ from adaptwin.placement.capacity import Capacity, Fit, Share
 from adaptwin.placement.problem import Assignment, Problem, halves, items_to_place, merged
 
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
+WORTH_TRYING = 0.93  # share of the traffic that one server fewer should bear by the numbers, before it is tried
 LEVELLINGS = 3  # rounds of levelling
 LEVELLED = 32  # more servers than this are left as they were filled
 
@@ -29,12 +29,15 @@ def pack(problem: Problem) -> list[Assignment]:
     capacity, items = problem.capacity, items_to_place(problem)
     ways = orders(capacity, items)
     best = min((_fill(problem, order) for order in ways), key=len)
-    while len(best) - 1 >= problem.lower_bound and not problem.out_of_time:
-        fewer = _level(problem, [*ways, dealt(ways[0], len(best) - 1)], len(best) - 1)
-        if fewer is None:
+    growth = 1.0
+    for servers in range(len(best), max(1, problem.lower_bound) - 1, -1):
+        together = growth * (servers / len(best))  # what this many servers could bear, in terms of the traffic
+        if problem.out_of_time or together < WORTH_TRYING:
             break
-        best = fewer
-    best = _level(problem, [*ways, dealt(ways[0], len(best))], len(best)) or best
+        levelled, factor = _level(problem, [*ways, dealt(ways[0], servers)], servers)
+        if levelled is None and servers < len(best):
+            break
+        best, growth = levelled or best, max(factor, 1.0)
     return [_assignment(capacity, shares) for shares in best]
 
 
@@ -133,12 +136,15 @@ def _backfill(capacity: Capacity, taken: list[Share], rest: list[Share]) -> tupl
     return [*taken, *chosen], left
 
 
-def _level(problem: Problem, ways: list[list[Share]], servers: int) -> list[dict[str, float]] | None:
-    """The order, cut into this many stretches, whose servers are farthest from their limits; None if none is served."""
-    if not 1 <= servers <= LEVELLED:
-        return None
+def _level(problem: Problem, ways: list[list[Share]], servers: int) -> tuple[list[dict[str, float]] | None, float]:
+    """The order, cut into this many stretches, whose servers are farthest from their limits, and their growth factor.
+
+    None if no order is served by this many servers.
+    """
     best: list[dict[str, float]] | None = None
     most = 1.0
+    if servers > LEVELLED:
+        return best, most
     for number, order in enumerate(ways):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         hands, growth = _levelled(problem.capacity, order, servers)
@@ -147,7 +153,7 @@ def _level(problem: Problem, ways: list[list[Share]], servers: int) -> list[dict
         if problem.out_of_time:
             break
     problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
-    return best
+    return best, most
 
 
 def _levelled(capacity: Capacity, order: list[Share], servers: int) -> tuple[list[dict[str, float]], float]:
