@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LIVE := .venv-live
+LIVE_READY := $(LIVE)/.ready
 FLEET := examples/fleet.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench accuracy profiles docs clean
+.PHONY: help demo test test-live check format bench accuracy profiles docs clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +27,17 @@ demo: $(READY) ## plan the example fleet: a table here, plan and report in demo/
 
 test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
+
+test-live: $(LIVE_READY) ## the twin against vLLM's own scheduler (installs vLLM 0.32.0 for the CPU, 2 GB)
+	$(LIVE)/bin/pytest tests/live
+
+$(LIVE_READY): pyproject.toml tests/live/requirements.txt
+	$(PYTHON) -m venv $(LIVE)
+	@echo '*' > $(LIVE)/.gitignore
+	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/live/requirements.txt
+	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(LIVE)/bin/python -m compileall -q $(LIVE)/lib >/dev/null || true
+	@touch $(LIVE_READY)
 
 check: $(READY) ## formatting, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -47,5 +60,5 @@ profiles: $(READY) ## refit the shipped profiles (needs the measurements beside 
 	$(BIN)/python benchmarks/make_profiles.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) demo benchmarks/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) demo benchmarks/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -12,6 +12,7 @@ from adaptwin.export.vllm import vllm_script
 from adaptwin.placement.plan import PlacedServer
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+START = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve"
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
 AWKWARD = [
     "two words",
@@ -99,11 +100,11 @@ def test_the_command_is_exact_word_for_word():
     script = vllm_script(plan_of(adapters, (first, {"a0": 1.0}), (second, {"a1": 1.0, "base": 1.0})))
     assert commands(script) == [
         shlex.split(
-            f"CUDA_VISIBLE_DEVICES=0 VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {MODEL} --port 8000 --gpu-memory-utilization 0.9"
+            f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9"
             " --enable-lora --max-loras 1 --max-lora-rank 8 --max-cpu-loras 1 --lora-modules a0=$ADAPTERS/a0"
         ),
         shlex.split(
-            f"CUDA_VISIBLE_DEVICES=1 VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {MODEL} --port 8001 --gpu-memory-utilization 0.85"
+            f"CUDA_VISIBLE_DEVICES=1 {START} {MODEL} --port 8001 --gpu-memory-utilization 0.85"
             " --max-num-seqs 128 --max-num-batched-tokens 4096 --max-model-len 8192 --block-size 32"
             " --enable-lora --max-loras 1 --max-lora-rank 16 --max-cpu-loras 5 --lora-modules a1=s3://bucket/a1"
         ),
@@ -113,7 +114,7 @@ def test_the_command_is_exact_word_for_word():
 def test_a_server_of_the_base_model_only_has_no_lora_flags():
     plan = plan_of([Adapter("base", 0, 1.0)], (Server(max_loras=0, max_cpu_loras=0), {"base": 1.0}))
     script = vllm_script(plan)
-    expected = f"CUDA_VISIBLE_DEVICES=0 VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {MODEL} --port 8000 --gpu-memory-utilization 0.9"
+    expected = f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9"
     assert commands(script) == [shlex.split(expected)]
     assert "lora" not in script.replace("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "")
     assert "ADAPTERS" not in script

@@ -4,10 +4,11 @@ from collections import Counter
 from importlib.metadata import version
 
 import pytest
-
 from tests.live.decisions import first_difference, play_twin
 from tests.live.vllm_scheduler import VllmScheduler
 from tests.live.workloads import random_case
+
+from adaptwin import Server, load_profile
 
 WORKLOADS = 600
 
@@ -51,3 +52,13 @@ def _is_cut(decision, scenario) -> bool:
 def _is_overtaken(decision) -> bool:
     """Whether a request that waits has seen a later one start."""
     return bool(decision.waiting) and max(decision.running, default=-1) > decision.waiting[0]
+
+
+@pytest.mark.parametrize("watermark", [0.0, 0.01, 0.05, 0.5])
+def test_a_server_keeps_the_blocks_free_that_vllm_keeps_free(watermark):
+    server = Server(watermark=watermark, kv_cache_tokens=1600, max_model_len=100, max_num_seqs=4)
+    limits = server.limits(load_profile("h100-64gb-llama-3.1-8b-instruct"))
+    vllm = VllmScheduler(random_case(0).scenario._replace(limits=limits), watermark=watermark)
+    manager = vllm.scheduler.kv_cache_manager
+    assert limits.watermark_blocks == manager.watermark_blocks
+    assert limits.kv_blocks == manager.block_pool.get_num_free_blocks()

@@ -5,16 +5,14 @@ the forward pass replaced by the scenario's costs: every request that has comput
 """
 
 import json
-import os
 from collections import deque
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="CRITICAL")
-
 import torch
+from tests.live.decisions import Decision, Played
 from vllm import SamplingParams
 from vllm.config import CacheConfig, DeviceConfig, LoRAConfig, ModelConfig, SchedulerConfig, VllmConfig
 from vllm.lora.request import LoRARequest
@@ -30,7 +28,6 @@ from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import Scenario
 from adaptwin.workload.requests import NANOSECONDS
-from tests.live.decisions import Decision, Played
 
 LONGEST_MODEL_LEN = 4096
 A_TOKEN = 7

@@ -53,10 +53,10 @@ class Server(Spec):
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
         profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
         token_budget, max_num_seqs = self.budgets(profile)
-        blocks = tokens // self.block_size - 1  # one is vLLM's null block
+        blocks = tokens // self.block_size
         return Limits(
             block_size=self.block_size,
-            kv_blocks=blocks,
+            kv_blocks=blocks - 1,  # one is vLLM's null block
             max_loras=self.max_loras,
             max_cpu_loras=self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras,
             max_num_seqs=max_num_seqs,
