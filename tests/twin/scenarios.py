@@ -30,7 +30,7 @@ same_every_time = settings(
 
 
 @st.composite
-def scenarios(draw) -> Scenario:
+def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
     """Small servers with too little of everything: slots, host memory, KV blocks, seats and budget."""
     adapters = draw(_adapters())
     block_size = draw(st.sampled_from([1, 2, 4, 16]))
@@ -47,6 +47,7 @@ def scenarios(draw) -> Scenario:
         max_model_len=draw(st.integers(30, 90)),
         reserve_whole_prompt=draw(st.booleans()),
         watermark_blocks=draw(st.sampled_from([0, 0, 1, kv_blocks // 4])),
+        async_scheduling=draw(async_scheduling),
     )
     return Scenario(
         requests=draw(_requests(len(adapters.needs_slot))),
@@ -195,7 +196,7 @@ class WatchedTwin(ReferenceTwin):
                 waiting=tuple(request.index for request in scheduler.waiting),
                 preempted=batch.preempted,
                 skipped=batch.skipped,
-                cut_short=any(r.known_tokens - r.computed > tokens for r, tokens in batch.tokens.items()),
+                cut_short=any(r.known_tokens - r.promised > r.computed for r in batch.tokens),
                 adapters={request.adapter for request in batch.tokens if request.needs_slot},
                 on_gpu=set(self.slots.gpu),
                 on_host=set(self.slots.host),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile
@@ -20,7 +21,7 @@ def assert_kernel_equals_reference(scenario: Scenario) -> Outcome:
 
 
 @settings(same_every_time, max_examples=500)
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_the_kernel_equals_the_reference_in_every_field(scenario):
     assert_kernel_equals_reference(scenario)
 

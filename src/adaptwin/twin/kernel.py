@@ -6,6 +6,9 @@ State is spread over flat arrays here, for speed; what keeps it right are these 
   only when it is preempted. Its cached tokens in step t are ``context0 + t - started - 1``.
 - `phase[p]` counts decodes whose cached tokens are p - t modulo the block size in step t, so the blocks that decodes
   need in step t are ``phase[-t % block_size]``, and `context` is the sum of their cached tokens.
+- Steps up to `planned` are sent off, those up to `steps` are done: with asynchronous scheduling the last one is often
+  in flight. Sending a step off moves everything on as if it were done, but for what its tokens bring: a request whose
+  last token is in flight leaves the decodes and the batch at once, its seat and blocks when the token is there.
 - At most one prefill is unfinished, and it is the last of the running list: it used up its step's budget.
 - The waiting queue is one FIFO per adapter. `first_of_all` and `first_in_batch` are min-trees over adapters, keyed
   by the queue position of the adapter's head, so skipping adapters without a slot costs O(log adapters).
@@ -138,7 +141,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     rejected = np.zeros(count, np.bool_)
     running_at_end = np.zeros(count, np.bool_)
     next_waiting = np.full(count, -1, np.int32)
-    last_token = np.zeros(0, np.int64)  # of preempted requests; made when the first is preempted
+    last_step = np.zeros(0, np.int64)  # that gave a preempted request a token; made when the first is preempted
 
     # The waiting queue: a FIFO per adapter, and trees over their heads.
     head = np.full(adapter_count, -1, np.int32)
@@ -175,6 +178,17 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     phase = np.zeros(block_size, np.int64)
     context = np.int64(0)
     done_seats = np.empty(seats, np.int32)  # prefills that this step finishes
+    ending = 0  # seats whose last token is in flight
+    is_preempted = np.zeros(seats, np.bool_)  # such a seat, preempted at the last moment
+
+    # Steps in flight, by step modulo 2.
+    most_flights = 2 if limits.async_scheduling else 1
+    flight_end = np.zeros(2, np.int64)
+    flight_decodes = np.zeros(2, np.int64)
+    flight_distinct = np.zeros(2, np.int64)
+    flight_done = np.zeros(2, np.int64)  # requests that get the first token since their admission
+    done_request = np.empty((2, seats), np.int32)
+    done_after = np.empty((2, seats), np.int64)  # the step of their token before that
 
     # The unfinished prefill.
     partial, partial_done, partial_total, partial_blocks = -1, 0, 0, 0
@@ -182,8 +196,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     free_blocks = limits.kv_blocks
 
     # Adapters: who is in the batch, and in which memory. Warm start: all loaded in order, the last ones stay.
-    in_batch = np.zeros(adapter_count, np.int64)  # running requests
+    in_batch = np.zeros(adapter_count, np.int64)  # requests that run and still have a token to make
     distinct = 0
+    seated = np.zeros(adapter_count, np.int64)  # requests that run
+    seated_adapters = 0
     tier = np.zeros(adapter_count, np.int8)  # 2 GPU, 1 host memory, 0 disk
     recency = np.zeros(adapter_count, np.int64)
     at_position = np.empty(adapter_count, np.int64)
@@ -216,7 +232,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     stall_start, stall_end = np.int64(0), np.int64(0)
 
     # What is counted.
-    clock, arrived, steps = np.int64(0), 0, np.int64(0)
+    clock, arrived, steps, planned = np.int64(0), 0, np.int64(0), np.int64(0)
     preemptions = gpu_loads = disk_loads = 0
     load_time, finished_tokens = np.int64(0), np.int64(0)
     gaps = np.zeros(GAP_BINS, np.int64)
@@ -281,7 +297,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             continue
 
         # Nothing waits and nobody is due: decode, step after step, until a request comes or leaves or lacks a block.
-        if waiting == 0 and partial < 0 and sample_limit == 0:
+        if waiting == 0 and partial < 0 and sample_limit == 0 and most_flights == 1:
             scheduling = _scheduler_seconds(scheduler_cost, running, 0)
             coming = arrival[arrived] if arrived < count else _EMPTY
             last = min(coming - 1, window.end) if cut else coming - 1
@@ -312,7 +328,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     gaps[_gap_bin(gap)] += decodes
                     gap_sum += gap * decodes
                 step_end[step] = seen
-                steps = step
+                steps = planned = step
                 clock = end
                 context += decodes
             if clock > began:
@@ -323,7 +339,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 continue
 
         # Running requests first: blocks for every decode that crosses a block border, and for the prefill's chunk.
-        step = steps + 1
+        step = planned + 1
         budget = token_budget - decodes
         chunk = chunk_blocks = 0
         if partial >= 0:
@@ -338,10 +354,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             a = adapter_of[r]
             if len(queue_key) == 0:
                 queue_key = np.zeros(count, np.int64)
-                last_token = np.zeros(count, np.int64)
+                last_step = np.zeros(count, np.int64)
+            leaves = False
             if seat == partial:
                 free_blocks += partial_blocks
                 partial, chunk, chunk_blocks = -1, 0, 0
+            elif seat_started[seat] + answer[r] - generated[r] - 1 == planned:
+                # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
+                leaves = is_preempted[seat] = True
+                ending -= 1
+                free_blocks += (prompt[r] + answer[r] + block_size - 2) // block_size
             else:
                 cached = seat_context0[seat] + step - seat_started[seat] - 1
                 generated[r] += step - seat_started[seat]
@@ -350,7 +372,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 phase[(cached - step) % block_size] -= 1
                 context -= cached
                 decodes -= 1
-                last_token[r] = step_end[steps]
+                last_step[r] = planned
                 slot = (step + answer[r] - generated[r] - 1) % ring
                 if bucket_before[seat] >= 0:
                     bucket_after[bucket_before[seat]] = bucket_after[seat]
@@ -370,9 +392,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 seat_after[last_seat] = -1
             running -= 1
             free_seats[seats - running - 1] = seat
+            seated[a] -= 1
+            if needs_slot[a] and seated[a] == 0:
+                seated_adapters -= 1
+                running_set ^= _adapter_hash(a, 2)
+            waiting += 1
+            preempted += 1
+            if leaves:
+                continue
             front_key -= 1
             queue_key[r] = front_key
-            waiting += 1
             next_waiting[r] = head[a]
             if head[a] < 0:
                 tail[a] = r
@@ -385,12 +414,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             in_batch[a] -= 1
             if needs_slot[a] and in_batch[a] == 0:
                 distinct -= 1
-                running_set ^= _adapter_hash(a, 2)
                 recency[a] = (step - 1) * adapter_count + position[a]
                 _set_key(first_in_batch, size, a, _EMPTY)
             else:
                 _set_key(first_in_batch, size, a, front_key)
-            preempted += 1
         preemptions += preempted
         free_blocks -= crossing + chunk_blocks
 
@@ -452,11 +479,14 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 in_batch[a] += 1
                 if needs_slot[a] and in_batch[a] == 1:
                     distinct += 1
-                    running_set ^= _adapter_hash(a, 2)
                     woken[woken_count] = a
                     woken_count += 1
                 _set_key(first_in_batch, size, a, key)
                 # ... into a seat.
+                seated[a] += 1
+                if needs_slot[a] and seated[a] == 1:
+                    seated_adapters += 1
+                    running_set ^= _adapter_hash(a, 2)
                 seat = free_seats[seats - running - 1]
                 running += 1
                 seat_request[seat] = r
@@ -513,13 +543,61 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     in_batch[woken[i]] = -in_batch[woken[i]]
         load_time += loading
 
-        # The step takes its time.
-        scheduled = running
+        # The step takes its time, once the one before is done.
+        scheduled = running - ending
         tokens = decodes + chunk + (token_budget - decodes - chunk - budget)
-        seconds = _scheduler_seconds(scheduler_cost, scheduled, skipped) + _step_seconds(
-            step_cost, tokens, prefill_tokens, context + prefill_context, distinct
-        )
-        end = clock + loading + np.int64(seconds * 1e9 + 0.5)
+        scheduling = _scheduler_seconds(scheduler_cost, scheduled, skipped)
+        planning = np.int64(scheduling * 1e9 + 0.5)
+        end = clock + planning
+        if scheduled > 0:
+            seconds = scheduling + _step_seconds(step_cost, tokens, prefill_tokens, context + prefill_context, distinct)
+            start = max(end, flight_end[planned % 2]) if planned > steps else end
+            planned = step
+            flight = step % 2
+            flight_end[flight] = start + loading + np.int64(seconds * 1e9 + 0.5) - planning
+            flight_decodes[flight] = decodes
+            flight_distinct[flight] = distinct
+            flight_done[flight] = done_count
+
+            # Every decode will have one more token. Every prefill that is done yields one, and goes on as a decode.
+            context += decodes
+            for i in range(done_count):
+                seat = done_seats[i]
+                r = seat_request[seat]
+                done_request[flight, i] = r
+                done_after[flight, i] = last_step[r] if generated[r] > 0 else 0
+                seat_started[seat] = step
+                decodes += 1
+                context += seat_context0[seat]
+                phase[(seat_context0[seat] - step - 1) % block_size] += 1
+                slot = (step + answer[r] - generated[r] - 1) % ring
+                bucket_before[seat] = -1
+                bucket_after[seat] = bucket[slot]
+                if bucket[slot] >= 0:
+                    bucket_before[bucket[slot]] = seat
+                bucket[slot] = seat
+
+            # Those whose last token this is are in no further step.
+            seat = bucket[step % ring]
+            while seat >= 0:
+                cached = seat_context0[seat] + step - seat_started[seat]
+                phase[(cached - step - 1) % block_size] -= 1
+                context -= cached
+                decodes -= 1
+                ending += 1
+                a = adapter_of[seat_request[seat]]
+                in_batch[a] -= 1
+                if needs_slot[a] and in_batch[a] == 0:
+                    distinct -= 1
+                    recency[a] = step * adapter_count + position[a]
+                    _set_key(first_in_batch, size, a, _EMPTY)
+                seat = bucket_after[seat]
+
+        # Unless another step can be planned first, the oldest one in flight is waited for.
+        flight = (steps + 1) % 2
+        lands = scheduled == 0 or planned - steps == most_flights
+        if lands:
+            end = max(end, flight_end[flight])
 
         until = min(end, window.end) if cut else end
         weight = max(np.int64(0), until - max(clock, window.warmup))
@@ -530,20 +608,24 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             waiting_seconds += waiting_time // 1_000_000_000
             waiting_time %= 1_000_000_000
         kv_time += held * weight
-        adapter_time += distinct * weight
+        adapter_time += flight_distinct[flight] * weight
         busy_time += weight
         while sample_count < sample_limit and sample_count * window.sample_every < min(end, window.end):
             samples[sample_count, 0] = sample_count * window.sample_every
             samples[sample_count, 1] = running
             samples[sample_count, 2] = waiting
             samples[sample_count, 3] = held
-            samples[sample_count, 4] = distinct
+            samples[sample_count, 4] = flight_distinct[flight]
             samples[sample_count, 5] = finished_tokens
             samples[sample_count, 6] = preemptions
             sample_count += 1
         if cut and end > window.end:
             clock = window.end
             break
+        clock = end
+        if not lands:
+            continue
+        step = steps + 1
         if step >= len(step_end):
             step_end = _grown(step_end)
         seen = end  # by the client
@@ -553,23 +635,19 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             )
             if stall_start <= end < stall_end:
                 seen = min(stall_end, window.end) if cut else stall_end
-        if decodes > 0 and seen > window.warmup and seen > step_end[steps]:
+        if seen > window.warmup and seen > step_end[steps] and flight_decodes[flight] > 0:
             gap = seen - step_end[steps]
-            gaps[_gap_bin(gap)] += decodes
-            gap_sum += gap * decodes
+            gaps[_gap_bin(gap)] += flight_decodes[flight]
+            gap_sum += gap * flight_decodes[flight]
         steps = step
         step_end[step] = seen
-        clock = end
-
-        # Every decode has one more token. Every prefill that is done yields one, and goes on as a decode.
-        context += decodes
-        for i in range(done_count):
-            seat = done_seats[i]
-            r = seat_request[seat]
-            if generated[r] == 0:
+        for i in range(flight_done[flight]):
+            r = done_request[flight, i]
+            before_it = step_end[done_after[flight, i]]
+            if first_token[r] < 0:
                 first_token[r] = seen
-            elif seen > window.warmup and seen > last_token[r]:
-                gap = seen - last_token[r]
+            elif seen > window.warmup and seen > before_it:
+                gap = seen - before_it
                 gaps[_gap_bin(gap)] += 1
                 gap_sum += gap
                 if resume_count == len(resumes):
@@ -577,46 +655,35 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 resumes[resume_count, 0] = r
                 resumes[resume_count, 1] = gap
                 resume_count += 1
-            seat_started[seat] = step
-            decodes += 1
-            context += seat_context0[seat]
-            phase[(seat_context0[seat] - step - 1) % block_size] += 1
-            slot = (step + answer[r] - generated[r] - 1) % ring
-            bucket_before[seat] = -1
-            bucket_after[seat] = bucket[slot]
-            if bucket[slot] >= 0:
-                bucket_before[bucket[slot]] = seat
-            bucket[slot] = seat
 
         # Those whose last token this was leave.
         seat = bucket[step % ring]
         bucket[step % ring] = -1
         while seat >= 0:
             r = seat_request[seat]
-            cached = seat_context0[seat] + step - seat_started[seat]
-            phase[(cached - step - 1) % block_size] -= 1
-            context -= cached
-            decodes -= 1
-            free_blocks += (cached + block_size - 1) // block_size
             finish[r] = seen
             generated[r] = answer[r]
             finished_tokens += prompt[r] + answer[r]
-            before, after = seat_before[seat], seat_after[seat]
-            if before >= 0:
-                seat_after[before] = after
-            if after >= 0:
-                seat_before[after] = before
+            if is_preempted[seat]:
+                is_preempted[seat] = False
+                waiting -= 1
             else:
-                last_seat = before
-            running -= 1
-            free_seats[seats - running - 1] = seat
-            a = adapter_of[r]
-            in_batch[a] -= 1
-            if needs_slot[a] and in_batch[a] == 0:
-                distinct -= 1
-                running_set ^= _adapter_hash(a, 2)
-                recency[a] = step * adapter_count + position[a]
-                _set_key(first_in_batch, size, a, _EMPTY)
+                free_blocks += (prompt[r] + answer[r] + block_size - 2) // block_size
+                before, after = seat_before[seat], seat_after[seat]
+                if before >= 0:
+                    seat_after[before] = after
+                if after >= 0:
+                    seat_before[after] = before
+                else:
+                    last_seat = before
+                running -= 1
+                ending -= 1
+                free_seats[seats - running - 1] = seat
+                a = adapter_of[r]
+                seated[a] -= 1
+                if needs_slot[a] and seated[a] == 0:
+                    seated_adapters -= 1
+                    running_set ^= _adapter_hash(a, 2)
             seat = bucket_after[seat]
 
         # The engine reports who runs and who waits.
@@ -626,7 +693,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 last_combination = combination
                 if _add(combinations, combination):
                     label_sets += 1
-                    labels += distinct + waiting_adapters
+                    labels += seated_adapters + waiting_adapters
                     if 2 * label_sets > len(combinations):
                         larger = np.zeros(2 * len(combinations), np.uint64)
                         for entry in combinations:
@@ -635,19 +702,24 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         combinations = larger
 
     # Gaps were counted as they came; those of requests that did not finish are taken back.
-    unfinished = np.zeros(steps + 2, np.int64)  # change in the number of such decodes, by step
+    unfinished = np.zeros(planned + 3, np.int64)  # change in the number of such decodes, by step
     seat = last_seat
     while seat >= 0:
         r = seat_request[seat]
         running_at_end[r] = True
-        is_done = False
-        for i in range(done_count):
-            is_done |= done_seats[i] == seat and step > steps
-        if seat != partial and not is_done:
+        if seat != partial and seat_started[seat] <= steps:
             generated[r] += steps - seat_started[seat] + 1
             unfinished[seat_started[seat] + 1] += 1
             unfinished[steps + 1] -= 1
         seat = seat_before[seat]
+    for seat in range(seats):
+        if is_preempted[seat]:
+            r = seat_request[seat]
+            generated[r] = answer[r] - 1
+            unfinished[seat_started[seat] + 1] += seat_started[seat] <= steps
+            unfinished[steps + 1] -= seat_started[seat] <= steps
+    for r in range(len(last_step)):
+        generated[r] -= finish[r] < 0 and last_step[r] > steps  # preempted with a token in flight that never came
     for i in range(segment_count):
         if finish[segments[i, 0]] < 0:
             unfinished[segments[i, 1]] += 1

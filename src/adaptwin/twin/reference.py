@@ -9,6 +9,7 @@ will be. The compiled kernel does the same to the last digit.
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,19 +29,26 @@ class Request:
     adapter: int
     needs_slot: bool
     prompt: int
-    computed: int = 0  # tokens whose keys and values are in the cache
+    max_tokens: int  # of the answer; a plan looks at it only while the last token is being made
+    computed: int = 0  # tokens whose keys and values are in the cache, or will be when the batches in flight are done
+    promised: int = 0  # tokens being made by batches in flight: vLLM's num_output_placeholders
     blocks: int = 0
     token_times: list[int] = field(default_factory=list)
 
     @property
     def known_tokens(self) -> int:
         """Prompt and generated tokens: what must be computed before the next token can be sampled."""
-        return self.prompt + len(self.token_times)
+        return self.prompt + len(self.token_times) + self.promised
 
     @property
     def is_prefill(self) -> bool:
         """Whether its next step computes more than the token sampled last."""
-        return self.known_tokens - self.computed > 1 or not self.token_times
+        return self.known_tokens - self.computed > 1 or self.known_tokens == self.prompt
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its last token is being made, so that no further step is needed."""
+        return self.promised > 0 and len(self.token_times) + self.promised == self.max_tokens
 
 
 class KVCache:
@@ -110,7 +118,7 @@ class AdapterSlots:
 
 @dataclass(slots=True)
 class Batch:
-    """What one step computes."""
+    """What one step computes. It is empty when every request that runs has its last token in flight."""
 
     tokens: dict[Request, int]  # in the order they were scheduled
     skipped: int  # waiting requests passed over for want of a slot
@@ -119,6 +127,11 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether nothing was scheduled."""
         return not self.tokens
+
+    @property
+    def adapters(self) -> set[int]:
+        """Adapters that need a slot in this step."""
+        return {request.adapter for request in self.tokens if request.needs_slot}
 
 
 class Scheduler:
@@ -143,6 +156,9 @@ class Scheduler:
         position = 0
         while position < len(self.running):
             request = self.running[position]
+            if request.is_ending:
+                position += 1
+                continue
             tokens = min(request.known_tokens - request.computed, budget)
             while not self.cache.fits(request, request.computed + tokens):
                 batch.preempted += 1
@@ -154,7 +170,7 @@ class Scheduler:
 
     def _schedule_waiting(self, batch: Batch) -> None:
         budget = self.limits.token_budget - sum(batch.tokens.values())
-        in_batch = {request.adapter for request in batch.tokens if request.needs_slot}
+        in_batch = batch.adapters
         skipped: list[Request] = []
         while self.waiting and budget > 0 and len(self.running) < self.limits.max_num_seqs:
             request = self.waiting[0]
@@ -182,7 +198,10 @@ class Scheduler:
         batch.tokens[request] = tokens
 
     def _preempt_last(self) -> Request:
-        """Free the last running request's blocks; its tokens are computed again later."""
+        """Free the last running request's blocks; its tokens are computed again later.
+
+        A token that is just being made is delivered all the same, before the next plan.
+        """
         request = self.running.pop()
         self.cache.release(request)
         request.computed = 0
@@ -190,8 +209,8 @@ class Scheduler:
         return request
 
     def finish(self, request: Request) -> None:
-        """The request has its last token, and leaves."""
-        self.running.remove(request)
+        """The request has its last token, and leaves; it may have been preempted while that token was being made."""
+        (self.running if request in self.running else self.waiting).remove(request)
         self.cache.release(request)
 
 
@@ -230,8 +249,20 @@ class ApiServer:
         return end if start <= time < end else time
 
 
+class Flight(NamedTuple):
+    """A batch on its way through the model."""
+
+    batch: Batch
+    sampled: list[Request]  # who gets a token from it
+    end: int
+
+
 class ReferenceTwin:
-    """The engine's loop around the scheduler, and what a client sees of it."""
+    """The engine's loop around the scheduler, and what a client sees of it.
+
+    With asynchronous scheduling (vllm/v1/engine/core.py, `step_with_batch_queue`) two batches are in flight: while one
+    computes, the next is planned, with what was known when the one before came back.
+    """
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.window = scenario, scenario.window
@@ -239,6 +270,8 @@ class ReferenceTwin:
         self.slots = AdapterSlots(scenario.limits, scenario.adapters)
         self.api = ApiServer(scenario)
         self.clock = 0
+        self.flights: deque[Flight] = deque()
+        self.most_flights = 2 if scenario.limits.async_scheduling else 1
         self.steps = self.preemptions = self.load_time = self.finished_tokens = 0
         self.arrivals = deque(self._requests())
         self.arrived: list[Request] = []
@@ -250,8 +283,8 @@ class ReferenceTwin:
     def _requests(self) -> list[Request]:
         requests, needs_slot = self.scenario.requests, self.scenario.adapters.needs_slot
         return [
-            Request(i, int(a), bool(needs_slot[a]), int(p))
-            for i, (a, p) in enumerate(zip(requests.adapter, requests.input, strict=True))
+            Request(i, int(a), bool(needs_slot[a]), int(p), int(answer))
+            for i, (a, p, answer) in enumerate(zip(requests.adapter, requests.input, requests.output, strict=True))
         ]
 
     def run(self) -> Outcome:
@@ -288,57 +321,88 @@ class ReferenceTwin:
 
     def _too_long(self, request: Request) -> bool:
         """Whether vLLM refuses the request, or could never hold it."""
-        total = request.prompt + int(self.scenario.requests.output[request.index])
+        total = request.prompt + request.max_tokens
         cache = self.scheduler.cache
         return total > self.scenario.limits.max_model_len or cache.blocks_for(total - 1) > cache.total
 
     def _idle_until(self, time: int) -> None:
+        assert not self.flights
         self._record(time, Batch({}, 0, 0))
         self.clock = time
 
     def _step(self) -> bool:
-        """One engine step; False when it would end after a cut window."""
+        """Plan a batch, and take the oldest one's tokens unless another can be planned first.
+
+        False when this would end after a cut window.
+        """
         batch = self.scheduler.schedule()
-        assert not batch.is_empty()
-        adapters = {request.adapter for request in batch.tokens if request.needs_slot}
-        loading = self.slots.bring(sorted(adapters, key=lambda a: int(self.scenario.adapters.position[a])))
-        end = self.clock + loading + self._duration(batch, len(adapters))
         self.preemptions += batch.preempted
-        self.load_time += loading
-        self._account(end, len(adapters))
-        self._record(end, batch)
+        end = self._launch(batch)
+        lands = batch.is_empty() or len(self.flights) == self.most_flights
+        if lands:
+            end = max(end, self.flights[0].end)
+        computing = self.flights[0].batch
+        self._account(end, len(computing.adapters))
+        self._record(end, computing)
         if end > self.window.end and not self.window.drain:
             self.clock = self.window.end
             return False
-        self.steps += 1
         self.clock = end
-        seen = self.api.passes(end) if self.window.drain else min(self.api.passes(end), self.window.end)
-        for request, tokens in batch.tokens.items():
-            request.computed += tokens
-            if request.computed == request.known_tokens:
-                self._emit(request, seen)
-        self.api.note(self.scheduler.running, self.scheduler.waiting)
+        if lands:
+            self._land(self.flights.popleft())
         return True
 
-    def _duration(self, batch: Batch, adapters: int) -> int:
+    def _launch(self, batch: Batch) -> int:
+        """Send a batch to the model, which starts on it when done with the one before; returns when it was planned.
+
+        The scheduler goes on as if the batch were computed, but for the tokens that it will yield.
+        """
+        adapters = batch.adapters
+        planning, forward = self._durations(batch)
+        planned = self.clock + planning
+        if not batch.is_empty():
+            loading = self.slots.bring(sorted(adapters, key=lambda a: int(self.scenario.adapters.position[a])))
+            self.load_time += loading
+            start = max(planned, self.flights[-1].end) if self.flights else planned
+            for request, tokens in batch.tokens.items():
+                request.computed += tokens
+            sampled = [request for request in batch.tokens if request.computed == request.known_tokens]
+            for request in sampled:
+                request.promised += 1
+            self.flights.append(Flight(batch, sampled, start + loading + forward))
+        return planned
+
+    def _land(self, flight: Flight) -> None:
+        """The batch's tokens are there."""
+        self.steps += 1
+        seen = self.api.passes(self.clock)
+        seen = seen if self.window.drain else min(seen, self.window.end)
+        for request in flight.sampled:
+            request.promised -= 1
+            self._emit(request, seen)
+        self.api.note(self.scheduler.running, self.scheduler.waiting)
+
+    def _durations(self, batch: Batch) -> tuple[int, int]:
+        """Nanoseconds of planning the batch and of its forward pass."""
         decodes = [request for request in batch.tokens if not request.is_prefill]
         tokens = sum(batch.tokens.values())
-        seconds = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), batch.skipped) + step_seconds(
+        planning = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), batch.skipped)
+        forward = step_seconds(
             self.scenario.step_cost,
             tokens,
             tokens - len(decodes),
             sum(request.computed for request in decodes),
-            adapters,
+            len(batch.adapters),
         )
-        return int(seconds * NANOSECONDS + 0.5)
+        both = int((planning + forward) * NANOSECONDS + 0.5)
+        return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 
     def _emit(self, request: Request, seen: int) -> None:
         """The request yields a token, which the client sees at `seen`; with the last one it leaves."""
         request.token_times.append(seen)
-        length = int(self.scenario.requests.output[request.index])
-        if len(request.token_times) == length:
+        if len(request.token_times) == request.max_tokens:
             self.finish_times[request.index] = seen
-            self.finished_tokens += request.prompt + length
+            self.finished_tokens += request.prompt + request.max_tokens
             self.scheduler.finish(request)
 
     def _account(self, end: int, adapters: int) -> None:
@@ -356,11 +420,10 @@ class ReferenceTwin:
         """Sample the state at every sampling time before `until`."""
         every, cache = self.window.sample_every, self.scheduler.cache
         while every and (time := len(self.samples) * every) < min(until, self.window.end):
-            adapters = {request.adapter for request in batch.tokens if request.needs_slot}
             running, waiting = len(self.scheduler.running), len(self.scheduler.waiting)
             used = cache.total - cache.free
             self.samples.append(
-                Sample(time, running, waiting, used, len(adapters), self.finished_tokens, self.preemptions)
+                Sample(time, running, waiting, used, len(batch.adapters), self.finished_tokens, self.preemptions)
             )
 
     def _outcome(self) -> Outcome:

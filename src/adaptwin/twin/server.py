@@ -26,6 +26,10 @@ class Server(Spec):
         description="admit a request only when its whole prompt fits (vLLM >= 0.11), not its first chunk",
     )
     watermark: float = Field(default=0.0, ge=0, lt=1, description="share of KV blocks that admission keeps free")
+    async_scheduling: bool = Field(
+        default=False,
+        description="plan a step while the one before computes (the default on GPUs in current vLLM; not in 0.8.5)",
+    )
     kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: the profile's law")
 
     @field_validator("max_lora_rank")
@@ -64,6 +68,7 @@ class Server(Spec):
             max_model_len=max_model_len,
             reserve_whole_prompt=self.scheduler_reserve_full_isl,
             watermark_blocks=int(self.watermark * blocks),
+            async_scheduling=self.async_scheduling,
         )
 
     def budgets(self, profile: Profile) -> tuple[int, int]:
@@ -99,6 +104,7 @@ class Limits(NamedTuple):
     max_model_len: int
     reserve_whole_prompt: bool
     watermark_blocks: int
+    async_scheduling: bool = False
 
 
 def default_budgets(gpu_gib: float) -> tuple[int, int]:
