@@ -6,7 +6,7 @@ import pytest
 
 from adaptwin import Adapter, Plan, Workload, make_plan, verify
 from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.verify import unplaced
+from adaptwin.placement.plan import unplaced
 from adaptwin.workload.deal import synthesize
 
 WINDOW = 300.0
@@ -51,7 +51,7 @@ def test_the_strategies_offered_are_these():
 @every_strategy
 def test_every_adapter_is_placed_once(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
-    assert unplaced(FLEETS[fleet], plan.servers) == []
+    assert unplaced(FLEETS[fleet], plan.servers) == {}
     assert all(server.adapters for server in plan.servers)
     assert len({server.name for server in plan.servers}) == plan.gpus
 

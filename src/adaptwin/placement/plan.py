@@ -1,5 +1,6 @@
 """Plan: which adapters go on which server with which settings, and what the twin says of each."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -56,6 +57,15 @@ class PlacedServer(Spec):
     choices: tuple[SlotChoice, ...] = Field(default=(), description="the values of max_loras around the chosen one")
 
 
+def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, float]:
+    """Adapters whose shares do not sum to one, with what they sum to."""
+    shares = dict.fromkeys((adapter.name for adapter in workload.adapters), 0.0)
+    for server in servers:
+        for name, share in server.adapters.items():
+            shares[name] += share
+    return {name: share for name, share in shares.items() if abs(share - 1.0) > 1e-6}
+
+
 class Plan(Spec):
     """A placement with everything needed to check it: workload, profiles, seed."""
 
@@ -75,17 +85,15 @@ class Plan(Spec):
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         """Servers name adapters and profiles that are there, and every adapter is served once."""
-        known, served = {adapter.name for adapter in self.workload.adapters}, dict[str, float]()
+        known = {adapter.name for adapter in self.workload.adapters}
         for index, server in enumerate(self.servers):
             if server.profile not in {profile.name for profile in self.profiles}:
                 raise ValueError(f"servers[{index}].profile: {server.profile!r} is not among the plan's profiles")
-            for name, share in server.adapters.items():
+            for name in server.adapters:
                 if name not in known:
                     raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
-                served[name] = served.get(name, 0.0) + share
-        for name in known:
-            if abs(served.get(name, 0.0) - 1.0) > 1e-6:
-                raise ValueError(f"servers: the shares of {name!r} sum to {served.get(name, 0.0):g}, not to 1")
+        for name, share in unplaced(self.workload, self.servers).items():
+            raise ValueError(f"servers: the shares of {name!r} sum to {share:g}, not to 1")
         return self
 
     @property

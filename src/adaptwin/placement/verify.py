@@ -1,13 +1,11 @@
 """verify: does a plan hold? One twin run per GPU, with a seed the planner did not use."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.requests import stream_seed
-from adaptwin.workload.workload import Workload
 
 
 class Check(NamedTuple):
@@ -51,15 +49,6 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1) -> Check:
 def server_seed(seed: int, server: str) -> int:
     """Servers draw apart, so that parts of a split adapter do not get the same arrivals."""
     return stream_seed(seed, server) >> 1
-
-
-def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> list[str]:
-    """Names of adapters whose shares do not sum to one."""
-    shares: dict[str, float] = {}
-    for server in servers:
-        for name, share in server.adapters.items():
-            shares[name] = shares.get(name, 0.0) + share
-    return [adapter.name for adapter in workload.adapters if abs(shares.get(adapter.name, 0.0) - 1.0) > 1e-6]
 
 
 def _failures(name: str, run: Run) -> list[str]:
