@@ -52,7 +52,7 @@ START = StepCost(
 def main() -> None:
     """Fit, report and write both profiles."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--model", choices=MODELS, action="append", help="one model only")
     arguments = parser.parse_args()
     require_data()
