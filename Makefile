@@ -9,7 +9,7 @@ LIVE_READY := $(LIVE)/.ready
 FLEET := examples/fleet.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format bench accuracy profiles docs clean
+.PHONY: help demo test test-live check format bench accuracy profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

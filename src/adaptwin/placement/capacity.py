@@ -17,31 +17,8 @@ from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload
 
 SLOT_LADDER = (
-    1,
-    2,
-    4,
-    6,
-    8,
-    12,
-    16,
-    20,
-    24,
-    32,
-    40,
-    48,
-    64,
-    80,
-    96,
-    128,
-    160,
-    192,
-    224,
-    256,
-    320,
-    384,
-    448,
-    512,
-)
+    1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512,
+)  # fmt: skip
 STRESS = 1.1  # times the traffic under which numbers of slots are compared
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
@@ -208,9 +185,8 @@ class Capacity:
 
     def _busy_adapters(self, shares: Mapping[str, float]) -> float:
         """About how many adapters have a request running at a time, if each takes some seconds."""
-        rates = np.array(
-            [self._by_name[name].rate * share for name, share in shares.items() if self._by_name[name].rank]
-        )
+        loras = [(self._by_name[name], share) for name, share in shares.items() if self._by_name[name].rank]
+        rates = np.array([self.workload.rate_of(adapter) * share for adapter, share in loras])
         return float(np.sum(1.0 - np.exp(-rates * RESIDENCE)))
 
     def best(self, shares: Mapping[str, float]) -> Fit:

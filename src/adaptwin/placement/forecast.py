@@ -13,15 +13,13 @@ CLOSE = 0.02  # headroom is found to within 2 % of the traffic
 SLOT_CHOICES_SHOWN = 12
 
 
-def forecast(capacity: Capacity, assignment: Assignment, seed: int) -> Forecast:
-    """Simulate a server of a placement, and raise its traffic until a verdict turns."""
-    workload = capacity.part(assignment.shares)
-    run = simulate(capacity.profile, assignment.server, workload, seed=seed)
+def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
+    """What `run` says of a server of a placement, and how much more traffic it takes until a verdict turns."""
     headroom, binding = _headroom(capacity, assignment)
     return Forecast(
         throughput=run.throughput,
         offered_throughput=run.offered_throughput,
-        request_rate=workload.rate,
+        request_rate=capacity.part(assignment.shares).rate,
         ttft_p50=run.ttft.p50,
         ttft_p99=run.ttft.p99,
         itl_mean=run.itl.mean,
@@ -36,25 +34,26 @@ def forecast(capacity: Capacity, assignment: Assignment, seed: int) -> Forecast:
     )
 
 
-def slot_choices(capacity: Capacity, assignment: Assignment) -> tuple[SlotChoice, ...]:
-    """What the twin says of other numbers of slots for the same adapters, around the chosen one."""
+def slot_choices(capacity: Capacity, assignment: Assignment, run: Run) -> tuple[SlotChoice, ...]:
+    """What the twin says of other numbers of slots for the same adapters, around the chosen one, whose run is given."""
     chosen = assignment.server.max_loras
     choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
     first = max(0, min(choices.index(chosen) - SLOT_CHOICES_SHOWN // 2, len(choices) - SLOT_CHOICES_SHOWN))
     shown = choices[first : first + SLOT_CHOICES_SHOWN]
-    return tuple(_slot_choice(capacity, assignment, slots) for slots in shown)
+    return tuple(
+        _slot_choice(slots, run if slots == chosen else _run_with(capacity, assignment, slots)) for slots in shown
+    )
 
 
-def forecast_all(
-    capacity: Capacity, assignments: list[Assignment], seed: int
-) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
+def forecast_all(capacity: Capacity, assignments: list[Assignment]) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
     """Forecast and slot choices of every server, on all cores."""
-    calls = (joblib.delayed(_both)(capacity, assignment, seed) for assignment in assignments)
+    calls = (joblib.delayed(_both)(capacity, assignment) for assignment in assignments)
     return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
 
 
-def _both(capacity: Capacity, assignment: Assignment, seed: int) -> tuple[Forecast, tuple[SlotChoice, ...]]:
-    return forecast(capacity, assignment, seed), slot_choices(capacity, assignment)
+def _both(capacity: Capacity, assignment: Assignment) -> tuple[Forecast, tuple[SlotChoice, ...]]:
+    run = simulate(capacity.profile, assignment.server, capacity.part(assignment.shares))
+    return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run)
 
 
 def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
@@ -89,11 +88,17 @@ def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Bind
     return "slots" if loras > slots and answer.mean_adapters > 0.95 * slots else "compute"
 
 
-def _slot_choice(capacity: Capacity, assignment: Assignment, slots: int) -> SlotChoice:
+def _run_with(capacity: Capacity, assignment: Assignment, slots: int) -> Run | None:
+    """The same adapters with this many slots; None when the server would not start."""
     if not capacity.starts(assignment.shares, slots):
+        return None
+    server = capacity.server(assignment.shares, slots)
+    return simulate(capacity.profile, server, capacity.part(assignment.shares))
+
+
+def _slot_choice(slots: int, run: Run | None) -> SlotChoice:
+    if run is None:
         return SlotChoice(max_loras=slots, starts=False)
-    workload = capacity.part(assignment.shares)
-    run: Run = simulate(capacity.profile, capacity.server(assignment.shares, slots), workload)
     return SlotChoice(
         max_loras=slots,
         starts=True,

@@ -116,7 +116,7 @@ def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float |
     search = _Search(profile, wish, template, deadline, progress)
     plan, capacity, assignments = search.run()
     progress("measuring headroom", 0, 1)
-    described = forecast_all(capacity, assignments, wish.seed)
+    described = forecast_all(capacity, assignments)
     progress("measuring headroom", 1, 1)
     servers = tuple(
         placed.model_copy(update={"forecast": expected, "choices": choices})

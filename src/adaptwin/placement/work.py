@@ -1,5 +1,7 @@
 """Work: the least GPU time that a request takes, whatever server it lands on. Bound and strategies rest on it."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from adaptwin.profile.profile import Profile
@@ -38,6 +40,7 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     )
 
 
+@lru_cache(maxsize=4096)
 def _mean_tokens(lengths: Lengths) -> tuple[float, float, float]:
     """Means over requests of prompt tokens, decode steps, and cached tokens read by them."""
     table = lengths.table()

@@ -26,6 +26,7 @@ from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
+from adaptwin.workload.requests import split_mix
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
@@ -70,11 +71,8 @@ def _smallest(tree, size):
 
 @compiled
 def _adapter_hash(adapter, salt):
-    """Sixty-four random-looking bits of an adapter's own (SplitMix64's output function)."""
-    z = np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    """Sixty-four random-looking bits of an adapter's own."""
+    return split_mix(np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt))
 
 
 @compiled
@@ -146,7 +144,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     # The waiting queue: a FIFO per adapter, and trees over their heads.
     head = np.full(adapter_count, -1, np.int32)
     tail = np.full(adapter_count, -1, np.int32)
-    head_key = np.full(adapter_count, _EMPTY, np.int64)
     size = 1
     while size < adapter_count:
         size *= 2
@@ -267,7 +264,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             waiting += 1
             if head[a] < 0:
                 head[a] = tail[a] = r
-                head_key[a] = r
                 if needs_slot[a]:
                     waiting_set ^= _adapter_hash(a, 1)
                     waiting_adapters += 1
@@ -409,7 +405,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     waiting_set ^= _adapter_hash(a, 1)
                     waiting_adapters += 1
             head[a] = r
-            head_key[a] = front_key
             _set_key(first_of_all, size, a, front_key)
             in_batch[a] -= 1
             if needs_slot[a] and in_batch[a] == 0:
@@ -474,7 +469,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     key = np.int64(head[a])
                 if len(queue_key) > 0:
                     queue_key[r] = 0
-                head_key[a] = key
                 _set_key(first_of_all, size, a, key)
                 in_batch[a] += 1
                 if needs_slot[a] and in_batch[a] == 1:

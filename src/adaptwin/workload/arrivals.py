@@ -1,13 +1,11 @@
 """Arrivals: when requests come - Poisson, Gamma, regime-switching, piecewise rates, or replayed timestamps."""
 
-import csv
-import io
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from adaptwin.errors import SpecError
-from adaptwin.spec import read_text
+from adaptwin.workload.rows import read_rows
 
 FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, or a list of timestamps"
 
@@ -55,22 +53,15 @@ def _options(text: str, rest: str) -> dict[str, float]:
 
 def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
     """Read a CSV of ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`."""
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    missing = {"start", "factor"} - set(rows.fieldnames or ())
-    if missing:
-        raise SpecError(f"missing (needed: start,factor; found: {','.join(rows.fieldnames or ())})", min(missing), path)
     rates: list[tuple[float, float]] = []
-    for number, row in enumerate(rows, start=2):
+    for row in read_rows(path).require(("start", "factor")):
+        cells, line = (row.cells.get("start", ""), row.cells.get("factor", "")), f"line {row.line}"
         try:
-            start, factor = float(row["start"]), float(row["factor"])
-        except (TypeError, ValueError):
-            raise SpecError(f"{row['start']!r},{row['factor']!r} are not two numbers", f"line {number}", path) from None
+            start, factor = float(cells[0]), float(cells[1])
+        except ValueError:
+            raise SpecError(f"{cells[0]!r},{cells[1]!r} are not two numbers", line, path) from None
         if factor < 0 or start < 0 or (rates and start <= rates[-1][0]):
-            raise SpecError(
-                f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0",
-                f"line {number}",
-                path,
-            )
+            raise SpecError(f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0", line, path)
         rates.append((start, factor))
     if not rates:
         raise SpecError("has no rows", file=path)

@@ -168,7 +168,7 @@ class _LengthTables:
 
 
 @compiled
-def _mix(state: np.uint64) -> np.uint64:
+def split_mix(state: np.uint64) -> np.uint64:
     """SplitMix64's output function (Steele, Lea, Flood 2014)."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -179,7 +179,7 @@ def _mix(state: np.uint64) -> np.uint64:
 @compiled
 def _uniform(state: np.uint64) -> float:
     """A number in (0, 1] from the generator's state."""
-    return (float(_mix(state) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
+    return (float(split_mix(state) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
 
 
 @compiled
@@ -279,14 +279,14 @@ def _draw(
     inputs = np.empty(count, np.int32)
     outputs = np.empty(count, np.int32)
     for a in range(adapters):
-        stream = _mix(seed[a] ^ np.uint64(0xD1B54A32D192ED03))
+        stream = split_mix(seed[a] ^ np.uint64(0xD1B54A32D192ED03))
         for i in range(first_of[a], first_of[a + 1]):
             k = i - first_of[a]
             if pairing[a] == 2:
                 into, out = table_first[a] + k, output_first[a] + k
             else:
                 stream += golden
-                bits = _mix(stream)
+                bits = split_mix(stream)
                 one = np.int64(((bits >> np.uint64(32)) * np.uint64(table_size[a])) >> np.uint64(32))
                 two = one
                 if pairing[a] == 0:
