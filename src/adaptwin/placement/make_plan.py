@@ -122,11 +122,8 @@ def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float |
         placed.model_copy(update={"forecast": expected, "choices": choices})
         for placed, (expected, choices) in zip(plan.servers, described, strict=True)
     )
-    now = time.perf_counter()
-    late = search.late
-    return plan.model_copy(
-        update={"servers": servers, "planning_seconds": round(now - started, 3), "time_limit_hit": late}
-    )
+    seconds = round(time.perf_counter() - started, 3)
+    return plan.model_copy(update={"servers": servers, "planning_seconds": seconds})
 
 
 class _Search(NamedTuple):
@@ -138,18 +135,16 @@ class _Search(NamedTuple):
     deadline: float
     progress: Progress
 
-    @property
-    def late(self) -> bool:
-        return time.perf_counter() > self.deadline
-
     def run(self) -> tuple[Plan, Capacity, list[Assignment]]:
         """The verified plan with the fewest servers: filled to the brim if that holds, else the best of what does."""
         found = []
         for safety in (0.0, SAFETY):
             capacity = self._capacity(safety)
-            assignments = STRATEGIES[self.wish.strategy](self._problem(capacity))
+            problem = self._problem(capacity)
+            assignments = STRATEGIES[self.wish.strategy](problem)
+            late = problem.out_of_time  # verification and forecasts come after the search and are not limited
             plan, mended = self._verified(capacity, assignments)
-            found.append((plan, capacity, mended))
+            found.append((plan.model_copy(update={"time_limit_hit": late}), capacity, mended))
             if plan.verified and mended is assignments:
                 break
         return min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
