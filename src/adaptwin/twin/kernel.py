@@ -10,30 +10,48 @@ State is spread over flat arrays here, for speed; what keeps it right are these 
   in flight. Sending a step off moves everything on as if it were done, but for what its tokens bring: a request whose
   last token is in flight leaves the decodes and the batch at once, its seat and blocks when the token is there.
 - At most one prefill is unfinished, and it is the last of the running list: it used up its step's budget.
-- The waiting queue is one FIFO per adapter. `first_of_all` and `first_in_batch` are min-trees over adapters, keyed
-  by the queue position of the adapter's head, so skipping adapters without a slot costs O(log adapters).
-- Recency of adapters is written down only when they leave the batch; while every adapter has a slot nothing is
-  ever loaded, and recency is not kept at all.
-
-Positions in the waiting queue are request numbers, which are in order of arrival; preempted requests go to the front
-and get negative ones.
+- Those who wait are the requests that are passed over or preempted, in `queue` (see `waiting_queue.py`), and behind them
+  the requests ``fresh ... arrived - 1``, at which the scheduler has not looked yet, but for the rejected ones. Only
+  adapters in the batch and the base model offer the queue's requests to those who look for one without a new slot.
+- While `settled`, nobody who waits can be admitted before somebody comes or leaves; `passed_all` says that this is
+  because the scheduler passed over everybody.
+- Where adapters are, `residency.py` knows; while every adapter has a slot nothing is ever loaded, and nobody is passed
+  over.
 """
 
 import numpy as np
 
 from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
-from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.metrics_page import adapter_hash, scraped, with_combination
+from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
-from adaptwin.workload.requests import split_mix
+from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
-_scrape_seconds = compiled(scrape_seconds)
 _gap_bin = compiled(gap_bin)
 
-_EMPTY = np.int64(1) << np.int64(62)  # key of an adapter with no waiting request
+_NEVER = np.int64(1) << np.int64(62)
+_LONGEST_STRETCH = 10_000_000_000  # nanoseconds that steps are taken at once while requests wait
+
+_SEAT = np.dtype(
+    [
+        ("request", np.int32),
+        ("adapter", np.int32),
+        ("before", np.int32),  # in order of admission
+        ("after", np.int32),
+        ("bucket_before", np.int32),
+        ("bucket_after", np.int32),
+        ("answer", np.int32),
+        ("total", np.int32),  # prompt and answer
+        ("started", np.int64),  # step that gave the first token since admission
+        ("context0", np.int64),  # tokens cached by then
+        ("last", np.int64),  # step that gives the last token
+        ("preempted", np.int64),  # with its last token in flight
+    ]
+)
 
 
 def play(scenario: Scenario) -> Outcome:
@@ -44,69 +62,6 @@ def play(scenario: Scenario) -> Outcome:
 def is_compiled() -> bool:
     """Whether the kernel's machine code is at hand, so that a first run starts at once."""
     return bool(getattr(_play, "signatures", ())) or is_cached(_play)
-
-
-@compiled
-def _set_key(tree, size, leaf, key):
-    node = size + leaf
-    tree[node] = key
-    node >>= 1
-    while node >= 1:
-        smaller = min(tree[2 * node], tree[2 * node + 1])
-        if tree[node] == smaller:
-            return
-        tree[node] = smaller
-        node >>= 1
-
-
-@compiled
-def _smallest(tree, size):
-    node = 1
-    while node < size:
-        node *= 2
-        if tree[node] != tree[node >> 1]:
-            node += 1
-    return node - size
-
-
-@compiled
-def _adapter_hash(adapter, salt):
-    """Sixty-four random-looking bits of an adapter's own."""
-    return split_mix(np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt))
-
-
-@compiled
-def _add(table, entry):
-    """Put an entry into an open hash table whose size is a power of two; False when it was there."""
-    mask = len(table) - 1
-    place = np.int64(entry & np.uint64(mask))
-    while table[place] != 0:
-        if table[place] == entry:
-            return False
-        place = (place + 1) & mask
-    table[place] = entry
-    return True
-
-
-@compiled
-def _scraped(scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, time):
-    """Scrapes up to a time: the next one, the last stall, and all stalls together."""
-    while next_scrape <= time:
-        stall_start = next_scrape
-        stall_end = stall_start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
-        stalled += stall_end - stall_start
-        next_scrape = stall_end + scrape_every
-    return next_scrape, stall_start, stall_end, stalled
-
-
-@compiled
-def _oldest(tier, level, recency):
-    """The least recently used adapter that is at least at `level` (1 host memory, 2 GPU)."""
-    best, best_recency = -1, _EMPTY
-    for a in range(len(tier)):
-        if tier[a] >= level and recency[a] < best_recency:
-            best, best_recency = a, recency[a]
-    return best
 
 
 @compiled
@@ -129,54 +84,43 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     count, adapter_count = len(arrival), len(adapters.needs_slot)
     needs_slot, position = adapters.needs_slot, adapters.position
     block_size, max_num_seqs, token_budget = limits.block_size, limits.max_num_seqs, limits.token_budget
-    max_loras = limits.max_loras
+    max_loras, max_in_flight = limits.max_loras, window.max_in_flight
     cut = not window.drain
+    longest_total = min(limits.max_model_len, limits.kv_blocks * block_size + 1)  # the last token is never cached
 
     # Requests.
-    first_token = np.full(count, -1, np.int64)
-    finish = np.full(count, -1, np.int64)
-    generated = np.zeros(count, np.int32)
+    first_token = np.empty(count, np.int64)
+    finish = np.empty(count, np.int64)
+    generated = np.empty(count, np.int32)
     rejected = np.zeros(count, np.bool_)
     running_at_end = np.zeros(count, np.bool_)
-    next_waiting = np.full(count, -1, np.int32)
     last_step = np.zeros(0, np.int64)  # that gave a preempted request a token; made when the first is preempted
 
-    # The waiting queue: a FIFO per adapter, and trees over their heads.
-    head = np.full(adapter_count, -1, np.int32)
-    tail = np.full(adapter_count, -1, np.int32)
-    size = 1
-    while size < adapter_count:
-        size *= 2
-    first_of_all = np.full(2 * size, _EMPTY, np.int64)
-    first_in_batch = np.full(2 * size, _EMPTY, np.int64)
-    front_key = np.int64(0)
-    queue_key = np.zeros(0, np.int64)  # of preempted requests, by request; 0 is none
-    waiting = 0
+    # Those who wait.
+    queue = empty_queue(count, adapter_count)
+    waiting = in_queue = fresh = arrived = 0
+    front = 0  # position of the request that was preempted last
+    settled, passed_all, skipped = True, True, 0
 
     # The running list: seats, linked in order of admission.
-    seats = max_num_seqs
-    seat_request = np.empty(seats, np.int32)
-    seat_before = np.empty(seats, np.int32)
-    seat_after = np.empty(seats, np.int32)
-    seat_started = np.empty(seats, np.int64)  # step that gave the first token since admission
-    seat_context0 = np.empty(seats, np.int64)  # tokens cached by then
-    bucket_before = np.empty(seats, np.int32)
-    bucket_after = np.empty(seats, np.int32)
-    free_seats = np.arange(seats - 1, -1, -1).astype(np.int32)
+    seats = np.empty(max_num_seqs, _SEAT)
+    for s in range(max_num_seqs):
+        seats[s].preempted = 0
+    free_seats = np.arange(max_num_seqs - 1, -1, -1).astype(np.int32)
     running, last_seat = 0, -1
     decodes = 0
-    longest = 1
+    ring = 4
     for i in range(count):
-        longest = max(longest, answer[i])
-    ring = 1
-    while ring < longest + 2:
-        ring *= 2
-    bucket = np.full(ring, -1, np.int32)
+        ring = max(ring, answer[i])
+    size = 4
+    while size < ring + 2:
+        size *= 2
+    ring = size - 1  # steps are taken modulo the size by their last bits
+    bucket = np.full(size, -1, np.int32)
     phase = np.zeros(block_size, np.int64)
     context = np.int64(0)
-    done_seats = np.empty(seats, np.int32)  # prefills that this step finishes
+    done_seats = np.empty(max_num_seqs, np.int32)  # prefills that this step finishes
     ending = 0  # seats whose last token is in flight
-    is_preempted = np.zeros(seats, np.bool_)  # such a seat, preempted at the last moment
 
     # Steps in flight, by step modulo 2.
     most_flights = 2 if limits.async_scheduling else 1
@@ -184,53 +128,37 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     flight_decodes = np.zeros(2, np.int64)
     flight_distinct = np.zeros(2, np.int64)
     flight_done = np.zeros(2, np.int64)  # requests that get the first token since their admission
-    done_request = np.empty((2, seats), np.int32)
-    done_after = np.empty((2, seats), np.int64)  # the step of their token before that
+    done_request = np.empty((2, max_num_seqs), np.int32)
+    done_after = np.empty((2, max_num_seqs), np.int64)  # the step of their token before that
 
     # The unfinished prefill.
     partial, partial_done, partial_total, partial_blocks = -1, 0, 0, 0
 
     free_blocks = limits.kv_blocks
 
-    # Adapters: who is in the batch, and in which memory. Warm start: all loaded in order, the last ones stay.
+    # Adapters: who is in the batch, and in which memory.
     in_batch = np.zeros(adapter_count, np.int64)  # requests that run and still have a token to make
     distinct = 0
-    seated = np.zeros(adapter_count, np.int64)  # requests that run
-    seated_adapters = 0
-    tier = np.zeros(adapter_count, np.int8)  # 2 GPU, 1 host memory, 0 disk
-    recency = np.zeros(adapter_count, np.int64)
-    at_position = np.empty(adapter_count, np.int64)
-    on_gpu = on_host = lora_adapters = 0
-    for a in range(adapter_count):
-        at_position[position[a]] = a
-        lora_adapters += needs_slot[a]
-    later = lora_adapters
-    for a in range(adapter_count):
-        if needs_slot[a]:
-            recency[a] = -later
-            if later <= max_loras:
-                tier[a] = 2
-                on_gpu += 1
-            elif later <= limits.max_cpu_loras:
-                tier[a] = 1
-            on_host += tier[a] > 0
-            later -= 1
-    swapping = lora_adapters > max_loras
+    residency = warm_start(adapters, max_loras, limits.max_cpu_loras)
+    swapping = needs_slot.sum() > max_loras
     woken = np.empty(adapter_count, np.int32)  # adapters that this step's admissions bring into the batch
 
     # The API server: what its metrics have seen, and when it stands still to write them out.
     scrape_every = window.scrape_every
+    scraping = scrape_every > 0
     running_set, waiting_set = np.uint64(0), np.uint64(0)
-    waiting_adapters = 0
-    combinations = np.zeros(1 << 10 if scrape_every > 0 else 1, np.uint64)
+    seated_adapters = waiting_adapters = 0
+    seated = np.zeros(adapter_count, np.int64)  # requests that run
+    queued = np.zeros(adapter_count, np.int64)  # requests that wait
+    combinations = np.zeros(1 << 10 if scraping else 1, np.uint64)
     last_combination = np.uint64(0)
     label_sets, labels, stalled = np.int64(0), np.int64(0), np.int64(0)
-    next_scrape = scrape_every if scrape_every > 0 else _EMPTY
+    next_scrape = scrape_every if scraping else _NEVER
     stall_start, stall_end = np.int64(0), np.int64(0)
 
     # What is counted.
-    clock, arrived, steps, planned = np.int64(0), 0, np.int64(0), np.int64(0)
-    preemptions = gpu_loads = disk_loads = 0
+    clock, steps, planned = np.int64(0), np.int64(0), np.int64(0)
+    preemptions = 0
     load_time, finished_tokens = np.int64(0), np.int64(0)
     gaps = np.zeros(GAP_BINS, np.int64)
     gap_sum = np.int64(0)
@@ -248,36 +176,32 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     sample_count = 0
 
     while True:
-        # Requests that have arrived by now join the queue.
+        # Requests that have arrived by now join those who wait.
         while arrived < count and arrival[arrived] <= clock:
             if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
                 break
-            if window.max_in_flight > 0 and running + waiting >= window.max_in_flight:
+            if max_in_flight > 0 and running + waiting >= max_in_flight:
                 break
             r = arrived
             arrived += 1
-            total = prompt[r] + answer[r]
-            if total > limits.max_model_len or (total + block_size - 2) // block_size > limits.kv_blocks:
+            first_token[r] = finish[r] = -1
+            generated[r] = 0
+            if prompt[r] + answer[r] > longest_total:
                 rejected[r] = True
                 continue
-            a = adapter_of[r]
             waiting += 1
-            if head[a] < 0:
-                head[a] = tail[a] = r
-                if needs_slot[a]:
-                    waiting_set ^= _adapter_hash(a, 1)
+            settled = False
+            if scraping:
+                a = adapter_of[r]
+                queued[a] += 1
+                if needs_slot[a] and queued[a] == 1:
+                    waiting_set ^= adapter_hash(a, 1)
                     waiting_adapters += 1
-                _set_key(first_of_all, size, a, r)
-                if in_batch[a] > 0 or not needs_slot[a]:
-                    _set_key(first_in_batch, size, a, r)
-            else:
-                next_waiting[tail[a]] = r
-                tail[a] = r
 
         if running == 0 and waiting == 0:
             until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
-            if arrived < count and scrape_every > 0:
-                next_scrape, stall_start, stall_end, stalled = _scraped(
+            if arrived < count and scraping:
+                next_scrape, stall_start, stall_end, stalled = scraped(
                     scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, until
                 )
                 if stall_start <= until < stall_end:
@@ -292,44 +216,61 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 break
             continue
 
-        # Nothing waits and nobody is due: decode, step after step, until a request comes or leaves or lacks a block.
-        if waiting == 0 and partial < 0 and sample_limit == 0 and most_flights == 1:
-            scheduling = _scheduler_seconds(scheduler_cost, running, 0)
-            coming = arrival[arrived] if arrived < count else _EMPTY
-            last = min(coming - 1, window.end) if cut else coming - 1
+        if waiting_time > np.int64(1) << np.int64(61):
+            waiting_seconds += waiting_time // 1_000_000_000
+            waiting_time %= 1_000_000_000
+
+        # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
+        if (settled or waiting == 0) and partial < 0 and most_flights == 1:
+            overlooked = waiting if passed_all and running < max_num_seqs and decodes < token_budget else 0
+            scheduling = _scheduler_seconds(scheduler_cost, running, overlooked)
+            due = _NEVER
+            if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
+                due = arrival[arrived]
+                if stall_start <= due < stall_end:
+                    due = stall_end
+            horizon = window.end if cut else _NEVER
+            if sample_count < sample_limit:
+                horizon = min(horizon, sample_count * window.sample_every)
+            if waiting > 0:
+                horizon = min(horizon, clock + _LONGEST_STRETCH)
             began = clock
-            while True:
-                step = steps + 1
-                crossing = phase[-step % block_size]
-                if bucket[step % ring] >= 0 or crossing > free_blocks or clock > last:
+            counted_from = max(began, window.warmup)
+            phase_now = -(planned + 1) % block_size
+            while clock < due:
+                step = planned + 1
+                crossing = phase[phase_now]
+                if bucket[step & ring] >= 0 or crossing > free_blocks:
                     break
                 seconds = scheduling + _step_seconds(step_cost, decodes, 0, context, distinct)
                 end = clock + np.int64(seconds * 1e9 + 0.5)
-                if cut and end > window.end:
+                if end > horizon:
                     break
                 free_blocks -= crossing
-                weight = max(np.int64(0), end - max(clock, window.warmup))
-                kv_time += (limits.kv_blocks - free_blocks) * weight
-                if step >= len(step_end):
-                    step_end = _grown(step_end)
+                kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(clock, window.warmup))
                 seen = end
                 if next_scrape <= end or end < stall_end:
-                    next_scrape, stall_start, stall_end, stalled = _scraped(
+                    next_scrape, stall_start, stall_end, stalled = scraped(
                         scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
                     )
                     if stall_start <= end < stall_end:
                         seen = min(stall_end, window.end) if cut else stall_end
-                gap = seen - step_end[steps]
+                gap = seen - step_end[planned]
                 if seen > window.warmup and gap > 0:
                     gaps[_gap_bin(gap)] += decodes
                     gap_sum += gap * decodes
+                if step >= len(step_end):
+                    step_end = _grown(step_end)
                 step_end[step] = seen
-                steps = planned = step
+                planned = step
                 clock = end
                 context += decodes
-            if clock > began:
-                weight = max(np.int64(0), clock - max(began, window.warmup))
+                phase_now = phase_now - 1 if phase_now > 0 else block_size - 1
+            if planned > steps:
+                steps = planned
+                weight = max(np.int64(0), clock - counted_from)
                 running_time += running * weight
+                waiting_time += waiting * weight
                 adapter_time += distinct * weight
                 busy_time += weight
                 continue
@@ -345,209 +286,189 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         preempted = 0
         while crossing + chunk_blocks > free_blocks:
             # Preempt the last of the running list.
-            seat = last_seat
-            r = seat_request[seat]
-            a = adapter_of[r]
-            if len(queue_key) == 0:
-                queue_key = np.zeros(count, np.int64)
+            s = last_seat
+            seat = seats[s]
+            r, a = seat.request, seat.adapter
+            if len(last_step) == 0:
                 last_step = np.zeros(count, np.int64)
             leaves = False
-            if seat == partial:
+            if s == partial:
                 free_blocks += partial_blocks
                 partial, chunk, chunk_blocks = -1, 0, 0
-            elif seat_started[seat] + answer[r] - generated[r] - 1 == planned:
+            elif seat.last == planned:
                 # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
-                leaves = is_preempted[seat] = True
+                leaves = True
+                seat.preempted = 1
                 ending -= 1
-                free_blocks += (prompt[r] + answer[r] + block_size - 2) // block_size
+                free_blocks += (seat.total + block_size - 2) // block_size
             else:
-                cached = seat_context0[seat] + step - seat_started[seat] - 1
-                generated[r] += step - seat_started[seat]
+                cached = seat.context0 + step - seat.started - 1
+                generated[r] += step - seat.started
                 free_blocks += (cached + block_size - 1) // block_size
                 crossing -= cached % block_size == 0
                 phase[(cached - step) % block_size] -= 1
                 context -= cached
                 decodes -= 1
                 last_step[r] = planned
-                slot = (step + answer[r] - generated[r] - 1) % ring
-                if bucket_before[seat] >= 0:
-                    bucket_after[bucket_before[seat]] = bucket_after[seat]
+                if seat.bucket_before >= 0:
+                    seats[seat.bucket_before].bucket_after = seat.bucket_after
                 else:
-                    bucket[slot] = bucket_after[seat]
-                if bucket_after[seat] >= 0:
-                    bucket_before[bucket_after[seat]] = bucket_before[seat]
-                if step > seat_started[seat] + 1:
+                    bucket[seat.last & ring] = seat.bucket_after
+                if seat.bucket_after >= 0:
+                    seats[seat.bucket_after].bucket_before = seat.bucket_before
+                if step > seat.started + 1:
                     if segment_count == len(segments):
                         segments = _grown_rows(segments)
                     segments[segment_count, 0] = r
-                    segments[segment_count, 1] = seat_started[seat] + 1
+                    segments[segment_count, 1] = seat.started + 1
                     segments[segment_count, 2] = step - 1
                     segment_count += 1
-            last_seat = seat_before[seat]
+            last_seat = seat.before
             if last_seat >= 0:
-                seat_after[last_seat] = -1
+                seats[last_seat].after = -1
             running -= 1
-            free_seats[seats - running - 1] = seat
-            seated[a] -= 1
-            if needs_slot[a] and seated[a] == 0:
-                seated_adapters -= 1
-                running_set ^= _adapter_hash(a, 2)
+            free_seats[max_num_seqs - running - 1] = s
             waiting += 1
             preempted += 1
+            if scraping:
+                seated[a] -= 1
+                if needs_slot[a] and seated[a] == 0:
+                    seated_adapters -= 1
+                    running_set ^= adapter_hash(a, 2)
             if leaves:
                 continue
-            front_key -= 1
-            queue_key[r] = front_key
-            next_waiting[r] = head[a]
-            if head[a] < 0:
-                tail[a] = r
-                if needs_slot[a]:
-                    waiting_set ^= _adapter_hash(a, 1)
-                    waiting_adapters += 1
-            head[a] = r
-            _set_key(first_of_all, size, a, front_key)
+            front -= 1
+            in_queue += 1
+            prepend(queue, r, a, front)
             in_batch[a] -= 1
             if needs_slot[a] and in_batch[a] == 0:
                 distinct -= 1
-                recency[a] = (step - 1) * adapter_count + position[a]
-                _set_key(first_in_batch, size, a, _EMPTY)
-            else:
-                _set_key(first_in_batch, size, a, front_key)
+                if swapping:
+                    leave_batch(residency, a, position[a], step - 1)
+                    withdraw(queue, a)
+            elif swapping:
+                offer(queue, a)
+            if scraping:
+                queued[a] += 1
+                if needs_slot[a] and queued[a] == 1:
+                    waiting_set ^= adapter_hash(a, 1)
+                    waiting_adapters += 1
         preemptions += preempted
         free_blocks -= crossing + chunk_blocks
 
-        # Then the waiting ones, unless somebody was preempted.
+        # Then those who wait, unless somebody was preempted.
         budget = token_budget - decodes - chunk
         prefill_tokens = chunk
         prefill_context = 0
         done_count = woken_count = skipped = 0
         if partial >= 0:
-            if partial_total - partial_done == 1 and generated[seat_request[partial]] > 0:
+            if partial_total - partial_done == 1 and generated[seats[partial].request] > 0:
                 prefill_tokens, prefill_context = 0, partial_done  # one last token is a decode to vLLM
             partial_done += chunk
             partial_blocks += chunk_blocks
             if partial_done == partial_total:
-                seat_context0[partial] = partial_total
+                seats[partial].context0 = partial_total
                 done_seats[0] = partial
                 done_count = 1
                 partial = -1
-        if preempted == 0:
-            while waiting > 0 and budget > 0 and running < max_num_seqs:
-                if distinct < max_loras:
-                    if first_of_all[1] == _EMPTY:
-                        break
-                    a = _smallest(first_of_all, size)
-                else:
-                    if first_in_batch[1] == _EMPTY:
-                        skipped = waiting
-                        break
-                    a = _smallest(first_in_batch, size)
-                r = head[a]
-                total = prompt[r] + generated[r]
-                tokens = min(total, budget)
-                needed = total if limits.reserve_whole_prompt else tokens
-                keep = limits.watermark_blocks if running > 0 else 0
-                if (needed + block_size - 1) // block_size > free_blocks - keep:
+        settled = passed_all = False
+        if preempted == 0 and waiting > 0:
+            while budget > 0 and running < max_num_seqs:
+                # The first who needs no new slot, or one that is free.
+                slot_is_free = distinct < max_loras or not swapping
+                r = a = -1
+                if in_queue > 0:
+                    if slot_is_free:
+                        r = queue.after[count]
+                        a = adapter_of[r]
+                    else:
+                        a = first_offered(queue)
+                        if a >= 0:
+                            r = queue.head[a]
+                is_fresh = r < 0
+                while r < 0 and fresh < arrived:
+                    if rejected[fresh]:
+                        fresh += 1
+                        continue
+                    a = adapter_of[fresh]
+                    if slot_is_free or in_batch[a] > 0 or not needs_slot[a]:
+                        r = fresh
+                    else:
+                        append(queue, fresh, a)
+                        in_queue += 1
+                        fresh += 1
+                if r < 0:
+                    skipped = waiting
+                    passed_all = settled = True
                     break
+                total = prompt[r] if is_fresh else prompt[r] + generated[r]
+                tokens = min(total, budget)
                 blocks = (tokens + block_size - 1) // block_size
+                needed = (total + block_size - 1) // block_size if limits.reserve_whole_prompt else blocks
+                if needed > free_blocks - (limits.watermark_blocks if running > 0 else 0):
+                    settled = True
+                    break
                 free_blocks -= blocks
                 budget -= tokens
                 prefill_tokens += tokens
                 waiting -= 1
-                # Out of the queue ...
-                head[a] = next_waiting[r]
-                next_waiting[r] = -1
-                if head[a] < 0:
-                    tail[a] = -1
-                    key = _EMPTY
-                    if needs_slot[a]:
-                        waiting_set ^= _adapter_hash(a, 1)
-                        waiting_adapters -= 1
-                elif len(queue_key) > 0 and queue_key[head[a]] != 0:
-                    key = queue_key[head[a]]
-                else:
-                    key = np.int64(head[a])
-                if len(queue_key) > 0:
-                    queue_key[r] = 0
-                _set_key(first_of_all, size, a, key)
+                # Into the batch ...
                 in_batch[a] += 1
-                if needs_slot[a] and in_batch[a] == 1:
+                if in_batch[a] == 1 and needs_slot[a]:
                     distinct += 1
                     woken[woken_count] = a
                     woken_count += 1
-                _set_key(first_in_batch, size, a, key)
-                # ... into a seat.
-                seated[a] += 1
-                if needs_slot[a] and seated[a] == 1:
-                    seated_adapters += 1
-                    running_set ^= _adapter_hash(a, 2)
-                seat = free_seats[seats - running - 1]
+                # ... out of the queue ...
+                if is_fresh:
+                    fresh += 1
+                else:
+                    in_queue -= 1
+                    take_first(queue, a)
+                    if swapping:
+                        offer(queue, a)
+                # ... and into a seat.
+                s = free_seats[max_num_seqs - running - 1]
                 running += 1
-                seat_request[seat] = r
-                seat_before[seat] = last_seat
-                seat_after[seat] = -1
+                seat = seats[s]
+                seat.request, seat.adapter, seat.answer, seat.total = r, a, answer[r], prompt[r] + answer[r]
+                seat.before, seat.after = last_seat, -1
                 if last_seat >= 0:
-                    seat_after[last_seat] = seat
-                last_seat = seat
+                    seats[last_seat].after = s
+                last_seat = s
                 if tokens == total:
-                    seat_context0[seat] = total
-                    done_seats[done_count] = seat
+                    seat.context0 = total
+                    done_seats[done_count] = s
                     done_count += 1
                 else:
-                    partial, partial_done, partial_total, partial_blocks = seat, tokens, total, blocks
+                    partial, partial_done, partial_total, partial_blocks = s, tokens, total, blocks
+                if scraping:
+                    seated[a] += 1
+                    queued[a] -= 1
+                    if needs_slot[a] and seated[a] == 1:
+                        seated_adapters += 1
+                        running_set ^= adapter_hash(a, 2)
+                    if needs_slot[a] and queued[a] == 0:
+                        waiting_adapters -= 1
+                        waiting_set ^= adapter_hash(a, 1)
+            settled = settled or running == max_num_seqs
 
         # Bring the step's adapters to the GPU, one after the other.
         loading = np.int64(0)
         if swapping and woken_count > 0:
-            missing = False
-            for i in range(woken_count):
-                missing |= tier[woken[i]] < 2
-            if missing:
-                # Adapters that went on from the last step were touched in it; the others hold their recency.
-                for i in range(woken_count):
-                    in_batch[woken[i]] = -in_batch[woken[i]]
-                for a in range(adapter_count):
-                    if needs_slot[a] and in_batch[a] > 0:
-                        recency[a] = (step - 1) * adapter_count + position[a]
-                for p in range(adapter_count):
-                    a = at_position[p]
-                    if not needs_slot[a] or in_batch[a] == 0:
-                        continue
-                    if tier[a] == 0:
-                        if on_host == limits.max_cpu_loras:
-                            oldest = _oldest(tier, 1, recency)
-                            on_gpu -= tier[oldest] == 2
-                            tier[oldest] = 0
-                            on_host -= 1
-                        loading += adapters.disk_load[a]
-                        disk_loads += 1
-                        tier[a] = 1
-                        on_host += 1
-                        recency[a] = _EMPTY - 1  # being loaded: nobody evicts it before it is touched
-                    if tier[a] == 1:
-                        if on_gpu == max_loras:
-                            tier[_oldest(tier, 2, recency)] = 1
-                            on_gpu -= 1
-                        loading += adapters.gpu_load[a]
-                        gpu_loads += 1
-                        tier[a] = 2
-                        on_gpu += 1
-                    recency[a] = step * adapter_count + p
-                for i in range(woken_count):
-                    in_batch[woken[i]] = -in_batch[woken[i]]
-        load_time += loading
+            loading = bring(residency, adapters, limits, step, woken[:woken_count])
+            load_time += loading
 
         # The step takes its time, once the one before is done.
         scheduled = running - ending
-        tokens = decodes + chunk + (token_budget - decodes - chunk - budget)
+        tokens = token_budget - budget
         scheduling = _scheduler_seconds(scheduler_cost, scheduled, skipped)
         planning = np.int64(scheduling * 1e9 + 0.5)
         end = clock + planning
         if scheduled > 0:
             seconds = scheduling + _step_seconds(step_cost, tokens, prefill_tokens, context + prefill_context, distinct)
-            start = max(end, flight_end[planned % 2]) if planned > steps else end
+            flight = step & 1
+            start = max(end, flight_end[1 - flight]) if planned > steps else end
             planned = step
-            flight = step % 2
             flight_end[flight] = start + loading + np.int64(seconds * 1e9 + 0.5) - planning
             flight_decodes[flight] = decodes
             flight_distinct[flight] = distinct
@@ -555,40 +476,44 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
             # Every decode will have one more token. Every prefill that is done yields one, and goes on as a decode.
             context += decodes
+            decodes += done_count
             for i in range(done_count):
-                seat = done_seats[i]
-                r = seat_request[seat]
+                s = done_seats[i]
+                seat = seats[s]
+                r = seat.request
                 done_request[flight, i] = r
                 done_after[flight, i] = last_step[r] if generated[r] > 0 else 0
-                seat_started[seat] = step
-                decodes += 1
-                context += seat_context0[seat]
-                phase[(seat_context0[seat] - step - 1) % block_size] += 1
-                slot = (step + answer[r] - generated[r] - 1) % ring
-                bucket_before[seat] = -1
-                bucket_after[seat] = bucket[slot]
-                if bucket[slot] >= 0:
-                    bucket_before[bucket[slot]] = seat
-                bucket[slot] = seat
+                context += seat.context0
+                phase[(seat.context0 - step - 1) % block_size] += 1
+                seat.started = step
+                seat.last = step + seat.answer - generated[r] - 1
+                first = bucket[seat.last & ring]
+                seat.bucket_before, seat.bucket_after = -1, first
+                if first >= 0:
+                    seats[first].bucket_before = s
+                bucket[seat.last & ring] = s
 
             # Those whose last token this is are in no further step.
-            seat = bucket[step % ring]
-            while seat >= 0:
-                cached = seat_context0[seat] + step - seat_started[seat]
+            s = bucket[step & ring]
+            settled &= s < 0
+            while s >= 0:
+                seat = seats[s]
+                cached = seat.context0 + step - seat.started
                 phase[(cached - step - 1) % block_size] -= 1
                 context -= cached
                 decodes -= 1
                 ending += 1
-                a = adapter_of[seat_request[seat]]
+                a = seat.adapter
                 in_batch[a] -= 1
-                if needs_slot[a] and in_batch[a] == 0:
+                if in_batch[a] == 0 and needs_slot[a]:
                     distinct -= 1
-                    recency[a] = step * adapter_count + position[a]
-                    _set_key(first_in_batch, size, a, _EMPTY)
-                seat = bucket_after[seat]
+                    if swapping:
+                        leave_batch(residency, a, position[a], step)
+                        withdraw(queue, a)
+                s = seat.bucket_after
 
         # Unless another step can be planned first, the oldest one in flight is waited for.
-        flight = (steps + 1) % 2
+        flight = (steps + 1) & 1
         lands = scheduled == 0 or planned - steps == most_flights
         if lands:
             end = max(end, flight_end[flight])
@@ -598,9 +523,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         held = limits.kv_blocks - free_blocks
         running_time += running * weight
         waiting_time += waiting * weight
-        if waiting_time > np.int64(1) << np.int64(61):
-            waiting_seconds += waiting_time // 1_000_000_000
-            waiting_time %= 1_000_000_000
         kv_time += held * weight
         adapter_time += flight_distinct[flight] * weight
         busy_time += weight
@@ -620,28 +542,28 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         if not lands:
             continue
         step = steps + 1
-        if step >= len(step_end):
-            step_end = _grown(step_end)
         seen = end  # by the client
-        if scrape_every > 0:
-            next_scrape, stall_start, stall_end, stalled = _scraped(
+        if scraping:
+            next_scrape, stall_start, stall_end, stalled = scraped(
                 scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
             )
             if stall_start <= end < stall_end:
                 seen = min(stall_end, window.end) if cut else stall_end
-        if seen > window.warmup and seen > step_end[steps] and flight_decodes[flight] > 0:
-            gap = seen - step_end[steps]
+        gap = seen - step_end[steps]
+        if seen > window.warmup and gap > 0 and flight_decodes[flight] > 0:
             gaps[_gap_bin(gap)] += flight_decodes[flight]
             gap_sum += gap * flight_decodes[flight]
+        if step >= len(step_end):
+            step_end = _grown(step_end)
         steps = step
         step_end[step] = seen
         for i in range(flight_done[flight]):
             r = done_request[flight, i]
-            before_it = step_end[done_after[flight, i]]
             if first_token[r] < 0:
                 first_token[r] = seen
-            elif seen > window.warmup and seen > before_it:
-                gap = seen - before_it
+                continue
+            gap = seen - step_end[done_after[flight, i]]
+            if seen > window.warmup and gap > 0:
                 gaps[_gap_bin(gap)] += 1
                 gap_sum += gap
                 if resume_count == len(resumes):
@@ -651,67 +573,67 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 resume_count += 1
 
         # Those whose last token this was leave.
-        seat = bucket[step % ring]
-        bucket[step % ring] = -1
-        while seat >= 0:
-            r = seat_request[seat]
+        s = bucket[step & ring]
+        bucket[step & ring] = -1
+        settled &= s < 0
+        while s >= 0:
+            seat = seats[s]
+            r = seat.request
             finish[r] = seen
-            generated[r] = answer[r]
-            finished_tokens += prompt[r] + answer[r]
-            if is_preempted[seat]:
-                is_preempted[seat] = False
+            generated[r] = seat.answer
+            finished_tokens += seat.total
+            if seat.preempted > 0:
+                seat.preempted = 0
                 waiting -= 1
             else:
-                free_blocks += (prompt[r] + answer[r] + block_size - 2) // block_size
-                before, after = seat_before[seat], seat_after[seat]
-                if before >= 0:
-                    seat_after[before] = after
-                if after >= 0:
-                    seat_before[after] = before
+                free_blocks += (seat.total + block_size - 2) // block_size
+                if seat.before >= 0:
+                    seats[seat.before].after = seat.after
+                if seat.after >= 0:
+                    seats[seat.after].before = seat.before
                 else:
-                    last_seat = before
+                    last_seat = seat.before
                 running -= 1
                 ending -= 1
-                free_seats[seats - running - 1] = seat
-                a = adapter_of[r]
-                seated[a] -= 1
-                if needs_slot[a] and seated[a] == 0:
-                    seated_adapters -= 1
-                    running_set ^= _adapter_hash(a, 2)
-            seat = bucket_after[seat]
+                free_seats[max_num_seqs - running - 1] = s
+                if scraping:
+                    a = seat.adapter
+                    seated[a] -= 1
+                    if needs_slot[a] and seated[a] == 0:
+                        seated_adapters -= 1
+                        running_set ^= adapter_hash(a, 2)
+            s = seat.bucket_after
 
         # The engine reports who runs and who waits.
-        if scrape_every > 0:
+        if scraping:
             combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
             if combination != last_combination:
                 last_combination = combination
-                if _add(combinations, combination):
+                combinations, is_new = with_combination(combinations, combination, label_sets)
+                if is_new:
                     label_sets += 1
                     labels += seated_adapters + waiting_adapters
-                    if 2 * label_sets > len(combinations):
-                        larger = np.zeros(2 * len(combinations), np.uint64)
-                        for entry in combinations:
-                            if entry != 0:
-                                _add(larger, entry)
-                        combinations = larger
+
+    first_token[arrived:] = finish[arrived:] = -1
+    generated[arrived:] = 0
 
     # Gaps were counted as they came; those of requests that did not finish are taken back.
     unfinished = np.zeros(planned + 3, np.int64)  # change in the number of such decodes, by step
-    seat = last_seat
-    while seat >= 0:
-        r = seat_request[seat]
-        running_at_end[r] = True
-        if seat != partial and seat_started[seat] <= steps:
-            generated[r] += steps - seat_started[seat] + 1
-            unfinished[seat_started[seat] + 1] += 1
+    s = last_seat
+    while s >= 0:
+        seat = seats[s]
+        running_at_end[seat.request] = True
+        if s != partial and seat.started <= steps:
+            generated[seat.request] += steps - seat.started + 1
+            unfinished[seat.started + 1] += 1
             unfinished[steps + 1] -= 1
-        seat = seat_before[seat]
-    for seat in range(seats):
-        if is_preempted[seat]:
-            r = seat_request[seat]
-            generated[r] = answer[r] - 1
-            unfinished[seat_started[seat] + 1] += seat_started[seat] <= steps
-            unfinished[steps + 1] -= seat_started[seat] <= steps
+        s = seat.before
+    for s in range(max_num_seqs):
+        seat = seats[s]
+        if seat.preempted > 0:
+            generated[seat.request] = seat.answer - 1
+            unfinished[seat.started + 1] += seat.started <= steps
+            unfinished[steps + 1] -= seat.started <= steps
     for r in range(len(last_step)):
         generated[r] -= finish[r] < 0 and last_step[r] > steps  # preempted with a token in flight that never came
     for i in range(segment_count):
@@ -732,7 +654,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
-        gpu_loads, disk_loads, load_time, gaps, gap_sum, label_sets, labels, stalled,
+        residency.loads[GPU], residency.loads[HOST], load_time, gaps, gap_sum, label_sets, labels, stalled,
         running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9,
         samples[:sample_count],
     )  # fmt: skip

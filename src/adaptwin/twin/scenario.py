@@ -1,6 +1,5 @@
 """Scenario and Outcome: what both implementations of the twin take, and what both give back."""
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -157,8 +156,7 @@ def gap_bin(gap: int) -> int:
     """The histogram bin of a gap: 128 bins to the factor of two, so under 0.8 % wide. Compiled by the kernel."""
     if gap < 256:
         return gap
-    shift = math.frexp(float(gap))[1] - 8
-    return 128 * shift + (gap >> shift)
+    return int(np.float64(gap).view(np.int64) >> 45) - 1029 * 128  # exponent and first seven bits of the mantissa
 
 
 def gap_value(bin_number: int) -> float:

@@ -1,0 +1,58 @@
+"""The API server's metrics page in the compiled twin: what it has seen, and when writing it out stops the server.
+
+The reference keeps the sets of running and waiting adapters; here each set is the exclusive or of its members' 64-bit
+hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be counted
+as one: for a million of them the chance is 3e-8.
+"""
+
+import numpy as np
+
+from adaptwin.jit import compiled
+from adaptwin.profile.scrape_cost import scrape_seconds
+from adaptwin.workload.requests import split_mix
+
+_scrape_seconds = compiled(scrape_seconds)
+
+
+@compiled
+def adapter_hash(adapter, salt):
+    """Sixty-four random-looking bits of an adapter's own."""
+    return split_mix(np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt))
+
+
+@compiled
+def with_combination(table, combination, others):
+    """The hash table, perhaps a larger one, with a combination in it beside `others`; and whether it is new."""
+    if not _add(table, combination):
+        return table, False
+    if 2 * (others + 1) <= len(table):
+        return table, True
+    larger = np.zeros(2 * len(table), np.uint64)
+    for entry in table:
+        if entry != 0:
+            _add(larger, entry)
+    return larger, True
+
+
+@compiled
+def _add(table, entry):
+    """Put an entry into an open hash table whose size is a power of two; False when it was there."""
+    mask = len(table) - 1
+    place = np.int64(entry & np.uint64(mask))
+    while table[place] != 0:
+        if table[place] == entry:
+            return False
+        place = (place + 1) & mask
+    table[place] = entry
+    return True
+
+
+@compiled
+def scraped(scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, time):
+    """Scrapes up to a time: the next one, the last stall, and all stalls together."""
+    while next_scrape <= time:
+        stall_start = next_scrape
+        stall_end = stall_start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
+        stalled += stall_end - stall_start
+        next_scrape = stall_end + scrape_every
+    return next_scrape, stall_start, stall_end, stalled
