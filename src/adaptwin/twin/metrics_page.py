@@ -9,7 +9,7 @@ import numpy as np
 
 from adaptwin.jit import compiled
 from adaptwin.profile.scrape_cost import scrape_seconds
-from adaptwin.workload.requests import split_mix
+from adaptwin.workload.dice import GOLDEN, split_mix
 
 _scrape_seconds = compiled(scrape_seconds)
 
@@ -17,7 +17,7 @@ _scrape_seconds = compiled(scrape_seconds)
 @compiled
 def adapter_hash(adapter, salt):
     """Sixty-four random-looking bits of an adapter's own."""
-    return split_mix(np.uint64(adapter + 1) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt))
+    return split_mix(np.uint64(adapter + 1) * GOLDEN + np.uint64(salt))
 
 
 @compiled

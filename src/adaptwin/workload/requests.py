@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
+from adaptwin.workload.dice import GOLDEN, exponential, gamma, split_mix
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Workload
 
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # some 5 GB
+_SLICE = 4096  # requests that are drawn and sorted together
+_CROWD = 64  # requests in one bucket that are too many to sort by insertion
+_NEVER = np.int64(1) << np.int64(62)
 
 
 class Requests(NamedTuple):
@@ -57,7 +61,7 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
             f"{expected:.3g} requests in {workload.duration:g} s; at most {MOST_REQUESTS:.0e} are simulated", "rate"
         )
     sources = _sources(workload, workload.seed if seed is None else seed)
-    return Requests(*_draw(*sources, workload.duration))
+    return Requests(*_draw(sources, workload.duration))
 
 
 def stream_seed(seed: int, *names: str) -> int:
@@ -168,145 +172,140 @@ class _LengthTables:
 
 
 @compiled
-def split_mix(state: np.uint64) -> np.uint64:
-    """SplitMix64's output function (Steele, Lea, Flood 2014)."""
-    z = state
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _draw(sources, duration):
+    """All requests in order, one slice of time after the other: each is drawn, sorted and given its lengths.
 
-
-@compiled
-def _uniform(state: np.uint64) -> float:
-    """A number in (0, 1] from the generator's state."""
-    return (float(split_mix(state) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
-
-
-@compiled
-def _gamma_gap(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
-    """A Gamma variate of mean 1 by Marsaglia and Tsang's method (2000), boosted for shapes below 1."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    boosted = shape + 1.0 if shape < 1.0 else shape
-    d = boosted - 1.0 / 3.0
-    c = 1.0 / np.sqrt(9.0 * d)
-    while True:
-        state += golden
-        radius = np.sqrt(-2.0 * np.log(_uniform(state)))
-        state += golden
-        normal = radius * np.cos(2.0 * np.pi * _uniform(state))
-        v = (1.0 + c * normal) ** 3
-        state += golden
-        if v > 0.0 and np.log(_uniform(state)) < 0.5 * normal * normal + d - d * v + d * np.log(v):
-            break
-    value = d * v
-    if shape < 1.0:
-        state += golden
-        value *= _uniform(state) ** (1.0 / shape)
-    return value / shape, state
-
-
-@compiled
-def _draw(
-    seed, rate, shape, segment_first, segment_start, segment_factor, given_first, given, replayed,
-    table_first, table_size, output_first, output_size, pairing, lengths, duration,
-):  # fmt: skip
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    adapters = len(rate)
-    capacity = len(given) + 64
+    A slice is small enough to stay in the processor's caches. Its requests are sorted as single numbers, the time since
+    the slice began with the adapter's number behind it, so that equal times keep the order of the adapters.
+    """
+    adapters, end = len(sources.rate), np.int64(duration * 1e9)
+    expected = float(len(sources.given))
     for a in range(adapters):
-        capacity += int(1.05 * rate[a] * duration) + 8
-    time = np.empty(capacity, np.int64)
-    who = np.empty(capacity, np.int32)
+        expected += sources.rate[a] * duration
+    bits = 1
+    while adapters >> bits:
+        bits += 1
+    slices = int(expected / _SLICE) + 1
+    while (end // slices + 1) >> (62 - bits) > 0:
+        slices *= 2
+    width = end // slices + 1
+
+    # What each adapter sends next, where it is among its stretches or given timestamps, and its generators.
+    due, now = np.empty(adapters, np.int64), np.zeros(adapters)
+    place = np.where(sources.replayed, sources.given_first[:-1], sources.segment_first[:-1])
+    state, lengths_state = sources.seed.copy(), np.empty(adapters, np.uint64)
+    taken = np.zeros(adapters, np.int64)
+    is_steady = (sources.shape == 1.0) & ~sources.replayed & (sources.segment_first[1:] == sources.segment_first[:-1])
+    for a in range(adapters):
+        lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
+        due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
+
+    capacity = int(expected + 6.0 * np.sqrt(expected)) + 64
+    arrival, adapter = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
+    inputs, outputs = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
+    keys, in_order = np.empty(2 * _SLICE, np.int64), np.empty(2 * _SLICE, np.int64)
     count = 0
-    first_of = np.zeros(adapters + 1, np.int64)
+    for s in range(slices):
+        start, until = s * width, (s + 1) * width
+        drawn = 0
+        for a in range(adapters):
+            its_due, its_now, its_place, its_state = due[a], now[a], place[a], state[a]
+            while its_due < until:
+                if drawn == len(keys):
+                    keys, in_order = _grown(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
+                keys[drawn] = (its_due - start) << bits | a
+                drawn += 1
+                if is_steady[a]:
+                    gap, its_state = exponential(its_state)
+                    its_now += gap / sources.rate[a]
+                    its_due = np.int64(its_now * 1e9) if its_now < duration else _NEVER
+                else:
+                    its_due, its_now, its_place, its_state = _next(sources, duration, a, its_now, its_place, its_state)
+            due[a], now[a], place[a], state[a] = its_due, its_now, its_place, its_state
+        _sort(keys[:drawn], in_order[:drawn], width << bits)
 
-    for a in range(adapters):
-        if replayed[a]:
-            for i in range(given_first[a], given_first[a + 1]):
-                if given[i] < duration:
-                    time[count] = int(given[i] * 1e9)
-                    who[count] = a
-                    count += 1
-            first_of[a + 1] = count
-            continue
-        first_of[a + 1] = count
-        if rate[a] <= 0.0:
-            continue
-        state = seed[a]
-        segment, last = segment_first[a], segment_first[a + 1]
-        factor = segment_factor[segment] if segment < last else 1.0
-        now = 0.0
-        while True:
-            if shape[a] == 1.0:
-                state += golden
-                gap = -np.log(_uniform(state))
+        if count + drawn > capacity:
+            capacity = 2 * (count + drawn)
+            arrival, adapter = _grown(arrival, capacity), _grown(adapter, capacity)
+            inputs, outputs = _grown(inputs, capacity), _grown(outputs, capacity)
+        for i in range(drawn):
+            a = in_order[i] & ((1 << bits) - 1)
+            if sources.pairing[a] == 2:
+                one = two = taken[a]
+                taken[a] += 1
             else:
-                gap, state = _gamma_gap(shape[a], state)
-            gap /= rate[a]
-            # Spend the gap, which is in time of factor 1, over the stretches of constant rate.
-            while segment + 1 < last and gap > (segment_start[segment + 1] - now) * factor:
-                gap -= (segment_start[segment + 1] - now) * factor
-                now = segment_start[segment + 1]
-                segment += 1
-                factor = segment_factor[segment]
-            if factor <= 0.0:
-                break
-            now += gap / factor
-            if now >= duration:
-                break
-            if count == capacity:
-                capacity += capacity // 2 + 64
-                time_more = np.empty(capacity, np.int64)
-                who_more = np.empty(capacity, np.int32)
-                time_more[:count] = time[:count]
-                who_more[:count] = who[:count]
-                time, who = time_more, who_more
-            time[count] = int(now * 1e9)
-            who[count] = a
-            count += 1
-        first_of[a + 1] = count
+                lengths_state[a] += GOLDEN
+                random = split_mix(lengths_state[a])
+                one = two = np.int64((random >> np.uint64(32)) * np.uint64(sources.table_size[a]) >> np.uint64(32))
+                if sources.pairing[a] == 0:
+                    low = random & np.uint64(0xFFFFFFFF)
+                    two = np.int64(low * np.uint64(sources.output_size[a]) >> np.uint64(32))
+            arrival[count + i] = start + (in_order[i] >> bits)
+            adapter[count + i] = a
+            inputs[count + i] = sources.lengths[sources.table_first[a] + one]
+            outputs[count + i] = sources.lengths[sources.output_first[a] + two]
+        count += drawn
+    return arrival[:count], adapter[:count], inputs[:count], outputs[:count]
 
-    # Sort by time: into buckets of about four, then by insertion. Stable, so ties keep the adapters' order.
-    buckets = count // 4 + 1
-    width = int(duration * 1e9) // buckets + 1
-    fill = np.zeros(buckets + 1, np.int64)
-    for i in range(count):
-        fill[time[i] // width + 1] += 1
-    for b in range(buckets):
-        fill[b + 1] += fill[b]
-    arrival = np.empty(count, np.int64)
-    adapter = np.empty(count, np.int32)
-    inputs = np.empty(count, np.int32)
-    outputs = np.empty(count, np.int32)
-    for a in range(adapters):
-        stream = split_mix(seed[a] ^ np.uint64(0xD1B54A32D192ED03))
-        for i in range(first_of[a], first_of[a + 1]):
-            k = i - first_of[a]
-            if pairing[a] == 2:
-                into, out = table_first[a] + k, output_first[a] + k
-            else:
-                stream += golden
-                bits = split_mix(stream)
-                one = np.int64(((bits >> np.uint64(32)) * np.uint64(table_size[a])) >> np.uint64(32))
-                two = one
-                if pairing[a] == 0:
-                    two = np.int64(((bits & np.uint64(0xFFFFFFFF)) * np.uint64(output_size[a])) >> np.uint64(32))
-                into, out = table_first[a] + one, output_first[a] + two
-            b = time[i] // width
-            place = fill[b]
-            fill[b] += 1
-            arrival[place] = time[i]
-            adapter[place] = a
-            inputs[place] = lengths[into]
-            outputs[place] = lengths[out]
-    for i in range(1, count):
-        if arrival[i] >= arrival[i - 1]:
-            continue
-        t, w, n, m = arrival[i], adapter[i], inputs[i], outputs[i]
-        j = i
-        while j > 0 and arrival[j - 1] > t:
-            arrival[j], adapter[j] = arrival[j - 1], adapter[j - 1]
-            inputs[j], outputs[j] = inputs[j - 1], outputs[j - 1]
+
+@compiled
+def _next(sources, duration, a, now, place, state):
+    """The adapter's next arrival in nanoseconds, and where it is then: time, place and state of its generator."""
+    if sources.replayed[a]:
+        if place == sources.given_first[a + 1] or sources.given[place] >= duration:
+            return _NEVER, now, place, state
+        return np.int64(sources.given[place] * 1e9), now, place + 1, state
+    if sources.rate[a] <= 0.0:
+        return _NEVER, now, place, state
+    if sources.shape[a] == 1.0:
+        gap, state = exponential(state)
+    else:
+        gap, state = gamma(sources.shape[a], state)
+    gap /= sources.rate[a]
+    # Spend the gap, which is in time of factor 1, over the stretches of constant rate.
+    last = sources.segment_first[a + 1]
+    factor = sources.segment_factor[place] if place < last else 1.0
+    while place + 1 < last and gap > (sources.segment_start[place + 1] - now) * factor:
+        gap -= (sources.segment_start[place + 1] - now) * factor
+        now = sources.segment_start[place + 1]
+        place += 1
+        factor = sources.segment_factor[place]
+    if factor <= 0.0:
+        return _NEVER, now, place, state
+    now += gap / factor
+    return np.int64(now * 1e9) if now < duration else _NEVER, now, place, state
+
+
+@compiled
+def _sort(keys, in_order, span):
+    """Sort keys below `span` that are spread over it: into buckets of about one, then by insertion."""
+    shift = 0
+    while span >> shift > 2 * len(keys):
+        shift += 1
+    fill = np.zeros((span >> shift) + 2, np.int32)
+    for key in keys:
+        fill[(key >> shift) + 1] += 1
+    fullest = 0
+    for b in range(1, len(fill)):
+        fullest = max(fullest, fill[b])
+        fill[b] += fill[b - 1]
+    if fullest > _CROWD:
+        in_order[:] = keys
+        in_order.sort()
+        return
+    for key in keys:
+        in_order[fill[key >> shift]] = key
+        fill[key >> shift] += 1
+    for i in range(1, len(keys)):
+        key, j = in_order[i], i
+        while j > 0 and in_order[j - 1] > key:
+            in_order[j] = in_order[j - 1]
             j -= 1
-        arrival[j], adapter[j], inputs[j], outputs[j] = t, w, n, m
-    return arrival, adapter, inputs, outputs
+        in_order[j] = key
+
+
+@compiled
+def _grown(array, size):
+    larger = np.empty(size, array.dtype)
+    larger[: len(array)] = array
+    return larger
