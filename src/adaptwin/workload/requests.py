@@ -209,19 +209,15 @@ def _draw(sources, duration):
         start, until = s * width, (s + 1) * width
         drawn = 0
         for a in range(adapters):
-            its_due, its_now, its_place, its_state = due[a], now[a], place[a], state[a]
-            while its_due < until:
+            while due[a] < until:
                 if drawn == len(keys):
                     keys, in_order = _grown(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
-                keys[drawn] = (its_due - start) << bits | a
-                drawn += 1
                 if is_steady[a]:
-                    gap, its_state = exponential(its_state)
-                    its_now += gap / sources.rate[a]
-                    its_due = np.int64(its_now * 1e9) if its_now < duration else _NEVER
+                    drawn = _draw_steady(sources.rate[a], duration, a, due, now, state, keys, drawn, start, until, bits)
                 else:
-                    its_due, its_now, its_place, its_state = _next(sources, duration, a, its_now, its_place, its_state)
-            due[a], now[a], place[a], state[a] = its_due, its_now, its_place, its_state
+                    keys[drawn] = (due[a] - start) << bits | a
+                    drawn += 1
+                    due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
         _sort(keys[:drawn], in_order[:drawn], width << bits)
 
         if count + drawn > capacity:
@@ -246,6 +242,20 @@ def _draw(sources, duration):
             outputs[count + i] = sources.lengths[sources.output_first[a] + two]
         count += drawn
     return arrival[:count], adapter[:count], inputs[:count], outputs[:count]
+
+
+@compiled
+def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, bits):
+    """Draw arrivals of a Poisson process with a rate that never changes, as long as there is time and room for them."""
+    its_due, its_now, its_state = due[a], now[a], state[a]
+    while its_due < until and drawn < len(keys):
+        keys[drawn] = (its_due - start) << bits | a
+        drawn += 1
+        gap, its_state = exponential(its_state)
+        its_now += gap / rate
+        its_due = np.int64(its_now * 1e9) if its_now < duration else _NEVER
+    due[a], now[a], state[a] = its_due, its_now, its_state
+    return drawn
 
 
 @compiled
