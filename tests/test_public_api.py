@@ -201,7 +201,7 @@ def test_a_server_that_would_not_start_raises_out_of_memory(profile, workload):
 
 def test_a_question_without_an_answer_raises_infeasible(profile):
     with pytest.raises(Infeasible, match="'a0'"):
-        make_plan(profile, Workload([Adapter("a0", 8, 1.0, slo_itl=1e-6)], duration=120.0))
+        make_plan(profile, Workload([Adapter("a0", 8, 5.0, slo_itl=1e-6)], duration=600.0))
 
 
 @pytest.mark.parametrize(

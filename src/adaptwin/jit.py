@@ -1,11 +1,16 @@
 """Numba compilation, one way for the whole project: cached on disk, and free of the interpreter lock."""
 
+import hashlib
 from collections.abc import Callable
-from typing import TypeVar, cast
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
+
+COMPILED_PACKAGES = ("profile", "twin", "workload")
 
 
 def compiled(function: F) -> F:
@@ -14,10 +19,23 @@ def compiled(function: F) -> F:
     Without ``fastmath``: a compiled function gives the very bits its Python source gives, which is what lets
     the kernel be compared with the reference twin to the last digit.
     """
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    dispatcher: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    # Numba looks at the file of a function only, not at those of what it calls.
+    dispatcher._cache._cache_file._source_stamp = _stamp()
+    return cast(F, dispatcher)
 
 
 def is_cached(function: Callable[..., object]) -> bool:
     """Whether machine code for `function` is already on disk, so that a first call needs no compilation."""
     cache = getattr(function, "_cache", None)
     return bool(cache is None or cache._cache_file._load_index())
+
+
+@lru_cache(maxsize=1)
+def _stamp() -> str:
+    """What tells machine code of this very source from that of another version."""
+    sources = hashlib.blake2b(digest_size=16)
+    for package in COMPILED_PACKAGES:
+        for path in sorted((Path(__file__).parent / package).glob("*.py")):
+            sources.update(path.read_bytes())
+    return sources.hexdigest()

@@ -181,9 +181,9 @@ def test_one_adapter_of_rank_64_spoils_one_server_at_most(h100, fleet):
 
 @pytest.mark.parametrize("objective", [{"slo_ttft": 0.001}, {"slo_itl": 0.001}])
 def test_an_objective_that_no_server_meets_names_the_adapter(h100, fleet, objective):
-    calm = fleet(("calm", 8, 1.0), ("keen", 8, 1.0))
+    calm = fleet(("calm", 8, 1.0), ("keen", 8, 5.0))
     keen = calm.adapters[1].model_copy(update=objective)
-    with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 1 requests/s of 'keen' .* slow even alone"):
+    with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 5 requests/s of 'keen' .* slow even alone"):
         make_plan(h100, calm.model_copy(update={"adapters": (calm.adapters[0], keen)}))
 
 

@@ -75,8 +75,8 @@ def test_a_workload_without_requests_is_a_valid_question(workload, window):
 
 
 def test_arrived_requests_are_finished_running_waiting_never_admitted_or_rejected():
-    overload = fleet(rates=(20.0, 20.0, 20.0), lengths=Lengths.empirical([(60, 20), (4000, 200)]))
-    for options in ({}, {"max_in_flight": 4}, {"window": "drain"}):
+    overload = fleet(rates=(40.0, 40.0, 40.0), lengths=Lengths.empirical([(60, 20), (4000, 200)]))
+    for options in ({}, {"max_in_flight": 40}, {"window": "drain"}):
         run = simulate(plain_profile(), SERVER, overload, **options)
         states = (run.running_at_end, run.waiting_at_end, run.never_admitted, run.rejected)
         assert run.arrived == run.finished + sum(states)

@@ -10,13 +10,13 @@ State is spread over flat arrays here, for speed; what keeps it right are these 
   in flight. Sending a step off moves everything on as if it were done, but for what its tokens bring: a request whose
   last token is in flight leaves the decodes and the batch at once, its seat and blocks when the token is there.
 - At most one prefill is unfinished, and it is the last of the running list: it used up its step's budget.
-- Those who wait are the requests that are passed over or preempted, in `queue` (see `waiting_queue.py`), and behind them
-  the requests ``fresh ... arrived - 1``, at which the scheduler has not looked yet, but for the rejected ones. Only
-  adapters in the batch and the base model offer the queue's requests to those who look for one without a new slot.
+- Those who wait are the requests that were passed over or preempted, in `queue` (see `waiting_queue.py`), and behind
+  them the requests ``fresh ... arrived - 1``, at which the scheduler has not looked yet; rejected ones are among these.
+  On offer there are the adapters in the batch and the base model.
 - While `settled`, nobody who waits can be admitted before somebody comes or leaves; `passed_all` says that this is
   because the scheduler passed over everybody.
-- Where adapters are, `residency.py` knows; while every adapter has a slot nothing is ever loaded, and nobody is passed
-  over.
+- Where adapters are, `residency.py` knows. While every adapter has a slot nobody is passed over, nothing is ever
+  loaded, and neither offers nor residency are kept.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The API server's metrics page in the compiled twin: what it has seen, and when writing it out stops the server.
 
 The reference keeps the sets of running and waiting adapters; here each set is the exclusive or of its members' 64-bit
-hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be counted
-as one: for a million of them the chance is 3e-8.
+hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be
+counted as one: for a million of them the chance is 3e-8.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Which adapters lie on the GPU and in host memory, for the compiled twin: two LRU caches, touched together.
 
-The reference touches the adapters of every step. Here recency is written down only when an adapter leaves the batch, and
-for the whole batch when a step must load something; while every adapter has a slot it is not kept at all. Invariants:
+The reference touches the adapters of every step. Here recency is written down only when an adapter leaves the batch,
+and for the whole batch when a step must load something; while every adapter has a slot it is not kept at all.
+Invariants:
 
 - Recency is ``step * adapters + position``: the step in which an adapter was last touched, and its turn in that step.
 - `in_batch` marks, by position, the adapters of the batch; all but those that the step brings in were touched last in
@@ -31,6 +32,8 @@ class Residency(NamedTuple):
     listed: NDArray[np.int32]  # (3, adapters), by tier
     held: NDArray[np.int64]  # by tier
     loads: NDArray[np.int64]  # by tier they went to
+
+
 """How often each tier was loaded."""
 
 

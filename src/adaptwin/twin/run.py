@@ -119,7 +119,10 @@ class Run(Spec):
     @field_validator("adapters")
     @classmethod
     def _typed(cls, table: pl.DataFrame) -> pl.DataFrame:
-        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in table.columns})
+        schema = table.schema
+        if all(schema.get(name, kind) == kind for name, kind in ADAPTER_COLUMNS.items()):
+            return table
+        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in schema})
 
     @field_serializer("adapters", "series")
     def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:

@@ -15,7 +15,7 @@ from adaptwin.workload.requests import NANOSECONDS, Requests, draw_requests, str
 from adaptwin.workload.workload import Workload
 
 NEVER = -1  # a time that did not come
-GAP_BINS = 7168
+GAP_BINS = 7169
 
 
 class Adapters(NamedTuple):

@@ -131,7 +131,8 @@ def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenari
     arriving = max(1, window.end - window.warmup) / NANOSECONDS
     gaps = int(outcome.gaps.sum())
     in_client = len(scenario.requests.arrival) - outcome.arrived
-    waiting = outcome.arrived - int((outcome.finish >= 0).sum() + outcome.running.sum() + outcome.rejected.sum())
+    running, rejected = np.count_nonzero(outcome.running), int(judgement.by_adapter.rejected.sum())
+    waiting = outcome.arrived - sums.served - running - rejected
     fields: dict[str, Any] = {
         "throughput": sums.finished_tokens / seconds,
         "offered_throughput": sums.offered_tokens / arriving,
@@ -142,12 +143,12 @@ def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenari
         "tpot": statistics.latency(sums.tpot, sums.tpot_sum, sums.tpot_count),
         "e2e": statistics.latency(sums.e2e, sums.e2e_sum, sums.finished),
         "arrived": len(scenario.requests.arrival),
-        "finished": int((outcome.finish >= 0).sum()),
-        "running_at_end": int(outcome.running.sum()),
+        "finished": sums.served,
+        "running_at_end": running,
         # Without a limit on the client, those that came during the last step are simply waiting.
         "waiting_at_end": waiting + (0 if window.max_in_flight else in_client),
         "never_admitted": in_client if window.max_in_flight else 0,
-        "rejected": int(outcome.rejected.sum()),
+        "rejected": rejected,
         "preemptions": outcome.preemptions,
         "adapter_loads": outcome.gpu_loads,
         "disk_loads": outcome.disk_loads,
@@ -170,7 +171,7 @@ def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenari
         warmup=window.warmup / NANOSECONDS,
         seed=seed,
         verdict=judgement.server,
-        adapters=_adapter_table(profile, workload, scenario, outcome, judgement, seconds, arriving),
+        adapters=_adapter_table(profile, workload, judgement, seconds, arriving),
         series=_series(scenario, outcome),
         **fields,
     )
@@ -179,14 +180,11 @@ def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenari
 def _adapter_table(
     profile: Profile,
     workload: Workload,
-    scenario: Scenario,
-    outcome: Outcome,
     judgement: Judgement,
     seconds: float,
     arriving: float,
 ) -> pl.DataFrame:
     sums = judgement.by_adapter
-    p50, p99 = statistics.adapter_percentiles(scenario, outcome, profile.request_latency)
     itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
     columns: dict[str, Any] = {
         "name": [adapter.name for adapter in workload.adapters],
@@ -196,8 +194,8 @@ def _adapter_table(
         "rejected": sums.rejected,
         "offered_throughput": sums.offered_tokens / arriving,
         "throughput": sums.finished_tokens / seconds,
-        "ttft_p50": p50,
-        "ttft_p99": p99,
+        "ttft_p50": sums.wait_p50 / NANOSECONDS + profile.request_latency,
+        "ttft_p99": sums.wait_p99 / NANOSECONDS + profile.request_latency,
         "itl_mean": itl,
         "waiting_at_end": sums.waiting_at_end,
         "verdict": judgement.adapters,

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.run import Verdict, worst_of
 from adaptwin.twin.scenario import Outcome, Scenario
-from adaptwin.twin.statistics import AdapterTotals, Totals, adapter_totals, totals
+from adaptwin.twin.statistics import AdapterTotals, Totals, sum_up
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Workload
 
@@ -45,8 +46,14 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
       none of them was served.
     """
     objectives = np.array([a.slo_ttft - profile.request_latency if a.slo_ttft else np.inf for a in workload.adapters])
-    sums = totals(scenario, outcome, profile.request_latency)
-    by_adapter = adapter_totals(scenario, outcome, grace=GRACE, patience=PATIENCE, objectives=objectives)
+    sums, by_adapter = sum_up(
+        scenario,
+        outcome,
+        request_latency=profile.request_latency,
+        grace=GRACE,
+        patience=PATIENCE,
+        objectives=objectives,
+    )
     seconds = max(1, scenario.window.end - scenario.window.warmup) / NANOSECONDS
     return Judgement(
         server=_server_verdict(scenario, outcome, sums, by_adapter, seconds),
@@ -64,35 +71,28 @@ def _server_verdict(
     due = sums.offered_tokens - int(by_adapter.young_tokens.sum())
     if sums.finished_tokens / served_seconds < STARVED_BELOW * due / seconds:
         return "starved"
-    waiting = int(by_adapter.waiting_at_half.sum()), int(by_adapter.waiting_at_end.sum())
+    waiting = by_adapter.waiting_at_half.sum(keepdims=True), by_adapter.waiting_at_end.sum(keepdims=True)
     impatient = by_adapter.impatient.sum() > sums.finished / 2
-    return "backlogged" if impatient or _grew(*waiting, sums.arrivals / seconds) else "ok"
+    grew = _grew(*waiting, np.array([sums.arrivals / seconds]))
+    return "backlogged" if impatient or grew.all() else "ok"
 
 
 def _adapter_verdicts(workload: Workload, sums: AdapterTotals, seconds: float) -> list[Verdict]:
-    missed = sums.late > LATE_SHARE * sums.finished
-    return [
-        _adapter_verdict(sums, i, seconds) or ("slow" if missed[i] or _itl_missed(sums, i, adapter.slo_itl) else "ok")
-        for i, adapter in enumerate(workload.adapters)
-    ]
+    tells = (sums.counted >= MIN_REQUESTS) | ((sums.counted > 1) & (sums.unserved == sums.counted))
+    starved = tells & (sums.counted_tokens - sums.unserved_tokens < STARVED_BELOW * sums.counted_tokens)
+    impatient = sums.impatient > sums.finished / 2
+    grew = _grew(sums.waiting_at_half, sums.waiting_at_end, sums.arrivals / seconds)
+    slo_itl = np.array([adapter.slo_itl or np.inf for adapter in workload.adapters])
+    late = sums.late > LATE_SHARE * sums.finished
+    slow = late | (sums.gap_sum / np.maximum(1, sums.gap_count) > slo_itl * NANOSECONDS)
+    verdicts: list[Verdict] = np.select(
+        [starved, tells & (impatient | grew), slow], ["starved", "backlogged", "slow"], "ok"
+    ).tolist()
+    return verdicts
 
 
-def _adapter_verdict(sums: AdapterTotals, i: int, seconds: float) -> Verdict | None:
-    """Starved, backlogged or neither."""
-    counted, unserved = int(sums.counted[i]), int(sums.unserved[i])
-    if counted < MIN_REQUESTS and (counted <= 1 or unserved < counted):
-        return None
-    if sums.counted_tokens[i] - sums.unserved_tokens[i] < STARVED_BELOW * sums.counted_tokens[i]:
-        return "starved"
-    impatient = sums.impatient[i] > sums.finished[i] / 2
-    grew = _grew(int(sums.waiting_at_half[i]), int(sums.waiting_at_end[i]), sums.arrivals[i] / seconds)
-    return "backlogged" if impatient or grew else None
-
-
-def _grew(waiting_at_half: int, waiting_at_end: int, rate: float) -> bool:
-    """Whether a queue grew, and holds more than a few seconds of traffic."""
-    return waiting_at_end >= MIN_REQUESTS and waiting_at_end > waiting_at_half and waiting_at_end > PATIENCE * rate
-
-
-def _itl_missed(sums: AdapterTotals, i: int, slo_itl: float | None) -> bool:
-    return bool(slo_itl and sums.gap_count[i] and sums.gap_sum[i] / sums.gap_count[i] > slo_itl * NANOSECONDS)
+def _grew(
+    waiting_at_half: NDArray[np.int64], waiting_at_end: NDArray[np.int64], rate: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether queues grew, and hold more than a few seconds of traffic."""
+    return (waiting_at_end >= MIN_REQUESTS) & (waiting_at_end > waiting_at_half) & (waiting_at_end > PATIENCE * rate)

@@ -5,10 +5,11 @@ looked at yet, are simply the next request numbers. Invariants:
 
 - `before` and `after` link the requests in queue order, in a ring that is closed by the number ``len(of_adapter)``.
 - `head` and `of_adapter` are one FIFO per adapter, in the same order.
-- `position` orders requests: a request's number, which is in order of arrival, or for one that was preempted a negative
-  number, the smaller the later it was preempted, because it goes to the front.
-- `tree` is a min-tree over adapters. Its leaf is `position` and number of an adapter whose requests may be admitted even
-  when all slots are taken, for its first request here; `NOBODY` for all others.
+- `position` orders requests: a request's number, which is in order of arrival, or for one that was preempted a
+  negative number, the smaller the later it was preempted, because it goes to the front.
+- `tree` is a min-tree over adapters. The leaf of an adapter on offer, whose requests may be admitted even when all
+  slots are taken, is the position of its first request here with the adapter's number behind it; all others are
+  `NOBODY`.
 """
 
 from typing import NamedTuple

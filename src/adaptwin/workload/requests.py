@@ -1,6 +1,7 @@
 """Requests: a workload played out - every request with its time, adapter and lengths, drawn from the seed."""
 
 import hashlib
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
 from adaptwin.workload.dice import GOLDEN, exponential, gamma, split_mix
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Arrivals, Workload
 
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # some 5 GB
@@ -72,10 +73,8 @@ def stream_seed(seed: int, *names: str) -> int:
 
 def _sources(workload: Workload, seed: int) -> _Sources:
     adapters = workload.adapters
-    processes = [
-        parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
-        for arrivals in (adapter.arrivals or workload.arrivals for adapter in adapters)
-    ]
+    usual = _process(workload.arrivals)
+    processes = [_process(adapter.arrivals) if adapter.arrivals else usual for adapter in adapters]
     given = _given_timestamps(workload, seed)
     segments = [
         _segments(process, workload.duration, seed, adapter.name)
@@ -84,14 +83,15 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     starts = [start for pairs in segments for start, _ in pairs]
     factors = [factor for pairs in segments for _, factor in pairs]
     tables = _LengthTables()
-    of_adapter = [tables.place(workload.lengths_of(adapter)) for adapter in adapters]
+    shared = tables.place(workload.lengths)
+    of_adapter = [tables.place(adapter.lengths) if adapter.lengths else shared for adapter in adapters]
     rows = np.array(of_adapter, dtype=np.int64).reshape(-1, 5)
     pairing = rows[:, 4].astype(np.int8)
     for index, adapter in enumerate(adapters):  # a replay: as many pairs as timestamps of its own belong together
         if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
             pairing[index] = 2
     return _Sources(
-        seed=np.array([stream_seed(seed, adapter.name) for adapter in adapters], dtype=np.uint64),
+        seed=np.array([_name_seed(adapter.name) for adapter in adapters], np.uint64) ^ np.uint64(stream_seed(seed)),
         rate=np.array([adapter.rate for adapter in adapters], dtype=np.float64),
         shape=np.array([process.cv**-2 for process in processes], dtype=np.float64),
         segment_first=_firsts(segments),
@@ -109,9 +109,19 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     )
 
 
+@lru_cache(maxsize=1 << 17)
+def _name_seed(name: str) -> int:
+    return stream_seed(0, name)
+
+
 def _firsts(groups: list[tuple[tuple[float, float], ...]] | list[tuple[float, ...]]) -> NDArray[np.int64]:
     """Offsets of groups laid one behind the other."""
     return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
+
+
+def _process(arrivals: Arrivals) -> ArrivalProcess:
+    """What arrivals are drawn from; timestamps that are given need nothing."""
+    return parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
 
 
 def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:

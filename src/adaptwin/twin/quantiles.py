@@ -1,0 +1,90 @@
+"""Quantiles of each group of many numbers, without sorting them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import compiled
+
+_BINS = 256
+_FEW = 64  # numbers that are sorted rather than counted
+
+
+@compiled
+def grouped_quantiles(
+    values: NDArray[np.int64], group: NDArray[np.int32], sizes: NDArray[np.int64], shares: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """The quantiles of each group's values, none of them negative; NaN for an empty group.
+
+    The quantile of a share is the smallest value that is not below that share of the group.
+
+    Args:
+        values: All values.
+        group: The group of each.
+        sizes: How many values each group has.
+        shares: Which quantiles, from above 0 to 1.
+
+    Returns:
+        Of shape (shares, groups).
+    """
+    quantiles = np.full((len(shares), len(sizes)), np.nan)
+    end = np.cumsum(sizes)
+    fill = end - sizes
+    grouped = np.empty(len(values), np.int64)
+    for i in range(len(values)):
+        g = group[i]
+        grouped[fill[g]] = values[i]
+        fill[g] += 1
+    counts, chosen = np.empty(_BINS + 1, np.int64), np.empty(len(values), np.int64)
+    for g in range(len(sizes)):
+        if sizes[g] == 0:
+            continue
+        own = grouped[end[g] - sizes[g] : end[g]]
+        if sizes[g] <= _FEW:
+            own.sort()
+            for q in range(len(shares)):
+                quantiles[q, g] = own[_rank(shares[q], sizes[g])]
+            continue
+        low, shift = _count(own, counts)
+        for q in range(len(shares)):
+            quantiles[q, g] = _pick(own, _rank(shares[q], sizes[g]), counts, low, shift, chosen)
+    return quantiles
+
+
+@compiled
+def _rank(share, size):
+    return int(np.ceil(share * size)) - 1
+
+
+@compiled
+def _bits(value):
+    """A number's bits as floating point, which grow with the number, and with its logarithm from bin to bin."""
+    return np.float64(value).view(np.int64)
+
+
+@compiled
+def _count(own, counts):
+    """Count the values by bin; bin b has those with ``(_bits(value) - low) >> shift == b``."""
+    low, high = own[0], own[0]
+    for value in own:
+        low, high = min(low, value), max(high, value)
+    low, shift = _bits(low), 0
+    while (_bits(high) - low) >> shift >= _BINS:
+        shift += 1
+    counts[:] = 0
+    for value in own:
+        counts[(_bits(value) - low) >> shift] += 1
+    return low, shift
+
+
+@compiled
+def _pick(own, rank, counts, low, shift, chosen):
+    """The value of this rank: find its bin, and sort what is in there."""
+    wanted = 0
+    while rank >= counts[wanted]:
+        rank -= counts[wanted]
+        wanted += 1
+    found = 0
+    for value in own:
+        chosen[found] = value
+        found += (_bits(value) - low) >> shift == wanted
+    return np.sort(chosen[:found])[rank]
