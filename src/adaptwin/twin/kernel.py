@@ -24,7 +24,7 @@ import numpy as np
 from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.metrics_page import adapter_hash, scraped, with_combination
+from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
@@ -67,14 +67,17 @@ def is_compiled() -> bool:
 @compiled
 def _grown(array):
     larger = np.empty(2 * len(array) + 64, array.dtype)
-    larger[: len(array)] = array
+    for i in range(len(array)):  # quicker to compile than assigning a slice
+        larger[i] = array[i]
     return larger
 
 
 @compiled
 def _grown_rows(array):
     larger = np.empty((2 * array.shape[0] + 64, array.shape[1]), array.dtype)
-    larger[: array.shape[0]] = array
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            larger[i, j] = array[i, j]
     return larger
 
 
@@ -94,7 +97,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     generated = np.empty(count, np.int32)
     rejected = np.zeros(count, np.bool_)
     running_at_end = np.zeros(count, np.bool_)
-    last_step = np.zeros(0, np.int64)  # that gave a preempted request a token; made when the first is preempted
+    last_step = np.empty(count, np.int64)  # that gave a preempted request a token
 
     # Those who wait.
     queue = empty_queue(count, adapter_count)
@@ -150,7 +153,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     seated_adapters = waiting_adapters = 0
     seated = np.zeros(adapter_count, np.int64)  # requests that run
     queued = np.zeros(adapter_count, np.int64)  # requests that wait
-    combinations = np.zeros(1 << 10 if scraping else 1, np.uint64)
+    combinations = np.zeros(1 << 10, np.uint64)
     last_combination = np.uint64(0)
     label_sets, labels, stalled = np.int64(0), np.int64(0), np.int64(0)
     next_scrape = scrape_every if scraping else _NEVER
@@ -163,8 +166,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     gaps = np.zeros(GAP_BINS, np.int64)
     gap_sum = np.int64(0)
     step_end = np.zeros(1 << 14, np.int64)
-    segments = np.empty((0, 3), np.int64)  # decodes cut short by preemption: request, first step, last step
-    resumes = np.empty((0, 2), np.int64)  # gaps over a preemption: request, gap
+    segments = np.empty(
+        (2 * max_num_seqs, 3), np.int64
+    )  # decodes cut short by preemption: request, first step, last step
+    resumes = np.empty((2 * max_num_seqs, 2), np.int64)  # gaps over a preemption: request, gap
     segment_count = resume_count = 0
     running_time, waiting_time, kv_time = np.int64(0), np.int64(0), np.int64(0)
     adapter_time, busy_time = np.int64(0), np.int64(0)
@@ -175,447 +180,475 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     samples = np.zeros((sample_limit, 7), np.int64)
     sample_count = 0
 
-    while True:
-        # Requests that have arrived by now join those who wait.
-        while arrived < count and arrival[arrived] <= clock:
-            if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
-                break
-            if max_in_flight > 0 and running + waiting >= max_in_flight:
-                break
-            r = arrived
-            arrived += 1
-            first_token[r] = finish[r] = -1
-            generated[r] = 0
-            if prompt[r] + answer[r] > longest_total:
-                rejected[r] = True
-                continue
-            waiting += 1
-            settled = False
-            if scraping:
-                a = adapter_of[r]
-                queued[a] += 1
-                if needs_slot[a] and queued[a] == 1:
-                    waiting_set ^= adapter_hash(a, 1)
-                    waiting_adapters += 1
-
-        if running == 0 and waiting == 0:
-            until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
-            if arrived < count and scraping:
-                next_scrape, stall_start, stall_end, stalled = scraped(
-                    scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, until
-                )
-                if stall_start <= until < stall_end:
-                    until = stall_end
-            while sample_count < sample_limit and sample_count * window.sample_every < min(until, window.end):
-                samples[sample_count, 0] = sample_count * window.sample_every
-                samples[sample_count, 5] = finished_tokens
-                samples[sample_count, 6] = preemptions
-                sample_count += 1
-            clock = until
-            if arrived == count:
-                break
-            continue
-
-        if waiting_time > np.int64(1) << np.int64(61):
-            waiting_seconds += waiting_time // 1_000_000_000
-            waiting_time %= 1_000_000_000
-
-        # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
-        if (settled or waiting == 0) and partial < 0 and most_flights == 1:
-            overlooked = waiting if passed_all and running < max_num_seqs and decodes < token_budget else 0
-            scheduling = _scheduler_seconds(scheduler_cost, running, overlooked)
-            due = _NEVER
-            if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
-                due = arrival[arrived]
-                if stall_start <= due < stall_end:
-                    due = stall_end
-            horizon = window.end if cut else _NEVER
-            if sample_count < sample_limit:
-                horizon = min(horizon, sample_count * window.sample_every)
-            if waiting > 0:
-                horizon = min(horizon, clock + _LONGEST_STRETCH)
-            began = clock
-            counted_from = max(began, window.warmup)
-            phase_now = -(planned + 1) % block_size
-            while clock < due:
-                step = planned + 1
-                crossing = phase[phase_now]
-                if bucket[step & ring] >= 0 or crossing > free_blocks:
-                    break
-                seconds = scheduling + _step_seconds(step_cost, decodes, 0, context, distinct)
-                end = clock + np.int64(seconds * 1e9 + 0.5)
-                if end > horizon:
-                    break
-                free_blocks -= crossing
-                kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(clock, window.warmup))
-                seen = end
-                if next_scrape <= end or end < stall_end:
-                    next_scrape, stall_start, stall_end, stalled = scraped(
-                        scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
-                    )
-                    if stall_start <= end < stall_end:
-                        seen = min(stall_end, window.end) if cut else stall_end
-                gap = seen - step_end[planned]
-                if seen > window.warmup and gap > 0:
-                    gaps[_gap_bin(gap)] += decodes
-                    gap_sum += gap * decodes
-                if step >= len(step_end):
-                    step_end = _grown(step_end)
-                step_end[step] = seen
-                planned = step
-                clock = end
-                context += decodes
-                phase_now = phase_now - 1 if phase_now > 0 else block_size - 1
-            if planned > steps:
-                steps = planned
-                weight = max(np.int64(0), clock - counted_from)
-                running_time += running * weight
-                waiting_time += waiting * weight
-                adapter_time += distinct * weight
-                busy_time += weight
-                continue
-
-        # Running requests first: blocks for every decode that crosses a block border, and for the prefill's chunk.
-        step = planned + 1
-        budget = token_budget - decodes
-        chunk = chunk_blocks = 0
-        if partial >= 0:
-            chunk = min(partial_total - partial_done, budget)
-            chunk_blocks = (partial_done + chunk + block_size - 1) // block_size - partial_blocks
-        crossing = phase[-step % block_size]
-        preempted = 0
-        while crossing + chunk_blocks > free_blocks:
-            # Preempt the last of the running list.
-            s = last_seat
-            seat = seats[s]
-            r, a = seat.request, seat.adapter
-            if len(last_step) == 0:
-                last_step = np.zeros(count, np.int64)
-            leaves = False
-            if s == partial:
-                free_blocks += partial_blocks
-                partial, chunk, chunk_blocks = -1, 0, 0
-            elif seat.last == planned:
-                # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
-                leaves = True
-                seat.preempted = 1
-                ending -= 1
-                free_blocks += (seat.total + block_size - 2) // block_size
-            else:
-                cached = seat.context0 + step - seat.started - 1
-                generated[r] += step - seat.started
-                free_blocks += (cached + block_size - 1) // block_size
-                crossing -= cached % block_size == 0
-                phase[(cached - step) % block_size] -= 1
-                context -= cached
-                decodes -= 1
-                last_step[r] = planned
-                if seat.bucket_before >= 0:
-                    seats[seat.bucket_before].bucket_after = seat.bucket_after
-                else:
-                    bucket[seat.last & ring] = seat.bucket_after
-                if seat.bucket_after >= 0:
-                    seats[seat.bucket_after].bucket_before = seat.bucket_before
-                if step > seat.started + 1:
-                    if segment_count == len(segments):
-                        segments = _grown_rows(segments)
-                    segments[segment_count, 0] = r
-                    segments[segment_count, 1] = seat.started + 1
-                    segments[segment_count, 2] = step - 1
-                    segment_count += 1
-            last_seat = seat.before
-            if last_seat >= 0:
-                seats[last_seat].after = -1
-            running -= 1
-            free_seats[max_num_seqs - running - 1] = s
-            waiting += 1
-            preempted += 1
-            if scraping:
-                seated[a] -= 1
-                if needs_slot[a] and seated[a] == 0:
-                    seated_adapters -= 1
-                    running_set ^= adapter_hash(a, 2)
-            if leaves:
-                continue
-            front -= 1
-            in_queue += 1
-            prepend(queue, r, a, front)
-            in_batch[a] -= 1
-            if needs_slot[a] and in_batch[a] == 0:
-                distinct -= 1
-                if swapping:
-                    leave_batch(residency, a, position[a], step - 1)
-                    withdraw(queue, a)
-            elif swapping:
-                offer(queue, a)
-            if scraping:
-                queued[a] += 1
-                if needs_slot[a] and queued[a] == 1:
-                    waiting_set ^= adapter_hash(a, 1)
-                    waiting_adapters += 1
-        preemptions += preempted
-        free_blocks -= crossing + chunk_blocks
-
-        # Then those who wait, unless somebody was preempted.
-        budget = token_budget - decodes - chunk
-        prefill_tokens = chunk
-        prefill_context = 0
-        done_count = woken_count = skipped = 0
-        if partial >= 0:
-            if partial_total - partial_done == 1 and generated[seats[partial].request] > 0:
-                prefill_tokens, prefill_context = 0, partial_done  # one last token is a decode to vLLM
-            partial_done += chunk
-            partial_blocks += chunk_blocks
-            if partial_done == partial_total:
-                seats[partial].context0 = partial_total
-                done_seats[0] = partial
-                done_count = 1
-                partial = -1
-        settled = passed_all = False
-        if preempted == 0 and waiting > 0:
-            while budget > 0 and running < max_num_seqs:
-                # The first who needs no new slot, or one that is free.
-                slot_is_free = distinct < max_loras or not swapping
-                r = a = -1
-                if in_queue > 0:
-                    if slot_is_free:
-                        r = queue.after[count]
-                        a = adapter_of[r]
-                    else:
-                        a = first_offered(queue)
-                        if a >= 0:
-                            r = queue.head[a]
-                is_fresh = r < 0
-                while r < 0 and fresh < arrived:
-                    if rejected[fresh]:
-                        fresh += 1
-                        continue
-                    a = adapter_of[fresh]
-                    if slot_is_free or in_batch[a] > 0 or not needs_slot[a]:
-                        r = fresh
-                    else:
-                        append(queue, fresh, a)
-                        in_queue += 1
-                        fresh += 1
-                if r < 0:
-                    skipped = waiting
-                    passed_all = settled = True
-                    break
-                total = prompt[r] if is_fresh else prompt[r] + generated[r]
-                tokens = min(total, budget)
-                blocks = (tokens + block_size - 1) // block_size
-                needed = (total + block_size - 1) // block_size if limits.reserve_whole_prompt else blocks
-                if needed > free_blocks - (limits.watermark_blocks if running > 0 else 0):
-                    settled = True
-                    break
-                free_blocks -= blocks
-                budget -= tokens
-                prefill_tokens += tokens
-                waiting -= 1
-                # Into the batch ...
-                in_batch[a] += 1
-                if in_batch[a] == 1 and needs_slot[a]:
-                    distinct += 1
-                    woken[woken_count] = a
-                    woken_count += 1
-                # ... out of the queue ...
-                if is_fresh:
-                    fresh += 1
-                else:
-                    in_queue -= 1
-                    take_first(queue, a)
-                    if swapping:
-                        offer(queue, a)
-                # ... and into a seat.
-                s = free_seats[max_num_seqs - running - 1]
-                running += 1
-                seat = seats[s]
-                seat.request, seat.adapter, seat.answer, seat.total = r, a, answer[r], prompt[r] + answer[r]
-                seat.before, seat.after = last_seat, -1
-                if last_seat >= 0:
-                    seats[last_seat].after = s
-                last_seat = s
-                if tokens == total:
-                    seat.context0 = total
-                    done_seats[done_count] = s
-                    done_count += 1
-                else:
-                    partial, partial_done, partial_total, partial_blocks = s, tokens, total, blocks
-                if scraping:
-                    seated[a] += 1
-                    queued[a] -= 1
-                    if needs_slot[a] and seated[a] == 1:
-                        seated_adapters += 1
-                        running_set ^= adapter_hash(a, 2)
-                    if needs_slot[a] and queued[a] == 0:
-                        waiting_adapters -= 1
-                        waiting_set ^= adapter_hash(a, 1)
-            settled = settled or running == max_num_seqs
-
-        # Bring the step's adapters to the GPU, one after the other.
-        loading = np.int64(0)
-        if swapping and woken_count > 0:
-            loading = bring(residency, adapters, limits, step, woken[:woken_count])
-            load_time += loading
-
-        # The step takes its time, once the one before is done.
-        scheduled = running - ending
-        tokens = token_budget - budget
-        scheduling = _scheduler_seconds(scheduler_cost, scheduled, skipped)
-        planning = np.int64(scheduling * 1e9 + 0.5)
-        end = clock + planning
-        if scheduled > 0:
-            seconds = scheduling + _step_seconds(step_cost, tokens, prefill_tokens, context + prefill_context, distinct)
-            flight = step & 1
-            start = max(end, flight_end[1 - flight]) if planned > steps else end
-            planned = step
-            flight_end[flight] = start + loading + np.int64(seconds * 1e9 + 0.5) - planning
-            flight_decodes[flight] = decodes
-            flight_distinct[flight] = distinct
-            flight_done[flight] = done_count
-
-            # Every decode will have one more token. Every prefill that is done yields one, and goes on as a decode.
-            context += decodes
-            decodes += done_count
-            for i in range(done_count):
-                s = done_seats[i]
-                seat = seats[s]
-                r = seat.request
-                done_request[flight, i] = r
-                done_after[flight, i] = last_step[r] if generated[r] > 0 else 0
-                context += seat.context0
-                phase[(seat.context0 - step - 1) % block_size] += 1
-                seat.started = step
-                seat.last = step + seat.answer - generated[r] - 1
-                first = bucket[seat.last & ring]
-                seat.bucket_before, seat.bucket_after = -1, first
-                if first >= 0:
-                    seats[first].bucket_before = s
-                bucket[seat.last & ring] = s
-
-            # Those whose last token this is are in no further step.
-            s = bucket[step & ring]
-            settled &= s < 0
-            while s >= 0:
-                seat = seats[s]
-                cached = seat.context0 + step - seat.started
-                phase[(cached - step - 1) % block_size] -= 1
-                context -= cached
-                decodes -= 1
-                ending += 1
-                a = seat.adapter
-                in_batch[a] -= 1
-                if in_batch[a] == 0 and needs_slot[a]:
-                    distinct -= 1
-                    if swapping:
-                        leave_batch(residency, a, position[a], step)
-                        withdraw(queue, a)
-                s = seat.bucket_after
-
-        # Unless another step can be planned first, the oldest one in flight is waited for.
-        flight = (steps + 1) & 1
-        lands = scheduled == 0 or planned - steps == most_flights
-        if lands:
-            end = max(end, flight_end[flight])
-
-        until = min(end, window.end) if cut else end
-        weight = max(np.int64(0), until - max(clock, window.warmup))
-        held = limits.kv_blocks - free_blocks
-        running_time += running * weight
-        waiting_time += waiting * weight
-        kv_time += held * weight
-        adapter_time += flight_distinct[flight] * weight
-        busy_time += weight
-        while sample_count < sample_limit and sample_count * window.sample_every < min(end, window.end):
-            samples[sample_count, 0] = sample_count * window.sample_every
-            samples[sample_count, 1] = running
-            samples[sample_count, 2] = waiting
-            samples[sample_count, 3] = held
-            samples[sample_count, 4] = flight_distinct[flight]
-            samples[sample_count, 5] = finished_tokens
-            samples[sample_count, 6] = preemptions
-            sample_count += 1
-        if cut and end > window.end:
-            clock = window.end
-            break
-        clock = end
-        if not lands:
-            continue
-        step = steps + 1
-        seen = end  # by the client
-        if scraping:
-            next_scrape, stall_start, stall_end, stalled = scraped(
-                scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
-            )
-            if stall_start <= end < stall_end:
-                seen = min(stall_end, window.end) if cut else stall_end
-        gap = seen - step_end[steps]
-        if seen > window.warmup and gap > 0 and flight_decodes[flight] > 0:
-            gaps[_gap_bin(gap)] += flight_decodes[flight]
-            gap_sum += gap * flight_decodes[flight]
-        if step >= len(step_end):
+    # Chapter by chapter: in each there is room for whatever one more step may write down, so that the arrays which grow
+    # stay the same in the inner loop. Numba counts references where an array may be replaced, which costs more than
+    # most steps.
+    over = False
+    while not over:
+        if planned + 2 >= len(step_end):
             step_end = _grown(step_end)
-        steps = step
-        step_end[step] = seen
-        for i in range(flight_done[flight]):
-            r = done_request[flight, i]
-            if first_token[r] < 0:
-                first_token[r] = seen
-                continue
-            gap = seen - step_end[done_after[flight, i]]
-            if seen > window.warmup and gap > 0:
-                gaps[_gap_bin(gap)] += 1
-                gap_sum += gap
-                if resume_count == len(resumes):
-                    resumes = _grown_rows(resumes)
-                resumes[resume_count, 0] = r
-                resumes[resume_count, 1] = gap
-                resume_count += 1
-
-        # Those whose last token this was leave.
-        s = bucket[step & ring]
-        bucket[step & ring] = -1
-        settled &= s < 0
-        while s >= 0:
-            seat = seats[s]
-            r = seat.request
-            finish[r] = seen
-            generated[r] = seat.answer
-            finished_tokens += seat.total
-            if seat.preempted > 0:
-                seat.preempted = 0
-                waiting -= 1
-            else:
-                free_blocks += (seat.total + block_size - 2) // block_size
-                if seat.before >= 0:
-                    seats[seat.before].after = seat.after
-                if seat.after >= 0:
-                    seats[seat.after].before = seat.before
-                else:
-                    last_seat = seat.before
-                running -= 1
-                ending -= 1
-                free_seats[max_num_seqs - running - 1] = s
+        if segment_count + max_num_seqs > len(segments):
+            segments = _grown_rows(segments)
+        if resume_count + max_num_seqs > len(resumes):
+            resumes = _grown_rows(resumes)
+        if 2 * label_sets >= len(combinations):
+            combinations = rehashed(combinations)
+        while (
+            planned + 2 < len(step_end)
+            and segment_count + max_num_seqs <= len(segments)
+            and resume_count + max_num_seqs <= len(resumes)
+            and 2 * label_sets < len(combinations)
+        ):
+            # Requests that have arrived by now join those who wait.
+            while arrived < count and arrival[arrived] <= clock:
+                if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
+                    break
+                if max_in_flight > 0 and running + waiting >= max_in_flight:
+                    break
+                r = arrived
+                arrived += 1
+                first_token[r] = finish[r] = -1
+                generated[r] = 0
+                if prompt[r] + answer[r] > longest_total:
+                    rejected[r] = True
+                    continue
+                waiting += 1
+                settled = False
                 if scraping:
-                    a = seat.adapter
+                    a = adapter_of[r]
+                    queued[a] += 1
+                    if needs_slot[a] and queued[a] == 1:
+                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_adapters += 1
+
+            if running == 0 and waiting == 0:
+                until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
+                if arrived < count and scraping:
+                    next_scrape, stall_start, stall_end, stalled = scraped(
+                        scrape_cost,
+                        scrape_every,
+                        next_scrape,
+                        stall_start,
+                        stall_end,
+                        stalled,
+                        label_sets,
+                        labels,
+                        until,
+                    )
+                    if stall_start <= until < stall_end:
+                        until = stall_end
+                while sample_count < sample_limit and sample_count * window.sample_every < min(until, window.end):
+                    samples[sample_count, 0] = sample_count * window.sample_every
+                    samples[sample_count, 5] = finished_tokens
+                    samples[sample_count, 6] = preemptions
+                    sample_count += 1
+                clock = until
+                if arrived == count:
+                    over = True
+                    break
+                continue
+
+            if waiting_time > np.int64(1) << np.int64(61):
+                waiting_seconds += waiting_time // 1_000_000_000
+                waiting_time %= 1_000_000_000
+
+            # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
+            if (settled or waiting == 0) and partial < 0 and most_flights == 1:
+                overlooked = waiting if passed_all and running < max_num_seqs and decodes < token_budget else 0
+                scheduling = _scheduler_seconds(scheduler_cost, running, overlooked)
+                due = _NEVER
+                if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
+                    due = arrival[arrived]
+                    if stall_start <= due < stall_end:
+                        due = stall_end
+                horizon = window.end if cut else _NEVER
+                if sample_count < sample_limit:
+                    horizon = min(horizon, sample_count * window.sample_every)
+                if waiting > 0:
+                    horizon = min(horizon, clock + _LONGEST_STRETCH)
+                began = clock
+                counted_from = max(began, window.warmup)
+                phase_now = -(planned + 1) % block_size
+                while clock < due and planned + 1 < len(step_end):
+                    step = planned + 1
+                    crossing = phase[phase_now]
+                    if bucket[step & ring] >= 0 or crossing > free_blocks:
+                        break
+                    seconds = scheduling + _step_seconds(step_cost, decodes, 0, context, distinct)
+                    end = clock + np.int64(seconds * 1e9 + 0.5)
+                    if end > horizon:
+                        break
+                    free_blocks -= crossing
+                    kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(clock, window.warmup))
+                    seen = end
+                    if next_scrape <= end or end < stall_end:
+                        next_scrape, stall_start, stall_end, stalled = scraped(
+                            scrape_cost,
+                            scrape_every,
+                            next_scrape,
+                            stall_start,
+                            stall_end,
+                            stalled,
+                            label_sets,
+                            labels,
+                            end,
+                        )
+                        if stall_start <= end < stall_end:
+                            seen = min(stall_end, window.end) if cut else stall_end
+                    gap = seen - step_end[planned]
+                    if seen > window.warmup and gap > 0:
+                        gaps[_gap_bin(gap)] += decodes
+                        gap_sum += gap * decodes
+                    step_end[step] = seen
+                    planned = step
+                    clock = end
+                    context += decodes
+                    phase_now = phase_now - 1 if phase_now > 0 else block_size - 1
+                if planned > steps:
+                    steps = planned
+                    weight = max(np.int64(0), clock - counted_from)
+                    running_time += running * weight
+                    waiting_time += waiting * weight
+                    adapter_time += distinct * weight
+                    busy_time += weight
+                    continue
+
+            # Running requests first: blocks for every decode that crosses a block border, and for the prefill's chunk.
+            step = planned + 1
+            budget = token_budget - decodes
+            chunk = chunk_blocks = 0
+            if partial >= 0:
+                chunk = min(partial_total - partial_done, budget)
+                chunk_blocks = (partial_done + chunk + block_size - 1) // block_size - partial_blocks
+            crossing = phase[-step % block_size]
+            preempted = 0
+            while crossing + chunk_blocks > free_blocks:
+                # Preempt the last of the running list.
+                s = last_seat
+                seat = seats[s]
+                r, a = seat.request, seat.adapter
+                leaves = False
+                if s == partial:
+                    free_blocks += partial_blocks
+                    partial, chunk, chunk_blocks = -1, 0, 0
+                elif seat.last == planned:
+                    # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
+                    leaves = True
+                    seat.preempted = 1
+                    ending -= 1
+                    free_blocks += (seat.total + block_size - 2) // block_size
+                else:
+                    cached = seat.context0 + step - seat.started - 1
+                    generated[r] += step - seat.started
+                    free_blocks += (cached + block_size - 1) // block_size
+                    crossing -= cached % block_size == 0
+                    phase[(cached - step) % block_size] -= 1
+                    context -= cached
+                    decodes -= 1
+                    last_step[r] = planned
+                    if seat.bucket_before >= 0:
+                        seats[seat.bucket_before].bucket_after = seat.bucket_after
+                    else:
+                        bucket[seat.last & ring] = seat.bucket_after
+                    if seat.bucket_after >= 0:
+                        seats[seat.bucket_after].bucket_before = seat.bucket_before
+                    if step > seat.started + 1:
+                        segments[segment_count, 0] = r
+                        segments[segment_count, 1] = seat.started + 1
+                        segments[segment_count, 2] = step - 1
+                        segment_count += 1
+                last_seat = seat.before
+                if last_seat >= 0:
+                    seats[last_seat].after = -1
+                running -= 1
+                free_seats[max_num_seqs - running - 1] = s
+                waiting += 1
+                preempted += 1
+                if scraping:
                     seated[a] -= 1
                     if needs_slot[a] and seated[a] == 0:
                         seated_adapters -= 1
                         running_set ^= adapter_hash(a, 2)
-            s = seat.bucket_after
+                if leaves:
+                    continue
+                front -= 1
+                in_queue += 1
+                prepend(queue, r, a, front)
+                in_batch[a] -= 1
+                if needs_slot[a] and in_batch[a] == 0:
+                    distinct -= 1
+                    if swapping:
+                        leave_batch(residency, a, position[a], step - 1)
+                        withdraw(queue, a)
+                elif swapping:
+                    offer(queue, a)
+                if scraping:
+                    queued[a] += 1
+                    if needs_slot[a] and queued[a] == 1:
+                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_adapters += 1
+            preemptions += preempted
+            free_blocks -= crossing + chunk_blocks
 
-        # The engine reports who runs and who waits.
-        if scraping:
-            combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
-            if combination != last_combination:
-                last_combination = combination
-                combinations, is_new = with_combination(combinations, combination, label_sets)
-                if is_new:
-                    label_sets += 1
-                    labels += seated_adapters + waiting_adapters
+            # Then those who wait, unless somebody was preempted.
+            budget = token_budget - decodes - chunk
+            prefill_tokens = chunk
+            prefill_context = 0
+            done_count = woken_count = skipped = 0
+            if partial >= 0:
+                if partial_total - partial_done == 1 and generated[seats[partial].request] > 0:
+                    prefill_tokens, prefill_context = 0, partial_done  # one last token is a decode to vLLM
+                partial_done += chunk
+                partial_blocks += chunk_blocks
+                if partial_done == partial_total:
+                    seats[partial].context0 = partial_total
+                    done_seats[0] = partial
+                    done_count = 1
+                    partial = -1
+            settled = passed_all = False
+            if preempted == 0 and waiting > 0:
+                while budget > 0 and running < max_num_seqs:
+                    # The first who needs no new slot, or one that is free.
+                    slot_is_free = distinct < max_loras or not swapping
+                    r = a = -1
+                    if in_queue > 0:
+                        if slot_is_free:
+                            r = queue.after[count]
+                            a = adapter_of[r]
+                        else:
+                            a = first_offered(queue)
+                            if a >= 0:
+                                r = queue.head[a]
+                    is_fresh = r < 0
+                    while r < 0 and fresh < arrived:
+                        if rejected[fresh]:
+                            fresh += 1
+                            continue
+                        a = adapter_of[fresh]
+                        if slot_is_free or in_batch[a] > 0 or not needs_slot[a]:
+                            r = fresh
+                        else:
+                            append(queue, fresh, a)
+                            in_queue += 1
+                            fresh += 1
+                    if r < 0:
+                        skipped = waiting
+                        passed_all = settled = True
+                        break
+                    total = prompt[r] if is_fresh else prompt[r] + generated[r]
+                    tokens = min(total, budget)
+                    blocks = (tokens + block_size - 1) // block_size
+                    needed = (total + block_size - 1) // block_size if limits.reserve_whole_prompt else blocks
+                    if needed > free_blocks - (limits.watermark_blocks if running > 0 else 0):
+                        settled = True
+                        break
+                    free_blocks -= blocks
+                    budget -= tokens
+                    prefill_tokens += tokens
+                    waiting -= 1
+                    # Into the batch ...
+                    in_batch[a] += 1
+                    if in_batch[a] == 1 and needs_slot[a]:
+                        distinct += 1
+                        woken[woken_count] = a
+                        woken_count += 1
+                    # ... out of the queue ...
+                    if is_fresh:
+                        fresh += 1
+                    else:
+                        in_queue -= 1
+                        take_first(queue, a)
+                        if swapping:
+                            offer(queue, a)
+                    # ... and into a seat.
+                    s = free_seats[max_num_seqs - running - 1]
+                    running += 1
+                    seat = seats[s]
+                    seat.request, seat.adapter, seat.answer, seat.total = r, a, answer[r], prompt[r] + answer[r]
+                    seat.before, seat.after = last_seat, -1
+                    if last_seat >= 0:
+                        seats[last_seat].after = s
+                    last_seat = s
+                    if tokens == total:
+                        seat.context0 = total
+                        done_seats[done_count] = s
+                        done_count += 1
+                    else:
+                        partial, partial_done, partial_total, partial_blocks = s, tokens, total, blocks
+                    if scraping:
+                        seated[a] += 1
+                        queued[a] -= 1
+                        if needs_slot[a] and seated[a] == 1:
+                            seated_adapters += 1
+                            running_set ^= adapter_hash(a, 2)
+                        if needs_slot[a] and queued[a] == 0:
+                            waiting_adapters -= 1
+                            waiting_set ^= adapter_hash(a, 1)
+                settled = settled or running == max_num_seqs
 
-    first_token[arrived:] = finish[arrived:] = -1
-    generated[arrived:] = 0
+            # Bring the step's adapters to the GPU, one after the other.
+            loading = np.int64(0)
+            if swapping and woken_count > 0:
+                loading = bring(residency, adapters, limits, step, woken[:woken_count])
+                load_time += loading
+
+            # The step takes its time, once the one before is done.
+            scheduled = running - ending
+            tokens = token_budget - budget
+            scheduling = _scheduler_seconds(scheduler_cost, scheduled, skipped)
+            planning = np.int64(scheduling * 1e9 + 0.5)
+            end = clock + planning
+            if scheduled > 0:
+                seconds = scheduling + _step_seconds(
+                    step_cost, tokens, prefill_tokens, context + prefill_context, distinct
+                )
+                flight = step & 1
+                start = max(end, flight_end[1 - flight]) if planned > steps else end
+                planned = step
+                flight_end[flight] = start + loading + np.int64(seconds * 1e9 + 0.5) - planning
+                flight_decodes[flight] = decodes
+                flight_distinct[flight] = distinct
+                flight_done[flight] = done_count
+
+                # Every decode will have one more token. Every prefill that is done yields one, and goes on as a decode.
+                context += decodes
+                decodes += done_count
+                for i in range(done_count):
+                    s = done_seats[i]
+                    seat = seats[s]
+                    r = seat.request
+                    done_request[flight, i] = r
+                    done_after[flight, i] = last_step[r] if generated[r] > 0 else 0
+                    context += seat.context0
+                    phase[(seat.context0 - step - 1) % block_size] += 1
+                    seat.started = step
+                    seat.last = step + seat.answer - generated[r] - 1
+                    first = bucket[seat.last & ring]
+                    seat.bucket_before, seat.bucket_after = -1, first
+                    if first >= 0:
+                        seats[first].bucket_before = s
+                    bucket[seat.last & ring] = s
+
+                # Those whose last token this is are in no further step.
+                s = bucket[step & ring]
+                settled &= s < 0
+                while s >= 0:
+                    seat = seats[s]
+                    cached = seat.context0 + step - seat.started
+                    phase[(cached - step - 1) % block_size] -= 1
+                    context -= cached
+                    decodes -= 1
+                    ending += 1
+                    a = seat.adapter
+                    in_batch[a] -= 1
+                    if in_batch[a] == 0 and needs_slot[a]:
+                        distinct -= 1
+                        if swapping:
+                            leave_batch(residency, a, position[a], step)
+                            withdraw(queue, a)
+                    s = seat.bucket_after
+
+            # Unless another step can be planned first, the oldest one in flight is waited for.
+            flight = (steps + 1) & 1
+            lands = scheduled == 0 or planned - steps == most_flights
+            if lands:
+                end = max(end, flight_end[flight])
+
+            until = min(end, window.end) if cut else end
+            weight = max(np.int64(0), until - max(clock, window.warmup))
+            held = limits.kv_blocks - free_blocks
+            running_time += running * weight
+            waiting_time += waiting * weight
+            kv_time += held * weight
+            adapter_time += flight_distinct[flight] * weight
+            busy_time += weight
+            while sample_count < sample_limit and sample_count * window.sample_every < min(end, window.end):
+                samples[sample_count, 0] = sample_count * window.sample_every
+                samples[sample_count, 1] = running
+                samples[sample_count, 2] = waiting
+                samples[sample_count, 3] = held
+                samples[sample_count, 4] = flight_distinct[flight]
+                samples[sample_count, 5] = finished_tokens
+                samples[sample_count, 6] = preemptions
+                sample_count += 1
+            if cut and end > window.end:
+                clock = window.end
+                over = True
+                break
+            clock = end
+            if not lands:
+                continue
+            step = steps + 1
+            seen = end  # by the client
+            if scraping:
+                next_scrape, stall_start, stall_end, stalled = scraped(
+                    scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
+                )
+                if stall_start <= end < stall_end:
+                    seen = min(stall_end, window.end) if cut else stall_end
+            gap = seen - step_end[steps]
+            if seen > window.warmup and gap > 0 and flight_decodes[flight] > 0:
+                gaps[_gap_bin(gap)] += flight_decodes[flight]
+                gap_sum += gap * flight_decodes[flight]
+            steps = step
+            step_end[step] = seen
+            for i in range(flight_done[flight]):
+                r = done_request[flight, i]
+                if first_token[r] < 0:
+                    first_token[r] = seen
+                    continue
+                gap = seen - step_end[done_after[flight, i]]
+                if seen > window.warmup and gap > 0:
+                    gaps[_gap_bin(gap)] += 1
+                    gap_sum += gap
+                    resumes[resume_count, 0] = r
+                    resumes[resume_count, 1] = gap
+                    resume_count += 1
+
+            # Those whose last token this was leave.
+            s = bucket[step & ring]
+            bucket[step & ring] = -1
+            settled &= s < 0
+            while s >= 0:
+                seat = seats[s]
+                r = seat.request
+                finish[r] = seen
+                generated[r] = seat.answer
+                finished_tokens += seat.total
+                if seat.preempted > 0:
+                    seat.preempted = 0
+                    waiting -= 1
+                else:
+                    free_blocks += (seat.total + block_size - 2) // block_size
+                    if seat.before >= 0:
+                        seats[seat.before].after = seat.after
+                    if seat.after >= 0:
+                        seats[seat.after].before = seat.before
+                    else:
+                        last_seat = seat.before
+                    running -= 1
+                    ending -= 1
+                    free_seats[max_num_seqs - running - 1] = s
+                    if scraping:
+                        a = seat.adapter
+                        seated[a] -= 1
+                        if needs_slot[a] and seated[a] == 0:
+                            seated_adapters -= 1
+                            running_set ^= adapter_hash(a, 2)
+                s = seat.bucket_after
+
+            # The engine reports who runs and who waits.
+            if scraping:
+                combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
+                if combination != last_combination:
+                    last_combination = combination
+                    if add(combinations, combination):
+                        label_sets += 1
+                        labels += seated_adapters + waiting_adapters
+
+    for r in range(arrived, count):
+        first_token[r] = finish[r] = -1
+        generated[r] = 0
 
     # Gaps were counted as they came; those of requests that did not finish are taken back.
     unfinished = np.zeros(planned + 3, np.int64)  # change in the number of such decodes, by step
@@ -634,8 +667,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             generated[seat.request] = seat.answer - 1
             unfinished[seat.started + 1] += seat.started <= steps
             unfinished[steps + 1] -= seat.started <= steps
-    for r in range(len(last_step)):
-        generated[r] -= finish[r] < 0 and last_step[r] > steps  # preempted with a token in flight that never came
+    r = queue.after[count]
+    while r < count and queue.position[r] < 0:
+        generated[r] -= generated[r] > 0 and last_step[r] > steps  # preempted with a token in flight that never came
+        r = queue.after[r]
     for i in range(segment_count):
         if finish[segments[i, 0]] < 0:
             unfinished[segments[i, 1]] += 1

@@ -21,30 +21,26 @@ def adapter_hash(adapter, salt):
 
 
 @compiled
-def with_combination(table, combination, others):
-    """The hash table, perhaps a larger one, with a combination in it beside `others`; and whether it is new."""
-    if not _add(table, combination):
-        return table, False
-    if 2 * (others + 1) <= len(table):
-        return table, True
-    larger = np.zeros(2 * len(table), np.uint64)
-    for entry in table:
-        if entry != 0:
-            _add(larger, entry)
-    return larger, True
+def add(table, combination):
+    """Put a combination into a hash table that is not full, and whose size is a power of two; False if it was there."""
+    mask = len(table) - 1
+    place = np.int64(combination & np.uint64(mask))
+    while table[place] != 0:
+        if table[place] == combination:
+            return False
+        place = (place + 1) & mask
+    table[place] = combination
+    return True
 
 
 @compiled
-def _add(table, entry):
-    """Put an entry into an open hash table whose size is a power of two; False when it was there."""
-    mask = len(table) - 1
-    place = np.int64(entry & np.uint64(mask))
-    while table[place] != 0:
-        if table[place] == entry:
-            return False
-        place = (place + 1) & mask
-    table[place] = entry
-    return True
+def rehashed(table):
+    """The same in a table of twice the size."""
+    larger = np.zeros(2 * len(table), np.uint64)
+    for combination in table:
+        if combination != 0:
+            add(larger, combination)
+    return larger
 
 
 @compiled

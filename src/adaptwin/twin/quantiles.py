@@ -27,8 +27,11 @@ def grouped_quantiles(
         Of shape (shares, groups).
     """
     quantiles = np.full((len(shares), len(sizes)), np.nan)
-    end = np.cumsum(sizes)
-    fill = end - sizes
+    fill = np.empty(len(sizes), np.int64)
+    begin = 0
+    for g in range(len(sizes)):
+        fill[g] = begin
+        begin += sizes[g]
     grouped = np.empty(len(values), np.int64)
     for i in range(len(values)):
         g = group[i]
@@ -38,7 +41,7 @@ def grouped_quantiles(
     for g in range(len(sizes)):
         if sizes[g] == 0:
             continue
-        own = grouped[end[g] - sizes[g] : end[g]]
+        own = grouped[fill[g] - sizes[g] : fill[g]]  # each was filled up to its end
         if sizes[g] <= _FEW:
             own.sort()
             for q in range(len(shares)):
@@ -87,4 +90,5 @@ def _pick(own, rank, counts, low, shift, chosen):
     for value in own:
         chosen[found] = value
         found += (_bits(value) - low) >> shift == wanted
-    return np.sort(chosen[:found])[rank]
+    chosen[:found].sort()
+    return chosen[rank]

@@ -107,35 +107,34 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
     oldest_young = window.end - grace
     for r in range(count):
         a = requests.adapter[r]
-        own = sums[a]
         if outcome.rejected[r]:
-            own[2] += 1
+            sums[a, 2] += 1
             continue
         tokens = requests.input[r] + requests.output[r]
         arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
         if arrival >= window.warmup:
-            own[0] += 1
-            own[3] += tokens
+            sums[a, 0] += 1
+            sums[a, 3] += tokens
             if arrival <= oldest_young:
-                own[7] += 1
-                own[8] += tokens
+                sums[a, 7] += 1
+                sums[a, 8] += tokens
                 if finish < 0 and not outcome.running[r]:
-                    own[9] += 1
-                    own[10] += tokens
+                    sums[a, 9] += 1
+                    sums[a, 10] += tokens
             elif finish < 0:
-                own[15] += tokens
-        own[11] += first < 0
-        own[12] += arrival <= half and (first < 0 or first > half)
+                sums[a, 15] += tokens
+        sums[a, 11] += first < 0
+        sums[a, 12] += arrival <= half and (first < 0 or first > half)
         served += finish >= 0
         if finish <= window.warmup:
             continue
         wait, answering, gaps = first - arrival, finish - first, requests.output[r] - 1
-        own[1] += 1
-        own[4] += tokens
-        own[5] += answering
-        own[6] += gaps
-        own[13] += wait > patience
-        own[14] += wait > objectives[a]
+        sums[a, 1] += 1
+        sums[a, 4] += tokens
+        sums[a, 5] += answering
+        sums[a, 6] += gaps
+        sums[a, 13] += wait > patience
+        sums[a, 14] += wait > objectives[a]
         waits[finished] = wait
         adapter_of_wait[finished] = a
         finished += 1

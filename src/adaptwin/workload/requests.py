@@ -201,12 +201,14 @@ def _draw(sources, duration):
     width = end // slices + 1
 
     # What each adapter sends next, where it is among its stretches or given timestamps, and its generators.
-    due, now = np.empty(adapters, np.int64), np.zeros(adapters)
-    place = np.where(sources.replayed, sources.given_first[:-1], sources.segment_first[:-1])
+    due, now, place = np.empty(adapters, np.int64), np.zeros(adapters), np.empty(adapters, np.int64)
     state, lengths_state = sources.seed.copy(), np.empty(adapters, np.uint64)
     taken = np.zeros(adapters, np.int64)
-    is_steady = (sources.shape == 1.0) & ~sources.replayed & (sources.segment_first[1:] == sources.segment_first[:-1])
+    is_steady = np.empty(adapters, np.bool_)
     for a in range(adapters):
+        place[a] = sources.given_first[a] if sources.replayed[a] else sources.segment_first[a]
+        is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_first[a + 1]
+        is_steady[a] &= not sources.replayed[a]
         lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
         due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
 
@@ -217,7 +219,7 @@ def _draw(sources, duration):
     count = 0
     for s in range(slices):
         start, until = s * width, (s + 1) * width
-        drawn = 0
+        drawn = np.int64(0)
         for a in range(adapters):
             while due[a] < until:
                 if drawn == len(keys):
@@ -310,7 +312,8 @@ def _sort(keys, in_order, span):
         fullest = max(fullest, fill[b])
         fill[b] += fill[b - 1]
     if fullest > _CROWD:
-        in_order[:] = keys
+        for i in range(len(keys)):
+            in_order[i] = keys[i]
         in_order.sort()
         return
     for key in keys:
@@ -327,5 +330,6 @@ def _sort(keys, in_order, span):
 @compiled
 def _grown(array, size):
     larger = np.empty(size, array.dtype)
-    larger[: len(array)] = array
+    for i in range(len(array)):  # quicker to compile than assigning a slice
+        larger[i] = array[i]
     return larger
