@@ -1,8 +1,10 @@
 """The measured runs of the H100 data set (vLLM 0.8.5), read into adaptwin's own words."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Server, Workload
@@ -15,7 +17,7 @@ MODELS = {
     "qwen-2.5-7b-instruct": "h100-64gb-qwen-2.5-7b-instruct",
 }
 SCRAPE_EVERY = 2.0  # seconds that the authors' sampler slept between scrapes of /metrics
-CLIENT_CONNECTIONS = 28_000  # one TCP connection per request: the client's ephemeral ports
+CLIENT_CONNECTIONS = 26_000  # requests in the server, at most: one TCP connection each, out of 28,000 ephemeral ports
 
 
 def require_data() -> None:
@@ -69,6 +71,16 @@ def _workload(row: dict[str, Any]) -> Workload:
             Adapter(name=f"dummy-{i}", rank=ranks[i % len(ranks)], rate=rates[i % len(rates)] * sent)
             for i in range(row["served_adapters"])
         ],
-        lengths=Lengths.named("sharegpt"),
+        lengths=_lengths(round(row["pool_mean_input"]), round(row["pool_mean_output"])),
         duration=row["duration_s"],
     )
+
+
+@lru_cache
+def _lengths(mean_input: int, mean_output: int) -> Lengths:
+    """ShareGPT's lengths with the means that the model's own tokenizer gives them."""
+    shape = Lengths.named("sharegpt")
+    table = shape.table()
+    inputs = np.maximum(1, np.rint(table.input * (mean_input / shape.mean_input)))
+    outputs = np.maximum(1, np.rint(table.output * (mean_output / shape.mean_output)))
+    return Lengths.empirical(zip(inputs, outputs, strict=True), are_limits=True)

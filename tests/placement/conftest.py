@@ -10,17 +10,21 @@ WINDOW = 300.0
 
 
 STEP_COST = StepCost(
-    base=0.011435,
-    per_token=3.1652e-05,
-    per_prefill_token=3.2493e-05,
-    per_context_token=4.4291e-09,
-    lora_base=0.0032273,
-    lora_per_slot=0.00010451,
-    lora_per_token=5.5988e-06,
-    lora_per_token_slot=3.8983e-08,
-    lora_per_adapter=0.00020648,
-    lora_per_token_adapter=1.066e-07,
-    per_rank=0.00080068,
+    base=0.0125,
+    per_token=1.85e-5,
+    per_context_token=7.35e-8,
+    eager=0.0048,
+    per_slot=2.24e-5,
+    per_slot_block=1.47e-5,
+    per_token_slot=1.25e-7,
+    lora_base=0.00109,
+    lora_per_token=1.71e-5,
+    lora_per_adapter=0.000281,
+    lora_per_adapter_block=3.7e-6,
+    lora_per_token_adapter=1.4e-7,
+    split_per_token_slot=4.7e-7,
+    split_per_adapter=2.5e-5,
+    split_per_adapter_block=0.000139,
 )
 
 

@@ -70,11 +70,11 @@ def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100):
     """Prompt 3, answer 3: five tokens in steps, two decodes that read 3 and 4 cached tokens."""
     cost = h100.step_cost
     law = dict.fromkeys(type(cost).model_fields, 0.0)
-    figures = {"base": 2.048, "per_token": 10.0, "per_prefill_token": 100.0, "per_context_token": 1000.0}
-    scheduler = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 1e5, "per_skipped": 0.0})
+    figures = {"base": 2.048, "per_token": 10.0, "per_context_token": 1000.0}
+    scheduler = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 1e5, "per_waiting": 0.0})
     profile = h100.model_copy(update={"step_cost": type(cost)(**{**law, **figures}), "scheduler_cost": scheduler})
     server = Server(max_num_batched_tokens=2048, max_num_seqs=64)
-    expected = 5 * (10 + 0.001) + 3 * 100 + (3 + 4) * 1000 + 2 * 1e5
+    expected = 5 * (10 + 0.001) + (3 + 4) * 1000 + 2 * 1e5
     assert work_seconds(profile, server, Lengths.fixed(3, 3), 0) == pytest.approx(expected)
 
 

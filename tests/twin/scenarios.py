@@ -53,7 +53,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         requests=draw(_requests(len(adapters.needs_slot))),
         adapters=adapters,
         limits=limits,
-        step_cost=draw(st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, *map(_up_to, _MOST_STEP_COST))),
+        step_cost=draw(st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, **{n: _up_to(m) for n, m in _MOST.items()})),
         scheduler_cost=draw(st.just(FREE_PLANNING) | st.builds(SchedulerCoefficients, *map(_up_to, _MOST_PLANNING))),
         scrape_cost=draw(st.builds(ScrapeCoefficients, _up_to(2e-3), _up_to(2e-4))),
         window=draw(_windows()),
@@ -61,14 +61,18 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
 
 
 # With the first two, steps end just when requests arrive, samples are taken and the window closes.
-STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
-_MOST_STEP_COST = (5e-3, 1e-4, 1e-4, 1e-6, 1e-3, 1e-4, 1e-4, 1e-5)
+_MOST = {
+    "base": 5e-3, "per_token": 1e-4, "per_context_token": 1e-6, "eager": 1e-3, "graph_tokens": 20,
+    "lora_base": 1e-3, "lora_per_token": 1e-4, "lora_per_adapter": 1e-4, "lora_per_token_adapter": 1e-5,
+    "split_tokens": 12, "split_per_token": 1e-4, "split_per_adapter": 1e-4,
+}  # fmt: skip
 _MOST_PLANNING = (1e-3, 1e-4, 1e-4)
 
 
 def _up_to(most: float):
-    return st.floats(0, most)
+    return st.integers(0, most) if isinstance(most, int) else st.floats(0, most)
 
 
 @st.composite
@@ -115,6 +119,7 @@ def requests_of(rows) -> Requests:
         adapter=table[:, 1].astype(np.int32),
         input=table[:, 2].astype(np.int32),
         output=table[:, 3].astype(np.int32),
+        asked=table[:, 3].astype(np.int32),
     )
 
 
@@ -195,7 +200,7 @@ class WatchedTwin(ReferenceTwin):
                 running=tuple(request.index for request in scheduler.running),
                 waiting=tuple(request.index for request in scheduler.waiting),
                 preempted=batch.preempted,
-                skipped=batch.skipped,
+                skipped=self._skipped(batch),
                 cut_short=any(r.known_tokens - r.promised > r.computed for r in batch.tokens),
                 adapters={request.adapter for request in batch.tokens if request.needs_slot},
                 on_gpu=set(self.slots.gpu),
@@ -207,6 +212,13 @@ class WatchedTwin(ReferenceTwin):
                 rejected=len(self.rejected),
             )
         )
+
+
+    def _skipped(self, batch: Batch) -> int:
+        """Waiting requests that lack a slot, in a batch that fills all slots."""
+        if len(batch.adapters) < self.scenario.limits.max_loras:
+            return 0
+        return sum(r.needs_slot and r.adapter not in batch.adapters for r in self.scheduler.waiting)
 
 
 def watch(scenario: Scenario) -> tuple[Outcome, list[Step]]:
@@ -233,12 +245,14 @@ def plain_profile() -> Profile:
             slot_bytes=1e6, slot_bytes_per_rank=1e6,
         ),
         step_cost=StepCost(
-            base=10e-3, per_token=10e-6, per_prefill_token=20e-6, per_context_token=10e-9,
-            lora_base=2e-3, lora_per_slot=100e-6, lora_per_token=1e-6, lora_per_token_slot=10e-9,
-            lora_per_adapter=500e-6, lora_per_token_adapter=100e-9, per_rank=0.01,
+            base=10e-3, per_token=10e-6, per_context_token=10e-9, eager=4e-3,
+            per_slot=100e-6, per_slot_block=50e-6, per_token_slot=10e-9,
+            lora_base=2e-3, lora_per_token=1e-6, lora_per_adapter=500e-6, lora_per_adapter_block=100e-6,
+            lora_per_token_adapter=100e-9,
+            split_per_token_slot=20e-9, split_per_adapter=200e-6, split_per_adapter_block=100e-6,
         ),
         load_cost=LoadCost(
             gpu_base=2e-3, gpu_per_rank=100e-6, gpu_per_padding=50e-6, disk_base=30e-3, disk_per_rank=1e-3
         ),
-        scheduler_cost=SchedulerCost(base=100e-6, per_running=10e-6, per_skipped=1e-6),
+        scheduler_cost=SchedulerCost(base=100e-6, per_running=10e-6, per_waiting=1e-6),
     )  # fmt: skip

@@ -11,14 +11,14 @@ from adaptwin.twin.scenario import make_scenario
 from adaptwin.workload.requests import Requests
 
 # One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
-# Prefill: 10 ms + 100 x (10 + 20) us = 13 ms; the scheduler takes 100 + 10 us.
-PREFILL = 13_110_000
-# Decodes: 10 ms + 10 us + 100 or 101 tokens of context x 10 ns + 110 us.
-DECODES = 10_121_000 + 10_121_010
-# The LoRA part, one slot of rank 16, so 1 + 0.01 x (16 - 8) = 1.08 times: 2 ms + 100 us for the slot, 500 us for the
-# adapter, and per token 1 us + 10 ns for the slot + 100 ns for the adapter.
-LORA_PREFILL = 2_927_880  # 1.08 x (2,600,000 + 100 x 1,110)
-LORA_DECODES = 2 * 2_809_199  # 1.08 x 2,601,110 = 2,809,198.8
+# Prefill: 10 ms + 100 us for the slot + 100 x (10 us + 10 ns for the slot + 20 ns more in a batch this small) = 11.103 ms;
+# the scheduler takes 100 + 10 us.
+PREFILL = 11_213_000
+# Decodes: 10.1 ms + 10.03 us + 100 or 101 tokens of context x 10 ns + 110 us.
+DECODES = 10_221_030 + 10_221_040
+# The LoRA part: 2 ms, 500 us for the adapter and 200 us more in a small batch, and per token 1 us + 100 ns.
+LORA_PREFILL = 2_810_000
+LORA_DECODES = 2 * 2_701_100
 # Loads of a rank-8 adapter: 2 ms + 8 x 100 us + 8 x 50 us of padding to the GPU; 30 ms + 8 ms from disk.
 TO_GPU, FROM_DISK = 3_200_000, 38_000_000
 
@@ -65,7 +65,8 @@ def test_a_lonely_prompt_on_a_shipped_profile_takes_one_step(name):
     profile = load_profile(name)
     workload = Workload([Adapter("me", 0, 0.0, arrivals=(0.5,))], lengths=Lengths.fixed(200, 1), duration=10.0)
     cost, scheduler = profile.step_cost, profile.scheduler_cost
-    seconds = cost.base + 200 * (cost.per_token + cost.per_prefill_token) + scheduler.base + scheduler.per_running
+    step = cost.base + cost.per_slot + 200 * (cost.per_token + cost.per_token_slot)
+    seconds = step + scheduler.base + scheduler.per_running
     run = simulate(profile, Server(max_loras=1), workload)
     assert run.ttft.mean == pytest.approx(profile.request_latency + seconds, abs=1e-9)
     assert run.e2e == run.ttft
@@ -74,10 +75,8 @@ def test_a_lonely_prompt_on_a_shipped_profile_takes_one_step(name):
 def test_padding_every_slot_to_a_higher_rank_costs_what_the_formula_says():
     cost = plain_profile().step_cost
     low, high = (cost.resolve(max_loras=4, max_lora_rank=rank) for rank in (8, 64))
-    base = step_seconds(low, 10, 10, 0, 0)
-    assert step_seconds(high, 10, 10, 0, 0) == base
-    ratio = (step_seconds(high, 10, 10, 0, 2) - base) / (step_seconds(low, 10, 10, 0, 2) - base)
-    assert ratio == pytest.approx(1 + 0.01 * (64 - 8))
+    # Three further blocks of 16: 50 us for each of four slots, 100 + 100 us for each of two adapters.
+    assert step_seconds(high, 10, 0, 2) - step_seconds(low, 10, 0, 2) == pytest.approx(3 * (4 * 50e-6 + 2 * 200e-6))
 
 
 def poisson_waits(load, runs=12, requests=40_000, **limits):
@@ -86,7 +85,7 @@ def poisson_waits(load, runs=12, requests=40_000, **limits):
     for seed in range(runs):
         gaps = np.random.default_rng(seed).exponential(MS / load, requests)
         ones = np.ones(requests, np.int32)
-        requests_of_run = Requests(np.cumsum(gaps).astype(np.int64), np.zeros(requests, np.int32), ones, ones)
+        requests_of_run = Requests(np.cumsum(gaps).astype(np.int64), np.zeros(requests, np.int32), ones, ones, ones)
         scenario = by_hand([], base_model=(0,), max_num_seqs=100_000, token_budget=100_000, kv_blocks=100_000)
         scenario = scenario._replace(requests=requests_of_run, limits=scenario.limits._replace(**limits))
         waits.append(float((play(scenario).finish - requests_of_run.arrival).mean()) / MS - 1.0)

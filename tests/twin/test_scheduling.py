@@ -54,9 +54,9 @@ def test_the_base_model_needs_no_slot(played):
     assert ms(outcome.finish) == [3, 1]
 
 
-def test_skipped_requests_cost_scheduler_time(played):
-    scenario = ONE_SLOT._replace(scheduler_cost=ONE_SLOT.scheduler_cost._replace(per_skipped=1e-3))
-    # Steps 1, 2 and 3 skip one, two and two requests; requests 3 and 4 now arrive during the first.
+def test_waiting_requests_cost_scheduler_time(played):
+    scenario = ONE_SLOT._replace(scheduler_cost=ONE_SLOT.scheduler_cost._replace(per_waiting=1e-3))
+    # One, two and two requests wait in steps 1, 2 and 3; requests 3 and 4 now arrive during the first.
     assert ms(played(scenario).finish) == [8, 9, 2, 9, 5]
 
 

@@ -10,17 +10,21 @@ from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import compile_twin, simulate
 
+ENOUGH_REQUESTS = 60_000  # whose mean length is known to half a percent
+FEWEST_REPEATS, MOST_REPEATS = 3, 12
 DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the server, decides what TTFT is seen
 
 
 def rerun(profile: Profile, measured: MeasuredRun) -> Run:
-    """The measured run, simulated."""
+    """The measured run, simulated several times, a short one more often, so that the luck of one draw does not count."""
+    expected = max(1.0, measured.workload.rate * measured.workload.duration)
     return simulate(
         profile,
         measured.server,
         measured.workload,
         max_in_flight=measured.max_in_flight,
         scrape_every=measured.scrape_every,
+        repeats=max(FEWEST_REPEATS, min(MOST_REPEATS, round(ENOUGH_REQUESTS / expected))),
     )
 
 

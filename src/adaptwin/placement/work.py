@@ -34,7 +34,6 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
         per_token += cost.lora_per_token + cost.lora_per_token_adapter
     return (
         (prompt + decodes) * (per_token + constant / token_budget)
-        + prompt * cost.per_prefill_token
         + context * cost.per_context_token
         + decodes * profile.scheduler_cost.per_running
     )

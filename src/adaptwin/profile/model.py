@@ -23,6 +23,12 @@ class ModelShape(Spec):
         default=False,
         description="vLLM also preallocates LoRA weights for the embedding and the output matrix",
     )
+    early_stop_share: float = Field(
+        default=0.0, ge=0, le=1, description="of answers that end before the length that a data set's answer had"
+    )
+    early_stop_reach: float = Field(
+        default=0.5, gt=0, le=1, description="part of that length which such an answer reaches in the mean"
+    )
 
     @property
     def _linear_layers(self) -> list[tuple[int, int]]:

@@ -6,66 +6,95 @@ from pydantic import ConfigDict, Field
 
 from adaptwin.spec import Spec
 
+RANK_BLOCK = 16  # rows of an adapter's A matrix that one thread block takes: BLOCK_N of vLLM's shrink kernel
+
 
 class StepCoefficients(NamedTuple):
     """A `StepCost` with the server's slots and padded rank put in: what the inner loop needs."""
 
     base: float
     per_token: float
-    per_prefill_token: float
     per_context_token: float
+    eager: float
+    graph_tokens: int
     lora_base: float
     lora_per_token: float
     lora_per_adapter: float
     lora_per_token_adapter: float
+    split_tokens: int
+    split_per_token: float
+    split_per_adapter: float
 
 
 class StepCost(Spec):
-    """Seconds of a forward pass; every term is non-negative, so more work never makes a step faster.
+    """Seconds of a forward pass; every term is non-negative.
 
-    seconds = base + per_token T + per_prefill_token P + per_context_token C
-            + [a LoRA request is in the batch] x (1 + per_rank (R - 8)) x (lora_base + lora_per_slot S
-            + lora_per_token T + lora_per_token_slot T S + lora_per_adapter U + lora_per_token_adapter T U)
+    seconds = base + per_token T + per_context_token C + per_slot S (1 + ...) + per_token_slot T S
+            + [T > graph_tokens] eager
+            + [a LoRA request is in the batch] (lora_base + lora_per_token T + lora_per_adapter U
+              + lora_per_token_adapter T U)
+            + [T <= split_tokens] (split_per_token_slot T S + split_per_adapter U)
 
-    with T tokens in the step, P of them prefill, C tokens of KV cache read by decodes, U distinct adapters,
-    S slots (``max_loras``) and R the padded rank (``max_lora_rank``). The LoRA kernels launch a grid over
-    token blocks x adapters in which most blocks exit at once: hence the T U and T S terms.
+    with T tokens in the step (prefill and decode alike), C tokens of KV cache read by decodes, U distinct adapters and
+    S slots (``max_loras``). Terms ending in ``_block`` are added once for every further block of 16 that the padded rank
+    (``max_lora_rank``) fills: ranks 8 and 16 cost the same, 32 is one further block.
+
+    The form follows vLLM's kernels (vllm/lora/ops/triton_ops): they launch a grid over token blocks x slots, so slots
+    cost although most of their blocks exit at once; adapters in the batch cost as many blocks that do work. In batches
+    below 128 tokens the shrink kernel splits its sum into 64 parts instead of 8, each a launch of its own: eight times
+    the blocks, and the reason why a step of 127 tokens can take longer than one of 128. Steps larger than the largest
+    captured CUDA graph run eagerly.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     base: float = Field(ge=0)
     per_token: float = Field(ge=0)
-    per_prefill_token: float = Field(ge=0)
     per_context_token: float = Field(ge=0)
-    lora_base: float = Field(ge=0)
-    lora_per_slot: float = Field(ge=0)
-    lora_per_token: float = Field(ge=0)
-    lora_per_token_slot: float = Field(ge=0)
-    lora_per_adapter: float = Field(ge=0)
-    lora_per_token_adapter: float = Field(ge=0)
-    per_rank: float = Field(ge=0)
+    eager: float = Field(default=0.0, ge=0, description="of a step too large for a CUDA graph")
+    graph_tokens: int = Field(default=512, ge=0, description="tokens of the largest captured CUDA graph")
+    per_slot: float = Field(default=0.0, ge=0, description="per slot, used or not")
+    per_slot_block: float = Field(default=0.0, ge=0, description="per slot and further 16 of the padded rank")
+    per_token_slot: float = Field(default=0.0, ge=0)
+    lora_base: float = Field(default=0.0, ge=0)
+    lora_per_token: float = Field(default=0.0, ge=0)
+    lora_per_adapter: float = Field(default=0.0, ge=0)
+    lora_per_adapter_block: float = Field(default=0.0, ge=0)
+    lora_per_token_adapter: float = Field(default=0.0, ge=0)
+    split_tokens: int = Field(default=127, ge=0, description="tokens up to which the shrink kernel splits its sum")
+    split_per_token_slot: float = Field(default=0.0, ge=0)
+    split_per_adapter: float = Field(default=0.0, ge=0)
+    split_per_adapter_block: float = Field(default=0.0, ge=0)
 
     def resolve(self, *, max_loras: int, max_lora_rank: int) -> StepCoefficients:
         """Put the server's slots and padded rank in."""
-        rank = 1.0 + self.per_rank * max(0, max_lora_rank - 8)
+        further = further_blocks(max_lora_rank)
         return StepCoefficients(
-            base=self.base,
-            per_token=self.per_token,
-            per_prefill_token=self.per_prefill_token,
+            base=self.base + max_loras * (self.per_slot + self.per_slot_block * further),
+            per_token=self.per_token + max_loras * self.per_token_slot,
             per_context_token=self.per_context_token,
-            lora_base=rank * (self.lora_base + self.lora_per_slot * max_loras),
-            lora_per_token=rank * (self.lora_per_token + self.lora_per_token_slot * max_loras),
-            lora_per_adapter=rank * self.lora_per_adapter,
-            lora_per_token_adapter=rank * self.lora_per_token_adapter,
+            eager=self.eager,
+            graph_tokens=self.graph_tokens,
+            lora_base=self.lora_base,
+            lora_per_token=self.lora_per_token,
+            lora_per_adapter=self.lora_per_adapter + self.lora_per_adapter_block * further,
+            lora_per_token_adapter=self.lora_per_token_adapter,
+            split_tokens=self.split_tokens,
+            split_per_token=max_loras * self.split_per_token_slot,
+            split_per_adapter=self.split_per_adapter + self.split_per_adapter_block * further,
         )
 
 
-def step_seconds(cost: StepCoefficients, tokens: int, prefill_tokens: int, context: int, adapters: int) -> float:
+def further_blocks(max_lora_rank: int) -> int:
+    """Blocks of 16 that the padded rank fills beyond the first."""
+    return max(0, -(-max_lora_rank // RANK_BLOCK) - 1)
+
+
+def step_seconds(cost: StepCoefficients, tokens: int, context: int, adapters: int) -> float:
     """Seconds of one forward pass. The kernel compiles this very function, the reference calls it as it is."""
-    seconds = (
-        cost.base + cost.per_token * tokens + cost.per_prefill_token * prefill_tokens + cost.per_context_token * context
-    )
+    seconds = cost.base + cost.per_token * tokens + cost.per_context_token * context
+    if tokens > cost.graph_tokens:
+        seconds += cost.eager
     if adapters > 0:
         seconds += (
             cost.lora_base
@@ -73,4 +102,6 @@ def step_seconds(cost: StepCoefficients, tokens: int, prefill_tokens: int, conte
             + cost.lora_per_adapter * adapters
             + cost.lora_per_token_adapter * (tokens * adapters)
         )
+    if tokens <= cost.split_tokens:
+        seconds += cost.split_per_token * tokens + cost.split_per_adapter * adapters
     return seconds

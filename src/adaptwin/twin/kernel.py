@@ -13,8 +13,7 @@ State is spread over flat arrays here, for speed; what keeps it right are these 
 - Those who wait are the requests that were passed over or preempted, in `queue` (see `waiting_queue.py`), and behind
   them the requests ``fresh ... arrived - 1``, at which the scheduler has not looked yet; rejected ones are among these.
   On offer there are the adapters in the batch and the base model.
-- While `settled`, nobody who waits can be admitted before somebody comes or leaves; `passed_all` says that this is
-  because the scheduler passed over everybody.
+- While `settled`, nobody who waits can be admitted before somebody comes or leaves.
 - Where adapters are, `residency.py` knows. While every adapter has a slot nobody is passed over, nothing is ever
   loaded, and neither offers nor residency are kept.
 """
@@ -26,7 +25,7 @@ from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
-from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, OUTPUTS_AT_ONCE, Outcome, Scenario, gap_bin
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
 
 _step_seconds = compiled(step_seconds)
@@ -66,7 +65,7 @@ def is_compiled() -> bool:
 
 @compiled
 def _grown(array):
-    larger = np.empty(2 * len(array) + 64, array.dtype)
+    larger = np.zeros(2 * len(array) + 64, array.dtype)
     for i in range(len(array)):  # quicker to compile than assigning a slice
         larger[i] = array[i]
     return larger
@@ -103,7 +102,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     queue = empty_queue(count, adapter_count)
     waiting = in_queue = fresh = arrived = 0
     front = 0  # position of the request that was preempted last
-    settled, passed_all, skipped = True, True, 0
+    settled = True
 
     # The running list: seats, linked in order of admission.
     seats = np.empty(max_num_seqs, _SEAT)
@@ -155,7 +154,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     queued = np.zeros(adapter_count, np.int64)  # requests that wait
     combinations = np.zeros(1 << 10, np.uint64)
     last_combination = np.uint64(0)
-    label_sets, labels, stalled = np.int64(0), np.int64(0), np.int64(0)
+    label_sets, labels, stalled, reported = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     next_scrape = scrape_every if scraping else _NEVER
     stall_start, stall_end = np.int64(0), np.int64(0)
 
@@ -166,6 +165,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     gaps = np.zeros(GAP_BINS, np.int64)
     gap_sum = np.int64(0)
     step_end = np.zeros(1 << 14, np.int64)
+    step_apart = np.zeros(1 << 14, np.bool_)  # steps whose tokens are chunks of their own, however close together
     segments = np.empty(
         (2 * max_num_seqs, 3), np.int64
     )  # decodes cut short by preemption: request, first step, last step
@@ -187,6 +187,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     while not over:
         if planned + 2 >= len(step_end):
             step_end = _grown(step_end)
+            step_apart = _grown(step_apart)
         if segment_count + max_num_seqs > len(segments):
             segments = _grown_rows(segments)
         if resume_count + max_num_seqs > len(resumes):
@@ -221,6 +222,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         waiting_set ^= adapter_hash(a, 1)
                         waiting_adapters += 1
 
+            # The engine reports who runs and who waits, once after every step.
+            if scraping and steps > reported:
+                reported = steps
+                combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
+                if combination != last_combination:
+                    last_combination = combination
+                    if add(combinations, combination):
+                        label_sets += 1
+                        labels += seated_adapters + waiting_adapters
+
             if running == 0 and waiting == 0:
                 until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
                 if arrived < count and scraping:
@@ -254,8 +265,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
             # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
             if (settled or waiting == 0) and partial < 0 and most_flights == 1:
-                overlooked = waiting if passed_all and running < max_num_seqs and decodes < token_budget else 0
-                scheduling = _scheduler_seconds(scheduler_cost, running, overlooked)
+                scheduling = _scheduler_seconds(scheduler_cost, running, waiting)
                 due = _NEVER
                 if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
                     due = arrival[arrived]
@@ -267,6 +277,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if waiting > 0:
                     horizon = min(horizon, clock + _LONGEST_STRETCH)
                 began = clock
+                apart = decodes > OUTPUTS_AT_ONCE
                 counted_from = max(began, window.warmup)
                 phase_now = -(planned + 1) % block_size
                 while clock < due and planned + 1 < len(step_end):
@@ -274,7 +285,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     crossing = phase[phase_now]
                     if bucket[step & ring] >= 0 or crossing > free_blocks:
                         break
-                    seconds = scheduling + _step_seconds(step_cost, decodes, 0, context, distinct)
+                    seconds = scheduling + _step_seconds(step_cost, decodes, context, distinct)
                     end = clock + np.int64(seconds * 1e9 + 0.5)
                     if end > horizon:
                         break
@@ -296,10 +307,11 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         if stall_start <= end < stall_end:
                             seen = min(stall_end, window.end) if cut else stall_end
                     gap = seen - step_end[planned]
-                    if seen > window.warmup and gap > 0:
+                    if seen > window.warmup and (gap > 0 or apart):
                         gaps[_gap_bin(gap)] += decodes
                         gap_sum += gap * decodes
                     step_end[step] = seen
+                    step_apart[step] = apart
                     planned = step
                     clock = end
                     context += decodes
@@ -392,12 +404,11 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
             # Then those who wait, unless somebody was preempted.
             budget = token_budget - decodes - chunk
-            prefill_tokens = chunk
             prefill_context = 0
-            done_count = woken_count = skipped = 0
+            done_count = woken_count = 0
             if partial >= 0:
                 if partial_total - partial_done == 1 and generated[seats[partial].request] > 0:
-                    prefill_tokens, prefill_context = 0, partial_done  # one last token is a decode to vLLM
+                    prefill_context = partial_done  # one last token is a decode to vLLM
                 partial_done += chunk
                 partial_blocks += chunk_blocks
                 if partial_done == partial_total:
@@ -405,7 +416,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     done_seats[0] = partial
                     done_count = 1
                     partial = -1
-            settled = passed_all = False
+            settled = False
             if preempted == 0 and waiting > 0:
                 while budget > 0 and running < max_num_seqs:
                     # The first who needs no new slot, or one that is free.
@@ -432,8 +443,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                             in_queue += 1
                             fresh += 1
                     if r < 0:
-                        skipped = waiting
-                        passed_all = settled = True
+                        settled = True
                         break
                     total = prompt[r] if is_fresh else prompt[r] + generated[r]
                     tokens = min(total, budget)
@@ -444,7 +454,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         break
                     free_blocks -= blocks
                     budget -= tokens
-                    prefill_tokens += tokens
                     waiting -= 1
                     # Into the batch ...
                     in_batch[a] += 1
@@ -495,13 +504,11 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             # The step takes its time, once the one before is done.
             scheduled = running - ending
             tokens = token_budget - budget
-            scheduling = _scheduler_seconds(scheduler_cost, scheduled, skipped)
+            scheduling = _scheduler_seconds(scheduler_cost, scheduled, waiting)
             planning = np.int64(scheduling * 1e9 + 0.5)
             end = clock + planning
             if scheduled > 0:
-                seconds = scheduling + _step_seconds(
-                    step_cost, tokens, prefill_tokens, context + prefill_context, distinct
-                )
+                seconds = scheduling + _step_seconds(step_cost, tokens, context + prefill_context, distinct)
                 flight = step & 1
                 start = max(end, flight_end[1 - flight]) if planned > steps else end
                 planned = step
@@ -586,19 +593,21 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 )
                 if stall_start <= end < stall_end:
                     seen = min(stall_end, window.end) if cut else stall_end
+            apart = flight_decodes[flight] + flight_done[flight] > OUTPUTS_AT_ONCE
             gap = seen - step_end[steps]
-            if seen > window.warmup and gap > 0 and flight_decodes[flight] > 0:
+            if seen > window.warmup and (gap > 0 or apart) and flight_decodes[flight] > 0:
                 gaps[_gap_bin(gap)] += flight_decodes[flight]
                 gap_sum += gap * flight_decodes[flight]
             steps = step
             step_end[step] = seen
+            step_apart[step] = apart
             for i in range(flight_done[flight]):
                 r = done_request[flight, i]
                 if first_token[r] < 0:
                     first_token[r] = seen
                     continue
                 gap = seen - step_end[done_after[flight, i]]
-                if seen > window.warmup and gap > 0:
+                if seen > window.warmup and (gap > 0 or apart):
                     gaps[_gap_bin(gap)] += 1
                     gap_sum += gap
                     resumes[resume_count, 0] = r
@@ -637,15 +646,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                             running_set ^= adapter_hash(a, 2)
                 s = seat.bucket_after
 
-            # The engine reports who runs and who waits.
-            if scraping:
-                combination = running_set ^ waiting_set ^ np.uint64(0x5851F42D4C957F2D)
-                if combination != last_combination:
-                    last_combination = combination
-                    if add(combinations, combination):
-                        label_sets += 1
-                        labels += seated_adapters + waiting_adapters
-
     for r in range(arrived, count):
         first_token[r] = finish[r] = -1
         generated[r] = 0
@@ -682,7 +682,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     counted = np.int64(0)
     for s in range(1, steps + 1):
         counted += unfinished[s]
-        if counted > 0 and step_end[s] > max(window.warmup, step_end[s - 1]):
+        if counted > 0 and step_end[s] > window.warmup and (step_apart[s] or step_end[s] > step_end[s - 1]):
             gap = step_end[s] - step_end[s - 1]
             gaps[_gap_bin(gap)] -= counted
             gap_sum -= gap * counted

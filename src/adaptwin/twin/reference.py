@@ -6,6 +6,7 @@ Read it next to vllm/v1/core/sched/scheduler.py (`Scheduler.schedule`) and vllm/
 will be. The compiled kernel does the same to the last digit.
 """
 
+import itertools
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy as np
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.scenario import GAP_BINS, NEVER, Adapters, Outcome, Sample, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, NEVER, OUTPUTS_AT_ONCE, Adapters, Outcome, Sample, Scenario, gap_bin
 from adaptwin.twin.server import Limits
 from adaptwin.workload.requests import NANOSECONDS
 
@@ -34,6 +35,7 @@ class Request:
     promised: int = 0  # tokens being made by batches in flight: vLLM's num_output_placeholders
     blocks: int = 0
     token_times: list[int] = field(default_factory=list)
+    joined: set[int] = field(default_factory=set)  # tokens that reached the client in the chunk of the one before
 
     @property
     def known_tokens(self) -> int:
@@ -121,7 +123,6 @@ class Batch:
     """What one step computes. It is empty when every request that runs has its last token in flight."""
 
     tokens: dict[Request, int]  # in the order they were scheduled
-    skipped: int  # waiting requests passed over for want of a slot
     preempted: int
 
     def is_empty(self) -> bool:
@@ -145,7 +146,7 @@ class Scheduler:
 
     def schedule(self) -> Batch:
         """Plan one step: running requests first; then, if none was preempted, waiting ones."""
-        batch = Batch({}, skipped=0, preempted=0)
+        batch = Batch({}, preempted=0)
         self._schedule_running(batch)
         if not batch.preempted:
             self._schedule_waiting(batch)
@@ -185,8 +186,6 @@ class Scheduler:
             budget -= tokens
             if request.needs_slot:
                 in_batch.add(request.adapter)
-        if not self.waiting and budget > 0 and len(self.running) < self.limits.max_num_seqs:
-            batch.skipped = len(skipped)  # the scan went through the whole queue
         self.waiting.extendleft(reversed(skipped))
 
     def _may_admit(self, request: Request, tokens: int) -> bool:
@@ -218,7 +217,8 @@ class ApiServer:
     """The process between the client and the engine, which stands still while its metrics are written out.
 
     A request that comes during a stall reaches the engine at its end, and tokens made during a stall reach the client
-    together at its end.
+    at its end: those of one request in one chunk, unless steps yield more tokens than the server's output handler takes
+    at once; then it lets the streams run in between, and each token is a chunk of its own.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -229,7 +229,7 @@ class ApiServer:
         self.next_scrape = self.every
 
     def note(self, running: Iterable[Request], waiting: Iterable[Request]) -> None:
-        """The engine reports which adapters run and wait after a step."""
+        """The engine reports which adapters run after a step, and which wait by then."""
         if not self.every:
             return
         combination = tuple(frozenset(r.adapter for r in group if r.needs_slot) for group in (running, waiting))
@@ -272,7 +272,7 @@ class ReferenceTwin:
         self.clock = 0
         self.flights: deque[Flight] = deque()
         self.most_flights = 2 if scenario.limits.async_scheduling else 1
-        self.steps = self.preemptions = self.load_time = self.finished_tokens = 0
+        self.steps = self.reported = self.preemptions = self.load_time = self.finished_tokens = 0
         self.arrivals = deque(self._requests())
         self.arrived: list[Request] = []
         self.rejected: set[int] = set()
@@ -291,6 +291,7 @@ class ReferenceTwin:
         """Play the scenario to its end."""
         while True:
             self._receive()
+            self._report()
             if not self.scheduler.waiting and not self.scheduler.running:
                 if not self.arrivals:
                     self._idle_until(self.clock if self.window.drain else max(self.clock, self.window.end))
@@ -316,6 +317,12 @@ class ReferenceTwin:
             else:
                 self.scheduler.waiting.append(request)
 
+    def _report(self) -> None:
+        """Tell the API server who runs and who waits, once after every step."""
+        if self.steps > self.reported:
+            self.reported = self.steps
+            self.api.note(self.scheduler.running, self.scheduler.waiting)
+
     def _next_arrival(self) -> int:
         return int(self.scenario.requests.arrival[self.arrivals[0].index])
 
@@ -327,7 +334,7 @@ class ReferenceTwin:
 
     def _idle_until(self, time: int) -> None:
         assert not self.flights
-        self._record(time, Batch({}, 0, 0))
+        self._record(time, Batch({}, 0))
         self.clock = time
 
     def _step(self) -> bool:
@@ -377,28 +384,29 @@ class ReferenceTwin:
         self.steps += 1
         seen = self.api.passes(self.clock)
         seen = seen if self.window.drain else min(seen, self.window.end)
+        together = len(flight.sampled) <= OUTPUTS_AT_ONCE
         for request in flight.sampled:
             request.promised -= 1
-            self._emit(request, seen)
-        self.api.note(self.scheduler.running, self.scheduler.waiting)
+            self._emit(request, seen, together)
 
     def _durations(self, batch: Batch) -> tuple[int, int]:
         """Nanoseconds of planning the batch and of its forward pass."""
         decodes = [request for request in batch.tokens if not request.is_prefill]
         tokens = sum(batch.tokens.values())
-        planning = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), batch.skipped)
+        planning = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), len(self.scheduler.waiting))
         forward = step_seconds(
             self.scenario.step_cost,
             tokens,
-            tokens - len(decodes),
             sum(request.computed for request in decodes),
             len(batch.adapters),
         )
         both = int((planning + forward) * NANOSECONDS + 0.5)
         return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 
-    def _emit(self, request: Request, seen: int) -> None:
+    def _emit(self, request: Request, seen: int, together: bool) -> None:
         """The request yields a token, which the client sees at `seen`; with the last one it leaves."""
+        if together and request.token_times and request.token_times[-1] == seen:
+            request.joined.add(len(request.token_times))
         request.token_times.append(seen)
         if len(request.token_times) == request.max_tokens:
             self.finish_times[request.index] = seen
@@ -467,8 +475,8 @@ class ReferenceTwin:
         gaps, gap_sum = np.zeros(GAP_BINS, np.int64), 0
         for request in self.arrived:
             if request.index in self.finish_times:
-                for before, after in zip(request.token_times, request.token_times[1:], strict=False):
-                    if after > self.window.warmup and after > before:  # tokens that come together are one chunk
+                for token, (before, after) in enumerate(itertools.pairwise(request.token_times), start=1):
+                    if after > self.window.warmup and token not in request.joined:
                         gaps[gap_bin(after - before)] += 1
                         gap_sum += after - before
         return gaps, gap_sum

@@ -11,11 +11,13 @@ from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
+from adaptwin.workload.early_stops import end_early
 from adaptwin.workload.requests import NANOSECONDS, Requests, draw_requests, stream_seed
 from adaptwin.workload.workload import Workload
 
 NEVER = -1  # a time that did not come
 GAP_BINS = 7169
+OUTPUTS_AT_ONCE = 128  # tokens of a step that the API server handles in one go: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
 class Adapters(NamedTuple):
@@ -104,8 +106,9 @@ def make_scenario(
 ) -> Scenario:
     """Work everything out; raises `OutOfMemory` where the server would not start."""
     server.require_serves(workload)
+    asked, model = draw_requests(workload, seed), profile.model
     return Scenario(
-        requests=draw_requests(workload, seed),
+        requests=end_early(asked, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach),
         adapters=_adapters(profile, server, workload),
         limits=server.limits(profile),
         step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),

@@ -110,7 +110,7 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
         if outcome.rejected[r]:
             sums[a, 2] += 1
             continue
-        tokens = requests.input[r] + requests.output[r]
+        tokens = requests.input[r] + requests.asked[r]
         arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
         if arrival >= window.warmup:
             sums[a, 0] += 1
@@ -130,7 +130,7 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
             continue
         wait, answering, gaps = first - arrival, finish - first, requests.output[r] - 1
         sums[a, 1] += 1
-        sums[a, 4] += tokens
+        sums[a, 4] += requests.input[r] + requests.output[r]
         sums[a, 5] += answering
         sums[a, 6] += gaps
         sums[a, 13] += wait > patience

@@ -28,6 +28,7 @@ class Requests(NamedTuple):
     adapter: NDArray[np.int32]  # index into Workload.adapters
     input: NDArray[np.int32]  # prompt tokens
     output: NDArray[np.int32]  # answer tokens
+    asked: NDArray[np.int32]  # answer tokens that were asked for: max_tokens; the same array where no answer ends early
 
 
 class _Sources(NamedTuple):
@@ -62,7 +63,8 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
             f"{expected:.3g} requests in {workload.duration:g} s; at most {MOST_REQUESTS:.0e} are simulated", "rate"
         )
     sources = _sources(workload, workload.seed if seed is None else seed)
-    return Requests(*_draw(sources, workload.duration))
+    arrival, adapter, inputs, outputs = _draw(sources, workload.duration)
+    return Requests(arrival, adapter, inputs, outputs, asked=outputs)
 
 
 def stream_seed(seed: int, *names: str) -> int:
