@@ -13,7 +13,9 @@ State is spread over flat arrays here, for speed; what keeps it right are these 
 - Those who wait are the requests that were passed over or preempted, in `queue` (see `waiting_queue.py`), and behind
   them the requests ``fresh ... arrived - 1``, at which the scheduler has not looked yet; rejected ones are among these.
   On offer there are the adapters in the batch and the base model.
-- While `settled`, nobody who waits can be admitted before somebody comes or leaves.
+- While `settled`, nobody who waits can be admitted in the next step: `passed_all` says that this is because everybody
+  was passed over and no slot is free, so that only who needs no new slot changes it; otherwise there is no seat or no
+  block for the first one, and somebody must leave.
 - Where adapters are, `residency.py` knows. While every adapter has a slot nobody is passed over, nothing is ever
   loaded, and neither offers nor residency are kept.
 """
@@ -84,7 +86,7 @@ def _grown_rows(array):
 def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, window):
     arrival, adapter_of, prompt, answer = requests.arrival, requests.adapter, requests.input, requests.output
     count, adapter_count = len(arrival), len(adapters.needs_slot)
-    needs_slot, position = adapters.needs_slot, adapters.position
+    needs_slot = adapters.needs_slot
     block_size, max_num_seqs, token_budget = limits.block_size, limits.max_num_seqs, limits.token_budget
     max_loras, max_in_flight = limits.max_loras, window.max_in_flight
     cut = not window.drain
@@ -102,7 +104,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     queue = empty_queue(count, adapter_count)
     waiting = in_queue = fresh = arrived = 0
     front = 0  # position of the request that was preempted last
-    settled = True
+    settled, passed_all = True, True
 
     # The running list: seats, linked in order of admission.
     seats = np.empty(max_num_seqs, _SEAT)
@@ -214,9 +216,15 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     rejected[r] = True
                     continue
                 waiting += 1
-                settled = False
+                a = adapter_of[r]
+                if settled and passed_all:
+                    if swapping and distinct == max_loras and needs_slot[a] and in_batch[a] == 0:
+                        append(queue, r, a)
+                        in_queue += 1
+                        fresh = arrived
+                    else:
+                        settled = False
                 if scraping:
-                    a = adapter_of[r]
                     queued[a] += 1
                     if needs_slot[a] and queued[a] == 1:
                         waiting_set ^= adapter_hash(a, 1)
@@ -390,7 +398,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if needs_slot[a] and in_batch[a] == 0:
                     distinct -= 1
                     if swapping:
-                        leave_batch(residency, a, position[a], step - 1)
+                        leave_batch(residency, adapters, a, step - 1)
                         withdraw(queue, a)
                 elif swapping:
                     offer(queue, a)
@@ -416,7 +424,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     done_seats[0] = partial
                     done_count = 1
                     partial = -1
-            settled = False
+            settled = passed_all = False
             if preempted == 0 and waiting > 0:
                 while budget > 0 and running < max_num_seqs:
                     # The first who needs no new slot, or one that is free.
@@ -443,7 +451,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                             in_queue += 1
                             fresh += 1
                     if r < 0:
-                        settled = True
+                        passed_all = settled = True
                         break
                     total = prompt[r] if is_fresh else prompt[r] + generated[r]
                     tokens = min(total, budget)
@@ -538,7 +546,6 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
                 # Those whose last token this is are in no further step.
                 s = bucket[step & ring]
-                settled &= s < 0
                 while s >= 0:
                     seat = seats[s]
                     cached = seat.context0 + step - seat.started
@@ -551,7 +558,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     if in_batch[a] == 0 and needs_slot[a]:
                         distinct -= 1
                         if swapping:
-                            leave_batch(residency, a, position[a], step)
+                            leave_batch(residency, adapters, a, step)
                             withdraw(queue, a)
                     s = seat.bucket_after
 
@@ -617,7 +624,8 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             # Those whose last token this was leave.
             s = bucket[step & ring]
             bucket[step & ring] = -1
-            settled &= s < 0
+            if s >= 0:
+                settled = settled and passed_all and swapping and distinct == max_loras
             while s >= 0:
                 seat = seats[s]
                 r = seat.request

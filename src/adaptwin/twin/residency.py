@@ -5,8 +5,8 @@ and for the whole batch when a step must load something; while every adapter has
 Invariants:
 
 - Recency is ``step * adapters + position``: the step in which an adapter was last touched, and its turn in that step.
-- `in_batch` marks, by position, the adapters of the batch; all but those that the step brings in were touched last in
-  the step before.
+- The first `members` of `batch` are the adapters of the batch, by position; all but those that the step brings in were
+  touched last in the step before.
 - `listed` has the `held` adapters of each tier or above in no order; what is on the GPU is in host memory too.
 """
 
@@ -26,8 +26,8 @@ class Residency(NamedTuple):
 
     tier: NDArray[np.int8]  # by adapter
     recency: NDArray[np.int64]  # by adapter
-    at_position: NDArray[np.int64]
-    in_batch: NDArray[np.int8]  # by position, padded to whole words of eight
+    batch: NDArray[np.int32]
+    members: NDArray[np.int64]  # of shape (1,)
     newcomer: NDArray[np.bool_]  # by adapter; all false between steps
     listed: NDArray[np.int32]  # (3, adapters), by tier
     held: NDArray[np.int64]  # by tier
@@ -44,8 +44,8 @@ def warm_start(adapters, max_loras, max_cpu_loras):
     residency = Residency(
         np.zeros(count, np.int8),
         np.zeros(count, np.int64),
-        np.empty(count, np.int64),
-        np.zeros((count + 7) // 8 * 8, np.int8),
+        np.empty(count, np.int32),
+        np.zeros(1, np.int64),
         np.zeros(count, np.bool_),
         np.empty((3, count), np.int32),
         np.zeros(3, np.int64),
@@ -53,7 +53,6 @@ def warm_start(adapters, max_loras, max_cpu_loras):
     )
     later = adapters.needs_slot.sum()
     for a in range(count):
-        residency.at_position[adapters.position[a]] = a
         if adapters.needs_slot[a]:
             residency.recency[a] = -later
             if later <= max_cpu_loras:
@@ -72,28 +71,19 @@ def bring(residency, adapters, limits, step, newcomers):
     """
     missing = False
     for a in newcomers:
-        residency.in_batch[adapters.position[a]] = 1
+        _join_batch(residency, adapters.position, a)
         missing |= residency.tier[a] < GPU
     if not missing:
         return np.int64(0)
     count = len(residency.tier)
     for a in newcomers:
         residency.newcomer[a] = True
-    batch = np.empty(count, np.int64)
-    members = 0
-    words = residency.in_batch.view(np.int64)
-    for w in range(len(words)):
-        if words[w] == 0:
-            continue
-        for p in range(8 * w, 8 * w + 8):
-            if residency.in_batch[p]:
-                a = residency.at_position[p]
-                batch[members] = a
-                members += 1
-                if not residency.newcomer[a]:
-                    residency.recency[a] = (step - 1) * count + p
+    batch = residency.batch[: residency.members[0]]
+    for a in batch:
+        if not residency.newcomer[a]:
+            residency.recency[a] = (step - 1) * count + adapters.position[a]
     time = np.int64(0)
-    for a in batch[:members]:
+    for a in batch:
         if residency.tier[a] == DISK:
             if residency.held[HOST] == limits.max_cpu_loras:
                 oldest = _oldest(residency, HOST)
@@ -117,10 +107,25 @@ def bring(residency, adapters, limits, step, newcomers):
 
 
 @compiled
-def leave_batch(residency, adapter, position, step):
+def leave_batch(residency, adapters, adapter, step):
     """The adapter's last request leaves the batch after this step."""
-    residency.in_batch[position] = 0
-    residency.recency[adapter] = step * len(residency.tier) + position
+    residency.recency[adapter] = step * len(residency.tier) + adapters.position[adapter]
+    batch, i = residency.batch, 0
+    while batch[i] != adapter:
+        i += 1
+    residency.members[0] -= 1
+    for j in range(i, residency.members[0]):
+        batch[j] = batch[j + 1]
+
+
+@compiled
+def _join_batch(residency, position, adapter):
+    batch, i = residency.batch, residency.members[0]
+    residency.members[0] += 1
+    while i > 0 and position[batch[i - 1]] > position[adapter]:
+        batch[i] = batch[i - 1]
+        i -= 1
+    batch[i] = adapter
 
 
 @compiled
