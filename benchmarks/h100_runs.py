@@ -33,13 +33,13 @@ def measured_runs(model: str, split: str) -> list[MeasuredRun]:
     )
     if split != "all":
         table = table.filter(pl.col("split") == split)
-    return [_measured(row) for row in table.iter_rows(named=True)]
+    pauses = scrape_pauses()
+    return [_measured(row, pauses.get(row["run_id"])) for row in table.iter_rows(named=True)]
 
 
-def _measured(row: dict[str, Any]) -> MeasuredRun:
+def _measured(row: dict[str, Any], pause: float | None) -> MeasuredRun:
     return MeasuredRun(
         name=row["run_id"],
-        model=row["model"],
         server=Server(
             max_loras=row["max_loras"],
             max_lora_rank=row["max_lora_rank"],
@@ -58,14 +58,21 @@ def _measured(row: dict[str, Any]) -> MeasuredRun:
         tpot_mean=row["mean_tpot_ms"] / 1e3,
         ttft_p50=row["median_ttft_ms"] / 1e3,
         mean_waiting=row["mean_waiting"],
+        scrape_pause=pause,
     )
 
 
 def _workload(row: dict[str, Any]) -> Workload:
-    """Adapter i has rank ``ranks[i mod K]`` and rate ``rates[i mod L]``, scaled to the arrivals that were sent."""
+    """Adapter i has rank ``ranks[i mod K]`` and rate ``rates[i mod L]``, scaled to the arrivals that were sent.
+
+    Where these were not counted, each adapter sent one request more than its rate says: the client sends the first at
+    once (counted ones bear that out).
+    """
     ranks = [int(rank) for rank in row["ranks"].split(",")]
     rates = [float(rate) for rate in row["rates"].split(",")]
-    sent = row["arrivals"] / row["arrivals_expected"]
+    counted = row["arrivals_source"] == "dt_log_exact"
+    arrivals = row["arrivals"] if counted else row["arrivals_expected"] + row["served_adapters"]
+    sent = arrivals / row["arrivals_expected"]
     return Workload(
         adapters=[
             Adapter(name=f"dummy-{i}", rank=ranks[i % len(ranks)], rate=rates[i % len(rates)] * sent)
@@ -84,3 +91,16 @@ def _lengths(mean_input: int, mean_output: int) -> Lengths:
     inputs = np.maximum(1, np.rint(table.input * (mean_input / shape.mean_input)))
     outputs = np.maximum(1, np.rint(table.output * (mean_output / shape.mean_output)))
     return Lengths.empirical(zip(inputs, outputs, strict=True), are_limits=True)
+
+
+@lru_cache
+def scrape_pauses() -> dict[str, float]:
+    """Seconds by which the sampler's rounds were longer than its sleep, mean over the last quarter, by run."""
+    series = pl.read_parquet(DATA / "timeseries.parquet").sort("run_id", "t_s")
+    late = (
+        series.with_columns(round=pl.col("t_s").diff().over("run_id"))
+        .filter(pl.col("t_s").is_between(2700, 3590))
+        .group_by("run_id")
+        .agg(pl.col("round").mean() - SCRAPE_EVERY)
+    )
+    return dict(late.with_columns(pl.col("round").clip(lower_bound=0.0)).iter_rows())

@@ -36,7 +36,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
     block_size = draw(st.sampled_from([1, 2, 4, 16]))
     kv_blocks = draw(st.integers(1, 240 // block_size))
     max_num_seqs = draw(st.integers(1, 10))
-    max_loras = draw(st.integers(int(adapters.needs_slot.any()), 4))
+    max_loras = int(adapters.needs_slot.any()) + draw(st.sampled_from([0, 0, 1, 3]))
     limits = Limits(
         block_size=block_size,
         kv_blocks=kv_blocks,
@@ -48,6 +48,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         reserve_whole_prompt=draw(st.booleans()),
         watermark_blocks=draw(st.sampled_from([0, 0, 1, kv_blocks // 4])),
         async_scheduling=draw(async_scheduling),
+        output_chunk=draw(st.sampled_from([0, 1, 2, 5, 128])),
     )
     return Scenario(
         requests=draw(_requests(len(adapters.needs_slot))),
@@ -100,14 +101,15 @@ def _requests(draw, adapters: int) -> Requests:
 
 @st.composite
 def _windows(draw) -> Window:
-    end = draw(st.integers(1, 600)) * MS
+    end = draw(st.integers(1, 600) | st.integers(1, 60)) * MS
     return Window(
         warmup=draw(st.sampled_from([0, 0, end // 3, end])),
         end=end,
         drain=draw(st.booleans()),
-        max_in_flight=draw(st.sampled_from([0, 0, 1, 3, 12])),
+        max_in_flight=draw(st.sampled_from([0, 0, 1, 2, 5, 12])),
         sample_every=draw(st.sampled_from([0, 3 * MS, 10 * MS])),
         scrape_every=draw(st.sampled_from([0, 0, MS, 20 * MS])),
+        tally=draw(st.booleans()),
     )
 
 
@@ -213,12 +215,17 @@ class WatchedTwin(ReferenceTwin):
             )
         )
 
-
     def _skipped(self, batch: Batch) -> int:
-        """Waiting requests that lack a slot, in a batch that fills all slots."""
-        if len(batch.adapters) < self.scenario.limits.max_loras:
-            return 0
-        return sum(r.needs_slot and r.adapter not in batch.adapters for r in self.scheduler.waiting)
+        """Requests passed over for want of a slot, in a step whose scan went through the whole waiting queue."""
+        limits, waiting = self.scenario.limits, self.scheduler.waiting
+        stopped_early = (
+            batch.preempted > 0
+            or sum(batch.tokens.values()) == limits.token_budget
+            or len(self.scheduler.running) == limits.max_num_seqs
+        )
+        slots_full = len(batch.adapters) == limits.max_loras
+        lack_a_slot = [slots_full and r.needs_slot and r.adapter not in batch.adapters for r in waiting]
+        return len(waiting) if all(lack_a_slot) and not stopped_early else 0
 
 
 def watch(scenario: Scenario) -> tuple[Outcome, list[Step]]:

@@ -33,8 +33,9 @@ def test_a_request_that_comes_while_the_server_stands_still_waits_until_it_is_do
 def test_the_page_grows_with_the_combinations_of_adapters_seen(run) -> None:
     rows = [(0, 0, 4, 30), (5, 1, 4, 20), (10, 2, 4, 3)]
     outcome = run(by_hand(rows, adapters=3, window={"scrape_every": 100 * MS}, scrape_ms=1))
-    assert outcome.label_sets == 4  # {0}, {0 1}, {0 1 2} and {}; {0 1} and {0} come again and are known
-    assert outcome.labels == 1 + 2 + 3 + 0
+    # Running | waiting: {0|}, {0|1}, {0 1|}, {0 1|2}, {0 1 2|} and {|}; {0 1|} and {0|} come again and are known.
+    assert outcome.label_sets == 6
+    assert outcome.labels == 1 + 2 + 2 + 3 + 3 + 0
 
 
 def test_nobody_stands_still_when_nobody_scrapes() -> None:

@@ -65,7 +65,7 @@ def test_an_adapter_without_traffic_sends_nothing():
 
 
 def test_no_adapters_no_requests():
-    assert [len(column) for column in draw_requests(Workload([]))] == [0, 0, 0, 0]
+    assert [len(column) for column in draw_requests(Workload([]))] == [0, 0, 0, 0, 0]
 
 
 def test_timestamps_replay_exactly():

@@ -1,16 +1,19 @@
 """compare: what the twin says against what was measured, run by run."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import joblib
 import polars as pl
 
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.profile.profile import Profile, ProfileError
+from adaptwin.profile.profile import Profile, ProfileError, Regime, Spread
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import compile_twin, simulate
 
 ENOUGH_REQUESTS = 60_000  # whose mean length is known to half a percent
+FEWEST_FOR_SPREAD = 5  # runs
+FIGURES = {"throughput": "throughput", "itl": "itl_mean", "ttft": "ttft_p50"}
 FEWEST_REPEATS, MOST_REPEATS = 3, 12
 DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the server, decides what TTFT is seen
 
@@ -47,6 +50,26 @@ def profile_error(rows: pl.DataFrame) -> ProfileError:
     )
 
 
+def spreads(rows: pl.DataFrame) -> tuple[Spread, ...]:
+    """The spread of real runs around the twin, by the regime that the twin says they are in."""
+    found = []
+    for regime in get_args(Regime):
+        part = rows.filter(pl.col("regime") == regime)
+        if len(part) >= FEWEST_FOR_SPREAD:
+            of = {figure: _spread(part, name) for figure, name in FIGURES.items()}
+            throughput = of.pop("throughput")
+            assert throughput is not None
+            found.append(Spread(regime=regime, runs=len(part), throughput=throughput, **of))
+    return tuple(found)
+
+
+def _spread(rows: pl.DataFrame, figure: str) -> float | None:
+    """Root mean square of the logarithm of real over twin; None where too few runs have the figure."""
+    rows = rows.filter(~pl.col("deep_overload")) if figure == "ttft_p50" else rows
+    ratio = (rows[f"real_{figure}"] / rows[f"twin_{figure}"]).log().drop_nulls().drop_nans()
+    return round(float((ratio**2).mean() or 0.0) ** 0.5, 4) if len(ratio) >= FEWEST_FOR_SPREAD else None
+
+
 def _mape(rows: pl.DataFrame, figure: str) -> float:
     return 100 * _float((rows[f"twin_{figure}"] / rows[f"real_{figure}"] - 1).abs().mean())
 
@@ -62,6 +85,7 @@ def _row(real: MeasuredRun, twin: Run) -> dict[str, object]:
         "max_lora_rank": real.server.max_lora_rank,
         "adapters": len(real.workload),
         "rate": real.workload.rate,
+        "regime": twin.regime,
         "deep_overload": (real.mean_waiting or 0.0) > DEEP_OVERLOAD,
         "real_starved": real.starved,
         "twin_starved": twin.starved,

@@ -1,10 +1,32 @@
-"""Measurements: what was measured on real servers, in the twin's own words."""
+"""Measurements: what was measured on real servers, in the twin's own words, and the folder that holds it."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
-from adaptwin.spec import Spec
+import polars as pl
+from pydantic import Field, TypeAdapter, ValidationError
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.model import ModelShape
+from adaptwin.spec import Spec, field_path, read_text, write_atomically
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
+
+SETUP = "setup.yaml"
+RUNS = "runs.json"
+
+
+class Setup(Spec):
+    """Which server was measured. The parts that were not measured are taken from the profile `start`."""
+
+    name: str = Field(min_length=1, description="of the profile to be made")
+    hardware: str
+    gpu_gib: float = Field(gt=0, description="memory of the GPU that vLLM sees")
+    model: ModelShape
+    vllm_version: str
+    source: str = ""
+    start: str | None = Field(default=None, description="shipped profile or file, for what was not measured")
+    price_per_hour: float | None = Field(default=None, gt=0)
 
 
 class MeasuredRun(Spec):
@@ -14,15 +36,114 @@ class MeasuredRun(Spec):
     """
 
     name: str
-    model: str
     server: Server
     workload: Workload
     max_in_flight: int | None = Field(default=None, description="connections that the client could have open")
     scrape_every: float | None = Field(default=None, description="seconds between scrapes of /metrics")
     throughput: float = Field(description="prompt + output tokens/s of requests that finished inside the window")
-    starved: bool
+    starved: bool = Field(default=False, description="served under 0.9 of the tokens that were asked for")
     itl_mean: float | None = None
     itl_p99: float | None = None
     tpot_mean: float | None = None
     ttft_p50: float | None = None
     mean_waiting: float | None = None
+    scrape_pause: float | None = Field(
+        default=None, description="seconds that a scrape of /metrics took, mean over the last quarter of the run"
+    )
+
+
+_COLUMNS: dict[str, dict[str, Any]] = {
+    "memory": {"max_loras": pl.Int64, "max_lora_rank": pl.Int64, "kv_cache_tokens": pl.Int64},
+    "loads": {"source": pl.String, "rank": pl.Int64, "max_lora_rank": pl.Int64, "seconds": pl.Float64},
+    "planning": {"running": pl.Int64, "waiting": pl.Int64, "seconds": pl.Float64},
+    "steps": {
+        "max_loras": pl.Int64,
+        "max_lora_rank": pl.Int64,
+        "tokens": pl.Float64,
+        "context": pl.Float64,
+        "adapters": pl.Float64,
+        "running": pl.Float64,
+        "seconds": pl.Float64,
+    },
+}
+
+
+class Measurements(NamedTuple):
+    """What a profile is fitted to. Every part but the setup may be absent (None, or no runs).
+
+    - memory: KV cache of a server, by its slots and padded rank; 0 tokens where it did not start;
+    - loads: seconds to bring an adapter to the GPU from the ``host`` or from ``disk``, by its rank and the padded rank;
+    - planning: seconds of the scheduler per step, by requests scheduled and left waiting;
+    - steps: seconds from the start of a step to the start of the next while the engine is busy, planning included, by
+      what is in it (``max_loras`` 0: a server without LoRA);
+    - runs: whole benchmark runs.
+    """
+
+    setup: Setup
+    memory: pl.DataFrame | None = None
+    loads: pl.DataFrame | None = None
+    planning: pl.DataFrame | None = None
+    steps: pl.DataFrame | None = None
+    runs: tuple[MeasuredRun, ...] = ()
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Read a folder: ``setup.yaml``, and any of ``runs.json`` and memory, loads, planning, steps (Parquet or CSV)."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise SpecError("no such folder", file=folder)
+        tables = {name: _read_table(folder, name) for name in _COLUMNS}
+        runs = folder / RUNS
+        return cls(Setup.read(folder / SETUP), **tables, runs=_read_runs(runs) if runs.is_file() else ())
+
+    def write(self, folder: str | Path) -> None:
+        """Write the folder; it is made where it is missing."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.setup.write(folder / SETUP)
+        for name in _COLUMNS:
+            table: pl.DataFrame | None = getattr(self, name)
+            if table is not None:
+                table.write_parquet(folder / f"{name}.parquet")
+        if self.runs:
+            write_atomically(folder / RUNS, _RUNS.dump_json(self.runs, exclude_none=True, indent=1).decode() + "\n")
+
+
+_RUNS = TypeAdapter(tuple[MeasuredRun, ...])
+
+
+def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
+    try:
+        return _RUNS.validate_json(read_text(path))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise SpecError(problem["msg"], field_path(problem["loc"]), path) from None
+
+
+def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
+    """The table, its columns as they must be; None where there is no file."""
+    for path, read in ((folder / f"{name}.parquet", pl.read_parquet), (folder / f"{name}.csv", pl.read_csv)):
+        if path.is_file():
+            try:
+                table = read(path)
+            except pl.exceptions.PolarsError as error:
+                raise SpecError(f"cannot be read: {error}", file=path) from None
+            return _typed(table, _COLUMNS[name], path)
+    return None
+
+
+def _typed(table: pl.DataFrame, columns: dict[str, Any], path: Path) -> pl.DataFrame:
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise SpecError(f"column {missing[0]!r} is missing (needed: {', '.join(columns)})", file=path)
+    try:
+        typed = table.select(*columns).cast(columns)
+    except pl.exceptions.PolarsError as error:
+        raise SpecError(f"a value has the wrong kind: {error}", file=path) from None
+    for name in columns:
+        bad = typed[name].is_null() | (typed[name] < 0 if name != "source" else ~typed[name].is_in(["host", "disk"]))
+        if bad.any():
+            row = int(bad.arg_max() or 0)
+            allowed = "host or disk" if name == "source" else "at least 0"
+            raise SpecError(f"{typed[name][row]!r} must be {allowed}", f"row {row + 1}: {name}", path)
+    return typed

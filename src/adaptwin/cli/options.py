@@ -25,3 +25,8 @@ def share(text: str) -> float:
     if not 0 <= value <= 10:
         raise typer.BadParameter(f"{text!r} must be from 0 to 1000%")
     return value
+
+
+def share_or_profile(text: str) -> float | str:
+    """``profile`` as it is, anything else as a share."""
+    return text if text == "profile" else share(text)

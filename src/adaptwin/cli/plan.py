@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, share
+from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, share, share_or_profile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
 from adaptwin.placement.fleet import fleet_profiles, read_fleet
@@ -33,7 +33,11 @@ def plan(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", help="Safety margin on the twin's predictions: 5%."),
+        typer.Option(
+            parser=share_or_profile,
+            metavar="SHARE",
+            help="Safety margin on the twin's predictions: 5%, or `profile` for as much as the profile is uncertain.",
+        ),
     ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     seed: Seed = None,

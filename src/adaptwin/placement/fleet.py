@@ -1,7 +1,7 @@
 """Fleet: a workload together with where and how it is to be planned - what a fleet file holds."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,7 +24,9 @@ class Planning(Spec):
     headroom: float = Field(
         default=0.0, ge=0, le=10, description="share of traffic that every GPU must be able to take more"
     )
-    margin: float = Field(default=0.0, ge=0, le=10, description="safety margin on the twin's predictions, as a share")
+    margin: Annotated[float, Field(ge=0, le=10)] | Literal["profile"] = Field(
+        default=0.0, description="safety margin on the twin's predictions, as a share; or as uncertain as the profile is"
+    )
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 

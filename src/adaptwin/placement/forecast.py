@@ -29,6 +29,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         busy=run.busy,
         preemptions=run.preemptions,
         verdict=run.worst,
+        intervals=run.intervals,
         headroom=headroom,
         binding=binding,
     )

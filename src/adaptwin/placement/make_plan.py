@@ -1,8 +1,9 @@
 """make_plan: a workload on one or several profiles -> a verified Plan."""
 
+import math
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
@@ -24,6 +25,7 @@ from adaptwin.workload.workload import Workload
 STRATEGIES: dict[str, Strategy] = {"pack": pack, "paper_greedy": paper_greedy, "round_robin": round_robin}
 OBJECTIVES = ("min-gpus",)
 
+ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
 SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
 VERIFICATIONS = 5  # with seeds that the search did not use
 REPAIRS = 8  # rounds of relief for servers that fail verification
@@ -37,7 +39,7 @@ def make_plan(
     objective: str = "min-gpus",
     strategy: str = "pack",
     headroom: float = 0.0,
-    margin: float = 0.0,
+    margin: float | Literal["profile"] = 0.0,
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
@@ -51,7 +53,8 @@ def make_plan(
         objective: ``min-gpus``.
         strategy: ``pack`` (the default), ``paper_greedy`` or ``round_robin``.
         headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
-        margin: Safety margin on the twin's predictions, as a share of the traffic.
+        margin: Safety margin on the twin's predictions, as a share of the traffic. ``"profile"`` takes it from the
+            profile's uncertainty: so large that a real server serves less only one time in twenty.
         seed: Of the planner's draws; verification takes others.
         time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
@@ -71,7 +74,6 @@ def make_plan(
         strategy=strategy,
         seed=seed,
         headroom=headroom,
-        margin=margin,
         lower_bound=lower_bound(profiles, workload, template),
         servers=(),
         profiles=tuple(profiles),
@@ -81,7 +83,8 @@ def make_plan(
     failures: list[Infeasible] = []
     for profile in profiles:
         try:
-            plans.append(_plan_on(profile, wish, template, time_limit, progress))
+            of_profile = wish.model_copy(update={"margin": _margin(margin, profile)})
+            plans.append(_plan_on(profile, of_profile, template, time_limit, progress))
         except Infeasible as error:
             failures.append(error)
     if not plans:
@@ -89,12 +92,24 @@ def make_plan(
     return min(plans, key=lambda plan: (not plan.verified, plan.gpus))
 
 
-def _require_known(objective: str, strategy: str, workload: Workload, headroom: float, margin: float) -> None:
+def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
+    """The margin as a share of the traffic; raises `SpecError` where the profile cannot tell."""
+    if asked != "profile":
+        return asked
+    spread = profile.spread_in("busy") or profile.spread_in("calm")
+    if spread is None:
+        raise SpecError(f"profile {profile.name} does not know its uncertainty: give the margin as a share", "margin")
+    return math.exp(ONE_IN_TWENTY * spread.throughput) - 1.0
+
+
+def _require_known(
+    objective: str, strategy: str, workload: Workload, headroom: float, margin: float | Literal["profile"]
+) -> None:
     if objective not in OBJECTIVES:
         raise SpecError(f"{objective!r} is not one of {', '.join(OBJECTIVES)}", "objective")
     if strategy not in STRATEGIES:
         raise SpecError(f"{strategy!r} is not one of {', '.join(STRATEGIES)}", "strategy")
-    for name, value in (("headroom", headroom), ("margin", margin)):
+    for name, value in (("headroom", headroom), ("margin", 0.0 if margin == "profile" else margin)):
         if not 0 <= value <= 10:
             raise SpecError(f"{value} must be from 0 to 10", name)
     if not workload.adapters:

@@ -30,6 +30,9 @@ class Forecast(Spec):
     busy: float
     preemptions: int
     verdict: Verdict
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="where a real server would be nine times in ten, by figure (`Run.intervals`)"
+    )
     headroom: float = Field(description="share of traffic the server could take more before a verdict turns")
     binding: Binding = Field(description="what gives way first when traffic grows")
 

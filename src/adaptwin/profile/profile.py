@@ -2,6 +2,7 @@
 
 import importlib.resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,6 +16,10 @@ from adaptwin.profile.step_cost import StepCost
 from adaptwin.spec import Spec
 
 
+# Nobody waits; requests wait, yet all are served; under 0.9 of the tokens are.
+Regime = Literal["calm", "busy", "starved"]
+
+
 class ProfileError(Spec):
     """How far the profile's twin is from real runs it was not fitted to: mean absolute percentage errors."""
 
@@ -23,6 +28,19 @@ class ProfileError(Spec):
     itl: float = Field(ge=0, description="percent, mean inter-token latency")
     ttft: float = Field(ge=0, description="percent, median over runs outside deep overload")
     starvation: float = Field(ge=0, le=100, description="percent of runs whose starvation label is right")
+
+
+class Spread(Spec):
+    """How far real runs were from the twin in one regime: root mean squares of the logarithm of real over twin.
+
+    From real runs that the fit which predicted them had not seen (cross-validation over configurations).
+    """
+
+    regime: Regime
+    runs: int = Field(ge=0)
+    throughput: float = Field(ge=0)
+    itl: float | None = Field(default=None, ge=0, description="mean inter-token latency")
+    ttft: float | None = Field(default=None, ge=0, description="median time to first token")
 
 
 class Profile(Spec):
@@ -34,6 +52,7 @@ class Profile(Spec):
     vllm_version: str
     source: str = Field(description="the measurements behind the constants")
     error: ProfileError | None = Field(default=None, description="None for a profile that nobody has checked")
+    spread: tuple[Spread, ...] = Field(default=(), description="of real runs around the twin, by regime")
     price_per_hour: float | None = Field(default=None, gt=0, description="of the whole group; any currency")
     request_latency: float = Field(ge=0, description="seconds that API server, tokenizer and client add to a request")
     memory: MemoryModel
@@ -41,6 +60,10 @@ class Profile(Spec):
     load_cost: LoadCost
     scheduler_cost: SchedulerCost
     scrape_cost: ScrapeCost = ScrapeCost()
+
+    def spread_in(self, regime: Regime) -> Spread | None:
+        """The spread in a regime, None where no run was in it."""
+        return next((spread for spread in self.spread if spread.regime == regime), None)
 
     @property
     def gpu_gib(self) -> float:

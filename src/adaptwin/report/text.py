@@ -212,7 +212,9 @@ def run_table(run: Run) -> RenderableType:
         _facts_table(run),
     ]
     if run.confidence:
-        parts += [_heading(f"95 % interval of the mean over {run.repeats} repeats"), _confidence_table(run)]
+        parts += [_heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
+    if run.intervals:
+        parts += [_heading("Where a real server would be, nine times in ten"), _interval_table(run.intervals)]
     parts.append(_worst_adapters(run))
     return Group(*parts)
 
@@ -272,14 +274,14 @@ def _facts(run: Run) -> dict[str, str]:
     return facts
 
 
-def _confidence_table(run: Run) -> Table:
+def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
     table = _table()
     table.add_column("")
     _numeric(table, "from", "to")
     for metric, name in _INTERVAL_NAMES.items():
-        if metric in run.confidence:
+        if metric in intervals:
             write = number if metric == "throughput" else duration
-            table.add_row(name, *(write(max(0.0, edge)) for edge in run.confidence[metric]))
+            table.add_row(name, *(write(max(0.0, edge)) for edge in intervals[metric]))
     return table
 
 

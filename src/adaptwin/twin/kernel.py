@@ -27,12 +27,15 @@ from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
-from adaptwin.twin.scenario import GAP_BINS, OUTPUTS_AT_ONCE, Outcome, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
+from adaptwin.twin.tally import Tally, add_step
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
 _gap_bin = compiled(gap_bin)
+_add_step = compiled(add_step)
+_TALLIED = len(Tally._fields)
 
 _NEVER = np.int64(1) << np.int64(62)
 _LONGEST_STRETCH = 10_000_000_000  # nanoseconds that steps are taken at once while requests wait
@@ -163,6 +166,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     # What is counted.
     clock, steps, planned = np.int64(0), np.int64(0), np.int64(0)
     preemptions = 0
+    tally = np.zeros(_TALLIED, np.int64)
     load_time, finished_tokens = np.int64(0), np.int64(0)
     gaps = np.zeros(GAP_BINS, np.int64)
     gap_sum = np.int64(0)
@@ -285,7 +289,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if waiting > 0:
                     horizon = min(horizon, clock + _LONGEST_STRETCH)
                 began = clock
-                apart = decodes > OUTPUTS_AT_ONCE
+                apart = decodes > limits.output_chunk
                 counted_from = max(began, window.warmup)
                 phase_now = -(planned + 1) % block_size
                 while clock < due and planned + 1 < len(step_end):
@@ -297,6 +301,17 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     end = clock + np.int64(seconds * 1e9 + 0.5)
                     if end > horizon:
                         break
+                    if window.tally:
+                        _add_step(
+                            tally,
+                            decodes,
+                            context,
+                            distinct,
+                            running,
+                            waiting,
+                            step_cost.graph_tokens,
+                            step_cost.split_tokens,
+                        )
                     free_blocks -= crossing
                     kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(clock, window.warmup))
                     seen = end
@@ -517,6 +532,17 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             end = clock + planning
             if scheduled > 0:
                 seconds = scheduling + _step_seconds(step_cost, tokens, context + prefill_context, distinct)
+                if window.tally:
+                    _add_step(
+                        tally,
+                        tokens,
+                        context + prefill_context,
+                        distinct,
+                        scheduled,
+                        waiting,
+                        step_cost.graph_tokens,
+                        step_cost.split_tokens,
+                    )
                 flight = step & 1
                 start = max(end, flight_end[1 - flight]) if planned > steps else end
                 planned = step
@@ -600,7 +626,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 )
                 if stall_start <= end < stall_end:
                     seen = min(stall_end, window.end) if cut else stall_end
-            apart = flight_decodes[flight] + flight_done[flight] > OUTPUTS_AT_ONCE
+            apart = flight_decodes[flight] + flight_done[flight] > limits.output_chunk
             gap = seen - step_end[steps]
             if seen > window.warmup and (gap > 0 or apart) and flight_decodes[flight] > 0:
                 gaps[_gap_bin(gap)] += flight_decodes[flight]
@@ -699,5 +725,5 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
         residency.loads[GPU], residency.loads[HOST], load_time, gaps, gap_sum, label_sets, labels, stalled,
         running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9,
-        samples[:sample_count],
+        samples[:sample_count], tally,
     )  # fmt: skip

@@ -17,8 +17,9 @@ import numpy as np
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.scenario import GAP_BINS, NEVER, OUTPUTS_AT_ONCE, Adapters, Outcome, Sample, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, NEVER, Adapters, Outcome, Sample, Scenario, gap_bin
 from adaptwin.twin.server import Limits
+from adaptwin.twin.tally import Tally, add_step
 from adaptwin.workload.requests import NANOSECONDS
 
 
@@ -279,6 +280,7 @@ class ReferenceTwin:
         self.finish_times: dict[int, int] = {}
         self.time_of: dict[str, int] = defaultdict(int)
         self.samples: list[Sample] = []
+        self.tally = np.zeros(len(Tally._fields), np.int64)
 
     def _requests(self) -> list[Request]:
         requests, needs_slot = self.scenario.requests, self.scenario.adapters.needs_slot
@@ -384,22 +386,22 @@ class ReferenceTwin:
         self.steps += 1
         seen = self.api.passes(self.clock)
         seen = seen if self.window.drain else min(seen, self.window.end)
-        together = len(flight.sampled) <= OUTPUTS_AT_ONCE
+        together = len(flight.sampled) <= self.scenario.limits.output_chunk
         for request in flight.sampled:
             request.promised -= 1
             self._emit(request, seen, together)
 
     def _durations(self, batch: Batch) -> tuple[int, int]:
-        """Nanoseconds of planning the batch and of its forward pass."""
+        """Nanoseconds of planning the batch and of its forward pass; what is in it is tallied."""
         decodes = [request for request in batch.tokens if not request.is_prefill]
         tokens = sum(batch.tokens.values())
-        planning = scheduler_seconds(self.scenario.scheduler_cost, len(batch.tokens), len(self.scheduler.waiting))
-        forward = step_seconds(
-            self.scenario.step_cost,
-            tokens,
-            sum(request.computed for request in decodes),
-            len(batch.adapters),
-        )
+        context = sum(request.computed for request in decodes)
+        running, waiting = len(batch.tokens), len(self.scheduler.waiting)
+        cost, adapters = self.scenario.step_cost, len(batch.adapters)
+        planning = scheduler_seconds(self.scenario.scheduler_cost, running, waiting)
+        forward = step_seconds(cost, tokens, context, adapters)
+        if self.window.tally and running:
+            add_step(self.tally, tokens, context, adapters, running, waiting, cost.graph_tokens, cost.split_tokens)
         both = int((planning + forward) * NANOSECONDS + 0.5)
         return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 
@@ -468,6 +470,7 @@ class ReferenceTwin:
             adapter_time=self.time_of["adapter"] / NANOSECONDS,
             busy_time=self.time_of["busy"] / NANOSECONDS,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
+            tally=self.tally,
         )
 
     def _gaps(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import polars as pl
 from pydantic import Field, field_serializer, field_validator
 
+from adaptwin.profile.profile import Regime
 from adaptwin.spec import Spec, read_mapping, write_atomically
 from adaptwin.twin.server import Server
 
@@ -98,6 +99,9 @@ class Run(Spec):
     confidence: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="95 % intervals of the means over repeats, by metric"
     )
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="where a real server would be nine times in ten, as the profile's spread says"
+    )
     adapters: pl.DataFrame
     series: pl.DataFrame | None = None
 
@@ -105,6 +109,13 @@ class Run(Spec):
     def starved(self) -> bool:
         """The paper's flag: under 0.9 of the offered tokens were served."""
         return self.throughput < 0.9 * self.offered_throughput
+
+    @property
+    def regime(self) -> Regime:
+        """What the uncertainty of its figures depends on: calm, busy or starved."""
+        if self.starved:
+            return "starved"
+        return "busy" if self.mean_waiting > 1.0 else "calm"
 
     @property
     def worst(self) -> Verdict:

@@ -17,7 +17,6 @@ from adaptwin.workload.workload import Workload
 
 NEVER = -1  # a time that did not come
 GAP_BINS = 7169
-OUTPUTS_AT_ONCE = 128  # tokens of a step that the API server handles in one go: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
 class Adapters(NamedTuple):
@@ -38,6 +37,7 @@ class Window(NamedTuple):
     max_in_flight: int  # of the client; 0 is no limit
     sample_every: int  # of the recorder; 0 records nothing
     scrape_every: int  # pause between scrapes of /metrics; 0 is none
+    tally: bool = False  # sum up what is in the steps
 
 
 class Scenario(NamedTuple):
@@ -90,6 +90,7 @@ class Outcome(NamedTuple):
     adapter_time: float
     busy_time: float
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
+    tally: NDArray[np.int64]  # the fields of `Tally`; zeros unless the window asks for them
 
 
 def make_scenario(
@@ -103,6 +104,7 @@ def make_scenario(
     max_in_flight: int | None = None,
     sample_every: float = 0.0,
     scrape_every: float | None = None,
+    tally: bool = False,
 ) -> Scenario:
     """Work everything out; raises `OutOfMemory` where the server would not start."""
     server.require_serves(workload)
@@ -121,6 +123,7 @@ def make_scenario(
             max_in_flight=max_in_flight or 0,
             sample_every=_nanoseconds(sample_every),
             scrape_every=_nanoseconds(scrape_every or 0.0),
+            tally=tally,
         ),
     )
 

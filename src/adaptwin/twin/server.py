@@ -105,6 +105,7 @@ class Limits(NamedTuple):
     reserve_whole_prompt: bool
     watermark_blocks: int
     async_scheduling: bool = False
+    output_chunk: int = 128  # tokens that the API server handles in one go: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
 def default_budgets(gpu_gib: float) -> tuple[int, int]:

@@ -21,6 +21,9 @@ from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload
 
 
+NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
+
+
 class Case(NamedTuple):
     """One question to the twin."""
 
@@ -81,7 +84,7 @@ def simulate(
             scrape_every=scrape_every,
         )
         runs.append(_run(profile, server, workload, scenario, play(scenario), seed + repeat))
-    return runs[0] if repeats == 1 else _mean(runs)
+    return _with_intervals(runs[0] if repeats == 1 else _mean(runs), profile)
 
 
 def _require_in_range(
@@ -235,6 +238,24 @@ def _mean(runs: Sequence[Run]) -> Run:
         "e2e.p99": _interval([run.e2e.p99 for run in runs]),
     }
     return runs[0].model_copy(update=update)
+
+
+def _with_intervals(run: Run, profile: Profile) -> Run:
+    """The run with 90 % intervals for what a real server would show, where the profile's spread is known."""
+    spread = profile.spread_in(run.regime)
+    if spread is None:
+        return run
+    figures = {
+        "throughput": (run.throughput, spread.throughput),
+        "itl.mean": (run.itl.mean, spread.itl),
+        "ttft.p50": (run.ttft.p50, spread.ttft),
+    }
+    intervals = {
+        name: (value * math.exp(-NINE_IN_TEN * sigma), value * math.exp(NINE_IN_TEN * sigma))
+        for name, (value, sigma) in figures.items()
+        if sigma is not None and value > 0
+    }
+    return run.model_copy(update={"intervals": intervals})
 
 
 def _interval(values: list[float]) -> tuple[float, float]:

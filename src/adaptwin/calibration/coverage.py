@@ -1,0 +1,73 @@
+"""Coverage: which regimes of serving the measurements behind a profile say nothing about."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from adaptwin.calibration.measurements import Measurements
+from adaptwin.workload.workload import SERVED_RANKS
+
+HIGHEST_RANK_OF_INTEREST = 64
+MOST_TOKENS_OF_INTEREST = 2048
+
+
+def uncovered(measurements: Measurements) -> list[str]:
+    """A sentence for every regime that was not measured, and what the profile says of it instead."""
+    return [*_parts(measurements), *_ranks(measurements), *_steps(measurements), *_runs(measurements)]
+
+
+def _parts(measurements: Measurements) -> Iterator[str]:
+    start = measurements.setup.start
+    if measurements.memory is None:
+        yield "memory was not measured: the KV cache is an estimate from the model's shapes"
+    if measurements.planning is None:
+        yield f"the scheduler was not measured: its cost is that of {start}"
+    if measurements.loads is None:
+        yield f"adapter loads were not measured: their cost is that of {start}"
+    elif not (measurements.loads["source"] == "disk").any():
+        yield f"no adapter was loaded from disk: its cost is that of {start}"
+    if measurements.steps is None and not measurements.runs:
+        yield f"neither steps nor runs were measured: step costs are those of {start}"
+
+
+def _ranks(measurements: Measurements) -> Iterator[str]:
+    ranks = {run.server.max_lora_rank for run in measurements.runs}
+    if measurements.steps is not None:
+        with_lora = measurements.steps.filter(pl.col("max_loras") > 0)
+        ranks |= set(with_lora["max_lora_rank"].to_list())
+    if ranks and max(ranks) < HIGHEST_RANK_OF_INTEREST:
+        higher = ", ".join(str(rank) for rank in SERVED_RANKS if rank > max(ranks))
+        yield f"no server had max_lora_rank above {max(ranks)}: what ranks {higher} cost is extrapolated"
+    if len(ranks) == 1:
+        yield f"all servers had max_lora_rank {max(ranks)}: what a higher rank costs could not be told"
+
+
+def _steps(measurements: Measurements) -> Iterator[str]:
+    steps = measurements.steps
+    if steps is None:
+        return
+    if not (steps["adapters"] > 0).any() and not measurements.runs:
+        yield "no step had an adapter in it: LoRA's costs could not be told"
+    if not (steps["max_loras"] == 0).any():
+        yield "no server without LoRA was measured: its share of a step could not be told from the base model's"
+    most = int(steps["tokens"].max() or 0)
+    if most < MOST_TOKENS_OF_INTEREST and not measurements.runs:
+        yield f"no step had more than {most} tokens: what long prompts cost is extrapolated"
+
+
+def _runs(measurements: Measurements) -> Iterator[str]:
+    runs = measurements.runs
+    if not runs:
+        yield "no whole runs were measured: the profile has no error, and predictions no interval"
+        return
+    if not any(run.starved for run in runs):
+        yield "no run was starved: throughput under overload was not checked"
+    if all(run.starved for run in runs):
+        yield "every run was starved: latency under light load was not checked"
+    if not any(len(run.workload) > run.server.max_loras for run in runs):
+        yield "no run had more adapters than slots: swapping was not checked"
+    slots, adapters = [run.server.max_loras for run in runs], [len(run.workload) for run in runs]
+    yield (
+        f"runs had {min(slots)} to {max(slots)} slots and {min(adapters)} to {max(adapters)} adapters: "
+        "beyond that, nothing was checked"
+    )

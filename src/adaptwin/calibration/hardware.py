@@ -1,0 +1,87 @@
+"""Memory, adapter loads and planning: the parts of a profile that are fitted to tables of their own."""
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from adaptwin.calibration.least_squares import nonnegative
+from adaptwin.calibration.measurements import Setup
+from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.scheduler_cost import SchedulerCost
+
+UTILIZATION = 0.9  # gpu_memory_utilization of the measured servers
+BLOCK = 16  # tokens
+
+
+class Residual(NamedTuple):
+    """How far a part of the fit is from its measurements."""
+
+    part: str
+    points: int
+    mean: float  # absolute error, percent
+    worst: float
+
+
+def residual(part: str, fitted: np.ndarray, measured: np.ndarray) -> Residual:
+    """Relative errors of fitted values, in percent."""
+    error = 100 * np.abs(np.asarray(fitted, float) / np.asarray(measured, float) - 1)
+    return Residual(part, len(error), float(error.mean()), float(error.max()))
+
+
+def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual]:
+    """KV tokens fall linearly with slots and with slots x rank: what each costs, and what is left without any.
+
+    Only servers that started are fitted. Tokens per byte are those of the model's shapes.
+    """
+    started = table.filter(pl.col("kv_cache_tokens") > 0)
+    slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
+    budget = setup.gpu_gib * GIB * UTILIZATION - setup.model.weights_bytes
+    kv_bytes = setup.model.kv_bytes_per_token
+    used = budget - tokens * kv_bytes  # activations, and slots x (a + b rank)
+    columns = np.stack([np.ones(len(slots)), slots, slots * rank], axis=1)
+    activations, per_slot, per_rank = nonnegative(columns, used)
+    memory = MemoryModel(
+        gpu_bytes=setup.gpu_gib * GIB,
+        weights_bytes=setup.model.weights_bytes,
+        activation_bytes=round(activations),
+        kv_bytes_per_token=kv_bytes,
+        slot_bytes=round(per_slot),
+        slot_bytes_per_rank=round(per_rank),
+    )
+    fitted = [memory.kv_cache_tokens(max_loras=int(s), max_lora_rank=int(r)) for s, r in zip(slots, rank, strict=True)]
+    return memory, residual("KV cache tokens", np.array(fitted), tokens)
+
+
+def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Residual]]:
+    """Medians by source, rank and padded rank, fitted; a source that was not measured is `start`'s."""
+    medians = table.group_by("source", "rank", "max_lora_rank").agg(pl.col("seconds").median())
+    constants, residuals = start.model_dump(), []
+    for source, names in (
+        ("host", ("gpu_base", "gpu_per_rank", "gpu_per_padding")),
+        ("disk", ("disk_base", "disk_per_rank")),
+    ):
+        part = medians.filter(pl.col("source") == source).sort("rank", "max_lora_rank")
+        if part.is_empty():
+            continue
+        rank, padded, seconds = (part[name].to_numpy().astype(float) for name in ("rank", "max_lora_rank", "seconds"))
+        columns = np.stack([np.ones(len(rank)), rank, padded - rank], axis=1)[:, : len(names)]
+        solution = nonnegative(columns, seconds)
+        constants.update({name: _short(x) for name, x in zip(names, solution, strict=True)})
+        residuals.append(residual(f"adapter loads from {source}", columns @ solution, seconds))
+    return LoadCost(**constants), residuals
+
+
+def fit_planning(table: pl.DataFrame, start: SchedulerCost) -> tuple[SchedulerCost, Residual]:
+    """Seconds per step by requests scheduled, from rows in which nobody waits; what waiting costs is fitted to runs."""
+    calm = table.filter(pl.col("waiting") == 0).group_by("running").agg(pl.col("seconds").median()).sort("running")
+    running, seconds = calm["running"].to_numpy().astype(float), calm["seconds"].to_numpy()
+    columns = np.stack([np.ones(len(running)), running], axis=1)
+    base, per_running = nonnegative(columns, seconds)
+    cost = SchedulerCost(base=_short(base), per_running=_short(per_running), per_waiting=start.per_waiting)
+    return cost, residual("planning a step", columns @ np.array([base, per_running]), seconds)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")

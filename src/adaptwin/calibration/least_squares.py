@@ -1,0 +1,36 @@
+"""Robust least squares with coefficients that may not be negative: the one solver of the fit."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+HUBER = 0.06  # relative residual beyond which a row pulls with constant force
+ROUNDS = 6
+
+
+def nonnegative(columns: Array, target: Array, weight: Array | None = None) -> Array:
+    """Coefficients x >= 0 for which ``columns @ x`` comes closest to `target`, in relative terms.
+
+    Minimises the weighted Huber loss of ``columns @ x / target - 1`` by iteratively reweighted least squares; a few odd
+    rows so do not decide. Needs scipy (Lawson and Hanson's algorithm).
+
+    Args:
+        columns: Shape (rows, coefficients), non-negative.
+        target: Shape (rows,), above 0.
+        weight: Of each row's residual; None: 1.
+    """
+    try:
+        from scipy.optimize import nnls
+    except ImportError:
+        raise ImportError("fitting needs scipy: pip install 'adaptwin[fit]'") from None
+    weight = np.ones(len(target)) if weight is None else weight
+    relative = columns / target[:, None]
+    scale = np.maximum(relative.max(axis=0), 1e-300)
+    scaled = relative / scale
+    pull = weight.copy()
+    for _ in range(ROUNDS):
+        solution, _ = nnls(scaled * pull[:, None], pull)
+        residual = scaled @ solution - 1.0
+        pull = weight * np.sqrt(1.0 / np.maximum(1.0, np.abs(residual) / HUBER))
+    return np.asarray(solution / scale)

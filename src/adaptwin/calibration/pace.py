@@ -1,0 +1,83 @@
+"""Pace: a measured run played by the twin at the pace that was measured.
+
+Step costs cannot be read off a run's figures: the slower the steps, the more requests run at once, which makes steps
+slower still. So the twin plays the run with all step costs multiplied by one factor, and looks for the factor at which
+its mean time per output token is the measured one - or, where the run was starved and throughput is a matter of pace as
+well, at which both are off by the same ratio. What was in the steps then is what was in the real ones, as nearly as the
+twin can tell, and the fit becomes linear.
+"""
+
+import math
+from typing import NamedTuple
+
+from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.calibration.step_terms import TERMS
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.kernel import play
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.statistics import latency
+from adaptwin.twin.tally import Tally
+from adaptwin.twin.verdict import judge
+from adaptwin.workload.requests import NANOSECONDS
+
+CLOSE = 0.004  # in logarithms of the time per output token
+TRIES = 7
+LARGEST_MOVE = 0.5
+
+
+class Pace(NamedTuple):
+    """A measured run at its measured pace."""
+
+    factor: float  # on all step costs
+    miss: float  # logarithm of twin over measured pace
+    tally: Tally
+    ttft_p50: float  # seconds, without what API server and client add
+    label_sets: int
+    labels: int
+
+
+def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
+    """Play a run at its measured time per output token (or else inter-token latency); None where neither was measured."""
+    measured = run.tpot_mean or run.itl_mean
+    if not measured:
+        return None
+    log_factor, before = 0.0, None
+    for _ in range(TRIES):
+        pace = _play(profile, run, math.exp(log_factor), measured)
+        if abs(pace.miss) < CLOSE:
+            break
+        slope = 1.5
+        if before is not None and abs(log_factor - before[0]) > 1e-6:
+            slope = min(12.0, max(0.7, (pace.miss - before[1]) / (log_factor - before[0])))
+        before = log_factor, pace.miss
+        log_factor -= max(-LARGEST_MOVE, min(LARGEST_MOVE, pace.miss / slope))
+    return pace
+
+
+def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) -> Pace:
+    cost = profile.step_cost
+    scaled = cost.model_copy(update={name: factor * getattr(cost, name) for name in TERMS})
+    paced = profile.model_copy(update={"step_cost": scaled, "request_latency": 0.0})
+    scenario = make_scenario(
+        paced,
+        run.server,
+        run.workload,
+        seed=run.workload.seed,
+        max_in_flight=run.max_in_flight,
+        scrape_every=run.scrape_every,
+        tally=True,
+    )
+    outcome = play(scenario)
+    sums = judge(paced, run.workload, scenario, outcome).totals
+    per_token = sums.tpot_sum / max(1, sums.tpot_count) / NANOSECONDS
+    miss = math.log(per_token / measured) if per_token > 0 else 0.0
+    if run.starved and run.throughput > 0 and sums.finished_tokens > 0:
+        miss = (miss - math.log(sums.finished_tokens / run.workload.duration / run.throughput)) / 2
+    return Pace(
+        factor=factor,
+        miss=miss,
+        tally=Tally(*(int(value) for value in outcome.tally)),
+        ttft_p50=latency(sums.ttft, sums.ttft_sum, sums.finished).p50,
+        label_sets=outcome.label_sets,
+        labels=outcome.labels,
+    )

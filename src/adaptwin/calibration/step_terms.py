@@ -1,0 +1,98 @@
+"""Step terms: a step's seconds as a linear form in the constants of `StepCost`, for the fit."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.profile.step_cost import StepCost, further_blocks
+from adaptwin.twin.tally import Tally
+
+Array = NDArray[np.float64]
+
+SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
+TERMS = tuple(name for name in StepCost.model_fields if name not in SETTINGS)
+
+
+def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
+    """What each of the `TERMS` is multiplied with, shape (rows, terms).
+
+    `means` are the fields of a `Tally` per step, each of shape (rows,): one step each, or means over a run's steps.
+    """
+    further = np.array([further_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
+    columns = {
+        "base": np.ones(len(max_loras)),
+        "per_token": means["tokens"],
+        "per_context_token": means["context"],
+        "eager": means["eager"],
+        "per_slot": max_loras,
+        "per_slot_block": max_loras * further,
+        "per_token_slot": max_loras * means["tokens"],
+        "lora_base": means["lora"],
+        "lora_per_token": means["lora_tokens"],
+        "lora_per_adapter": means["adapters"],
+        "lora_per_adapter_block": means["adapters"] * further,
+        "lora_per_token_adapter": means["token_adapters"],
+        "split_per_token_slot": max_loras * means["split_tokens"],
+        "split_per_adapter": means["split_adapters"],
+        "split_per_adapter_block": means["split_adapters"] * further,
+    }
+    return np.stack([columns[name] for name in TERMS], axis=1)
+
+
+def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
+    """The fields of a `Tally` for single steps: columns tokens, context, adapters and running."""
+    tokens, context, adapters, running = (
+        steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running")
+    )
+    lora, split = (adapters > 0).astype(float), (tokens <= cost.split_tokens).astype(float)
+    return {
+        "tokens": tokens,
+        "context": context,
+        "eager": (tokens > cost.graph_tokens).astype(float),
+        "lora": lora,
+        "lora_tokens": lora * tokens,
+        "adapters": adapters,
+        "token_adapters": tokens * adapters,
+        "split_tokens": split * tokens,
+        "split_adapters": split * adapters,
+        "running": running,
+        "waiting": np.zeros(len(tokens)),
+    }
+
+
+def means_of_tallies(tallies: list[Tally]) -> dict[str, Array]:
+    """The fields of tallies per step."""
+    table = np.array(tallies, dtype=float).reshape(-1, len(Tally._fields))
+    return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(Tally._fields)}
+
+
+def points(steps: pl.DataFrame) -> pl.DataFrame:
+    """Steps that are alike made one point: medians of their seconds, so that rare stalls do not count.
+
+    Alike are steps of one kind of server whose tokens and adapters differ by less than an eighth. What occurred fewer
+    than four times among many steps says too little and is left out.
+    """
+    if len(steps) < 2000:
+        return steps
+    alike = ((pl.col(name) + 1).log(9 / 8).floor().alias(f"{name}_bin") for name in ("tokens", "adapters"))
+    keys = ["max_loras", "max_lora_rank", "tokens_bin", "adapters_bin"]
+    return (
+        steps.with_columns(*alike)
+        .group_by(keys)
+        .agg(pl.len().alias("count"), pl.col("tokens", "context", "adapters", "running").mean(), pl.col("seconds").median())
+        .filter(pl.col("count") >= 4)
+        .sort(keys)
+        .select(steps.columns)
+    )
+
+
+def with_constants(cost: StepCost, constants: Array) -> StepCost:
+    """The cost with these constants for its `TERMS`, to five digits."""
+    return cost.model_copy(update={name: float(f"{x:.5g}") for name, x in zip(TERMS, constants, strict=True)})
+
+
+def constants_of(cost: StepCost) -> Array:
+    """The constants of the `TERMS`."""
+    return np.array([getattr(cost, name) for name in TERMS])
