@@ -26,11 +26,14 @@ def require_data() -> None:
         raise SystemExit(f"the measurements are not here: {DATA}")
 
 
+def all_rows(model: str) -> pl.DataFrame:
+    """The table of runs of a model, failed ones among them."""
+    return pl.read_parquet(DATA / "runs.parquet").filter(pl.col("model") == model)
+
+
 def measured_runs(model: str, split: str) -> list[MeasuredRun]:
     """The completed runs of a model in ``calibration``, ``validation`` or ``all``."""
-    table = pl.read_parquet(DATA / "runs.parquet").filter(
-        (pl.col("model") == model) & pl.col("completed_benchmark") & (pl.col("median_ttft_ms").is_not_null())
-    )
+    table = all_rows(model).filter(pl.col("completed_benchmark") & pl.col("median_ttft_ms").is_not_null())
     if split != "all":
         table = table.filter(pl.col("split") == split)
     pauses = scrape_pauses()

@@ -86,8 +86,8 @@ def test_an_adapter_keeps_its_own_lengths(h100):
 
 
 def test_replayed_timestamps_of_a_hot_adapter_are_split(h100):
-    times = tuple(i / 60 for i in range(18_000))
-    plan = make_plan(h100, Workload([Adapter("hot", 8, 60.0, arrivals=times)], duration=300.0))
+    times = tuple(i / 80 for i in range(24_000))
+    plan = make_plan(h100, Workload([Adapter("hot", 8, 80.0, arrivals=times)], duration=300.0))
     assert plan.gpus == 3
 
 
@@ -97,7 +97,7 @@ def test_a_lone_adapter_with_few_requests_is_served(h100):
 
 
 def test_an_adapter_that_fits_only_in_parts_is_split(small, fleet):
-    plan = make_plan(small, fleet(("a", 64, 8.0)))
+    plan = make_plan(small, fleet(("a", 64, 14.0)))
     assert plan.gpus == 2
 
 

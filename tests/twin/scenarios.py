@@ -54,7 +54,9 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         requests=draw(_requests(len(adapters.needs_slot))),
         adapters=adapters,
         limits=limits,
-        step_cost=draw(st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, **{n: _up_to(m) for n, m in _MOST.items()})),
+        step_cost=draw(
+            st.just(STEPS_OF_1_MS) | st.builds(StepCoefficients, **{n: _up_to(m) for n, m in _MOST.items()})
+        ),
         scheduler_cost=draw(st.just(FREE_PLANNING) | st.builds(SchedulerCoefficients, *map(_up_to, _MOST_PLANNING))),
         scrape_cost=draw(st.builds(ScrapeCoefficients, _up_to(2e-3), _up_to(2e-4))),
         window=draw(_windows()),

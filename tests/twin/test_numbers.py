@@ -1,5 +1,7 @@
 """Numbers worked out by hand: what one lonely request costs, and what queueing theory says of light load."""
 
+import math
+
 import numpy as np
 import pytest
 from tests.twin.scenarios import MS, by_hand, plain_profile
@@ -11,8 +13,8 @@ from adaptwin.twin.scenario import make_scenario
 from adaptwin.workload.requests import Requests
 
 # One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
-# Prefill: 10 ms + 100 us for the slot + 100 x (10 us + 10 ns for the slot + 20 ns more in a batch this small) = 11.103 ms;
-# the scheduler takes 100 + 10 us.
+# Prefill: 10 ms + 100 us for the slot + 100 x (10 us + 10 ns for the slot + 20 ns more in a batch this small) makes
+# 11.103 ms; the scheduler takes 100 + 10 us.
 PREFILL = 11_213_000
 # Decodes: 10.1 ms + 10.03 us + 100 or 101 tokens of context x 10 ns + 110 us.
 DECODES = 10_221_030 + 10_221_040
@@ -24,6 +26,8 @@ TO_GPU, FROM_DISK = 3_200_000, 38_000_000
 
 ME = Adapter("me", 8, 0.0, arrivals=(1.0,))
 OTHERS = [Adapter(f"other{i}", 8, 0.0) for i in range(2)]  # nobody asks for them, but they are loaded
+
+SHIPPED = pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_one_lonely_request_costs_exactly_what_the_profile_says(adapters, ttft, 
     assert run.adapters["ttft_p50"][0] == run.adapters["ttft_p99"][0] == pytest.approx(0.005 + ttft / 1e9)
 
 
-@pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
+@SHIPPED
 def test_a_lonely_prompt_on_a_shipped_profile_takes_one_step(name):
     profile = load_profile(name)
     workload = Workload([Adapter("me", 0, 0.0, arrivals=(0.5,))], lengths=Lengths.fixed(200, 1), duration=10.0)
@@ -117,13 +121,68 @@ def test_requests_that_share_steps_wait_for_the_rest_of_the_step_they_came_in(lo
     assert_mean(poisson_waits(load), busy / 2)
 
 
-def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue():
-    """At a load of 4 % batching hardly matters: requests of 200 tokens in and 1 out on Llama-3.1-8B."""
-    profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
-    lengths, server = Lengths.fixed(200, 1), Server(max_loras=1)
-    alone = Workload([Adapter("base", 0, 0.0, arrivals=(0.0,))], lengths=lengths, duration=10.0)
-    service = simulate(profile, server, alone).ttft.mean - profile.request_latency
-    busy = Workload([Adapter("base", 0, 0.04 / service)], lengths=lengths, duration=20_000.0)
-    waits = [simulate(profile, server, busy, seed=seed).ttft.mean for seed in range(20)]
-    samples = np.array(waits) - profile.request_latency - service
-    assert_mean(samples, 0.04 * service / (2 * (1 - 0.04)))
+def times_on(profile, load, prompt, runs=16, requests=25_000):
+    """Mean seconds from arrival to answer, by run, of base-model requests that would make this load one at a time."""
+    seconds = step_of(profile, prompt)
+    duration = requests * seconds / load
+    workload = Workload([Adapter("base", 0, load / seconds)], lengths=Lengths.fixed(prompt, 1), duration=duration)
+    server = Server(max_loras=1, max_num_batched_tokens=2048)
+    ttft = np.array([simulate(profile, server, workload, seed=seed).ttft.mean for seed in range(runs)])
+    return ttft - profile.request_latency
+
+
+def step_of(profile, tokens, requests=1):
+    """Seconds of a step with so many prompt tokens of so many requests, on a server with one slot."""
+    cost = profile.step_cost.resolve(max_loras=1, max_lora_rank=16)
+    scheduler = profile.scheduler_cost
+    return step_seconds(cost, tokens, 0, 0) + scheduler.base + requests * scheduler.per_running
+
+
+@SHIPPED
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_prompts_that_fill_a_step_wait_as_in_an_m_d_1_queue_on_a_real_profile(name, load):
+    """With 2,048 tokens and as large a budget each prompt has a step of its own, one after the other."""
+    profile = load_profile(name)
+    service = step_of(profile, 2048)
+    assert_mean(times_on(profile, load, 2048) - service, service * load / (2 * (1 - load)))
+
+
+def batch_service(seconds, rate):
+    """Mean time from arrival to the end of one's step, where a step takes everybody who waits: `seconds[n - 1]` for n.
+
+    The sizes of steps are a Markov chain: Poisson many come during a step and are in the next, and if none does, the
+    next step has one. Those who come during a step wait for half of it in the mean, those who find the server idle do
+    not; everybody takes the step that they are in.
+    """
+    sizes, coming = np.arange(1, len(seconds) + 1), rate * seconds
+    arrive = [np.exp(-coming) * coming**k / math.factorial(k) for k in range(len(seconds) + 1)]
+    chain = np.array([arrive[0] + arrive[1], *arrive[2:]]).T
+    chain[:, -1] += 1.0 - chain.sum(axis=1)
+    share = np.linalg.matrix_power(chain, 64)[0]
+    assert share[-1] < 1e-9  # no larger step matters
+    return share @ (sizes * seconds + rate * seconds**2 / 2) / (share @ sizes)
+
+
+@SHIPPED
+@pytest.mark.parametrize("load", [0.5, 1.5])
+def test_prompts_that_share_steps_on_a_real_profile_wait_as_in_a_queue_with_batch_service(name, load):
+    """Requests of 50 tokens: two take hardly longer than one, and a load of one and a half is borne."""
+    profile = load_profile(name)
+    seconds = np.array([step_of(profile, 50 * n, n) for n in range(1, 41)])
+    service = seconds[0]
+    assert_mean(times_on(profile, load, 50) - service, batch_service(seconds, load / service) - service)
+
+
+@SHIPPED
+def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue(name):
+    """At a load of 4 % who waits has found one step running, whether or not steps are shared.
+
+    What the two laws differ by is of the order of the load: prompts of 200 tokens in a step of their own would have to
+    wait for one another, while here they lengthen the step that they share.
+    """
+    profile, load = load_profile(name), 0.04
+    seconds = np.array([step_of(profile, 200 * n, n) for n in range(1, 11)])
+    service = seconds[0]
+    wait = batch_service(seconds, load / service) - service
+    assert wait == pytest.approx(service * load / (2 * (1 - load)), rel=load)
+    assert_mean(times_on(profile, load, 200, runs=20, requests=50_000) - service, wait)

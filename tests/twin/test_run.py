@@ -23,10 +23,10 @@ def fleet(rates=(2.0, 1.0, 0.5, 0.5), **fields):
 
 
 # What a request of 100 tokens in and 3 out takes alone, on the plain profile with the two slots of SERVER. Its prompt:
-# 10 ms + 2 x 100 us for the slots + 100 x (10 us + 2 x 10 ns for the slots + 2 x 20 ns in a batch this small) = 11.206 ms,
-# and 100 + 10 us of the scheduler.
+# 10 ms + 2 x 100 us for the slots + 100 x (10 us + 2 x 10 ns for the slots + 2 x 20 ns in a batch this small) makes
+# 11.206 ms; the scheduler takes 100 + 10 us.
 FIRST_TOKEN = 11.316e-3
-# Two decodes of 10.2 ms + 10.06 us, 100 and 101 tokens of context x 10 ns, and 110 us: 10.32106 + 10.32107 ms.
+# Two decodes: 10.2 ms + 10.06 us + 100 or 101 tokens of context x 10 ns + 110 us, so 10.32106 and 10.32107 ms.
 ALONE = FIRST_TOKEN + 20.64213e-3
 
 
