@@ -1,5 +1,8 @@
 """adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and the placement it proves."""
 
+from adaptwin.calibration.compare import compare
+from adaptwin.calibration.fit import fit
+from adaptwin.calibration.measurements import Measurements
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.plan import Plan
@@ -16,6 +19,7 @@ __all__ = [
     "AdaptwinError",
     "Infeasible",
     "Lengths",
+    "Measurements",
     "OutOfMemory",
     "Plan",
     "Profile",
@@ -23,6 +27,8 @@ __all__ = [
     "Server",
     "SpecError",
     "Workload",
+    "compare",
+    "fit",
     "load_profile",
     "make_plan",
     "simulate",

@@ -15,8 +15,8 @@ from adaptwin.placement.plan import Plan
 from adaptwin.workload.deal import synthesize
 
 POPULATIONS = [
-    {"seed": 0, "popularity": "dirichlet:0.5", "rate": 90.0},
-    {"seed": 2, "popularity": "dirichlet:0.5"},
+    {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
+    {"seed": 2, "popularity": "dirichlet:0.5", "rate": 70.0},
     {"seed": 3, "popularity": "zipf:1.0", "ranks": (8, 16)},
     {"seed": 4, "popularity": "zipf:1.0", "ranks": (8, 8, 8, 64), "rate": 90.0},
     {"seed": 5, "popularity": "uniform", "ranks": (64,)},

@@ -112,7 +112,7 @@ class _StepFit:
     """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost."""
 
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
-        self.profile, self.progress = profile, progress
+        self.profile, self.progress = _blank(profile, measurements), progress
         self.steps = None if measurements.steps is None else points(measurements.steps)
         self.runs = [run for run in measurements.runs if run.tpot_mean or run.itl_mean]
         self.paces: list[Pace] = []
@@ -126,6 +126,7 @@ class _StepFit:
             self._take(nonnegative(self._columns[:, :-1], self._target))
         for round_ in range(rounds if self.runs else 0):
             self._play(round_, rounds)
+            self._fit_scrapes()
             columns, target, kept = self._of_runs()
             before = columns @ self._constants()
             self._take(self._solve(columns[kept], target[kept]))
@@ -238,6 +239,16 @@ class _StepFit:
             parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
             self.progress("cross-validation", done + 1, FOLDS)
         return pl.concat(parts) if parts else None
+
+
+def _blank(profile: Profile, measurements: Measurements) -> Profile:
+    """The profile without what is fitted to runs, so that the fit does not depend on where it starts."""
+    update: dict[str, object] = {}
+    if measurements.runs:
+        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})
+    if any(run.scrape_pause is not None for run in measurements.runs):
+        update["scrape_cost"] = ScrapeCost()
+    return profile.model_copy(update=update)
 
 
 def _with_step_constants(profile: Profile, constants: Array) -> Profile:

@@ -28,6 +28,8 @@ COMMANDS = {
     "verify": Command("verify", "Play a plan again with fresh arrivals, one run per GPU."),
     "export": Command("export", "Write a plan in the words of a serving stack."),
     "workload": Command("workload", "Make a fleet file: from a trace, from PEFT folders, or synthetic."),
+    "fit": Command("fit", "Fit a profile to a folder of measurements."),
+    "compare": Command("compare", "Show a simulated run beside a measured one."),
     "profiles": Command("profiles", "List the shipped profiles, and how true they are."),
 }
 

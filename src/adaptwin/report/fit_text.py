@@ -47,21 +47,27 @@ def _errors(profile: Profile) -> RenderableType:
     return Group(headline, table)
 
 
+def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
+    """(figure, as measured, as simulated); latencies in seconds, None where not measured."""
+    return [
+        ("throughput", measured.throughput, run.throughput),
+        ("itl.mean", measured.itl_mean, run.itl.mean),
+        ("itl.p99", measured.itl_p99, run.itl.p99),
+        ("tpot.mean", measured.tpot_mean, run.tpot.mean),
+        ("ttft.p50", measured.ttft_p50, run.ttft.p50),
+        ("mean_waiting", measured.mean_waiting, run.mean_waiting),
+    ]
+
+
 def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
     """A simulated run beside a measured one, figure by figure."""
-    table = _table("", "measured", "twin", "twin / measured")
-    rows = (
-        ("throughput, tok/s", measured.throughput, run.throughput, number),
-        ("ITL mean", measured.itl_mean, run.itl.mean, duration),
-        ("ITL p99", measured.itl_p99, run.itl.p99, duration),
-        ("TPOT mean", measured.tpot_mean, run.tpot.mean, duration),
-        ("TTFT p50", measured.ttft_p50, run.ttft.p50, duration),
-        ("waiting", measured.mean_waiting, run.mean_waiting, number),
-    )
-    for name, real, twin, write in rows:
+    table = _table("", "measured", "twin", "twin / measured", "90 % interval")
+    for name, real, twin in comparison_rows(run, measured):
+        write = number if name in ("throughput", "mean_waiting") else duration
         ratio = f"{twin / real:.3f}" if real else DASH
-        table.add_row(name, DASH if real is None else write(real), write(twin), ratio)
-    table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "")
+        interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or DASH
+        table.add_row(name, DASH if real is None else write(real), write(twin), ratio, interval)
+    table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "", "")
     return table
 
 

@@ -1,0 +1,30 @@
+"""adaptwin compare: a simulated run beside a measured one."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.cli.options import AsJson
+from adaptwin.report.fit_text import comparison_rows, comparison_table
+from adaptwin.twin.run import Run
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="Simulated run (JSON), from adaptwin simulate --out.")],
+    measured: Annotated[Path, typer.Argument(help="Measured run (JSON): throughput, latencies, server, workload.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a simulated run beside a measured one, figure by figure."""
+    simulated, real = Run.read(run), MeasuredRun.read(measured)
+    if as_json:
+        rows = {name: {"measured": of_real, "twin": of_twin} for name, of_real, of_twin in comparison_rows(simulated, real)}
+        print(json.dumps(rows, indent=1))
+    else:
+        Console().print(comparison_table(simulated, real))

@@ -1,0 +1,58 @@
+"""adaptwin fit: a folder of measurements -> Profile."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from adaptwin.calibration.fit import ROUNDS, Fit
+from adaptwin.calibration.fit import fit as fit_profile
+from adaptwin.calibration.measurements import Measurements
+from adaptwin.cli.options import AsJson, OutFile
+from adaptwin.cli.progress import progress_bar
+from adaptwin.errors import SpecError
+from adaptwin.report.fit_text import fit_report
+from adaptwin.spec import require_writable
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def fit(
+    folder: Annotated[Path, typer.Argument(help="Folder of measurements: setup.yaml and what was measured.")],
+    out: OutFile = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that every run is played at its measured pace.")] = ROUNDS,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a profile to what was measured on a server, and say how far it is from that and what was not measured.
+
+    The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json;
+    docs/calibration.md tells their columns.
+    """
+    require_writable(out)
+    measurements = Measurements.read(folder)
+    with progress_bar() as progress:
+        try:
+            fitted = fit_profile(measurements, rounds=rounds, progress=progress)
+        except ImportError as error:
+            raise SpecError(str(error)) from None
+        except SpecError as error:
+            raise (error if error.file else error.at(folder)) from None
+    if out:
+        fitted.profile.write(out)
+    if as_json:
+        print(json.dumps(_as_data(fitted), indent=1))
+    else:
+        Console().print(fit_report(fitted))
+    if out:
+        Console(stderr=True).print(f"profile written to {out}", highlight=False)
+
+
+def _as_data(fitted: Fit) -> dict[str, Any]:
+    return {
+        "profile": fitted.profile.file_form(),
+        "residuals": [part._asdict() for part in fitted.residuals],
+        "warnings": fitted.warnings,
+    }
