@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin.errors import SpecError
+from adaptwin.memory import keep_freed_memory
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.kernel import is_compiled, play
@@ -114,6 +115,7 @@ def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, j
 
 def compile_twin(profile: Profile) -> None:
     """Compile the twin where that has not been done; it happens once per installation, and stderr says so."""
+    keep_freed_memory()
     if is_compiled():
         return
     print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
