@@ -25,14 +25,14 @@ import numpy as np
 from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.gaps import bin_of, take_back
 from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
-from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
-_gap_bin = compiled(gap_bin)
 
 _NEVER = np.int64(1) << np.int64(62)
 _LONGEST_STRETCH = 10_000_000_000  # nanoseconds that steps are taken at once while requests wait
@@ -108,9 +108,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
     # The running list: seats, linked in order of admission.
     seats = np.empty(max_num_seqs, _SEAT)
+    free_seats = np.empty(max_num_seqs, np.int32)
     for s in range(max_num_seqs):
+        free_seats[s] = max_num_seqs - 1 - s
         seats[s].preempted = 0
-    free_seats = np.arange(max_num_seqs - 1, -1, -1).astype(np.int32)
     running, last_seat = 0, -1
     decodes = 0
     ring = 4
@@ -120,7 +121,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     while size < ring + 2:
         size *= 2
     ring = size - 1  # steps are taken modulo the size by their last bits
-    bucket = np.full(size, -1, np.int32)
+    bucket = np.empty(size, np.int32)
+    for i in range(size):
+        bucket[i] = -1
     phase = np.zeros(block_size, np.int64)
     context = np.int64(0)
     done_seats = np.empty(max_num_seqs, np.int32)  # prefills that this step finishes
@@ -144,7 +147,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     in_batch = np.zeros(adapter_count, np.int64)  # requests that run and still have a token to make
     distinct = 0
     residency = warm_start(adapters, max_loras, limits.max_cpu_loras)
-    swapping = needs_slot.sum() > max_loras
+    loras = 0
+    for a in range(adapter_count):
+        loras += needs_slot[a]
+    swapping = loras > max_loras
     woken = np.empty(adapter_count, np.int32)  # adapters that this step's admissions bring into the batch
 
     # The API server: what its metrics have seen, and when it stands still to write them out.
@@ -305,7 +311,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                             seen = min(stall_end, window.end) if cut else stall_end
                     gap = seen - step_end[planned]
                     if seen > window.warmup and gap > 0:
-                        gaps[_gap_bin(gap)] += decodes
+                        gaps[bin_of(gap)] += decodes
                         gap_sum += gap * decodes
                     step_end[step] = seen
                     planned = step
@@ -595,7 +601,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     seen = min(stall_end, window.end) if cut else stall_end
             gap = seen - step_end[steps]
             if seen > window.warmup and gap > 0 and flight_decodes[flight] > 0:
-                gaps[_gap_bin(gap)] += flight_decodes[flight]
+                gaps[bin_of(gap)] += flight_decodes[flight]
                 gap_sum += gap * flight_decodes[flight]
             steps = step
             step_end[step] = seen
@@ -606,7 +612,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     continue
                 gap = seen - step_end[done_after[flight, i]]
                 if seen > window.warmup and gap > 0:
-                    gaps[_gap_bin(gap)] += 1
+                    gaps[bin_of(gap)] += 1
                     gap_sum += gap
                     resumes[resume_count, 0] = r
                     resumes[resume_count, 1] = gap
@@ -658,7 +664,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         first_token[r] = finish[r] = -1
         generated[r] = 0
 
-    # Gaps were counted as they came; those of requests that did not finish are taken back.
+    # Who did not finish.
     unfinished = np.zeros(planned + 3, np.int64)  # change in the number of such decodes, by step
     s = last_seat
     while s >= 0:
@@ -679,21 +685,17 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     while r < count and queue.position[r] < 0:
         generated[r] -= generated[r] > 0 and last_step[r] > steps  # preempted with a token in flight that never came
         r = queue.after[r]
-    for i in range(segment_count):
-        if finish[segments[i, 0]] < 0:
-            unfinished[segments[i, 1]] += 1
-            unfinished[segments[i, 2] + 1] -= 1
-    for i in range(resume_count):
-        if finish[resumes[i, 0]] < 0:
-            gaps[_gap_bin(resumes[i, 1])] -= 1
-            gap_sum -= resumes[i, 1]
-    counted = np.int64(0)
-    for s in range(1, steps + 1):
-        counted += unfinished[s]
-        if counted > 0 and step_end[s] > max(window.warmup, step_end[s - 1]):
-            gap = step_end[s] - step_end[s - 1]
-            gaps[_gap_bin(gap)] -= counted
-            gap_sum -= gap * counted
+    gap_sum = take_back(
+        gaps,
+        gap_sum,
+        unfinished,
+        segments[:segment_count],
+        resumes[:resume_count],
+        finish,
+        step_end,
+        steps,
+        window.warmup,
+    )
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,

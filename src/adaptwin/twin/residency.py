@@ -49,11 +49,12 @@ def warm_start(adapters, max_loras, max_cpu_loras):
         np.zeros(1, np.int64),
         np.zeros(count, np.bool_),
         np.zeros(count, np.bool_),
-        np.full(count + 1, count, np.int32),
-        np.full(count + 1, count, np.int32),
+        np.empty(count + 1, np.int32),
+        np.empty(count + 1, np.int32),
         np.zeros(3, np.int64),
         np.zeros(3, np.int64),
     )
+    residency.older[count] = residency.newer[count] = count
     later = 0
     for a in range(count):
         later += adapters.needs_slot[a]
