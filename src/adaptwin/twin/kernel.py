@@ -26,7 +26,7 @@ from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.gaps import bin_of, take_back
-from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
+from adaptwin.twin.metrics_page import RUNS, WAITS, adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
@@ -151,7 +151,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     for a in range(adapter_count):
         loras += needs_slot[a]
     swapping = loras > max_loras
-    woken = np.empty(adapter_count, np.int32)  # adapters that this step's admissions bring into the batch
+    woken = np.empty(adapter_count, np.int64)  # adapters that this step's admissions bring into the batch
 
     # The API server: what its metrics have seen, and when it stands still to write them out.
     scrape_every = window.scrape_every
@@ -220,7 +220,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     rejected[r] = True
                     continue
                 waiting += 1
-                a = adapter_of[r]
+                a = np.int64(adapter_of[r])
                 if settled and passed_all:
                     if swapping and distinct == max_loras and needs_slot[a] and in_batch[a] == 0:
                         append(queue, r, a)
@@ -231,7 +231,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if scraping:
                     queued[a] += 1
                     if needs_slot[a] and queued[a] == 1:
-                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_set ^= adapter_hash(a, WAITS)
                         waiting_adapters += 1
                         settled = False  # there is something to report
 
@@ -340,7 +340,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 # Preempt the last of the running list.
                 s = last_seat
                 seat = seats[s]
-                r, a = seat.request, seat.adapter
+                r, a = np.int64(seat.request), np.int64(seat.adapter)
                 leaves = False
                 if s == partial:
                     free_blocks += partial_blocks
@@ -382,7 +382,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     seated[a] -= 1
                     if needs_slot[a] and seated[a] == 0:
                         seated_adapters -= 1
-                        running_set ^= adapter_hash(a, 2)
+                        running_set ^= adapter_hash(a, RUNS)
                 if leaves:
                     continue
                 front -= 1
@@ -399,7 +399,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if scraping:
                     queued[a] += 1
                     if needs_slot[a] and queued[a] == 1:
-                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_set ^= adapter_hash(a, WAITS)
                         waiting_adapters += 1
             preemptions += preempted
             free_blocks -= crossing + chunk_blocks
@@ -427,18 +427,18 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     r = a = -1
                     if in_queue > 0:
                         if slot_is_free:
-                            r = queue.after[count]
-                            a = adapter_of[r]
+                            r = np.int64(queue.after[count])
+                            a = np.int64(adapter_of[r])
                         else:
                             a = first_offered(queue)
                             if a >= 0:
-                                r = queue.head[a]
+                                r = np.int64(queue.head[a])
                     is_fresh = r < 0
                     while r < 0 and fresh < arrived:
                         if rejected[fresh]:
                             fresh += 1
                             continue
-                        a = adapter_of[fresh]
+                        a = np.int64(adapter_of[fresh])
                         if slot_is_free or in_batch[a] > 0 or not needs_slot[a]:
                             r = fresh
                         else:
@@ -494,10 +494,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         queued[a] -= 1
                         if needs_slot[a] and seated[a] == 1:
                             seated_adapters += 1
-                            running_set ^= adapter_hash(a, 2)
+                            running_set ^= adapter_hash(a, RUNS)
                         if needs_slot[a] and queued[a] == 0:
                             waiting_adapters -= 1
-                            waiting_set ^= adapter_hash(a, 1)
+                            waiting_set ^= adapter_hash(a, WAITS)
                 settled = settled or running == max_num_seqs
 
             # Bring the step's adapters to the GPU, one after the other.
@@ -552,7 +552,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     context -= cached
                     decodes -= 1
                     ending += 1
-                    a = seat.adapter
+                    a = np.int64(seat.adapter)
                     in_batch[a] -= 1
                     if in_batch[a] == 0 and needs_slot[a]:
                         distinct -= 1
@@ -644,11 +644,11 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     ending -= 1
                     free_seats[max_num_seqs - running - 1] = s
                     if scraping:
-                        a = seat.adapter
+                        a = np.int64(seat.adapter)
                         seated[a] -= 1
                         if needs_slot[a] and seated[a] == 0:
                             seated_adapters -= 1
-                            running_set ^= adapter_hash(a, 2)
+                            running_set ^= adapter_hash(a, RUNS)
                 s = seat.bucket_after
 
             # The engine reports who runs and who waits.
@@ -681,7 +681,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             generated[seat.request] = seat.answer - 1
             unfinished[seat.started + 1] += seat.started <= steps
             unfinished[steps + 1] -= seat.started <= steps
-    r = queue.after[count]
+    r = np.int64(queue.after[count])
     while r < count and queue.position[r] < 0:
         generated[r] -= generated[r] > 0 and last_step[r] > steps  # preempted with a token in flight that never came
         r = queue.after[r]

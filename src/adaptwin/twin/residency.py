@@ -28,12 +28,12 @@ class Residency(NamedTuple):
 
     tier: NDArray[np.int8]
     recency: NDArray[np.int64]
-    batch: NDArray[np.int32]
+    batch: NDArray[np.int64]
     members: NDArray[np.int64]  # (1,)
     newcomer: NDArray[np.bool_]  # all false between steps
     idle: NDArray[np.bool_]
-    older: NDArray[np.int32]  # (adapters + 1,)
-    newer: NDArray[np.int32]  # (adapters + 1,)
+    older: NDArray[np.int64]  # (adapters + 1,)
+    newer: NDArray[np.int64]  # (adapters + 1,)
     held: NDArray[np.int64]  # (3,), by tier: adapters in it or above
     loads: NDArray[np.int64]  # (3,), by the tier they went to
 
@@ -45,12 +45,12 @@ def warm_start(adapters, max_loras, max_cpu_loras):
     residency = Residency(
         np.zeros(count, np.int8),
         np.zeros(count, np.int64),
-        np.empty(count, np.int32),
+        np.empty(count, np.int64),
         np.zeros(1, np.int64),
         np.zeros(count, np.bool_),
         np.zeros(count, np.bool_),
-        np.empty(count + 1, np.int32),
-        np.empty(count + 1, np.int32),
+        np.empty(count + 1, np.int64),
+        np.empty(count + 1, np.int64),
         np.zeros(3, np.int64),
         np.zeros(3, np.int64),
     )
