@@ -118,7 +118,7 @@ def compile_twin(profile: Profile) -> None:
     keep_freed_memory()
     if is_compiled():
         return
-    print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
+    print("adaptwin: compiling the twin for this machine (once, about 20 s) ...", file=sys.stderr, flush=True)
     tiny = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
     scenario = make_scenario(profile, Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192), tiny, seed=0)
     _run(profile, Server(), tiny, scenario, play(scenario), 0)
