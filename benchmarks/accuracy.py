@@ -1,4 +1,4 @@
-"""How true the twin is: the shipped profiles against every real run, the paper's twin beside ours, and docs/accuracy.md.
+"""How true the twin is: the shipped profiles against all real runs, the paper's twin beside ours; docs/accuracy.md.
 
 The tables on the terminal are those of the page. Runs of the calibration split were fitted to; what is quoted is always
 the validation split, which no fit has seen.
@@ -6,7 +6,7 @@ the validation split, which no fit has seen.
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -65,10 +65,10 @@ def _compared(model: str, split: str) -> pl.DataFrame:
 
 HEAD = """# How true the twin is
 
-Written by `make accuracy`: every completed run of the public H100 data set (vLLM 0.8.5, 64 GB; arXiv 2508.08343), simulated
-with the shipped profiles. The fit saw the micro-benchmarks and the calibration runs; all figures outside the first table
-are those of validation runs, which it never saw. Errors are mean absolute percentages; TTFT is the median error of the
-median over runs that are not in deep overload (under 2,000 requests waiting)."""
+Written by `make accuracy`: every completed run of the public H100 data set (vLLM 0.8.5, 64 GB; arXiv 2508.08343),
+simulated with the shipped profiles. The fit saw the micro-benchmarks and the calibration runs; all figures outside the
+first table are those of validation runs, which it never saw. Errors are mean absolute percentages; TTFT is the median
+error of the median over runs that are not in deep overload (under 2,000 requests waiting)."""
 
 PICTURES = """![Real against twin: throughput, mean ITL and median TTFT of the validation runs](images/accuracy.png)
 
@@ -109,12 +109,24 @@ def _errors(rows: pl.DataFrame) -> str:
         cells = [_mape(part, "throughput"), _mape(served, "throughput"), _mape(starved, "throughput")]
         cells += [_mape(part, "itl_mean"), _mape(part, "tpot_mean"), _mape(part, "itl_p99"), _ttft(part), _right(part)]
         body.append([SHORT[str(model)], str(split), str(len(part)), *cells])
-    header = ["model", "split", "runs", "throughput", "unsaturated", "saturated", "ITL", "TPOT", "ITL p99", "TTFT", "starved right"]
+    header = [
+        "model",
+        "split",
+        "runs",
+        "throughput",
+        "unsaturated",
+        "saturated",
+        "ITL",
+        "TPOT",
+        "ITL p99",
+        "TTFT",
+        "starved right",
+    ]
     return _table("Errors, %", header, body)
 
 
 def _against_paper(rows: pl.DataFrame) -> str:
-    """The paper's twin on the rows it has; it was given the real arrivals, and its queue cap the real queue's maximum."""
+    """The paper's twin on the rows it has; it was given the real arrivals, and the real queue's maximum as its cap."""
     paper = pl.read_parquet(DATA / "paper_twin_predictions.parquet").filter(pl.col("completed_benchmark"))
     both = rows.filter(pl.col("split") == "validation").join(paper, left_on="name", right_on="run_id")
     body = []
@@ -126,8 +138,8 @@ def _against_paper(rows: pl.DataFrame) -> str:
         arrived = part["dt_finished_requests"] / part["dt_arrivals"] < 0.9
         right = 100 * (arrived == part["real_starved"]).mean()
         body.append(
-            [SHORT[str(model)], "the paper's", str(len(part)), f"{raw:.1f} ({corrected:.1f})", f"{paper_itl.abs().mean():.1f}",
-             f"{paper_itl.min():+.0f} to {paper_itl.max():+.0f}", f"{right:.1f}"]
+            [SHORT[str(model)], "the paper's", str(len(part)), f"{raw:.1f} ({corrected:.1f})",
+             f"{paper_itl.abs().mean():.1f}", f"{paper_itl.min():+.0f} to {paper_itl.max():+.0f}", f"{right:.1f}"]
         )  # fmt: skip
         ours = _ratio(part, "itl_mean")
         body.append(
@@ -135,8 +147,8 @@ def _against_paper(rows: pl.DataFrame) -> str:
              f"{ours.min():+.0f} to {ours.max():+.0f}", _right(part)]
         )  # fmt: skip
     note = (
-        "In brackets: after dividing out that the paper's twin draws requests 11 to 13 % too long. Its starvation label is "
-        "by requests finished over arrived, as its authors have it."
+        "In brackets: after dividing out that the paper's twin draws requests 11 to 13 % too long. Its starvation label "
+        "is by requests finished over arrived, as its authors have it."
     )
     return _table(
         "The paper's twin on the same validation runs, %",
@@ -194,8 +206,8 @@ def _choice_of_slots(rows: pl.DataFrame) -> str:
         right = int((regret == 0).sum())
         body.append([SHORT[str(model)], str(len(part)), str(right), f"{regret.mean():.2f}", f"{regret.max():.1f}"])
     note = (
-        "One case per mix of rates and ranks and number of adapters, with all its measured numbers of slots (runs of both "
-        "splits). In most cases several of them serve all traffic, and which is best is noise."
+        "One case per mix of rates and ranks and number of adapters, with all its measured numbers of slots (runs of "
+        "both splits). In most cases several of them serve all traffic, and which is best is noise."
     )
     return _table(
         "The number of slots that the twin would choose",
@@ -218,8 +230,8 @@ def _startability() -> str:
     outcomes = ("started", "one request does not fit", "no memory left")
     body = [[real, *(str(cells.get((real, said), 0)) for said in outcomes)] for real in outcomes]
     note = (
-        "All runs of the table but six that failed for other reasons (a port in use, an illegal access). vLLM reports some "
-        "servers with no memory left as out of CUDA memory while it loads or warms up; they count as no memory left."
+        "All runs of the table but six that failed for other reasons (a port in use, an illegal access). vLLM reports "
+        "some servers with no memory left as out of CUDA memory while it loads or warms up; they count as such."
     )
     return _table("Does the server start?", ["real", *(f"said: {said}" for said in outcomes)], body, note)
 
@@ -285,24 +297,17 @@ def _where_wrong(rows: pl.DataFrame) -> str:
     validation = rows.filter(pl.col("split") == "validation")
     flooded, rest = validation.filter(pl.col("rate") > LARGE_RATE), validation.filter(pl.col("rate") <= LARGE_RATE)
     waiting = validation.filter(~pl.col("deep_overload") & (pl.col("regime") == "busy"))
-    lines: list[Callable[[], str]] = [
-        lambda: (
-            f"- **Floods.** Above {LARGE_RATE:g} requests/s ({len(flooded)} runs) throughput is {_mape(flooded, 'throughput')} % "
-            f"off ({_bias(flooded, 'throughput')} % on average), below it {_mape(rest, 'throughput')} %. There the client and "
-            "the API server fall behind: the sampler's own scrapes take 10 to 25 s, and tokens arrive seconds late. The twin "
-            "models neither's processor time, so the 99th percentile of ITL is off as well."
-        ),
-        lambda: (
-            f"- **At the edge.** Where requests begin to queue ({len(waiting)} runs, under {DEEP_OVERLOAD:,} waiting) a few "
-            f"percent of step time decide between no queue and a long one: median TTFT is {_ttft(waiting)} % off in the "
-            "median, single runs by far more. The intervals of the profile say so."
-        ),
-        lambda: (
-            "- **Ranks above 32, prompts above 2,048 tokens, other GPUs**: not in the data. Rank enters by blocks of 16, as the "
-            "kernels have it; attention of long prompts to their own earlier chunks is not charged."
-        ),
-    ]
-    return "## Where it is wrong\n\n" + "\n".join(line() for line in lines)
+    return f"""## Where it is wrong
+
+- **Floods.** Above {LARGE_RATE:g} requests/s ({len(flooded)} runs) throughput is {_mape(flooded, "throughput")} % off
+  ({_bias(flooded, "throughput")} % on average), below it {_mape(rest, "throughput")} %. There the client and the API
+  server fall behind: the sampler's own scrapes take 10 to 25 s, and tokens arrive seconds late. The twin models the
+  processor time of neither, so the 99th percentile of ITL is off as well.
+- **At the edge.** Where requests begin to queue ({len(waiting)} runs, under {DEEP_OVERLOAD:,} waiting) a few percent of
+  step time decide between no queue and a long one: median TTFT is {_ttft(waiting)} % off in the median, single runs by
+  far more. The intervals of the profile say so.
+- **Ranks above 32, prompts above 2,048 tokens, other GPUs** are not in the data. Rank enters by blocks of 16, as the
+  kernels have it; attention of long prompts to their own earlier chunks is not charged."""
 
 
 if __name__ == "__main__":

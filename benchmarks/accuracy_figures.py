@@ -35,9 +35,7 @@ def scatter(rows: pl.DataFrame, names: Mapping[str, str], path: Path) -> None:
     plt.close(figure)
 
 
-def errors_by_band(
-    rows: pl.DataFrame, names: Mapping[str, str], bands: Sequence[tuple[int, int]], path: Path
-) -> None:
+def errors_by_band(rows: pl.DataFrame, names: Mapping[str, str], bands: Sequence[tuple[int, int]], path: Path) -> None:
     """Signed errors of single runs by band of slots, with the range that was asked for."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 3.6), constrained_layout=True, sharex=True)
     for axis, (name, label) in zip(axes, (("throughput", "throughput"), ("itl_mean", "mean ITL")), strict=True):
@@ -47,7 +45,9 @@ def errors_by_band(
                 error = 100 * (part[f"twin_{name}"] / part[f"real_{name}"] - 1)
                 middle = place + 0.3 * (shift - 0.5)
                 spread = [middle + 0.1 * ((i * 0.618) % 1 - 0.5) for i in range(len(error))]
-                axis.scatter(spread, error, s=7, alpha=0.5, color=color, linewidths=0, label=title if place == 0 else None)
+                axis.scatter(
+                    spread, error, s=7, alpha=0.5, color=color, linewidths=0, label=title if place == 0 else None
+                )
                 axis.plot([middle - 0.1, middle + 0.1], [error.mean()] * 2, color=color, linewidth=2)
         axis.axhline(0, color="#888", linewidth=0.8, zorder=0)
         axis.set(ylabel=f"{label}: twin over real, %", xlabel="max_loras", ylim=(-25, 25))

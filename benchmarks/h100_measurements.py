@@ -63,7 +63,11 @@ def _micro(model: str) -> pl.DataFrame:
 
 def _loads(model: str) -> pl.DataFrame:
     """Loads of the experiment that loads one adapter after the other; its first fifty are the server's start-up."""
-    runs = _micro(model).filter(pl.col("experiment") == "predictor_loading").select("run_id", "adapter_rank", "max_lora_rank")
+    runs = (
+        _micro(model)
+        .filter(pl.col("experiment") == "predictor_loading")
+        .select("run_id", "adapter_rank", "max_lora_rank")
+    )
     events = pl.read_parquet(DATA / "adapter_loads.parquet").with_columns(pl.col("run_id").cast(pl.String))
     return (
         events.join(runs, on="run_id", suffix="_of_run")
@@ -83,7 +87,9 @@ def _logged(model: str, experiment: str) -> pl.DataFrame:
     settings = _micro(model).filter(pl.col("experiment") == experiment)
     columns = ("run_id", "max_loras", "max_lora_rank", "max_num_seqs", "synthetic_output_tokens")
     log = pl.read_parquet(DATA / "engine_steps.parquet").with_columns(pl.col("run_id").cast(pl.String))
-    return log.join(settings.select(*columns), on="run_id").filter(pl.col("in_window") & (pl.col("gap_to_next_ms") < 1000))
+    return log.join(settings.select(*columns), on="run_id").filter(
+        pl.col("in_window") & (pl.col("gap_to_next_ms") < 1000)
+    )
 
 
 def _planning(model: str) -> pl.DataFrame:
@@ -143,7 +149,11 @@ def _one_adapter(model: str) -> pl.DataFrame:
 
 def _without_lora(model: str) -> pl.DataFrame:
     """Decodes of 50 to 1,000 requests at once, 100 to 400 tokens long, without LoRA."""
-    log = _logged(model, "default_latency_decode").group_by("max_num_seqs", "synthetic_output_tokens").agg(SECONDS.median())
+    log = (
+        _logged(model, "default_latency_decode")
+        .group_by("max_num_seqs", "synthetic_output_tokens")
+        .agg(SECONDS.median())
+    )
     batch, zero = pl.col("max_num_seqs"), pl.lit(0)
     return _point(
         log,
@@ -187,7 +197,11 @@ def _with_lora(model: str) -> pl.DataFrame:
             running=decodes + prompts / PROMPT,
         )
         .group_by("max_loras", "max_lora_rank", "synthetic_output_tokens", "tokens_bin", "adapters_bin")
-        .agg(pl.len().alias("count"), pl.col("tokens", "context", "adapters", "running").mean(), pl.col("seconds").median())
+        .agg(
+            pl.len().alias("count"),
+            pl.col("tokens", "context", "adapters", "running").mean(),
+            pl.col("seconds").median(),
+        )
         .filter(pl.col("count") >= 4)
         .sort("synthetic_output_tokens", "tokens_bin", "adapters_bin")
     )

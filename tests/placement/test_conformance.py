@@ -27,7 +27,7 @@ FLEETS = {
     "dirichlet": many(popularity="dirichlet:0.5", seed=2),
     "with base-model traffic": many(base_share=0.3, seed=3),
     "one high rank": few(("high", 64, 0.2), *[(f"low-{i}", 8, 0.6) for i in range(30)]),
-    "one hot adapter": few(("hot", 8, 60.0), *[(f"cold-{i}", 8, 0.3) for i in range(9)]),
+    "one hot adapter": few(("hot", 8, 45.0), *[(f"cold-{i}", 8, 0.3) for i in range(9)]),
     "idle ones among busy ones": few(
         *[(f"busy-{i}", 8, 1.0) for i in range(8)], *[(f"idle-{i}", 16, 0.0) for i in range(8)]
     ),

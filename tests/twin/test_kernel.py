@@ -59,6 +59,19 @@ def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, o
     assert (outcome.preemptions > 5) == (server != SCARCE_SLOTS)
 
 
+@pytest.mark.parametrize("options", [{}, {"scrape_every": 0.5}, {"sample_every": 1.0, "max_in_flight": 60}])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_kernel_equals_the_reference_where_most_are_passed_over_and_loads_come_in_chains(options, asynchronous):
+    server = Server(max_loras=5, max_lora_rank=32, max_cpu_loras=9, max_num_seqs=24, async_scheduling=asynchronous)
+    workload = fleet(60, 12.0, duration=40.0, lengths=Lengths.lognormal(
+        input_mean=120, input_cv=2.0, output_mean=40, output_cv=1.0
+    ))  # fmt: skip
+    scenario = make_scenario(load_profile("h100-64gb-qwen-2.5-7b-instruct"), server, workload, seed=2, **options)
+    outcome = assert_kernel_equals_reference(scenario)
+    assert outcome.disk_loads > 50
+    assert outcome.waiting_time > 200.0  # request-seconds in 40 s
+
+
 def test_the_kernel_equals_the_reference_over_many_short_steps():
     """More steps, more preemptions and more resumptions than the kernel first makes room for."""
     rows = [(i % 7, i % 3, 4 + i % 11, 60 + i % 13) for i in range(80)]

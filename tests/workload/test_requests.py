@@ -74,6 +74,16 @@ def test_timestamps_replay_exactly():
     assert of_adapter(workload, "a")[0] == [int(time * 10**9) for time in times]
 
 
+def test_a_crowd_at_one_moment_is_sorted_like_all_others():
+    """Thousands of requests within a second of an hour: too many in one place for sorting by insertion."""
+    dice = np.random.default_rng(0)
+    own = [tuple(sorted(1800 + dice.random(700))) for _ in range(8)]
+    workload = Workload([Adapter(f"a{i}", 8, 1.0, arrivals=times) for i, times in enumerate(own)])
+    requests = draw_requests(workload)
+    expected = sorted((int(time * 1e9), a) for a, times in enumerate(own) for time in times)
+    assert list(zip(requests.arrival.tolist(), requests.adapter.tolist(), strict=True)) == expected
+
+
 def test_timestamps_after_the_window_are_left_out():
     workload = Workload([Adapter("a", 8, 1.0, arrivals=(1.0, 9.5, 10.0, 11.0))], duration=10.0)
     assert of_adapter(workload, "a")[0] == [10**9, 9_500_000_000]

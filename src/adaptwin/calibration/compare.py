@@ -19,7 +19,7 @@ DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the s
 
 
 def rerun(profile: Profile, measured: MeasuredRun) -> Run:
-    """The measured run, simulated several times, a short one more often, so that the luck of one draw does not count."""
+    """The measured run, simulated several times, a short one more often, so that no single draw counts for much."""
     expected = max(1.0, measured.workload.rate * measured.workload.duration)
     return simulate(
         profile,
@@ -67,7 +67,7 @@ def _spread(rows: pl.DataFrame, figure: str) -> float | None:
     """Root mean square of the logarithm of real over twin; None where too few runs have the figure."""
     rows = rows.filter(~pl.col("deep_overload")) if figure == "ttft_p50" else rows
     ratio = (rows[f"real_{figure}"] / rows[f"twin_{figure}"]).log().drop_nulls().drop_nans()
-    return round(float((ratio**2).mean() or 0.0) ** 0.5, 4) if len(ratio) >= FEWEST_FOR_SPREAD else None
+    return round(_float((ratio**2).mean()) ** 0.5, 4) if len(ratio) >= FEWEST_FOR_SPREAD else None
 
 
 def _mape(rows: pl.DataFrame, figure: str) -> float:

@@ -50,7 +50,7 @@ def _steps(measurements: Measurements) -> Iterator[str]:
         yield "no step had an adapter in it: LoRA's costs could not be told"
     if not (steps["max_loras"] == 0).any():
         yield "no server without LoRA was measured: its share of a step could not be told from the base model's"
-    most = int(steps["tokens"].max() or 0)
+    most = int(steps["tokens"].to_numpy().max())
     if most < MOST_TOKENS_OF_INTEREST and not measurements.runs:
         yield f"no step had more than {most} tokens: what long prompts cost is extrapolated"
 

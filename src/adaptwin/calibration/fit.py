@@ -6,7 +6,7 @@ constants, with the mean contents of its steps as columns. As the contents depen
 repeated until they settle. Everything is non-negative and robust least squares (`least_squares.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import joblib
@@ -155,7 +155,9 @@ class _StepFit:
     def _of_runs(self) -> tuple[Array, Array, np.ndarray]:
         """Columns and mean seconds of a step of each run, and which of the runs could be played at their pace."""
         means = means_of_tallies([pace.tally for pace in self.paces])
-        slots, rank = (np.array([getattr(r.server, name) for r in self.runs]) for name in ("max_loras", "max_lora_rank"))
+        slots, rank = (
+            np.array([getattr(r.server, name) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
+        )
         columns = self._columns_of(slots, rank, means)
         constants = self._constants()
         factor = np.array([pace.factor for pace in self.paces])
@@ -189,10 +191,12 @@ class _StepFit:
             if run.ttft_p50 is not None and run.ttft_p50 < CALM_TTFT and pace.ttft_p50 < CALM_TTFT
         ]
         if added:
-            self.profile = self.profile.model_copy(update={"request_latency": _digits(max(0.0, float(np.median(added))))})
+            self.profile = self.profile.model_copy(
+                update={"request_latency": _digits(max(0.0, float(np.median(added))))}
+            )
 
     def _fit_scrapes(self) -> None:
-        """How long /metrics takes to be written, from the pauses of the scraper and the combinations that it had seen."""
+        """How long /metrics takes to be written, from the scraper's pauses and the combinations that it had seen."""
         rows = [
             (LATE * pace.label_sets, LATE * pace.labels, run.scrape_pause)
             for run, pace in zip(self.runs, self.paces, strict=True)
@@ -211,7 +215,9 @@ class _StepFit:
         if self.runs:
             columns, target, kept = self._of_runs()
             parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
-            parts.append(residual("the same, cross-validated", self._held_out(columns, target, kept)[kept], target[kept]))
+            parts.append(
+                residual("the same, cross-validated", self._held_out(columns, target, kept)[kept], target[kept])
+            )
         return parts
 
     def _held_out(self, columns: Array, target: Array, kept: np.ndarray) -> Array:
@@ -271,5 +277,3 @@ def _output_rate(run: MeasuredRun, pace: Pace) -> float:
 
 def _digits(value: float) -> float:
     return float(f"{value:.4g}")
-
-

@@ -1,5 +1,6 @@
 """Measurements: what was measured on real servers, in the twin's own words, and the folder that holds it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -88,7 +89,7 @@ class Measurements(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
-        """Read a folder: ``setup.yaml``, and any of ``runs.json`` and memory, loads, planning, steps (Parquet or CSV)."""
+        """Read a folder: setup.yaml, and any of runs.json and memory, loads, planning, steps (.parquet or .csv)."""
         folder = Path(folder)
         if not folder.is_dir():
             raise SpecError("no such folder", file=folder)
@@ -132,12 +133,12 @@ def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
     return None
 
 
-def _typed(table: pl.DataFrame, columns: dict[str, Any], path: Path) -> pl.DataFrame:
+def _typed(table: pl.DataFrame, columns: Mapping[str, Any], path: Path) -> pl.DataFrame:
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise SpecError(f"column {missing[0]!r} is missing (needed: {', '.join(columns)})", file=path)
     try:
-        typed = table.select(*columns).cast(columns)
+        typed = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
         raise SpecError(f"a value has the wrong kind: {error}", file=path) from None
     for name in columns:

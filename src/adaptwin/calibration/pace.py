@@ -37,7 +37,7 @@ class Pace(NamedTuple):
 
 
 def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
-    """Play a run at its measured time per output token (or else inter-token latency); None where neither was measured."""
+    """Play a run at its measured time per output token, or else inter-token latency; None if neither was measured."""
     measured = run.tpot_mean or run.itl_mean
     if not measured:
         return None

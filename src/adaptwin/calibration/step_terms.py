@@ -81,7 +81,11 @@ def points(steps: pl.DataFrame) -> pl.DataFrame:
     return (
         steps.with_columns(*alike)
         .group_by(keys)
-        .agg(pl.len().alias("count"), pl.col("tokens", "context", "adapters", "running").mean(), pl.col("seconds").median())
+        .agg(
+            pl.len().alias("count"),
+            pl.col("tokens", "context", "adapters", "running").mean(),
+            pl.col("seconds").median(),
+        )
         .filter(pl.col("count") >= 4)
         .sort(keys)
         .select(steps.columns)

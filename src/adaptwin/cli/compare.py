@@ -24,7 +24,9 @@ def compare(
     """Show a simulated run beside a measured one, figure by figure."""
     simulated, real = Run.read(run), MeasuredRun.read(measured)
     if as_json:
-        rows = {name: {"measured": of_real, "twin": of_twin} for name, of_real, of_twin in comparison_rows(simulated, real)}
+        rows = {
+            name: {"measured": of_real, "twin": of_twin} for name, of_real, of_twin in comparison_rows(simulated, real)
+        }
         print(json.dumps(rows, indent=1))
     else:
         Console().print(comparison_table(simulated, real))

@@ -25,7 +25,8 @@ class Planning(Spec):
         default=0.0, ge=0, le=10, description="share of traffic that every GPU must be able to take more"
     )
     margin: Annotated[float, Field(ge=0, le=10)] | Literal["profile"] = Field(
-        default=0.0, description="safety margin on the twin's predictions, as a share; or as uncertain as the profile is"
+        default=0.0,
+        description="safety margin on the twin's predictions, as a share; or as uncertain as the profile is",
     )
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 

@@ -15,7 +15,6 @@ from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.spec import Spec
 
-
 # Nobody waits; requests wait, yet all are served; under 0.9 of the tokens are.
 Regime = Literal["calm", "busy", "starved"]
 

@@ -36,8 +36,8 @@ class StepCost(Spec):
             + [T <= split_tokens] (split_per_token_slot T S + split_per_adapter U)
 
     with T tokens in the step (prefill and decode alike), C tokens of KV cache read by decodes, U distinct adapters and
-    S slots (``max_loras``). Terms ending in ``_block`` are added once for every further block of 16 that the padded rank
-    (``max_lora_rank``) fills: ranks 8 and 16 cost the same, 32 is one further block.
+    S slots (``max_loras``). Terms ending in ``_block`` are added once for every further block of 16 that the padded
+    rank (``max_lora_rank``) fills: ranks 8 and 16 cost the same, 32 is one further block.
 
     The form follows vLLM's kernels (vllm/lora/ops/triton_ops): they launch a grid over token blocks x slots, so slots
     cost although most of their blocks exit at once; adapters in the batch cost as many blocks that do work. In batches

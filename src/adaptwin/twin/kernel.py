@@ -25,15 +25,15 @@ import numpy as np
 from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.metrics_page import adapter_hash, add, rehashed, scraped
+from adaptwin.twin.gaps import bin_of, take_back
+from adaptwin.twin.metrics_page import RUNS, WAITS, adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
-from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin
+from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario
 from adaptwin.twin.tally import Tally, add_step
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
-_gap_bin = compiled(gap_bin)
 _add_step = compiled(add_step)
 _TALLIED = len(Tally._fields)
 
@@ -111,9 +111,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
     # The running list: seats, linked in order of admission.
     seats = np.empty(max_num_seqs, _SEAT)
+    free_seats = np.empty(max_num_seqs, np.int32)
     for s in range(max_num_seqs):
+        free_seats[s] = max_num_seqs - 1 - s
         seats[s].preempted = 0
-    free_seats = np.arange(max_num_seqs - 1, -1, -1).astype(np.int32)
     running, last_seat = 0, -1
     decodes = 0
     ring = 4
@@ -123,7 +124,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     while size < ring + 2:
         size *= 2
     ring = size - 1  # steps are taken modulo the size by their last bits
-    bucket = np.full(size, -1, np.int32)
+    bucket = np.empty(size, np.int32)
+    for i in range(size):
+        bucket[i] = -1
     phase = np.zeros(block_size, np.int64)
     context = np.int64(0)
     done_seats = np.empty(max_num_seqs, np.int32)  # prefills that this step finishes
@@ -147,8 +150,11 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     in_batch = np.zeros(adapter_count, np.int64)  # requests that run and still have a token to make
     distinct = 0
     residency = warm_start(adapters, max_loras, limits.max_cpu_loras)
-    swapping = needs_slot.sum() > max_loras
-    woken = np.empty(adapter_count, np.int32)  # adapters that this step's admissions bring into the batch
+    loras = 0
+    for a in range(adapter_count):
+        loras += needs_slot[a]
+    swapping = loras > max_loras
+    woken = np.empty(adapter_count, np.int64)  # adapters that this step's admissions bring into the batch
 
     # The API server: what its metrics have seen, and when it stands still to write them out.
     scrape_every = window.scrape_every
@@ -220,7 +226,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     rejected[r] = True
                     continue
                 waiting += 1
-                a = adapter_of[r]
+                a = np.int64(adapter_of[r])
                 if settled and passed_all:
                     if swapping and distinct == max_loras and needs_slot[a] and in_batch[a] == 0:
                         append(queue, r, a)
@@ -231,7 +237,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if scraping:
                     queued[a] += 1
                     if needs_slot[a] and queued[a] == 1:
-                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_set ^= adapter_hash(a, WAITS)
                         waiting_adapters += 1
 
             # The engine reports who runs and who waits, once after every step.
@@ -331,7 +337,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                             seen = min(stall_end, window.end) if cut else stall_end
                     gap = seen - step_end[planned]
                     if seen > window.warmup and (gap > 0 or apart):
-                        gaps[_gap_bin(gap)] += decodes
+                        gaps[bin_of(gap)] += decodes
                         gap_sum += gap * decodes
                     step_end[step] = seen
                     step_apart[step] = apart
@@ -361,7 +367,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 # Preempt the last of the running list.
                 s = last_seat
                 seat = seats[s]
-                r, a = seat.request, seat.adapter
+                r, a = np.int64(seat.request), np.int64(seat.adapter)
                 leaves = False
                 if s == partial:
                     free_blocks += partial_blocks
@@ -403,7 +409,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     seated[a] -= 1
                     if needs_slot[a] and seated[a] == 0:
                         seated_adapters -= 1
-                        running_set ^= adapter_hash(a, 2)
+                        running_set ^= adapter_hash(a, RUNS)
                 if leaves:
                     continue
                 front -= 1
@@ -420,7 +426,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 if scraping:
                     queued[a] += 1
                     if needs_slot[a] and queued[a] == 1:
-                        waiting_set ^= adapter_hash(a, 1)
+                        waiting_set ^= adapter_hash(a, WAITS)
                         waiting_adapters += 1
             preemptions += preempted
             free_blocks -= crossing + chunk_blocks
@@ -447,18 +453,18 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     r = a = -1
                     if in_queue > 0:
                         if slot_is_free:
-                            r = queue.after[count]
-                            a = adapter_of[r]
+                            r = np.int64(queue.after[count])
+                            a = np.int64(adapter_of[r])
                         else:
                             a = first_offered(queue)
                             if a >= 0:
-                                r = queue.head[a]
+                                r = np.int64(queue.head[a])
                     is_fresh = r < 0
                     while r < 0 and fresh < arrived:
                         if rejected[fresh]:
                             fresh += 1
                             continue
-                        a = adapter_of[fresh]
+                        a = np.int64(adapter_of[fresh])
                         if slot_is_free or in_batch[a] > 0 or not needs_slot[a]:
                             r = fresh
                         else:
@@ -512,10 +518,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                         queued[a] -= 1
                         if needs_slot[a] and seated[a] == 1:
                             seated_adapters += 1
-                            running_set ^= adapter_hash(a, 2)
+                            running_set ^= adapter_hash(a, RUNS)
                         if needs_slot[a] and queued[a] == 0:
                             waiting_adapters -= 1
-                            waiting_set ^= adapter_hash(a, 1)
+                            waiting_set ^= adapter_hash(a, WAITS)
                 settled = settled or running == max_num_seqs
 
             # Bring the step's adapters to the GPU, one after the other.
@@ -579,7 +585,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     context -= cached
                     decodes -= 1
                     ending += 1
-                    a = seat.adapter
+                    a = np.int64(seat.adapter)
                     in_batch[a] -= 1
                     if in_batch[a] == 0 and needs_slot[a]:
                         distinct -= 1
@@ -629,7 +635,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             apart = flight_decodes[flight] + flight_done[flight] > limits.output_chunk
             gap = seen - step_end[steps]
             if seen > window.warmup and (gap > 0 or apart) and flight_decodes[flight] > 0:
-                gaps[_gap_bin(gap)] += flight_decodes[flight]
+                gaps[bin_of(gap)] += flight_decodes[flight]
                 gap_sum += gap * flight_decodes[flight]
             steps = step
             step_end[step] = seen
@@ -641,7 +647,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     continue
                 gap = seen - step_end[done_after[flight, i]]
                 if seen > window.warmup and (gap > 0 or apart):
-                    gaps[_gap_bin(gap)] += 1
+                    gaps[bin_of(gap)] += 1
                     gap_sum += gap
                     resumes[resume_count, 0] = r
                     resumes[resume_count, 1] = gap
@@ -673,18 +679,18 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     ending -= 1
                     free_seats[max_num_seqs - running - 1] = s
                     if scraping:
-                        a = seat.adapter
+                        a = np.int64(seat.adapter)
                         seated[a] -= 1
                         if needs_slot[a] and seated[a] == 0:
                             seated_adapters -= 1
-                            running_set ^= adapter_hash(a, 2)
+                            running_set ^= adapter_hash(a, RUNS)
                 s = seat.bucket_after
 
     for r in range(arrived, count):
         first_token[r] = finish[r] = -1
         generated[r] = 0
 
-    # Gaps were counted as they came; those of requests that did not finish are taken back.
+    # Who did not finish.
     unfinished = np.zeros(planned + 3, np.int64)  # change in the number of such decodes, by step
     s = last_seat
     while s >= 0:
@@ -701,25 +707,22 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             generated[seat.request] = seat.answer - 1
             unfinished[seat.started + 1] += seat.started <= steps
             unfinished[steps + 1] -= seat.started <= steps
-    r = queue.after[count]
+    r = np.int64(queue.after[count])
     while r < count and queue.position[r] < 0:
         generated[r] -= generated[r] > 0 and last_step[r] > steps  # preempted with a token in flight that never came
         r = queue.after[r]
-    for i in range(segment_count):
-        if finish[segments[i, 0]] < 0:
-            unfinished[segments[i, 1]] += 1
-            unfinished[segments[i, 2] + 1] -= 1
-    for i in range(resume_count):
-        if finish[resumes[i, 0]] < 0:
-            gaps[_gap_bin(resumes[i, 1])] -= 1
-            gap_sum -= resumes[i, 1]
-    counted = np.int64(0)
-    for s in range(1, steps + 1):
-        counted += unfinished[s]
-        if counted > 0 and step_end[s] > window.warmup and (step_apart[s] or step_end[s] > step_end[s - 1]):
-            gap = step_end[s] - step_end[s - 1]
-            gaps[_gap_bin(gap)] -= counted
-            gap_sum -= gap * counted
+    gap_sum = take_back(
+        gaps,
+        gap_sum,
+        unfinished,
+        segments[:segment_count],
+        resumes[:resume_count],
+        finish,
+        step_end,
+        step_apart,
+        steps,
+        window.warmup,
+    )
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,

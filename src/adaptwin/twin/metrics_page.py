@@ -11,13 +11,15 @@ from adaptwin.jit import compiled
 from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.workload.dice import GOLDEN, split_mix
 
+RUNS, WAITS = np.uint64(1), np.uint64(2)  # salts of the two sets
+
 _scrape_seconds = compiled(scrape_seconds)
 
 
 @compiled
 def adapter_hash(adapter, salt):
-    """Sixty-four random-looking bits of an adapter's own."""
-    return split_mix(np.uint64(adapter + 1) * GOLDEN + np.uint64(salt))
+    """Sixty-four random-looking bits of an adapter's own, for one of two sets."""
+    return split_mix(np.uint64(adapter + 1) * GOLDEN + salt)
 
 
 @compiled

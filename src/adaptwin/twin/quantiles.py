@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
+from adaptwin.workload.sorting import shell_sort
 
 _BINS = 256
 _FEW = 64  # numbers that are sorted rather than counted
@@ -26,7 +27,7 @@ def grouped_quantiles(
     Returns:
         Of shape (shares, groups).
     """
-    quantiles = np.full((len(shares), len(sizes)), np.nan)
+    quantiles = np.empty((len(shares), len(sizes)))
     fill = np.empty(len(sizes), np.int64)
     begin = 0
     for g in range(len(sizes)):
@@ -40,10 +41,12 @@ def grouped_quantiles(
     counts, chosen = np.empty(_BINS + 1, np.int64), np.empty(len(values), np.int64)
     for g in range(len(sizes)):
         if sizes[g] == 0:
+            for q in range(len(shares)):
+                quantiles[q, g] = np.nan
             continue
         own = grouped[fill[g] - sizes[g] : fill[g]]  # each was filled up to its end
         if sizes[g] <= _FEW:
-            own.sort()
+            shell_sort(own)
             for q in range(len(shares)):
                 quantiles[q, g] = own[_rank(shares[q], sizes[g])]
             continue
@@ -90,5 +93,5 @@ def _pick(own, rank, counts, low, shift, chosen):
     for value in own:
         chosen[found] = value
         found += (_bits(value) - low) >> shift == wanted
-    chosen[:found].sort()
+    shell_sort(chosen[:found])
     return chosen[rank]

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin.errors import SpecError
+from adaptwin.memory import keep_freed_memory
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.kernel import is_compiled, play
@@ -19,7 +20,6 @@ from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import Judgement, judge
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload
-
 
 NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
 
@@ -117,9 +117,10 @@ def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, j
 
 def compile_twin(profile: Profile) -> None:
     """Compile the twin where that has not been done; it happens once per installation, and stderr says so."""
+    keep_freed_memory()
     if is_compiled():
         return
-    print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
+    print("adaptwin: compiling the twin for this machine (once, about 20 s) ...", file=sys.stderr, flush=True)
     tiny = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
     scenario = make_scenario(profile, Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192), tiny, seed=0)
     _run(profile, Server(), tiny, scenario, play(scenario), 0)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
+from adaptwin.twin.gaps import bin_of
 from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
-from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_bin, gap_value
+from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_value
 from adaptwin.workload.requests import NANOSECONDS
 
-_gap_bin = compiled(gap_bin)
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
 
 
@@ -138,13 +138,13 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
         waits[finished] = wait
         adapter_of_wait[finished] = a
         finished += 1
-        ttft[_gap_bin(wait + request_latency)] += 1
+        ttft[bin_of(wait + request_latency)] += 1
         ttft_sum += wait + request_latency
-        e2e[_gap_bin(wait + answering + request_latency)] += 1
+        e2e[bin_of(wait + answering + request_latency)] += 1
         e2e_sum += wait + answering + request_latency
         if gaps > 0:
             per_token = answering // gaps
-            tpot[_gap_bin(per_token)] += 1
+            tpot[bin_of(per_token)] += 1
             tpot_sum += per_token
             tpot_count += 1
     return (

@@ -42,15 +42,13 @@ def empty_queue(requests, adapters):
         size *= 2
     before, after = np.empty(requests + 1, np.int32), np.empty(requests + 1, np.int32)
     before[requests] = after[requests] = requests
-    return WaitingQueue(
-        before,
-        after,
-        np.full(adapters, -1, np.int32),
-        np.full(adapters, -1, np.int32),
-        np.empty(requests, np.int32),
-        np.empty(requests, np.int32),
-        np.full(2 * size, NOBODY, np.int64),
-    )
+    head, tail, tree = np.empty(adapters, np.int32), np.empty(adapters, np.int32), np.empty(2 * size, np.int64)
+    for a in range(adapters):
+        head[a] = tail[a] = -1
+    for node in range(2 * size):
+        tree[node] = NOBODY
+    of_adapter, position = np.empty(requests, np.int32), np.empty(requests, np.int32)
+    return WaitingQueue(before, after, head, tail, of_adapter, position, tree)
 
 
 @compiled

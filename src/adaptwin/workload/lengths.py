@@ -176,13 +176,13 @@ def _mixture_table(mixture: Mixture) -> NDArray[np.int32]:
 
 def _paired(inputs: NDArray[np.int32], outputs: NDArray[np.int32], correlation: float) -> LengthTable:
     """Pairs of two rising tables by a Gaussian copula of this correlation; each keeps its entries."""
-    normal = _normal_quantiles(len(inputs))
+    normal: NDArray[np.float64] = _normal_quantiles(len(inputs))
     golden = np.arange(len(inputs)) * ((math.sqrt(5.0) - 1.0) / 2.0) % 1.0  # evenly spread whatever the input
-    score = correlation * normal + math.sqrt(1.0 - correlation**2) * normal[_ranks(golden)]
+    score = np.add(correlation * normal, math.sqrt(1.0 - correlation**2) * normal[_ranks(golden)])
     return LengthTable(inputs, np.ascontiguousarray(outputs[_ranks(score)]), joint=True)
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def _ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     return np.argsort(np.argsort(values))
 
 

@@ -12,6 +12,7 @@ from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
 from adaptwin.workload.dice import GOLDEN, exponential, gamma, split_mix
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.sorting import insertion_sort, shell_sort
 from adaptwin.workload.workload import Arrivals, Workload
 
 NANOSECONDS = 1_000_000_000
@@ -316,17 +317,12 @@ def _sort(keys, in_order, span):
     if fullest > _CROWD:
         for i in range(len(keys)):
             in_order[i] = keys[i]
-        in_order.sort()
+        shell_sort(in_order)
         return
     for key in keys:
         in_order[fill[key >> shift]] = key
         fill[key >> shift] += 1
-    for i in range(1, len(keys)):
-        key, j = in_order[i], i
-        while j > 0 and in_order[j - 1] > key:
-            in_order[j] = in_order[j - 1]
-            j -= 1
-        in_order[j] = key
+    insertion_sort(in_order, 1)
 
 
 @compiled
