@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 import accuracy_figures as figures
-from adaptwin import OutOfMemory, Profile, Server, load_profile
+from adaptwin import Lengths, OutOfMemory, Profile, Server, load_profile
 from adaptwin.calibration.compare import DEEP_OVERLOAD, compare
 from adaptwin.twin.simulate import NINE_IN_TEN
 from h100_runs import DATA, MODELS, PROJECT, all_rows, measured_runs, require_data
@@ -23,6 +23,8 @@ SHORT = {"llama-3.1-8b-instruct": "Llama-3.1-8B", "qwen-2.5-7b-instruct": "Qwen-
 SLOT_BANDS = ((1, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 512))
 ADAPTER_BANDS = ((1, 32), (33, 96), (97, 192), (193, 384))
 RATE_BANDS = ((0, 5), (5, 20), (20, 100), (100, 1000))
+MANY_RUNNING, MANY_PREEMPTIONS = 20, 500  # requests, and how often they were preempted in an hour
+BLOCK = 16  # tokens of a KV block, half of which is empty on average
 LARGE_RATE = 100.0  # requests/s, from where the client and the API server fall behind
 
 
@@ -42,6 +44,7 @@ def main() -> None:
         _starvation(rows),
         _choice_of_slots(rows),
         _startability(),
+        _cache(rows),
         _intervals(rows),
         _worst(rows),
     ]
@@ -58,7 +61,11 @@ def _compared(model: str, split: str) -> pl.DataFrame:
     profile = load_profile(MODELS[model])
     table = compare(profile, measured_runs(model, split))
     settings = all_rows(model).select(
-        pl.col("run_id").alias("name"), "group", "folder_group", pl.col("gpu_shared_suspect").alias("shared_gpu")
+        pl.col("run_id").alias("name"),
+        "folder_group",
+        "mean_running",
+        (pl.col("mean_kv_usage") * pl.col("kv_cache_tokens") / pl.col("mean_running")).alias("real_kv_per_request"),
+        pl.col("preemptions").alias("real_preemptions"),
     )
     return table.join(settings, on="name").with_columns(model=pl.lit(model), split=pl.lit(split))
 
@@ -147,8 +154,8 @@ def _against_paper(rows: pl.DataFrame) -> str:
              f"{ours.min():+.0f} to {ours.max():+.0f}", _right(part)]
         )  # fmt: skip
     note = (
-        "In brackets: after dividing out that the paper's twin draws requests 11 to 13 % too long. Its starvation label "
-        "is by requests finished over arrived, as its authors have it."
+        "In brackets: after dividing out that the paper's twin draws requests 11 to 13 % too long. Its starvation "
+        "label is by requests finished over arrived, as its authors have it."
     )
     return _table(
         "The paper's twin on the same validation runs, %",
@@ -249,6 +256,31 @@ def _predicted_start(profile: Profile, row: dict[str, object]) -> str:
     except OutOfMemory as error:
         return "one request does not fit" if "fewer than one request" in str(error) else "no memory left"
     return "started"
+
+
+def _cache(rows: pl.DataFrame) -> str:
+    """What running requests hold, and how often they are preempted; both depend on how lengths go together."""
+    lengths = Lengths.named("sharegpt").table()
+    answer = lengths.output.astype(float)
+    alone = lengths.input.mean() + (answer**2).mean() / (2 * answer.mean()) + BLOCK / 2
+    body = []
+    for (model,), part in rows.filter(pl.col("split") == "validation").group_by("model", maintain_order=True):
+        calm = part.filter((pl.col("regime") == "calm") & (pl.col("mean_running") > MANY_RUNNING))
+        full = part.filter(pl.col("real_preemptions") > MANY_PREEMPTIONS)
+        real, twin = calm["real_kv_per_request"], calm["twin_kv_per_request"]
+        ratio = (full["twin_preemptions"] / full["real_preemptions"]).median()
+        cells = [str(len(calm)), f"{real.mean():.0f} ± {real.std():.0f}", f"{twin.mean():.0f}", f"{alone:.0f}"]
+        body.append([SHORT[str(model)], *cells, str(len(full)), f"{ratio:.2f}"])
+    header = [
+        "model",
+        "calm runs",
+        "real",
+        "twin",
+        "with independent lengths",
+        "KV-bound runs",
+        "preemptions, twin / real",
+    ]
+    return _table("KV cache per running request, tokens, and preemptions (median ratio)", header, body)
 
 
 def _intervals(rows: pl.DataFrame) -> str:

@@ -179,7 +179,7 @@ def test_help_names_every_command(adaptwin):
     done = adaptwin("--help")
     assert done.code == 0
     assert all(command in done.out for command in COMMANDS)
-    assert set(COMMANDS) == {"plan", "simulate", "verify", "export", "workload", "profiles"}
+    assert set(COMMANDS) == {"plan", "simulate", "verify", "export", "workload", "fit", "compare", "profiles"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -178,6 +178,29 @@ def test_bins_of_gaps_follow_one_another():
     assert all(after - before in (0, 1) for before, after in pairwise(bins))
 
 
+def test_offered_tokens_are_those_asked_for_and_served_tokens_those_of_the_answers():
+    """A fifth of the answers end after half of the 40 tokens in the mean: 36 of them are given, of 100 in all."""
+    plain = plain_profile()
+    model = plain.model.model_copy(update={"early_stop_share": 0.2, "early_stop_reach": 0.5})
+    profile = plain.model_copy(update={"model": model})
+    workload = fleet(rates=(8.0, 4.0), lengths=Lengths.empirical([(60, 40)], are_limits=True), duration=300.0)
+    run = simulate(profile, SERVER, workload, window="drain")
+    assert run.finished == run.arrived > 3000
+    assert run.offered_throughput == pytest.approx(100 * run.arrived / 300.0)
+    assert run.throughput * run.simulated == pytest.approx(96 * run.finished, rel=0.005)
+    assert not run.starved
+    assert run.worst == "ok"
+    assert run.adapters["offered_throughput"].sum() == pytest.approx(run.offered_throughput)
+    assert run.adapters["throughput"].sum() == pytest.approx(run.throughput)
+
+
+def test_a_model_that_ends_answers_early_leaves_lengths_alone_that_are_answers():
+    plain = plain_profile()
+    model = plain.model.model_copy(update={"early_stop_share": 0.5})
+    runs = [simulate(profile, SERVER, fleet()) for profile in (plain, plain.model_copy(update={"model": model}))]
+    assert runs[0].to_json() == runs[1].to_json()
+
+
 def test_the_table_of_adapters_adds_up_to_the_server():
     run = simulate(plain_profile(), SERVER, fleet(rates=(20.0, 20.0, 1.0)))
     assert run.adapters.schema == ADAPTER_COLUMNS

@@ -6,6 +6,7 @@ from tests.twin.scenarios import MS, by_hand
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
 from adaptwin.twin.kernel import play
 from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.scenario import gap_bin
 
 IMPLEMENTATIONS = pytest.mark.parametrize("run", [play, lambda scenario: ReferenceTwin(scenario).run()])
 
@@ -23,6 +24,32 @@ def test_tokens_made_while_the_server_stands_still_arrive_together(run) -> None:
 
 
 @IMPLEMENTATIONS
+def test_tokens_of_large_steps_are_chunks_of_their_own_even_when_they_arrive_together(run) -> None:
+    # As above, but with two requests, and an output handler that takes one token at once: every token is a chunk of
+    # its own, though those of steps 3 to 7 all come at 7 ms. Gaps of 1, 5, 0, 0, 0, 0, 1, 1 and 5 ms.
+    rows, window = [(0, 0, 4, 10), (0, 0, 4, 10)], {"scrape_every": 3 * MS}
+    outcome = run(by_hand(rows, window=window, scrape_ms=4, output_chunk=1))
+    assert outcome.finish.tolist() == [14 * MS, 14 * MS]
+    assert outcome.gaps[gap_bin(0)] == 2 * 4
+    assert outcome.gaps.sum() == 2 * 9
+    assert outcome.gap_sum == 2 * 13 * MS
+    # One that takes both at once merges them as before.
+    merged = run(by_hand(rows, window=window, scrape_ms=4, output_chunk=2))
+    assert (merged.gaps[gap_bin(0)], merged.gaps.sum(), merged.gap_sum) == (0, 2 * 5, 2 * 13 * MS)
+
+
+@IMPLEMENTATIONS
+def test_whether_tokens_are_chunks_of_their_own_is_decided_step_by_step(run) -> None:
+    # The second request has its last token in step 5. Steps 4 and 5 yield two tokens, more than are taken at once;
+    # steps 6 and 7 yield one, which joins the chunk of 7 ms. Gaps of 1, 5, 0, 0, 1, 1 and 5 ms, and 1, 5, 0 and 0 ms.
+    rows = [(0, 0, 4, 10), (0, 0, 4, 5)]
+    outcome = run(by_hand(rows, window={"scrape_every": 3 * MS}, scrape_ms=4, output_chunk=1))
+    assert outcome.gaps[gap_bin(0)] == 2 + 2
+    assert outcome.gaps.sum() == 7 + 4
+    assert outcome.gap_sum == (13 + 6) * MS
+
+
+@IMPLEMENTATIONS
 def test_a_request_that_comes_while_the_server_stands_still_waits_until_it_is_done(run) -> None:
     outcome = run(by_hand([(0, 0, 4, 1), (4, 0, 4, 1)], window={"scrape_every": 3 * MS}, scrape_ms=5))
     # Two combinations by then: somebody ran, and nobody - but the first is gone before the engine reports it.
@@ -36,6 +63,17 @@ def test_the_page_grows_with_the_combinations_of_adapters_seen(run) -> None:
     # Running | waiting: {0|}, {0|1}, {0 1|}, {0 1|2}, {0 1 2|} and {|}; {0 1|} and {0|} come again and are known.
     assert outcome.label_sets == 6
     assert outcome.labels == 1 + 2 + 2 + 3 + 3 + 0
+
+
+@IMPLEMENTATIONS
+def test_a_request_that_arrives_during_a_step_is_seen_waiting_after_it(run) -> None:
+    window = {"scrape_every": 100 * MS}
+    # Running | waiting: {0|} after two steps, {0|1} after the third, {0 1|} after the fourth, {0|} and {|} in the end.
+    during = run(by_hand([(0, 0, 4, 10), (2.5, 1, 4, 2)], adapters=2, window=window))
+    assert (during.label_sets, during.labels) == (4, 1 + 2 + 2 + 0)
+    # One that finds the server idle is in a step before anything is reported: {0|}, {|}, {1|} and {|} again.
+    idle = run(by_hand([(0, 0, 4, 2), (4.5, 1, 4, 2)], adapters=2, window=window))
+    assert (idle.label_sets, idle.labels) == (3, 1 + 0 + 1)
 
 
 def test_nobody_stands_still_when_nobody_scrapes() -> None:

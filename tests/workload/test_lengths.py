@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
+from adaptwin.workload.lengths import _SHAREGPT_INPUT, _SHAREGPT_OUTPUT, _mixture_table
 from adaptwin.workload.requests import draw_requests
 
 TOKENS = st.integers(1, 4000)
@@ -28,6 +29,41 @@ def test_sharegpt_stays_between_4_and_1024_tokens():
     for tokens in (table.input, table.output):
         assert tokens.min() >= 4
         assert 1000 <= tokens.max() <= 1024
+
+
+def test_long_sharegpt_prompts_have_short_answers():
+    """A Gaussian copula of correlation r gives ranks a correlation of 6 / pi arcsin(r / 2): -0.37 for r = -0.385."""
+    table = Lengths.named("sharegpt").table()
+    assert table.joint
+    assert correlation_of_ranks(table.input, table.output) == pytest.approx(-0.37, abs=0.01)
+    long = table.input >= np.quantile(table.input, 0.9)
+    assert table.output[long].mean() < 0.6 * table.output.mean()
+
+
+def test_pairing_sharegpt_leaves_prompts_and_answers_as_they_were():
+    """Either side has the entries of its own distribution, each as often as there."""
+    table = Lengths.named("sharegpt").table()
+    assert np.array_equal(np.sort(table.input), _mixture_table(_SHAREGPT_INPUT))
+    assert np.array_equal(np.sort(table.output), _mixture_table(_SHAREGPT_OUTPUT))
+
+
+def test_a_running_sharegpt_request_holds_some_360_tokens():
+    """Mean over decode steps of the prompt and the answer so far; the measured runs show 361.
+
+    A request is in as many steps as its answer has tokens, and holds half of it in their mean. Prompts that have
+    nothing to do with their answers would make it over 420.
+    """
+    table = Lengths.named("sharegpt").table()
+    prompt, answer = table.input.astype(float), table.output.astype(float)
+    half_an_answer = (answer**2).mean() / 2 / answer.mean()
+    assert 345 < (prompt * answer).mean() / answer.mean() + half_an_answer < 365
+    assert prompt.mean() + half_an_answer > 420
+
+
+def correlation_of_ranks(a, b):
+    """Spearman's, with ties ranked by their middle."""
+    ranks = [(np.searchsorted(np.sort(x), x) + np.searchsorted(np.sort(x), x, side="right")) / 2 for x in (a, b)]
+    return np.corrcoef(*ranks)[0, 1]
 
 
 def test_fixed_lengths_are_all_the_same():
@@ -73,6 +109,10 @@ def test_empirical_means_are_the_means_of_the_pairs(pairs):
     assert lengths.mean_output == pytest.approx(sum(o for _, o in pairs) / len(pairs))
 
 
+def limits(lengths):
+    return lengths.model_copy(update={"are_limits": True})
+
+
 @pytest.mark.parametrize(
     ("file_form", "lengths"),
     [
@@ -83,11 +123,35 @@ def test_empirical_means_are_the_means_of_the_pairs(pairs):
             {"lognormal": {"input_mean": 300.0, "input_cv": 1.0, "output_mean": 200.0, "output_cv": 0.5}},
             Lengths.lognormal(input_mean=300, input_cv=1.0, output_mean=200, output_cv=0.5),
         ),
+        (
+            {"empirical": [[12, 80], [300, 40]], "are_limits": True},
+            Lengths.empirical([(12, 80), (300, 40)], are_limits=True),
+        ),
+        ({"fixed": [250, 231], "are_limits": True}, limits(Lengths.fixed(250, 231))),
+        (
+            {
+                "lognormal": {"input_mean": 300.0, "input_cv": 1.0, "output_mean": 200.0, "output_cv": 0.5},
+                "are_limits": True,
+            },
+            limits(Lengths.lognormal(input_mean=300, input_cv=1.0, output_mean=200, output_cv=0.5)),
+        ),
     ],
 )
 def test_the_file_form_means_the_same(file_form, lengths):
     assert Lengths.model_validate(file_form) == lengths
     assert lengths.model_dump(mode="json") == file_form
+
+
+def test_only_sharegpt_lengths_are_limits_unless_one_says_so():
+    assert Lengths.named("sharegpt").are_limits
+    for lengths in (Lengths.fixed(250, 231), Lengths.empirical([(12, 80)])):
+        assert not lengths.are_limits
+        assert limits(lengths) != lengths
+
+
+def test_sharegpt_lengths_are_the_same_however_they_are_made():
+    named = Lengths.named("sharegpt")
+    assert named == Lengths(kind="sharegpt") == Workload([]).lengths == Workload.parse({"adapters": []}).lengths
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) ->
     """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
     compile_twin(profile)
     simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
-    return pl.DataFrame([_row(real, twin) for real, twin in zip(runs, simulated, strict=True)])
+    rows = [_row(real, twin) for real, twin in zip(runs, simulated, strict=True)]
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def profile_error(rows: pl.DataFrame) -> ProfileError:
@@ -97,6 +98,8 @@ def _row(real: MeasuredRun, twin: Run) -> dict[str, object]:
         "twin_itl_p99": twin.itl.p99,
         "real_tpot_mean": real.tpot_mean,
         "twin_tpot_mean": twin.tpot.mean,
+        "twin_preemptions": twin.preemptions,
+        "twin_kv_per_request": twin.kv_usage * twin.kv_cache_tokens / max(twin.mean_running, 1e-9),
         "real_ttft_p50": real.ttft_p50,
         "twin_ttft_p50": twin.ttft.p50,
     }

@@ -215,9 +215,9 @@ class _StepFit:
         if self.runs:
             columns, target, kept = self._of_runs()
             parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
-            parts.append(
-                residual("the same, cross-validated", self._held_out(columns, target, kept)[kept], target[kept])
-            )
+            if self._folds():
+                held_out = self._held_out(columns, target, kept)
+                parts.append(residual("the same, cross-validated", held_out[kept], target[kept]))
         return parts
 
     def _held_out(self, columns: Array, target: Array, kept: np.ndarray) -> Array:
@@ -237,14 +237,14 @@ class _StepFit:
     def cross_validated(self) -> pl.DataFrame | None:
         """Every run as predicted by a fit to the other configurations; None without runs of at least two."""
         columns, target, kept = self._of_runs() if self.runs else (None, None, None)
-        parts = []
-        for done, (others, mine) in enumerate(self._folds() if self.runs else []):
+        parts, folds = [], self._folds()
+        for done, (others, mine) in enumerate(folds):
             assert columns is not None
             assert target is not None
             profile = _with_step_constants(self.profile, self._solve(columns[others & kept], target[others & kept]))
             parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
-            self.progress("cross-validation", done + 1, FOLDS)
-        return pl.concat(parts) if parts else None
+            self.progress("cross-validation", done + 1, len(folds))
+        return pl.concat(parts, how="vertical_relaxed") if parts else None
 
 
 def _blank(profile: Profile, measurements: Measurements) -> Profile:

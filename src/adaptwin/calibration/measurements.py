@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.model import ModelShape
-from adaptwin.spec import Spec, field_path, read_text, write_atomically
+from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
@@ -117,8 +117,7 @@ def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
     try:
         return _RUNS.validate_json(read_text(path))
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise SpecError(problem["msg"], field_path(problem["loc"]), path) from None
+        raise spec_error(error, MeasuredRun, path) from None
 
 
 def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
@@ -141,10 +140,14 @@ def _typed(table: pl.DataFrame, columns: Mapping[str, Any], path: Path) -> pl.Da
         typed = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
         raise SpecError(f"a value has the wrong kind: {error}", file=path) from None
+    if typed.is_empty():
+        raise SpecError("has no rows", file=path)
     for name in columns:
-        bad = typed[name].is_null() | (typed[name] < 0 if name != "source" else ~typed[name].is_in(["host", "disk"]))
+        column = typed[name]
+        good = column.is_in(["host", "disk"]) if name == "source" else column.is_finite() & (column >= 0)
+        bad = ~good.fill_null(False)
         if bad.any():
             row = int(bad.arg_max() or 0)
-            allowed = "host or disk" if name == "source" else "at least 0"
-            raise SpecError(f"{typed[name][row]!r} must be {allowed}", f"row {row + 1}: {name}", path)
+            allowed = "host or disk" if name == "source" else "finite and at least 0"
+            raise SpecError(f"{column[row]!r} must be {allowed}", f"row {row + 1}: {name}", path)
     return typed

@@ -1,6 +1,7 @@
 """adaptwin compare: a simulated run beside a measured one."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,8 @@ def compare(
     simulated, real = Run.read(run), MeasuredRun.read(measured)
     if as_json:
         rows = {
-            name: {"measured": of_real, "twin": of_twin} for name, of_real, of_twin in comparison_rows(simulated, real)
+            name: {"measured": of_real, "twin": of_twin if math.isfinite(of_twin) else None}
+            for name, of_real, of_twin in comparison_rows(simulated, real)
         }
         print(json.dumps(rows, indent=1))
     else:
