@@ -5,12 +5,13 @@ from itertools import product
 import polars as pl
 from tests.twin.scenarios import plain_profile
 
-from adaptwin import Adapter, Lengths, Measurements, Profile, Server, Workload, simulate
+from adaptwin import Adapter, Lengths, Profile, Server, Workload, simulate
 from adaptwin.calibration.measurements import MeasuredRun, Setup
+from adaptwin.calibration.step_terms import TERMS
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import ProfileError, Spread
-from adaptwin.profile.scheduler_cost import scheduler_seconds
-from adaptwin.profile.step_cost import StepCost, step_seconds
+from adaptwin.profile.scheduler_cost import SchedulerCost, scheduler_seconds
+from adaptwin.profile.step_cost import step_seconds
 
 GPU_GIB = 10.0
 CONFIGURATIONS = (  # slots, rank, adapters, requests/s of each
@@ -27,37 +28,44 @@ CONFIGURATIONS = (  # slots, rank, adapters, requests/s of each
     (32, 16, 32, 0.15),
     (32, 8, 48, 1.5),
 )
+SERVERS = ((0, 8), (4, 8), (16, 32), (32, 16))  # slots, rank
+STEPS = ((1, 8, 60, 120, 130, 400, 600, 2000), (0, 5_000, 40_000), (0, 1, 4, 16))  # tokens, context, adapters
+
+
+def plain_setup(start: object = None, **fields: object) -> Setup:
+    """The server that was measured."""
+    given = {"name": "made", "hardware": "paper", "gpu_gib": GPU_GIB, "vllm_version": "0.8.5", **fields}
+    return Setup(start=None if start is None else str(start), model=plain_profile().model, **given)
 
 
 def true_profile() -> Profile:
-    """The plain profile, its memory as the shapes of its model have it."""
+    """The plain profile, its memory as the shapes of its model have it, and a queue that can be felt."""
     plain = plain_profile()
-    return plain.model_copy(update={"memory": MemoryModel.from_shapes(plain.model, GPU_GIB * GIB)})
+    memory = MemoryModel.from_shapes(plain.model, GPU_GIB * GIB)
+    scheduler = plain.scheduler_cost.model_copy(update={"per_waiting": 10e-6})
+    return plain.model_copy(update={"memory": memory, "scheduler_cost": scheduler})
 
 
 def wrong_profile(factor: float = 3.0) -> Profile:
-    """Where a fit starts from: nothing in it that is fitted is right."""
+    """What a fit starts from: a step costs several times as much, and nothing else that is fitted is right either."""
     true = true_profile()
-    wrong = {name: factor * getattr(true.step_cost, name) for name in StepCost.model_fields}
-    settings = {name: getattr(true.step_cost, name) for name in ("graph_tokens", "split_tokens")}
-    return true.model_copy(
-        update={
-            "name": "wrong",
-            "step_cost": StepCost(**{**wrong, **settings}),
-            "request_latency": 0.5,
-            "scheduler_cost": true.scheduler_cost.model_copy(update={"base": 1e-3, "per_waiting": 1e-4}),
-            "error": ProfileError(runs=9, throughput=9, itl=9, ttft=9, starvation=9),
-            "spread": (Spread(regime="calm", runs=9, throughput=0.9),),
-            "price_per_hour": 9.0,
-        }
-    )
+    update = {
+        "name": "wrong",
+        "step_cost": slower(true, factor).step_cost,
+        "scheduler_cost": SchedulerCost(base=1e-3, per_running=1e-3, per_waiting=1e-3),
+        "request_latency": 0.5,
+        "error": ProfileError(runs=9, throughput=9, itl=9, ttft=9, starvation=9),
+        "spread": (Spread(regime="calm", runs=9, throughput=0.9),),
+        "price_per_hour": 9.0,
+    }
+    return true.model_copy(update=update)
 
 
-def setup(start: str | None = None, **fields: object) -> Setup:
-    """The server that was measured."""
-    model = plain_profile().model
-    fields = {"name": "made", "hardware": "paper", "gpu_gib": GPU_GIB, "model": model, "vllm_version": "0.8.5", **fields}
-    return Setup(start=start, **fields)
+def slower(profile: Profile, factor: float) -> Profile:
+    """The profile with steps that take so many times as long."""
+    cost = profile.step_cost
+    update = {name: factor * getattr(cost, name) for name in TERMS}
+    return profile.model_copy(update={"step_cost": cost.model_copy(update=update)})
 
 
 def measured(profile: Profile, slots: int, rank: int, adapters: int, rate: float, **fields: object) -> MeasuredRun:
@@ -87,35 +95,41 @@ def runs_of(profile: Profile) -> tuple[MeasuredRun, ...]:
     return tuple(measured(profile, *configuration) for configuration in CONFIGURATIONS)
 
 
-def seconds_of(profile: Profile, slots: int, rank: int, tokens: int, context: int, adapters: int, running: int) -> float:
+def seconds_of(profile: Profile, server: tuple[int, int], tokens: int, context: int, adapters: int) -> float:
     """From the start of a step to the start of the next, if the profile were true and nobody waits."""
-    cost = profile.step_cost.resolve(max_loras=slots, max_lora_rank=rank)
-    planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running, 0)
+    cost = profile.step_cost.resolve(max_loras=server[0], max_lora_rank=server[1])
+    planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running_in(tokens), 0)
     return step_seconds(cost, tokens, context, adapters) + planning
+
+
+def running_in(tokens: int) -> int:
+    """Requests in a step of so many tokens."""
+    return min(tokens, 100)
 
 
 def steps_of(profile: Profile) -> pl.DataFrame:
     """Steps on a grid of everything that they cost."""
     rows = [
-        (slots, rank, tokens, context, adapters, min(tokens, 100), seconds_of(*which, min(tokens, 100)))
-        for which in (
-            (profile, slots, rank, tokens, context, adapters)
-            for (slots, rank), tokens, context, adapters in product(
-                ((0, 8), (4, 8), (16, 32), (32, 16)), (1, 8, 60, 120, 130, 400, 600, 2000), (0, 5_000, 40_000), (0, 1, 4, 16)
-            )
-            if adapters <= slots
-        )
-        for _, slots, rank, tokens, context, adapters in (which,)
+        (*server, *step, running_in(step[0]), seconds_of(profile, server, *step))
+        for server, *step in product(SERVERS, *STEPS)
+        if step[-1] <= server[0]
     ]
     names = ["max_loras", "max_lora_rank", "tokens", "context", "adapters", "running", "seconds"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
 def planning_of(profile: Profile) -> pl.DataFrame:
-    """The scheduler's time of steps with few and many requests, and of one in which some wait."""
+    """The scheduler's time for steps of few and of many requests, and for one that leaves requests waiting."""
     cost = profile.scheduler_cost.coefficients()
-    rows = [(running, waiting, scheduler_seconds(cost, running, waiting)) for running, waiting in PLANS]
+    plans = ((1, 0), (10, 0), (50, 0), (200, 0), (200, 5000))
+    rows = [(running, waiting, scheduler_seconds(cost, running, waiting)) for running, waiting in plans]
     return pl.DataFrame(rows, schema=["running", "waiting", "seconds"], orient="row")
 
 
-PLANS = ((1, 0), (10, 0), (50, 0), (200, 0), (200, 5000))
+def loads_of(profile: Profile) -> pl.DataFrame:
+    """Loads of adapters that fill their slots, and of some that do not, from both sources."""
+    cost = profile.load_cost
+    sizes = ((8, 8), (8, 32), (16, 32), (32, 32))
+    rows = [("host", rank, padded, cost.to_gpu(rank, padded)) for rank, padded in sizes]
+    rows += [("disk", rank, padded, cost.from_disk(rank)) for rank, padded in sizes]
+    return pl.DataFrame(rows, schema=["source", "rank", "max_lora_rank", "seconds"], orient="row")

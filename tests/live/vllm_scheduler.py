@@ -49,7 +49,6 @@ class VllmScheduler:
         self.scenario, self.limits = scenario, scenario.limits
         self.asynchronous = asynchronous
         self.scheduler = _scheduler(scenario, watermark, asynchronous)
-        self.scanned = self._count_skipped()
         self.clock = self.model_free = 0
         self.arrivals = deque(range(len(scenario.requests.arrival)))
         self.adapters = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(len(scenario.adapters.position))]
@@ -100,7 +99,6 @@ class VllmScheduler:
     def _plan(self) -> Planned:
         scheduler = self.scheduler
         start, unfinished = self.clock, scheduler.has_unfinished_requests()
-        self.scanned.clear()
         output = scheduler.schedule()
         tokens = {int(i): n for i, n in output.num_scheduled_tokens.items()}
         preempted = {int(i) for i in output.preempted_req_ids or ()}
@@ -142,35 +140,20 @@ class VllmScheduler:
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
         """Seconds of planning and of the forward pass, from what vLLM says is in the batch."""
-        scheduler, limits = self.scheduler, self.limits
-        total, decodes, context, adapters = 0, 0, 0, set()
+        scheduler, context, adapters = self.scheduler, 0, set()
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = scheduler.requests[request_id]
             computed = request.num_computed_tokens - tokens  # schedule() has already added them
             promised = request.num_output_placeholders - (self.asynchronous and not request.is_prefill_chunk)
             known = request.num_tokens + promised
-            total += tokens
             if known - computed == 1 and known > request.num_prompt_tokens:
-                decodes += 1
                 context += computed
             if request.lora_request:
                 adapters.add(request.lora_request.lora_int_id)
-        through = total < limits.token_budget and len(scheduler.running) < limits.max_num_seqs
-        skipped = len(self.scanned) if through and len(self.scanned) == len(scheduler.waiting) else 0
-        planning = scheduler_seconds(self.scenario.scheduler_cost, len(output.num_scheduled_tokens), skipped)
-        return planning, step_seconds(self.scenario.step_cost, total, total - decodes, context, len(adapters))
-
-    def _count_skipped(self) -> list[Request]:
-        """A list that holds, after each `schedule()`, the requests that it passed over."""
-        scanned: list[Request] = []
-        prepend = self.scheduler.waiting.prepend_requests
-
-        def noted(requests):
-            scanned.extend(requests)
-            prepend(requests)
-
-        self.scheduler.waiting.prepend_requests = noted
-        return scanned
+        _, waiting = scheduler.get_request_counts()
+        planning = scheduler_seconds(self.scenario.scheduler_cost, len(output.num_scheduled_tokens), waiting)
+        total = output.total_num_scheduled_tokens
+        return planning, step_seconds(self.scenario.step_cost, total, context, len(adapters))
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -48,8 +48,8 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
         requests=_requests(rng, count),
         adapters=Adapters(needs_slot, np.zeros(count, np.int64), np.zeros(count, np.int64), np.arange(count)),
         limits=limits,
-        step_cost=rng.choice((STEPS_OF_1_MS, StepCoefficients(*(rng.uniform(0, most) for most in _MOST_STEP_COST)))),
-        scheduler_cost=rng.choice((FREE_PLANNING, SchedulerCoefficients(*(rng.uniform(0, x) for x in _MOST_PLANNING)))),
+        step_cost=rng.choice((STEPS_OF_1_MS, StepCoefficients(*(_up_to(rng, most) for most in _MOST_STEP_COST)))),
+        scheduler_cost=rng.choice((FREE_PLANNING, SchedulerCoefficients(*(_up_to(rng, x) for x in _MOST_PLANNING)))),
         scrape_cost=ScrapeCoefficients(0.0, 0.0),
         window=Window(warmup=0, end=10**12, drain=True, max_in_flight=0, sample_every=0, scrape_every=0),
     )
@@ -57,10 +57,14 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
 
 
 # With the first two, steps end just when requests arrive.
-STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
-_MOST_STEP_COST = (5e-3, 1e-4, 1e-4, 1e-6, 1e-3, 1e-4, 1e-4, 1e-5)
-_MOST_PLANNING = (8e-3, 1e-4, 1e-4)  # at times longer than the forward pass
+_MOST_STEP_COST = StepCoefficients(5e-3, 1e-4, 1e-6, 1e-3, 20, 1e-3, 1e-4, 1e-4, 1e-5, 12, 1e-4, 1e-4)
+_MOST_PLANNING = SchedulerCoefficients(8e-3, 1e-4, 1e-4)  # at times longer than the forward pass
+
+
+def _up_to(rng: random.Random, most: float) -> float:
+    return rng.randint(0, most) if isinstance(most, int) else rng.uniform(0, most)
 
 
 def _requests(rng: random.Random, adapters: int) -> Requests:
@@ -81,4 +85,5 @@ def _requests(rng: random.Random, adapters: int) -> Requests:
         adapter=adapter.astype(np.int32),
         input=prompt.astype(np.int32),
         output=answer.astype(np.int32),
+        asked=answer.astype(np.int32),
     )

@@ -1,0 +1,103 @@
+"""Memory, loads and planning: laws that are known come back from their tables."""
+
+import polars as pl
+import pytest
+from tests.calibration.made import loads_of, plain_setup, planning_of, true_profile
+
+from adaptwin.calibration.hardware import fit_loads, fit_memory, fit_planning, residual
+from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.scheduler_cost import SchedulerCost
+
+TRUE = true_profile()
+SETUP = plain_setup()
+SIZES = ((1, 8), (8, 8), (32, 8), (100, 8), (8, 64), (32, 64), (100, 64))
+MIB = 2**20
+LAW = MemoryModel(
+    gpu_bytes=10 * GIB,
+    weights_bytes=SETUP.model.weights_bytes,
+    activation_bytes=1 * GIB,
+    kv_bytes_per_token=SETUP.model.kv_bytes_per_token,
+    slot_bytes=2 * MIB,
+    slot_bytes_per_rank=1 * MIB,
+)
+
+
+def memory_of(law: MemoryModel, sizes=SIZES) -> pl.DataFrame:
+    rows = [(s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes]
+    return pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "kv_cache_tokens"], orient="row")
+
+
+def test_the_memory_law_comes_back():
+    memory, part = fit_memory(memory_of(LAW), SETUP)
+    assert memory.slot_bytes == pytest.approx(2 * MIB, rel=1e-3)  # tokens are whole blocks
+    assert memory.slot_bytes_per_rank == pytest.approx(MIB, rel=1e-4)
+    assert memory.activation_bytes == pytest.approx(GIB, rel=1e-4)
+    assert memory.gpu_bytes == 10 * GIB
+    assert memory.weights_bytes == SETUP.model.weights_bytes
+    assert memory.estimated is False
+    assert (part.part, part.points) == ("KV cache tokens", 7)
+    assert part.worst < 0.01
+
+
+def test_on_paper():
+    """9 GiB less the weights less 1 GiB: without slots 8 GiB - weights; a slot of rank 8 takes 10 MiB."""
+    free = 8 * GIB - SETUP.model.weights_bytes
+    tokens = [int((free - slots * 10 * MIB) / SETUP.model.kv_bytes_per_token) for slots in (0, 100, 200)]
+    table = pl.DataFrame({"max_loras": [0, 100, 200], "max_lora_rank": [8, 8, 8], "kv_cache_tokens": tokens})
+    memory, _ = fit_memory(table, SETUP)
+    assert memory.activation_bytes == pytest.approx(GIB, rel=1e-5)
+    # one rank cannot tell the two apart, but their sum at this rank
+    assert memory.slot_bytes + 8 * memory.slot_bytes_per_rank == pytest.approx(10 * MIB, rel=1e-4)
+
+
+def test_servers_that_did_not_start_are_left_out():
+    started, part = fit_memory(memory_of(LAW), SETUP)
+    more = memory_of(LAW, (*SIZES, (400, 64), (2000, 8), (2000, 512)))
+    assert more["kv_cache_tokens"].to_list()[-3:] == [0, 0, 0]
+    assert fit_memory(more, SETUP) == (started, part)
+
+
+@pytest.fixture
+def loads():
+    return loads_of(TRUE)
+
+
+START = LoadCost(gpu_base=1.0, gpu_per_rank=2.0, gpu_per_padding=3.0, disk_base=4.0, disk_per_rank=5.0)
+
+
+def test_loads_come_back(loads):
+    cost, parts = fit_loads(loads, START)
+    assert cost.model_dump() == pytest.approx(TRUE.load_cost.model_dump())
+    assert [part.part for part in parts] == ["adapter loads from host", "adapter loads from disk"]
+    assert [part.points for part in parts] == [4, 4]
+    assert all(part.worst < 1e-6 for part in parts)
+
+
+@pytest.mark.parametrize(("source", "unmeasured"), [("host", "disk_"), ("disk", "gpu_")])
+def test_a_source_that_was_not_measured_is_taken_from_the_start(loads, source, unmeasured):
+    cost, parts = fit_loads(loads.filter(pl.col("source") == source), START)
+    assert [part.part for part in parts] == [f"adapter loads from {source}"]
+    for name, value in cost.model_dump().items():
+        assert value == pytest.approx(getattr(START if name.startswith(unmeasured) else TRUE.load_cost, name))
+
+
+def test_of_loads_that_are_alike_the_median_counts(loads):
+    stalled = loads.with_columns(seconds=pl.col("seconds") * 40)
+    cost, _ = fit_loads(pl.concat([loads, loads, stalled]), START)
+    assert cost == fit_loads(loads, START)[0]
+
+
+def test_planning_comes_back_and_waiting_is_left_to_the_runs():
+    start = SchedulerCost(base=1.0, per_running=1.0, per_waiting=7e-6)
+    cost, part = fit_planning(planning_of(TRUE), start)
+    assert (cost.base, cost.per_running) == pytest.approx((100e-6, 10e-6))
+    assert cost.per_waiting == 7e-6
+    assert (part.part, part.points) == ("planning a step", 4)
+    assert part.worst < 1e-6
+
+
+def test_a_residual_is_in_percent_of_what_was_measured():
+    """11 for 10, 10 for 20 and 30 for 30: 10, 50 and 0 %."""
+    part = residual("x", [11.0, 10.0, 30.0], [10.0, 20.0, 30.0])
+    assert part == ("x", 3, pytest.approx(20.0), pytest.approx(50.0))
