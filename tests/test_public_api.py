@@ -54,8 +54,9 @@ def plan(profile, workload):
 
 def test_every_public_name_is_there():
     assert set(adaptwin.__all__) >= {
-        "Adapter", "AdaptwinError", "Infeasible", "Lengths", "OutOfMemory", "Plan", "Profile", "Run", "Server",
-        "SpecError", "Workload", "load_profile", "make_plan", "simulate", "simulate_many", "verify",
+        "Adapter", "AdaptwinError", "Infeasible", "Lengths", "Measurements", "OutOfMemory", "Plan", "Profile", "Run",
+        "Server", "SpecError", "Workload", "compare", "fit", "load_profile", "make_plan", "simulate", "simulate_many",
+        "verify",
     }  # fmt: skip
     assert all(hasattr(adaptwin, name) for name in adaptwin.__all__)
     assert adaptwin.__all__ == sorted(adaptwin.__all__)

@@ -76,7 +76,7 @@ def measured(profile: Profile, slots: int, rank: int, adapters: int, rate: float
         lengths=Lengths.lognormal(input_mean=250, input_cv=0.8, output_mean=60, output_cv=0.8),
         duration=60.0,
     )
-    run = simulate(profile, server, workload)
+    run = simulate(profile, server, workload, scrape_every=fields.get("scrape_every"))
     figures = {
         "throughput": run.throughput,
         "starved": run.starved,

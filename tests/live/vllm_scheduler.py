@@ -27,28 +27,27 @@ from vllm.v1.structured_output import StructuredOutputManager
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import Scenario
+from adaptwin.twin.server import Limits
 from adaptwin.workload.requests import NANOSECONDS
 
 LONGEST_MODEL_LEN = 4096
-A_TOKEN = 7
-IN_THE_QUEUE = 2  # batches with asynchronous scheduling: VllmConfig.max_concurrent_batches
+A_TOKEN, LAST_TOKEN = 7, 8
 
 
 class Planned(NamedTuple):
     """A batch on its way through the model."""
 
     output: SchedulerOutput
-    rows: list[list[int]]  # sampled tokens of each scheduled request
+    sampled: set[str]  # scheduled requests that get a token
     end: int
 
 
 class VllmScheduler:
     """One engine without a model: the scheduler, the clock and what clients see."""
 
-    def __init__(self, scenario: Scenario, *, watermark: float = 0.0, asynchronous: bool = False) -> None:
+    def __init__(self, scenario: Scenario, *, watermark: float = 0.0) -> None:
         self.scenario, self.limits = scenario, scenario.limits
-        self.asynchronous = asynchronous
-        self.scheduler = _scheduler(scenario, watermark, asynchronous)
+        self.scheduler = _scheduler(scenario.limits, watermark)
         self.clock = self.model_free = 0
         self.arrivals = deque(range(len(scenario.requests.arrival)))
         self.adapters = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(len(scenario.adapters.position))]
@@ -64,7 +63,7 @@ class VllmScheduler:
             self._receive()
             if self.scheduler.has_requests():
                 batches.append(self._plan())
-                if self.asynchronous and len(batches) < IN_THE_QUEUE:
+                if len(batches) < self.scheduler.vllm_config.max_concurrent_batches:
                     continue
             if batches:
                 self._take_output(batches.popleft())
@@ -75,14 +74,15 @@ class VllmScheduler:
 
     def _receive(self) -> None:
         requests, limits = self.scenario.requests, self.limits
+        columns = requests.input, requests.output, requests.asked, requests.adapter
         while self.arrivals and self._arrival(self.arrivals[0]) <= self.clock:
             index = self.arrivals.popleft()
-            prompt, answer, adapter = (int(x[index]) for x in (requests.input, requests.output, requests.adapter))
-            if prompt + answer > limits.max_model_len:
-                continue  # the API server refuses it
+            prompt, answer, asked, adapter = (int(column[index]) for column in columns)
+            if prompt + asked > limits.max_model_len:
+                continue  # the API server of 0.8.5 refuses it (that of 0.32.0 shortens the answer)
             if -(-(prompt + answer - 1) // limits.block_size) > limits.kv_blocks:
                 continue  # with a cache this small vLLM would not have started
-            sampling = SamplingParams(max_tokens=answer, min_tokens=answer, ignore_eos=True, temperature=0)
+            sampling = SamplingParams(max_tokens=asked, stop_token_ids=[LAST_TOKEN], ignore_eos=True, temperature=0)
             lora = self.adapters[adapter] if self.scenario.adapters.needs_slot[adapter] else None
             self.scheduler.add_request(
                 Request(
@@ -116,27 +116,31 @@ class VllmScheduler:
                 )
             )
         planning, forward = self._costs(output) if unfinished else (0.0, 0.0)
-        rows = [[] if scheduler.requests[i].is_prefill_chunk else [A_TOKEN] for i in output.num_scheduled_tokens]
+        sampled = {i for i in output.num_scheduled_tokens if not scheduler.requests[i].is_prefill_chunk}
         both, planning = _nanoseconds(planning + forward), _nanoseconds(planning)
         self.clock += planning
         self.model_free = max(self.model_free, self.clock) + (both - planning if tokens else 0)
-        return Planned(output, rows, self.model_free if tokens else self.clock)
+        return Planned(output, sampled, self.model_free if tokens else self.clock)
 
     def _take_output(self, planned: Planned) -> None:
         """The oldest batch's tokens come back, when they are there."""
         self.clock = max(self.clock, planned.end)
         ids = list(planned.output.num_scheduled_tokens)
-        for request_id, row in zip(ids, planned.rows, strict=True):
-            if row and request_id in self.scheduler.requests:
-                self.token_times[int(request_id)].append(self.clock)
+        rows = [[self._token(int(request_id))] if request_id in planned.sampled else [] for request_id in ids]
         self.scheduler.update_from_output(
             planned.output,
             ModelRunnerOutput(
                 req_ids=ids,
                 req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
-                sampled_token_ids=planned.rows,
+                sampled_token_ids=rows,
             ),
         )
+
+    def _token(self, index: int) -> int:
+        """The request's next token, which the client sees now."""
+        self.token_times[index].append(self.clock)
+        is_last = len(self.token_times[index]) == self.scenario.requests.output[index]
+        return LAST_TOKEN if is_last else A_TOKEN
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
         """Seconds of planning and of the forward pass, from what vLLM says is in the batch."""
@@ -144,7 +148,7 @@ class VllmScheduler:
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = scheduler.requests[request_id]
             computed = request.num_computed_tokens - tokens  # schedule() has already added them
-            promised = request.num_output_placeholders - (self.asynchronous and not request.is_prefill_chunk)
+            promised = request.num_output_placeholders - (self.limits.async_scheduling and not request.is_prefill_chunk)
             known = request.num_tokens + promised
             if known - computed == 1 and known > request.num_prompt_tokens:
                 context += computed
@@ -160,8 +164,7 @@ def _nanoseconds(seconds: float) -> int:
     return int(seconds * NANOSECONDS + 0.5)
 
 
-def _scheduler(scenario: Scenario, watermark: float, asynchronous: bool) -> Scheduler:
-    limits = scenario.limits
+def _scheduler(limits: Limits, watermark: float) -> Scheduler:
     config = VllmConfig(
         model_config=_model(),
         scheduler_config=SchedulerConfig(
@@ -179,11 +182,11 @@ def _scheduler(scenario: Scenario, watermark: float, asynchronous: bool) -> Sche
         else None,
         device_config=DeviceConfig("cpu"),
     )
-    config.scheduler_config.async_scheduling = asynchronous  # the CPU platform has switched it off
+    config.scheduler_config.async_scheduling = limits.async_scheduling  # the CPU platform has switched it off
     blocks = limits.kv_blocks + 1  # one is the null block
     config.cache_config.num_gpu_blocks = blocks
     spec = FullAttentionSpec(block_size=limits.block_size, num_kv_heads=2, head_size=32, dtype=torch.float32)
-    return (AsyncScheduler if asynchronous else Scheduler)(
+    return (AsyncScheduler if limits.async_scheduling else Scheduler)(
         vllm_config=config,
         kv_cache_config=KVCacheConfig(
             num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]

@@ -28,10 +28,10 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
     count = rng.choice((1, 2, 5, 8))
     needs_slot = np.array([rng.random() < 0.8 for _ in range(count)], np.bool_)
     block_size = rng.choice((1, 2, 4, 16))
-    watermark = rng.choice((0.0, 0.0, 0.05, 0.25))
+    watermark = rng.choice((0.0, 0.0, 0.05, 0.25, 0.75))
     kv_blocks = rng.choice((rng.randint(1, 80), rng.randint(50, 120), rng.randint(100, 300))) // block_size or 1
-    max_num_seqs = rng.choice((1, 3, 10, 10))
-    max_loras = rng.randint(int(needs_slot.any()), 4)
+    max_num_seqs = rng.choice((1, 3, 10, 10, 40))
+    max_loras = rng.choice((1, 1, 2, 4)) if needs_slot.any() else rng.randint(0, 2)
     limits = Limits(
         block_size=block_size,
         kv_blocks=kv_blocks,
@@ -42,10 +42,10 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
         max_model_len=rng.randint(40, 90),
         reserve_whole_prompt=rng.random() < 0.5,
         watermark_blocks=int(watermark * (kv_blocks + 1)),  # of all blocks, the null block too
-        **({"async_scheduling": True} if asynchronous else {}),
+        async_scheduling=asynchronous,
     )
     scenario = Scenario(
-        requests=_requests(rng, count),
+        requests=_requests(rng, count, early=not asynchronous),
         adapters=Adapters(needs_slot, np.zeros(count, np.int64), np.zeros(count, np.int64), np.arange(count)),
         limits=limits,
         step_cost=rng.choice((STEPS_OF_1_MS, StepCoefficients(*(_up_to(rng, most) for most in _MOST_STEP_COST)))),
@@ -67,7 +67,8 @@ def _up_to(rng: random.Random, most: float) -> float:
     return rng.randint(0, most) if isinstance(most, int) else rng.uniform(0, most)
 
 
-def _requests(rng: random.Random, adapters: int) -> Requests:
+def _requests(rng: random.Random, adapters: int, *, early: bool) -> Requests:
+    """Where some may end early, `max_tokens` is more than the answer."""
     latest = rng.choice((0, 5, 50, 400))
     favourite = rng.randrange(adapters)
     rows = sorted(
@@ -75,15 +76,16 @@ def _requests(rng: random.Random, adapters: int) -> Requests:
             rng.randint(0, latest) * MS,
             favourite if rng.random() < 0.3 else rng.randrange(adapters),
             rng.choice((1, rng.randint(1, 8), rng.randint(1, 40))),
-            rng.choice((1, 2, rng.randint(1, 40))),
+            answer := rng.choice((1, 2, rng.randint(1, 40))),
+            answer + early * rng.choice((0, 0, 1, 20)),
         )
         for _ in range(rng.choice((3, 15, 40)))
     )
-    arrival, adapter, prompt, answer = (np.array(column) for column in zip(*rows, strict=True))
+    arrival, adapter, prompt, output, asked = (np.array(column) for column in zip(*rows, strict=True))
     return Requests(
         arrival=arrival.astype(np.int64),
         adapter=adapter.astype(np.int32),
         input=prompt.astype(np.int32),
-        output=answer.astype(np.int32),
-        asked=answer.astype(np.int32),
+        output=output.astype(np.int32),
+        asked=asked.astype(np.int32),
     )

@@ -16,7 +16,7 @@ from adaptwin.workload.deal import synthesize
 
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
-    {"seed": 2, "popularity": "dirichlet:0.5", "rate": 70.0},
+    {"seed": 2, "popularity": "zipf:0.9", "rate": 80.0, "adapters": 40, "ranks": (8, 16, 64)},
     {"seed": 3, "popularity": "zipf:1.0", "ranks": (8, 16)},
     {"seed": 4, "popularity": "zipf:1.0", "ranks": (8, 8, 8, 64), "rate": 90.0},
     {"seed": 5, "popularity": "uniform", "ranks": (64,)},

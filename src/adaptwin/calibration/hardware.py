@@ -33,7 +33,8 @@ def residual(part: str, fitted: np.ndarray, measured: np.ndarray) -> Residual:
 def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual]:
     """KV tokens fall linearly with slots and with slots x rank: what each costs, and what is left without any.
 
-    Only servers that started are fitted. Tokens per byte are those of the model's shapes.
+    Only servers that started are fitted, by the relative error of their tokens. Tokens per byte are those of the
+    model's shapes.
     """
     started = table.filter(pl.col("kv_cache_tokens") > 0)
     slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
@@ -41,7 +42,7 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual
     kv_bytes = setup.model.kv_bytes_per_token
     used = budget - tokens * kv_bytes  # activations, and slots x (a + b rank)
     columns = np.stack([np.ones(len(slots)), slots, slots * rank], axis=1)
-    activations, per_slot, per_rank = nonnegative(columns, used)
+    activations, per_slot, per_rank = nonnegative(columns, used, weight=used / (tokens * kv_bytes))
     memory = MemoryModel(
         gpu_bytes=setup.gpu_gib * GIB,
         weights_bytes=setup.model.weights_bytes,

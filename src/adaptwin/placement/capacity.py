@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
     starts: bool
     verdict: Verdict  # the worst among server and adapters
-    served: float  # share of the offered tokens
+    served: float  # share of the tokens due
     throughput: float
     e2e_mean: float
     kv_usage: float
@@ -139,10 +139,11 @@ class Capacity:
         outcome = play(scenario)
         judgement = judge(self.profile, workload, scenario, outcome)
         totals, seconds = judgement.totals, scenario.window.end / NANOSECONDS
+        due = int(judgement.by_adapter.due_tokens.sum())
         return Answer(
             starts=True,
             verdict=judgement.worst,
-            served=totals.finished_tokens / totals.offered_tokens if totals.offered_tokens else 1.0,
+            served=totals.finished_tokens / due if due else 1.0,
             throughput=totals.finished_tokens / seconds,
             e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else float("inf"),
             kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
@@ -26,7 +27,8 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     """
     token_budget, _ = template.budgets(profile)
     cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank))
-    prompt, decodes, context = _mean_tokens(lengths)
+    early = profile.model.early_stop_share if lengths.are_limits else 0.0
+    prompt, decodes, context = _mean_tokens(lengths, early, profile.model.early_stop_reach)
     constant = cost.base + profile.scheduler_cost.base
     per_token = cost.per_token
     if rank:
@@ -40,9 +42,21 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
 
 
 @lru_cache(maxsize=4096)
-def _mean_tokens(lengths: Lengths) -> tuple[float, float, float]:
-    """Means over requests of prompt tokens, decode steps, and cached tokens read by them."""
+def _mean_tokens(lengths: Lengths, early: float, reach: float) -> tuple[float, float, float]:
+    """Means over requests of prompt tokens, decode steps, and cached tokens read by them: at most what there will be.
+
+    A share `early` of the answers ends at a mean of `reach` of its length; as the cached tokens read are convex in the
+    length of the answer, they are at least those of an answer of mean length.
+    """
     table = lengths.table()
     prompt, decodes = table.input.astype(np.float64), table.output.astype(np.float64) - 1.0
-    cross = np.mean(prompt * decodes) if table.joint else prompt.mean() * decodes.mean()
-    return prompt.mean(), decodes.mean(), float(cross + np.mean(decodes * (decodes - 1.0)) / 2.0)
+    cut = np.maximum(0.0, reach * table.output - 1.0)
+    means = [_decoding(prompt, d, joint=table.joint) for d in (decodes, cut)]
+    mixed = [(1.0 - early) * whole + early * ended for whole, ended in zip(*means, strict=True)]
+    return float(prompt.mean()), mixed[0], mixed[1]
+
+
+def _decoding(prompt: NDArray[np.float64], decodes: NDArray[np.float64], *, joint: bool) -> tuple[float, float]:
+    """Mean decode steps, and mean cached tokens read by them."""
+    cross = np.mean(prompt * decodes) if joint else prompt.mean() * decodes.mean()
+    return float(decodes.mean()), float(cross + np.mean(np.maximum(0.0, decodes * (decodes - 1.0))) / 2.0)

@@ -1,5 +1,7 @@
 """Fit and comparison as tables for the terminal: residuals by part, errors by regime, what was not measured."""
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -64,7 +66,7 @@ def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
     table = _table("", "measured", "twin", "twin / measured", "90 % interval")
     for name, real, twin in comparison_rows(run, measured):
         write = number if name in ("throughput", "mean_waiting") else duration
-        ratio = f"{twin / real:.3f}" if real else DASH
+        ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else DASH
         interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or DASH
         table.add_row(name, DASH if real is None else write(real), write(twin), ratio, interval)
     table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "", "")

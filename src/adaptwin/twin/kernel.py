@@ -93,7 +93,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     block_size, max_num_seqs, token_budget = limits.block_size, limits.max_num_seqs, limits.token_budget
     max_loras, max_in_flight = limits.max_loras, window.max_in_flight
     cut = not window.drain
-    longest_total = min(limits.max_model_len, limits.kv_blocks * block_size + 1)  # the last token is never cached
+    longest_held = limits.kv_blocks * block_size + 1  # the last token is never cached
 
     # Requests.
     first_token = np.empty(count, np.int64)
@@ -222,7 +222,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 arrived += 1
                 first_token[r] = finish[r] = -1
                 generated[r] = 0
-                if prompt[r] + answer[r] > longest_total:
+                if prompt[r] + requests.asked[r] > limits.max_model_len or prompt[r] + answer[r] > longest_held:
                     rejected[r] = True
                     continue
                 waiting += 1

@@ -330,9 +330,10 @@ class ReferenceTwin:
 
     def _too_long(self, request: Request) -> bool:
         """Whether vLLM refuses the request, or could never hold it."""
-        total = request.prompt + request.max_tokens
+        asked = int(self.scenario.requests.asked[request.index])
         cache = self.scheduler.cache
-        return total > self.scenario.limits.max_model_len or cache.blocks_for(total - 1) > cache.total
+        held = cache.blocks_for(request.prompt + request.max_tokens - 1)
+        return request.prompt + asked > self.scenario.limits.max_model_len or held > cache.total
 
     def _idle_until(self, time: int) -> None:
         assert not self.flights

@@ -50,7 +50,7 @@ class AdapterTotals(NamedTuple):
     waiting_at_half: NDArray[np.int64]
     impatient: NDArray[np.int64]  # finished requests that waited longer than was thought bearable
     late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
-    young_tokens: NDArray[np.int64]  # of requests too young to be counted that have not finished
+    due_tokens: NDArray[np.int64]  # to be served by the end: of all but the unfinished that are too young to be counted
     wait_p50: NDArray[np.float64]  # nanoseconds to the first token, over finished requests; NaN without any
     wait_p99: NDArray[np.float64]
 
@@ -110,18 +110,18 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
         if outcome.rejected[r]:
             sums[a, 2] += 1
             continue
-        tokens = requests.input[r] + requests.asked[r]
+        tokens = requests.input[r] + requests.output[r]
         arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
         if arrival >= window.warmup:
             sums[a, 0] += 1
-            sums[a, 3] += tokens
+            sums[a, 3] += requests.input[r] + requests.asked[r]
             if arrival <= oldest_young:
                 sums[a, 7] += 1
                 sums[a, 8] += tokens
                 if finish < 0 and not outcome.running[r]:
                     sums[a, 9] += 1
                     sums[a, 10] += tokens
-            elif finish < 0:
+            if arrival <= oldest_young or finish >= 0:
                 sums[a, 15] += tokens
         sums[a, 11] += first < 0
         sums[a, 12] += arrival <= half and (first < 0 or first > half)
@@ -130,7 +130,7 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
             continue
         wait, answering, gaps = first - arrival, finish - first, requests.output[r] - 1
         sums[a, 1] += 1
-        sums[a, 4] += requests.input[r] + requests.output[r]
+        sums[a, 4] += tokens
         sums[a, 5] += answering
         sums[a, 6] += gaps
         sums[a, 13] += wait > patience

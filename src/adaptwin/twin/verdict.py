@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
 def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Outcome) -> Judgement:
     """Pass the verdict on the server and on every adapter.
 
-    - starved: of the tokens asked for by requests older than a grace period of 60 s, over a tenth belong to requests
+    - starved: of the tokens due to requests older than a grace period of 60 s, over a tenth belong to requests
       that neither finished nor hold a seat. The server: under 0.9 of the tokens asked for have finished, as the paper's
       flag (`Run.starved`) says, but leaving out unfinished requests of the last 60 s;
     - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
@@ -68,7 +68,7 @@ def _server_verdict(
 ) -> Verdict:
     end = outcome.end if scenario.window.drain else scenario.window.end
     served_seconds = max(1, end - scenario.window.warmup) / NANOSECONDS
-    due = sums.offered_tokens - int(by_adapter.young_tokens.sum())
+    due = int(by_adapter.due_tokens.sum())
     if sums.finished_tokens / served_seconds < STARVED_BELOW * due / seconds:
         return "starved"
     waiting = by_adapter.waiting_at_half.sum(keepdims=True), by_adapter.waiting_at_end.sum(keepdims=True)

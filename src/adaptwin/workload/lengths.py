@@ -97,6 +97,8 @@ class Lengths(Spec):
             return {"kind": "sharegpt", "are_limits": True}
         if isinstance(data, str):
             raise ValueError(f"{data!r} is not a known distribution (sharegpt)")
+        if isinstance(data, dict) and data.get("kind") == "sharegpt":
+            return {**data, "are_limits": True}
         if isinstance(data, dict) and (kinds := [kind for kind in KINDS[1:] if kind in data]):
             kind, rest = kinds[0], {name: value for name, value in data.items() if name != kinds[0]}
             if kind == "lognormal" and isinstance(data[kind], dict):

@@ -1,0 +1,124 @@
+"""Coverage: a sentence for every regime that was not measured, and none for those that were."""
+
+import polars as pl
+import pytest
+from tests.calibration.made import loads_of, plain_setup, planning_of, true_profile
+
+from adaptwin import Adapter, Measurements, Server, Workload
+from adaptwin.calibration.coverage import uncovered
+from adaptwin.calibration.measurements import MeasuredRun
+
+TRUE = true_profile()
+
+
+def run(slots, rank, adapters, *, starved=False):
+    workload = Workload([Adapter(f"a{i}", 8, 1.0) for i in range(adapters)])
+    server = Server(max_loras=slots, max_lora_rank=rank)
+    return MeasuredRun(name="r", server=server, workload=workload, throughput=100.0, starved=starved, tpot_mean=0.02)
+
+
+def steps(*rows):
+    """Rows of (slots, padded rank, tokens, adapters in the step)."""
+    table = pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "tokens", "adapters"], orient="row")
+    return table.with_columns(context=pl.lit(0.0), running=pl.lit(1.0), seconds=pl.lit(0.01))
+
+
+MEMORY = pl.DataFrame({"max_loras": [1], "max_lora_rank": [8], "kv_cache_tokens": [800]})
+STEPS = steps((0, 8, 100, 0), (4, 8, 3000, 2), (4, 64, 50, 1))
+RUNS = (run(4, 64, 4), run(4, 8, 8), run(16, 8, 2, starved=True))
+EVERYTHING = Measurements(
+    plain_setup("the-start"),
+    memory=MEMORY,
+    loads=loads_of(TRUE),
+    planning=planning_of(TRUE),
+    steps=STEPS,
+    runs=RUNS,
+)
+REACH = "runs had 4 to 16 slots and 2 to 8 adapters: beyond that, nothing was checked"
+
+
+def test_where_everything_was_measured_only_the_reach_of_the_runs_is_told():
+    assert uncovered(EVERYTHING) == [REACH]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"memory": None}, "memory was not measured: the KV cache is an estimate from the model's shapes"),
+        ({"planning": None}, "the scheduler was not measured: its cost is that of the-start"),
+        ({"loads": None}, "adapter loads were not measured: their cost is that of the-start"),
+        (
+            {"loads": loads_of(TRUE).filter(pl.col("source") == "host")},
+            "no adapter was loaded from disk: its cost is that of the-start",
+        ),
+        (
+            {"steps": STEPS.filter(pl.col("max_loras") > 0)},
+            "no server without LoRA was measured: its share of a step could not be told from the base model's",
+        ),
+        (
+            {"runs": (*RUNS[:2], run(16, 8, 2))},
+            "no run was starved: throughput under overload was not checked",
+        ),
+        (
+            {"runs": tuple(r.model_copy(update={"starved": True}) for r in RUNS)},
+            "every run was starved: latency under light load was not checked",
+        ),
+    ],
+    ids=["memory", "planning", "loads", "disk", "base model", "overload", "light load"],
+)
+def test_what_is_missing_is_told(change, sentence):
+    assert uncovered(EVERYTHING._replace(**change)) == [sentence, REACH]
+
+
+def test_runs_with_as_many_slots_as_adapters_say_nothing_of_swapping():
+    assert uncovered(EVERYTHING._replace(runs=(RUNS[0], RUNS[2]))) == [
+        "no run had more adapters than slots: swapping was not checked",
+        "runs had 4 to 16 slots and 2 to 4 adapters: beyond that, nothing was checked",
+    ]
+
+
+def test_without_runs_there_is_no_error():
+    assert uncovered(EVERYTHING._replace(runs=())) == [
+        "no whole runs were measured: the profile has no error, and predictions no interval"
+    ]
+
+
+def test_with_neither_steps_nor_runs_step_costs_are_those_of_the_start():
+    assert uncovered(EVERYTHING._replace(steps=None, runs=())) == [
+        "neither steps nor runs were measured: step costs are those of the-start",
+        "no whole runs were measured: the profile has no error, and predictions no interval",
+    ]
+
+
+def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
+    alone = EVERYTHING._replace(steps=steps((0, 8, 100, 0), (4, 8, 200, 0), (4, 64, 2047, 0)), runs=())
+    no_runs = "no whole runs were measured: the profile has no error, and predictions no interval"
+    assert uncovered(alone) == [
+        "no step had an adapter in it: LoRA's costs could not be told",
+        "no step had more than 2047 tokens: what long prompts cost is extrapolated",
+        no_runs,
+    ]
+    assert uncovered(alone._replace(steps=steps((0, 8, 2048, 0), (4, 8, 1, 1), (4, 64, 1, 0)))) == [no_runs]
+    assert uncovered(alone._replace(runs=RUNS)) == [REACH]  # whole runs have both in them
+
+
+def test_ranks_above_the_highest_measured_are_extrapolated():
+    low = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") < 64), runs=(run(4, 32, 4), *RUNS[1:]))
+    assert uncovered(low) == [
+        "no server had max_lora_rank above 32: what ranks 64, 128, 256, 320, 512 cost is extrapolated",
+        REACH,
+    ]
+
+
+def test_from_one_rank_the_cost_of_another_cannot_be_told():
+    one = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") == 8), runs=(run(4, 8, 4), *RUNS[1:]))
+    assert uncovered(one) == [
+        "no server had max_lora_rank above 8: what ranks 16, 32, 64, 128, 256, 320, 512 cost is extrapolated",
+        "all servers had max_lora_rank 8: what a higher rank costs could not be told",
+        REACH,
+    ]
+
+
+def test_the_rank_of_a_server_without_lora_does_not_count():
+    base = EVERYTHING._replace(steps=steps((0, 64, 3000, 0), (4, 8, 100, 1)), runs=(run(4, 8, 4), *RUNS[1:]))
+    assert any("all servers had max_lora_rank 8" in sentence for sentence in uncovered(base))

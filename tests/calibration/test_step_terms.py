@@ -1,0 +1,150 @@
+"""Step terms: the linear form of the fit is the step cost of the twin, for single steps and summed over a run."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.calibration.made import steps_of, true_profile
+
+from adaptwin import Adapter, Lengths, Server, Workload
+from adaptwin.calibration.step_terms import (
+    SETTINGS,
+    TERMS,
+    constants_of,
+    means_of_steps,
+    means_of_tallies,
+    points,
+    term_columns,
+    with_constants,
+)
+from adaptwin.profile.step_cost import StepCost, step_seconds
+from adaptwin.twin.kernel import play
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.tally import Tally
+
+TRUE = true_profile()
+
+same_every_time = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+
+STEP_COSTS = st.builds(
+    StepCost,
+    **{name: st.integers(0, 600) if name in SETTINGS else st.floats(0, 1e-2) for name in StepCost.model_fields},
+)
+STEP = st.tuples(  # slots, rank, tokens, context, adapters
+    st.integers(0, 400),
+    st.sampled_from([1, 8, 16, 32, 64, 256]),
+    st.integers(1, 16_384) | st.integers(1, 600),
+    st.integers(0, 1_000_000),
+    st.integers(0, 400),
+)
+COLUMNS = ("max_loras", "max_lora_rank", "tokens", "context", "adapters")
+
+
+def seconds_of_steps(cost, steps):
+    """The linear form for single steps."""
+    slots, rank = steps["max_loras"].to_numpy().astype(float), steps["max_lora_rank"].to_numpy()
+    return term_columns(slots, rank, means_of_steps(steps, cost)) @ constants_of(cost)
+
+
+@same_every_time
+@given(cost=STEP_COSTS, rows=st.lists(STEP, min_size=1, max_size=20))
+def test_the_linear_form_is_the_step_cost(cost, rows):
+    steps = pl.DataFrame(rows, schema=COLUMNS, orient="row").with_columns(running=pl.lit(1))
+    twin = [
+        step_seconds(cost.resolve(max_loras=slots, max_lora_rank=rank), tokens, context, adapters)
+        for slots, rank, tokens, context, adapters in rows
+    ]
+    assert seconds_of_steps(cost, steps) == pytest.approx(twin, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("slots", "rate", "lengths"),
+    [
+        (2, 3.0, Lengths.fixed(40, 12)),  # loads all the time: a dozen adapters for two slots
+        (
+            12,
+            1.0,
+            Lengths.lognormal(input_mean=600, input_cv=1.0, output_mean=30, output_cv=0.5),
+        ),  # too many for graphs
+        (4, 40.0, Lengths.fixed(200, 5)),  # overload: requests wait
+    ],
+    ids=["loads", "long prompts", "overload"],
+)
+def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, lengths):
+    workload = Workload([Adapter(f"a{i}", (8, 32)[i % 2], rate) for i in range(12)], lengths=lengths, duration=10.0)
+    server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
+    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
+    tally = Tally(*map(int, outcome.tally))
+    means = means_of_tallies([tally])
+    step = (term_columns(np.array([float(slots)]), np.array([32.0]), means) @ constants_of(TRUE.step_cost)).item()
+    cost = TRUE.scheduler_cost
+    planning = cost.base * tally.steps + cost.per_running * tally.running + cost.per_waiting * tally.waiting
+    assert tally.steps == outcome.steps > 100
+    busy = outcome.busy_time - outcome.load_time / 1e9
+    assert busy == pytest.approx(tally.steps * step + planning, abs=1e-9 * tally.steps)  # whole nanoseconds
+
+
+def test_those_runs_have_in_them_what_the_form_is_about():
+    """A dozen adapters with long prompts, short ones and a queue: every sum is above zero in the last of the runs."""
+    workload = Workload(
+        [Adapter(f"a{i}", 8, 10.0) for i in range(12)],
+        lengths=Lengths.lognormal(input_mean=300, input_cv=2.0, output_mean=5, output_cv=0.5),
+        duration=10.0,
+    )
+    server = Server(max_loras=4, max_lora_rank=32, max_cpu_loras=12)
+    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
+    assert (outcome.tally > 0).all()
+    assert outcome.gpu_loads > 0
+
+
+def test_means_are_per_step_and_a_run_without_steps_has_none():
+    two = Tally(2, 10, 600, 1, 1, 8, 3, 24, 4, 3, 6, 1)
+    means = means_of_tallies([two, Tally(*[0] * 12)])
+    assert means["tokens"].tolist() == [5.0, 0.0]
+    assert means["eager"].tolist() == [0.5, 0.0]
+    assert means["waiting"].tolist() == [0.5, 0.0]
+
+
+def test_every_constant_is_a_term_or_a_setting():
+    assert sorted([*TERMS, *SETTINGS]) == sorted(StepCost.model_fields)
+
+
+def test_constants_are_put_back_to_five_digits():
+    cost = TRUE.step_cost
+    assert with_constants(cost, constants_of(cost)) == cost
+    thirds = with_constants(cost, np.full(len(TERMS), 1 / 3))
+    assert constants_of(thirds).tolist() == [0.33333] * len(TERMS)
+    assert (thirds.graph_tokens, thirds.split_tokens) == (cost.graph_tokens, cost.split_tokens)
+
+
+# Many steps that are alike are one point
+
+
+def logged(count, tokens, seconds, **fields):
+    row = {"max_loras": 4, "max_lora_rank": 8, "context": 100.0, "adapters": 2.0, "running": 3.0, **fields}
+    columns = {name: [value] * count for name, value in {**row, "tokens": float(tokens), "seconds": seconds}.items()}
+    return pl.DataFrame(columns).select(steps_of(TRUE).columns)
+
+
+def test_of_steps_that_are_alike_the_median_counts_and_rare_ones_are_left_out():
+    steps = pl.concat(
+        [
+            logged(990, 10, 1.0),
+            logged(10, 10, 50.0),  # a stall in one of a hundred
+            logged(499, 100, 2.0, context=100.0),
+            logged(499, 100, 2.0, context=300.0),
+            logged(4, 100, 3.0, max_loras=8),  # another server
+            logged(3, 5000, 9.0),  # too few
+        ]
+    )
+    assert points(steps.sample(fraction=1.0, shuffle=True, seed=1)).rows() == [
+        (4, 8, 10.0, 100.0, 2.0, 3.0, 1.0),
+        (4, 8, 100.0, 200.0, 2.0, 3.0, 2.0),
+        (8, 8, 100.0, 100.0, 2.0, 3.0, 3.0),
+    ]
+
+
+def test_few_steps_are_points_as_they_are():
+    steps = steps_of(TRUE)
+    assert points(steps).equals(steps)

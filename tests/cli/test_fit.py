@@ -1,0 +1,183 @@
+"""adaptwin fit: a folder of measurements in, a profile out; what is wrong is named, and then nothing is written."""
+
+import json
+import os
+import sys
+
+import pytest
+from tests.calibration.made import (
+    loads_of,
+    plain_setup,
+    planning_of,
+    runs_of,
+    steps_of,
+    true_profile,
+    wrong_profile,
+)
+
+from adaptwin import Measurements, Profile, fit, load_profile
+from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.profile.profile import shipped_profiles
+
+TRUE = true_profile()
+
+
+@pytest.fixture(scope="module")
+def runs() -> tuple[MeasuredRun, ...]:
+    return runs_of(TRUE)[:6]
+
+
+@pytest.fixture
+def measured(folder, runs) -> Measurements:
+    """The folder ``measured`` with every part but memory, and the profile that it starts from."""
+    wrong_profile().write(folder / "start.yaml")
+    tables = {"loads": loads_of(TRUE), "planning": planning_of(TRUE), "steps": steps_of(TRUE)}
+    measurements = Measurements(plain_setup("start.yaml"), **tables, runs=runs)
+    measurements.write(folder / "measured")
+    return measurements
+
+
+def test_fit_writes_a_profile_that_can_be_loaded(adaptwin, folder, measured):
+    done = adaptwin("fit", "measured", "--out", "p.yaml")
+    assert done.code == 0
+    assert done.err.splitlines() == ["profile written to p.yaml"]
+    assert load_profile(folder / "p.yaml") == fit(measured).profile
+
+
+def test_fit_says_how_far_it_is_and_what_was_not_measured(adaptwin, measured):
+    done = adaptwin("fit", "measured")
+    assert (done.code, done.err) == (0, "")
+    fitted = fit(measured)
+    assert done.out.startswith("made: paper\n")
+    for part in fitted.residuals:
+        assert f"{part.part} " in done.out
+    error = fitted.profile.error
+    assert f"6 runs: throughput {error.throughput:.1f} %, mean ITL {error.itl:.1f} %" in done.out
+    text = " ".join(done.out.split())
+    assert "- memory was not measured: the KV cache is an estimate from the model's shapes" in text
+    assert all(f"- {warning}" in text for warning in fitted.warnings)
+
+
+def test_the_report_fits_eighty_columns(adaptwin, measured, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = adaptwin("fit", "measured").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+
+
+def test_as_json_it_is_the_profile_with_residuals_and_warnings(adaptwin, folder, measured):
+    done = adaptwin("fit", "measured", "--json", "--out", "p.yaml")
+    assert done.code == 0
+    data = json.loads(done.out, parse_constant=pytest.fail)
+    assert set(data) == {"profile", "residuals", "warnings"}
+    assert Profile.parse(data["profile"]) == Profile.read(folder / "p.yaml")
+    assert {part["part"] for part in data["residuals"]} >= {"single steps", "mean step of a run"}
+    assert all(set(part) == {"part", "points", "mean", "worst"} for part in data["residuals"])
+    assert data["warnings"] == fit(measured).warnings
+
+
+def test_more_rounds_can_be_asked_for(adaptwin, measured):
+    one, four = (json.loads(adaptwin("fit", "measured", "--json", "--rounds", n).out) for n in (1, 4))
+    assert one["profile"] == fit(measured, rounds=1).profile.file_form()
+    assert four["profile"] == fit(measured, rounds=4).profile.file_form()
+
+
+def test_a_fitted_profile_can_be_planned_with(adaptwin, folder, measured):
+    assert adaptwin("fit", "measured", "--out", "p.yaml").code == 0
+    done = adaptwin("plan", "fleet.yaml", "--profile", "p.yaml", "--margin", "profile", "--json")
+    assert done.code == 0
+    assert 0 < json.loads(done.out)["margin"] < 0.2
+
+
+def test_a_setup_may_start_from_a_shipped_profile(adaptwin, folder):
+    Measurements(plain_setup(shipped_profiles()[0]), loads=loads_of(TRUE)).write(folder / "measured")
+    data = json.loads(adaptwin("fit", "measured", "--json").out)
+    assert data["profile"]["step_cost"] == load_profile(shipped_profiles()[0]).file_form()["step_cost"]
+    assert [part["part"] for part in data["residuals"]] == ["adapter loads from host", "adapter loads from disk"]
+
+
+# Wrong input: one line that names file and field, and nothing left behind
+
+
+def refused(adaptwin, folder, *words) -> str:
+    """The line on stderr of a call that is refused and leaves nothing behind."""
+    before = sorted(os.listdir(folder))
+    done = adaptwin(*words)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert sorted(os.listdir(folder)) == before
+    return done.err.removeprefix("adaptwin: ").rstrip("\n")
+
+
+FIT = ("fit", "measured", "--out", "p.yaml")
+
+
+def replace(file, old, new):
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m: (m / "setup.yaml").unlink(), "measured/setup.yaml: no such file"),
+        (lambda m: replace(m / "setup.yaml", "gpu_gib", "gpu_gb"), "measured/setup.yaml: gpu_gib: missing"),
+        (
+            lambda m: replace(m / "setup.yaml", "start: start.yaml\n", ""),
+            "measured: setup.start: name a profile to start from",
+        ),
+        (lambda m: replace(m / "setup.yaml", "start.yaml", "no.yaml"), "no.yaml: no such file"),
+        (lambda m: replace(m / "setup.yaml", "start.yaml", "h200"), "measured: profile: 'h200' is neither a file nor"),
+        (
+            lambda m: (m / "runs.json").write_text("[", encoding="utf-8"),
+            "measured/runs.json: '[' is not valid: invalid",
+        ),
+        (
+            lambda m: replace(m / "runs.json", '"throughput"', '"thruput"'),
+            "measured/runs.json: [0].throughput: missing",
+        ),
+        (
+            lambda m: (m / "memory.csv").write_text("max_loras,max_lora_rank\n1,8\n", encoding="utf-8"),
+            "measured/memory.csv: column 'kv_cache_tokens' is missing (needed: max_loras, max_lora_rank, kv_cache",
+        ),
+        (
+            lambda m: (m / "memory.csv").write_text(
+                "max_loras,max_lora_rank,kv_cache_tokens\n1,8,-5\n", encoding="utf-8"
+            ),
+            "measured/memory.csv: row 1: kv_cache_tokens: -5 must be",
+        ),
+        (lambda m: (m / "steps.parquet").write_bytes(b"x"), "measured/steps.parquet: cannot be read: "),
+    ],
+    ids=["no setup", "setup", "no start", "start file", "start name", "JSON", "run", "column", "value", "Parquet"],
+)
+def test_a_wrong_folder_is_refused_in_one_line(adaptwin, folder, measured, spoil, message):
+    spoil(folder / "measured")
+    assert refused(adaptwin, folder, *FIT).startswith(message)
+
+
+def test_a_folder_that_is_not_there_is_refused(adaptwin, folder):
+    assert refused(adaptwin, folder, *FIT) == "measured: no such folder"
+
+
+def test_a_setup_without_measurements_is_refused(adaptwin, folder):
+    Measurements(plain_setup(shipped_profiles()[0])).write(folder / "measured")
+    message = refused(adaptwin, folder, *FIT)
+    assert message.startswith("measured: measurements: the folder holds no measurements")
+
+
+def test_where_it_cannot_be_written_nothing_is_fitted(adaptwin, folder, measured):
+    message = refused(adaptwin, folder, "fit", "measured", "--out", "no/p.yaml")
+    assert message.startswith("no/p.yaml: cannot be written: ")
+
+
+def test_without_scipy_it_says_what_to_install(adaptwin, folder, measured, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)  # what Python does for a module that must not be imported
+    assert refused(adaptwin, folder, *FIT) == "fitting needs scipy: pip install 'adaptwin[fit]'"
+
+
+@pytest.mark.parametrize("words", [("fit",), ("fit", "measured", "--rounds", "0")], ids=" ".join)
+def test_a_call_that_is_not_one_is_refused(adaptwin, words):
+    done = adaptwin(*words)
+    assert (done.code, done.out) == (1, "")
+    assert "Usage: adaptwin fit" in done.err
