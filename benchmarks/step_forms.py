@@ -60,9 +60,8 @@ def main() -> None:
         print("| form | single steps | calibration runs | cross-validated | validation runs |\n|---|---|---|---|---|")
         for form, terms in FORMS.items():
             chosen = np.array([column in terms for column in COLUMNS])
-            print(
-                f"| {form} | {' | '.join(f'{error:.2f}' for error in _errors(chosen, steps, calibration, validation))} |"
-            )
+            errors = " | ".join(f"{error:.2f}" for error in _errors(chosen, steps, calibration, validation))
+            print(f"| {form} | {errors} |")
     _draw_law(IMAGES / "step-law.png")
     _draw_pauses(IMAGES / "scrape-pauses.png")
 

@@ -105,7 +105,7 @@ FOUR = table(
     ("calm", False, False, False, (100.0, 110.0), (0.010, 0.012), (1.0, 1.1)),  # 10, 20 and 10 % off
     ("busy", False, True, False, (200.0, 180.0), (None, 0.020), (1.0, 1.3)),  # 10, -, 30; the label is wrong
     ("starved", True, True, True, (100.0, 125.0), (0.020, 0.020), (1.0, 9.0)),  # 25, 0, 800 in deep overload
-    ("calm", False, False, False, (100.0, 95.0), (0.010, 0.009), (2.0, 1.0)),  # 5, 10 and 50
+    ("calm", False, False, False, (100.0, 95.0), (0.010, 0.009), (2.0, 0.8)),  # 5, 10 and 60
 )
 
 

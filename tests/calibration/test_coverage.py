@@ -10,6 +10,11 @@ from adaptwin.calibration.measurements import MeasuredRun
 
 TRUE = true_profile()
 
+NO_RUNS = (
+    "no whole runs were measured: the profile has no error, predictions no interval, and request latency and the cost of "
+    "waiting requests are those of the-start"
+)
+
 
 def run(slots, rank, adapters, *, starved=False):
     workload = Workload([Adapter(f"a{i}", 8, 1.0) for i in range(adapters)])
@@ -78,21 +83,19 @@ def test_runs_with_as_many_slots_as_adapters_say_nothing_of_swapping():
 
 
 def test_without_runs_there_is_no_error():
-    assert uncovered(EVERYTHING._replace(runs=())) == [
-        "no whole runs were measured: the profile has no error, and predictions no interval"
-    ]
+    assert uncovered(EVERYTHING._replace(runs=())) == [NO_RUNS]
 
 
 def test_with_neither_steps_nor_runs_step_costs_are_those_of_the_start():
     assert uncovered(EVERYTHING._replace(steps=None, runs=())) == [
         "neither steps nor runs were measured: step costs are those of the-start",
-        "no whole runs were measured: the profile has no error, and predictions no interval",
+        NO_RUNS,
     ]
 
 
 def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
     alone = EVERYTHING._replace(steps=steps((0, 8, 100, 0), (4, 8, 200, 0), (4, 64, 2047, 0)), runs=())
-    no_runs = "no whole runs were measured: the profile has no error, and predictions no interval"
+    no_runs = NO_RUNS
     assert uncovered(alone) == [
         "no step had an adapter in it: LoRA's costs could not be told",
         "no step had more than 2047 tokens: what long prompts cost is extrapolated",

@@ -160,6 +160,17 @@ def test_every_run_was_predicted_by_a_fit_to_others(fitted, everything):
     assert error.starvation == 100.0
 
 
+def test_an_odd_configuration_is_not_predicted_by_a_fit_that_has_seen_it(everything):
+    """Runs alone have more constants than runs: any fit to all of them follows the odd one, a third slower."""
+    *others, odd = (everything.runs[i] for i in (0, 2, 4, 7, 8))
+    odd = odd.model_copy(update={"tpot_mean": 1.33 * odd.tpot_mean, "itl_mean": 1.33 * odd.itl_mean})
+    followed = fit(everything._replace(steps=None, runs=(*others, odd)))
+    seen = simulate(followed.profile, odd.server, odd.workload)
+    assert seen.itl.mean == pytest.approx(odd.itl_mean, rel=0.03)
+    row = followed.comparison.filter(pl.col("name") == odd.name).row(0, named=True)
+    assert row["twin_itl_mean"] < 0.85 * row["real_itl_mean"]
+
+
 def test_the_spread_is_that_of_the_runs_that_were_compared(fitted):
     calm = fitted.comparison.filter(pl.col("regime") == "calm")
     spread = fitted.profile.spread_in("calm")

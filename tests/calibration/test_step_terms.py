@@ -58,6 +58,17 @@ def test_the_linear_form_is_the_step_cost(cost, rows):
     assert seconds_of_steps(cost, steps) == pytest.approx(twin, rel=1e-9)
 
 
+@pytest.mark.parametrize("tokens", [TRUE.step_cost.split_tokens, TRUE.step_cost.graph_tokens])
+def test_the_last_step_of_a_kind_is_told_from_the_first_of_the_next(tokens):
+    steps = pl.DataFrame(
+        [(8, 32, tokens, 5000, 3), (8, 32, tokens + 1, 5000, 3)], schema=COLUMNS, orient="row"
+    ).with_columns(running=pl.lit(1))
+    cost = TRUE.step_cost.resolve(max_loras=8, max_lora_rank=32)
+    twin = [step_seconds(cost, t, 5000, 3) for t in (tokens, tokens + 1)]
+    assert seconds_of_steps(TRUE.step_cost, steps) == pytest.approx(twin, rel=1e-12)
+    assert abs(twin[1] - twin[0]) > 0.5e-3
+
+
 @pytest.mark.parametrize(
     ("slots", "rate", "lengths"),
     [

@@ -32,7 +32,7 @@ def measured(folder, runs) -> Measurements:
     """The folder ``measured`` with every part but memory, and the profile that it starts from."""
     wrong_profile().write(folder / "start.yaml")
     tables = {"loads": loads_of(TRUE), "planning": planning_of(TRUE), "steps": steps_of(TRUE)}
-    measurements = Measurements(plain_setup("start.yaml"), **tables, runs=runs)
+    measurements = Measurements(plain_setup(folder / "start.yaml"), **tables, runs=runs)
     measurements.write(folder / "measured")
     return measurements
 
@@ -124,11 +124,14 @@ def replace(file, old, new):
         (lambda m: (m / "setup.yaml").unlink(), "measured/setup.yaml: no such file"),
         (lambda m: replace(m / "setup.yaml", "gpu_gib", "gpu_gb"), "measured/setup.yaml: gpu_gib: missing"),
         (
-            lambda m: replace(m / "setup.yaml", "start: start.yaml\n", ""),
+            lambda m: replace(m / "setup.yaml", f"start: {m.parent / 'start.yaml'}\n", ""),
             "measured: setup.start: name a profile to start from",
         ),
-        (lambda m: replace(m / "setup.yaml", "start.yaml", "no.yaml"), "no.yaml: no such file"),
-        (lambda m: replace(m / "setup.yaml", "start.yaml", "h200"), "measured: profile: 'h200' is neither a file nor"),
+        (lambda m: replace(m / "setup.yaml", "start.yaml", "no.yaml"), "{folder}/no.yaml: no such file"),
+        (
+            lambda m: replace(m / "setup.yaml", str(m.parent / "start.yaml"), "h200"),
+            "measured: setup.start: profile: 'h200' is neither a file nor one of ",
+        ),
         (
             lambda m: (m / "runs.json").write_text("[", encoding="utf-8"),
             "measured/runs.json: '[' is not valid: invalid",
@@ -153,7 +156,7 @@ def replace(file, old, new):
 )
 def test_a_wrong_folder_is_refused_in_one_line(adaptwin, folder, measured, spoil, message):
     spoil(folder / "measured")
-    assert refused(adaptwin, folder, *FIT).startswith(message)
+    assert refused(adaptwin, folder, *FIT).startswith(message.format(folder=folder))
 
 
 def test_a_folder_that_is_not_there_is_refused(adaptwin, folder):
@@ -166,8 +169,8 @@ def test_a_setup_without_measurements_is_refused(adaptwin, folder):
     assert message.startswith("measured: measurements: the folder holds no measurements")
 
 
-def test_where_it_cannot_be_written_nothing_is_fitted(adaptwin, folder, measured):
-    message = refused(adaptwin, folder, "fit", "measured", "--out", "no/p.yaml")
+def test_where_it_cannot_be_written_nothing_is_even_read(adaptwin, folder):
+    message = refused(adaptwin, folder, "fit", "not-there", "--out", "no/p.yaml")
     assert message.startswith("no/p.yaml: cannot be written: ")
 
 

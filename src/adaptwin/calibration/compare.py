@@ -41,12 +41,12 @@ def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) ->
 
 def profile_error(rows: pl.DataFrame) -> ProfileError:
     """The mean errors of a comparison, in percent."""
-    calm = rows.filter(~pl.col("deep_overload"))
+    off = {figure: (_ratios(rows, name) - 1).abs() * 100 for figure, name in FIGURES.items()}
     return ProfileError(
         runs=len(rows),
-        throughput=round(_mape(rows, "throughput"), 2),
-        itl=round(_mape(rows, "itl_mean"), 2),
-        ttft=round(100 * _float((calm["twin_ttft_p50"] / calm["real_ttft_p50"] - 1).abs().median()), 2),
+        throughput=round(_float(off["throughput"].mean()), 2),
+        itl=round(_float(off["itl"].mean()), 2) if len(off["itl"]) else None,
+        ttft=round(_float(off["ttft"].median()), 2) if len(off["ttft"]) else None,
         starvation=round(100 * _float((rows["twin_starved"] == rows["real_starved"]).mean()), 2),
     )
 
@@ -59,20 +59,22 @@ def spreads(rows: pl.DataFrame) -> tuple[Spread, ...]:
         if len(part) >= FEWEST_FOR_SPREAD:
             of = {figure: _spread(part, name) for figure, name in FIGURES.items()}
             throughput = of.pop("throughput")
-            assert throughput is not None
-            found.append(Spread(regime=regime, runs=len(part), throughput=throughput, **of))
+            if throughput is not None:
+                found.append(Spread(regime=regime, runs=len(part), throughput=throughput, **of))
     return tuple(found)
 
 
 def _spread(rows: pl.DataFrame, figure: str) -> float | None:
     """Root mean square of the logarithm of real over twin; None where too few runs have the figure."""
+    logs = _ratios(rows, figure).log()
+    return round(_float((logs**2).mean()) ** 0.5, 4) if len(logs) >= FEWEST_FOR_SPREAD else None
+
+
+def _ratios(rows: pl.DataFrame, figure: str) -> pl.Series:
+    """Twin over real, of the runs in which both have the figure; TTFT outside deep overload only."""
     rows = rows.filter(~pl.col("deep_overload")) if figure == "ttft_p50" else rows
-    ratio = (rows[f"real_{figure}"] / rows[f"twin_{figure}"]).log().drop_nulls().drop_nans()
-    return round(_float((ratio**2).mean()) ** 0.5, 4) if len(ratio) >= FEWEST_FOR_SPREAD else None
-
-
-def _mape(rows: pl.DataFrame, figure: str) -> float:
-    return 100 * _float((rows[f"twin_{figure}"] / rows[f"real_{figure}"] - 1).abs().mean())
+    ratio = (rows[f"twin_{figure}"] / rows[f"real_{figure}"]).cast(pl.Float64).drop_nulls()
+    return ratio.filter(ratio.is_finite() & (ratio > 0))
 
 
 def _float(value: object) -> float:

@@ -58,8 +58,14 @@ def _steps(measurements: Measurements) -> Iterator[str]:
 def _runs(measurements: Measurements) -> Iterator[str]:
     runs = measurements.runs
     if not runs:
-        yield "no whole runs were measured: the profile has no error, and predictions no interval"
+        yield (
+            "no whole runs were measured: the profile has no error, predictions no interval, and request latency and "
+            f"the cost of waiting requests are those of {measurements.setup.start}"
+        )
         return
+    silent = sum(run.tpot_mean is None and run.itl_mean is None for run in runs)
+    if silent:
+        yield f"{silent} of {len(runs)} runs have neither tpot_mean nor itl_mean: they say nothing of step costs"
     if not any(run.starved for run in runs):
         yield "no run was starved: throughput under overload was not checked"
     if all(run.starved for run in runs):

@@ -90,9 +90,12 @@ def _start(measurements: Measurements) -> Profile:
     setup = measurements.setup
     if all(part is None or len(part) == 0 for part in measurements[1:]):
         raise SpecError("the folder holds no measurements: memory, loads, planning, steps or runs", "measurements")
-    start = load_profile(setup.start) if setup.start else None
-    if start is None:
+    if setup.start is None:
         raise SpecError("name a profile to start from, for what was not measured and as a first guess", "setup.start")
+    try:
+        start = load_profile(setup.start)
+    except SpecError as error:
+        raise (error if error.file else SpecError(str(error), "setup.start")) from None
     return start.model_copy(
         update={
             "name": setup.name,
@@ -169,6 +172,8 @@ class _StepFit:
 
     def _solve(self, columns: Array, target: Array) -> Array:
         """Constants for these runs and all steps; both sides weigh the same, however many steps were logged."""
+        if not len(target) and not len(self._target):
+            raise SpecError("the twin could play none of the runs at its measured pace: start nearer to them", "runs")
         share = min(1.0, (len(target) / max(1, len(self._target))) ** 0.5)
         weight = np.concatenate([np.full(len(self._target), share), np.ones(len(target))])
         return nonnegative(np.vstack([self._columns, columns]), np.append(self._target, target), weight)

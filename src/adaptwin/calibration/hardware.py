@@ -7,6 +7,7 @@ import polars as pl
 
 from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.measurements import Setup
+from adaptwin.errors import SpecError
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.scheduler_cost import SchedulerCost
@@ -37,6 +38,8 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual
     model's shapes.
     """
     started = table.filter(pl.col("kv_cache_tokens") > 0)
+    if started.is_empty():
+        raise SpecError("no server started: the KV cache cannot be told", "memory: kv_cache_tokens")
     slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
     budget = setup.gpu_gib * GIB * UTILIZATION - setup.model.weights_bytes
     kv_bytes = setup.model.kv_bytes_per_token
@@ -66,6 +69,8 @@ def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Resi
         part = medians.filter(pl.col("source") == source).sort("rank", "max_lora_rank")
         if part.is_empty():
             continue
+        if (part["seconds"] <= 0).any():
+            raise SpecError(f"loads from {source} took 0 s in the median", "loads: seconds")
         rank, padded, seconds = (part[name].to_numpy().astype(float) for name in ("rank", "max_lora_rank", "seconds"))
         columns = np.stack([np.ones(len(rank)), rank, padded - rank], axis=1)[:, : len(names)]
         solution = nonnegative(columns, seconds)
@@ -77,6 +82,8 @@ def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Resi
 def fit_planning(table: pl.DataFrame, start: SchedulerCost) -> tuple[SchedulerCost, Residual]:
     """Seconds per step by requests scheduled, from rows in which nobody waits; what waiting costs is fitted to runs."""
     calm = table.filter(pl.col("waiting") == 0).group_by("running").agg(pl.col("seconds").median()).sort("running")
+    if calm.is_empty() or (calm["seconds"] <= 0).any():
+        raise SpecError("needs rows in which nobody waits, with more than 0 s in the median", "planning: seconds")
     running, seconds = calm["running"].to_numpy().astype(float), calm["seconds"].to_numpy()
     columns = np.stack([np.ones(len(running)), running], axis=1)
     base, per_running = nonnegative(columns, seconds)

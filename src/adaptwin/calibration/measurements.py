@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import polars as pl
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.model import ModelShape
@@ -36,20 +36,22 @@ class MeasuredRun(Spec):
     Latencies in seconds, over finished requests; None where not measured.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     name: str
     server: Server
     workload: Workload
     max_in_flight: int | None = Field(default=None, description="connections that the client could have open")
     scrape_every: float | None = Field(default=None, description="seconds between scrapes of /metrics")
-    throughput: float = Field(description="prompt + output tokens/s of requests that finished inside the window")
+    throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
     starved: bool = Field(default=False, description="served under 0.9 of the tokens that were asked for")
-    itl_mean: float | None = None
-    itl_p99: float | None = None
-    tpot_mean: float | None = None
-    ttft_p50: float | None = None
-    mean_waiting: float | None = None
+    itl_mean: float | None = Field(default=None, gt=0)
+    itl_p99: float | None = Field(default=None, gt=0)
+    tpot_mean: float | None = Field(default=None, gt=0)
+    ttft_p50: float | None = Field(default=None, gt=0)
+    mean_waiting: float | None = Field(default=None, ge=0)
     scrape_pause: float | None = Field(
-        default=None, description="seconds that a scrape of /metrics took, mean over the last quarter of the run"
+        default=None, ge=0, description="seconds that a scrape of /metrics took, mean over the last quarter of the run"
     )
 
 
@@ -95,7 +97,7 @@ class Measurements(NamedTuple):
             raise SpecError("no such folder", file=folder)
         tables = {name: _read_table(folder, name) for name in _COLUMNS}
         runs = folder / RUNS
-        return cls(Setup.read(folder / SETUP), **tables, runs=_read_runs(runs) if runs.is_file() else ())
+        return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())
 
     def write(self, folder: str | Path) -> None:
         """Write the folder; it is made where it is missing."""
@@ -108,6 +110,13 @@ class Measurements(NamedTuple):
                 table.write_parquet(folder / f"{name}.parquet")
         if self.runs:
             write_atomically(folder / RUNS, _RUNS.dump_json(self.runs, exclude_none=True, indent=1).decode() + "\n")
+
+
+def _setup(folder: Path) -> Setup:
+    """The setup; a profile file to start from may lie beside it."""
+    setup = Setup.read(folder / SETUP)
+    beside = folder / setup.start if setup.start else None
+    return setup.model_copy(update={"start": str(beside)}) if beside and beside.is_file() else setup
 
 
 _RUNS = TypeAdapter(tuple[MeasuredRun, ...])

@@ -41,9 +41,10 @@ def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
     measured = run.tpot_mean or run.itl_mean
     if not measured:
         return None
-    log_factor, before = 0.0, None
+    log_factor, before, best = 0.0, None, None
     for _ in range(TRIES):
         pace = _play(profile, run, math.exp(log_factor), measured)
+        best = pace if best is None or abs(pace.miss) < abs(best.miss) else best
         if abs(pace.miss) < CLOSE:
             break
         slope = 1.5
@@ -51,7 +52,7 @@ def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
             slope = min(12.0, max(0.7, (pace.miss - before[1]) / (log_factor - before[0])))
         before = log_factor, pace.miss
         log_factor -= max(-LARGEST_MOVE, min(LARGEST_MOVE, pace.miss / slope))
-    return pace
+    return best
 
 
 def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) -> Pace:

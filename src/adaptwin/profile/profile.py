@@ -24,8 +24,8 @@ class ProfileError(Spec):
 
     runs: int = Field(ge=0, description="real runs compared")
     throughput: float = Field(ge=0, description="percent, over all runs")
-    itl: float = Field(ge=0, description="percent, mean inter-token latency")
-    ttft: float = Field(ge=0, description="percent, median over runs outside deep overload")
+    itl: float | None = Field(default=None, ge=0, description="percent, mean inter-token latency; None: not measured")
+    ttft: float | None = Field(default=None, ge=0, description="percent, median over runs outside deep overload")
     starvation: float = Field(ge=0, le=100, description="percent of runs whose starvation label is right")
 
 

@@ -39,14 +39,18 @@ def _errors(profile: Profile) -> RenderableType:
     error = profile.error
     assert error is not None
     headline = Text(
-        f"{error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {error.itl:.1f} %, median TTFT "
-        f"{error.ttft:.1f} % off; starvation label right in {error.starvation:.1f} %"
+        f"{error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median TTFT "
+        f"{_percent(error.ttft)} off; starvation label right in {error.starvation:.1f} %"
     )
     table = _table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
     for spread in profile.spread:
         cells = (spread.throughput, spread.itl, spread.ttft)
         table.add_row(spread.regime, str(spread.runs), *(DASH if x is None else f"{100 * x:.1f} %" for x in cells))
     return Group(headline, table)
+
+
+def _percent(value: float | None) -> str:
+    return DASH if value is None else f"{value:.1f} %"
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:

@@ -335,7 +335,8 @@ def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
 def _error_cells(error: ProfileError | None) -> list[str]:
     if error is None:
         return [NOTHING, NOTHING, "none"]
-    return [f"{error.throughput:.1f} %", f"{error.itl:.1f} %", str(error.runs)]
+    itl = NOTHING if error.itl is None else f"{error.itl:.1f} %"
+    return [f"{error.throughput:.1f} %", itl, str(error.runs)]
 
 
 def _heading(text: str) -> Text:
