@@ -22,7 +22,7 @@ from adaptwin.calibration.pace import Pace, at_measured_pace
 from adaptwin.calibration.step_terms import TERMS, constants_of, means_of_steps, means_of_tallies, term_columns
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.simulate import compile_twin
+from adaptwin.twin.compilation import compile_twin
 from h100_measurements import measurements
 from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
@@ -53,7 +53,7 @@ def main() -> None:
     require_data()
     for model, name in MODELS.items():
         profile = load_profile(name)
-        compile_twin(profile)
+        compile_twin()
         steps = _of_steps(profile, model)
         calibration, validation = (_of_runs(profile, model, split) for split in ("calibration", "validation"))
         print(f"\n{name}: mean absolute error of step time, %\n")

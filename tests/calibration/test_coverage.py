@@ -11,8 +11,8 @@ from adaptwin.calibration.measurements import MeasuredRun
 TRUE = true_profile()
 
 NO_RUNS = (
-    "no whole runs were measured: the profile has no error, predictions no interval, and request latency and the cost of "
-    "waiting requests are those of the-start"
+    "no whole runs were measured: the profile has no error, predictions no interval, and request latency and the cost "
+    "of waiting requests are those of the-start"
 )
 
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from adaptwin.cli.main import run
-from adaptwin.profile.profile import load_profile
-from adaptwin.twin.simulate import compile_twin
+from adaptwin.twin.compilation import compile_twin
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 FLEET = f"""\
@@ -30,7 +29,7 @@ class Outcome(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
     """Compiling says so on stderr, once; here it is done before."""
-    compile_twin(load_profile(PROFILE))
+    compile_twin()
 
 
 @pytest.fixture

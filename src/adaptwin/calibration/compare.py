@@ -8,8 +8,9 @@ import polars as pl
 
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.profile.profile import Profile, ProfileError, Regime, Spread
+from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.run import Run
-from adaptwin.twin.simulate import compile_twin, simulate
+from adaptwin.twin.simulate import simulate
 
 ENOUGH_REQUESTS = 60_000  # whose mean length is known to half a percent
 FEWEST_FOR_SPREAD = 5  # runs
@@ -33,7 +34,7 @@ def rerun(profile: Profile, measured: MeasuredRun) -> Run:
 
 def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
     """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
-    compile_twin(profile)
+    compile_twin()
     simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
     rows = [_row(real, twin) for real, twin in zip(runs, simulated, strict=True)]
     return pl.DataFrame(rows, infer_schema_length=None)

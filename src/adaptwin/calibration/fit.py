@@ -32,7 +32,7 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.profile.scrape_cost import ScrapeCost
-from adaptwin.twin.simulate import compile_twin
+from adaptwin.twin.compilation import compile_twin
 
 ROUNDS = 4
 FOLDS = 6
@@ -74,7 +74,7 @@ def fit(measurements: Measurements, *, rounds: int = ROUNDS, progress: Progress 
         profile, residuals = profile.model_copy(update={"scheduler_cost": planning}), [*residuals, part]
     comparison = None
     if measurements.steps is not None or measurements.runs:
-        compile_twin(profile)
+        compile_twin()
         steps = _StepFit(profile, measurements, progress)
         steps.run(rounds)
         profile, residuals = steps.profile, residuals + steps.residuals()

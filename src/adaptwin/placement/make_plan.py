@@ -17,8 +17,8 @@ from adaptwin.placement.repair import relieve
 from adaptwin.placement.round_robin import round_robin
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
+from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
-from adaptwin.twin.simulate import compile_twin
 from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Workload
 
@@ -68,7 +68,7 @@ def make_plan(
     template = server or Server()
     _require_known(objective, strategy, workload, headroom, margin)
     _require_free(profiles, template)
-    compile_twin(profiles[0])
+    compile_twin()
     wish = Plan.model_construct(
         objective=objective,
         strategy=strategy,

@@ -105,12 +105,16 @@ def make_scenario(
     sample_every: float = 0.0,
     scrape_every: float | None = None,
     tally: bool = False,
+    requests: Requests | None = None,
 ) -> Scenario:
-    """Work everything out; raises `OutOfMemory` where the server would not start."""
+    """Work everything out; raises `OutOfMemory` where the server would not start. Requests not given are drawn."""
     server.require_serves(workload)
-    asked, model = draw_requests(workload, seed), profile.model
+    if requests is None:
+        model = profile.model
+        requests = draw_requests(workload, seed)
+        requests = end_early(requests, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach)
     return Scenario(
-        requests=end_early(asked, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach),
+        requests=requests,
         adapters=_adapters(profile, server, workload),
         limits=server.limits(profile),
         step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),

@@ -1,7 +1,6 @@
 """simulate: a server under a workload -> Run."""
 
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,16 +9,16 @@ import numpy as np
 import polars as pl
 
 from adaptwin.errors import SpecError
-from adaptwin.memory import keep_freed_memory
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
-from adaptwin.twin.kernel import is_compiled, play
+from adaptwin.twin.compilation import compile_twin
+from adaptwin.twin.kernel import play
 from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Latency, Run
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import Judgement, judge
 from adaptwin.workload.requests import NANOSECONDS
-from adaptwin.workload.workload import Adapter, Workload
+from adaptwin.workload.workload import Workload
 
 NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
 
@@ -69,7 +68,7 @@ def simulate(
     """
     seed = workload.seed if seed is None else seed
     _require_in_range(workload, seed, repeats, window, warmup, max_in_flight)
-    compile_twin(profile)
+    compile_twin()
     runs = []
     for repeat in range(repeats):
         scenario = make_scenario(
@@ -109,21 +108,9 @@ def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, j
     The kernel releases the interpreter lock, so threads are enough and nothing is copied between processes.
     """
     work = [Case(*case) for case in cases]
-    if work:
-        compile_twin(work[0].profile)
+    compile_twin()
     calls = (joblib.delayed(simulate)(case.profile, case.server, case.workload, seed=case.seed) for case in work)
     return list(joblib.Parallel(n_jobs=jobs, prefer="threads")(calls))
-
-
-def compile_twin(profile: Profile) -> None:
-    """Compile the twin where that has not been done; it happens once per installation, and stderr says so."""
-    keep_freed_memory()
-    if is_compiled():
-        return
-    print("adaptwin: compiling the twin for this machine (once, about 20 s) ...", file=sys.stderr, flush=True)
-    tiny = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
-    scenario = make_scenario(profile, Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192), tiny, seed=0)
-    _run(profile, Server(), tiny, scenario, play(scenario), 0)
 
 
 def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int) -> Run:

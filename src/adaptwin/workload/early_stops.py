@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
 from adaptwin.workload.dice import GOLDEN, split_mix
-from adaptwin.workload.requests import Requests, stream_seed
+from adaptwin.workload.requests import Requests, adapter_seeds
 from adaptwin.workload.workload import Workload
 
 
@@ -25,7 +25,7 @@ def end_early(requests: Requests, workload: Workload, seed: int, *, share: float
     limited = np.array([workload.lengths_of(adapter).are_limits for adapter in workload.adapters], dtype=np.bool_)
     if share == 0 or not limited.any():
         return requests
-    seeds = np.array([stream_seed(seed, a.name, "early stop") for a in workload.adapters], dtype=np.uint64)
+    seeds = adapter_seeds(workload, seed, "early stop")
     return requests._replace(output=_shortened(requests.adapter, requests.asked, limited, seeds, share, 1 / reach - 1))
 
 

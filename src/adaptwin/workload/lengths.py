@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple, Self
 
@@ -129,6 +129,14 @@ class Lengths(Spec):
             pairs = [list(pair) for pair in self.pairs]
             form = {self.kind: pairs[0] if self.kind == "fixed" else pairs}
         return {**form, "are_limits": True} if self.are_limits else form
+
+    def __hash__(self) -> int:
+        return self.fingerprint
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """The hash, worked out once: thousands of pairs would be gone through whenever a table is looked up."""
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
     def table(self) -> LengthTable:
         """The distribution as equally likely entries."""

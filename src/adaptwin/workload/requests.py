@@ -94,7 +94,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
         if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
             pairing[index] = 2
     return _Sources(
-        seed=np.array([_name_seed(adapter.name) for adapter in adapters], np.uint64) ^ np.uint64(stream_seed(seed)),
+        seed=adapter_seeds(workload, seed),
         rate=np.array([adapter.rate for adapter in adapters], dtype=np.float64),
         shape=np.array([process.cv**-2 for process in processes], dtype=np.float64),
         segment_first=_firsts(segments),
@@ -110,6 +110,12 @@ def _sources(workload: Workload, seed: int) -> _Sources:
         pairing=pairing,
         lengths=tables.flat(),
     )
+
+
+def adapter_seeds(workload: Workload, seed: int, *stream: str) -> NDArray[np.uint64]:
+    """A seed for each adapter, from its name, and for what is drawn with it."""
+    names = np.array([_name_seed(adapter.name) for adapter in workload.adapters], np.uint64)
+    return names ^ np.uint64(stream_seed(seed, *stream))
 
 
 @lru_cache(maxsize=1 << 17)

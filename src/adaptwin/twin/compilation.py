@@ -1,0 +1,47 @@
+"""compile_twin: machine code for the twin, made once per installation.
+
+The kernel takes most of the time; what comes before and after it - draws and statistics - is compiled by a second
+process meanwhile. Both leave their machine code in the cache on disk, where the other finds it.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from adaptwin.memory import keep_freed_memory
+from adaptwin.profile.profile import load_profile, shipped_profiles
+from adaptwin.twin.kernel import is_compiled, play
+from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.scenario import Scenario, make_scenario
+from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import judge
+from adaptwin.workload.requests import Requests
+from adaptwin.workload.workload import Adapter, Workload
+
+_TINY = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
+_SERVER = Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192)
+_MEANWHILE = "from adaptwin.twin.compilation import compile_all_but_the_kernel as run; run()"
+
+
+def compile_twin() -> None:
+    """Compile the twin where that has not been done, and say so on stderr."""
+    keep_freed_memory()
+    if is_compiled():
+        return
+    print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
+    with subprocess.Popen([sys.executable, "-c", _MEANWHILE]):  # noqa: S603 (our own interpreter, our own words)
+        one = np.ones(1, np.int32)
+        play(_scenario(Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)))
+    compile_all_but_the_kernel()  # which now is on disk
+
+
+def compile_all_but_the_kernel() -> None:
+    """Compile what draws requests and what sums up a run; the reference twin stands in for the kernel."""
+    scenario = _scenario()
+    profile = load_profile(shipped_profiles()[0])
+    judge(profile, _TINY, scenario, ReferenceTwin(scenario).run())
+
+
+def _scenario(requests: Requests | None = None) -> Scenario:
+    return make_scenario(load_profile(shipped_profiles()[0]), _SERVER, _TINY, seed=0, requests=requests)
