@@ -15,6 +15,7 @@ from adaptwin.report.text import (
     profiles_table,
     rank_counts,
     run_table,
+    uncertainty_sentence,
 )
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.workload import Adapter, Workload
@@ -107,6 +108,23 @@ def test_a_plan_says_how_far_from_optimal_it_can_be(plan) -> None:
     assert "fewer than 4 GPUs: this one is optimal" in text
     assert "Not verified" in text
     assert "time limit" in text
+
+
+def test_a_plan_says_how_far_a_real_gpu_may_be_from_the_figures(plan) -> None:
+    assert uncertainty_sentence(plan) == ""
+    servers = []
+    for server, width in zip(plan.servers, (1.02, 1.05, 1.01, 1.03), strict=True):
+        forecast = server.forecast
+        intervals = {
+            "throughput": (forecast.throughput / width, forecast.throughput * width),
+            "itl.mean": (forecast.itl_mean / width**2, forecast.itl_mean * width**2),
+        }
+        servers.append(server.model_copy(update={"forecast": forecast.model_copy(update={"intervals": intervals})}))
+    told = uncertainty_sentence(plan.model_copy(update={"servers": tuple(servers)}))
+    assert (
+        told
+        == "A real GPU would have throughput within 5 % and mean ITL within 10 % of these figures, nine times in ten."
+    )
 
 
 def test_a_plan_without_forecast_is_shown_all_the_same(make_plan) -> None:

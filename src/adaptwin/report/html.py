@@ -23,6 +23,7 @@ from adaptwin.report.text import (
     percent,
     rank_counts,
     rank_summary,
+    uncertainty_sentence,
     verified_sentence,
 )
 from adaptwin.spec import write_atomically
@@ -133,6 +134,7 @@ def plan_report(plan: Plan) -> str:
             open_sections=len(sections) <= OPEN_SECTIONS,
             facts=_facts(plan),
             summary=(bound_sentence(plan), verified_sentence(plan)),
+            uncertainty=uncertainty_sentence(plan),
             drawn={
                 "figures": drawn,
                 "light": _json(figures.template()),

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -91,6 +91,23 @@ def verified_sentence(plan: Plan) -> str:
     return "Not verified: no twin run with fresh seeds has confirmed this plan."
 
 
+def uncertainty_sentence(plan: Plan) -> str:
+    """How far a real GPU may be from the forecasts; nothing where the profiles do not know."""
+    known = [server.forecast for server in plan.servers if server.forecast and server.forecast.intervals]
+    widths = {
+        name: max((f.intervals[metric][1] / value(f) - 1.0 for f in known if metric in f.intervals), default=0.0)
+        for name, metric, value in _UNCERTAIN
+    }
+    told = [f"{name} within {percent(width)}" for name, width in widths.items() if width > 0]
+    return f"A real GPU would have {' and '.join(told)} of these figures, nine times in ten." if told else ""
+
+
+_UNCERTAIN: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
+    ("throughput", "throughput", lambda forecast: forecast.throughput),
+    ("mean ITL", "itl.mean", lambda forecast: forecast.itl_mean),
+)
+
+
 def plan_table(plan: Plan) -> RenderableType:
     """A plan for the terminal: headline, then per GPU its settings and what the twin expects of it."""
     return Group(
@@ -99,6 +116,7 @@ def plan_table(plan: Plan) -> RenderableType:
         _servers_table(plan),
         _heading("What the twin expects"),
         _forecast_table(plan.servers),
+        Text(uncertainty_sentence(plan)),
     )
 
 
