@@ -53,7 +53,7 @@ bench: $(READY) ## speed of the twin and size of plans, as tables
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/plans.py
 
-accuracy: $(READY) ## the twin against real runs (needs the measurements beside the project)
+accuracy: $(READY) ## the twin against real runs, and docs/accuracy.md (needs the measurements beside the project)
 	$(BIN)/python benchmarks/accuracy.py
 
 profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)

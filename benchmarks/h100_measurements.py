@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from adaptwin.calibration.measurements import Measurements, Setup
+from adaptwin.calibration.measurements import COLUMNS, Measurements, Setup
 from adaptwin.profile.model import ModelShape
 from h100_runs import DATA, MODELS, measured_runs
 
@@ -113,23 +113,15 @@ def _steps(model: str) -> pl.DataFrame:
     parts = [_alone(model), _one_adapter(model), _without_lora(model), _with_lora(model)]
     if model.startswith("llama"):
         parts.append(_full_prefill(model))
-    return pl.concat([part.select(*COLUMNS) for part in parts])
+    return pl.concat([part.select(*STEP_COLUMNS) for part in parts])
 
 
-COLUMNS = {
-    "max_loras": pl.Int64,
-    "max_lora_rank": pl.Int64,
-    "tokens": pl.Float64,
-    "context": pl.Float64,
-    "adapters": pl.Float64,
-    "running": pl.Float64,
-    "seconds": pl.Float64,
-}
+STEP_COLUMNS = COLUMNS["steps"]
 SECONDS = (pl.col("gap_to_next_ms") / 1e3).alias("seconds")
 
 
 def _point(table: pl.DataFrame, **columns: object) -> pl.DataFrame:
-    return table.with_columns(**columns).cast(COLUMNS, strict=False)
+    return table.with_columns(**columns).cast(STEP_COLUMNS, strict=False)
 
 
 def _alone(model: str) -> pl.DataFrame:

@@ -55,7 +55,7 @@ class MeasuredRun(Spec):
     )
 
 
-_COLUMNS: dict[str, dict[str, Any]] = {
+COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their types
     "memory": {"max_loras": pl.Int64, "max_lora_rank": pl.Int64, "kv_cache_tokens": pl.Int64},
     "loads": {"source": pl.String, "rank": pl.Int64, "max_lora_rank": pl.Int64, "seconds": pl.Float64},
     "planning": {"running": pl.Int64, "waiting": pl.Int64, "seconds": pl.Float64},
@@ -95,7 +95,7 @@ class Measurements(NamedTuple):
         folder = Path(folder)
         if not folder.is_dir():
             raise SpecError("no such folder", file=folder)
-        tables = {name: _read_table(folder, name) for name in _COLUMNS}
+        tables = {name: _read_table(folder, name) for name in COLUMNS}
         runs = folder / RUNS
         return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())
 
@@ -104,7 +104,7 @@ class Measurements(NamedTuple):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.setup.write(folder / SETUP)
-        for name in _COLUMNS:
+        for name in COLUMNS:
             table: pl.DataFrame | None = getattr(self, name)
             if table is not None:
                 table.write_parquet(folder / f"{name}.parquet")
@@ -137,7 +137,7 @@ def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
                 table = read(path)
             except pl.exceptions.PolarsError as error:
                 raise SpecError(f"cannot be read: {error}", file=path) from None
-            return _typed(table, _COLUMNS[name], path)
+            return _typed(table, COLUMNS[name], path)
     return None
 
 
