@@ -20,8 +20,9 @@ def compiled(function: F) -> F:
     the kernel be compared with the reference twin to the last digit.
     """
     dispatcher: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    # Numba looks at the file of a function only, not at those of what it calls.
-    dispatcher._cache._cache_file._source_stamp = _stamp()
+    if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
+        # Numba looks at the file of a function only, not at those of what it calls.
+        dispatcher._cache._cache_file._source_stamp = _stamp()
     return cast(F, dispatcher)
 
 

@@ -17,7 +17,7 @@ from tests.calibration.made import (
 )
 
 from adaptwin import Measurements, SpecError, compare, fit, simulate
-from adaptwin.calibration.fit import LATE
+from adaptwin.calibration.step_fit import LATE
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.profile.scrape_cost import ScrapeCost, scrape_seconds

@@ -149,7 +149,7 @@ def test_of_steps_that_are_alike_the_median_counts_and_rare_ones_are_left_out():
             logged(3, 5000, 9.0),  # too few
         ]
     )
-    assert points(steps.sample(fraction=1.0, shuffle=True, seed=1)).rows() == [
+    assert points(steps.sample(fraction=1.0, shuffle=True, seed=1), TRUE.step_cost).rows() == [
         (4, 8, 10.0, 100.0, 2.0, 3.0, 1.0),
         (4, 8, 100.0, 200.0, 2.0, 3.0, 2.0),
         (8, 8, 100.0, 100.0, 2.0, 3.0, 3.0),
@@ -158,4 +158,13 @@ def test_of_steps_that_are_alike_the_median_counts_and_rare_ones_are_left_out():
 
 def test_few_steps_are_points_as_they_are():
     steps = steps_of(TRUE)
-    assert points(steps).equals(steps)
+    assert points(steps, TRUE.step_cost).equals(steps)
+
+
+def test_steps_on_both_sides_of_a_jump_are_never_alike():
+    sides = {0.010: (120, 127), 0.020: (128, 130), 0.030: (505, 512), 0.040: (513, 520)}
+    steps = pl.concat([logged(500, tokens, seconds) for seconds, pair in sides.items() for tokens in pair])
+    made = points(steps, TRUE.step_cost)
+    assert set(made["seconds"]) == set(sides)
+    for seconds, (low, high) in sides.items():
+        assert made.filter(pl.col("seconds") == seconds)["tokens"].is_between(low, high).all()

@@ -109,3 +109,28 @@ def test_no_placement_of_a_tiny_fleet_beats_the_bound_and_pack_finds_the_best(h1
     plan = make_plan(h100, workload)
     assert plan.verified
     assert plan.lower_bound <= best == plan.gpus
+
+
+def test_requests_that_are_rejected_cost_nothing(h100):
+    """One of ten requests is longer than the server takes; the bound is nine tenths of the others' work."""
+    server = Server(max_model_len=2048)
+    mixed, short = Lengths.empirical([(100, 50)] * 9 + [(3000, 3000)]), Lengths.fixed(100, 50)
+    assert work_seconds(h100, server, mixed, 8) == pytest.approx(0.9 * work_seconds(h100, server, short, 8))
+
+
+def test_answers_that_end_early_lower_the_bound(h100):
+    never, early = (
+        h100.model_copy(update={"model": h100.model.model_copy(update={"early_stop_share": share})})
+        for share in (0, 0.5)
+    )
+    limits, answers = (Lengths.empirical([(100, 51)], are_limits=are_limits) for are_limits in (True, False))
+    whole = work_seconds(never, Server(), limits, 8)
+    assert work_seconds(early, Server(), answers, 8) == whole
+    assert 0.5 * whole < work_seconds(early, Server(), limits, 8) < whole
+
+
+def test_planning_that_is_hidden_behind_the_step_before_is_not_counted(h100):
+    waiting, hidden = (
+        work_seconds(h100, Server(async_scheduling=on), Lengths.fixed(100, 50), 8) for on in (False, True)
+    )
+    assert hidden < waiting

@@ -186,3 +186,12 @@ def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue(name):
     wait = batch_service(seconds, load / service) - service
     assert wait == pytest.approx(service * load / (2 * (1 - load)), rel=load)
     assert_mean(times_on(profile, load, 200, runs=20, requests=50_000) - service, wait)
+
+
+def test_sixty_hours_of_a_full_cache_are_summed_up_right():
+    """62,500 blocks held for 2.2e14 ns are more than 64 bits hold: 60 steps of an hour each, after the prompt's own."""
+    huge = {"token_budget": 2_000_000, "max_model_len": 2_000_000, "kv_blocks": 62_600}
+    scenario = by_hand([(0, 0, 1_000_000, 61)], window={"end": 61 * 3600 * 10**9, "drain": True}, **huge)
+    outcome = play(scenario._replace(step_cost=scenario.step_cost._replace(base=3600.0)))
+    assert outcome.finish.tolist() == [61 * 3600 * 10**9]
+    assert outcome.kv_time == pytest.approx(61 * 3600 * 62_503, rel=1e-4)

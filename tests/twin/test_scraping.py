@@ -4,6 +4,7 @@ import pytest
 from tests.twin.scenarios import MS, by_hand
 
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.twin.kernel import play
 from adaptwin.twin.reference import ReferenceTwin
 from adaptwin.twin.scenario import gap_bin
@@ -90,3 +91,12 @@ def test_scraping_merges_chunks_but_takes_no_throughput() -> None:
     assert scraped.itl.mean > 1.01 * alone.itl.mean
     assert scraped.metrics_stall > 0.01
     assert alone.metrics_stall == 0
+
+
+@IMPLEMENTATIONS
+def test_a_scrape_that_begins_while_a_step_is_planned_holds_up_who_comes_after_it(run) -> None:
+    # With asynchronous scheduling the clock stops between planning and the step: at 10 + 1.5 ms, after request 2 came.
+    rows = [(0, 0, 4, 1), (10, 0, 4, 3), (11, 0, 4, 3)]
+    scenario = by_hand(rows, window={"scrape_every": 10 * MS + MS // 2}, scrape_ms=4, async_scheduling=True)
+    outcome = run(scenario._replace(scheduler_cost=SchedulerCoefficients(1.5e-3, 0.0, 0.0)))
+    assert outcome.first_token.tolist() == [3 * MS, 14.5 * MS, 17.5 * MS]

@@ -41,11 +41,11 @@ def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) ->
 
 
 def profile_error(rows: pl.DataFrame) -> ProfileError:
-    """The mean errors of a comparison, in percent."""
+    """The errors of a comparison, in percent: means, and the median for TTFT."""
     off = {figure: (_ratios(rows, name) - 1).abs() * 100 for figure, name in FIGURES.items()}
     return ProfileError(
         runs=len(rows),
-        throughput=round(_float(off["throughput"].mean()), 2),
+        throughput=round(_float(off["throughput"].mean()), 2) if len(off["throughput"]) else 100.0,
         itl=round(_float(off["itl"].mean()), 2) if len(off["itl"]) else None,
         ttft=round(_float(off["ttft"].median()), 2) if len(off["ttft"]) else None,
         starvation=round(100 * _float((rows["twin_starved"] == rows["real_starved"]).mean()), 2),

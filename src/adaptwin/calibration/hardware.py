@@ -12,9 +12,6 @@ from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.scheduler_cost import SchedulerCost
 
-UTILIZATION = 0.9  # gpu_memory_utilization of the measured servers
-BLOCK = 16  # tokens
-
 
 class Residual(NamedTuple):
     """How far a part of the fit is from its measurements."""
@@ -41,9 +38,16 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual
     if started.is_empty():
         raise SpecError("no server started: the KV cache cannot be told", "memory: kv_cache_tokens")
     slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
-    budget = setup.gpu_gib * GIB * UTILIZATION - setup.model.weights_bytes
+    budget = setup.gpu_gib * GIB * setup.gpu_memory_utilization - setup.model.weights_bytes
     kv_bytes = setup.model.kv_bytes_per_token
     used = budget - tokens * kv_bytes  # activations, and slots x (a + b rank)
+    if (used <= 0).any():
+        most = int(budget / kv_bytes)
+        raise SpecError(
+            f"{int(tokens.max()):,} tokens are more than the GPU holds beside the weights ({most:,}): check gpu_gib, "
+            "gpu_memory_utilization and the model's shapes",
+            "memory: kv_cache_tokens",
+        )
     columns = np.stack([np.ones(len(slots)), slots, slots * rank], axis=1)
     activations, per_slot, per_rank = nonnegative(columns, used, weight=used / (tokens * kv_bytes))
     memory = MemoryModel(
@@ -54,7 +58,12 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual
         slot_bytes=round(per_slot),
         slot_bytes_per_rank=round(per_rank),
     )
-    fitted = [memory.kv_cache_tokens(max_loras=int(s), max_lora_rank=int(r)) for s, r in zip(slots, rank, strict=True)]
+    fitted = [
+        memory.kv_cache_tokens(
+            max_loras=int(s), max_lora_rank=int(r), gpu_memory_utilization=setup.gpu_memory_utilization
+        )
+        for s, r in zip(slots, rank, strict=True)
+    ]
     return memory, residual("KV cache tokens", np.array(fitted), tokens)
 
 

@@ -23,6 +23,7 @@ class Setup(Spec):
     name: str = Field(min_length=1, description="of the profile to be made")
     hardware: str
     gpu_gib: float = Field(gt=0, description="memory of the GPU that vLLM sees")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="of the servers in the table of memory")
     model: ModelShape
     vllm_version: str
     source: str = ""
@@ -41,8 +42,8 @@ class MeasuredRun(Spec):
     name: str
     server: Server
     workload: Workload
-    max_in_flight: int | None = Field(default=None, description="connections that the client could have open")
-    scrape_every: float | None = Field(default=None, description="seconds between scrapes of /metrics")
+    max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client could have open")
+    scrape_every: float | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
     throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
     starved: bool = Field(default=False, description="served under 0.9 of the tokens that were asked for")
     itl_mean: float | None = Field(default=None, gt=0)

@@ -37,7 +37,10 @@ class Pace(NamedTuple):
 
 
 def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
-    """Play a run at its measured time per output token, or else inter-token latency; None if neither was measured."""
+    """Play a run at its measured time per output token, or else inter-token latency; None if neither was measured.
+
+    A run of which the twin finishes nothing, or only answers of one token, has no pace: its miss is infinite.
+    """
     measured = run.tpot_mean or run.itl_mean
     if not measured:
         return None
@@ -71,7 +74,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
     outcome = play(scenario)
     sums = judge(paced, run.workload, scenario, outcome).totals
     per_token = sums.tpot_sum / max(1, sums.tpot_count) / NANOSECONDS
-    miss = math.log(per_token / measured) if per_token > 0 else 0.0
+    miss = math.log(per_token / measured) if per_token > 0 else math.inf  # too slow to finish anything, most likely
     if run.starved and run.throughput > 0 and sums.finished_tokens > 0:
         miss = (miss - math.log(sums.finished_tokens / run.workload.duration / run.throughput)) / 2
     return Pace(

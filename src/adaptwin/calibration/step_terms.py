@@ -68,18 +68,20 @@ def means_of_tallies(tallies: list[Tally]) -> dict[str, Array]:
     return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(Tally._fields)}
 
 
-def points(steps: pl.DataFrame) -> pl.DataFrame:
+def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:
     """Steps that are alike made one point: medians of their seconds, so that rare stalls do not count.
 
-    Alike are steps of one kind of server whose tokens and adapters differ by less than an eighth. What occurred fewer
-    than four times among many steps says too little and is left out.
+    Alike are steps of one kind of server whose tokens and adapters differ by less than an eighth, on the same side of
+    the places where the cost jumps. What occurred fewer than four times among many steps says too little and is left
+    out.
     """
     if len(steps) < 2000:
         return steps
     alike = ((pl.col(name) + 1).log(9 / 8).floor().alias(f"{name}_bin") for name in ("tokens", "adapters"))
-    keys = ["max_loras", "max_lora_rank", "tokens_bin", "adapters_bin"]
+    keys = ["max_loras", "max_lora_rank", "tokens_bin", "split", "eager", "adapters_bin"]
+    sides = {"split": pl.col("tokens") <= cost.split_tokens, "eager": pl.col("tokens") > cost.graph_tokens}
     return (
-        steps.with_columns(*alike)
+        steps.with_columns(*alike, **sides)
         .group_by(keys)
         .agg(
             pl.len().alias("count"),

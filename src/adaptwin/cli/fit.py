@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from adaptwin.calibration.fit import ROUNDS, Fit
+from adaptwin.calibration.fit import Fit
 from adaptwin.calibration.fit import fit as fit_profile
 from adaptwin.calibration.measurements import Measurements
+from adaptwin.calibration.step_fit import ROUNDS
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError

@@ -54,7 +54,7 @@ def make_plan(
         strategy: ``pack`` (the default), ``paper_greedy`` or ``round_robin``.
         headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
         margin: Safety margin on the twin's predictions, as a share of the traffic. ``"profile"`` takes it from the
-            profile's uncertainty: so large that a real server serves less only one time in twenty.
+            profile's uncertainty of what a full server serves: one real server in twenty serves still less.
         seed: Of the planner's draws; verification takes others.
         time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
@@ -96,10 +96,10 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
     """The margin as a share of the traffic; raises `SpecError` where the profile cannot tell."""
     if asked != "profile":
         return asked
-    spread = profile.spread_in("busy") or profile.spread_in("calm")
-    if spread is None:
+    if not profile.spread:
         raise SpecError(f"profile {profile.name} does not know its uncertainty: give the margin as a share", "margin")
-    return math.exp(ONE_IN_TWENTY * spread.throughput) - 1.0
+    capacity = max(spread.throughput for spread in profile.spread)  # of starved servers: the others serve what comes
+    return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
 def _require_known(

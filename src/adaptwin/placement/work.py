@@ -27,9 +27,12 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     """
     token_budget, _ = template.budgets(profile)
     cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank))
-    early = profile.model.early_stop_share if lengths.are_limits else 0.0
-    prompt, decodes, context = _mean_tokens(lengths, early, profile.model.early_stop_reach)
-    constant = cost.base + profile.scheduler_cost.base
+    model, scheduler = profile.model, profile.scheduler_cost
+    early = model.early_stop_share if lengths.are_limits else 0.0
+    longest = template.max_model_len or model.max_model_len
+    prompt, decodes, context = _mean_tokens(lengths, early, model.early_stop_reach, longest)
+    planned = 0.0 if template.async_scheduling else 1.0  # planning is hidden behind the step before
+    constant = cost.base + planned * scheduler.base
     per_token = cost.per_token
     if rank:
         constant += cost.lora_base + cost.lora_per_adapter
@@ -37,26 +40,29 @@ def work_seconds(profile: Profile, template: Server, lengths: Lengths, rank: int
     return (
         (prompt + decodes) * (per_token + constant / token_budget)
         + context * cost.per_context_token
-        + decodes * profile.scheduler_cost.per_running
+        + decodes * planned * scheduler.per_running
     )
 
 
 @lru_cache(maxsize=4096)
-def _mean_tokens(lengths: Lengths, early: float, reach: float) -> tuple[float, float, float]:
+def _mean_tokens(lengths: Lengths, early: float, reach: float, longest: int) -> tuple[float, float, float]:
     """Means over requests of prompt tokens, decode steps, and cached tokens read by them: at most what there will be.
 
-    A share `early` of the answers ends at a mean of `reach` of its length; as the cached tokens read are convex in the
-    length of the answer, they are at least those of an answer of mean length.
+    Requests longer than `longest` are rejected and cost nothing. A share `early` of the answers ends at a mean of
+    `reach` of its length; as the cached tokens read are convex in the length of the answer, they are at least those of
+    an answer of mean length.
     """
     table = lengths.table()
-    prompt, decodes = table.input.astype(np.float64), table.output.astype(np.float64) - 1.0
-    cut = np.maximum(0.0, reach * table.output - 1.0)
-    means = [_decoding(prompt, d, joint=table.joint) for d in (decodes, cut)]
-    mixed = [(1.0 - early) * whole + early * ended for whole, ended in zip(*means, strict=True)]
-    return float(prompt.mean()), mixed[0], mixed[1]
+    prompt, answer = table.input.astype(np.float64), table.output.astype(np.float64)
+    if not table.joint:
+        prompt, answer = (x.ravel() for x in np.meshgrid(prompt, answer))
+    served = prompt + answer <= longest
+    whole, cut = answer - 1.0, np.maximum(0.0, reach * answer - 1.0)
+    sums = [_decoding(prompt[served], decodes[served]) for decodes in (whole, cut)]
+    decodes, context = ((1.0 - early) * of_whole + early * of_cut for of_whole, of_cut in zip(*sums, strict=True))
+    return float(prompt[served].sum()) / len(prompt), decodes / len(prompt), context / len(prompt)
 
 
-def _decoding(prompt: NDArray[np.float64], decodes: NDArray[np.float64], *, joint: bool) -> tuple[float, float]:
-    """Mean decode steps, and mean cached tokens read by them."""
-    cross = np.mean(prompt * decodes) if joint else prompt.mean() * decodes.mean()
-    return float(decodes.mean()), float(cross + np.mean(np.maximum(0.0, decodes * (decodes - 1.0))) / 2.0)
+def _decoding(prompt: NDArray[np.float64], decodes: NDArray[np.float64]) -> tuple[float, float]:
+    """Decode steps, and cached tokens read by them."""
+    return float(decodes.sum()), float((prompt * decodes + np.maximum(0.0, decodes * (decodes - 1.0)) / 2.0).sum())

@@ -4,8 +4,10 @@ The kernel takes most of the time; what comes before and after it - draws and st
 process meanwhile. Both leave their machine code in the cache on disk, where the other finds it.
 """
 
+import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -30,10 +32,25 @@ def compile_twin() -> None:
     if is_compiled():
         return
     print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
-    with subprocess.Popen([sys.executable, "-c", _MEANWHILE]):  # noqa: S603 (our own interpreter, our own words)
+    with _second_process():
         one = np.ones(1, np.int32)
         play(_scenario(Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)))
     compile_all_but_the_kernel()  # which now is on disk
+
+
+def _second_process() -> AbstractContextManager[object]:
+    """A process that compiles all but the kernel, to be waited for; nothing where the interpreter cannot be started.
+
+    Should it fail, this process compiles what is missing afterwards.
+    """
+    if not sys.executable or getattr(sys, "frozen", False):
+        return nullcontext()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-P", "-c", _MEANWHILE]
+    try:
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    except OSError:
+        return nullcontext()
 
 
 def compile_all_but_the_kernel() -> None:

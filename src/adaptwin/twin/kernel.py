@@ -185,7 +185,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     segment_count = resume_count = 0
     running_time, waiting_time, kv_time = np.int64(0), np.int64(0), np.int64(0)
     adapter_time, busy_time = np.int64(0), np.int64(0)
-    waiting_seconds = np.int64(0)  # what has left `waiting_time`, the only one that could outgrow its 64 bits
+    waiting_seconds, kv_seconds = np.int64(0), np.int64(0)  # what has left the two that could outgrow their 64 bits
     sample_limit = 0
     if window.sample_every > 0:
         sample_limit = (window.end + window.sample_every - 1) // window.sample_every
@@ -214,6 +214,18 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         ):
             # Requests that have arrived by now join those who wait.
             while arrived < count and arrival[arrived] <= clock:
+                if next_scrape <= arrival[arrived]:
+                    next_scrape, stall_start, stall_end, stalled = scraped(
+                        scrape_cost,
+                        scrape_every,
+                        next_scrape,
+                        stall_start,
+                        stall_end,
+                        stalled,
+                        label_sets,
+                        labels,
+                        arrival[arrived],
+                    )
                 if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
                     break
                 if max_in_flight > 0 and running + waiting >= max_in_flight:
@@ -280,6 +292,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             if waiting_time > np.int64(1) << np.int64(61):
                 waiting_seconds += waiting_time // 1_000_000_000
                 waiting_time %= 1_000_000_000
+            if kv_time > np.int64(1) << np.int64(61):
+                kv_seconds += kv_time // 1_000_000_000
+                kv_time %= 1_000_000_000
 
             # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
             if (settled or waiting == 0) and partial < 0 and most_flights == 1:
@@ -727,6 +742,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
         residency.loads[GPU], residency.loads[HOST], load_time, gaps, gap_sum, label_sets, labels, stalled,
-        running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_time / 1e9, adapter_time / 1e9, busy_time / 1e9,
+        running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_seconds + kv_time / 1e9, adapter_time / 1e9,
+        busy_time / 1e9,
         samples[:sample_count], tally,
     )  # fmt: skip

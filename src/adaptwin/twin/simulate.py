@@ -67,7 +67,7 @@ def simulate(
         SpecError: The server cannot load an adapter of the workload, or an argument is out of range.
     """
     seed = workload.seed if seed is None else seed
-    _require_in_range(workload, seed, repeats, window, warmup, max_in_flight)
+    _require_in_range(workload, seed, repeats, window, warmup, max_in_flight, scrape_every)
     compile_twin()
     runs = []
     for repeat in range(repeats):
@@ -87,7 +87,13 @@ def simulate(
 
 
 def _require_in_range(
-    workload: Workload, seed: int, repeats: int, window: str, warmup: float, max_in_flight: int | None
+    workload: Workload,
+    seed: int,
+    repeats: int,
+    window: str,
+    warmup: float,
+    max_in_flight: int | None,
+    scrape_every: float | None,
 ) -> None:
     """Raise `SpecError` for an argument of `simulate` that makes no sense."""
     for name, value, low, high in (
@@ -95,6 +101,7 @@ def _require_in_range(
         ("repeats", repeats, 1, math.inf),
         ("warmup", warmup, 0, math.nextafter(workload.duration, 0)),
         ("max_in_flight", 1 if max_in_flight is None else max_in_flight, 1, math.inf),
+        ("scrape_every", 1.0 if scrape_every is None else scrape_every, 0.001, 1e9),
     ):
         if not low <= value <= high:
             raise SpecError(f"{value} must be from {low} to {high:g}", name)

@@ -1,0 +1,232 @@
+"""StepFit: the costs of steps, fitted to single steps and to whole runs together.
+
+Each run is played at its measured pace (`pace.py`), which makes its mean step time a linear form in the constants, with
+the mean contents of its steps as columns. As the contents depend a little on the constants, this is repeated until they
+settle. Everything is robust, non-negative least squares (`least_squares.py`).
+"""
+
+from collections.abc import Callable
+
+import joblib
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.calibration.compare import compare
+from adaptwin.calibration.hardware import Residual, residual
+from adaptwin.calibration.least_squares import Array, nonnegative
+from adaptwin.calibration.measurements import MeasuredRun, Measurements
+from adaptwin.calibration.pace import Pace, at_measured_pace
+from adaptwin.calibration.step_terms import (
+    TERMS,
+    constants_of,
+    means_of_steps,
+    means_of_tallies,
+    points,
+    term_columns,
+    with_constants,
+)
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.scrape_cost import ScrapeCost
+
+Mask = NDArray[np.bool_]
+
+ROUNDS = 4
+FOLDS = 6
+SETTLED = 0.003  # mean change of the runs' step times from one round to the next
+FAR = 0.05  # a run that the twin cannot play closer to its measured pace than this is left out
+CALM_TTFT = 1.0  # seconds: above it, requests queue, and what API server and client add cannot be told
+MOST_TOKENS = 4800.0  # output tokens/s above which the API server falls behind, so that a scrape waits for it
+LATE = 0.875  # what the page has grown to, on average, in the last quarter of a run
+
+Progress = Callable[[str, int, int], None]
+
+
+class StepFit:
+    """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost."""
+
+    def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
+        self.profile, self.progress = _blank(profile, measurements), progress
+        self.steps = None if measurements.steps is None else points(measurements.steps, profile.step_cost)
+        self.runs = [run for run in measurements.runs if run.tpot_mean or run.itl_mean]
+        self.paces: list[Pace] = []
+        if self.steps is not None:
+            self._columns, self._target = self._of_steps(self.steps)
+        else:
+            self._columns, self._target = np.empty((0, len(TERMS) + 1)), np.empty(0)
+
+    def run(self, rounds: int) -> None:
+        """Play and fit until the constants settle, `rounds` times at most."""
+        if len(self._target):
+            self._take(nonnegative(self._columns[:, :-1], self._target))
+        for round_ in range(rounds if self.runs else 0):
+            self._play(round_, rounds)
+            self.profile = self._with_scrape_cost(self.profile, self._everyone())
+            columns, target, kept = self._of_runs()
+            before = columns @ self._constants()
+            self._take(self._solve(columns[kept], target[kept]))
+            if np.abs(columns @ self._constants() / before - 1).mean() < SETTLED:
+                break
+        if self.runs:
+            self._play(rounds, rounds)
+            self.profile = self._with_the_rest(self.profile, self._everyone())
+
+    def _constants(self) -> Array:
+        """All that is fitted: the terms of a step, and seconds per waiting request."""
+        return np.append(constants_of(self.profile.step_cost), self.profile.scheduler_cost.per_waiting)
+
+    def _take(self, constants: Array) -> None:
+        self.profile = _with_step_constants(self.profile, constants)
+
+    def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
+        """Columns and seconds of single steps, without the planning of what runs."""
+        means = means_of_steps(steps, self.profile.step_cost)
+        slots, rank = (steps[name].to_numpy().astype(float) for name in ("max_loras", "max_lora_rank"))
+        columns = self._columns_of(slots, rank, means)
+        scheduler = self.profile.scheduler_cost
+        planning = scheduler.base + scheduler.per_running * means["running"]
+        return columns, np.maximum(steps["seconds"].to_numpy() - planning, 1e-6)
+
+    def _of_runs(self) -> tuple[Array, Array, Mask]:
+        """Columns and mean seconds of a step of each run, and which of the runs could be played at their pace."""
+        means = means_of_tallies([pace.tally for pace in self.paces])
+        slots, rank = (
+            np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
+        )
+        columns = self._columns_of(slots, rank, means)
+        constants = self._constants()
+        factor = np.array([pace.factor for pace in self.paces])
+        target = factor * (columns[:, :-1] @ constants[:-1]) + columns[:, -1] * constants[-1]
+        return columns, target, np.array([abs(pace.miss) < FAR for pace in self.paces], dtype=bool)
+
+    def _columns_of(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
+        return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
+
+    def _solve(self, columns: Array, target: Array) -> Array:
+        """Constants for these runs and all steps; both sides weigh the same, however many steps were logged."""
+        if not len(target) and len(self._target):
+            return np.append(nonnegative(self._columns[:, :-1], self._target), 0.0)
+        if not len(target):
+            raise SpecError("the twin could play none of the runs at its measured pace: start nearer to them", "runs")
+        share = min(1.0, (len(target) / max(1, len(self._target))) ** 0.5)
+        weight = np.concatenate([np.full(len(self._target), share), np.ones(len(target))])
+        return nonnegative(np.vstack([self._columns, columns]), np.append(self._target, target), weight)
+
+    def _play(self, round_: int, rounds: int) -> None:
+        """Play every run at its measured pace."""
+        stage = f"round {round_ + 1} of up to {rounds + 1}"
+        calls = (joblib.delayed(at_measured_pace)(self.profile, run) for run in self.runs)
+        played = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(calls)
+        self.paces = []
+        for pace in played:
+            self.paces.append(pace)
+            self.progress(stage, len(self.paces), len(self.runs))
+
+    def _everyone(self) -> Mask:
+        return np.ones(len(self.runs), dtype=bool)
+
+    def _with_the_rest(self, profile: Profile, chosen: Mask) -> Profile:
+        """The profile with what is fitted beside the steps to the chosen runs."""
+        return self._with_latency(self._with_scrape_cost(profile, chosen), chosen)
+
+    def _chosen(self, chosen: Mask) -> list[tuple[MeasuredRun, Pace]]:
+        return [pair for pair, is_in in zip(zip(self.runs, self.paces, strict=True), chosen, strict=True) if is_in]
+
+    def _with_latency(self, profile: Profile, chosen: Mask) -> Profile:
+        """What API server, tokenizer and client add: the median difference of TTFT where nobody queues."""
+        added = [
+            run.ttft_p50 - pace.ttft_p50
+            for run, pace in self._chosen(chosen)
+            if run.ttft_p50 is not None and run.ttft_p50 < CALM_TTFT and pace.ttft_p50 < CALM_TTFT
+        ]
+        if not added:
+            return profile
+        return profile.model_copy(update={"request_latency": _digits(max(0.0, float(np.median(added))))})
+
+    def _with_scrape_cost(self, profile: Profile, chosen: Mask) -> Profile:
+        """How long /metrics takes to be written, from the scraper's pauses and the combinations that it had seen."""
+        rows = [
+            (LATE * pace.label_sets, LATE * pace.labels, run.scrape_pause)
+            for run, pace in self._chosen(chosen)
+            if run.scrape_pause and pace.label_sets and not run.starved and _output_rate(run, pace) < MOST_TOKENS
+        ]
+        if len(rows) < 3:
+            return profile
+        table = np.array(rows)
+        per_set, per_label = nonnegative(table[:, :2], table[:, 2])
+        cost = ScrapeCost(per_label_set=_digits(per_set), per_label=_digits(per_label))
+        return profile.model_copy(update={"scrape_cost": cost})
+
+    @property
+    def lost(self) -> int:
+        """Runs that the twin could not play at their pace."""
+        return sum(abs(pace.miss) >= FAR for pace in self.paces)
+
+    def residuals(self) -> list[Residual]:
+        """Of single steps, and of the mean steps of runs, also when their configuration is left out of the fit."""
+        parts = []
+        if len(self._target):
+            parts.append(residual("single steps", self._columns @ self._constants(), self._target))
+        columns, target, kept = self._of_runs()
+        if kept.any():
+            parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
+            held_out = np.full(len(target), np.nan)
+            for others, mine in self._folds(kept):
+                held_out[mine] = columns[mine] @ self._solve(columns[others], target[others])
+            told = kept & ~np.isnan(held_out)
+            if told.any():
+                parts.append(residual("the same, cross-validated", held_out[told], target[told]))
+        return parts
+
+    def cross_validated(self) -> pl.DataFrame | None:
+        """Every run as predicted by a fit to the other configurations; None without runs of at least two."""
+        columns, target, kept = self._of_runs()
+        parts, folds = [], self._folds(kept)
+        for done, (others, mine) in enumerate(folds):
+            profile = _with_step_constants(self.profile, self._solve(columns[others], target[others]))
+            profile = self._with_the_rest(profile, others)
+            parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
+            self.progress("cross-validation", done + 1, len(folds))
+        return pl.concat(parts, how="vertical_relaxed") if parts else None
+
+    def _folds(self, kept: Mask) -> list[tuple[Mask, Mask]]:
+        """(the others that can be fitted to, mine): runs of as many slots and adapters fall into the same fold."""
+        keys = sorted({_configuration(run) for run in self.runs})
+        order = np.random.default_rng(0).permutation(len(keys))
+        fold_of = {keys[k]: i % FOLDS for i, k in enumerate(order)}
+        fold = np.array([fold_of[_configuration(run)] for run in self.runs])
+        folds = [((fold != k) & kept, fold == k) for k in range(min(FOLDS, len(keys)))]
+        return [(others, mine) for others, mine in folds if others.any()]
+
+
+def _blank(profile: Profile, measurements: Measurements) -> Profile:
+    """The profile without what is fitted to runs, so that the fit does not depend on where it starts."""
+    update: dict[str, object] = {}
+    if measurements.runs:
+        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})
+    if any(run.scrape_pause is not None for run in measurements.runs):
+        update["scrape_cost"] = ScrapeCost()
+    return profile.model_copy(update=update)
+
+
+def _with_step_constants(profile: Profile, constants: Array) -> Profile:
+    """The profile with these constants for the terms of a step, and the last one for each waiting request."""
+    update: dict[str, object] = {"step_cost": with_constants(profile.step_cost, constants[: len(TERMS)])}
+    if len(constants) > len(TERMS):
+        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": _digits(constants[-1])})
+    return profile.model_copy(update=update)
+
+
+def _configuration(run: MeasuredRun) -> tuple[int, int]:
+    return run.server.max_loras, len(run.workload)
+
+
+def _output_rate(run: MeasuredRun, pace: Pace) -> float:
+    """Output tokens per second, from the requests that ran at once and the time that each of their tokens took."""
+    per_step = pace.tally.running / max(1, pace.tally.steps)
+    return per_step / (run.tpot_mean or run.itl_mean or np.inf)
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")
