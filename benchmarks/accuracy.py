@@ -73,8 +73,9 @@ def _compared(model: str, split: str) -> pl.DataFrame:
 HEAD = """# How true the twin is
 
 Written by `make accuracy`: every completed run of the public H100 data set (vLLM 0.8.5, 64 GB; arXiv 2508.08343),
-simulated with the shipped profiles. The fit saw the micro-benchmarks and the calibration runs; all figures outside the
-first table are those of validation runs, which it never saw. Errors are mean absolute percentages; TTFT is the median
+simulated with the shipped profiles. The fit saw the micro-benchmarks and the calibration runs; figures are those of
+validation runs, which it never saw, where a table does not say otherwise. A run is simulated with the KV cache that its
+server logged and the number of requests that its client sent. Errors are mean absolute percentages; TTFT is the median
 error of the median over runs that are not in deep overload (under 2,000 requests waiting)."""
 
 PICTURES = """![Real against twin: throughput, mean ITL and median TTFT of the validation runs](images/accuracy.png)
@@ -237,8 +238,9 @@ def _startability() -> str:
     outcomes = ("started", "one request does not fit", "no memory left")
     body = [[real, *(str(cells.get((real, said), 0)) for said in outcomes)] for real in outcomes]
     note = (
-        "All runs of the table but six that failed for other reasons (a port in use, an illegal access). vLLM reports "
-        "some servers with no memory left as out of CUDA memory while it loads or warms up; they count as such."
+        "Both splits, with the profile's law of memory: all runs of the table but six that failed for other reasons (a "
+        "port in use, an illegal access). vLLM reports some servers with no memory left as out of CUDA memory while it "
+        "loads or warms up; they count as such."
     )
     return _table("Does the server start?", ["real", *(f"said: {said}" for said in outcomes)], body, note)
 

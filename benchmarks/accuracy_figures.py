@@ -50,7 +50,7 @@ def errors_by_band(rows: pl.DataFrame, names: Mapping[str, str], bands: Sequence
                 )
                 axis.plot([middle - 0.1, middle + 0.1], [error.mean()] * 2, color=color, linewidth=2)
         axis.axhline(0, color="#888", linewidth=0.8, zorder=0)
-        axis.set(ylabel=f"{label}: twin over real, %", xlabel="max_loras", ylim=(-25, 25))
+        axis.set(ylabel=f"{label}: twin over real, %", xlabel="max_loras", ylim=(-50, 50))
         axis.set_xticks(range(len(bands)), [f"{low}-{high}" for low, high in bands])
         axis.grid(axis="y", color="#ddd", linewidth=0.5)
     axes[0].legend(frameon=False)

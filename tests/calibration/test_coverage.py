@@ -108,7 +108,7 @@ def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
 def test_ranks_above_the_highest_measured_are_extrapolated():
     low = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") < 64), runs=(run(4, 32, 4), *RUNS[1:]))
     assert uncovered(low) == [
-        "no server had max_lora_rank above 32: what ranks 64, 128, 256, 320, 512 cost is extrapolated",
+        "no step or run had max_lora_rank above 32: what ranks 64, 128, 256, 320, 512 cost is extrapolated",
         REACH,
     ]
 
@@ -116,12 +116,12 @@ def test_ranks_above_the_highest_measured_are_extrapolated():
 def test_from_one_rank_the_cost_of_another_cannot_be_told():
     one = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") == 8), runs=(run(4, 8, 4), *RUNS[1:]))
     assert uncovered(one) == [
-        "no server had max_lora_rank above 8: what ranks 16, 32, 64, 128, 256, 320, 512 cost is extrapolated",
-        "all servers had max_lora_rank 8: what a higher rank costs could not be told",
+        "no step or run had max_lora_rank above 8: what ranks 16, 32, 64, 128, 256, 320, 512 cost is extrapolated",
+        "all steps and runs had max_lora_rank 8: what a higher rank costs could not be told",
         REACH,
     ]
 
 
 def test_the_rank_of_a_server_without_lora_does_not_count():
     base = EVERYTHING._replace(steps=steps((0, 64, 3000, 0), (4, 8, 100, 1)), runs=(run(4, 8, 4), *RUNS[1:]))
-    assert any("all servers had max_lora_rank 8" in sentence for sentence in uncovered(base))
+    assert any("all steps and runs had max_lora_rank 8" in sentence for sentence in uncovered(base))

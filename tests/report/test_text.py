@@ -14,6 +14,7 @@ from adaptwin.report.text import (
     plan_table,
     profiles_table,
     rank_counts,
+    rejected_sentence,
     run_table,
     uncertainty_sentence,
 )
@@ -125,6 +126,15 @@ def test_a_plan_says_how_far_a_real_gpu_may_be_from_the_figures(plan) -> None:
         told
         == "A real GPU would have throughput within 5 % and mean ITL within 10 % of these figures, nine times in ten."
     )
+
+
+def test_a_plan_says_when_requests_are_too_long(plan) -> None:
+    assert rejected_sentence(plan) == ""
+    first, *others = plan.servers
+    forecast = first.forecast.model_copy(update={"rejected": 139})
+    long = plan.model_copy(update={"servers": (first.model_copy(update={"forecast": forecast}), *others)})
+    assert rejected_sentence(long) == "139 requests in 60 min would be rejected: longer than max_model_len."
+    assert "139 requests" in rendered(plan_table(long))
 
 
 def test_a_plan_without_forecast_is_shown_all_the_same(make_plan) -> None:

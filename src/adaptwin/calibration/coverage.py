@@ -37,9 +37,9 @@ def _ranks(measurements: Measurements) -> Iterator[str]:
         ranks |= set(with_lora["max_lora_rank"].to_list())
     if ranks and max(ranks) < HIGHEST_RANK_OF_INTEREST:
         higher = ", ".join(str(rank) for rank in SERVED_RANKS if rank > max(ranks))
-        yield f"no server had max_lora_rank above {max(ranks)}: what ranks {higher} cost is extrapolated"
+        yield f"no step or run had max_lora_rank above {max(ranks)}: what ranks {higher} cost is extrapolated"
     if len(ranks) == 1:
-        yield f"all servers had max_lora_rank {max(ranks)}: what a higher rank costs could not be told"
+        yield f"all steps and runs had max_lora_rank {max(ranks)}: what a higher rank costs could not be told"
 
 
 def _steps(measurements: Measurements) -> Iterator[str]:

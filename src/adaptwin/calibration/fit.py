@@ -57,6 +57,8 @@ def fit(measurements: Measurements, *, rounds: int = ROUNDS, progress: Progress 
                 f"{steps.lost} of {len(steps.runs)} runs could not be played at their pace and were left out"
             )
         comparison = steps.cross_validated()
+        if measurements.runs and not (comparison is not None and spreads(comparison)):
+            warnings.append("too few runs for intervals: five of one regime, of several configurations, are needed")
         if comparison is not None:
             update = {"error": profile_error(comparison), "spread": spreads(comparison)}
             profile = profile.model_copy(update=update)

@@ -22,6 +22,8 @@ def share(text: str) -> float:
         value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a share, such as 20% or 0.2") from None
+    if value > 1 and not text.endswith("%"):
+        raise typer.BadParameter(f"{text!r} is {100 * value:g}%: write {text}% or {value / 100:g} if that was meant")
     if not 0 <= value <= 10:
         raise typer.BadParameter(f"{text!r} must be from 0 to 1000%")
     return value

@@ -28,6 +28,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         mean_running=run.mean_running,
         busy=run.busy,
         preemptions=run.preemptions,
+        rejected=run.rejected,
         verdict=run.worst,
         intervals=run.intervals,
         headroom=headroom,

@@ -29,6 +29,7 @@ class Forecast(Spec):
     mean_running: float
     busy: float
     preemptions: int
+    rejected: int = Field(default=0, description="requests longer than max_model_len")
     verdict: Verdict
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="where a real server would be nine times in ten, by figure (`Run.intervals`)"

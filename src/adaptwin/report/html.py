@@ -23,6 +23,7 @@ from adaptwin.report.text import (
     percent,
     rank_counts,
     rank_summary,
+    rejected_sentence,
     uncertainty_sentence,
     verified_sentence,
 )
@@ -133,7 +134,7 @@ def plan_report(plan: Plan) -> str:
             pictures={picture.key: picture for picture, _ in _PICTURES},
             open_sections=len(sections) <= OPEN_SECTIONS,
             facts=_facts(plan),
-            summary=(bound_sentence(plan), verified_sentence(plan)),
+            summary=tuple(filter(None, (bound_sentence(plan), verified_sentence(plan), rejected_sentence(plan)))),
             uncertainty=uncertainty_sentence(plan),
             drawn={
                 "figures": drawn,

@@ -91,6 +91,13 @@ def verified_sentence(plan: Plan) -> str:
     return "Not verified: no twin run with fresh seeds has confirmed this plan."
 
 
+def rejected_sentence(plan: Plan) -> str:
+    """How many requests are too long for the servers; nothing where none is."""
+    rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
+    window = duration(plan.workload.duration)
+    return f"{count(rejected, 'request')} in {window} would be rejected: longer than max_model_len." if rejected else ""
+
+
 def uncertainty_sentence(plan: Plan) -> str:
     """How far a real GPU may be from the forecasts; nothing where the profiles do not know."""
     known = [server.forecast for server in plan.servers if server.forecast and server.forecast.intervals]
@@ -125,6 +132,8 @@ def _plan_headline(plan: Plan) -> Text:
     gpus = (count(plan.gpus, "GPU"), "bold")
     text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s.\n", bound_sentence(plan), "\n")
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
+    if rejected := rejected_sentence(plan):
+        text.append(f"\n{rejected}", style="bold red")
     text.append(f"\n{made_how(plan)}.")
     if plan.time_limit_hit:
         text.append("\nThe time limit ended the search early.", style="yellow")
@@ -238,6 +247,7 @@ def run_table(run: Run) -> RenderableType:
 
 
 def _run_headline(run: Run) -> Text:
+    rejected = f"{count(run.rejected, 'request')} of {run.arrived:,} rejected: longer than max_model_len.\n"
     share = percent(run.throughput / run.offered_throughput if run.offered_throughput else math.nan)
     server = run.server
     return Text.assemble(
@@ -245,6 +255,7 @@ def _run_headline(run: Run) -> Text:
         _verdict(run.verdict),
         f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
         f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
+        (rejected if run.rejected else "", "bold red"),
         f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
         f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
         f"window {run.window}{f', warm-up {duration(run.warmup)}' if run.warmup else ''}.",

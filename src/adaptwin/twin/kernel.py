@@ -38,7 +38,8 @@ _add_step = compiled(add_step)
 _TALLIED = len(Tally._fields)
 
 _NEVER = np.int64(1) << np.int64(62)
-_LONGEST_STRETCH = 10_000_000_000  # nanoseconds that steps are taken at once while requests wait
+_LONGEST_STRETCH = 1_000_000_000_000  # nanoseconds that steps are taken at once,
+_LONGEST_WAIT = 10_000_000_000  # and while requests wait: sums are looked after in between
 
 _SEAT = np.dtype(
     [
@@ -307,8 +308,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 horizon = window.end if cut else _NEVER
                 if sample_count < sample_limit:
                     horizon = min(horizon, sample_count * window.sample_every)
-                if waiting > 0:
-                    horizon = min(horizon, clock + _LONGEST_STRETCH)
+                horizon = min(horizon, clock + (_LONGEST_WAIT if waiting > 0 else _LONGEST_STRETCH))
                 began = clock
                 apart = decodes > limits.output_chunk
                 counted_from = max(began, window.warmup)
