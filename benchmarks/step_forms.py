@@ -7,20 +7,15 @@ docs/calibration.md.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
-import joblib
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 
 from adaptwin import load_profile
-from adaptwin.calibration.least_squares import nonnegative
-from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.calibration.pace import Pace, at_measured_pace
-from adaptwin.calibration.step_terms import TERMS, constants_of, means_of_steps, means_of_tallies, term_columns
-from adaptwin.profile.profile import Profile
+from adaptwin.calibration.step_fit import LATE, StepFit
+from adaptwin.calibration.step_terms import TERMS
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.compilation import compile_twin
 from h100_measurements import measurements
@@ -28,9 +23,8 @@ from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
 mpl.use("Agg")
 IMAGES = PROJECT / "docs" / "images"
-FOLDS = 6
-FAR = 0.05
 COLUMNS = (*TERMS, "per_waiting")
+LARGEST_RATE = 25.0  # requests/s of the runs whose scrapes are drawn
 SPLIT = {"split_per_token_slot", "split_per_adapter", "split_per_adapter_block"}
 FORMS = {
     "all terms": set(COLUMNS),
@@ -40,85 +34,44 @@ FORMS = {
 }
 
 
-class Rows(NamedTuple):
-    """A linear problem: columns, seconds, and the configuration that each row belongs to."""
-
-    columns: np.ndarray
-    seconds: np.ndarray
-    configuration: np.ndarray
-
-
 def main() -> None:
     """Print the comparison of forms for both models, and draw the pictures."""
     require_data()
+    compile_twin()
     for model, name in MODELS.items():
-        profile = load_profile(name)
-        compile_twin()
-        steps = _of_steps(profile, model)
-        calibration, validation = (_of_runs(profile, model, split) for split in ("calibration", "validation"))
+        seen, unseen = (_played(model, split) for split in ("calibration", "validation"))
         print(f"\n{name}: mean absolute error of step time, %\n")
         print("| form | single steps | calibration runs | cross-validated | validation runs |\n|---|---|---|---|---|")
         for form, terms in FORMS.items():
             chosen = np.array([column in terms for column in COLUMNS])
-            errors = " | ".join(f"{error:.2f}" for error in _errors(chosen, steps, calibration, validation))
-            print(f"| {form} | {errors} |")
+            print(f"| {form} | {' | '.join(f'{error:.2f}' for error in _errors(chosen, seen, unseen))} |")
     _draw_law(IMAGES / "step-law.png")
     _draw_pauses(IMAGES / "scrape-pauses.png")
 
 
-def _of_steps(profile: Profile, model: str) -> Rows:
-    table = measurements(model).steps
-    assert table is not None
-    means = means_of_steps(table, profile.step_cost)
-    slots, rank = (table[name].to_numpy().astype(float) for name in ("max_loras", "max_lora_rank"))
-    scheduler = profile.scheduler_cost
-    seconds = table["seconds"].to_numpy() - scheduler.base - scheduler.per_running * means["running"]
-    columns = np.column_stack([term_columns(slots, rank, means), means["waiting"]])
-    return Rows(columns, seconds, np.zeros(len(seconds)))
+def _played(model: str, split: str) -> StepFit:
+    """The fit's own problem, each run played at its measured pace with the shipped profile."""
+    profile = load_profile(MODELS[model])
+    of_split = measurements(model)._replace(runs=tuple(measured_runs(model, split)))
+    problem = StepFit(profile, of_split, lambda *_: None)
+    problem.profile = profile
+    problem.play(0, 1)
+    return problem
 
 
-def _of_runs(profile: Profile, model: str, split: str) -> Rows:
-    played = [(run, pace) for run, pace in _paces(profile, measured_runs(model, split)) if abs(pace.miss) < FAR]
-    means = means_of_tallies([pace.tally for _, pace in played])
-    slots, rank = (
-        np.array([float(getattr(run.server, name)) for run, _ in played]) for name in ("max_loras", "max_lora_rank")
-    )
-    columns = term_columns(slots, rank, means)
-    factor = np.array([pace.factor for _, pace in played])
-    waiting = profile.scheduler_cost.per_waiting * means["waiting"]
-    configuration = np.array([1000 * run.server.max_loras + len(run.workload) for run, _ in played])
-    seconds = factor * (columns @ constants_of(profile.step_cost)) + waiting
-    return Rows(np.column_stack([columns, means["waiting"]]), seconds, configuration)
-
-
-def _paces(profile: Profile, runs: list[MeasuredRun]) -> list[tuple[MeasuredRun, Pace]]:
-    calls = (joblib.delayed(at_measured_pace)(profile, run) for run in runs)
-    paces = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
-    return [(run, pace) for run, pace in zip(runs, paces, strict=True) if pace is not None]
-
-
-def _errors(chosen: np.ndarray, steps: Rows, calibration: Rows, validation: Rows) -> list[float]:
-    everything = np.ones(len(calibration.seconds), dtype=bool)
-    constants = _solve(chosen, steps, calibration, everything)
-    held_out = np.zeros(len(calibration.seconds))
-    keys = np.unique(calibration.configuration)
-    order = np.random.default_rng(0).permutation(len(keys))
-    for fold in range(FOLDS):
-        mine = np.isin(calibration.configuration, keys[order[fold::FOLDS]])
-        held_out[mine] = calibration.columns[mine][:, chosen] @ _solve(chosen, steps, calibration, ~mine)
+def _errors(chosen: np.ndarray, seen: StepFit, unseen: StepFit) -> list[float]:
+    columns, seconds, kept = seen.of_runs()
+    constants = seen.solve(columns[kept], seconds[kept], chosen)
+    held_out = np.zeros(len(seconds))
+    for others, mine in seen.folds(kept):
+        held_out[mine] = columns[mine] @ seen.solve(columns[others], seconds[others], chosen)
+    unseen_columns, unseen_seconds, unseen_kept = unseen.of_runs()
     return [
-        _error(steps.columns[:, chosen] @ constants, steps.seconds),
-        _error(calibration.columns[:, chosen] @ constants, calibration.seconds),
-        _error(held_out, calibration.seconds),
-        _error(validation.columns[:, chosen] @ constants, validation.seconds),
+        _error(seen.columns @ constants, seen.target),
+        _error((columns @ constants)[kept], seconds[kept]),
+        _error(held_out[kept], seconds[kept]),
+        _error((unseen_columns @ constants)[unseen_kept], unseen_seconds[unseen_kept]),
     ]
-
-
-def _solve(chosen: np.ndarray, steps: Rows, runs: Rows, kept: np.ndarray) -> np.ndarray:
-    share = min(1.0, (kept.sum() / len(steps.seconds)) ** 0.5)
-    weight = np.concatenate([np.full(len(steps.seconds), share), np.ones(kept.sum())])
-    columns = np.vstack([steps.columns[:, chosen], runs.columns[kept][:, chosen]])
-    return nonnegative(columns, np.append(steps.seconds, runs.seconds[kept]), weight)
 
 
 def _error(predicted: np.ndarray, seconds: np.ndarray) -> float:
@@ -154,12 +107,12 @@ def _draw_pauses(path: Path) -> None:
     """Pauses of the sampler's scrapes in the last quarter of runs, and what the combinations of adapters explain."""
     figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
     for (model, name), color in zip(MODELS.items(), ("#3b6fb6", "#d2762b"), strict=True):
-        profile = load_profile(name)
-        cost = profile.scrape_cost
+        cost = load_profile(name).scrape_cost
+        played = _played(model, "all")
         points = [
-            (run.scrape_pause, 0.875 * (cost.per_label_set * pace.label_sets + cost.per_label * pace.labels))
-            for run, pace in _paces(profile, [r for r in measured_runs(model, "all") if r.workload.rate < 25])
-            if run.scrape_pause is not None
+            (run.scrape_pause, LATE * (cost.per_label_set * pace.label_sets + cost.per_label * pace.labels))
+            for run, pace in zip(played.runs, played.paces, strict=True)
+            if run.scrape_pause is not None and run.workload.rate < LARGEST_RATE
         ]
         real, twin = np.array(points).T
         axis.scatter(real, twin, s=10, alpha=0.6, color=color, label=name, linewidths=0)

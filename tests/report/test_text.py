@@ -133,7 +133,7 @@ def test_a_plan_says_when_requests_are_too_long(plan) -> None:
     first, *others = plan.servers
     forecast = first.forecast.model_copy(update={"rejected": 139})
     long = plan.model_copy(update={"servers": (first.model_copy(update={"forecast": forecast}), *others)})
-    assert rejected_sentence(long) == "139 requests in 60 min would be rejected: longer than max_model_len."
+    assert rejected_sentence(long) == "139 requests in 1.0 h would be rejected: longer than max_model_len."
     assert "139 requests" in rendered(plan_table(long))
 
 

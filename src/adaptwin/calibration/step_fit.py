@@ -44,7 +44,11 @@ Progress = Callable[[str, int, int], None]
 
 
 class StepFit:
-    """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost."""
+    """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost.
+
+    `columns` and `target` are the linear problem of single steps: what each constant is multiplied with (the `TERMS`,
+    and waiting requests), and seconds; `of_runs` gives that of the runs as they were played last.
+    """
 
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
         self.profile, self.progress = _blank(profile, measurements), progress
@@ -52,24 +56,24 @@ class StepFit:
         self.runs = [run for run in measurements.runs if run.tpot_mean or run.itl_mean]
         self.paces: list[Pace] = []
         if self.steps is not None:
-            self._columns, self._target = self._of_steps(self.steps)
+            self.columns, self.target = self._of_steps(self.steps)
         else:
-            self._columns, self._target = np.empty((0, len(TERMS) + 1)), np.empty(0)
+            self.columns, self.target = np.empty((0, len(TERMS) + 1)), np.empty(0)
 
     def run(self, rounds: int) -> None:
         """Play and fit until the constants settle, `rounds` times at most."""
-        if len(self._target):
-            self._take(nonnegative(self._columns[:, :-1], self._target))
+        if len(self.target):
+            self._take(nonnegative(self.columns[:, :-1], self.target))
         for round_ in range(rounds if self.runs else 0):
-            self._play(round_, rounds)
+            self.play(round_, rounds)
             self.profile = self._with_scrape_cost(self.profile, self._everyone())
-            columns, target, kept = self._of_runs()
+            columns, target, kept = self.of_runs()
             before = columns @ self._constants()
-            self._take(self._solve(columns[kept], target[kept]))
+            self._take(self.solve(columns[kept], target[kept]))
             if np.abs(columns @ self._constants() / before - 1).mean() < SETTLED:
                 break
         if self.runs:
-            self._play(rounds, rounds)
+            self.play(rounds, rounds)
             self.profile = self._with_the_rest(self.profile, self._everyone())
 
     def _constants(self) -> Array:
@@ -83,37 +87,42 @@ class StepFit:
         """Columns and seconds of single steps, without the planning of what runs."""
         means = means_of_steps(steps, self.profile.step_cost)
         slots, rank = (steps[name].to_numpy().astype(float) for name in ("max_loras", "max_lora_rank"))
-        columns = self._columns_of(slots, rank, means)
+        columns = self._rows(slots, rank, means)
         scheduler = self.profile.scheduler_cost
         planning = scheduler.base + scheduler.per_running * means["running"]
         return columns, np.maximum(steps["seconds"].to_numpy() - planning, 1e-6)
 
-    def _of_runs(self) -> tuple[Array, Array, Mask]:
+    def of_runs(self) -> tuple[Array, Array, Mask]:
         """Columns and mean seconds of a step of each run, and which of the runs could be played at their pace."""
         means = means_of_tallies([pace.tally for pace in self.paces])
         slots, rank = (
             np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
         )
-        columns = self._columns_of(slots, rank, means)
+        columns = self._rows(slots, rank, means)
         constants = self._constants()
         factor = np.array([pace.factor for pace in self.paces])
         target = factor * (columns[:, :-1] @ constants[:-1]) + columns[:, -1] * constants[-1]
         return columns, target, np.array([abs(pace.miss) < FAR for pace in self.paces], dtype=bool)
 
-    def _columns_of(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
+    def _rows(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
         return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
 
-    def _solve(self, columns: Array, target: Array) -> Array:
-        """Constants for these runs and all steps; both sides weigh the same, however many steps were logged."""
-        if not len(target) and len(self._target):
-            return np.append(nonnegative(self._columns[:, :-1], self._target), 0.0)
-        if not len(target):
-            raise SpecError("the twin could play none of the runs at its measured pace: start nearer to them", "runs")
-        share = min(1.0, (len(target) / max(1, len(self._target))) ** 0.5)
-        weight = np.concatenate([np.full(len(self._target), share), np.ones(len(target))])
-        return nonnegative(np.vstack([self._columns, columns]), np.append(self._target, target), weight)
+    def solve(self, columns: Array, target: Array, terms: Mask | None = None) -> Array:
+        """Constants for these runs and all steps, of the chosen terms only; the others are 0.
 
-    def _play(self, round_: int, rounds: int) -> None:
+        Both sides weigh the same, however many steps were logged.
+        """
+        if not len(target) and not len(self.target):
+            raise SpecError("the twin could play none of the runs at its measured pace: start nearer to them", "runs")
+        share = min(1.0, (len(target) / max(1, len(self.target))) ** 0.5) if len(target) else 1.0
+        weight = np.concatenate([np.full(len(self.target), share), np.ones(len(target))])
+        rows, seconds = np.vstack([self.columns, columns]), np.append(self.target, target)
+        chosen = np.ones(rows.shape[1], dtype=bool) if terms is None else terms
+        constants = np.zeros(rows.shape[1])
+        constants[chosen] = nonnegative(rows[:, chosen], seconds, weight)
+        return constants
+
+    def play(self, round_: int, rounds: int) -> None:
         """Play every run at its measured pace."""
         stage = f"round {round_ + 1} of up to {rounds + 1}"
         calls = (joblib.delayed(at_measured_pace)(self.profile, run) for run in self.runs)
@@ -166,14 +175,14 @@ class StepFit:
     def residuals(self) -> list[Residual]:
         """Of single steps, and of the mean steps of runs, also when their configuration is left out of the fit."""
         parts = []
-        if len(self._target):
-            parts.append(residual("single steps", self._columns @ self._constants(), self._target))
-        columns, target, kept = self._of_runs()
+        if len(self.target):
+            parts.append(residual("single steps", self.columns @ self._constants(), self.target))
+        columns, target, kept = self.of_runs()
         if kept.any():
             parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
             held_out = np.full(len(target), np.nan)
-            for others, mine in self._folds(kept):
-                held_out[mine] = columns[mine] @ self._solve(columns[others], target[others])
+            for others, mine in self.folds(kept):
+                held_out[mine] = columns[mine] @ self.solve(columns[others], target[others])
             told = kept & ~np.isnan(held_out)
             if told.any():
                 parts.append(residual("the same, cross-validated", held_out[told], target[told]))
@@ -181,16 +190,16 @@ class StepFit:
 
     def cross_validated(self) -> pl.DataFrame | None:
         """Every run as predicted by a fit to the other configurations; None without runs of at least two."""
-        columns, target, kept = self._of_runs()
-        parts, folds = [], self._folds(kept)
+        columns, target, kept = self.of_runs()
+        parts, folds = [], self.folds(kept)
         for done, (others, mine) in enumerate(folds):
-            profile = _with_step_constants(self.profile, self._solve(columns[others], target[others]))
+            profile = _with_step_constants(self.profile, self.solve(columns[others], target[others]))
             profile = self._with_the_rest(profile, others)
             parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
             self.progress("cross-validation", done + 1, len(folds))
         return pl.concat(parts, how="vertical_relaxed") if parts else None
 
-    def _folds(self, kept: Mask) -> list[tuple[Mask, Mask]]:
+    def folds(self, kept: Mask) -> list[tuple[Mask, Mask]]:
         """(the others that can be fitted to, mine): runs of as many slots and adapters fall into the same fold."""
         keys = sorted({_configuration(run) for run in self.runs})
         order = np.random.default_rng(0).permutation(len(keys))
