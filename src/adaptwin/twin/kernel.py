@@ -26,7 +26,7 @@ from adaptwin.jit import compiled, is_cached
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.gaps import bin_of, take_back
-from adaptwin.twin.metrics_page import RUNS, WAITS, adapter_hash, add, rehashed, scraped
+from adaptwin.twin.metrics_page import RUNS, WAITS, Scrapes, adapter_hash, add, rehashed, scraped
 from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario
 from adaptwin.twin.tally import Tally, add_step
@@ -158,17 +158,16 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     woken = np.empty(adapter_count, np.int64)  # adapters that this step's admissions bring into the batch
 
     # The API server: what its metrics have seen, and when it stands still to write them out.
-    scrape_every = window.scrape_every
-    scraping = scrape_every > 0
+    scraping = window.scrape_every > 0
     running_set, waiting_set = np.uint64(0), np.uint64(0)
     seated_adapters = waiting_adapters = 0
     seated = np.zeros(adapter_count, np.int64)  # requests that run
     queued = np.zeros(adapter_count, np.int64)  # requests that wait
     combinations = np.zeros(1 << 10, np.uint64)
     last_combination = np.uint64(0)
-    label_sets, labels, stalled, reported = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    next_scrape = scrape_every if scraping else _NEVER
-    stall_start, stall_end = np.int64(0), np.int64(0)
+    label_sets, labels, reported = np.int64(0), np.int64(0), np.int64(0)
+    first_scrape = window.scrape_every if scraping else _NEVER
+    scrapes = Scrapes(window.scrape_every, first_scrape, np.int64(0), np.int64(0), np.int64(0))
 
     # What is counted.
     clock, steps, planned = np.int64(0), np.int64(0), np.int64(0)
@@ -215,19 +214,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
         ):
             # Requests that have arrived by now join those who wait.
             while arrived < count and arrival[arrived] <= clock:
-                if next_scrape <= arrival[arrived]:
-                    next_scrape, stall_start, stall_end, stalled = scraped(
-                        scrape_cost,
-                        scrape_every,
-                        next_scrape,
-                        stall_start,
-                        stall_end,
-                        stalled,
-                        label_sets,
-                        labels,
-                        arrival[arrived],
-                    )
-                if stall_start <= arrival[arrived] < stall_end and clock < stall_end:
+                if scrapes.due <= arrival[arrived]:
+                    scrapes = scraped(scrapes, scrape_cost, label_sets, labels, arrival[arrived])
+                if scrapes.start <= arrival[arrived] < scrapes.end and clock < scrapes.end:
                     break
                 if max_in_flight > 0 and running + waiting >= max_in_flight:
                     break
@@ -266,19 +255,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             if running == 0 and waiting == 0:
                 until = arrival[arrived] if arrived < count else max(clock, window.end) if cut else clock
                 if arrived < count and scraping:
-                    next_scrape, stall_start, stall_end, stalled = scraped(
-                        scrape_cost,
-                        scrape_every,
-                        next_scrape,
-                        stall_start,
-                        stall_end,
-                        stalled,
-                        label_sets,
-                        labels,
-                        until,
-                    )
-                    if stall_start <= until < stall_end:
-                        until = stall_end
+                    scrapes = scraped(scrapes, scrape_cost, label_sets, labels, until)
+                    if scrapes.start <= until < scrapes.end:
+                        until = scrapes.end
                 while sample_count < sample_limit and sample_count * window.sample_every < min(until, window.end):
                     samples[sample_count, 0] = sample_count * window.sample_every
                     samples[sample_count, 5] = finished_tokens
@@ -303,8 +282,8 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                 due = _NEVER
                 if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
                     due = arrival[arrived]
-                    if stall_start <= due < stall_end:
-                        due = stall_end
+                    if scrapes.start <= due < scrapes.end:
+                        due = scrapes.end
                 horizon = window.end if cut else _NEVER
                 if sample_count < sample_limit:
                     horizon = min(horizon, sample_count * window.sample_every)
@@ -336,20 +315,10 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
                     free_blocks -= crossing
                     kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(clock, window.warmup))
                     seen = end
-                    if next_scrape <= end or end < stall_end:
-                        next_scrape, stall_start, stall_end, stalled = scraped(
-                            scrape_cost,
-                            scrape_every,
-                            next_scrape,
-                            stall_start,
-                            stall_end,
-                            stalled,
-                            label_sets,
-                            labels,
-                            end,
-                        )
-                        if stall_start <= end < stall_end:
-                            seen = min(stall_end, window.end) if cut else stall_end
+                    if scrapes.due <= end or end < scrapes.end:
+                        scrapes = scraped(scrapes, scrape_cost, label_sets, labels, end)
+                        if scrapes.start <= end < scrapes.end:
+                            seen = min(scrapes.end, window.end) if cut else scrapes.end
                     gap = seen - step_end[planned]
                     if seen > window.warmup and (gap > 0 or apart):
                         gaps[bin_of(gap)] += decodes
@@ -642,11 +611,9 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             step = steps + 1
             seen = end  # by the client
             if scraping:
-                next_scrape, stall_start, stall_end, stalled = scraped(
-                    scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, end
-                )
-                if stall_start <= end < stall_end:
-                    seen = min(stall_end, window.end) if cut else stall_end
+                scrapes = scraped(scrapes, scrape_cost, label_sets, labels, end)
+                if scrapes.start <= end < scrapes.end:
+                    seen = min(scrapes.end, window.end) if cut else scrapes.end
             apart = flight_decodes[flight] + flight_done[flight] > limits.output_chunk
             gap = seen - step_end[steps]
             if seen > window.warmup and (gap > 0 or apart) and flight_decodes[flight] > 0:
@@ -741,7 +708,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
 
     return (
         first_token, finish, generated, rejected, running_at_end, arrived, steps, clock, preemptions,
-        residency.loads[GPU], residency.loads[HOST], load_time, gaps, gap_sum, label_sets, labels, stalled,
+        residency.loads[GPU], residency.loads[HOST], load_time, gaps, gap_sum, label_sets, labels, scrapes.stalled,
         running_time / 1e9, waiting_seconds + waiting_time / 1e9, kv_seconds + kv_time / 1e9, adapter_time / 1e9,
         busy_time / 1e9,
         samples[:sample_count], tally,

@@ -5,6 +5,8 @@ hashes, and a combination of both is one 64-bit number in a hash table. Two comb
 counted as one: for a million of them the chance is 3e-8.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from adaptwin.jit import compiled
@@ -14,6 +16,16 @@ from adaptwin.workload.dice import GOLDEN, split_mix
 RUNS, WAITS = np.uint64(1), np.uint64(2)  # salts of the two sets
 
 _scrape_seconds = compiled(scrape_seconds)
+
+
+class Scrapes(NamedTuple):
+    """The scrapes of a run so far: times in nanoseconds."""
+
+    every: int  # from the end of one scrape to the next
+    due: int  # when the next one begins
+    start: int  # the last one: the server stands still from here
+    end: int  # to here
+    stalled: int  # all of them together
 
 
 @compiled
@@ -46,11 +58,12 @@ def rehashed(table):
 
 
 @compiled
-def scraped(scrape_cost, scrape_every, next_scrape, stall_start, stall_end, stalled, label_sets, labels, time):
-    """Scrapes up to a time: the next one, the last stall, and all stalls together."""
-    while next_scrape <= time:
-        stall_start = next_scrape
-        stall_end = stall_start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
-        stalled += stall_end - stall_start
-        next_scrape = stall_end + scrape_every
-    return next_scrape, stall_start, stall_end, stalled
+def scraped(scrapes, scrape_cost, label_sets, labels, time):
+    """Scrapes up to a time."""
+    every, due, start, end, stalled = scrapes
+    while due <= time:
+        start = due
+        end = start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
+        stalled += end - start
+        due = end + every
+    return Scrapes(every, due, start, end, stalled)
