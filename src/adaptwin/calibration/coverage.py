@@ -63,7 +63,7 @@ def _runs(measurements: Measurements) -> Iterator[str]:
             f"the cost of waiting requests are those of {measurements.setup.start}"
         )
         return
-    silent = sum(run.tpot_mean is None and run.itl_mean is None for run in runs)
+    silent = sum(run.time_per_token is None for run in runs)
     if silent:
         yield f"{silent} of {len(runs)} runs have neither tpot_mean nor itl_mean: they say nothing of step costs"
     if not any(run.starved for run in runs):

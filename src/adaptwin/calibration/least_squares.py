@@ -34,3 +34,8 @@ def nonnegative(columns: Array, target: Array, weight: Array | None = None) -> A
         residual = scaled @ solution - 1.0
         pull = weight * np.sqrt(1.0 / np.maximum(1.0, np.abs(residual) / HUBER))
     return np.asarray(solution / scale)
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """A fitted constant as it is written down, to its significant digits."""
+    return float(f"{value:.{digits}g}")

@@ -55,6 +55,11 @@ class MeasuredRun(Spec):
         default=None, ge=0, description="seconds that a scrape of /metrics took, mean over the last quarter of the run"
     )
 
+    @property
+    def time_per_token(self) -> float | None:
+        """Mean seconds per output token: by request, or else by token; None where neither was measured."""
+        return self.tpot_mean or self.itl_mean
+
 
 COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their types
     "memory": {"max_loras": pl.Int64, "max_lora_rank": pl.Int64, "kv_cache_tokens": pl.Int64},

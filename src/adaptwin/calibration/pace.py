@@ -41,7 +41,7 @@ def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
 
     A run of which the twin finishes nothing, or only answers of one token, has no pace: its miss is infinite.
     """
-    measured = run.tpot_mean or run.itl_mean
+    measured = run.time_per_token
     if not measured:
         return None
     log_factor, before, best = 0.0, None, None

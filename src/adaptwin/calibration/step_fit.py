@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adaptwin.calibration.compare import compare
 from adaptwin.calibration.hardware import Residual, residual
-from adaptwin.calibration.least_squares import Array, nonnegative
+from adaptwin.calibration.least_squares import Array, nonnegative, rounded
 from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.pace import Pace, at_measured_pace
 from adaptwin.calibration.step_terms import (
@@ -53,7 +53,7 @@ class StepFit:
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
         self.profile, self.progress = _blank(profile, measurements), progress
         self.steps = None if measurements.steps is None else points(measurements.steps, profile.step_cost)
-        self.runs = [run for run in measurements.runs if run.tpot_mean or run.itl_mean]
+        self.runs = [run for run in measurements.runs if run.time_per_token]
         self.paces: list[Pace] = []
         if self.steps is not None:
             self.columns, self.target = self._of_steps(self.steps)
@@ -151,7 +151,7 @@ class StepFit:
         ]
         if not added:
             return profile
-        return profile.model_copy(update={"request_latency": _digits(max(0.0, float(np.median(added))))})
+        return profile.model_copy(update={"request_latency": rounded(max(0.0, float(np.median(added))))})
 
     def _with_scrape_cost(self, profile: Profile, chosen: Mask) -> Profile:
         """How long /metrics takes to be written, from the scraper's pauses and the combinations that it had seen."""
@@ -164,7 +164,7 @@ class StepFit:
             return profile
         table = np.array(rows)
         per_set, per_label = nonnegative(table[:, :2], table[:, 2])
-        cost = ScrapeCost(per_label_set=_digits(per_set), per_label=_digits(per_label))
+        cost = ScrapeCost(per_label_set=rounded(per_set), per_label=rounded(per_label))
         return profile.model_copy(update={"scrape_cost": cost})
 
     @property
@@ -223,7 +223,7 @@ def _with_step_constants(profile: Profile, constants: Array) -> Profile:
     """The profile with these constants for the terms of a step, and the last one for each waiting request."""
     update: dict[str, object] = {"step_cost": with_constants(profile.step_cost, constants[: len(TERMS)])}
     if len(constants) > len(TERMS):
-        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": _digits(constants[-1])})
+        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": rounded(constants[-1])})
     return profile.model_copy(update=update)
 
 
@@ -234,8 +234,4 @@ def _configuration(run: MeasuredRun) -> tuple[int, int]:
 def _output_rate(run: MeasuredRun, pace: Pace) -> float:
     """Output tokens per second, from the requests that ran at once and the time that each of their tokens took."""
     per_step = pace.tally.running / max(1, pace.tally.steps)
-    return per_step / (run.tpot_mean or run.itl_mean or np.inf)
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
+    return per_step / (run.time_per_token or np.inf)

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from adaptwin.calibration.least_squares import Array, rounded
 from adaptwin.profile.step_cost import StepCost, further_blocks
 from adaptwin.twin.tally import Tally
-
-Array = NDArray[np.float64]
 
 SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
 TERMS = tuple(name for name in StepCost.model_fields if name not in SETTINGS)
@@ -96,7 +94,7 @@ def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:
 
 def with_constants(cost: StepCost, constants: Array) -> StepCost:
     """The cost with these constants for its `TERMS`, to five digits."""
-    return cost.model_copy(update={name: float(f"{x:.5g}") for name, x in zip(TERMS, constants, strict=True)})
+    return cost.model_copy(update={name: rounded(x, 5) for name, x in zip(TERMS, constants, strict=True)})
 
 
 def constants_of(cost: StepCost) -> Array:

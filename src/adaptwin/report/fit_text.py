@@ -9,10 +9,8 @@ from rich.text import Text
 from adaptwin.calibration.fit import Fit
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.profile.profile import Profile
-from adaptwin.report.text import duration, number
+from adaptwin.report.text import NOTHING, duration, number
 from adaptwin.twin.run import Run
-
-DASH = "–"
 
 
 def fit_report(fitted: Fit) -> RenderableType:
@@ -45,12 +43,12 @@ def _errors(profile: Profile) -> RenderableType:
     table = _table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
     for spread in profile.spread:
         cells = (spread.throughput, spread.itl, spread.ttft)
-        table.add_row(spread.regime, str(spread.runs), *(DASH if x is None else f"{100 * x:.1f} %" for x in cells))
+        table.add_row(spread.regime, str(spread.runs), *(NOTHING if x is None else f"{100 * x:.1f} %" for x in cells))
     return Group(headline, table)
 
 
 def _percent(value: float | None) -> str:
-    return DASH if value is None else f"{value:.1f} %"
+    return NOTHING if value is None else f"{value:.1f} %"
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
@@ -70,9 +68,9 @@ def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
     table = _table("", "measured", "twin", "twin / measured", "90 % interval")
     for name, real, twin in comparison_rows(run, measured):
         write = number if name in ("throughput", "mean_waiting") else duration
-        ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else DASH
-        interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or DASH
-        table.add_row(name, DASH if real is None else write(real), write(twin), ratio, interval)
+        ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else NOTHING
+        interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or NOTHING
+        table.add_row(name, NOTHING if real is None else write(real), write(twin), ratio, interval)
     table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "", "")
     return table
 

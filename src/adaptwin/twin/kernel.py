@@ -31,13 +31,13 @@ from adaptwin.twin.residency import GPU, HOST, bring, leave_batch, warm_start
 from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario
 from adaptwin.twin.tally import Tally, add_step
 from adaptwin.twin.waiting_queue import append, empty_queue, first_offered, offer, prepend, take_first, withdraw
+from adaptwin.workload.requests import NEVER
 
 _step_seconds = compiled(step_seconds)
 _scheduler_seconds = compiled(scheduler_seconds)
 _add_step = compiled(add_step)
 _TALLIED = len(Tally._fields)
 
-_NEVER = np.int64(1) << np.int64(62)
 _LONGEST_STRETCH = 1_000_000_000_000  # nanoseconds that steps are taken at once,
 _LONGEST_WAIT = 10_000_000_000  # and while requests wait: sums are looked after in between
 
@@ -166,7 +166,7 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
     combinations = np.zeros(1 << 10, np.uint64)
     last_combination = np.uint64(0)
     label_sets, labels, reported = np.int64(0), np.int64(0), np.int64(0)
-    first_scrape = window.scrape_every if scraping else _NEVER
+    first_scrape = window.scrape_every if scraping else NEVER
     scrapes = Scrapes(window.scrape_every, first_scrape, np.int64(0), np.int64(0), np.int64(0))
 
     # What is counted.
@@ -279,12 +279,12 @@ def _play(requests, adapters, limits, step_cost, scheduler_cost, scrape_cost, wi
             # Nobody can be admitted: decode, step after step, until a request comes or leaves or lacks a block.
             if (settled or waiting == 0) and partial < 0 and most_flights == 1:
                 scheduling = _scheduler_seconds(scheduler_cost, running, waiting)
-                due = _NEVER
+                due = NEVER
                 if arrived < count and (max_in_flight == 0 or running + waiting < max_in_flight):
                     due = arrival[arrived]
                     if scrapes.start <= due < scrapes.end:
                         due = scrapes.end
-                horizon = window.end if cut else _NEVER
+                horizon = window.end if cut else NEVER
                 if sample_count < sample_limit:
                     horizon = min(horizon, sample_count * window.sample_every)
                 horizon = min(horizon, clock + (_LONGEST_WAIT if waiting > 0 else _LONGEST_STRETCH))

@@ -55,11 +55,7 @@ def empty_queue(requests, adapters):
 def append(queue, request, adapter):
     """Put a request that was passed over at the back."""
     end = len(queue.of_adapter)
-    last = queue.before[end]
-    queue.after[last] = request
-    queue.before[request] = last
-    queue.after[request] = end
-    queue.before[end] = request
+    _link(queue, queue.before[end], request, end)
     queue.position[request] = request
     queue.of_adapter[request] = -1
     if queue.head[adapter] < 0:
@@ -73,16 +69,21 @@ def append(queue, request, adapter):
 def prepend(queue, request, adapter, position):
     """Put a preempted request at the front; `position` is below all others."""
     end = len(queue.of_adapter)
-    first = queue.after[end]
-    queue.before[first] = request
-    queue.after[request] = first
-    queue.before[request] = end
-    queue.after[end] = request
+    _link(queue, end, request, queue.after[end])
     queue.position[request] = position
     queue.of_adapter[request] = queue.head[adapter]
     if queue.head[adapter] < 0:
         queue.tail[adapter] = request
     queue.head[adapter] = request
+
+
+@compiled
+def _link(queue, before, request, after):
+    """Put a request into the ring between two neighbours."""
+    queue.after[before] = request
+    queue.before[request] = before
+    queue.after[request] = after
+    queue.before[after] = request
 
 
 @compiled

@@ -19,7 +19,7 @@ NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # some 5 GB
 _SLICE = 4096  # requests that are drawn and sorted together
 _CROWD = 64  # requests in one bucket that are too many to sort by insertion
-_NEVER = np.int64(1) << np.int64(62)
+NEVER = np.int64(1) << np.int64(62)  # nanoseconds
 
 
 class Requests(NamedTuple):
@@ -274,7 +274,7 @@ def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, 
         drawn += 1
         gap, its_state = exponential(its_state)
         its_now += gap / rate
-        its_due = np.int64(its_now * 1e9) if its_now < duration else _NEVER
+        its_due = np.int64(its_now * 1e9) if its_now < duration else NEVER
     due[a], now[a], state[a] = its_due, its_now, its_state
     return drawn
 
@@ -284,10 +284,10 @@ def _next(sources, duration, a, now, place, state):
     """The adapter's next arrival in nanoseconds, and where it is then: time, place and state of its generator."""
     if sources.replayed[a]:
         if place == sources.given_first[a + 1] or sources.given[place] >= duration:
-            return _NEVER, now, place, state
+            return NEVER, now, place, state
         return np.int64(sources.given[place] * 1e9), now, place + 1, state
     if sources.rate[a] <= 0.0:
-        return _NEVER, now, place, state
+        return NEVER, now, place, state
     if sources.shape[a] == 1.0:
         gap, state = exponential(state)
     else:
@@ -302,9 +302,9 @@ def _next(sources, duration, a, now, place, state):
         place += 1
         factor = sources.segment_factor[place]
     if factor <= 0.0:
-        return _NEVER, now, place, state
+        return NEVER, now, place, state
     now += gap / factor
-    return np.int64(now * 1e9) if now < duration else _NEVER, now, place, state
+    return np.int64(now * 1e9) if now < duration else NEVER, now, place, state
 
 
 @compiled
