@@ -10,7 +10,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
-COMPILED_PACKAGES = ("profile", "twin", "workload")
+COMPILED_PACKAGES = ("profile", "surrogate", "twin", "workload")
 
 
 def compiled(function: F) -> F:

@@ -92,16 +92,16 @@ def require_writable(*paths: str | Path | None) -> None:
             raise SpecError("cannot be written: its folder does not exist or is not writable", file=path)
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Write `text` to `path` as a whole or not at all; raises `SpecError` when the place cannot be written."""
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write `content` to `path` as a whole or not at all; raises `SpecError` when the place cannot be written."""
     path = Path(path)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise SpecError(f"cannot be written: {error.strerror}", file=path) from None
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException as error:

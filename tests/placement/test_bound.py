@@ -4,7 +4,8 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload, make_plan, simulate
 from adaptwin.placement.bound import lower_bound
-from adaptwin.placement.work import server_rank, work_seconds
+from adaptwin.placement.work import work_seconds
+from adaptwin.twin.server import server_rank
 
 LENGTHS = {
     "sharegpt": Lengths.named("sharegpt"),

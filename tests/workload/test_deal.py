@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Lengths, SpecError
-from adaptwin.workload.deal import dealt_ranks, parse_ranks, popularity_shares, synthesize
+from adaptwin.workload.deal import dealt_ranks, parse_ranks, synthesize
+from adaptwin.workload.popularity import popularity_shares
 from adaptwin.workload.workload import SERVED_RANKS
 
-POPULARITIES = st.sampled_from(["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2"])
+POPULARITIES = st.sampled_from(["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2", "hot:0.9"])
 
 
 @given(

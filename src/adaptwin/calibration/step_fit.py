@@ -5,8 +5,6 @@ the mean contents of its steps as columns. As the contents depend a little on th
 settle. Everything is robust, non-negative least squares (`least_squares.py`).
 """
 
-from collections.abc import Callable
-
 import joblib
 import numpy as np
 import polars as pl
@@ -29,6 +27,7 @@ from adaptwin.calibration.step_terms import (
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scrape_cost import ScrapeCost
+from adaptwin.progress import Progress
 
 Mask = NDArray[np.bool_]
 
@@ -39,8 +38,6 @@ FAR = 0.05  # a run that the twin cannot play closer to its measured pace than t
 CALM_TTFT = 1.0  # seconds: above it, requests queue, and what API server and client add cannot be told
 MOST_TOKENS = 4800.0  # output tokens/s above which the API server falls behind, so that a scrape waits for it
 LATE = 0.875  # what the page has grown to, on average, in the last quarter of a run
-
-Progress = Callable[[str, int, int], None]
 
 
 class StepFit:

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from adaptwin.placement.problem import Progress as Report
+from adaptwin.progress import Progress as Report
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
-from adaptwin.placement.work import server_rank, work_seconds
+from adaptwin.placement.work import work_seconds
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.kernel import play
 from adaptwin.twin.run import Verdict
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.server import Server
+from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.verdict import STARVED_BELOW, judge
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
-from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.profile.profile import Profile, is_profile_file, load_profile
 from adaptwin.spec import Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources import read_adapters_csv
@@ -79,4 +79,4 @@ def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = 
 def _beside(path: str | Path, name: str) -> str:
     """A profile file is looked for beside the fleet that names it; a shipped profile is just a name."""
     file = Path(path).parent / name
-    return str(file) if file.suffix in (".yaml", ".yml", ".json") else name
+    return str(file) if is_profile_file(name) else name

@@ -12,11 +12,12 @@ from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.pack import pack
 from adaptwin.placement.paper_greedy import paper_greedy
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.problem import Assignment, Problem, Progress, Strategy, silent
+from adaptwin.placement.problem import Assignment, Problem, Strategy
 from adaptwin.placement.repair import relieve
 from adaptwin.placement.round_robin import round_robin
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
+from adaptwin.progress import Progress, silent
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.requests import stream_seed

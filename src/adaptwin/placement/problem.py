@@ -1,14 +1,13 @@
 """Problem, Assignment and Strategy: what every placement strategy is given, and what it gives back."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
-
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
 
 SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
 MAX_PARTS = 256  # servers over which one adapter may be split
@@ -41,10 +40,6 @@ class Strategy(Protocol):
     def __call__(self, problem: Problem) -> list[Assignment]:
         """Place all adapters; raises `Infeasible` when that cannot be done."""
         ...
-
-
-def silent(_stage: str, _done: int, _total: int) -> None:
-    """A progress that shows nothing."""
 
 
 def merged(items: Iterable[Share]) -> dict[str, float]:

@@ -80,9 +80,14 @@ def load_profile(name_or_path: str | Path) -> Profile:
     for entry in _shipped():
         if entry.name == f"{name_or_path}.yaml":
             return Profile.read(Path(str(entry)))
-    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
+    if is_profile_file(name_or_path) or Path(name_or_path).is_file():
         return Profile.read(name_or_path)
     raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped_profiles())}", "profile")
+
+
+def is_profile_file(name_or_path: str | Path) -> bool:
+    """Whether this looks like a file, not like the name of a shipped profile."""
+    return Path(name_or_path).suffix in (".yaml", ".yml", ".json")
 
 
 def _shipped() -> list[importlib.resources.abc.Traversable]:

@@ -108,6 +108,11 @@ class Limits(NamedTuple):
     output_chunk: int = 128  # tokens that the API server handles in one go: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
+def server_rank(rank: int) -> int:
+    """The smallest ``max_lora_rank`` vLLM serves a rank with."""
+    return next(served for served in SERVED_RANKS if served >= rank)
+
+
 def default_budgets(gpu_gib: float) -> tuple[int, int]:
     """Defaults of (max_num_batched_tokens, max_num_seqs) for the API server (vllm/engine/arg_utils.py)."""
     if gpu_gib >= 160:

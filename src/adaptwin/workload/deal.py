@@ -2,16 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.requests import stream_seed
+from adaptwin.workload.popularity import popularity_shares
 from adaptwin.workload.workload import Adapter, Arrivals, Workload
 
-POPULARITIES = "uniform, dirichlet:0.5 or zipf:1.0"
-_NUMBERS = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0}
 SHAREGPT = Lengths.named("sharegpt")
 
 Ranks = Sequence[int] | Mapping[int, float]
@@ -56,35 +51,6 @@ def deal(
     if base_share > 0:
         dealt.append(Adapter(name="base", rank=0, rate=rate * base_share))
     return tuple(dealt)
-
-
-def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[np.float64]:
-    """Shares of the traffic, which sum to 1: shape (adapters,).
-
-    ``uniform``; ``dirichlet:ALPHA``, a random draw, the more uneven the smaller ALPHA; or ``zipf:S``, where
-    the k-th adapter gets a share in proportion to k to the power of -S.
-    """
-    family, number = _parse_popularity(popularity)
-    if family == "dirichlet":
-        return np.random.default_rng(stream_seed(seed, "popularity")).dirichlet(np.full(adapters, number))
-    weights = np.arange(1, adapters + 1, dtype=np.float64) ** -number
-    shares: NDArray[np.float64] = weights / weights.sum()
-    return shares
-
-
-def _parse_popularity(popularity: str) -> tuple[str, float]:
-    """The family and its number: ALPHA or S."""
-    family, colon, text = popularity.partition(":")
-    unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
-    if family not in _NUMBERS or (colon and family == "uniform"):
-        raise unknown
-    try:
-        number = float(text) if colon else _NUMBERS[family]
-    except ValueError:
-        raise unknown from None
-    if colon and not 0 < number < float("inf"):
-        raise SpecError(f"{popularity!r}: the number must be above 0 and finite", "popularity")
-    return family, number
 
 
 def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:

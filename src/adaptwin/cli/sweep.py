@@ -1,0 +1,60 @@
+"""adaptwin sweep: a design -> a folder of twin runs to learn from."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from adaptwin.cli.options import AsJson
+from adaptwin.cli.progress import progress_bar
+from adaptwin.dataset.dataset import Dataset
+from adaptwin.dataset.design import load_design, shipped_designs
+from adaptwin.dataset.sweep import sweep as sweep_design
+from adaptwin.report.sweep_text import summary, sweep_table
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def sweep(
+    design: Annotated[str, typer.Argument(help=f"Design file (YAML), or one of {', '.join(shipped_designs())}.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the runs; one that holds some of them is completed.")],
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", help="Overrides the design's profiles. May be repeated.")
+    ] = None,
+    mixes: Annotated[int | None, typer.Option(min=1, help="How many mixes to draw; by default the design's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything drawn; by default the design's.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where the runs are played.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as auto or ray://host:10001.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play all mixes of a design on the twin, and keep one row per run as Parquet.
+
+    A sweep that was stopped, or killed, goes on where it was when the same command is given again.
+    """
+    given = {"profiles": tuple(profile) if profile else None, "mixes": mixes, "seed": seed}
+    described = load_design(design)
+    described = type(described)(**{**described.model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    started = time.perf_counter()
+    with progress_bar() as progress:
+        dataset = sweep_design(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
+    seconds = time.perf_counter() - started
+    if as_json:
+        print(json.dumps(_as_data(dataset, out), indent=1))
+    else:
+        Console().print(sweep_table(dataset))
+    Console(stderr=True).print(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s", highlight=False)
+
+
+def _as_data(dataset: Dataset, out: Path) -> dict[str, object]:
+    rows = dataset.rows
+    return {
+        "folder": str(out),
+        "design": dataset.design.file_form(),
+        "runs": len(rows),
+        **summary(rows),
+    }

@@ -1,0 +1,1 @@
+"""Runs of the twin by the hundred thousand, as data to learn from."""

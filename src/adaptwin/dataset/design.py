@@ -1,0 +1,222 @@
+"""Design: which servers under which traffic a sweep plays - what a design file holds."""
+
+import importlib.resources
+import itertools
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import is_profile_file
+from adaptwin.spec import Spec
+from adaptwin.workload.arrivals import parse_arrivals
+from adaptwin.workload.popularity import parse_popularity
+from adaptwin.workload.workload import SERVED_RANKS
+
+NO_SCIPY = "sampler {} needs SciPy: pip install 'adaptwin[train]'"
+LengthKind = Literal["sharegpt", "fixed", "lognormal", "several"]
+Values = dict[str, Any]  # one value for each dimension of a design
+
+
+class Range(Spec):
+    """A number drawn between two ends."""
+
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
+    log: bool = Field(default=False, description="evenly over the logarithm")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} must be above 0 on a logarithmic range")
+        return self
+
+    def at(self, share: float) -> float:
+        """The number below which this share of the range lies."""
+        if self.log:
+            return math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+        return self.low + share * (self.high - self.low)
+
+
+Numbers = tuple[float, ...] | Range
+Counts = tuple[int, ...] | Range
+
+
+class Design(Spec):
+    """Mixes of adapters on servers, each played under several loads.
+
+    Every field from `adapters` on is a dimension: a list of choices, or a `Range`. What stands twice in a list is drawn
+    twice as often. A mix has one value of each; ``grid`` takes all combinations that make sense, the other samplers
+    draw `mixes` of them. What is in a mix follows from the design and the number of the mix alone.
+    """
+
+    profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files; mixes take turns")
+    sampler: Literal["grid", "sobol", "lhs", "random"] = "sobol"
+    mixes: int = Field(default=1000, ge=1, description="how many are drawn; a grid has as many as it has")
+    loads: int = Field(default=4, ge=1, description="runs of each mix, under different total rates")
+    boundary: float = Field(
+        default=0.5, ge=0, le=1, description="share of the loads that close in on where the server stops serving all"
+    )
+    seed: int = Field(default=0, ge=0)
+    most_requests: int = Field(default=400_000, ge=1, description="in one run; a higher rate is lowered to that")
+
+    adapters: Counts = Range(low=1, high=512, log=True)
+    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="dealt out in turn")
+    popularity: tuple[str, ...] = Field(
+        default=("uniform", "dirichlet:0.5", "zipf:1.0"),
+        description="or rates:3.2,1.6,0.8: requests/s, dealt out in turn",
+    )
+    base_share: Numbers = Field(default=(0.0,), description="of the traffic, to the base model")
+    utilisation: Numbers | None = Field(
+        default=Range(low=0.03, high=3.0, log=True),
+        description="arriving traffic over what a full batch serves; null where popularities are rates",
+    )
+    lengths: tuple[LengthKind, ...] = Field(default=("sharegpt",), description="several: three lognormals")
+    input_mean: Numbers = Field(default=Range(low=20, high=4000, log=True), description="unless sharegpt")
+    output_mean: Numbers = Field(default=Range(low=10, high=800, log=True), description="unless sharegpt")
+    length_cv: Numbers = Field(default=Range(low=0.2, high=1.5), description="of lognormal lengths")
+    arrivals: tuple[str, ...] = ("poisson",)
+    duration: Numbers = (3600.0,)
+    max_loras: Counts = Field(
+        default=Range(low=0.0, high=1.2),
+        description="slots; a range is of the logarithm, from one (0) to the most that start and are of use (1)",
+    )
+    further_padding: tuple[bool, ...] = Field(
+        default=(False,), description="max_lora_rank is a step above the highest rank"
+    )
+    max_num_seqs: tuple[int, ...] = (256,)
+    max_num_batched_tokens: tuple[int, ...] = Field(default=(2048,), description="at least max_num_seqs is taken")
+    max_model_len: tuple[int | None, ...] = (None,)
+    gpu_memory_utilization: Numbers = (0.9,)
+    async_scheduling: tuple[bool, ...] = (False,)
+
+    @field_validator("profiles")
+    @classmethod
+    def _beside_the_design(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        folder = Path(info.context["folder"]) if info.context else Path()
+        return tuple(str((folder / name).resolve()) if is_profile_file(name) else name for name in names)
+
+    @field_validator("ranks")
+    @classmethod
+    def _served_ranks(cls, mixes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        for rank in itertools.chain(*mixes):
+            if rank not in SERVED_RANKS:
+                raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
+        return mixes
+
+    @field_validator("popularity")
+    @classmethod
+    def _known_popularities(cls, popularities: tuple[str, ...]) -> tuple[str, ...]:
+        for text in popularities:
+            if absolute_rates(text) is None:
+                parse_popularity(text)
+        return popularities
+
+    @field_validator("arrivals")
+    @classmethod
+    def _known_arrivals(cls, processes: tuple[str, ...]) -> tuple[str, ...]:
+        for text in processes:
+            parse_arrivals(text)
+        return processes
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for name in dimension_names():
+            if getattr(self, name) == ():
+                raise ValueError(f"{name}: needs at least one value")
+        absolute = {absolute_rates(text) is not None for text in self.popularity}
+        if absolute != {self.utilisation is None}:
+            raise ValueError("popularity: rates:... go with utilisation null, all others with a utilisation")
+        if self.utilisation is None and self.loads > 1:
+            raise ValueError(f"loads: {self.loads} must be 1 where popularities are rates")
+        if self.sampler == "grid" and (ranges := [name for name in self.varying if self._is_range(name)]):
+            raise ValueError(f"{ranges[0]}: a grid needs a list of values, not a range")
+        return self
+
+    def _is_range(self, name: str) -> bool:
+        return isinstance(getattr(self, name), Range)
+
+    @property
+    def varying(self) -> list[str]:
+        """Names of the dimensions that take more than one value, in order."""
+        means = () if set(self.lengths) - {"sharegpt"} else ("input_mean", "output_mean", "length_cv")
+        return [
+            name
+            for name in dimension_names()
+            if name not in means and (self._is_range(name) or len(getattr(self, name) or ()) > 1)
+        ]
+
+    def values(self) -> list[Values]:
+        """The values of every mix, in order; combinations of a grid that make no sense are among them."""
+        fixed = {name: (getattr(self, name) or (None,))[0] for name in dimension_names() if not self._is_range(name)}
+        choices = [getattr(self, name) for name in self.varying]
+        if self.sampler == "grid":
+            rows: Iterable[Iterable[Any]] = itertools.product(*choices)
+        else:
+            rows = ([_chosen(c, u) for c, u in zip(choices, point, strict=True)] for point in self._points())
+        return [{**fixed, **dict(zip(self.varying, row, strict=True))} for row in rows]
+
+    def _points(self) -> NDArray[np.float64]:
+        """Points of the unit cube, shape (mixes, varying dimensions)."""
+        dimensions = len(self.varying)
+        if self.sampler == "random":
+            return np.random.default_rng(self.seed).random((self.mixes, dimensions))
+        try:
+            from scipy.stats import qmc
+        except ImportError:
+            raise SpecError(NO_SCIPY.format(self.sampler), "sampler") from None
+        points: NDArray[np.float64]
+        if self.sampler == "lhs":
+            points = qmc.LatinHypercube(dimensions, rng=self.seed).random(self.mixes)
+        else:  # a power of two of them, which alone are evenly spread
+            points = qmc.Sobol(dimensions, rng=self.seed).random_base2((self.mixes - 1).bit_length())[: self.mixes]
+        return points
+
+
+def dimension_names() -> list[str]:
+    """All dimensions of a design, in order."""
+    names = list(Design.model_fields)
+    return names[names.index("adapters") :]
+
+
+def absolute_rates(popularity: str) -> tuple[float, ...] | None:
+    """The requests/s of ``rates:3.2,1.6,0.8``; None of a popularity that leaves the total open."""
+    if not popularity.startswith("rates:"):
+        return None
+    try:
+        rates = tuple(float(rate) for rate in popularity.removeprefix("rates:").split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0 <= rate < math.inf for rate in rates):
+        raise ValueError(f"{popularity!r} must be rates: and then requests/s, separated by commas")
+    return rates
+
+
+def _chosen(dimension: tuple[Any, ...] | Range, share: float) -> Any:
+    return dimension.at(share) if isinstance(dimension, Range) else dimension[int(share * len(dimension))]
+
+
+def shipped_designs() -> list[str]:
+    """Names of the designs that come with adaptwin."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped())
+
+
+def load_design(name_or_path: str | Path) -> Design:
+    """A shipped design by name, or one from a YAML file; raises `SpecError` when there is neither."""
+    for entry in _shipped():
+        if entry.name == f"{name_or_path}.yaml":
+            return Design.read(Path(str(entry)))
+    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
+        return Design.read(name_or_path)
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped_designs())}", "design")
+
+
+def _shipped() -> list[importlib.resources.abc.Traversable]:
+    return list((importlib.resources.files("adaptwin.dataset") / "data").iterdir())

@@ -1,0 +1,154 @@
+"""Mix: one point of a design made real - a profile, a server, and adapters with their shares of the traffic."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.dataset.design import Design, Range, Values, absolute_rates
+from adaptwin.errors import OutOfMemory
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server, server_rank
+from adaptwin.twin.steady_state import costs_of, steady_state
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.popularity import popularity_shares
+from adaptwin.workload.requests import stream_seed
+from adaptwin.workload.traffic import AdapterDemands, demands_of, sum_demands
+from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload
+
+CLASSES = 3  # lengths that adapters have between them where a mix has several
+
+
+class Mix(NamedTuple):
+    """A server and the adapters on it. Where loads vary, the workload's rates are those of utilisation 1."""
+
+    number: int
+    values: Values
+    profile: Profile
+    server: Server
+    workload: Workload
+    demands: AdapterDemands
+
+
+def make_mix(design: Design, profile: Profile, number: int, values: Values) -> Mix | None:
+    """The mix with this number; None where it makes no sense: more slots than adapters, or too little memory."""
+    dice = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
+    ranks = _dealt(values, dice)
+    server = _server(design, profile, values, ranks)
+    if server is None:
+        return None
+    adapters = _adapters(values, ranks, dice)
+    workload = Workload(
+        adapters=adapters,
+        lengths=Lengths.named("sharegpt"),
+        arrivals=values["arrivals"],
+        duration=values["duration"],
+        seed=stream_seed(design.seed, "arrivals", str(number)) >> 1,
+    )
+    model = profile.model
+    demands = demands_of(
+        workload,
+        early_stop_share=model.early_stop_share,
+        early_stop_reach=model.early_stop_reach,
+        longest=server.max_model_len or model.max_model_len,
+    )
+    if values["utilisation"] is not None:
+        capacity = steady_state(
+            sum_demands(demands), server.limits(profile), costs_of(profile, server), workload.duration
+        ).capacity
+        workload, demands = workload.scaled(capacity), demands._replace(rate=demands.rate * capacity)
+    return Mix(number, values, profile, server, workload, demands)
+
+
+def _dealt(values: Values, dice: np.random.Generator) -> NDArray[np.int64]:
+    """A rank for every adapter: in turn, then shuffled."""
+    ranks = values["ranks"]
+    dealt = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
+    dice.shuffle(dealt)
+    return dealt
+
+
+def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
+    """The server; None where it would not start, or has more slots than adapters."""
+    rank = server_rank(int(ranks.max()))
+    if values["further_padding"]:
+        rank = server_rank(min(rank + 1, SERVED_RANKS[-1]))
+    seqs = values["max_num_seqs"]
+    template = Server(
+        max_loras=1,
+        max_lora_rank=rank,
+        max_cpu_loras=len(ranks),
+        max_num_seqs=seqs,
+        max_num_batched_tokens=max(seqs, values["max_num_batched_tokens"]),
+        max_model_len=values["max_model_len"],
+        gpu_memory_utilization=values["gpu_memory_utilization"],
+        async_scheduling=values["async_scheduling"],
+    )
+    if isinstance(design.max_loras, Range):
+        most = most_slots(profile, template, at_most=len(ranks))
+        slots = round(math.exp(min(1.0, values["max_loras"]) * math.log(max(1, most))))
+    else:
+        slots = values["max_loras"]
+    server = template.model_copy(update={"max_loras": slots})
+    return server if slots <= len(ranks) and starts(profile, server) else None
+
+
+def most_slots(profile: Profile, template: Server, at_most: int) -> int:
+    """The most slots with which the server starts; 0 when it does not with one."""
+    good, bad = 0, at_most + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if starts(profile, template.model_copy(update={"max_loras": middle})):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+def starts(profile: Profile, server: Server) -> bool:
+    """Whether vLLM would start with these settings."""
+    try:
+        server.limits(profile)
+    except OutOfMemory:
+        return False
+    return True
+
+
+def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generator) -> list[Adapter]:
+    """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
+    seed = int(dice.integers(1 << 32))
+    absolute = absolute_rates(values["popularity"])
+    if absolute is None:
+        rates = (1.0 - values["base_share"]) * popularity_shares(values["popularity"], len(ranks), seed)
+    else:
+        rates = np.array([absolute[i % len(absolute)] for i in range(len(ranks))])
+    dice.shuffle(rates)
+    lengths = _lengths(values, dice)
+    of_adapter = dice.integers(len(lengths), size=len(ranks) + 1)
+    made = [
+        Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
+        for i, (rank, rate, kind) in enumerate(zip(ranks, rates, of_adapter, strict=False))
+    ]
+    if values["base_share"] > 0:
+        made.append(Adapter(name="base", rank=0, rate=values["base_share"], lengths=lengths[of_adapter[-1]]))
+    return made
+
+
+def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
+    """What adapters draw their lengths from: one for all, or several."""
+    kind, cv = values["lengths"], values["length_cv"]
+    if kind == "sharegpt":
+        return [Lengths.named("sharegpt")]
+    if kind == "fixed":
+        return [Lengths.fixed(round(values["input_mean"]), round(values["output_mean"]))]
+    apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** dice.uniform(-2.0, 2.0, CLASSES - 1)]
+    return [
+        Lengths.lognormal(
+            input_mean=max(1.0, values["input_mean"] * factor),
+            input_cv=cv,
+            output_mean=max(1.0, values["output_mean"] * dice.permutation(apart)[0]),
+            output_cv=cv,
+        )
+        for factor in apart
+    ]

@@ -1,0 +1,51 @@
+"""What a sweep has found, as a table."""
+
+from typing import Any
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.dataset.dataset import Dataset
+
+VERDICTS = ("ok", "backlogged", "starved")
+
+
+def sweep_table(dataset: Dataset) -> RenderableType:
+    """Runs by profile: how many, how much traffic, and how many servers did not serve everybody."""
+    rows, design = dataset.rows, dataset.design
+    whole = summary(rows)
+    title = f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("profile", "runs", "hours", "requests", *VERDICTS):
+        table.add_column(heading, justify="left" if heading == "profile" else "right", overflow="fold")
+    for profile in rows["profile"].unique(maintain_order=True).to_list():
+        part = summary(rows.filter(profile=profile))
+        shares = [f"{100 * part[verdict]:.0f} %" for verdict in VERDICTS]
+        numbers = [f"{part[name]:,.0f}" for name in ("runs", "simulated_hours", "requests")]
+        table.add_row(profile, *numbers, *shares)
+    return Group(table, Text(_caps(rows, whole["capped"], design.most_requests)))
+
+
+def summary(rows: pl.DataFrame) -> dict[str, Any]:
+    """Totals of runs, and the shares of them with each verdict."""
+    of_verdict = [(pl.col("worst") == verdict).mean().alias(verdict) for verdict in VERDICTS]
+    return rows.select(
+        pl.len().alias("runs"),
+        pl.col("mix").n_unique().alias("mixes"),
+        (pl.col("duration").sum() / 3600.0).alias("simulated_hours"),
+        pl.col("arrived").sum().alias("requests"),
+        pl.col("capped").sum(),
+        *of_verdict,
+    ).row(0, named=True)
+
+
+def _caps(rows: pl.DataFrame, capped: int, most: int) -> str:
+    if not capped:
+        return f"No rate was lowered to keep a run within {most:,} requests."
+    quickest = rows.filter("capped").select((pl.col("rate")).min()).item()
+    return (
+        f"{capped:,} rates ({100 * capped / len(rows):.1f} %) were lowered to keep a run within {most:,} requests; "
+        f"none of these is below {quickest:.0f} requests/s."
+    )

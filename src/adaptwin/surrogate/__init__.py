@@ -1,0 +1,1 @@
+"""What the twin would say, in microseconds: predictors learned from its runs."""

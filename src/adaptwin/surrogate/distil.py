@@ -1,0 +1,75 @@
+"""distil: what a large model says -> a ModelTree that says nearly the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.errors import SpecError
+from adaptwin.surrogate.model_tree import TERMS, Leaf, ModelTree
+from adaptwin.surrogate.outputs import Array
+from adaptwin.surrogate.teacher import NO_SCIKIT_LEARN
+
+LEAVES = 128
+FEWEST_ROWS = 150  # in a leaf
+RIDGE = 3.0  # rows' worth of pull of a weight towards zero
+OUTERMOST = 0.002  # share of a leaf's rows beyond either limit of its formula
+
+
+def distil(features: Array, taught: Array, names: tuple[str, ...], leaves: int = LEAVES) -> ModelTree:
+    """A tree of formulas that follows `taught`, shape (rows,), which a large model said of `features`.
+
+    The questions are those of a regression tree; in each of its leaves, a ridge regression keeps the `TERMS` features
+    that matter most there.
+    """
+    try:
+        from sklearn.tree import DecisionTreeRegressor
+    except ImportError:
+        raise SpecError(NO_SCIKIT_LEARN) from None
+    fewest = min(FEWEST_ROWS, max(1, len(taught) // 10))
+    grown = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=fewest, random_state=0)
+    tree = grown.fit(features, taught).tree_
+    order = _preorder(tree.children_left, tree.children_right)
+    place = {node: index for index, node in enumerate(order)}
+    in_leaf = tree.apply(features.astype(np.float32))
+    asks = [int(tree.children_left[node]) >= 0 for node in order]
+    return ModelTree(
+        features=tuple(names[tree.feature[n]] if ask else "" for n, ask in zip(order, asks, strict=True)),
+        thresholds=tuple(_short(tree.threshold[n]) if ask else 0.0 for n, ask in zip(order, asks, strict=True)),
+        right=tuple(place[tree.children_right[n]] if ask else 0 for n, ask in zip(order, asks, strict=True)),
+        leaves=tuple(
+            _leaf(features[in_leaf == node], taught[in_leaf == node], names)
+            for node, ask in zip(order, asks, strict=True)
+            if not ask
+        ),
+    )
+
+
+def _preorder(left: NDArray[np.int64], right: NDArray[np.int64]) -> list[int]:
+    order, stack = [], [0]
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        if left[node] >= 0:
+            stack += [int(right[node]), int(left[node])]
+    return order
+
+
+def _leaf(features: Array, taught: Array, names: tuple[str, ...]) -> Leaf:
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    varying = np.flatnonzero(deviation > 1e-9)
+    weights = _ridge((features[:, varying] - mean[varying]) / deviation[varying], taught)
+    kept = varying[np.argsort(-np.abs(weights))[:TERMS]]
+    weights = _ridge((features[:, kept] - mean[kept]) / deviation[kept], taught) / deviation[kept]
+    low, high = np.quantile(taught, [OUTERMOST, 1.0 - OUTERMOST])
+    rounded = {names[column]: _short(weight) for column, weight in zip(kept, weights, strict=True) if weight != 0.0}
+    constant = taught.mean() - sum(rounded[names[c]] * mean[c] for c in kept if names[c] in rounded)
+    return Leaf(constant=_short(constant, 7), weights=rounded, low=_short(low), high=_short(high), rows=len(taught))
+
+
+def _ridge(standardised: Array, taught: Array) -> Array:
+    gram = standardised.T @ standardised + RIDGE * np.eye(standardised.shape[1])
+    weights: Array = np.linalg.solve(gram, standardised.T @ (taught - taught.mean()))
+    return weights
+
+
+def _short(value: float, digits: int = 6) -> float:
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,201 @@
+"""Features: what predictors see of a server and its traffic. Training and placement both use this file.
+
+Most are ratios from the steady state - how full the batch is, how many adapters want a slot - so that what is learned
+on one mix, length or GPU means the same on another. None knows an adapter's name or place. `Rough` is the answer that
+the steady state alone gives; predictors learn by what factor the twin departs from it.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.dataset.play import CROWD_COLUMNS
+from adaptwin.jit import compiled
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Limits, Server
+from adaptwin.twin.steady_state import Costs, busy_adapters, costs_of, settle
+from adaptwin.workload.traffic import OCTAVES, Demand, Traffic
+
+STAYS_WITH = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
+
+
+class Features(NamedTuple):
+    """One server under its traffic. Logarithms are natural; ratios have no unit."""
+
+    utilisation: float  # log of the arriving requests over those a full batch serves
+    fullness: float  # log of the running requests over the most that can run
+    kv_fullness: float  # log of their KV cache over what there is
+    kv_bound: float  # log of the requests that fit the KV cache over those that other limits allow
+    step_fullness: float  # log of the tokens in a step over the token budget
+    step_size: float  # log of the tokens in a step over those of the largest CUDA graph
+    slot_pressure: float  # log of the adapters that want a slot over the slots
+    slot_pressure_later: float  # the same if requests took four times as long
+    staying: float  # log of the adapters that hardly ever leave their slot over the slots
+    slots_full: float  # probability that no slot is free, if nobody waits
+    slot_wait: float  # log of one plus the seconds that an adapter waits for a slot
+    slot_wait_lifetimes: float  # log of one plus that wait in lifetimes of a request
+    slot_waiting: float  # share of the requests that come while their adapter waits
+    slot_reached: float  # share of the requests that get a slot within the window
+    slot_supply: float  # log of the slots over the adapters; 0 when there is one for each
+    reloads: float  # log of one plus the adapters loaded per second
+    stalled: float  # share of the time that loading them takes
+    pace: float  # log of the seconds from token to token
+    running: float  # log of the running requests
+    crowding: float  # log of the running requests per adapter that has one
+    slots: float  # log of one plus the slots
+    adapters: float  # log of one plus the adapters
+    rank: float  # log of max_lora_rank
+    prompt: float  # log of the mean prompt's tokens
+    answer: float  # log of the mean answer's tokens
+    prompt_spread: float  # coefficient of variation over all requests
+    answer_spread: float
+    chunks: float  # log of the mean prompt over the token budget
+    lora_share: float  # of the requests
+    hottest: float  # log of the share of requests of the adapter with most
+    evenness: float  # log of how many equally popular adapters would be as uneven
+    burstiness: float  # log of the squared coefficient of variation of the gaps between arrivals
+    swing: float  # relative variance of the arrival rate where regimes change
+    lifetimes: float  # log of the window over the lifetime of a request
+    requests: float  # log of the requests in the window
+    rejected: float  # share of requests that are too long
+    capacity_tokens: float  # log of the tokens/s that a full batch serves
+    is_async: float  # whether steps are planned while the one before computes
+
+
+class Rough(NamedTuple):
+    """What the steady state alone would answer: what predictors correct."""
+
+    offered: float  # tokens/s
+    served: float  # share of the tokens
+    itl_mean: float  # seconds, and so below
+    itl_p99: float
+    ttft_p50: float
+    ttft_p99: float
+    e2e_mean: float
+
+
+def features_of(
+    demand: Demand, limits: Limits, costs: Costs, duration: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`Features` and `Rough` as arrays, of a server that gets any traffic at all."""
+    return _features(demand.traffic, demand.crowd, limits, costs, duration)
+
+
+def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
+    """`Features` of shape (rows, features) and `Rough` of shape (rows, 7) of a dataset's rows; profiles by name."""
+    traffics = rows.select(Traffic._fields).rows()
+    crowds = np.ascontiguousarray(rows.select(CROWD_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
+    settings = rows.select(
+        "profile", "max_loras", "max_lora_rank", "kv_cache_tokens", "max_num_seqs", "max_num_batched_tokens",
+        "max_model_len", "async_scheduling", "duration",
+    ).rows()  # fmt: skip
+    features, rough = np.empty((len(rows), len(Features._fields))), np.empty((len(rows), len(Rough._fields)))
+    known: dict[tuple[object, ...], tuple[Limits, Costs]] = {}
+    for i, (name, *of_server, duration) in enumerate(settings):
+        key = (name, *of_server)
+        if key not in known:
+            known[key] = _server(profiles[name], *of_server)
+        features[i], rough[i] = _features(Traffic(*traffics[i]), crowds[i], *known[key], duration)
+    return features, rough
+
+
+def _server(
+    profile: Profile, slots: int, rank: int, kv_tokens: int, seqs: int, budget: int, longest: int, is_async: bool
+) -> tuple[Limits, Costs]:
+    server = Server(
+        max_loras=slots,
+        max_lora_rank=rank,
+        kv_cache_tokens=kv_tokens,
+        max_num_seqs=seqs,
+        max_num_batched_tokens=budget,
+        max_model_len=longest,
+        async_scheduling=is_async,
+    )
+    return server.limits(profile), costs_of(profile, server)
+
+
+@compiled
+def _features(traffic, crowd, limits, costs, duration):
+    """The fields of `Features` and of `Rough`."""
+    (
+        pace, running, most, fitting, capacity, utilisation, tokens,
+        wanted, adapters, slots_full, slot_wait, waiting, reached, loads, stalled, long_step, first_step,
+    ) = settle(traffic, crowd, limits, costs, duration)  # fmt: skip
+    served_rate, rate = max(traffic.served_rate, 1e-12), max(traffic.rate, 1e-12)
+    prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
+    lifetime = answer * pace
+    slots = float(limits.max_loras)
+    others = min(float(limits.max_num_seqs), limits.token_budget / (1.0 + prompt / answer))
+    has_loras = traffic.adapters > 0.0 and slots > 0.0
+    later, _ = busy_adapters(crowd, 4.0 * pace, traffic.dispersion)
+    staying = 0.0
+    for i in range(len(crowd)):
+        if crowd[i, 0] > 0.0 and crowd[i, 1] / crowd[i, 0] * pace > STAYS_WITH:
+            staying += crowd[i, 0]
+    features = np.array(
+        [
+            _log(utilisation),
+            _log(running / most),
+            _log(running / fitting),
+            _log(fitting / others),
+            _log(tokens / limits.token_budget),
+            _log(tokens / max(1, costs.step.graph_tokens)),
+            _log(wanted / slots) if has_loras else -12.0,
+            _log(later / slots) if has_loras else -12.0,
+            math.log((0.5 + staying) / (0.5 + slots)),
+            slots_full,
+            math.log1p(slot_wait),
+            math.log1p(slot_wait / lifetime),
+            waiting,
+            reached,
+            min(0.0, math.log(slots / traffic.adapters)) if has_loras else 0.0,
+            math.log1p(loads),
+            stalled,
+            math.log(pace),
+            _log(running),
+            _log(running * traffic.lora_rate / rate / max(adapters, 1e-6)) if has_loras else 0.0,
+            math.log1p(slots),
+            math.log1p(traffic.adapters),
+            math.log(costs.rank),
+            math.log(prompt),
+            math.log(answer),
+            math.sqrt(max(0.0, traffic.prompt_squares / served_rate / prompt**2 - 1.0)),
+            math.sqrt(max(0.0, traffic.answer_squares / served_rate / answer**2 - 1.0)),
+            math.log(prompt / limits.token_budget),
+            traffic.lora_rate / rate,
+            _log(traffic.hottest / rate),
+            _log(rate * rate / max(traffic.rate_squares, 1e-24)),
+            _log(traffic.dispersion),
+            traffic.swing,
+            _log(duration / lifetime),
+            _log(rate * duration),
+            1.0 - traffic.served_rate / rate,
+            _log(capacity * (prompt + answer)),
+            1.0 if limits.async_scheduling else 0.0,
+        ]
+    )
+    over = max(0.0, 1.0 - 1.0 / max(utilisation * reached, 1e-9))
+    turn = min(slot_wait, 0.5 * duration)
+    prefill = costs.request_latency + math.ceil(prompt / limits.token_budget) * first_step
+    ttft = prefill + 0.5 * pace * min(1.0, running) + 0.5 * over * duration
+    served = min(reached, 1.0 / max(utilisation, 1e-9)) / (1.0 + lifetime / duration)
+    rough = np.array(
+        [
+            traffic.prompt + traffic.asked,
+            served,
+            pace,
+            long_step,
+            ttft + (0.5 * turn if waiting > 0.5 else 0.0),
+            prefill + long_step + over * duration + (turn if waiting > 0.01 else 0.0),
+            ttft + 0.5 * turn * waiting + lifetime,
+        ]
+    )
+    return features, rough
+
+
+@compiled
+def _log(value: float) -> float:
+    return math.log(min(1e12, max(1e-9, value)))

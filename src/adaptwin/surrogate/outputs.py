@@ -1,0 +1,62 @@
+"""Outputs: what predictors answer, and the scale on which each is learned.
+
+Latencies and the served share are learned as the logarithm of their ratio to the rough answer of the steady state,
+probabilities as log odds, the worst adapter's share as it is.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.surrogate.features import Rough
+
+Array = NDArray[np.float64]
+Scale = Literal["ratio", "odds", "share"]
+
+MOST_ODDS = 8.0  # of learned log odds: one in three thousand
+
+
+class Output(NamedTuple):
+    """One figure: its name, how it is learned, and what rows of a dataset say of it."""
+
+    name: str
+    scale: Scale
+    measured: Callable[[pl.DataFrame], pl.Series]
+
+    @property
+    def rough(self) -> int:
+        """Where `Rough` has the answer that is corrected."""
+        return Rough._fields.index(self.name)
+
+    def target(self, rows: pl.DataFrame, rough: Array) -> Array:
+        """What is to be learned, shape (rows,): on the output's scale, NaN where a row does not tell."""
+        values = self.measured(rows).cast(pl.Float64).to_numpy()
+        if self.scale != "ratio":
+            return values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio: Array = np.log(values / rough[:, self.rough])
+        return np.where(np.isfinite(ratio), ratio, np.nan)
+
+    def value(self, learned: Array, rough: Array) -> Array:
+        """The figure itself, from what a predictor gives on the output's scale."""
+        if self.scale == "ratio":
+            ratio: Array = rough[:, self.rough] * np.exp(learned)
+            return np.minimum(1.0, ratio) if self.name == "served" else ratio
+        return np.clip(learned, 0.0, 1.0) if self.scale == "share" else 1.0 / (1.0 + np.exp(-learned))
+
+
+OUTPUTS = (
+    Output("served", "ratio", lambda rows: rows["throughput"] / rows["offered_throughput"]),
+    Output("itl_mean", "ratio", lambda rows: rows["itl_mean"]),
+    Output("itl_p99", "ratio", lambda rows: rows["itl_p99"]),
+    Output("ttft_p50", "ratio", lambda rows: rows["ttft_p50"]),
+    Output("ttft_p99", "ratio", lambda rows: rows["ttft_p99"]),
+    Output("e2e_mean", "ratio", lambda rows: rows["e2e_mean"]),
+    Output("worst_share", "share", lambda rows: rows["worst_share"]),
+    Output("starvation", "odds", lambda rows: rows["starved"]),
+    Output("overload", "odds", lambda rows: rows["worst"] != "ok"),
+)
+NAMES = tuple(output.name for output in OUTPUTS)

@@ -1,0 +1,92 @@
+"""Region: where predictors have seen data. Outside it they would extrapolate, and say so."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from adaptwin.jit import compiled
+from adaptwin.spec import Spec
+
+Array = NDArray[np.float64]
+
+RARE = 0.0005  # share of the training rows beyond either end of the box
+UNUSUAL = 0.999  # share of them that are less far from the middle than is still inside
+SLACK = 0.02  # of the box's width, by which a row may be outside
+
+
+class Region(Spec):
+    """A box around the training rows, and an ellipsoid in it: a combination may be unusual where no feature is."""
+
+    features: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mean: tuple[float, ...]
+    whitening: tuple[tuple[float, ...], ...] = Field(
+        description="rows of a triangular matrix that makes features uncorrelated"
+    )
+    farthest: float = Field(gt=0, description="squared distance from the mean, whitened, that is still inside")
+
+    @classmethod
+    def around(cls, features: Array, names: tuple[str, ...]) -> Self:
+        """The region of training rows, shape (rows, features)."""
+        low, high = np.quantile(features, [RARE, 1.0 - RARE], axis=0)
+        inside = np.clip(features, low, high)
+        mean, deviation = inside.mean(axis=0), inside.std(axis=0) + 1e-6
+        covariance = np.cov((inside - mean) / deviation, rowvar=False) + 1e-3 * np.eye(len(names))
+        whitening = np.linalg.inv(np.linalg.cholesky(covariance)) / deviation
+        distances = (((inside - mean) @ whitening.T) ** 2).sum(axis=1)
+        return cls(
+            features=names,
+            low=_short(low),
+            high=_short(high),
+            mean=_short(mean),
+            whitening=tuple(_short(row[: i + 1]) for i, row in enumerate(whitening)),
+            farthest=float(np.quantile(distances, UNUSUAL)),
+        )
+
+    def arrays(self) -> "RegionArrays":
+        """The same as the compiled loop takes it."""
+        count = len(self.features)
+        whitening = np.zeros((count, count))
+        for i, row in enumerate(self.whitening):
+            whitening[i, : i + 1] = row
+        return RegionArrays(np.array(self.low), np.array(self.high), np.array(self.mean), whitening, self.farthest)
+
+
+class RegionArrays(NamedTuple):
+    """A `Region` in flat arrays."""
+
+    low: Array
+    high: Array
+    mean: Array
+    whitening: Array
+    farthest: float
+
+
+def _short(values: Array) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)
+
+
+@compiled
+def clip_to(region: RegionArrays, features: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """The features put into the box, and whether each row was inside the region; shapes (rows, features), (rows,)."""
+    rows, count = features.shape
+    clipped, inside = np.empty((rows, count)), np.ones(rows, np.bool_)
+    for i in range(rows):
+        for j in range(count):
+            slack = SLACK * (region.high[j] - region.low[j]) + 1e-9
+            value = features[i, j]
+            inside[i] &= region.low[j] - slack <= value <= region.high[j] + slack
+            clipped[i, j] = min(region.high[j], max(region.low[j], value))
+        distance = 0.0
+        for j in range(count):
+            if distance > region.farthest:
+                break
+            whitened = 0.0
+            for k in range(j + 1):
+                whitened += region.whitening[j, k] * (clipped[i, k] - region.mean[k])
+            distance += whitened * whitened
+        inside[i] &= distance <= region.farthest
+    return clipped, inside

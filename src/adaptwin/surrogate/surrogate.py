@@ -1,0 +1,189 @@
+"""Surrogate: what the twin would say of a server under a workload, in microseconds."""
+
+import importlib.resources
+import json
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import Profile
+from adaptwin.spec import Spec, read_mapping, write_atomically
+from adaptwin.surrogate.features import Features, Rough, features_of
+from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.region import Region, RegionArrays, clip_to
+from adaptwin.twin.server import Server
+from adaptwin.twin.steady_state import costs_of
+from adaptwin.workload.traffic import AdapterDemands, Demand, demands_of, sum_demands
+from adaptwin.workload.workload import Workload
+
+
+class Guess(NamedTuple):
+    """What predictors say of a server, over a window as long as the workload's: tokens/s and seconds.
+
+    Where there is no traffic, throughput is 0, latencies are NaN and nobody starves, as the twin would say.
+    """
+
+    throughput: float
+    itl_mean: float
+    itl_p99: float
+    ttft_p50: float
+    ttft_p99: float
+    e2e_mean: float
+    worst_share: float  # of its tokens that the adapter served worst gets
+    starvation: float  # probability that under 0.9 of the tokens are served
+    overload: float  # probability that the server or an adapter starves or waits in a growing queue
+    inside: bool  # whether training data had servers like this one; if not, ask the twin
+
+
+class Sure(Spec):
+    """Overload probabilities beyond which a guess was as good as never wrong on held-out mixes."""
+
+    below: float = Field(ge=0, le=1, description="up to here nobody suffers")
+    above: float = Field(ge=0, le=1, description="from here on somebody does")
+
+
+class Surrogate(Spec):
+    """Small models distilled from large ones that were trained on runs of the twin, for one profile."""
+
+    profile: Profile
+    source: str = Field(description="what it was trained on")
+    region: Region
+    sure: Sure
+    trees: dict[str, ModelTree] = Field(description="by output")
+    scores: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="on held-out mixes, of the large models and the distilled ones"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := [name for name in NAMES if name not in self.trees]:
+            raise ValueError(f"trees: has none for {missing[0]}")
+        known = set(Features._fields)
+        used = {name for tree in self.trees.values() for name in tree.features if name} | set(self.region.features)
+        if unknown := sorted(used - known):
+            raise ValueError(f"trees: {unknown[0]!r} is not a feature of this version")
+        return self
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a surrogate from its JSON file."""
+        return cls.parse(read_mapping(path), file=path)
+
+    def write(self, path: str | Path) -> None:
+        """Write it as JSON."""
+        write_atomically(path, json.dumps(self.file_form(), separators=(",", ":")) + "\n")
+
+    def predict(self, workload: Workload, server: Server) -> Guess:
+        """What the twin would say of this server under this workload.
+
+        Raises:
+            OutOfMemory: vLLM would refuse to start with these settings.
+            SpecError: The server cannot load an adapter of the workload.
+        """
+        return self.predict_many([(workload, server)])[0]
+
+    def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Guess]:
+        """The same for many cases, in their order."""
+        work = list(cases)
+        features, rough = np.zeros((len(work), len(Features._fields))), np.zeros((len(work), len(Rough._fields)))
+        known = np.zeros(len(work), np.bool_)
+        for row, (workload, server) in enumerate(work):
+            server.require_serves(workload)
+            demand = sum_demands(self.demands(workload, server))
+            limits, costs = server.limits(self.profile), costs_of(self.profile, server)
+            if demand.traffic.served_rate > 0:
+                features[row], rough[row] = features_of(demand, limits, costs, workload.duration)
+            known[row] = is_known(demand, server)
+        answers, inside = self.predict_features(features, rough)
+        return [
+            _guess(answer, bool(within and sure), offered)
+            for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
+        ]
+
+    def demands(self, workload: Workload, server: Server) -> AdapterDemands:
+        """What each adapter of a workload asks of this profile's model."""
+        model = self.profile.model
+        return demands_of(
+            workload,
+            early_stop_share=model.early_stop_share,
+            early_stop_reach=model.early_stop_reach,
+            longest=server.max_model_len or model.max_model_len,
+        )
+
+    def predict_features(self, features: Array, rough: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Answers of shape (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
+
+        Args:
+            features: Shape (rows, features), as `features_of` gives them.
+            rough: Shape (rows, 7), likewise.
+        """
+        forest, region = self._arrays
+        clipped, inside = clip_to(region, features)
+        learned = evaluate(forest, clipped)
+        columns = [output.value(learned[:, i], rough) for i, output in enumerate(OUTPUTS)]
+        return np.column_stack(columns), inside
+
+    @cached_property
+    def _arrays(self) -> tuple[Forest, RegionArrays]:
+        return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()
+
+
+def is_known(demand: Demand, server: Server) -> bool:
+    """Whether arrivals and settings are of the kinds that were trained on."""
+    usual, host = Server(), server.max_cpu_loras
+    return (
+        demand.traffic.unknown_rate == 0
+        and (server.max_loras if host is None else host) >= demand.traffic.adapters
+        and all(
+            getattr(server, name) == getattr(usual, name)
+            for name in ("block_size", "scheduler_reserve_full_isl", "watermark")
+        )
+    )
+
+
+def _guess(answer: Array, inside: bool, offered: float) -> Guess:
+    served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
+    if offered == 0.0:
+        nan = math.nan
+        return Guess(0.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
+    return Guess(
+        throughput=offered * served,
+        itl_mean=itl_mean,
+        itl_p99=itl_p99,
+        ttft_p50=ttft_p50,
+        ttft_p99=ttft_p99,
+        e2e_mean=e2e_mean,
+        worst_share=worst_share,
+        starvation=starvation,
+        overload=overload,
+        inside=inside,
+    )
+
+
+def shipped_surrogates() -> list[str]:
+    """Names of the profiles whose surrogates come with adaptwin."""
+    return sorted(entry.name.removesuffix(".json") for entry in _shipped() if entry.name.endswith(".json"))
+
+
+def load_surrogate(name_or_path: str | Path) -> Surrogate:
+    """A shipped surrogate by the name of its profile, or one from a JSON file; raises `SpecError` for neither."""
+    for entry in _shipped():
+        if entry.name == f"{name_or_path}.json":
+            return Surrogate.read(Path(str(entry)))
+    if Path(name_or_path).suffix == ".json" or Path(name_or_path).is_file():
+        return Surrogate.read(name_or_path)
+    names = ", ".join(shipped_surrogates())
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {names}", "surrogate")
+
+
+def _shipped() -> list[Any]:
+    folder = importlib.resources.files("adaptwin.surrogate") / "data"
+    return list(folder.iterdir())

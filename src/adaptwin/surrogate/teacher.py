@@ -1,0 +1,72 @@
+"""Teacher: the large models - gradient-boosted trees, one for each output - that small ones are distilled from."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from adaptwin.errors import SpecError
+from adaptwin.surrogate.features import Features
+from adaptwin.surrogate.outputs import MOST_ODDS, OUTPUTS, Array, Output
+
+NO_SCIKIT_LEARN = "training needs scikit-learn: pip install 'adaptwin[train]'"
+# Where physics knows the sign: more traffic per slot, seat or block never helps anybody.
+RISING_ODDS = {"utilisation": 1, "slot_pressure": 1, "slots_full": 1, "slot_wait": 1, "slot_reached": -1}
+SETTINGS = {"max_iter": 500, "learning_rate": 0.06, "max_leaf_nodes": 31, "l2_regularization": 1.0}
+
+
+class Teacher(NamedTuple):
+    """A model for each output; odds are corrected by ``scale x odds + shift`` so that they are right on average."""
+
+    models: dict[str, Any]
+    odds: dict[str, tuple[float, float]]
+
+    def learned(self, output: Output, features: Array) -> Array:
+        """What it says on the output's scale, shape (rows,)."""
+        model = self.models[output.name]
+        if output.scale != "odds":
+            answer: Array = model.predict(features)
+            return answer
+        scale, shift = self.odds.get(output.name, (1.0, 0.0))
+        odds: Array = np.clip(scale * model.decision_function(features) + shift, -MOST_ODDS, MOST_ODDS)
+        return odds
+
+
+def teach(features: Array, targets: dict[str, Array], seed: int, odds: dict[str, tuple[float, float]]) -> Teacher:
+    """Train a model for each output on rows whose target is known. Shapes (rows, features) and (rows,)."""
+    regressor, classifier = _learners()
+    models: dict[str, Any] = {}
+    for output in OUTPUTS:
+        known = np.isfinite(targets[output.name])
+        x, y = features[known], targets[output.name][known]
+        if output.scale == "odds":
+            if y.min() == y.max():
+                state = "all" if y.max() else "none"
+                raise SpecError(f"{state} of the runs show {output.name}: sweep servers on both sides of it", "runs")
+            signs = [RISING_ODDS.get(name, 0) for name in Features._fields]
+            models[output.name] = classifier(**SETTINGS, monotonic_cst=signs, random_state=seed).fit(x, y > 0.5)
+        else:
+            models[output.name] = regressor(**SETTINGS, random_state=seed).fit(x, y)
+    return Teacher(models, odds)
+
+
+def _learners() -> tuple[Any, Any]:
+    try:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    except ImportError:
+        raise SpecError(NO_SCIKIT_LEARN) from None
+    return HistGradientBoostingRegressor, HistGradientBoostingClassifier
+
+
+def corrected_odds(odds: Array, happened: Array) -> tuple[float, float]:
+    """Scale and shift that make held-out odds fit what happened best (Platt 1999), by Newton's method."""
+    scale, shift = 1.0, 0.0
+    design = np.column_stack([odds, np.ones(len(odds))])
+    for _ in range(20):
+        probability = 1.0 / (1.0 + np.exp(-np.clip(scale * odds + shift, -30, 30)))
+        gradient = design.T @ (probability - happened)
+        curvature = design.T @ (design * (probability * (1.0 - probability))[:, None]) + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        scale, shift = scale - float(step[0]), shift - float(step[1])
+        if float(np.abs(step).max()) < 1e-6:
+            break
+    return scale, shift

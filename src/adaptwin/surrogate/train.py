@@ -1,0 +1,180 @@
+"""train: a Dataset -> a Surrogate for each of its profiles, with scores on mixes that were held out."""
+
+from importlib.metadata import version
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.dataset.dataset import Dataset
+from adaptwin.errors import SpecError
+from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.distil import distil
+from adaptwin.surrogate.features import Features, features_of_table
+from adaptwin.surrogate.model_tree import ModelTree, evaluate, plant
+from adaptwin.surrogate.outputs import OUTPUTS, Array
+from adaptwin.surrogate.region import Region, clip_to
+from adaptwin.surrogate.score import calibration_error, error, f1, mean_error
+from adaptwin.surrogate.surrogate import Sure, Surrogate
+from adaptwin.surrogate.teacher import Teacher, corrected_odds, teach
+
+FOLDS = 3
+FEWEST_MIXES = 30
+WRONG = 0.002  # share of sure guesses that may be wrong
+
+
+class Examples(NamedTuple):
+    """Rows of a dataset as predictors see them."""
+
+    rows: pl.DataFrame
+    features: Array  # (rows, features)
+    rough: Array  # (rows, 7)
+    targets: dict[str, Array]  # by output, (rows,); on the output's scale
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Examples":
+        """Some of the rows."""
+        targets = {name: values[chosen] for name, values in self.targets.items()}
+        return Examples(self.rows.filter(chosen), self.features[chosen], self.rough[chosen], targets)
+
+    @property
+    def mixes(self) -> NDArray[np.int64]:
+        """The mix of each row: what belongs together."""
+        numbers: NDArray[np.int64] = self.rows["mix"].to_numpy()
+        return numbers
+
+
+class HeldOut(NamedTuple):
+    """Predictions for mixes that were not trained on, by output; shape (rows,) each, as figures."""
+
+    teacher: dict[str, Array]
+    distilled: dict[str, Array]
+
+
+class Training(NamedTuple):
+    """What `train` leaves behind."""
+
+    surrogates: dict[str, Surrogate]  # by name of the profile
+    teacher: Teacher
+    examples: Examples
+    held_out: HeldOut
+    scores: dict[str, dict[str, dict[str, float]]]  # by profile, then of the teacher and distilled, then by figure
+
+
+def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Progress = silent) -> Training:
+    """Train large models on a dataset, distil small ones from them, and score both on mixes they did not see.
+
+    One model serves all profiles of the dataset: its features are ratios that mean the same on each. Every mix is held
+    out once: `folds` times, models are trained on the other mixes and asked about it. The models that are kept are
+    trained on all of them.
+
+    Args:
+        dataset: Rows of `sweep`.
+        folds: Parts into which the mixes are divided.
+        seed: Of the division and of the models.
+        progress: Told how many of the models are trained.
+
+    Raises:
+        SpecError: Too few mixes, none that starve, or scikit-learn is not installed.
+    """
+    profiles = {name: load_profile(name) for name in dataset.design.profiles}
+    by_name = {profile.name: profile for profile in profiles.values()}
+    examples = make_examples(dataset.rows, by_name)
+    if examples.rows["mix"].n_unique() < FEWEST_MIXES:
+        raise SpecError(f"{examples.rows['mix'].n_unique()} mixes; at least {FEWEST_MIXES} are needed", "runs")
+    progress("training", 0, folds + 1)
+    held_out, odds = _cross_fit(examples, folds, seed, progress)
+    teacher = teach(examples.features, examples.targets, seed, odds)
+    trees = distil_all(examples.features, teacher)
+    progress("training", folds + 1, folds + 1)
+    scores = {name: _scores(examples, held_out, examples.rows["profile"].to_numpy() == name) for name in by_name}
+    region = Region.around(examples.features, Features._fields)
+    sure = _sure(held_out.distilled["overload"], examples.targets["overload"] > 0.5)
+    source = f"{len(examples.rows):,} runs of {examples.rows['mix'].n_unique():,} mixes, adaptwin {version('adaptwin')}"
+    surrogates = {
+        name: Surrogate(profile=profile, source=source, region=region, sure=sure, trees=trees, scores=scores[name])
+        for name, profile in by_name.items()
+    }
+    return Training(surrogates, teacher, examples, held_out, scores)
+
+
+def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
+    """Features and targets of rows in which any request arrived; profiles by name."""
+    rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0))
+    features, rough = features_of_table(rows, profiles)
+    return Examples(rows, features, rough, {output.name: output.target(rows, rough) for output in OUTPUTS})
+
+
+def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
+    """A small tree for each output of a teacher."""
+    return {output.name: distil(features, teacher.learned(output, features), Features._fields) for output in OUTPUTS}
+
+
+def _cross_fit(
+    examples: Examples, folds: int, seed: int, progress: Progress
+) -> tuple[HeldOut, dict[str, tuple[float, float]]]:
+    """Predictions of models that did not see the mix, and what corrects the odds of such models."""
+    mixes = np.unique(examples.mixes)
+    fold_of = dict(zip(mixes.tolist(), np.random.default_rng(seed).permutation(len(mixes)) % folds, strict=True))
+    fold = np.array([fold_of[mix] for mix in examples.mixes.tolist()])
+    learned = {kind: np.full((len(fold), len(OUTPUTS)), np.nan) for kind in HeldOut._fields}
+    for number in range(folds):
+        training, held = examples.where(fold != number), fold == number
+        teacher = teach(training.features, training.targets, seed, {})
+        trees = distil_all(training.features, teacher)
+        region = Region.around(training.features, Features._fields).arrays()
+        clipped, _ = clip_to(region, examples.features[held])
+        forest = plant([trees[output.name] for output in OUTPUTS], Features._fields)
+        learned["distilled"][held] = evaluate(forest, clipped)
+        for column, output in enumerate(OUTPUTS):
+            learned["teacher"][held, column] = teacher.learned(output, examples.features[held])
+        progress("training", number + 1, folds + 1)
+    odds: dict[str, tuple[float, float]] = {}
+    for column, output in enumerate(OUTPUTS):
+        if output.scale == "odds":
+            odds[output.name] = corrected_odds(learned["teacher"][:, column], examples.targets[output.name])
+            for values in learned.values():
+                values[:, column] = odds[output.name][0] * values[:, column] + odds[output.name][1]
+    figures = {
+        kind: {output.name: output.value(values[:, i], examples.rough) for i, output in enumerate(OUTPUTS)}
+        for kind, values in learned.items()
+    }
+    return HeldOut(**figures), odds
+
+
+def _sure(probability: Array, overloaded: NDArray[np.bool_]) -> Sure:
+    """The probabilities beyond which one in `1 / WRONG` held-out guesses at most was wrong."""
+    order = np.argsort(probability)
+    wrong = np.cumsum(overloaded[order]) / np.arange(1, len(order) + 1)
+    below = probability[order][np.flatnonzero(wrong <= WRONG)[-1]] if (wrong <= WRONG).any() else 0.0
+    falling = order[::-1]
+    wrong = np.cumsum(~overloaded[falling]) / np.arange(1, len(order) + 1)
+    above = probability[falling][np.flatnonzero(wrong <= WRONG)[-1]] if (wrong <= WRONG).any() else 1.0
+    return Sure(below=min(0.5, float(below)), above=max(0.5, float(above)))
+
+
+def actual_figures(examples: Examples) -> dict[str, Array]:
+    """What the twin said, by output."""
+    return {output.name: output.measured(examples.rows).cast(pl.Float64).to_numpy() for output in OUTPUTS}
+
+
+def _scores(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Figures of merit on held-out mixes at loads that were drawn, not sought at the boundary."""
+    chosen = chosen & (examples.rows["chosen"] == "drawn").to_numpy()
+    actual, mixes = actual_figures(examples), examples.mixes[chosen]
+    scores: dict[str, dict[str, float]] = {}
+    for kind, predictions in zip(HeldOut._fields, held_out, strict=True):
+        of_kind: dict[str, float] = {"runs": float(chosen.sum())}
+        for output in OUTPUTS:
+            predicted, true = predictions[output.name][chosen], actual[output.name][chosen]
+            if output.scale == "ratio":
+                of_kind[f"{output.name}_mean"] = mean_error(predicted, true, mixes).value
+                of_kind[f"{output.name}_median"] = float(np.nanmedian(error(predicted, true)))
+            elif output.scale == "odds":
+                of_kind[f"{output.name}_f1"] = f1(predicted, true > 0.5, mixes).value
+                of_kind[f"{output.name}_calibration"] = calibration_error(predicted, true > 0.5)
+            else:
+                of_kind[f"{output.name}_error"] = float(np.nanmean(np.abs(predicted - true)))
+        scores[kind] = {name: float(f"{value:.4g}") for name, value in of_kind.items()}
+    return scores
