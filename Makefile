@@ -9,7 +9,7 @@ LIVE_READY := $(LIVE)/.ready
 FLEET := examples/fleet.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format bench accuracy profiles clean
+.PHONY: help demo test test-live check format bench accuracy surrogates profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: $(READY) ## speed of the twin and size of plans, as tables
 
 accuracy: $(READY) ## the twin against real runs, and docs/accuracy.md (needs the measurements beside the project)
 	$(BIN)/python benchmarks/accuracy.py
+
+surrogates: $(READY) ## train and ship the predictors anew, and docs/surrogate.md (half an hour)
+	$(BIN)/python benchmarks/surrogates.py
 
 profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)
 	$(BIN)/python benchmarks/make_profiles.py

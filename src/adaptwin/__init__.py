@@ -3,11 +3,16 @@
 from adaptwin.calibration.compare import compare
 from adaptwin.calibration.fit import fit
 from adaptwin.calibration.measurements import Measurements
+from adaptwin.dataset.dataset import Dataset
+from adaptwin.dataset.design import Design, load_design
+from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
+from adaptwin.surrogate.train import train
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import simulate, simulate_many
@@ -17,6 +22,8 @@ from adaptwin.workload.workload import Adapter, Workload
 __all__ = [
     "Adapter",
     "AdaptwinError",
+    "Dataset",
+    "Design",
     "Infeasible",
     "Lengths",
     "Measurements",
@@ -26,12 +33,17 @@ __all__ = [
     "Run",
     "Server",
     "SpecError",
+    "Surrogate",
     "Workload",
     "compare",
     "fit",
+    "load_design",
     "load_profile",
+    "load_surrogate",
     "make_plan",
     "simulate",
     "simulate_many",
+    "sweep",
+    "train",
     "verify",
 ]

@@ -179,7 +179,9 @@ def test_help_names_every_command(adaptwin):
     done = adaptwin("--help")
     assert done.code == 0
     assert all(command in done.out for command in COMMANDS)
-    assert set(COMMANDS) == {"plan", "simulate", "verify", "export", "workload", "fit", "compare", "profiles"}
+    assert set(COMMANDS) == {
+        "plan", "simulate", "verify", "export", "workload", "fit", "compare", "sweep", "train", "profiles",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

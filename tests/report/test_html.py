@@ -1,48 +1,15 @@
-import json
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 from plotly.offline import get_plotlyjs
+from tests.report.reading import Page, assert_loads_nothing, drawn, without_plotly
 
 from adaptwin.errors import SpecError
 from adaptwin.report.html import plan_report, write_plan_report
 
 FIGURES = ("packing", "throughput", "ttft", "itl", "kv", "popularity")
 NASTY = """</script><script>alert("1")</script>'&{{ 7*7 }}"""
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] not in ("script", "style"):
-            self.text += data
-
-    def ids(self) -> list[str | None]:
-        return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
-
-
-def without_plotly(html: str) -> str:
-    before, plotly, after = html.partition(get_plotlyjs())
-    assert plotly
-    return before + after
-
-
-def drawn(html: str) -> dict:
-    found = re.search(r'<script type="application/json" id="drawn">(.*?)</script>', html, re.DOTALL)
-    assert found
-    return json.loads(found[1])
 
 
 def renamed(plan, name: str):
@@ -67,18 +34,7 @@ def html(plan) -> str:
 
 
 def test_the_page_loads_nothing_and_forbids_itself_to(html) -> None:
-    page = Page(html)
-    for tag, attributes in page.tags:
-        assert tag not in ("link", "img", "iframe", "object", "embed", "base")
-        assert "src" not in attributes
-        assert (attributes.get("href") or "#").startswith("#")
-    policies = [attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes]
-    assert len(policies) == 1
-    assert "default-src 'none'" in str(policies[0])
-    rest = without_plotly(html)
-    assert "http:" not in rest
-    assert "https:" not in rest
-    assert "@import" not in rest
+    assert_loads_nothing(html)
 
 
 def test_plotly_is_there_once_and_the_rest_is_small(html) -> None:
@@ -116,7 +72,7 @@ def test_every_gpu_and_adapter_is_named(plan, html) -> None:
 
 
 def test_the_page_says_how_the_plan_was_made(plan, html) -> None:
-    text = " ".join(Page(html).text.split())
+    text = Page(html).words()
     assert "Objective min-gpus, strategy pack, seed 7" in text
     assert plan.profiles[0].source in text
     assert "2.1 % of throughput, 4.3 % of mean ITL" in text
@@ -125,7 +81,7 @@ def test_the_page_says_how_the_plan_was_made(plan, html) -> None:
 
 
 def test_each_binding_constraint_is_explained_in_words(html) -> None:
-    text = " ".join(Page(html).text.split())
+    text = Page(html).words()
     for words in (
         "GPU memory gives way",
         "Compute gives way",

@@ -1,14 +1,14 @@
-import io
 import math
 import re
 
 import pytest
-from rich.console import Console
+from tests.report.reading import assert_fits, rendered
 
 from adaptwin.placement.verify import Check, verify
 from adaptwin.report.text import (
     check_table,
     duration,
+    made_how,
     number,
     percent,
     plan_table,
@@ -20,17 +20,6 @@ from adaptwin.report.text import (
 )
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.workload import Adapter, Workload
-
-
-def rendered(renderable: object, width: int = 80) -> str:
-    console = Console(width=width, record=True, force_terminal=False, file=io.StringIO())
-    console.print(renderable)
-    return console.export_text()
-
-
-def assert_fits(text: str) -> None:
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
 
 
 @pytest.mark.parametrize(
@@ -205,3 +194,10 @@ def test_a_verification_fits_80_columns_and_names_what_failed(plan, overloaded) 
     assert_fits(text)
     assert "does not hold on 1 GPU with seed 3" in text
     assert all(line in text for line in failed.failures)
+
+
+def test_a_plan_says_what_share_of_its_questions_the_predictors_answered(make_plan) -> None:
+    plan = make_plan()
+    asked = plan.model_copy(update={"guesses": 90, "twin_runs": 10})
+    assert "90 % of its questions answered by predictors" in made_how(asked)
+    assert "predictors" not in made_how(plan.model_copy(update={"guesses": 0}))

@@ -1,18 +1,18 @@
-"""Deal: shares, ranks and names of a fleet made from a total rate."""
+"""Deal: rates, ranks and names of a fleet made from a total rate."""
 
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Lengths, SpecError
 from adaptwin.workload.deal import dealt_ranks, parse_ranks, synthesize
-from adaptwin.workload.popularity import popularity_shares
 from adaptwin.workload.workload import SERVED_RANKS
 
-POPULARITIES = st.sampled_from(["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2", "hot:0.9"])
+POPULARITIES = st.sampled_from(
+    ["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2", "hot:0.9", "levels:3"]
+)
 
 
 @given(
@@ -29,31 +29,6 @@ def test_the_dealt_rates_sum_to_the_total(adapters, rate, popularity, base_share
     assert workload.rate == pytest.approx(rate)
     assert len(workload) == adapters + (base_share > 0)
     assert sum(adapter.rate for adapter in workload.adapters if adapter.rank == 0) == rate * base_share
-
-
-def test_uniform_shares_are_equal():
-    assert popularity_shares("uniform", 4).tolist() == [0.25] * 4
-
-
-def test_zipf_shares_fall_with_the_power_of_the_place():
-    assert popularity_shares("zipf:1", 3) == pytest.approx(np.array([6, 3, 2]) / 11)
-    assert popularity_shares("zipf:2", 2) == pytest.approx([0.8, 0.2])
-
-
-def test_a_smaller_dirichlet_is_more_uneven():
-    largest = [popularity_shares(f"dirichlet:{alpha}", 100).max() for alpha in (0.1, 1.0, 100.0)]
-    assert largest == sorted(largest, reverse=True)
-    assert largest[0] > 3 * largest[-1]
-
-
-def test_dirichlet_shares_come_from_the_seed():
-    first, again, other = (popularity_shares("dirichlet:0.5", 10, seed).tolist() for seed in (1, 1, 2))
-    assert first == again != other
-
-
-@pytest.mark.parametrize(("short", "long"), [("dirichlet", "dirichlet:0.5"), ("zipf", "zipf:1.0")])
-def test_a_popularity_without_a_number_takes_the_usual_one(short, long):
-    assert popularity_shares(short, 5).tolist() == popularity_shares(long, 5).tolist()
 
 
 def test_ranks_are_dealt_in_turn():
@@ -139,10 +114,6 @@ def test_a_rank_with_two_weights_is_refused():
         ({"base_share": 1.0}, "base_share: 1 must be at least 0 and below 1"),
         ({"base_share": -0.1}, "base_share: -0.1 must be at least 0 and below 1"),
         ({"popularity": "pareto:1"}, "popularity: 'pareto:1' is not a known popularity"),
-        ({"popularity": "zipf:steep"}, "popularity: 'zipf:steep' is not a known popularity"),
-        ({"popularity": "uniform:1"}, "popularity: 'uniform:1' is not a known popularity"),
-        ({"popularity": "dirichlet:0"}, "'dirichlet:0': the number must be above 0"),
-        ({"popularity": "zipf:inf"}, "'zipf:inf': the number must be above 0 and finite"),
         ({"seed": -1}, "seed: -1 must be at least 0"),
     ],
 )

@@ -30,6 +30,8 @@ COMMANDS = {
     "workload": Command("workload", "Make a fleet file: from a trace, from PEFT folders, or synthetic."),
     "fit": Command("fit", "Fit a profile to a folder of measurements."),
     "compare": Command("compare", "Show a simulated run beside a measured one."),
+    "sweep": Command("sweep", "Play a design of servers and traffic, as data to learn from."),
+    "train": Command("train", "Train predictors on the runs of a sweep, and distil small ones."),
     "profiles": Command("profiles", "List the shipped profiles, and how true they are."),
 }
 

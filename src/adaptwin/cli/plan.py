@@ -1,7 +1,7 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from adaptwin.placement.plan import Plan
 from adaptwin.report.html import write_plan_report
 from adaptwin.report.text import plan_table
 from adaptwin.spec import require_writable
+from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 
 app = typer.Typer(add_completion=False)
 
@@ -40,11 +41,15 @@ def plan(
         ),
     ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
+    surrogate: Annotated[
+        str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
+    ] = "shipped",
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the fewest GPUs that serve a fleet, and verify the plan."""
     require_writable(out, report)
+    predictors = _predictors(surrogate)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
     asked = described.planning
@@ -60,6 +65,7 @@ def plan(
                 time_limit=asked.time_limit if time_limit is None else time_limit,
                 seed=described.seed if seed is None else seed,
                 server=described.server,
+                surrogate=predictors,
                 progress=progress,
             )
         except Infeasible as error:
@@ -74,6 +80,12 @@ def plan(
             Console(stderr=True).print(f"{what} written to {path}", highlight=False)
     if not found.verified:
         raise typer.Exit(3)
+
+
+def _predictors(name: str) -> Surrogate | Literal["shipped"] | None:
+    if name == "shipped":
+        return "shipped"
+    return None if name == "none" else load_surrogate(name)
 
 
 def _show(found: Plan, as_json: bool) -> None:

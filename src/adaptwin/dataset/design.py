@@ -5,22 +5,39 @@ import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_validator, model_validator
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import is_profile_file
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
+from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.popularity import parse_popularity
+from adaptwin.workload.requests import MOST_REQUESTS
 from adaptwin.workload.workload import SERVED_RANKS
 
-NO_SCIPY = "sampler {} needs SciPy: pip install 'adaptwin[train]'"
+NO_SCIPY = "{} needs SciPy: pip install 'adaptwin[train]'"
 LengthKind = Literal["sharegpt", "fixed", "lognormal", "several"]
-Values = dict[str, Any]  # one value for each dimension of a design
+Values = dict[str, Any]  # one value for each dimension of a design; none for the means of lengths that have no use
+MEANS = ("input_mean", "output_mean", "length_cv")  # dimensions that ShareGPT's lengths do not ask for
+BOUNDS = {  # of the values of a dimension
+    "adapters": (1, 100_000),
+    "base_share": (0, 0.99),
+    "utilisation": (1e-6, 1000),
+    "input_mean": (1, MAX_TOKENS / 4),  # several lognormals are up to four times as long
+    "output_mean": (1, MAX_TOKENS / 4),
+    "length_cv": (0, 100),
+    "duration": (0.001, 1e8),
+    "max_loras": (1, 100_000),
+    "max_num_seqs": (1, 1_000_000),
+    "max_num_batched_tokens": (1, MAX_TOKENS),
+    "max_model_len": (1, MAX_TOKENS),
+    "gpu_memory_utilization": (0.01, 1),
+}
 
 
 class Range(Spec):
@@ -45,8 +62,24 @@ class Range(Spec):
         return self.low + share * (self.high - self.low)
 
 
-Numbers = tuple[float, ...] | Range
-Counts = tuple[int, ...] | Range
+def _choices_of(kind: type[float]) -> WrapValidator:
+    """Takes a list of numbers or a `Range`; errors name the place, not the branches of a union."""
+    choices: TypeAdapter[Any] = TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]
+
+    def validate(value: Any, _union: Any) -> Any:
+        if isinstance(value, Range):
+            return value
+        if isinstance(value, dict):
+            return Range.model_validate(value)
+        if isinstance(value, list | tuple):
+            return choices.validate_python(value)
+        raise ValueError(f"{value!r} is neither a list of values nor a range such as {{low: 1, high: 9}}")
+
+    return WrapValidator(validate)
+
+
+Numbers = Annotated[tuple[float, ...] | Range, _choices_of(float)]
+Counts = Annotated[tuple[int, ...] | Range, _choices_of(int)]
 
 
 class Design(Spec):
@@ -65,7 +98,9 @@ class Design(Spec):
         default=0.5, ge=0, le=1, description="share of the loads that close in on where the server stops serving all"
     )
     seed: int = Field(default=0, ge=0)
-    most_requests: int = Field(default=400_000, ge=1, description="in one run; a higher rate is lowered to that")
+    most_requests: int = Field(
+        default=400_000, ge=1, le=MOST_REQUESTS, description="in one run; a higher rate is lowered to that"
+    )
 
     adapters: Counts = Range(low=1, high=512, log=True)
     ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="dealt out in turn")
@@ -103,9 +138,24 @@ class Design(Spec):
         folder = Path(info.context["folder"]) if info.context else Path()
         return tuple(str((folder / name).resolve()) if is_profile_file(name) else name for name in names)
 
+    @field_validator(*BOUNDS)
+    @classmethod
+    def _within_bounds(cls, values: Any, info: ValidationInfo) -> Any:
+        assert info.field_name is not None
+        low, high = BOUNDS[info.field_name]
+        if isinstance(values, Range) and info.field_name == "max_loras":
+            low, high = 0, 10
+        given = (values.low, values.high) if isinstance(values, Range) else values or ()
+        for value in given:
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{value:.9g} must be from {low:.9g} to {high:.9g}")
+        return values
+
     @field_validator("ranks")
     @classmethod
     def _served_ranks(cls, mixes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        if () in mixes:
+            raise ValueError("each entry needs at least one rank")
         for rank in itertools.chain(*mixes):
             if rank not in SERVED_RANKS:
                 raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
@@ -115,14 +165,19 @@ class Design(Spec):
     @classmethod
     def _known_popularities(cls, popularities: tuple[str, ...]) -> tuple[str, ...]:
         for text in popularities:
-            if absolute_rates(text) is None:
-                parse_popularity(text)
+            try:
+                if absolute_rates(text) is None:
+                    parse_popularity(text)
+            except SpecError as error:
+                raise ValueError(error.message) from None
         return popularities
 
     @field_validator("arrivals")
     @classmethod
     def _known_arrivals(cls, processes: tuple[str, ...]) -> tuple[str, ...]:
         for text in processes:
+            if text.startswith("rates:"):
+                raise ValueError(f"{text!r}: a file is no part of a design (poisson, gamma:cv=3, regimes:factor=1.5)")
             parse_arrivals(text)
         return processes
 
@@ -146,12 +201,16 @@ class Design(Spec):
     @property
     def varying(self) -> list[str]:
         """Names of the dimensions that take more than one value, in order."""
-        means = () if set(self.lengths) - {"sharegpt"} else ("input_mean", "output_mean", "length_cv")
+        means = () if set(self.lengths) - {"sharegpt"} else MEANS
         return [
             name
             for name in dimension_names()
             if name not in means and (self._is_range(name) or len(getattr(self, name) or ()) > 1)
         ]
+
+    def file_form(self) -> dict[str, Any]:
+        """The plain data that its file holds, with a utilisation that is null."""
+        return self.model_dump(mode="json")
 
     def values(self) -> list[Values]:
         """The values of every mix, in order; combinations of a grid that make no sense are among them."""
@@ -166,7 +225,7 @@ class Design(Spec):
     def _points(self) -> NDArray[np.float64]:
         """Points of the unit cube, shape (mixes, varying dimensions)."""
         dimensions = len(self.varying)
-        if self.sampler == "random":
+        if self.sampler == "random" or not dimensions:
             return np.random.default_rng(self.seed).random((self.mixes, dimensions))
         try:
             from scipy.stats import qmc
@@ -195,7 +254,7 @@ def absolute_rates(popularity: str) -> tuple[float, ...] | None:
     except ValueError:
         rates = ()
     if not rates or not all(0 <= rate < math.inf for rate in rates):
-        raise ValueError(f"{popularity!r} must be rates: and then requests/s, separated by commas")
+        raise SpecError(f"{popularity!r} must be rates: and then requests/s, separated by commas", "popularity")
     return rates
 
 
@@ -205,7 +264,7 @@ def _chosen(dimension: tuple[Any, ...] | Range, share: float) -> Any:
 
 def shipped_designs() -> list[str]:
     """Names of the designs that come with adaptwin."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped())
+    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped() if entry.name.endswith(".yaml"))
 
 
 def load_design(name_or_path: str | Path) -> Design:

@@ -117,12 +117,13 @@ def starts(profile: Profile, server: Server) -> bool:
 
 def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generator) -> list[Adapter]:
     """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
-    seed = int(dice.integers(1 << 32))
+    seed, base = int(dice.integers(1 << 32)), values["base_share"]
     absolute = absolute_rates(values["popularity"])
     if absolute is None:
-        rates = (1.0 - values["base_share"]) * popularity_shares(values["popularity"], len(ranks), seed)
+        rates = (1.0 - base) * popularity_shares(values["popularity"], len(ranks), seed)
     else:
         rates = np.array([absolute[i % len(absolute)] for i in range(len(ranks))])
+        base *= float(rates.sum()) / (1.0 - base)
     dice.shuffle(rates)
     lengths = _lengths(values, dice)
     of_adapter = dice.integers(len(lengths), size=len(ranks) + 1)
@@ -130,18 +131,19 @@ def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generato
         Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
         for i, (rank, rate, kind) in enumerate(zip(ranks, rates, of_adapter, strict=False))
     ]
-    if values["base_share"] > 0:
-        made.append(Adapter(name="base", rank=0, rate=values["base_share"], lengths=lengths[of_adapter[-1]]))
+    if base > 0:
+        made.append(Adapter(name="base", rank=0, rate=base, lengths=lengths[of_adapter[-1]]))
     return made
 
 
 def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
     """What adapters draw their lengths from: one for all, or several."""
-    kind, cv = values["lengths"], values["length_cv"]
+    kind = values["lengths"]
     if kind == "sharegpt":
         return [Lengths.named("sharegpt")]
     if kind == "fixed":
         return [Lengths.fixed(round(values["input_mean"]), round(values["output_mean"]))]
+    cv = values["length_cv"]
     apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** dice.uniform(-2.0, 2.0, CLASSES - 1)]
     return [
         Lengths.lognormal(

@@ -1,10 +1,13 @@
 """sweep: a design -> a folder of Parquet partitions, in parallel, and resumable after a kill."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import joblib
 import polars as pl
@@ -27,9 +30,23 @@ from adaptwin.spec import dump_yaml
 from adaptwin.twin.compilation import compile_twin
 
 MIXES_PER_PARTITION = 100
-NO_RAY = "engine ray needs Ray: pip install 'adaptwin[ray]'"
+ROUND = 4  # partitions for each worker of a Ray cluster that are played before any of them is written
+NO_RAY = "ray needs Ray: pip install 'adaptwin[ray]'"
+_WHAT = {  # that partitions of one sweep have in common
+    "version": "another version of adaptwin",
+    "design": "another design",
+    "seed": "another seed",
+    "profiles": "other constants in the profiles",
+}
 
-Task = tuple[int, Design, tuple[Profile, ...], list[Values]]
+
+class Task(NamedTuple):
+    """A partition to play."""
+
+    number: int
+    design: Design
+    profiles: tuple[Profile, ...]
+    mixes: dict[int, Values]  # by number
 
 
 def sweep(
@@ -44,60 +61,90 @@ def sweep(
     """Play all mixes of a design, and keep their rows in a folder of Parquet partitions.
 
     Each partition holds the rows of a hundred mixes and is written as a whole when they have been played, so a sweep
-    that was killed goes on where it was, and no row is lost or doubled. Rows follow from the design alone: they are the
-    same for any number of workers on any engine.
+    that was killed goes on where it was, and no row is lost or doubled. Rows follow from the design and its profiles
+    alone: they are the same for any number of workers on any engine.
 
     Args:
         design: What to play.
         out: Folder of the partitions; made if it is not there. It may hold a part of the same design's rows.
         jobs: Processes; -1 is one per core (with Ray: of the cluster).
         engine: ``local`` processes, or the workers of a Ray cluster.
-        address: Of the Ray cluster; None takes the one that is running, or starts one on this machine.
+        address: Of the Ray cluster, ``auto`` or ``host:port`` of its head; None takes the one that is running, or
+            starts one on this machine for as long as the sweep takes.
         progress: Told how many partitions are done.
 
     Raises:
-        SpecError: The folder holds rows of another design, or of other profiles or another version of adaptwin.
+        SpecError: The folder holds rows of another design, or of other profiles or another version of adaptwin; or
+            it cannot be written, or an argument makes no sense, or what the design or the engine needs is missing.
     """
+    _require_sense(jobs, engine, address)
     folder = Path(out)
     profiles = tuple(load_profile(name) for name in design.profiles)
-    _claim(folder, design)
-    origin = _origin(design, profiles)
     values = design.values()
-    count = -(-len(values) // MIXES_PER_PARTITION)
-    missing = [number for number in range(count) if not _is_done(partition_file(folder, number), origin)]
-    compile_twin()
-    progress("sweeping", count - len(missing), count)
-    tasks = (joblib.delayed(_play_partition)(_task(number, design, profiles, values)) for number in missing)
-    with _engine(engine, address):
-        results = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="3*n_jobs")(tasks)
-        for done, (number, table) in enumerate(results, count - len(missing) + 1):
+    with _workers(engine, address):
+        _claim(folder, design)
+        origin = _origin(design, profiles)
+        count = -(-len(values) // MIXES_PER_PARTITION)
+        missing = [number for number in range(count) if not _is_done(partition_file(folder, number), origin)]
+        progress("sweeping", count - len(missing), count)
+        if missing:
+            compile_twin()
+        tables = _play_partitions([_task(number, design, profiles, values) for number in missing], jobs, engine)
+        for done, (number, table) in enumerate(tables, count - len(missing) + 1):
             write_partition(partition_file(folder, number), table, {**origin, "adaptwin.partition": str(number)})
             progress("sweeping", done, count)
     return Dataset.read(folder)
 
 
+def _require_sense(jobs: int, engine: str, address: str | None) -> None:
+    """Raise `SpecError` for an argument of `sweep` that makes no sense."""
+    if jobs < 1 and jobs != -1:
+        raise SpecError(f"{jobs} must be at least 1, or -1 for one per core", "jobs")
+    if engine not in ("local", "ray"):
+        raise SpecError(f"{engine!r} is not one of local, ray", "engine")
+    if address is not None and engine != "ray":
+        raise SpecError(f"{address!r} is of use with engine ray only", "address")
+
+
 def _task(number: int, design: Design, profiles: tuple[Profile, ...], values: list[Values]) -> Task:
     first = number * MIXES_PER_PARTITION
-    return first, design, profiles, values[first : first + MIXES_PER_PARTITION]
+    return Task(number, design, profiles, dict(enumerate(values[first : first + MIXES_PER_PARTITION], first)))
+
+
+def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Partitions as they are done: from local processes one by one, from Ray in rounds, as joblib has it no other way.
+
+    A round has several partitions for each worker, so that few of them wait for its last.
+    """
+    play = joblib.delayed(_play_partition)
+    if engine == "local":
+        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+        yield from parallel(map(play, tasks))
+        return
+    size = ROUND * joblib.effective_n_jobs(jobs)
+    with joblib.Parallel(n_jobs=jobs, batch_size=1) as parallel:
+        for first in range(0, len(tasks), size):
+            yield from parallel(map(play, tasks[first : first + size]))
 
 
 def _play_partition(task: Task) -> tuple[int, pl.DataFrame]:
     """The rows of a partition, played by a worker."""
-    first, design, profiles, values = task
     compile_twin()
     rows = []
-    for number, of_mix in enumerate(values, first):
-        mix = make_mix(design, profiles[number % len(profiles)], number, of_mix)
-        rows += play_mix(design, mix) if mix else []
-    return first // MIXES_PER_PARTITION, table_of(rows)
+    for number, values in task.mixes.items():
+        mix = make_mix(task.design, task.profiles[number % len(task.profiles)], number, values)
+        rows += play_mix(task.design, mix) if mix else []
+    return task.number, table_of(rows)
 
 
 def _claim(folder: Path, design: Design) -> None:
     """Make the folder this design's; raises `SpecError` when it is another's."""
     file = folder / DESIGN_FILE
     if file.exists():
-        if Design.read(file) != design:
-            raise SpecError("another design has been swept into this folder: give a new one", "out", file)
+        found = Design.read(file)
+        if names := [name for name in Design.model_fields if getattr(found, name) != getattr(design, name)]:
+            message = f"was swept with another design, which differs in {', '.join(names)}: sweep into a new folder"
+            raise SpecError(message, "out", folder)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,21 +171,45 @@ def _is_done(file: Path, origin: dict[str, str]) -> bool:
     found = partition_origin(file)
     for name, value in origin.items():
         if found.get(name) != value:
-            what = name.removeprefix("adaptwin.")
-            raise SpecError(f"was made with another {what}: sweep into a new folder", "out", file)
+            what = _WHAT[name.removeprefix("adaptwin.")]
+            raise SpecError(f"was made with {what}: sweep into a new folder", "out", file)
     return True
 
 
-def _engine(engine: str, address: str | None) -> Any:
-    """The context in which joblib finds its workers."""
+@contextmanager
+def _workers(engine: str, address: str | None) -> Iterator[None]:
+    """Where joblib finds its workers meanwhile; Ray is left as it was found, running or not."""
     if engine == "local":
-        return joblib.parallel_config(backend="loky")
+        with joblib.parallel_config(backend="loky"):
+            yield
+        return
     try:
         import ray
         from ray.util.joblib import register_ray
     except ImportError:
         raise SpecError(NO_RAY, "engine") from None
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
-    register_ray()  # type: ignore[no-untyped-call]
-    return joblib.parallel_config(backend="ray")
+    was_running = ray.is_initialized()
+    if not was_running:
+        _require_answer(address)
+        try:
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise SpecError(f"{address or 'Ray on this machine'}: {error}", "address") from None
+    try:
+        register_ray()  # type: ignore[no-untyped-call]
+        with joblib.parallel_config(backend="ray"):
+            yield
+    finally:
+        if not was_running:
+            ray.shutdown()
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise `SpecError` where nobody answers at host:port, which Ray would go on trying for a quarter of an hour."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise SpecError(f"{address}: no Ray cluster answers there ({error})", "address") from None

@@ -1,4 +1,8 @@
-"""Capacity: questions about a set of adapters on one server, answered by the twin and remembered."""
+"""Capacity: questions about a set of adapters on one server, answered by a surrogate where it is sure.
+
+Where it is not - near the boundary between serving everybody and not, or outside what it was trained on - the twin is
+asked. Either answer is remembered.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -6,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
+from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.work import work_seconds
 from adaptwin.profile.profile import Profile
+from adaptwin.surrogate.surrogate import Guess
 from adaptwin.twin.kernel import play
 from adaptwin.twin.run import Verdict
 from adaptwin.twin.scenario import make_scenario
@@ -19,6 +25,7 @@ from adaptwin.workload.workload import Adapter, Workload
 SLOT_LADDER = (
     1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512,
 )  # fmt: skip
+CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the surrogate thinks best
 STRESS = 1.1  # times the traffic under which numbers of slots are compared
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
@@ -31,15 +38,15 @@ class Share(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the twin says of some adapters on one server. Rates per second, latencies in seconds."""
+    """What is said of some adapters on one server. Rates per second, latencies in seconds."""
 
     starts: bool
     verdict: Verdict  # the worst among server and adapters
     served: float  # share of the tokens due
     throughput: float
     e2e_mean: float
-    kv_usage: float
-    mean_adapters: float
+    kv_usage: float = float("nan")  # only the twin knows
+    mean_adapters: float = float("nan")
 
     @property
     def ok(self) -> bool:
@@ -55,6 +62,14 @@ class Answer(NamedTuple):
 NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, float("inf"), 0.0, 0.0)
 
 
+def _answer(guess: Guess) -> Answer:
+    """A guess that is sure, as an answer."""
+    served = guess.starvation <= 0.5
+    verdict: Verdict = "ok" if guess.overload <= 0.5 else "backlogged" if served else "starved"
+    share = guess.served if verdict == "ok" else min(guess.served, 1.0 if served else STARVED_BELOW - 1e-9)
+    return Answer(True, verdict, share, guess.throughput, guess.e2e_mean)
+
+
 class Fit(NamedTuple):
     """A number of slots with which a server serves its adapters."""
 
@@ -65,14 +80,24 @@ class Fit(NamedTuple):
 class Capacity:
     """Answers for servers of one profile, each adapter's traffic raised by `headroom`.
 
-    Runs are of the workload's own length and seed, so an answer is the same whenever it is asked.
+    Runs are of the workload's own length and seed, so an answer is the same whenever it is asked. Without foresight
+    the twin is asked everything.
     """
 
-    def __init__(self, profile: Profile, workload: Workload, template: Server, headroom: float = 0.0) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        workload: Workload,
+        template: Server,
+        headroom: float = 0.0,
+        foresight: Foresight | None = None,
+    ) -> None:
         self.profile, self.workload, self.template, self.headroom = profile, workload, template, headroom
+        self.foresight = foresight
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
+        self._guessed = 0
         self._work = {
             a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
             for a in workload.adapters
@@ -95,6 +120,11 @@ class Capacity:
     def asked(self) -> int:
         """How many twin runs were needed so far."""
         return len(self._answers)
+
+    @property
+    def guessed(self) -> int:
+        """How many questions needed none."""
+        return self._guessed
 
     def load_of(self, item: Share) -> float:
         """At least this share of a GPU's time an item takes, in the best case."""
@@ -129,6 +159,21 @@ class Capacity:
         if key not in self._answers:
             self._answers[key] = self._simulate(raised, max_loras)
         return self._answers[key]
+
+    def estimate(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
+        """The same as `ask`, from the surrogate where it is sure."""
+        answer = self._foreseen(shares, [max_loras], factor)[0]
+        return answer or self.ask(shares, max_loras, factor)
+
+    def _foreseen(self, shares: Mapping[str, float], choices: list[int], factor: float = 1.0) -> list[Answer | None]:
+        """What the surrogate is sure of, for each number of slots, with which the server must start; else None."""
+        if self.foresight is None:
+            return [None] * len(choices)
+        servers = [self.server(shares, slots) for slots in choices]
+        guesses = self.foresight.guesses(shares, servers, factor * (1.0 + self.headroom))
+        answers = [_answer(guess) if self.foresight.is_sure(guess, shares) else None for guess in guesses]
+        self._guessed += sum(answer is not None for answer in answers)
+        return answers
 
     def _simulate(self, shares: Mapping[str, float], max_loras: int) -> Answer:
         workload = self.part(shares, 1.0 + self.headroom)
@@ -168,17 +213,26 @@ class Capacity:
         return True
 
     def fit(self, shares: Mapping[str, float]) -> Fit | None:
-        """The first number of slots found that serves these adapters; None when there is none.
+        """A number of slots that serves these adapters; None when there is none.
 
-        Latency from end to end falls with more slots, until the KV cache that they take away and the cost of idle
-        slots weigh more. So the search starts from about as many slots as adapters are busy at once, and goes downhill.
+        Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first that the twin finds
+        among the others: latency from end to end falls with more slots, until the KV cache that they take away and the
+        cost of idle slots weigh more. So that search starts from about as many slots as adapters are busy at once, and
+        goes downhill.
         """
         choices = self.slot_choices(shares)
         if not choices or sum(self.load_of(Share(*item)) for item in shares.items()) > 1.0:
             return None
+        foreseen = dict(zip(choices, self._foreseen(shares, choices), strict=True))
+        good = [Fit(slots, answer) for slots, answer in foreseen.items() if answer and answer.ok]
+        if good:
+            return min(good, key=lambda fit: fit.answer.e2e_mean)
+        open_choices = [slots for slots, answer in foreseen.items() if answer is None]
+        if not open_choices:
+            return None
         busy = self._busy_adapters(shares)
-        start = min(range(len(choices)), key=lambda i: abs(choices[i] - busy))
-        for slots in downhill(choices, start, lambda slots: self.ask(shares, slots).e2e_mean):
+        start = min(range(len(open_choices)), key=lambda i: abs(open_choices[i] - busy))
+        for slots in downhill(open_choices, start, lambda slots: self.ask(shares, slots).e2e_mean):
             answer = self.ask(shares, slots)
             if answer.ok:
                 return Fit(slots, answer)
@@ -197,7 +251,7 @@ class Capacity:
         lengthen. It is judged under a little more traffic where that is served too, so that a choice on the brink, with
         just enough slots, does not win. Raises `Infeasible` when no number of slots serves them.
         """
-        fits = [Fit(slots, self.ask(shares, slots)) for slots in self.slot_choices(shares)]
+        fits = [Fit(slots, self.ask(shares, slots)) for slots in self._promising(shares)]
         good = [fit for fit in fits if fit.answer.ok]
         if not good:
             raise Infeasible(f"{len(shares)} adapters do not fit on one {self.profile.name}")
@@ -206,6 +260,19 @@ class Capacity:
             [fit for fit in stressed if fit.answer.ok] or good, key=lambda fit: (fit.answer.e2e_mean, fit.max_loras)
         )
         return next(fit for fit in good if fit.max_loras == chosen.max_loras)
+
+    def _promising(self, shares: Mapping[str, float]) -> list[int]:
+        """Numbers of slots worth asking the twin about: all that start, or the likely best where they are foreseen."""
+        choices = self.slot_choices(shares)
+        if self.foresight is None or len(choices) <= CONTENDERS:
+            return choices
+        servers = [self.server(shares, slots) for slots in choices]
+        guesses = self.foresight.guesses(shares, servers, STRESS * (1.0 + self.headroom))
+        if not all(guess.inside for guess in guesses):
+            return choices
+        likely = sorted(zip(choices, guesses, strict=True), key=lambda pair: (pair[1].overload > 0.5, pair[1].e2e_mean))
+        found = sorted(slots for slots, _ in likely[:CONTENDERS])
+        return found if any(self.ask(shares, slots).ok for slots in found) else choices
 
     def require_startable(self, name: str) -> None:
         """Raise `Infeasible` when not even one slot of the adapter's rank leaves room for a KV cache."""

@@ -9,6 +9,7 @@ from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.forecast import forecast_all
+from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.pack import pack
 from adaptwin.placement.paper_greedy import paper_greedy
 from adaptwin.placement.plan import PlacedServer, Plan
@@ -18,6 +19,7 @@ from adaptwin.placement.round_robin import round_robin
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.surrogate import Surrogate, surrogate_for
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.requests import stream_seed
@@ -44,6 +46,7 @@ def make_plan(
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
 ) -> Plan:
     """Find the fewest GPUs that serve a workload, with the settings of each server, and verify the result.
@@ -59,6 +62,8 @@ def make_plan(
         seed: Of the planner's draws; verification takes others.
         time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
+        surrogate: Predictors that answer where they are sure, so that the twin is asked less; by default the shipped
+            ones. None asks the twin everything. The plan is verified by the twin in any case.
         progress: Told what is being done, and how much of it.
 
     Raises:
@@ -85,12 +90,22 @@ def make_plan(
     for profile in profiles:
         try:
             of_profile = wish.model_copy(update={"margin": _margin(margin, profile)})
-            plans.append(_plan_on(profile, of_profile, template, time_limit, progress))
+            foresight = _foresight(surrogate, profile, workload, template)
+            plans.append(_plan_on(profile, of_profile, template, foresight, time_limit, progress))
         except Infeasible as error:
             failures.append(error)
     if not plans:
         raise failures[0]
     return min(plans, key=lambda plan: (not plan.verified, plan.gpus))
+
+
+def _foresight(
+    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
+) -> Foresight | None:
+    if surrogate is None:
+        return None
+    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
+    return Foresight(predictors, workload, template)
 
 
 def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
@@ -125,12 +140,20 @@ def _require_free(profiles: Sequence[Profile], template: Server) -> None:
             raise SpecError(f"{getattr(template, name)}: this setting is the planner's to choose", f"server.{name}")
 
 
-def _plan_on(profile: Profile, wish: Plan, template: Server, time_limit: float | None, progress: Progress) -> Plan:
+def _plan_on(
+    profile: Profile,
+    wish: Plan,
+    template: Server,
+    foresight: Foresight | None,
+    time_limit: float | None,
+    progress: Progress,
+) -> Plan:
     """The wish fulfilled on servers of one profile."""
     started = time.perf_counter()
     deadline = started + (float("inf") if time_limit is None else time_limit)
-    search = _Search(profile, wish, template, deadline, progress)
+    search = _Search(profile, wish, template, foresight, deadline, progress)
     plan, capacity, assignments = search.run()
+    plan = plan.model_copy(update={"twin_runs": capacity.asked, "guesses": capacity.guessed})
     progress("measuring headroom", 0, 1)
     described = forecast_all(capacity, assignments)
     progress("measuring headroom", 1, 1)
@@ -148,6 +171,7 @@ class _Search(NamedTuple):
     profile: Profile
     wish: Plan
     template: Server
+    foresight: Foresight | None
     deadline: float
     progress: Progress
 
@@ -168,7 +192,7 @@ class _Search(NamedTuple):
     def _capacity(self, safety: float) -> Capacity:
         raised = (1.0 + self.wish.headroom) * (1.0 + self.wish.margin) * (1.0 + safety) - 1.0
         workload = self.wish.workload.model_copy(update={"seed": self.wish.seed})
-        return Capacity(self.profile, workload, self.template, raised)
+        return Capacity(self.profile, workload, self.template, raised, self.foresight)
 
     def _problem(self, capacity: Capacity) -> Problem:
         bound = lower_bound([self.profile], self.wish.workload, self.template)

@@ -61,8 +61,8 @@ def _test(problem: Problem, gpu: _Gpu, *, last: bool) -> bool:
     candidates = [slots for slots in (gpu.max_loras, larger) if slots > 0 and capacity.starts(shares, slots)]
     if not candidates:
         return False
-    chosen = max(candidates, key=lambda slots: (capacity.ask(shares, slots).throughput, slots))
-    if not capacity.ask(shares, chosen).not_starved:
+    chosen = max(candidates, key=lambda slots: (capacity.estimate(shares, slots).throughput, slots))
+    if not capacity.estimate(shares, chosen).not_starved:
         return False
     if chosen == larger:
         gpu.slot_point += 1

@@ -82,6 +82,8 @@ class Plan(Spec):
     verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
     planning_seconds: float = 0.0
     time_limit_hit: bool = False
+    twin_runs: int = Field(default=0, ge=0, description="questions of the search that the twin answered")
+    guesses: int = Field(default=0, ge=0, description="questions of the search that the surrogate was sure of")
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload

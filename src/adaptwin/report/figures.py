@@ -3,13 +3,13 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan, SlotChoice
+from adaptwin.report.look import BAD, FIRST, FROM_ZERO, SECOND, escaped, significant, template, time_ticks
 from adaptwin.report.text import count, duration, number, percent
 
 NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones share one per rank and GPU
@@ -28,49 +28,6 @@ RANK_COLOURS = {
     320: "#ccbb44",
     512: "#7b68c8",
 }
-_FIRST, _SECOND, _BAD = "#0077bb", "#ee7733", "#cc3311"
-_FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-
-def template(*, dark: bool = False) -> go.layout.Template:
-    """The look all figures share, for a light or a dark page."""
-    text, faint, line = ("#d8dbe0", "#33383f", "#8a9099") if dark else ("#22262c", "#e6e8eb", "#767c85")
-    page = "#15181c" if dark else "#ffffff"
-    axis = {
-        "gridcolor": faint,
-        "linecolor": line,
-        "zeroline": False,
-        "automargin": True,
-        "title": {"standoff": 8},
-    }
-    return go.layout.Template(
-        layout={
-            "font": {"family": _FONT, "size": 12, "color": text},
-            "title": {
-                "font": {"size": 14},
-                "x": 0,
-                "xref": "container",
-                "xanchor": "left",
-                "yanchor": "top",
-                "y": 1,
-            },
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "hoverlabel": {"bgcolor": page, "bordercolor": line, "font": {"color": text}, "align": "left"},
-            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "xanchor": "left",
-                "y": 1,
-                "yanchor": "bottom",
-                "itemsizing": "constant",
-            },
-            "xaxis": axis,
-            "yaxis": axis,
-        }
-    )
 
 
 class Placement(NamedTuple):
@@ -132,7 +89,7 @@ def packing_figure(plan: Plan) -> go.Figure:
             marker={"color": RANK_COLOURS[rank], "line": {"color": "rgba(255,255,255,0.75)", "width": gap}},
         )
     _add_headroom(figure, plan, lengths)
-    figure.update_xaxes(title_text="offered tokens/s", **_FROM_ZERO)
+    figure.update_xaxes(title_text="offered tokens/s", **FROM_ZERO)
     return _rows_of_gpus(figure, plan, row=30)
 
 
@@ -142,7 +99,7 @@ def _segments(rows: Sequence[Placement]) -> list[Segment]:
     keep_all = len(rows) <= NAMED_SEGMENTS
     groups: dict[tuple[str, int], list[Placement]] = defaultdict(list)
     for row in rows:
-        groups[_label(row.server), row.rank].append(row)
+        groups[escaped(row.server), row.rank].append(row)
     servers = {server: position for position, (server, _) in enumerate(groups)}
     segments = []
     for (server, rank), group in sorted(groups.items(), key=lambda item: (servers[item[0][0]], item[0][1])):
@@ -167,7 +124,7 @@ def _starts(segments: Sequence[Segment]) -> tuple[list[float], dict[str, float]]
 
 def _describe(row: Placement) -> str:
     split = "" if row.share >= 1.0 else f"<br>{percent(row.share)} of the adapter's traffic"
-    return f"<b>{_label(row.name)}</b>, {_rank_name(row.rank)}<br>{_traffic(row.rate, row.tokens)}{split}"
+    return f"<b>{escaped(row.name)}</b>, {_rank_name(row.rank)}<br>{_traffic(row.rate, row.tokens)}{split}"
 
 
 def _traffic(rate: float, tokens: float) -> str:
@@ -178,7 +135,7 @@ def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> N
     rows = [
         (name, lengths[name], server.forecast.headroom)
         for server in plan.servers
-        if server.forecast and (name := _label(server.name)) in lengths and 0 < server.forecast.headroom < math.inf
+        if server.forecast and (name := escaped(server.name)) in lengths and 0 < server.forecast.headroom < math.inf
     ]
     if rows:
         figure.add_bar(
@@ -201,31 +158,31 @@ class Measure(NamedTuple):
 
     name: str
     value: Callable[[Forecast], float]
-    colour: str = _FIRST
+    colour: str = FIRST
     symbol: str = "circle"
 
 
 def throughput_figure(plan: Plan) -> go.Figure:
     """Tokens/s offered to each GPU and served by it."""
-    offered = Measure("offered", lambda forecast: forecast.offered_throughput, _SECOND, "line-ns-open")
+    offered = Measure("offered", lambda forecast: forecast.offered_throughput, SECOND, "line-ns-open")
     served = Measure("served", lambda forecast: forecast.throughput)
-    return _dots(plan, [served, offered], axis={"title_text": "tokens/s", **_FROM_ZERO}, write=number)
+    return _dots(plan, [served, offered], axis={"title_text": "tokens/s", **FROM_ZERO}, write=number)
 
 
 def ttft_figure(plan: Plan) -> go.Figure:
     """Median and 99th percentile of the time to first token on each GPU."""
     median = Measure("p50", lambda forecast: forecast.ttft_p50)
-    tail = Measure("p99", lambda forecast: forecast.ttft_p99, _SECOND, "diamond")
+    tail = Measure("p99", lambda forecast: forecast.ttft_p99, SECOND, "diamond")
     forecasts = [server.forecast for server in plan.servers if server.forecast]
-    ticks = _log_ticks([seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)])
+    ticks = time_ticks([seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)])
     return _dots(plan, [median, tail], axis={"title_text": "TTFT, logarithmic", **ticks}, write=duration)
 
 
 def itl_figure(plan: Plan) -> go.Figure:
     """Mean and 99th percentile of the inter-token latency on each GPU, in milliseconds."""
     mean = Measure("mean", lambda forecast: 1e3 * forecast.itl_mean)
-    tail = Measure("p99", lambda forecast: 1e3 * forecast.itl_p99, _SECOND, "diamond")
-    axis = {"title_text": "milliseconds", **_FROM_ZERO}
+    tail = Measure("p99", lambda forecast: 1e3 * forecast.itl_p99, SECOND, "diamond")
+    axis = {"title_text": "milliseconds", **FROM_ZERO}
     return _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
 
 
@@ -240,25 +197,16 @@ def _edge(measure: Measure) -> dict[str, Any]:
     return {"width": 2 if measure.symbol.endswith("-open") else 0, "color": measure.colour}
 
 
-def _log_ticks(seconds: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis of latencies with labels people read; more of them when it spans little."""
-    known = [value for value in seconds if 0 < value < math.inf] or [1.0]
-    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
-    steps = (1, 2, 5) if high - low <= 1 else (1, 3) if high - low <= 3 else (1,)
-    ticks = [step * 10.0**power for power in range(low, high + 1) for step in steps]
-    return {"type": "log", "tickvals": ticks, "ticktext": [duration(tick) for tick in ticks]}
-
-
 def _dots(plan: Plan, measures: Sequence[Measure], *, axis: dict[str, Any], write: Callable[[float], str]) -> go.Figure:
     """A row per GPU and a mark per measure."""
-    known = [(_label(server.name), server.forecast) for server in plan.servers if server.forecast]
+    known = [(escaped(server.name), server.forecast) for server in plan.servers if server.forecast]
     figure = go.Figure()
     for measure in measures:
         values = [measure.value(forecast) for _, forecast in known]
         figure.add_scatter(
             mode="markers",
             name=measure.name,
-            x=[_significant(value) for value in values],
+            x=[significant(value) for value in values],
             y=[name for name, _ in known],
             customdata=[write(value) for value in values],
             hovertemplate=f"%{{y}}<br>{measure.name} %{{customdata}}<extra></extra>",
@@ -271,7 +219,7 @@ def _dots(plan: Plan, measures: Sequence[Measure], *, axis: dict[str, Any], writ
 
 def _rows_of_gpus(figure: go.Figure, plan: Plan, *, row: int) -> go.Figure:
     """The shared layout of figures with a row per GPU, the first on top; many GPUs get thinner rows."""
-    names = [_label(server.name) for server in plan.servers]
+    names = [escaped(server.name) for server in plan.servers]
     figure.update_yaxes(
         type="category",
         categoryorder="array",
@@ -298,7 +246,7 @@ def choices_figure(server: PlacedServer) -> go.Figure:
     ticks = [str(choice.max_loras) for choice in _in_order(server)]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=ticks)
     figure.update_xaxes(title_text="max_loras", row=2, col=1)
-    figure.update_yaxes(nticks=5, **_FROM_ZERO)
+    figure.update_yaxes(nticks=5, **FROM_ZERO)
     figure.update_yaxes(title_text="tokens/s", row=1, col=1)
     figure.update_yaxes(title_text="mean ITL, ms", row=2, col=1)
     return figure.update_layout(template=template(), height=340, margin={"t": 44})
@@ -316,12 +264,12 @@ _CHOICE_KINDS = (
     ChoiceKind(
         "tried",
         lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict in (None, "ok"),
-        {"symbol": "circle", "size": 7, "color": _FIRST},
+        {"symbol": "circle", "size": 7, "color": FIRST},
     ),
     ChoiceKind(
         "not ok",
         lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict not in (None, "ok"),
-        {"symbol": "triangle-down-open", "size": 9, "color": _BAD, "line": {"width": 2}},
+        {"symbol": "triangle-down-open", "size": 9, "color": BAD, "line": {"width": 2}},
     ),
     ChoiceKind(
         "does not start",
@@ -331,7 +279,7 @@ _CHOICE_KINDS = (
     ChoiceKind(
         "chosen",
         lambda choice, chosen: choice.max_loras == chosen and choice.starts,
-        {"symbol": "star", "size": 14, "color": _SECOND},
+        {"symbol": "star", "size": 14, "color": SECOND},
     ),
 )
 
@@ -342,7 +290,7 @@ def _add_choices(figure: go.Figure, server: PlacedServer, value: Callable[[SlotC
     line = {"color": "rgba(128,128,128,0.6)", "width": 1.5}
     figure.add_scatter(
         x=[str(choice.max_loras) for choice in started],
-        y=[_significant(value(choice)) for choice in started],
+        y=[significant(value(choice)) for choice in started],
         mode="lines",
         line=line,
         hoverinfo="skip",
@@ -355,7 +303,7 @@ def _add_choices(figure: go.Figure, server: PlacedServer, value: Callable[[SlotC
         if shown and (row == 1 or any(choice.starts for choice in shown)):
             figure.add_scatter(
                 x=[str(choice.max_loras) for choice in shown],
-                y=[_significant(value(choice)) for choice in shown],
+                y=[significant(value(choice)) for choice in shown],
                 mode="markers",
                 name=kind.name,
                 marker=kind.marker,
@@ -405,13 +353,13 @@ def popularity_figure(plan: Plan) -> go.Figure:
             mode="markers",
             name=f"{_rank_name(rank)} ({total:,})",
             x=[place + 1 for place in places],
-            y=[_significant(adapters[place].rate) for place in places],
-            customdata=[f"<b>{_label(adapters[place].name)}</b>, {_rank_name(rank)}" for place in places],
+            y=[significant(adapters[place].rate) for place in places],
+            customdata=[f"<b>{escaped(adapters[place].name)}</b>, {_rank_name(rank)}" for place in places],
             hovertemplate="%{customdata}<br>%{y:.3~g} requests/s, number %{x:,}<extra></extra>",
             marker={"color": RANK_COLOURS[rank], "size": 5},
         )
     decades = math.log10(adapters[0].rate / adapters[-1].rate) if adapters else 0.0
-    figure.update_xaxes(title_text="adapters, most popular first", showgrid=False, **_FROM_ZERO)
+    figure.update_xaxes(title_text="adapters, most popular first", showgrid=False, **FROM_ZERO)
     figure.update_yaxes(title_text="requests/s, logarithmic", type="log", tickformat="~g")
     figure.update_yaxes(dtick="D2" if decades < 2.5 else 1)
     return figure.update_layout(template=template(), height=320, margin={"t": 36}, showlegend=True)
@@ -427,13 +375,3 @@ def _thinned(total: int) -> Iterable[int]:
 
 def _rank_name(rank: int) -> str:
     return f"rank {rank}" if rank else "base model"
-
-
-def _label(name: str) -> str:
-    """A user's name for plotly, which reads a little HTML in every text."""
-    return escape(name, quote=False)
-
-
-def _significant(value: float) -> float | None:
-    """Five digits are more than a screen shows, and keep the page small; None leaves a gap."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None

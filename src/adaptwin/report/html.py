@@ -4,15 +4,14 @@ import importlib.metadata
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jinja2
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.plan import Binding, PlacedServer, Plan
 from adaptwin.report import figures
+from adaptwin.report.page import Card, Picture, render
 from adaptwin.report.text import (
     NOTHING,
     bound_sentence,
@@ -41,23 +40,6 @@ _WHY: dict[Binding, str] = {
     "slo": "A latency target gives way first. The server could process more traffic, but an adapter would "
     "miss the TTFT or ITL it was promised.",
 }
-
-
-class Card(NamedTuple):
-    """A headline figure."""
-
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""  # "good" or "bad"
-
-
-class Picture(NamedTuple):
-    """A figure's place on the page; the description also serves readers who do not see it."""
-
-    key: str
-    title: str
-    description: str
 
 
 class Setting(NamedTuple):
@@ -120,70 +102,25 @@ _PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
 def plan_report(plan: Plan) -> str:
     """The plan as one self-contained HTML page: figures, table and settings per GPU, and how it was made."""
     sections = list(_sections(plan))
-    drawn = {picture.key: _bare(draw(plan)) for picture, draw in _PICTURES}
-    for section in sections:
-        if section.choices:
-            drawn[section.choices.key] = _bare(figures.choices_figure(section.placed))
-    return (
-        _environment()
-        .get_template("plan.html")
-        .render(
-            plan=plan,
-            cards=_cards(plan),
-            sections=sections,
-            pictures={picture.key: picture for picture, _ in _PICTURES},
-            open_sections=len(sections) <= OPEN_SECTIONS,
-            facts=_facts(plan),
-            summary=tuple(filter(None, (bound_sentence(plan), verified_sentence(plan), rejected_sentence(plan)))),
-            uncertainty=uncertainty_sentence(plan),
-            drawn={
-                "figures": drawn,
-                "light": _json(figures.template()),
-                "dark": _json(figures.template(dark=True)),
-            },
-            plotly=get_plotlyjs(),
-        )
+    drawn = {picture.key: draw(plan) for picture, draw in _PICTURES}
+    drawn |= {section.choices.key: figures.choices_figure(section.placed) for section in sections if section.choices}
+    return render(
+        "plan.html",
+        drawn,
+        plan=plan,
+        cards=_cards(plan),
+        sections=sections,
+        pictures={picture.key: picture for picture, _ in _PICTURES},
+        open_sections=len(sections) <= OPEN_SECTIONS,
+        facts=_facts(plan),
+        summary=tuple(filter(None, (bound_sentence(plan), verified_sentence(plan), rejected_sentence(plan)))),
+        uncertainty=uncertainty_sentence(plan),
     )
 
 
 def write_plan_report(plan: Plan, path: str | Path) -> None:
     """Write the page to `path`; raises `SpecError` when the place cannot be written."""
     write_atomically(path, plan_report(plan))
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("adaptwin.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
-    environment.policies["json.dumps_kwargs"] = {
-        "separators": (",", ":"),
-        "ensure_ascii": False,
-        "allow_nan": False,
-    }
-    return environment
-
-
-def _share(part: float) -> str:
-    """A share that may be small, in percent with a digit after the point."""
-    return f"{100.0 * part:.1f} %"
-
-
-def _json(value: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = value.to_plotly_json()
-    return plain
-
-
-def _bare(figure: go.Figure) -> dict[str, Any]:
-    """The figure without its template, which the page holds once."""
-    figure.layout.template = None
-    plain = _json(figure)
-    plain["layout"].pop("template", None)
-    return plain
 
 
 def _cards(plan: Plan) -> list[Card]:

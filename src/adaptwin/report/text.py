@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +12,7 @@ from rich.text import Text
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.placement.verify import Check
 from adaptwin.profile.profile import Profile, ProfileError
+from adaptwin.report.tables import add_numbers, heading, plain_table
 from adaptwin.twin.run import Latency, Run
 
 NOTHING = "–"  # where there is no number
@@ -119,9 +119,9 @@ def plan_table(plan: Plan) -> RenderableType:
     """A plan for the terminal: headline, then per GPU its settings and what the twin expects of it."""
     return Group(
         _plan_headline(plan),
-        _heading("Servers"),
+        heading("Servers"),
         _servers_table(plan),
-        _heading("What the twin expects"),
+        heading("What the twin expects"),
         _forecast_table(plan.servers),
         Text(uncertainty_sentence(plan)),
     )
@@ -141,7 +141,7 @@ def _plan_headline(plan: Plan) -> Text:
 
 
 def made_how(plan: Plan) -> str:
-    """Objective, strategy, seed, headroom and margin asked for, planning time."""
+    """Objective, strategy, seed, headroom and margin asked for, planning time, and who answered its questions."""
     parts = [f"Objective {plan.objective}", f"strategy {plan.strategy}", f"seed {plan.seed}"]
     if plan.headroom:
         parts.append(f"headroom asked for {percent(plan.headroom)}")
@@ -149,17 +149,21 @@ def made_how(plan: Plan) -> str:
         parts.append(f"margin {percent(plan.margin)}")
     if plan.planning_seconds:
         parts.append(f"planned in {duration(plan.planning_seconds)}")
+    if plan.guesses:
+        parts.append(
+            f"{percent(plan.guesses / (plan.guesses + plan.twin_runs))} of its questions answered by predictors"
+        )
     return ", ".join(parts)
 
 
 def _servers_table(plan: Plan) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("GPU", overflow="fold")
     if several := len(plan.profiles) > 1:
         table.add_column("Profile", overflow="fold")
-    _numeric(table, "Adapters")
+    add_numbers(table, "Adapters")
     table.add_column("Rank × count", overflow="fold")
-    _numeric(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
+    add_numbers(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
     for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
         server = placed.server
         held = server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras
@@ -170,10 +174,10 @@ def _servers_table(plan: Plan) -> Table:
 
 
 def _forecast_table(servers: Sequence[PlacedServer]) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("GPU", overflow="fold")
-    _numeric(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
-    _numeric(table, "KV\nuse", "Head-\nroom")
+    add_numbers(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    add_numbers(table, "KV\nuse", "Head-\nroom")
     table.add_column("Bound\nby", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     for server in servers:
@@ -204,10 +208,10 @@ def check_table(check: Check) -> RenderableType:
         headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves.", style="green")
     else:
         headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
-    table = _table()
+    table = plain_table()
     table.add_column("GPU", overflow="fold")
-    _numeric(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
-    _numeric(table, "KV\nuse", "Adapters\nnot ok")
+    add_numbers(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    add_numbers(table, "KV\nuse", "Adapters\nnot ok")
     table.add_column("Verdict", no_wrap=True)
     for server, run in zip(check.servers, check.runs, strict=True):
         table.add_row(Text(server.name), *_check_cells(run))
@@ -233,15 +237,15 @@ def run_table(run: Run) -> RenderableType:
     """A run for the terminal: verdict, latencies, what the server did, and the adapters served worst."""
     parts: list[RenderableType] = [
         _run_headline(run),
-        _heading("Latency of finished requests"),
+        heading("Latency of finished requests"),
         _latency_table(run),
-        _heading("Server"),
+        heading("Server"),
         _facts_table(run),
     ]
     if run.confidence:
-        parts += [_heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
+        parts += [heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
     if run.intervals:
-        parts += [_heading("Where a real server would be, nine times in ten"), _interval_table(run.intervals)]
+        parts += [heading("Where a real server would be, nine times in ten"), _interval_table(run.intervals)]
     parts.append(_worst_adapters(run))
     return Group(*parts)
 
@@ -263,9 +267,9 @@ def _run_headline(run: Run) -> Text:
 
 
 def _latency_table(run: Run) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("")
-    _numeric(table, "mean", "p50", "p90", "p99")
+    add_numbers(table, "mean", "p50", "p90", "p99")
     rows: tuple[tuple[str, Latency], ...] = (
         ("TTFT  time to first token", run.ttft),
         ("ITL   between tokens", run.itl),
@@ -304,9 +308,9 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("")
-    _numeric(table, "from", "to")
+    add_numbers(table, "from", "to")
     for metric, name in _INTERVAL_NAMES.items():
         if metric in intervals:
             write = number if metric == "throughput" else duration
@@ -320,13 +324,13 @@ def _worst_adapters(run: Run) -> RenderableType:
         return Text.assemble("\nAdapters: all ", str(len(run.adapters)), " are ", _verdict("ok"), ".")
     bad.sort(key=_severity)
     shown = f", the worst {WORST_SHOWN}" if len(bad) > WORST_SHOWN else ""
-    table = _table()
+    table = plain_table()
     table.add_column("Adapter", overflow="fold", min_width=24)
-    _numeric(table, "Rank", "Came", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    add_numbers(table, "Rank", "Came", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:WORST_SHOWN]:
         table.add_row(Text(row["name"]), *_adapter_cells(row))
-    return Group(_heading(f"Adapters not ok: {len(bad):,} of {len(run.adapters):,}{shown}"), table)
+    return Group(heading(f"Adapters not ok: {len(bad):,} of {len(run.adapters):,}{shown}"), table)
 
 
 def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
@@ -348,10 +352,10 @@ def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:
 
 def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
     """The profiles: hardware, model, KV cache without adapters, and the measured error of their twin."""
-    table = _table()
+    table = plain_table()
     table.add_column("Profile\nhardware, model", overflow="fold")
     table.add_column("vLLM")
-    _numeric(table, "KV cache\ntokens", "Throughput\nerror", "ITL\nerror", "Real\nruns")
+    add_numbers(table, "KV cache\ntokens", "Throughput\nerror", "ITL\nerror", "Real\nruns")
     for profile in profiles:
         name = Text.assemble((profile.name, "bold"), (f"\n{profile.hardware}, {profile.model.name}", "dim"))
         tokens = profile.memory.kv_cache_tokens(max_loras=0, max_lora_rank=8)
@@ -366,19 +370,6 @@ def _error_cells(error: ProfileError | None) -> list[str]:
         return [NOTHING, NOTHING, "none"]
     itl = NOTHING if error.itl is None else f"{error.itl:.1f} %"
     return [f"{error.throughput:.1f} %", itl, str(error.runs)]
-
-
-def _heading(text: str) -> Text:
-    return Text(f"\n{text}", style="bold")
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-
-
-def _numeric(table: Table, *headers: str) -> None:
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
 
 
 def _verdict(verdict: str) -> Text:

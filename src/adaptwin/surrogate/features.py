@@ -75,6 +75,7 @@ class Rough(NamedTuple):
     ttft_p50: float
     ttft_p99: float
     e2e_mean: float
+    window: float  # seconds that were looked at: nobody who waited longer has finished
 
 
 def features_of(
@@ -85,7 +86,7 @@ def features_of(
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
-    """`Features` of shape (rows, features) and `Rough` of shape (rows, 7) of a dataset's rows; profiles by name."""
+    """`Features` of shape (rows, features) and `Rough` of shape (rows, 8) of a dataset's rows; profiles by name."""
     traffics = rows.select(Traffic._fields).rows()
     crowds = np.ascontiguousarray(rows.select(CROWD_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
     settings = rows.select(
@@ -182,15 +183,18 @@ def _features(traffic, crowd, limits, costs, duration):
     prefill = costs.request_latency + math.ceil(prompt / limits.token_budget) * first_step
     ttft = prefill + 0.5 * pace * min(1.0, running) + 0.5 * over * duration
     served = min(reached, 1.0 / max(utilisation, 1e-9)) / (1.0 + lifetime / duration)
+    offered = traffic.prompt + traffic.asked
+    given = (traffic.prompt + traffic.answer) / max(offered, 1e-9)  # of what was asked for: answers may end early
     rough = np.array(
         [
-            traffic.prompt + traffic.asked,
-            served,
+            offered,
+            served * given,
             pace,
             long_step,
             ttft + (0.5 * turn if waiting > 0.5 else 0.0),
             prefill + long_step + over * duration + (turn if waiting > 0.01 else 0.0),
             ttft + 0.5 * turn * waiting + lifetime,
+            duration,
         ]
     )
     return features, rough

@@ -43,8 +43,9 @@ class Output(NamedTuple):
     def value(self, learned: Array, rough: Array) -> Array:
         """The figure itself, from what a predictor gives on the output's scale."""
         if self.scale == "ratio":
-            ratio: Array = rough[:, self.rough] * np.exp(learned)
-            return np.minimum(1.0, ratio) if self.name == "served" else ratio
+            most = 1.0 if self.name == "served" else rough[:, Rough._fields.index("window")]
+            figure: Array = np.minimum(most, rough[:, self.rough] * np.exp(learned))
+            return figure
         return np.clip(learned, 0.0, 1.0) if self.scale == "share" else 1.0 / (1.0 + np.exp(-learned))
 
 

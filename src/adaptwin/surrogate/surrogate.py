@@ -32,6 +32,7 @@ class Guess(NamedTuple):
     """
 
     throughput: float
+    served: float  # share of the offered tokens
     itl_mean: float
     itl_p99: float
     ttft_p50: float
@@ -55,6 +56,7 @@ class Surrogate(Spec):
 
     profile: Profile
     source: str = Field(description="what it was trained on")
+    windows: tuple[float, float] = Field(description="seconds: the shortest and the longest window trained on")
     region: Region
     sure: Sure
     trees: dict[str, ModelTree] = Field(description="by output")
@@ -101,10 +103,10 @@ class Surrogate(Spec):
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
                 features[row], rough[row] = features_of(demand, limits, costs, workload.duration)
-            known[row] = is_known(demand, server)
+            known[row] = self.knows(demand, server, workload.duration)
         answers, inside = self.predict_features(features, rough)
         return [
-            _guess(answer, bool(within and sure), offered)
+            guess_from(answer, bool(within and sure), offered)
             for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
         ]
 
@@ -118,12 +120,29 @@ class Surrogate(Spec):
             longest=server.max_model_len or model.max_model_len,
         )
 
+    def knows(self, demand: Demand, server: Server, duration: float) -> bool:
+        """Whether window, arrivals and settings are of the kinds that were trained on."""
+        usual, host = Server(), server.max_cpu_loras
+        return (
+            self.windows[0] <= duration <= self.windows[1]
+            and demand.traffic.unknown_rate == 0
+            and (server.max_loras if host is None else host) >= demand.traffic.adapters
+            and all(
+                getattr(server, name) == getattr(usual, name)
+                for name in ("block_size", "scheduler_reserve_full_isl", "watermark")
+            )
+        )
+
+    def on(self, profile: Profile) -> Self:
+        """The same predictors for another profile: their features are ratios that mean the same on any."""
+        return self if profile == self.profile else self.model_copy(update={"profile": profile, "scores": {}})
+
     def predict_features(self, features: Array, rough: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Answers of shape (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
 
         Args:
             features: Shape (rows, features), as `features_of` gives them.
-            rough: Shape (rows, 7), likewise.
+            rough: Shape (rows, 8), likewise.
         """
         forest, region = self._arrays
         clipped, inside = clip_to(region, features)
@@ -136,26 +155,15 @@ class Surrogate(Spec):
         return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()
 
 
-def is_known(demand: Demand, server: Server) -> bool:
-    """Whether arrivals and settings are of the kinds that were trained on."""
-    usual, host = Server(), server.max_cpu_loras
-    return (
-        demand.traffic.unknown_rate == 0
-        and (server.max_loras if host is None else host) >= demand.traffic.adapters
-        and all(
-            getattr(server, name) == getattr(usual, name)
-            for name in ("block_size", "scheduler_reserve_full_isl", "watermark")
-        )
-    )
-
-
-def _guess(answer: Array, inside: bool, offered: float) -> Guess:
+def guess_from(answer: Array, inside: bool, offered: float) -> Guess:
+    """The guess in an answer of `predict_features`, for a server that is offered so many tokens/s."""
     served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
     if offered == 0.0:
         nan = math.nan
-        return Guess(0.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
+        return Guess(0.0, 1.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
     return Guess(
         throughput=offered * served,
+        served=served,
         itl_mean=itl_mean,
         itl_p99=itl_p99,
         ttft_p50=ttft_p50,
@@ -166,6 +174,12 @@ def _guess(answer: Array, inside: bool, offered: float) -> Guess:
         overload=overload,
         inside=inside,
     )
+
+
+def surrogate_for(profile: Profile) -> Surrogate:
+    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each guess says."""
+    shipped = shipped_surrogates()
+    return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 
 
 def shipped_surrogates() -> list[str]:

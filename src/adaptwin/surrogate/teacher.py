@@ -11,7 +11,8 @@ from adaptwin.surrogate.outputs import MOST_ODDS, OUTPUTS, Array, Output
 NO_SCIKIT_LEARN = "training needs scikit-learn: pip install 'adaptwin[train]'"
 # Where physics knows the sign: more traffic per slot, seat or block never helps anybody.
 RISING_ODDS = {"utilisation": 1, "slot_pressure": 1, "slots_full": 1, "slot_wait": 1, "slot_reached": -1}
-SETTINGS = {"max_iter": 500, "learning_rate": 0.06, "max_leaf_nodes": 31, "l2_regularization": 1.0}
+SETTINGS = {"learning_rate": 0.05, "max_leaf_nodes": 63, "l2_regularization": 3.0, "min_samples_leaf": 30}
+MOST_TREES, ROWS_PER_TREE = 1200, 20  # few rows do not bear many trees
 
 
 class Teacher(NamedTuple):
@@ -31,11 +32,18 @@ class Teacher(NamedTuple):
         return odds
 
 
-def teach(features: Array, targets: dict[str, Array], seed: int, odds: dict[str, tuple[float, float]]) -> Teacher:
+def teach(
+    features: Array,
+    targets: dict[str, Array],
+    seed: int,
+    odds: dict[str, tuple[float, float]],
+    outputs: tuple[Output, ...] = OUTPUTS,
+) -> Teacher:
     """Train a model for each output on rows whose target is known. Shapes (rows, features) and (rows,)."""
     regressor, classifier = _learners()
     models: dict[str, Any] = {}
-    for output in OUTPUTS:
+    settings = {**SETTINGS, "max_iter": min(MOST_TREES, 1 + len(features) // ROWS_PER_TREE), "random_state": seed}
+    for output in outputs:
         known = np.isfinite(targets[output.name])
         x, y = features[known], targets[output.name][known]
         if output.scale == "odds":
@@ -43,9 +51,9 @@ def teach(features: Array, targets: dict[str, Array], seed: int, odds: dict[str,
                 state = "all" if y.max() else "none"
                 raise SpecError(f"{state} of the runs show {output.name}: sweep servers on both sides of it", "runs")
             signs = [RISING_ODDS.get(name, 0) for name in Features._fields]
-            models[output.name] = classifier(**SETTINGS, monotonic_cst=signs, random_state=seed).fit(x, y > 0.5)
+            models[output.name] = classifier(**settings, monotonic_cst=signs).fit(x, y > 0.5)
         else:
-            models[output.name] = regressor(**SETTINGS, random_state=seed).fit(x, y)
+            models[output.name] = regressor(**settings).fit(x, y)
     return Teacher(models, odds)
 
 

@@ -30,7 +30,7 @@ class Examples(NamedTuple):
 
     rows: pl.DataFrame
     features: Array  # (rows, features)
-    rough: Array  # (rows, 7)
+    rough: Array  # (rows, 8)
     targets: dict[str, Array]  # by output, (rows,); on the output's scale
 
     def where(self, chosen: NDArray[np.bool_]) -> "Examples":
@@ -92,8 +92,18 @@ def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Prog
     region = Region.around(examples.features, Features._fields)
     sure = _sure(held_out.distilled["overload"], examples.targets["overload"] > 0.5)
     source = f"{len(examples.rows):,} runs of {examples.rows['mix'].n_unique():,} mixes, adaptwin {version('adaptwin')}"
+    durations = examples.rows["duration"].to_numpy()
+    windows = float(durations.min()), float(durations.max())
     surrogates = {
-        name: Surrogate(profile=profile, source=source, region=region, sure=sure, trees=trees, scores=scores[name])
+        name: Surrogate(
+            profile=profile,
+            source=source,
+            windows=windows,
+            region=region,
+            sure=sure,
+            trees=trees,
+            scores=scores[name],
+        )
         for name, profile in by_name.items()
     }
     return Training(surrogates, teacher, examples, held_out, scores)

@@ -88,7 +88,7 @@ def settle(traffic, crowd, limits, costs, duration):
     most = max(1.0, min(float(limits.max_num_seqs), min(fitting, in_a_step)))
     slots = float(limits.max_loras) if traffic.adapters > 0.0 else 0.0
     request = (rate, prompt, answer, cached, traffic.prompt_squares / rate, traffic.dispersion)
-    server = (slots, costs, 0.0 if limits.async_scheduling else 1.0)
+    server = (slots, costs, 0.0 if limits.async_scheduling else 1.0, float(limits.token_budget))
     full = _pace(most, most / (rate * answer), crowd, request, server)
 
     spread = min(1.0, math.sqrt(max(0.0, traffic.answer_squares / rate / answer**2 - 1.0)))  # of the answers
@@ -105,9 +105,7 @@ def settle(traffic, crowd, limits, costs, duration):
     slots_full = 0.0
     if 0.0 < slots < traffic.adapters:
         slots_full = _exceeds(wanted, variance, slots)
-    long_step, first_step = _long_steps(
-        running, pace, wanted, slots_full, crowd, request, server, window, loads, float(limits.token_budget)
-    )
+    long_step, first_step = _long_steps(running, pace, wanted, slots_full, crowd, request, server, window, loads)
     capacity = most / (answer * full) * (1.0 - stalled)
     return (
         pace,
@@ -137,7 +135,7 @@ def _in_turn(most, full, crowd, request, server, window, adapters):
     The longer steps are stalled, the longer adapters stay in their slots and the less there is to load: where the two
     meet is found by halving.
     """
-    slots, _, _ = server
+    slots = server[0]
     duration, _, load_seconds, lora_share = window
     running, pace = _balance(most, full, crowd, request, server, 0.0, 1.0)
     turns = (0.0, 0.0, 1.0, 0.0, 0.0)
@@ -202,13 +200,14 @@ def _pace(running, lasting, crowd, request, server):
     requests = 1.0 + running
     if dispersion != 1.0:
         requests += _peakedness_seen(crowd, lasting, dispersion) - 1.0
-    prefills = running / answer  # that begin in a step
+    prefills = (requests - 1.0) / answer  # that begin in a step; those of a burst hold up one another
     adapters = 0.0
     if slots > 0.0:
         busy, _ = busy_adapters(crowd, lasting, dispersion)
         adapters = min(slots, 1.0 + busy)
     deviation = math.sqrt(requests + prefills * prompt_square)
-    return _step(requests + prefills * prompt, deviation, requests, cached, adapters, server)
+    tokens = min(requests + prefills * prompt, max(requests, server[3]))
+    return _step(tokens, deviation, requests, cached, adapters, server)
 
 
 @compiled
@@ -217,7 +216,7 @@ def _step(tokens, deviation, requests, cached, adapters, server):
 
     Planning is part of it. `step_seconds` says the same of a step that is known exactly.
     """
-    slots, costs, is_planned = server
+    slots, costs, is_planned, _ = server
     cost = costs.step
     width = math.sqrt(2.0) * max(deviation, 1e-6)
     eager = 0.5 * math.erfc((cost.graph_tokens + 0.5 - tokens) / width)
@@ -233,10 +232,10 @@ def _step(tokens, deviation, requests, cached, adapters, server):
 
 
 @compiled
-def _long_steps(running, pace, wanted, full, crowd, request, server, window, loads, token_budget):
+def _long_steps(running, pace, wanted, full, crowd, request, server, window, loads):
     """The step that 99 of 100 tokens come sooner than, and one with a mean prompt in it."""
     _, prompt, answer, cached, prompt_square, dispersion = request
-    slots, load_seconds = server[0], window[2]
+    slots, token_budget, load_seconds = server[0], server[3], window[2]
     requests = running + _peakedness_seen(crowd, pace, dispersion)
     adapters = min(slots, 1.0 + wanted)
     prefills = running / answer

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from adaptwin.spec import Spec
 
@@ -106,6 +106,14 @@ class Lengths(Spec):
             return {"kind": kind, "pairs": [data[kind]] if kind == "fixed" else data[kind], **rest}
         return data
 
+    @field_validator("pairs")
+    @classmethod
+    def _in_range(cls, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        for pair in pairs:
+            if not 1 <= min(pair) <= max(pair) <= MAX_TOKENS:
+                raise ValueError(f"{list(pair)} must be from 1 to {MAX_TOKENS:,} tokens each")
+        return pairs
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         moments = (self.input_mean, self.input_cv, self.output_mean, self.output_cv)
@@ -113,9 +121,6 @@ class Lengths(Spec):
             raise ValueError("lognormal needs input_mean, input_cv, output_mean and output_cv")
         if self.kind in ("fixed", "empirical") and not self.pairs:
             raise ValueError(f"{self.kind} needs at least one pair of input and output tokens")
-        for pair in self.pairs:
-            if not 1 <= min(pair) <= max(pair) <= MAX_TOKENS:
-                raise ValueError(f"{list(pair)} must be from 1 to {MAX_TOKENS:,} tokens each")
         return self
 
     @model_serializer

@@ -58,6 +58,17 @@ class AdapterDemands(NamedTuple):
     swing: NDArray[np.float64]  # relative variance of the adapter's own rate
     unknown: NDArray[np.bool_]
 
+    def of(self, adapters: NDArray[np.int64]) -> "AdapterDemands":
+        """Those of some adapters, by position."""
+        return AdapterDemands(
+            self.rate[adapters],
+            self.rank[adapters],
+            self.per_request[adapters],
+            self.dispersion[adapters],
+            self.swing[adapters],
+            self.unknown[adapters],
+        )
+
 
 def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach: float, longest: int) -> AdapterDemands:
     """What each adapter asks for; `longest` is the model's or the server's ``max_model_len``."""

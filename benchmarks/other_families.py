@@ -1,0 +1,149 @@
+"""Servers under traffic of kinds that predictors were not trained on: real clients and lengths, other popularities."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from adaptwin import Adapter, Lengths, Profile, Server, Workload
+from adaptwin.dataset.mix import most_slots, starts
+from adaptwin.twin.server import server_rank
+from adaptwin.twin.steady_state import costs_of, steady_state
+from adaptwin.workload.popularity import popularity_shares
+from adaptwin.workload.traffic import demands_of, sum_demands
+from h100_runs import DATA
+
+TRACES = DATA.parent / "traces"
+RANKS = ((8,), (16, 32), (8, 16, 32), (16, 32, 64), (8, 8, 16, 64))  # two of them are in no training mix
+UTILISATIONS = (0.05, 1.5)
+FEWEST_TOKENS = 1.0
+
+
+class Case(NamedTuple):
+    """A server and its traffic."""
+
+    family: str
+    profile: Profile
+    server: Server
+    workload: Workload
+
+
+def cases(profiles: list[Profile], each: int, seed: int = 1) -> Iterator[Case]:
+    """`each` cases of every family on every profile."""
+    families = {
+        "ServeGen clients": _servegen,
+        "Azure conversations": lambda dice: _traced("azure_2023_conv.csv", dice),
+        "Azure code": lambda dice: _traced("azure_2023_code.csv", dice),
+        "lognormal popularity, two kinds of requests": _bimodal,
+    }
+    dice = np.random.default_rng(seed)
+    for family, draw in families.items():
+        for profile in profiles:
+            for number in range(each):
+                case = _case(family, profile, draw(dice), dice, number)
+                if case:
+                    yield case
+
+
+def _case(
+    family: str, profile: Profile, adapters: list[Adapter], dice: np.random.Generator, number: int
+) -> Case | None:
+    """The adapters, whose rates are shares, on a server with a number of slots that planners consider."""
+    ranks = [adapter.rank for adapter in adapters]
+    template = Server(
+        max_loras=1,
+        max_lora_rank=server_rank(max(ranks)),
+        max_cpu_loras=len(adapters),
+        max_num_seqs=int(dice.choice([256, 1024])),
+        max_num_batched_tokens=2048,
+    )
+    most = most_slots(profile, template, at_most=len(adapters))
+    slots = round(float(np.exp(dice.uniform(np.log(max(1, most) ** 0.3), np.log(max(1, most))))))
+    server = template.model_copy(update={"max_loras": slots})
+    if not starts(profile, server):
+        return None
+    arrivals = "poisson" if dice.random() < 0.6 else "gamma:cv=3"
+    workload = Workload(adapters=adapters, arrivals=arrivals, duration=3600.0, seed=number)
+    model = profile.model
+    demands = demands_of(
+        workload,
+        early_stop_share=model.early_stop_share,
+        early_stop_reach=model.early_stop_reach,
+        longest=model.max_model_len,
+    )
+    settled = steady_state(sum_demands(demands), server.limits(profile), costs_of(profile, server), 3600.0)
+    rate = settled.capacity * float(np.exp(dice.uniform(*np.log(UTILISATIONS))))
+    return Case(family, profile, server, workload.scaled(min(rate, 100.0)))
+
+
+def _servegen(dice: np.random.Generator) -> list[Adapter]:
+    """Some clients of a production service in one of its ten-minute windows, each with its own lengths and bursts."""
+    rates, lengths = _clients()
+    window = rates[int(dice.integers(len(rates)))]
+    known = window.join(lengths, on=["pool", "client"]).filter(pl.col("rate_rps") > 0)
+    chosen = known.sample(min(len(known), int(dice.integers(5, 80))), seed=int(dice.integers(1 << 31)))
+    total = chosen["rate_rps"].sum()
+    ranks = RANKS[int(dice.integers(len(RANKS)))]
+    return [
+        Adapter(
+            name=f"a{i}",
+            rank=ranks[i % len(ranks)],
+            rate=row["rate_rps"] / total,
+            arrivals=f"gamma:cv={min(4.0, max(0.5, row['cv'] or 1.0)):.2f}",
+            lengths=_client_lengths(row),
+        )
+        for i, row in enumerate(chosen.iter_rows(named=True))
+    ]
+
+
+@lru_cache
+def _clients() -> tuple[list[pl.DataFrame], pl.DataFrame]:
+    rates = pl.read_parquet(TRACES / "servegen_client_rates.parquet")
+    busy = rates.filter(pl.col("rate_rps") > 0).group_by("start_s").len().filter(pl.col("len") > 20)["start_s"].sort()
+    windows = [rates.filter(start_s=start) for start in busy.gather_every(20).to_list()]
+    lengths = pl.read_parquet(TRACES / "servegen_client_lengths.parquet")
+    return windows, lengths.group_by("pool", "client").agg(pl.all().exclude("start_s").median()).sort("pool", "client")
+
+
+def _client_lengths(row: dict[str, float]) -> Lengths:
+    def spread(what: str) -> float:  # of a lognormal with this mean and median
+        ratio = row[f"{what}_tokens_mean"] / max(FEWEST_TOKENS, row[f"{what}_tokens_p50"])
+        return float(np.sqrt(np.clip(ratio**2 - 1.0, 0.05, 4.0)))
+
+    return Lengths.lognormal(
+        input_mean=max(FEWEST_TOKENS, round(row["input_tokens_mean"], -1)),
+        input_cv=round(spread("input"), 1),
+        output_mean=max(FEWEST_TOKENS, round(row["output_tokens_mean"], -1)),
+        output_cv=round(spread("output"), 1),
+    )
+
+
+def _traced(file: str, dice: np.random.Generator) -> list[Adapter]:
+    """Adapters whose requests are as long as those of a real service."""
+    return _adapters(f"lognormal:{dice.uniform(0.5, 2.5):.2f}", _traced_lengths(file), dice)
+
+
+@lru_cache
+def _traced_lengths(file: str) -> Lengths:
+    trace = pl.read_csv(TRACES / file).filter(pl.col("GeneratedTokens") > 0)
+    return Lengths.empirical(trace.select("ContextTokens", "GeneratedTokens").iter_rows())
+
+
+def _bimodal(dice: np.random.Generator) -> list[Adapter]:
+    """Requests of two kinds: short questions with long answers, and long documents with short ones."""
+    short, long = int(dice.integers(20, 200)), int(dice.integers(1000, 4000))
+    share = int(dice.integers(1, 10))
+    lengths = Lengths.empirical([(short, int(dice.integers(100, 500)))] * share + [(long, int(dice.integers(10, 80)))])
+    return _adapters(f"lognormal:{dice.uniform(0.5, 2.5):.2f}", lengths, dice)
+
+
+def _adapters(popularity: str, lengths: Lengths, dice: np.random.Generator) -> list[Adapter]:
+    count = round(float(np.exp(dice.uniform(np.log(4), np.log(500)))))
+    shares = popularity_shares(popularity, count, int(dice.integers(1 << 31)))
+    ranks = RANKS[int(dice.integers(len(RANKS)))]
+    return [
+        Adapter(name=f"a{i}", rank=ranks[i % len(ranks)], rate=float(share), lengths=lengths)
+        for i, share in enumerate(shares)
+    ]

@@ -1,0 +1,90 @@
+"""adaptwin train: a folder of twin runs -> Surrogate."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from adaptwin.cli.options import AsJson, OutFile
+from adaptwin.cli.progress import progress_bar
+from adaptwin.dataset.dataset import Dataset
+from adaptwin.errors import SpecError
+from adaptwin.report.training_html import write_training_report
+from adaptwin.report.training_text import rules_text, training_table
+from adaptwin.spec import require_writable
+from adaptwin.surrogate.findings import find
+from adaptwin.surrogate.outputs import NAMES
+from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
+from adaptwin.surrogate.train import FOLDS
+from adaptwin.surrogate.train import train as train_surrogates
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    runs: Annotated[str, typer.Argument(help="Folder of runs from 'adaptwin sweep'; with --explain also a surrogate.")],
+    out: OutFile = None,
+    report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Whose surrogate goes to --out, if the runs are of several.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the rules of the small models, most frequent first.")
+    ] = False,
+    output: Annotated[
+        list[str] | None, typer.Option("--output", help=f"What to explain: {', '.join(NAMES)}. May be repeated.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the mixes, each held out once.")] = FOLDS,
+    seed: Annotated[int, typer.Option(min=0, help="Of the parts and the models.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train predictors on runs of the twin, distil small ones, and score them on mixes they did not see."""
+    require_writable(out, report)
+    wanted = _known_outputs(output)
+    if not Path(runs).is_dir():
+        _explain(load_surrogate(runs), wanted, explain=explain)
+        return
+    dataset = Dataset.read(runs)
+    if out or explain:
+        profile = _chosen(dataset, profile)
+    with progress_bar() as progress:
+        training = train_surrogates(dataset, folds=folds, seed=seed, progress=progress)
+        findings = find(training, progress=progress)
+    if out:
+        training.surrogates[str(profile)].write(out)
+    if report:
+        write_training_report(findings, training.surrogates, report)
+    if as_json:
+        print(json.dumps({name: surrogate.scores for name, surrogate in training.surrogates.items()}, indent=1))
+    else:
+        Console().print(training_table(findings, training.surrogates))
+    if explain:
+        _explain(training.surrogates[str(profile)], wanted, explain=True)
+
+
+def _known_outputs(output: list[str] | None) -> list[str]:
+    for name in output or ():
+        if name not in NAMES:
+            raise SpecError(f"{name!r} is not one of {', '.join(NAMES)}", "output")
+    return output or ["starvation", "itl_mean"]
+
+
+def _chosen(dataset: Dataset, profile: str | None) -> str:
+    """The profile that was asked for, or the only one there is."""
+    names = dataset.rows["profile"].unique().sort().to_list()
+    if profile is None and len(names) > 1:
+        raise SpecError(f"name the profile whose surrogate is wanted: {', '.join(names)}", "profile")
+    if profile is not None and profile not in names:
+        raise SpecError(f"{profile!r} is not among the profiles of the runs: {', '.join(names)}", "profile")
+    return profile or str(names[0])
+
+
+def _explain(surrogate: Surrogate, outputs: list[str], *, explain: bool) -> None:
+    if not explain:
+        raise SpecError("is no folder of runs; a surrogate can only be explained: add --explain", "runs")
+    console = Console()
+    for name in outputs:
+        console.print(rules_text(surrogate, name))

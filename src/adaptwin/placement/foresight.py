@@ -1,0 +1,59 @@
+"""Foresight: what a surrogate says of adapters on servers - many servers at once, from sums made beforehand."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from adaptwin.surrogate.features import Features, Rough, features_of
+from adaptwin.surrogate.surrogate import Guess, Surrogate, guess_from
+from adaptwin.twin.server import Limits, Server
+from adaptwin.twin.steady_state import Costs, costs_of
+from adaptwin.workload.traffic import sum_demands
+from adaptwin.workload.workload import Workload
+
+
+class Foresight:
+    """Guesses for servers with some of a workload's adapters on them."""
+
+    def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
+        self.surrogate, self.duration = surrogate, workload.duration
+        self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
+        self._demands = surrogate.demands(workload, template)
+        self._promises = np.array([bool(a.slo_ttft or a.slo_itl) for a in workload.adapters])
+        self._servers: dict[tuple[int, int], tuple[Limits, Costs]] = {}
+        self.asked = 0
+
+    def guesses(self, shares: Mapping[str, float], servers: Sequence[Server], factor: float = 1.0) -> list[Guess]:
+        """What to expect of each of these servers, which must start, with `factor` times the shares of the adapters."""
+        chosen = np.array([self._position[name] for name in shares], dtype=np.int64)
+        parts = np.fromiter(shares.values(), np.float64, len(shares)) * factor
+        demand = sum_demands(self._demands.of(chosen), parts)
+        features = np.zeros((len(servers), len(Features._fields)))
+        rough = np.zeros((len(servers), len(Rough._fields)))
+        if demand.traffic.served_rate > 0:
+            for row, server in enumerate(servers):
+                features[row], rough[row] = features_of(demand, *self._known(server), self.duration)
+        answers, inside = self.surrogate.predict_features(features, rough)
+        self.asked += len(servers)
+        return [
+            guess_from(answer, bool(within) and self.surrogate.knows(demand, server, self.duration), offered)
+            for answer, within, server, offered in zip(answers, inside, servers, rough[:, 0], strict=True)
+        ]
+
+    def _known(self, server: Server) -> tuple[Limits, Costs]:
+        key = server.max_loras, server.max_lora_rank
+        if key not in self._servers:
+            profile = self.surrogate.profile
+            self._servers[key] = server.limits(profile), costs_of(profile, server)
+        return self._servers[key]
+
+    def promised(self, shares: Mapping[str, float]) -> bool:
+        """Whether any of the adapters has an objective, of which a surrogate knows nothing."""
+        return any(self._promises[self._position[name]] for name in shares)
+
+    def is_sure(self, guess: Guess, shares: Mapping[str, float]) -> bool:
+        """Whether the twin need not be asked: not near the boundary, nor outside what was trained on."""
+        sure = self.surrogate.sure
+        if not guess.inside:
+            return False
+        return guess.overload >= sure.above or (guess.overload <= sure.below and not self.promised(shares))

@@ -1,0 +1,278 @@
+"""Findings: what a training has shown - scores with intervals, errors by regime, what more data and features bring."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.features import Features
+from adaptwin.surrogate.outputs import OUTPUTS, Array
+from adaptwin.surrogate.score import BINS, Score, error, f1, mean_error
+from adaptwin.surrogate.teacher import teach
+from adaptwin.surrogate.train import Examples, HeldOut, Training, actual_figures
+
+SAMPLE = 1500  # runs shown one by one
+CURVE = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
+HELD_OUT = 5  # every fifth mix is held out for the learning curve and the importances
+JUDGED = ("served", "itl_mean", "starvation")  # outputs that the learning curve and the importances look at
+SHUFFLED_ROWS = 5000
+
+
+class ScoreLine(NamedTuple):
+    """A figure of merit on held-out mixes at drawn loads: per cent, or a share for F1."""
+
+    figure: str  # such as "throughput, mean error"
+    unit: str  # "%" or ""
+    teacher: Score
+    distilled: Score
+
+
+class RegimeLine(NamedTuple):
+    """Errors of the distilled models in one regime, on held-out mixes: per cent, and shares where they say so."""
+
+    dimension: str  # such as "slot pressure"
+    regime: str  # such as "1 to 2"
+    runs: int
+    throughput: float  # mean error
+    itl: float  # mean error
+    ttft: float  # median error of the median
+    overload_wrong: float  # share of the runs whose overload is called wrongly
+    overloaded: float  # share of the runs
+
+
+class CurvePoint(NamedTuple):
+    """The large models, trained on a part of the mixes."""
+
+    mixes: int
+    throughput: float  # mean error, %
+    itl: float  # mean error, %
+    starvation_f1: float
+
+
+class Importance(NamedTuple):
+    """How far answers move when a feature is shuffled among runs, as a share of how far they are apart at all."""
+
+    feature: str
+    throughput: float
+    itl: float
+    starvation: float
+
+
+class Reliability(NamedTuple):
+    """How often servers were overloaded where the distilled model gave about this probability."""
+
+    probability: float
+    frequency: float
+    runs: int
+
+
+class Findings(NamedTuple):
+    """All that the report shows."""
+
+    scores: dict[str, list[ScoreLine]]  # by profile
+    regimes: list[RegimeLine]
+    curve: list[CurvePoint]
+    importances: list[Importance]  # the most important first
+    reliability: list[Reliability]
+    sample: pl.DataFrame  # some runs: profile, worst, and twin_X and guess_X for throughput, itl_mean, ttft_p50
+    unsure: float  # share of the boundary runs on which the twin would be asked
+
+
+def find(training: Training, *, progress: Progress = silent) -> Findings:
+    """Look into a training; the learning curve and the importances train the large models some more times."""
+    examples, held_out = training.examples, training.held_out
+    progress("judging", 0, len(CURVE) + 1)
+    held = examples.mixes % HELD_OUT == 0
+    curve = []
+    for number, share in enumerate(CURVE, 1):
+        curve.append(_curve_point(examples, held, share))
+        progress("judging", number, len(CURVE) + 1)
+    names = examples.rows["profile"].to_numpy()
+    findings = Findings(
+        scores={name: _score_lines(examples, held_out, names == name) for name in training.surrogates},
+        regimes=_regime_lines(examples, held_out),
+        curve=curve,
+        importances=_importances(training),
+        reliability=_reliability(examples, held_out),
+        sample=_sample(examples, held_out),
+        unsure=_unsure(training),
+    )
+    progress("judging", len(CURVE) + 1, len(CURVE) + 1)
+    return findings
+
+
+def _drawn(examples: Examples) -> NDArray[np.bool_]:
+    """Runs whose load was drawn: those at the boundary are the hardest, and chosen for it."""
+    drawn: NDArray[np.bool_] = (examples.rows["chosen"] != "boundary").to_numpy()
+    return drawn
+
+
+_FIGURES = {
+    "served": "throughput, mean error",
+    "itl_mean": "mean ITL, mean error",
+    "itl_p99": "ITL p99, median error",
+    "ttft_p50": "median TTFT, median error",
+    "ttft_p99": "TTFT p99, median error",
+    "e2e_mean": "mean latency, median error",
+    "worst_share": "worst adapter's share, mean difference",
+    "starvation": "starvation, F1",
+    "overload": "somebody suffers, F1",
+}
+
+
+def _score_lines(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) -> list[ScoreLine]:
+    chosen = chosen & _drawn(examples)
+    actual, mixes = actual_figures(examples), examples.mixes[chosen]
+    lines = []
+    for output in OUTPUTS:
+        figure = _FIGURES[output.name]
+        scores = [
+            _score(figure, predictions[output.name][chosen], actual[output.name][chosen], mixes)
+            for predictions in held_out
+        ]
+        lines.append(ScoreLine(figure, "" if figure.endswith("F1") else "%", *scores))
+    return lines
+
+
+def _score(figure: str, predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> Score:
+    if figure.endswith("F1"):
+        return f1(predicted, actual > 0.5, mixes)
+    if figure.endswith("mean difference"):
+        return mean_error(1.0 + np.abs(predicted - actual), np.where(np.isfinite(actual), 1.0, np.nan), mixes)
+    if figure.endswith("median error"):
+        median = float(np.nanmedian(error(predicted, actual)))
+        return Score(median, float("nan"), float("nan"))
+    return mean_error(predicted, actual, mixes)
+
+
+_BANDS: dict[str, tuple[Callable[[Examples], Array], tuple[float, ...]]] = {
+    "utilisation": (lambda e: np.exp(_feature(e, "utilisation")), (0.0, 0.1, 0.3, 0.6, 0.9, 1.1, 1.5)),
+    "adapters wanting a slot, per slot": (
+        lambda e: np.exp(_feature(e, "slot_pressure")),
+        (0.0, 0.5, 0.9, 1.1, 2.0, 5.0),
+    ),
+    "KV cache in use": (lambda e: np.exp(_feature(e, "kv_fullness")), (0.0, 0.3, 0.6, 0.9)),
+    "adapters": (lambda e: e.rows["adapters"].to_numpy(), (0.0, 2.0, 10.0, 60.0, 300.0)),
+    "requests": (lambda e: e.rows["arrived"].to_numpy().astype(np.float64), (0.0, 500.0, 3000.0, 20000.0)),
+}
+
+
+def _feature(examples: Examples, name: str) -> Array:
+    return examples.features[:, Features._fields.index(name)]
+
+
+def _regime_lines(examples: Examples, held_out: HeldOut) -> list[RegimeLine]:
+    drawn = _drawn(examples)
+    lines = []
+    for dimension, (values_of, edges) in _BANDS.items():
+        values = values_of(examples)
+        for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
+            name = f"{low:,g} to {high:,g}" if np.isfinite(high) else f"above {low:,g}"
+            lines.append(_regime_line(examples, held_out, drawn & (values >= low) & (values < high), dimension, name))
+    for column in ("arrivals", "lengths"):
+        of_rows = examples.rows[column].to_numpy()
+        kinds = sorted(set(of_rows.tolist()))
+        lines += [_regime_line(examples, held_out, drawn & (of_rows == kind), column, kind) for kind in kinds]
+    return [line for line in lines if line.runs]
+
+
+def _regime_line(
+    examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_], dimension: str, regime: str
+) -> RegimeLine:
+    actual, guess = actual_figures(examples), held_out.distilled
+    if not chosen.any():
+        return RegimeLine(dimension, regime, 0, *[float("nan")] * 5)
+    throughput, itl, ttft = (error(guess[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
+    overloaded = actual["overload"][chosen] > 0.5
+    return RegimeLine(
+        dimension=dimension,
+        regime=regime,
+        runs=int(chosen.sum()),
+        throughput=float(np.nanmean(throughput)),
+        itl=float(np.nanmean(itl)),
+        ttft=float(np.nanmedian(ttft)),
+        overload_wrong=float(((guess["overload"][chosen] > 0.5) != overloaded).mean()),
+        overloaded=float(overloaded.mean()),
+    )
+
+
+def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> CurvePoint:
+    """The judged outputs, learned from the first mixes that are not held out."""
+    available = np.unique(examples.mixes[~held])
+    mixes = available[: max(1, round(share * len(available)))]
+    training = examples.where(~held & (examples.mixes <= mixes[-1]))
+    judged = tuple(output for output in OUTPUTS if output.name in JUDGED)
+    teacher = teach(training.features, training.targets, 0, {}, judged)
+    test = examples.where(held & _drawn(examples))
+    actual = actual_figures(test)
+    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in judged}
+    return CurvePoint(
+        mixes=len(mixes),
+        throughput=mean_error(guess["served"], actual["served"], test.mixes).value,
+        itl=mean_error(guess["itl_mean"], actual["itl_mean"], test.mixes).value,
+        starvation_f1=f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value,
+    )
+
+
+def _importances(training: Training) -> list[Importance]:
+    """Permutation importances of the large models that are kept, on a sample of the runs."""
+    examples = training.examples
+    dice = np.random.default_rng(0)
+    chosen = np.zeros(len(examples.rows), np.bool_)
+    chosen[dice.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
+    part = examples.where(chosen)
+    judged = [output for output in OUTPUTS if output.name in JUDGED]
+    taught = {output.name: training.teacher.learned(output, part.features) for output in judged}
+    found = []
+    for column, name in enumerate(Features._fields):
+        shuffled = part.features.copy()
+        dice.shuffle(shuffled[:, column])
+        # By how much what the model says moves, in units of how much it moves between runs at all.
+        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in judged}
+        shares = [moved[name] / max(1e-9, float(np.std(taught[name]))) for name in JUDGED]
+        found.append(Importance(name, *shares))
+    return sorted(found, key=lambda line: -(line.throughput + line.itl + line.starvation))
+
+
+def _reliability(examples: Examples, held_out: HeldOut) -> list[Reliability]:
+    probability, happened = held_out.distilled["overload"], examples.targets["overload"] > 0.5
+    bins = np.minimum(BINS - 1, (probability * BINS).astype(np.int64))
+    lines = []
+    for number in range(BINS):
+        inside = bins == number
+        if inside.any():
+            lines.append(
+                Reliability(float(probability[inside].mean()), float(happened[inside].mean()), int(inside.sum()))
+            )
+    return lines
+
+
+def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
+    dice = np.random.default_rng(0)
+    chosen = np.sort(dice.choice(len(examples.rows), size=min(SAMPLE, len(examples.rows)), replace=False))
+    actual, guess, offered = (
+        actual_figures(examples),
+        held_out.distilled,
+        examples.rows["offered_throughput"].to_numpy(),
+    )
+    columns = {name: examples.rows[name].to_numpy()[chosen] for name in ("profile", "worst")}
+    for shown, name, scale in (
+        ("throughput", "served", offered),
+        ("itl_mean", "itl_mean", np.ones(len(offered))),
+        ("ttft_p50", "ttft_p50", np.ones(len(offered))),
+    ):
+        columns[f"twin_{shown}"] = (actual[name] * scale)[chosen]
+        columns[f"guess_{shown}"] = (guess[name] * scale)[chosen]
+    return pl.DataFrame(columns)
+
+
+def _unsure(training: Training) -> float:
+    surrogate = next(iter(training.surrogates.values()))
+    boundary = ~_drawn(training.examples)
+    if not boundary.any():
+        return float("nan")
+    probability = training.held_out.distilled["overload"][boundary]
+    return float(((probability > surrogate.sure.below) & (probability < surrogate.sure.above)).mean())

@@ -1,0 +1,66 @@
+"""Vocabulary: what features are called among people, in which unit, and of what they are logarithms."""
+
+import math
+from typing import Literal, NamedTuple
+
+Scale = Literal["plain", "log", "log of one plus"]
+
+
+class Word(NamedTuple):
+    """How people say a feature.
+
+    The unit is empty for ratios. Three units are ways of writing: "s" for seconds, "share" for per cent, "whole" for
+    numbers without a fraction; "switch" is on or off.
+    """
+
+    phrase: str
+    unit: str = ""
+    scale: Scale = "plain"
+
+    def natural(self, value: float) -> float:
+        """The quantity itself, in its unit, where the feature has this value."""
+        if self.scale == "plain":
+            return value
+        return math.exp(value) if self.scale == "log" else math.expm1(value)
+
+
+VOCABULARY: dict[str, Word] = {
+    "utilisation": Word("utilisation", "", "log"),
+    "fullness": Word("seats taken in the batch", "share", "log"),
+    "kv_fullness": Word("KV cache in use", "share", "log"),
+    "kv_bound": Word("requests the KV cache holds", "per seat", "log"),
+    "step_fullness": Word("token budget in use", "share", "log"),
+    "step_size": Word("tokens in a step", "x the largest CUDA graph", "log"),
+    "slot_pressure": Word("adapters wanting a slot", "per slot", "log"),
+    "slot_pressure_later": Word("adapters wanting a slot if 4 x slower", "per slot", "log"),
+    "staying": Word("adapters that keep their slot", "per slot", "log"),
+    "slots_full": Word("chance that no slot is free", "share"),
+    "slot_wait": Word("wait for a slot", "s", "log of one plus"),
+    "slot_wait_lifetimes": Word("wait for a slot in lifetimes", "", "log of one plus"),
+    "slot_waiting": Word("requests whose adapter waits", "share"),
+    "slot_reached": Word("requests that get a slot", "share"),
+    "slot_supply": Word("slots per adapter", "", "log"),
+    "reloads": Word("adapters loaded", "per second", "log of one plus"),
+    "stalled": Word("time spent loading adapters", "share"),
+    "pace": Word("time per token", "s", "log"),
+    "running": Word("running requests", "", "log"),
+    "crowding": Word("running requests per adapter", "", "log"),
+    "slots": Word("slots", "whole", "log of one plus"),
+    "adapters": Word("adapters", "whole", "log of one plus"),
+    "rank": Word("max_lora_rank", "whole", "log"),
+    "prompt": Word("mean prompt", "tokens", "log"),
+    "answer": Word("mean answer", "tokens", "log"),
+    "prompt_spread": Word("spread of prompt lengths"),
+    "answer_spread": Word("spread of answer lengths"),
+    "chunks": Word("mean prompt over the token budget", "", "log"),
+    "lora_share": Word("requests with an adapter", "share"),
+    "hottest": Word("requests of the busiest adapter", "share", "log"),
+    "evenness": Word("adapters, if equally popular", "", "log"),
+    "burstiness": Word("burstiness of arrivals", "", "log"),
+    "swing": Word("swings of the arrival rate"),
+    "lifetimes": Word("window in lifetimes", "", "log"),
+    "requests": Word("requests in the window", "", "log"),
+    "rejected": Word("requests that are too long", "share"),
+    "capacity_tokens": Word("tokens of a full batch", "per second", "log"),
+    "is_async": Word("asynchronous scheduling", "switch"),
+}

@@ -1,0 +1,32 @@
+"""A small sweep and what is trained on it: a minute of traffic, a hundred mixes."""
+
+import pytest
+
+from adaptwin.dataset.design import Design
+from adaptwin.dataset.sweep import sweep
+from adaptwin.surrogate.train import train
+
+LLAMA, QWEN = "h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"
+DESIGN = Design(
+    profiles=(LLAMA, QWEN),
+    sampler="random",
+    mixes=120,
+    loads=3,
+    duration=(60.0, 120.0),
+    most_requests=5000,
+    max_num_seqs=(64, 256),
+    arrivals=("poisson", "gamma:cv=2"),
+    base_share=(0.0, 0.2),
+)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """Some hundred runs of both profiles."""
+    return sweep(DESIGN, tmp_path_factory.mktemp("runs"), jobs=1)
+
+
+@pytest.fixture(scope="session")
+def training(dataset):
+    """Predictors trained on them."""
+    return train(dataset, folds=2)

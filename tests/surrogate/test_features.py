@@ -1,0 +1,95 @@
+"""Features know nothing of names and order, and rough answers are near the twin's where nothing is scarce."""
+
+import numpy as np
+import pytest
+
+from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
+from adaptwin.profile.profile import shipped_profiles
+from adaptwin.surrogate.features import Features, Rough, features_of, features_of_table
+from adaptwin.twin.steady_state import costs_of
+from adaptwin.workload.traffic import demands_of, sum_demands
+
+SERVER = Server(max_loras=4, max_lora_rank=16, max_cpu_loras=8, max_num_batched_tokens=2048)
+PROFILES = [load_profile(name) for name in shipped_profiles()]
+
+
+def looked_at(workload, server=SERVER, profile=PROFILES[0]):
+    model = profile.model
+    demands = demands_of(
+        workload,
+        early_stop_share=model.early_stop_share,
+        early_stop_reach=model.early_stop_reach,
+        longest=server.max_model_len or model.max_model_len,
+    )
+    features, rough = features_of(
+        sum_demands(demands), server.limits(profile), costs_of(profile, server), workload.duration
+    )
+    return Features(*features), Rough(*rough)
+
+
+def adapters(*rates, rank=8):
+    return [Adapter(name=f"a{i}", rank=rank, rate=rate) for i, rate in enumerate(rates)]
+
+
+def test_names_and_order_of_adapters_do_not_matter():
+    there = Workload(adapters(0.1, 0.2, 0.4, 0.8))
+    back = Workload([Adapter(name=f"other-{a.name}", rank=a.rank, rate=a.rate) for a in reversed(there.adapters)])
+    assert looked_at(there)[0] == pytest.approx(looked_at(back)[0])
+    assert looked_at(there)[1] == pytest.approx(looked_at(back)[1])
+
+
+def test_features_by_hand():
+    lengths = Lengths.fixed(100, 50)
+    features, rough = looked_at(Workload(adapters(1.0, 3.0), lengths=lengths, duration=1000.0))
+    assert np.exp(features.prompt) == pytest.approx(100)
+    assert np.exp(features.answer) == pytest.approx(50)
+    assert features.prompt_spread == pytest.approx(0.0, abs=1e-6)
+    assert np.expm1(features.adapters) == pytest.approx(2)
+    assert np.expm1(features.slots) == pytest.approx(4)
+    assert np.exp(features.hottest) == pytest.approx(0.75)
+    assert np.exp(features.evenness) == pytest.approx(16 / 10)
+    assert np.exp(features.requests) == pytest.approx(4000)
+    assert features.slot_supply == 0.0
+    assert rough.offered == pytest.approx(4 * 150)
+
+
+def test_base_model_traffic_needs_no_slot():
+    features, _ = looked_at(Workload([Adapter("base", 0, 2.0)]), Server(max_loras=0))
+    assert features.lora_share == 0.0
+    assert features.slot_pressure == -12.0
+    assert features.slots_full == 0.0
+
+
+def test_more_traffic_means_more_of_everything_that_is_scarce():
+    scarce = ("utilisation", "fullness", "kv_fullness", "step_fullness", "slot_pressure", "slots_full", "slot_wait")
+    light, heavy = (
+        looked_at(Workload(adapters(*[rate] * 8)), SERVER.model_copy(update={"max_loras": 2}))[0]
+        for rate in (0.02, 0.5)
+    )
+    for name in scarce:
+        assert getattr(light, name) < getattr(heavy, name), name
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("rate", [0.05, 0.5, 2.0])
+def test_rough_answers_are_near_the_twins_where_nothing_is_scarce(profile, rate):
+    workload = Workload(adapters(*[rate] * 4), duration=1800.0)
+    _, rough = looked_at(workload, profile=profile)
+    run = simulate(profile, SERVER, workload)
+    assert rough.itl_mean == pytest.approx(run.itl.mean, rel=0.05)
+    assert rough.served == pytest.approx(run.throughput / run.offered_throughput, abs=0.02)
+    assert rough.e2e_mean == pytest.approx(run.e2e.mean, rel=0.1)
+    assert rough.ttft_p50 == pytest.approx(run.ttft.p50, rel=0.35)
+
+
+def test_a_table_has_the_features_of_each_of_its_rows(dataset):
+    """A row holds all that its features need: nothing is lost on the way through the file."""
+    profiles = {profile.name: profile for profile in PROFILES}
+    some = dataset.rows.sample(20, seed=0)
+    together, rough = features_of_table(some, profiles)
+    assert together.shape == (20, len(Features._fields))
+    assert rough.shape == (20, len(Rough._fields))
+    assert np.isfinite(together).all()
+    for i in range(20):
+        alone, _ = features_of_table(some[i], profiles)
+        assert alone[0].tolist() == together[i].tolist()

@@ -1,0 +1,110 @@
+"""The shipped surrogates: what people call, and how it answers where it knows and where it does not."""
+
+import math
+
+import pytest
+
+from adaptwin import (
+    Adapter,
+    Lengths,
+    OutOfMemory,
+    Server,
+    SpecError,
+    Workload,
+    load_profile,
+    load_surrogate,
+    simulate,
+)
+from adaptwin.profile.profile import shipped_profiles
+from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for
+from adaptwin.workload.deal import synthesize
+
+LLAMA = "h100-64gb-llama-3.1-8b-instruct"
+SERVER = Server(max_loras=16, max_lora_rank=16, max_cpu_loras=64, max_num_seqs=512, max_num_batched_tokens=2048)
+
+
+def fleet(rate, **fields):
+    return synthesize(adapters=32, rate=rate, ranks=(8, 16), **fields)
+
+
+@pytest.fixture(scope="module", params=shipped_profiles())
+def surrogate(request):
+    return load_surrogate(request.param)
+
+
+def test_every_shipped_profile_has_a_surrogate_with_its_constants():
+    assert shipped_surrogates() == shipped_profiles()
+    for name in shipped_profiles():
+        assert load_surrogate(name).profile == load_profile(name)
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 8.0])
+def test_guesses_are_near_the_twins_answers(surrogate, rate):
+    workload = fleet(rate)
+    guess, run = surrogate.predict(workload, SERVER), simulate(surrogate.profile, SERVER, workload)
+    assert guess.inside
+    assert guess.throughput == pytest.approx(run.throughput, rel=0.06)
+    assert guess.itl_mean == pytest.approx(run.itl.mean, rel=0.06)
+    assert guess.itl_p99 == pytest.approx(run.itl.p99, rel=0.4)
+    assert guess.ttft_p50 == pytest.approx(run.ttft.p50, rel=0.35)
+    assert guess.starvation < 0.1
+
+
+def test_a_flood_starves(surrogate):
+    guess = surrogate.predict(fleet(80.0), SERVER)
+    assert guess.starvation > 0.95
+    assert guess.overload > 0.95
+    assert guess.throughput < 80 * 418 * 0.9
+
+
+def test_many_guesses_are_the_single_ones_in_order(surrogate):
+    cases = [(fleet(rate), SERVER) for rate in (4.0, 0.5, 60.0)]
+    assert surrogate.predict_many(cases) == [surrogate.predict(*case) for case in cases]
+
+
+def test_without_traffic_nobody_starves(surrogate):
+    guess = surrogate.predict(Workload([Adapter("a", 8, 0.0)]), SERVER)
+    assert (guess.throughput, guess.starvation, guess.inside) == (0.0, 0.0, True)
+    assert math.isnan(guess.itl_mean)
+
+
+@pytest.mark.parametrize(
+    ("workload", "server"),
+    [
+        (fleet(4.0, arrivals=tuple(float(i) for i in range(3000))), SERVER),
+        (fleet(4.0, duration=10.0), SERVER),
+        (fleet(4.0), SERVER.model_copy(update={"max_cpu_loras": 16})),
+        (fleet(4.0), SERVER.model_copy(update={"watermark": 0.05})),
+        (fleet(4.0, lengths=Lengths.fixed(30_000, 5)), SERVER),
+    ],
+    ids=["replayed arrivals", "short window", "adapters on disk", "a watermark", "very long prompts"],
+)
+def test_what_was_not_trained_on_is_said(surrogate, workload, server):
+    assert not surrogate.predict(workload, server).inside
+
+
+def test_a_server_that_does_not_start_or_serve_is_an_error_as_from_the_twin(surrogate):
+    with pytest.raises(OutOfMemory):
+        surrogate.predict(fleet(1.0), SERVER.model_copy(update={"max_loras": 5000}))
+    with pytest.raises(SpecError, match="below the rank 16"):
+        surrogate.predict(fleet(1.0), SERVER.model_copy(update={"max_lora_rank": 8}))
+
+
+def test_predictors_serve_a_profile_they_were_not_trained_on():
+    """A GPU twice as slow: the guess follows the constants of its profile."""
+    shipped = load_profile(LLAMA)
+    doubled = {
+        name: 2 * getattr(shipped.step_cost, name) for name in ("base", "per_token", "lora_base", "lora_per_adapter")
+    }
+    slow = shipped.model_copy(update={"name": "slow", "step_cost": shipped.step_cost.model_copy(update=doubled)})
+    guess, run = surrogate_for(slow).predict(fleet(3.0), SERVER), simulate(slow, SERVER, fleet(3.0))
+    assert run.itl.mean > 1.7 * simulate(shipped, SERVER, fleet(3.0)).itl.mean
+    assert guess.itl_mean == pytest.approx(run.itl.mean, rel=0.08)
+
+
+def test_neither_name_nor_file_is_an_error(tmp_path):
+    with pytest.raises(SpecError, match="'h200' is neither a file nor one of h100-"):
+        load_surrogate("h200")
+    (tmp_path / "s.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"s\.json: profile: missing"):
+        load_surrogate(tmp_path / "s.json")
