@@ -10,7 +10,7 @@ FEATURES = np.random.default_rng(0).uniform(-1, 1, (6000, 12))
 
 
 def followed(taught, leaves=32):
-    tree = distil(FEATURES, taught, NAMES, leaves)
+    tree = distil(FEATURES, taught, NAMES, leaves=leaves)
     return tree, evaluate(plant([tree], NAMES), FEATURES)[:, 0]
 
 

@@ -97,6 +97,7 @@ class Capacity:
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
+        self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._guessed = 0
         self._work = {
             a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
@@ -136,15 +137,18 @@ class Capacity:
 
     def server(self, shares: Mapping[str, float], max_loras: int) -> Server:
         """The settings of a server for these adapters: slots of their highest rank, all of them in host memory."""
-        ranks = [self._by_name[name].rank for name in shares]
-        loras = sum(rank > 0 for rank in ranks)
+        loras = sum(self._by_name[name].rank > 0 for name in shares)
         return self.template.model_copy(
             update={
                 "max_loras": max_loras,
-                "max_lora_rank": server_rank(max(ranks, default=0)),
+                "max_lora_rank": self._rank(shares),
                 "max_cpu_loras": max(loras, max_loras),
             }
         )
+
+    def _rank(self, shares: Mapping[str, float]) -> int:
+        """The rank at which slots for these adapters are preallocated."""
+        return server_rank(max((self._by_name[name].rank for name in shares), default=0))
 
     def part(self, shares: Mapping[str, float], factor: float = 1.0) -> Workload:
         """The traffic that a server with these adapters sees, times a factor."""
@@ -169,8 +173,7 @@ class Capacity:
         """What the surrogate is sure of, for each number of slots, with which the server must start; else None."""
         if self.foresight is None:
             return [None] * len(choices)
-        servers = [self.server(shares, slots) for slots in choices]
-        guesses = self.foresight.guesses(shares, servers, factor * (1.0 + self.headroom))
+        guesses = self.foresight.guesses(shares, choices, self._rank(shares), factor * (1.0 + self.headroom))
         answers = [_answer(guess) if self.foresight.is_sure(guess, shares) else None for guess in guesses]
         self._guessed += sum(answer is not None for answer in answers)
         return answers
@@ -197,7 +200,8 @@ class Capacity:
 
     def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Numbers of slots with which the server starts, out of those worth considering."""
-        return [slots for slots in self.all_slot_choices(shares) if self.starts(shares, slots)]
+        rank = self._rank(shares)
+        return [slots for slots in self.all_slot_choices(shares) if self._starts_with(slots, rank)]
 
     def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Numbers of slots worth considering, rising: no more than there are adapters."""
@@ -206,11 +210,18 @@ class Capacity:
 
     def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
         """Whether vLLM would start with these adapters and this many slots."""
-        try:
-            self.server(shares, max_loras).limits(self.profile)
-        except OutOfMemory:
-            return False
-        return True
+        return self._starts_with(max_loras, self._rank(shares))
+
+    def _starts_with(self, max_loras: int, max_lora_rank: int) -> bool:
+        key = max_loras, max_lora_rank
+        if key not in self._starting:
+            update = {"max_loras": max_loras, "max_cpu_loras": max_loras, "max_lora_rank": max_lora_rank}
+            try:
+                self.template.model_copy(update=update).limits(self.profile)
+                self._starting[key] = True
+            except OutOfMemory:
+                self._starting[key] = False
+        return self._starting[key]
 
     def fit(self, shares: Mapping[str, float]) -> Fit | None:
         """A number of slots that serves these adapters; None when there is none.
@@ -237,6 +248,19 @@ class Capacity:
             if answer.ok:
                 return Fit(slots, answer)
         return None
+
+    def likelihood_of_overload(self, shares: Mapping[str, float]) -> float:
+        """How likely it is that somebody suffers with the best number of slots; 0 or 1 where the twin must be asked."""
+        choices = self.slot_choices(shares)
+        if not choices:
+            return 1.0
+        if self.foresight is None or self.foresight.promised(shares):
+            return 0.0 if self.fit(shares) else 1.0
+        guesses = self.foresight.guesses(shares, choices, self._rank(shares), 1.0 + self.headroom)
+        if not all(guess.inside for guess in guesses):
+            return 0.0 if self.fit(shares) else 1.0
+        self._guessed += len(guesses)
+        return min(guess.overload for guess in guesses)
 
     def _busy_adapters(self, shares: Mapping[str, float]) -> float:
         """About how many adapters have a request running at a time, if each takes some seconds."""
@@ -266,8 +290,7 @@ class Capacity:
         choices = self.slot_choices(shares)
         if self.foresight is None or len(choices) <= CONTENDERS:
             return choices
-        servers = [self.server(shares, slots) for slots in choices]
-        guesses = self.foresight.guesses(shares, servers, STRESS * (1.0 + self.headroom))
+        guesses = self.foresight.guesses(shares, choices, self._rank(shares), STRESS * (1.0 + self.headroom))
         if not all(guess.inside for guess in guesses):
             return choices
         likely = sorted(zip(choices, guesses, strict=True), key=lambda pair: (pair[1].overload > 0.5, pair[1].e2e_mean))

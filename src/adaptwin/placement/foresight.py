@@ -16,36 +16,43 @@ class Foresight:
     """Guesses for servers with some of a workload's adapters on them."""
 
     def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
-        self.surrogate, self.duration = surrogate, workload.duration
+        self.surrogate, self.duration, self._template = surrogate, workload.duration, template
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._demands = surrogate.demands(workload, template)
         self._promises = np.array([bool(a.slo_ttft or a.slo_itl) for a in workload.adapters])
         self._servers: dict[tuple[int, int], tuple[Limits, Costs]] = {}
-        self.asked = 0
 
-    def guesses(self, shares: Mapping[str, float], servers: Sequence[Server], factor: float = 1.0) -> list[Guess]:
-        """What to expect of each of these servers, which must start, with `factor` times the shares of the adapters."""
+    def guesses(
+        self, shares: Mapping[str, float], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
+    ) -> list[Guess]:
+        """What to expect for each of these numbers of slots, which must start, with `factor` times the shares."""
         chosen = np.array([self._position[name] for name in shares], dtype=np.int64)
         parts = np.fromiter(shares.values(), np.float64, len(shares)) * factor
         demand = sum_demands(self._demands.of(chosen), parts)
-        features = np.zeros((len(servers), len(Features._fields)))
-        rough = np.zeros((len(servers), len(Rough._fields)))
+        features = np.zeros((len(choices), len(Features._fields)))
+        rough = np.zeros((len(choices), len(Rough._fields)))
         if demand.traffic.served_rate > 0:
-            for row, server in enumerate(servers):
-                features[row], rough[row] = features_of(demand, *self._known(server), self.duration)
+            for row, slots in enumerate(choices):
+                features[row], rough[row] = features_of(demand, *self._known(slots, max_lora_rank), self.duration)
         answers, inside = self.surrogate.predict_features(features, rough)
-        self.asked += len(servers)
+        known = self.surrogate.knows(demand, self._server(len(shares), max_lora_rank), self.duration)
         return [
-            guess_from(answer, bool(within) and self.surrogate.knows(demand, server, self.duration), offered)
-            for answer, within, server, offered in zip(answers, inside, servers, rough[:, 0], strict=True)
+            guess_from(answer, known and bool(within), offered)
+            for answer, within, offered in zip(answers, inside, rough[:, 0], strict=True)
         ]
 
-    def _known(self, server: Server) -> tuple[Limits, Costs]:
-        key = server.max_loras, server.max_lora_rank
+    def _known(self, slots: int, max_lora_rank: int) -> tuple[Limits, Costs]:
+        key = slots, max_lora_rank
         if key not in self._servers:
-            profile = self.surrogate.profile
+            profile, server = self.surrogate.profile, self._server(slots, max_lora_rank)
             self._servers[key] = server.limits(profile), costs_of(profile, server)
         return self._servers[key]
+
+    def _server(self, slots: int, max_lora_rank: int) -> Server:
+        """The template with these slots, and host memory for as many adapters."""
+        return self._template.model_copy(
+            update={"max_loras": slots, "max_cpu_loras": slots, "max_lora_rank": max_lora_rank}
+        )
 
     def promised(self, shares: Mapping[str, float]) -> bool:
         """Whether any of the adapters has an objective, of which a surrogate knows nothing."""

@@ -1,5 +1,7 @@
 """distil: what a large model says -> a ModelTree that says nearly the same."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,16 +11,20 @@ from adaptwin.surrogate.outputs import Array
 from adaptwin.surrogate.teacher import NO_SCIKIT_LEARN
 
 LEAVES = 128
+ODDS_LEAVES = 256  # a boundary needs more of them than a smooth function
+UNDECIDED = 2.0  # log odds within which the questions are to tell rows apart: beyond, the call is clear
 FEWEST_ROWS = 150  # in a leaf
 RIDGE = 3.0  # rows' worth of pull of a weight towards zero
 OUTERMOST = 0.002  # share of a leaf's rows beyond either limit of its formula
 
 
-def distil(features: Array, taught: Array, names: tuple[str, ...], leaves: int = LEAVES) -> ModelTree:
+def distil(
+    features: Array, taught: Array, names: tuple[str, ...], *, leaves: int = LEAVES, clear: float = math.inf
+) -> ModelTree:
     """A tree of formulas that follows `taught`, shape (rows,), which a large model said of `features`.
 
-    The questions are those of a regression tree; in each of its leaves, a ridge regression keeps the `TERMS` features
-    that matter most there.
+    The questions are those of a regression tree, which need not tell apart what is further than `clear` from zero; in
+    each of its leaves, a ridge regression keeps the `TERMS` features that matter most there.
     """
     try:
         from sklearn.tree import DecisionTreeRegressor
@@ -26,7 +32,7 @@ def distil(features: Array, taught: Array, names: tuple[str, ...], leaves: int =
         raise SpecError(NO_SCIKIT_LEARN) from None
     fewest = min(FEWEST_ROWS, max(1, len(taught) // 10))
     grown = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=fewest, random_state=0)
-    tree = grown.fit(features, taught).tree_
+    tree = grown.fit(features, np.clip(taught, -clear, clear)).tree_
     order = _preorder(tree.children_left, tree.children_right)
     place = {node: index for index, node in enumerate(order)}
     in_leaf = tree.apply(features.astype(np.float32))

@@ -11,7 +11,7 @@ from adaptwin.dataset.dataset import Dataset
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.progress import Progress, silent
-from adaptwin.surrogate.distil import distil
+from adaptwin.surrogate.distil import ODDS_LEAVES, UNDECIDED, distil
 from adaptwin.surrogate.features import Features, features_of_table
 from adaptwin.surrogate.model_tree import ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import OUTPUTS, Array
@@ -118,7 +118,14 @@ def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
 
 def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
     """A small tree for each output of a teacher."""
-    return {output.name: distil(features, teacher.learned(output, features), Features._fields) for output in OUTPUTS}
+    trees: dict[str, ModelTree] = {}
+    for output in OUTPUTS:
+        taught = teacher.learned(output, features)
+        if output.scale == "odds":
+            trees[output.name] = distil(features, taught, Features._fields, leaves=ODDS_LEAVES, clear=UNDECIDED)
+        else:
+            trees[output.name] = distil(features, taught, Features._fields)
+    return trees
 
 
 def _cross_fit(
