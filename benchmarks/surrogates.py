@@ -180,20 +180,22 @@ def _beside_real(training: Training) -> list[str]:
 
 def _ask(training: Training, asked: list[Case]) -> Asked:
     runs = simulate_many([(case.profile, case.server, case.workload) for case in asked])
-    distilled, large = [], np.empty((len(asked), len(OUTPUTS)))
-    for number, case in enumerate(asked):
-        surrogate = training.surrogates[case.profile.name]
-        distilled.append(surrogate.predict(case.workload, case.server))
-        large[number] = _say(training.teacher, surrogate, case.workload, case.server)
-    return Asked(asked, runs, distilled, large)
+    chosen = [training.surrogates[case.profile.name] for case in asked]
+    distilled = [s.predict(case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
+    rows = [_seen(s, case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
+    return Asked(asked, runs, distilled, _say(training.teacher, rows))
 
 
-def _say(teacher: Teacher, surrogate: Surrogate, workload: Workload, server: Server) -> Array:
-    """What the large models say, by output."""
+def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
+    """Features and rough answers of a server."""
     demand = sum_demands(surrogate.demands(workload, server))
-    limits, costs = server.limits(surrogate.profile), costs_of(surrogate.profile, server)
-    features, rough = (row[None, :] for row in features_of(demand, limits, costs, workload.duration))
-    return np.array([output.value(teacher.learned(output, features), rough)[0] for output in OUTPUTS])
+    return features_of(demand, server.limits(surrogate.profile), costs_of(surrogate.profile, server), workload.duration)
+
+
+def _say(teacher: Teacher, seen: list[tuple[Array, Array]]) -> Array:
+    """What the large models say, shape (rows, outputs)."""
+    features, rough = (np.array(column) for column in zip(*seen, strict=True))
+    return np.column_stack([output.value(teacher.learned(output, features), rough) for output in OUTPUTS])
 
 
 def _other_families(asked: Asked) -> str:
@@ -242,11 +244,11 @@ def _real_runs(training: Training) -> str:
         quiet = [run.model_copy(update={"scrape_every": None}) for run in runs]
         real = compare(surrogate.profile, runs)
         distilled = [surrogate.predict(run.workload, run.server) for run in runs]
-        large = [_say(training.teacher, surrogate, run.workload, run.server) for run in runs]
+        large = _say(training.teacher, [_seen(surrogate, run.workload, run.server) for run in runs])
         said = {
             "twin": _twin_figures(real),
             "twin, metrics not scraped": _twin_figures(compare(surrogate.profile, quiet)),
-            "large models": {name: np.array([row[i] for row in large]) for i, name in enumerate(NAMES)},
+            "large models": {name: large[:, i] for i, name in enumerate(NAMES)},
             "distilled": {name: np.array([getattr(guess, name) for guess in distilled]) for name in NAMES},
         }
         offered = np.array([guess.throughput / guess.served for guess in distilled])

@@ -103,7 +103,10 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
         (("plan", "fleet.yaml", "--profile", "h200.yaml"), "h200.yaml: no such file"),
         (
             ("plan", "fleet.yaml", "--strategy", "magic"),
-            "strategy: 'magic' is not one of pack, paper_greedy, round_robin",
+            (
+                "strategy: 'magic' is not one of pack, paper_greedy, dlora, loraserve, max_base, "
+                "least_loaded, round_robin, random"
+            ),
         ),
         (("plan", "fleet.yaml", "--objective", "fun"), "objective: 'fun' is not one of min-gpus"),
         (("plan", "fleet.yaml", "--out", "no/plan.yaml"), "no/plan.yaml: cannot be written: "),

@@ -1,10 +1,12 @@
 """Conformance: what every strategy owes the plans it makes, whatever the fleet."""
 
 from functools import cache
+from typing import get_args
 
 import pytest
 
-from adaptwin import Adapter, Plan, Workload, make_plan, verify
+from adaptwin import Adapter, Infeasible, Plan, Server, Workload, make_plan, verify
+from adaptwin.placement.fleet import StrategyName
 from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.plan import unplaced
 from adaptwin.workload.deal import synthesize
@@ -33,6 +35,8 @@ FLEETS = {
     ),
 }
 
+IN_THE_ORDER_OF_THE_WORKLOAD = ("max_base", "round_robin")
+
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_fleet = pytest.mark.parametrize("fleet", FLEETS)
 
@@ -44,7 +48,9 @@ def plan_of(h100):
 
 
 def test_the_strategies_offered_are_these():
-    assert list(STRATEGIES) == ["pack", "paper_greedy", "round_robin"]
+    baselines = ["dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"]
+    assert list(STRATEGIES) == ["pack", "paper_greedy", *baselines]
+    assert list(STRATEGIES) == list(get_args(StrategyName))
 
 
 @every_fleet
@@ -142,7 +148,7 @@ def test_pack_needs_no_more_gpus_than_the_others(plan_of, fleet):
     assert plan_of("pack", fleet).gpus == min(plan_of(strategy, fleet).gpus for strategy in STRATEGIES)
 
 
-@pytest.mark.parametrize("strategy", ["pack", "paper_greedy"])
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in IN_THE_ORDER_OF_THE_WORKLOAD])
 @pytest.mark.parametrize("fleet", ["zipf", "one high rank", "one hot adapter"])
 def test_the_order_of_the_adapters_does_not_matter(h100, plan_of, strategy, fleet):
     workload = FLEETS[fleet]
@@ -150,15 +156,23 @@ def test_the_order_of_the_adapters_does_not_matter(h100, plan_of, strategy, flee
     assert make_plan(h100, backwards, strategy=strategy).gpus == plan_of(strategy, fleet).gpus
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        "pack",
-        "paper_greedy",
-        "round_robin",
-    ],
-)
+@every_strategy
 def test_a_fleet_without_requests_needs_one_gpu(h100, strategy):
     plan = make_plan(h100, few(*[(f"idle-{i}", 8, 0.0) for i in range(10)]), strategy=strategy)
     assert plan.gpus == 1
     assert plan.verified
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (("flood", 8, 50_000.0), r"^adapters\[1\]\.rate: 50000 requests/s of 'flood' cannot be served"),
+        (("big", 512, 1.0), r"^adapters\[1\]\.rank: 512 of 'big' fits on no GPU"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+@every_strategy
+def test_what_cannot_be_served_is_named(h100, strategy, adapter, message):
+    workload = few(("calm", 8, 1.0), adapter).model_copy(update={"duration": 30.0})
+    with pytest.raises(Infeasible, match=message):
+        make_plan(h100, workload, strategy=strategy, server=Server(gpu_memory_utilization=0.6))

@@ -16,7 +16,13 @@ def small(h100):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"strategy": "magic"}, "strategy: 'magic' is not one of pack, paper_greedy, round_robin"),
+        (
+            {"strategy": "magic"},
+            (
+                "strategy: 'magic' is not one of pack, paper_greedy, dlora, loraserve, max_base, "
+                "least_loaded, round_robin, random"
+            ),
+        ),
         ({"objective": "min-cost"}, "objective: 'min-cost' is not one of min-gpus"),
         ({"headroom": -0.1}, "headroom: -0.1 must be from 0 to 10"),
         ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),

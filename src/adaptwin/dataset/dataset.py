@@ -69,7 +69,7 @@ def partition_file(folder: Path, number: int) -> Path:
 def read_partition(file: Path) -> pl.DataFrame:
     """The rows of a partition; raises `SpecError` when the file is none."""
     try:
-        table = pl.read_parquet(file)
+        table = pl.read_parquet(file, glob=False)  # brackets in a path are brackets
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SpecError(f"cannot be read as Parquet: {error}", file=file) from None
     if tuple(table.columns) != COLUMNS:

@@ -22,8 +22,13 @@ from adaptwin.workload.workload import SERVED_RANKS
 
 NO_SCIPY = "{} needs SciPy: pip install 'adaptwin[train]'"
 LengthKind = Literal["sharegpt", "fixed", "lognormal", "several"]
-Values = dict[str, Any]  # one value for each dimension of a design; none for the means of lengths that have no use
-MEANS = ("input_mean", "output_mean", "length_cv")  # dimensions that ShareGPT's lengths do not ask for
+Values = dict[str, Any]  # one value for each dimension of a design; none for means of lengths that nobody asks for
+MEANS: dict[LengthKind, tuple[str, ...]] = {  # dimensions that each kind of lengths asks for
+    "sharegpt": (),
+    "fixed": ("input_mean", "output_mean"),
+    "lognormal": ("input_mean", "output_mean", "length_cv"),
+    "several": ("input_mean", "output_mean", "length_cv"),
+}
 BOUNDS = {  # of the values of a dimension
     "adapters": (1, 100_000),
     "base_share": (0, 0.99),
@@ -116,7 +121,7 @@ class Design(Spec):
     lengths: tuple[LengthKind, ...] = Field(default=("sharegpt",), description="several: three lognormals")
     input_mean: Numbers = Field(default=Range(low=20, high=4000, log=True), description="unless sharegpt")
     output_mean: Numbers = Field(default=Range(low=10, high=800, log=True), description="unless sharegpt")
-    length_cv: Numbers = Field(default=Range(low=0.2, high=1.5), description="of lognormal lengths")
+    length_cv: Numbers = Field(default=Range(low=0.2, high=1.5), description="of lognormal lengths, one or several")
     arrivals: tuple[str, ...] = ("poisson",)
     duration: Numbers = (3600.0,)
     max_loras: Counts = Field(
@@ -201,11 +206,12 @@ class Design(Spec):
     @property
     def varying(self) -> list[str]:
         """Names of the dimensions that take more than one value, in order."""
-        means = () if set(self.lengths) - {"sharegpt"} else MEANS
+        asked = {name for kind in self.lengths for name in MEANS[kind]}
+        idle = set(MEANS["several"]) - asked
         return [
             name
             for name in dimension_names()
-            if name not in means and (self._is_range(name) or len(getattr(self, name) or ()) > 1)
+            if name not in idle and (self._is_range(name) or len(getattr(self, name) or ()) > 1)
         ]
 
     def file_form(self) -> dict[str, Any]:

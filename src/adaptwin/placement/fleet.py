@@ -13,7 +13,9 @@ from adaptwin.workload.sources import read_adapters_csv
 from adaptwin.workload.workload import Workload
 
 Objective = Literal["min-gpus"]
-StrategyName = Literal["pack", "paper_greedy", "round_robin"]
+StrategyName = Literal[
+    "pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"
+]
 
 
 class Planning(Spec):

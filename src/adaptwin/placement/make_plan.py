@@ -8,12 +8,17 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.dlora import dlora
 from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.least_loaded import least_loaded
+from adaptwin.placement.loraserve import loraserve
+from adaptwin.placement.max_base import max_base
 from adaptwin.placement.pack import pack
 from adaptwin.placement.paper_greedy import paper_greedy
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Assignment, Problem, Strategy
+from adaptwin.placement.random_placement import random_placement
 from adaptwin.placement.repair import relieve
 from adaptwin.placement.round_robin import round_robin
 from adaptwin.placement.verify import verify
@@ -25,7 +30,16 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Workload
 
-STRATEGIES: dict[str, Strategy] = {"pack": pack, "paper_greedy": paper_greedy, "round_robin": round_robin}
+STRATEGIES: dict[str, Strategy] = {
+    "pack": pack,
+    "paper_greedy": paper_greedy,
+    "dlora": dlora,
+    "loraserve": loraserve,
+    "max_base": max_base,
+    "least_loaded": least_loaded,
+    "round_robin": round_robin,
+    "random": random_placement,
+}
 OBJECTIVES = ("min-gpus",)
 
 ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
@@ -55,7 +69,8 @@ def make_plan(
         profile_or_profiles: What the GPUs cost; with several, the plan uses the one that needs the fewest.
         workload: Adapters and traffic; its duration is the window over which the twin judges a server.
         objective: ``min-gpus``.
-        strategy: ``pack`` (the default), ``paper_greedy`` or ``round_robin``.
+        strategy: ``pack`` (the default), or to compare with it ``paper_greedy``, ``dlora``, ``loraserve``,
+            ``max_base``, ``least_loaded``, ``round_robin`` or ``random``.
         headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
         margin: Safety margin on the twin's predictions, as a share of the traffic. ``"profile"`` takes it from the
             profile's uncertainty of what a full server serves: one real server in twenty serves still less.

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from adaptwin.placement.capacity import Capacity, Fit, Share
 from adaptwin.placement.problem import Assignment, Problem, halves, items_to_place, merged
+from adaptwin.placement.squeeze import squeeze
 
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
 WORTH_TRYING = 0.93  # share of the traffic that one server fewer should bear by the numbers, before it is tried
+WORTH_SQUEEZING = 0.88  # the same, before ruin and recreate is tried
 LEVELLINGS = 3  # rounds of levelling
 LEVELLED = 32  # more servers than this are left as they were filled
 
@@ -38,6 +40,8 @@ def pack(problem: Problem) -> list[Assignment]:
         if levelled is None and servers < len(best):
             break
         best, growth = levelled or best, max(factor, 1.0)
+    if growth * (len(best) - 1) / len(best) >= WORTH_SQUEEZING:
+        best = squeeze(problem, best, max(1, problem.lower_bound))
     return [_assignment(capacity, shares) for shares in best]
 
 

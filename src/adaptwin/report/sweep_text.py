@@ -13,7 +13,7 @@ VERDICTS = ("ok", "backlogged", "starved")
 
 
 def sweep_table(dataset: Dataset) -> RenderableType:
-    """Runs by profile: how many, how much traffic, and how many servers did not serve everybody."""
+    """Runs by profile: how many, how much traffic, and the share in which an adapter or the server fared this badly."""
     rows, design = dataset.rows, dataset.design
     whole = summary(rows)
     title = f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}"
@@ -23,8 +23,8 @@ def sweep_table(dataset: Dataset) -> RenderableType:
     for profile in rows["profile"].unique(maintain_order=True).to_list():
         part = summary(rows.filter(profile=profile))
         shares = [f"{100 * part[verdict]:.0f} %" for verdict in VERDICTS]
-        numbers = [f"{part[name]:,.0f}" for name in ("runs", "simulated_hours", "requests")]
-        table.add_row(profile, *numbers, *shares)
+        hours = f"{part['simulated_hours']:,.1f}"
+        table.add_row(profile, f"{part['runs']:,}", hours, f"{part['requests']:,}", *shares)
     return Group(table, Text(_caps(rows, whole["capped"], design.most_requests)))
 
 
@@ -44,8 +44,8 @@ def summary(rows: pl.DataFrame) -> dict[str, Any]:
 def _caps(rows: pl.DataFrame, capped: int, most: int) -> str:
     if not capped:
         return f"No rate was lowered to keep a run within {most:,} requests."
-    quickest = rows.filter("capped").select((pl.col("rate")).min()).item()
+    lowest = float(rows.filter("capped").select(pl.col("rate").min()).item())
     return (
-        f"{capped:,} rates ({100 * capped / len(rows):.1f} %) were lowered to keep a run within {most:,} requests; "
-        f"none of these is below {quickest:.0f} requests/s."
+        f"Rates lowered to keep a run within {most:,} requests: {capped:,} ({100 * capped / len(rows):.1f} %), "
+        f"the lowest to {lowest:,.2f} requests/s."
     )

@@ -1,0 +1,114 @@
+"""dlora: dLoRA's proactive placement, which replicates adapters for as long as that helps the worst off.
+
+A server's memory is its KV cache in tokens, of which each adapter takes what a slot of the fleet's highest rank takes.
+How well off an adapter is: the memory that is left on its servers, together, over its load. Adapters go to the server
+with the fewest of them. Then, again and again, the one whose share of all replicas lags most behind its share of the
+load gets another replica: on the server with the fewest adapters on which it makes the worst off no worse off. Where
+there is none, that ends. Requests are split evenly over replicas, and ``max_loras`` is the number of adapters on the
+server.
+
+From the placement of the published engine (LLMServe/dLoRA-artifact, `find_best_lora_weight_schedule`), which has a
+given number of servers: this one takes the smallest with which each is served. Simplified: unplaced adapters come in
+the order of their load rather than of their number; how well off adapters are is updated rather than counted anew; and
+no replicas are added to bring them to servers + adapters - 1, which is for requests that are migrated while they run.
+Two cases it does not have: replicas leave as much memory as vLLM needs to start, and base-model traffic takes none.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.problem import Assignment, Problem, items_to_place
+from adaptwin.placement.slot_rule import SLOT_EACH
+from adaptwin.placement.smallest_that_serves import smallest_that_serves
+from adaptwin.twin.server import server_rank
+
+_HARDLY_ANY = 1e-12  # requests/s of an idle adapter
+
+
+def dlora(problem: Problem) -> list[Assignment]:
+    """Place and replicate all adapters; see the module."""
+    capacity, items = problem.capacity, items_to_place(problem)
+    rate = {name: capacity.workload.rate_of(capacity.adapter(name)) for name in capacity.names}
+    names = sorted(rate, key=lambda name: (-rate[name], name))
+    loads = np.array([rate[name] + _HARDLY_ANY for name in names])
+    is_lora = np.array([capacity.adapter(name).rank > 0 for name in names])
+    memory = _memory(capacity)
+
+    def deal(servers: int) -> list[dict[str, float]]:
+        placed = replicated(loads, is_lora, memory, servers)
+        shares = 1.0 / placed.sum(axis=0)
+        return [{names[a]: float(shares[a]) for a in np.flatnonzero(row)} for row in placed]
+
+    return smallest_that_serves(problem, items, deal, SLOT_EACH)
+
+
+def _memory(capacity: Capacity) -> "Memory":
+    limits, law = capacity.server({}, max_loras=0).limits(capacity.profile), capacity.profile.memory
+    slot = law.slot_bytes + law.slot_bytes_per_rank * server_rank(capacity.workload.max_rank)
+    return Memory(limits.kv_blocks * limits.block_size, limits.max_model_len, slot / law.kv_bytes_per_token)
+
+
+class Memory(NamedTuple):
+    """Memory of a server, in tokens of its KV cache."""
+
+    tokens: float  # without adapters
+    needed: float  # to start
+    slot: float  # that a slot of the fleet's highest rank takes
+
+
+def replicated(
+    loads: NDArray[np.float64], is_lora: NDArray[np.bool_], memory: Memory, servers: int
+) -> NDArray[np.bool_]:
+    """Which server has which adapter, of shape (servers, adapters).
+
+    `loads` of the adapters, all above 0 and falling, and whether they take memory, are of shape (adapters,).
+    """
+    replicas = _Replicas(loads, is_lora, memory, servers)
+    while True:
+        adapter = replicas.most_lagging()
+        server = next((server for server in replicas.fewest_first() if replicas.can_take(server, adapter)), None)
+        if server is None:
+            return replicas.placed
+        replicas.place(server, adapter)
+
+
+class _Replicas:
+    """Which server has which adapter, and how well off each adapter is by that."""
+
+    def __init__(self, loads: NDArray[np.float64], is_lora: NDArray[np.bool_], memory: Memory, servers: int) -> None:
+        """Each adapter in turn on the server with the fewest."""
+        adapters = np.arange(len(loads))
+        self.loads, self.costs, self.needed = loads, memory.slot * is_lora, memory.needed
+        self.placed = np.zeros((servers, len(loads)), dtype=np.bool_)
+        self.placed[adapters % servers, adapters] = True
+        self.of_adapter, self.on_server = self.placed.sum(axis=0), self.placed.sum(axis=1)
+        self.free = memory.tokens - self.placed @ self.costs
+        self.well_off = (self.free @ self.placed) / loads
+
+    def most_lagging(self) -> int:
+        """The adapter whose share of the replicas is farthest below its share of the load."""
+        return int(np.argmin(self.of_adapter / self.of_adapter.sum() - self.loads / self.loads.sum()))
+
+    def fewest_first(self) -> list[int]:
+        """The servers by rising number of adapters."""
+        return [int(server) for server in np.argsort(self.on_server, kind="stable")]
+
+    def can_take(self, server: int, adapter: int) -> bool:
+        """Whether the server has room for a replica that it does not have, which makes the worst off no worse off."""
+        if self.placed[server, adapter] or self.free[server] < self.costs[adapter] + self.needed:
+            return False
+        there = np.flatnonzero(self.placed[server])
+        then = self.well_off[there] - self.costs[adapter] / self.loads[there]
+        return bool(then.min(initial=np.inf) >= self.well_off.min())
+
+    def place(self, server: int, adapter: int) -> None:
+        """Put a replica of the adapter on the server."""
+        self.free[server] -= self.costs[adapter]
+        self.well_off -= self.placed[server] * self.costs[adapter] / self.loads
+        self.well_off[adapter] += self.free[server] / self.loads[adapter]
+        self.placed[server, adapter] = True
+        self.of_adapter[adapter] += 1
+        self.on_server[server] += 1

@@ -1,0 +1,31 @@
+"""least_loaded: adapters by falling load, each to the least loaded of the smallest number of servers that serves.
+
+That is the longest-processing-time rule, LPT (Graham, "Bounds on multiprocessing timing anomalies", 1969).
+"""
+
+import heapq
+from collections.abc import Callable
+
+from adaptwin.placement.capacity import Share
+from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.smallest_that_serves import smallest_that_serves
+
+
+def least_loaded(problem: Problem) -> list[Assignment]:
+    """Level the best-case load; every server gets its best number of slots."""
+    load = problem.capacity.load_of
+    items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
+    return smallest_that_serves(
+        problem, items, lambda servers: [merged(hand) for hand in levelled(items, load, servers)]
+    )
+
+
+def levelled(falling: list[Share], load: Callable[[Share], float], servers: int) -> list[list[Share]]:
+    """Each item to the server with the least load so far; of several to the one with the fewest items."""
+    hands: list[list[Share]] = [[] for _ in range(servers)]
+    least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap
+    for item in falling:
+        loaded, count, server = least[0]
+        hands[server].append(item)
+        heapq.heapreplace(least, (loaded + load(item), count + 1, server))
+    return hands

@@ -1,0 +1,54 @@
+"""max_base: fill servers in the order of the workload, up to the token rate at which the base model peaks.
+
+The paper's code has it as MaxBackbone (arXiv 2602.24044, development only). A server is full when the tokens/s of its
+adapters come to what a full batch of base-model requests of these lengths serves; ``max_loras`` is the number of its
+adapters. Nobody is asked whether that serves them - adapters cost time and memory that the peak knows nothing of - so
+the plan may starve until verification finds it out. Two things the original does not have: a server is also full when
+a slot more would not start (the original runs out of memory there), and an adapter too hot for one server comes in
+parts.
+"""
+
+from dataclasses import dataclass, field
+
+from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.operating_point import operating_point
+from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.slot_rule import SLOT_EACH, most_slots
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A server being filled."""
+
+    items: list[Share] = field(default_factory=list)
+    tokens: float = 0.0
+    loras: int = 0
+    rank: int = 0
+
+    def add(self, item: Share, tokens: float, rank: int) -> None:
+        self.items.append(item)
+        self.tokens += tokens
+        self.loras += rank > 0
+        self.rank = max(self.rank, rank)
+
+
+def max_base(problem: Problem) -> list[Assignment]:
+    """Place all adapters up to the peak; see the module."""
+    capacity, items = problem.capacity, items_to_place(problem)
+    hands = [merged(hand) for hand in filled_to(operating_point(capacity, rank=0), capacity, items)]
+    return [Assignment(capacity.server(hand, SLOT_EACH.slots(capacity, hand)), hand) for hand in hands]
+
+
+def filled_to(peak: float, capacity: Capacity, items: list[Share]) -> list[list[Share]]:
+    """Items, in their order, on servers of at most `peak` tokens/s; one above it is alone."""
+    most = most_slots(capacity, [item.name for item in items])
+    servers = [_Filling()]
+    for item in items:
+        adapter = capacity.adapter(item.name)
+        tokens = capacity.workload.tokens_per_second(adapter) * item.share * (1.0 + capacity.headroom)
+        server = servers[-1]
+        starts = server.loras + (adapter.rank > 0) <= most[max(server.rank, adapter.rank)]
+        if server.items and not (starts and server.tokens + tokens <= peak):
+            servers.append(_Filling())
+        servers[-1].add(item, tokens, adapter.rank)
+    return [server.items for server in servers]

@@ -1,0 +1,29 @@
+"""random: a server by chance for each adapter, out of the smallest number that serves what chance deals."""
+
+from itertools import groupby
+
+from adaptwin.placement.capacity import Share
+from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.smallest_that_serves import smallest_that_serves
+from adaptwin.workload.requests import stream_seed
+
+
+def random_placement(problem: Problem) -> list[Assignment]:
+    """Draw from the workload's seed; every server gets its best number of slots.
+
+    Each adapter draws from a stream of its own, so another adapter, or another order, leaves its server as it was.
+    """
+    seed, items = problem.capacity.workload.seed, items_to_place(problem)
+    draws = [
+        stream_seed(seed, "placement", name, str(part))
+        for name, parts in groupby(items, key=lambda item: item.name)
+        for part, _ in enumerate(parts)
+    ]
+
+    def deal(servers: int) -> list[dict[str, float]]:
+        hands: list[list[Share]] = [[] for _ in range(servers)]
+        for item, draw in zip(items, draws, strict=True):
+            hands[draw % servers].append(item)
+        return [merged(hand) for hand in hands]
+
+    return smallest_that_serves(problem, items, deal)

@@ -1,0 +1,52 @@
+"""A sweep on a Ray cluster: the same rows."""
+
+import socket
+import sys
+
+import pytest
+from tests.dataset.designs import tiny
+
+from adaptwin import SpecError
+from adaptwin.dataset.sweep import sweep
+from adaptwin.twin.compilation import compile_twin
+
+
+@pytest.fixture
+def cluster():
+    """A cluster of two workers on this machine, for as long as a test takes."""
+    ray = pytest.importorskip("ray")
+    compile_twin()
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_a_cluster_plays_the_same_partitions_to_the_byte_and_is_left_running(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("adaptwin.dataset.sweep.MIXES_PER_PARTITION", 2)
+    monkeypatch.setattr("adaptwin.dataset.sweep.ROUND", 1)  # two of the four partitions at a time
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    here, there = sweep(tiny(), local, jobs=1), sweep(tiny(), remote, engine="ray")
+    assert there.rows.equals(here.rows)
+    names = ["design.yaml", *(f"part-0000{number}.parquet" for number in range(4))]
+    assert sorted(file.name for file in remote.iterdir()) == names
+    assert all((local / name).read_bytes() == (remote / name).read_bytes() for name in names)
+    assert cluster.is_initialized()
+
+
+def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # what Python does for a module that must not be imported
+    with pytest.raises(SpecError, match=r"^engine: ray needs Ray: pip install 'adaptwin\[ray\]'$"):
+        sweep(tiny(), tmp_path / "runs", engine="ray")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_where_nobody_answers_it_does_not_wait(tmp_path):
+    pytest.importorskip("ray")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(SpecError, match=f"^address: {address}: no Ray cluster answers there"):
+            sweep(tiny(), tmp_path / "runs", engine="ray", address=address)
+    with pytest.raises(SpecError, match=r"^address: moon: Invalid address format: moon"):
+        sweep(tiny(), tmp_path / "runs", engine="ray", address="moon")
+    assert not (tmp_path / "runs").exists()

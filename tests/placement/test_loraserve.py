@@ -1,0 +1,82 @@
+"""loraserve: budgets and shares worked out by hand, and that nothing of an adapter is lost."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin import make_plan
+from adaptwin.placement.loraserve import Wanted, by_rank, largest_remainder
+
+PLENTY = {0: 0, 8: 100, 16: 100, 64: 100}
+
+
+def dealt(servers, *adapters, most=PLENTY):
+    """Shares on each server, of adapters given as rank and utilisation by name."""
+    wanted = [Wanted(name, rank, utilisation) for name, rank, utilisation in adapters]
+    return [{name: pytest.approx(share) for name, share in shares.items()} for shares in by_rank(wanted, most, servers)]
+
+
+def test_budgets_are_rounded_by_largest_remainder():
+    assert largest_remainder({64: 0.4, 16: 1.3, 8: 2.3}, 4) == {64: 1, 16: 1, 8: 2}
+    assert largest_remainder({64: 0.1, 16: 1.5, 8: 2.4}, 4) == {64: 0, 16: 2, 8: 2}
+    assert largest_remainder({8: 3.0}, 3) == {8: 3}
+
+
+def test_an_adapter_is_split_where_a_server_comes_to_its_target():
+    """1.5 servers' worth on two: at 0.75 the second has room for 0.25 of the last one's 0.4, the first for 0.15."""
+    first, second = dealt(2, ("a", 8, 0.6), ("b", 8, 0.5), ("c", 8, 0.4))
+    assert first == {"a": 1.0, "c": 0.375}
+    assert second == {"b": 1.0, "c": 0.625}
+
+
+def test_what_finds_no_room_among_its_rank_goes_whole_to_a_higher_one():
+    """Rank 16 has half a server's worth and gets a whole one: the other half is for the rest of rank 8."""
+    high, low = dealt(2, ("a", 16, 0.5), ("b", 8, 0.75), ("c", 8, 0.75))
+    assert high == {"a": 1.0, "c": pytest.approx(2 / 3)}
+    assert low == {"b": 1.0, "c": pytest.approx(1 / 3)}
+
+
+def test_what_finds_no_room_stays_where_no_server_is_of_a_higher_rank():
+    """Rank 16 has 1.2 servers' worth and gets one, which is filled beyond its target of 1."""
+    high, *low = dealt(3, ("a", 16, 0.6), ("b", 16, 0.6), ("c", 8, 0.9), ("d", 8, 0.9))
+    assert high == {"a": 1.0, "b": 1.0}
+    assert low == [{"c": 1.0}, {"d": 1.0}]
+
+
+def test_a_rank_without_a_budget_makes_one_server_its_own():
+    """The first of rank 64 goes to the least loaded server, and the second follows it though it is not any more."""
+    adapters = [("x", 64, 0.04), ("y", 64, 0.02), ("a", 8, 0.98), ("b", 8, 0.96)]
+    assert dealt(2, *adapters) == [{"a": 1.0}, {"b": 1.0, "x": 1.0, "y": 1.0}]
+
+
+def test_a_server_without_another_slot_is_full():
+    """The hot one fills the first server and all but 0.04 of the second, where the others would go."""
+    adapters = [("hot", 8, 0.9), *[(f"a{i}", 8, 0.01) for i in range(4)]]
+    assert [len(shares) for shares in dealt(2, *adapters)] == [1, 5]
+    assert [len(shares) for shares in dealt(2, *adapters, most={0: 0, 8: 3})] == [3, 3]
+
+
+@settings(derandomize=True, database=None, max_examples=100, deadline=None)
+@given(
+    adapters=st.lists(
+        st.tuples(st.sampled_from([0, 8, 16, 64]), st.floats(1e-9, 2.0, allow_nan=False)), min_size=1, max_size=20
+    ),
+    servers=st.integers(1, 8),
+    slots=st.sampled_from([2, 100]),
+)
+def test_nothing_of_an_adapter_is_lost(adapters, servers, slots):
+    falling = sorted(adapters, key=lambda adapter: (-adapter[0], -adapter[1]))
+    wanted = [Wanted(f"a{i}", *adapter) for i, adapter in enumerate(falling)]
+    found = by_rank(wanted, {0: 0, 8: slots, 16: slots, 64: slots}, servers)
+    assert len(found) == servers
+    for adapter in wanted:
+        shares = [shares[adapter.name] for shares in found if adapter.name in shares]
+        assert sum(shares) == pytest.approx(1.0)
+        assert min(shares) > 0.0
+
+
+def test_ranks_are_kept_apart_where_each_is_worth_servers(h100, fleet):
+    adapters = [(f"high-{i}", 64, 3.0) for i in range(6)] + [(f"low-{i}", 8, 3.0) for i in range(6)]
+    plan = make_plan(h100, fleet(*adapters), strategy="loraserve")
+    assert sorted(server.server.max_lora_rank for server in plan.servers) == [8, 64]
+    assert [server.server.max_loras for server in plan.servers] == [len(server.adapters) for server in plan.servers]
