@@ -8,6 +8,7 @@ Sections on real runs and on traffic of other kinds need the measurements beside
 
 import argparse
 import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+import other_families
 from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
 from adaptwin.calibration.compare import compare
 from adaptwin.cli.progress import progress_bar
@@ -31,12 +33,11 @@ from adaptwin.surrogate.score import Score, error, f1, mean_error
 from adaptwin.surrogate.surrogate import Guess
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, Training, actual_figures, train
-from adaptwin.twin.simulate import simulate_many
+from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.twin.steady_state import costs_of
 from adaptwin.workload.deal import synthesize
 from adaptwin.workload.traffic import sum_demands
 from h100_runs import DATA, MODELS, PROJECT, measured_runs
-from other_families import Case, cases
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = PROJECT / "docs" / "surrogate.md"
@@ -58,14 +59,12 @@ def main() -> None:
     """Sweep, train, ship and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=RESULTS / "planning", help="folder of the sweep; completed first")
+    parser.add_argument("--kept", action="store_true", help="take the models of the last call instead of training anew")
     parser.add_argument("--no-ship", action="store_true", help="leave the shipped predictors as they are")
     parser.add_argument("--no-page", action="store_true", help="leave docs/surrogate.md as it is")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    with progress_bar() as progress:
-        dataset = sweep(load_design("planning"), arguments.runs, progress=progress)
-        training = train(dataset, progress=progress)
-        findings = find(training, progress=progress)
+    training, findings = _trained(arguments.runs, kept=arguments.kept)
     Console().print(training_table(findings, training.surrogates))
     if not arguments.no_ship:
         for name, surrogate in training.surrogates.items():
@@ -76,6 +75,19 @@ def main() -> None:
     if not arguments.no_page:
         write_training_report(findings, training.surrogates, RESULTS / "training.html")
         PAGE.write_text("\n\n".join([HEAD, *sections]) + "\n", encoding="utf-8")
+
+
+def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:
+    """What the sweep teaches; kept for a later call."""
+    file = RESULTS / "training.pickle"
+    if kept and file.exists():
+        return pickle.loads(file.read_bytes())  # noqa: S301 (our own)
+    with progress_bar() as progress:
+        dataset = sweep(load_design("planning"), runs, progress=progress)
+        training = train(dataset, progress=progress)
+        findings = find(training, progress=progress)
+    file.write_bytes(pickle.dumps((training, findings)))
+    return training, findings
 
 
 def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]], note: str = "") -> str:
@@ -163,8 +175,9 @@ def _judged(teacher: Teacher, test: Examples) -> list[str]:
 class Asked(NamedTuple):
     """Cases with what the twin and the predictors say of them."""
 
-    cases: Sequence[Case]
+    cases: Sequence[other_families.Case]
     runs: Sequence[Run]
+    again: Sequence[Run]  # with another seed: how far chance alone puts two runs apart
     distilled: list[Guess]
     large: Array  # (cases, outputs)
 
@@ -175,15 +188,18 @@ def _beside_real(training: Training) -> list[str]:
         print(f"left out, for want of {DATA}: traffic of other kinds, real runs")
         return []
     profiles = [surrogate.profile for surrogate in training.surrogates.values()]
-    return [_other_families(_ask(training, list(cases(profiles, EACH)))), _real_runs(training)]
+    return [_other_families(_ask(training, list(other_families.cases(profiles, EACH)))), _real_runs(training)]
 
 
-def _ask(training: Training, asked: list[Case]) -> Asked:
-    runs = simulate_many([(case.profile, case.server, case.workload) for case in asked])
+def _ask(training: Training, asked: list[other_families.Case]) -> Asked:
+    runs, again = (
+        simulate_many(Case(case.profile, case.server, case.workload, case.workload.seed + shift) for case in asked)
+        for shift in (0, 1000)
+    )
     chosen = [training.surrogates[case.profile.name] for case in asked]
     distilled = [s.predict(case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
     rows = [_seen(s, case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
-    return Asked(asked, runs, distilled, _say(training.teacher, rows))
+    return Asked(asked, runs, again, distilled, _say(training.teacher, rows))
 
 
 def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
@@ -204,6 +220,7 @@ def _other_families(asked: Asked) -> str:
     everything = np.ones(len(family), np.bool_)
     body = [_family_row(asked, name, family == name) for name in dict.fromkeys(family.tolist())]
     body += [_family_row(asked, "all", everything), _family_row(asked, "all inside the training region", inside)]
+    body.append(_again_row(asked))
     header = ["traffic", "runs", "inside, %", "throughput", "ITL", "median TTFT", "starvation F1", "overload right, %"]
     return _table("Traffic of other kinds, % (distilled / large models)", header, body, OTHER_NOTE)
 
@@ -236,41 +253,63 @@ def _family_row(asked: Asked, name: str, chosen: Array) -> list[str]:
     return [*cells, f"{100 * right[0]:.1f} / {100 * right[1]:.1f}"]
 
 
+def _again_row(asked: Asked) -> list[str]:
+    """The twin against itself with another seed: what no predictor of a single run can do much better than."""
+    first, second = asked.runs, asked.again
+    served = [np.array([run.throughput / run.offered_throughput for run in runs]) for runs in (second, first)]
+    itl = [np.array([run.itl.mean for run in runs]) for runs in (second, first)]
+    ttft = [np.array([run.ttft.p50 for run in runs]) for runs in (second, first)]
+    flag = f1(
+        np.array([float(run.starved) for run in second]), np.array([r.starved for r in first]), np.arange(len(first))
+    )
+    right = np.mean([(a.worst != "ok") == (b.worst != "ok") for a, b in zip(first, second, strict=True)])
+    cells = [f"{np.nanmean(error(*served)):.1f}", f"{np.nanmean(error(*itl)):.1f}", f"{np.nanmedian(error(*ttft)):.1f}"]
+    return [
+        "all, by the twin with another seed",
+        str(len(first)),
+        "",
+        *cells,
+        f"{flag.value:.3f}",
+        f"{100 * right:.1f}",
+    ]
+
+
 def _real_runs(training: Training) -> str:
     """Validation runs of real servers: the twin, with and without the scrapes of its metrics, and the predictors."""
     body = []
     for model, name in MODELS.items():
         surrogate, runs = training.surrogates[name], measured_runs(model, "validation")
-        quiet = [run.model_copy(update={"scrape_every": None}) for run in runs]
+        as_trained = [run.model_copy(update={"scrape_every": None, "max_in_flight": None}) for run in runs]
         real = compare(surrogate.profile, runs)
         distilled = [surrogate.predict(run.workload, run.server) for run in runs]
         large = _say(training.teacher, [_seen(surrogate, run.workload, run.server) for run in runs])
         said = {
             "twin": _twin_figures(real),
-            "twin, metrics not scraped": _twin_figures(compare(surrogate.profile, quiet)),
+            "twin, as in training": _twin_figures(compare(surrogate.profile, as_trained)),
             "large models": {name: large[:, i] for i, name in enumerate(NAMES)},
             "distilled": {name: np.array([getattr(guess, name) for guess in distilled]) for name in NAMES},
         }
         offered = np.array([guess.throughput / guess.served for guess in distilled])
-        inside = 100 * np.mean([guess.inside for guess in distilled])
-        for who, figures in said.items():
-            throughput = figures.get("throughput", figures["served"] * offered if "served" in figures else offered)
-            of_model = [SHORT[name_of(surrogate)], who, str(len(runs)), f"{inside:.0f}" if who == "distilled" else ""]
-            body.append(of_model + _real_row(real, throughput, figures))
-    header = ["model", "said by", "runs", "inside, %", "throughput", "ITL", "ITL bias", "median TTFT", "F1", "right, %"]
+        inside = np.array([guess.inside for guess in distilled])
+        everywhere = np.ones(len(runs), np.bool_)
+        for where, chosen in (("all", everywhere), ("inside", inside)):
+            for who, figures in said.items():
+                part = {name: values[chosen] for name, values in figures.items()}
+                throughput = part.get("throughput", part["served"] * offered[chosen] if "served" in part else None)
+                body.append(
+                    [SHORT[name], where, str(chosen.sum()), who, *_real_row(real.filter(chosen), throughput, part)]
+                )
+    header = ["model", "runs", "", "said by", "throughput", "ITL", "ITL bias", "median TTFT", "F1", "right, %"]
     return _table("Real servers: validation runs, %", header, body, REAL_NOTE)
 
 
 REAL_NOTE = (
     "Real vLLM 0.8.5 on an H100 (see [accuracy](accuracy.md)); nobody here was fitted to these runs. TTFT: median "
-    "error outside deep overload. Their servers were scraped for metrics every 2 s, which held them up; predictors are "
-    "trained without that, so they should be compared with the twin that is not scraped."
+    "error outside deep overload. Their servers were scraped for metrics every 2 s, which held them up, and their "
+    "client had at most 26,000 requests open, which keeps the queue, and with it the scheduler's work, short in deep "
+    "overload. Predictors are trained without either, so they should be compared with the twin as in training. Runs "
+    "that are not inside offer up to nine times what a server can do."
 )
-
-
-def name_of(surrogate: Surrogate) -> str:
-    """The name of its profile."""
-    return surrogate.profile.name
 
 
 def _twin_figures(table: pl.DataFrame) -> dict[str, Array]:

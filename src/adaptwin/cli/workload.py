@@ -16,6 +16,7 @@ from adaptwin.profile.profile import load_profile
 from adaptwin.workload.deal import SHAREGPT, parse_ranks, synthesize
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.peft import adapters_from_peft
+from adaptwin.workload.popularity import POPULARITIES
 from adaptwin.workload.sources import lengths_of_means, read_adapter_rates
 from adaptwin.workload.trace import workload_from_trace
 from adaptwin.workload.workload import Workload
@@ -24,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Make a fleet file from a request t
 
 Adapters = Annotated[int, typer.Option(help="Number of adapters.")]
 Ranks = Annotated[str, typer.Option(help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")]
-Popularity = Annotated[str, typer.Option(help="Who gets how much: uniform, dirichlet:0.5 or zipf:1.0.")]
+Popularity = Annotated[str, typer.Option(help=f"Who gets how much: {POPULARITIES}.")]
 BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
 Arrivals = Annotated[
     str,

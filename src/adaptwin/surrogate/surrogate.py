@@ -24,6 +24,8 @@ from adaptwin.twin.steady_state import costs_of
 from adaptwin.workload.traffic import AdapterDemands, Demand, demands_of, sum_demands
 from adaptwin.workload.workload import Workload
 
+NEARLY = 1.05  # a window that is so much longer or shorter is still one that was trained on
+
 
 class Guess(NamedTuple):
     """What predictors say of a server, over a window as long as the workload's: tokens/s and seconds.
@@ -124,7 +126,7 @@ class Surrogate(Spec):
         """Whether window, arrivals and settings are of the kinds that were trained on."""
         usual, host = Server(), server.max_cpu_loras
         return (
-            self.windows[0] <= duration <= self.windows[1]
+            self.windows[0] / NEARLY <= duration <= self.windows[1] * NEARLY
             and demand.traffic.unknown_rate == 0
             and (server.max_loras if host is None else host) >= demand.traffic.adapters
             and all(
