@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+import learners
 import other_families
 from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
 from adaptwin.calibration.compare import compare
@@ -69,7 +70,8 @@ def main() -> None:
     if not arguments.no_ship:
         for name, surrogate in training.surrogates.items():
             surrogate.write(SHIPPED / f"{name}.json")
-    sections = [*_held_out(findings), _weakest(findings), _transfer(training), *_beside_real(training)]
+    sections = [*_held_out(findings), _weakest(findings), _transfer(training), _learners(training)]
+    sections += _beside_real(training)
     sections += [_guard(findings), _speed(training), _cost()]
     print("\n\n".join(sections))
     if not arguments.no_page:
@@ -170,6 +172,18 @@ def _judged(teacher: Teacher, test: Examples) -> list[str]:
     errors = [mean_error(guess[name], actual[name], test.mixes).value for name in JUDGED[:2]]
     flag = f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
     return [f"{errors[0]:.1f} %", f"{errors[1]:.1f} %", f"{flag:.3f}"]
+
+
+def _learners(training: Training) -> str:
+    header = ["learner", "throughput", "ITL", "starvation F1"]
+    return _table("Which learner, and which features?", header, learners.compared(training.examples), LEARNERS_NOTE)
+
+
+LEARNERS_NOTE = (
+    f"{learners.ROWS:,} runs to learn from, both profiles; every fifth mix held out. All learners but the last correct "
+    "the steady state's answer by the same features. The last has what the paper's models had: sum and "
+    "spread of rates, three figures of the ranks, slots and adapters; no lengths, no bursts, no settings."
+)
 
 
 class Asked(NamedTuple):

@@ -3,7 +3,6 @@
 import pytest
 
 from adaptwin import Plan, Server, SpecError, verify
-from adaptwin.placement.capacity import Share
 from adaptwin.placement.plan import PlacedServer, unplaced
 from adaptwin.placement.problem import Assignment
 from adaptwin.placement.repair import relieve
@@ -97,10 +96,6 @@ def assignments_of(capacity, *hands):
     return [Assignment(capacity.server(hand, 2), hand) for hand in hands]
 
 
-def load(capacity, shares):
-    return sum(capacity.load_of(Share(*item)) for item in shares.items())
-
-
 def test_a_failing_server_gives_its_lightest_adapters_to_one_with_room(fleet, capacity_of):
     heavy = [(f"heavy-{i}", 8, 4.0) for i in range(6)]
     light = [(f"light-{i}", 8, 0.5 + i / 100) for i in range(12)]
@@ -111,8 +106,8 @@ def test_a_failing_server_gives_its_lightest_adapters_to_one_with_room(fleet, ca
     after = relieve(capacity, before, [0])
     moved = failing.keys() - after[0].shares.keys()
     assert moved == {f"light-{i}" for i in range(len(moved))}
-    assert load(capacity, dict.fromkeys(moved, 1.0)) >= 0.15 * load(capacity, failing)
-    assert load(capacity, dict.fromkeys(moved, 1.0)) < 0.2 * load(capacity, failing)
+    assert capacity.load(dict.fromkeys(moved, 1.0)) >= 0.15 * capacity.load(failing)
+    assert capacity.load(dict.fromkeys(moved, 1.0)) < 0.2 * capacity.load(failing)
     assert after[1].shares.keys() == {"calm", *moved}
     assert len(after) == 2
 

@@ -131,6 +131,10 @@ class Capacity:
         """At least this share of a GPU's time an item takes, in the best case."""
         return self._work[item.name] * item.share * (1.0 + self.headroom)
 
+    def load(self, shares: Mapping[str, float]) -> float:
+        """At least this share of a GPU's time these adapters take together, in the best case."""
+        return sum(self.load_of(Share(*item)) for item in shares.items())
+
     def fewest_slots(self, item: Share) -> int:
         """Slots that the item needs alone: one, or none for base-model traffic."""
         return min(1, self._by_name[item.name].rank)
@@ -232,7 +236,7 @@ class Capacity:
         goes downhill.
         """
         choices = self.slot_choices(shares)
-        if not choices or sum(self.load_of(Share(*item)) for item in shares.items()) > 1.0:
+        if not choices or self.load(shares) > 1.0:
             return None
         foreseen = dict(zip(choices, self._foreseen(shares, choices), strict=True))
         good = [Fit(slots, answer) for slots, answer in foreseen.items() if answer and answer.ok]

@@ -174,7 +174,7 @@ def _levelled(capacity: Capacity, order: list[Share], servers: int) -> tuple[lis
         )
         if min(factors) > most:
             best, most = hands, min(factors)
-        loads = np.array([_load(capacity, hand) for hand in hands])
+        loads = np.array([capacity.load(hand) for hand in hands])
         limits = loads * np.array(factors)
         if not limits.all() or limits.sum() < loads.sum() or servers == 1:
             break
@@ -192,10 +192,6 @@ def _cut(capacity: Capacity, order: list[Share], portions: NDArray[np.float64]) 
         stretches[min(len(portions) - 1, int(np.searchsorted(ends, middle)))].append(item)
         passed += capacity.load_of(item)
     return stretches
-
-
-def _load(capacity: Capacity, hand: dict[str, float]) -> float:
-    return sum(capacity.load_of(Share(*item)) for item in hand.items())
 
 
 def _growth(capacity: Capacity, hand: dict[str, float]) -> float:

@@ -36,7 +36,7 @@ def relieve(capacity: Capacity, assignments: Sequence[Assignment], failing: Sequ
 
 def _lightest(capacity: Capacity, hand: dict[str, float]) -> dict[str, float]:
     """The smallest adapters that together make up the part to move; never all of them."""
-    total = sum(capacity.load_of(Share(*item)) for item in hand.items())
+    total = capacity.load(hand)
     chosen: dict[str, float] = {}
     moved = 0.0
     for name in sorted(hand, key=lambda name: (capacity.load_of(Share(name, hand[name])), name)):
@@ -49,7 +49,7 @@ def _lightest(capacity: Capacity, hand: dict[str, float]) -> dict[str, float]:
 
 def _taker(capacity: Capacity, hands: list[dict[str, float]], moving: dict[str, float], avoid: set[int]) -> int | None:
     """The least loaded server that still serves everybody with the moved adapters added."""
-    load = [sum(capacity.load_of(Share(*item)) for item in hand.items()) for hand in hands]
+    load = [capacity.load(hand) for hand in hands]
     for index in sorted(set(range(len(hands))) - avoid, key=lambda i: load[i]):
         both = dict(hands[index])
         for name, share in moving.items():

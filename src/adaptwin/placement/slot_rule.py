@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.capacity import Capacity
 
 Shares = Mapping[str, float]
 
@@ -19,11 +19,6 @@ class SlotRule(NamedTuple):
 def slot_each(capacity: Capacity, shares: Shares) -> int:
     """A slot for each LoRA adapter."""
     return sum(capacity.adapter(name).rank > 0 for name in shares)
-
-
-def load(capacity: Capacity, shares: Shares) -> float:
-    """At least this share of a GPU's time these adapters take, in the best case."""
-    return sum(capacity.load_of(Share(*item)) for item in shares.items())
 
 
 def most_slots(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
@@ -46,7 +41,7 @@ def _startable(capacity: Capacity, name: str, limit: int) -> int:
 
 def _serves_with_slot_each(capacity: Capacity, shares: Shares) -> bool:
     slots = slot_each(capacity, shares)
-    may_serve = load(capacity, shares) <= 1.0 and capacity.starts(shares, slots)
+    may_serve = capacity.load(shares) <= 1.0 and capacity.starts(shares, slots)
     return may_serve and capacity.estimate(shares, slots).ok
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Assignment, Problem, merged, unservable
-from adaptwin.placement.slot_rule import BEST, SlotRule, load
+from adaptwin.placement.slot_rule import BEST, SlotRule
 
 Deal = Callable[[int], Sequence[dict[str, float]]]  # what each server gets when there are so many
 
@@ -21,7 +21,7 @@ def smallest_that_serves(
     for servers in range(max(1, problem.lower_bound, at_least), len(items)):
         problem.progress(f"trying {servers} GPUs", servers, len(items))
         hands = [hand for hand in deal(servers) if hand]
-        likely_to_fail_first = sorted(hands, key=lambda hand: load(capacity, hand), reverse=True)
+        likely_to_fail_first = sorted(hands, key=capacity.load, reverse=True)
         if all(rule.serves(capacity, hand) for hand in likely_to_fail_first):
             return _assignments(problem, hands, rule)
     problem.progress(f"trying {len(items)} GPUs", len(items), len(items))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Problem
 from adaptwin.workload.requests import stream_seed
 
@@ -58,7 +58,7 @@ class _Search:
     def __init__(self, problem: Problem, hands: list[Hand]) -> None:
         self.capacity, self._problem = problem.capacity, problem
         self._dice = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "squeeze", str(len(hands))))
-        loads = [_load(self.capacity, hand) for hand in hands]
+        loads = [self.capacity.load(hand) for hand in hands]
         given_up = int(np.argmin(loads))
         self.hands = [dict(hand) for index, hand in enumerate(hands) if index != given_up]
         self._loads = [load for index, load in enumerate(loads) if index != given_up]
@@ -144,7 +144,3 @@ def _copy(state: _State) -> _State:
 
 def _items(hand: Hand) -> Iterable[Share]:
     return (Share(name, share) for name, share in hand.items())
-
-
-def _load(capacity: Capacity, hand: Hand) -> float:
-    return sum(capacity.load_of(item) for item in _items(hand))
