@@ -118,6 +118,11 @@ class Capacity:
         return f"adapters[{self._position[name]}]"
 
     @property
+    def is_foreseen(self) -> bool:
+        """Whether the surrogate knows windows and arrivals like these, so that many questions cost little."""
+        return self.foresight is not None and self.foresight.knows_traffic
+
+    @property
     def asked(self) -> int:
         """How many twin runs were needed so far."""
         return len(self._answers)

@@ -22,6 +22,12 @@ class Foresight:
         self._promises = np.array([bool(a.slo_ttft or a.slo_itl) for a in workload.adapters])
         self._servers: dict[tuple[int, int], tuple[Limits, Costs]] = {}
 
+    @property
+    def knows_traffic(self) -> bool:
+        """Whether the window and the arrivals of all adapters are of the kinds that were trained on."""
+        demand = sum_demands(self._demands)
+        return self.surrogate.knows(demand, self._server(len(self._position), 1), self.duration)
+
     def guesses(
         self, shares: Mapping[str, float], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Guess]:

@@ -40,7 +40,7 @@ def pack(problem: Problem) -> list[Assignment]:
         if levelled is None and servers < len(best):
             break
         best, growth = levelled or best, max(factor, 1.0)
-    if growth * (len(best) - 1) / len(best) >= WORTH_SQUEEZING:
+    if capacity.is_foreseen and growth * (len(best) - 1) / len(best) >= WORTH_SQUEEZING:
         best = squeeze(problem, best, max(1, problem.lower_bound))
     return [_assignment(capacity, shares) for shares in best]
 
