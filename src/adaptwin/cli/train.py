@@ -45,7 +45,9 @@ def train(
     require_writable(out, report)
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
-        _explain(load_surrogate(runs), wanted, explain=explain)
+        if not explain:
+            raise SpecError("no such folder of runs; a surrogate can be explained: add --explain", file=runs)
+        _explain(load_surrogate(runs), wanted)
         return
     dataset = Dataset.read(runs)
     if out or explain:
@@ -62,7 +64,7 @@ def train(
     else:
         Console().print(training_table(findings, training.surrogates))
     if explain:
-        _explain(training.surrogates[str(profile)], wanted, explain=True)
+        _explain(training.surrogates[str(profile)], wanted)
 
 
 def _known_outputs(output: list[str] | None) -> list[str]:
@@ -82,9 +84,7 @@ def _chosen(dataset: Dataset, profile: str | None) -> str:
     return profile or str(names[0])
 
 
-def _explain(surrogate: Surrogate, outputs: list[str], *, explain: bool) -> None:
-    if not explain:
-        raise SpecError("is no folder of runs; a surrogate can only be explained: add --explain", "runs")
+def _explain(surrogate: Surrogate, outputs: list[str]) -> None:
     console = Console()
     for name in outputs:
         console.print(rules_text(surrogate, name))

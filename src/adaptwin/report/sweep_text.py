@@ -4,10 +4,10 @@ from typing import Any
 
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from adaptwin.dataset.dataset import Dataset
+from adaptwin.report.tables import add_numbers, plain_table
 
 VERDICTS = ("ok", "backlogged", "starved")
 
@@ -16,16 +16,16 @@ def sweep_table(dataset: Dataset) -> RenderableType:
     """Runs by profile: how many, how much traffic, and the share in which an adapter or the server fared this badly."""
     rows, design = dataset.rows, dataset.design
     whole = summary(rows)
-    title = f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}"
-    table = Table(title=title, title_justify="left")
-    for heading in ("profile", "runs", "hours", "requests", *VERDICTS):
-        table.add_column(heading, justify="left" if heading == "profile" else "right", overflow="fold")
+    title = Text(f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}\n")
+    table = plain_table()
+    table.add_column("Profile", overflow="fold")
+    add_numbers(table, "Runs", "Hours", "Requests", *(verdict.capitalize() for verdict in VERDICTS))
     for profile in rows["profile"].unique(maintain_order=True).to_list():
         part = summary(rows.filter(profile=profile))
         shares = [f"{100 * part[verdict]:.0f} %" for verdict in VERDICTS]
         hours = f"{part['simulated_hours']:,.1f}"
         table.add_row(profile, f"{part['runs']:,}", hours, f"{part['requests']:,}", *shares)
-    return Group(table, Text(_caps(rows, whole["capped"], design.most_requests)))
+    return Group(title, table, Text("\n" + _caps(rows, whole["capped"], design.most_requests)))
 
 
 def summary(rows: pl.DataFrame) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def teach(
     settings = {**SETTINGS, "max_iter": min(MOST_TREES, 1 + len(features) // ROWS_PER_TREE), "random_state": seed}
     for output in outputs:
         known = np.isfinite(targets[output.name])
+        if not known.any():
+            raise SpecError(f"none of the runs tells {output.name}: sweep longer windows or more traffic", "runs")
         x, y = features[known], targets[output.name][known]
         if output.scale == "odds":
             if y.min() == y.max():
