@@ -10,9 +10,9 @@ import polars as pl
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
 from adaptwin.dataset.mix import most_slots, starts
 from adaptwin.twin.server import server_rank
-from adaptwin.twin.steady_state import costs_of, steady_state
+from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
 from adaptwin.workload.popularity import popularity_shares
-from adaptwin.workload.traffic import demands_of, sum_demands
+from adaptwin.workload.traffic import sum_demands
 from h100_runs import DATA
 
 TRACES = DATA.parent / "traces"
@@ -66,13 +66,7 @@ def _case(
         return None
     arrivals = "poisson" if dice.random() < 0.6 else "gamma:cv=3"
     workload = Workload(adapters=adapters, arrivals=arrivals, duration=3600.0, seed=number)
-    model = profile.model
-    demands = demands_of(
-        workload,
-        early_stop_share=model.early_stop_share,
-        early_stop_reach=model.early_stop_reach,
-        longest=model.max_model_len,
-    )
+    demands = demands_on(profile, server, workload)
     settled = steady_state(sum_demands(demands), server.limits(profile), costs_of(profile, server), 3600.0)
     rate = settled.capacity * float(np.exp(dice.uniform(*np.log(UTILISATIONS))))
     return Case(family, profile, server, workload.scaled(min(rate, 100.0)))

@@ -35,7 +35,7 @@ from adaptwin.surrogate.surrogate import Guess
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, Training, actual_figures, train
 from adaptwin.twin.simulate import Case, simulate_many
-from adaptwin.twin.steady_state import costs_of
+from adaptwin.twin.steady_state import costs_of, demands_on
 from adaptwin.workload.deal import synthesize
 from adaptwin.workload.traffic import sum_demands
 from h100_runs import DATA, MODELS, PROJECT, measured_runs
@@ -218,7 +218,7 @@ def _ask(training: Training, asked: list[other_families.Case]) -> Asked:
 
 def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
     """Features and rough answers of a server."""
-    demand = sum_demands(surrogate.demands(workload, server))
+    demand = sum_demands(demands_on(surrogate.profile, server, workload))
     return features_of(demand, server.limits(surrogate.profile), costs_of(surrogate.profile, server), workload.duration)
 
 
@@ -396,7 +396,7 @@ def _speed(training: Training) -> str:
     one, one_rough = features[:1].copy(), rough[:1].copy()
     fleet = synthesize(adapters=256, rate=10.0, ranks=(8, 16))
     server = Server(max_loras=32, max_lora_rank=16, max_cpu_loras=256)
-    demands, limits = surrogate.demands(fleet, server), server.limits(surrogate.profile)
+    demands, limits = demands_on(surrogate.profile, server, fleet), server.limits(surrogate.profile)
     demand, costs = sum_demands(demands), costs_of(surrogate.profile, server)
     rows = len(features)
     timed: list[tuple[str, Callable[[], object], int]] = [

@@ -6,21 +6,15 @@ import pytest
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.surrogate.features import Features, Rough, features_of, features_of_table
-from adaptwin.twin.steady_state import costs_of
-from adaptwin.workload.traffic import demands_of, sum_demands
+from adaptwin.twin.steady_state import costs_of, demands_on
+from adaptwin.workload.traffic import sum_demands
 
 SERVER = Server(max_loras=4, max_lora_rank=16, max_cpu_loras=8, max_num_batched_tokens=2048)
 PROFILES = [load_profile(name) for name in shipped_profiles()]
 
 
 def looked_at(workload, server=SERVER, profile=PROFILES[0]):
-    model = profile.model
-    demands = demands_of(
-        workload,
-        early_stop_share=model.early_stop_share,
-        early_stop_reach=model.early_stop_reach,
-        longest=server.max_model_len or model.max_model_len,
-    )
+    demands = demands_on(profile, server, workload)
     features, rough = features_of(
         sum_demands(demands), server.limits(profile), costs_of(profile, server), workload.duration
     )

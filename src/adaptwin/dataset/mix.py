@@ -10,11 +10,11 @@ from adaptwin.dataset.design import Design, Range, Values, absolute_rates
 from adaptwin.errors import OutOfMemory
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server, server_rank
-from adaptwin.twin.steady_state import costs_of, steady_state
+from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.popularity import popularity_shares
 from adaptwin.workload.requests import stream_seed
-from adaptwin.workload.traffic import AdapterDemands, demands_of, sum_demands
+from adaptwin.workload.traffic import AdapterDemands, sum_demands
 from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload
 
 CLASSES = 3  # lengths that adapters have between them where a mix has several
@@ -46,13 +46,7 @@ def make_mix(design: Design, profile: Profile, number: int, values: Values) -> M
         duration=values["duration"],
         seed=stream_seed(design.seed, "arrivals", str(number)) >> 1,
     )
-    model = profile.model
-    demands = demands_of(
-        workload,
-        early_stop_share=model.early_stop_share,
-        early_stop_reach=model.early_stop_reach,
-        longest=server.max_model_len or model.max_model_len,
-    )
+    demands = demands_on(profile, server, workload)
     if values["utilisation"] is not None:
         capacity = steady_state(
             sum_demands(demands), server.limits(profile), costs_of(profile, server), workload.duration

@@ -7,7 +7,7 @@ import numpy as np
 from adaptwin.surrogate.features import Features, Rough, features_of
 from adaptwin.surrogate.surrogate import Guess, Surrogate, guess_from
 from adaptwin.twin.server import Limits, Server
-from adaptwin.twin.steady_state import Costs, costs_of
+from adaptwin.twin.steady_state import Costs, costs_of, demands_on
 from adaptwin.workload.traffic import sum_demands
 from adaptwin.workload.workload import Workload
 
@@ -18,7 +18,7 @@ class Foresight:
     def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
-        self._demands = surrogate.demands(workload, template)
+        self._demands = demands_on(surrogate.profile, template, workload)
         self._promises = np.array([bool(a.slo_ttft or a.slo_itl) for a in workload.adapters])
         self._servers: dict[tuple[int, int], tuple[Limits, Costs]] = {}
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from adaptwin.placement.capacity import Capacity
 from adaptwin.twin.server import server_rank
-from adaptwin.twin.steady_state import costs_of, steady_state
-from adaptwin.workload.traffic import AdapterDemands, demands_of, sum_demands
+from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
+from adaptwin.workload.traffic import AdapterDemands, sum_demands
 
 _HARDLY_ANY = 1e-12  # requests/s that weigh the lengths of idle adapters
 
@@ -31,13 +31,7 @@ def operating_point(capacity: Capacity, rank: int) -> float:
 
 def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
     """One request/s to one adapter, of the mean lengths: the point does not depend on the rate."""
-    model = capacity.profile.model
-    demands = demands_of(
-        capacity.workload,
-        early_stop_share=model.early_stop_share,
-        early_stop_reach=model.early_stop_reach,
-        longest=capacity.template.max_model_len or model.max_model_len,
-    )
+    demands = demands_on(capacity.profile, capacity.template, capacity.workload)
     return AdapterDemands(
         rate=np.ones(1),
         rank=np.full(1, float(rank)),

@@ -20,8 +20,8 @@ from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
-from adaptwin.twin.steady_state import costs_of
-from adaptwin.workload.traffic import AdapterDemands, Demand, demands_of, sum_demands
+from adaptwin.twin.steady_state import costs_of, demands_on
+from adaptwin.workload.traffic import Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
 NEARLY = 1.05  # a window that is so much longer or shorter is still one that was trained on
@@ -101,7 +101,7 @@ class Surrogate(Spec):
         known = np.zeros(len(work), np.bool_)
         for row, (workload, server) in enumerate(work):
             server.require_serves(workload)
-            demand = sum_demands(self.demands(workload, server))
+            demand = sum_demands(demands_on(self.profile, server, workload))
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
                 features[row], rough[row] = features_of(demand, limits, costs, workload.duration)
@@ -111,16 +111,6 @@ class Surrogate(Spec):
             guess_from(answer, bool(within and sure), offered)
             for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
         ]
-
-    def demands(self, workload: Workload, server: Server) -> AdapterDemands:
-        """What each adapter of a workload asks of this profile's model."""
-        model = self.profile.model
-        return demands_of(
-            workload,
-            early_stop_share=model.early_stop_share,
-            early_stop_reach=model.early_stop_reach,
-            longest=server.max_model_len or model.max_model_len,
-        )
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
         """Whether window, arrivals and settings are of the kinds that were trained on."""

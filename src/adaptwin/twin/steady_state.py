@@ -15,7 +15,8 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
-from adaptwin.workload.traffic import Demand
+from adaptwin.workload.traffic import AdapterDemands, Demand, demands_of
+from adaptwin.workload.workload import Workload
 
 _TOLERANCE = 1e-3  # of the number of running requests, relative
 _TRIES = 40
@@ -68,6 +69,17 @@ def costs_of(profile: Profile, server: Server) -> Costs:
         load_per_rank=load.gpu_per_rank - load.gpu_per_padding,
         request_latency=profile.request_latency,
         rank=float(rank),
+    )
+
+
+def demands_on(profile: Profile, server: Server, workload: Workload) -> AdapterDemands:
+    """What each adapter of a workload asks of this profile's model on a server with these settings."""
+    model = profile.model
+    return demands_of(
+        workload,
+        early_stop_share=model.early_stop_share,
+        early_stop_reach=model.early_stop_reach,
+        longest=server.max_model_len or model.max_model_len,
     )
 
 
