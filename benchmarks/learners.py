@@ -9,13 +9,13 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adaptwin.surrogate.outputs import OUTPUTS, Array
+from adaptwin.surrogate.findings import JUDGED
+from adaptwin.surrogate.outputs import Array
 from adaptwin.surrogate.score import f1, mean_error
 from adaptwin.surrogate.teacher import teach
 from adaptwin.surrogate.train import Examples, actual_figures
 
 ROWS = 20_000  # to learn from: forests take long
-JUDGED = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
 
 Learned = Callable[[Examples], dict[str, Array]]  # figures by output
 
@@ -23,12 +23,11 @@ Learned = Callable[[Examples], dict[str, Array]]  # figures by output
 def compared(examples: Examples) -> list[list[str]]:
     """A row for each learner: errors of throughput and mean ITL, and F1 of starvation, on held-out mixes."""
     held = examples.mixes % 5 == 0
-    drawn = (examples.rows["chosen"] == "drawn").to_numpy()
     chosen = np.flatnonzero(~held)
     dice = np.random.default_rng(0)
     some = np.zeros(len(held), np.bool_)
     some[dice.choice(chosen, size=min(ROWS, len(chosen)), replace=False)] = True
-    training, test = examples.where(some), examples.where(held & drawn)
+    training, test = examples.where(some), examples.where(held & examples.drawn)
     forest = {"n_estimators": 150, "min_samples_leaf": 2, "n_jobs": -1, "random_state": 0}
     learners: dict[str, Learned] = {
         "none: the steady state alone": lambda part: _rough(part),

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
-from adaptwin.dataset.mix import most_slots, starts
+from adaptwin.dataset.mix import most_slots
 from adaptwin.twin.server import server_rank
 from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
 from adaptwin.workload.popularity import popularity_shares
@@ -62,7 +62,7 @@ def _case(
     most = most_slots(profile, template, at_most=len(adapters))
     slots = round(float(np.exp(dice.uniform(np.log(max(1, most) ** 0.3), np.log(max(1, most))))))
     server = template.model_copy(update={"max_loras": slots})
-    if not starts(profile, server):
+    if not server.starts_on(profile):
         return None
     arrivals = "poisson" if dice.random() < 0.6 else "gamma:cv=3"
     workload = Workload(adapters=adapters, arrivals=arrivals, duration=3600.0, seed=number)

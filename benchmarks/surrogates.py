@@ -26,14 +26,14 @@ from adaptwin.cli.progress import progress_bar
 from adaptwin.report.training_html import write_training_report
 from adaptwin.report.training_text import training_table
 from adaptwin.surrogate.features import Features, features_of
-from adaptwin.surrogate.findings import Findings, ScoreLine, find
+from adaptwin.surrogate.findings import JUDGED, Findings, ScoreLine, find, judged_scores
 from adaptwin.surrogate.model_tree import evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
 from adaptwin.surrogate.region import clip_to
-from adaptwin.surrogate.score import Score, error, f1, mean_error
+from adaptwin.surrogate.score import Score, error, f1
 from adaptwin.surrogate.surrogate import Guess
 from adaptwin.surrogate.teacher import Teacher, teach
-from adaptwin.surrogate.train import Examples, Training, actual_figures, train
+from adaptwin.surrogate.train import Training, train
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.twin.steady_state import costs_of, demands_on
 from adaptwin.workload.deal import synthesize
@@ -145,33 +145,24 @@ def _transfer(training: Training) -> str:
     """Large models of one profile, asked about the other."""
     examples = training.examples
     profile, held = examples.rows["profile"].to_numpy(), examples.mixes % 5 == 0
-    drawn = (examples.rows["chosen"] == "drawn").to_numpy()
     names = list(training.surrogates)
     body = []
     for learned in (*names, "both"):
         part = examples.where(~held & ((profile == learned) | (learned == "both")))
-        teacher = teach(part.features, part.targets, 0, {}, tuple(o for o in OUTPUTS if o.name in JUDGED))
+        teacher = teach(part.features, part.targets, 0, {}, JUDGED)
         row = [SHORT.get(learned, learned)]
         for asked in names:
-            row += _judged(teacher, examples.where(held & drawn & (profile == asked)))
+            throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))
+            row += [f"{throughput:.1f} %", f"{itl:.1f} %", f"{flag:.3f}"]
         body.append(row)
     header = ["trained on", *[f"{SHORT[name]}: {figure}" for name in names for figure in ("throughput", "ITL", "F1")]]
     return _table("Does it hold on another GPU or model?", header, body, TRANSFER_NOTE)
 
 
-JUDGED = ("served", "itl_mean", "starvation")
 TRANSFER_NOTE = (
     "Large models, every fifth mix held out. The features are ratios that mean the same on any profile, so what was "
     "learned on one holds on the other nearly as well: the shipped predictors also serve profiles that you calibrate."
 )
-
-
-def _judged(teacher: Teacher, test: Examples) -> list[str]:
-    actual = actual_figures(test)
-    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in OUTPUTS if o.name in JUDGED}
-    errors = [mean_error(guess[name], actual[name], test.mixes).value for name in JUDGED[:2]]
-    flag = f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
-    return [f"{errors[0]:.1f} %", f"{errors[1]:.1f} %", f"{flag:.3f}"]
 
 
 def _learners(training: Training) -> str:

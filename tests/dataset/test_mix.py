@@ -7,7 +7,7 @@ from tests.dataset.designs import LLAMA, mixes_of, the_mix, tiny
 
 from adaptwin import Lengths, load_profile
 from adaptwin.dataset.design import Range
-from adaptwin.dataset.mix import make_mix, most_slots, starts
+from adaptwin.dataset.mix import make_mix, most_slots
 from adaptwin.twin.steady_state import costs_of, steady_state
 from adaptwin.workload.traffic import demands_of, sum_demands
 
@@ -93,15 +93,15 @@ def test_a_range_of_slots_goes_from_one_to_the_most_that_are_of_use():
 def test_no_more_slots_are_made_than_start():
     mix = the_mix(adapters=(400,), ranks=((64,),), max_loras=Range(low=1, high=1))
     assert mix.server.max_loras < 400
-    assert starts(mix.profile, mix.server)
-    assert not starts(mix.profile, mix.server.model_copy(update={"max_loras": mix.server.max_loras + 1}))
+    assert mix.server.starts_on(mix.profile)
+    assert not mix.server.model_copy(update={"max_loras": mix.server.max_loras + 1}).starts_on(mix.profile)
 
 
 @pytest.mark.parametrize("at_most", [1, 2, 30, 31, 60, 61, 500])
 def test_the_most_slots_are_those_of_a_search_from_below(at_most):
     template = the_mix(adapters=(1,), ranks=((64,),), max_loras=(1,)).server
     profile = load_profile(LLAMA)
-    counted = [n for n in range(1, at_most + 1) if starts(profile, template.model_copy(update={"max_loras": n}))]
+    counted = [n for n in range(1, at_most + 1) if template.model_copy(update={"max_loras": n}).starts_on(profile)]
     assert most_slots(profile, template, at_most=at_most) == len(counted)
     assert most_slots(profile, template.model_copy(update={"gpu_memory_utilization": 0.1}), at_most=at_most) == 0
 

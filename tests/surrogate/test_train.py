@@ -39,6 +39,13 @@ def test_even_a_hundred_mixes_teach_more_than_nothing(training):
         assert scores["distilled"]["starvation_f1"] > 0.7
 
 
+def test_loads_that_were_given_count_as_drawn(training):
+    """As in the paper's grid, whose rates are absolute: only loads sought at the boundary are left out of scores."""
+    rows = training.examples.rows
+    assert training.examples.drawn.tolist() == (rows["chosen"] == "drawn").to_list()
+    assert training.examples._replace(rows=rows.with_columns(chosen=pl.lit("given"))).drawn.all()
+
+
 def test_targets_are_undone_by_values(training):
     examples = training.examples
     for output in OUTPUTS:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.dataset.design import Design, Range, Values, absolute_rates
-from adaptwin.errors import OutOfMemory
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
@@ -85,7 +84,7 @@ def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.
     else:
         slots = values["max_loras"]
     server = template.model_copy(update={"max_loras": slots})
-    return server if slots <= len(ranks) and starts(profile, server) else None
+    return server if slots <= len(ranks) and server.starts_on(profile) else None
 
 
 def most_slots(profile: Profile, template: Server, at_most: int) -> int:
@@ -93,20 +92,11 @@ def most_slots(profile: Profile, template: Server, at_most: int) -> int:
     good, bad = 0, at_most + 1
     while bad - good > 1:
         middle = (good + bad) // 2
-        if starts(profile, template.model_copy(update={"max_loras": middle})):
+        if template.model_copy(update={"max_loras": middle}).starts_on(profile):
             good = middle
         else:
             bad = middle
     return good
-
-
-def starts(profile: Profile, server: Server) -> bool:
-    """Whether vLLM would start with these settings."""
-    try:
-        server.limits(profile)
-    except OutOfMemory:
-        return False
-    return True
 
 
 def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generator) -> list[Adapter]:

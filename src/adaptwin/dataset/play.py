@@ -10,7 +10,7 @@ from adaptwin.dataset.mix import Mix
 from adaptwin.twin.kernel import play
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.statistics import latency
-from adaptwin.twin.verdict import MIN_REQUESTS, Judgement, judge
+from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement, judge
 from adaptwin.workload.requests import NANOSECONDS, stream_seed
 from adaptwin.workload.traffic import OCTAVES, sum_demands
 
@@ -102,7 +102,7 @@ def _figures(scenario: Scenario, outcome: Outcome, judgement: Judgement) -> Row:
         "finished": sums.finished,
         "throughput": sums.finished_tokens / seconds,
         "offered_throughput": sums.offered_tokens / seconds,
-        "starved": sums.finished_tokens < 0.9 * sums.offered_tokens,
+        "starved": sums.finished_tokens < STARVED_BELOW * sums.offered_tokens,
         "verdict": judgement.server,
         "worst": judgement.worst,
         "worst_share": _worst_share(judgement),

@@ -225,11 +225,7 @@ class Capacity:
         key = max_loras, max_lora_rank
         if key not in self._starting:
             update = {"max_loras": max_loras, "max_cpu_loras": max_loras, "max_lora_rank": max_lora_rank}
-            try:
-                self.template.model_copy(update=update).limits(self.profile)
-                self._starting[key] = True
-            except OutOfMemory:
-                self._starting[key] = False
+            self._starting[key] = self.template.model_copy(update=update).starts_on(self.profile)
         return self._starting[key]
 
     def fit(self, shares: Mapping[str, float]) -> Fit | None:

@@ -11,13 +11,14 @@ from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.features import Features
 from adaptwin.surrogate.outputs import OUTPUTS, Array
 from adaptwin.surrogate.score import BINS, Score, error, f1, mean_error
-from adaptwin.surrogate.teacher import teach
+from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, HeldOut, Training, actual_figures
 
 SAMPLE = 1500  # runs shown one by one
 CURVE = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
 HELD_OUT = 5  # every fifth mix is held out for the learning curve and the importances
-JUDGED = ("served", "itl_mean", "starvation")  # outputs that the learning curve and the importances look at
+# Outputs that the learning curve and the importances look at.
+JUDGED = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
 SHUFFLED_ROWS = 5000
 
 
@@ -104,12 +105,6 @@ def find(training: Training, *, progress: Progress = silent) -> Findings:
     return findings
 
 
-def _drawn(examples: Examples) -> NDArray[np.bool_]:
-    """Runs whose load was drawn: those at the boundary are the hardest, and chosen for it."""
-    drawn: NDArray[np.bool_] = (examples.rows["chosen"] != "boundary").to_numpy()
-    return drawn
-
-
 _FIGURES = {
     "served": "throughput, mean error",
     "itl_mean": "mean ITL, mean error",
@@ -124,7 +119,7 @@ _FIGURES = {
 
 
 def _score_lines(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) -> list[ScoreLine]:
-    chosen = chosen & _drawn(examples)
+    chosen = chosen & examples.drawn
     actual, mixes = actual_figures(examples), examples.mixes[chosen]
     lines = []
     for output in OUTPUTS:
@@ -165,24 +160,23 @@ def _feature(examples: Examples, name: str) -> Array:
 
 
 def _regime_lines(examples: Examples, held_out: HeldOut) -> list[RegimeLine]:
-    drawn = _drawn(examples)
+    drawn, actual, guess = examples.drawn, actual_figures(examples), held_out.distilled
     lines = []
     for dimension, (values_of, edges) in _BANDS.items():
         values = values_of(examples)
         for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
             name = f"{low:,g} to {high:,g}" if np.isfinite(high) else f"above {low:,g}"
-            lines.append(_regime_line(examples, held_out, drawn & (values >= low) & (values < high), dimension, name))
+            lines.append(_regime_line(actual, guess, drawn & (values >= low) & (values < high), dimension, name))
     for column in ("arrivals", "lengths"):
         of_rows = examples.rows[column].to_numpy()
         kinds = sorted(set(of_rows.tolist()))
-        lines += [_regime_line(examples, held_out, drawn & (of_rows == kind), column, kind) for kind in kinds]
+        lines += [_regime_line(actual, guess, drawn & (of_rows == kind), column, kind) for kind in kinds]
     return [line for line in lines if line.runs]
 
 
 def _regime_line(
-    examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_], dimension: str, regime: str
+    actual: dict[str, Array], guess: dict[str, Array], chosen: NDArray[np.bool_], dimension: str, regime: str
 ) -> RegimeLine:
-    actual, guess = actual_figures(examples), held_out.distilled
     if not chosen.any():
         return RegimeLine(dimension, regime, 0, *[float("nan")] * 5)
     throughput, itl, ttft = (error(guess[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
@@ -204,17 +198,16 @@ def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> C
     available = np.unique(examples.mixes[~held])
     mixes = available[: max(1, round(share * len(available)))]
     training = examples.where(~held & (examples.mixes <= mixes[-1]))
-    judged = tuple(output for output in OUTPUTS if output.name in JUDGED)
-    teacher = teach(training.features, training.targets, 0, {}, judged)
-    test = examples.where(held & _drawn(examples))
+    teacher = teach(training.features, training.targets, 0, {}, JUDGED)
+    return CurvePoint(len(mixes), *judged_scores(teacher, examples.where(held & examples.drawn)))
+
+
+def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float]:
+    """Errors of throughput and mean ITL, in per cent, and F1 of starvation, of large models on mixes they never saw."""
     actual = actual_figures(test)
-    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in judged}
-    return CurvePoint(
-        mixes=len(mixes),
-        throughput=mean_error(guess["served"], actual["served"], test.mixes).value,
-        itl=mean_error(guess["itl_mean"], actual["itl_mean"], test.mixes).value,
-        starvation_f1=f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value,
-    )
+    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in JUDGED}
+    throughput, itl = (mean_error(guess[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
+    return throughput, itl, f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
 
 
 def _importances(training: Training) -> list[Importance]:
@@ -224,15 +217,14 @@ def _importances(training: Training) -> list[Importance]:
     chosen = np.zeros(len(examples.rows), np.bool_)
     chosen[dice.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
     part = examples.where(chosen)
-    judged = [output for output in OUTPUTS if output.name in JUDGED]
-    taught = {output.name: training.teacher.learned(output, part.features) for output in judged}
+    taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED}
     found = []
     for column, name in enumerate(Features._fields):
         shuffled = part.features.copy()
         dice.shuffle(shuffled[:, column])
         # By how much what the model says moves, in units of how much it moves between runs at all.
-        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in judged}
-        shares = [moved[name] / max(1e-9, float(np.std(taught[name]))) for name in JUDGED]
+        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED}
+        shares = [moved[name] / max(1e-9, float(np.std(answers))) for name, answers in taught.items()]
         found.append(Importance(name, *shares))
     return sorted(found, key=lambda line: -(line.throughput + line.itl + line.starvation))
 
@@ -271,7 +263,7 @@ def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
 
 def _unsure(training: Training) -> float:
     surrogate = next(iter(training.surrogates.values()))
-    boundary = ~_drawn(training.examples)
+    boundary = ~training.examples.drawn
     if not boundary.any():
         return float("nan")
     probability = training.held_out.distilled["overload"][boundary]

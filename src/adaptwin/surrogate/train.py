@@ -44,6 +44,12 @@ class Examples(NamedTuple):
         numbers: NDArray[np.int64] = self.rows["mix"].to_numpy()
         return numbers
 
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Rows whose load was drawn or given: those sought at the boundary are the hardest, and chosen for it."""
+        drawn: NDArray[np.bool_] = (self.rows["chosen"] != "boundary").to_numpy()
+        return drawn
+
 
 class HeldOut(NamedTuple):
     """Predictions for mixes that were not trained on, by output; shape (rows,) each, as figures."""
@@ -178,7 +184,7 @@ def actual_figures(examples: Examples) -> dict[str, Array]:
 
 def _scores(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Figures of merit on held-out mixes at loads that were drawn, not sought at the boundary."""
-    chosen = chosen & (examples.rows["chosen"] == "drawn").to_numpy()
+    chosen = chosen & examples.drawn
     actual, mixes = actual_figures(examples), examples.mixes[chosen]
     scores: dict[str, dict[str, float]] = {}
     for kind, predictions in zip(HeldOut._fields, held_out, strict=True):

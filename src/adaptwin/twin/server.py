@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.workload.workload import SERVED_RANKS, Workload
@@ -70,6 +70,14 @@ class Server(Spec):
             watermark_blocks=int(self.watermark * blocks),
             async_scheduling=self.async_scheduling,
         )
+
+    def starts_on(self, profile: Profile) -> bool:
+        """Whether vLLM would start with these settings."""
+        try:
+            self.limits(profile)
+        except OutOfMemory:
+            return False
+        return True
 
     def budgets(self, profile: Profile) -> tuple[int, int]:
         """``max_num_batched_tokens`` and ``max_num_seqs``, given or by default."""
