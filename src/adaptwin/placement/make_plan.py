@@ -8,19 +8,19 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.dlora import dlora
 from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
-from adaptwin.placement.least_loaded import least_loaded
-from adaptwin.placement.loraserve import loraserve
-from adaptwin.placement.max_base import max_base
-from adaptwin.placement.pack import pack
-from adaptwin.placement.paper_greedy import paper_greedy
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Assignment, Problem, Strategy
-from adaptwin.placement.random_placement import random_placement
 from adaptwin.placement.repair import relieve
-from adaptwin.placement.round_robin import round_robin
+from adaptwin.placement.strategies.dlora import dlora
+from adaptwin.placement.strategies.least_loaded import least_loaded
+from adaptwin.placement.strategies.loraserve import loraserve
+from adaptwin.placement.strategies.max_base import max_base
+from adaptwin.placement.strategies.pack import pack
+from adaptwin.placement.strategies.paper_greedy import paper_greedy
+from adaptwin.placement.strategies.random_placement import random_placement
+from adaptwin.placement.strategies.round_robin import round_robin
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent

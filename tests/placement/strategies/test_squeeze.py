@@ -6,7 +6,7 @@ import pytest
 
 from adaptwin import Workload
 from adaptwin.placement.problem import Problem
-from adaptwin.placement.squeeze import squeeze
+from adaptwin.placement.strategies.squeeze import squeeze
 from adaptwin.progress import silent
 
 

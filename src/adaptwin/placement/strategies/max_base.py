@@ -11,9 +11,9 @@ parts.
 from dataclasses import dataclass, field
 
 from adaptwin.placement.capacity import Capacity, Share
-from adaptwin.placement.operating_point import operating_point
 from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.slot_rule import SLOT_EACH, most_slots
+from adaptwin.placement.strategies.operating_point import operating_point
+from adaptwin.placement.strategies.slot_rule import SLOT_EACH, most_slots
 
 
 @dataclass(slots=True)

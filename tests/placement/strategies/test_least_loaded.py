@@ -2,7 +2,7 @@
 
 from adaptwin import make_plan
 from adaptwin.placement.capacity import Share
-from adaptwin.placement.least_loaded import levelled
+from adaptwin.placement.strategies.least_loaded import levelled
 
 
 def levels(loads, servers):

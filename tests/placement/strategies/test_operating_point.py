@@ -4,7 +4,7 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.operating_point import operating_point
+from adaptwin.placement.strategies.operating_point import operating_point
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.step_cost import StepCost
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
 
 
 def least_loaded(problem: Problem) -> list[Assignment]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import make_plan
-from adaptwin.placement.dlora import Memory, replicated
+from adaptwin.placement.strategies.dlora import Memory, replicated
 
 
 def placed(loads, servers, memory, slot=10.0, needed=0.0):

@@ -4,7 +4,7 @@ from itertools import groupby
 
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
 from adaptwin.workload.requests import stream_seed
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Assignment, Problem, merged, unservable
-from adaptwin.placement.slot_rule import BEST, SlotRule
+from adaptwin.placement.strategies.slot_rule import BEST, SlotRule
 
 Deal = Callable[[int], Sequence[dict[str, float]]]  # what each server gets when there are so many
 

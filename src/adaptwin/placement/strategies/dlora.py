@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.slot_rule import SLOT_EACH
-from adaptwin.placement.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.strategies.slot_rule import SLOT_EACH
+from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
 from adaptwin.twin.server import server_rank
 
 _HARDLY_ANY = 1e-12  # requests/s of an idle adapter

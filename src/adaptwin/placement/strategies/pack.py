@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from adaptwin.placement.capacity import Capacity, Fit, Share
 from adaptwin.placement.problem import Assignment, Problem, halves, items_to_place, merged
-from adaptwin.placement.squeeze import squeeze
+from adaptwin.placement.strategies.squeeze import squeeze
 
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
 WORTH_TRYING = 0.93  # share of the traffic that one server fewer should bear by the numbers, before it is tried

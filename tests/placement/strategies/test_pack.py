@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adaptwin import Infeasible, make_plan, simulate, verify
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.pack import _backfill, _cut, _growth, _longest_prefix, alternating, dealt, orders
 from adaptwin.placement.plan import Plan
+from adaptwin.placement.strategies.pack import _backfill, _cut, _growth, _longest_prefix, alternating, dealt, orders
 from adaptwin.workload.deal import synthesize
 
 POPULATIONS = [

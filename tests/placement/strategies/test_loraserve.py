@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import make_plan
-from adaptwin.placement.loraserve import Wanted, by_rank, largest_remainder
+from adaptwin.placement.strategies.loraserve import Wanted, by_rank, largest_remainder
 
 PLENTY = {0: 0, 8: 100, 16: 100, 64: 100}
 

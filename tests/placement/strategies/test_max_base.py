@@ -7,9 +7,9 @@ import pytest
 from adaptwin import Lengths, make_plan
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Share
-from adaptwin.placement.max_base import filled_to, max_base
 from adaptwin.placement.problem import Problem
-from adaptwin.placement.slot_rule import most_slots
+from adaptwin.placement.strategies.max_base import filled_to, max_base
+from adaptwin.placement.strategies.slot_rule import most_slots
 from adaptwin.progress import silent
 from adaptwin.twin.server import Server
 

@@ -1,0 +1,1 @@
+"""Ways to place adapters: one file each, and what several of them share."""
