@@ -97,6 +97,7 @@ class Capacity:
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
+        self._on_given: dict[tuple[frozenset[Share], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._guessed = 0
         self._work = {
@@ -125,7 +126,7 @@ class Capacity:
     @property
     def asked(self) -> int:
         """How many twin runs were needed so far."""
-        return len(self._answers)
+        return len(self._answers) + len(self._on_given)
 
     @property
     def guessed(self) -> int:
@@ -170,7 +171,7 @@ class Capacity:
         raised = {name: share * factor for name, share in shares.items()}
         key = frozenset(Share(*item) for item in raised.items()), max_loras
         if key not in self._answers:
-            self._answers[key] = self._simulate(raised, max_loras)
+            self._answers[key] = self._simulate(raised, self.server(raised, max_loras))
         return self._answers[key]
 
     def estimate(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
@@ -187,10 +188,17 @@ class Capacity:
         self._guessed += sum(answer is not None for answer in answers)
         return answers
 
-    def _simulate(self, shares: Mapping[str, float], max_loras: int) -> Answer:
+    def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
+        """What the twin says of these adapters on a server whose settings are given, as on one that runs already."""
+        key = frozenset(Share(*item) for item in shares.items()), server
+        if key not in self._on_given:
+            self._on_given[key] = self._simulate(shares, server)
+        return self._on_given[key]
+
+    def _simulate(self, shares: Mapping[str, float], server: Server) -> Answer:
         workload = self.part(shares, 1.0 + self.headroom)
         try:
-            scenario = make_scenario(self.profile, self.server(shares, max_loras), workload, seed=workload.seed)
+            scenario = make_scenario(self.profile, server, workload, seed=workload.seed)
         except OutOfMemory:
             return NOT_STARTABLE
         outcome = play(scenario)

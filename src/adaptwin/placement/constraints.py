@@ -1,0 +1,113 @@
+"""Constraints: which adapters have their server, which must not meet, and which must stay together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from adaptwin.errors import Infeasible, SpecError
+from adaptwin.spec import Spec
+from adaptwin.workload.workload import Workload
+
+Group = Annotated[tuple[str, ...], Field(min_length=2)]
+
+
+class Constraints(Spec):
+    """What a placement must respect besides serving everybody. Adapters and servers are given by name."""
+
+    pinned: dict[str, str] = Field(default_factory=dict, description="adapter: the server it is on")
+    apart: tuple[Group, ...] = Field(default=(), description="of each group no two are on the same server")
+    together: tuple[Group, ...] = Field(default=(), description="each group is on one server")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Nobody must be apart from those it must be together with."""
+        group_of = self.group_of()
+        for pair in self._apart_pairs():
+            if group_of.get(pair[0], pair[0]) == group_of.get(pair[1], pair[1]):
+                raise ValueError(f"apart: {pair[0]!r} and {pair[1]!r} must also be together")
+        for name, members in _by_value(group_of).items():
+            servers = {self.pinned[member] for member in members if member in self.pinned}
+            if len(servers) > 1:
+                raise ValueError(f"pinned: {name!r} must be together with an adapter on another server")
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self.pinned or self.apart or self.together)
+
+    def require_known(self, workload: Workload) -> None:
+        """Raise `SpecError` where an adapter is named that the workload does not have."""
+        known = {adapter.name for adapter in workload.adapters}
+        for where, names in (
+            ("pinned", self.pinned),
+            *((f"apart[{i}]", group) for i, group in enumerate(self.apart)),
+            *((f"together[{i}]", group) for i, group in enumerate(self.together)),
+        ):
+            for name in names:
+                if name not in known:
+                    raise SpecError(f"{name!r} is not an adapter of the workload", f"constraints.{where}")
+
+    def group_of(self) -> dict[str, str]:
+        """For each adapter that must be with others, the first name of its group; those pinned to a server are one."""
+        first: dict[str, str] = {}
+
+        def find(name: str) -> str:
+            while first.setdefault(name, name) != name:
+                name = first[name]
+            return name
+
+        for group in (*self.together, *_by_value(self.pinned).values()):
+            for name in group[1:]:
+                heads = sorted((find(group[0]), find(name)))
+                first[heads[1]] = heads[0]
+        return {name: find(name) for name in list(first)}
+
+    def foes(self) -> dict[str, frozenset[str]]:
+        """For each adapter that must keep apart from others, who they are; those on different servers are, too."""
+        found: dict[str, set[str]] = {}
+        for a, b in self._apart_pairs():
+            found.setdefault(a, set()).add(b)
+            found.setdefault(b, set()).add(a)
+        return {name: frozenset(names) for name, names in found.items()}
+
+    def violations(self, servers: Mapping[str, Iterable[str]]) -> list[str]:
+        """What a placement - server: its adapters - does not respect, one line each."""
+        on: dict[str, set[str]] = {}
+        for server, adapters in servers.items():
+            for name in adapters:
+                on.setdefault(name, set()).add(server)
+        lines = [
+            f"{name!r} is pinned to {server}, but is on {', '.join(sorted(on[name]))}"
+            for name, server in self.pinned.items()
+            if name in on and on[name] != {server}
+        ]
+        for group in self.apart:
+            lines += [
+                f"{a!r} and {b!r} must be apart, but are both on {', '.join(sorted(on[a] & on[b]))}"
+                for a, b in combinations(group, 2)
+                if on.get(a, set()) & on.get(b, set())
+            ]
+        for group in self.together:
+            where = {frozenset(on[name]) for name in group if name in on}
+            if len(where) > 1 or any(len(servers) > 1 for servers in where):
+                lines.append(f"{', '.join(map(repr, group))} must be together, but are not on one server")
+        return lines
+
+    def _apart_pairs(self) -> list[tuple[str, str]]:
+        servers = list(_by_value(self.pinned).values())
+        across = [(a, b) for one, other in combinations(servers, 2) for a in one for b in other]
+        return [pair for group in self.apart for pair in combinations(group, 2)] + across
+
+
+def _by_value(mapping: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in mapping.items():
+        found.setdefault(value, []).append(name)
+    return dict(found)
+
+
+def require_none(constraints: Constraints, strategy: str) -> None:
+    """Raise `Infeasible` for strategies that know no constraints."""
+    if constraints:
+        raise Infeasible(f"{strategy} knows no constraints: plan with pack, or without pinned, apart and together")
