@@ -5,12 +5,14 @@ asked. Either answer is remembered.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
 from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.sums import Sums
 from adaptwin.placement.work import work_seconds
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Guess
@@ -20,12 +22,14 @@ from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.verdict import STARVED_BELOW, judge
 from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.traffic import SUMS
 from adaptwin.workload.workload import Adapter, Workload
 
 SLOT_LADDER = (
     1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512,
 )  # fmt: skip
 CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the surrogate thinks best
+SAFE = 0.05  # probability that somebody suffers, up to which numbers of slots are not told apart by it
 STRESS = 1.1  # times the traffic under which numbers of slots are compared
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
@@ -45,6 +49,7 @@ class Answer(NamedTuple):
     served: float  # share of the tokens due
     throughput: float
     e2e_mean: float
+    itl_mean: float
     kv_usage: float = float("nan")  # only the twin knows
     mean_adapters: float = float("nan")
 
@@ -59,7 +64,7 @@ class Answer(NamedTuple):
         return self.starts and self.served >= STARVED_BELOW
 
 
-NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, float("inf"), 0.0, 0.0)
+NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, float("inf"), float("inf"), 0.0, 0.0)
 
 
 def _answer(guess: Guess) -> Answer:
@@ -67,7 +72,7 @@ def _answer(guess: Guess) -> Answer:
     served = guess.starvation <= 0.5
     verdict: Verdict = "ok" if guess.overload <= 0.5 else "backlogged" if served else "starved"
     share = guess.served if verdict == "ok" else min(guess.served, 1.0 if served else STARVED_BELOW - 1e-9)
-    return Answer(True, verdict, share, guess.throughput, guess.e2e_mean)
+    return Answer(True, verdict, share, guess.throughput, guess.e2e_mean, guess.itl_mean)
 
 
 class Fit(NamedTuple):
@@ -75,6 +80,19 @@ class Fit(NamedTuple):
 
     max_loras: int
     answer: Answer
+
+
+def _keeps(guess: Guess, sums: Sums) -> bool:
+    """Whether the strictest objectives are likely kept, if all adapters of a server fare alike."""
+    return guess.ttft_p99 <= sums.slo_ttft and guess.itl_mean <= sums.slo_itl
+
+
+def _slot_choices(loras: int) -> list[int]:
+    return [slots for slots in SLOT_LADDER if slots < loras] + [loras]
+
+
+def _latency(fit: Fit) -> tuple[float, int]:
+    return fit.answer.e2e_mean, fit.max_loras
 
 
 class Capacity:
@@ -99,6 +117,7 @@ class Capacity:
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
         self._on_given: dict[tuple[frozenset[Share], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
+        self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._guessed = 0
         self._work = {
             a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
@@ -183,10 +202,9 @@ class Capacity:
         """What the surrogate is sure of, for each number of slots, with which the server must start; else None."""
         if self.foresight is None:
             return [None] * len(choices)
-        guesses = self.foresight.guesses(shares, choices, self._rank(shares), factor * (1.0 + self.headroom))
-        answers = [_answer(guess) if self.foresight.is_sure(guess, shares) else None for guess in guesses]
-        self._guessed += sum(answer is not None for answer in answers)
-        return answers
+        sums = self.sums_of(shares.items())
+        guesses, promised = self._guesses(sums, choices, factor), min(sums.slo_ttft, sums.slo_itl) < inf
+        return [_answer(g) if self.foresight.is_sure(g, promised=promised) else None for g in guesses]
 
     def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
         """What the twin says of these adapters on a server whose settings are given, as on one that runs already."""
@@ -211,19 +229,27 @@ class Capacity:
             served=totals.finished_tokens / due if due else 1.0,
             throughput=totals.finished_tokens / seconds,
             e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else float("inf"),
+            itl_mean=outcome.gap_sum / gaps / NANOSECONDS if (gaps := int(outcome.gaps.sum())) else float("nan"),
             kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,
             mean_adapters=outcome.adapter_time / seconds,
         )
 
     def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Numbers of slots with which the server starts, out of those worth considering."""
-        rank = self._rank(shares)
-        return [slots for slots in self.all_slot_choices(shares) if self._starts_with(slots, rank)]
+        return self._starting_choices(self._loras(shares), self._rank(shares))
 
     def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Numbers of slots worth considering, rising: no more than there are adapters."""
-        loras = sum(self._by_name[name].rank > 0 for name in shares)
-        return [slots for slots in SLOT_LADDER if slots < loras] + [loras]
+        return _slot_choices(self._loras(shares))
+
+    def _loras(self, shares: Mapping[str, float]) -> int:
+        return sum(self._by_name[name].rank > 0 for name in shares)
+
+    def _starting_choices(self, loras: int, rank: int) -> list[int]:
+        key = loras, server_rank(rank)
+        if key not in self._choices:
+            self._choices[key] = [slots for slots in _slot_choices(loras) if self._starts_with(slots, key[1])]
+        return self._choices[key]
 
     def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
         """Whether vLLM would start with these adapters and this many slots."""
@@ -236,8 +262,8 @@ class Capacity:
             self._starting[key] = self.template.model_copy(update=update).starts_on(self.profile)
         return self._starting[key]
 
-    def fit(self, shares: Mapping[str, float]) -> Fit | None:
-        """A number of slots that serves these adapters; None when there is none.
+    def fit(self, shares: Mapping[str, float], factor: float = 1.0) -> Fit | None:
+        """A number of slots that serves these adapters at `factor` times their traffic; None when there is none.
 
         Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first that the twin finds
         among the others: latency from end to end falls with more slots, until the KV cache that they take away and the
@@ -245,9 +271,9 @@ class Capacity:
         goes downhill.
         """
         choices = self.slot_choices(shares)
-        if not choices or self.load(shares) > 1.0:
+        if not choices or self.load(shares) * factor > 1.0:
             return None
-        foreseen = dict(zip(choices, self._foreseen(shares, choices), strict=True))
+        foreseen = dict(zip(choices, self._foreseen(shares, choices, factor), strict=True))
         good = [Fit(slots, answer) for slots, answer in foreseen.items() if answer and answer.ok]
         if good:
             return min(good, key=lambda fit: fit.answer.e2e_mean)
@@ -256,24 +282,47 @@ class Capacity:
             return None
         busy = self._busy_adapters(shares)
         start = min(range(len(open_choices)), key=lambda i: abs(open_choices[i] - busy))
-        for slots in downhill(open_choices, start, lambda slots: self.ask(shares, slots).e2e_mean):
-            answer = self.ask(shares, slots)
+        for slots in downhill(open_choices, start, lambda slots: self.ask(shares, slots, factor).e2e_mean):
+            answer = self.ask(shares, slots, factor)
             if answer.ok:
                 return Fit(slots, answer)
         return None
 
-    def likelihood_of_overload(self, shares: Mapping[str, float]) -> float:
-        """How likely it is that somebody suffers with the best number of slots; 0 or 1 where the twin must be asked."""
-        choices = self.slot_choices(shares)
-        if not choices:
+    def sums_of(self, shares: Iterable[tuple[str, float]]) -> Sums:
+        """What these adapters, or parts of them, ask of a server."""
+        items = [Share(*item) for item in shares]
+        adapters = [self._by_name[item.name] for item in items]
+        return Sums(
+            load=sum(map(self.load_of, items)),
+            rank=max((adapter.rank for adapter in adapters), default=0),
+            loras=sum(adapter.rank > 0 for adapter in adapters),
+            slo_ttft=min((adapter.slo_ttft or inf for adapter in adapters), default=inf),
+            slo_itl=min((adapter.slo_itl or inf for adapter in adapters), default=inf),
+            traffic=self.foresight.traffic_of(items) if self.foresight and items else np.zeros(SUMS),
+        )
+
+    def likelihood_of_overload(self, sums: Sums, factor: float = 1.0) -> float | None:
+        """How likely it is that somebody suffers with the best number of slots; None where the twin must be asked."""
+        choices = self._starting_choices(sums.loras, sums.rank)
+        if not choices or sums.load * factor > 1.0:
             return 1.0
-        if self.foresight is None or self.foresight.promised(shares):
-            return 0.0 if self.fit(shares) else 1.0
-        guesses = self.foresight.guesses(shares, choices, self._rank(shares), 1.0 + self.headroom)
-        if not all(guess.inside for guess in guesses):
-            return 0.0 if self.fit(shares) else 1.0
-        self._guessed += len(guesses)
-        return min(guess.overload for guess in guesses)
+        guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
+        if not guesses:
+            return None
+        return min((guess.overload for guess in guesses if _keeps(guess, sums)), default=1.0)
+
+    def expected(self, sums: Sums, factor: float = 1.0) -> Guess | None:
+        """What the surrogate says with the number of slots it thinks best; None where it knows nothing."""
+        choices = self._starting_choices(sums.loras, sums.rank)
+        guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
+        return min(guesses, key=lambda guess: (guess.overload > 0.5, guess.e2e_mean), default=None)
+
+    def _guesses(self, sums: Sums, choices: list[int], factor: float = 1.0) -> list[Guess]:
+        """What the surrogate says with each number of slots; nothing without a surrogate."""
+        if self.foresight is None or not choices:
+            return []
+        self._guessed += len(choices)
+        return self.foresight.guesses(sums.traffic, choices, server_rank(sums.rank), factor * (1.0 + self.headroom))
 
     def _busy_adapters(self, shares: Mapping[str, float]) -> float:
         """About how many adapters have a request running at a time, if each takes some seconds."""
@@ -288,26 +337,34 @@ class Capacity:
         lengthen. It is judged under a little more traffic where that is served too, so that a choice on the brink, with
         just enough slots, does not win. Raises `Infeasible` when no number of slots serves them.
         """
-        fits = [Fit(slots, self.ask(shares, slots)) for slots in self._promising(shares)]
-        good = [fit for fit in fits if fit.answer.ok]
+        contenders = self._promising(shares)
+        stressed = [Fit(slots, self.ask(shares, slots, STRESS)) for slots in contenders]
+        for fit in sorted((fit for fit in stressed if fit.answer.ok), key=_latency):
+            answer = self.ask(shares, fit.max_loras)
+            if answer.ok:
+                return Fit(fit.max_loras, answer)
+        good = [fit for slots in contenders if (fit := Fit(slots, self.ask(shares, slots))).answer.ok]
         if not good:
             raise Infeasible(f"{len(shares)} adapters do not fit on one {self.profile.name}")
-        stressed = [Fit(fit.max_loras, self.ask(shares, fit.max_loras, STRESS)) for fit in good]
-        chosen = min(
-            [fit for fit in stressed if fit.answer.ok] or good, key=lambda fit: (fit.answer.e2e_mean, fit.max_loras)
-        )
-        return next(fit for fit in good if fit.max_loras == chosen.max_loras)
+        return min(good, key=_latency)
 
     def _promising(self, shares: Mapping[str, float]) -> list[int]:
-        """Numbers of slots worth asking the twin about: all that start, or the likely best where they are foreseen."""
-        choices = self.slot_choices(shares)
-        if self.foresight is None or len(choices) <= CONTENDERS:
+        """Numbers of slots worth asking the twin about: all that start, or the likely best where they are foreseen.
+
+        Those with which somebody may suffer under other arrivals are left out as long as there are safer ones.
+        """
+        choices, sums = self.slot_choices(shares), self.sums_of(shares.items())
+        guesses = self._guesses(sums, choices)
+        if len(choices) <= CONTENDERS or not guesses or not all(guess.inside for guess in guesses):
             return choices
-        guesses = self.foresight.guesses(shares, choices, self._rank(shares), STRESS * (1.0 + self.headroom))
-        if not all(guess.inside for guess in guesses):
-            return choices
-        likely = sorted(zip(choices, guesses, strict=True), key=lambda pair: (pair[1].overload > 0.5, pair[1].e2e_mean))
-        found = sorted(slots for slots, _ in likely[:CONTENDERS])
+        safest = min(guess.overload for guess in guesses)
+        stressed = self._guesses(sums, choices, STRESS)
+        likely = sorted(
+            (under_stress.e2e_mean, slots)
+            for slots, guess, under_stress in zip(choices, guesses, stressed, strict=True)
+            if guess.overload <= max(SAFE, 2.0 * safest)
+        )
+        found = sorted(slots for _, slots in likely[:CONTENDERS])
         return found if any(self.ask(shares, slots).ok for slots in found) else choices
 
     def require_startable(self, name: str) -> None:

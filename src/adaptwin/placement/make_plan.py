@@ -12,7 +12,7 @@ from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Assignment, Problem, Strategy
-from adaptwin.placement.repair import relieve
+from adaptwin.placement.repair import repair
 from adaptwin.placement.strategies.dlora import dlora
 from adaptwin.placement.strategies.least_loaded import least_loaded
 from adaptwin.placement.strategies.loraserve import loraserve
@@ -200,7 +200,7 @@ class _Search(NamedTuple):
             late = problem.out_of_time  # verification and forecasts come after the search and are not limited
             plan, mended = self._verified(capacity, assignments)
             found.append((plan.model_copy(update={"time_limit_hit": late}), capacity, mended))
-            if plan.verified and mended is assignments:
+            if plan.verified and len(mended) == len(assignments):
                 break
         return min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
 
@@ -215,14 +215,14 @@ class _Search(NamedTuple):
 
     def _verified(self, capacity: Capacity, assignments: list[Assignment]) -> tuple[Plan, list[Assignment]]:
         """Verify with fresh seeds; relieve the servers that fail, and verify again."""
-        raised = self._capacity(REPAIR_HEADROOM)
-        for repair in range(REPAIRS + 1):
-            self.progress("verifying", repair, REPAIRS + 1)
+        raised = self._problem(self._capacity(REPAIR_HEADROOM))
+        for number in range(REPAIRS + 1):
+            self.progress("verifying", number, REPAIRS + 1)
             plan = self.wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
             failing = _failing(plan)
-            if not failing or repair == REPAIRS:
+            if not failing or number == REPAIRS:
                 break
-            assignments = relieve(raised, assignments, sorted(failing))
+            assignments = repair(raised, assignments, sorted(failing))
         self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
         return plan.model_copy(update={"verified": not failing}), assignments
 

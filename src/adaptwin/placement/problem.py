@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.constraints import Constraints
 from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
 
 SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
-MAX_PARTS = 256  # servers over which one adapter may be split
+MOST_PARTS = 256  # servers over which one adapter may be split
 
 
 class Assignment(NamedTuple):
@@ -27,6 +28,7 @@ class Problem(NamedTuple):
     lower_bound: int
     progress: Progress
     deadline: float  # on the clock of `time.perf_counter`; past it a strategy takes the best it has
+    constraints: Constraints = Constraints()
 
     @property
     def out_of_time(self) -> bool:
@@ -58,29 +60,23 @@ def items_to_place(problem: Problem) -> list[Share]:
     """
     items: list[Share] = []
     for name in problem.capacity.names:
-        parts = _parts(problem, name)
+        parts = parts_of(problem, name)
         items += [Share(name, 1.0 / parts)] * parts
     return items
 
 
-def _parts(problem: Problem, name: str) -> int:
+def parts_of(problem: Problem, name: str) -> int:
+    """In how many equal parts an adapter is placed: one, unless it is too hot for a single server."""
     capacity = problem.capacity
     capacity.require_startable(name)
     if capacity.load_of(Share(name, 1.0)) <= SURELY_FITS:
         return 1
     parts = 1
-    while parts <= MAX_PARTS:
+    while parts <= MOST_PARTS:
         if capacity.fit({name: 1.0 / parts}):
             return parts
         parts += max(1, parts // 6)
-    raise unservable(problem, Share(name, 1.0 / MAX_PARTS))
-
-
-def halves(problem: Problem, item: Share) -> list[Share]:
-    """An item that no server serves alone, in two; raises `Infeasible` when it is too small to be split again."""
-    if item.share / 2 < 1.0 / MAX_PARTS:
-        raise unservable(problem, item)
-    return [Share(item.name, item.share / 2)] * 2
+    raise unservable(problem, Share(name, 1.0 / MOST_PARTS))
 
 
 def unservable(problem: Problem, item: Share) -> Infeasible:

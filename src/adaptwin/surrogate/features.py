@@ -6,8 +6,10 @@ the steady state alone gives; predictors learn by what factor the twin departs f
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -78,11 +80,32 @@ class Rough(NamedTuple):
     window: float  # seconds that were looked at: nobody who waited longer has finished
 
 
+FEATURES, ROUGH = len(Features._fields), len(Rough._fields)
+
+
 def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `Rough` as arrays, of a server that gets any traffic at all."""
     return _features(demand.traffic, demand.crowd, limits, costs, duration)
+
+
+class ServerTable(NamedTuple):
+    """Several servers, as the compiled loop takes them."""
+
+    limits: numba.typed.List
+    costs: numba.typed.List
+
+
+def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
+    """Servers as a table, which is worth keeping: making it takes longer than asking about it."""
+    limits, costs = zip(*servers, strict=True)
+    return ServerTable(numba.typed.List(limits), numba.typed.List(costs))
+
+
+def features_of_servers(demand: Demand, servers: ServerTable, duration: float) -> tuple[NDArray[np.float64], ...]:
+    """`Features` and `Rough` of each of these servers with the same traffic, of shape (servers, ...)."""
+    return _features_of_servers(demand.traffic, demand.crowd, servers.limits, servers.costs, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
@@ -116,6 +139,15 @@ def _server(
         async_scheduling=is_async,
     )
     return server.limits(profile), costs_of(profile, server)
+
+
+@compiled
+def _features_of_servers(traffic, crowd, limits, costs, duration):
+    """The fields of `Features` and of `Rough`, a row for each server."""
+    features, rough = np.empty((len(limits), FEATURES)), np.empty((len(limits), ROUGH))
+    for i in range(len(limits)):
+        features[i], rough[i] = _features(traffic, crowd, limits[i], costs[i], duration)
+    return features, rough
 
 
 @compiled

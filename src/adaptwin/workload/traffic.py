@@ -99,16 +99,60 @@ def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, boo
     return process.cv**2, swing, False
 
 
+_SUMS = len(Traffic._fields)
+SUMS = _SUMS + 2 * OCTAVES  # how many raw sums there are
+_HOTTEST, _MAX_RANK = Traffic._fields.index("hottest"), Traffic._fields.index("max_rank")
+_SQUARES = Traffic._fields.index("rate_squares")
+_DISPERSION, _SWING = Traffic._fields.index("dispersion"), Traffic._fields.index("swing")
+
+
 def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> Demand:
     """The demand of all adapters, or of each with a share of its traffic: an array of shape (adapters,)."""
-    sums, crowd = _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
-    return Demand(Traffic(*sums.tolist()), crowd)
+    return demand_in(raw_sums(demands, shares))
+
+
+def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the crowd, in one array."""
+    return _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
+
+
+def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Raw sums of two sets of adapters as those of both together."""
+    both: NDArray[np.float64] = one + other
+    for field in (_HOTTEST, _MAX_RANK):
+        both[field] = max(one[field], other[field])
+    return both
+
+
+def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Raw sums of the first, the first two, ... of several sets of adapters; shape (sets, sums)."""
+    sums: NDArray[np.float64] = np.cumsum(each, axis=0)
+    for field in (_HOTTEST, _MAX_RANK):
+        sums[:, field] = np.maximum.accumulate(each[:, field])
+    return sums
+
+
+def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
+    """The demand in raw sums, with `factor` times the traffic."""
+    scaled = sums * factor
+    scaled[_SQUARES] *= factor
+    scaled[_SWING] *= factor
+    for field in (Traffic._fields.index("adapters"), _MAX_RANK):
+        scaled[field] = sums[field]
+    crowd = scaled[_SUMS:].reshape(OCTAVES, 2)
+    crowd[:, 0] = sums[_SUMS::2]
+    traffic = scaled[:_SUMS]
+    if traffic[0] > 0.0:
+        traffic[_DISPERSION] /= traffic[0]
+        traffic[_SWING] /= traffic[0] * traffic[0]
+    return Demand(Traffic(*traffic.tolist()), crowd)
 
 
 @compiled
 def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
-    """The fields of `Traffic`, and the crowd."""
-    sums, crowd = np.zeros(17), np.zeros((OCTAVES, 2))
+    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the crowd."""
+    both = np.zeros(17 + 2 * OCTAVES)
+    sums, crowd = both[:17], both[17:].reshape(OCTAVES, 2)
     for a in range(len(rates)):
         rate = rates[a] * shares[a]
         if rate <= 0.0:
@@ -136,7 +180,4 @@ def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
             octave = min(max(0, octave), OCTAVES - 1)
             crowd[octave, 0] += 1.0
             crowd[octave, 1] += tokens
-    if sums[0] > 0.0:
-        sums[14] /= sums[0]
-        sums[15] /= sums[0] * sums[0]
-    return sums, crowd
+    return both

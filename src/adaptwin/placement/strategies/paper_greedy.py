@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged, unservable
-from adaptwin.placement.strategies.pack import alternating
+from adaptwin.placement.strategies.orders import alternating
 
 TEST_POINTS = (8, 16, 32, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 576)
 

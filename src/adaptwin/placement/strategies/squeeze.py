@@ -1,146 +1,206 @@
-"""squeeze: do with fewer servers, by ruin and recreate.
+"""squeeze: places for everybody on the servers there are, or on few more, by ruin and recreate.
 
-One server is given up and its adapters are put where they most likely still fit. Those for which there is no room make
-some: a few servers are ruined - part of their adapters taken off - and everybody without a place is placed again, the
-largest first. That goes on until all have a place or the budget is spent. What likely fits is the surrogate's guess; at
-the end the twin has the last word on every server that changed.
+Adapters without a place are put where they most likely still fit. Those for which there is no room make some: a few
+servers are ruined - part of their adapters taken off - and everybody without a place is placed again, the largest
+first. That goes on until all have a place or the budget is spent. What likely fits is the surrogate's guess; at the end
+the twin has the last word on every server that changed.
 """
 
+import heapq
 import math
-from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+import joblib
 import numpy as np
 
-from adaptwin.placement.capacity import Share
+from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.problem import Problem
+from adaptwin.placement.strategies.fill import fill
+from adaptwin.placement.strategies.items import Hand, Item, gets_on, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.sums import Sums, total
 from adaptwin.workload.requests import stream_seed
 
-TRIES_PER_ADAPTER, MORE_TRIES = 4, 400  # adapters tried on servers, at most, for one server fewer
+TRIES_PER_ADAPTER, MORE_TRIES = 2, 400  # adapters tried on servers, at most
 RUINED = 0.4  # of a ruined server's load is taken off
+RELIEVED = 0.05  # of the load of a server that the twin refuses
 LOOKED_AT = 6  # servers that an adapter is tried on
 LIKELY = 0.3  # probability that somebody suffers, up to which servers are filled
-MENDED = 3  # times that servers which the twin refuses are relieved
-
-Hand = dict[str, float]
-_State = tuple[list[Hand], list[float], list[bool], list[Share]]  # hands, their loads, who changed, who has no place
+STUCK = 40  # ruins in a row that find nobody a place, before it is given up
+MENDED = 4  # times that servers which the twin refuses are relieved
 
 
-def squeeze(problem: Problem, hands: list[Hand], fewest: int) -> list[Hand]:
-    """As few hands as can be found, from `fewest` on; each is served, as each of those given is."""
-    best = hands
-    while len(best) > fewest and not problem.out_of_time:
-        problem.progress(f"squeezing into {len(best) - 1} GPUs", 0, 1)
-        found = _one_fewer(problem, best)
-        problem.progress(f"squeezing into {len(best) - 1} GPUs", 1, 1)
-        if found is None:
-            break
-        best = found
-    return best
+def squeeze(problem: Problem, hands: list[Hand], factor: float = 1.0) -> list[Hand] | None:
+    """The same on one server fewer, each of them served, as each of those given is; None if that is not found."""
+    given_up = int(np.argmin([load_of(hand) for hand in hands]))
+    search = _Search(problem, [hand for index, hand in enumerate(hands) if index != given_up], hands[given_up], factor)
+    return search.result([])
 
 
-def _one_fewer(problem: Problem, hands: list[Hand]) -> list[Hand] | None:
-    """The same adapters on one server fewer; None if that is not found."""
-    search = _Search(problem, hands)
-    for _ in range(MENDED):
-        if not search.place_all():
-            return None
-        refused = search.refused()
-        if not refused:
-            return [hand for hand in search.hands if hand]
-        for index in refused:
-            search.ruin(index, tight=True)
-    return None
+def mend(problem: Problem, hands: list[Hand], factor: float = 1.0) -> list[Hand] | None:
+    """No more servers, after moves off those that the twin refuses; None if that is not found.
+
+    With a factor, each serves its adapters with so many times their traffic.
+    """
+    bad = refused(problem.capacity, hands, factor)
+    return _Search(problem, hands, [], factor).result(bad) if bad else hands
+
+
+def relieve(problem: Problem, hands: list[Hand], failing: list[int]) -> list[Hand]:
+    """Take load off the failing servers, onto the others or, where there is no room, onto new ones at the end.
+
+    The hands that nothing was taken from or put on are those given.
+    """
+    return _Search(problem, hands, []).result(failing, may_open=True) or hands
+
+
+def refused(capacity: Capacity, hands: list[Hand], factor: float = 1.0) -> list[int]:
+    """Which servers the twin, or the surrogate where it is sure, does not find served at `factor` times the traffic."""
+    calls = (joblib.delayed(capacity.fit)(shares_of(hand), factor) for hand in hands)
+    fits = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    return [index for index, fit in enumerate(fits) if hands[index] and not fit]
+
+
+@dataclass(slots=True)
+class _Place:
+    """A server of the search."""
+
+    hand: Hand
+    sums: Sums | None  # of the hand; None when it is empty
+    most: float = LIKELY  # probability that somebody suffers, up to which it is filled
+    too_large: float = math.inf  # load of the smallest item that it has refused as it is
+
+    @property
+    def load(self) -> float:
+        return self.sums.load if self.sums else 0.0
+
+    def with_(self, item: Item) -> Sums:
+        """The sums of the hand and one more item."""
+        return self.sums.plus(item.sums) if self.sums else item.sums
+
+
+_State = tuple[list[_Place], Hand]  # places, and who has none
 
 
 class _Search:
-    """Hands, and adapters that have no place yet. Owns both; only `_put` and `_take` change them."""
+    """Places, and items that have none yet. Owns both; only `_recreate`, `_ruin` and `_open` change them."""
 
-    def __init__(self, problem: Problem, hands: list[Hand]) -> None:
-        self.capacity, self._problem = problem.capacity, problem
+    def __init__(self, problem: Problem, hands: list[Hand], homeless: Hand, factor: float = 1.0) -> None:
+        self._capacity, self._problem, self._factor = problem.capacity, problem, factor
         self._dice = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "squeeze", str(len(hands))))
-        loads = [self.capacity.load(hand) for hand in hands]
-        given_up = int(np.argmin(loads))
-        self.hands = [dict(hand) for index, hand in enumerate(hands) if index != given_up]
-        self._loads = [load for index, load in enumerate(loads) if index != given_up]
-        self._most = [LIKELY] * len(self.hands)
-        self._changed = [False] * len(self.hands)
-        self._homeless = list(_items(hands[given_up]))
-        self._tries = MORE_TRIES + TRIES_PER_ADAPTER * sum(map(len, hands))
+        self._places = [_place(hand) for hand in hands]
+        self._homeless = list(homeless)
+        self._tries = MORE_TRIES + TRIES_PER_ADAPTER * (sum(map(len, hands)) + len(homeless))
 
-    def place_all(self) -> bool:
-        """Find a place for everybody; False when the budget is spent before."""
-        best, kept = math.inf, self._state()
-        while self._tries > 0:
+    @property
+    def hands(self) -> list[Hand]:
+        """What the servers have now."""
+        return [place.hand for place in self._places]
+
+    def result(self, failing: list[int], *, may_open: bool = False) -> list[Hand] | None:
+        """Hands that the twin approves of, after load was taken off those that fail; None if none are found.
+
+        Where servers may be opened, some are found: as a last resort, whoever does not get a place gets a new server.
+        """
+        for _ in range(MENDED):
+            for index in failing:
+                self._ruin(index, RELIEVED)
+                self._places[index].most *= 0.2
+            if not self._place_all():
+                if not may_open:
+                    return None
+                self._open(fill(self._problem, falling(self._homeless)) or [[item] for item in self._homeless])
+            failing = refused(self._capacity, self.hands, self._factor)
+            if not failing:
+                return self.hands
+        if not may_open:
+            return None
+        self._divide(failing)
+        return self.hands
+
+    def _open(self, hands: list[Hand]) -> None:
+        """New servers for those without a place."""
+        self._places += [_place(hand) for hand in hands]
+        self._homeless = []
+
+    def _divide(self, failing: list[int]) -> None:
+        """Halve servers until all are served, or have a single item."""
+        while failing := [index for index in failing if len(self._places[index].hand) > 1]:
+            for index in failing:
+                order = falling(self._places[index].hand)
+                self._places[index] = _place(order[::2])
+                self._open([order[1::2]])
+            failing = refused(self._capacity, self.hands, self._factor)
+
+    def _place_all(self) -> bool:
+        """Find a place for everybody; False when the budget is spent, or nothing gets better, before."""
+        best, kept, stuck = math.inf, self._state(), 0
+        while True:
             self._recreate()
             if not self._homeless:
                 return True
-            left = sum(self.capacity.load_of(item) for item in self._homeless)
+            left = load_of(self._homeless)
+            stuck = 0 if left < best else stuck + 1
+            if self._tries <= 0 or stuck > STUCK or self._problem.out_of_time:
+                return False
             if left <= best:
                 best, kept = left, self._state()
             else:
-                self.hands, self._loads, self._changed, self._homeless = _copy(kept)
-            if self._problem.out_of_time:
-                break
-            for index in self._dice.choice(len(self.hands), size=min(2, len(self.hands)), replace=False):
-                self.ruin(int(index))
-        return False
+                self._places, self._homeless = _copy(kept)
+            for index in self._dice.choice(len(self._places), size=min(2, len(self._places)), replace=False):
+                self._ruin(int(index), RUINED)
 
     def _state(self) -> _State:
-        return _copy((self.hands, self._loads, self._changed, self._homeless))
+        return _copy((self._places, self._homeless))
 
-    def refused(self) -> list[int]:
-        """Changed servers that the twin, or the surrogate where it is sure, does not find served."""
-        changed = [index for index, hand in enumerate(self.hands) if hand and self._changed[index]]
-        return [index for index in changed if not self.capacity.fit(self.hands[index])]
-
-    def ruin(self, index: int, *, tight: bool = False) -> None:
-        """Take part of a server's adapters off; with `tight`, it will be filled more carefully from now on."""
-        names = list(self.hands[index])
-        self._dice.shuffle(names)
-        share = 0.1 if tight else RUINED
-        target = (1.0 - share) * self._loads[index]
-        for name in names:
-            if self._loads[index] <= target:
-                break
-            self._take(index, name)
-        if tight:
-            self._most[index] *= 0.2
+    def _ruin(self, index: int, share: float) -> None:
+        """Take about this share of a server's load off: one item at least, and never the last one."""
+        hand, taken = self._places[index].hand, 0.0
+        target = share * self._places[index].load
+        while len(hand) > 1 and taken < target:
+            item = hand.pop(int(self._dice.integers(len(hand))))
+            self._homeless.append(item)
+            taken += item.load
+        self._places[index] = replace(_place(hand), most=self._places[index].most)
 
     def _recreate(self) -> None:
         """Put those without a place, the largest first, where they fit and fill best."""
-        for item in sorted(self._homeless, key=lambda item: (-self.capacity.load_of(item), item.name)):
-            for index in self._candidates(item):
-                both = {**self.hands[index], item.name: self.hands[index].get(item.name, 0.0) + item.share}
+        left = []
+        for item in falling(self._homeless):
+            for place in self._candidates(item):
                 self._tries -= 1
-                if self.capacity.likelihood_of_overload(both) <= self._most[index]:
-                    self._put(index, item)
+                both, sums = [*place.hand, item], place.with_(item)
+                if likelihood_of_overload(self._capacity, both, sums, self._factor) <= place.most:
+                    place.hand, place.sums = both, sums
                     break
+                place.too_large = min(place.too_large, item.load)
+            else:
+                left.append(item)
+        self._homeless = left
 
-    def _candidates(self, item: Share) -> list[int]:
-        """Servers to try an adapter on: where it pads nobody's slots and is not padded, the fullest first."""
-        rank, load = self.capacity.adapter(item.name).rank, self.capacity.load_of(item)
-        open_ = [i for i in range(len(self.hands)) if self._loads[i] + load <= 1.0]
-        ranks = {i: max((self.capacity.adapter(name).rank for name in self.hands[i]), default=rank) for i in open_}
-        open_.sort(key=lambda i: (ranks[i] < rank, ranks[i] - rank if rank else 0, -self._loads[i]))
-        return open_[:LOOKED_AT]
+    def _candidates(self, item: Item) -> list[_Place]:
+        """Servers to try an item on: where it pads nobody's slots and is not padded, the fullest first."""
 
-    def _put(self, index: int, item: Share) -> None:
-        self._homeless.remove(item)
-        self.hands[index][item.name] = self.hands[index].get(item.name, 0.0) + item.share
-        self._loads[index] += self.capacity.load_of(item)
-        self._changed[index] = True
+        def preference(place: _Place) -> tuple[bool, int, float]:
+            rank = place.sums.rank if place.sums else item.rank
+            return rank < item.rank, rank - item.rank if item.rank else 0, -place.load
 
-    def _take(self, index: int, name: str) -> None:
-        item = Share(name, self.hands[index].pop(name))
-        self._homeless.append(item)
-        self._loads[index] -= self.capacity.load_of(item)
-        self._changed[index] = True
+        open_ = (
+            place
+            for place in self._places
+            if place.load + item.load <= 1.0 and item.load < place.too_large and gets_on(item, place.hand)
+        )
+        return heapq.nsmallest(LOOKED_AT, open_, key=preference)
+
+
+def falling(items: Hand) -> list[Item]:
+    """The largest first."""
+    return sorted(items, key=lambda item: (-item.load, item.name))
+
+
+def _place(hand: Hand) -> _Place:
+    return _Place(list(hand), total([item.sums for item in hand]) if hand else None)
 
 
 def _copy(state: _State) -> _State:
-    hands, loads, changed, homeless = state
-    return [dict(hand) for hand in hands], list(loads), list(changed), list(homeless)
-
-
-def _items(hand: Hand) -> Iterable[Share]:
-    return (Share(name, share) for name, share in hand.items())
+    places, homeless = state
+    return [replace(place, hand=list(place.hand)) for place in places], list(homeless)

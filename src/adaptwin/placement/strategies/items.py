@@ -1,0 +1,124 @@
+"""Items: what `pack` places as a whole - an adapter, a part of a hot one, or adapters that must stay together."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.problem import MOST_PARTS, SURELY_FITS, Problem, merged, parts_of, unservable
+from adaptwin.placement.sums import Sums
+
+
+class Item(NamedTuple):
+    """Adapters, or a part of one, that go to the same server."""
+
+    shares: tuple[Share, ...]
+    sums: Sums
+    foes: frozenset[str] = frozenset()  # adapters that must not be on the same server
+
+    @property
+    def name(self) -> str:
+        """Of its first adapter."""
+        return self.shares[0].name
+
+    @property
+    def load(self) -> float:
+        """At least this share of a GPU's time the item takes."""
+        return self.sums.load
+
+    @property
+    def rank(self) -> int:
+        """The highest of its adapters."""
+        return self.sums.rank
+
+
+Hand = list[Item]  # what one server gets
+
+
+def shares_of(hand: Iterable[Item]) -> dict[str, float]:
+    """Adapters of a hand with their shares of traffic."""
+    return merged(share for item in hand for share in item.shares)
+
+
+def load_of(hand: Iterable[Item]) -> float:
+    """At least this share of a GPU's time a hand takes."""
+    return sum(item.load for item in hand)
+
+
+def likelihood_of_overload(capacity: Capacity, hand: Hand, sums: Sums, factor: float = 1.0) -> float:
+    """How likely it is that somebody of a hand, whose sums are given, suffers; 0 or 1 where the twin is asked."""
+    likelihood = capacity.likelihood_of_overload(sums, factor)
+    if likelihood is None:
+        return 0.0 if capacity.fit(shares_of(hand), factor) else 1.0
+    return likelihood
+
+
+def gets_on(item: Item, hand: Iterable[Item]) -> bool:
+    """Whether nobody of the item must be apart from somebody of the hand."""
+    return not item.foes or item.foes.isdisjoint(share.name for other in hand for share in other.shares)
+
+
+def items_of(problem: Problem) -> list[Item]:
+    """All adapters as items: groups whole, hot adapters in equal parts where no single server serves them.
+
+    Raises:
+        Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group on no single one.
+    """
+    capacity, constraints = problem.capacity, problem.constraints
+    group_of, foes = constraints.group_of(), constraints.foes()
+    groups: dict[str, list[str]] = {}
+    for name in capacity.names:
+        groups.setdefault(group_of.get(name, name), []).append(name)
+    items: list[Item] = []
+    for members in groups.values():
+        if len(members) == 1:
+            parts = parts_of(problem, members[0])
+            shares: list[tuple[Share, ...]] = [(Share(members[0], 1.0 / parts),)] * parts
+        else:
+            shares = [tuple(Share(name, 1.0) for name in members)]
+            _require_served_together(problem, members)
+        enemies = frozenset().union(*(foes.get(name, frozenset()) for name in members))
+        items += [_item(capacity, each, enemies) for each in shares]
+    return items
+
+
+def hand_of(problem: Problem, shares: Mapping[str, float]) -> Hand:
+    """What a server serves, as items."""
+    group_of, foes = problem.constraints.group_of(), problem.constraints.foes()
+    groups: dict[str, list[Share]] = {}
+    for name, share in shares.items():
+        groups.setdefault(group_of.get(name, name), []).append(Share(name, share))
+    return [
+        _item(problem.capacity, tuple(members), frozenset().union(*(foes.get(m.name, frozenset()) for m in members)))
+        for members in groups.values()
+    ]
+
+
+def halves(problem: Problem, item: Item) -> list[Item]:
+    """An item that no server serves alone, in two; raises `Infeasible` when it cannot be split."""
+    if len(item.shares) > 1:
+        _refuse_together(item.name, problem, [share.name for share in item.shares])
+    name, share = item.shares[0]
+    if share / 2 < 1.0 / MOST_PARTS:
+        raise unservable(problem, item.shares[0])
+    return [_item(problem.capacity, (Share(name, share / 2),), item.foes) for _ in range(2)]
+
+
+def _item(capacity: Capacity, shares: tuple[Share, ...], foes: frozenset[str]) -> Item:
+    return Item(shares, capacity.sums_of(shares), foes)
+
+
+def _require_served_together(problem: Problem, members: list[str]) -> None:
+    capacity = problem.capacity
+    for name in members:
+        capacity.require_startable(name)
+    shares = dict.fromkeys(members, 1.0)
+    if capacity.load(shares) > SURELY_FITS and not capacity.fit(shares):
+        _refuse_together(members[0], problem, members)
+
+
+def _refuse_together(first: str, problem: Problem, members: list[str]) -> None:
+    raise Infeasible(
+        f"{problem.capacity.path(first)}: {', '.join(map(repr, members))} must be together, but no single "
+        f"{problem.capacity.profile.name} serves them"
+    )
