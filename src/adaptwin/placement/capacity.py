@@ -11,7 +11,7 @@ import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
 from adaptwin.placement.foresight import Foresight
-from adaptwin.placement.work import work_seconds
+from adaptwin.placement.work import work_of_each
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Guess
 from adaptwin.twin.kernel import play
@@ -100,10 +100,8 @@ class Capacity:
         self._on_given: dict[tuple[frozenset[Share], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._guessed = 0
-        self._work = {
-            a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
-            for a in workload.adapters
-        }
+        work: list[float] = work_of_each(profile, template, workload).tolist()
+        self._work = {a.name: work[i] * workload.rate_of(a) for i, a in enumerate(workload.adapters)}
 
     @property
     def names(self) -> list[str]:
