@@ -151,6 +151,25 @@ def test_in_a_long_window_the_bound_is_the_work_rounded_up(h100, fleet):
     assert lower_bound([h100], idle.model_copy(update={"adapters": ()}), Server()) == 0
 
 
+@pytest.mark.parametrize("lengths", [*LENGTHS.values(), None], ids=[*LENGTHS, "mixed"])
+def test_whatever_one_gpu_serves_is_bounded_by_one_and_half_as_much_again_by_two(h100, fleet, lengths):
+    """The traffic of three adapters, raised until somebody starves or queues; where mixed, each has its own lengths."""
+    own = [lengths] * 3 if lengths else [LENGTHS[name] for name in ("sharegpt", "much cache", "one token")]
+    at_first = fleet(*[(f"a{i}", (0, 8, 16)[i], 1.0) for i in range(3)], duration=1200.0)
+    adapters = [a.model_copy(update={"lengths": own[i]}) for i, a in enumerate(at_first.adapters)]
+
+    def raised(factor):
+        return at_first.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in adapters)})
+
+    low, high = 0.5, 256.0
+    while high / low > 1.02:
+        middle = math.sqrt(low * high)
+        served = Capacity(h100, raised(middle), Server()).ask(dict.fromkeys(("a0", "a1", "a2"), 1.0), 2).ok
+        low, high = (middle, high) if served else (low, middle)
+    assert lower_bound([h100], raised(low), Server()) == 1
+    assert lower_bound([h100], raised(low * 1.5), Server()) == 2
+
+
 def test_in_a_short_window_it_leaves_out_the_queue_and_what_is_still_running(h100, fleet):
     """Of answers of one token nothing is left at the end. The queue may hold 10 s of traffic and five requests."""
     one = LENGTHS["one token"]

@@ -137,6 +137,6 @@ def _overhang(profile: Profile, template: Server, kinds: Kinds, yardstick: Yards
     ranks = {rank for _, rank in kinds.kinds}
     charged = np.max([charges(profile, template, rank, yardstick) for rank in ranks], axis=0)
     per_token, per_step, per_held, per_read = charged.tolist()
-    cached = max(most_cached(profile, template, rank) for rank in ranks)
-    held = cached + seats * rest if math.isfinite(cached) else 0.0
+    cached = max(filter(math.isfinite, (most_cached(profile, template, rank) for rank in ranks)), default=0.0)
+    held = cached + seats * rest
     return float(rest * (seats * (per_token + per_step) + held * (per_held + per_read)))
