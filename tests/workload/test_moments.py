@@ -11,7 +11,7 @@ from adaptwin.twin.kernel import play
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.tally import Tally
 from adaptwin.workload.early_stops import end_early
-from adaptwin.workload.moments import Moments, _independent_sums, _joint_sums, length_moments
+from adaptwin.workload.moments import Moments, _independent_sums, _joint_sums, length_moments, longest_mean_rest
 from adaptwin.workload.requests import draw_requests
 
 PLENTY = 1_000_000
@@ -33,6 +33,13 @@ def test_a_request_reads_its_prompt_and_what_it_has_said_with_every_token_but_th
 
 def test_an_answer_of_one_token_reads_nothing():
     assert moments(Lengths.fixed(10, 1)).context == 0.0
+
+
+def test_the_longest_mean_rest_is_at_the_age_at_which_most_is_left():
+    assert longest_mean_rest(Lengths.fixed(10, 4), PLENTY) == 4.0
+    assert longest_mean_rest(Lengths.empirical([(1, 1), (1, 2), (1, 9)]), PLENTY) == 7.0  # once two have been given
+    assert longest_mean_rest(Lengths.empirical([(1, 8), (1, 9), (1, 10)]), PLENTY) == 9.0
+    assert longest_mean_rest(Lengths.fixed(10, 4), 3) == 3.0
 
 
 def test_moments_are_means_over_requests():

@@ -13,7 +13,7 @@ import numpy as np
 from adaptwin.errors import Infeasible, OutOfMemory
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.sums import Sums
-from adaptwin.placement.work import work_seconds
+from adaptwin.placement.work import work_of_each
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Guess
 from adaptwin.twin.kernel import play
@@ -31,6 +31,7 @@ SLOT_LADDER = (
 CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the surrogate thinks best
 SAFE = 0.05  # probability that somebody suffers, up to which numbers of slots are not told apart by it
 STRESS = 1.1  # times the traffic under which numbers of slots are compared
+MOST_LOAD = 1.25  # best-case load beyond which nobody need be asked: what is in flight at the end was not served
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
 
@@ -119,10 +120,8 @@ class Capacity:
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._guessed = 0
-        self._work = {
-            a.name: work_seconds(profile, template, workload.lengths_of(a), a.rank) * workload.rate_of(a)
-            for a in workload.adapters
-        }
+        work: list[float] = work_of_each(profile, template, workload).tolist()
+        self._work = {a.name: work[i] * workload.rate_of(a) for i, a in enumerate(workload.adapters)}
 
     @property
     def names(self) -> list[str]:
@@ -153,11 +152,11 @@ class Capacity:
         return self._guessed
 
     def load_of(self, item: Share) -> float:
-        """At least this share of a GPU's time an item takes, in the best case."""
+        """This share of a GPU's time an item takes in the best case."""
         return self._work[item.name] * item.share * (1.0 + self.headroom)
 
     def load(self, shares: Mapping[str, float]) -> float:
-        """At least this share of a GPU's time these adapters take together, in the best case."""
+        """This share of a GPU's time these adapters take together in the best case."""
         return sum(self.load_of(Share(*item)) for item in shares.items())
 
     def fewest_slots(self, item: Share) -> int:
@@ -271,7 +270,7 @@ class Capacity:
         goes downhill.
         """
         choices = self.slot_choices(shares)
-        if not choices or self.load(shares) * factor > 1.0:
+        if not choices or self.load(shares) * factor > MOST_LOAD:
             return None
         foreseen = dict(zip(choices, self._foreseen(shares, choices, factor), strict=True))
         good = [Fit(slots, answer) for slots, answer in foreseen.items() if answer and answer.ok]
@@ -304,7 +303,7 @@ class Capacity:
     def likelihood_of_overload(self, sums: Sums, factor: float = 1.0) -> float | None:
         """How likely it is that somebody suffers with the best number of slots; None where the twin must be asked."""
         choices = self._starting_choices(sums.loras, sums.rank)
-        if not choices or sums.load * factor > 1.0:
+        if not choices or sums.load * factor > MOST_LOAD:
             return 1.0
         guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
         if not guesses:

@@ -95,7 +95,7 @@ def make_plan(
         strategy=strategy,
         seed=seed,
         headroom=headroom,
-        lower_bound=lower_bound(profiles, workload, template),
+        lower_bound=lower_bound(profiles, workload, template, headroom),
         servers=(),
         profiles=tuple(profiles),
         workload=workload,
@@ -205,12 +205,12 @@ class _Search(NamedTuple):
         return min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
 
     def _capacity(self, safety: float) -> Capacity:
-        raised = (1.0 + self.wish.headroom) * (1.0 + self.wish.margin) * (1.0 + safety) - 1.0
+        raised = (1.0 + _raised(self.wish)) * (1.0 + safety) - 1.0
         workload = self.wish.workload.model_copy(update={"seed": self.wish.seed})
         return Capacity(self.profile, workload, self.template, raised, self.foresight)
 
     def _problem(self, capacity: Capacity) -> Problem:
-        bound = lower_bound([self.profile], self.wish.workload, self.template)
+        bound = lower_bound([self.profile], self.wish.workload, self.template, _raised(self.wish))
         return Problem(capacity, bound, self.progress, self.deadline)
 
     def _verified(self, capacity: Capacity, assignments: list[Assignment]) -> tuple[Plan, list[Assignment]]:
@@ -225,6 +225,11 @@ class _Search(NamedTuple):
             assignments = repair(raised, assignments, sorted(failing))
         self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
         return plan.model_copy(update={"verified": not failing}), assignments
+
+
+def _raised(wish: Plan) -> float:
+    """Share of traffic that servers must bear more than there is."""
+    return (1.0 + wish.headroom) * (1.0 + wish.margin) - 1.0
 
 
 def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[PlacedServer, ...]:

@@ -69,3 +69,15 @@ def _independent_sums(
         fitting * answer * answer,
     )
     return tuple(float(values.sum()) / (len(prompt) * len(answer)) for values in sums)
+
+
+@lru_cache(maxsize=4096)
+def longest_mean_rest(lengths: Lengths, longest: int) -> float:
+    """The mean of the tokens that an answer still has before it, at the age at which that is highest.
+
+    No answer is longer than `longest` tokens. Answers that end early have no longer a rest in the mean.
+    """
+    rising = np.sort(np.minimum(lengths.table().output, longest)).astype(np.float64)
+    means = np.cumsum(rising[::-1])[::-1] / np.arange(len(rising), 0, -1)  # of those from each on
+    ages = np.concatenate(([0.0], rising[:-1]))
+    return float((means - ages).max())

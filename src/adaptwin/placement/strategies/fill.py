@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.capacity import MOST_LOAD, Capacity
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, halves, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.sums import Prefixes
@@ -22,7 +22,7 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]
     load = FIRST_GUESS
     while queue:
         problem.progress("packing", queue.taken, len(queue))
-        stretch = list(queue.next_ones(room=1.0 / factor))
+        stretch = list(queue.next_ones(room=MOST_LOAD / factor))
         holds = _holding(capacity, [], stretch, factor)
         count = longest_prefix(len(stretch), _count_up_to(stretch, load), holds)
         if count == 0:
@@ -37,7 +37,7 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]
         queue.take(hand)
         load = load_of(hand)
         if queue and queue.first.load > BACKFILL_ABOVE:
-            small = list(queue.smallest_ones(hand, room=1.0 / factor - load))
+            small = list(queue.smallest_ones(hand, room=MOST_LOAD / factor - load))
             more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, hand, small, factor))]
             queue.take(more)
             hand = hand + more

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.capacity import MOST_LOAD, Capacity
 
 Shares = Mapping[str, float]
 
@@ -41,7 +41,7 @@ def _startable(capacity: Capacity, name: str, limit: int) -> int:
 
 def _serves_with_slot_each(capacity: Capacity, shares: Shares) -> bool:
     slots = slot_each(capacity, shares)
-    may_serve = capacity.load(shares) <= 1.0 and capacity.starts(shares, slots)
+    may_serve = capacity.load(shares) <= MOST_LOAD and capacity.starts(shares, slots)
     return may_serve and capacity.estimate(shares, slots).ok
 
 

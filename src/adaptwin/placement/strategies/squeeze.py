@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import joblib
 import numpy as np
 
-from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.capacity import MOST_LOAD, Capacity
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, likelihood_of_overload, load_of, shares_of
@@ -187,7 +187,7 @@ class _Search:
         open_ = (
             place
             for place in self._places
-            if place.load + item.load <= 1.0 and item.load < place.too_large and gets_on(item, place.hand)
+            if place.load + item.load <= MOST_LOAD and item.load < place.too_large and gets_on(item, place.hand)
         )
         return heapq.nsmallest(LOOKED_AT, open_, key=preference)
 
