@@ -305,6 +305,12 @@ class Capacity:
         choices = self._starting_choices(sums.loras, sums.rank)
         if not choices or sums.load * factor > MOST_LOAD:
             return 1.0
+        if self.foresight is None:
+            return None
+        if min(sums.slo_ttft, sums.slo_itl) == inf:
+            self._guessed += len(choices)
+            more = factor * (1.0 + self.headroom)
+            return self.foresight.least_overload(sums.traffic, choices, server_rank(sums.rank), more)
         guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
         if not guesses:
             return None

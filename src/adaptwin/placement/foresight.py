@@ -9,7 +9,7 @@ from adaptwin.surrogate.features import FEATURES, ROUGH, ServerTable, features_o
 from adaptwin.surrogate.surrogate import Guess, Surrogate, guess_from
 from adaptwin.twin.server import Server
 from adaptwin.twin.steady_state import costs_of, demands_on
-from adaptwin.workload.traffic import demand_in, raw_sums, sum_demands
+from adaptwin.workload.traffic import Demand, demand_in, raw_sums, sum_demands
 from adaptwin.workload.workload import Workload
 
 
@@ -27,7 +27,7 @@ class Foresight:
     @property
     def knows_traffic(self) -> bool:
         """Whether the window and the arrivals of all adapters are of the kinds that were trained on."""
-        return self._knows_kind and sum_demands(self._demands).traffic.unknown_rate == 0
+        return self._knows(sum_demands(self._demands))
 
     def traffic_of(self, shares: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
         """Raw sums of adapters with their shares."""
@@ -39,16 +39,35 @@ class Foresight:
     ) -> list[Guess]:
         """What to expect for each of these numbers of slots, which must start, with `factor` times this traffic."""
         demand = demand_in(traffic, factor)
-        if demand.traffic.served_rate > 0:
-            features, rough = features_of_servers(demand, self._table(tuple(choices), max_lora_rank), self.duration)
-        else:
-            features, rough = np.zeros((len(choices), FEATURES)), np.zeros((len(choices), ROUGH))
+        features, rough = self._features(demand, choices, max_lora_rank)
         answers, inside = self.surrogate.predict_features(features, rough)
-        known = self._knows_kind and demand.traffic.unknown_rate == 0
+        known = self._knows(demand)
         return [
             guess_from(answer, known and bool(within), offered)
             for answer, within, offered in zip(answers, inside, rough[:, 0], strict=True)
         ]
+
+    def least_overload(
+        self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
+    ) -> float | None:
+        """The lowest probability of overload among these numbers of slots; None where it knows of none."""
+        demand = demand_in(traffic, factor)
+        if not self._knows(demand):
+            return None
+        if demand.traffic.served_rate == 0:
+            return 0.0
+        overloads, inside = self.surrogate.overloads(self._features(demand, choices, max_lora_rank)[0])
+        return float(overloads[inside].min()) if inside.any() else None
+
+    def _knows(self, demand: Demand) -> bool:
+        return self._knows_kind and demand.traffic.unknown_rate == 0
+
+    def _features(
+        self, demand: Demand, choices: Sequence[int], max_lora_rank: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if demand.traffic.served_rate == 0:
+            return np.zeros((len(choices), FEATURES)), np.zeros((len(choices), ROUGH))
+        return features_of_servers(demand, self._table(tuple(choices), max_lora_rank), self.duration)
 
     def _table(self, choices: tuple[int, ...], max_lora_rank: int) -> ServerTable:
         key = choices, max_lora_rank

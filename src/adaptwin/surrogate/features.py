@@ -103,7 +103,9 @@ def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
     return ServerTable(numba.typed.List(limits), numba.typed.List(costs))
 
 
-def features_of_servers(demand: Demand, servers: ServerTable, duration: float) -> tuple[NDArray[np.float64], ...]:
+def features_of_servers(
+    demand: Demand, servers: ServerTable, duration: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `Rough` of each of these servers with the same traffic, of shape (servers, ...)."""
     return _features_of_servers(demand.traffic, demand.crowd, servers.limits, servers.costs, duration)
 

@@ -142,6 +142,16 @@ class Surrogate(Spec):
         columns = [output.value(learned[:, i], rough) for i, output in enumerate(OUTPUTS)]
         return np.column_stack(columns), inside
 
+    def overloads(self, features: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """The probability of overload alone, shape (rows,), and whether each row is in the region."""
+        forest, region = self._overload_arrays
+        clipped, inside = clip_to(region, features)
+        return 1.0 / (1.0 + np.exp(-evaluate(forest, clipped)[:, 0])), inside
+
+    @cached_property
+    def _overload_arrays(self) -> tuple[Forest, RegionArrays]:
+        return plant([self.trees["overload"]], Features._fields), self.region.arrays()
+
     @cached_property
     def _arrays(self) -> tuple[Forest, RegionArrays]:
         return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()

@@ -51,8 +51,7 @@ def packed(problem: Problem, items: list[Item]) -> list[Hand]:
     first, needed = _filled(problem, ways, 1.0), 1.0
     if len(first) > MANY:
         first, needed = _filled(problem, ways, SAFE), SAFE
-    level = levelled(problem, [*ways, dealt(ways[0], len(first))], len(first), needed) or Filled(first, needed)
-    best, factor = approved(problem, level), level.factor / needed
+    best, factor = _approved(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and factor * (len(best) - 1) / len(best) >= WORTH_TRYING:
         fewer = None if problem.out_of_time else _one_fewer(problem, ways, best, needed)
         if fewer is None:
@@ -135,16 +134,20 @@ def latency(capacity: Capacity, hands: list[Hand]) -> float:
     return sum(guess.throughput * guess.itl_mean for guess in guesses if guess) / tokens if tokens else 0.0
 
 
-def approved(problem: Problem, level: Filled) -> list[Hand]:
-    """Hands that the twin approves of: these, or after moves, or with the refused ones' load on further servers.
+def _approved(problem: Problem, ways: list[list[Item]], first: list[Hand], needed: float) -> Filled:
+    """Hands that the twin approves of, and by which factor the surrogate thinks that their traffic can grow.
 
-    It is asked about a little more than the traffic, if they should bear that.
+    Levelled, or after moves, or on one server more, or in the end with the refused ones' load on further servers. The
+    twin is asked about a little more than the traffic, if they should bear that.
     """
-    for factor in sorted({1.0, min(level.factor, SAFE)}, reverse=True):
-        found = mend(problem, level.hands, factor)
-        if found is not None:
-            return found
-    return relieve(problem, level.hands, refused(problem.capacity, level.hands))
+    for servers in (len(first), len(first) + 1):
+        level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, needed)
+        if level is None:
+            continue
+        for factor in sorted({needed, max(needed, min(level.factor, SAFE))}, reverse=True):
+            if found := mend(problem, level.hands, factor):
+                return Filled(found, level.factor / needed)
+    return Filled(relieve(problem, first, refused(problem.capacity, first)), 1.0)
 
 
 def _one_fewer(problem: Problem, ways: list[list[Item]], hands: list[Hand], needed: float) -> list[Hand] | None:

@@ -22,11 +22,11 @@ from adaptwin.workload.requests import stream_seed
 
 TRIES_PER_ADAPTER, MORE_TRIES = 2, 400  # adapters tried on servers, at most
 RUINED = 0.4  # of a ruined server's load is taken off
-RELIEVED = 0.05  # of the load of a server that the twin refuses
+RELIEVED = 0.03  # of the load of a server that the twin refuses
 LOOKED_AT = 6  # servers that an adapter is tried on
 LIKELY = 0.3  # probability that somebody suffers, up to which servers are filled
 STUCK = 40  # ruins in a row that find nobody a place, before it is given up
-MENDED = 4  # times that servers which the twin refuses are relieved
+MENDED = 6  # times that servers which the twin refuses are relieved
 
 
 def squeeze(problem: Problem, hands: list[Hand], factor: float = 1.0) -> list[Hand] | None:
@@ -105,9 +105,11 @@ class _Search:
             for index in failing:
                 self._ruin(index, RELIEVED)
                 self._places[index].most *= 0.2
-            if not self._place_all():
-                if not may_open:
-                    return None
+            if failing:
+                self._recreate(emptiest_first=True)
+            if self._homeless and not (may_open or self._place_all()):
+                return None
+            if self._homeless:
                 self._open(fill(self._problem, falling(self._homeless)) or [[item] for item in self._homeless])
             failing = refused(self._capacity, self.hands, self._factor)
             if not failing:
@@ -162,11 +164,11 @@ class _Search:
             taken += item.load
         self._places[index] = replace(_place(hand), most=self._places[index].most)
 
-    def _recreate(self) -> None:
-        """Put those without a place, the largest first, where they fit and fill best."""
+    def _recreate(self, *, emptiest_first: bool = False) -> None:
+        """Put those without a place, the largest first, where they fit: on the fullest server that takes them."""
         left = []
         for item in falling(self._homeless):
-            for place in self._candidates(item):
+            for place in self._candidates(item, emptiest_first):
                 self._tries -= 1
                 both, sums = [*place.hand, item], place.with_(item)
                 if likelihood_of_overload(self._capacity, both, sums, self._factor) <= place.most:
@@ -177,12 +179,12 @@ class _Search:
                 left.append(item)
         self._homeless = left
 
-    def _candidates(self, item: Item) -> list[_Place]:
-        """Servers to try an item on: where it pads nobody's slots and is not padded, the fullest first."""
+    def _candidates(self, item: Item, emptiest_first: bool) -> list[_Place]:
+        """Servers to try an item on: where it pads nobody's slots and is not padded, then by their load."""
 
         def preference(place: _Place) -> tuple[bool, int, float]:
             rank = place.sums.rank if place.sums else item.rank
-            return rank < item.rank, rank - item.rank if item.rank else 0, -place.load
+            return rank < item.rank, rank - item.rank if item.rank else 0, place.load if emptiest_first else -place.load
 
         open_ = (
             place
