@@ -184,14 +184,10 @@ class _Way:
             name += "-2"
         rank = max((self._adapters[adapter].rank for adapter in parked), default=0)
         candidates = (server.server, self.fleet.settings[server.name])
-        settings = next((each for each in candidates if _bears(each, rank)), _raised(server.server, rank))
+        settings = next((each for each in candidates if each.can_load(rank)), _raised(server.server, rank))
         self.fleet.start(name, server.profile, settings)
         self._stand_ins.append(name)
         return name
-
-
-def _bears(settings: Server, rank: int) -> bool:
-    return not rank or (settings.max_loras > 0 and settings.max_lora_rank >= rank)
 
 
 def _raised(settings: Server, rank: int) -> Server:

@@ -61,7 +61,7 @@ class MovingFleet:
         self.steps.append(Step(action="stop", server=name))
 
     def load(self, server: str, name: str) -> None:
-        """Load an adapter where it is not loaded, or only with weights that it had before; the base model needs none."""
+        """Load an adapter where it is not loaded, or with weights of before; the base model needs no load."""
         fresh = name in self.loaded[server] and (server, name) not in self._stale
         if fresh or not self._adapters[name].rank:
             return
@@ -91,8 +91,7 @@ class MovingFleet:
 
     def can_serve(self, server: str, name: str) -> bool:
         """Whether a server may load an adapter."""
-        settings, rank = self.settings[server], self._adapters[name].rank
-        return not rank or (settings.max_loras > 0 and settings.max_lora_rank >= rank)
+        return self.settings[server].can_load(self._adapters[name].rank)
 
     def serves_anybody(self, server: str) -> bool:
         """Whether requests are routed to a server."""

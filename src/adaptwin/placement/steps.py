@@ -15,9 +15,9 @@ class Step(Spec):
     """One action on a running fleet.
 
     ``start`` and ``restart`` name a server, its profile and its settings; ``stop`` names a server. ``load`` and
-    ``unload`` name a server and an adapter (vLLM's ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter``); where the
-    adapter is loaded already, ``load`` replaces its weights in place (``load_inplace``). ``route`` names an adapter and
-    gives the servers that take its requests from now on, with their shares; without any, its requests are refused.
+    ``unload`` name a server and an adapter (vLLM's ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter``); where
+    the adapter is loaded already, ``load`` replaces its weights in place (``load_inplace``). ``route`` names an adapter
+    and gives the servers that take its requests from now on, with their shares; without any, they are refused.
     """
 
     action: Action
