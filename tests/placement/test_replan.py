@@ -115,10 +115,10 @@ def test_when_moves_are_dear_everybody_stays(two_halves):
 
 
 def test_an_adapter_that_gets_too_hot_for_its_server_makes_room_with_few_moves(fleet_plan):
+    rates = {adapter.name: adapter.rate for adapter in fleet_plan.workload.adapters}
     fullest = min(fleet_plan.servers, key=lambda server: server.forecast.headroom)
-    hot = max(fullest.adapters, key=lambda name: dict((a.name, a.rate) for a in fleet_plan.workload.adapters)[name])
-    rate = next(adapter.rate for adapter in fleet_plan.workload.adapters if adapter.name == hot)
-    new = replan(fleet_plan, with_rates(fleet_plan.workload, {hot: 1.5 * rate}))
+    hot = max(fullest.adapters, key=rates.__getitem__)
+    new = replan(fleet_plan, with_rates(fleet_plan.workload, {hot: 1.5 * rates[hot]}))
     assert new.verified
     assert 0 < new.migration.moves + new.migration.restarts <= 8
 
@@ -253,5 +253,5 @@ def test_plans_on_several_profiles_are_refused(running, h100, fleet):
 def test_an_adapter_that_cannot_be_served_is_named(running, fleet):
     plan = running(fleet(("a", 8, 1.0)), {"x": (slots(1, 8), ["a"])})
     hopeless = plus(fleet(("a", 8, 1.0)), Adapter("b", 8, 1.0, slo_itl=1e-6))
-    with pytest.raises(Infeasible, match=r"'b'|adapters\[1\]"):
+    with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 1 requests/s of 'b' cannot be served"):
         replan(plan, hopeless)

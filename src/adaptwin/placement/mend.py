@@ -5,6 +5,7 @@ import math
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.rearrangement import Rearrangement, most, serves
 
+A_NEW_SERVER = 1.0  # GPUs
 TRIES = 6  # sizes of adapters to take off, the largest first
 EASED = 0.05  # of a server's load is taken off when it failed a verification
 
@@ -12,13 +13,15 @@ EASED = 0.05  # of a server's load is taken off when it failed a verification
 def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
     """The fleet with each of these servers served: relieved onto others or restarted, whichever is cheaper.
 
-    Where neither is possible, what a server cannot serve is left without a place.
+    Where neither is possible at less than the price of a GPU, what a server cannot serve is left without a place.
     """
     for name in names:
         if fleet.is_served(name):
             continue
         ways = [way for way in (_relieved(fleet, name), _restarted(fleet, name)) if way]
-        fleet = min(ways, key=Rearrangement.cost) if ways else _stripped(fleet, name)
+        way = min(ways, key=Rearrangement.cost, default=None)
+        worth_it = way is not None and way.cost() < fleet.cost() + A_NEW_SERVER
+        fleet = way if way and worth_it else _stripped(fleet, name)
     return fleet
 
 

@@ -12,7 +12,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Share
 from adaptwin.placement.moving_fleet import Route, routes_of
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.problem import merged
+from adaptwin.placement.problem import Problem, halves, merged
 from adaptwin.twin.server import Server
 
 
@@ -31,17 +31,22 @@ class Running:
     """
 
     plan: Plan
-    capacity: Capacity
+    problem: Problem
     roomy: Capacity
     prices: Prices
     settings: Mapping[str, Server]  # by server
     routes: Mapping[str, Route]  # by adapter
 
     @classmethod
-    def of(cls, plan: Plan, capacity: Capacity, roomy: Capacity, prices: Prices) -> Self:
+    def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices) -> Self:
         """The fleet of a plan."""
         settings = {server.name: server.server for server in plan.servers}
-        return cls(plan, capacity, roomy, prices, settings, routes_of(plan))
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan))
+
+    @property
+    def capacity(self) -> Capacity:
+        """What is asked about servers, with no room to spare."""
+        return self.problem.capacity
 
 
 class Hand(NamedTuple):
@@ -147,15 +152,15 @@ class Rearrangement:
         return min(ways, key=Rearrangement.cost)
 
     def open(self) -> None:
-        """Start a server for as many of those without a place as it serves; an item that is too hot is halved."""
+        """Start a server for as many of those without a place as it serves; an item that is too hot is halved.
+
+        Raises `Infeasible` where that does not help either.
+        """
         items = [item for rank in self._ranks() for item in self._homeless(rank)]
         count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
         if count == 0:
-            first = items[0]
-            self.homeless.remove(first)
-            self.homeless += [Share(first.name, first.share / 2)] * 2
-            if first.share < SMALLEST:
-                raise Infeasible(f"{self.capacity.path(first.name)}.rate: no {self.capacity.profile.name} serves it")
+            self.homeless.remove(items[0])
+            self.homeless += halves(self.running.problem, items[0])
             return
         name = new_name([*self.running.settings, *self.hands])
         self.hands[name] = Hand(None, {})
@@ -211,9 +216,6 @@ class Rearrangement:
             self.put(name, items[:count])
             taken += count
         return taken
-
-
-SMALLEST = 1.0 / 128  # part of an adapter's traffic that is not halved again
 
 
 def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | None) -> bool:

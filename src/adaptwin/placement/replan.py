@@ -30,6 +30,7 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
 PLANNED = ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens")  # settings that are a planner's to choose
+MOVE_COST, RESTART_COST = 0.01, 0.2  # in GPUs
 GIVEN_UP = 3  # servers, the emptiest, that are tried to do without
 MOVED_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
 MOST_GROWTH = 4.0  # times the traffic up to which a server's room is looked for
@@ -39,8 +40,8 @@ def replan(
     plan: Plan,
     workload: Workload,
     *,
-    move_cost: float = 0.01,
-    restart_cost: float = 0.2,
+    move_cost: float = MOVE_COST,
+    restart_cost: float = RESTART_COST,
     seed: int | None = None,
     time_limit: float | None = None,
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
@@ -95,9 +96,6 @@ class _Search(NamedTuple):
 
     running: Running
     wish: Plan
-    template: Server
-    deadline: float
-    progress: Progress
 
     @classmethod
     def of(
@@ -124,19 +122,21 @@ class _Search(NamedTuple):
         bound = lower_bound([profile], workload, template)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
         wish = plan.model_copy(update={**update, "time_limit_hit": False, "migration": None})
-        return cls(Running.of(plan, capacity, roomy, prices), wish, template, deadline, progress)
+        problem = Problem(capacity, bound, progress, deadline)
+        return cls(Running.of(plan, problem, roomy, prices), wish)
 
     def run(self) -> Plan:
         """The cheapest arrangement, verified and described."""
-        self.progress("rearranging", 0, 3)
+        progress = self.running.problem.progress
+        progress("rearranging", 0, 3)
         fleet = self._with_newcomers(mended(self._carried_over(), self._changed()))
-        self.progress("rearranging", 1, 3)
+        progress("rearranging", 1, 3)
         fleet = self._with_fewer(fleet)
-        self.progress("rearranging", 2, 3)
+        progress("rearranging", 2, 3)
         if self._afresh_may_pay(fleet):
             fleet = min((fleet, *self._afresh()), key=Rearrangement.cost)
-        self.progress("rearranging", 3, 3)
-        late = self._problem().out_of_time
+        progress("rearranging", 3, 3)
+        late = self.running.problem.out_of_time
         return self._described(self._verified(fleet)).model_copy(update={"time_limit_hit": late})
 
     def _carried_over(self) -> Rearrangement:
@@ -164,11 +164,10 @@ class _Search(NamedTuple):
 
     def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:
         """A place for everybody; newcomers too hot for one server come in parts."""
-        fleet.homeless += [item for item in items_to_place(self._problem()) if item.name not in self.running.routes]
+        fleet.homeless += [
+            item for item in items_to_place(self.running.problem) if item.name not in self.running.routes
+        ]
         return fleet.housed()
-
-    def _problem(self) -> Problem:
-        return Problem(self.running.capacity, self.wish.lower_bound, self.progress, self.deadline)
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
         """Without servers whose adapters can move to others at less than the price of a GPU."""
@@ -178,7 +177,7 @@ class _Search(NamedTuple):
 
     def _one_fewer(self, fleet: Rearrangement) -> Rearrangement | None:
         for name in sorted(fleet.hands, key=lambda name: (fleet.load_of(name), name))[:GIVEN_UP]:
-            if self._problem().out_of_time:
+            if self.running.problem.out_of_time:
                 break
             trial = fleet.without(name)
             if len(trial.hands) < self.wish.lower_bound or len(trial.homeless) * self.running.prices.move >= 1.0:
@@ -191,7 +190,7 @@ class _Search(NamedTuple):
 
     def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
         """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes."""
-        if self._problem().out_of_time:
+        if self.running.problem.out_of_time:
             return False
         loads = [fleet.load_of(name) for name in fleet.hands]
         limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
@@ -213,7 +212,7 @@ class _Search(NamedTuple):
     def _afresh(self) -> list[Rearrangement]:
         """The strategy's own placement, its servers called after the running ones; none if it finds none."""
         try:
-            assignments = STRATEGIES[self.wish.strategy](self._problem())
+            assignments = STRATEGIES[self.wish.strategy](self.running.problem)
         except Infeasible:
             return []
         hands: dict[str, Hand] = {}
@@ -228,22 +227,22 @@ class _Search(NamedTuple):
     def _verified(self, fleet: Rearrangement) -> Plan:
         """Verify with fresh seeds; take a little off the servers that fail, and verify again."""
         for repair in range(REPAIRS + 1):
-            self.progress("verifying", repair, REPAIRS + 1)
+            self.running.problem.progress("verifying", repair, REPAIRS + 1)
             plan = self.wish.model_copy(update={"servers": fleet.servers()})
             failing = failing_servers(plan)
             if not failing or repair == REPAIRS:
                 break
             fleet = eased(fleet, failing)
-        self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
+        self.running.problem.progress("verifying", REPAIRS + 1, REPAIRS + 1)
         return plan.model_copy(update={"verified": not failing})
 
     def _described(self, plan: Plan) -> Plan:
         """The plan with what the twin expects of every server, and who answered the questions."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {"twin_runs": capacity.asked + roomy.asked, "guesses": capacity.guessed + roomy.guessed}
-        self.progress("measuring headroom", 0, 1)
+        self.running.problem.progress("measuring headroom", 0, 1)
         described = forecast_all(capacity, [Assignment(server.server, server.adapters) for server in plan.servers])
-        self.progress("measuring headroom", 1, 1)
+        self.running.problem.progress("measuring headroom", 1, 1)
         servers = tuple(
             placed.model_copy(update={"forecast": expected, "choices": choices})
             for placed, (expected, choices) in zip(plan.servers, described, strict=True)
