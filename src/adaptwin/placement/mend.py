@@ -25,10 +25,13 @@ def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
     return fleet
 
 
-def eased(fleet: Rearrangement, names: set[str]) -> Rearrangement:
-    """The fleet with a little load taken off these servers, and put on servers with room to spare, or on new ones."""
+def eased(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
+    """The fleet with a little load taken off these servers, and put on others that have room, or on new ones.
+
+    With `careful`, only on others with room to spare, so that they do not fail next.
+    """
     trial = fleet.copy()
-    trial.closed, trial.careful = frozenset(names), True
+    trial.closed, trial.careful = frozenset(names), careful
     for name in sorted(names):
         trial.take(name, _little(trial, name))
     trial = trial.housed()
