@@ -20,6 +20,7 @@ from adaptwin import (
     Workload,
     load_profile,
     make_plan,
+    replan,
     simulate,
     simulate_many,
     verify,
@@ -55,8 +56,8 @@ def plan(profile, workload):
 def test_every_public_name_is_there():
     assert set(adaptwin.__all__) >= {
         "Adapter", "AdaptwinError", "Infeasible", "Lengths", "Measurements", "OutOfMemory", "Plan", "Profile", "Run",
-        "Server", "SpecError", "Workload", "compare", "fit", "load_profile", "make_plan", "simulate", "simulate_many",
-        "verify",
+        "Server", "SpecError", "Workload", "compare", "fit", "load_profile", "make_plan", "replan", "simulate",
+        "simulate_many", "verify",
     }  # fmt: skip
     assert all(hasattr(adaptwin, name) for name in adaptwin.__all__)
     assert adaptwin.__all__ == sorted(adaptwin.__all__)
@@ -146,6 +147,13 @@ def test_make_plan_has_the_keywords_of_the_design():
     }  # fmt: skip
     assert {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}.items() >= expected.items()
     assert list(parameters)[:2] == ["profile_or_profiles", "workload"]
+
+
+def test_replan_has_the_keywords_of_the_design():
+    parameters = inspect.signature(replan).parameters
+    expected = {"move_cost": 0.01, "restart_cost": 0.2, "seed": None, "time_limit": None}
+    assert {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}.items() >= expected.items()
+    assert list(parameters)[:2] == ["plan", "workload"]
 
 
 def test_simulate_leaves_its_arguments_as_they_are_and_repeats_itself(profile, workload, run):

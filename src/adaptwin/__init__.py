@@ -9,6 +9,7 @@ from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.plan import Plan
+from adaptwin.placement.replan import replan
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
@@ -41,6 +42,7 @@ __all__ = [
     "load_profile",
     "load_surrogate",
     "make_plan",
+    "replan",
     "simulate",
     "simulate_many",
     "sweep",

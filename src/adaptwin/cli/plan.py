@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Find the fewest GPUs that serve a fleet, and verify the plan."""
     require_writable(out, report)
-    predictors = _predictors(surrogate)
+    predictors = predictors_named(surrogate)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
     asked = described.planning
@@ -82,7 +82,8 @@ def plan(
         raise typer.Exit(3)
 
 
-def _predictors(name: str) -> Surrogate | Literal["shipped"] | None:
+def predictors_named(name: str) -> Surrogate | Literal["shipped"] | None:
+    """What an option names: the shipped predictors, none, or those of a file."""
     if name == "shipped":
         return "shipped"
     return None if name == "none" else load_surrogate(name)

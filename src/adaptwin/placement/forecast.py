@@ -60,10 +60,10 @@ def _both(capacity: Capacity, assignment: Assignment) -> tuple[Forecast, tuple[S
 
 def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
     """How much more traffic the server takes, and what gives way beyond that."""
-    slots = assignment.server.max_loras
 
     def more(headroom: float) -> Answer:
-        return capacity.ask(assignment.shares, slots, (1.0 + headroom) / (1.0 + capacity.headroom))
+        factor = (1.0 + headroom) / (1.0 + capacity.headroom)
+        return capacity.ask_on({name: share * factor for name, share in assignment.shares.items()}, assignment.server)
 
     good, bad = 0.0, MOST_HEADROOM
     failed = more(bad)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adaptwin.placement.steps import Migration
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Verdict
@@ -87,6 +88,7 @@ class Plan(Spec):
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload
+    migration: Migration | None = Field(default=None, description="from the plan that ran before; of a replan")
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

@@ -88,6 +88,10 @@ class Server(Spec):
             raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
         return token_budget, max_num_seqs
 
+    def can_load(self, rank: int) -> bool:
+        """Whether vLLM loads an adapter of this rank; the base model, rank 0, needs no slot."""
+        return rank == 0 or (self.max_loras > 0 and self.max_lora_rank >= rank)
+
     def require_serves(self, workload: Workload) -> None:
         """Raise `SpecError` when vLLM would refuse to load one of the adapters."""
         for adapter in workload.adapters:

@@ -1,0 +1,99 @@
+"""adaptwin replan: a plan that runs and a changed fleet -> a new plan, and the steps to it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+
+from adaptwin.cli.options import AsJson, FleetFile, OutFile, PlanFile
+from adaptwin.cli.plan import predictors_named
+from adaptwin.cli.progress import progress_bar
+from adaptwin.errors import Infeasible, SpecError
+from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
+from adaptwin.placement.plan import Plan
+from adaptwin.placement.replan import MOVE_COST, RESTART_COST
+from adaptwin.placement.replan import replan as replan_fleet
+from adaptwin.report.html import write_plan_report
+from adaptwin.report.migration_text import migration_table
+from adaptwin.report.text import plan_table
+from adaptwin.spec import require_writable
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def replan(
+    plan: PlanFile,
+    fleet: FleetFile,
+    out: OutFile = None,
+    report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
+    move_cost: Annotated[
+        float, typer.Option(min=0, help="What moving an adapter that is served now costs, in GPUs.")
+    ] = MOVE_COST,
+    restart_cost: Annotated[float, typer.Option(min=0, help="What restarting a server costs, in GPUs.")] = RESTART_COST,
+    time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
+    surrogate: Annotated[
+        str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
+    ] = "shipped",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of every random draw; by default the plan's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a running plan as little as a new fleet allows, and list the steps.
+
+    Profile, settings, strategy, headroom and margin are those of the plan that runs; a fleet that names another profile
+    or other settings is refused. What the fleet says of planning is not used.
+    """
+    require_writable(out, report)
+    predictors = predictors_named(surrogate)
+    running, described = Plan.read(plan), read_fleet(fleet)
+    with progress_bar() as progress:
+        try:
+            _require_same_servers(running, described, fleet)
+            found = replan_fleet(
+                running,
+                described.workload,
+                move_cost=move_cost,
+                restart_cost=restart_cost,
+                seed=seed,
+                time_limit=time_limit,
+                surrogate=predictors,
+                progress=progress,
+            )
+        except Infeasible as error:
+            raise Infeasible(f"{fleet}: {error}") from None
+        except SpecError as error:
+            raise (error if error.file else error.at(plan)) from None
+    if out:
+        found.write(out)
+    if report:
+        write_plan_report(found, report)
+    _show(found, as_json)
+    for path, what in ((out, "plan"), (report, "report")):
+        if path:
+            Console(stderr=True).print(f"{what} written to {path}", highlight=False)
+    if not found.verified:
+        raise typer.Exit(3)
+
+
+def _require_same_servers(running: Plan, described: Fleet, path: Path) -> None:
+    """Raise `SpecError` where the fleet names a profile or settings that the running servers do not have."""
+    if not running.servers:
+        return
+    first = running.servers[0]
+    named = [profile.name for profile in fleet_profiles(described, path)] if described.profile else [first.profile]
+    if first.profile not in named:
+        what = f"{', '.join(named)}, but the plan runs on {first.profile}: make a new plan for other GPUs"
+        raise SpecError(what, "profile", path)
+    for name in described.server.model_fields_set:
+        wanted, has = getattr(described.server, name), getattr(first.server, name)
+        if wanted != has:
+            raise SpecError(f"{wanted}, but the plan's servers run with {has}: make a new plan", f"server.{name}", path)
+
+
+def _show(found: Plan, as_json: bool) -> None:
+    if as_json:
+        print(found.model_dump_json(indent=1))
+    else:
+        assert found.migration
+        Console().print(Group(plan_table(found), migration_table(found.migration, found.gpus)))
