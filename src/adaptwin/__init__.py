@@ -9,7 +9,7 @@ from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.plan import Plan
-from adaptwin.placement.replan import replan
+from adaptwin.placement.replanning.replan import replan
 from adaptwin.placement.verify import verify
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate

@@ -12,8 +12,8 @@ from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
 from adaptwin.placement.plan import Plan
-from adaptwin.placement.replan import MOVE_COST, RESTART_COST
-from adaptwin.placement.replan import replan as replan_fleet
+from adaptwin.placement.replanning.replan import MOVE_COST, RESTART_COST
+from adaptwin.placement.replanning.replan import replan as replan_fleet
 from adaptwin.report.html import write_plan_report
 from adaptwin.report.migration_text import migration_table
 from adaptwin.report.text import plan_table

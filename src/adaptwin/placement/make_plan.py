@@ -21,13 +21,12 @@ from adaptwin.placement.strategies.pack import pack
 from adaptwin.placement.strategies.paper_greedy import paper_greedy
 from adaptwin.placement.strategies.random_placement import random_placement
 from adaptwin.placement.strategies.round_robin import round_robin
-from adaptwin.placement.verify import verify
+from adaptwin.placement.trial import failing_servers
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate, surrogate_for
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
-from adaptwin.workload.requests import stream_seed
 from adaptwin.workload.workload import Workload
 
 STRATEGIES: dict[str, Strategy] = {
@@ -44,7 +43,6 @@ OBJECTIVES = ("min-gpus",)
 
 ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
 SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
-VERIFICATIONS = 5  # with seeds that the search did not use
 REPAIRS = 8  # rounds of relief for servers that fail verification
 REPAIR_HEADROOM = 0.05  # a repaired server must bear this much more traffic than was asked for
 
@@ -219,10 +217,10 @@ class _Search(NamedTuple):
         for number in range(REPAIRS + 1):
             self.progress("verifying", number, REPAIRS + 1)
             plan = self.wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
-            failing = _failing(plan)
+            failing = failing_servers(plan)
             if not failing or number == REPAIRS:
                 break
-            assignments = repair(raised, assignments, sorted(failing))
+            assignments = repair(raised, assignments, [i for i, s in enumerate(plan.servers) if s.name in failing])
         self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
         return plan.model_copy(update={"verified": not failing}), assignments
 
@@ -238,10 +236,3 @@ def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[Placed
         PlacedServer(name=f"gpu-{i:0{width}}", profile=profile.name, server=a.server, adapters=dict(a.shares))
         for i, a in enumerate(assignments)
     )
-
-
-def _failing(plan: Plan) -> set[int]:
-    """Servers that fail in any of the verifications."""
-    seeds = [stream_seed(plan.seed, "verification", str(number)) >> 1 for number in range(VERIFICATIONS)]
-    checks = [verify(plan, seed) for seed in seeds]
-    return {index for check in checks for index, run in enumerate(check.runs) if run.worst != "ok"}

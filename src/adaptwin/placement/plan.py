@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaptwin.placement.steps import Migration
+from adaptwin.placement.replanning.steps import Migration
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Verdict

@@ -79,6 +79,13 @@ def parts_of(problem: Problem, name: str) -> int:
     raise unservable(problem, Share(name, 1.0 / MOST_PARTS))
 
 
+def halves(problem: Problem, item: Share) -> list[Share]:
+    """An item that no server serves alone, in two; raises `Infeasible` when it is too small to be split again."""
+    if item.share / 2 < 1.0 / MOST_PARTS:
+        raise unservable(problem, item)
+    return [Share(item.name, item.share / 2)] * 2
+
+
 def unservable(problem: Problem, item: Share) -> Infeasible:
     """The error for an item that no server serves even alone."""
     capacity = problem.capacity

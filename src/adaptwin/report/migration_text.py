@@ -6,7 +6,7 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adaptwin.placement.steps import Migration, Step
+from adaptwin.placement.replanning.steps import Migration, Step
 from adaptwin.report.tables import add_numbers, heading, plain_table
 from adaptwin.report.text import count
 

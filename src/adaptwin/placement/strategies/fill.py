@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from adaptwin.placement.capacity import MOST_LOAD, Capacity
 from adaptwin.placement.problem import Problem
-from adaptwin.placement.strategies.items import Hand, Item, gets_on, halves, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.strategies.items import Hand, Item, gets_on, halved, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.sums import Prefixes
 
 LIKELY = 0.5  # probability that somebody suffers, up to which a server is filled
@@ -30,7 +30,7 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]
             if factor > 1.0 and capacity.fit(alone):
                 return None
             if not capacity.fit(alone):
-                queue = _Queue([*halves(problem, stretch[0]), *queue.rest()[1:]])
+                queue = _Queue([*halved(problem, stretch[0]), *queue.rest()[1:]])
                 continue
             count = 1
         hand = stretch[:count]

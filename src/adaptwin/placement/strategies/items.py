@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Share
-from adaptwin.placement.problem import MOST_PARTS, SURELY_FITS, Problem, merged, parts_of, unservable
+from adaptwin.placement.problem import SURELY_FITS, Problem, halves, merged, parts_of
 from adaptwin.placement.sums import Sums
 
 
@@ -94,14 +94,11 @@ def hand_of(problem: Problem, shares: Mapping[str, float]) -> Hand:
     ]
 
 
-def halves(problem: Problem, item: Item) -> list[Item]:
+def halved(problem: Problem, item: Item) -> list[Item]:
     """An item that no server serves alone, in two; raises `Infeasible` when it cannot be split."""
     if len(item.shares) > 1:
         _refuse_together(item.name, problem, [share.name for share in item.shares])
-    name, share = item.shares[0]
-    if share / 2 < 1.0 / MOST_PARTS:
-        raise unservable(problem, item.shares[0])
-    return [_item(problem.capacity, (Share(name, share / 2),), item.foes) for _ in range(2)]
+    return [_item(problem.capacity, (half,), item.foes) for half in halves(problem, item.shares[0])]
 
 
 def _item(capacity: Capacity, shares: tuple[Share, ...], foes: frozenset[str]) -> Item:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from adaptwin.placement.moving_fleet import Route
 from adaptwin.placement.problem import Assignment
+from adaptwin.placement.replanning.moving_fleet import Route
 
 
 def relabelled(assignments: Sequence[Assignment], routes: Mapping[str, Route]) -> list[str | None]:

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Plan, Server, Workload
-from adaptwin.placement.migration import migration
 from adaptwin.placement.plan import Forecast, PlacedServer
-from adaptwin.placement.steps import Migration
+from adaptwin.placement.replanning.migration import migration
+from adaptwin.placement.replanning.steps import Migration
 
 NAMES = [f"a{i}" for i in range(6)]
 SERVERS = [f"gpu-{i}" for i in range(4)]

@@ -2,7 +2,7 @@
 
 from adaptwin import Server
 from adaptwin.placement.problem import Assignment
-from adaptwin.placement.relabel import relabelled
+from adaptwin.placement.replanning.relabel import relabelled
 
 
 def on(*names):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity import Capacity, Share
-from adaptwin.placement.moving_fleet import Route, routes_of
+from adaptwin.placement.capacity import MOST_LOAD, Capacity, Share
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Problem, halves, merged
+from adaptwin.placement.replanning.moving_fleet import Route, routes_of
 from adaptwin.twin.server import Server
 
 
@@ -228,7 +228,7 @@ def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | N
         return True
     if settings is None:
         return capacity.fit(shares) is not None
-    if capacity.load(shares) > 1.0:
+    if capacity.load(shares) > MOST_LOAD:
         return False
     if not all(settings.can_load(capacity.adapter(name).rank) for name in shares):
         return False

@@ -1,7 +1,7 @@
 """MovingFleet: servers that run, what is loaded on each, and who is routed where; every change is a step."""
 
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.steps import Step
+from adaptwin.placement.replanning.steps import Step
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 

@@ -3,7 +3,7 @@
 import math
 
 from adaptwin.placement.capacity import Share
-from adaptwin.placement.rearrangement import Rearrangement, most, serves
+from adaptwin.placement.replanning.rearrangement import Rearrangement, most, serves
 
 A_NEW_SERVER = 1.0  # GPUs
 TRIES = 6  # sizes of adapters to take off, the largest first

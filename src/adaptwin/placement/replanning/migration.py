@@ -8,9 +8,9 @@ have room for it, or else on a stand-in, for which one more GPU is needed for a 
 import math
 from collections.abc import Iterable
 
-from adaptwin.placement.moving_fleet import MovingFleet, Route, adapters_of, routes_of
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.steps import Migration
+from adaptwin.placement.replanning.moving_fleet import MovingFleet, Route, adapters_of, routes_of
+from adaptwin.placement.replanning.steps import Migration
 from adaptwin.twin.server import Server, server_rank
 
 

@@ -15,12 +15,12 @@ from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.make_plan import REPAIR_HEADROOM, REPAIRS, STRATEGIES
-from adaptwin.placement.mend import eased, mended
-from adaptwin.placement.migration import migration
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.rearrangement import Hand, Prices, Rearrangement, Running, new_name, serves
-from adaptwin.placement.relabel import relabelled
+from adaptwin.placement.replanning.mend import eased, mended
+from adaptwin.placement.replanning.migration import migration
+from adaptwin.placement.replanning.rearrangement import Hand, Prices, Rearrangement, Running, new_name, serves
+from adaptwin.placement.replanning.relabel import relabelled
 from adaptwin.placement.trial import failing_servers
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent

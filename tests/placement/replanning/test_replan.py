@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from adaptwin import Adapter, Infeasible, Plan, Server, SpecError, Workload, make_plan, replan, verify
-from adaptwin.placement.migration import migration
 from adaptwin.placement.plan import PlacedServer
+from adaptwin.placement.replanning.migration import migration
 from adaptwin.placement.verify import Check
 from adaptwin.workload.deal import synthesize
 

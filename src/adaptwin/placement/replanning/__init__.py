@@ -1,0 +1,1 @@
+"""Changing a fleet that runs: what to change, and in which order."""
