@@ -11,12 +11,13 @@ One server fewer is tried as long as something works: filling with a little less
 is careful and the twin has the last word; then giving up the emptiest server, by ruin and recreate.
 """
 
-from math import inf
+import math
 from typing import NamedTuple
 
 import joblib
 
-from adaptwin.placement.capacity import Capacity
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity import Capacity, Fit
 from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.strategies.fill import fill
 from adaptwin.placement.strategies.items import Hand, Item, items_of, shares_of
@@ -28,7 +29,9 @@ MOST = 4.0  # times the traffic up to which servers are levelled
 LEAST = 0.92  # times the traffic that the surrogate must find one server fewer able to bear, for it to be tried
 SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
 MANY = 12  # with more servers than this each must bear that: one of so many does see such arrivals
-CLOSE = 1.015  # ratio of two factors that are not told apart
+FIRST_STRIDE = 1.1
+MISTAKES = 4  # times that servers are relieved of which the surrogate was sure and the twin is not
+CLOSE, CLOSE_ENOUGH = 1.015, 1.05  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 WORTH_TRYING = 0.9  # times the traffic that one server fewer should bear by the numbers, for it to be tried
 
 
@@ -65,16 +68,31 @@ def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Han
 
 
 def assigned(problem: Problem, hands: list[Hand]) -> list[Assignment]:
-    """Each hand on a server with its best number of slots."""
+    """Each hand on a server with its best number of slots; what was wrongly thought to be served is relieved."""
     capacity = problem.capacity
-    problem.progress("choosing max_loras", 0, len(hands))
-    calls = (joblib.delayed(capacity.best)(shares_of(hand)) for hand in hands)
-    fits = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    for last in (False,) * MISTAKES + (True,):
+        problem.progress("choosing max_loras", 0, len(hands))
+        calls = (joblib.delayed(_best)(capacity, hand) for hand in hands)
+        fits: list[Fit | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+        wrong = [index for index, fit in enumerate(fits) if fit is None]
+        if not wrong:
+            break
+        if last:
+            capacity.best(shares_of(hands[wrong[0]]))  # which says what is wrong
+        hands = relieve(problem, hands, wrong)
     problem.progress("choosing max_loras", len(hands), len(hands))
     return [
         Assignment(capacity.server(shares, fit.max_loras), shares)
         for shares, fit in zip(map(shares_of, hands), fits, strict=True)
+        if fit
     ]
+
+
+def _best(capacity: Capacity, hand: Hand) -> Fit | None:
+    try:
+        return capacity.best(shares_of(hand))
+    except Infeasible:
+        return None
 
 
 def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST) -> Filled | None:
@@ -88,7 +106,6 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
             break
-        # An order that cannot beat the best by more than is told apart is left.
         filled = _widest(problem, way, servers, least, most)
         if filled:
             found.append(filled)
@@ -101,22 +118,16 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
-    """The order, cut into so many hands at the highest factor that allows it."""
+    """The order, cut into so many hands at the highest factor that allows it, found by galloping, then bisection."""
     best = _at(problem, way, servers, least)
-    if best is None:
-        return None
-    low, high = least, most
-    step = 1.1
-    while high / low > CLOSE and not problem.out_of_time:
-        factor = min(low * step, high) if high == most else (low * high) ** 0.5
-        filled = _at(problem, way, servers, factor)
-        if filled:
-            best, low = filled, factor
-            step *= step
-        else:
-            high = factor
-        if low == most:
+    stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
+    while best and not problem.out_of_time:
+        low, high = best.factor, min(beyond, most)
+        if high / low <= (CLOSE if problem.capacity.is_foreseen else CLOSE_ENOUGH):
             break
+        factor = math.sqrt(low * high) if beyond <= most else min(low * stride, most)
+        filled = _at(problem, way, servers, factor)
+        best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
     return best
 
 
@@ -129,7 +140,7 @@ def latency(capacity: Capacity, hands: list[Hand]) -> float:
     """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
     guesses = [capacity.expected(total([item.sums for item in hand])) for hand in hands]
     if not all(guesses):
-        return inf
+        return math.inf
     tokens = sum(guess.throughput for guess in guesses if guess)
     return sum(guess.throughput * guess.itl_mean for guess in guesses if guess) / tokens if tokens else 0.0
 
@@ -155,6 +166,8 @@ def _one_fewer(problem: Problem, ways: list[list[Item]], hands: list[Hand], need
     servers = len(hands) - 1
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)
     tight = levelled(problem, ways, servers, LEAST * needed, needed)
-    found = (tight and mend(problem, tight.hands, needed)) or squeeze(problem, hands, needed)
+    found = tight and mend(problem, tight.hands, needed)
+    if not found and problem.capacity.is_foreseen:
+        found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
     return found

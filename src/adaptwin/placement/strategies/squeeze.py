@@ -54,10 +54,17 @@ def relieve(problem: Problem, hands: list[Hand], failing: list[int]) -> list[Han
 
 
 def refused(capacity: Capacity, hands: list[Hand], factor: float = 1.0) -> list[int]:
-    """Which servers the twin, or the surrogate where it is sure, does not find served at `factor` times the traffic."""
-    calls = (joblib.delayed(capacity.fit)(shares_of(hand), factor) for hand in hands)
-    fits = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
-    return [index for index, fit in enumerate(fits) if hands[index] and not fit]
+    """Which servers the twin, or the surrogate where it is sure, does not find served.
+
+    Neither at `factor` times the traffic nor as it is: more traffic is other traffic, too, and may be served by chance.
+    """
+    calls = (joblib.delayed(_serves)(capacity, shares_of(hand), factor) for hand in hands)
+    served = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    return [index for index, fine in enumerate(served) if hands[index] and not fine]
+
+
+def _serves(capacity: Capacity, shares: dict[str, float], factor: float) -> bool:
+    return all(capacity.fit(shares, times) for times in {1.0, factor})
 
 
 @dataclass(slots=True)
