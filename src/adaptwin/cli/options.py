@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from adaptwin.workload.workload import Workload
+
 FleetFile = Annotated[Path, typer.Argument(help="Fleet file (YAML), or adapters as CSV.", show_default=False)]
 PlanFile = Annotated[Path, typer.Argument(help="Plan file (YAML).", show_default=False)]
 ProfileNames = Annotated[
@@ -14,6 +16,32 @@ ProfileNames = Annotated[
 OutFile = Annotated[Path | None, typer.Option("--out", help="File to write the result to.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of every random draw; by default the fleet's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Arrivals = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Of adapters without arrivals of their own, instead of the fleet's: poisson, gamma:cv=3, rates:FILE.",
+    ),
+]
+
+
+def with_arrivals(workload: Workload, arrivals: str | None) -> Workload:
+    """The workload with other arrivals, if any are given; raises `SpecError` for a kind that there is not."""
+    if arrivals is None:
+        return workload
+    return Workload(**{**dict(workload), "arrivals": arrivals})
+
+
+def seconds(text: str) -> float:
+    """``500ms``, ``2s`` or ``2`` in seconds."""
+    number, unit = (text[:-2], 1e-3) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time, such as 500ms or 2s") from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{text!r} must be above 0")
+    return value
 
 
 def share(text: str) -> float:

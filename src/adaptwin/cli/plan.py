@@ -1,16 +1,28 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, share, share_or_profile
+from adaptwin.cli.options import (
+    Arrivals,
+    AsJson,
+    FleetFile,
+    OutFile,
+    ProfileNames,
+    Seed,
+    seconds,
+    share,
+    share_or_profile,
+    with_arrivals,
+)
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
+from adaptwin.placement.constraints import Constraints
 from adaptwin.placement.fleet import fleet_profiles, read_fleet
-from adaptwin.placement.make_plan import OBJECTIVES, STRATEGIES, make_plan
+from adaptwin.placement.make_plan import GIVEN_GPUS, OBJECTIVES, PROMISES, STRATEGIES, make_plan
 from adaptwin.placement.plan import Plan
 from adaptwin.report.html import write_plan_report
 from adaptwin.report.text import plan_table
@@ -28,6 +40,7 @@ def plan(
     report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
     objective: Annotated[str | None, typer.Option(help=f"One of: {', '.join(OBJECTIVES)}.")] = None,
     strategy: Annotated[str | None, typer.Option(help=f"One of: {', '.join(STRATEGIES)}.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help=f"Their number, for {' and '.join(GIVEN_GPUS)}.")] = None,
     headroom: Annotated[
         float | None,
         typer.Option(parser=share, metavar="SHARE", help="Traffic every GPU must be able to take more: 20%."),
@@ -39,6 +52,23 @@ def plan(
             metavar="SHARE",
             help="Safety margin on the twin's predictions: 5%, or `profile` for as much as the profile is uncertain.",
         ),
+    ] = None,
+    ttft_p99: Annotated[
+        float | None, typer.Option(parser=seconds, metavar="TIME", help="Bound on every server: 500ms, 2s.")
+    ] = None,
+    itl_p99: Annotated[
+        float | None, typer.Option(parser=seconds, metavar="TIME", help="Bound on every server: 50ms.")
+    ] = None,
+    latency: Annotated[str | None, typer.Option(help="What min-latency brings down: itl or ttft.")] = None,
+    arrivals: Arrivals = None,
+    pin: Annotated[
+        list[str] | None, typer.Option(metavar="ADAPTER=GPU", help="Adapter on this server. May be repeated.")
+    ] = None,
+    apart: Annotated[
+        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters no two of which share a server.")
+    ] = None,
+    together: Annotated[
+        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that share one server.")
     ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     surrogate: Annotated[
@@ -52,21 +82,31 @@ def plan(
     predictors = predictors_named(surrogate)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
-    asked = described.planning
+    named = {
+        "objective": objective,
+        "strategy": strategy,
+        "gpus": gpus,
+        "headroom": headroom,
+        "margin": margin,
+        "ttft_p99": ttft_p99,
+        "itl_p99": itl_p99,
+        "latency": latency,
+        "constraints": _constraints(pin, apart, together),
+        "time_limit": time_limit,
+    }
+    asked: dict[str, Any] = {
+        name: getattr(described.planning, name) if value is None else value for name, value in named.items()
+    }
     with progress_bar() as progress:
         try:
             found = make_plan(
                 profiles,
-                described.workload,
-                objective=objective or asked.objective,
-                strategy=strategy or asked.strategy,
-                headroom=asked.headroom if headroom is None else headroom,
-                margin=asked.margin if margin is None else margin,
-                time_limit=asked.time_limit if time_limit is None else time_limit,
+                with_arrivals(described.workload, arrivals),
                 seed=described.seed if seed is None else seed,
                 server=described.server,
                 surrogate=predictors,
                 progress=progress,
+                **asked,
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
@@ -78,8 +118,31 @@ def plan(
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             Console(stderr=True).print(f"{what} written to {path}", highlight=False)
-    if not found.verified:
+    if not found.verified and found.objective in PROMISES:
         raise typer.Exit(3)
+
+
+def _constraints(pin: list[str] | None, apart: list[str] | None, together: list[str] | None) -> Constraints | None:
+    """What was asked for on the command line, which replaces the fleet's; None where nothing was."""
+    if not (pin or apart or together):
+        return None
+    pinned = dict(_pair(text) for text in pin or [])
+    return Constraints(pinned=pinned, apart=_groups("--apart", apart), together=_groups("--together", together))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, server = text.rpartition("=")
+    if not (name and equals and server):
+        raise typer.BadParameter(f"{text!r} is not ADAPTER=GPU", param_hint="--pin")
+    return name, server
+
+
+def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]:
+    groups = tuple(tuple(name.strip() for name in text.split(",")) for text in texts or [])
+    for text, group in zip(texts or [], groups, strict=True):
+        if len(group) < 2 or not all(group):
+            raise typer.BadParameter(f"{text!r} does not name several adapters, as in a,b", param_hint=option)
+    return groups
 
 
 def predictors_named(name: str) -> Surrogate | Literal["shipped"] | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptwin.cli.options import AsJson, PlanFile
+from adaptwin.cli.options import Arrivals, AsJson, PlanFile, with_arrivals
 from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.verify import Check
@@ -20,11 +20,13 @@ app = typer.Typer(add_completion=False)
 def verify(
     plan: PlanFile,
     seed: Annotated[int, typer.Option(min=0, help="Of the arrivals; the planner used others.")] = 1,
+    arrivals: Arrivals = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when somebody starves."""
     try:
-        check = verify_plan(Plan.read(plan), seed)
+        found = Plan.read(plan)
+        check = verify_plan(found.model_copy(update={"workload": with_arrivals(found.workload, arrivals)}), seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:

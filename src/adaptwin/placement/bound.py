@@ -6,14 +6,14 @@ window ends need not be done; what is left of them is the *overhang*. There are 
 nobody is admitted before all who were preempted are back, and none of them is expected to have more than the longest
 mean rest of an answer before it, for the scheduler does not know how long an answer will be.
 
-**The queue does not grow.** From the middle of the window to its end, the queue of a server and that of each adapter
-grow by fewer than five requests or end with at most 10 s of traffic. So of the requests that come in the second half
-all but those start in it, if not themselves then as many others. On the server others may be cheaper ones, but not
-cheaper than the cheapest there are; and the requests of an adapter start in their order, so those that start are like
-those that came. Hence of the requests that a server gets in the second half it must do all but 10 s of traffic and five
-requests, at the least with the cheapest adapter's work; and of those that an adapter gets all but 10 s of its traffic
-or five requests, whichever is more, with its own. (Fewer than five is at most four; the fifth is the one that may have
-begun its prefill in the first half.)
+**The queue does not grow.** From the middle of the window to its end, the requests that have waited over 10 s, on a
+server and of each adapter, grow by fewer than five or come to at most 10 s of traffic. So of the requests that come in
+the second half all but those, and but the last 10 s, start in it, if not themselves then as many others that came
+before them. On the server others may be cheaper ones, but not cheaper than the cheapest there are; and the requests of
+an adapter start in their order, so those that start are like those that came. Hence of the requests that a server gets
+in the second half it must do all but 20 s of traffic and five requests, at the least with the cheapest adapter's work;
+and of those that an adapter gets all but 10 s of its traffic and as much again or five requests, whichever is more,
+with its own. (Fewer than five is at most four; the fifth is the one that may have begun its prefill in the first half.)
 
 **Nobody starves.** Of the tokens of each adapter's requests that are older than 60 s by the end, no more than a tenth
 belong to requests that have neither finished nor hold a seat.
@@ -104,11 +104,12 @@ def _demands(
     )
     bearable = PATIENCE * whole / end
     judged = old >= MIN_REQUESTS
-    own = np.where(judged, np.maximum(0.0, late - np.maximum(MIN_REQUESTS, bearable)), 0.0)
+    own = np.where(judged, np.maximum(0.0, late - bearable - np.maximum(MIN_REQUESTS, bearable)), 0.0)
     measured = [_measured(profile, template, kinds, whole) for profile in profiles]
     yield np.array(
         [
-            (cheapest * (late - bearable) + (work - cheapest) * own) / (end / 2 + overhang + MIN_REQUESTS * dearest)
+            (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
+            / (end / 2 + overhang + MIN_REQUESTS * dearest)
             for work, overhang in measured
             for cheapest, dearest in [(work.min(), work.max())]
         ]

@@ -11,15 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
+from adaptwin.placement.bounds import NO_BOUNDS, LatencyBounds
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.sums import Sums
 from adaptwin.placement.work import work_of_each
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Guess
 from adaptwin.twin.kernel import play
-from adaptwin.twin.run import Verdict
+from adaptwin.twin.run import Verdict, worst_of
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server, server_rank
+from adaptwin.twin.statistics import latency
 from adaptwin.twin.verdict import STARVED_BELOW, judge
 from adaptwin.workload.requests import NANOSECONDS
 from adaptwin.workload.traffic import SUMS
@@ -51,6 +53,8 @@ class Answer(NamedTuple):
     throughput: float
     e2e_mean: float
     itl_mean: float
+    itl_p99: float
+    ttft_p99: float
     kv_usage: float = float("nan")  # only the twin knows
     mean_adapters: float = float("nan")
 
@@ -65,7 +69,7 @@ class Answer(NamedTuple):
         return self.starts and self.served >= STARVED_BELOW
 
 
-NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, float("inf"), float("inf"), 0.0, 0.0)
+NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, inf, inf, inf, inf, 0.0, 0.0)
 
 
 def _answer(guess: Guess) -> Answer:
@@ -73,7 +77,16 @@ def _answer(guess: Guess) -> Answer:
     served = guess.starvation <= 0.5
     verdict: Verdict = "ok" if guess.overload <= 0.5 else "backlogged" if served else "starved"
     share = guess.served if verdict == "ok" else min(guess.served, 1.0 if served else STARVED_BELOW - 1e-9)
-    return Answer(True, verdict, share, guess.throughput, guess.e2e_mean, guess.itl_mean)
+    return Answer(
+        starts=True,
+        verdict=verdict,
+        served=share,
+        throughput=guess.throughput,
+        e2e_mean=guess.e2e_mean,
+        itl_mean=guess.itl_mean,
+        itl_p99=guess.itl_p99,
+        ttft_p99=guess.ttft_p99,
+    )
 
 
 class Fit(NamedTuple):
@@ -81,11 +94,6 @@ class Fit(NamedTuple):
 
     max_loras: int
     answer: Answer
-
-
-def _keeps(guess: Guess, sums: Sums) -> bool:
-    """Whether the strictest objectives are likely kept, if all adapters of a server fare alike."""
-    return guess.ttft_p99 <= sums.slo_ttft and guess.itl_mean <= sums.slo_itl
 
 
 def _slot_choices(loras: int) -> list[int]:
@@ -110,9 +118,10 @@ class Capacity:
         template: Server,
         headroom: float = 0.0,
         foresight: Foresight | None = None,
+        bounds: LatencyBounds = NO_BOUNDS,
     ) -> None:
         self.profile, self.workload, self.template, self.headroom = profile, workload, template, headroom
-        self.foresight = foresight
+        self.foresight, self.bounds = foresight, bounds
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
@@ -194,16 +203,16 @@ class Capacity:
 
     def estimate(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """The same as `ask`, from the surrogate where it is sure."""
-        answer = self._foreseen(shares, [max_loras], factor)[0]
-        return answer or self.ask(shares, max_loras, factor)
-
-    def _foreseen(self, shares: Mapping[str, float], choices: list[int], factor: float = 1.0) -> list[Answer | None]:
-        """What the surrogate is sure of, for each number of slots, with which the server must start; else None."""
-        if self.foresight is None:
-            return [None] * len(choices)
         sums = self.sums_of(shares.items())
-        guesses, promised = self._guesses(sums, choices, factor), min(sums.slo_ttft, sums.slo_itl) < inf
-        return [_answer(g) if self.foresight.is_sure(g, promised=promised) else None for g in guesses]
+        guesses = self._guesses(sums, [max_loras], factor)
+        foreseen = self._foreseen(guesses, promised=self._promised(sums))
+        return (foreseen and foreseen[0]) or self.ask(shares, max_loras, factor)
+
+    def _foreseen(self, guesses: list[Guess], *, promised: bool) -> list[Answer | None]:
+        """Those guesses of which the surrogate is sure, as answers; else None."""
+        if self.foresight is None:
+            return []
+        return [_answer(guess) if self.foresight.is_sure(guess, promised=promised) else None for guess in guesses]
 
     def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
         """What the twin says of these adapters on a server whose settings are given, as on one that runs already."""
@@ -222,13 +231,18 @@ class Capacity:
         judgement = judge(self.profile, workload, scenario, outcome)
         totals, seconds = judgement.totals, scenario.window.end / NANOSECONDS
         due = int(judgement.by_adapter.due_tokens.sum())
+        itl = latency(outcome.gaps, outcome.gap_sum, int(outcome.gaps.sum()))
+        ttft = latency(totals.ttft, totals.ttft_sum, totals.finished)
+        kept = self.bounds.holds(ttft_p99=ttft.p99, itl_p99=itl.p99)
         return Answer(
             starts=True,
-            verdict=judgement.worst,
+            verdict=judgement.worst if kept else worst_of({"slow", judgement.worst}),
             served=totals.finished_tokens / due if due else 1.0,
             throughput=totals.finished_tokens / seconds,
-            e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else float("inf"),
-            itl_mean=outcome.gap_sum / gaps / NANOSECONDS if (gaps := int(outcome.gaps.sum())) else float("nan"),
+            e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else inf,
+            itl_mean=itl.mean,
+            itl_p99=itl.p99,
+            ttft_p99=ttft.p99,
             kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,
             mean_adapters=outcome.adapter_time / seconds,
         )
@@ -264,28 +278,44 @@ class Capacity:
     def fit(self, shares: Mapping[str, float], factor: float = 1.0) -> Fit | None:
         """A number of slots that serves these adapters at `factor` times their traffic; None when there is none.
 
-        Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first that the twin finds
-        among the others: latency from end to end falls with more slots, until the KV cache that they take away and the
-        cost of idle slots weigh more. So that search starts from about as many slots as adapters are busy at once, and
-        goes downhill.
+        Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first of which the twin
+        approves, asked about the likeliest ones.
         """
         choices = self.slot_choices(shares)
         if not choices or self.load(shares) * factor > MOST_LOAD:
             return None
-        foreseen = dict(zip(choices, self._foreseen(shares, choices, factor), strict=True))
-        good = [Fit(slots, answer) for slots, answer in foreseen.items() if answer and answer.ok]
+        sums = self.sums_of(shares.items())
+        guesses, promised = self._guesses(sums, choices, factor), self._promised(sums)
+        foreseen = self._foreseen(guesses, promised=promised) or [None] * len(choices)
+        good = [Fit(slots, said) for slots, said in zip(choices, foreseen, strict=True) if said and said.ok]
         if good:
-            return min(good, key=lambda fit: fit.answer.e2e_mean)
-        open_choices = [slots for slots, answer in foreseen.items() if answer is None]
-        if not open_choices:
-            return None
-        busy = self._busy_adapters(shares)
-        start = min(range(len(open_choices)), key=lambda i: abs(open_choices[i] - busy))
-        for slots in downhill(open_choices, start, lambda slots: self.ask(shares, slots, factor).e2e_mean):
+            return min(good, key=_latency)
+        unsure = [index for index, said in enumerate(foreseen) if said is None]
+        for slots in self._likeliest(
+            shares, [choices[i] for i in unsure], [guesses[i] for i in unsure if guesses], factor
+        ):
             answer = self.ask(shares, slots, factor)
             if answer.ok:
                 return Fit(slots, answer)
         return None
+
+    def _likeliest(
+        self, shares: Mapping[str, float], choices: list[int], guesses: list[Guess], factor: float
+    ) -> Iterable[int]:
+        """Numbers of slots in the order in which to ask the twin about them.
+
+        Where there are guesses, the few with which overload is least likely. Else latency from end to end is the guide:
+        it falls with more slots, until the KV cache that they take away and the cost of idle slots weigh more. So that
+        search starts from about as many slots as adapters are busy at once, and goes downhill.
+        """
+        if not choices:
+            return []
+        if guesses and all(guess.inside for guess in guesses):
+            ranked = sorted(zip(choices, guesses, strict=True), key=lambda pair: pair[1].overload)
+            return [slots for slots, _ in ranked[:CONTENDERS]]
+        busy = self._busy_adapters(shares)
+        start = min(range(len(choices)), key=lambda i: abs(choices[i] - busy))
+        return downhill(choices, start, lambda slots: self.ask(shares, slots, factor).e2e_mean)
 
     def sums_of(self, shares: Iterable[tuple[str, float]]) -> Sums:
         """What these adapters, or parts of them, ask of a server."""
@@ -307,20 +337,32 @@ class Capacity:
             return 1.0
         if self.foresight is None:
             return None
-        if min(sums.slo_ttft, sums.slo_itl) == inf:
+        if not self._promised(sums):
             self._guessed += len(choices)
             more = factor * (1.0 + self.headroom)
             return self.foresight.least_overload(sums.traffic, choices, server_rank(sums.rank), more)
         guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
         if not guesses:
             return None
-        return min((guess.overload for guess in guesses if _keeps(guess, sums)), default=1.0)
+        return min((guess.overload for guess in guesses if self._keeps(guess, sums)), default=1.0)
+
+    def _promised(self, sums: Sums) -> bool:
+        return bool(self.bounds) or min(sums.slo_ttft, sums.slo_itl) < inf
+
+    def _keeps(self, guess: Guess, sums: Sums) -> bool:
+        """Whether bounds and the strictest objectives are likely kept, if all adapters of a server fare alike."""
+        kept = guess.ttft_p99 <= sums.slo_ttft and guess.itl_mean <= sums.slo_itl
+        return kept and self.bounds.holds(ttft_p99=guess.ttft_p99, itl_p99=guess.itl_p99)
 
     def expected(self, sums: Sums, factor: float = 1.0) -> Guess | None:
         """What the surrogate says with the number of slots it thinks best; None where it knows nothing."""
-        choices = self._starting_choices(sums.loras, sums.rank)
-        guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
+        guesses = self.guesses(sums, factor)
         return min(guesses, key=lambda guess: (guess.overload > 0.5, guess.e2e_mean), default=None)
+
+    def guesses(self, sums: Sums, factor: float = 1.0) -> list[Guess]:
+        """What the surrogate says with each number of slots with which it knows such servers."""
+        choices = self._starting_choices(sums.loras, sums.rank)
+        return [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
 
     def _guesses(self, sums: Sums, choices: list[int], factor: float = 1.0) -> list[Guess]:
         """What the surrogate says with each number of slots; nothing without a surrogate."""

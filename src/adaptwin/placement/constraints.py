@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from adaptwin.errors import Infeasible, SpecError
+from adaptwin.errors import SpecError
 from adaptwin.spec import Spec
 from adaptwin.workload.workload import Workload
 
@@ -107,7 +107,4 @@ def _by_value(mapping: Mapping[str, str]) -> dict[str, Sequence[str]]:
     return dict(found)
 
 
-def require_none(constraints: Constraints, strategy: str) -> None:
-    """Raise `Infeasible` for strategies that know no constraints."""
-    if constraints:
-        raise Infeasible(f"{strategy} knows no constraints: plan with pack, or without pinned, apart and together")
+NO_CONSTRAINTS = Constraints()

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
+from adaptwin.placement.constraints import Constraints
+from adaptwin.placement.objectives.objective import Latency
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
 from adaptwin.spec import Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources import read_adapters_csv
 from adaptwin.workload.workload import Workload
 
-Objective = Literal["min-gpus"]
+ObjectiveName = Literal["min-gpus", "slo", "min-latency", "max-throughput"]
 StrategyName = Literal[
     "pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"
 ]
@@ -21,7 +23,7 @@ StrategyName = Literal[
 class Planning(Spec):
     """How to plan: the keywords of `make_plan`."""
 
-    objective: Objective = "min-gpus"
+    objective: ObjectiveName = "min-gpus"
     strategy: StrategyName = "pack"
     headroom: float = Field(
         default=0.0, ge=0, le=10, description="share of traffic that every GPU must be able to take more"
@@ -30,6 +32,11 @@ class Planning(Spec):
         default=0.0,
         description="safety margin on the twin's predictions, as a share; or as uncertain as the profile is",
     )
+    gpus: int | None = Field(default=None, ge=1, description="their number, for min-latency and max-throughput")
+    ttft_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
+    itl_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
+    latency: Latency = Field(default="itl", description="what min-latency brings down")
+    constraints: Constraints = Constraints()
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 

@@ -1,5 +1,7 @@
 """Forecast: what the twin expects of each server of a placement - figures, headroom, and what binds."""
 
+from collections.abc import Iterable
+
 import joblib
 
 from adaptwin.placement.capacity import Answer, Capacity
@@ -47,9 +49,11 @@ def slot_choices(capacity: Capacity, assignment: Assignment, run: Run) -> tuple[
     )
 
 
-def forecast_all(capacity: Capacity, assignments: list[Assignment]) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
+def forecast_all(
+    assignments: Iterable[tuple[Capacity, Assignment]],
+) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
     """Forecast and slot choices of every server, on all cores."""
-    calls = (joblib.delayed(_both)(capacity, assignment) for assignment in assignments)
+    calls = (joblib.delayed(_both)(capacity, assignment) for capacity, assignment in assignments)
     return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
 
 

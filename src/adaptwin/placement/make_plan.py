@@ -1,17 +1,25 @@
 """make_plan: a workload on one or several profiles -> a verified Plan."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
-from adaptwin.placement.bound import lower_bound
+from adaptwin.placement.bound import cost_bound, lower_bound
+from adaptwin.placement.bounds import LatencyBounds
 from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.constraints import NO_CONSTRAINTS, Constraints
 from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.objectives.max_throughput import max_throughput
+from adaptwin.placement.objectives.min_gpus import min_gpus
+from adaptwin.placement.objectives.min_latency import min_latency
+from adaptwin.placement.objectives.objective import Goal, Latency, Objective, Placed
+from adaptwin.placement.objectives.slo import slo
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.problem import Assignment, Problem, Strategy
+from adaptwin.placement.problem import Problem, Strategy
 from adaptwin.placement.repair import repair
 from adaptwin.placement.strategies.dlora import dlora
 from adaptwin.placement.strategies.least_loaded import least_loaded
@@ -39,7 +47,14 @@ STRATEGIES: dict[str, Strategy] = {
     "round_robin": round_robin,
     "random": random_placement,
 }
-OBJECTIVES = ("min-gpus",)
+OBJECTIVES: dict[str, Objective] = {
+    "min-gpus": min_gpus,
+    "slo": slo,
+    "min-latency": min_latency,
+    "max-throughput": max_throughput,
+}
+GIVEN_GPUS = ("min-latency", "max-throughput")  # objectives for a given number of GPUs
+PROMISES = ("min-gpus", "slo", "min-latency")  # objectives whose plans let nobody starve
 
 ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
 SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
@@ -53,25 +68,36 @@ def make_plan(
     *,
     objective: str = "min-gpus",
     strategy: str = "pack",
+    gpus: int | None = None,
     headroom: float = 0.0,
     margin: float | Literal["profile"] = 0.0,
+    ttft_p99: float | None = None,
+    itl_p99: float | None = None,
+    latency: Latency = "itl",
+    constraints: Constraints = NO_CONSTRAINTS,
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
 ) -> Plan:
-    """Find the fewest GPUs that serve a workload, with the settings of each server, and verify the result.
+    """Place a workload on GPUs, with the settings of each server, and verify the result.
 
     Args:
-        profile_or_profiles: What the GPUs cost; with several, the plan uses the one that needs the fewest.
+        profile_or_profiles: What the GPUs cost; with several, all servers are of the one that serves best.
         workload: Adapters and traffic; its duration is the window over which the twin judges a server.
-        objective: ``min-gpus``.
+        objective: ``min-gpus``; ``slo``, the same within bounds on latency; or for a given number of GPUs
+            ``min-latency``, or ``max-throughput``, which lets adapters starve where there are too few.
         strategy: ``pack`` (the default), or to compare with it ``paper_greedy``, ``dlora``, ``loraserve``,
             ``max_base``, ``least_loaded``, ``round_robin`` or ``random``.
+        gpus: Their number, for ``min-latency`` and ``max-throughput``.
         headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
         margin: Safety margin on the twin's predictions, as a share of the traffic. ``"profile"`` takes it from the
             profile's uncertainty of what a full server serves: one real server in twenty serves still less.
+        ttft_p99: Seconds within which the first token must come, in 99 of 100 requests of every server.
+        itl_p99: Seconds within which the next token must come, in 99 of 100 cases on every server.
+        latency: What ``min-latency`` brings down: the worst server's 99th percentile of ``itl`` or of ``ttft``.
+        constraints: Adapters pinned to a server, kept apart, or kept together.
         seed: Of the planner's draws; verification takes others.
         time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
@@ -80,36 +106,38 @@ def make_plan(
         progress: Told what is being done, and how much of it.
 
     Raises:
-        Infeasible: Some adapter cannot be served at all; the message names it and what binds.
-        SpecError: An unknown objective or strategy, or a workload without adapters.
+        Infeasible: Some adapter cannot be served at all, or the GPUs given do not suffice; the message says what binds.
+        SpecError: An unknown objective, strategy or adapter, a value out of range, or a workload without adapters.
     """
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
+    bounds = LatencyBounds(ttft_p99=ttft_p99, itl_p99=itl_p99)
     _require_known(objective, strategy, workload, headroom, margin)
+    _require_gpus(objective, gpus)
     _require_free(profiles, template)
+    constraints.require_known(workload)
+    if constraints and strategy != "pack":
+        raise SpecError(f"{strategy} knows no constraints: plan with pack", "strategy")
     compile_twin()
+    margins = {profile.name: _margin(margin, profile) for profile in profiles}
+    least = (1.0 + headroom) * (1.0 + min(margins.values())) - 1.0
     wish = Plan.model_construct(
         objective=objective,
         strategy=strategy,
         seed=seed,
         headroom=headroom,
-        lower_bound=lower_bound(profiles, workload, template, headroom),
+        bounds=bounds,
+        constraints=constraints,
+        lower_bound=lower_bound(profiles, workload, template, least),
+        cost_bound=_cost_bound(profiles, workload, template, least),
         servers=(),
         profiles=tuple(profiles),
         workload=workload,
     )
-    plans: list[Plan] = []
-    failures: list[Infeasible] = []
-    for profile in profiles:
-        try:
-            of_profile = wish.model_copy(update={"margin": _margin(margin, profile)})
-            foresight = _foresight(surrogate, profile, workload, template)
-            plans.append(_plan_on(profile, of_profile, template, foresight, time_limit, progress))
-        except Infeasible as error:
-            failures.append(error)
-    if not plans:
-        raise failures[0]
-    return min(plans, key=lambda plan: (not plan.verified, plan.gpus))
+    deadline = time.perf_counter() + (math.inf if time_limit is None else time_limit)
+    goal = Goal(STRATEGIES[strategy], gpus, latency)
+    foresights = {profile.name: _foresight(surrogate, profile, workload, template) for profile in profiles}
+    return _Planning(wish, goal, margins, template, foresights, deadline, progress).run()
 
 
 def _foresight(
@@ -131,6 +159,12 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
     return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
+def _cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float) -> float | None:
+    if any(profile.price_per_hour is None for profile in profiles):
+        return None
+    return cost_bound(profiles, workload, template, headroom)
+
+
 def _require_known(
     objective: str, strategy: str, workload: Workload, headroom: float, margin: float | Literal["profile"]
 ) -> None:
@@ -145,6 +179,15 @@ def _require_known(
         raise SpecError("lists no adapter", "adapters")
 
 
+def _require_gpus(objective: str, gpus: int | None) -> None:
+    if objective in GIVEN_GPUS and gpus is None:
+        raise SpecError(f"missing: {objective} is for a given number of GPUs", "gpus")
+    if objective not in GIVEN_GPUS and gpus is not None:
+        raise SpecError(f"{gpus}: {objective} finds their number; only {', '.join(GIVEN_GPUS)} take it", "gpus")
+    if gpus is not None and gpus < 1:
+        raise SpecError(f"{gpus} must be at least 1", "gpus")
+
+
 def _require_free(profiles: Sequence[Profile], template: Server) -> None:
     if not profiles:
         raise SpecError("none is given", "profile")
@@ -153,86 +196,113 @@ def _require_free(profiles: Sequence[Profile], template: Server) -> None:
             raise SpecError(f"{getattr(template, name)}: this setting is the planner's to choose", f"server.{name}")
 
 
-def _plan_on(
-    profile: Profile,
-    wish: Plan,
-    template: Server,
-    foresight: Foresight | None,
-    time_limit: float | None,
-    progress: Progress,
-) -> Plan:
-    """The wish fulfilled on servers of one profile."""
-    started = time.perf_counter()
-    deadline = started + (float("inf") if time_limit is None else time_limit)
-    search = _Search(profile, wish, template, foresight, deadline, progress)
-    plan, capacity, assignments = search.run()
-    plan = plan.model_copy(update={"twin_runs": capacity.asked, "guesses": capacity.guessed})
-    progress("measuring headroom", 0, 1)
-    described = forecast_all(capacity, assignments)
-    progress("measuring headroom", 1, 1)
-    servers = tuple(
-        placed.model_copy(update={"forecast": expected, "choices": choices})
-        for placed, (expected, choices) in zip(plan.servers, described, strict=True)
-    )
-    seconds = round(time.perf_counter() - started, 3)
-    return plan.model_copy(update={"servers": servers, "planning_seconds": seconds})
+class _Planning(NamedTuple):
+    """An objective met by a strategy, and verified: tight at first, then with a little safety, then repaired."""
 
-
-class _Search(NamedTuple):
-    """A strategy, verified: tight at first, then with a little safety, then repaired."""
-
-    profile: Profile
     wish: Plan
+    goal: Goal
+    margins: dict[str, float]  # by profile
     template: Server
-    foresight: Foresight | None
+    foresights: dict[str, Foresight | None]
     deadline: float
     progress: Progress
 
-    def run(self) -> tuple[Plan, Capacity, list[Assignment]]:
+    def run(self) -> Plan:
         """The verified plan with the fewest servers: filled to the brim if that holds, else the best of what does."""
-        found = []
+        started = time.perf_counter()
+        found: list[tuple[Plan, list[Placed]]] = []
         for safety in (0.0, SAFETY):
-            capacity = self._capacity(safety)
-            problem = self._problem(capacity)
-            assignments = STRATEGIES[self.wish.strategy](problem)
-            late = problem.out_of_time  # verification and forecasts come after the search and are not limited
-            plan, mended = self._verified(capacity, assignments)
-            found.append((plan.model_copy(update={"time_limit_hit": late}), capacity, mended))
-            if plan.verified and len(mended) == len(assignments):
+            problems = self._problems(safety)
+            try:
+                servers = OBJECTIVES[self.wish.objective](problems, self.goal)
+            except Infeasible:
+                if found:
+                    break
+                raise
+            late = problems[0].out_of_time  # verification and forecasts come after the search and are not limited
+            plan, mended = self._verified(servers)
+            counts = {
+                "twin_runs": sum(problem.capacity.asked for problem in problems),
+                "guesses": sum(problem.capacity.guessed for problem in problems),
+            }
+            found.append((plan.model_copy(update={"time_limit_hit": late, **counts}), mended))
+            if self.wish.objective not in PROMISES or (plan.verified and len(mended) == len(servers)):
                 break
-        return min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
+        plan, servers = min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
+        plan = self._described(plan, servers)
+        return plan.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
 
-    def _capacity(self, safety: float) -> Capacity:
-        raised = (1.0 + _raised(self.wish)) * (1.0 + safety) - 1.0
+    def _problems(self, safety: float) -> list[Problem]:
+        """The workload on each profile, with headroom, margin and so much more traffic."""
         workload = self.wish.workload.model_copy(update={"seed": self.wish.seed})
-        return Capacity(self.profile, workload, self.template, raised, self.foresight)
+        problems = []
+        for profile in self.wish.profiles:
+            asked = (1.0 + self.wish.headroom) * (1.0 + self.margins[profile.name]) - 1.0
+            raised = (1.0 + asked) * (1.0 + safety) - 1.0
+            foresight = self.foresights[profile.name]
+            capacity = Capacity(profile, workload, self.template, raised, foresight, self.wish.bounds)
+            bound = lower_bound([profile], self.wish.workload, self.template, asked)
+            problems.append(Problem(capacity, bound, self.progress, self.deadline, self.wish.constraints))
+        return problems
 
-    def _problem(self, capacity: Capacity) -> Problem:
-        bound = lower_bound([self.profile], self.wish.workload, self.template, _raised(self.wish))
-        return Problem(capacity, bound, self.progress, self.deadline)
-
-    def _verified(self, capacity: Capacity, assignments: list[Assignment]) -> tuple[Plan, list[Assignment]]:
+    def _verified(self, servers: list[Placed]) -> tuple[Plan, list[Placed]]:
         """Verify with fresh seeds; relieve the servers that fail, and verify again."""
-        raised = self._problem(self._capacity(REPAIR_HEADROOM))
-        for number in range(REPAIRS + 1):
-            self.progress("verifying", number, REPAIRS + 1)
-            plan = self.wish.model_copy(update={"servers": _placed(capacity.profile, assignments)})
+        fixed = self.goal.gpus is not None
+        repairs = 0 if self.wish.objective not in PROMISES else REPAIRS
+        raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_HEADROOM)}
+        for number in range(repairs + 1):
+            self.progress("verifying", number, repairs + 1)
+            plan = self._plan(servers)
             failing = failing_servers(plan)
-            if not failing or number == REPAIRS:
+            if not failing or number == repairs:
                 break
-            assignments = repair(raised, assignments, [i for i, s in enumerate(plan.servers) if s.name in failing])
-        self.progress("verifying", REPAIRS + 1, REPAIRS + 1)
-        return plan.model_copy(update={"verified": not failing}), assignments
+            mended = _repaired(raised, servers, {i for i, s in enumerate(plan.servers) if s.name in failing})
+            if fixed and len(mended) > len(servers):
+                break
+            servers = mended
+        self.progress("verifying", repairs + 1, repairs + 1)
+        return plan.model_copy(update={"verified": not failing}), servers
+
+    def _plan(self, servers: Sequence[Placed]) -> Plan:
+        names = _names(servers, self.wish.constraints)
+        placed = tuple(
+            PlacedServer(name=name, profile=profile.name, server=assignment.server, adapters=dict(assignment.shares))
+            for name, (problem, assignment) in zip(names, servers, strict=True)
+            for profile in [problem.capacity.profile]
+        )
+        used = {server.profile for server in placed}
+        margin = max((self.margins[name] for name in used), default=0.0)
+        return self.wish.model_copy(update={"servers": placed, "margin": margin})
+
+    def _described(self, plan: Plan, servers: Sequence[Placed]) -> Plan:
+        """The plan with what the twin expects of each server."""
+        self.progress("measuring headroom", 0, 1)
+        described = forecast_all((placed.problem.capacity, placed.assignment) for placed in servers)
+        self.progress("measuring headroom", 1, 1)
+        update = ({"forecast": expected, "choices": choices} for expected, choices in described)
+        return plan.model_copy(
+            update={"servers": tuple(s.model_copy(update=u) for s, u in zip(plan.servers, update, strict=True))}
+        )
 
 
-def _raised(wish: Plan) -> float:
-    """Share of traffic that servers must bear more than there is."""
-    return (1.0 + wish.headroom) * (1.0 + wish.margin) - 1.0
+def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
+    """The servers of each profile with those that fail relieved onto others of it, in their order; new ones last."""
+    mended: list[Placed] = []
+    for profile in dict.fromkeys(placed.problem.capacity.profile.name for placed in servers):
+        own = [i for i, placed in enumerate(servers) if placed.problem.capacity.profile.name == profile]
+        bad = [at for at, i in enumerate(own) if i in failing]
+        assignments = [servers[i].assignment for i in own]
+        after = repair(raised[profile], assignments, bad) if bad else assignments
+        mended += [Placed(servers[own[0]].problem, assignment) for assignment in after]
+    return mended
 
 
-def _placed(profile: Profile, assignments: Sequence[Assignment]) -> tuple[PlacedServer, ...]:
-    width = len(str(len(assignments) - 1))
-    return tuple(
-        PlacedServer(name=f"gpu-{i:0{width}}", profile=profile.name, server=a.server, adapters=dict(a.shares))
-        for i, a in enumerate(assignments)
-    )
+def _names(servers: Sequence[Placed], constraints: Constraints) -> list[str]:
+    """``gpu-0`` and so on; a server with adapters pinned to it has the name that they are pinned to."""
+    width = len(str(len(servers) - 1))
+    pinned = [
+        next((constraints.pinned[name] for name in placed.assignment.shares if name in constraints.pinned), None)
+        for placed in servers
+    ]
+    free = (name for i in itertools.count() if (name := f"gpu-{i:0{width}}") not in pinned)
+    return [name or next(free) for name in pinned]

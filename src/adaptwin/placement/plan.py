@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adaptwin.placement.bounds import LatencyBounds
+from adaptwin.placement.constraints import Constraints
 from adaptwin.placement.replanning.steps import Migration
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
@@ -79,7 +81,11 @@ class Plan(Spec):
     seed: int
     headroom: float = 0.0
     margin: float = 0.0
+    constraints: Constraints = Constraints()
+    bounds: LatencyBounds = LatencyBounds()
+    spare: int = Field(default=0, ge=0, description="GPUs of which any so many may fail without anybody starving")
     lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
+    cost_bound: float | None = Field(default=None, description="nor cost less per hour; None where prices are unknown")
     verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
     planning_seconds: float = 0.0
     time_limit_hit: bool = False
@@ -102,12 +108,20 @@ class Plan(Spec):
                     raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
         for name, share in unplaced(self.workload, self.servers).items():
             raise ValueError(f"servers: the shares of {name!r} sum to {share:g}, not to 1")
+        for line in self.constraints.violations({server.name: server.adapters for server in self.servers}):
+            raise ValueError(f"servers: {line}")
         return self
 
     @property
     def gpus(self) -> int:
         """How many GPUs (or tensor-parallel groups) the plan uses."""
         return len(self.servers)
+
+    @property
+    def cost_per_hour(self) -> float | None:
+        """What the GPUs cost together; None where a price is unknown."""
+        prices = [self.profile_of(server).price_per_hour for server in self.servers]
+        return None if None in prices else sum(price for price in prices if price)
 
     def profile_of(self, server: PlacedServer) -> Profile:
         """The profile a server runs on."""

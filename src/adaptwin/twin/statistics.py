@@ -47,9 +47,10 @@ class AdapterTotals(NamedTuple):
     unserved: NDArray[np.int64]  # of these, requests that hold no seat and have not finished
     unserved_tokens: NDArray[np.int64]
     waiting_at_end: NDArray[np.int64]
-    waiting_at_half: NDArray[np.int64]
+    overdue_at_half: NDArray[np.int64]  # of those waiting then, that waited longer than was thought bearable
     impatient: NDArray[np.int64]  # finished requests that waited longer than was thought bearable
     late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
+    overdue_at_end: NDArray[np.int64]
     due_tokens: NDArray[np.int64]  # to be served by the end: of all but the unfinished that are too young to be counted
     wait_p50: NDArray[np.float64]  # nanoseconds to the first token, over finished requests; NaN without any
     wait_p99: NDArray[np.float64]
@@ -71,7 +72,7 @@ def sum_up(
         outcome: What happened.
         request_latency: Seconds that are added to the first token and the last, in the totals only.
         grace: Requests younger than this at the end (seconds) are not `counted`.
-        patience: Waiting longer than this for the first token (seconds) is `impatient`.
+        patience: Waiting longer than this for the first token (seconds) is `impatient`, and `overdue` while it lasts.
         objectives: TTFT objective of each adapter, seconds; infinite where there is none.
     """
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
@@ -98,7 +99,7 @@ def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
 def _sum_up(requests, outcome, window, request_latency, grace, patience, objectives):
     """One pass over the requests; columns of the sums by adapter are the first fields of `AdapterTotals`."""
     count, adapters = len(requests.arrival), len(objectives)
-    sums = np.zeros((adapters, 16), np.int64)
+    sums = np.zeros((adapters, 17), np.int64)
     ttft, tpot, e2e = np.zeros(GAP_BINS, np.int64), np.zeros(GAP_BINS, np.int64), np.zeros(GAP_BINS, np.int64)
     ttft_sum = tpot_sum = e2e_sum = 0.0
     served = finished = tpot_count = 0
@@ -122,9 +123,10 @@ def _sum_up(requests, outcome, window, request_latency, grace, patience, objecti
                     sums[a, 9] += 1
                     sums[a, 10] += tokens
             if arrival <= oldest_young or finish >= 0:
-                sums[a, 15] += tokens
+                sums[a, 16] += tokens
         sums[a, 11] += first < 0
-        sums[a, 12] += arrival <= half and (first < 0 or first > half)
+        sums[a, 12] += arrival <= half - patience and (first < 0 or first > half)
+        sums[a, 15] += arrival <= window.end - patience and first < 0
         served += finish >= 0
         if finish <= window.warmup:
             continue

@@ -14,7 +14,7 @@ from adaptwin.workload.workload import Workload
 
 STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
 GRACE = 60.0  # seconds: younger requests at the end of the window do not count against an adapter
-PATIENCE = 10.0  # seconds of traffic in the queue, or of median wait for the first token, that make a backlog
+PATIENCE = 10.0  # seconds: of waiting until a request is overdue, of overdue traffic in a queue, and of median wait
 MIN_REQUESTS = 5  # fewer say too little, unless none of them was served
 LATE_SHARE = 0.01  # a TTFT objective holds for the 99th percentile
 
@@ -39,8 +39,9 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
     - starved: of the tokens due to requests older than a grace period of 60 s, over a tenth belong to requests
       that neither finished nor hold a seat. The server: under 0.9 of the tokens asked for have finished, as the paper's
       flag (`Run.starved`) says, but leaving out unfinished requests of the last 60 s;
-    - backlogged: its queue grew from the middle of the window to the end and holds over 10 s of its traffic, or half
-      of its requests waited over 10 s for their first token;
+    - backlogged: its queue - of requests that have waited over 10 s, not of those of a burst that has just come - grew
+      from the middle of the window to the end and holds over 10 s of its traffic, or half of its requests waited over
+      10 s for their first token;
     - slow: an objective it was given is missed;
     - ok: otherwise, and always without arrivals. Fewer than five requests say too little for the first two, unless
       none of them was served.
@@ -71,9 +72,9 @@ def _server_verdict(
     due = int(by_adapter.due_tokens.sum())
     if sums.finished_tokens / served_seconds < STARVED_BELOW * due / seconds:
         return "starved"
-    waiting = by_adapter.waiting_at_half.sum(keepdims=True), by_adapter.waiting_at_end.sum(keepdims=True)
+    overdue = by_adapter.overdue_at_half.sum(keepdims=True), by_adapter.overdue_at_end.sum(keepdims=True)
     impatient = by_adapter.impatient.sum() > sums.finished / 2
-    grew = _grew(*waiting, np.array([sums.arrivals / seconds]))
+    grew = _grew(*overdue, np.array([sums.arrivals / seconds]))
     return "backlogged" if impatient or grew.all() else "ok"
 
 
@@ -81,7 +82,7 @@ def _adapter_verdicts(workload: Workload, sums: AdapterTotals, seconds: float) -
     tells = (sums.counted >= MIN_REQUESTS) | ((sums.counted > 1) & (sums.unserved == sums.counted))
     starved = tells & (sums.counted_tokens - sums.unserved_tokens < STARVED_BELOW * sums.counted_tokens)
     impatient = sums.impatient > sums.finished / 2
-    grew = _grew(sums.waiting_at_half, sums.waiting_at_end, sums.arrivals / seconds)
+    grew = _grew(sums.overdue_at_half, sums.overdue_at_end, sums.arrivals / seconds)
     slo_itl = np.array([adapter.slo_itl or np.inf for adapter in workload.adapters])
     late = sums.late > LATE_SHARE * sums.finished
     slow = late | (sums.gap_sum / np.maximum(1, sums.gap_count) > slo_itl * NANOSECONDS)
@@ -92,7 +93,7 @@ def _adapter_verdicts(workload: Workload, sums: AdapterTotals, seconds: float) -
 
 
 def _grew(
-    waiting_at_half: NDArray[np.int64], waiting_at_end: NDArray[np.int64], rate: NDArray[np.float64]
+    overdue_at_half: NDArray[np.int64], overdue_at_end: NDArray[np.int64], rate: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Whether queues grew, and hold more than a few seconds of traffic."""
-    return (waiting_at_end >= MIN_REQUESTS) & (waiting_at_end > waiting_at_half) & (waiting_at_end > PATIENCE * rate)
+    return (overdue_at_end >= MIN_REQUESTS) & (overdue_at_end > overdue_at_half) & (overdue_at_end > PATIENCE * rate)

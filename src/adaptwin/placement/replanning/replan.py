@@ -249,7 +249,7 @@ class _Search(NamedTuple):
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {"twin_runs": capacity.asked + roomy.asked, "guesses": capacity.guessed + roomy.guessed}
         self.running.problem.progress("measuring headroom", 0, 1)
-        described = forecast_all(capacity, [Assignment(server.server, server.adapters) for server in plan.servers])
+        described = forecast_all((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
         self.running.problem.progress("measuring headroom", 1, 1)
         servers = tuple(
             placed.model_copy(update={"forecast": expected, "choices": choices})

@@ -101,6 +101,11 @@ def halved(problem: Problem, item: Item) -> list[Item]:
     return [_item(problem.capacity, (half,), item.foes) for half in halves(problem, item.shares[0])]
 
 
+def item_of(problem: Problem, part: Share, foes: frozenset[str]) -> Item:
+    """A part of an adapter as an item."""
+    return _item(problem.capacity, (part,), foes)
+
+
 def _item(capacity: Capacity, shares: tuple[Share, ...], foes: frozenset[str]) -> Item:
     return Item(shares, capacity.sums_of(shares), foes)
 

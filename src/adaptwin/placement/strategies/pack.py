@@ -22,7 +22,7 @@ from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.strategies.fill import fill
 from adaptwin.placement.strategies.items import Hand, Item, items_of, shares_of
 from adaptwin.placement.strategies.orders import dealt, orders
-from adaptwin.placement.strategies.squeeze import mend, refused, relieve, squeeze
+from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
 from adaptwin.placement.sums import total
 
 MOST = 4.0  # times the traffic up to which servers are levelled
@@ -30,7 +30,7 @@ LEAST = 0.92  # times the traffic that the surrogate must find one server fewer 
 SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
 MANY = 12  # with more servers than this each must bear that: one of so many does see such arrivals
 FIRST_STRIDE = 1.1
-MISTAKES = 4  # times that servers are relieved of which the surrogate was sure and the twin is not
+MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
 CLOSE, CLOSE_ENOUGH = 1.015, 1.05  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 WORTH_TRYING = 0.9  # times the traffic that one server fewer should bear by the numbers, for it to be tried
 
@@ -70,16 +70,16 @@ def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Han
 def assigned(problem: Problem, hands: list[Hand]) -> list[Assignment]:
     """Each hand on a server with its best number of slots; what was wrongly thought to be served is relieved."""
     capacity = problem.capacity
-    for last in (False,) * MISTAKES + (True,):
+    for mistake in range(MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(hands))
         calls = (joblib.delayed(_best)(capacity, hand) for hand in hands)
         fits: list[Fit | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
             break
-        if last:
+        if mistake == MISTAKES:
             capacity.best(shares_of(hands[wrong[0]]))  # which says what is wrong
-        hands = relieve(problem, hands, wrong)
+        hands = relieve(problem, hands, wrong, min(RUINED, RELIEVED * 2.0**mistake))
     problem.progress("choosing max_loras", len(hands), len(hands))
     return [
         Assignment(capacity.server(shares, fit.max_loras), shares)

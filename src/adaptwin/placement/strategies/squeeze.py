@@ -25,6 +25,7 @@ RUINED = 0.4  # of a ruined server's load is taken off
 RELIEVED = 0.03  # of the load of a server that the twin refuses
 LOOKED_AT = 6  # servers that an adapter is tried on
 LIKELY = 0.3  # probability that somebody suffers, up to which servers are filled
+CLOSED = -1.0  # as a probability: a server that the twin refused takes nobody in any more
 STUCK = 40  # ruins in a row that find nobody a place, before it is given up
 MENDED = 6  # times that servers which the twin refuses are relieved
 
@@ -45,12 +46,12 @@ def mend(problem: Problem, hands: list[Hand], factor: float = 1.0) -> list[Hand]
     return _Search(problem, hands, [], factor).result(bad) if bad else hands
 
 
-def relieve(problem: Problem, hands: list[Hand], failing: list[int]) -> list[Hand]:
-    """Take load off the failing servers, onto the others or, where there is no room, onto new ones at the end.
+def relieve(problem: Problem, hands: list[Hand], failing: list[int], share: float = RELIEVED) -> list[Hand]:
+    """Take a share of the load off the failing servers, onto the others or, without room there, onto new ones.
 
-    The hands that nothing was taken from or put on are those given.
+    New ones are at the end; the hands that nothing was taken from or put on are those given.
     """
-    return _Search(problem, hands, []).result(failing, may_open=True) or hands
+    return _Search(problem, hands, []).result(failing, share, may_open=True) or hands
 
 
 def refused(capacity: Capacity, hands: list[Hand], factor: float = 1.0) -> list[int]:
@@ -103,22 +104,24 @@ class _Search:
         """What the servers have now."""
         return [place.hand for place in self._places]
 
-    def result(self, failing: list[int], *, may_open: bool = False) -> list[Hand] | None:
+    def result(self, failing: list[int], share: float = RELIEVED, *, may_open: bool = False) -> list[Hand] | None:
         """Hands that the twin approves of, after load was taken off those that fail; None if none are found.
+
+        If a share of the load was not enough, twice as much is taken off next.
 
         Where servers may be opened, some are found: as a last resort, whoever does not get a place gets a new server.
         """
         for _ in range(MENDED):
             for index in failing:
-                self._ruin(index, RELIEVED)
-                self._places[index].most *= 0.2
+                self._ruin(index, share)
+                self._places[index].most = CLOSED
             if failing:
                 self._recreate(emptiest_first=True)
             if self._homeless and not (may_open or self._place_all()):
                 return None
             if self._homeless:
                 self._open(fill(self._problem, falling(self._homeless)) or [[item] for item in self._homeless])
-            failing = refused(self._capacity, self.hands, self._factor)
+            failing, share = refused(self._capacity, self.hands, self._factor), min(RUINED, 2.0 * share)
             if not failing:
                 return self.hands
         if not may_open:

@@ -1,0 +1,1 @@
+"""What a placement is for: one file for each objective."""

@@ -1,0 +1,58 @@
+"""max-throughput: on a given number of GPUs, the most of the offered tokens served, even if some adapters starve."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity import Answer, Capacity
+from adaptwin.placement.objectives.objective import Goal, Placed, placed
+from adaptwin.placement.objectives.spread import deals, improved
+from adaptwin.placement.problem import Assignment, Problem
+from adaptwin.placement.strategies.items import Hand, shares_of
+from adaptwin.placement.sums import total
+
+IMPROVED = 2  # deals, the most promising ones, that are improved by moves
+
+
+def max_throughput(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+    """Of the ways to deal the adapters out, the best improved by moves, the one of which the twin serves most.
+
+    Raises `Infeasible` where an adapter fits on no GPU at all.
+    """
+    found: list[tuple[tuple[float, float], list[Placed]]] = []
+    for problem in problems:
+        for hands in _promising(problem, goal):
+            chosen = [_best(problem.capacity, shares_of(hand)) for hand in hands]
+            served = sum(answer.throughput for _, answer in chosen)
+            suffering = sum(not answer.ok for _, answer in chosen)
+            found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
+    if not found:
+        raise Infeasible(f"the constraints leave no way to deal the adapters out to {goal.gpus} GPUs")
+    return min(found, key=lambda way: way[0])[1]
+
+
+def _promising(problem: Problem, goal: Goal) -> list[list[Hand]]:
+    score = partial(_score, problem.capacity)
+    found = deals(problem, goal.gpus or 1)
+    best = sorted(found, key=lambda hands: sum(map(score, hands)))[:IMPROVED]
+    return [improved(problem, hands, score, sum).hands for hands in best] + best
+
+
+def _score(capacity: Capacity, hand: Hand) -> float:
+    """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
+    guesses = capacity.guesses(total([item.sums for item in hand]))
+    if guesses:
+        return -max(guess.throughput for guess in guesses)
+    return -_best(capacity, shares_of(hand))[1].throughput
+
+
+def _best(capacity: Capacity, shares: dict[str, float]) -> tuple[Assignment, Answer]:
+    """The number of slots with which most is served; where all of it is, the one with the lowest latency."""
+    asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
+    slots, answer = min(asked, key=lambda choice: (not choice[1].ok, _lack(choice[1]), choice[1].e2e_mean))
+    return Assignment(capacity.server(shares, slots), shares), answer
+
+
+def _lack(answer: Answer) -> float:
+    """What is not served, where not all is."""
+    return 0.0 if answer.ok else -answer.throughput

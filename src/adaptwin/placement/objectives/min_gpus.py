@@ -1,0 +1,21 @@
+"""min-gpus: the fewest GPUs, all of the profile that needs the fewest."""
+
+from collections.abc import Sequence
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.objectives.objective import Goal, Placed, placed
+from adaptwin.placement.problem import Problem
+
+
+def min_gpus(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+    """What the strategy makes of each profile; the one with the fewest servers. Profiles that serve nobody are left."""
+    found: list[list[Placed]] = []
+    failures: list[Infeasible] = []
+    for problem in problems:
+        try:
+            found.append(placed(problem, goal.strategy(problem)))
+        except Infeasible as error:
+            failures.append(error)
+    if not found:
+        raise failures[0]
+    return min(found, key=len)
