@@ -9,7 +9,7 @@ LIVE_READY := $(LIVE)/.ready
 FLEET := examples/fleet.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format bench accuracy surrogates profiles clean
+.PHONY: help demo test test-live check format bench placement accuracy surrogates profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,9 +49,11 @@ format: $(READY) ## format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --select I .
 
-bench: $(READY) ## speed of the twin and size of plans, as tables
+bench: $(READY) ## speed of the twin, as a table
 	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/plans.py
+
+placement: $(READY) ## every strategy on every population, and docs/placement.md (half an hour)
+	$(BIN)/python benchmarks/placement.py
 
 accuracy: $(READY) ## the twin against real runs, and docs/accuracy.md (needs the measurements beside the project)
 	$(BIN)/python benchmarks/accuracy.py

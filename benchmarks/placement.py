@@ -1,137 +1,46 @@
-"""Every strategy on every population: GPUs, who starves, latencies, planning time; docs/placement.md.
+"""Every strategy on every population, how planning scales, and re-planning; docs/placement.md.
 
-Each strategy says how many GPUs it wants and what goes where. Its servers are then played by the twin with arrivals
-that no planner saw; nothing is repaired here, so that a strategy is judged by what it does itself. `make_plan`, which
-people use, also repairs.
+A strategy is judged twice: by its own placement, played with arrivals that no planner saw, and by the verified plan
+that `make_plan` makes of it, which mends what does not hold. GPUs are compared between verified plans.
 """
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 from rich.progress import track
 
-from adaptwin import (
-    Adapter,
-    Infeasible,
-    Lengths,
-    Profile,
-    Server,
-    Workload,
-    load_profile,
-    load_surrogate,
-    simulate_many,
-)
+from adaptwin import Adapter, Infeasible, Profile, Server, Workload, load_profile, make_plan, replan, verify
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.problem import Problem
 from adaptwin.progress import silent
-from adaptwin.twin.simulate import Case
+from adaptwin.surrogate.surrogate import surrogate_for
+from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.deal import synthesize
 from adaptwin.workload.requests import stream_seed
-from adaptwin.workload.trace import workload_from_trace
-from h100_runs import DATA, PROJECT
+from h100_runs import PROJECT
+from placement_figures import gpus_by_strategy, scaling
+from populations import Population, populations
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = PROJECT / "docs" / "placement.md"
-TRACES = DATA.parent / "traces"
+IMAGES = PROJECT / "docs" / "images"
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
-FRESH_SEED = 20_000
-PAPER_RATES = {"high": (1.6, 0.8, 0.4), "low": (0.1, 0.05, 0.025)}  # requests/s, dealt out in turn
-
-
-class Population(NamedTuple):
-    """A fleet to plan, and where it comes from."""
-
-    name: str
-    kind: str
-    workload: Workload
-
-
-def populations(largest: int) -> Iterator[Population]:
-    """The paper's fleets, real clients, and fleets made to be hard; none with more than `largest` adapters."""
-    for family in (_papers, _azure, _clients, _adversarial):
-        yield from (population for population in family() if len(population.workload) <= largest)
-
-
-def _papers() -> Iterator[Population]:
-    """Rates and ranks of the paper's single-GPU runs, on as many GPUs as it takes."""
-    for level, counts in (("high", (64, 256)), ("low", (256, 640, 1280))):
-        for ranks in ((8, 16), (8, 16, 32)):
-            for adapters in counts:
-                name = f"{level} rates, ranks {'/'.join(map(str, ranks))}, {adapters}"
-                yield Population(name, "paper", _in_turn(adapters, PAPER_RATES[level], ranks))
-
-
-def _azure() -> Iterator[Population]:
-    """The paper's placement runs: an Azure window dealt out by Dirichlet(0.5), with ShareGPT's lengths."""
-    for adapters, scale in ((128, 1.0), (384, 4.0), (1280, 10.0)) if TRACES.is_dir() else ():
-        trace = TRACES / "azure_2023_conv.csv"
-        fleet = workload_from_trace(trace, adapters=adapters, ranks=(8, 16, 32), rate_scale=scale)
-        fleet = fleet.model_copy(update={"lengths": Lengths.named("sharegpt")})
-        yield Population(f"Azure x{scale:g}, {adapters}", "paper", fleet)
-
-
-def _clients() -> Iterator[Population]:
-    for rate in (30.0, 90.0) if TRACES.is_dir() else ():
-        yield Population(f"ServeGen clients, {rate:g} req/s", "real clients", _servegen(rate))
-
-
-def _adversarial() -> Iterator[Population]:
-    yield Population("one hot adapter", "adversarial", _one_hot())
-    yield Population("all rank 64", "adversarial", synthesize(adapters=200, rate=40.0, ranks=(64,)))
-    yield Population("one rank 64 among rank 8", "adversarial", _one_high())
-    idle = synthesize(adapters=10_000, rate=20.0, ranks=(8, 16), popularity="uniform")
-    yield Population("10,000 nearly idle", "adversarial", idle)
-
-
-def _in_turn(adapters: int, rates: tuple[float, ...], ranks: tuple[int, ...]) -> Workload:
-    dice = np.random.default_rng(stream_seed(0, "paper", str(adapters)))
-    dealt = dice.permutation([rates[i % len(rates)] for i in range(adapters)])
-    return Workload([Adapter(f"a{i:04}", ranks[i % len(ranks)], float(rate)) for i, rate in enumerate(dealt)])
-
-
-def _servegen(rate: float) -> Workload:
-    """The clients of a production service in its busiest ten minutes, each with its mean lengths."""
-    rates = pl.read_parquet(TRACES / "servegen_client_rates.parquet").filter(pl.col("rate_rps") > 0)
-    busiest = rates.group_by("start_s").agg(pl.col("rate_rps").sum()).sort("rate_rps")["start_s"][-1]
-    lengths = pl.read_parquet(TRACES / "servegen_client_lengths.parquet")
-    means = lengths.group_by("pool", "client").agg(pl.col("input_tokens_mean", "output_tokens_mean").mean())
-    clients = rates.filter(start_s=busiest).join(means, on=["pool", "client"]).sort("pool", "client")
-    share = rate / clients["rate_rps"].sum()
-    return Workload(
-        [
-            Adapter(
-                name=f"client-{i:03}",
-                rank=(8, 16, 32)[i % 3],
-                rate=row["rate_rps"] * share,
-                lengths=Lengths.lognormal(
-                    input_mean=max(1.0, round(row["input_tokens_mean"], -1)),
-                    input_cv=1.0,
-                    output_mean=max(1.0, round(row["output_tokens_mean"], -1)),
-                    output_cv=1.0,
-                ),
-            )
-            for i, row in enumerate(clients.iter_rows(named=True))
-        ]
-    )
-
-
-def _one_hot() -> Workload:
-    rest = synthesize(adapters=100, rate=10.0, ranks=(8, 16)).adapters
-    return Workload([Adapter("hot", 16, 60.0), *rest])
-
-
-def _one_high() -> Workload:
-    return Workload([Adapter("high", 64, 0.5), *synthesize(adapters=200, rate=40.0, ranks=(8,)).adapters])
+FRESH_SEEDS = (20_000, 20_001, 20_002)
+SIZES = (100, 1_000, 10_000, 100_000)
+CHANGED, BY = 0.1, 2.0  # share of the adapters whose rate changes, and by which factor at most, up or down
+DRAWS = 5
 
 
 class Result(NamedTuple):
@@ -143,73 +52,211 @@ class Result(NamedTuple):
     rate: float
     bound: int
     strategy: str
-    gpus: int  # 0: no placement
-    suffering: int  # adapters that starve or wait in a growing queue, in servers played with fresh arrivals
-    itl_mean: float  # of all servers, weighted by their gaps as their throughput
+    alone: int  # GPUs of its own placement; 0: none was found
+    suffering: int  # adapters that starve or wait in a growing queue there, with fresh arrivals
+    gpus: int  # of the verified plan; 0: none
+    holds: bool  # with fresh seeds
+    itl_mean: float  # of all servers, weighted by their throughput
     itl_p99: float  # the worst server's
     ttft_p99: float  # the worst server's
-    seconds: float
-    note: str
+    seconds: float  # for the verified plan, forecasts included
 
 
-def place(profile: Profile, population: Population, strategy: str) -> Result:
-    """Place a population with a strategy, and play what it placed."""
-    workload, template = population.workload, Server()
-    bound = lower_bound([profile], workload, template)
+def judge(profile: Profile, population: Population, strategy: str) -> Result:
+    """A strategy on a population: alone, and as a verified plan."""
+    workload = population.workload
+    known = (population.name, population.kind, len(workload), workload.rate)
+    bound = lower_bound([profile], workload, Server())
+    alone, suffering = _alone(profile, workload, strategy, bound)
     started = time.perf_counter()
-    capacity = Capacity(
-        profile, workload, template, foresight=Foresight(load_surrogate(profile.name), workload, template)
-    )
-    known = (population.name, population.kind, len(workload), workload.rate, bound, strategy)
     try:
-        assignments = STRATEGIES[strategy](Problem(capacity, bound, silent, float("inf")))
-    except Infeasible as error:
+        plan = make_plan(profile, workload, strategy=strategy, time_limit=60.0)
+    except Infeasible:
         nan = float("nan")
-        return Result(*known, 0, 0, nan, nan, nan, time.perf_counter() - started, str(error))
+        return Result(*known, bound, strategy, alone, suffering, 0, False, nan, nan, nan, time.perf_counter() - started)
     seconds = time.perf_counter() - started
-    runs = simulate_many(
-        Case(profile, a.server, workload.part(a.shares), stream_seed(FRESH_SEED, str(i)) >> 1)
-        for i, a in enumerate(assignments)
-    )
-    suffering = sum(len(run.adapters.filter(pl.col("verdict") != "ok")) or run.verdict != "ok" for run in runs)
+    checks = [verify(plan, seed) for seed in FRESH_SEEDS]
+    runs = checks[0].runs
     weights = np.array([run.throughput for run in runs])
     itl = float(np.nansum(weights * np.array([run.itl.mean for run in runs])) / max(1e-9, weights.sum()))
     worst = [float(np.nanmax([getattr(run, what).p99 for run in runs])) for what in ("itl", "ttft")]
-    return Result(*known, len(assignments), suffering, itl, *worst, seconds, "")
+    holds = plan.verified and all(check.ok for check in checks)
+    return Result(*known, bound, strategy, alone, suffering, plan.gpus, holds, itl, *worst, seconds)
 
+
+def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> tuple[int, int]:
+    """GPUs of a strategy's own placement, and how many adapters suffer there."""
+    foresight = Foresight(surrogate_for(profile), workload, Server())
+    capacity = Capacity(profile, workload, Server(), foresight=foresight)
+    try:
+        servers = STRATEGIES[strategy](Problem(capacity, bound, silent, time.perf_counter() + 60.0))
+    except Infeasible:
+        return 0, 0
+    runs = simulate_many(
+        Case(profile, a.server, workload.part(a.shares), stream_seed(FRESH_SEEDS[0], str(i)) >> 1)
+        for i, a in enumerate(servers)
+    )
+    return len(servers), sum(max((run.adapters["verdict"] != "ok").sum(), run.verdict != "ok") for run in runs)
+
+
+# How it scales
+
+
+def plan_one(adapters: int) -> dict[str, Any]:
+    """A fleet of this size planned in a process of its own, and what that took."""
+    command = [sys.executable, __file__, "--plan-one", str(adapters)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _plan_here(adapters: int) -> dict[str, Any]:
+    fleet = synthesize(adapters=adapters, rate=0.1 * adapters, ranks=(8, 16, 32), popularity="zipf:0.9")
+    profile = load_profile(PROFILE)
+    make_plan(profile, synthesize(adapters=20, rate=2.0, ranks=(8,)))  # loads what is compiled
+    plan = make_plan(profile, fleet)
+    return {
+        "adapters": adapters,
+        "rate": fleet.rate,
+        "bound": plan.lower_bound,
+        "gpus": plan.gpus,
+        "verified": plan.verified,
+        "search": plan.search_seconds,
+        "total": plan.planning_seconds,
+        "twin_runs": plan.twin_runs,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+# Re-planning
+
+
+class Replanned(NamedTuple):
+    """A fleet after some of its rates have changed."""
+
+    population: str
+    draw: int
+    adapters: int
+    before: int  # GPUs
+    gpus: int
+    afresh: int
+    moves: int
+    restarts: int
+    verified: bool
+    seconds: float
+
+
+def change(workload: Workload, draw: int) -> Workload:
+    """A tenth of the adapters with up to twice their rate, or down to half of it."""
+    dice = np.random.default_rng(stream_seed(draw, "change"))
+    chosen = set(dice.choice(len(workload), size=round(CHANGED * len(workload)), replace=False).tolist())
+    factors = BY ** dice.uniform(-1.0, 1.0, size=len(workload))
+
+    def changed(index: int, adapter: Adapter) -> Adapter:
+        return adapter.scaled(float(factors[index])) if index in chosen else adapter
+
+    return workload.model_copy(update={"adapters": tuple(changed(i, a) for i, a in enumerate(workload.adapters))})
+
+
+def replanned(profile: Profile, population: Population) -> list[Replanned]:
+    """The fleet changed several times, from the same running plan."""
+    running = make_plan(profile, population.workload)
+    results = []
+    for draw in range(DRAWS):
+        workload = change(population.workload, draw)
+        started = time.perf_counter()
+        found = replan(running, workload)
+        seconds = time.perf_counter() - started
+        afresh = make_plan(profile, workload)
+        moved = found.migration
+        results.append(
+            Replanned(
+                population.name,
+                draw,
+                len(workload),
+                running.gpus,
+                found.gpus,
+                afresh.gpus,
+                moved.moves if moved else 0,
+                moved.restarts if moved else 0,
+                found.verified,
+                seconds,
+            )
+        )
+    return results
+
+
+# The page
 
 HEAD = """# How few GPUs
 
-Written by `python benchmarks/placement.py`: every strategy on every population, Llama-3.1-8B on a 64 GB H100. Each
-cell has the GPUs that a strategy uses, and behind an exclamation mark how many adapters starve or wait in a growing
-queue when its servers are played with arrivals that no planner saw. Nothing is repaired here, which `make_plan` does.
-A dash: no placement was found."""
+Written by `python benchmarks/placement.py` (`make placement`): Llama-3.1-8B on a 64 GB H100 as measured, an hour of
+traffic, two cores."""
+
+GPUS_NOTE = """GPUs of each strategy's verified plan. Behind an arrow: what the strategy's own placement was, where it
+has another size or fails when it is played with arrivals that no planner saw; after the exclamation mark how many
+adapters starve there or wait in a growing queue. `make_plan` mends such placements. A dash: there is no verified plan.
+**Bold**: a plan that fails with one of three further seeds, which neither planner nor verification saw."""
 
 
 def main() -> None:
-    """Place everything, print the table, write the page."""
+    """Place everything, print the tables, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--largest", type=int, default=1280, help="adapters of the largest population")
+    parser.add_argument("--largest", type=int, default=10_000, help="adapters of the largest population")
     parser.add_argument("--only", help="populations whose name contains this")
     parser.add_argument("--strategies", default=",".join(STRATEGIES), help="separated by commas")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="adapters for the scaling curve")
     parser.add_argument("--no-page", action="store_true", help="leave docs/placement.md as it is")
+    parser.add_argument("--kept", action="store_true", help="only write the page anew from the results of last time")
+    parser.add_argument("--plan-one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    profile, strategies = load_profile(PROFILE), arguments.strategies.split(",")
-    chosen = [p for p in populations(arguments.largest) if not arguments.only or arguments.only in p.name]
-    work = [(population, strategy) for population in chosen for strategy in strategies]
-    console = Console(stderr=True)
-    results = [
-        place(profile, population, strategy)
-        for population, strategy in track(work, "placing", console=console, disable=not console.is_terminal)
-    ]
+    if arguments.plan_one:
+        print(json.dumps(_plan_here(arguments.plan_one)))
+        return
+    kept = RESULTS / "placement.json"
+    found = json.loads(kept.read_text()) if arguments.kept else _measure(arguments)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "placement.json").write_text(json.dumps([result._asdict() for result in results], indent=1))
+    kept.write_text(json.dumps(found, indent=1))
+    results = [Result(**row) for row in found["results"]]
+    strategies = list(dict.fromkeys(result.strategy for result in results))
     page = "\n\n".join(
-        [HEAD, _gpus(results, strategies), _latencies(results, strategies), _seconds(results, strategies)]
+        [
+            HEAD,
+            _gpus(results, strategies),
+            "![GPUs of each strategy over those of pack](images/placement.png)",
+            _latencies(results, strategies),
+            _seconds(results, strategies),
+            _scaling(found["scaling"]),
+            "![Time and memory of planning](images/placement-scaling.png)",
+            _replanning([Replanned(**row) for row in found["replanned"]]),
+        ]
     )
     print(page)
     if not arguments.no_page:
         PAGE.write_text(page + "\n", encoding="utf-8")
+        gpus_by_strategy([result._asdict() for result in results], IMAGES / "placement.png")
+        scaling(found["scaling"], IMAGES / "placement-scaling.png")
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    profile, strategies = load_profile(PROFILE), arguments.strategies.split(",")
+    chosen = [p for p in populations(arguments.largest) if not arguments.only or arguments.only in p.name]
+    work = [(population, strategy) for population in chosen for strategy in strategies]
+    sizes = [int(size) for size in arguments.sizes.split(",") if size]
+    changed = [p for p in chosen if p.name in ("the example", "low rates, ranks 8/16/32, 640", "Azure x4, 384")]
+    return {
+        "results": [judge(profile, *pair)._asdict() for pair in _tracked(work, "placing")],
+        "scaling": [plan_one(size) for size in _tracked(sizes, "scaling")],
+        "replanned": [row._asdict() for p in _tracked(changed, "re-planning") for row in replanned(profile, p)],
+    }
+
+
+def _tracked(work: list[Any], what: str) -> Any:
+    console = Console(stderr=True)
+    return track(work, what, console=console, disable=not console.is_terminal)
+
+
+def _table(title: str, header: list[str], body: list[list[str]], note: str = "") -> str:
+    lines = [f"## {title}", "", *([note, ""] if note else []), f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in body])
 
 
 def _by_population(results: list[Result]) -> dict[str, dict[str, Result]]:
@@ -219,45 +266,122 @@ def _by_population(results: list[Result]) -> dict[str, dict[str, Result]]:
     return found
 
 
-def _table(title: str, header: list[str], body: list[list[str]]) -> str:
-    lines = [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in body])
+def _by_strategy(
+    title: str, results: list[Result], strategies: list[str], cell: Callable[[Result], str], note: str = ""
+) -> str:
+    rows = _by_population(results).items()
+    body = [[name, *(cell(of[strategy]) if strategy in of else "" for strategy in strategies)] for name, of in rows]
+    return _table(title, ["population", *(f"`{name}`" for name in strategies)], body, note)
 
 
 def _gpus(results: list[Result], strategies: list[str]) -> str:
     body = []
     for name, of in _by_population(results).items():
         first = next(iter(of.values()))
-        cells = [_gpu_cell(of[strategy]) for strategy in strategies]
+        cells = [_gpu_cell(of[strategy]) for strategy in strategies if strategy in of]
         body.append([name, f"{first.adapters:,}", f"{first.rate:.1f}", str(first.bound), *cells])
-    return _table("GPUs", ["population", "adapters", "req/s", "bound", *(f"`{name}`" for name in strategies)], body)
+    header = ["population", "adapters", "req/s", "bound", *(f"`{name}`" for name in strategies)]
+    return _table("GPUs", header, body, f"{GPUS_NOTE}\n\n{_summary(results)}")
+
+
+def _summary(results: list[Result]) -> str:
+    """What the table comes to."""
+    by_population = _by_population(results)
+    packs = [of["pack"] for of in by_population.values() if "pack" in of]
+    near = sum(p.gpus - p.bound <= max(1, 0.1 * p.bound) for p in packs)
+    first = (
+        f"`pack` on {len(packs)} populations: {sum(p.gpus for p in packs)} GPUs, where the bounds come to "
+        f"{sum(p.bound for p in packs)}; {near} are within one GPU or 10 % of the bound; "
+        f"{sum(not p.holds for p in packs)} fail with a further seed."
+    )
+    lines = []
+    for strategy in dict.fromkeys(result.strategy for result in results if result.strategy != "pack"):
+        pairs = [(of["pack"], of[strategy]) for of in by_population.values() if {"pack", strategy} <= set(of)]
+        both = [(p, o) for p, o in pairs if o.gpus]
+        fewer, more = sum(p.gpus < o.gpus for p, o in both), sum(p.gpus > o.gpus for p, o in both)
+        total = sum(o.gpus for _, o in both)
+        saved = 1.0 - sum(p.gpus for p, _ in both) / total if total else 0.0
+        starving = sum(o.suffering > 0 for _, o in pairs)
+        lines.append(
+            f"- against `{strategy}`: fewer GPUs on {fewer}, more on {more}, {100 * saved:.0f} % fewer in all; its own "
+            f"placement lets adapters suffer on {starving}"
+        )
+    return "\n".join([first, "", *lines])
 
 
 def _gpu_cell(result: Result) -> str:
+    suffering = f"!{result.suffering}" if result.suffering else ""
+    alone = f" ← {result.alone}{suffering}" if suffering or result.alone != result.gpus else ""
     if not result.gpus:
-        return "-"
-    return f"{result.gpus}!{result.suffering}" if result.suffering else str(result.gpus)
+        return f"-{alone}"
+    return f"{result.gpus}{alone}" if result.holds else f"**{result.gpus}**{alone}"
 
 
 def _latencies(results: list[Result], strategies: list[str]) -> str:
-    body = [
-        [name, *(_latency_cell(of[strategy]) for strategy in strategies)]
-        for name, of in _by_population(results).items()
-    ]
-    title = "Mean ITL, ms / worst TTFT p99, s"
-    return _table(title, ["population", *(f"`{name}`" for name in strategies)], body)
+    def cell(result: Result) -> str:
+        if not result.gpus:
+            return "-"
+        return f"{1e3 * result.itl_mean:.0f} / {1e3 * result.itl_p99:.0f} / {result.ttft_p99:.1f}"
 
-
-def _latency_cell(result: Result) -> str:
-    return f"{1e3 * result.itl_mean:.0f} / {result.ttft_p99:.1f}" if result.gpus else "-"
+    note = "Of the verified plans: mean ITL, ms / worst ITL p99, ms / worst TTFT p99, s. Fewer GPUs are fuller GPUs."
+    return _by_strategy("Latency", results, strategies, cell, note)
 
 
 def _seconds(results: list[Result], strategies: list[str]) -> str:
+    note = "For the verified plan with its forecasts; the search is stopped after a minute."
+    return _by_strategy("Planning, s", results, strategies, lambda result: f"{result.seconds:.1f}", note)
+
+
+def _scaling(rows: list[dict[str, Any]]) -> str:
+    header = ["adapters", "req/s", "bound", "GPUs", "verified", "search, s", "all, s", "twin runs", "memory, MiB"]
     body = [
-        [name, *(f"{of[strategy].seconds:.1f}" for strategy in strategies)]
-        for name, of in _by_population(results).items()
+        [
+            f"{row['adapters']:,}",
+            f"{row['rate']:,.0f}",
+            str(row["bound"]),
+            str(row["gpus"]),
+            "yes" if row["verified"] else "no",
+            f"{row['search']:.1f}",
+            f"{row['total']:.1f}",
+            f"{row['twin_runs']:,}",
+            f"{row['memory']:,.0f}",
+        ]
+        for row in rows
     ]
-    return _table("Planning, s", ["population", *(f"`{name}`" for name in strategies)], body)
+    note = (
+        "Zipf popularity (0.9), ranks 8, 16 and 32, 0.1 requests/s per adapter. All: with verification and forecasts."
+    )
+    return _table("How it scales", header, body, note)
+
+
+def _replanning(rows: list[Replanned]) -> str:
+    header = [
+        "population",
+        "draw",
+        "GPUs before",
+        "re-planned",
+        "afresh",
+        "moves",
+        "of adapters",
+        "restarts",
+        "seconds",
+    ]
+    body = [
+        [
+            row.population,
+            str(row.draw),
+            str(row.before),
+            f"{row.gpus}{'' if row.verified else ' (not verified)'}",
+            str(row.afresh),
+            str(row.moves),
+            f"{100 * row.moves / row.adapters:.1f} %",
+            str(row.restarts),
+            f"{row.seconds:.1f}",
+        ]
+        for row in rows
+    ]
+    note = "A tenth of the rates is changed, by a factor of a half to two; the running plan is `pack`'s."
+    return _table("Re-planning", header, body, note)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from adaptwin.twin.simulate import simulate
 MOST_HEADROOM = 3.0  # more than four times the traffic is not searched for
 CLOSE = 0.02  # headroom is found to within 2 % of the traffic
 SLOT_CHOICES_SHOWN = 12
+MANY_SERVERS = 32  # of which only the nearest numbers of slots are shown
+FEW_CHOICES = 3
 
 
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
@@ -38,12 +40,14 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
     )
 
 
-def slot_choices(capacity: Capacity, assignment: Assignment, run: Run) -> tuple[SlotChoice, ...]:
+def slot_choices(
+    capacity: Capacity, assignment: Assignment, run: Run, most: int = SLOT_CHOICES_SHOWN
+) -> tuple[SlotChoice, ...]:
     """What the twin says of other numbers of slots for the same adapters, around the chosen one, whose run is given."""
     chosen = assignment.server.max_loras
     choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
-    first = max(0, min(choices.index(chosen) - SLOT_CHOICES_SHOWN // 2, len(choices) - SLOT_CHOICES_SHOWN))
-    shown = choices[first : first + SLOT_CHOICES_SHOWN]
+    first = max(0, min(choices.index(chosen) - most // 2, len(choices) - most))
+    shown = choices[first : first + most]
     return tuple(
         _slot_choice(slots, run if slots == chosen else _run_with(capacity, assignment, slots)) for slots in shown
     )
@@ -53,13 +57,15 @@ def forecast_all(
     assignments: Iterable[tuple[Capacity, Assignment]],
 ) -> list[tuple[Forecast, tuple[SlotChoice, ...]]]:
     """Forecast and slot choices of every server, on all cores."""
-    calls = (joblib.delayed(_both)(capacity, assignment) for capacity, assignment in assignments)
+    work = list(assignments)
+    most = FEW_CHOICES if len(work) > MANY_SERVERS else SLOT_CHOICES_SHOWN
+    calls = (joblib.delayed(_both)(capacity, assignment, most) for capacity, assignment in work)
     return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
 
 
-def _both(capacity: Capacity, assignment: Assignment) -> tuple[Forecast, tuple[SlotChoice, ...]]:
+def _both(capacity: Capacity, assignment: Assignment, most: int) -> tuple[Forecast, tuple[SlotChoice, ...]]:
     run = simulate(capacity.profile, assignment.server, capacity.part(assignment.shares))
-    return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run)
+    return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run, most)
 
 
 def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:

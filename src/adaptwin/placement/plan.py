@@ -88,6 +88,7 @@ class Plan(Spec):
     cost_bound: float | None = Field(default=None, description="nor cost less per hour; None where prices are unknown")
     verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
     planning_seconds: float = 0.0
+    search_seconds: float = Field(default=0.0, ge=0, description="of these, until there was something to verify")
     time_limit_hit: bool = False
     twin_runs: int = Field(default=0, ge=0, description="questions of the search that the twin answered")
     guesses: int = Field(default=0, ge=0, description="questions of the search that the surrogate was sure of")

@@ -14,16 +14,19 @@ def smallest_that_serves(
 ) -> list[Assignment]:
     """The smallest number of servers with which each of them is served, trying one number after another.
 
-    Servers that get nothing are left out. With as many servers as items, each item gets its own, whatever the deal.
-    Raises `Infeasible` when an item is not served even so.
+    Past the deadline numbers are tried in leaps, each half as large again. Servers that get nothing are left out. With
+    as many servers as items, each item gets its own, whatever the deal. Raises `Infeasible` when an item is not served
+    even so.
     """
     capacity = problem.capacity
-    for servers in range(max(1, problem.lower_bound, at_least), len(items)):
+    servers = max(1, problem.lower_bound, at_least)
+    while servers < len(items):
         problem.progress(f"trying {servers} GPUs", servers, len(items))
         hands = [hand for hand in deal(servers) if hand]
         likely_to_fail_first = sorted(hands, key=capacity.load, reverse=True)
         if all(rule.serves(capacity, hand) for hand in likely_to_fail_first):
             return _assignments(problem, hands, rule)
+        servers += max(1, servers // 2) if problem.out_of_time else 1
     problem.progress(f"trying {len(items)} GPUs", len(items), len(items))
     for item in items:
         if not rule.serves(capacity, merged([item])):
