@@ -65,15 +65,15 @@ def items_to_place(problem: Problem) -> list[Share]:
     return items
 
 
-def parts_of(problem: Problem, name: str) -> int:
-    """In how many equal parts an adapter is placed: one, unless it is too hot for a single server."""
+def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
+    """In how many equal parts an adapter is placed: one, unless `factor` times it is too hot for a single server."""
     capacity = problem.capacity
     capacity.require_startable(name)
     if capacity.load_of(Share(name, 1.0)) <= SURELY_FITS:
         return 1
     parts = 1
     while parts <= MOST_PARTS:
-        if capacity.fit({name: 1.0 / parts}):
+        if capacity.fit({name: 1.0 / parts}, factor):
             return parts
         parts += max(1, parts // 6)
     raise unservable(problem, Share(name, 1.0 / MOST_PARTS))

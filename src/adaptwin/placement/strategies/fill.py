@@ -12,11 +12,11 @@ BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit 
 FIRST_GUESS = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
 
 
-def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand] | None:
+def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]:
     """Hands that are likely served with `factor` times their traffic, next-fit in this order, with back-fill.
 
-    An item that no server serves at this factor is alone if the twin says that it can be, in halves if not even that -
-    or the answer is None, if the factor is not one: more traffic than asked for, or less, is for comparing only.
+    An item that no server likely serves at this factor is alone, or in halves if the twin says that not even its own
+    traffic is served.
     """
     capacity, queue, hands = problem.capacity, _Queue(order), list[Hand]()
     load = FIRST_GUESS
@@ -26,10 +26,7 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]
         holds = _holding(capacity, [], stretch, factor)
         count = longest_prefix(len(stretch), _count_up_to(stretch, load), holds)
         if count == 0:
-            alone = shares_of(stretch[:1])
-            if factor > 1.0 and capacity.fit(alone):
-                return None
-            if not capacity.fit(alone):
+            if not capacity.fit(shares_of(stretch[:1])):
                 queue = _Queue([*halved(problem, stretch[0]), *queue.rest()[1:]])
                 continue
             count = 1

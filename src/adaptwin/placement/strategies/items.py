@@ -58,8 +58,10 @@ def gets_on(item: Item, hand: Iterable[Item]) -> bool:
     return not item.foes or item.foes.isdisjoint(share.name for other in hand for share in other.shares)
 
 
-def items_of(problem: Problem) -> list[Item]:
+def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
     """All adapters as items: groups whole, hot adapters in equal parts where no single server serves them.
+
+    Parts are such that a server serves one with `factor` times its traffic.
 
     Raises:
         Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group on no single one.
@@ -72,7 +74,7 @@ def items_of(problem: Problem) -> list[Item]:
     items: list[Item] = []
     for members in groups.values():
         if len(members) == 1:
-            parts = parts_of(problem, members[0])
+            parts = parts_of(problem, members[0], factor)
             shares: list[tuple[Share, ...]] = [(Share(members[0], 1.0 / parts),)] * parts
         else:
             shares = [tuple(Share(name, 1.0) for name in members)]

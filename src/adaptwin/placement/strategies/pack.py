@@ -44,16 +44,16 @@ class Filled(NamedTuple):
 
 def pack(problem: Problem) -> list[Assignment]:
     """Place all adapters on as few servers as the twin allows; see the module."""
-    hands = packed(problem, items_of(problem))
-    return assigned(problem, hands)
+    return assigned(problem, packed(problem))
 
 
-def packed(problem: Problem, items: list[Item]) -> list[Hand]:
+def packed(problem: Problem) -> list[Hand]:
     """As few hands as can be found; the twin approves of each."""
-    ways = orders(items)
-    first, needed = _filled(problem, ways, 1.0), 1.0
+    ways, needed = orders(items_of(problem)), 1.0
+    first = _filled(problem, ways, needed)
     if len(first) > MANY:
-        first, needed = _filled(problem, ways, SAFE), SAFE
+        ways, needed = orders(items_of(problem, SAFE)), SAFE
+        first = _filled(problem, ways, needed)
     best, factor = _approved(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and factor * (len(best) - 1) / len(best) >= WORTH_TRYING:
         fewer = None if problem.out_of_time else _one_fewer(problem, ways, best, needed)
@@ -64,7 +64,7 @@ def packed(problem: Problem, items: list[Item]) -> list[Hand]:
 
 
 def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Hand]:
-    return min((hands for way in ways if (hands := fill(problem, way, factor))), key=len, default=[])
+    return min((fill(problem, way, factor) for way in ways), key=len)
 
 
 def assigned(problem: Problem, hands: list[Hand]) -> list[Assignment]:
@@ -133,7 +133,7 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
 
 def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Filled | None:
     hands = fill(problem, way, factor)
-    return Filled(hands, factor) if hands and len(hands) <= servers else None
+    return Filled(hands, factor) if len(hands) <= servers else None
 
 
 def latency(capacity: Capacity, hands: list[Hand]) -> float:

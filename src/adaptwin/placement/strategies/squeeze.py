@@ -120,7 +120,7 @@ class _Search:
             if self._homeless and not (may_open or self._place_all()):
                 return None
             if self._homeless:
-                self._open(fill(self._problem, falling(self._homeless)) or [[item] for item in self._homeless])
+                self._open(fill(self._problem, falling(self._homeless)))
             failing, share = refused(self._capacity, self.hands, self._factor), min(RUINED, 2.0 * share)
             if not failing:
                 return self.hands
