@@ -41,6 +41,7 @@ FRESH_SEEDS = (20_000, 20_001, 20_002)
 SIZES = (100, 1_000, 10_000, 100_000)
 CHANGED, BY = 0.1, 2.0  # share of the adapters whose rate changes, and by which factor at most, up or down
 DRAWS = 5
+REPLANNED = ("the example", "low rates, ranks 8/16/32, 640", "Azure x4, 384")
 
 
 class Result(NamedTuple):
@@ -205,16 +206,14 @@ def main() -> None:
     parser.add_argument("--strategies", default=",".join(STRATEGIES), help="separated by commas")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="adapters for the scaling curve")
     parser.add_argument("--no-page", action="store_true", help="leave docs/placement.md as it is")
-    parser.add_argument("--kept", action="store_true", help="only write the page anew from the results of last time")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: the page from the results there are")
     parser.add_argument("--plan-one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.plan_one:
         print(json.dumps(_plan_here(arguments.plan_one)))
         return
-    kept = RESULTS / "placement.json"
-    found = json.loads(kept.read_text()) if arguments.kept else _measure(arguments)
-    RESULTS.mkdir(exist_ok=True)
-    kept.write_text(json.dumps(found, indent=1))
+    found = _measure(arguments)
     results = [Result(**row) for row in found["results"]]
     strategies = list(dict.fromkeys(result.strategy for result in results))
     page = "\n\n".join(
@@ -237,16 +236,41 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """All that is asked for; what was measured before, in this or an earlier call, is not measured again."""
     profile, strategies = load_profile(PROFILE), arguments.strategies.split(",")
     chosen = [p for p in populations(arguments.largest) if not arguments.only or arguments.only in p.name]
-    work = [(population, strategy) for population in chosen for strategy in strategies]
     sizes = [int(size) for size in arguments.sizes.split(",") if size]
-    changed = [p for p in chosen if p.name in ("the example", "low rates, ranks 8/16/32, 640", "Azure x4, 384")]
+    kept = Kept(RESULTS / "placement.json", fresh=arguments.fresh, only_kept=arguments.kept)
+    results = [
+        kept.row(f"{population.name} | {strategy}", lambda p=population, s=strategy: judge(profile, p, s)._asdict())
+        for population, strategy in _tracked([(p, s) for p in chosen for s in strategies], "placing")
+    ]
+    scaled = [kept.row(f"scaling | {size}", lambda size=size: plan_one(size)) for size in _tracked(sizes, "scaling")]
+    changed = [
+        kept.row(f"replanned | {population.name}", lambda p=population: [r._asdict() for r in replanned(profile, p)])
+        for population in _tracked([p for p in chosen if p.name in REPLANNED], "re-planning")
+    ]
     return {
-        "results": [judge(profile, *pair)._asdict() for pair in _tracked(work, "placing")],
-        "scaling": [plan_one(size) for size in _tracked(sizes, "scaling")],
-        "replanned": [row._asdict() for p in _tracked(changed, "re-planning") for row in replanned(profile, p)],
+        "results": [row for row in results if row],
+        "scaling": [row for row in scaled if row],
+        "replanned": [row for rows in changed for row in rows or []],
     }
+
+
+class Kept:
+    """What was measured, by name, in a file that grows with every measurement."""
+
+    def __init__(self, file: Path, *, fresh: bool, only_kept: bool) -> None:
+        self._file, self._only_kept = file, only_kept
+        self._rows: dict[str, Any] = {} if fresh or not file.is_file() else json.loads(file.read_text())
+
+    def row(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What is known by this name, measured now if it is not; None where nothing may be measured."""
+        if name not in self._rows and not self._only_kept:
+            self._rows[name] = measure()
+            self._file.parent.mkdir(exist_ok=True)
+            self._file.write_text(json.dumps(self._rows, indent=1))
+        return self._rows.get(name)
 
 
 def _tracked(work: list[Any], what: str) -> Any:
