@@ -9,6 +9,7 @@ from adaptwin.placement.sums import Prefixes
 
 LIKELY = 0.5  # probability that somebody suffers, up to which a server is filled
 BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
+STRIDE = 1.5  # times the load of the server before, up to which a stretch is looked at first
 FIRST_GUESS = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
 
 
@@ -22,9 +23,11 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Hand]
     load = FIRST_GUESS
     while queue:
         problem.progress("packing", queue.taken, len(queue))
-        stretch = list(queue.next_ones(room=MOST_LOAD / factor))
-        holds = _holding(capacity, [], stretch, factor)
-        count = longest_prefix(len(stretch), _count_up_to(stretch, load), holds)
+        for room in (min(MOST_LOAD / factor, STRIDE * load), MOST_LOAD / factor):
+            stretch = list(queue.next_ones(room))
+            count = longest_prefix(len(stretch), _count_up_to(stretch, load), _holding(capacity, [], stretch, factor))
+            if count < len(stretch):
+                break
         if count == 0:
             if not capacity.fit(shares_of(stretch[:1])):
                 queue = _Queue([*halved(problem, stretch[0]), *queue.rest()[1:]])
