@@ -13,7 +13,7 @@ import numpy as np
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, item_of, items_of, load_of
-from adaptwin.placement.strategies.orders import dealt, orders
+from adaptwin.placement.strategies.orders import dealt, least_loaded, orders
 from adaptwin.placement.strategies.pack import levelled
 from adaptwin.workload.requests import stream_seed
 
@@ -37,7 +37,7 @@ def deals(problem: Problem, gpus: int) -> list[list[Hand]]:
     items = _even_items(problem, gpus)
     servers = min(gpus, len(items))
     ways = orders(items)
-    found = [_least_loaded(way, servers) for way in ways]
+    found = [least_loaded(way, servers) for way in ways]
     found += [_cut(way, servers) for way in [*ways, dealt(ways[0], servers)]]
     if level := levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):
         found.append(level.hands)
@@ -92,18 +92,6 @@ def _even_items(problem: Problem, gpus: int) -> list[Item]:
             [item_of(problem, Share(name, share / parts), item.foes) for _ in range(parts)] if parts > 1 else [item]
         )
     return split
-
-
-def _least_loaded(order: Sequence[Item], servers: int) -> list[Hand]:
-    """Each to the least loaded server that it gets on with."""
-    hands: list[Hand] = [[] for _ in range(servers)]
-    loads = [0.0] * servers
-    for item in order:
-        ranked = sorted(range(servers), key=loads.__getitem__)
-        index = next((index for index in ranked if gets_on(item, hands[index])), ranked[0])
-        hands[index].append(item)
-        loads[index] += item.load
-    return hands
 
 
 def _cut(order: Sequence[Item], servers: int) -> list[Hand]:

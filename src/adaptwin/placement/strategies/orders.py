@@ -1,9 +1,9 @@
-"""Orders in which items are put on servers."""
+"""Orders in which items are put on servers, and deals to a given number of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from adaptwin.placement.strategies.items import Item
+from adaptwin.placement.strategies.items import Hand, Item, gets_on
 
 T = TypeVar("T")
 
@@ -34,3 +34,15 @@ def dealt(falling: list[T], servers: int) -> list[T]:
         turn, place = divmod(i, servers)
         hands[servers - 1 - place if turn % 2 else place].append(item)
     return [item for hand in hands for item in hand]
+
+
+def least_loaded(order: Sequence[Item], servers: int) -> list[Hand]:
+    """Each item, in this order, to the least loaded of so many servers that it gets on with."""
+    hands: list[Hand] = [[] for _ in range(servers)]
+    loads = [0.0] * servers
+    for item in order:
+        ranked = sorted(range(servers), key=loads.__getitem__)
+        index = next((index for index in ranked if gets_on(item, hands[index])), ranked[0])
+        hands[index].append(item)
+        loads[index] += item.load
+    return hands

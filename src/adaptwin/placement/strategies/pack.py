@@ -19,9 +19,9 @@ import joblib
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Fit
 from adaptwin.placement.problem import Assignment, Problem
-from adaptwin.placement.strategies.fill import fill
-from adaptwin.placement.strategies.items import Hand, Item, items_of, shares_of
-from adaptwin.placement.strategies.orders import dealt, orders
+from adaptwin.placement.strategies.fill import LIKELY, fill
+from adaptwin.placement.strategies.items import Hand, Item, gets_on, items_of, likelihood_of_overload, shares_of
+from adaptwin.placement.strategies.orders import dealt, least_loaded, orders
 from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
 from adaptwin.placement.sums import total
 
@@ -98,10 +98,11 @@ def _best(capacity: Capacity, hand: Hand) -> Fit | None:
 def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST) -> Filled | None:
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
-    Evenly: filled at the highest factor on the traffic at which the order needs no more servers. Of orders that leave
-    enough room, the one with the lowest latency.
+    Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
+    load. Of those that leave a little room, the one with the lowest latency.
     """
-    found: list[Filled] = []
+    by_load = least_loaded(ways[0], servers)
+    found = [filled for filled in [_borne(problem, by_load, least, most)] if filled]
     for number, way in enumerate(ways):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
@@ -112,8 +113,9 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
     if not found:
         return None
-    enough = min(SAFE, max(filled.factor for filled in found) / CLOSE)
-    roomy = [filled for filled in found if filled.factor >= enough]
+    roomy = [filled for filled in found if filled.factor >= SAFE]
+    if not roomy:
+        return max(found, key=lambda filled: filled.factor)
     return min(roomy, key=lambda filled: latency(problem.capacity, filled.hands)) if len(roomy) > 1 else roomy[0]
 
 
@@ -123,12 +125,33 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
     stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
     while best and not problem.out_of_time:
         low, high = best.factor, min(beyond, most)
-        if high / low <= (CLOSE if problem.capacity.is_foreseen else CLOSE_ENOUGH):
+        if high / low <= _close(problem):
             break
         factor = math.sqrt(low * high) if beyond <= most else min(low * stride, most)
         filled = _at(problem, way, servers, factor)
         best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
     return best
+
+
+def _borne(problem: Problem, hands: list[Hand], least: float, most: float) -> Filled | None:
+    """These hands with the highest factor at which all are likely served; None if they are not at the least."""
+    sums = [(hand, total([item.sums for item in hand])) for hand in hands if hand]
+
+    def served(factor: float) -> bool:
+        chances = (likelihood_of_overload(problem.capacity, hand, known, factor) for hand, known in sums)
+        return all(chance <= LIKELY for chance in chances)
+
+    if not served(least) or not all(gets_on(item, hand) for hand in hands for item in hand):
+        return None
+    low, high = least, most
+    while high / low > _close(problem):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if served(middle) else (low, middle)
+    return Filled([hand for hand, _ in sums], low)
+
+
+def _close(problem: Problem) -> float:
+    return CLOSE if problem.capacity.is_foreseen else CLOSE_ENOUGH
 
 
 def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Filled | None:
