@@ -52,8 +52,8 @@ def packed(problem: Problem, items: list[Item]) -> list[Hand]:
     """As few hands as can be found; the twin approves of each."""
     ways = orders(items)
     first, needed = _filled(problem, ways, 1.0), 1.0
-    if len(first) > MANY:
-        first, needed = _filled(problem, ways, SAFE), SAFE
+    if len(first) > MANY and (roomier := _filled(problem, ways, SAFE)):
+        first, needed = roomier, SAFE
     best, factor = _approved(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and factor * (len(best) - 1) / len(best) >= WORTH_TRYING:
         fewer = None if problem.out_of_time else _one_fewer(problem, ways, best, needed)
