@@ -1,18 +1,19 @@
-"""pack: orders and cuts worked out by hand, and what it makes of fleets that are hard in some way."""
+"""pack: levelling and packing worked out by hand, and what it makes of fleets that are hard in some way."""
 
-from typing import NamedTuple
+import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Infeasible, make_plan, simulate, verify
-from adaptwin.placement.capacity import Share
 from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.plan import Plan
-from adaptwin.placement.strategies.pack import _backfill, _cut, _growth, _longest_prefix, alternating, dealt, orders
+from adaptwin.placement.strategies.fill import fill
+from adaptwin.placement.strategies.orders import orders
+from adaptwin.placement.strategies.pack import CLOSE, assigned, latency, levelled, packed
 from adaptwin.workload.deal import synthesize
+from tests.placement.strategies.rooms import Rooms, everybody, items, loads, names, problem_of
 
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
@@ -23,109 +24,172 @@ POPULATIONS = [
 ]
 
 
-class RoomFor(NamedTuple):
-    """A server with room for so much load, of adapters whose name says rank and load: ``8:0.25``."""
-
-    room: float
-
-    def adapter(self, name):
-        return Named(int(name.split(":")[0]))
-
-    def load_of(self, item):
-        return float(item.name.split(":")[1]) * item.share
-
-    def fit(self, shares):
-        return sum(self.load_of(Share(*item)) for item in shares.items()) <= self.room + 1e-9
+# Levelling, on servers whose room is known
 
 
-class Named(NamedTuple):
-    rank: int
+def levelled_at(order, servers, least=1.0, most=4.0, **fields):
+    return levelled(problem_of(Rooms(**fields)), [order], servers, least, most)
 
 
-def items(*names):
-    return [Share(name, 1.0) for name in names]
+def test_servers_are_filled_at_the_highest_factor_at_which_they_suffice():
+    """Ten tenths on three servers: four at most on each, so that the traffic can grow 2.5-fold."""
+    level = levelled_at(items(*["8:0.1"] * 10), 3)
+    assert 2.5 / CLOSE <= level.factor <= 2.5
+    assert sorted(loads(level.hands)) == [0.2, 0.4, 0.4]
 
 
-def names(found):
-    return [item.name for item in found]
+def test_no_factor_beyond_the_highest_asked_for():
+    assert levelled_at(items("8:0.1"), 1).factor == 4.0
+    assert levelled_at(items("8:0.1"), 1, most=1.05).factor == 1.05
+    assert levelled_at(items("8:0.1"), 1, most=1.0).factor == 1.0
 
 
-# Orders and cuts
+@pytest.mark.parametrize("bearable", [1.0, 1.005, 1.05, 1.2, 2.2, 3.5, 3.99, 3.999])
+def test_a_highest_factor_that_fails_ends_the_search(bearable):
+    level = levelled_at(items(f"8:{1 / bearable}"), 1)
+    assert bearable / CLOSE <= level.factor <= bearable + 1e-6
 
 
-def test_alternating_takes_the_largest_the_smallest_the_second_largest():
-    assert "".join(alternating(list("abcde"), lambda _: 8)) == "aebdc"
-    assert "".join(alternating(list("abcd"), lambda _: 8)) == "adbc"
-    assert alternating([], lambda _: 8) == []
+@pytest.mark.parametrize("most", [1.01, 1.1, 1.3])
+def test_a_highest_factor_that_fails_is_found_though_it_is_near(most):
+    """Asked for no more than `most`, of which a little less is borne."""
+    level = levelled_at(items(f"8:{1.001 / most}"), 1, most=most)
+    assert most / 1.001 / CLOSE <= level.factor < most
 
 
-def test_alternating_keeps_ranks_apart():
-    rank = {"a": 16, "b": 16, "c": 16, "d": 8, "e": 8}
-    assert "".join(alternating(list("abcde"), rank.__getitem__)) == "acbde"
+def test_nothing_is_levelled_that_does_not_bear_the_least_factor():
+    assert levelled_at(items("8:0.6", "8:0.5"), 1) is None
+    assert levelled_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(1 / 1.1, rel=CLOSE - 1)
+    assert levelled_at(items("8:0.9"), 3, least=1.2) is None
 
 
-def test_dealt_goes_there_and_back_again():
-    assert dealt(list(range(7)), 3) == [0, 5, 6, 1, 4, 2, 3]
-    assert dealt(list(range(4)), 1) == [0, 1, 2, 3]
-    assert dealt([], 2) == []
+def test_where_asking_is_dear_factors_are_told_apart_less():
+    def steps(**fields):
+        asked = []
+        problem = problem_of(Rooms(**fields))._replace(progress=lambda what, *_: asked.append(what))
+        levelled(problem, [items("8:0.6")], 1, 1.0)
+        return asked.count("packing")
+
+    assert steps(is_foreseen=False) < steps()
 
 
-def test_orders_are_by_falling_rank_then_load_then_name():
-    falling, mixed = orders(RoomFor(1.0), items("8:0.1", "16:0.2", "8:0.3", "16:0.4", "16:0.3"))
-    assert names(falling) == ["16:0.4", "16:0.3", "16:0.2", "8:0.3", "8:0.1"]
-    assert names(mixed) == ["16:0.4", "16:0.2", "16:0.3", "8:0.3", "8:0.1"]
+def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
+    """Both bear more than is needed; next-fit leaves the second server of the first order nearly idle."""
+    uneven, even = items("8:0.2a", "8:0.2b", "8:0.2c", "8:0.01"), items("8:0.2a", "8:0.2b", "8:0.2c", "8:0.01")[::-1]
+    problem = problem_of()
+    both = levelled(problem, [uneven, even], 2, 1.0, most=1.4)
+    one = min((levelled(problem, [way], 2, 1.0, most=1.4) for way in (uneven, even)), key=lambda l: latency_of(l.hands))
+    assert list(map(names, both.hands)) == list(map(names, one.hands))
 
 
-def test_a_cut_gives_every_stretch_its_portion_of_the_load():
-    order = items("8:4", "8:3", "8:2", "8:1")
-    halves = _cut(RoomFor(0.0), order, np.array([0.5, 0.5]))
-    assert [names(stretch) for stretch in halves] == [["8:4"], ["8:3", "8:2", "8:1"]]
-    uneven = _cut(RoomFor(0.0), order, np.array([0.7, 0.3]))
-    assert [names(stretch) for stretch in uneven] == [["8:4", "8:3"], ["8:2", "8:1"]]
+def latency_of(hands):
+    return latency(Rooms(), hands)
 
 
-def test_backfill_takes_the_smallest_of_no_higher_rank():
-    taken, rest = _backfill(RoomFor(1.0), items("16:0.6"), items("16:0.5", "64:0.05", "8:0.2", "8:0.1", "8:0.3"))
-    assert names(taken) == ["16:0.6", "8:0.1", "8:0.2"]
-    assert names(rest) == ["16:0.5", "64:0.05", "8:0.3"]
+def test_of_orders_one_of_which_is_tight_the_roomy_one_is_taken():
+    """0.5 + 0.45 bears 1.05 times the traffic, and 0.5 + 0.5 none more, whatever its latency."""
+    tight, roomy = items("8:0.5", "8:0.5", "8:0.45", "8:0.3"), items("8:0.5", "8:0.45", "8:0.5", "8:0.3")
+    found = levelled(problem_of(), [tight, roomy], 2, 1.0)
+    assert max(loads(found.hands)) == 0.95
 
 
-def test_backfill_leaves_a_full_server_alone():
-    taken, rest = _backfill(RoomFor(1.0), items("16:0.9"), items("8:0.2", "8:0.3"))
-    assert (names(taken), names(rest)) == (["16:0.9"], ["8:0.2", "8:0.3"])
+def test_latency_is_the_mean_over_all_tokens():
+    assert latency_of([items("8:0.2"), items("8:0.6")]) == pytest.approx((0.2 * 0.2 + 0.6 * 0.6) / 0.8)
+    assert latency_of([items("8:0")]) == 0.0
 
 
-def test_growth_is_how_much_more_a_server_takes():
-    assert _growth(RoomFor(1.0), {"8:0.5": 1.0}) == pytest.approx(2.0, rel=0.04)
-    assert _growth(RoomFor(1.0), {"8:1.25": 1.0}) == pytest.approx(0.8, rel=0.04)
-    assert _growth(RoomFor(1.0), {}) == 0.0
+def test_latency_is_unknown_where_the_surrogate_knows_nothing():
+    class Blind(Rooms):
+        def expected(self, sums, factor=1.0):
+            return super().expected(sums, factor) if sums.load < 0.5 else None
+
+    assert latency(Blind(), [items("8:0.2"), items("8:0.6")]) == math.inf
 
 
-@settings(derandomize=True, database=None, max_examples=300, deadline=None)
-@given(room=st.integers(0, 120), count=st.integers(1, 100), guess=st.integers(1, 100))
-def test_the_longest_prefix_is_that_of_brute_force(room, count, guess):
-    order = items(*(f"8:1.{i:03}" for i in range(count)))
-    capacity = RoomFor(1.03 * room)
-    served = [n for n in range(1, count + 1) if capacity.fit({item.name: 1.0 for item in order[:n]})]
-    assert _longest_prefix(capacity, order, guess) == max(served, default=0)
+def test_out_of_time_nothing_is_levelled():
+    assert levelled(problem_of(deadline=0.0), [items("8:0.1")], 1, 1.0) is None
 
 
-@settings(derandomize=True, database=None, max_examples=100, deadline=None)
-@given(room=st.integers(100, 1000), guess=st.integers(1, 1000))
-def test_a_long_prefix_is_found_to_one_per_cent(room, guess):
-    found = _longest_prefix(RoomFor(float(room)), [Share(f"8:1:{i}", 1.0) for i in range(1200)], guess)
-    assert room - room // 100 <= found <= room
+@settings(derandomize=True, database=None, max_examples=50, deadline=None)
+@given(weights=st.lists(st.integers(1, 60), min_size=1, max_size=20), more=st.integers(0, 2))
+def test_levelled_servers_bear_the_factor_and_are_no_more_than_asked_for(weights, more):
+    ways = orders(items(*(f"8:{weight / 100}" for weight in weights)))
+    servers = len(fill(problem_of(), ways[0])) + more
+    level = levelled(problem_of(), ways, servers, 1.0)
+    assert len(level.hands) <= servers
+    assert everybody(level.hands) == everybody([ways[0]])
+    assert max(loads(level.hands)) * level.factor <= 1.0 + 1e-6
+    assert 1.0 <= level.factor <= 4.0
 
 
-def test_the_longest_prefix_on_the_twin_is_that_of_brute_force(capacity_of):
-    workload = synthesize(adapters=12, rate=70, ranks=(8, 16), popularity="zipf:0.5", duration=300)
-    capacity = capacity_of(workload)
-    order = [Share(name, 1.0) for name in capacity.names]
-    served = [n for n in range(1, 13) if capacity.fit({item.name: 1.0 for item in order[:n]})]
-    assert served == list(range(1, len(served) + 1))
-    assert 1 < len(served) < 12
-    for guess in (1, 6, 12):
-        assert _longest_prefix(capacity, order, guess) == len(served)
+# Packing, on servers whose room is known
+
+
+def packed_on(order, lower_bound=1, deadline=math.inf, **fields):
+    return packed(problem_of(Rooms(**fields), lower_bound, deadline), order)
+
+
+def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
+    """A load of 4.8 in large pieces."""
+    order = items(*(f"8:0.{load}" for load in (43, 20, 52, 27, 51, 55, 28, 39, 54, 30, 41, 40)))
+    assert min(len(fill(problem_of(), way)) for way in orders(order)) == 6
+    assert len(packed_on(order)) == 5
+    assert len(packed_on(order, lower_bound=6)) == 6
+    assert len(packed_on(order, deadline=0.0)) == 6
+
+
+def test_what_the_guess_thinks_too_much_is_tried():
+    """By the guess a server takes ten at most, and eleven by the twin, who has the last word."""
+    assert loads(packed_on(items(*["8:0.01"] * 105), guessed=1.0, room=1.05)) == [1.05]
+    assert len(packed_on(items(*["8:0.01"] * 105), guessed=1.0, room=1.04)) == 2
+
+
+def test_what_the_guess_wrongly_thinks_served_is_mended():
+    hands = packed_on(items(*["8:0.1"] * 12), guessed=1.3)
+    assert max(loads(hands)) <= 1.0
+    assert len(hands) == 2
+    assert len(everybody(hands)) == 12
+
+
+def test_more_than_a_dozen_servers_are_filled_with_a_little_room_to_spare():
+    """Of 0.05 each, twenty fill a server and nineteen bear 1.03 times their traffic: 300 need 15 servers, or 16."""
+    hands = packed_on(items(*["8:0.05"] * 300))
+    assert len(hands) == 16
+    assert max(loads(hands)) <= 1.0 / 1.03
+    assert loads(packed_on(items(*["8:0.05"] * 200))) == [1.0] * 10
+
+
+def test_more_than_a_dozen_servers_without_room_to_spare_are_filled_as_they_are():
+    assert loads(packed_on(items(*["8:1"] * 14))) == [1.0] * 14
+
+
+def test_a_packing_is_the_same_every_time():
+    order = items(*(f"8:0.{i}" for i in range(11, 99, 7)))
+    assert list(map(names, packed_on(order))) == list(map(names, packed_on(order)))
+
+
+# Slots
+
+
+class Stricter(Rooms):
+    """The twin, asked for the best number of slots, finds less room than was thought."""
+
+    def best(self, shares):
+        if self.load(shares) > 0.9 + 1e-9:
+            raise Infeasible(f"{len(shares)} adapters do not fit")
+        return super().best(shares)
+
+
+def test_servers_for_which_no_number_of_slots_is_found_are_relieved():
+    hands = [items(*(f"8:0.1{letter}" for letter in "abcdefghij")), items("8:0.5")]
+    assignments = assigned(problem_of(Stricter()), hands)
+    assert sorted(name for each in assignments for name in each.shares) == everybody(hands)
+    assert max(Rooms().load(each.shares) for each in assignments) <= 0.9 + 1e-9
+
+
+def test_a_server_for_which_there_is_none_and_nobody_to_move_is_said():
+    with pytest.raises(Infeasible, match="1 adapters do not fit"):
+        assigned(problem_of(Stricter()), [items("8:0.5"), items("8:0.95")])
 
 
 # Plans

@@ -151,6 +151,10 @@ def test_what_was_put_on_too_optimistically_is_taken_off_again():
 # relieve
 
 
+def test_servers_that_are_refused_are_relieved_whether_they_are_said_to_fail_or_not():
+    assert max(loads(relieve(problem_of(), hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.3"]), []))) <= 1.0
+
+
 def test_load_is_moved_onto_servers_with_room():
     relieved = relieve(problem_of(), hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.9"], ["8:0.3"]), [0])
     assert len(relieved) == 3
@@ -160,14 +164,21 @@ def test_load_is_moved_onto_servers_with_room():
 
 def test_hands_that_nothing_was_moved_from_or_to_are_as_they_were():
     hands = hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.9", "8:0.05"], ["8:0.3"])
-    assert relieve(problem_of(), hands, [0])[1] == hands[1]
-    assert list(map(names, relieve(problem_of(), hands, []))) == list(map(names, hands))
+    assert names(relieve(problem_of(), hands, [0])[1]) == ["8:0.9", "8:0.05"]
+    assert list(map(names, relieve(problem_of(), hands[1:], []))) == [["8:0.9", "8:0.05"], ["8:0.3"]]
 
 
 def test_a_server_that_fails_is_relieved_even_if_it_looks_well():
     """Other arrivals did it: the twin, asked about those of the search, sees nothing wrong."""
     hands = hands_of(["8:0.3a", "8:0.3b", "8:0.3c"], ["8:0.3d"])
     assert loads(relieve(problem_of(), hands, [0])) == [0.6, 0.6]
+
+
+def test_what_is_taken_off_a_failing_server_does_not_go_back_to_it():
+    """Though it is the emptiest and of the right rank."""
+    relieved = relieve(problem_of(), hands_of(["16:0.2", "16:0.1"], ["8:0.5"], ["64:0.8"]), [0])
+    assert len(relieved[0]) == 1
+    assert len(relieved) == 3
 
 
 def test_where_there_is_no_room_a_server_is_opened_at_the_end():
@@ -197,7 +208,7 @@ def test_relieved_servers_keep_foes_apart_and_groups_whole():
     assert not any({"8:0.3a", "8:0.2"} <= set(names(hand)) for hand in relieved)
 
 
-@settings(derandomize=True, database=None, max_examples=60, deadline=None)
+@settings(derandomize=True, database=None, max_examples=30, deadline=None)
 @given(
     placed=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4)), min_size=1, max_size=20),
     pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=10),
