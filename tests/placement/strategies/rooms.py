@@ -90,9 +90,9 @@ class Rooms(NamedTuple):
         return Guess(sums.load, 1.0, sums.load, *[sums.load] * 4, 1.0, 0.0, 0.0, inside=True)
 
 
-def problem_of(capacity=Rooms(), lower_bound=1, deadline=inf, **fields):
-    """A problem on servers whose room is known."""
-    return Problem(capacity, lower_bound, silent, deadline, **fields)
+def problem_of(capacity=None, lower_bound=1, deadline=inf, **fields):
+    """A problem on servers whose room is known; it is one, if not given."""
+    return Problem(capacity or Rooms(), lower_bound, silent, deadline, **fields)
 
 
 def item(*names, share=1.0, foes=()) -> Item:

@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.placement.strategies.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin import Infeasible
 from adaptwin.placement.strategies.fill import fill, longest_prefix
 from adaptwin.placement.strategies.items import gets_on, shares_of
 from adaptwin.placement.strategies.orders import orders
 from adaptwin.workload.deal import synthesize
-from tests.placement.strategies.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 law = settings(derandomize=True, database=None, max_examples=200, deadline=None)
 

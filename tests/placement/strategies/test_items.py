@@ -1,6 +1,7 @@
 """Items: what is placed as a whole, out of adapters, constraints and what one server serves."""
 
 import pytest
+from tests.placement.strategies.rooms import item, items, problem_of
 
 from adaptwin import Infeasible
 from adaptwin.placement.capacity import Share
@@ -8,7 +9,6 @@ from adaptwin.placement.constraints import Constraints
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import gets_on, halved, hand_of, items_of, load_of, shares_of
 from adaptwin.progress import silent
-from tests.placement.strategies.rooms import item, items, problem_of
 
 
 @pytest.fixture

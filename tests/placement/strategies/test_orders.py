@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.placement.strategies.rooms import items, names
 
 from adaptwin.placement.strategies.orders import alternating, dealt, orders
-from tests.placement.strategies.rooms import items, names
 
 
 def test_alternating_takes_the_largest_the_smallest_the_second_largest():

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.placement.strategies.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin.placement.strategies.items import gets_on
 from adaptwin.placement.strategies.squeeze import mend, refused, relieve, squeeze
-from tests.placement.strategies.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 
 def hands_of(*hands):
