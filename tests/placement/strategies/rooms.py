@@ -41,6 +41,10 @@ class Rooms(NamedTuple):
 
         name = "room"
 
+    @property
+    def names(self):
+        return [adapter.name for adapter in self.workload.adapters]
+
     def adapter(self, name):
         rank, load = name.split(":")
         return Named(int(rank), float(load.rstrip("abcdefghijklmnopqrstuvwxyz")))

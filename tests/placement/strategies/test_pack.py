@@ -8,20 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.placement.strategies.rooms import Rooms, everybody, items, loads, names, problem_of
 
-from adaptwin import Infeasible, make_plan, simulate, verify
+from adaptwin import Adapter, Infeasible, Server, Workload, load_surrogate, make_plan, simulate, verify
+from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.constraints import Constraints
+from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.plan import Plan
+from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
+from adaptwin.placement.strategies.items import items_of
 from adaptwin.placement.strategies.orders import orders
 from adaptwin.placement.strategies.pack import CLOSE, assigned, latency, levelled, packed
+from adaptwin.progress import silent
 from adaptwin.workload.deal import synthesize
 
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
     {"seed": 2, "popularity": "zipf:0.9", "rate": 80.0, "adapters": 40, "ranks": (8, 16, 64)},
-    {"seed": 3, "popularity": "zipf:1.0", "ranks": (8, 16)},
     {"seed": 4, "popularity": "zipf:1.0", "ranks": (8, 8, 8, 64), "rate": 45.0},
-    {"seed": 5, "popularity": "uniform", "ranks": (64,)},
 ]
 
 
@@ -191,6 +195,91 @@ def test_a_server_for_which_there_is_none_and_nobody_to_move_is_said():
         assigned(problem_of(Stricter()), [items("8:0.5"), items("8:0.95")])
 
 
+# Constraints
+
+
+@pytest.fixture(scope="module")
+def constrained(h100):
+    """A function from constraints to assignments that respect them, of adapters for two servers."""
+    surrogate = load_surrogate(h100.name).on(h100)
+
+    def place(foreseen=True, **constraints):
+        """Foreseen are windows of 15 minutes or more."""
+        workload = synthesize(
+            adapters=16, rate=42, ranks=(8, 16), popularity="zipf:0.7", duration=900 if foreseen else 300
+        )
+        capacity = Capacity(h100, workload, Server(), foresight=Foresight(surrogate, workload, Server()))
+        assert capacity.is_foreseen == foreseen
+        problem = Problem(capacity, 1, silent, math.inf, Constraints(**constraints))
+        assignments = assigned(problem, packed(problem, items_of(problem)))
+        assert all(capacity.ask_on(each.shares, each.server).ok for each in assignments)
+        assert sorted(name for each in assignments for name in each.shares) == capacity.names
+        assert problem.constraints.violations(named_servers(problem, assignments)) == []
+        return assignments
+
+    return place
+
+
+def named_servers(problem, assignments):
+    """Servers by the name that somebody is pinned to, or by their number."""
+    pinned = problem.constraints.pinned
+    return {
+        next((pinned[name] for name in each.shares if name in pinned), f"free-{number}"): list(each.shares)
+        for number, each in enumerate(assignments)
+    }
+
+
+@pytest.mark.parametrize(
+    ("constraints", "servers"),
+    [
+        ({"apart": [("a000", "a001", "a002", "a003")]}, 4),
+        ({"together": [("a000", "a010", "a015"), ("a015", "a011")]}, 2),
+        ({"pinned": {"a000": "north", "a001": "south", "a002": "north", "a003": "west"}}, 3),
+        ({"pinned": {"a000": "x", "a001": "y"}, "apart": [("a000", "a002")], "together": [("a002", "a001")]}, 2),
+    ],
+    ids=str,
+)
+def test_constraints_are_respected_on_no_more_servers_than_needed(constrained, constraints, servers):
+    assert len(constrained(**constraints)) == servers
+
+
+def test_without_constraints_two_servers_are_enough(constrained):
+    assert len(constrained()) == 2
+
+
+def test_constraints_are_respected_where_the_twin_is_asked_everything(constrained):
+    assert len(constrained(foreseen=False, apart=[("a000", "a001")], together=[("a001", "a002")])) == 2
+
+
+def test_who_is_not_constrained_may_share_a_server_with_who_is(constrained):
+    """A server for each of those apart, and everybody else is on one of these."""
+    apart = ("a000", "a001", "a002")
+    assert all(any(name in each.shares for name in apart) for each in constrained(apart=[apart]))
+
+
+@settings(derandomize=True, database=None, max_examples=30, deadline=None)
+@given(
+    weights=st.lists(st.integers(1, 45), min_size=8, max_size=8),
+    apart=st.lists(st.lists(st.integers(0, 7), min_size=2, max_size=3, unique=True), max_size=2),
+    together=st.lists(st.lists(st.integers(0, 7), min_size=2, max_size=2, unique=True), max_size=2),
+    guessed=st.sampled_from([0.9, 1.0, 1.1]),
+)
+def test_constraints_hold_whatever_they_are(weights, apart, together, guessed):
+    named = [f"8:{weight / 100}{letter}" for weight, letter in zip(weights, "abcdefgh", strict=True)]
+    capacity = Rooms(1.0, guessed, Workload([Adapter(name, 8, 1.0) for name in named]))
+    try:
+        groups = {"apart": apart, "together": together}
+        constraints = Constraints(**{key: [[named[i] for i in group] for group in groups[key]] for key in groups})
+        problem = problem_of(capacity, constraints=constraints)
+        order = items_of(problem)
+    except (ValueError, Infeasible):  # apart and together, or too much for one server
+        return
+    hands = packed(problem, order)
+    assert everybody(hands) == sorted(named)
+    assert max(loads(hands)) <= 1.0
+    assert constraints.violations({str(number): names(hand) for number, hand in enumerate(hands)}) == []
+
+
 # Plans
 
 
@@ -272,7 +361,7 @@ def test_an_adapter_that_asks_for_too_much_is_named(h100, fleet):
 
 
 def test_headroom_holds_when_the_traffic_grows(h100):
-    workload = synthesize(adapters=24, rate=60, ranks=(8, 16, 32), popularity="zipf:1.0", duration=300)
+    workload = synthesize(adapters=16, rate=40, ranks=(8, 16, 32), popularity="zipf:1.0", duration=300)
     tight, roomy = make_plan(h100, workload), make_plan(h100, workload, headroom=0.3)
     assert roomy.headroom == 0.3
     assert roomy.gpus >= tight.gpus
