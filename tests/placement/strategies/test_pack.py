@@ -25,7 +25,6 @@ from adaptwin.workload.deal import synthesize
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
     {"seed": 2, "popularity": "zipf:0.9", "rate": 80.0, "adapters": 40, "ranks": (8, 16, 64)},
-    {"seed": 4, "popularity": "zipf:1.0", "ranks": (8, 8, 8, 64), "rate": 45.0},
 ]
 
 
@@ -409,7 +408,7 @@ def test_the_chosen_number_of_slots_is_the_best_of_those_shown(h100, fleet):
 
 
 def test_a_tiny_time_limit_still_makes_a_valid_plan(h100):
-    workload = synthesize(adapters=24, rate=40, ranks=(8, 16, 32, 64), popularity="zipf:1.0", duration=300)
+    workload = synthesize(adapters=12, rate=20, ranks=(8, 16), popularity="zipf:1.0", duration=300)
     plan = make_plan(h100, workload, time_limit=1e-6)
     assert plan.time_limit_hit
     assert plan.verified

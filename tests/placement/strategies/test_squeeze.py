@@ -208,7 +208,7 @@ def test_relieved_servers_keep_foes_apart_and_groups_whole():
     assert not any({"8:0.3a", "8:0.2"} <= set(names(hand)) for hand in relieved)
 
 
-@settings(derandomize=True, database=None, max_examples=30, deadline=None)
+@settings(derandomize=True, database=None, max_examples=20, deadline=None)
 @given(
     placed=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4)), min_size=1, max_size=20),
     pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=10),
