@@ -63,7 +63,7 @@ def test_squeeze_finds_the_same_every_time():
 
 def test_an_adapter_goes_where_it_pads_nobodys_slots():
     """0.2 of rank 8 fits with either; the server of rank 8 takes it, though the other is as full."""
-    assert same(squeeze(problem_of(), hands_of(["8:0.5"], ["64:0.5"], ["8:0.2"])), [["8:0.5", "8:0.2"], ["64:0.5"]])
+    assert same(squeeze(problem_of(), hands_of(["64:0.5"], ["8:0.5"], ["8:0.2"])), [["8:0.5", "8:0.2"], ["64:0.5"]])
 
 
 def test_an_adapter_that_pads_somebodys_slots_goes_there_if_there_is_no_room_elsewhere():
