@@ -5,7 +5,14 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.profile import shipped_profiles
-from adaptwin.surrogate.features import Features, Rough, features_of, features_of_table
+from adaptwin.surrogate.features import (
+    Features,
+    Rough,
+    features_of,
+    features_of_servers,
+    features_of_table,
+    server_table,
+)
 from adaptwin.twin.steady_state import costs_of, demands_on
 from adaptwin.workload.traffic import sum_demands
 
@@ -74,6 +81,21 @@ def test_rough_answers_are_near_the_twins_where_nothing_is_scarce(profile, rate)
     assert rough.served == pytest.approx(run.throughput / run.offered_throughput, abs=0.02)
     assert rough.e2e_mean == pytest.approx(run.e2e.mean, rel=0.1)
     assert rough.ttft_p50 == pytest.approx(run.ttft.p50, rel=0.35)
+
+
+def test_servers_with_the_same_traffic_are_looked_at_as_one_by_one():
+    profile, workload = PROFILES[0], Workload(adapters(0.1, 0.2, 0.4, 0.8, rank=16), duration=600.0)
+    servers = [SERVER.model_copy(update={"max_loras": slots, "max_lora_rank": 16 * slots}) for slots in (1, 2, 4)]
+    table = [(server.limits(profile), costs_of(profile, server)) for server in servers]
+    demand = sum_demands(demands_on(profile, SERVER, workload))
+    features, rough = features_of_servers(demand, server_table(table), workload.duration)
+    assert features.shape == (3, len(Features._fields))
+    assert rough.shape == (3, len(Rough._fields))
+    for i, (limits, costs) in enumerate(table):
+        alone = features_of(demand, limits, costs, workload.duration)
+        assert features[i].tolist() == alone[0].tolist()
+        assert rough[i].tolist() == alone[1].tolist()
+    assert len({row.tobytes() for row in features}) == 3
 
 
 def test_a_table_has_the_features_of_each_of_its_rows(dataset):

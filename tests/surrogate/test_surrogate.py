@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from adaptwin import (
@@ -16,8 +17,12 @@ from adaptwin import (
     simulate,
 )
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.surrogate.features import features_of
+from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for
+from adaptwin.twin.steady_state import costs_of, demands_on
 from adaptwin.workload.deal import synthesize
+from adaptwin.workload.traffic import sum_demands
 
 LLAMA = "h100-64gb-llama-3.1-8b-instruct"
 SERVER = Server(max_loras=16, max_lora_rank=16, max_cpu_loras=64, max_num_seqs=512, max_num_batched_tokens=2048)
@@ -60,6 +65,20 @@ def test_a_flood_starves(surrogate):
 def test_many_guesses_are_the_single_ones_in_order(surrogate):
     cases = [(fleet(rate), SERVER) for rate in (4.0, 0.5, 60.0)]
     assert surrogate.predict_many(cases) == [surrogate.predict(*case) for case in cases]
+
+
+def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
+    """Also outside of the region, where either says so."""
+    profile, workloads = surrogate.profile, [fleet(rate) for rate in (0.5, 4.0, 8.0, 20.0, 80.0, 3000.0)]
+    server = SERVER.limits(profile), costs_of(profile, SERVER)
+    rows = [features_of(sum_demands(demands_on(profile, SERVER, w)), *server, w.duration) for w in workloads]
+    features, rough = (np.array(column) for column in zip(*rows, strict=True))
+    answers, inside = surrogate.predict_features(features, rough)
+    alone, within = surrogate.overloads(features)
+    assert alone == pytest.approx(answers[:, NAMES.index("overload")])
+    assert within.tolist() == inside.tolist()
+    assert sorted({*within.tolist()}) == [False, True]
+    assert alone[0] < 0.05 < 0.95 < alone[4]
 
 
 def test_without_traffic_nobody_starves(surrogate):

@@ -6,16 +6,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, Workload
-from adaptwin.workload.traffic import OCTAVES, Demand, Traffic, demands_of, sum_demands
+from adaptwin.workload.traffic import (
+    OCTAVES,
+    SUMS,
+    Demand,
+    Traffic,
+    add_sums,
+    cumulative_sums,
+    demand_in,
+    demands_of,
+    raw_sums,
+    sum_demands,
+)
 
 SHORT, LONG = Lengths.fixed(10, 4), Lengths.fixed(100, 20)
 MOSTS = ("hottest", "max_rank")
 MEANS = ("dispersion", "swing")  # weighted by the rate, and by its square
 
 
+def demands(workload, longest=1000):
+    return demands_of(workload, early_stop_share=0.0, early_stop_reach=1.0, longest=longest)
+
+
 def demand_of(workload, shares=None, *, longest=1000) -> Demand:
-    demands = demands_of(workload, early_stop_share=0.0, early_stop_reach=1.0, longest=longest)
-    return sum_demands(demands, None if shares is None else np.array(shares, np.float64))
+    return sum_demands(demands(workload, longest), None if shares is None else np.array(shares, np.float64))
+
+
+def sums_of(*adapters):
+    return raw_sums(demands(Workload(adapters)))
 
 
 def traffic_of(*adapters, **fields) -> Traffic:
@@ -171,3 +189,63 @@ def test_everybody_is_counted_once(adapters):
     assert traffic.lora_rate == pytest.approx(sum(a.rate for a in loras))
     tokens = sum(a.rate * (a.lengths or SHORT).mean_output for a in loras)
     assert crowd[:, 1].sum() == pytest.approx(tokens, rel=1e-6)
+
+
+# Raw sums, which add up
+
+
+def test_raw_sums_on_paper():
+    """Dispersion and swing are not divided by the rate yet, so that they can be added."""
+    restless = Adapter("b", 16, 2.0, lengths=SHORT, arrivals="regimes:period=60,factor=2")
+    raw = sums_of(Adapter("a", 8, 3.0, lengths=SHORT, arrivals="gamma:cv=2"), restless)
+    fields = dict(zip(Traffic._fields, raw, strict=False))
+    assert raw.shape == (SUMS,) == (len(Traffic._fields) + 2 * OCTAVES,)
+    assert fields["dispersion"] == pytest.approx(3 * 4 + 2 * 1)
+    assert fields["swing"] == pytest.approx(2 * 2 * 0.5)
+    assert demand_in(raw).traffic.dispersion == pytest.approx((3 * 4 + 2 * 1) / 5)
+    assert demand_in(raw).traffic.swing == pytest.approx(2 * 2 * 0.5 / 25)
+
+
+@given(one=fleets("a"), other=fleets("b"))
+@settings(deadline=None)
+def test_raw_sums_of_two_fleets_are_those_of_both_together(one, other):
+    parts = sums_of(*one), sums_of(*other)
+    assert add_sums(*parts) == pytest.approx(sums_of(*one, *other))
+    assert_same(demand_in(add_sums(*parts)), demand_of(Workload([*one, *other])))
+    assert parts[0].tolist() == sums_of(*one).tolist()
+
+
+@given(each=st.lists(fleets(), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_cumulative_sums_are_those_of_adding_one_after_the_other(each):
+    sums = [sums_of(*fleet) for fleet in each]
+    added = sums[0]
+    for row, one in enumerate(cumulative_sums(np.array(sums))):
+        added = add_sums(added, sums[row]) if row else added
+        assert one == pytest.approx(added)
+
+
+@given(adapters=fleets(), factor=st.floats(0.01, 100))
+@settings(deadline=None)
+def test_a_factor_is_a_share_of_everybody_but_for_the_bins_of_the_crowd(adapters, factor):
+    """Adapters stay in the bins in which they were counted: that is the price of asking without counting again."""
+    raw = sums_of(*adapters)
+    scaled, counted = demand_in(raw, factor), demand_of(Workload(adapters), [factor] * len(adapters))
+    assert scaled.traffic == pytest.approx(counted.traffic)
+    assert scaled.crowd.sum(axis=0) == pytest.approx(counted.crowd.sum(axis=0))
+    assert scaled.crowd[:, 0].tolist() == demand_in(raw).crowd[:, 0].tolist()
+    assert raw.tolist() == sums_of(*adapters).tolist()
+
+
+@given(adapters=fleets())
+@settings(deadline=None)
+def test_a_factor_of_one_changes_nothing(adapters):
+    assert_same(demand_in(sums_of(*adapters), 1.0), demand_of(Workload(adapters)))
+
+
+@given(adapters=fleets(), data=st.data())
+@settings(deadline=None)
+def test_some_adapters_are_picked_by_their_position(adapters, data):
+    chosen = data.draw(st.lists(st.sampled_from(range(len(adapters))), unique=True)) if adapters else []
+    picked = demands(Workload(adapters)).of(np.array(chosen, dtype=np.int64))
+    assert raw_sums(picked) == pytest.approx(sums_of(*(adapters[i] for i in chosen)))

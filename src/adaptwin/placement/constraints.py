@@ -24,13 +24,13 @@ class Constraints(Spec):
     def _possible(self) -> Self:
         """Nobody must be apart from those it must be together with."""
         group_of = self.group_of()
-        for pair in self._apart_pairs():
-            if group_of.get(pair[0], pair[0]) == group_of.get(pair[1], pair[1]):
-                raise ValueError(f"apart: {pair[0]!r} and {pair[1]!r} must also be together")
         for name, members in _by_value(group_of).items():
             servers = {self.pinned[member] for member in members if member in self.pinned}
             if len(servers) > 1:
                 raise ValueError(f"pinned: {name!r} must be together with an adapter on another server")
+        for pair in self._apart_pairs():
+            if group_of.get(pair[0], pair[0]) == group_of.get(pair[1], pair[1]):
+                raise ValueError(f"apart: {pair[0]!r} and {pair[1]!r} must also be together")
         return self
 
     def __bool__(self) -> bool:

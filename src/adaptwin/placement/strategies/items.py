@@ -64,7 +64,8 @@ def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
     Parts are such that a server serves one with `factor` times its traffic.
 
     Raises:
-        Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group on no single one.
+        Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group, or one that is
+            pinned, on no single one.
     """
     capacity, constraints = problem.capacity, problem.constraints
     group_of, foes = constraints.group_of(), constraints.foes()
@@ -75,6 +76,10 @@ def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
     for members in groups.values():
         if len(members) == 1:
             parts = parts_of(problem, members[0], factor)
+            if parts > 1 and members[0] in constraints.pinned:
+                parts = parts_of(problem, members[0])
+                if parts > 1:
+                    _refuse_parts(members[0], problem)
             shares: list[tuple[Share, ...]] = [(Share(members[0], 1.0 / parts),)] * parts
         else:
             shares = [tuple(Share(name, 1.0) for name in members)]
@@ -100,6 +105,8 @@ def halved(problem: Problem, item: Item) -> list[Item]:
     """An item that no server serves alone, in two; raises `Infeasible` when it cannot be split."""
     if len(item.shares) > 1:
         _refuse_together(item.name, problem, [share.name for share in item.shares])
+    if item.name in problem.constraints.pinned:
+        _refuse_parts(item.name, problem)
     return [_item(problem.capacity, (half,), item.foes) for half in halves(problem, item.shares[0])]
 
 
@@ -125,4 +132,11 @@ def _refuse_together(first: str, problem: Problem, members: list[str]) -> None:
     raise Infeasible(
         f"{problem.capacity.path(first)}: {', '.join(map(repr, members))} must be together, but no single "
         f"{problem.capacity.profile.name} serves them"
+    )
+
+
+def _refuse_parts(name: str, problem: Problem) -> None:
+    capacity, server = problem.capacity, problem.constraints.pinned[name]
+    raise Infeasible(
+        f"{capacity.path(name)}: {name!r} is pinned to {server}, but no single {capacity.profile.name} serves it"
     )

@@ -116,7 +116,8 @@ class _Search:
                 self._ruin(index, share)
                 self._places[index].most = CLOSED
             if failing:
-                self._recreate(emptiest_first=True)
+                others = [place for index, place in enumerate(self._places) if index not in failing]
+                self._recreate(others, emptiest_first=True)
             if self._homeless and not (may_open or self._place_all()):
                 return None
             if self._homeless:
@@ -174,11 +175,11 @@ class _Search:
             taken += item.load
         self._places[index] = replace(_place(hand), most=self._places[index].most)
 
-    def _recreate(self, *, emptiest_first: bool = False) -> None:
-        """Put those without a place, the largest first, where they fit: on the fullest server that takes them."""
+    def _recreate(self, places: list[_Place] | None = None, *, emptiest_first: bool = False) -> None:
+        """Put those without a place, the largest first, where they fit: on the fullest of all or these places."""
         left = []
         for item in falling(self._homeless):
-            for place in self._candidates(item, emptiest_first):
+            for place in _candidates(item, self._places if places is None else places, emptiest_first):
                 self._tries -= 1
                 both, sums = [*place.hand, item], place.with_(item)
                 if likelihood_of_overload(self._capacity, both, sums, self._factor) <= place.most:
@@ -189,19 +190,20 @@ class _Search:
                 left.append(item)
         self._homeless = left
 
-    def _candidates(self, item: Item, emptiest_first: bool) -> list[_Place]:
-        """Servers to try an item on: where it pads nobody's slots and is not padded, then by their load."""
 
-        def preference(place: _Place) -> tuple[bool, int, float]:
-            rank = place.sums.rank if place.sums else item.rank
-            return rank < item.rank, rank - item.rank if item.rank else 0, place.load if emptiest_first else -place.load
+def _candidates(item: Item, places: list[_Place], emptiest_first: bool) -> list[_Place]:
+    """Servers to try an item on: where it pads nobody's slots and is not padded, then by their load."""
 
-        open_ = (
-            place
-            for place in self._places
-            if place.load + item.load <= MOST_LOAD and item.load < place.too_large and gets_on(item, place.hand)
-        )
-        return heapq.nsmallest(LOOKED_AT, open_, key=preference)
+    def preference(place: _Place) -> tuple[bool, int, float]:
+        rank = place.sums.rank if place.sums else item.rank
+        return rank < item.rank, rank - item.rank if item.rank else 0, place.load if emptiest_first else -place.load
+
+    open_ = (
+        place
+        for place in places
+        if place.load + item.load <= MOST_LOAD and item.load < place.too_large and gets_on(item, place.hand)
+    )
+    return heapq.nsmallest(LOOKED_AT, open_, key=preference)
 
 
 def falling(items: Hand) -> list[Item]:

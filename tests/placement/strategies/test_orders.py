@@ -1,0 +1,45 @@
+"""Orders worked out by hand."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.placement.strategies.rooms import items, names
+
+from adaptwin.placement.strategies.orders import alternating, dealt, orders
+
+
+def test_alternating_takes_the_largest_the_smallest_the_second_largest():
+    assert "".join(alternating(list("abcde"), lambda _: 8)) == "aebdc"
+    assert "".join(alternating(list("abcd"), lambda _: 8)) == "adbc"
+    assert alternating(["a"], lambda _: 8) == ["a"]
+    assert alternating([], lambda _: 8) == []
+
+
+def test_alternating_keeps_ranks_apart():
+    rank = {"a": 16, "b": 16, "c": 16, "d": 8, "e": 8}
+    assert "".join(alternating(list("abcde"), rank.__getitem__)) == "acbde"
+
+
+def test_dealt_goes_there_and_back_again():
+    assert dealt(list(range(7)), 3) == [0, 5, 6, 1, 4, 2, 3]
+    assert dealt(list(range(4)), 1) == [0, 1, 2, 3]
+    assert dealt([], 2) == []
+    assert dealt([0, 1], 5) == [0, 1]
+
+
+@settings(derandomize=True, database=None)
+@given(count=st.integers(0, 40), servers=st.integers(1, 12))
+def test_orders_lose_nobody(count, servers):
+    everybody = list(range(count))
+    assert sorted(dealt(everybody, servers)) == everybody
+    assert sorted(alternating(everybody, lambda number: number % 3)) == everybody
+
+
+def test_orders_are_by_falling_rank_then_load_then_name():
+    falling, mixed = orders(items("8:0.1", "16:0.2", "8:0.3b", "16:0.4", "8:0.3a", "16:0.3"))
+    assert names(falling) == ["16:0.4", "16:0.3", "16:0.2", "8:0.3a", "8:0.3b", "8:0.1"]
+    assert names(mixed) == ["16:0.4", "16:0.2", "16:0.3", "8:0.3a", "8:0.1", "8:0.3b"]
+
+
+def test_orders_do_not_depend_on_the_order_given():
+    some = items("8:0.1", "16:0.2", "8:0.3b", "8:0.3a")
+    assert orders(some) == orders(some[::-1])
