@@ -16,7 +16,7 @@ import numpy as np
 from adaptwin.placement.capacity import MOST_LOAD, Capacity
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
-from adaptwin.placement.strategies.items import Hand, Item, gets_on, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.strategies.items import Hand, Item, gets_on, halved, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.sums import Sums, total
 from adaptwin.workload.requests import stream_seed
 
@@ -136,10 +136,11 @@ class _Search:
         self._homeless = []
 
     def _divide(self, failing: list[int]) -> None:
-        """Halve servers until all are served, or have a single item."""
-        while failing := [index for index in failing if len(self._places[index].hand) > 1]:
+        """Halve servers until all are served."""
+        while failing:
             for index in failing:
                 order = falling(self._places[index].hand)
+                order = order if len(order) > 1 else halved(self._problem, order[0])
                 self._places[index] = _place(order[::2])
                 self._open([order[1::2]])
             failing = refused(self._capacity, self.hands, self._factor)
