@@ -58,8 +58,8 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1) -> Check:
         OutOfMemory: A server of the plan would not start.
     """
     cases = [
-        Case(plan.profile_of(server), server.server, plan.workload_of(server), server_seed(seed, server.name))
-        for server in plan.servers
+        Case(plan.profile_of(server), server.server, part, server_seed(seed, server.name))
+        for server, part in zip(plan.servers, plan.workload.parts(s.adapters for s in plan.servers), strict=True)
     ]
     return Check(simulate_many(cases, jobs=jobs), plan.servers, seed, plan.bounds)
 

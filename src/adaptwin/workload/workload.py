@@ -1,6 +1,6 @@
 """Adapter and Workload: who is served, how much each asks for, and for how long we look."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -118,8 +118,18 @@ class Workload(Spec):
 
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
         """The traffic of the named adapters only, each with its share: what one server sees of a fleet."""
-        chosen = tuple(a.scaled(min(1.0, shares[a.name])) for a in self.adapters if a.name in shares)
-        return self.model_copy(update={"adapters": chosen, "seed": self.seed if seed is None else seed})
+        part = self.parts([shares])[0]
+        return part if seed is None else part.model_copy(update={"seed": seed})
+
+    def parts(self, servers: Iterable[Mapping[str, float]]) -> list[Self]:
+        """What each of several servers sees, given the adapters of each with their shares."""
+        place = {adapter.name: index for index, adapter in enumerate(self.adapters)}
+        parts = []
+        for shares in servers:
+            known = sorted((place[name], share) for name, share in shares.items() if name in place)
+            chosen = tuple(self.adapters[index].scaled(min(1.0, share)) for index, share in known)
+            parts.append(self.model_copy(update={"adapters": chosen}))
+        return parts
 
     def scaled(self, factor: float) -> Self:
         """The same adapters with `factor` times the traffic each."""
