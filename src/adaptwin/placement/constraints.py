@@ -48,6 +48,17 @@ class Constraints(Spec):
                 if name not in known:
                     raise SpecError(f"{name!r} is not an adapter of the workload", f"constraints.{where}")
 
+    def among(self, workload: Workload) -> Self:
+        """What is left of them where some adapters are not there any more."""
+        known = {adapter.name for adapter in workload.adapters}
+        groups = {
+            kind: tuple(
+                left for group in getattr(self, kind) if len(left := tuple(name for name in group if name in known)) > 1
+            )
+            for kind in ("apart", "together")
+        }
+        return self.model_copy(update={"pinned": {n: s for n, s in self.pinned.items() if n in known}, **groups})
+
     def group_of(self) -> dict[str, str]:
         """For each adapter that must be with others, the first name of its group; those pinned to a server are one."""
         first: dict[str, str] = {}

@@ -118,7 +118,7 @@ def test_an_adapter_that_gets_too_hot_for_its_server_makes_room_with_few_moves(f
     rates = {adapter.name: adapter.rate for adapter in fleet_plan.workload.adapters}
     fullest = min(fleet_plan.servers, key=lambda server: server.forecast.headroom)
     hot = max(fullest.adapters, key=rates.__getitem__)
-    new = replan(fleet_plan, with_rates(fleet_plan.workload, {hot: 1.5 * rates[hot]}))
+    new = replan(fleet_plan, with_rates(fleet_plan.workload, {hot: 2.5 * rates[hot]}))
     assert new.verified
     assert 0 < new.migration.moves + new.migration.restarts <= 8
 

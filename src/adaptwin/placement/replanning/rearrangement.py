@@ -36,12 +36,16 @@ class Running:
     prices: Prices
     settings: Mapping[str, Server]  # by server
     routes: Mapping[str, Route]  # by adapter
+    foes: Mapping[str, frozenset[str]]  # by adapter
+    groups: Mapping[str, frozenset[str]]  # by adapter
 
     @classmethod
     def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices) -> Self:
         """The fleet of a plan."""
         settings = {server.name: server.server for server in plan.servers}
-        return cls(plan, problem, roomy, prices, settings, routes_of(plan))
+        group_of = problem.constraints.group_of()
+        groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan), problem.constraints.foes(), groups)
 
     @property
     def capacity(self) -> Capacity:
@@ -156,15 +160,51 @@ class Rearrangement:
 
         Raises `Infeasible` where that does not help either.
         """
-        items = [item for rank in self._ranks() for item in self._homeless(rank)]
-        count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
-        if count == 0:
-            self.homeless.remove(items[0])
-            self.homeless += halves(self.running.problem, items[0])
-            return
-        name = new_name([*self.running.settings, *self.hands])
+        first = next(item for rank in self._ranks() for item in self._homeless(rank))
+        self._gather(first.name)
+        name = self.running.problem.constraints.pinned.get(first.name) or new_name(
+            [*self.running.settings, *self.hands]
+        )
+        if name in self.hands:
+            raise Infeasible(f"{first.name!r} is pinned to {name}, which does not serve it besides the others there")
         self.hands[name] = Hand(None, {})
+        rest = [item for rank in self._ranks() for item in self._homeless(rank) if item != first]
+        items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
+        count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
+        if count < len(self._group(first.name)):
+            del self.hands[name]
+            if count > 0 or len(self._group(first.name)) > 1:
+                raise Infeasible(f"{', '.join(sorted(self._group(first.name)))} must be together, but fit on no server")
+            self.homeless.remove(first)
+            self.homeless += halves(self.running.problem, first)
+            return
         self.put(name, items[:count])
+
+    def _group(self, adapter: str) -> frozenset[str]:
+        """Adapters that are to be where this one is, itself among them."""
+        return self.running.groups.get(adapter, frozenset((adapter,)))
+
+    def _gather(self, adapter: str) -> None:
+        """Take the others of an adapter's group off their servers, so that all can go elsewhere together."""
+        for name, hand in self.hands.items():
+            self.take(name, [Share(o, hand.shares[o]) for o in sorted(self._group(adapter)) if o in hand.shares])
+
+    def _joining(self, name: str, items: Iterable[Share], first: Iterable[Share] = ()) -> list[Share]:
+        """Of these items, those that may go to a server together with what is on it, after the first ones."""
+        chosen = list(first)
+        on = {*self.hands[name].shares, *(item.name for item in chosen)}
+        pinned = self.running.problem.constraints.pinned
+        for item in items:
+            elsewhere = any(
+                self._group(item.name) & set(hand.shares) - {item.name}
+                for other, hand in self.hands.items()
+                if other != name
+            )
+            meets_foes = not on.isdisjoint(self.running.foes.get(item.name, frozenset()))
+            if pinned.get(item.name, name) == name and not meets_foes and not elsewhere:
+                chosen.append(item)
+                on.add(item.name)
+        return chosen
 
     def servers(self) -> tuple[PlacedServer, ...]:
         """The servers, in the order in which they run, new ones last; settings that were open are chosen."""
@@ -210,7 +250,7 @@ class Rearrangement:
         """Give a server the largest items of a rank that it serves, and the smallest of the rest; how many it took."""
         taken = 0
         for falling in (True, False):
-            items = self._homeless(rank)[:: 1 if falling else -1]
+            items = self._joining(name, self._homeless(rank)[:: 1 if falling else -1])
             own = [Share(*item) for item in self.hands[name].shares.items()]
             count = most(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
             self.put(name, items[:count])

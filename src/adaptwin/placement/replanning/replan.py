@@ -116,13 +116,14 @@ class _Search(NamedTuple):
         asked = (1.0 + plan.headroom) * (1.0 + plan.margin)
         drawn = workload.model_copy(update={"seed": seed})
         capacity, roomy = (
-            Capacity(profile, drawn, template, asked * (1.0 + spare) - 1.0, foresight)
+            Capacity(profile, drawn, template, asked * (1.0 + spare) - 1.0, foresight, plan.bounds)
             for spare in (0.0, REPAIR_HEADROOM)
         )
-        bound = lower_bound([profile], workload, template)
+        bound = lower_bound([profile], workload, template, asked - 1.0)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
+        update["constraints"] = plan.constraints.among(workload)
         wish = plan.model_copy(update={**update, "time_limit_hit": False, "migration": None})
-        problem = Problem(capacity, bound, progress, deadline)
+        problem = Problem(capacity, bound, progress, deadline, plan.constraints.among(workload))
         return cls(Running.of(plan, problem, roomy, prices), wish)
 
     def run(self) -> Plan:
@@ -197,8 +198,11 @@ class _Search(NamedTuple):
         return None
 
     def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
-        """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes."""
-        if self.running.problem.out_of_time:
+        """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes.
+
+        Where adapters are pinned, servers cannot be called otherwise, and planning afresh is not tried.
+        """
+        if self.running.problem.out_of_time or self.running.problem.constraints.pinned:
             return False
         loads = [fleet.load_of(name) for name in fleet.hands]
         limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
