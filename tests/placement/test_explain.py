@@ -3,9 +3,10 @@
 import pytest
 
 from adaptwin import Adapter, Lengths, Plan, Server, SpecError, explain, make_plan, simulate
-from adaptwin.placement import savings
+from adaptwin.placement.explaining import savings
+from adaptwin.placement.explaining.room import MOST_MORE, Room
+from adaptwin.placement.explaining.typical import mean_lengths, typical_adapter
 from adaptwin.placement.forecast import MOST_HEADROOM
-from adaptwin.placement.newcomers import MOST_MORE, Room, mean_lengths, typical_adapter
 
 SEATS = Server(max_num_seqs=16)
 
@@ -100,8 +101,32 @@ def test_an_adapter_of_higher_rank_needs_a_restart(seated):
     assert same.advice.action == "load"
 
 
+def test_where_slots_of_a_higher_rank_leave_no_memory_a_restart_has_fewer_of_them(h100, fleet):
+    rows = [(f"a{i:02}", 8, 0.02) for i in range(60)]
+    plan = make_plan(h100, fleet(*rows), surrogate=None)
+    placed = plan.servers[0].model_copy(update={"server": Server(max_loras=60, max_lora_rank=8, max_cpu_loras=60)})
+    crowded = plan.model_copy(update={"servers": (placed,)})
+    addition = Room(crowded, placed, typical_adapter(plan, 128, 0.1, None)).addition
+    assert addition.ok
+    assert addition.restart.max_lora_rank == 128
+    assert addition.restart.max_loras < 60
+    hot = Room(crowded, placed, typical_adapter(plan, 128, 60.0, None)).addition
+    assert hot.after is not None
+    assert hot.verdict != "ok"
+
+
+def test_where_slots_are_short_one_more_adapter_needs_a_restart_with_more(h100, fleet):
+    plan = make_plan(h100, fleet(("a", 8, 2.0)), surrogate=None)
+    assert plan.servers[0].server.max_loras == 1
+    found = explain(plan, rank=8, rate=2.0, surrogate=None)
+    assert found.servers[0].kin.more == 0
+    assert found.servers[0].addition.ok
+    assert (found.advice.action, found.advice.max_loras) == ("restart", 2)
+
+
 def test_the_newcomer_goes_where_it_does_least_harm(explained):
-    harm = {each.server: each.addition.harm for each in explained.servers if each.addition.ok}
+    as_it_is = [each for each in explained.servers if each.addition.ok and not each.addition.restart]
+    harm = {each.server: each.addition.harm for each in as_it_is}
     assert explained.advice.server == min(harm, key=harm.get)
     assert all(each.addition.after.in_system > each.addition.before.in_system for each in explained.servers)
 

@@ -4,9 +4,9 @@ import pytest
 from tests.report.reading import assert_fits, rendered
 
 from adaptwin.placement.explain import Advice, Explanation, ServerExplanation
-from adaptwin.placement.newcomers import Addition, Kin, Latencies
+from adaptwin.placement.explaining.room import Addition, Kin, Latencies
+from adaptwin.placement.explaining.savings import Emptiest, Saving, Savings
 from adaptwin.placement.plan import Brink, Missed
-from adaptwin.placement.savings import Emptiest, Saving, Savings
 from adaptwin.report.explain_text import advice_sentence, explanation_table, saving_lines
 from adaptwin.report.html import plan_report
 from adaptwin.report.text import headroom_share, plan_table
@@ -176,20 +176,25 @@ def test_an_explanation_shows_room_and_restarts(explanation) -> None:
 
 def test_advice_names_the_gpu_and_what_to_do_with_it() -> None:
     assert advice_sentence(Advice(action="load", server="gpu-2")) == "It does least harm on gpu-2."
-    restart = advice_sentence(Advice(action="restart", server="gpu-2", max_lora_rank=64))
-    assert restart == "It needs a restart of gpu-2 with --max-lora-rank 64."
+    restart = advice_sentence(Advice(action="restart", server="gpu-2", max_lora_rank=64, max_loras=8))
+    assert restart == "It needs a restart of gpu-2 with --max-lora-rank 64 --max-loras 8."
     assert "new GPU" in advice_sentence(Advice(action="new GPU", max_lora_rank=8))
     assert "not even alone" in advice_sentence(Advice(action="nowhere"))
 
 
 def test_what_saves_nothing_or_is_not_known_is_said() -> None:
+    alone = Savings(as_it_is=1, tried=("a",), unknown=(), saving=(), emptiest=None)
+    assert saving_lines(alone, 1) == ["There is only one."]
     nothing = Savings(as_it_is=3, tried=("a", "b"), unknown=("c",), saving=(), emptiest=None)
     assert saving_lines(nothing, 3) == [
         "None of 2 changes that were tried, by estimate.",
         "1 change not tried: the predictors do not know such traffic.",
     ]
     better = Savings(as_it_is=2, tried=(), unknown=(), saving=(), emptiest=None)
-    assert saving_lines(better, 3) == ["By the same estimates a new plan of the same has 2 GPUs."]
+    assert saving_lines(better, 3) == [
+        "- a new plan, with nothing changed: about 2 GPUs",
+        "These are estimates: make a plan to be sure.",
+    ]
     stuck = Emptiest(server="gpu-1", request_rate=2.0, too_much=1.0)
     assert (
         "only be given up if all its traffic goes"

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.capacity import Capacity
+from adaptwin.placement.explaining.room import Addition, Kin, Room, raised, serves_alone, template_of
+from adaptwin.placement.explaining.savings import Savings, savings
+from adaptwin.placement.explaining.typical import typical_adapter
 from adaptwin.placement.forecast import brink, forecast
-from adaptwin.placement.newcomers import Addition, Kin, Room, serves_alone, template_of, typical_adapter
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.placement.problem import Assignment
-from adaptwin.placement.savings import Savings, savings
 from adaptwin.progress import Progress, silent
 from adaptwin.spec import Spec
 from adaptwin.surrogate.surrogate import Surrogate
@@ -44,6 +45,7 @@ class Advice(Spec):
     action: Literal["load", "restart", "new GPU", "nowhere"]
     server: str | None = Field(default=None, description="on which it is loaded, or which is restarted for it")
     max_lora_rank: int | None = Field(default=None, description="of the restarted server, or the new one")
+    max_loras: int | None = Field(default=None, description="of the restarted server")
 
 
 class Explanation(Spec):
@@ -140,13 +142,17 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
         settings = best.addition.restart
         if settings is None:
             return Advice(action="load", server=best.server)
-        return Advice(action="restart", server=best.server, max_lora_rank=settings.max_lora_rank)
+        return Advice(
+            action="restart",
+            server=best.server,
+            max_lora_rank=settings.max_lora_rank,
+            max_loras=settings.max_loras,
+        )
     alone = plan.workload.model_copy(update={"adapters": (newcomer,), "seed": plan.seed})
-    asked = (1.0 + plan.headroom) * (1.0 + plan.margin) - 1.0
     templates = {server.profile: template_of(server.server) for server in plan.servers}
     for profile in plan.profiles:
         if profile.name in templates:
-            capacity = Capacity(profile, alone, templates[profile.name], asked)
+            capacity = Capacity(profile, alone, templates[profile.name], raised(plan))
             if serves_alone(capacity, newcomer):
                 return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank))
     return Advice(action="nowhere")

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptwin.placement.explain import Advice, Explanation, ServerExplanation
-from adaptwin.placement.newcomers import MOST_MORE
-from adaptwin.placement.savings import Emptiest, Savings
+from adaptwin.placement.explaining.room import MOST_MORE
+from adaptwin.placement.explaining.savings import Emptiest, Savings
 from adaptwin.report.tables import add_numbers, heading, plain_table
 from adaptwin.report.text import NOTHING, count, duration, headroom_share, number, percent
 from adaptwin.report.why import what_binds, why_full
@@ -113,8 +113,9 @@ def _restart(each: ServerExplanation) -> str:
     settings = each.addition.restart
     if settings is None:
         return ""
-    slots = f", max_loras {settings.max_loras}" if settings.max_loras != each.max_loras else ""
-    return f"max_lora_rank {settings.max_lora_rank}{slots}"
+    rank = f"max_lora_rank {settings.max_lora_rank}" if settings.max_lora_rank != each.max_lora_rank else ""
+    slots = f"max_loras {settings.max_loras}" if settings.max_loras != each.max_loras else ""
+    return ", ".join(filter(None, (rank, slots))) or "more adapters in host memory"
 
 
 def advice_sentence(advice: Advice) -> str:
@@ -123,7 +124,8 @@ def advice_sentence(advice: Advice) -> str:
         case "load":
             return f"It does least harm on {advice.server}."
         case "restart":
-            return f"It needs a restart of {advice.server} with --max-lora-rank {advice.max_lora_rank}."
+            settings = f"--max-lora-rank {advice.max_lora_rank} --max-loras {advice.max_loras}"
+            return f"It needs a restart of {advice.server} with {settings}."
         case "new GPU":
             return "It needs a new GPU: none of these would serve everybody with it."
     return "No GPU of these kinds serves it, not even alone."
@@ -131,11 +133,13 @@ def advice_sentence(advice: Advice) -> str:
 
 def saving_lines(found: Savings, gpus: int) -> list[str]:
     """Changes that save a GPU, those that do not, and what the emptiest GPU has too much."""
+    if gpus == 1:
+        return ["There is only one."]
     lines = []
     if found.as_it_is is not None and found.as_it_is < gpus:
-        lines.append(f"By the same estimates a new plan of the same has {count(found.as_it_is, 'GPU')}.")
+        lines.append(f"- a new plan, with nothing changed: about {count(found.as_it_is, 'GPU')}")
     lines += [f"- {saving.change}: about {count(saving.gpus, 'GPU')}" for saving in found.saving]
-    if found.saving:
+    if lines:
         lines.append("These are estimates: make a plan to be sure.")
     elif found.tried:
         lines.append(f"None of {count(len(found.tried), 'change')} that were tried, by estimate.")

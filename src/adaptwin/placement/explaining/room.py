@@ -1,24 +1,22 @@
-"""Newcomers: what more adapters would do to a server that runs, and how many more of its kind it takes."""
+"""Room: what one more adapter would do to a server that runs, and how many more of its kind it takes."""
 
 import math
-from collections.abc import Iterable
 from functools import cached_property
-from statistics import fmean, median, median_low
 
 from pydantic import Field
 
 from adaptwin.placement.capacity import Capacity, Share
+from adaptwin.placement.explaining.typical import mean_adapter
 from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.placement.replanning.replan import PLANNED
 from adaptwin.placement.strategies.fill import longest_prefix
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Run, Verdict
-from adaptwin.twin.server import Server, server_rank
+from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import simulate
-from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Adapter, Workload
+from adaptwin.workload.workload import Adapter
 
 MOST_MORE = 500  # adapters more than these are not searched for
-PLANNED = ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens")  # settings that are a planner's to choose
 
 
 class Latencies(Spec):
@@ -63,12 +61,11 @@ class Room:
     def __init__(self, plan: Plan, placed: PlacedServer, newcomer: Adapter) -> None:
         self._profile, self._server, self._newcomer = plan.profile_of(placed), placed.server, newcomer
         self._now = plan.workload_of(placed, plan.seed)
-        self._kin = _kin(self._now)
+        self._kin = mean_adapter(self._now)
         self._crowd = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         crowd = (self._kin.model_copy(update={"name": name}) for name in self._crowd)
         everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
-        asked = (1.0 + plan.headroom) * (1.0 + plan.margin) - 1.0
-        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), asked)
+        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), raised(plan))
 
     @property
     def capacity(self) -> Capacity:
@@ -107,14 +104,21 @@ class Room:
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
-        """Those it has if they can load the newcomer, else its own with a higher rank, or with fewer slots, too."""
-        if self._server.can_load(self._newcomer.rank):
-            return self._server
-        raised = self._capacity.server(shares, max(1, self._server.max_loras))
-        if raised.starts_on(self._profile) and self._capacity.ask_on(shares, raised).ok:
-            return raised
-        fit = self._capacity.fit(shares)
-        return self._capacity.server(shares, fit.max_loras) if fit else raised
+        """Those it has if they serve everybody, else those with which it would; a rank that loads the newcomer anyway.
+
+        Where none serve everybody, as many slots as it has, or as start.
+        """
+        capacity, now = self._capacity, self._server
+        can_load = now.can_load(self._newcomer.rank)
+        settings = now if can_load else capacity.server(shares, max(1, now.max_loras))
+        if settings.starts_on(self._profile) and capacity.ask_on(shares, settings).ok:
+            return settings
+        if fit := capacity.fit(shares):
+            return capacity.server(shares, fit.max_loras)
+        if can_load:
+            return now
+        fewer = [slots for slots in capacity.slot_choices(shares) if slots <= settings.max_loras]
+        return capacity.server(shares, max(fewer, default=settings.max_loras))
 
 
 def template_of(server: Server) -> Server:
@@ -122,63 +126,15 @@ def template_of(server: Server) -> Server:
     return server.model_copy(update={name: getattr(Server(), name) for name in PLANNED})
 
 
+def raised(plan: Plan) -> float:
+    """Share of traffic that the plan's servers must bear more than there is: headroom and margin."""
+    return (1.0 + plan.headroom) * (1.0 + plan.margin) - 1.0
+
+
 def serves_alone(capacity: Capacity, newcomer: Adapter) -> bool:
     """Whether a GPU of its own would serve an adapter."""
     item = Share(newcomer.name, 1.0)
     return bool(capacity.starts({newcomer.name: 1.0}, capacity.fewest_slots(item)) and capacity.fit(dict([item])))
-
-
-def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: Lengths | None) -> Adapter:
-    """A newcomer: what is not given is like the plan's adapters, of median rank and rate."""
-    adapters = [adapter for adapter in plan.workload.adapters if adapter.rank] or list(plan.workload.adapters)
-    taken = {adapter.name for adapter in plan.workload.adapters}
-    return Adapter(
-        name=next(name for name in _names("newcomer") if name not in taken),
-        rank=(median_low(a.rank for a in adapters) if adapters else 8) if rank is None else rank,
-        rate=(median(map(plan.workload.rate_of, adapters)) if adapters else 1.0) if rate is None else rate,
-        lengths=lengths or mean_lengths(plan.workload, adapters),
-        arrivals=None if isinstance(plan.workload.arrivals, str) else "poisson",
-    )
-
-
-def _names(stem: str) -> Iterable[str]:
-    yield stem
-    number = 1
-    while True:
-        number += 1
-        yield f"{stem} {number}"
-
-
-def _kin(workload: Workload) -> Adapter:
-    """An adapter of a server's mean rank, rate and lengths."""
-    adapters = [adapter for adapter in workload.adapters if adapter.rank] or list(workload.adapters)
-    mean = math.floor(fmean(adapter.rank for adapter in adapters))
-    return Adapter(
-        name="kin",
-        rank=server_rank(mean) if mean else 0,
-        rate=fmean(map(workload.rate_of, adapters)),
-        lengths=mean_lengths(workload, adapters),
-        arrivals=None if isinstance(workload.arrivals, str) else "poisson",
-    )
-
-
-def mean_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
-    """Lengths of the mean and variance that the requests of these adapters have together."""
-    rates: dict[Lengths, float] = {}
-    for adapter in adapters:
-        lengths = workload.lengths_of(adapter)
-        rates[lengths] = rates.get(lengths, 0.0) + workload.rate_of(adapter)
-    total = sum(rates.values())
-    if len(rates) < 2 or not total:
-        return next(iter(rates), workload.lengths)
-    tables = [(lengths.table(), rate / total) for lengths, rate in rates.items()]
-    moments: dict[str, float] = {}
-    for side in ("input", "output"):
-        mean = sum(share * float(getattr(table, side).mean()) for table, share in tables)
-        square = sum(share * float((getattr(table, side).astype(float) ** 2).mean()) for table, share in tables)
-        moments[f"{side}_mean"], moments[f"{side}_cv"] = mean, math.sqrt(max(0.0, square / mean**2 - 1.0))
-    limits = sum(rate for lengths, rate in rates.items() if lengths.are_limits) > total / 2
-    return Lengths.lognormal(**moments).model_copy(update={"are_limits": limits})
 
 
 def _latencies(run: Run) -> Latencies:
