@@ -7,6 +7,7 @@ from adaptwin.dataset.dataset import Dataset
 from adaptwin.dataset.design import Design, load_design
 from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
+from adaptwin.placement.explain import explain
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.replanning.replan import replan
@@ -37,6 +38,7 @@ __all__ = [
     "Surrogate",
     "Workload",
     "compare",
+    "explain",
     "fit",
     "load_design",
     "load_profile",

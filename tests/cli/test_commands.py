@@ -180,7 +180,8 @@ def test_help_names_every_command(adaptwin):
     assert done.code == 0
     assert all(command in done.out for command in COMMANDS)
     assert set(COMMANDS) == {
-        "plan", "simulate", "verify", "replan", "export", "workload", "fit", "compare", "sweep", "train", "profiles",
+        "plan", "simulate", "verify", "explain", "replan", "export", "workload", "fit", "compare", "sweep", "train",
+        "profiles",
     }  # fmt: skip
 
 

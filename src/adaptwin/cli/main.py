@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": Command("plan", "Find the fewest GPUs that serve a fleet, and verify the plan."),
     "simulate": Command("simulate", "Simulate one vLLM server under a fleet's traffic."),
     "verify": Command("verify", "Play a plan again with fresh arrivals, one run per GPU."),
+    "explain": Command("explain", "Why a plan is as it is, what it could still take, and what would save a GPU."),
     "replan": Command("replan", "Change a running plan as little as a new fleet allows, and list the steps."),
     "export": Command("export", "Write a plan in the words of a serving stack."),
     "workload": Command("workload", "Make a fleet file: from a trace, from PEFT folders, or synthetic."),

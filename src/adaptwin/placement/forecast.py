@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import joblib
 
 from adaptwin.placement.capacity import Answer, Capacity
-from adaptwin.placement.plan import Binding, Forecast, SlotChoice
+from adaptwin.placement.plan import Binding, Brink, Forecast, Missed, SlotChoice
 from adaptwin.placement.problem import Assignment
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import simulate
+from adaptwin.workload.workload import Workload
 
 MOST_HEADROOM = 3.0  # more than four times the traffic is not searched for
 CLOSE = 0.02  # headroom is found to within 2 % of the traffic
@@ -37,7 +38,44 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         intervals=run.intervals,
         headroom=headroom,
         binding=binding,
+        brink=brink(capacity, assignment, headroom),
     )
+
+
+def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink | None:
+    """What a server with this headroom does just beyond it; None where no limit was found."""
+    if headroom >= MOST_HEADROOM:
+        return None
+    traffic = 1.0 + headroom + CLOSE
+    workload = capacity.part(assignment.shares, traffic)
+    run = simulate(capacity.profile, assignment.server, workload)
+    return Brink(
+        traffic=traffic,
+        mean_running=run.mean_running,
+        mean_waiting=run.mean_waiting,
+        mean_adapters=run.mean_adapters,
+        kv_usage=run.kv_usage,
+        busy=run.busy,
+        preemptions=run.preemptions,
+        ttft_p99=run.ttft.p99,
+        itl_mean=run.itl.mean,
+        itl_p99=run.itl.p99,
+        missed=_missed(workload, run),
+    )
+
+
+def _missed(workload: Workload, run: Run) -> Missed | None:
+    """The objective that is missed the most, if any is."""
+    missed = [
+        Missed(adapter=adapter.name, objective=objective, latency=latency, allowed=allowed)
+        for adapter, row in zip(workload.adapters, run.adapters.iter_rows(named=True), strict=True)
+        for objective, latency, allowed in (
+            ("ttft", row["ttft_p99"], adapter.slo_ttft),
+            ("itl", row["itl_mean"], adapter.slo_itl),
+        )
+        if allowed and latency and latency > allowed
+    ]
+    return max(missed, key=lambda each: each.latency / each.allowed, default=None)
 
 
 def slot_choices(

@@ -17,6 +17,33 @@ from adaptwin.workload.workload import Workload
 Binding = Literal["memory", "compute", "slots", "slo"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
+BATCH_FULL = 0.8  # of max_num_seqs: with more requests in the batch on average, that is what the others wait for
+
+
+class Missed(Spec):
+    """An objective that an adapter misses by more than any other; latencies in seconds."""
+
+    adapter: str
+    objective: Literal["ttft", "itl"]
+    latency: float = Field(description="99th percentile of the TTFT, or mean ITL")
+    allowed: float
+
+
+class Brink(Spec):
+    """What a server does when its traffic has just grown too much: the numbers that show what binds it."""
+
+    traffic: float = Field(description="times the traffic of the plan")
+    mean_running: float
+    mean_waiting: float
+    mean_adapters: float = Field(description="distinct adapters in a step, time-weighted")
+    kv_usage: float
+    busy: float
+    preemptions: int
+    ttft_p99: float
+    itl_mean: float
+    itl_p99: float
+    missed: Missed | None = None
+
 
 class Forecast(Spec):
     """What the twin expects of one server, at the traffic of the plan. Latencies in seconds."""
@@ -39,6 +66,12 @@ class Forecast(Spec):
     )
     headroom: float = Field(description="share of traffic the server could take more before a verdict turns")
     binding: Binding = Field(description="what gives way first when traffic grows")
+    brink: Brink | None = Field(default=None, description="just beyond the headroom; None where that is not known")
+
+    def fills_batch(self, max_num_seqs: int) -> bool:
+        """Whether about as many requests run as this limit allows, when the server takes no more traffic."""
+        running = self.brink.mean_running if self.brink else self.mean_running
+        return running >= BATCH_FULL * max_num_seqs
 
 
 class SlotChoice(Spec):

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan, SlotChoice
 from adaptwin.report.look import BAD, FIRST, FROM_ZERO, SECOND, escaped, significant, template, time_ticks
-from adaptwin.report.text import count, duration, number, percent
+from adaptwin.report.text import count, duration, headroom_share, number, percent
 
 NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones share one per rank and GPU
 SHOWN_POINTS = 1500  # of the popularity curve
@@ -144,7 +144,7 @@ def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> N
             y=[name for name, _, _ in rows],
             base=[round(length, 3) for _, length, _ in rows],
             x=[round(length * headroom, 3) for _, length, headroom in rows],
-            customdata=[f"{name} could take {percent(headroom)} more traffic" for name, _, headroom in rows],
+            customdata=[f"{name} could take {headroom_share(headroom)} more traffic" for name, _, headroom in rows],
             hovertemplate="%{customdata}<extra></extra>",
             marker={
                 "color": "rgba(128,128,128,0.10)",

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.plan import Binding, PlacedServer, Plan
+from adaptwin.placement.forecast import MOST_HEADROOM
+from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.report import figures
 from adaptwin.report.page import Card, Picture, render
 from adaptwin.report.text import (
@@ -17,6 +18,7 @@ from adaptwin.report.text import (
     bound_sentence,
     count,
     duration,
+    headroom_share,
     made_how,
     number,
     percent,
@@ -26,15 +28,18 @@ from adaptwin.report.text import (
     uncertainty_sentence,
     verified_sentence,
 )
+from adaptwin.report.why import what_binds, why_full
 from adaptwin.spec import write_atomically
 
 OPEN_SECTIONS = 8  # with more GPUs than this, their sections start closed
 
-_WHY: dict[Binding, str] = {
+_WHY: dict[str, str] = {
     "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside "
     "the weights and its adapter slots, so requests wait for blocks or are preempted and computed again.",
     "compute": "Compute gives way first. More traffic makes every step longer, until the GPU cannot produce "
     "tokens as fast as they are asked for and requests queue.",
+    "max_num_seqs": "The batch gives way first. As many requests run as max_num_seqs allows, so others wait although "
+    "the GPU could compute more at once: a larger max_num_seqs may help.",
     "slots": "Adapter slots give way first. More traffic asks for more different adapters at once than "
     "max_loras lets into one batch, so requests wait for a slot although the GPU could take them.",
     "slo": "A latency target gives way first. The server could process more traffic, but an adapter would "
@@ -55,6 +60,7 @@ class GpuSection(NamedTuple):
 
     placed: PlacedServer
     ranks: str
+    binds: str
     story: str
     settings: list[Setting]
     adapters: list[figures.Placement]
@@ -142,7 +148,7 @@ def _cards(plan: Plan) -> list[Card]:
     tails = [(forecast.ttft_p99, name) for name, forecast in forecasts if math.isfinite(forecast.ttft_p99)]
     if headrooms:
         least, name = min(headrooms)
-        cards.append(Card("Lowest headroom", percent(least), name))
+        cards.append(Card("Lowest headroom", headroom_share(least), name))
     if tails:
         worst, name = max(tails)
         cards.append(Card("Worst TTFT p99", duration(worst), name))
@@ -158,7 +164,8 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
         yield GpuSection(
             placed=server,
             ranks=rank_summary(counts),
-            story=_story(server),
+            binds=_binds(plan, server, server.forecast) if server.forecast else "",
+            story=_story(plan, server),
             settings=_settings(plan, server),
             adapters=adapters,
             tokens=sum(row.tokens for row in adapters),
@@ -166,17 +173,43 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
         )
 
 
-def _story(server: PlacedServer) -> str:
-    """In words: what the server has to do, what gives way first, and what its headroom means."""
+def _story(plan: Plan, server: PlacedServer) -> str:
+    """In words: what gives way first, the numbers that show it, and what the headroom means."""
     forecast = server.forecast
     if forecast is None:
         return "The plan holds no forecast for this GPU."
-    return f"{_WHY[forecast.binding]} {_headroom(forecast.headroom)}"
+    if forecast.headroom >= MOST_HEADROOM:
+        return _headroom(forecast.headroom)
+    shown = f"{_why(plan, server, forecast)} " if forecast.brink else ""
+    return f"{_WHY[_binds(plan, server, forecast)]} {shown}{_headroom(forecast.headroom)}"
+
+
+def _why(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:
+    ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
+    return why_full(
+        forecast,
+        loras=sum(ranks[name] > 0 for name in server.adapters),
+        max_loras=server.server.max_loras,
+        max_num_seqs=_max_num_seqs(plan, server),
+    )
+
+
+def _binds(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:
+    return what_binds(forecast, _max_num_seqs(plan, server))
+
+
+def _max_num_seqs(plan: Plan, server: PlacedServer) -> int:
+    return server.server.budgets(plan.profile_of(server))[1]
 
 
 def _headroom(headroom: float) -> str:
     if not math.isfinite(headroom):
         return "How much more traffic it could take is not known."
+    if headroom >= MOST_HEADROOM:
+        return (
+            f"Its headroom is {headroom_share(headroom)}: four times its traffic would still be served. "
+            "More than that was not tried."
+        )
     if headroom <= 0:
         return "It has no headroom: with any more traffic the verdict turns."
     return (

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adaptwin.placement.forecast import MOST_HEADROOM
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.placement.verify import Check
 from adaptwin.profile.profile import Profile, ProfileError
@@ -56,6 +57,15 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """A share of 1 in percent: ``14 %``."""
     return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
+
+
+def headroom_share(headroom: float, over: str = "over ") -> str:
+    """Headroom in percent; the search for it ends at 300 %."""
+    return (
+        f"{over}{percent(MOST_HEADROOM)}"
+        if headroom >= MOST_HEADROOM and math.isfinite(headroom)
+        else percent(headroom)
+    )
 
 
 def count(many: int, noun: str) -> str:
@@ -195,7 +205,7 @@ def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
         duration(forecast.ttft_p99),
         duration(forecast.itl_mean),
         percent(forecast.kv_usage),
-        percent(forecast.headroom),
+        headroom_share(forecast.headroom, over=">"),
         forecast.binding,
         _verdict(forecast.verdict),
     ]

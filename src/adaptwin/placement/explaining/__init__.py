@@ -1,0 +1,1 @@
+"""What `explain` asks: what a server could still take, and which changes would save a GPU."""
