@@ -128,7 +128,7 @@ def test_levelled_servers_bear_the_factor_and_are_no_more_than_asked_for(weights
 
 
 def packed_on(order, lower_bound=1, deadline=math.inf, **fields):
-    return packed(problem_of(Rooms(**fields), lower_bound, deadline), order)
+    return packed(problem_of(Rooms(**fields), lower_bound, deadline), lambda _: order)
 
 
 def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
@@ -217,7 +217,7 @@ def constrained(h100):
         capacity = Capacity(h100, workload, Server(), foresight=Foresight(surrogate, workload, Server()))
         assert capacity.is_foreseen == foreseen
         problem = Problem(capacity, 1, silent, math.inf, Constraints(**constraints))
-        assignments = assigned(problem, packed(problem))
+        assignments = assigned(problem, packed(problem, partial(items_of, problem)))
         assert all(capacity.ask_on(each.shares, each.server).ok for each in assignments)
         assert sorted(name for each in assignments for name in each.shares) == capacity.names
         assert problem.constraints.violations(named_servers(problem, assignments)) == []
@@ -280,7 +280,7 @@ def test_constraints_hold_whatever_they_are(weights, apart, together, guessed):
         order = items_of(problem)
     except (ValueError, Infeasible):  # apart and together, or too much for one server
         return
-    hands = packed(problem, order)
+    hands = packed(problem, lambda _: order)
     assert everybody(hands) == sorted(named)
     assert max(loads(hands)) <= 1.0
     assert constraints.violations({str(number): names(hand) for number, hand in enumerate(hands)}) == []

@@ -8,7 +8,7 @@ from adaptwin.placement.capacity import Answer, Capacity
 from adaptwin.placement.objectives.objective import Goal, Latency, Placed, placed
 from adaptwin.placement.objectives.spread import deals, improved
 from adaptwin.placement.problem import Assignment, Problem
-from adaptwin.placement.strategies.items import Hand, shares_of
+from adaptwin.placement.strategies.items import Hand, items_of, shares_of
 from adaptwin.placement.strategies.pack import packed
 from adaptwin.placement.sums import total
 from adaptwin.surrogate.surrogate import Guess
@@ -39,7 +39,7 @@ def _promising(problem: Problem, goal: Goal) -> list[list[Hand]]:
     """Deals to ask the twin about: all that there are, and the best of them after moves."""
     score = partial(_score, problem.capacity, goal.latency)
     found = deals(problem, goal.gpus or 1)
-    tight = packed(problem)
+    tight = packed(problem, partial(items_of, problem))
     if len(tight) == goal.gpus:
         found.append(tight)
     best = sorted(found, key=lambda hands: max(map(score, hands)))[:IMPROVED]

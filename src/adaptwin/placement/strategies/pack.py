@@ -12,6 +12,8 @@ is careful and the twin has the last word; then giving up the emptiest server, b
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import joblib
@@ -44,15 +46,18 @@ class Filled(NamedTuple):
 
 def pack(problem: Problem) -> list[Assignment]:
     """Place all adapters on as few servers as the twin allows; see the module."""
-    return assigned(problem, packed(problem))
+    return assigned(problem, packed(problem, partial(items_of, problem)))
 
 
-def packed(problem: Problem) -> list[Hand]:
-    """As few hands as can be found; the twin approves of each."""
-    ways, needed = orders(items_of(problem)), 1.0
+def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Hand]:
+    """As few hands as can be found; the twin approves of each.
+
+    `items` gives what is to be placed, of which each must be served alone with so many times its traffic.
+    """
+    ways, needed = orders(items(1.0)), 1.0
     first = _filled(problem, ways, needed)
     if len(first) > MANY:
-        ways, needed = orders(items_of(problem, SAFE)), SAFE
+        ways, needed = orders(items(SAFE)), SAFE
         first = _filled(problem, ways, needed)
     best, factor = _approved(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and factor * (len(best) - 1) / len(best) >= WORTH_TRYING:
