@@ -78,7 +78,7 @@ class Rooms(NamedTuple):
 
     def ask(self, shares, _, factor=1.0):
         ok = self.load(shares) * factor <= self.room + JUST
-        return Answer(True, "ok" if ok else "starved", 1.0, self.load(shares), 1.0, 1.0)
+        return Answer(True, "ok" if ok else "starved", 1.0, self.load(shares), 1.0, 1.0, 1.0, 1.0)
 
     def fit(self, shares, factor=1.0):
         answer = self.ask(shares, 1, factor)

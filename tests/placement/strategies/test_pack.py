@@ -1,7 +1,7 @@
 """pack: levelling and packing worked out by hand, and what it makes of fleets that are hard in some way."""
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from hypothesis import given, settings

@@ -180,7 +180,7 @@ class _Search(NamedTuple):
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
         """Without servers whose adapters can move to others at less than the price of a GPU."""
-        while (fewer := self._one_fewer(fleet)) is not None:
+        while self._needed(fleet) < len(fleet.hands) and (fewer := self._one_fewer(fleet)) is not None:
             fleet = fewer
         return fleet
 
@@ -204,12 +204,15 @@ class _Search(NamedTuple):
         """
         if self.running.problem.out_of_time or self.running.problem.constraints.pinned:
             return False
-        loads = [fleet.load_of(name) for name in fleet.hands]
-        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
-        needed = max(self.wish.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
         staying = sum(name in self.running.routes for name in self.running.capacity.names)
         paid = self.running.prices.move * MOVED_AFRESH * staying
-        return fleet.cost() - needed > paid
+        return fleet.cost() - self._needed(fleet) > paid
+
+    def _needed(self, fleet: Rearrangement) -> int:
+        """As how many servers as full as these could be, at the best, the fleet could be."""
+        loads = [fleet.load_of(name) for name in fleet.hands]
+        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
+        return max(self.wish.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
 
     def _growth(self, fleet: Rearrangement, name: str) -> float:
         """The factor by which a server's traffic can grow, to about a tenth."""
