@@ -34,7 +34,8 @@ MANY = 12  # with more servers than this each must bear that: one of so many doe
 FIRST_STRIDE = 1.1
 MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
 CLOSE, CLOSE_ENOUGH = 1.015, 1.05  # ratio of two factors that are not told apart: guessing is cheap, asking is not
-WORTH_TRYING = 0.9  # times the traffic that one server fewer should bear by the numbers, for it to be tried
+WORTH_TRYING = 0.8  # times the traffic that one server fewer should bear by the numbers, for it to be tried
+WORTH_SQUEEZING = 0.9  # and for ruin and recreate
 
 
 class Filled(NamedTuple):
@@ -60,8 +61,9 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Hand]
         ways, needed = orders(items(SAFE)), SAFE
         first = _filled(problem, ways, needed)
     best, factor = _approved(problem, ways, first, needed)
-    while len(best) > max(1, problem.lower_bound) and factor * (len(best) - 1) / len(best) >= WORTH_TRYING:
-        fewer = None if problem.out_of_time else _one_fewer(problem, ways, best, needed)
+    while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
+        together = factor * (len(best) - 1) / len(best)  # what one fewer could bear, in terms of the traffic
+        fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING else None
         if fewer is None:
             break
         best, factor = fewer, 1.0
@@ -189,13 +191,15 @@ def _approved(problem: Problem, ways: list[list[Item]], first: list[Hand], neede
     return Filled(relieve(problem, first, refused(problem.capacity, first)), 1.0)
 
 
-def _one_fewer(problem: Problem, ways: list[list[Item]], hands: list[Hand], needed: float) -> list[Hand] | None:
+def _one_fewer(
+    problem: Problem, ways: list[list[Item]], hands: list[Hand], needed: float, together: float
+) -> list[Hand] | None:
     """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
     servers = len(hands) - 1
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)
     tight = levelled(problem, ways, servers, LEAST * needed, needed)
     found = tight and mend(problem, tight.hands, needed)
-    if not found and problem.capacity.is_foreseen:
+    if not found and problem.capacity.is_foreseen and together >= WORTH_SQUEEZING:
         found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
     return found
