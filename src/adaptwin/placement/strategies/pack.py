@@ -35,7 +35,7 @@ FIRST_STRIDE = 1.1
 MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
 CLOSE, CLOSE_ENOUGH = 1.015, 1.05  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 WORTH_TRYING = 0.8  # times the traffic that one server fewer should bear by the numbers, for it to be tried
-WORTH_SQUEEZING = 0.9  # and for ruin and recreate
+WORTH_SQUEEZING = 0.85  # and for more than an order cut into so many: a deal by load, ruin and recreate
 
 
 class Filled(NamedTuple):
@@ -199,6 +199,8 @@ def _one_fewer(
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)
     tight = levelled(problem, ways, servers, LEAST * needed, needed)
     found = tight and mend(problem, tight.hands, needed)
+    if not found and together >= WORTH_SQUEEZING:
+        found = mend(problem, least_loaded(ways[0], servers), needed)
     if not found and problem.capacity.is_foreseen and together >= WORTH_SQUEEZING:
         found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
