@@ -13,7 +13,7 @@ import numpy as np
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, item_of, items_of, load_of
-from adaptwin.placement.strategies.orders import dealt, least_loaded, orders
+from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
 from adaptwin.placement.strategies.pack import levelled
 from adaptwin.workload.requests import stream_seed
 
@@ -37,7 +37,7 @@ def deals(problem: Problem, gpus: int) -> list[list[Hand]]:
     items = _even_items(problem, gpus)
     servers = min(gpus, len(items))
     ways = orders(items)
-    found = [least_loaded(way, servers) for way in ways]
+    found = [least_loaded(way, servers) for way in (falling(items), *ways)]
     found += [_cut(way, servers) for way in [*ways, dealt(ways[0], servers)]]
     if level := levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):
         found.append(level.hands)

@@ -14,6 +14,11 @@ def orders(items: list[Item]) -> list[list[Item]]:
     return [falling, alternating(falling, lambda item: item.rank)]
 
 
+def falling(items: Sequence[Item]) -> list[Item]:
+    """The largest first."""
+    return sorted(items, key=lambda item: (-item.load, item.name))
+
+
 def alternating(falling: list[T], rank: Callable[[T], int]) -> list[T]:
     """Within each rank: the largest, the smallest, the second largest, ..."""
     groups: dict[int, list[T]] = {}

@@ -23,7 +23,7 @@ from adaptwin.placement.capacity import Capacity, Fit
 from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.strategies.fill import LIKELY, fill
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, items_of, likelihood_of_overload, shares_of
-from adaptwin.placement.strategies.orders import dealt, least_loaded, orders
+from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
 from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
 from adaptwin.placement.sums import total
 
@@ -108,7 +108,7 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
     load. Of those that leave a little room, the one with the lowest latency.
     """
-    by_load = least_loaded(ways[0], servers)
+    by_load = least_loaded(falling(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load, least, most)] if filled]
     for number, way in enumerate(ways):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
@@ -200,7 +200,7 @@ def _one_fewer(
     tight = levelled(problem, ways, servers, LEAST * needed, needed)
     found = tight and mend(problem, tight.hands, needed)
     if not found and together >= WORTH_SQUEEZING:
-        found = mend(problem, least_loaded(ways[0], servers), needed)
+        found = mend(problem, least_loaded(falling(ways[0]), servers), needed)
     if not found and problem.capacity.is_foreseen and together >= WORTH_SQUEEZING:
         found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)

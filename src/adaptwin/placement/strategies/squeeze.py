@@ -17,6 +17,7 @@ from adaptwin.placement.capacity import MOST_LOAD, Capacity
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, halved, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.strategies.orders import falling
 from adaptwin.placement.sums import Sums, total
 from adaptwin.workload.requests import stream_seed
 
@@ -205,11 +206,6 @@ def _candidates(item: Item, places: list[_Place], emptiest_first: bool) -> list[
         if place.load + item.load <= MOST_LOAD and item.load < place.too_large and gets_on(item, place.hand)
     )
     return heapq.nsmallest(LOOKED_AT, open_, key=preference)
-
-
-def falling(items: Hand) -> list[Item]:
-    """The largest first."""
-    return sorted(items, key=lambda item: (-item.load, item.name))
 
 
 def _place(hand: Hand) -> _Place:
