@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from adaptwin import make_plan, verify
-from adaptwin.placement.fleet import fleet_profiles, read_fleet
+from adaptwin.placement.fleet import fleet_profiles, priced, read_fleet
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
+MIXED = PROJECT / "examples" / "mixed-fleet.yaml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 WINDOW = 900.0  # seconds; the example's own hour takes four times as long to plan
 
@@ -32,6 +33,27 @@ def test_the_example_needs_no_more_gpus_than_round_robin_and_holds():
     assert verify(plan, seed=11).ok
     dealt = make_plan(profiles, workload, server=fleet.server, strategy="round_robin")
     assert plan.lower_bound <= plan.gpus <= dealt.gpus
+
+
+def test_the_mix_of_gpus_is_cheaper_than_either_type_alone():
+    fleet = read_fleet(MIXED)
+    workload = fleet.workload.model_copy(update={"duration": WINDOW})
+    profiles = priced(fleet_profiles(fleet, MIXED), fleet.planning.prices)
+    plan = make_plan(profiles, workload, objective=fleet.planning.objective, server=fleet.server)
+    assert plan.verified
+    assert {server.profile for server in plan.servers} == {profile.name for profile in profiles}
+    assert verify(plan, seed=11).ok
+    alone = [make_plan(profile, workload, server=fleet.server).cost_per_hour for profile in profiles]
+    assert plan.cost_bound <= plan.cost_per_hour < min(alone)
+
+
+def test_the_profile_that_nobody_has_measured_says_so():
+    _, derived = fleet_profiles(read_fleet(MIXED), MIXED)
+    assert derived.error is None
+    assert derived.spread == ()
+    assert derived.source.startswith("derived, not measured")
+    assert derived.price_per_hour is None
+    assert derived.memory.estimated
 
 
 def test_the_example_is_what_the_pages_say():

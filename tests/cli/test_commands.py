@@ -51,6 +51,25 @@ def test_plan_takes_its_options(adaptwin, folder):
     assert (plan.strategy, plan.headroom, plan.margin, plan.seed) == ("round_robin", 0.2, 0.05, 7)
 
 
+def test_plan_takes_prices_from_the_fleet_and_from_the_call(adaptwin, folder):
+    name = "h100-64gb-llama-3.1-8b-instruct"
+    with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"planning: {{objective: min-cost, prices: {{{name}: 2.5}}}}\n")
+    done = adaptwin("plan", "fleet.yaml", "--out", "plan.yaml")
+    assert "1 GPU for 3 adapters" in done.out
+    assert "at 2.50 per hour" in done.out
+    assert "less than 2.50 per hour: this one is optimal" in " ".join(done.out.split())
+    assert Plan.read(folder / "plan.yaml").cost_per_hour == 2.5
+    assert "at 3.25 per hour" in adaptwin("plan", "fleet.yaml", "--price", f"{name}=3.25").out
+
+
+@pytest.mark.parametrize("price", ["h100", "h100=", "h100=much", "h100=0", "h100=-1", "=2", "h100=inf"])
+def test_a_price_that_is_none_is_refused(adaptwin, price):
+    done = adaptwin("plan", "fleet.yaml", "--price", price)
+    assert done.code == 1
+    assert "is not PROFILE=PRICE" in " ".join(done.err.split())
+
+
 def test_plan_takes_the_options_of_the_fleet(adaptwin, folder):
     with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
         file.write("seed: 3\nplanning: {strategy: paper_greedy, headroom: 0.1}\nserver: {max_num_seqs: 99}\n")

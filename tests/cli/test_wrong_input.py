@@ -109,6 +109,11 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
             ),
         ),
         (("plan", "fleet.yaml", "--objective", "fun"), "objective: 'fun' is not one of min-gpus"),
+        (("plan", "fleet.yaml", "--objective", "min-cost"), f"price_per_hour: profile {PROFILE} has none"),
+        (
+            ("plan", "fleet.yaml", "--price", "h200=2.5"),
+            f"planning.prices: 'h200' is not among the profiles: {PROFILE}",
+        ),
         (("plan", "fleet.yaml", "--out", "no/plan.yaml"), "no/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--out", "fleet.yaml/plan.yaml"), "fleet.yaml/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--report", "no/plan.html"), "no/plan.html: cannot be written: "),

@@ -23,7 +23,10 @@ def small(h100):
                 "least_loaded, round_robin, random"
             ),
         ),
-        ({"objective": "min-cost"}, "objective: 'min-cost' is not one of min-gpus"),
+        (
+            {"objective": "magic"},
+            "objective: 'magic' is not one of min-gpus, slo, min-cost, min-latency, max-throughput",
+        ),
         ({"headroom": -0.1}, "headroom: -0.1 must be from 0 to 10"),
         ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),
     ],

@@ -100,6 +100,37 @@ def test_a_plan_says_how_far_from_optimal_it_can_be(plan) -> None:
     assert "time limit" in text
 
 
+def _priced(plan, *prices: float):
+    profiles = zip(plan.profiles, prices, strict=True)
+    return plan.model_copy(
+        update={"profiles": tuple(p.model_copy(update={"price_per_hour": price}) for p, price in profiles)}
+    )
+
+
+def test_a_plan_says_what_it_costs_and_how_far_from_the_cheapest_it_can_be(make_plan) -> None:
+    plan = _priced(make_plan(gpus=4, profiles=2), 2.5, 1.0).model_copy(update={"cost_bound": 6.0})
+    assert plan.cost_per_hour is not None
+    cost = f"{plan.cost_per_hour:.2f}"
+    text = " ".join(rendered(plan_table(plan)).split())
+    assert f"requests/s at {cost} per hour" in text
+    assert f"less than 6.00 per hour (lower bound): this one, for {cost}, is at most" in text
+    assert "at most 1 GPU above the best" in text
+    optimal = plan.model_copy(update={"cost_bound": plan.cost_per_hour, "objective": "min-cost"})
+    text = " ".join(rendered(plan_table(optimal)).split())
+    assert f"less than {cost} per hour: this one is optimal" in text
+    assert "above the best" not in text
+
+
+def test_a_plan_on_several_profiles_says_how_many_gpus_of_each(make_plan) -> None:
+    plan = make_plan(gpus=4, profiles=2)
+    first, second = (profile.name for profile in plan.profiles)
+    assert f"2 × {first}, 2 × {second}." in " ".join(rendered(plan_table(plan)).split())
+
+
+def test_a_plan_without_prices_says_nothing_of_them(plan) -> None:
+    assert "per hour" not in rendered(plan_table(plan))
+
+
 def test_a_plan_says_how_far_a_real_gpu_may_be_from_the_figures(plan) -> None:
     assert uncertainty_sentence(plan) == ""
     servers = []

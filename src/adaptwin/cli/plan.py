@@ -21,7 +21,7 @@ from adaptwin.cli.options import (
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
 from adaptwin.placement.constraints import Constraints
-from adaptwin.placement.fleet import fleet_profiles, read_fleet
+from adaptwin.placement.fleet import fleet_profiles, priced, read_fleet
 from adaptwin.placement.make_plan import GIVEN_GPUS, OBJECTIVES, PROMISES, STRATEGIES, make_plan
 from adaptwin.placement.plan import Plan
 from adaptwin.report.html import write_plan_report
@@ -70,6 +70,9 @@ def plan(
     together: Annotated[
         list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that share one server.")
     ] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU. May be repeated.")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     surrogate: Annotated[
         str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
@@ -77,11 +80,11 @@ def plan(
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the fewest GPUs that serve a fleet, and verify the plan."""
+    """Find the fewest or the cheapest GPUs that serve a fleet, and verify the plan."""
     require_writable(out, report)
     predictors = predictors_named(surrogate)
     described = read_fleet(fleet)
-    profiles = fleet_profiles(described, fleet, profile)
+    profiles = priced(fleet_profiles(described, fleet, profile), described.planning.prices | _prices(price))
     named = {
         "objective": objective,
         "strategy": strategy,
@@ -135,6 +138,22 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and equals and server):
         raise typer.BadParameter(f"{text!r} is not ADAPTER=GPU", param_hint="--pin")
     return name, server
+
+
+def _prices(texts: list[str] | None) -> dict[str, float]:
+    """What was given on the command line, each of which replaces the fleet's."""
+    return dict(map(_price, texts or []))
+
+
+def _price(text: str) -> tuple[str, float]:
+    name, _, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not (name and 0 < value < float("inf")):
+        raise typer.BadParameter(f"{text!r} is not PROFILE=PRICE with a price above 0", param_hint="--price")
+    return name, value
 
 
 def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]:

@@ -62,7 +62,7 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
     whole, the bound is the price of the cheapest mix that comes to this and has as many GPUs as `lower_bound` says.
     Raises `SpecError` where a profile has no price.
     """
-    prices = np.array([_price(profile) for profile in profiles])
+    prices = np.array([price_of(profile) for profile in profiles])
     if not workload.adapters:
         return 0.0
     cost = max(
@@ -73,7 +73,8 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
     return _cheapest_mix(sorted(set(prices.tolist()), reverse=True), cost, gpus)
 
 
-def _price(profile: Profile) -> float:
+def price_of(profile: Profile) -> float:
+    """What a server of a profile costs per hour; raises `SpecError` where that is unknown."""
     if profile.price_per_hour is None:
         raise SpecError(f"profile {profile.name} has none", "price_per_hour")
     return profile.price_per_hour

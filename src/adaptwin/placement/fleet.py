@@ -1,5 +1,6 @@
 """Fleet: a workload together with where and how it is to be planned - what a fleet file holds."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,14 +15,15 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.sources import read_adapters_csv
 from adaptwin.workload.workload import Workload
 
-ObjectiveName = Literal["min-gpus", "slo", "min-latency", "max-throughput"]
+ObjectiveName = Literal["min-gpus", "slo", "min-cost", "min-latency", "max-throughput"]
 StrategyName = Literal[
     "pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"
 ]
+Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Planning(Spec):
-    """How to plan: the keywords of `make_plan`."""
+    """How to plan: the keywords of `make_plan`, and what the profiles' GPUs cost."""
 
     objective: ObjectiveName = "min-gpus"
     strategy: StrategyName = "pack"
@@ -37,6 +39,7 @@ class Planning(Spec):
     itl_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
     latency: Latency = Field(default="itl", description="what min-latency brings down")
     constraints: Constraints = Constraints()
+    prices: dict[str, Price] = Field(default_factory=dict, description="per hour, by profile; any currency")
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 
@@ -83,6 +86,18 @@ def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = 
         return [load_profile(name if override else _beside(path, name)) for name in names]
     except SpecError as error:
         raise (error if override or error.file else error.at(path)) from None
+
+
+def priced(profiles: Sequence[Profile], prices: Mapping[str, float]) -> list[Profile]:
+    """The profiles with these prices per hour instead of their own; raises `SpecError` for one that is not there."""
+    names = [profile.name for profile in profiles]
+    for name in prices:
+        if name not in names:
+            raise SpecError(f"{name!r} is not among the profiles: {', '.join(names)}", "planning.prices")
+    return [
+        profile.model_copy(update={"price_per_hour": prices.get(profile.name, profile.price_per_hour)})
+        for profile in profiles
+    ]
 
 
 def _beside(path: str | Path, name: str) -> str:

@@ -14,9 +14,10 @@ from adaptwin.placement.constraints import NO_CONSTRAINTS, Constraints
 from adaptwin.placement.forecast import forecast_all
 from adaptwin.placement.foresight import Foresight
 from adaptwin.placement.objectives.max_throughput import max_throughput
+from adaptwin.placement.objectives.min_cost import cost, min_cost
 from adaptwin.placement.objectives.min_gpus import min_gpus
 from adaptwin.placement.objectives.min_latency import min_latency
-from adaptwin.placement.objectives.objective import Goal, Latency, Objective, Placed
+from adaptwin.placement.objectives.objective import Goal, Latency, Measure, Objective, Placed
 from adaptwin.placement.objectives.slo import slo
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Problem, Strategy
@@ -50,11 +51,13 @@ STRATEGIES: dict[str, Strategy] = {
 OBJECTIVES: dict[str, Objective] = {
     "min-gpus": min_gpus,
     "slo": slo,
+    "min-cost": min_cost,
     "min-latency": min_latency,
     "max-throughput": max_throughput,
 }
 GIVEN_GPUS = ("min-latency", "max-throughput")  # objectives for a given number of GPUs
-PROMISES = ("min-gpus", "slo", "min-latency")  # objectives whose plans let nobody starve
+MEASURES: dict[str, Measure] = {"min-cost": cost}  # of the objectives that bring down anything but GPUs
+PROMISES = ("min-gpus", "slo", "min-cost", "min-latency")  # objectives whose plans let nobody starve
 
 ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
 SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
@@ -84,10 +87,11 @@ def make_plan(
     """Place a workload on GPUs, with the settings of each server, and verify the result.
 
     Args:
-        profile_or_profiles: What the GPUs cost; with several, all servers are of the one that serves best.
+        profile_or_profiles: What the GPUs cost; with several, ``min-cost`` mixes them, else all servers are of one.
         workload: Adapters and traffic; its duration is the window over which the twin judges a server.
-        objective: ``min-gpus``; ``slo``, the same within bounds on latency; or for a given number of GPUs
-            ``min-latency``, or ``max-throughput``, which lets adapters starve where there are too few.
+        objective: ``min-gpus``; ``slo``, the same within bounds on latency; ``min-cost``, the lowest price per hour;
+            or for a given number of GPUs ``min-latency``, or ``max-throughput``, which lets adapters starve where there
+            are too few.
         strategy: ``pack`` (the default), or to compare with it ``paper_greedy``, ``dlora``, ``loraserve``,
             ``max_base``, ``least_loaded``, ``round_robin`` or ``random``.
         gpus: Their number, for ``min-latency`` and ``max-throughput``.
@@ -107,7 +111,8 @@ def make_plan(
 
     Raises:
         Infeasible: Some adapter cannot be served at all, or the GPUs given do not suffice; the message says what binds.
-        SpecError: An unknown objective, strategy or adapter, a value out of range, or a workload without adapters.
+        SpecError: An unknown objective, strategy or adapter, a value out of range, a workload without adapters, or for
+            ``min-cost`` a profile without a price.
     """
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
@@ -208,7 +213,7 @@ class _Planning(NamedTuple):
     progress: Progress
 
     def run(self) -> Plan:
-        """The verified plan with the fewest servers: filled to the brim if that holds, else the best of what does."""
+        """The best verified plan, by fewest servers or price: filled to the brim if that holds, else of what does."""
         started = time.perf_counter()
         found: list[tuple[Plan, list[Placed]]] = []
         searched = 0.0
@@ -231,7 +236,8 @@ class _Planning(NamedTuple):
             found.append((plan.model_copy(update={"time_limit_hit": late, **counts}), mended))
             if self.wish.objective not in PROMISES or (plan.verified and len(mended) == len(servers)):
                 break
-        plan, servers = min(found, key=lambda attempt: (not attempt[0].verified, attempt[0].gpus))
+        measure = MEASURES.get(self.wish.objective, len)
+        plan, servers = min(found, key=lambda attempt: (not attempt[0].verified, measure(attempt[1]), attempt[0].gpus))
         plan = self._described(plan, servers)
         seconds = {"planning_seconds": time.perf_counter() - started, "search_seconds": searched}
         return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})

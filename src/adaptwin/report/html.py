@@ -15,17 +15,19 @@ from adaptwin.report import figures
 from adaptwin.report.page import Card, Picture, render
 from adaptwin.report.text import (
     NOTHING,
-    bound_sentence,
+    bound_sentences,
     count,
     duration,
     headroom_share,
     made_how,
+    money,
     number,
     percent,
     rank_counts,
     rank_summary,
     rejected_sentence,
     uncertainty_sentence,
+    used_gpus,
     verified_sentence,
 )
 from adaptwin.report.why import what_binds, why_full
@@ -119,7 +121,7 @@ def plan_report(plan: Plan) -> str:
         pictures={picture.key: picture for picture, _ in _PICTURES},
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_facts(plan),
-        summary=tuple(filter(None, (bound_sentence(plan), verified_sentence(plan), rejected_sentence(plan)))),
+        summary=tuple(filter(None, (*bound_sentences(plan), verified_sentence(plan), rejected_sentence(plan)))),
         uncertainty=uncertainty_sentence(plan),
     )
 
@@ -134,12 +136,13 @@ def _cards(plan: Plan) -> list[Card]:
     tokens = sum(row.tokens for row in figures.placements(plan))
     above = plan.gpus - plan.lower_bound
     cards = [
-        Card("GPUs", f"{plan.gpus:,}"),
+        Card("GPUs", f"{plan.gpus:,}", used_gpus(plan) if len(plan.profiles) > 1 else ""),
         Card(
             "Lower bound",
             f"{plan.lower_bound:,}",
             f"at most {count(above, 'GPU')} above" if above > 0 else "optimal",
         ),
+        *_price_cards(plan),
         Card("Adapters", f"{len(plan.workload):,}"),
         Card("Requests/s", number(plan.workload.rate), "offered"),
         Card("Tokens/s", number(tokens), "offered, prompt and output"),
@@ -155,6 +158,13 @@ def _cards(plan: Plan) -> list[Card]:
     verified = Card("Verified", "yes", "a fresh twin run per GPU", "good")
     cards.append(verified if plan.verified else Card("Verified", "no", "no fresh twin runs", "bad"))
     return cards
+
+
+def _price_cards(plan: Plan) -> list[Card]:
+    if plan.cost_per_hour is None:
+        return []
+    bound = "" if plan.cost_bound is None else f"at least {money(plan.cost_bound)} for any plan"
+    return [Card("Price per hour", money(plan.cost_per_hour), bound)]
 
 
 def _sections(plan: Plan) -> Iterator[GpuSection]:

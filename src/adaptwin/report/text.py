@@ -94,6 +94,37 @@ def bound_sentence(plan: Plan) -> str:
     return f"{bound} (lower bound): this one is at most {count(above, 'GPU')} above the best."
 
 
+def cost_sentence(plan: Plan) -> str:
+    """What the plan costs per hour, and how far that can be from the best; nothing where prices are unknown."""
+    cost, bound = plan.cost_per_hour, plan.cost_bound
+    if cost is None:
+        return ""
+    if bound is None:
+        return f"Price per hour: {money(cost)}."
+    said = f"No plan under these profiles can cost less than {money(bound)} per hour"
+    if cost - bound < 0.005:
+        return f"{said}: this one is optimal."
+    return f"{said} (lower bound): this one, for {money(cost)}, is at most {money(cost - bound)} above the best."
+
+
+def money(value: float) -> str:
+    """A price with two digits behind the point, in whatever currency: ``12.50``."""
+    return f"{value:,.2f}"
+
+
+def used_gpus(plan: Plan) -> str:
+    """How many GPUs of which profile: ``2 × h100-..., 1 × l40s-...``."""
+    names = [profile.name for profile in plan.profiles]
+    used = Counter(sorted((server.profile for server in plan.servers), key=names.index))
+    return ", ".join(f"{many:,} × {name}" for name, many in used.items())
+
+
+def bound_sentences(plan: Plan) -> tuple[str, ...]:
+    """What the lower bounds say about this plan: on GPUs, unless the price is what counts, and on the price."""
+    sentences = (() if plan.objective == "min-cost" else (bound_sentence(plan),)) + (cost_sentence(plan),)
+    return tuple(filter(None, sentences))
+
+
 def verified_sentence(plan: Plan) -> str:
     """Whether the plan was checked, and how."""
     if plan.verified:
@@ -140,7 +171,11 @@ def plan_table(plan: Plan) -> RenderableType:
 def _plan_headline(plan: Plan) -> Text:
     adapters, rate = count(len(plan.workload), "adapter"), number(plan.workload.rate)
     gpus = (count(plan.gpus, "GPU"), "bold")
-    text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s.\n", bound_sentence(plan), "\n")
+    priced = "" if plan.cost_per_hour is None else f" at {money(plan.cost_per_hour)} per hour"
+    text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s{priced}.\n")
+    if len(plan.profiles) > 1:
+        text.append(f"{used_gpus(plan)}.\n")
+    text.append("".join(f"{sentence}\n" for sentence in bound_sentences(plan)))
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
     if rejected := rejected_sentence(plan):
         text.append(f"\n{rejected}", style="bold red")

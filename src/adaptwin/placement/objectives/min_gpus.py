@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.objectives.objective import Goal, Placed, placed
+from adaptwin.placement.objectives.objective import Goal, Measure, Placed, placed
 from adaptwin.placement.problem import Problem
 
 
 def min_gpus(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
-    """What the strategy makes of each profile; the one with the fewest servers. Profiles that serve nobody are left."""
+    """What the strategy makes of each profile; the one with the fewest servers."""
+    return best_alone(problems, goal, len)
+
+
+def best_alone(problems: Sequence[Problem], goal: Goal, measure: Measure) -> list[Placed]:
+    """What the strategy makes of the profile where this is lowest. Profiles that do not serve everybody are left."""
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:
@@ -18,4 +23,4 @@ def min_gpus(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
             failures.append(error)
     if not found:
         raise failures[0]
-    return min(found, key=len)
+    return min(found, key=lambda servers: (measure(servers), len(servers)))

@@ -1,6 +1,6 @@
 """Objective, Goal and Placed: what every objective is given, and what it gives back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from adaptwin.placement.problem import Assignment, Problem, Strategy
@@ -21,6 +21,9 @@ class Placed(NamedTuple):
 
     problem: Problem
     assignment: Assignment
+
+
+Measure = Callable[[Sequence[Placed]], float]  # of a placement: the lower the better
 
 
 class Objective(Protocol):

@@ -67,26 +67,43 @@ def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
         Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group, or one that is
             pinned, on no single one.
     """
-    capacity, constraints = problem.capacity, problem.constraints
-    group_of, foes = constraints.group_of(), constraints.foes()
+    foes = problem.constraints.foes()
+    return [
+        item
+        for members in groups_of(problem)
+        for item in items_of_group(problem.capacity, members, parts_needed(problem, members, factor), foes)
+    ]
+
+
+def groups_of(problem: Problem) -> list[list[str]]:
+    """Adapters that go to the same server: most of them on their own."""
+    group_of = problem.constraints.group_of()
     groups: dict[str, list[str]] = {}
-    for name in capacity.names:
+    for name in problem.capacity.names:
         groups.setdefault(group_of.get(name, name), []).append(name)
-    items: list[Item] = []
-    for members in groups.values():
-        if len(members) == 1:
-            parts = parts_of(problem, members[0], factor)
-            if parts > 1 and members[0] in constraints.pinned:
-                parts = parts_of(problem, members[0])
-                if parts > 1:
-                    _refuse_parts(members[0], problem)
-            shares: list[tuple[Share, ...]] = [(Share(members[0], 1.0 / parts),)] * parts
-        else:
-            shares = [tuple(Share(name, 1.0) for name in members)]
-            _require_served_together(problem, members)
-        enemies = frozenset().union(*(foes.get(name, frozenset()) for name in members))
-        items += [_item(capacity, each, enemies) for each in shares]
-    return items
+    return list(groups.values())
+
+
+def parts_needed(problem: Problem, members: list[str], factor: float = 1.0) -> int:
+    """In how many equal parts a group must be placed so that servers serve it; raises `Infeasible` as `items_of`."""
+    if len(members) == 1:
+        parts = parts_of(problem, members[0], factor)
+        if parts > 1 and members[0] in problem.constraints.pinned:
+            parts = parts_of(problem, members[0])
+            if parts > 1:
+                _refuse_parts(members[0], problem)
+        return parts
+    _require_served_together(problem, members)
+    return 1
+
+
+def items_of_group(
+    capacity: Capacity, members: list[str], parts: int, foes: Mapping[str, frozenset[str]]
+) -> list[Item]:
+    """A group in so many equal parts."""
+    enemies = frozenset().union(*(foes.get(name, frozenset()) for name in members))
+    item = _item(capacity, tuple(Share(name, 1.0 / parts) for name in members), enemies)
+    return [Item(*item) for _ in range(parts)]
 
 
 def hand_of(problem: Problem, shares: Mapping[str, float]) -> Hand:
