@@ -125,6 +125,36 @@ def test_verify_ends_with_3_where_somebody_starves(adaptwin, planned, words):
     assert "The plan does not hold" in done.out or json.loads(done.out)["ok"] is False
 
 
+def test_a_plan_with_spares_says_what_happens_when_a_gpu_fails(adaptwin, folder):
+    done = adaptwin("plan", "fleet.yaml", "--spare", 1, "--out", "plan.yaml", "--report", "plan.html")
+    assert done.code == 0
+    said = "Any 1 GPU may fail: its adapters move to servers that run"
+    assert said in " ".join(done.out.split())
+    assert said in (folder / "plan.html").read_text(encoding="utf-8")
+    checked = adaptwin("verify", "plan.yaml", "--seed", 5)
+    assert checked.code == 0
+    assert "nobody starves, nor after 2 failures" in checked.out
+    failovers = json.loads(adaptwin("verify", "plan.yaml", "--json").out)["failovers"]
+    assert failovers == [{"failed": [name], "failures": []} for name in ("gpu-0", "gpu-1")]
+
+
+def test_plan_takes_the_spares_of_the_fleet(adaptwin, folder):
+    with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
+        file.write("planning: {spare: 1}\n")
+    assert json.loads(adaptwin("plan", "fleet.yaml", "--json").out)["spare"] == 1
+    assert json.loads(adaptwin("plan", "fleet.yaml", "--json", "--spare", 0).out)["spare"] == 0
+
+
+def test_verify_ends_with_3_where_a_failure_starves_somebody(adaptwin, folder):
+    adaptwin("plan", "fleet.yaml", "--spare", 1, "--out", "plan.yaml")
+    plan = Plan.read(folder / "plan.yaml")
+    busier = plan.model_copy(update={"workload": plan.workload.scaled(50.0)})
+    busier.write(folder / "plan.yaml")
+    done = adaptwin("verify", "plan.yaml")
+    assert done.code == 3
+    assert "without gpu-0: gpu-1: " in done.out
+
+
 def test_simulate_prints_the_run_and_writes_it(adaptwin, folder):
     done = adaptwin("simulate", "fleet.yaml", "--max-loras", 2, "--out", "run.json")
     assert done.code == 0

@@ -114,6 +114,10 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
             ("plan", "fleet.yaml", "--price", "h200=2.5"),
             f"planning.prices: 'h200' is not among the profiles: {PROFILE}",
         ),
+        (
+            ("plan", "fleet.yaml", "--spare", 1, "--objective", "min-latency", "--gpus", 2),
+            "spare: 1: min-latency is for a given number of GPUs",
+        ),
         (("plan", "fleet.yaml", "--out", "no/plan.yaml"), "no/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--out", "fleet.yaml/plan.yaml"), "fleet.yaml/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--report", "no/plan.html"), "no/plan.html: cannot be written: "),

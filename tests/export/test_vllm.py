@@ -9,7 +9,9 @@ import pytest
 
 from adaptwin import Adapter, Plan, Server, Workload, load_profile, make_plan
 from adaptwin.export.vllm import vllm_script
+from adaptwin.placement.failover import Failover
 from adaptwin.placement.plan import PlacedServer
+from adaptwin.placement.spares.standby import with_standbys
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 START = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve"
@@ -118,6 +120,26 @@ def test_a_server_of_the_base_model_only_has_no_lora_flags():
     assert commands(script) == [shlex.split(expected)]
     assert "lora" not in script.replace("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "")
     assert "ADAPTERS" not in script
+
+
+def test_a_standby_is_described_but_not_started():
+    plan = plan_of([Adapter("a", 8, 1.0)], (Server(max_loras=1, max_lora_rank=8), {"a": 1.0}))
+    script = vllm_script(with_standbys(plan.model_copy(update={"spare": 1})))
+    assert len(commands(script)) == 1
+    assert f"# gpu-1: a standby, profile {H100.name}. When another server fails, start it again here:" in script
+    assert "with CUDA_VISIBLE_DEVICES=1 and --port 8001." in script
+
+
+def test_a_server_of_the_base_model_that_takes_adapters_in_has_slots_for_them():
+    settings = Server(max_loras=2, max_lora_rank=16, max_cpu_loras=4)
+    plan = plan_of([Adapter("base", 0, 1.0), Adapter("a", 8, 1.0)], (settings, {"base": 1.0}), (settings, {"a": 1.0}))
+    failover = Failover(("gpu-1",), {"a": {"gpu-0": 1.0}})
+    script = vllm_script(plan.model_copy(update={"failover": (failover,)}))
+    base, _ = commands(script)
+    assert "--enable-lora" in base
+    assert base[base.index("--max-loras") + 1] == "2"
+    assert "--lora-modules" not in base
+    assert "load its adapters on the others" in script
 
 
 def test_where_every_adapter_names_its_weights_no_folder_is_needed():

@@ -6,6 +6,7 @@ from plotly.offline import get_plotlyjs
 from tests.report.reading import Page, assert_loads_nothing, drawn, without_plotly
 
 from adaptwin.errors import SpecError
+from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.report.html import plan_report, write_plan_report
 
 FIGURES = ("packing", "throughput", "ttft", "itl", "kv", "popularity")
@@ -110,6 +111,14 @@ def test_a_plan_without_forecasts_or_choices_has_a_page(make_plan) -> None:
     text = Page(plan_report(make_plan(gpus=2, adapters=10, forecast=False))).text
     assert "no forecast" in text
     assert "Why max_loras" not in text
+
+
+def test_a_standby_is_called_one_and_has_figures_of_none(plan) -> None:
+    html = plan_report(with_standbys(plan.model_copy(update={"spare": 1})))
+    text = Page(html).words()
+    assert "A standby: it runs only when another server fails" in text
+    assert "Any 1 GPU may fail: a standby (gpu-4) starts with its settings and takes its adapters over" in text
+    drawn(html)
 
 
 def test_unknown_numbers_are_written_as_such(plan) -> None:

@@ -4,6 +4,7 @@ import re
 import pytest
 from tests.report.reading import assert_fits, rendered
 
+from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.verify import Check, verify
 from adaptwin.report.text import (
     check_table,
@@ -155,6 +156,13 @@ def test_a_plan_says_when_requests_are_too_long(plan) -> None:
     long = plan.model_copy(update={"servers": (first.model_copy(update={"forecast": forecast}), *others)})
     assert rejected_sentence(long) == "139 requests in 1.0 h would be rejected: longer than max_model_len."
     assert "139 requests" in rendered(plan_table(long))
+
+
+def test_a_plan_with_standbys_fits_80_columns_and_names_them(plan) -> None:
+    text = rendered(plan_table(with_standbys(plan.model_copy(update={"spare": 2}))))
+    assert_fits(text)
+    assert [line.split()[:3] for line in text.splitlines() if line.startswith("gpu-5")] == [["gpu-5", "0", "standby"]]
+    assert "Any 2 GPUs may fail: a standby (gpu-4, gpu-5) starts" in " ".join(text.split())
 
 
 def test_a_plan_without_forecast_is_shown_all_the_same(make_plan) -> None:

@@ -73,6 +73,9 @@ def plan(
     price: Annotated[
         list[str] | None, typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU. May be repeated.")
     ] = None,
+    spare: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of which any so many may fail without anybody starving.")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     surrogate: Annotated[
         str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
@@ -95,6 +98,7 @@ def plan(
         "itl_p99": itl_p99,
         "latency": latency,
         "constraints": _constraints(pin, apart, together),
+        "spare": spare,
         "time_limit": time_limit,
     }
     asked: dict[str, Any] = {

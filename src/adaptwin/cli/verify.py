@@ -41,4 +41,5 @@ def verify(
 
 def _as_data(check: Check) -> dict[str, object]:
     runs = [json.loads(run.to_json()) for run in check.runs]
-    return {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs}
+    failovers = [{"failed": state.failed, "failures": state.failures} for state in check.failovers]
+    return {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs, "failovers": failovers}

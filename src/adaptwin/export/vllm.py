@@ -12,7 +12,7 @@ OPTIONAL = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
 
 
 def vllm_script(plan: Plan) -> str:
-    """A shell script with one command per server.
+    """A shell script with one command per server; of a standby it only says what to do when another fails.
 
     Weights of an adapter that names no artifact are looked for in ``$ADAPTERS/<name>``.
     """
@@ -22,11 +22,23 @@ def vllm_script(plan: Plan) -> str:
         f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.strategy}, seed {plan.seed}).",
         "# All on one machine, a GPU each; on several machines take each command to its own.",
     ]
+    if plan.failover and not plan.standbys:
+        lines.append("# When a server fails, load its adapters on the others as the plan's `failover` says.")
     if any(adapters[name].artifact is None for server in plan.servers for name in _loras(server, adapters)):
         lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # the folder of adapters that name no artifact')
     for number, server in enumerate(plan.servers):
+        if server.is_standby:
+            lines += ["", *_standing_by(server, number)]
+            continue
         lines += ["", *_described(server, adapters), f"{_command(plan, server, adapters, number)} &"]
     return "\n".join([*lines, "", "wait"]) + "\n"
+
+
+def _standing_by(server: PlacedServer, number: int) -> list[str]:
+    return [
+        f"# {server.name}: a standby, profile {server.profile}. When another server fails, start it again here:",
+        f"# the same command, but with CUDA_VISIBLE_DEVICES={number} and --port {FIRST_PORT + number}.",
+    ]
 
 
 def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
@@ -54,13 +66,14 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], num
     if settings.block_size != Server().block_size:
         options.append(f"--block-size {settings.block_size}")
     loras = _loras(server, adapters)
-    if loras:
+    if loras or _takes_loras_in(plan, server, adapters):
         options += [
             "--enable-lora",
             f"--max-loras {settings.max_loras}",
             f"--max-lora-rank {settings.max_lora_rank}",
         ]
         options.append(f"--max-cpu-loras {settings.max_cpu_loras or settings.max_loras}")
+    if loras:
         options.append("--lora-modules " + " ".join(_module(adapters[name]) for name in loras))
     start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {shlex.quote(model)}"
     return " \\\n  ".join([start, *options])
@@ -68,6 +81,15 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], num
 
 def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
     return [name for name in server.adapters if adapters[name].rank > 0]
+
+
+def _takes_loras_in(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -> bool:
+    """Whether a server that runs gets adapters when others fail."""
+    return any(
+        server.name in route and adapters[name].rank > 0
+        for failover in plan.failover
+        for name, route in failover.routes.items()
+    )
 
 
 def _module(adapter: Adapter) -> str:

@@ -221,6 +221,18 @@ class Capacity:
             self._on_given[key] = self._simulate(shares, server)
         return self._on_given[key]
 
+    def estimate_on(self, shares: Mapping[str, float], server: Server) -> Answer:
+        """The same as `ask_on`, from the surrogate where it is sure; the server holds all of them in host memory."""
+        if not server.starts_on(self.profile):
+            return NOT_STARTABLE
+        if self.foresight is None:
+            return self.ask_on(shares, server)
+        sums = self.sums_of(shares.items())
+        more = 1.0 + self.headroom
+        guesses = self.foresight.guesses(sums.traffic, [server.max_loras], server.max_lora_rank, more)
+        self._guessed += 1
+        return self._foreseen(guesses, promised=self._promised(sums))[0] or self.ask_on(shares, server)
+
     def _simulate(self, shares: Mapping[str, float], server: Server) -> Answer:
         workload = self.part(shares, 1.0 + self.headroom)
         try:

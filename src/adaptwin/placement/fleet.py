@@ -40,6 +40,7 @@ class Planning(Spec):
     latency: Latency = Field(default="itl", description="what min-latency brings down")
     constraints: Constraints = Constraints()
     prices: dict[str, Price] = Field(default_factory=dict, description="per hour, by profile; any currency")
+    spare: int = Field(default=0, ge=0, description="GPUs of which any so many may fail without anybody starving")
     time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 

@@ -22,6 +22,7 @@ from adaptwin.placement.objectives.slo import slo
 from adaptwin.placement.plan import PlacedServer, Plan
 from adaptwin.placement.problem import Problem, Strategy
 from adaptwin.placement.repair import repair
+from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.dlora import dlora
 from adaptwin.placement.strategies.least_loaded import least_loaded
 from adaptwin.placement.strategies.loraserve import loraserve
@@ -58,6 +59,7 @@ OBJECTIVES: dict[str, Objective] = {
 GIVEN_GPUS = ("min-latency", "max-throughput")  # objectives for a given number of GPUs
 MEASURES: dict[str, Measure] = {"min-cost": cost}  # of the objectives that bring down anything but GPUs
 PROMISES = ("min-gpus", "slo", "min-cost", "min-latency")  # objectives whose plans let nobody starve
+MOST_SPARE = 8  # GPUs
 
 ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
 SAFETY = 0.03  # more traffic that servers are filled for when filling them to the brim did not hold
@@ -78,6 +80,7 @@ def make_plan(
     itl_p99: float | None = None,
     latency: Latency = "itl",
     constraints: Constraints = NO_CONSTRAINTS,
+    spare: int = 0,
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
@@ -102,6 +105,9 @@ def make_plan(
         itl_p99: Seconds within which the next token must come, in 99 of 100 cases on every server.
         latency: What ``min-latency`` brings down: the worst server's 99th percentile of ``itl`` or of ``ttft``.
         constraints: Adapters pinned to a server, kept apart, or kept together.
+        spare: GPUs of which any so many may fail without anybody starving, for objectives that find the number of GPUs.
+            Those that are left take the adapters in, with headroom and margin as asked for, or else the spare ones
+            stand by; `Plan.failover` says who goes where.
         seed: Of the planner's draws; verification takes others.
         time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
         server: Settings common to all servers; slots and ranks are the planner's.
@@ -119,6 +125,7 @@ def make_plan(
     bounds = LatencyBounds(ttft_p99=ttft_p99, itl_p99=itl_p99)
     _require_known(objective, strategy, workload, headroom, margin)
     _require_gpus(objective, gpus)
+    _require_spare(objective, spare)
     _require_free(profiles, template)
     constraints.require_known(workload)
     if constraints and strategy != "pack":
@@ -133,8 +140,9 @@ def make_plan(
         headroom=headroom,
         bounds=bounds,
         constraints=constraints,
-        lower_bound=lower_bound(profiles, workload, template, least),
-        cost_bound=_cost_bound(profiles, workload, template, least),
+        spare=spare,
+        lower_bound=lower_bound(profiles, workload, template, least) + spare,
+        cost_bound=_cost_bound(profiles, workload, template, least, spare),
         servers=(),
         profiles=tuple(profiles),
         workload=workload,
@@ -164,10 +172,14 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
     return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
-def _cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float) -> float | None:
-    if any(profile.price_per_hour is None for profile in profiles):
+def _cost_bound(
+    profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float, spare: int
+) -> float | None:
+    """What is left when spare GPUs fail costs at least so much, and they are of the cheapest kind at best."""
+    prices = [profile.price_per_hour for profile in profiles if profile.price_per_hour is not None]
+    if len(prices) < len(profiles):
         return None
-    return cost_bound(profiles, workload, template, headroom)
+    return cost_bound(profiles, workload, template, headroom) + spare * min(prices)
 
 
 def _require_known(
@@ -191,6 +203,13 @@ def _require_gpus(objective: str, gpus: int | None) -> None:
         raise SpecError(f"{gpus}: {objective} finds their number; only {', '.join(GIVEN_GPUS)} take it", "gpus")
     if gpus is not None and gpus < 1:
         raise SpecError(f"{gpus} must be at least 1", "gpus")
+
+
+def _require_spare(objective: str, spare: int) -> None:
+    if not 0 <= spare <= MOST_SPARE:
+        raise SpecError(f"{spare} must be from 0 to {MOST_SPARE}", "spare")
+    if spare and objective in GIVEN_GPUS:
+        raise SpecError(f"{spare}: {objective} is for a given number of GPUs, all of which serve", "spare")
 
 
 def _require_free(profiles: Sequence[Profile], template: Server) -> None:
@@ -238,6 +257,8 @@ class _Planning(NamedTuple):
                 break
         measure = MEASURES.get(self.wish.objective, len)
         plan, servers = min(found, key=lambda attempt: (not attempt[0].verified, measure(attempt[1]), attempt[0].gpus))
+        if plan.spare:
+            plan, servers = with_spares(plan, servers, self._plan)
         plan = self._described(plan, servers)
         seconds = {"planning_seconds": time.perf_counter() - started, "search_seconds": searched}
         return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})
@@ -285,14 +306,13 @@ class _Planning(NamedTuple):
         return self.wish.model_copy(update={"servers": placed, "margin": margin})
 
     def _described(self, plan: Plan, servers: Sequence[Placed]) -> Plan:
-        """The plan with what the twin expects of each server."""
+        """The plan with what the twin expects of each server; of standbys, which are the last, nothing."""
         self.progress("measuring headroom", 0, 1)
         described = forecast_all((placed.problem.capacity, placed.assignment) for placed in servers)
         self.progress("measuring headroom", 1, 1)
         update = ({"forecast": expected, "choices": choices} for expected, choices in described)
-        return plan.model_copy(
-            update={"servers": tuple(s.model_copy(update=u) for s, u in zip(plan.servers, update, strict=True))}
-        )
+        serving = tuple(s.model_copy(update=u) for s, u in zip(plan.servers, update, strict=False))
+        return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
 
 
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:

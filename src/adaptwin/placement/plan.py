@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from adaptwin.placement.bounds import LatencyBounds
 from adaptwin.placement.constraints import Constraints
+from adaptwin.placement.failover import Failover
 from adaptwin.placement.replanning.steps import Migration
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
@@ -87,7 +88,10 @@ class SlotChoice(Spec):
 
 
 class PlacedServer(Spec):
-    """One server of a plan: its settings, and the adapters it serves with their share of traffic (1: all of it)."""
+    """One server of a plan: its settings, and the adapters it serves with their share of traffic (1: all of it).
+
+    One without adapters is a standby: it does not run until another fails, and starts with the settings of that one.
+    """
 
     name: str
     profile: str
@@ -95,6 +99,11 @@ class PlacedServer(Spec):
     adapters: dict[str, Share]
     forecast: Forecast | None = None
     choices: tuple[SlotChoice, ...] = Field(default=(), description="the values of max_loras around the chosen one")
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether it serves nobody."""
+        return not self.adapters
 
 
 def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, float]:
@@ -128,6 +137,10 @@ class Plan(Spec):
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload
+    failover: tuple[Failover, ...] = Field(
+        default=(),
+        description="where adapters go when servers fail; with standbys, the next one serves when another server fails",
+    )
     migration: Migration | None = Field(default=None, description="from the plan that ran before; of a replan")
 
     @model_validator(mode="after")
@@ -146,6 +159,15 @@ class Plan(Spec):
             raise ValueError(f"servers: {line}")
         return self
 
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        """Failovers route just the adapters of the servers that fail, to others, as the constraints ask."""
+        hands = {server.name: server.adapters for server in self.servers}
+        for index, failover in enumerate(self.failover):
+            for line in failover.problems(hands, self.constraints):
+                raise ValueError(f"failover[{index}]: {line}")
+        return self
+
     @property
     def gpus(self) -> int:
         """How many GPUs (or tensor-parallel groups) the plan uses."""
@@ -156,6 +178,27 @@ class Plan(Spec):
         """What the GPUs cost together; None where a price is unknown."""
         prices = [self.profile_of(server).price_per_hour for server in self.servers]
         return None if None in prices else sum(price for price in prices if price)
+
+    @property
+    def standbys(self) -> tuple[PlacedServer, ...]:
+        """The servers that stand by for others to fail."""
+        return tuple(server for server in self.servers if server.is_standby)
+
+    def takers(self, failover: Failover) -> tuple[PlacedServer, ...]:
+        """The servers that take somebody in when others fail, as they are then."""
+        taken = failover.takers({server.name: server.adapters for server in self.servers})
+        return tuple(
+            server.model_copy(
+                update={
+                    "adapters": taken[server.name],
+                    "server": failover.settings.get(server.name, server.server),
+                    "forecast": None,
+                    "choices": (),
+                }
+            )
+            for server in self.servers
+            if server.name in taken
+        )
 
     def profile_of(self, server: PlacedServer) -> Profile:
         """The profile a server runs on."""

@@ -5,9 +5,15 @@ from adaptwin.placement.verify import verify
 from adaptwin.workload.requests import stream_seed
 
 VERIFICATIONS = 5
+FAILOVER_VERIFICATIONS = 2  # of what happens when servers fail, with the first of those seeds
+
+
+def verification_seed(plan: Plan, number: int) -> int:
+    """The seed of one of the verifications; the same whenever it is asked."""
+    return stream_seed(plan.seed, "verification", str(number)) >> 1
 
 
 def failing_servers(plan: Plan) -> set[str]:
-    """Servers of a plan where somebody suffers in any of the verifications; the same ones whenever it is asked."""
-    seeds = [stream_seed(plan.seed, "verification", str(number)) >> 1 for number in range(VERIFICATIONS)]
-    return {plan.servers[index].name for seed in seeds for index in verify(plan, seed).failing}
+    """Servers of a plan where somebody suffers in any of the verifications, while no server fails."""
+    checks = (verify(plan, verification_seed(plan, n), failovers=False) for n in range(VERIFICATIONS))
+    return {check.servers[index].name for check in checks for index in check.failing}

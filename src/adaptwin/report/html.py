@@ -18,6 +18,7 @@ from adaptwin.report.text import (
     bound_sentences,
     count,
     duration,
+    failover_sentence,
     headroom_share,
     made_how,
     money,
@@ -121,9 +122,14 @@ def plan_report(plan: Plan) -> str:
         pictures={picture.key: picture for picture, _ in _PICTURES},
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_facts(plan),
-        summary=tuple(filter(None, (*bound_sentences(plan), verified_sentence(plan), rejected_sentence(plan)))),
+        summary=_summary(plan),
         uncertainty=uncertainty_sentence(plan),
     )
+
+
+def _summary(plan: Plan) -> tuple[str, ...]:
+    said = (*bound_sentences(plan), verified_sentence(plan), failover_sentence(plan), rejected_sentence(plan))
+    return tuple(filter(None, said))
 
 
 def write_plan_report(plan: Plan, path: str | Path) -> None:
@@ -186,6 +192,8 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
 def _story(plan: Plan, server: PlacedServer) -> str:
     """In words: what gives way first, the numbers that show it, and what the headroom means."""
     forecast = server.forecast
+    if server.is_standby:
+        return "A standby: it runs only when another server fails, with the settings and the adapters of that one."
     if forecast is None:
         return "The plan holds no forecast for this GPU."
     if forecast.headroom >= MOST_HEADROOM:

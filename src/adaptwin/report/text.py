@@ -11,6 +11,7 @@ from rich.text import Text
 
 from adaptwin.placement.forecast import MOST_HEADROOM
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
+from adaptwin.placement.trial import FAILOVER_VERIFICATIONS
 from adaptwin.placement.verify import Check
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.report.tables import add_numbers, heading, plain_table
@@ -88,7 +89,8 @@ def rank_summary(counts: dict[int, int]) -> str:
 def bound_sentence(plan: Plan) -> str:
     """What the lower bound says about this plan."""
     above = plan.gpus - plan.lower_bound
-    bound = f"No plan under these profiles can do with fewer than {count(plan.lower_bound, 'GPU')}"
+    spares = f", {plan.spare} of them spare" if plan.spare else ""
+    bound = f"No plan under these profiles can do with fewer than {count(plan.lower_bound, 'GPU')}{spares}"
     if above <= 0:
         return f"{bound}: this one is optimal."
     return f"{bound} (lower bound): this one is at most {count(above, 'GPU')} above the best."
@@ -132,6 +134,22 @@ def verified_sentence(plan: Plan) -> str:
     return "Not verified: no twin run with fresh seeds has confirmed this plan."
 
 
+def failover_sentence(plan: Plan) -> str:
+    """What happens when GPUs fail, and with what latency; nothing where the plan has no spare ones."""
+    if not plan.spare:
+        return ""
+    if plan.standbys:
+        names = ", ".join(server.name for server in plan.standbys)
+        then = f"a standby ({names}) starts with its settings and takes its adapters over; a cold start"
+    else:
+        then = "its adapters move to servers that run; no restart, no standby"
+    tails = [failover.itl_p99 for failover in plan.failover if failover.itl_p99 and math.isfinite(failover.itl_p99)]
+    latency = f" ITL p99 is then up to {duration(max(tails))}." if tails else ""
+    seeds = "" if plan.standbys else f" with {count(FAILOVER_VERIFICATIONS, 'fresh seed')}"
+    checked = f" Verified{seeds}." if plan.verified else " Not verified."
+    return f"Any {count(plan.spare, 'GPU')} may fail: {then}.{latency}{checked}"
+
+
 def rejected_sentence(plan: Plan) -> str:
     """How many requests are too long for the servers; nothing where none is."""
     rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
@@ -163,7 +181,7 @@ def plan_table(plan: Plan) -> RenderableType:
         heading("Servers"),
         _servers_table(plan),
         heading("What the twin expects"),
-        _forecast_table(plan.servers),
+        _forecast_table([server for server in plan.servers if not server.is_standby]),
         Text(uncertainty_sentence(plan)),
     )
 
@@ -179,6 +197,8 @@ def _plan_headline(plan: Plan) -> Text:
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
     if rejected := rejected_sentence(plan):
         text.append(f"\n{rejected}", style="bold red")
+    if failover := failover_sentence(plan):
+        text.append(f"\n{failover}")
     text.append(f"\n{made_how(plan)}.")
     if plan.time_limit_hit:
         text.append("\nThe time limit ended the search early.", style="yellow")
@@ -214,6 +234,9 @@ def _servers_table(plan: Plan) -> Table:
         held = server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras
         profile = [Text(placed.profile)] if several else []
         settings = (str(server.max_loras), str(server.max_lora_rank), str(held))
+        if placed.is_standby:
+            table.add_row(Text(placed.name), *profile, "0", "standby", *[NOTHING] * len(settings))
+            continue
         table.add_row(Text(placed.name), *profile, str(len(placed.adapters)), rank_summary(counts), *settings)
     return table
 
@@ -250,7 +273,8 @@ def check_table(check: Check) -> RenderableType:
     """A verification for the terminal: whether the plan holds, and what each GPU did."""
     gpus = count(len(check.runs), "GPU")
     if check.ok:
-        headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves.", style="green")
+        failures = f", nor after {count(len(check.failovers), 'failure')}" if check.failovers else ""
+        headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves{failures}.", style="green")
     else:
         headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
     table = plain_table()
@@ -260,8 +284,8 @@ def check_table(check: Check) -> RenderableType:
     table.add_column("Verdict", no_wrap=True)
     for server, run in zip(check.servers, check.runs, strict=True):
         table.add_row(Text(server.name), *_check_cells(run))
-    failures = [Text("\n".join(check.failures), style="red")] if check.failures else []
-    return Group(headline, Text(), table, *failures)
+    lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
+    return Group(headline, Text(), table, *lines)
 
 
 def _check_cells(run: Run) -> list[RenderableType]:

@@ -21,6 +21,7 @@ from adaptwin.placement.replanning.mend import eased, mended
 from adaptwin.placement.replanning.migration import migration
 from adaptwin.placement.replanning.rearrangement import Hand, Prices, Rearrangement, Running, new_name, serves
 from adaptwin.placement.replanning.relabel import relabelled
+from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.trial import failing_servers
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -51,7 +52,8 @@ def replan(
 
     Strategy, headroom and margin are those of the plan; so are profile and settings, except that servers which restart
     get the slots and the rank that suit them best. The result is verified by the twin, as `make_plan` does it, and has
-    the steps in its `migration`. Servers that stay keep their names.
+    the steps in its `migration`. Servers that stay keep their names. Where the plan has spare GPUs, the new one has
+    standbys.
 
     Args:
         plan: The plan that runs.
@@ -72,10 +74,19 @@ def replan(
     compile_twin()
     started = time.perf_counter()
     deadline = started + (math.inf if time_limit is None else time_limit)
-    search = _Search.of(plan, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress)
+    running = _without_spares(plan)
+    search = _Search.of(running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress)
     found = search.run()
-    found = found.model_copy(update={"migration": migration(plan, found)})
+    found = found.model_copy(update={"migration": migration(running, found), "spare": plan.spare})
+    if plan.spare:
+        found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + plan.spare})
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
+
+
+def _without_spares(plan: Plan) -> Plan:
+    """What runs of a plan: standbys do not."""
+    serving = tuple(server for server in plan.servers if not server.is_standby)
+    return plan.model_copy(update={"servers": serving, "spare": 0, "failover": ()})
 
 
 def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:

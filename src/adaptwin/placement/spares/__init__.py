@@ -1,0 +1,1 @@
+"""What a plan holds ready for servers that fail."""

@@ -1,0 +1,99 @@
+"""spares: a plan with so many GPUs more that any so many may fail, without anybody starving.
+
+Either all servers serve, and those that are left take the adapters of failed ones in (`active`); or, where that is not
+found, the spare ones stand by and start with the settings of a failed one, which always works. Where the servers are of
+several profiles, each profile has its own standbys.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from adaptwin.placement.failover import Failover
+from adaptwin.placement.objectives.objective import Placed, placed
+from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.placement.spares.active import Arrangement, Failed, Judgement, State, active
+from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.placement.strategies.items import Hand, shares_of
+from adaptwin.placement.trial import FAILOVER_VERIFICATIONS, failing_servers, verification_seed
+from adaptwin.placement.verify import Check, verify
+
+
+class Spared(NamedTuple):
+    """A plan, and its servers as the planner knows them, without standbys."""
+
+    plan: Plan
+    servers: list[Placed]
+
+
+def with_spares(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan]) -> Spared:
+    """The plan with its `Plan.spare` GPUs more, and what to do when servers fail.
+
+    Strategies other than `pack` keep the servers that they found, and get standbys.
+    """
+    problem, found = servers[0].problem, None
+    before = problem.capacity.asked, problem.capacity.guessed
+    one_profile = len({server.profile for server in plan.servers}) == 1
+    if plan.verified and plan.strategy == "pack" and one_profile:
+        found = _active(plan, servers, plan_of)
+    spared = found or Spared(with_standbys(plan), servers)
+    counts = {
+        "twin_runs": plan.twin_runs + problem.capacity.asked - before[0],
+        "guesses": plan.guesses + problem.capacity.guessed - before[1],
+        "time_limit_hit": plan.time_limit_hit or (not found and problem.out_of_time),
+    }
+    return Spared(_described(spared.plan).model_copy(update=counts), spared.servers)
+
+
+def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan]) -> Spared | None:
+    problem = servers[0].problem
+
+    def planned(arrangement: Arrangement) -> Spared:
+        chosen = placed(problem, arrangement.assignments)
+        bare = plan_of(chosen)
+        update = {"failover": tuple(_failovers(bare.servers, arrangement.guests)), "verified": True}
+        return Spared(bare.model_copy(update=update), chosen)
+
+    def trial(arrangement: Arrangement) -> Judgement:
+        return _judged(planned(arrangement).plan)
+
+    found = active(problem, len(servers) + plan.spare, plan.spare, trial)
+    return planned(found) if found else None
+
+
+def _failovers(servers: Sequence[PlacedServer], guests: dict[Failed, dict[int, Hand]]) -> Iterable[Failover]:
+    """For each set of servers that may fail, the routes of those that were on them."""
+    for failed, taken in guests.items():
+        routes: dict[str, dict[str, float]] = {name: {} for index in failed for name in servers[index].adapters}
+        for index, server in enumerate(servers):
+            if index not in failed:
+                more = shares_of(taken.get(index, []))
+                for name in routes.keys() & (server.adapters.keys() | more.keys()):
+                    routes[name][server.name] = min(1.0, server.adapters.get(name, 0.0) + more.get(name, 0.0))
+        yield Failover(failed=tuple(servers[index].name for index in failed), routes=routes)
+
+
+def _judged(plan: Plan) -> Judgement:
+    """Whether a plan holds with fresh seeds: after failures first, which is where most do not."""
+    index = {server.name: number for number, server in enumerate(plan.servers)}
+    checks = [verify(plan, verification_seed(plan, number)) for number in range(FAILOVER_VERIFICATIONS)]
+    refused = {
+        State(tuple(index[name] for name in state.failed), index[state.servers[bad].name])
+        for check in checks
+        for state in check.failovers
+        for bad in state.failing
+    }
+    refused = refused or {State((), index[name]) for name in failing_servers(plan)}
+    after = max((run.ttft.p99 for state in checks[0].failovers for run in state.runs), default=0.0)
+    return Judgement(refused, after / max(run.ttft.p99 for run in checks[0].runs))
+
+
+def _described(plan: Plan) -> Plan:
+    """The plan with the latencies after failures, in the first of its verifications."""
+    check = verify(plan, verification_seed(plan, 0))
+    described = (failover.model_copy(update=_latencies(check, number)) for number, failover in enumerate(plan.failover))
+    return plan.model_copy(update={"failover": tuple(described)})
+
+
+def _latencies(check: Check, number: int) -> dict[str, float]:
+    runs = check.failovers[number].runs
+    return {"ttft_p99": max(run.ttft.p99 for run in runs), "itl_p99": max(run.itl.p99 for run in runs)} if runs else {}

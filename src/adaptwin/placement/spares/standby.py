@@ -1,0 +1,30 @@
+"""standby: GPUs without adapters, of which one starts with the settings and all adapters of a server that fails."""
+
+from adaptwin.placement.failover import Failover
+from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.placement.replanning.moving_fleet import Route, routes_of
+from adaptwin.placement.replanning.rearrangement import new_name
+
+
+def with_standbys(plan: Plan) -> Plan:
+    """The plan with `Plan.spare` standbys more for each profile in use; its failovers name the first of them.
+
+    When another server fails, the next one takes its place.
+    """
+    servers, first = list(plan.servers), dict[str, PlacedServer]()
+    for server in plan.servers:
+        for _ in range(plan.spare if server.profile not in first else 0):
+            name = new_name(other.name for other in servers)
+            servers.append(server.model_copy(update={"name": name, "adapters": {}, "forecast": None, "choices": ()}))
+            first.setdefault(server.profile, servers[-1])
+    routes = routes_of(plan)
+    failovers = (_failover(server, first[server.profile].name, routes) for server in plan.servers)
+    return plan.model_copy(update={"servers": tuple(servers), "failover": tuple(failovers)})
+
+
+def _failover(server: PlacedServer, standby: str, routes: dict[str, Route]) -> Failover:
+    moved = {
+        adapter: {standby if on == server.name else on: share for on, share in routes[adapter].items()}
+        for adapter in server.adapters
+    }
+    return Failover(failed=(server.name,), routes=moved, settings={standby: server.server})
