@@ -37,7 +37,8 @@ def deals(problem: Problem, gpus: int) -> list[list[Hand]]:
     items = _even_items(problem, gpus)
     servers = min(gpus, len(items))
     ways = orders(items)
-    found = [least_loaded(way, servers) for way in (falling(items), *ways)]
+    by_load = (least_loaded(way, servers) for way in (falling(items), *ways))
+    found = [hands for hands in by_load if hands]
     found += [_cut(way, servers) for way in [*ways, dealt(ways[0], servers)]]
     if level := levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):
         found.append(level.hands)

@@ -41,13 +41,15 @@ def dealt(falling: list[T], servers: int) -> list[T]:
     return [item for hand in hands for item in hand]
 
 
-def least_loaded(order: Sequence[Item], servers: int) -> list[Hand]:
-    """Each item, in this order, to the least loaded of so many servers that it gets on with."""
+def least_loaded(order: Sequence[Item], servers: int) -> list[Hand] | None:
+    """Each item, in this order, to the least loaded of so many servers that it gets on with; None if there is none."""
     hands: list[Hand] = [[] for _ in range(servers)]
     loads = [0.0] * servers
     for item in order:
-        ranked = sorted(range(servers), key=loads.__getitem__)
-        index = next((index for index in ranked if gets_on(item, hands[index])), ranked[0])
+        friendly = [index for index in range(servers) if gets_on(item, hands[index])]
+        if not friendly:
+            return None
+        index = min(friendly, key=loads.__getitem__)
         hands[index].append(item)
         loads[index] += item.load
     return hands

@@ -22,7 +22,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity import Capacity, Fit
 from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.strategies.fill import LIKELY, fill
-from adaptwin.placement.strategies.items import Hand, Item, gets_on, items_of, likelihood_of_overload, shares_of
+from adaptwin.placement.strategies.items import Hand, Item, items_of, likelihood_of_overload, shares_of
 from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
 from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
 from adaptwin.placement.sums import total
@@ -109,7 +109,7 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     load. Of those that leave a little room, the one with the lowest latency.
     """
     by_load = least_loaded(falling(ways[0]), servers)
-    found = [filled for filled in [_borne(problem, by_load, least, most)] if filled]
+    found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
     for number, way in enumerate(ways):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
@@ -148,7 +148,7 @@ def _borne(problem: Problem, hands: list[Hand], least: float, most: float) -> Fi
         chances = (likelihood_of_overload(problem.capacity, hand, known, factor) for hand, known in sums)
         return all(chance <= LIKELY for chance in chances)
 
-    if not served(least) or not all(gets_on(item, hand) for hand in hands for item in hand):
+    if not sums or not served(least):
         return None
     low, high = least, most
     while high / low > _close(problem):
@@ -200,7 +200,8 @@ def _one_fewer(
     tight = levelled(problem, ways, servers, LEAST * needed, needed)
     found = tight and mend(problem, tight.hands, needed)
     if not found and together >= WORTH_SQUEEZING:
-        found = mend(problem, least_loaded(falling(ways[0]), servers), needed)
+        by_load = least_loaded(falling(ways[0]), servers)
+        found = by_load and mend(problem, by_load, needed)
     if not found and problem.capacity.is_foreseen and together >= WORTH_SQUEEZING:
         found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
