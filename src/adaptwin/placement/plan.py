@@ -133,7 +133,7 @@ class Plan(Spec):
     search_seconds: float = Field(default=0.0, ge=0, description="of these, until there was something to verify")
     time_limit_hit: bool = False
     twin_runs: int = Field(default=0, ge=0, description="questions of the search that the twin answered")
-    guesses: int = Field(default=0, ge=0, description="questions of the search that the surrogate was sure of")
+    guesses: int = Field(default=0, ge=0, description="answers of the surrogate that the search used")
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload

@@ -69,9 +69,9 @@ def headroom_share(headroom: float, over: str = "over ") -> str:
     )
 
 
-def count(many: int, noun: str) -> str:
+def count(many: int, noun: str, plural: str = "") -> str:
     """``1 GPU``, ``4 GPUs``."""
-    return f"{many:,} {noun}" if many == 1 else f"{many:,} {noun}s"
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {plural or noun + 's'}"
 
 
 def rank_counts(plan: Plan) -> list[dict[int, int]]:
@@ -206,18 +206,17 @@ def _plan_headline(plan: Plan) -> Text:
 
 
 def made_how(plan: Plan) -> str:
-    """Objective, strategy, seed, headroom and margin asked for, planning time, and who answered its questions."""
+    """Objective, strategy, seed, headroom and margin asked for, planning time, and how often the twin was asked."""
     parts = [f"Objective {plan.objective}", f"strategy {plan.strategy}", f"seed {plan.seed}"]
     if plan.headroom:
         parts.append(f"headroom asked for {percent(plan.headroom)}")
     if plan.margin:
         parts.append(f"margin {percent(plan.margin)}")
     if plan.planning_seconds:
-        parts.append(f"planned in {duration(plan.planning_seconds)}")
+        search = f" (search {duration(plan.search_seconds)})" if plan.search_seconds else ""
+        parts.append(f"planned in {duration(plan.planning_seconds)}{search}")
     if plan.guesses:
-        parts.append(
-            f"{percent(plan.guesses / (plan.guesses + plan.twin_runs))} of its questions answered by predictors"
-        )
+        parts.append(f"with {count(plan.guesses, 'guess', 'guesses')} and {count(plan.twin_runs, 'twin run')}")
     return ", ".join(parts)
 
 
