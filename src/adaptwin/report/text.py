@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptwin.placement.forecast import MOST_HEADROOM
+from adaptwin.placement.make_plan import GIVEN_GPUS, PROMISES
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.placement.trial import FAILOVER_VERIFICATIONS
 from adaptwin.placement.verify import Check
@@ -122,15 +123,20 @@ def used_gpus(plan: Plan) -> str:
 
 
 def bound_sentences(plan: Plan) -> tuple[str, ...]:
-    """What the lower bounds say about this plan: on GPUs, unless the price is what counts, and on the price."""
-    sentences = (() if plan.objective == "min-cost" else (bound_sentence(plan),)) + (cost_sentence(plan),)
-    return tuple(filter(None, sentences))
+    """What the lower bounds say about this plan: on GPUs, unless something else counts, and on the price."""
+    on_gpus = () if plan.objective in ("min-cost", *GIVEN_GPUS) else (bound_sentence(plan),)
+    return tuple(filter(None, (*on_gpus, cost_sentence(plan))))
 
 
 def verified_sentence(plan: Plan) -> str:
     """Whether the plan was checked, and how."""
     if plan.verified:
         return "Verified: a twin run per GPU with fresh seeds found nobody starving."
+    if plan.objective not in PROMISES:
+        forecasts = [server.forecast for server in plan.servers if server.forecast]
+        offered = sum(forecast.offered_throughput for forecast in forecasts)
+        served = sum(forecast.throughput for forecast in forecasts) / offered if offered else 1.0
+        return f"Too few GPUs for everybody: {percent(served)} of the tokens offered are served within the window."
     return "Not verified: no twin run with fresh seeds has confirmed this plan."
 
 

@@ -19,7 +19,7 @@ from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.spares.guests import Host, dealt_out
 from adaptwin.placement.strategies.items import Hand, hand_of, items_of, load_of, shares_of
 from adaptwin.placement.strategies.orders import dealt, orders
-from adaptwin.placement.strategies.pack import levelled
+from adaptwin.placement.strategies.pack import SAFE, levelled
 from adaptwin.twin.server import Server, server_rank
 
 MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
@@ -219,4 +219,6 @@ def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple
 
 
 def _serves(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
-    return capacity.load(shares) <= MOST_LOAD and capacity.estimate_on(shares, server).ok
+    """Whether a server serves these, and a little more traffic: after a failure it is close to its limit."""
+    more = {name: share * SAFE for name, share in shares.items()}
+    return capacity.load(more) <= MOST_LOAD and all(capacity.estimate_on(each, server).ok for each in (shares, more))
