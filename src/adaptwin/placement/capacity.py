@@ -34,6 +34,8 @@ CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the
 SAFE = 0.05  # probability that somebody suffers, up to which numbers of slots are not told apart by it
 STRESS = 1.1  # times the traffic under which numbers of slots are compared
 MOST_LOAD = 1.25  # best-case load beyond which nobody need be asked: what is in flight at the end was not served
+MISSES = 20  # sets of adapters that the surrogate may not know, before it counts how many it knows
+MOST_PARTS_KEPT = 200_000  # adapters with a share of their traffic
 RESIDENCE = 8.0  # seconds that a request is in a well-loaded server, give or take
 
 
@@ -127,6 +129,8 @@ class Capacity:
         self._answers: dict[tuple[frozenset[Share], int], Answer] = {}
         self._on_given: dict[tuple[frozenset[Share], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
+        self._parts: dict[tuple[str, float], Adapter] = {}  # by adapter and share
+        self._foreseeable = self._unforeseeable = 0  # sets of adapters that the surrogate was asked about
         self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._guessed = 0
         work: list[float] = work_of_each(profile, template, workload).tolist()
@@ -147,8 +151,9 @@ class Capacity:
 
     @property
     def is_foreseen(self) -> bool:
-        """Whether the surrogate knows windows and arrivals like these, so that many questions cost little."""
-        return self.foresight is not None and self.foresight.knows_traffic
+        """Whether the surrogate knows windows, arrivals and servers like these, so that many questions cost little."""
+        knows_kind = self.foresight is not None and self.foresight.knows_traffic
+        return knows_kind and self._unforeseeable <= max(MISSES, self._foreseeable)
 
     @property
     def asked(self) -> int:
@@ -190,8 +195,19 @@ class Capacity:
     def part(self, shares: Mapping[str, float], factor: float = 1.0) -> Workload:
         """The traffic that a server with these adapters sees, times a factor."""
         names = sorted(shares, key=self._position.__getitem__)
-        chosen = tuple(self._by_name[name].scaled(shares[name] * factor) for name in names)
+        chosen = tuple(self._scaled(name, shares[name] * factor) for name in names)
         return self.workload.model_copy(update={"adapters": chosen})
+
+    def _scaled(self, name: str, share: float) -> Adapter:
+        """An adapter with a share of its traffic; remembered, as the same factors come again and again."""
+        if share == 1.0:
+            return self._by_name[name]
+        key = name, share
+        if key not in self._parts:
+            if len(self._parts) >= MOST_PARTS_KEPT:
+                self._parts.clear()
+            self._parts[key] = self._by_name[name].scaled(share)
+        return self._parts[key]
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """What the twin says of these adapters with this many slots, at `factor` times their traffic."""
@@ -352,7 +368,10 @@ class Capacity:
         if not self._promised(sums):
             self._guessed += len(choices)
             more = factor * (1.0 + self.headroom)
-            return self.foresight.least_overload(sums.traffic, choices, server_rank(sums.rank), more)
+            least = self.foresight.least_overload(sums.traffic, choices, server_rank(sums.rank), more)
+            self._foreseeable += least is not None
+            self._unforeseeable += least is None
+            return least
         guesses = [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
         if not guesses:
             return None

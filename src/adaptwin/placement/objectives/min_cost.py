@@ -39,7 +39,7 @@ def min_cost(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
 
     Raises:
         SpecError: A profile has no price, or adapters of one do not fit another.
-        Infeasible: Nobody serves some adapter.
+        Infeasible: No profile serves some adapter, or no mix was found that serves everybody.
     """
     for problem in problems:
         price_of(problem.capacity.profile)
@@ -81,6 +81,9 @@ def _cheapest_mix(problems: Sequence[Problem]) -> list[Manned]:
     for kind in kinds:
         if not found or (not problems[0].out_of_time and _within_reach(kind, likely) < _least_price(found)):
             found += _alone(kind)
+    if not found and not likely:
+        names = ", ".join(problem.capacity.profile.name for problem in problems)
+        raise Infeasible(f"no mix of {names} was found that serves everybody")
     if not found:
         found.append(_opened(kinds, likely[0]))
     return min(found, key=lambda servers: (_price(servers), len(servers)))
@@ -110,10 +113,13 @@ def _alone(kind: Kind) -> list[list[Manned]]:
 
 
 def _approved(kinds: Sequence[Kind], mix: Mix) -> list[Manned] | None:
-    """A mix with each kind's part levelled and mended, as the twin allows; None where it does not."""
+    """A mix with each kind's part levelled and mended, as the twin allows; None where it does not.
+
+    The largest part comes first, because it is the one that may be refused.
+    """
     servers: list[Manned] = []
-    for kind in kinds:
-        hands = [rented.hand for rented in mix if rented.kind is kind]
+    parts = [(kind, [rented.hand for rented in mix if rented.kind is kind]) for kind in kinds]
+    for kind, hands in sorted(parts, key=lambda part: -len(part[1])):
         approved = _approved_hands(kind.problem, hands) if hands else []
         if approved is None:
             return None

@@ -21,13 +21,13 @@ from adaptwin.placement.strategies.orders import falling
 from adaptwin.placement.sums import Sums, total
 from adaptwin.workload.requests import stream_seed
 
-TRIES_PER_ADAPTER, MORE_TRIES = 2, 400  # adapters tried on servers, at most
+TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # adapters tried on servers, at most
 RUINED = 0.4  # of a ruined server's load is taken off
 RELIEVED = 0.03  # of the load of a server that the twin refuses
 LOOKED_AT = 6  # servers that an adapter is tried on
 LIKELY = 0.3  # probability that somebody suffers, up to which servers are filled
 CLOSED = -1.0  # as a probability: a server that the twin refused takes nobody in any more
-STUCK = 40  # ruins in a row that find nobody a place, before it is given up
+STUCK = 25  # ruins in a row that find nobody a place, before it is given up
 MENDED = 6  # times that servers which the twin refuses are relieved
 
 
