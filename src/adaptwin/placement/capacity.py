@@ -153,7 +153,7 @@ class Capacity:
     def is_foreseen(self) -> bool:
         """Whether the surrogate knows windows, arrivals and servers like these, so that many questions cost little."""
         knows_kind = self.foresight is not None and self.foresight.knows_traffic
-        return knows_kind and self._unforeseeable <= max(MISSES, self._foreseeable)
+        return knows_kind and self._unforeseeable <= max(MISSES, self._foreseeable / 10)
 
     @property
     def asked(self) -> int:

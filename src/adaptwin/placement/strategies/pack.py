@@ -27,13 +27,13 @@ from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, o
 from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
 from adaptwin.placement.sums import total
 
-MOST = 4.0  # times the traffic up to which servers are levelled
+MOST, MOST_ASKED = 4.0, 1.3  # times the traffic up to which servers are levelled, by guesses and by asking the twin
 LEAST = 0.92  # times the traffic that the surrogate must find one server fewer able to bear, for it to be tried
 SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
 MANY = 12  # with more servers than this each must bear that: one of so many does see such arrivals
 FIRST_STRIDE = 1.1
 MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
-CLOSE, CLOSE_ENOUGH = 1.015, 1.05  # ratio of two factors that are not told apart: guessing is cheap, asking is not
+CLOSE, CLOSE_ENOUGH = 1.015, 1.08  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 WORTH_TRYING = 0.8  # times the traffic that one server fewer should bear by the numbers, for it to be tried
 WORTH_SQUEEZING = 0.85  # and for more than an order cut into so many: a deal by load, ruin and recreate
 
@@ -106,11 +106,12 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
     Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
-    load. Of those that leave a little room, the one with the lowest latency.
+    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked, only the first
+    order is tried.
     """
     by_load = least_loaded(falling(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
-    for number, way in enumerate(ways):
+    for number, way in enumerate(ways if problem.capacity.is_foreseen else ways[:1]):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
             break
@@ -131,10 +132,10 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
     best = _at(problem, way, servers, least)
     stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
     while best and not problem.out_of_time:
-        low, high = best.factor, min(beyond, most)
+        low, high = best.factor, min(beyond, _most(problem, most))
         if high / low <= _close(problem):
             break
-        factor = math.sqrt(low * high) if beyond <= most else min(low * stride, most)
+        factor = math.sqrt(low * high) if beyond <= high else min(low * stride, high)
         filled = _at(problem, way, servers, factor)
         best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
     return best
@@ -150,11 +151,15 @@ def _borne(problem: Problem, hands: list[Hand], least: float, most: float) -> Fi
 
     if not sums or not served(least):
         return None
-    low, high = least, most
+    low, high = least, _most(problem, most)
     while high / low > _close(problem):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if served(middle) else (low, middle)
     return Filled([hand for hand, _ in sums], low)
+
+
+def _most(problem: Problem, most: float) -> float:
+    return most if problem.capacity.is_foreseen else min(most, MOST_ASKED)
 
 
 def _close(problem: Problem) -> float:
