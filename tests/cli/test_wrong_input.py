@@ -196,7 +196,7 @@ def test_a_server_out_of_memory_ends_with_2(adaptwin, folder):
 
 # Plans that do not hang together
 
-PLACED = "adapters: {a1: 1.0, a0: 1.0, base: 1.0}"
+PLACED = "adapters: {a0: 1.0, a1: 1.0, base: 1.0}"
 
 
 @pytest.mark.parametrize(
@@ -204,12 +204,12 @@ PLACED = "adapters: {a1: 1.0, a0: 1.0, base: 1.0}"
     [
         (
             PLACED,
-            "adapters: {zz: 1.0, a1: 1.0, a0: 1.0, base: 1.0}",
+            "adapters: {zz: 1.0, a0: 1.0, a1: 1.0, base: 1.0}",
             "servers[0].adapters: 'zz' is not in the plan's workload",
         ),
-        (PLACED, "adapters: {a1: 0.5, a0: 1.0, base: 1.0}", "servers: the shares of 'a1' sum to 0.5, not to 1"),
+        (PLACED, "adapters: {a0: 1.0, a1: 0.5, base: 1.0}", "servers: the shares of 'a1' sum to 0.5, not to 1"),
         (PLACED, "adapters: {a0: 1.0, base: 1.0}", "servers: the shares of 'a1' sum to 0, not to 1"),
-        (PLACED, "adapters: {a1: 1.5, a0: 1.0, base: 1.0}", "servers[0].adapters.a1: 1.5 must be at most 1"),
+        (PLACED, "adapters: {a0: 1.0, a1: 1.5, base: 1.0}", "servers[0].adapters.a1: 1.5 must be at most 1"),
         (f"  profile: {PROFILE}", "  profile: h200", "servers[0].profile: 'h200' is not among the plan's profiles"),
         ("- {name: a1, rank", "- {name: a0, rank", "workload.adapters: name 'a0' stands twice: entries 0 and 1"),
         ("max_cpu_loras: 2", "max_cpu_loras: 1", "servers[0].server: max_cpu_loras 1 is below max_loras 2"),

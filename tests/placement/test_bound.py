@@ -195,10 +195,13 @@ def test_an_adapter_of_few_requests_counts_as_if_it_were_the_cheapest(h100, flee
 
 
 def test_requests_that_all_come_early_are_counted_as_well(h100, fleet):
-    """The second half of the window is empty, but by its end nine tenths of the first are to be served."""
+    """The second half of the window is empty, but by its end nine tenths of the first are to be served.
+
+    They are as many as come at 50 a second until a minute before the end; and those that do have a second half, too.
+    """
     early = tuple(np.linspace(0, 30.0, 12_000))
     replay = fleet().model_copy(update={"adapters": (Adapter("a", 8, 1.0, arrivals=early),)})
-    steady = fleet(("a", 8, 12_000 / 300))
+    steady = fleet(("a", 8, 12_000 / 240))
     assert 1 < lower_bound([h100], replay, Server()) <= lower_bound([h100], steady, Server())
 
 

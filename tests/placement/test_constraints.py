@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptwin import Adapter, Infeasible, SpecError, Workload
-from adaptwin.placement.constraints import Constraints, require_none
+from adaptwin import Adapter, SpecError, Workload, make_plan
+from adaptwin.placement.constraints import Constraints
 
 law = settings(derandomize=True, database=None, max_examples=100, deadline=None)
 NAMES = "abcdefgh"
@@ -164,7 +164,8 @@ def test_who_is_not_placed_violates_nothing():
     assert constraints.violations({"gpu-0": ["b"], "gpu-1": ["d"]}) == []
 
 
-def test_strategies_without_constraints_say_so():
-    require_none(Constraints(), "random")
-    with pytest.raises(Infeasible, match="random knows no constraints: plan with pack"):
-        require_none(Constraints(pinned={"a": "gpu-0"}), "random")
+def test_strategies_without_constraints_say_so(h100, fleet):
+    constraints, workload = Constraints(pinned={"a": "gpu-0"}), fleet(("a", 8, 1.0))
+    with pytest.raises(SpecError, match="strategy: random knows no constraints: plan with pack"):
+        make_plan(h100, workload, strategy="random", constraints=constraints)
+    assert make_plan(h100, workload, strategy="random").verified

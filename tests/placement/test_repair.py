@@ -2,7 +2,9 @@
 
 import pytest
 
+from adaptwin import Plan, verify
 from adaptwin.placement.constraints import Constraints
+from adaptwin.placement.plan import PlacedServer
 from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.repair import repair
 from adaptwin.progress import silent
@@ -92,9 +94,33 @@ def test_repaired_servers_serve_with_the_headroom_asked_for(placed):
     assert served(problem, repair(problem, before, [0])) == [True] * 3
 
 
-def test_a_single_adapter_stays_with_the_slots_that_serve_most(placed):
-    """None serves at the raised traffic, and there is nobody to move."""
+def test_an_adapter_that_no_server_serves_at_the_raised_traffic_is_halved(placed):
     problem, before = placed({"a": 60.0})
-    (after,) = repair(problem, before, [0])
-    assert after.shares == {"a": 1.0}
-    assert after.server.max_loras == 1
+    after = repair(problem, before, [0])
+    assert [dict(a.shares) for a in after] == [{"a": 0.5}, {"a": 0.5}]
+    assert served(problem, after) == [True, True]
+
+
+def test_a_single_adapter_that_is_served_stays_as_it_is(placed):
+    """It failed with other arrivals than those of the search, but there is nobody to move."""
+    problem, before = placed({"a": 20.0})
+    assert [dict(a.shares) for a in repair(problem, before, [0])] == [{"a": 1.0}]
+
+
+def test_repeated_repair_makes_a_failing_plan_hold(placed):
+    problem, assignments = placed({f"a{i:02}": 1.6 for i in range(20)})
+    rounds = 0
+    while failing := failing_in(problem, assignments):
+        assignments = repair(problem, assignments, failing)
+        rounds += 1
+        assert rounds < 8
+    assert rounds >= 1
+    assert len(assignments) == 2
+
+
+def failing_in(problem, assignments):
+    """Which servers a verification with fresh seeds finds failing."""
+    profile, workload = problem.capacity.profile, problem.capacity.workload
+    servers = [PlacedServer(f"gpu-{i}", profile.name, a.server, dict(a.shares)) for i, a in enumerate(assignments)]
+    plan = Plan("min-gpus", "by hand", 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload)
+    return [index for index, run in enumerate(verify(plan).runs) if run.worst != "ok"]

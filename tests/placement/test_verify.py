@@ -1,11 +1,9 @@
-"""verify, unplaced and relieve: a plan that does not hold is found out, and mended."""
+"""verify and unplaced: a plan that does not hold is found out."""
 
 import pytest
 
 from adaptwin import Plan, Server, SpecError, verify
 from adaptwin.placement.plan import PlacedServer, unplaced
-from adaptwin.placement.problem import Assignment
-from adaptwin.placement.repair import relieve
 from adaptwin.placement.verify import server_seed
 
 
@@ -87,82 +85,3 @@ def test_a_plan_must_carry_the_profiles_of_its_servers(h100, fleet):
     plan = plan_on(h100, fleet(("a", 8, 1.0)), {"a": 1.0})
     with pytest.raises(SpecError, match=r"'h100-64gb-llama-3.1-8b-instruct' is not among the plan's profiles"):
         Plan(**{name: getattr(plan, name) for name in Plan.model_fields if name != "profiles"}, profiles=[other])
-
-
-# Repair
-
-
-def assignments_of(capacity, *hands):
-    return [Assignment(capacity.server(hand, 2), hand) for hand in hands]
-
-
-def test_a_failing_server_gives_its_lightest_adapters_to_one_with_room(fleet, capacity_of):
-    heavy = [(f"heavy-{i}", 8, 4.0) for i in range(6)]
-    light = [(f"light-{i}", 8, 0.5 + i / 100) for i in range(12)]
-    workload = fleet(*heavy, *light, ("calm", 8, 1.0))
-    capacity = capacity_of(workload)
-    failing = {name: 1.0 for name, _, _ in (*heavy, *light)}
-    before = assignments_of(capacity, failing, {"calm": 1.0})
-    after = relieve(capacity, before, [0])
-    moved = failing.keys() - after[0].shares.keys()
-    assert moved == {f"light-{i}" for i in range(len(moved))}
-    assert capacity.load(dict.fromkeys(moved, 1.0)) >= 0.15 * capacity.load(failing)
-    assert capacity.load(dict.fromkeys(moved, 1.0)) < 0.2 * capacity.load(failing)
-    assert after[1].shares.keys() == {"calm", *moved}
-    assert len(after) == 2
-
-
-def test_where_nobody_has_room_a_server_is_opened(fleet, capacity_of):
-    """Fifteen per cent of the load move: of 18 equal adapters three."""
-    capacity = capacity_of(fleet(*[(f"a{i:02}", 8, 2.2) for i in range(18)]))
-    everybody = dict.fromkeys(capacity.names, 1.0)
-    after = relieve(capacity, assignments_of(capacity, everybody), [0])
-    assert [len(assignment.shares) for assignment in after] == [15, 3]
-    assert sorted([*after[0].shares, *after[1].shares]) == capacity.names
-    assert after[1].server.max_loras == 3
-
-
-def test_relief_leaves_the_servers_that_hold_as_they_were(fleet, capacity_of):
-    capacity = capacity_of(fleet(*[(f"a{i:02}", 8, 2.0) for i in range(30)]))
-    names = capacity.names
-    hands = [dict.fromkeys(names[:22], 1.0), dict.fromkeys(names[22:26], 1.0), dict.fromkeys(names[26:], 1.0)]
-    before = assignments_of(capacity, *hands)
-    after = relieve(capacity, before, [0])
-    assert sum(a is b for a, b in zip(after, before, strict=False)) == 1
-    assert sorted(name for assignment in after for name in assignment.shares) == names
-
-
-def test_shares_of_a_split_adapter_still_sum_to_one_after_relief(h100, fleet, capacity_of):
-    workload = fleet(("hot", 8, 1.0), *[(f"a{i:02}", 8, 2.0) for i in range(20)])
-    capacity = capacity_of(workload)
-    hands = {"hot": 0.5, **{f"a{i:02}": 1.0 for i in range(18)}}, {"hot": 0.5, "a18": 1.0, "a19": 1.0}
-    after = relieve(capacity, assignments_of(capacity, *hands), [0])
-    servers = [PlacedServer(f"gpu-{i}", h100.name, a.server, dict(a.shares)) for i, a in enumerate(after)]
-    assert unplaced(workload, servers) == {}
-    assert after[1].shares["hot"] == 1.0
-
-
-def test_the_last_adapter_of_a_server_stays(fleet, capacity_of):
-    capacity = capacity_of(fleet(("a", 8, 30.0)))
-    after = relieve(capacity, assignments_of(capacity, {"a": 1.0}), [0])
-    assert [dict(assignment.shares) for assignment in after] == [{"a": 1.0}]
-
-
-def test_relief_makes_a_failing_plan_hold(h100, fleet, capacity_of):
-    workload = fleet(*[(f"a{i:02}", 8, 1.6) for i in range(20)])
-    capacity = capacity_of(workload, headroom=0.05)
-    assignments = assignments_of(capacity, dict.fromkeys(capacity.names, 1.0))
-    rounds = 0
-    while failing := [
-        i for i, run in enumerate(verify(plan_of(h100, workload, assignments)).runs) if run.worst != "ok"
-    ]:
-        assignments = relieve(capacity, assignments, failing)
-        rounds += 1
-        assert rounds < 8
-    assert rounds >= 1
-    assert len(assignments) == 2
-
-
-def plan_of(profile, workload, assignments):
-    servers = [PlacedServer(f"gpu-{i}", profile.name, a.server, dict(a.shares)) for i, a in enumerate(assignments)]
-    return Plan("min-gpus", "by hand", 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload)

@@ -108,16 +108,27 @@ def test_a_queue_that_grew_through_the_window_is_a_backlog():
 
 
 def test_a_queue_that_holds_less_than_ten_seconds_of_traffic_is_no_backlog():
-    # 600 requests in 600 s: seven are 7 s of traffic.
-    rows = served(593, gap=1.0) + unserved(7, start=593.0, gap=1.0)
-    assert judged(rows).adapters == ["ok"]
+    # 600 requests in 600 s; those up to 590 s have waited 10 s by the end: ten from 581 s on, eleven from 580 s on.
+    assert judged(served(581, gap=1.0) + unserved(19, start=581.0, gap=1.0)).adapters == ["ok"]
+    assert judged(served(580, gap=1.0) + unserved(20, start=580.0, gap=1.0)).adapters == ["backlogged"]
+
+
+def test_a_burst_in_the_last_ten_seconds_is_no_backlog_but_an_old_queue_is():
+    """Twenty requests that wait: by the end for 6 to 8 s, or for 18 to 20 s."""
+    just_come, old = (judged(served(93) + unserved(20, start=start, gap=0.1)) for start in (592.0, 580.0))
+    assert (just_come.server, just_come.adapters) == ("ok", ["ok"])
+    assert (old.server, old.adapters) == ("backlogged", ["backlogged"])
 
 
 def test_a_queue_that_did_not_grow_is_no_backlog():
-    # Seven wait at the end; in the middle, at 300 s, eight of the served ones were waiting too.
-    jam = [(290.0 + i, 303.0, 304.0) for i in range(8)]
+    # Seven wait at the end; in the middle, at 300 s, eight of the served ones had waited over 10 s, too.
+    jam = [(280.0 + i, 303.0, 304.0) for i in range(8)]
     rows = served(85, gap=3.0) + jam + unserved(7, start=560.0)
     assert judged(rows).adapters == ["ok"]
+    # If they had come 11 s later, the middle would have seen a burst, and no queue.
+    burst = [(291.0 + i, 303.0, 304.0) for i in range(8)]
+    rows = served(85, gap=3.0) + burst + unserved(7, start=560.0)
+    assert judged(rows).adapters == ["backlogged"]
 
 
 def test_waiting_over_ten_seconds_in_the_median_is_a_backlog():

@@ -47,6 +47,25 @@ def test_a_part_holds_the_named_adapters_only():
     assert workload.part({"a": 1.0}, seed=9).seed == 9
 
 
+def test_parts_are_what_each_of_several_servers_sees():
+    """Adapters as they stand in the workload, each with its share of the rate; nobody else, and no server left out."""
+    workload = Workload([Adapter("a", 8, 2.0), Adapter("b", 16, 1.0), Adapter("c", 8, 3.0)], duration=60.0, seed=7)
+    parts = workload.parts([{"c": 1.0, "a": 0.25}, {}, {"a": 0.75, "stranger": 1.0, "b": 1.0}])
+    assert [[(a.name, a.rate) for a in part.adapters] for part in parts] == [
+        [("a", 0.5), ("c", 3.0)],
+        [],
+        [("a", 1.5), ("b", 1.0)],
+    ]
+    assert {(part.duration, part.seed) for part in parts} == {(60.0, 7)}
+
+
+def test_parts_are_those_that_one_server_at_a_time_sees():
+    workload = Workload([Adapter(f"a{i}", 8, float(i)) for i in range(4)])
+    hands = [{"a0": 1.0, "a1": 0.5}, {"a1": 0.5, "a3": 1.0}, {"a2": 1.0}]
+    assert workload.parts(hands) == [workload.part(hand) for hand in hands]
+    assert workload.parts([]) == []
+
+
 def test_a_whole_adapter_sends_the_same_requests_in_a_part():
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 2.0)], duration=200.0)
     all_requests = draw_requests(workload)

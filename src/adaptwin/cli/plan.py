@@ -133,8 +133,17 @@ def _constraints(pin: list[str] | None, apart: list[str] | None, together: list[
     """What was asked for on the command line, which replaces the fleet's; None where nothing was."""
     if not (pin or apart or together):
         return None
-    pinned = dict(_pair(text) for text in pin or [])
-    return Constraints(pinned=pinned, apart=_groups("--apart", apart), together=_groups("--together", together))
+    return Constraints(
+        pinned=_pinned(pin or []), apart=_groups("--apart", apart), together=_groups("--together", together)
+    )
+
+
+def _pinned(texts: list[str]) -> dict[str, str]:
+    pinned: dict[str, str] = {}
+    for name, server in map(_pair, texts):
+        if pinned.setdefault(name, server) != server:
+            raise typer.BadParameter(f"{name!r} is pinned to {pinned[name]} and to {server}", param_hint="--pin")
+    return pinned
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import cost_bound, lower_bound
@@ -125,6 +125,7 @@ def make_plan(
     bounds = LatencyBounds(ttft_p99=ttft_p99, itl_p99=itl_p99)
     _require_known(objective, strategy, workload, headroom, margin)
     _require_gpus(objective, gpus)
+    _require_latency(latency)
     _require_spare(objective, spare)
     _require_free(profiles, template)
     constraints.require_known(workload)
@@ -203,6 +204,11 @@ def _require_gpus(objective: str, gpus: int | None) -> None:
         raise SpecError(f"{gpus}: {objective} finds their number; only {', '.join(GIVEN_GPUS)} take it", "gpus")
     if gpus is not None and gpus < 1:
         raise SpecError(f"{gpus} must be at least 1", "gpus")
+
+
+def _require_latency(latency: str) -> None:
+    if latency not in get_args(Latency):
+        raise SpecError(f"{latency!r} is not one of {', '.join(get_args(Latency))}", "latency")
 
 
 def _require_spare(objective: str, spare: int) -> None:

@@ -120,10 +120,10 @@ def test_halves_end_somewhere():
         filled(items("8:600"))
 
 
-def test_more_traffic_than_one_item_bears_has_no_answer():
-    """It fits as it is, and is not halved for a comparison."""
-    assert filled(items("8:0.5", "8:0.9"), 1.2) is None
-    assert loads(filled(items("8:0.5", "8:0.9"), 1.1)) == [0.5, 0.9]
+def test_an_item_that_bears_its_own_traffic_only_is_alone():
+    """At 1.2 times the traffic 0.9 is 1.08: too much, but served as it is, and not halved. 0.7 has room beside it."""
+    assert list(map(names, filled(items("8:0.9", "8:0.1", "8:0.7"), 1.2))) == [["8:0.9"], ["8:0.1", "8:0.7"]]
+    assert list(map(names, filled(items("8:0.9", "8:0.1", "8:0.7")))) == [["8:0.9", "8:0.1"], ["8:0.7"]]
 
 
 def test_what_is_too_hot_anyway_is_halved_at_any_factor():

@@ -124,10 +124,16 @@ def test_servers_that_nobody_refuses_need_no_mending():
 
 
 def test_moves_mend_what_is_too_full():
-    mended = mend(problem_of(), hands_of(["8:0.6", "8:0.3", "8:0.2"], ["8:0.5"]))
-    assert everybody(mended) == ["8:0.2", "8:0.3", "8:0.5", "8:0.6"]
-    assert max(loads(mended)) <= 1.0
-    assert len(mended) == 2
+    mended = mend(problem_of(), hands_of(["8:0.4a", "8:0.4b", "8:0.4c"], ["8:0.5"]))
+    assert everybody(mended) == ["8:0.4a", "8:0.4b", "8:0.4c", "8:0.5"]
+    assert loads(mended) == [0.8, 0.9]
+
+
+def test_a_server_that_was_refused_takes_nobody_in():
+    """0.6 + 0.4 and 0.6 + 0.2 would do, but 0.4 would have to go where 0.6 left; a third server is free to take it."""
+    hands = hands_of(["8:0.6a", "8:0.6b"], ["8:0.4", "8:0.2"])
+    assert mend(problem_of(), hands) is None
+    assert mend(problem_of(), [*hands, items("8:0.3")]) is not None
 
 
 def test_moves_mend_what_does_not_bear_the_factor():
@@ -195,9 +201,12 @@ def test_servers_that_are_refused_again_and_again_are_divided_in_the_end():
     assert loads(relieved) == [0.1] * 8
 
 
-def test_a_single_item_is_never_taken_off_its_server():
-    """It would go from server to server; halving it is for `fill`."""
-    assert loads(relieve(problem_of(), hands_of(["8:1.1"], ["8:0.1"]), [0])) == [1.1, 0.1]
+def test_a_single_item_is_never_taken_off_its_server_but_halved_in_the_end():
+    """It would go from server to server."""
+    relieved = relieve(problem_of(), hands_of(["8:1.1"], ["8:0.1"]), [0])
+    assert loads(relieved) == [0.55, 0.1, 0.55]
+    assert list(map(names, relieved)) == [["8:1.1"], ["8:0.1"], ["8:1.1"]]
+    assert loads(relieve(problem_of(), hands_of(["8:0.9"], ["8:0.1"]), [0])) == [0.9, 0.1]
 
 
 def test_relieved_servers_keep_foes_apart_and_groups_whole():

@@ -25,7 +25,7 @@ from adaptwin.placement.strategies.fill import LIKELY, fill
 from adaptwin.placement.strategies.items import Hand, Item, items_of, likelihood_of_overload, shares_of
 from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
 from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
-from adaptwin.placement.sums import total
+from adaptwin.placement.sums import Sums, total
 
 MOST, MOST_ASKED = 4.0, 1.3  # times the traffic up to which servers are levelled, by guesses and by asking the twin
 LEAST = 0.92  # times the traffic that the surrogate must find one server fewer able to bear, for it to be tried
@@ -106,8 +106,8 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
     Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
-    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked, only the first
-    order is tried.
+    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked, only the
+    first order is tried.
     """
     by_load = least_loaded(falling(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
@@ -128,7 +128,10 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
-    """The order, cut into so many hands at the highest factor that allows it, found by galloping, then bisection."""
+    """The order, cut into so many hands at the highest factor that allows it, found by galloping, then bisection.
+
+    Where an item is alone that does not bear this, the factor is the one that it does bear.
+    """
     best = _at(problem, way, servers, least)
     stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
     while best and not problem.out_of_time:
@@ -138,24 +141,31 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
         factor = math.sqrt(low * high) if beyond <= high else min(low * stride, high)
         filled = _at(problem, way, servers, factor)
         best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
+    if best and not _likely_served(problem, _with_sums(best.hands), best.factor):
+        return _borne(problem, best.hands, least, best.factor) or Filled(best.hands, min(least, 1.0))
     return best
 
 
 def _borne(problem: Problem, hands: list[Hand], least: float, most: float) -> Filled | None:
     """These hands with the highest factor at which all are likely served; None if they are not at the least."""
-    sums = [(hand, total([item.sums for item in hand])) for hand in hands if hand]
-
-    def served(factor: float) -> bool:
-        chances = (likelihood_of_overload(problem.capacity, hand, known, factor) for hand, known in sums)
-        return all(chance <= LIKELY for chance in chances)
-
-    if not sums or not served(least):
+    known = _with_sums(hands)
+    if not known or not _likely_served(problem, known, least):
         return None
     low, high = least, _most(problem, most)
     while high / low > _close(problem):
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if served(middle) else (low, middle)
-    return Filled([hand for hand, _ in sums], low)
+        low, high = (middle, high) if _likely_served(problem, known, middle) else (low, middle)
+    return Filled([hand for hand, _ in known], low)
+
+
+def _with_sums(hands: list[Hand]) -> list[tuple[Hand, Sums]]:
+    return [(hand, total([item.sums for item in hand])) for hand in hands if hand]
+
+
+def _likely_served(problem: Problem, known: list[tuple[Hand, Sums]], factor: float) -> bool:
+    """Whether nobody of these hands likely suffers with so many times the traffic."""
+    chances = (likelihood_of_overload(problem.capacity, hand, sums, factor) for hand, sums in known)
+    return all(chance <= LIKELY for chance in chances)
 
 
 def _most(problem: Problem, most: float) -> float:
