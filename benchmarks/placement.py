@@ -40,8 +40,8 @@ PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 FRESH_SEEDS = (20_000, 20_001, 20_002)
 SIZES = (100, 1_000, 10_000, 100_000)
 CHANGED, BY = 0.1, 2.0  # share of the adapters whose rate changes, and by which factor at most, up or down
-DRAWS = 5
-REPLANNED = ("the example", "low rates, ranks 8/16/32, 640", "Azure x4, 384")
+DRAWS = 3
+REPLANNED = ("the example", "high rates, ranks 8/16, 256", "low rates, ranks 8/16/32, 1280", "Azure x10, 1280")
 
 
 class Result(NamedTuple):
