@@ -120,10 +120,11 @@ def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
 
 
 def test_where_nobody_has_room_to_spare_the_roomiest_is_taken():
-    """By load 0.99 is the fullest, in the order 1.0."""
-    order = items("8:0.58", "8:0.57", "8:0.42", "8:0.41")
-    level = levelled(problem_of(), [order], 2, 1.0)
-    assert sorted(loads(level.hands)) == [0.99, 0.99]
+    """0.98 bears 1.02 times its traffic, and 1.0 nothing more; though its tokens come faster on the whole."""
+    full, roomier = items("8:1", "8:0.1"), items("8:0.98", "8:0.9")
+    assert latency_of([[each] for each in full]) < latency_of([[each] for each in roomier])
+    level = levelled(problem_of(), [full, roomier], 2, 1.0)
+    assert loads(level.hands) == [0.98, 0.9]
     assert 1.0 <= level.factor < SAFE
 
 

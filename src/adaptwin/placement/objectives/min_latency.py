@@ -31,7 +31,7 @@ def min_latency(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
                 worst = max(_p99(answer, goal.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
     if not found:
-        raise Infeasible(f"{goal.gpus} GPUs do not serve everybody; the objective min-gpus finds how many do")
+        raise Infeasible(f"gpus: {goal.gpus} will not serve everybody; the objective min-gpus finds how many will")
     return min(found, key=lambda way: way[0])[1]
 
 

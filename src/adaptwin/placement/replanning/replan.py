@@ -133,7 +133,7 @@ class _Search(NamedTuple):
         bound = lower_bound([profile], workload, template, asked - 1.0)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
         update["constraints"] = plan.constraints.among(workload)
-        wish = plan.model_copy(update={**update, "time_limit_hit": False, "migration": None})
+        wish = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
         problem = Problem(capacity, bound, progress, deadline, plan.constraints.among(workload))
         return cls(Running.of(plan, problem, roomy, prices), wish)
 
