@@ -71,6 +71,9 @@ def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
+    """Those that name a profile file mean the one of the examples."""
+    for file in MIXED.parent.glob("*.yaml"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "fleet.yaml").write_text(text, encoding="utf-8")
     fleet = read_fleet(tmp_path / "fleet.yaml")
     assert fleet_profiles(fleet, tmp_path / "fleet.yaml")

@@ -69,7 +69,9 @@ def test_latency_is_no_higher_than_that_of_as_many_gpus_planned_for_anything_els
 
 
 def test_too_few_gpus_are_refused(planned):
-    with pytest.raises(Infeasible, match=r"^1 will not serve everybody; the objective min-gpus finds how many do"):
+    with pytest.raises(
+        Infeasible, match=r"^gpus: 1 will not serve everybody; the objective min-gpus finds how many will"
+    ):
         planned("min-latency", 1)
 
 
