@@ -1,12 +1,14 @@
 """Foresight: what a surrogate says of adapters on servers - many servers at once, from sums made beforehand."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.features import FEATURES, ROUGH, ServerTable, features_of_servers, server_table
-from adaptwin.surrogate.surrogate import Guess, Surrogate, guess_from
+from adaptwin.surrogate.surrogate import Guess, Surrogate, guess_from, surrogate_for
 from adaptwin.twin.server import Server
 from adaptwin.twin.steady_state import costs_of, demands_on
 from adaptwin.workload.traffic import Demand, demand_in, raw_sums, sum_demands
@@ -91,3 +93,13 @@ class Foresight:
         """
         sure = self.surrogate.sure
         return guess.inside and (guess.overload >= sure.above or (guess.overload <= sure.below and not promised))
+
+
+def foresight_for(
+    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
+) -> Foresight | None:
+    """Foresight by the given predictors, or by those shipped, on a profile; None without any."""
+    if surrogate is None:
+        return None
+    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
+    return Foresight(predictors, workload, template)

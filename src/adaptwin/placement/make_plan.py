@@ -12,7 +12,7 @@ from adaptwin.placement.bounds import LatencyBounds
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.constraints import NO_CONSTRAINTS, Constraints
 from adaptwin.placement.forecast import forecast_all
-from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.foresight import Foresight, foresight_for
 from adaptwin.placement.objectives.max_throughput import max_throughput
 from adaptwin.placement.objectives.min_cost import cost, min_cost
 from adaptwin.placement.objectives.min_gpus import min_gpus
@@ -34,7 +34,7 @@ from adaptwin.placement.strategies.round_robin import round_robin
 from adaptwin.placement.trial import failing_servers
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
-from adaptwin.surrogate.surrogate import Surrogate, surrogate_for
+from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
@@ -150,17 +150,8 @@ def make_plan(
     )
     deadline = time.perf_counter() + (math.inf if time_limit is None else time_limit)
     goal = Goal(STRATEGIES[strategy], gpus, latency)
-    foresights = {profile.name: _foresight(surrogate, profile, workload, template) for profile in profiles}
+    foresights = {profile.name: foresight_for(surrogate, profile, workload, template) for profile in profiles}
     return _Planning(wish, goal, margins, template, foresights, deadline, progress).run()
-
-
-def _foresight(
-    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
-) -> Foresight | None:
-    if surrogate is None:
-        return None
-    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
-    return Foresight(predictors, workload, template)
 
 
 def _margin(asked: float | Literal["profile"], profile: Profile) -> float:

@@ -13,7 +13,7 @@ from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.forecast import forecast_all
-from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.foresight import foresight_for
 from adaptwin.placement.make_plan import REPAIR_HEADROOM, REPAIRS, STRATEGIES
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.problem import Assignment, Problem, items_to_place
@@ -23,9 +23,8 @@ from adaptwin.placement.replanning.rearrangement import Hand, Prices, Rearrangem
 from adaptwin.placement.replanning.relabel import relabelled
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.trial import failing_servers
-from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
-from adaptwin.surrogate.surrogate import Surrogate, surrogate_for
+from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
@@ -123,7 +122,7 @@ class _Search(NamedTuple):
         first = plan.servers[0]
         profile = plan.profile_of(first)
         template = first.server.model_copy(update={name: getattr(Server(), name) for name in PLANNED})
-        foresight = _foresight(surrogate, profile, workload, template)
+        foresight = foresight_for(surrogate, profile, workload, template)
         asked = (1.0 + plan.headroom) * (1.0 + plan.margin)
         drawn = workload.model_copy(update={"seed": seed})
         capacity, roomy = (
@@ -274,12 +273,3 @@ class _Search(NamedTuple):
             for placed, (expected, choices) in zip(plan.servers, described, strict=True)
         )
         return plan.model_copy(update={**counts, "servers": servers})
-
-
-def _foresight(
-    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
-) -> Foresight | None:
-    if surrogate is None:
-        return None
-    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
-    return Foresight(predictors, workload, template)
