@@ -1,5 +1,6 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,11 +118,16 @@ def plan(
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
+    deliver(found, out, report, lambda: _show(found, as_json))
+
+
+def deliver(found: Plan, out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
+    """Write a plan and its report, show it, and say where they are; exit code 3 where it does not hold as promised."""
     if out:
         found.write(out)
     if report:
         write_plan_report(found, report)
-    _show(found, as_json)
+    show()
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             Console(stderr=True).print(f"{what} written to {path}", highlight=False)

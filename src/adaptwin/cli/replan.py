@@ -7,14 +7,13 @@ import typer
 from rich.console import Console, Group
 
 from adaptwin.cli.options import AsJson, FleetFile, OutFile, PlanFile
-from adaptwin.cli.plan import predictors_named
+from adaptwin.cli.plan import deliver, predictors_named
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
 from adaptwin.placement.plan import Plan
 from adaptwin.placement.replanning.replan import MOVE_COST, RESTART_COST
 from adaptwin.placement.replanning.replan import replan as replan_fleet
-from adaptwin.report.html import write_plan_report
 from adaptwin.report.migration_text import migration_table
 from adaptwin.report.text import plan_table
 from adaptwin.spec import require_writable
@@ -64,16 +63,7 @@ def replan(
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error if error.file else error.at(plan)) from None
-    if out:
-        found.write(out)
-    if report:
-        write_plan_report(found, report)
-    _show(found, as_json)
-    for path, what in ((out, "plan"), (report, "report")):
-        if path:
-            Console(stderr=True).print(f"{what} written to {path}", highlight=False)
-    if not found.verified:
-        raise typer.Exit(3)
+    deliver(found, out, report, lambda: _show(found, as_json))
 
 
 def _require_same_servers(running: Plan, described: Fleet, path: Path) -> None:
