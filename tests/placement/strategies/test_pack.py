@@ -17,8 +17,9 @@ from adaptwin.placement.plan import Plan
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
 from adaptwin.placement.strategies.items import items_of
+from adaptwin.placement.strategies.levelling import CLOSE, SAFE, _borne, latency, levelled
 from adaptwin.placement.strategies.orders import least_loaded, orders
-from adaptwin.placement.strategies.pack import CLOSE, LEAST, SAFE, _borne, assigned, latency, levelled, packed
+from adaptwin.placement.strategies.pack import LEAST, assigned, packed
 from adaptwin.progress import silent
 from adaptwin.workload.deal import synthesize
 

@@ -14,8 +14,9 @@ from adaptwin.placement.objectives.mixes import price as price_of_mix
 from adaptwin.placement.objectives.objective import Goal, Placed, placed
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import Hand, hand_of, items_of, shares_of
+from adaptwin.placement.strategies.levelling import levelled
 from adaptwin.placement.strategies.orders import dealt, orders
-from adaptwin.placement.strategies.pack import WORTH_TRYING, assigned, levelled, pack, packed
+from adaptwin.placement.strategies.pack import WORTH_TRYING, assigned, pack, packed
 from adaptwin.placement.strategies.squeeze import mend
 
 TRIED = 6  # mixes that the twin is asked about

@@ -13,8 +13,8 @@ import numpy as np
 from adaptwin.placement.capacity import Share
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.items import Hand, Item, gets_on, item_of, items_of, load_of
+from adaptwin.placement.strategies.levelling import levelled
 from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
-from adaptwin.placement.strategies.pack import levelled
 from adaptwin.workload.requests import stream_seed
 
 Score = Callable[[Hand], float]  # of one server; the lower the better

@@ -18,8 +18,8 @@ from adaptwin.placement.objectives.spread import deals
 from adaptwin.placement.problem import Assignment, Problem
 from adaptwin.placement.spares.guests import Host, dealt_out
 from adaptwin.placement.strategies.items import Hand, hand_of, items_of, load_of, shares_of
+from adaptwin.placement.strategies.levelling import SAFE, levelled
 from adaptwin.placement.strategies.orders import dealt, orders
-from adaptwin.placement.strategies.pack import SAFE, levelled
 from adaptwin.twin.server import Server, server_rank
 
 MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
