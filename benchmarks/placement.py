@@ -6,7 +6,6 @@ that `make_plan` makes of it, which mends what does not hold. GPUs are compared 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -123,8 +122,14 @@ def _plan_here(adapters: int) -> dict[str, Any]:
         "search": plan.search_seconds,
         "total": plan.planning_seconds,
         "twin_runs": plan.twin_runs,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory": _peak_memory(),
     }
+
+
+def _peak_memory() -> float:
+    """MiB that this process had at most; not `getrusage`, which counts what its parent had before it."""
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
 
 
 # Re-planning
