@@ -235,8 +235,8 @@ def test_a_verification_fits_80_columns_and_names_what_failed(plan, overloaded) 
     assert all(line in text for line in failed.failures)
 
 
-def test_a_plan_says_what_share_of_its_questions_the_predictors_answered(make_plan) -> None:
+def test_a_plan_says_how_often_predictors_and_the_twin_were_asked(make_plan) -> None:
     plan = make_plan()
-    asked = plan.model_copy(update={"guesses": 90, "twin_runs": 10})
-    assert "90 % of its questions answered by predictors" in made_how(asked)
-    assert "predictors" not in made_how(plan.model_copy(update={"guesses": 0}))
+    asked = plan.model_copy(update={"guesses": 9_000, "twin_runs": 1})
+    assert "with 9,000 guesses and 1 twin run" in made_how(asked)
+    assert "guess" not in made_how(plan.model_copy(update={"guesses": 0}))

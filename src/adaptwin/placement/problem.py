@@ -9,7 +9,6 @@ from adaptwin.placement.capacity import Capacity, Share
 from adaptwin.placement.constraints import Constraints
 from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
-from adaptwin.twin.verdict import MIN_REQUESTS
 
 SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
 MOST_PARTS = 256  # servers over which one adapter may be split
@@ -72,24 +71,17 @@ def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
     capacity.require_startable(name)
     if capacity.load_of(Share(name, 1.0)) <= SURELY_FITS:
         return 1
-    parts, most = 1, _most_parts(problem, name)
-    while parts <= most:
+    parts = 1
+    while parts <= MOST_PARTS:
         if capacity.fit({name: 1.0 / parts}, factor):
             return parts
         parts += max(1, parts // 6)
-    raise unservable(problem, Share(name, 1.0 / most))
-
-
-def _most_parts(problem: Problem, name: str) -> int:
-    """So many that each part still gets requests enough to tell whether it is served."""
-    workload = problem.capacity.workload
-    requests = workload.rate_of(problem.capacity.adapter(name)) * workload.duration
-    return max(1, min(MOST_PARTS, int(requests / MIN_REQUESTS)))
+    raise unservable(problem, Share(name, 1.0 / MOST_PARTS))
 
 
 def halves(problem: Problem, item: Share) -> list[Share]:
     """An item that no server serves alone, in two; raises `Infeasible` when it is too small to be split again."""
-    if item.share / 2 < 1.0 / _most_parts(problem, item.name):
+    if item.share / 2 < 1.0 / MOST_PARTS:
         raise unservable(problem, item)
     return [Share(item.name, item.share / 2)] * 2
 

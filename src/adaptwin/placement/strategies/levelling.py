@@ -17,6 +17,7 @@ from adaptwin.placement.sums import Sums, total
 MOST, MOST_ASKED = 4.0, 1.3  # times the traffic up to which servers are levelled, by guesses and by asking the twin
 SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
 FIRST_STRIDE = 1.1
+FEW = 100  # items up to which all orders are tried even if the twin must be asked
 CLOSE, CLOSE_ENOUGH = 1.015, 1.08  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 
 
@@ -31,12 +32,13 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
     Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
-    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked, only the
-    first order is tried.
+    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked
+    about many, only the first order is tried.
     """
+    tried = ways if problem.capacity.is_foreseen or len(ways[0]) <= FEW else ways[:1]
     by_load = least_loaded(falling(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
-    for number, way in enumerate(ways if problem.capacity.is_foreseen else ways[:1]):
+    for number, way in enumerate(tried):
         problem.progress(f"levelling over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
             break
