@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
 from adaptwin.placement.bound import cost_bound, lower_bound
@@ -25,18 +26,6 @@ LENGTHS = {
     "one token": Lengths.fixed(300, 1),
 }
 RANDOM_FLEETS = 16
-
-
-def partitions(things):
-    """All ways to part things into groups."""
-    if not things:
-        yield []
-        return
-    first, *rest = things
-    for groups in partitions(rest):
-        yield [[first], *groups]
-        for i, group in enumerate(groups):
-            yield [*groups[:i], [first, *group], *groups[i + 1 :]]
 
 
 def cheapest(names, price_of):

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.explaining.room import Addition, Kin, Room, raised, serves_alone, template_of
+from adaptwin.placement.explaining.room import Addition, Kin, Room, serves_alone
 from adaptwin.placement.explaining.savings import Savings, savings
 from adaptwin.placement.explaining.typical import typical_adapter
 from adaptwin.placement.forecast import brink, forecast
 from adaptwin.placement.plan import Forecast, PlacedServer, Plan
 from adaptwin.placement.problem import Assignment
+from adaptwin.placement.template import template_of
 from adaptwin.progress import Progress, silent
 from adaptwin.spec import Spec
 from adaptwin.surrogate.surrogate import Surrogate
@@ -152,7 +153,7 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
     templates = {server.profile: template_of(server.server) for server in plan.servers}
     for profile in plan.profiles:
         if profile.name in templates:
-            capacity = Capacity(profile, alone, templates[profile.name], raised(plan))
+            capacity = Capacity(profile, alone, templates[profile.name], plan.raised)
             if serves_alone(capacity, newcomer):
                 return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank))
     return Advice(action="nowhere")

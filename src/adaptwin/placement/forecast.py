@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import joblib
 
 from adaptwin.placement.capacity import Answer, Capacity
-from adaptwin.placement.plan import Binding, Brink, Forecast, Missed, SlotChoice
+from adaptwin.placement.plan import Binding, Brink, Forecast, Missed, Plan, SlotChoice
 from adaptwin.placement.problem import Assignment
+from adaptwin.progress import Progress
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.workload import Workload
@@ -89,6 +90,18 @@ def slot_choices(
     return tuple(
         _slot_choice(slots, run if slots == chosen else _run_with(capacity, assignment, slots)) for slots in shown
     )
+
+
+def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
+    """The plan with what the twin expects of each server; of standbys, which are the last, nothing."""
+    progress("measuring headroom", 0, 1)
+    described = forecast_all(assignments)
+    progress("measuring headroom", 1, 1)
+    serving = tuple(
+        server.model_copy(update={"forecast": expected, "choices": choices})
+        for server, (expected, choices) in zip(plan.servers, described, strict=False)
+    )
+    return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
 
 
 def forecast_all(

@@ -11,7 +11,7 @@ from adaptwin.placement.bound import cost_bound, lower_bound
 from adaptwin.placement.bounds import LatencyBounds
 from adaptwin.placement.capacity import Capacity
 from adaptwin.placement.constraints import NO_CONSTRAINTS, Constraints
-from adaptwin.placement.forecast import forecast_all
+from adaptwin.placement.forecast import with_forecasts
 from adaptwin.placement.foresight import Foresight, foresight_for
 from adaptwin.placement.objectives.max_throughput import max_throughput
 from adaptwin.placement.objectives.min_cost import cost, min_cost
@@ -31,6 +31,7 @@ from adaptwin.placement.strategies.pack import pack
 from adaptwin.placement.strategies.paper_greedy import paper_greedy
 from adaptwin.placement.strategies.random_placement import random_placement
 from adaptwin.placement.strategies.round_robin import round_robin
+from adaptwin.placement.template import require_free
 from adaptwin.placement.trial import failing_servers
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -127,7 +128,9 @@ def make_plan(
     _require_gpus(objective, gpus)
     _require_latency(latency)
     _require_spare(objective, spare)
-    _require_free(profiles, template)
+    if not profiles:
+        raise SpecError("none is given", "profile")
+    require_free(template)
     constraints.require_known(workload)
     if constraints and strategy != "pack":
         raise SpecError(f"{strategy} knows no constraints: plan with pack", "strategy")
@@ -209,14 +212,6 @@ def _require_spare(objective: str, spare: int) -> None:
         raise SpecError(f"{spare}: {objective} is for a given number of GPUs, all of which serve", "spare")
 
 
-def _require_free(profiles: Sequence[Profile], template: Server) -> None:
-    if not profiles:
-        raise SpecError("none is given", "profile")
-    for name in ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens"):
-        if getattr(template, name) != getattr(Server(), name):
-            raise SpecError(f"{getattr(template, name)}: this setting is the planner's to choose", f"server.{name}")
-
-
 class _Planning(NamedTuple):
     """An objective met by a strategy, and verified: tight at first, then with a little safety, then repaired."""
 
@@ -256,7 +251,8 @@ class _Planning(NamedTuple):
         plan, servers = min(found, key=lambda attempt: (not attempt[0].verified, measure(attempt[1]), attempt[0].gpus))
         if plan.spare:
             plan, servers = with_spares(plan, servers, self._plan)
-        plan = self._described(plan, servers)
+        asked = ((placed.problem.capacity, placed.assignment) for placed in servers)
+        plan = with_forecasts(plan, asked, self.progress)
         seconds = {"planning_seconds": time.perf_counter() - started, "search_seconds": searched}
         return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})
 
@@ -301,15 +297,6 @@ class _Planning(NamedTuple):
         used = {server.profile for server in placed}
         margin = max((self.margins[name] for name in used), default=0.0)
         return self.wish.model_copy(update={"servers": placed, "margin": margin})
-
-    def _described(self, plan: Plan, servers: Sequence[Placed]) -> Plan:
-        """The plan with what the twin expects of each server; of standbys, which are the last, nothing."""
-        self.progress("measuring headroom", 0, 1)
-        described = forecast_all((placed.problem.capacity, placed.assignment) for placed in servers)
-        self.progress("measuring headroom", 1, 1)
-        update = ({"forecast": expected, "choices": choices} for expected, choices in described)
-        serving = tuple(s.model_copy(update=u) for s, u in zip(plan.servers, update, strict=False))
-        return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
 
 
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:

@@ -174,6 +174,11 @@ class Plan(Spec):
         return len(self.servers)
 
     @property
+    def raised(self) -> float:
+        """Share of traffic that the servers must bear more than there is: headroom and margin."""
+        return (1.0 + self.headroom) * (1.0 + self.margin) - 1.0
+
+    @property
     def cost_per_hour(self) -> float | None:
         """What the GPUs cost together; None where a price is unknown."""
         prices = [self.profile_of(server).price_per_hour for server in self.servers]

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Infeasible, Server, SpecError, Workload, load_profile, make_plan
 from adaptwin.placement.bound import cost_bound
@@ -51,18 +52,6 @@ def problems_of(profiles, workload):
         )
         for p in profiles
     ]
-
-
-def partitions(things):
-    """All ways to part things into groups."""
-    if not things:
-        yield []
-        return
-    first, *rest = things
-    for groups in partitions(rest):
-        yield [[first], *groups]
-        for i, group in enumerate(groups):
-            yield [*groups[:i], [first, *group], *groups[i + 1 :]]
 
 
 def optimum(profiles, workload):

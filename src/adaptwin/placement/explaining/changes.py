@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from adaptwin.placement.explaining.room import raised, template_of
 from adaptwin.placement.plan import Forecast, Plan
+from adaptwin.placement.template import template_of
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.lengths import Lengths
@@ -46,7 +46,7 @@ def wishes_of(plan: Plan) -> list[Wish]:
                 shares[name] = shares.get(name, 0.0) + share
         if servers:
             workload, template = plan.workload.part(shares, plan.seed), template_of(servers[0].server)
-            wishes.append(Wish(profile, workload, template, raised(plan), len(servers)))
+            wishes.append(Wish(profile, workload, template, plan.raised, len(servers)))
     return wishes
 
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from adaptwin.placement.capacity import Capacity, Share
 from adaptwin.placement.explaining.typical import mean_adapter
 from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.replanning.replan import PLANNED
 from adaptwin.placement.strategies.fill import longest_prefix
+from adaptwin.placement.template import template_of
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Run, Verdict
 from adaptwin.twin.server import Server
@@ -65,7 +65,7 @@ class Room:
         self._crowd = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         crowd = (self._kin.model_copy(update={"name": name}) for name in self._crowd)
         everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
-        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), raised(plan))
+        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), plan.raised)
 
     @property
     def capacity(self) -> Capacity:
@@ -119,16 +119,6 @@ class Room:
             return now
         fewer = [slots for slots in capacity.slot_choices(shares) if slots <= settings.max_loras]
         return capacity.server(shares, max(fewer, default=settings.max_loras))
-
-
-def template_of(server: Server) -> Server:
-    """The settings that were given to the planner: without those that are its own to choose."""
-    return server.model_copy(update={name: getattr(Server(), name) for name in PLANNED})
-
-
-def raised(plan: Plan) -> float:
-    """Share of traffic that the plan's servers must bear more than there is: headroom and margin."""
-    return (1.0 + plan.headroom) * (1.0 + plan.margin) - 1.0
 
 
 def serves_alone(capacity: Capacity, newcomer: Adapter) -> bool:

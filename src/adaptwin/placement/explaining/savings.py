@@ -15,7 +15,7 @@ from pydantic import Field
 from adaptwin.errors import AdaptwinError, Infeasible
 from adaptwin.placement.capacity import Answer, Capacity
 from adaptwin.placement.explaining.changes import Change, Wish, ladders_of, scaled, wishes_of
-from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.foresight import Foresight, foresight_for
 from adaptwin.placement.plan import Forecast, Plan
 from adaptwin.placement.problem import Problem
 from adaptwin.placement.strategies.fill import fill
@@ -23,7 +23,7 @@ from adaptwin.placement.strategies.items import items_of
 from adaptwin.placement.strategies.orders import dealt, orders
 from adaptwin.progress import Progress, silent
 from adaptwin.spec import Spec
-from adaptwin.surrogate.surrogate import Surrogate, surrogate_for
+from adaptwin.surrogate.surrogate import Surrogate
 
 TWIN_RUNS = 1500  # for all outlines together
 ROOM = 0.05  # more traffic for which outlines are filled: a plan must hold with other arrivals, too
@@ -125,7 +125,8 @@ class _Outline:
     def _of_one(self, wish: Wish) -> int | None:
         if not wish.workload.adapters:
             return 0
-        capacity = _Frugal(wish, self._foresight(wish), self._left)
+        foresight = foresight_for(self._surrogate, wish.profile, wish.workload, wish.template)
+        capacity = _Frugal(wish, foresight, self._left)
         problem = Problem(capacity, 1, silent, math.inf)
         try:
             ways = orders(items_of(problem))
@@ -138,13 +139,6 @@ class _Outline:
             return None
         finally:
             self._left -= capacity.asked
-
-    def _foresight(self, wish: Wish) -> Foresight | None:
-        asked = self._surrogate
-        if asked is None:
-            return None
-        predictors = surrogate_for(wish.profile) if asked == "shipped" else asked.on(wish.profile)
-        return Foresight(predictors, wish.workload, wish.template)
 
 
 class _SpentError(AdaptwinError):

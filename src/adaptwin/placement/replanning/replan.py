@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.bound import lower_bound
 from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.forecast import forecast_all
+from adaptwin.placement.forecast import with_forecasts
 from adaptwin.placement.foresight import foresight_for
 from adaptwin.placement.make_plan import REPAIR_HEADROOM, REPAIRS, STRATEGIES
 from adaptwin.placement.plan import Plan
@@ -22,14 +22,13 @@ from adaptwin.placement.replanning.migration import migration
 from adaptwin.placement.replanning.rearrangement import Hand, Prices, Rearrangement, Running, new_name, serves
 from adaptwin.placement.replanning.relabel import relabelled
 from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.placement.template import template_of
 from adaptwin.placement.trial import failing_servers
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
-from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
-PLANNED = ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens")  # settings that are a planner's to choose
 MOVE_COST, RESTART_COST = 0.01, 0.2  # in GPUs
 GIVEN_UP = 3  # servers, the emptiest, that are tried to do without
 MOVED_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
@@ -121,19 +120,18 @@ class _Search(NamedTuple):
         """A search that asks the plan's headroom and margin of every server."""
         first = plan.servers[0]
         profile = plan.profile_of(first)
-        template = first.server.model_copy(update={name: getattr(Server(), name) for name in PLANNED})
+        template = template_of(first.server)
         foresight = foresight_for(surrogate, profile, workload, template)
-        asked = (1.0 + plan.headroom) * (1.0 + plan.margin)
-        drawn = workload.model_copy(update={"seed": seed})
+        drawn, constraints = workload.model_copy(update={"seed": seed}), plan.constraints.among(workload)
         capacity, roomy = (
-            Capacity(profile, drawn, template, asked * (1.0 + spare) - 1.0, foresight, plan.bounds)
+            Capacity(profile, drawn, template, (1.0 + plan.raised) * (1.0 + spare) - 1.0, foresight, plan.bounds)
             for spare in (0.0, REPAIR_HEADROOM)
         )
-        bound = lower_bound([profile], workload, template, asked - 1.0)
+        bound = lower_bound([profile], workload, template, plan.raised)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
-        update["constraints"] = plan.constraints.among(workload)
+        update["constraints"] = constraints
         wish = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
-        problem = Problem(capacity, bound, progress, deadline, plan.constraints.among(workload))
+        problem = Problem(capacity, bound, progress, deadline, constraints)
         return cls(Running.of(plan, problem, roomy, prices), wish)
 
     def run(self) -> Plan:
@@ -265,11 +263,5 @@ class _Search(NamedTuple):
         """The plan with what the twin expects of every server, and who answered the questions."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {"twin_runs": capacity.asked + roomy.asked, "guesses": capacity.guessed + roomy.guessed}
-        self.running.problem.progress("measuring headroom", 0, 1)
-        described = forecast_all((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
-        self.running.problem.progress("measuring headroom", 1, 1)
-        servers = tuple(
-            placed.model_copy(update={"forecast": expected, "choices": choices})
-            for placed, (expected, choices) in zip(plan.servers, described, strict=True)
-        )
-        return plan.model_copy(update={**counts, "servers": servers})
+        asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
+        return with_forecasts(plan.model_copy(update=counts), asked, self.running.problem.progress)
