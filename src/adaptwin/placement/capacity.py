@@ -385,15 +385,15 @@ class Capacity:
         kept = guess.ttft_p99 <= sums.slo_ttft and guess.itl_mean <= sums.slo_itl
         return kept and self.bounds.holds(ttft_p99=guess.ttft_p99, itl_p99=guess.itl_p99)
 
-    def expected(self, sums: Sums) -> Guess | None:
+    def expected(self, sums: Sums, factor: float = 1.0) -> Guess | None:
         """What the surrogate says with the number of slots it thinks best; None where it knows nothing."""
-        guesses = self.guesses(sums)
+        guesses = self.guesses(sums, factor)
         return min(guesses, key=lambda guess: (guess.overload > 0.5, guess.e2e_mean), default=None)
 
-    def guesses(self, sums: Sums) -> list[Guess]:
+    def guesses(self, sums: Sums, factor: float = 1.0) -> list[Guess]:
         """What the surrogate says with each number of slots with which it knows such servers."""
         choices = self._starting_choices(sums.loras, sums.rank)
-        return [guess for guess in self._guesses(sums, choices) if guess.inside]
+        return [guess for guess in self._guesses(sums, choices, factor) if guess.inside]
 
     def _guesses(self, sums: Sums, choices: list[int], factor: float = 1.0) -> list[Guess]:
         """What the surrogate says with each number of slots; nothing without a surrogate."""
