@@ -1,16 +1,50 @@
 """Machine code is kept, and belongs to the very sources it was made from."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from adaptwin import jit
 from adaptwin.twin.kernel import _play
 
+SOURCE = Path(jit.__file__).parent
+COMPILES = re.compile(r"^@compiled|= compiled\(", re.MULTILINE)
 
-def test_machine_code_is_stamped_with_all_sources_it_may_come_from(tmp_path, monkeypatch):
-    assert _play._cache._cache_file._source_stamp == jit._stamp()
+
+@pytest.fixture
+def stamp(tmp_path, monkeypatch):
+    """What stamps the sources in `tmp_path`; each package has a file and, in a sub-folder, another one."""
     for package in jit.COMPILED_PACKAGES:
-        (tmp_path / package).mkdir()
+        (tmp_path / package / "inner").mkdir(parents=True)
         (tmp_path / package / "cost.py").write_text("a = 1")
+        (tmp_path / package / "inner" / "loop.py").write_text("a = 1")
     monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
-    before = jit._stamp.__wrapped__()
-    assert jit._stamp.__wrapped__() == before
+    return jit._stamp.__wrapped__
+
+
+def test_machine_code_is_stamped_with_all_sources_it_may_come_from(stamp, tmp_path):
+    assert _play._cache._cache_file._source_stamp == jit._stamp()
+    before = stamp()
+    assert stamp() == before
     (tmp_path / "profile" / "cost.py").write_text("a = 2")
-    assert jit._stamp.__wrapped__() != before
+    assert stamp() != before
+
+
+@pytest.mark.parametrize("package", jit.COMPILED_PACKAGES)
+def test_a_change_in_a_sub_folder_changes_the_stamp(stamp, tmp_path, package):
+    before = stamp()
+    (tmp_path / package / "inner" / "loop.py").write_text("a = 2")
+    assert stamp() != before
+
+
+def test_a_file_that_moves_changes_the_stamp(stamp, tmp_path):
+    before = stamp()
+    (tmp_path / "twin" / "cost.py").rename(tmp_path / "twin" / "price.py")
+    assert stamp() != before
+
+
+def test_every_file_that_compiles_lies_in_a_stamped_package():
+    compiling = [path for path in SOURCE.rglob("*.py") if COMPILES.search(path.read_text())]
+    assert len(compiling) > 10
+    assert {path.relative_to(SOURCE).parts[0] for path in compiling} <= set(jit.COMPILED_PACKAGES)

@@ -10,7 +10,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
-COMPILED_PACKAGES = ("profile", "surrogate", "twin", "workload")
+COMPILED_PACKAGES = ("profile", "surrogate", "twin", "workload")  # whose functions are compiled, or called by such
 
 
 def compiled(function: F) -> F:
@@ -34,9 +34,14 @@ def is_cached(function: Callable[..., object]) -> bool:
 
 @lru_cache(maxsize=1)
 def _stamp() -> str:
-    """What tells machine code of this very source from that of another version."""
+    """A hash of all sources of the packages that compile, those of sub-folders included.
+
+    It tells machine code of these very sources from that of another version.
+    """
     sources = hashlib.blake2b(digest_size=16)
+    root = Path(__file__).parent
     for package in COMPILED_PACKAGES:
-        for path in sorted((Path(__file__).parent / package).glob("*.py")):
+        for path in sorted((root / package).rglob("*.py")):
+            sources.update(path.relative_to(root).as_posix().encode())
             sources.update(path.read_bytes())
     return sources.hexdigest()
