@@ -29,12 +29,12 @@ test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
 
 test-live: $(LIVE_READY) ## the twin against vLLM's own scheduler (installs vLLM 0.32.0 for the CPU, 2 GB)
-	$(LIVE)/bin/pytest tests/live
+	$(LIVE)/bin/pytest tests/vllm
 
-$(LIVE_READY): pyproject.toml tests/live/requirements.txt
+$(LIVE_READY): pyproject.toml tests/vllm/requirements.txt
 	$(PYTHON) -m venv $(LIVE)
 	@echo '*' > $(LIVE)/.gitignore
-	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/live/requirements.txt
+	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/vllm/requirements.txt
 	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(LIVE)/bin/python -m compileall -q $(LIVE)/lib >/dev/null || true
 	@touch $(LIVE_READY)
@@ -59,10 +59,10 @@ accuracy: $(READY) ## the twin against real runs, and docs/accuracy.md (needs th
 	$(BIN)/python benchmarks/accuracy.py
 
 surrogates: $(READY) ## train and ship the predictors anew, and docs/surrogate.md (half an hour)
-	$(BIN)/python benchmarks/surrogates.py
+	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py
 
 profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)
-	$(BIN)/python benchmarks/make_profiles.py
+	PYTHONPATH=benchmarks $(BIN)/python making/profiles.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(LIVE) demo benchmarks/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis

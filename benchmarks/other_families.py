@@ -9,10 +9,10 @@ import polars as pl
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
 from adaptwin.dataset.mix import most_slots
+from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
 from adaptwin.twin.server import server_rank
-from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
-from adaptwin.workload.popularity import popularity_shares
-from adaptwin.workload.traffic import sum_demands
+from adaptwin.workload.demand.traffic import sum_demands
+from adaptwin.workload.sources.popularity import popularity_shares
 from h100_runs import DATA
 
 TRACES = DATA.parent / "traces"

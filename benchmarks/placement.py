@@ -18,16 +18,16 @@ from rich.console import Console
 from rich.progress import track
 
 from adaptwin import Adapter, Infeasible, Profile, Server, Workload, load_profile, make_plan, replan, verify
-from adaptwin.placement.bound import lower_bound
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
+from adaptwin.placement.lower_bound.lower_bound import lower_bound
 from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.packing.problem import Problem
 from adaptwin.progress import silent
 from adaptwin.surrogate.surrogate import surrogate_for
 from adaptwin.twin.simulate import Case, simulate_many
-from adaptwin.workload.deal import synthesize
-from adaptwin.workload.requests import stream_seed
+from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.sources.synthetic import synthesize
 from h100_runs import PROJECT
 from placement_figures import gpus_by_strategy, scaling
 from populations import Population, populations
@@ -86,7 +86,7 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
 
 def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> tuple[int, int]:
     """GPUs of a strategy's own placement, and how many adapters suffer there."""
-    foresight = Foresight(surrogate_for(profile), workload, Server())
+    foresight = WorkloadSurrogate(surrogate_for(profile), workload, Server())
     capacity = Capacity(profile, workload, Server(), foresight=foresight)
     try:
         servers = STRATEGIES[strategy](Problem(capacity, bound, silent, time.perf_counter() + 60.0))

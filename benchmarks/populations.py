@@ -8,9 +8,9 @@ import polars as pl
 
 from adaptwin import Adapter, Lengths, Workload
 from adaptwin.placement.fleet import read_fleet
-from adaptwin.workload.deal import synthesize
-from adaptwin.workload.requests import stream_seed
-from adaptwin.workload.trace import workload_from_trace
+from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.sources.synthetic import synthesize
+from adaptwin.workload.sources.traces import workload_from_trace
 from h100_runs import DATA, PROJECT
 
 TRACES = DATA.parent / "traces"

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from adaptwin import Adapter, Profile, Run, Server, Workload, load_profile, simulate, simulate_many
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 from h100_runs import DATA, MODELS, measured_runs
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adaptwin import jit
-from adaptwin.twin.kernel import _play
+from adaptwin.twin.kernel.play import _play
 
 SOURCE = Path(jit.__file__).parent
 COMPILES = re.compile(r"^@compiled|= compiled\(", re.MULTILINE)

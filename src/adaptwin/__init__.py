@@ -7,12 +7,12 @@ from adaptwin.dataset.dataset import Dataset
 from adaptwin.dataset.design import Design, load_design
 from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
-from adaptwin.placement.explain import explain
+from adaptwin.explanation.explain import explain
 from adaptwin.placement.make_plan import make_plan
-from adaptwin.placement.plan import Plan
-from adaptwin.placement.replanning.replan import replan
-from adaptwin.placement.verify import verify
+from adaptwin.placement.verification.verify import verify
+from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.replanning.replan import replan
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 from adaptwin.surrogate.train import train
 from adaptwin.twin.run import Run

@@ -10,7 +10,8 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
-COMPILED_PACKAGES = ("profile", "surrogate", "twin", "workload")  # whose functions are compiled, or called by such
+# Packages whose functions are compiled, or called by such.
+COMPILED_PACKAGES = ("profile", "steady_state", "surrogate", "twin", "workload")
 
 
 def compiled(function: F) -> F:

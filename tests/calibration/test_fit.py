@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from tests.calibration.made import (
+from tests.calibration.simulated_measurements import (
     loads_of,
     measured,
     plain_setup,
@@ -21,7 +21,7 @@ from adaptwin.calibration.step_fit import LATE
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.profile.scrape_cost import ScrapeCost, scrape_seconds
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 
 TRUE = true_profile()

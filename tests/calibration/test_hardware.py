@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from tests.calibration.made import loads_of, plain_setup, planning_of, true_profile
+from tests.calibration.simulated_measurements import loads_of, plain_setup, planning_of, true_profile
 
 from adaptwin.calibration.hardware import fit_loads, fit_memory, fit_planning, residual
 from adaptwin.profile.load_cost import LoadCost

@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 import pytest
-from tests.calibration.made import loads_of, plain_setup, planning_of, runs_of, steps_of, true_profile
+from tests.calibration.simulated_measurements import loads_of, plain_setup, planning_of, runs_of, steps_of, true_profile
 
 from adaptwin import Measurements, SpecError, fit
 from adaptwin.calibration.measurements import MeasuredRun, Setup

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from tests.calibration.made import CONFIGURATIONS, measured, slower, true_profile
+from tests.calibration.simulated_measurements import CONFIGURATIONS, measured, slower, true_profile
 
 from adaptwin.calibration.pace import CLOSE, at_measured_pace
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 
 TRUE = true_profile()

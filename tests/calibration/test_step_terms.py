@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.calibration.made import steps_of, true_profile
+from tests.calibration.simulated_measurements import steps_of, true_profile
 
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.calibration.step_terms import (
@@ -19,9 +19,9 @@ from adaptwin.calibration.step_terms import (
     with_constants,
 )
 from adaptwin.profile.step_cost import StepCost, step_seconds
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.tally import Tally
+from adaptwin.twin.step_totals import StepTotals
 
 TRUE = true_profile()
 
@@ -86,7 +86,7 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     workload = Workload([Adapter(f"a{i}", (8, 32)[i % 2], rate) for i in range(12)], lengths=lengths, duration=10.0)
     server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
-    tally = Tally(*map(int, outcome.tally))
+    tally = StepTotals(*map(int, outcome.tally))
     means = means_of_tallies([tally])
     step = (term_columns(np.array([float(slots)]), np.array([32.0]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
@@ -110,8 +110,8 @@ def test_those_runs_have_in_them_what_the_form_is_about():
 
 
 def test_means_are_per_step_and_a_run_without_steps_has_none():
-    two = Tally(2, 10, 600, 1, 1, 8, 3, 24, 4, 3, 6, 1)
-    means = means_of_tallies([two, Tally(*[0] * 12)])
+    two = StepTotals(2, 10, 600, 1, 1, 8, 3, 24, 4, 3, 6, 1)
+    means = means_of_tallies([two, StepTotals(*[0] * 12)])
     assert means["tokens"].tolist() == [5.0, 0.0]
     assert means["eager"].tolist() == [0.5, 0.0]
     assert means["waiting"].tolist() == [0.5, 0.0]

@@ -5,7 +5,7 @@ import os
 import sys
 
 import pytest
-from tests.calibration.made import (
+from tests.calibration.simulated_measurements import (
     loads_of,
     plain_setup,
     planning_of,

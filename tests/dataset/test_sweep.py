@@ -21,7 +21,7 @@ from adaptwin.dataset.dataset import (
     write_partition,
 )
 from adaptwin.dataset.design import Design
-from adaptwin.dataset.play import play_mix
+from adaptwin.dataset.play_mix import play_mix
 from adaptwin.dataset.sweep import sweep
 from adaptwin.spec import dump_yaml
 from adaptwin.twin.compilation import compile_twin

@@ -9,9 +9,9 @@ import pytest
 
 from adaptwin import Adapter, Plan, Server, Workload, load_profile, make_plan
 from adaptwin.export.vllm import vllm_script
-from adaptwin.placement.failover import Failover
-from adaptwin.placement.plan import PlacedServer
 from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.plan.failover import Failover
+from adaptwin.plan.plan import PlacedServer
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 START = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adaptwin import OutOfMemory, load_profile
 from adaptwin.profile.memory import GIB, MemoryModel
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 
 ROUND = MemoryModel(
     gpu_bytes=10e9,

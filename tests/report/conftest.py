@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adaptwin.placement.plan import Forecast, PlacedServer, Plan, SlotChoice
+from adaptwin.plan.forecast import Forecast, TriedSlots
+from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.step_cost import StepCost
@@ -57,13 +58,13 @@ def make_profile(name: str = "h100-64gb-llama-3.1-8b-instruct") -> Profile:
     )
 
 
-def _choices(chosen: int, rate: float) -> tuple[SlotChoice, ...]:
+def _choices(chosen: int, rate: float) -> tuple[TriedSlots, ...]:
     """Throughput rises until the adapters fit, falls when slots eat the KV cache; 96 do not start."""
     choices = []
     for slots in (4, 8, 16, 24, 32, 48, 64):
         served = rate * TOKENS * min(0.985, 0.35 + slots / (1.5 * chosen), max(0.2, 1.6 - slots / (2.4 * chosen)))
         choices.append(
-            SlotChoice(
+            TriedSlots(
                 max_loras=slots,
                 starts=True,
                 throughput=served,
@@ -73,7 +74,7 @@ def _choices(chosen: int, rate: float) -> tuple[SlotChoice, ...]:
                 verdict="ok" if served >= 0.9 * rate * TOKENS else "starved",
             )
         )
-    return (*choices, SlotChoice(max_loras=96, starts=False))
+    return (*choices, TriedSlots(max_loras=96, starts=False))
 
 
 def _forecast(index: int, rate: float) -> Forecast:

@@ -5,16 +5,16 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.steady_state.steady_state import costs_of, demands_on
 from adaptwin.surrogate.features import (
     Features,
-    Rough,
+    SteadyStateAnswer,
     features_of,
     features_of_servers,
     features_of_table,
     server_table,
 )
-from adaptwin.twin.steady_state import costs_of, demands_on
-from adaptwin.workload.traffic import sum_demands
+from adaptwin.workload.demand.traffic import sum_demands
 
 SERVER = Server(max_loras=4, max_lora_rank=16, max_cpu_loras=8, max_num_batched_tokens=2048)
 PROFILES = [load_profile(name) for name in shipped_profiles()]
@@ -25,7 +25,7 @@ def looked_at(workload, server=SERVER, profile=PROFILES[0]):
     features, rough = features_of(
         sum_demands(demands), server.limits(profile), costs_of(profile, server), workload.duration
     )
-    return Features(*features), Rough(*rough)
+    return Features(*features), SteadyStateAnswer(*rough)
 
 
 def adapters(*rates, rank=8):
@@ -90,7 +90,7 @@ def test_servers_with_the_same_traffic_are_looked_at_as_one_by_one():
     demand = sum_demands(demands_on(profile, SERVER, workload))
     features, rough = features_of_servers(demand, server_table(table), workload.duration)
     assert features.shape == (3, len(Features._fields))
-    assert rough.shape == (3, len(Rough._fields))
+    assert rough.shape == (3, len(SteadyStateAnswer._fields))
     for i, (limits, costs) in enumerate(table):
         alone = features_of(demand, limits, costs, workload.duration)
         assert features[i].tolist() == alone[0].tolist()
@@ -104,7 +104,7 @@ def test_a_table_has_the_features_of_each_of_its_rows(dataset):
     some = dataset.rows.sample(20, seed=0)
     together, rough = features_of_table(some, profiles)
     assert together.shape == (20, len(Features._fields))
-    assert rough.shape == (20, len(Rough._fields))
+    assert rough.shape == (20, len(SteadyStateAnswer._fields))
     assert np.isfinite(together).all()
     for i in range(20):
         alone, _ = features_of_table(some[i], profiles)

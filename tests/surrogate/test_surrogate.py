@@ -17,12 +17,12 @@ from adaptwin import (
     simulate,
 )
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.steady_state.steady_state import costs_of, demands_on
 from adaptwin.surrogate.features import features_of
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for
-from adaptwin.twin.steady_state import costs_of, demands_on
-from adaptwin.workload.deal import synthesize
-from adaptwin.workload.traffic import sum_demands
+from adaptwin.workload.demand.traffic import sum_demands
+from adaptwin.workload.sources.synthetic import synthesize
 
 LLAMA = "h100-64gb-llama-3.1-8b-instruct"
 SERVER = Server(max_loras=16, max_lora_rank=16, max_cpu_loras=64, max_num_seqs=512, max_num_batched_tokens=2048)

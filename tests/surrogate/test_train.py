@@ -30,7 +30,7 @@ def test_every_row_is_predicted_by_models_that_did_not_see_its_mix(training):
 
 
 def test_even_a_hundred_mixes_teach_more_than_nothing(training):
-    """Rough answers are what a model would give that learned nothing."""
+    """SteadyStateAnswer answers are what a model would give that learned nothing."""
     rough, actual = training.examples.rough[:, 3], training.examples.rows["itl_p99"].to_numpy()
     learned = training.held_out.teacher["itl_p99"]
     assert np.nanmedian(np.abs(learned / actual - 1)) < 0.8 * np.nanmedian(np.abs(rough / actual - 1))

@@ -5,13 +5,13 @@ import re
 import pytest
 
 from adaptwin.profile.profile import load_profile
+from adaptwin.steady_state.steady_state import costs_of
 from adaptwin.surrogate import features
 from adaptwin.surrogate.features import Features, features_of
 from adaptwin.surrogate.vocabulary import VOCABULARY
 from adaptwin.twin.server import Server
-from adaptwin.twin.steady_state import costs_of
+from adaptwin.workload.demand.traffic import demands_of, sum_demands
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.traffic import demands_of, sum_demands
 from adaptwin.workload.workload import Adapter, Workload
 
 # A server with 16 slots; 40 adapters, of which one gets a quarter of the 2 requests/s.

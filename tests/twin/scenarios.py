@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import MemoryModel
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients, SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients, StepCost
-from adaptwin.twin.reference import Batch, ReferenceTwin
+from adaptwin.twin.reference.engine import Batch, ReferenceTwin
 from adaptwin.twin.scenario import Adapters, Outcome, Scenario, Window
 from adaptwin.twin.server import Limits
-from adaptwin.workload.requests import Requests
+from adaptwin.workload.drawing.requests import Requests
 
 MS = 1_000_000  # nanoseconds
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile
-from adaptwin.twin.kernel import play
-from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.kernel.play import play
+from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.twin.scenarios import plain_profile, same_every_time, scenarios, watch
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
-from adaptwin.twin.kernel import play
-from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.kernel.play import play
+from adaptwin.twin.reference.engine import ReferenceTwin
 
 
 @same_every_time

@@ -8,9 +8,9 @@ from tests.twin.scenarios import MS, by_hand, plain_profile
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.step_cost import step_seconds
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.workload.requests import Requests
+from adaptwin.workload.drawing.requests import Requests
 
 # One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
 # Prefill: 10 ms + 100 us for the slot + 100 x (10 us + 10 ns for the slot + 20 ns more in a batch this small) makes

@@ -10,9 +10,10 @@ import pytest
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Lengths, Run, Server, SpecError, Workload, load_profile, simulate, simulate_many
-from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS
-from adaptwin.twin.scenario import GAP_BINS, gap_bin, gap_value, make_scenario
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.token_gaps import GAP_BINS, gap_bin, gap_value
 
 SERVER = Server(max_loras=2, max_lora_rank=16, max_cpu_loras=3)
 

@@ -3,8 +3,8 @@
 import pytest
 from tests.twin.scenarios import MS, by_hand, watch
 
-from adaptwin.twin.kernel import play
-from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.kernel.play import play
+from adaptwin.twin.reference.engine import ReferenceTwin
 
 A, B = 0, 1
 

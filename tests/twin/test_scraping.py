@@ -5,9 +5,9 @@ from tests.twin.scenarios import MS, by_hand
 
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
-from adaptwin.twin.kernel import play
-from adaptwin.twin.reference import ReferenceTwin
-from adaptwin.twin.scenario import gap_bin
+from adaptwin.twin.kernel.play import play
+from adaptwin.twin.reference.engine import ReferenceTwin
+from adaptwin.twin.token_gaps import gap_bin
 
 IMPLEMENTATIONS = pytest.mark.parametrize("run", [play, lambda scenario: ReferenceTwin(scenario).run()])
 

@@ -5,7 +5,7 @@ import pytest
 from tests.twin.scenarios import by_hand, plain_profile
 
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.verdict import judge
 

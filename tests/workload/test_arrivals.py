@@ -5,7 +5,7 @@ import pytest
 
 from adaptwin import Adapter, SpecError, Workload
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals, read_rates
-from adaptwin.workload.requests import draw_requests
+from adaptwin.workload.drawing.requests import draw_requests
 
 SECOND = 1_000_000_000
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
+from adaptwin.workload.drawing.requests import draw_requests
 from adaptwin.workload.lengths import _SHAREGPT_INPUT, _SHAREGPT_OUTPUT, _mixture_table
-from adaptwin.workload.requests import draw_requests
 
 TOKENS = st.integers(1, 4000)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
-from adaptwin.workload.requests import draw_requests
+from adaptwin.workload.drawing.requests import draw_requests
 from adaptwin.workload.workload import SERVED_RANKS
 
 SHARES = st.floats(0.01, 0.99)

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from adaptwin.errors import SpecError
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload

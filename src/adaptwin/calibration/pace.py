@@ -13,12 +13,12 @@ from typing import NamedTuple
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.calibration.step_terms import TERMS
 from adaptwin.profile.profile import Profile
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.statistics import latency
-from adaptwin.twin.tally import Tally
+from adaptwin.twin.step_totals import StepTotals
 from adaptwin.twin.verdict import judge
-from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.drawing.requests import NANOSECONDS
 
 CLOSE = 0.004  # in logarithms of the time per output token
 TRIES = 7
@@ -30,7 +30,7 @@ class Pace(NamedTuple):
 
     factor: float  # on all step costs
     miss: float  # logarithm of twin over measured pace
-    tally: Tally
+    tally: StepTotals
     ttft_p50: float  # seconds, without what API server and client add
     label_sets: int
     labels: int
@@ -80,7 +80,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
     return Pace(
         factor=factor,
         miss=miss,
-        tally=Tally(*(int(value) for value in outcome.tally)),
+        tally=StepTotals(*(int(value) for value in outcome.tally)),
         ttft_p50=latency(sums.ttft, sums.ttft_sum, sums.finished).p50,
         label_sets=outcome.label_sets,
         labels=outcome.labels,

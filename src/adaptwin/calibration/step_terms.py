@@ -7,7 +7,7 @@ import polars as pl
 
 from adaptwin.calibration.least_squares import Array, rounded
 from adaptwin.profile.step_cost import StepCost, further_blocks
-from adaptwin.twin.tally import Tally
+from adaptwin.twin.step_totals import StepTotals
 
 SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
 TERMS = tuple(name for name in StepCost.model_fields if name not in SETTINGS)
@@ -16,7 +16,7 @@ TERMS = tuple(name for name in StepCost.model_fields if name not in SETTINGS)
 def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
     """What each of the `TERMS` is multiplied with, shape (rows, terms).
 
-    `means` are the fields of a `Tally` per step, each of shape (rows,): one step each, or means over a run's steps.
+    `means` are the fields of `StepTotals` per step, each of shape (rows,): one step each, or means over a run's steps.
     """
     further = np.array([further_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
     columns = {
@@ -40,7 +40,7 @@ def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Arr
 
 
 def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
-    """The fields of a `Tally` for single steps: columns tokens, context, adapters and running."""
+    """The fields of a `StepTotals` for single steps: columns tokens, context, adapters and running."""
     tokens, context, adapters, running = (
         steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running")
     )
@@ -60,10 +60,10 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
     }
 
 
-def means_of_tallies(tallies: list[Tally]) -> dict[str, Array]:
+def means_of_tallies(tallies: list[StepTotals]) -> dict[str, Array]:
     """The fields of tallies per step."""
-    table = np.array(tallies, dtype=float).reshape(-1, len(Tally._fields))
-    return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(Tally._fields)}
+    table = np.array(tallies, dtype=float).reshape(-1, len(StepTotals._fields))
+    return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
 
 
 def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:

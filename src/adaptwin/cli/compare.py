@@ -10,7 +10,7 @@ from rich.console import Console
 
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.cli.options import AsJson
-from adaptwin.report.fit_text import comparison_rows, comparison_table
+from adaptwin.report.fit import comparison_rows, comparison_table
 from adaptwin.twin.run import Run
 
 app = typer.Typer(add_completion=False)

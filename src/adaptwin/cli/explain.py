@@ -8,9 +8,9 @@ from rich.console import Console
 from adaptwin.cli.options import AsJson, PlanFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.placement.explain import explain as explain_plan
-from adaptwin.placement.plan import Plan
-from adaptwin.report.explain_text import explanation_table
+from adaptwin.explanation.explain import explain as explain_plan
+from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.explanation import explanation_table
 
 app = typer.Typer(add_completion=False)
 

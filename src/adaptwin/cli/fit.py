@@ -14,7 +14,7 @@ from adaptwin.calibration.step_fit import ROUNDS
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError
-from adaptwin.report.fit_text import fit_report
+from adaptwin.report.fit import fit_report
 from adaptwin.spec import require_writable
 
 app = typer.Typer(add_completion=False)

@@ -21,12 +21,12 @@ from adaptwin.cli.options import (
 )
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
-from adaptwin.placement.constraints import Constraints
 from adaptwin.placement.fleet import fleet_profiles, priced, read_fleet
 from adaptwin.placement.make_plan import GIVEN_GPUS, OBJECTIVES, PROMISES, STRATEGIES, make_plan
-from adaptwin.placement.plan import Plan
-from adaptwin.report.html import write_plan_report
-from adaptwin.report.text import plan_table
+from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.page import write_plan_report
+from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 

@@ -11,11 +11,11 @@ from adaptwin.cli.plan import deliver, predictors_named
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
-from adaptwin.placement.plan import Plan
-from adaptwin.placement.replanning.replan import MOVE_COST, RESTART_COST
-from adaptwin.placement.replanning.replan import replan as replan_fleet
-from adaptwin.report.migration_text import migration_table
-from adaptwin.report.text import plan_table
+from adaptwin.plan.plan import Plan
+from adaptwin.replanning.replan import MOVE_COST, RESTART_COST
+from adaptwin.replanning.replan import replan as replan_fleet
+from adaptwin.report.plan.migration import migration_table
+from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
 
 app = typer.Typer(add_completion=False)

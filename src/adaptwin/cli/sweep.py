@@ -16,7 +16,7 @@ from adaptwin.dataset.dataset import Dataset
 from adaptwin.dataset.design import Design, load_design, shipped_designs
 from adaptwin.dataset.sweep import sweep as sweep_design
 from adaptwin.errors import SpecError
-from adaptwin.report.sweep_text import summary, sweep_table
+from adaptwin.report.sweep import summary, sweep_table
 
 app = typer.Typer(add_completion=False)
 

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile, with_arrivals
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.placement.plan import Plan
-from adaptwin.placement.verify import Check
-from adaptwin.placement.verify import verify as verify_plan
-from adaptwin.report.text import check_table
+from adaptwin.placement.verification.verify import Check
+from adaptwin.placement.verification.verify import verify as verify_plan
+from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.table import check_table
 
 app = typer.Typer(add_completion=False)
 

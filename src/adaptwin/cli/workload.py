@@ -13,12 +13,12 @@ from rich.text import Text
 from adaptwin.errors import SpecError
 from adaptwin.placement.fleet import Fleet
 from adaptwin.profile.profile import load_profile
-from adaptwin.workload.deal import SHAREGPT, parse_ranks, synthesize
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.peft import adapters_from_peft
-from adaptwin.workload.popularity import POPULARITIES
-from adaptwin.workload.sources import lengths_of_means, read_adapter_rates
-from adaptwin.workload.trace import workload_from_trace
+from adaptwin.workload.sources.adapters_csv import lengths_of_means, read_adapter_rates
+from adaptwin.workload.sources.peft import adapters_from_peft
+from adaptwin.workload.sources.popularity import POPULARITIES
+from adaptwin.workload.sources.synthetic import SHAREGPT, parse_ranks, synthesize
+from adaptwin.workload.sources.traces import workload_from_trace
 from adaptwin.workload.workload import Workload
 
 app = typer.Typer(no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air.")

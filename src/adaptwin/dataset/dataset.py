@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 
 from adaptwin.dataset.design import Design
-from adaptwin.dataset.play import CROWD_COLUMNS, Row
+from adaptwin.dataset.play_mix import CROWD_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.spec import write_atomically
-from adaptwin.workload.traffic import Traffic
+from adaptwin.workload.demand.traffic import Traffic
 
 DESIGN_FILE = "design.yaml"
 _TEXT = ("profile", "chosen", "popularity", "ranks", "lengths", "arrivals", "verdict", "worst")

@@ -15,9 +15,9 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import is_profile_file
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
+from adaptwin.workload.drawing.requests import MOST_REQUESTS
 from adaptwin.workload.lengths import MAX_TOKENS
-from adaptwin.workload.popularity import parse_popularity
-from adaptwin.workload.requests import MOST_REQUESTS
+from adaptwin.workload.sources.popularity import parse_popularity
 from adaptwin.workload.workload import SERVED_RANKS
 
 NO_SCIPY = "{} needs SciPy: pip install 'adaptwin[train]'"

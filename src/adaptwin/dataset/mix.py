@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from adaptwin.dataset.design import Design, Range, Values, absolute_rates
 from adaptwin.profile.profile import Profile
+from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
 from adaptwin.twin.server import Server, server_rank
-from adaptwin.twin.steady_state import costs_of, demands_on, steady_state
+from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
+from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.popularity import popularity_shares
-from adaptwin.workload.requests import stream_seed
-from adaptwin.workload.traffic import AdapterDemands, sum_demands
+from adaptwin.workload.sources.popularity import popularity_shares
 from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload
 
 CLASSES = 3  # lengths that adapters have between them where a mix has several

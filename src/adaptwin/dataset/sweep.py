@@ -22,7 +22,7 @@ from adaptwin.dataset.dataset import (
 )
 from adaptwin.dataset.design import Design, Values
 from adaptwin.dataset.mix import make_mix
-from adaptwin.dataset.play import play_mix
+from adaptwin.dataset.play_mix import play_mix
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.progress import Progress, silent

@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from adaptwin.placement.plan import PlacedServer, Plan
+from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 

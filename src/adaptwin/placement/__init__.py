@@ -1,1 +1,4 @@
-"""Which adapters go on which GPU, with which settings."""
+"""Finding a plan, to be read from the top down.
+
+fleet, make_plan, spares, objectives, strategies, verification, packing, capacity, lower_bound.
+"""

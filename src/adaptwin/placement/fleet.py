@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
-from adaptwin.placement.constraints import Constraints
 from adaptwin.placement.objectives.objective import Latency
+from adaptwin.plan.constraints import Constraints
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
 from adaptwin.spec import Spec
 from adaptwin.twin.server import Server
-from adaptwin.workload.sources import read_adapters_csv
+from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
 
 ObjectiveName = Literal["min-gpus", "slo", "min-cost", "min-latency", "max-throughput"]

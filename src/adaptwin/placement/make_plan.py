@@ -7,21 +7,18 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from adaptwin.errors import Infeasible, SpecError
-from adaptwin.placement.bound import cost_bound, lower_bound
-from adaptwin.placement.bounds import LatencyBounds
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.constraints import NO_CONSTRAINTS, Constraints
-from adaptwin.placement.forecast import with_forecasts
-from adaptwin.placement.foresight import Foresight, foresight_for
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.planner_settings import require_free
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
 from adaptwin.placement.objectives.max_throughput import max_throughput
 from adaptwin.placement.objectives.min_cost import cost, min_cost
 from adaptwin.placement.objectives.min_gpus import min_gpus
 from adaptwin.placement.objectives.min_latency import min_latency
 from adaptwin.placement.objectives.objective import Goal, Latency, Measure, Objective, Placed
 from adaptwin.placement.objectives.slo import slo
-from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.problem import Problem, Strategy
-from adaptwin.placement.repair import repair
+from adaptwin.placement.packing.problem import Problem, Strategy
+from adaptwin.placement.packing.repair import repair
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.dlora import dlora
 from adaptwin.placement.strategies.least_loaded import least_loaded
@@ -31,8 +28,11 @@ from adaptwin.placement.strategies.pack import pack
 from adaptwin.placement.strategies.paper_greedy import paper_greedy
 from adaptwin.placement.strategies.random_placement import random_placement
 from adaptwin.placement.strategies.round_robin import round_robin
-from adaptwin.placement.template import require_free
-from adaptwin.placement.trial import failing_servers
+from adaptwin.placement.verification.forecast import with_forecasts
+from adaptwin.placement.verification.fresh_seeds import failing_servers
+from adaptwin.plan.constraints import NO_CONSTRAINTS, Constraints
+from adaptwin.plan.latency_limits import LatencyLimits
+from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
@@ -123,7 +123,7 @@ def make_plan(
     """
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     template = server or Server()
-    bounds = LatencyBounds(ttft_p99=ttft_p99, itl_p99=itl_p99)
+    bounds = LatencyLimits(ttft_p99=ttft_p99, itl_p99=itl_p99)
     _require_known(objective, strategy, workload, headroom, margin)
     _require_gpus(objective, gpus)
     _require_latency(latency)
@@ -153,7 +153,7 @@ def make_plan(
     )
     deadline = time.perf_counter() + (math.inf if time_limit is None else time_limit)
     goal = Goal(STRATEGIES[strategy], gpus, latency)
-    foresights = {profile.name: foresight_for(surrogate, profile, workload, template) for profile in profiles}
+    foresights = {profile.name: workload_surrogate_for(surrogate, profile, workload, template) for profile in profiles}
     return _Planning(wish, goal, margins, template, foresights, deadline, progress).run()
 
 
@@ -219,7 +219,7 @@ class _Planning(NamedTuple):
     goal: Goal
     margins: dict[str, float]  # by profile
     template: Server
-    foresights: dict[str, Foresight | None]
+    foresights: dict[str, WorkloadSurrogate | None]
     deadline: float
     progress: Progress
 

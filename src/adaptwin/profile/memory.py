@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from adaptwin.errors import OutOfMemory
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.spec import Spec
 
 GIB = 1024**3

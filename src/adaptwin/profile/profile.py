@@ -9,7 +9,7 @@ from pydantic import Field
 from adaptwin.errors import SpecError
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
-from adaptwin.profile.model import ModelShape
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.step_cost import StepCost

@@ -1,8 +1,8 @@
 """Features: what predictors see of a server and its traffic. Training and placement both use this file.
 
 Most are ratios from the steady state - how full the batch is, how many adapters want a slot - so that what is learned
-on one mix, length or GPU means the same on another. None knows an adapter's name or place. `Rough` is the answer that
-the steady state alone gives; predictors learn by what factor the twin departs from it.
+on one mix, length or GPU means the same on another. None knows an adapter's name or place.
+`SteadyStateAnswer` is what the steady state alone answers; predictors learn by what factor the twin departs from it.
 """
 
 import math
@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from adaptwin.dataset.play import CROWD_COLUMNS
+from adaptwin.dataset.play_mix import CROWD_COLUMNS
 from adaptwin.jit import compiled
 from adaptwin.profile.profile import Profile
+from adaptwin.steady_state.steady_state import Costs, busy_adapters, costs_of, settle
 from adaptwin.twin.server import Limits, Server
-from adaptwin.twin.steady_state import Costs, busy_adapters, costs_of, settle
-from adaptwin.workload.traffic import OCTAVES, Demand, Traffic
+from adaptwin.workload.demand.traffic import OCTAVES, Demand, Traffic
 
 STAYS_WITH = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
 
@@ -67,7 +67,7 @@ class Features(NamedTuple):
     is_async: float  # whether steps are planned while the one before computes
 
 
-class Rough(NamedTuple):
+class SteadyStateAnswer(NamedTuple):
     """What the steady state alone would answer: what predictors correct."""
 
     offered: float  # tokens/s
@@ -80,13 +80,13 @@ class Rough(NamedTuple):
     window: float  # seconds that were looked at: nobody who waited longer has finished
 
 
-FEATURES, ROUGH = len(Features._fields), len(Rough._fields)
+FEATURES, ROUGH = len(Features._fields), len(SteadyStateAnswer._fields)
 
 
 def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`Features` and `Rough` as arrays, of a server that gets any traffic at all."""
+    """`Features` and `SteadyStateAnswer` as arrays, of a server that gets any traffic at all."""
     return _features(demand.traffic, demand.crowd, limits, costs, duration)
 
 
@@ -106,19 +106,22 @@ def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
 def features_of_servers(
     demand: Demand, servers: ServerTable, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`Features` and `Rough` of each of these servers with the same traffic, of shape (servers, ...)."""
+    """`Features` and `SteadyStateAnswer` of each of these servers with the same traffic, of shape (servers, ...)."""
     return _features_of_servers(demand.traffic, demand.crowd, servers.limits, servers.costs, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
-    """`Features` of shape (rows, features) and `Rough` of shape (rows, 8) of a dataset's rows; profiles by name."""
+    """`Features` (rows, features) and `SteadyStateAnswer` (rows, 8) of the rows of a dataset; profiles by name."""
     traffics = rows.select(Traffic._fields).rows()
     crowds = np.ascontiguousarray(rows.select(CROWD_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
     settings = rows.select(
         "profile", "max_loras", "max_lora_rank", "kv_cache_tokens", "max_num_seqs", "max_num_batched_tokens",
         "max_model_len", "async_scheduling", "duration",
     ).rows()  # fmt: skip
-    features, rough = np.empty((len(rows), len(Features._fields))), np.empty((len(rows), len(Rough._fields)))
+    features, rough = (
+        np.empty((len(rows), len(Features._fields))),
+        np.empty((len(rows), len(SteadyStateAnswer._fields))),
+    )
     known: dict[tuple[object, ...], tuple[Limits, Costs]] = {}
     for i, (name, *of_server, duration) in enumerate(settings):
         key = (name, *of_server)
@@ -145,7 +148,7 @@ def _server(
 
 @compiled
 def _features_of_servers(traffic, crowd, limits, costs, duration):
-    """The fields of `Features` and of `Rough`, a row for each server."""
+    """The fields of `Features` and of `SteadyStateAnswer`, a row for each server."""
     features, rough = np.empty((len(limits), FEATURES)), np.empty((len(limits), ROUGH))
     for i in range(len(limits)):
         features[i], rough[i] = _features(traffic, crowd, limits[i], costs[i], duration)
@@ -154,7 +157,7 @@ def _features_of_servers(traffic, crowd, limits, costs, duration):
 
 @compiled
 def _features(traffic, crowd, limits, costs, duration):
-    """The fields of `Features` and of `Rough`."""
+    """The fields of `Features` and of `SteadyStateAnswer`."""
     (
         pace, running, most, fitting, capacity, utilisation, tokens,
         wanted, adapters, slots_full, slot_wait, waiting, reached, loads, stalled, long_step, first_step,

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from adaptwin.surrogate.features import Rough
+from adaptwin.surrogate.features import SteadyStateAnswer
 
 Array = NDArray[np.float64]
 Scale = Literal["ratio", "odds", "share"]
@@ -28,8 +28,8 @@ class Output(NamedTuple):
 
     @property
     def rough(self) -> int:
-        """Where `Rough` has the answer that is corrected."""
-        return Rough._fields.index(self.name)
+        """Where `SteadyStateAnswer` has the answer that is corrected."""
+        return SteadyStateAnswer._fields.index(self.name)
 
     def target(self, rows: pl.DataFrame, rough: Array) -> Array:
         """What is to be learned, shape (rows,): on the output's scale, NaN where a row does not tell."""
@@ -43,7 +43,7 @@ class Output(NamedTuple):
     def value(self, learned: Array, rough: Array) -> Array:
         """The figure itself, from what a predictor gives on the output's scale."""
         if self.scale == "ratio":
-            most = 1.0 if self.name == "served" else rough[:, Rough._fields.index("window")]
+            most = 1.0 if self.name == "served" else rough[:, SteadyStateAnswer._fields.index("window")]
             figure: Array = np.minimum(most, rough[:, self.rough] * np.exp(learned))
             return figure
         return np.clip(learned, 0.0, 1.0) if self.scale == "share" else 1.0 / (1.0 + np.exp(-learned))

@@ -15,19 +15,19 @@ from pydantic import Field, model_validator
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec, read_mapping, write_atomically
-from adaptwin.surrogate.features import Features, Rough, features_of
+from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.surrogate.features import Features, SteadyStateAnswer, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
-from adaptwin.twin.steady_state import costs_of, demands_on
-from adaptwin.workload.traffic import Demand, sum_demands
+from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
 NEARLY = 1.05  # a window that is so much longer or shorter is still one that was trained on
 
 
-class Guess(NamedTuple):
+class Prediction(NamedTuple):
     """What predictors say of a server, over a window as long as the workload's: tokens/s and seconds.
 
     Where there is no traffic, throughput is 0, latencies are NaN and nobody starves, as the twin would say.
@@ -85,7 +85,7 @@ class Surrogate(Spec):
         """Write it as JSON."""
         write_atomically(path, json.dumps(self.file_form(), separators=(",", ":")) + "\n")
 
-    def predict(self, workload: Workload, server: Server) -> Guess:
+    def predict(self, workload: Workload, server: Server) -> Prediction:
         """What the twin would say of this server under this workload.
 
         Raises:
@@ -94,10 +94,13 @@ class Surrogate(Spec):
         """
         return self.predict_many([(workload, server)])[0]
 
-    def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Guess]:
+    def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
         """The same for many cases, in their order."""
         work = list(cases)
-        features, rough = np.zeros((len(work), len(Features._fields))), np.zeros((len(work), len(Rough._fields)))
+        features, rough = (
+            np.zeros((len(work), len(Features._fields))),
+            np.zeros((len(work), len(SteadyStateAnswer._fields))),
+        )
         known = np.zeros(len(work), np.bool_)
         for row, (workload, server) in enumerate(work):
             server.require_serves(workload)
@@ -108,7 +111,7 @@ class Surrogate(Spec):
             known[row] = self.knows(demand, server, workload.duration)
         answers, inside = self.predict_features(features, rough)
         return [
-            guess_from(answer, bool(within and sure), offered)
+            prediction_from(answer, bool(within and sure), offered)
             for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
         ]
 
@@ -157,13 +160,13 @@ class Surrogate(Spec):
         return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()
 
 
-def guess_from(answer: Array, inside: bool, offered: float) -> Guess:
+def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
     """The guess in an answer of `predict_features`, for a server that is offered so many tokens/s."""
     served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
     if offered == 0.0:
         nan = math.nan
-        return Guess(0.0, 1.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
-    return Guess(
+        return Prediction(0.0, 1.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
+    return Prediction(
         throughput=offered * served,
         served=served,
         itl_mean=itl_mean,

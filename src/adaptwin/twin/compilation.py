@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
-from adaptwin.memory import keep_freed_memory
+from adaptwin.allocator import keep_freed_memory
 from adaptwin.profile.profile import load_profile, shipped_profiles
-from adaptwin.twin.kernel import is_compiled, play
-from adaptwin.twin.reference import ReferenceTwin
+from adaptwin.twin.kernel.play import is_compiled, play
+from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Scenario, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import judge
-from adaptwin.workload.requests import Requests
+from adaptwin.workload.drawing.requests import Requests
 from adaptwin.workload.workload import Adapter, Workload
 
 _TINY = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
-from adaptwin.workload.sorting import shell_sort
+from adaptwin.workload.drawing.sorting import shell_sort
 
 _BINS = 256
 _FEW = 64  # numbers that are sorted rather than counted

@@ -11,12 +11,12 @@ from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
-from adaptwin.workload.early_stops import end_early
-from adaptwin.workload.requests import NANOSECONDS, Requests, draw_requests, stream_seed
+from adaptwin.workload.drawing.early_stops import end_early
+from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
 from adaptwin.workload.workload import Workload
 
-NEVER = -1  # a time that did not come
-GAP_BINS = 7169
+NOT_YET = -1  # a time that did not come
 
 
 class Adapters(NamedTuple):
@@ -90,7 +90,7 @@ class Outcome(NamedTuple):
     adapter_time: float
     busy_time: float
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
-    tally: NDArray[np.int64]  # the fields of `Tally`; zeros unless the window asks for them
+    tally: NDArray[np.int64]  # the fields of `StepTotals`; zeros unless the window asks for them
 
 
 def make_scenario(
@@ -160,18 +160,3 @@ def _name_hash(name: str) -> int:
 
 def _nanoseconds(seconds: float) -> int:
     return round(seconds * NANOSECONDS)
-
-
-def gap_bin(gap: int) -> int:
-    """The histogram bin of a gap: 128 bins to the factor of two, so under 0.8 % wide. Compiled by the kernel."""
-    if gap < 256:
-        return gap
-    return int(np.float64(gap).view(np.int64) >> 45) - 1029 * 128  # exponent and first seven bits of the mantissa
-
-
-def gap_value(bin_number: int) -> float:
-    """The middle of a bin, in nanoseconds."""
-    if bin_number < 256:
-        return float(bin_number)
-    shift = bin_number // 128 - 1
-    return ((bin_number - 128 * shift) + 0.5) * float(1 << shift)

@@ -12,12 +12,12 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.twin import statistics
 from adaptwin.twin.compilation import compile_twin
-from adaptwin.twin.kernel import play
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Latency, Run
 from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import Judgement, judge
-from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.drawing.requests import NANOSECONDS
 from adaptwin.workload.workload import Workload
 
 NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
-from adaptwin.twin.gaps import bin_of
 from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
-from adaptwin.twin.scenario import GAP_BINS, Outcome, Scenario, gap_value
-from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.twin.scenario import Outcome, Scenario
+from adaptwin.twin.token_gaps import GAP_BINS, bin_of, gap_value
+from adaptwin.workload.drawing.requests import NANOSECONDS
 
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
 

@@ -9,7 +9,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.run import Verdict, worst_of
 from adaptwin.twin.scenario import Outcome, Scenario
 from adaptwin.twin.statistics import AdapterTotals, Totals, sum_up
-from adaptwin.workload.requests import NANOSECONDS
+from adaptwin.workload.drawing.requests import NANOSECONDS
 from adaptwin.workload.workload import Workload
 
 STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served

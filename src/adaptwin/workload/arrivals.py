@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.rows import read_rows
+from adaptwin.workload.csv_rows import read_rows
 
 FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, or a list of timestamps"
 

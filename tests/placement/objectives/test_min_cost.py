@@ -9,16 +9,16 @@ import pytest
 from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Infeasible, Server, SpecError, Workload, load_profile, make_plan
-from adaptwin.placement.bound import cost_bound
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.constraints import Constraints
-from adaptwin.placement.foresight import Foresight
-from adaptwin.placement.objectives.kinds import kinds_of
-from adaptwin.placement.objectives.mixes import mixes, price
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
+from adaptwin.placement.lower_bound.lower_bound import cost_bound
+from adaptwin.placement.objectives.gpu_mix.gpu_types import kinds_of
+from adaptwin.placement.objectives.gpu_mix.mixes import mixes, price
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.plan.constraints import Constraints
 from adaptwin.progress import silent
 from adaptwin.surrogate.surrogate import surrogate_for
-from adaptwin.workload.deal import synthesize
+from adaptwin.workload.sources.synthetic import synthesize
 
 DEAR, CHEAP = 2.5, 1.0
 
@@ -48,7 +48,10 @@ def small(h100):
 def problems_of(profiles, workload):
     return [
         Problem(
-            Capacity(p, workload, Server(), 0.0, Foresight(surrogate_for(p), workload, Server())), 1, silent, math.inf
+            Capacity(p, workload, Server(), 0.0, WorkloadSurrogate(surrogate_for(p), workload, Server())),
+            1,
+            silent,
+            math.inf,
         )
         for p in profiles
     ]
@@ -219,11 +222,11 @@ def test_every_mix_serves_everybody_once_on_servers_that_start(big, small):
     kinds = kinds_of(problems_of([big, small], workload))
     assert None in kinds[1].items
     found = mixes(kinds)
-    assert len({tuple(sorted(rented.kind.capacity.profile.name for rented in mix)) for mix in found}) > 3
+    assert len({tuple(sorted(mixed.kind.capacity.profile.name for mixed in mix)) for mix in found}) > 3
     for mix in found:
-        assert sorted(itertools.chain.from_iterable(rented.numbers for rented in mix)) == [*range(len(kinds[0].items))]
-        assert all(len(rented.hand) == len(rented.numbers) > 0 for rented in mix)
-        assert price(mix) == pytest.approx(sum(rented.kind.price for rented in mix))
+        assert sorted(itertools.chain.from_iterable(mixed.numbers for mixed in mix)) == [*range(len(kinds[0].items))]
+        assert all(len(mixed.hand) == len(mixed.numbers) > 0 for mixed in mix)
+        assert price(mix) == pytest.approx(sum(mixed.kind.price for mixed in mix))
 
 
 def test_all_kinds_have_the_same_parts_of_hot_adapters(big, small, fleet):

@@ -5,8 +5,8 @@ import functools
 import pytest
 
 from adaptwin import Infeasible, Server, SpecError, make_plan, simulate, verify
-from adaptwin.placement.constraints import Constraints
-from adaptwin.workload.deal import synthesize
+from adaptwin.plan.constraints import Constraints
+from adaptwin.workload.sources.synthetic import synthesize
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from adaptwin import Adapter, Infeasible, Plan, Server, Workload, make_plan, verify
 from adaptwin.placement.fleet import StrategyName
 from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.plan import unplaced
-from adaptwin.workload.deal import synthesize
+from adaptwin.plan.plan import unplaced
+from adaptwin.workload.sources.synthetic import synthesize
 
 WINDOW = 300.0
 

@@ -1,12 +1,12 @@
 """least_loaded: the longest-processing-time rule on loads small enough to follow."""
 
 from adaptwin import make_plan
-from adaptwin.placement.capacity import Share
+from adaptwin.placement.capacity.capacity import AdapterPart
 from adaptwin.placement.strategies.least_loaded import levelled
 
 
 def levels(loads, servers):
-    hands = levelled([Share(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
+    hands = levelled([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
     return [[float(item.name) for item in hand] for hand in hands]
 
 

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from adaptwin import Lengths, make_plan
-from adaptwin.placement.bound import lower_bound
-from adaptwin.placement.capacity import Share
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.lower_bound.lower_bound import lower_bound
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.packing.slot_rule import most_slots
 from adaptwin.placement.strategies.max_base import filled_to, max_base
-from adaptwin.placement.strategies.slot_rule import most_slots
 from adaptwin.progress import silent
 from adaptwin.twin.server import Server
 
@@ -22,7 +22,7 @@ def filled(capacity_of, fleet):
 
     def fill(peak, *rates, headroom=0.0, rank=8):
         capacity = capacity_of(fleet(*[(f"a{i}", rank, r) for i, r in enumerate(rates)], lengths=LENGTHS), headroom)
-        items = [Share(name, 1.0) for name in capacity.names]
+        items = [AdapterPart(name, 1.0) for name in capacity.names]
         return [" ".join(item.name for item in hand) for hand in filled_to(peak, capacity, items)]
 
     return fill

@@ -6,22 +6,22 @@ from functools import cache, partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.placement.strategies.rooms import Rooms, everybody, item, items, loads, names, problem_of
+from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin import Adapter, Infeasible, Server, Workload, load_surrogate, make_plan, simulate, verify
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.constraints import Constraints
-from adaptwin.placement.foresight import Foresight
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.plan import Plan
-from adaptwin.placement.problem import Problem
-from adaptwin.placement.strategies.fill import fill
-from adaptwin.placement.strategies.items import items_of
-from adaptwin.placement.strategies.levelling import CLOSE, SAFE, _borne, latency, levelled
-from adaptwin.placement.strategies.orders import least_loaded, orders
+from adaptwin.placement.packing.balance import CLOSE, SAFE, _borne, latency, levelled
+from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.items import items_of
+from adaptwin.placement.packing.orders import least_loaded, orders
+from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.pack import LEAST, assigned, packed
+from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.plan import Plan
 from adaptwin.progress import silent
-from adaptwin.workload.deal import synthesize
+from adaptwin.workload.sources.synthetic import synthesize
 
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
@@ -261,7 +261,7 @@ def constrained(h100):
         workload = synthesize(
             adapters=16, rate=42, ranks=(8, 16), popularity="zipf:0.7", duration=900 if foreseen else 300
         )
-        capacity = Capacity(h100, workload, Server(), foresight=Foresight(surrogate, workload, Server()))
+        capacity = Capacity(h100, workload, Server(), foresight=WorkloadSurrogate(surrogate, workload, Server()))
         assert capacity.is_foreseen == foreseen
         problem = Problem(capacity, 1, silent, math.inf, Constraints(**constraints))
         assignments = assigned(problem, packed(problem, partial(items_of, problem)))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.random_placement import random_placement
 from adaptwin.progress import silent
 

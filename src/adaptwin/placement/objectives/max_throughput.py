@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity import Answer, Capacity
+from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.objectives.objective import Goal, Placed, placed
-from adaptwin.placement.objectives.spread import deals, improved
-from adaptwin.placement.problem import Assignment, Problem
-from adaptwin.placement.strategies.items import Hand, shares_of
-from adaptwin.placement.sums import total
+from adaptwin.placement.packing.items import Bin, shares_of
+from adaptwin.placement.packing.moves import deals, improved
+from adaptwin.placement.packing.problem import Assignment, Problem
 
 IMPROVED = 2  # deals, the most promising ones, that are improved by moves
 
@@ -31,14 +31,14 @@ def max_throughput(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, goal: Goal) -> list[list[Hand]]:
+def _promising(problem: Problem, goal: Goal) -> list[list[Bin]]:
     score = partial(_score, problem.capacity)
     found = deals(problem, goal.gpus or 1)
     best = sorted(found, key=lambda hands: sum(map(score, hands)))[:IMPROVED]
     return [improved(problem, hands, score, sum).hands for hands in best] + best
 
 
-def _score(capacity: Capacity, hand: Hand) -> float:
+def _score(capacity: Capacity, hand: Bin) -> float:
     """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
     guesses = capacity.guesses(total([item.sums for item in hand]))
     if guesses:

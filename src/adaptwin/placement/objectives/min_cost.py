@@ -6,28 +6,28 @@ from functools import partial
 from typing import NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
-from adaptwin.placement.bound import price_of
-from adaptwin.placement.objectives.kinds import Kind, kinds_of
+from adaptwin.placement.lower_bound.lower_bound import price_of
+from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType, kinds_of
+from adaptwin.placement.objectives.gpu_mix.mixes import TIGHT, GpuMix, mixes
+from adaptwin.placement.objectives.gpu_mix.mixes import price as price_of_mix
 from adaptwin.placement.objectives.min_gpus import best_alone
-from adaptwin.placement.objectives.mixes import TIGHT, Mix, mixes
-from adaptwin.placement.objectives.mixes import price as price_of_mix
 from adaptwin.placement.objectives.objective import Goal, Placed, placed
-from adaptwin.placement.problem import Problem
-from adaptwin.placement.strategies.items import Hand, hand_of, items_of, shares_of
-from adaptwin.placement.strategies.levelling import levelled
-from adaptwin.placement.strategies.orders import dealt, orders
+from adaptwin.placement.packing.balance import levelled
+from adaptwin.placement.packing.items import Bin, hand_of, items_of, shares_of
+from adaptwin.placement.packing.orders import dealt, orders
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.packing.ruin_and_recreate import mend
 from adaptwin.placement.strategies.pack import WORTH_TRYING, assigned, pack, packed
-from adaptwin.placement.strategies.squeeze import mend
 
 TRIED = 6  # mixes that the twin is asked about
 FEW = 12  # servers of a kind up to which they are packed with all that `pack` can do
 
 
-class Manned(NamedTuple):
+class ApprovedServer(NamedTuple):
     """A server that the twin approves of."""
 
     problem: Problem
-    hand: Hand
+    hand: Bin
 
     @property
     def price(self) -> float:
@@ -51,7 +51,7 @@ def min_cost(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
     return [
         server
         for problem in problems
-        if (hands := [manned.hand for manned in found if manned.problem is problem])
+        if (hands := [approved_server.hand for approved_server in found if approved_server.problem is problem])
         for server in placed(problem, assigned(problem, hands))
     ]
 
@@ -69,11 +69,11 @@ def _require_one_model(problems: Sequence[Problem]) -> None:
                 raise SpecError(f"adapters of {first.name} do not fit the model of {profile.name}", "profile")
 
 
-def _cheapest_mix(problems: Sequence[Problem]) -> list[Manned]:
+def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
     """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one kind alone."""
     kinds = kinds_of(problems)
     likely = _distinct(kinds, mixes(kinds))
-    found: list[list[Manned]] = []
+    found: list[list[ApprovedServer]] = []
     for mix in likely[:TRIED]:
         if found and (problems[0].out_of_time or _least_price(found) <= price_of_mix(mix)):
             break
@@ -90,45 +90,45 @@ def _cheapest_mix(problems: Sequence[Problem]) -> list[Manned]:
     return min(found, key=lambda servers: (_price(servers), len(servers)))
 
 
-def _distinct(kinds: Sequence[Kind], found: list[Mix]) -> list[Mix]:
+def _distinct(kinds: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
     """The cheapest first; one for each number of servers of each kind."""
-    by_numbers = {tuple(sum(rented.kind is kind for rented in mix) for kind in kinds): mix for mix in reversed(found)}
+    by_numbers = {tuple(sum(mixed.kind is kind for mixed in mix) for kind in kinds): mix for mix in reversed(found)}
     return sorted(by_numbers.values(), key=lambda mix: (price_of_mix(mix), len(mix)))
 
 
-def _within_reach(kind: Kind, likely: list[Mix]) -> float:
+def _within_reach(kind: GpuType, likely: list[GpuMix]) -> float:
     """What one kind alone costs at the least, by the bound, and by the numbers with a few servers given up."""
     if None in kind.items:
         return math.inf
-    servers = [len(mix) for mix in likely if all(rented.kind is kind for rented in mix)]
+    servers = [len(mix) for mix in likely if all(mixed.kind is kind for mixed in mix)]
     return kind.price * max(kind.problem.lower_bound, math.ceil(WORTH_TRYING * min(servers, default=0)))
 
 
-def _alone(kind: Kind) -> list[list[Manned]]:
+def _alone(kind: GpuType) -> list[list[ApprovedServer]]:
     """What `pack` makes of one kind alone, if that serves everybody."""
     try:
         hands = packed(kind.problem, partial(items_of, kind.problem))
     except Infeasible:
         return []
-    return [[Manned(kind.problem, hand) for hand in hands]]
+    return [[ApprovedServer(kind.problem, hand) for hand in hands]]
 
 
-def _approved(kinds: Sequence[Kind], mix: Mix) -> list[Manned] | None:
+def _approved(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
     """A mix with each kind's part levelled and mended, as the twin allows; None where it does not.
 
     The largest part comes first, because it is the one that may be refused.
     """
-    servers: list[Manned] = []
-    parts = [(kind, [rented.hand for rented in mix if rented.kind is kind]) for kind in kinds]
+    servers: list[ApprovedServer] = []
+    parts = [(kind, [mixed.hand for mixed in mix if mixed.kind is kind]) for kind in kinds]
     for kind, hands in sorted(parts, key=lambda part: -len(part[1])):
         approved = _approved_hands(kind.problem, hands) if hands else []
         if approved is None:
             return None
-        servers += [Manned(kind.problem, hand) for hand in approved]
-    return [_downsized(kinds, manned) for manned in servers]
+        servers += [ApprovedServer(kind.problem, hand) for hand in approved]
+    return [_downsized(kinds, approved_server) for approved_server in servers]
 
 
-def _approved_hands(problem: Problem, hands: list[Hand]) -> list[Hand] | None:
+def _approved_hands(problem: Problem, hands: list[Bin]) -> list[Bin] | None:
     """The same on no more servers, or where they are few, on as many as are needed."""
     if len(hands) <= FEW:
         anew = _packed(problem, hands)
@@ -138,32 +138,32 @@ def _approved_hands(problem: Problem, hands: list[Hand]) -> list[Hand] | None:
     return (level and mend(problem, level.hands)) or mend(problem, hands)
 
 
-def _packed(problem: Problem, hands: list[Hand]) -> list[Hand]:
+def _packed(problem: Problem, hands: list[Bin]) -> list[Bin]:
     return packed(problem._replace(lower_bound=1), lambda _: [item for hand in hands for item in hand])
 
 
-def _opened(kinds: Sequence[Kind], mix: Mix) -> list[Manned]:
+def _opened(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
     """A mix with each kind's part on as many servers as it needs."""
     return [
-        _downsized(kinds, Manned(kind.problem, hand))
+        _downsized(kinds, ApprovedServer(kind.problem, hand))
         for kind in kinds
-        if (hands := [rented.hand for rented in mix if rented.kind is kind])
+        if (hands := [mixed.hand for mixed in mix if mixed.kind is kind])
         for hand in _packed(kind.problem, hands)
     ]
 
 
-def _downsized(kinds: Sequence[Kind], manned: Manned) -> Manned:
+def _downsized(kinds: Sequence[GpuType], approved_server: ApprovedServer) -> ApprovedServer:
     """The same on the cheapest kind on which the twin allows it."""
-    shares = shares_of(manned.hand)
+    shares = shares_of(approved_server.hand)
     for kind in sorted(kinds, key=lambda kind: kind.price):
-        if kind.price < manned.price and kind.capacity.fit(shares):
-            return Manned(kind.problem, hand_of(kind.problem, shares))
-    return manned
+        if kind.price < approved_server.price and kind.capacity.fit(shares):
+            return ApprovedServer(kind.problem, hand_of(kind.problem, shares))
+    return approved_server
 
 
-def _least_price(found: Sequence[Sequence[Manned]]) -> float:
+def _least_price(found: Sequence[Sequence[ApprovedServer]]) -> float:
     return min(map(_price, found))
 
 
-def _price(servers: Sequence[Manned]) -> float:
-    return sum(manned.price for manned in servers)
+def _price(servers: Sequence[ApprovedServer]) -> float:
+    return sum(approved_server.price for approved_server in servers)

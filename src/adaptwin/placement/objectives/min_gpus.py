@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.objectives.objective import Goal, Measure, Placed, placed
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.packing.problem import Problem
 
 
 def min_gpus(problems: Sequence[Problem], goal: Goal) -> list[Placed]:

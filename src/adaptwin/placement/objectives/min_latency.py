@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity import Answer, Capacity
+from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.objectives.objective import Goal, Latency, Placed, placed
-from adaptwin.placement.objectives.spread import deals, improved
-from adaptwin.placement.problem import Assignment, Problem
-from adaptwin.placement.strategies.items import Hand, items_of, shares_of
+from adaptwin.placement.packing.items import Bin, items_of, shares_of
+from adaptwin.placement.packing.moves import deals, improved
+from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.pack import packed
-from adaptwin.placement.sums import total
-from adaptwin.surrogate.surrogate import Guess
+from adaptwin.surrogate.surrogate import Prediction
 
 IMPROVED = 2  # deals, the most promising ones, that are improved by moves
 TOO_MUCH = 1e6  # seconds: the score of a server that does not serve everybody, times the likelihood of that
@@ -35,7 +35,7 @@ def min_latency(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, goal: Goal) -> list[list[Hand]]:
+def _promising(problem: Problem, goal: Goal) -> list[list[Bin]]:
     """Deals to ask the twin about: all that there are, and the best of them after moves."""
     score = partial(_score, problem.capacity, goal.latency)
     found = deals(problem, goal.gpus or 1)
@@ -46,7 +46,7 @@ def _promising(problem: Problem, goal: Goal) -> list[list[Hand]]:
     return [improved(problem, hands, score, max).hands for hands in best] + best
 
 
-def _score(capacity: Capacity, latency: Latency, hand: Hand) -> float:
+def _score(capacity: Capacity, latency: Latency, hand: Bin) -> float:
     """The latency that is expected of a server, by the surrogate where it knows such servers, or else by the twin."""
     guesses = capacity.guesses(total([item.sums for item in hand]))
     if guesses:
@@ -68,5 +68,5 @@ def _best(capacity: Capacity, shares: dict[str, float], latency: Latency) -> tup
     return Assignment(capacity.server(shares, slots), shares), answer
 
 
-def _p99(said: Guess | Answer, latency: Latency) -> float:
+def _p99(said: Prediction | Answer, latency: Latency) -> float:
     return said.itl_p99 if latency == "itl" else said.ttft_p99

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from adaptwin.placement.problem import Assignment, Problem, Strategy
+from adaptwin.placement.packing.problem import Assignment, Problem, Strategy
 
 Latency = Literal["itl", "ttft"]
 

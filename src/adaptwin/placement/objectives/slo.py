@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adaptwin.errors import SpecError
 from adaptwin.placement.objectives.min_gpus import min_gpus
 from adaptwin.placement.objectives.objective import Goal, Placed
-from adaptwin.placement.problem import Problem
+from adaptwin.placement.packing.problem import Problem
 
 
 def slo(problems: Sequence[Problem], goal: Goal) -> list[Placed]:

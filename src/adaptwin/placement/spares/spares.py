@@ -8,14 +8,14 @@ several profiles, each profile has its own standbys.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from adaptwin.placement.failover import Failover
 from adaptwin.placement.objectives.objective import Placed, placed
-from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.spares.active import Arrangement, Failed, Judgement, State, active
+from adaptwin.placement.packing.items import Bin, shares_of
+from adaptwin.placement.spares.shared_spares import Arrangement, Failed, ServerAfterFailure, TrialResult, active
 from adaptwin.placement.spares.standby import with_standbys
-from adaptwin.placement.strategies.items import Hand, shares_of
-from adaptwin.placement.trial import FAILOVER_VERIFICATIONS, failing_servers, verification_seed
-from adaptwin.placement.verify import Check, verify
+from adaptwin.placement.verification.fresh_seeds import FAILOVER_VERIFICATIONS, failing_servers, verification_seed
+from adaptwin.placement.verification.verify import Check, verify
+from adaptwin.plan.failover import Failover
+from adaptwin.plan.plan import PlacedServer, Plan
 
 
 class Spared(NamedTuple):
@@ -53,14 +53,14 @@ def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Place
         update = {"failover": tuple(_failovers(bare.servers, arrangement.guests)), "verified": True}
         return Spared(bare.model_copy(update=update), chosen)
 
-    def trial(arrangement: Arrangement) -> Judgement:
+    def trial(arrangement: Arrangement) -> TrialResult:
         return _judged(planned(arrangement).plan)
 
     found = active(problem, len(servers) + plan.spare, plan.spare, trial)
     return planned(found) if found else None
 
 
-def _failovers(servers: Sequence[PlacedServer], guests: dict[Failed, dict[int, Hand]]) -> Iterable[Failover]:
+def _failovers(servers: Sequence[PlacedServer], guests: dict[Failed, dict[int, Bin]]) -> Iterable[Failover]:
     """For each set of servers that may fail, the routes of those that were on them."""
     for failed, taken in guests.items():
         routes: dict[str, dict[str, float]] = {name: {} for index in failed for name in servers[index].adapters}
@@ -72,19 +72,19 @@ def _failovers(servers: Sequence[PlacedServer], guests: dict[Failed, dict[int, H
         yield Failover(failed=tuple(servers[index].name for index in failed), routes=routes)
 
 
-def _judged(plan: Plan) -> Judgement:
+def _judged(plan: Plan) -> TrialResult:
     """Whether a plan holds with fresh seeds: after failures first, which is where most do not."""
     index = {server.name: number for number, server in enumerate(plan.servers)}
     checks = [verify(plan, verification_seed(plan, number)) for number in range(FAILOVER_VERIFICATIONS)]
     refused = {
-        State(tuple(index[name] for name in state.failed), index[state.servers[bad].name])
+        ServerAfterFailure(tuple(index[name] for name in state.failed), index[state.servers[bad].name])
         for check in checks
         for state in check.failovers
         for bad in state.failing
     }
-    refused = refused or {State((), index[name]) for name in failing_servers(plan)}
+    refused = refused or {ServerAfterFailure((), index[name]) for name in failing_servers(plan)}
     after = max((run.ttft.p99 for state in checks[0].failovers for run in state.runs), default=0.0)
-    return Judgement(refused, after / max(run.ttft.p99 for run in checks[0].runs))
+    return TrialResult(refused, after / max(run.ttft.p99 for run in checks[0].runs))
 
 
 def _described(plan: Plan) -> Plan:

@@ -1,9 +1,9 @@
 """standby: GPUs without adapters, of which one starts with the settings and all adapters of a server that fails."""
 
-from adaptwin.placement.failover import Failover
-from adaptwin.placement.plan import PlacedServer, Plan
-from adaptwin.placement.replanning.moving_fleet import Route, routes_of
-from adaptwin.placement.replanning.rearrangement import new_name
+from adaptwin.plan.failover import Failover
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.routes import Route, routes_of
+from adaptwin.plan.server_names import new_name
 
 
 def with_standbys(plan: Plan) -> Plan:

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.strategies.slot_rule import SLOT_EACH
-from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
+from adaptwin.placement.packing.slot_rule import SLOT_EACH
 from adaptwin.twin.server import server_rank
 
 _HARDLY_ANY = 1e-12  # requests/s of an idle adapter

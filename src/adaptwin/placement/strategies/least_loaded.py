@@ -6,9 +6,9 @@ That is the longest-processing-time rule, LPT (Graham, "Bounds on multiprocessin
 import heapq
 from collections.abc import Callable
 
-from adaptwin.placement.capacity import Share
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 
 
 def least_loaded(problem: Problem) -> list[Assignment]:
@@ -20,9 +20,9 @@ def least_loaded(problem: Problem) -> list[Assignment]:
     )
 
 
-def levelled(falling: list[Share], load: Callable[[Share], float], servers: int) -> list[list[Share]]:
+def levelled(falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int) -> list[list[AdapterPart]]:
     """Each item to the server with the least load so far; of several to the one with the fewest items."""
-    hands: list[list[Share]] = [[] for _ in range(servers)]
+    hands: list[list[AdapterPart]] = [[] for _ in range(servers)]
     least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap
     for item in falling:
         loaded, count, server = least[0]

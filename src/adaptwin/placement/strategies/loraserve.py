@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from adaptwin.placement.capacity import Capacity
-from adaptwin.placement.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.strategies.operating_point import operating_point
-from adaptwin.placement.strategies.slot_rule import SLOT_EACH, most_slots
-from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.peak_rate import operating_point
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
 
 HARDLY_ANY = 1e-9  # utilisation of an idle adapter
 CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica

@@ -10,22 +10,22 @@ parts.
 
 from dataclasses import dataclass, field
 
-from adaptwin.placement.capacity import Capacity, Share
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.strategies.operating_point import operating_point
-from adaptwin.placement.strategies.slot_rule import SLOT_EACH, most_slots
+from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.placement.packing.peak_rate import operating_point
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
 
 
 @dataclass(slots=True)
 class _Filling:
     """A server being filled."""
 
-    items: list[Share] = field(default_factory=list)
+    items: list[AdapterPart] = field(default_factory=list)
     tokens: float = 0.0
     loras: int = 0
     rank: int = 0
 
-    def add(self, item: Share, tokens: float, rank: int) -> None:
+    def add(self, item: AdapterPart, tokens: float, rank: int) -> None:
         self.items.append(item)
         self.tokens += tokens
         self.loras += rank > 0
@@ -39,7 +39,7 @@ def max_base(problem: Problem) -> list[Assignment]:
     return [Assignment(capacity.server(hand, SLOT_EACH.slots(capacity, hand)), hand) for hand in hands]
 
 
-def filled_to(peak: float, capacity: Capacity, items: list[Share]) -> list[list[Share]]:
+def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list[list[AdapterPart]]:
     """Items, in their order, on servers of at most `peak` tokens/s; one above it is alone."""
     most = most_slots(capacity, [item.name for item in items])
     servers = [_Filling()]

@@ -16,13 +16,13 @@ from functools import partial
 import joblib
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity import Capacity, Fit
-from adaptwin.placement.problem import Assignment, Problem
-from adaptwin.placement.strategies.fill import fill
-from adaptwin.placement.strategies.items import Hand, Item, items_of, shares_of
-from adaptwin.placement.strategies.levelling import SAFE, Filled, levelled
-from adaptwin.placement.strategies.orders import dealt, falling, least_loaded, orders
-from adaptwin.placement.strategies.squeeze import RELIEVED, RUINED, mend, refused, relieve, squeeze
+from adaptwin.placement.capacity.capacity import Capacity, SlotChoice
+from adaptwin.placement.packing.balance import SAFE, Filled, levelled
+from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.items import Bin, Item, items_of, shares_of
+from adaptwin.placement.packing.orders import dealt, falling, least_loaded, orders
+from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.placement.packing.ruin_and_recreate import RELIEVED, RUINED, mend, refused, relieve, squeeze
 
 LEAST = 0.92  # times the traffic that the surrogate must find one server fewer able to bear, for it to be tried
 MANY = 12  # with more servers than this each must bear SAFE times its traffic: one of so many does see such arrivals
@@ -36,7 +36,7 @@ def pack(problem: Problem) -> list[Assignment]:
     return assigned(problem, packed(problem, partial(items_of, problem)))
 
 
-def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Hand]:
+def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
     """As few hands as can be found; the twin approves of each.
 
     `items` gives what is to be placed, of which each must be served alone with so many times its traffic.
@@ -56,17 +56,17 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Hand]
     return best
 
 
-def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Hand]:
+def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Bin]:
     return min((fill(problem, way, factor) for way in ways), key=len)
 
 
-def assigned(problem: Problem, hands: list[Hand]) -> list[Assignment]:
+def assigned(problem: Problem, hands: list[Bin]) -> list[Assignment]:
     """Each hand on a server with its best number of slots; what was wrongly thought to be served is relieved."""
     capacity = problem.capacity
     for mistake in range(MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(hands))
         calls = (joblib.delayed(_best)(capacity, hand) for hand in hands)
-        fits: list[Fit | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+        fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
             break
@@ -81,14 +81,14 @@ def assigned(problem: Problem, hands: list[Hand]) -> list[Assignment]:
     ]
 
 
-def _best(capacity: Capacity, hand: Hand) -> Fit | None:
+def _best(capacity: Capacity, hand: Bin) -> SlotChoice | None:
     try:
         return capacity.best(shares_of(hand))
     except Infeasible:
         return None
 
 
-def _approved(problem: Problem, ways: list[list[Item]], first: list[Hand], needed: float) -> Filled:
+def _approved(problem: Problem, ways: list[list[Item]], first: list[Bin], needed: float) -> Filled:
     """Hands that the twin approves of, and by which factor the surrogate thinks that their traffic can grow.
 
     Levelled, or after moves, or on one server more, or in the end with the refused ones' load on further servers. The
@@ -105,8 +105,8 @@ def _approved(problem: Problem, ways: list[list[Item]], first: list[Hand], neede
 
 
 def _one_fewer(
-    problem: Problem, ways: list[list[Item]], hands: list[Hand], needed: float, together: float
-) -> list[Hand] | None:
+    problem: Problem, ways: list[list[Item]], hands: list[Bin], needed: float, together: float
+) -> list[Bin] | None:
     """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
     servers = len(hands) - 1
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)

@@ -11,23 +11,23 @@ that are not needed).
 from collections import deque
 from dataclasses import dataclass, field
 
-from adaptwin.placement.capacity import Share
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged, unservable
-from adaptwin.placement.strategies.orders import alternating
+from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.packing.orders import alternating
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged, unservable
 
 TEST_POINTS = (8, 16, 32, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 576)
 
 
 @dataclass(slots=True)
 class _Gpu:
-    committed: list[Share] = field(default_factory=list)
-    pending: list[Share] = field(default_factory=list)
+    committed: list[AdapterPart] = field(default_factory=list)
+    pending: list[AdapterPart] = field(default_factory=list)
     max_loras: int = 0
     test_point: int = 0
     slot_point: int = 0
 
     @property
-    def items(self) -> list[Share]:
+    def items(self) -> list[AdapterPart]:
         return self.committed + self.pending
 
 
@@ -72,7 +72,7 @@ def _test(problem: Problem, gpu: _Gpu, *, last: bool) -> bool:
     return gpu.test_point < len(TEST_POINTS) or last
 
 
-def _give_back(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
+def _give_back(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
     """Close the GPU: its pending adapters go back to the head of the queue."""
     queue.extendleft(reversed(gpu.pending))
     if not gpu.committed:
@@ -80,7 +80,7 @@ def _give_back(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
     gpu.pending = []
 
 
-def _shrink(problem: Problem, gpu: _Gpu, queue: deque[Share]) -> None:
+def _shrink(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
     """Not even the first test point passes: the paper gives up here; we commit fewer, so that a plan exists."""
     capacity = problem.capacity
     for count in range(len(gpu.pending), 0, -1):

@@ -2,10 +2,10 @@
 
 from itertools import groupby
 
-from adaptwin.placement.capacity import Share
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
-from adaptwin.workload.requests import stream_seed
+from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.workload.drawing.random_streams import stream_seed
 
 
 def random_placement(problem: Problem) -> list[Assignment]:
@@ -21,7 +21,7 @@ def random_placement(problem: Problem) -> list[Assignment]:
     ]
 
     def deal(servers: int) -> list[dict[str, float]]:
-        hands: list[list[Share]] = [[] for _ in range(servers)]
+        hands: list[list[AdapterPart]] = [[] for _ in range(servers)]
         for item, draw in zip(items, draws, strict=True):
             hands[draw % servers].append(item)
         return [merged(hand) for hand in hands]

@@ -1,7 +1,7 @@
 """round_robin: deal the adapters out in turn, over the smallest number of servers that all serve their hand."""
 
-from adaptwin.placement.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.placement.strategies.smallest_that_serves import smallest_that_serves
+from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 
 
 def round_robin(problem: Problem) -> list[Assignment]:

@@ -1,0 +1,41 @@
+"""Rebuild the two shipped profiles: folders of measurements, then `adaptwin fit`, then the error on runs it never saw.
+
+The folders stay in benchmarks/results: `adaptwin fit benchmarks/results/measurements/MODEL --out profile.yaml` does the
+same by hand.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptwin.calibration.compare import compare, profile_error
+from adaptwin.calibration.fit import fit
+from adaptwin.calibration.measurements import Measurements
+from adaptwin.cli.progress import progress_bar
+from adaptwin.report.fit import fit_report
+from h100_measurements import write_folder
+from h100_runs import MODELS, PROJECT, measured_runs, require_data
+
+FOLDERS = Path(__file__).resolve().parent / "results" / "measurements"
+
+
+def main() -> None:
+    """Fit, report and write both profiles."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=MODELS, action="append", help="one model only")
+    arguments = parser.parse_args()
+    require_data()
+    for model in arguments.model or MODELS:
+        folder = write_folder(model, FOLDERS)
+        with progress_bar() as progress:
+            fitted = fit(Measurements.read(folder), progress=progress)
+        Console(width=100).print(fit_report(fitted))
+        error = profile_error(compare(fitted.profile, measured_runs(model, "validation")))
+        print(f"on {error.runs} validation runs: {error}\n")
+        path = PROJECT / "src" / "adaptwin" / "profile" / "data" / f"{MODELS[model]}.yaml"
+        fitted.profile.model_copy(update={"error": error}).write(path)
+
+
+if __name__ == "__main__":
+    main()

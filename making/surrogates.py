@@ -1,0 +1,450 @@
+"""The shipped predictors: sweep, train, ship, and docs/surrogate.md - how true they are, and how fast.
+
+    make surrogates                             # all of it: about half an hour on two cores
+    python benchmarks/surrogates.py --no-ship   # the page alone, of predictors trained anew on the same runs
+
+Sections on real runs and on traffic of other kinds need the measurements beside the project, and are left out without.
+"""
+
+import argparse
+import math
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+
+import learners
+import other_families
+from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
+from adaptwin.calibration.compare import compare
+from adaptwin.cli.progress import progress_bar
+from adaptwin.report.training.page import write_training_report
+from adaptwin.report.training.table import training_table
+from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.surrogate.features import Features, features_of
+from adaptwin.surrogate.findings import JUDGED, Findings, ScoreLine, find, judged_scores
+from adaptwin.surrogate.model_tree import evaluate, plant
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.region import clip_to
+from adaptwin.surrogate.score import Score, error, f1
+from adaptwin.surrogate.surrogate import Prediction
+from adaptwin.surrogate.teacher import Teacher, teach
+from adaptwin.surrogate.train import Training, train
+from adaptwin.twin.simulate import Case, simulate_many
+from adaptwin.workload.demand.traffic import sum_demands
+from adaptwin.workload.sources.synthetic import synthesize
+from h100_runs import DATA, MODELS, PROJECT, measured_runs
+
+RESULTS = Path(__file__).resolve().parent / "results"
+PAGE = PROJECT / "docs" / "surrogate.md"
+SHIPPED = PROJECT / "src" / "adaptwin" / "surrogate" / "data"
+SHORT = {name: model.rsplit("-", 1)[0].replace("-instruct", "") for model, name in MODELS.items()}
+EACH = 150  # cases of every other family and profile
+FLEETS = ((100, 20.0), (300, 60.0), (1000, 120.0))  # adapters, requests/s: plans whose questions are counted
+TIMED = 20_000  # rows evaluated at a time
+
+HEAD = """# The predictors
+
+Written by `make surrogates`: 100,000 runs of the twin, large models trained on them, and small ones distilled from
+those, which are what ships. [The design](design.md#predictors) says how they work. Errors are mean absolute
+percentages unless a table says otherwise; a probability above one half counts as a call. Throughput is predicted as
+the share of the offered tokens that is served, so its errors do not contain the luck of the arrivals."""
+
+
+def main() -> None:
+    """Sweep, train, ship and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=RESULTS / "planning", help="folder of the sweep; completed first")
+    parser.add_argument("--kept", action="store_true", help="take the models of the last call instead of training anew")
+    parser.add_argument("--no-ship", action="store_true", help="leave the shipped predictors as they are")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/surrogate.md as it is")
+    arguments = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    training, findings = _trained(arguments.runs, kept=arguments.kept)
+    Console().print(training_table(findings, training.surrogates))
+    if not arguments.no_ship:
+        for name, surrogate in training.surrogates.items():
+            surrogate.write(SHIPPED / f"{name}.json")
+    sections = [*_held_out(findings), _weakest(findings), _transfer(training), _learners(training)]
+    sections += _beside_real(training)
+    sections += [_guard(findings), _speed(training), _cost()]
+    print("\n\n".join(sections))
+    if not arguments.no_page:
+        write_training_report(findings, training.surrogates, RESULTS / "training.html")
+        PAGE.write_text("\n\n".join([HEAD, *sections]) + "\n", encoding="utf-8")
+
+
+def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:
+    """What the sweep teaches; kept for a later call."""
+    file = RESULTS / "training.pickle"
+    if kept and file.exists():
+        return pickle.loads(file.read_bytes())  # noqa: S301 (our own)
+    with progress_bar() as progress:
+        dataset = sweep(load_design("planning"), runs, progress=progress)
+        training = train(dataset, progress=progress)
+        findings = find(training, progress=progress)
+    file.write_bytes(pickle.dumps((training, findings)))
+    return training, findings
+
+
+def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]], note: str = "") -> str:
+    """A section with a table in Markdown."""
+    lines = [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    lines += [f"| {' | '.join(row)} |" for row in body]
+    return "\n".join(lines + (["", note] if note else []))
+
+
+def _held_out(findings: Findings) -> list[str]:
+    sections = []
+    for name, lines in findings.scores.items():
+        body = [[line.figure, _interval(line, line.teacher), _interval(line, line.distilled)] for line in lines]
+        title = f"Held-out mixes, {SHORT.get(name, name)}"
+        sections.append(_table(title, ["figure", "large models", "distilled"], body, HELD_OUT_NOTE))
+    return sections
+
+
+HELD_OUT_NOTE = (
+    "Every mix - adapters with their popularity, ranks and lengths, on a server - was predicted by models trained on "
+    "others. Loads are those drawn evenly from nearly idle to 2.5 times overloaded; runs at the boundary are left out. "
+    "In brackets: where the figure would be 95 times in 100 with other mixes."
+)
+
+
+def _interval(line: ScoreLine, score: Score) -> str:
+    unit = f" {line.unit}" if line.unit else ""
+    digits = ".3f" if not line.unit else ".1f"
+    value = f"{score.value:{digits}}{unit}"
+    return value if math.isnan(score.low) else f"{value} ({score.low:{digits}} to {score.high:{digits}})"
+
+
+def _weakest(findings: Findings) -> str:
+    body = [
+        [
+            line.dimension,
+            line.regime,
+            f"{line.runs:,}",
+            f"{line.throughput:.1f}",
+            f"{line.itl:.1f}",
+            f"{line.ttft:.0f}",
+            f"{100 * line.overload_wrong:.1f}",
+            f"{100 * line.overloaded:.0f}",
+        ]
+        for line in findings.regimes
+    ]
+    header = ["by", "from", "runs", "throughput", "ITL", "median TTFT", "overload wrong, %", "overloaded, %"]
+    note = "Distilled models, held-out mixes at drawn loads. TTFT: median error."
+    return _table("Where they are weak, %", header, body, note)
+
+
+def _transfer(training: Training) -> str:
+    """Large models of one profile, asked about the other."""
+    examples = training.examples
+    profile, held = examples.rows["profile"].to_numpy(), examples.mixes % 5 == 0
+    names = list(training.surrogates)
+    body = []
+    for learned in (*names, "both"):
+        part = examples.where(~held & ((profile == learned) | (learned == "both")))
+        teacher = teach(part.features, part.targets, 0, {}, JUDGED)
+        row = [SHORT.get(learned, learned)]
+        for asked in names:
+            throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))
+            row += [f"{throughput:.1f} %", f"{itl:.1f} %", f"{flag:.3f}"]
+        body.append(row)
+    header = ["trained on", *[f"{SHORT[name]}: {figure}" for name in names for figure in ("throughput", "ITL", "F1")]]
+    return _table("Does it hold on another GPU or model?", header, body, TRANSFER_NOTE)
+
+
+TRANSFER_NOTE = (
+    "Large models, every fifth mix held out. The features are ratios that mean the same on any profile, so what was "
+    "learned on one holds on the other nearly as well: the shipped predictors also serve profiles that you calibrate."
+)
+
+
+def _learners(training: Training) -> str:
+    header = ["learner", "throughput", "ITL", "starvation F1"]
+    return _table("Which learner, and which features?", header, learners.compared(training.examples), LEARNERS_NOTE)
+
+
+LEARNERS_NOTE = (
+    f"{learners.ROWS:,} runs to learn from, both profiles; every fifth mix held out. All learners but the last correct "
+    "the steady state's answer by the same features. The last has what the paper's models had: sum and "
+    "spread of rates, three figures of the ranks, slots and adapters; no lengths, no bursts, no settings."
+)
+
+
+class Asked(NamedTuple):
+    """Cases with what the twin and the predictors say of them."""
+
+    cases: Sequence[other_families.Case]
+    runs: Sequence[Run]
+    again: Sequence[Run]  # with another seed: how far chance alone puts two runs apart
+    distilled: list[Prediction]
+    large: Array  # (cases, outputs)
+
+
+def _beside_real(training: Training) -> list[str]:
+    """Sections that need the data beside the project."""
+    if not DATA.is_dir():
+        print(f"left out, for want of {DATA}: traffic of other kinds, real runs")
+        return []
+    profiles = [surrogate.profile for surrogate in training.surrogates.values()]
+    return [_other_families(_ask(training, list(other_families.cases(profiles, EACH)))), _real_runs(training)]
+
+
+def _ask(training: Training, asked: list[other_families.Case]) -> Asked:
+    runs, again = (
+        simulate_many(Case(case.profile, case.server, case.workload, case.workload.seed + shift) for case in asked)
+        for shift in (0, 1000)
+    )
+    chosen = [training.surrogates[case.profile.name] for case in asked]
+    distilled = [s.predict(case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
+    rows = [_seen(s, case.workload, case.server) for s, case in zip(chosen, asked, strict=True)]
+    return Asked(asked, runs, again, distilled, _say(training.teacher, rows))
+
+
+def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
+    """Features and rough answers of a server."""
+    demand = sum_demands(demands_on(surrogate.profile, server, workload))
+    return features_of(demand, server.limits(surrogate.profile), costs_of(surrogate.profile, server), workload.duration)
+
+
+def _say(teacher: Teacher, seen: list[tuple[Array, Array]]) -> Array:
+    """What the large models say, shape (rows, outputs)."""
+    features, rough = (np.array(column) for column in zip(*seen, strict=True))
+    return np.column_stack([output.value(teacher.learned(output, features), rough) for output in OUTPUTS])
+
+
+def _other_families(asked: Asked) -> str:
+    family = np.array([case.family for case in asked.cases])
+    inside = np.array([guess.inside for guess in asked.distilled])
+    everything = np.ones(len(family), np.bool_)
+    body = [_family_row(asked, name, family == name) for name in dict.fromkeys(family.tolist())]
+    body += [_family_row(asked, "all", everything), _family_row(asked, "all inside the training region", inside)]
+    body.append(_again_row(asked))
+    header = ["traffic", "runs", "inside, %", "throughput", "ITL", "median TTFT", "starvation F1", "overload right, %"]
+    return _table("Traffic of other kinds, % (distilled / large models)", header, body, OTHER_NOTE)
+
+
+OTHER_NOTE = (
+    "One run of the twin each. ServeGen's production clients (rates, bursts and lengths of each), lengths of the Azure "
+    "traces, lognormal popularities and requests of two kinds are in no training mix. TTFT: median error. Starvation "
+    "is the paper's flag for the server; overload: any adapter starves or waits in a growing queue."
+)
+
+
+def _family_row(asked: Asked, name: str, chosen: Array) -> list[str]:
+    index = np.flatnonzero(chosen)
+    runs, small = [asked.runs[i] for i in index], [asked.distilled[i] for i in index]
+    large = {output: asked.large[index, column] for column, output in enumerate(NAMES)}
+    served = np.array([run.throughput / run.offered_throughput for run in runs])
+    starved, overloaded = np.array([run.starved for run in runs]), np.array([run.worst != "ok" for run in runs])
+    mixes = np.arange(len(runs))
+    cells = [name, str(len(runs)), f"{100 * np.mean([guess.inside for guess in small]):.0f}"]
+    for output, actual, middle in (
+        ("served", served, np.nanmean),
+        ("itl_mean", np.array([run.itl.mean for run in runs]), np.nanmean),
+        ("ttft_p50", np.array([run.ttft.p50 for run in runs]), np.nanmedian),
+    ):
+        guesses = np.array([getattr(guess, output) for guess in small])
+        cells.append(f"{middle(error(guesses, actual)):.1f} / {middle(error(large[output], actual)):.1f}")
+    flags = [f1(p, starved, mixes).value for p in (np.array([g.starvation for g in small]), large["starvation"])]
+    cells.append(f"{flags[0]:.3f} / {flags[1]:.3f}")
+    right = [((p > 0.5) == overloaded).mean() for p in (np.array([g.overload for g in small]), large["overload"])]
+    return [*cells, f"{100 * right[0]:.1f} / {100 * right[1]:.1f}"]
+
+
+def _again_row(asked: Asked) -> list[str]:
+    """The twin against itself with another seed: what no predictor of a single run can do much better than."""
+    first, second = asked.runs, asked.again
+    served = [np.array([run.throughput / run.offered_throughput for run in runs]) for runs in (second, first)]
+    itl = [np.array([run.itl.mean for run in runs]) for runs in (second, first)]
+    ttft = [np.array([run.ttft.p50 for run in runs]) for runs in (second, first)]
+    flag = f1(
+        np.array([float(run.starved) for run in second]), np.array([r.starved for r in first]), np.arange(len(first))
+    )
+    right = np.mean([(a.worst != "ok") == (b.worst != "ok") for a, b in zip(first, second, strict=True)])
+    cells = [f"{np.nanmean(error(*served)):.1f}", f"{np.nanmean(error(*itl)):.1f}", f"{np.nanmedian(error(*ttft)):.1f}"]
+    return [
+        "all, by the twin with another seed",
+        str(len(first)),
+        "",
+        *cells,
+        f"{flag.value:.3f}",
+        f"{100 * right:.1f}",
+    ]
+
+
+def _real_runs(training: Training) -> str:
+    """Validation runs of real servers: the twin, with and without the scrapes of its metrics, and the predictors."""
+    body = []
+    for model, name in MODELS.items():
+        surrogate, runs = training.surrogates[name], measured_runs(model, "validation")
+        as_trained = [run.model_copy(update={"scrape_every": None, "max_in_flight": None}) for run in runs]
+        real = compare(surrogate.profile, runs)
+        distilled = [surrogate.predict(run.workload, run.server) for run in runs]
+        large = _say(training.teacher, [_seen(surrogate, run.workload, run.server) for run in runs])
+        said = {
+            "twin": _twin_figures(real),
+            "twin, as in training": _twin_figures(compare(surrogate.profile, as_trained)),
+            "large models": {name: large[:, i] for i, name in enumerate(NAMES)},
+            "distilled": {name: np.array([getattr(guess, name) for guess in distilled]) for name in NAMES},
+        }
+        offered = np.array([guess.throughput / guess.served for guess in distilled])
+        inside = np.array([guess.inside for guess in distilled])
+        everywhere = np.ones(len(runs), np.bool_)
+        for where, chosen in (("all", everywhere), ("inside", inside)):
+            for who, figures in said.items():
+                part = {name: values[chosen] for name, values in figures.items()}
+                throughput = part.get("throughput", part["served"] * offered[chosen] if "served" in part else None)
+                body.append(
+                    [SHORT[name], where, str(chosen.sum()), who, *_real_row(real.filter(chosen), throughput, part)]
+                )
+    header = ["model", "runs", "", "said by", "throughput", "ITL", "ITL bias", "median TTFT", "F1", "right, %"]
+    return _table("Real servers: validation runs, %", header, body, REAL_NOTE)
+
+
+REAL_NOTE = (
+    "Real vLLM 0.8.5 on an H100 (see [accuracy](accuracy.md)); nobody here was fitted to these runs. TTFT: median "
+    "error outside deep overload. Their servers were scraped for metrics every 2 s, which held them up, and their "
+    "client had at most 26,000 requests open, which keeps the queue, and with it the scheduler's work, short in deep "
+    "overload. Predictors are trained without either, so they should be compared with the twin as in training. Runs "
+    "that are not inside offer up to nine times what a server can do."
+)
+
+
+def _twin_figures(table: pl.DataFrame) -> dict[str, Array]:
+    return {
+        "throughput": table["twin_throughput"].to_numpy(),
+        "itl_mean": table["twin_itl_mean"].to_numpy(),
+        "ttft_p50": table["twin_ttft_p50"].to_numpy(),
+        "starvation": table["twin_starved"].cast(pl.Float64).to_numpy(),
+    }
+
+
+def _real_row(real: pl.DataFrame, throughput: Array, figures: dict[str, Array]) -> list[str]:
+    itl = figures["itl_mean"] / real["real_itl_mean"].to_numpy() - 1.0
+    calm = ~real["deep_overload"].to_numpy()
+    ttft = error(figures["ttft_p50"], real["real_ttft_p50"].to_numpy())[calm]
+    starved = real["real_starved"].to_numpy()
+    flag = f1(figures["starvation"], starved, np.arange(len(starved))).value
+    right = 100 * ((figures["starvation"] > 0.5) == starved).mean()
+    return [
+        f"{np.nanmean(error(throughput, real['real_throughput'].to_numpy())):.1f}",
+        f"{100 * np.nanmean(np.abs(itl)):.1f}",
+        f"{100 * np.nanmean(itl):+.1f}",
+        f"{np.nanmedian(ttft):.1f}",
+        f"{flag:.3f}",
+        f"{right:.1f}",
+    ]
+
+
+def _guard(findings: Findings) -> str:
+    """How often the twin is asked, in training data at the boundary and in whole plans."""
+    profile = load_profile(next(iter(MODELS.values())))
+    body = []
+    for adapters, rate in FLEETS:
+        fleet = synthesize(adapters=adapters, rate=rate, ranks=(8, 16, 32))
+        with_, without = (_planned(profile, fleet, surrogate) for surrogate in ("shipped", None))
+        share = with_[0].twin_runs / max(1, with_[0].twin_runs + with_[0].guesses)
+        body.append(
+            [
+                f"{adapters:,}",
+                f"{rate:g}",
+                f"{with_[0].gpus} / {without[0].gpus}",
+                f"{with_[0].guesses:,}",
+                f"{with_[0].twin_runs:,} ({100 * share:.0f} %)",
+                f"{without[0].twin_runs:,}",
+                f"{with_[1]:.1f} / {without[1]:.1f}",
+            ]
+        )
+    header = ["adapters", "requests/s", "GPUs", "guessed", "asked of the twin", "without predictors", "seconds"]
+    return _table("How often the twin is asked", header, body, GUARD_NOTE.format(100 * findings.unsure))
+
+
+GUARD_NOTE = (
+    "Plans by `pack`, verified by the twin; a slash divides plans with and without predictors. A question is one "
+    "number of slots for one set of adapters. Of the training runs that were placed at the boundary between serving "
+    "everybody and not, {:.0f} % would be asked of the twin."
+)
+
+
+def _planned(profile: Profile, fleet: Workload, surrogate: str | None) -> tuple[Plan, float]:
+    started = time.perf_counter()
+    plan = make_plan(profile, fleet, surrogate=surrogate)
+    return plan, time.perf_counter() - started
+
+
+def _speed(training: Training) -> str:
+    surrogate = next(iter(training.surrogates.values()))
+    features, rough = (array[:TIMED] for array in (training.examples.features, training.examples.rough))
+    forest = plant([surrogate.trees[name] for name in NAMES], Features._fields)
+    region = surrogate.region.arrays()
+    one, one_rough = features[:1].copy(), rough[:1].copy()
+    fleet = synthesize(adapters=256, rate=10.0, ranks=(8, 16))
+    server = Server(max_loras=32, max_lora_rank=16, max_cpu_loras=256)
+    demands, limits = demands_on(surrogate.profile, server, fleet), server.limits(surrogate.profile)
+    demand, costs = sum_demands(demands), costs_of(surrogate.profile, server)
+    rows = len(features)
+    timed: list[tuple[str, Callable[[], object], int]] = [
+        ("all nine figures, a batch", lambda: surrogate.predict_features(features, rough), rows),
+        ("of which the trees", lambda: evaluate(forest, features), rows),
+        ("of which the region", lambda: clip_to(region, features), rows),
+        ("all nine figures, a single row", lambda: surrogate.predict_features(one, one_rough), 1),
+        ("features of a server (steady state)", lambda: features_of(demand, limits, costs, 3600.0), 1),
+        ("sums over 256 adapters", lambda: sum_demands(demands), 1),
+        ("`predict(workload, server)` with 256 adapters, everything", lambda: surrogate.predict(fleet, server), 1),
+        ("a row by the large models, in a batch", lambda: _all_large(training.teacher, features[:2000]), 2000),
+    ]
+    body = [[what, f"{_microseconds(call, count):.2f}"] for what, call, count in timed]
+    return _table("Speed", ["what", "microseconds per row"], body, "One core; the fastest of several repeats.")
+
+
+def _all_large(teacher: Teacher, features: Array) -> None:
+    for output in OUTPUTS:
+        teacher.learned(output, features)
+
+
+def _microseconds(call: Callable[[], object], rows: int) -> float:
+    call()
+    best = math.inf
+    for _ in range(7):
+        started, count = time.perf_counter(), 0
+        while time.perf_counter() - started < 0.05:
+            call()
+            count += 1
+        best = min(best, (time.perf_counter() - started) / count)
+    return best / rows * 1e6
+
+
+def _cost() -> str:
+    """How long 100,000 runs take, from a part of the same design played now."""
+    design = load_design("planning").model_copy(update={"mixes": 600})
+    folder = RESULTS / f"timing-{time.time_ns()}"
+    started = time.perf_counter()
+    rows = sweep(design, folder).rows
+    seconds = time.perf_counter() - started
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    hours, capped = rows["duration"].sum() / 3600.0, rows["capped"].mean()
+    body = [
+        ["runs", f"{len(rows):,}"],
+        ["simulated hours", f"{hours:,.0f}"],
+        ["seconds", f"{seconds:.0f}"],
+        ["runs per second", f"{len(rows) / seconds:.0f}"],
+        ["100,000 runs would take, minutes", f"{100_000 / len(rows) * seconds / 60.0:.0f}"],
+        ["rates lowered to keep a run within 400,000 requests, %", f"{100 * capped:.1f}"],
+    ]
+    return _table("What the training data costs", ["", ""], body, COST_NOTE)
+
+
+COST_NOTE = "The first 600 mixes of the design, on all cores of this machine, start of the workers included."
+
+
+if __name__ == "__main__":
+    main()

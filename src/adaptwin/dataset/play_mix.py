@@ -1,0 +1,132 @@
+"""play_mix: the runs of a mix, each as a row of data."""
+
+from typing import Any
+
+import numpy as np
+
+from adaptwin.dataset.closing_in import Bracket
+from adaptwin.dataset.design import Design, Range
+from adaptwin.dataset.mix import Mix
+from adaptwin.twin.kernel.play import play
+from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
+from adaptwin.twin.statistics import latency
+from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement, judge
+from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
+from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.requests import NANOSECONDS
+
+CROWD_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
+
+Row = dict[str, Any]
+
+
+def play_mix(design: Design, mix: Mix) -> list[Row]:
+    """Play a mix under its loads; the last of them close in on where its server stops serving everybody."""
+    if mix.values["utilisation"] is None:
+        return [_play(design, mix, 0, 1.0, "given")]
+    dice = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
+    drawn = design.loads - round(design.boundary * design.loads)
+    rows: list[Row] = []
+    bracket = Bracket()
+    for run in range(design.loads):
+        if run >= drawn:
+            utilisation = bracket.at(dice.uniform(0.3, 0.7))
+        else:
+            utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, dice)
+        row = _play(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
+        # Half of the mixes look for where the server starves, the others for where the first adapter suffers.
+        served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
+        bracket = bracket.with_run(row["utilisation"], served=served)
+        rows.append(row)
+    return rows
+
+
+def _drawn(design: Design, dice: np.random.Generator) -> float:
+    dimension = design.utilisation
+    assert dimension is not None
+    return dimension.at(dice.random()) if isinstance(dimension, Range) else float(dice.choice(dimension))
+
+
+def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
+    """One run at `load` times the mix's rates, or as much of it as the design allows."""
+    expected = mix.workload.rate * mix.workload.duration
+    allowed = design.most_requests / expected if expected > 0 else load
+    factor = min(load, allowed)
+    seed = mix.workload.seed + run
+    workload = mix.workload.scaled(factor)
+    scenario = make_scenario(mix.profile, mix.server, workload, seed=seed)
+    outcome = play(scenario)
+    judgement = judge(mix.profile, workload, scenario, outcome)
+    demand = sum_demands(mix.demands._replace(rate=mix.demands.rate * factor))
+    values = mix.values
+    return {
+        "mix": mix.number,
+        "run": run,
+        "seed": seed,
+        "profile": mix.profile.name,
+        "chosen": chosen,
+        "utilisation": factor,
+        "capped": load > allowed,
+        "popularity": values["popularity"],
+        "ranks": ",".join(map(str, values["ranks"])),
+        "lengths": values["lengths"],
+        "arrivals": values["arrivals"],
+        "duration": values["duration"],
+        **_settings(mix, scenario),
+        **demand.traffic._asdict(),
+        **dict(zip(CROWD_COLUMNS, demand.crowd.ravel().tolist(), strict=True)),
+        **_figures(scenario, outcome, judgement),
+    }
+
+
+def _settings(mix: Mix, scenario: Scenario) -> Row:
+    server, limits = mix.server, scenario.limits
+    return {
+        "max_loras": server.max_loras,
+        "max_lora_rank": server.max_lora_rank,
+        "max_num_seqs": limits.max_num_seqs,
+        "max_num_batched_tokens": limits.token_budget,
+        "max_model_len": limits.max_model_len,
+        "async_scheduling": limits.async_scheduling,
+        "kv_cache_tokens": (limits.kv_blocks + 1) * limits.block_size,
+    }
+
+
+def _figures(scenario: Scenario, outcome: Outcome, judgement: Judgement) -> Row:
+    """What the run came to: rates per second of the window, latencies in seconds."""
+    sums, seconds = judgement.totals, scenario.window.end / NANOSECONDS
+    ttft = latency(sums.ttft, sums.ttft_sum, sums.finished)
+    itl = latency(outcome.gaps, outcome.gap_sum, int(outcome.gaps.sum()))
+    e2e = latency(sums.e2e, sums.e2e_sum, sums.finished)
+    return {
+        "arrived": sums.arrivals,
+        "finished": sums.finished,
+        "throughput": sums.finished_tokens / seconds,
+        "offered_throughput": sums.offered_tokens / seconds,
+        "starved": sums.finished_tokens < STARVED_BELOW * sums.offered_tokens,
+        "verdict": judgement.server,
+        "worst": judgement.worst,
+        "worst_share": _worst_share(judgement),
+        "itl_mean": itl.mean,
+        "itl_p99": itl.p99,
+        "ttft_mean": ttft.mean,
+        "ttft_p50": ttft.p50,
+        "ttft_p99": ttft.p99,
+        "e2e_mean": e2e.mean,
+        "mean_running": outcome.running_time / seconds,
+        "mean_waiting": outcome.waiting_time / seconds,
+        "mean_adapters": outcome.adapter_time / seconds,
+        "kv_usage": outcome.kv_time / seconds / scenario.limits.kv_blocks,
+        "preemptions": outcome.preemptions,
+        "adapter_loads": outcome.gpu_loads,
+        "steps": outcome.steps,
+    }
+
+
+def _worst_share(judgement: Judgement) -> float:
+    """Share of its tokens that the adapter served worst has got, of those with enough requests to tell; NaN: none."""
+    sums = judgement.by_adapter
+    tells = sums.counted >= MIN_REQUESTS
+    if not tells.any():
+        return float("nan")
+    return float((1.0 - sums.unserved_tokens[tells] / sums.counted_tokens[tells]).min())

@@ -1,0 +1,152 @@
+"""Changes to what a plan is made for, that might save a GPU: other settings, fewer promises, less traffic."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.plan.forecast import Forecast
+from adaptwin.plan.plan import Plan
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import SERVED_RANKS, Workload
+
+LESS_TRAFFIC = (0.05, 0.1, 0.2)
+HOTTEST = (1, 3, 10)
+SEATS = (512, 1024)
+MEMORY = 0.95
+WHOLE_BLOCKS = 256  # tokens to which a shorter max_model_len is rounded up
+
+
+class Wish(NamedTuple):
+    """What the servers of one profile are to serve, with which settings and how much headroom."""
+
+    profile: Profile
+    workload: Workload
+    template: Server
+    headroom: float
+    gpus: int  # that the plan has for it
+
+
+class Change(NamedTuple):
+    """What is changed, in words and in deed."""
+
+    what: str
+    apply: Callable[[Wish], Wish]
+
+
+def wishes_of(plan: Plan) -> list[Wish]:
+    """The plan, profile by profile."""
+    wishes = []
+    for profile in plan.profiles:
+        servers = [server for server in plan.servers if server.profile == profile.name]
+        shares: dict[str, float] = {}
+        for server in servers:
+            for name, share in server.adapters.items():
+                shares[name] = shares.get(name, 0.0) + share
+        if servers:
+            workload, template = plan.workload.part(shares, plan.seed), template_of(servers[0].server)
+            wishes.append(Wish(profile, workload, template, plan.raised, len(servers)))
+    return wishes
+
+
+def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
+    """Changes worth trying, those of a kind together, from the smallest to the largest."""
+    yield from _of_settings(plan, forecasts)
+    yield from _of_promises(plan)
+    yield [_less_traffic(share) for share in LESS_TRAFFIC]
+    hottest = sorted(plan.workload.adapters, key=plan.workload.tokens_per_second, reverse=True)
+    names = [adapter.name for adapter in hottest]
+    yield [_without(names[:many]) for many in HOTTEST if many < len(names)]
+    yield from _of_ranks(plan)
+
+
+def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
+    full = [
+        (seats, server.server.max_num_batched_tokens or SEATS[-1])
+        for server in plan.servers
+        for _, seats in [server.server.budgets(plan.profile_of(server))]
+        if forecasts[server.name].fills_batch(seats)
+    ]
+    if full:
+        least, most = map(min, zip(*full, strict=True))
+        yield [
+            _setting(f"max_num_seqs {more:,} instead of {least:,}", max_num_seqs=more)
+            for more in SEATS
+            if least < more <= most  # vLLM wants no fewer max_num_batched_tokens
+        ]
+    memory = min(server.server.gpu_memory_utilization for server in plan.servers)
+    if memory < MEMORY:
+        yield [_setting(f"gpu_memory_utilization {MEMORY} instead of {memory:g}", gpu_memory_utilization=MEMORY)]
+    longest = _longest_request(plan.workload)
+    allowed = max(s.server.max_model_len or plan.profile_of(s).model.max_model_len for s in plan.servers)
+    if longest < allowed:
+        what = f"max_model_len {longest:,} instead of {allowed:,}: no request is longer"
+        yield [_setting(what, max_model_len=longest)]
+
+
+def _of_promises(plan: Plan) -> Iterator[list[Change]]:
+    if plan.headroom:
+        what = f"without the headroom of {100 * plan.headroom:g} % that was asked for"
+        yield [Change(what, lambda wish: wish._replace(headroom=plan.margin))]
+    if plan.margin:
+        what = f"without the safety margin of {100 * plan.margin:.2g} %"
+        yield [Change(what, lambda wish: wish._replace(headroom=plan.headroom))]
+
+
+def _of_ranks(plan: Plan) -> Iterator[list[Change]]:
+    ranks = sorted({adapter.rank for adapter in plan.workload.adapters if adapter.rank})
+    if not ranks or ranks[-1] <= SERVED_RANKS[1]:
+        return
+    top = ranks[-1]
+    lower = ranks[-2] if len(ranks) > 1 else SERVED_RANKS[SERVED_RANKS.index(top) - 1]
+    many = sum(adapter.rank == top for adapter in plan.workload.adapters)
+    them = f"the {many} adapters" if many > 1 else "the one adapter"
+    yield [Change(f"{them} of rank {top} trained anew at rank {lower}", lambda wish: _retrained(wish, top, lower))]
+
+
+def _setting(what: str, **update: float) -> Change:
+    return Change(what, lambda wish: wish._replace(template=wish.template.model_copy(update=update)))
+
+
+def _less_traffic(share: float) -> Change:
+    return Change(
+        f"{100 * share:g} % less traffic", lambda wish: wish._replace(workload=wish.workload.scaled(1.0 - share))
+    )
+
+
+def _without(names: Sequence[str]) -> Change:
+    what = (
+        f"without the hottest adapter, {names[0]}" if len(names) == 1 else f"without the {len(names)} hottest adapters"
+    )
+    return Change(what, lambda wish: scaled(wish, dict.fromkeys(names, 0.0)))
+
+
+def scaled(wish: Wish, factors: Mapping[str, float]) -> Wish:
+    """Some adapters with so many times their traffic; those that have none left are gone."""
+    kept = ((adapter, factors.get(adapter.name, 1.0)) for adapter in wish.workload.adapters)
+    adapters = tuple(adapter.scaled(factor) for adapter, factor in kept if factor > 0)
+    return wish._replace(workload=wish.workload.model_copy(update={"adapters": adapters}))
+
+
+def _retrained(wish: Wish, rank: int, lower: int) -> Wish:
+    adapters = tuple(
+        adapter.model_copy(update={"rank": lower}) if adapter.rank == rank else adapter
+        for adapter in wish.workload.adapters
+    )
+    return wish._replace(workload=wish.workload.model_copy(update={"adapters": adapters}))
+
+
+def _longest_request(workload: Workload) -> int:
+    """Tokens of the longest request there can be, in whole blocks."""
+    lengths = {workload.lengths_of(adapter) for adapter in workload.adapters}
+    return max(map(_longest_of, lengths), default=1)
+
+
+def _longest_of(lengths: Lengths) -> int:
+    table = lengths.table()
+    longest = (
+        int((table.input + table.output).max()) if table.joint else int(table.input.max()) + int(table.output.max())
+    )
+    return WHOLE_BLOCKS * math.ceil(longest / WHOLE_BLOCKS)

@@ -1,0 +1,63 @@
+"""Typical adapters: what a newcomer is like if nothing else is said."""
+
+import math
+from collections.abc import Iterable
+from statistics import fmean, median, median_low
+
+from adaptwin.plan.plan import Plan
+from adaptwin.twin.server import server_rank
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import Adapter, Workload
+
+
+def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: Lengths | None) -> Adapter:
+    """A newcomer: what is not given is like the plan's adapters, of median rank and rate."""
+    adapters = [adapter for adapter in plan.workload.adapters if adapter.rank] or list(plan.workload.adapters)
+    taken = {adapter.name for adapter in plan.workload.adapters}
+    return Adapter(
+        name=next(name for name in _names("newcomer") if name not in taken),
+        rank=(median_low(a.rank for a in adapters) if adapters else 8) if rank is None else rank,
+        rate=(median(map(plan.workload.rate_of, adapters)) if adapters else 1.0) if rate is None else rate,
+        lengths=lengths or mean_lengths(plan.workload, adapters),
+        arrivals=None if isinstance(plan.workload.arrivals, str) else "poisson",
+    )
+
+
+def _names(stem: str) -> Iterable[str]:
+    yield stem
+    number = 1
+    while True:
+        number += 1
+        yield f"{stem} {number}"
+
+
+def mean_adapter(workload: Workload) -> Adapter:
+    """An adapter of mean rank, rate and lengths; base-model traffic counts only where there is nothing else."""
+    adapters = [adapter for adapter in workload.adapters if adapter.rank] or list(workload.adapters)
+    mean = math.floor(fmean(adapter.rank for adapter in adapters))
+    return Adapter(
+        name="mean",
+        rank=server_rank(mean) if mean else 0,
+        rate=fmean(map(workload.rate_of, adapters)),
+        lengths=mean_lengths(workload, adapters),
+        arrivals=None if isinstance(workload.arrivals, str) else "poisson",
+    )
+
+
+def mean_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
+    """Lengths of the mean and variance that the requests of these adapters have together."""
+    rates: dict[Lengths, float] = {}
+    for adapter in adapters:
+        lengths = workload.lengths_of(adapter)
+        rates[lengths] = rates.get(lengths, 0.0) + workload.rate_of(adapter)
+    total = sum(rates.values())
+    if len(rates) < 2 or not total:
+        return next(iter(rates), workload.lengths)
+    tables = [(lengths.table(), rate / total) for lengths, rate in rates.items()]
+    moments: dict[str, float] = {}
+    for side in ("input", "output"):
+        mean = sum(share * float(getattr(table, side).mean()) for table, share in tables)
+        square = sum(share * float((getattr(table, side).astype(float) ** 2).mean()) for table, share in tables)
+        moments[f"{side}_mean"], moments[f"{side}_cv"] = mean, math.sqrt(max(0.0, square / mean**2 - 1.0))
+    limits = sum(rate for lengths, rate in rates.items() if lengths.are_limits) > total / 2
+    return Lengths.lognormal(**moments).model_copy(update={"are_limits": limits})

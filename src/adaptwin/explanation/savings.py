@@ -1,0 +1,196 @@
+"""Savings: which changes would save a GPU. Each is planned anew in outline, as predictors see it.
+
+The outline is `fill` without the twin's word on the servers it fills, so its counts are estimates, to be planned to be
+sure. They are compared with the same outline of the plan as it is. Where the predictors do not know the traffic the
+twin answers, as long as its budget lasts.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Literal
+
+from pydantic import Field
+
+from adaptwin.errors import AdaptwinError, Infeasible
+from adaptwin.explanation.changes import Change, Wish, ladders_of, scaled, wishes_of
+from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.items import items_of
+from adaptwin.placement.packing.orders import dealt, orders
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.plan.forecast import Forecast
+from adaptwin.plan.plan import Plan
+from adaptwin.progress import Progress, silent
+from adaptwin.spec import Spec
+from adaptwin.surrogate.surrogate import Surrogate
+
+TWIN_RUNS = 1500  # for all outlines together
+ROOM = 0.05  # more traffic for which outlines are filled: a plan must hold with other arrivals, too
+MANY = 1000  # adapters from which on a single order is tried
+SURELY_BETTER = 0.95  # times the plan's GPUs: where its outline has fewer, a new plan saves more than a change may
+CLOSE = 0.03  # of a GPU's traffic that would have to go
+
+
+class Saving(Spec):
+    """A change, and how many GPUs a new plan would likely have."""
+
+    change: str
+    gpus: int
+
+
+class Emptiest(Spec):
+    """The GPU with the most headroom."""
+
+    server: str
+    request_rate: float
+    too_much: float | None = Field(description="share of its traffic that must go for it to be given up, if known")
+
+
+class Savings(Spec):
+    """What would save a GPU. All counts are estimates."""
+
+    as_it_is: int | None = Field(description="GPUs that a new plan of the same would likely have, if known")
+    tried: tuple[str, ...] = Field(description="changes, those that save nothing included")
+    unknown: tuple[str, ...] = Field(description="changes of which nothing can be said without a plan")
+    saving: tuple[Saving, ...]
+    emptiest: Emptiest | None
+
+
+def savings(
+    plan: Plan,
+    forecasts: Mapping[str, Forecast],
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> Savings:
+    """Changes that would likely save a GPU, and what stands in the way of giving up the emptiest.
+
+    Args:
+        plan: The plan.
+        forecasts: By server.
+        surrogate: As for `make_plan`.
+        progress: Told what is being done, and how much of it.
+    """
+    wishes, outline = wishes_of(plan), _Outline(surrogate)
+    now = outline.gpus(wishes)
+    ladders = list(ladders_of(plan, forecasts))
+    needed: dict[str, int | None] = {}
+    saving: list[Saving] = []
+    for number, ladder in enumerate(ladders):
+        progress("looking for savings", number, len(ladders) + 1)
+        counts = [outline.gpus([change.apply(wish) for wish in wishes]) for change in ladder] if now else []
+        needed |= {change.what: gpus for change, gpus in zip_longest(ladder, counts)}
+        saving += _worth_it(plan, now, ladder, counts) if now else []
+    progress("looking for savings", len(ladders), len(ladders) + 1)
+    emptiest = _emptiest(plan, forecasts, wishes, outline, now)
+    progress("looking for savings", len(ladders) + 1, len(ladders) + 1)
+    return Savings(
+        as_it_is=now,
+        tried=tuple(what for what, gpus in needed.items() if gpus is not None),
+        unknown=tuple(what for what, gpus in needed.items() if gpus is None),
+        saving=tuple(saving),
+        emptiest=emptiest,
+    )
+
+
+def _worth_it(plan: Plan, now: int, ladder: Sequence[Change], counts: Sequence[int | None]) -> Iterator[Saving]:
+    """Changes that save a GPU, and more than the smaller changes of their kind.
+
+    As many are saved as the outline has fewer than without the change - of the plan's, or of the outline's own where a
+    new plan of the same would have fewer by far.
+    """
+    best = base = plan.gpus if _is_comparable(plan, now) else now
+    for change, then in zip(ladder, counts, strict=True):
+        if then is not None and (gpus := base - (min(now, base) - then)) < best:
+            best = gpus
+            yield Saving(change=change.what, gpus=gpus)
+
+
+def _is_comparable(plan: Plan, now: int) -> bool:
+    """Whether the outline of the plan as it is has about as many GPUs."""
+    return now >= SURELY_BETTER * plan.gpus
+
+
+class _Outline:
+    """Counts GPUs by filling them, on a budget of twin runs. Owns the budget."""
+
+    def __init__(self, surrogate: Surrogate | Literal["shipped"] | None) -> None:
+        self._surrogate, self._left = surrogate, TWIN_RUNS
+
+    def gpus(self, wishes: Sequence[Wish]) -> int | None:
+        """How many GPUs these wishes likely need together; None where that is not known, or impossible."""
+        counts = [self._of_one(wish) for wish in wishes]
+        return None if None in counts else sum(count for count in counts if count)
+
+    def _of_one(self, wish: Wish) -> int | None:
+        if not wish.workload.adapters:
+            return 0
+        foresight = workload_surrogate_for(self._surrogate, wish.profile, wish.workload, wish.template)
+        capacity = _Frugal(wish, foresight, self._left)
+        problem = Problem(capacity, 1, silent, math.inf)
+        try:
+            ways = orders(items_of(problem))
+            if len(wish.workload) > MANY:
+                ways = ways[:1]
+            else:
+                ways.append(dealt(ways[0], max(1, wish.gpus - 1)))
+            return min(len(hands) for way in ways if (hands := fill(problem, way)))
+        except (Infeasible, _SpentError):
+            return None
+        finally:
+            self._left -= capacity.asked
+
+
+class _SpentError(AdaptwinError):
+    """The budget of twin runs is spent."""
+
+
+class _Frugal(Capacity):
+    """A capacity with a budget of twin runs; raises `_SpentError` when it is spent."""
+
+    def __init__(self, wish: Wish, foresight: WorkloadSurrogate | None, budget: int) -> None:
+        headroom = (1.0 + wish.headroom) * (1.0 + ROOM) - 1.0
+        super().__init__(wish.profile, wish.workload, wish.template, headroom, foresight)
+        self._budget = budget
+
+    def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
+        """What the twin says."""
+        if self.asked >= self._budget:
+            raise _SpentError
+        return super().ask(shares, max_loras, factor)
+
+
+def _emptiest(
+    plan: Plan, forecasts: Mapping[str, Forecast], wishes: Sequence[Wish], outline: _Outline, now: int | None
+) -> Emptiest | None:
+    """The GPU with the most headroom, and how much of its traffic would have to go for a plan without it."""
+    if len(plan.servers) < 2:
+        return None
+    emptiest = max(plan.servers, key=lambda s: (forecasts[s.name].headroom, -forecasts[s.name].offered_throughput))
+
+    def suffices(without: float) -> bool:
+        factors = {name: 1.0 - without * share for name, share in emptiest.adapters.items()}
+        needed = outline.gpus([scaled(wish, factors) for wish in wishes])
+        return needed is not None and now is not None and needed < min(now, plan.gpus)
+
+    comparable = now is not None and _is_comparable(plan, now)
+    return Emptiest(
+        server=emptiest.name,
+        request_rate=forecasts[emptiest.name].request_rate,
+        too_much=_least(suffices) if comparable else None,
+    )
+
+
+def _least(suffices: Callable[[float], bool]) -> float | None:
+    """The least share, to within `CLOSE`, that suffices; None where not even all of it does."""
+    if not suffices(1.0):
+        return None
+    bad, good = 0.0, 1.0
+    while good - bad > CLOSE:
+        middle = (bad + good) / 2
+        if suffices(middle):
+            good = middle
+        else:
+            bad = middle
+    return round(good, 2)

@@ -1,0 +1,1 @@
+"""What one server bears: questions answered by the surrogate where it is sure, else by the twin."""

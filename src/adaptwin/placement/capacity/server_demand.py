@@ -1,0 +1,61 @@
+"""ServerDemand: what a set of adapters asks of a server, in figures that add up, so that sets grow and shrink cheaply."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
+
+Array = NDArray[np.float64]
+
+
+class ServerDemand(NamedTuple):
+    """Of adapters, or parts of them."""
+
+    load: float  # of a GPU's time, at least
+    rank: int  # the highest
+    loras: int  # adapters that need a slot
+    slo_ttft: float  # seconds: the strictest objective; infinite where there is none
+    slo_itl: float
+    traffic: Array  # raw sums of `workload.traffic`
+
+    def plus(self, other: "ServerDemand") -> "ServerDemand":
+        """Of both sets together."""
+        return ServerDemand(
+            self.load + other.load,
+            max(self.rank, other.rank),
+            self.loras + other.loras,
+            min(self.slo_ttft, other.slo_ttft),
+            min(self.slo_itl, other.slo_itl),
+            add_sums(self.traffic, other.traffic),
+        )
+
+
+def total(sets: Sequence[ServerDemand]) -> ServerDemand:
+    """Of all these sets together; there must be one."""
+    return Prefixes(sets).first(len(sets))
+
+
+class Prefixes:
+    """The sums of the first, the first two, ... of a sequence of sets."""
+
+    def __init__(self, sets: Sequence[ServerDemand]) -> None:
+        columns = list(zip(*sets, strict=True))
+        self._loads = np.cumsum(columns[0])
+        self._ranks, self._loras = np.maximum.accumulate(columns[1]), np.cumsum(columns[2])
+        self._slo_ttft, self._slo_itl = np.minimum.accumulate(columns[3]), np.minimum.accumulate(columns[4])
+        self._traffic = cumulative_sums(np.array(columns[5]))
+
+    def first(self, count: int) -> ServerDemand:
+        """Of the first so many, at least one."""
+        at = count - 1
+        return ServerDemand(
+            float(self._loads[at]),
+            int(self._ranks[at]),
+            int(self._loras[at]),
+            float(self._slo_ttft[at]),
+            float(self._slo_itl[at]),
+            self._traffic[at],
+        )

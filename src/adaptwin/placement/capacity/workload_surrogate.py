@@ -1,0 +1,105 @@
+"""WorkloadSurrogate: what a surrogate says of adapters on servers - many servers at once, from sums made beforehand."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.profile.profile import Profile
+from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.surrogate.features import FEATURES, ROUGH, ServerTable, features_of_servers, server_table
+from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from, surrogate_for
+from adaptwin.twin.server import Server
+from adaptwin.workload.demand.traffic import Demand, demand_in, raw_sums, sum_demands
+from adaptwin.workload.workload import Workload
+
+
+class WorkloadSurrogate:
+    """Guesses for servers with some of a workload's adapters on them."""
+
+    def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
+        self.surrogate, self.duration, self._template = surrogate, workload.duration, template
+        self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
+        self._demands = demands_on(surrogate.profile, template, workload)
+        self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}
+        nobody = sum_demands(self._demands, np.zeros(len(self._position)))
+        self._knows_kind = surrogate.knows(nobody, self._server(1, 1), workload.duration)
+
+    @property
+    def knows_traffic(self) -> bool:
+        """Whether the window and the arrivals of all adapters are of the kinds that were trained on."""
+        return self._knows(sum_demands(self._demands))
+
+    def traffic_of(self, shares: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
+        """Raw sums of adapters with their shares."""
+        positions, parts = zip(*((self._position[name], share) for name, share in shares), strict=True)
+        return raw_sums(self._demands.of(np.array(positions, dtype=np.int64)), np.array(parts, dtype=np.float64))
+
+    def guesses(
+        self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
+    ) -> list[Prediction]:
+        """What to expect for each of these numbers of slots, which must start, with `factor` times this traffic."""
+        demand = demand_in(traffic, factor)
+        features, rough = self._features(demand, choices, max_lora_rank)
+        answers, inside = self.surrogate.predict_features(features, rough)
+        known = self._knows(demand)
+        return [
+            prediction_from(answer, known and bool(within), offered)
+            for answer, within, offered in zip(answers, inside, rough[:, 0], strict=True)
+        ]
+
+    def least_overload(
+        self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
+    ) -> float | None:
+        """The lowest probability of overload among these numbers of slots; None where it knows of none."""
+        demand = demand_in(traffic, factor)
+        if not self._knows(demand):
+            return None
+        if demand.traffic.served_rate == 0:
+            return 0.0
+        overloads, inside = self.surrogate.overloads(self._features(demand, choices, max_lora_rank)[0])
+        return float(overloads[inside].min()) if inside.any() else None
+
+    def _knows(self, demand: Demand) -> bool:
+        return self._knows_kind and demand.traffic.unknown_rate == 0
+
+    def _features(
+        self, demand: Demand, choices: Sequence[int], max_lora_rank: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if demand.traffic.served_rate == 0:
+            return np.zeros((len(choices), FEATURES)), np.zeros((len(choices), ROUGH))
+        return features_of_servers(demand, self._table(tuple(choices), max_lora_rank), self.duration)
+
+    def _table(self, choices: tuple[int, ...], max_lora_rank: int) -> ServerTable:
+        key = choices, max_lora_rank
+        if key not in self._tables:
+            profile, servers = self.surrogate.profile, [self._server(slots, max_lora_rank) for slots in choices]
+            self._tables[key] = server_table(
+                [(server.limits(profile), costs_of(profile, server)) for server in servers]
+            )
+        return self._tables[key]
+
+    def _server(self, slots: int, max_lora_rank: int) -> Server:
+        """The template with these slots, and host memory for as many adapters."""
+        return self._template.model_copy(
+            update={"max_loras": slots, "max_cpu_loras": slots, "max_lora_rank": max_lora_rank}
+        )
+
+    def is_sure(self, guess: Prediction, *, promised: bool) -> bool:
+        """Whether the twin need not be asked: not near the boundary, nor outside what was trained on.
+
+        Where something was promised - an objective - the surrogate can only be sure that it will be missed.
+        """
+        sure = self.surrogate.sure
+        return guess.inside and (guess.overload >= sure.above or (guess.overload <= sure.below and not promised))
+
+
+def workload_surrogate_for(
+    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
+) -> WorkloadSurrogate | None:
+    """WorkloadSurrogate by the given predictors, or by those shipped, on a profile; None without any."""
+    if surrogate is None:
+        return None
+    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
+    return WorkloadSurrogate(predictors, workload, template)

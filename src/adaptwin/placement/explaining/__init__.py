@@ -1,1 +1,0 @@
-"""What `explain` asks: what a server could still take, and which changes would save a GPU."""

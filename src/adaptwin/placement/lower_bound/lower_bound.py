@@ -1,0 +1,144 @@
+"""Lower bounds on the number of GPUs and on their price, for any placement under some profiles.
+
+A server must get through the work (see `work.py`) of the requests that it has to serve, in the time that it has. Two
+rules of the verdict (see `verdict.py`) say which requests those are. In both, the requests that hold a seat when the
+window ends need not be done; what is left of them is the *overhang*. There are at most ``max_num_seqs`` of them, for
+nobody is admitted before all who were preempted are back, and none of them is expected to have more than the longest
+mean rest of an answer before it, for the scheduler does not know how long an answer will be.
+
+**The queue does not grow.** From the middle of the window to its end, the requests that have waited over 10 s, on a
+server and of each adapter, grow by fewer than five or come to at most 10 s of traffic. So of the requests that come in
+the second half all but those, and but the last 10 s, start in it, if not themselves then as many others that came
+before them. On the server others may be cheaper ones, but not cheaper than the cheapest there are; and the requests of
+an adapter start in their order, so those that start are like those that came. Hence of the requests that a server gets
+in the second half it must do all but 20 s of traffic and five requests, at the least with the cheapest adapter's work;
+and of those that an adapter gets all but 10 s of its traffic and as much again or five requests, whichever is more,
+with its own. (Fewer than five is at most four; the fifth is the one that may have begun its prefill in the first half.)
+
+**Nobody starves.** Of the tokens of each adapter's requests that are older than 60 s by the end, no more than a tenth
+belong to requests that have neither finished nor hold a seat.
+
+Adapters with fewer than five requests are not judged by themselves. All this is about mean traffic - a window whose
+draws stay below it may ask for less - and about placements that split an adapter only where each part gets five
+requests in 10 s. What is missing is what makes real plans need more: slots, and the time that each adapter in a step
+takes. How few adapters share a step depends on chance and on how long requests may wait for others of their adapter.
+The rule that half of them start within 10 s leaves that so open that what can be proved from it is worth little.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.errors import SpecError
+from adaptwin.placement.lower_bound.least_work import RequestKinds, SharedBy, charges, most_cached
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import GRACE, MIN_REQUESTS, PATIENCE, STARVED_BELOW
+from adaptwin.workload.demand.expected_requests import expected_requests
+from adaptwin.workload.demand.length_moments import longest_mean_rest
+from adaptwin.workload.workload import Workload
+
+ROUNDING = 1e-9  # of sums, which must not open another GPU
+MOST_COUNTED = 100.0  # GPUs of the cheapest kind beyond which their being whole is not worth counting out
+
+
+def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float = 0.0) -> int:
+    """No placement on these profiles that serves the workload's mean traffic, and `headroom` more, has fewer GPUs.
+
+    Each adapter's demand is counted on the profile where it fills the smallest part of a GPU.
+    """
+    if not workload.adapters:
+        return 0
+    gpus = max(float(demands.min(axis=0).sum()) for demands in _demands(profiles, workload, template, headroom))
+    return max(1, math.ceil(gpus - ROUNDING))
+
+
+def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float = 0.0) -> float:
+    """No placement on these profiles that serves the workload's mean traffic, and `headroom` more, costs less per hour.
+
+    Each adapter's demand is counted on the profile where the part of a GPU that it fills is cheapest. As GPUs are
+    whole, the bound is the price of the cheapest mix that comes to this and has as many GPUs as `lower_bound` says.
+    Raises `SpecError` where a profile has no price.
+    """
+    prices = np.array([price_of(profile) for profile in profiles])
+    if not workload.adapters:
+        return 0.0
+    cost = max(
+        float((prices[:, None] * demands).min(axis=0).sum())
+        for demands in _demands(profiles, workload, template, headroom)
+    )
+    gpus = lower_bound(profiles, workload, template, headroom)
+    return _cheapest_mix(sorted(set(prices.tolist()), reverse=True), cost, gpus)
+
+
+def price_of(profile: Profile) -> float:
+    """What a server of a profile costs per hour; raises `SpecError` where that is unknown."""
+    if profile.price_per_hour is None:
+        raise SpecError(f"profile {profile.name} has none", "price_per_hour")
+    return profile.price_per_hour
+
+
+def _cheapest_mix(prices: list[float], cost: float, gpus: int) -> float:
+    """The price of the cheapest mix of at least this cost and number of GPUs; `prices` fall."""
+    dearest, *cheaper = prices
+    if not cheaper:
+        return dearest * max(gpus, math.ceil(cost / dearest - ROUNDING))
+    if cost > MOST_COUNTED * prices[-1]:
+        return max(cost, gpus * prices[-1])
+    most = math.ceil(max(0.0, cost) / dearest)
+    return min(n * dearest + _cheapest_mix(cheaper, cost - n * dearest, max(0, gpus - n)) for n in range(most + 1))
+
+
+def _demands(
+    profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float
+) -> Iterator[NDArray[np.float64]]:
+    """By each of the two rules: the part of a server that an adapter's work fills, of shape (profiles, adapters).
+
+    The parts of all adapters on a server of a profile come to at most 1 where the server and they are served.
+    """
+    end, kinds = workload.duration, RequestKinds.of(workload)
+    whole, late, old = (
+        (1.0 + headroom) * expected_requests(workload, *stretch)
+        for stretch in ((0.0, end), (end / 2, end), (0.0, max(0.0, end - GRACE)))
+    )
+    bearable = PATIENCE * whole / end
+    judged = old >= MIN_REQUESTS
+    own = np.where(judged, np.maximum(0.0, late - bearable - np.maximum(MIN_REQUESTS, bearable)), 0.0)
+    measured = [_measured(profile, template, kinds, whole) for profile in profiles]
+    yield np.array(
+        [
+            (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
+            / (end / 2 + overhang + MIN_REQUESTS * dearest)
+            for work, overhang in measured
+            for cheapest, dearest in [(work.min(), work.max())]
+        ]
+    )
+    yield np.array([STARVED_BELOW * old * judged * work / (end + overhang) for work, overhang in measured])
+
+
+def _measured(
+    profile: Profile, template: Server, kinds: RequestKinds, requests: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Work of a request of each adapter, by the shared_by by which all have most; and a server's overhang."""
+    shared_by, work = kinds.measure(profile, template, requests)
+    return work[kinds.of_adapter], _overhang(profile, template, kinds, shared_by)
+
+
+def _overhang(profile: Profile, template: Server, kinds: RequestKinds, shared_by: SharedBy) -> float:
+    """Seconds of work, at most, that are left of the requests which hold a seat.
+
+    Let there be N seats, a KV cache of K tokens and a mean rest of M tokens. They are in N M more decodes; what they
+    hold by now, at most K tokens, is held and read M times more; and what they add to it comes to M^2 each, as M bounds
+    the mean rest at any age.
+    """
+    longest = template.max_model_len or profile.model.max_model_len
+    rest = 1.0 + max(longest_mean_rest(lengths, longest) for lengths in {lengths for lengths, _ in kinds.kinds})
+    _, seats = template.budgets(profile)
+    ranks = {rank for _, rank in kinds.kinds}
+    charged = np.max([charges(profile, template, rank, shared_by) for rank in ranks], axis=0)
+    per_token, per_step, per_held, per_read = charged.tolist()
+    cached = max(filter(math.isfinite, (most_cached(profile, template, rank) for rank in ranks)), default=0.0)
+    held = cached + seats * rest
+    return float(rest * (seats * (per_token + per_step) + held * (per_held + per_read)))

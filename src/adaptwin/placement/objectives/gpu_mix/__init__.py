@@ -1,0 +1,1 @@
+"""Mixes of GPU types for the lowest price."""

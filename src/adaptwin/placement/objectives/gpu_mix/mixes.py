@@ -1,0 +1,214 @@
+"""mixes: servers of several kinds that likely serve everybody, at a low price.
+
+This is bin packing with bins of several sizes and prices, where an item's size depends on the bin. What is left of an
+order is served server by server: each kind is offered the longest stretch that it likely serves, and the one that
+serves the most for its price takes it. Or some servers of one kind come first, filled with those that suit it most, and
+another kind takes the rest. The best mix is improved by taking a few of its servers away and serving their adapters
+anew, in an order that is drawn.
+
+What adapters are worth, to compare servers by, is the price of the part of a server that they fill where that is
+cheapest.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.placement.capacity.server_demand import total
+from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType
+from adaptwin.placement.packing.fill import LIKELY, take_hand
+from adaptwin.placement.packing.items import Bin, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.packing.orders import alternating
+from adaptwin.placement.packing.unplaced import Queue
+from adaptwin.workload.drawing.random_streams import stream_seed
+
+FULL = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
+STEPS = 4  # numbers of servers of one kind that are tried, at most
+TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
+ROUNDS, ROUNDS_ASKED = 40, 8  # times that this is done: guessing is cheap, asking the twin is not
+TIGHT = 0.97  # times the traffic that the surrogate must find likely served, for the twin to be asked
+DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
+
+
+class MixedServer(NamedTuple):
+    """A server of a mix: its kind, and the numbers of what it serves."""
+
+    kind: GpuType
+    numbers: list[int]
+
+    @property
+    def hand(self) -> Bin:
+        """What it serves."""
+        return self.kind.hand(self.numbers)
+
+
+GpuMix = list[MixedServer]
+Order = list[int]  # of numbers
+
+
+def price(mix: GpuMix) -> float:
+    """Per hour."""
+    return sum(mixed.kind.price for mixed in mix)
+
+
+def mixes(kinds: Sequence[GpuType]) -> list[GpuMix]:
+    """Mixes that likely serve everybody, or nearly so: the surrogate is careful."""
+    search, tight = _Mixing(kinds, 1.0), _Mixing(kinds, TIGHT)
+    found = [*search.made(), *tight.server_by_server()]
+    if not found:
+        return []
+    cheapest = min(found, key=price)
+    return [search.improved(cheapest), tight.improved(cheapest), *found]
+
+
+class _Mixing:
+    """What is known of the kinds, and the ways to make mixes of them."""
+
+    def __init__(self, kinds: Sequence[GpuType], factor: float) -> None:
+        self._kinds, self._factor = kinds, factor
+        self._dice = np.random.default_rng(stream_seed(kinds[0].capacity.workload.seed, "mixes", str(factor)))
+        self._prices = self._price_of_each()
+        self._worth = self._prices.min(axis=0)
+        self._orders = self._all_orders()
+
+    def _price_of_each(self) -> NDArray[np.float64]:
+        """Of the part of a server that an item fills, of shape (kinds, items); infinite where it is not served."""
+        prices = []
+        for kind in self._kinds:
+            loads = np.array([item.load if item else np.inf for item in kind.items])
+            servers, _ = self._server_by_server([kind], _falling(kind, range(len(kind.items))), loads)
+            prices.append(kind.price * loads / max([FULL, *(load_of(mixed.hand) for mixed in servers)]))
+        return np.array(prices)
+
+    def _all_orders(self) -> list[Order]:
+        """Hot and cold ones in turn, by falling and by rising rank, and for each kind those first that suit it most."""
+        on_each = zip(*(kind.items for kind in self._kinds), strict=True)
+        any_kind = [next(item for item in items if item) for items in on_each]
+        falling = sorted(range(len(any_kind)), key=lambda n: (-any_kind[n].rank, -any_kind[n].load, n))
+        orders = [alternating(falling, lambda n: any_kind[n].rank), falling, falling[::-1]]
+        for index in range(len(self._kinds)):
+            others = np.delete(self._prices, index, axis=0).min(axis=0)
+            ratio = np.round(self._prices[index] / np.maximum(others, 1e-12), DIGITS)
+            orders.append(sorted(falling, key=lambda n: ratio[n]))
+        return orders
+
+    def made(self) -> Iterator[GpuMix]:
+        """Mixes of all orders, in all ways."""
+        yield from self.server_by_server()
+        _, falling, rising, *suiting = self._orders
+        for kind, suits in zip(self._kinds, suiting, strict=True):
+            for order in (falling, rising, suits):
+                yield from self._some_of_one(kind, order)
+
+    def server_by_server(self) -> Iterator[GpuMix]:
+        """Mixes of all orders, where every server is of the kind that serves most for its price."""
+        for order in self._orders:
+            yield from self._whole(self._server_by_server(self._kinds, order, self._worth))
+
+    def _some_of_one(self, kind: GpuType, order: Order) -> Iterator[GpuMix]:
+        """Some servers of one kind for the first of an order, and the others for the rest."""
+        own, _ = self._server_by_server([kind], order, self._worth)
+        others = [other for other in self._kinds if other is not kind]
+        for count in sorted({round(step * len(own) / STEPS) for step in range(STEPS + 1)}):
+            if self._kinds[0].problem.out_of_time:
+                return
+            taken = {number for mixed in own[:count] for number in mixed.numbers}
+            servers, left = self._server_by_server(others, [n for n in order if n not in taken], self._worth)
+            yield from self._whole(([*own[:count], *servers], left))
+
+    def _whole(self, found: tuple[GpuMix, Order]) -> Iterator[GpuMix]:
+        mix, left = found
+        if not left:
+            yield [self._downsized(mixed) for mixed in mix]
+
+    def improved(self, mix: GpuMix) -> GpuMix:
+        """The mix after as many rounds as there are, or as time allows, of serving what few servers serve anew."""
+        problem = self._kinds[0].problem
+        rounds = ROUNDS if all(kind.capacity.is_foreseen for kind in self._kinds) else ROUNDS_ASKED
+        for number in range(rounds):
+            problem.progress("mixing GPUs", number, rounds)
+            if problem.out_of_time:
+                break
+            count = min(len(mix), int(self._dice.choice(TAKEN)))
+            away = set(self._dice.choice(len(mix), size=count, replace=False).tolist())
+            taken = [mix[i] for i in sorted(away)]
+            anew = self._anew(taken)
+            if anew and price(anew) <= price(taken):
+                mix = [mixed for i, mixed in enumerate(mix) if i not in away] + anew
+        problem.progress("mixing GPUs", rounds, rounds)
+        return mix
+
+    def _anew(self, taken: GpuMix) -> GpuMix | None:
+        """Other servers for the same, in one of the orders."""
+        numbers = {number for mixed in taken for number in mixed.numbers}
+        order = [n for n in self._orders[int(self._dice.integers(len(self._orders)))] if n in numbers]
+        first = self._kinds[int(self._dice.integers(len(self._kinds)))]
+        found = [*self._whole(self._server_by_server(self._kinds, order, self._worth))]
+        own, _ = self._server_by_server([first], order, self._worth, most=int(self._dice.integers(1, len(taken) + 1)))
+        placed = {number for mixed in own for number in mixed.numbers}
+        rest, left = self._server_by_server(self._kinds, [n for n in order if n not in placed], self._worth)
+        found += self._whole(([*own, *rest], left))
+        return min(found, key=price, default=None)
+
+    def _server_by_server(
+        self, kinds: Sequence[GpuType], order: Sequence[int], worth: NDArray[np.float64], most: int | None = None
+    ) -> tuple[GpuMix, Order]:
+        """Servers of these kinds for an order, `most` at most, and who is left because no kind takes them."""
+        waiting = [_Waiting(kind, Queue(kind.hand(order))) for kind in kinds]
+        mix: GpuMix = []
+        left = dict.fromkeys(order)
+        while left and len(mix) != most:
+            offers = [MixedServer(at.kind, at.kind.numbers(hand)) for at in waiting if (hand := self._offer(at))]
+            if not offers:
+                break
+            best = max(offers, key=lambda offer: (worth[offer.numbers].sum() / offer.kind.price, -offer.kind.price))
+            for at in waiting:
+                at.queue.take(at.kind.hand(best.numbers))
+            for number in best.numbers:
+                del left[number]
+            mix.append(best)
+        return mix, list(left)
+
+    def _offer(self, at: "_Waiting") -> Bin:
+        """What a server of a kind would take off its queue; an item that only the twin finds served is alone."""
+        if not at.queue:
+            return []
+        hand = take_hand(at.kind.capacity, at.queue, at.load, self._factor)
+        if hand:
+            at.load = load_of(hand)
+            at.queue.put_back(hand)
+        elif at.kind.capacity.fit(shares_of([at.queue.first])):
+            hand = [at.queue.first]
+        return hand
+
+    def _downsized(self, mixed: MixedServer) -> MixedServer:
+        """The same on the cheapest kind that likely serves it."""
+        for kind in sorted(self._kinds, key=lambda kind: kind.price):
+            if kind.price >= mixed.kind.price:
+                break
+            hand = kind.hand(mixed.numbers)
+            if len(hand) == len(mixed.numbers) and self._likely(kind, hand):
+                return MixedServer(kind, mixed.numbers)
+        return mixed
+
+    def _likely(self, kind: GpuType, hand: Bin) -> bool:
+        sums = total([item.sums for item in hand])
+        return likelihood_of_overload(kind.capacity, hand, sums, self._factor) <= LIKELY
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Who waits for a server, as items on one kind, and the load of the last hand that it offered."""
+
+    kind: GpuType
+    queue: Queue
+    load: float = FULL
+
+
+def _falling(kind: GpuType, numbers: Sequence[int]) -> Order:
+    """Those that a kind serves, by falling rank and load."""
+    items = [(n, item) for n in numbers if (item := kind.items[n])]
+    return [n for n, item in sorted(items, key=lambda pair: (-pair[1].rank, -pair[1].load, pair[0]))]

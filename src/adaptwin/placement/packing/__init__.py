@@ -1,0 +1,1 @@
+"""What strategies and objectives build with: items, orders, filling, balancing, repairing."""

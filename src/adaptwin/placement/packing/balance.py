@@ -1,0 +1,117 @@
+"""levelling: so many servers filled as evenly as can be - each about equally far from its limit.
+
+The number of servers is fixed and the traffic raised until an order no longer gets by with them: the hands at the
+highest factor are the most even that the order has.
+"""
+
+import math
+from typing import NamedTuple
+
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import ServerDemand, total
+from adaptwin.placement.packing.fill import LIKELY, fill
+from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
+from adaptwin.placement.packing.orders import falling, least_loaded
+from adaptwin.placement.packing.problem import Problem
+
+MOST, MOST_ASKED = 4.0, 1.3  # times the traffic up to which servers are levelled, by guesses and by asking the twin
+SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
+FIRST_STRIDE = 1.1
+FEW = 100  # items up to which all orders are tried even if the twin must be asked
+CLOSE, CLOSE_ENOUGH = 1.015, 1.08  # ratio of two factors that are not told apart: guessing is cheap, asking is not
+
+
+class Filled(NamedTuple):
+    """Hands, and the factor by which the traffic of all of them can grow."""
+
+    hands: list[Bin]
+    factor: float
+
+
+def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST) -> Filled | None:
+    """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
+
+    Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
+    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked
+    about many, only the first order is tried.
+    """
+    tried = ways if problem.capacity.is_foreseen or len(ways[0]) <= FEW else ways[:1]
+    by_load = least_loaded(falling(ways[0]), servers)
+    found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
+    for number, way in enumerate(tried):
+        problem.progress(f"levelling over {servers} GPUs", number, len(ways))
+        if problem.out_of_time:
+            break
+        filled = _widest(problem, way, servers, least, most)
+        if filled:
+            found.append(filled)
+    problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
+    if not found:
+        return None
+    roomy = [filled for filled in found if filled.factor >= SAFE]
+    if not roomy:
+        return max(found, key=lambda filled: filled.factor)
+    return min(roomy, key=lambda filled: latency(problem.capacity, filled.hands)) if len(roomy) > 1 else roomy[0]
+
+
+def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
+    """The order, cut into so many hands at the highest factor that allows it, found by galloping, then bisection.
+
+    Where an item is alone that does not bear this, the factor is the one that it does bear.
+    """
+    best = _at(problem, way, servers, least)
+    stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
+    while best and not problem.out_of_time:
+        low, high = best.factor, min(beyond, _most(problem, most))
+        if high / low <= _close(problem):
+            break
+        factor = math.sqrt(low * high) if beyond <= high else min(low * stride, high)
+        filled = _at(problem, way, servers, factor)
+        best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
+    if best and not _likely_served(problem, _with_sums(best.hands), best.factor):
+        return _borne(problem, best.hands, least, best.factor) or Filled(best.hands, min(least, 1.0))
+    return best
+
+
+def _borne(problem: Problem, hands: list[Bin], least: float, most: float) -> Filled | None:
+    """These hands with the highest factor at which all are likely served; None if they are not at the least."""
+    known = _with_sums(hands)
+    if not known or not _likely_served(problem, known, least):
+        return None
+    low, high = least, _most(problem, most)
+    while high / low > _close(problem):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _likely_served(problem, known, middle) else (low, middle)
+    return Filled([hand for hand, _ in known], low)
+
+
+def _with_sums(hands: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
+    return [(hand, total([item.sums for item in hand])) for hand in hands if hand]
+
+
+def _likely_served(problem: Problem, known: list[tuple[Bin, ServerDemand]], factor: float) -> bool:
+    """Whether nobody of these hands likely suffers with so many times the traffic."""
+    chances = (likelihood_of_overload(problem.capacity, hand, sums, factor) for hand, sums in known)
+    return all(chance <= LIKELY for chance in chances)
+
+
+def _most(problem: Problem, most: float) -> float:
+    return most if problem.capacity.is_foreseen else min(most, MOST_ASKED)
+
+
+def _close(problem: Problem) -> float:
+    return CLOSE if problem.capacity.is_foreseen else CLOSE_ENOUGH
+
+
+def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Filled | None:
+    hands = fill(problem, way, factor)
+    return Filled(hands, factor) if len(hands) <= servers else None
+
+
+def latency(capacity: Capacity, hands: list[Bin]) -> float:
+    """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
+    guesses = [capacity.expected(total([item.sums for item in hand])) for hand in hands]
+    if not all(guesses):
+        return math.inf
+    tokens = sum(guess.throughput for guess in guesses if guess)
+    return sum(guess.throughput * guess.itl_mean for guess in guesses if guess) / tokens if tokens else 0.0

@@ -1,0 +1,101 @@
+"""fill: server by server takes the longest stretch of an order that is likely served, and its hole is filled."""
+
+from collections.abc import Callable
+
+from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity
+from adaptwin.placement.capacity.server_demand import Prefixes
+from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_overload, load_of, shares_of
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.packing.unplaced import Queue
+
+LIKELY = 0.5  # probability that somebody suffers, up to which a server is filled
+BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
+STRIDE = 1.5  # times the load of the server before, up to which a stretch is looked at first
+FIRST_GUESS = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
+
+
+def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
+    """Hands that are likely served with `factor` times their traffic, next-fit in this order, with back-fill.
+
+    An item that no server likely serves at this factor is alone, or in halves if the twin says that not even its own
+    traffic is served.
+    """
+    capacity, queue, hands = problem.capacity, Queue(order), list[Bin]()
+    load = FIRST_GUESS
+    while queue:
+        problem.progress("packing", queue.taken, len(queue))
+        hand = take_hand(capacity, queue, load, factor)
+        if not hand:
+            alone = queue.first
+            if not capacity.fit(shares_of([alone])):
+                queue = Queue([*halved(problem, alone), *queue.rest()[1:]])
+                continue
+            hand = _take(capacity, queue, [alone], factor)
+        load = load_of(hand)
+        hands.append(hand)
+    problem.progress("packing", len(queue), len(queue))
+    return hands
+
+
+def take_hand(capacity: Capacity, queue: Queue, load: float, factor: float = 1.0) -> Bin:
+    """Take the longest stretch that is likely served, and what fills its hole; nothing if not even the first is.
+
+    The search starts from a stretch with this load.
+    """
+    for room in (min(MOST_LOAD / factor, STRIDE * load), MOST_LOAD / factor):
+        stretch = list(queue.next_ones(room))
+        count = longest_prefix(len(stretch), _count_up_to(stretch, load), _holding(capacity, [], stretch, factor))
+        if count < len(stretch):
+            break
+    return _take(capacity, queue, stretch[:count], factor) if count else []
+
+
+def _take(capacity: Capacity, queue: Queue, hand: Bin, factor: float) -> Bin:
+    """Take a hand, and the smallest ones that it has room for."""
+    queue.take(hand)
+    if not queue or queue.first.load <= BACKFILL_ABOVE:
+        return hand
+    small = list(queue.smallest_ones(hand, room=MOST_LOAD / factor - load_of(hand)))
+    more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, hand, small, factor))]
+    queue.take(more)
+    return hand + more
+
+
+def _holding(capacity: Capacity, hand: Bin, more: list[Item], factor: float) -> Callable[[int], bool]:
+    """Whether a hand with the first so many others is likely served."""
+    if not more:
+        return lambda _: True
+    prefixes = Prefixes([item.sums for item in [*hand, *more]])
+
+    def holds(count: int) -> bool:
+        items = [*hand, *more[:count]]
+        return likelihood_of_overload(capacity, items, prefixes.first(len(items)), factor) <= LIKELY
+
+    return holds
+
+
+def longest_prefix(most: int, guess: int, holds: Callable[[int], bool]) -> int:
+    """The highest number up to `most` that holds, if all below it do, by galloping from a guess and then bisection.
+
+    Beyond a hundred the last one per cent is not searched for.
+    """
+    good, bad = 0, most + 1
+    stride = max(1, guess // 16)
+    count = min(max(1, guess), most)
+    while bad - good > max(1, good // 100):
+        if holds(count):
+            good = count
+            count = min(count + stride, most) if bad > most else (good + bad) // 2
+        else:
+            bad = count
+            count = max(count - stride, 1) if good == 0 else (good + bad) // 2
+        stride *= 2
+    return good
+
+
+def _count_up_to(items: list[Item], load: float) -> int:
+    """How many of the first items come to this load; at least one."""
+    count, total = 0, 0.0
+    while count < len(items) and (total := total + items[count].load) <= load:
+        count += 1
+    return max(1, count)

@@ -1,0 +1,159 @@
+"""Items: what `pack` places as a whole - an adapter, a part of a hot one, or adapters that must stay together."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.placement.capacity.server_demand import ServerDemand
+from adaptwin.placement.packing.problem import SURELY_FITS, Problem, halves, merged, parts_of
+
+
+class Item(NamedTuple):
+    """Adapters, or a part of one, that go to the same server."""
+
+    shares: tuple[AdapterPart, ...]
+    sums: ServerDemand
+    foes: frozenset[str] = frozenset()  # adapters that must not be on the same server
+
+    @property
+    def name(self) -> str:
+        """Of its first adapter."""
+        return self.shares[0].name
+
+    @property
+    def load(self) -> float:
+        """At least this share of a GPU's time the item takes."""
+        return self.sums.load
+
+    @property
+    def rank(self) -> int:
+        """The highest of its adapters."""
+        return self.sums.rank
+
+
+Bin = list[Item]  # what one server gets
+
+
+def shares_of(hand: Iterable[Item]) -> dict[str, float]:
+    """Adapters of a hand with their shares of traffic."""
+    return merged(share for item in hand for share in item.shares)
+
+
+def load_of(hand: Iterable[Item]) -> float:
+    """At least this share of a GPU's time a hand takes."""
+    return sum(item.load for item in hand)
+
+
+def likelihood_of_overload(capacity: Capacity, hand: Bin, sums: ServerDemand, factor: float = 1.0) -> float:
+    """How likely it is that somebody of a hand, whose sums are given, suffers; 0 or 1 where the twin is asked."""
+    likelihood = capacity.likelihood_of_overload(sums, factor)
+    if likelihood is None:
+        return 0.0 if capacity.fit(shares_of(hand), factor) else 1.0
+    return likelihood
+
+
+def gets_on(item: Item, hand: Iterable[Item]) -> bool:
+    """Whether nobody of the item must be apart from somebody of the hand."""
+    return not item.foes or item.foes.isdisjoint(share.name for other in hand for share in other.shares)
+
+
+def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
+    """All adapters as items: groups whole, hot adapters in equal parts where no single server serves them.
+
+    Parts are such that a server serves one with `factor` times its traffic.
+
+    Raises:
+        Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group, or one that is
+            pinned, on no single one.
+    """
+    foes = problem.constraints.foes()
+    return [
+        item
+        for members in groups_of(problem)
+        for item in items_of_group(problem.capacity, members, parts_needed(problem, members, factor), foes)
+    ]
+
+
+def groups_of(problem: Problem) -> list[list[str]]:
+    """Adapters that go to the same server: most of them on their own."""
+    group_of = problem.constraints.group_of()
+    groups: dict[str, list[str]] = {}
+    for name in problem.capacity.names:
+        groups.setdefault(group_of.get(name, name), []).append(name)
+    return list(groups.values())
+
+
+def parts_needed(problem: Problem, members: list[str], factor: float = 1.0) -> int:
+    """In how many equal parts a group must be placed so that servers serve it; raises `Infeasible` as `items_of`."""
+    if len(members) == 1:
+        parts = parts_of(problem, members[0], factor)
+        if parts > 1 and members[0] in problem.constraints.pinned:
+            parts = parts_of(problem, members[0])
+            if parts > 1:
+                _refuse_parts(members[0], problem)
+        return parts
+    _require_served_together(problem, members)
+    return 1
+
+
+def items_of_group(
+    capacity: Capacity, members: list[str], parts: int, foes: Mapping[str, frozenset[str]]
+) -> list[Item]:
+    """A group in so many equal parts."""
+    enemies = frozenset().union(*(foes.get(name, frozenset()) for name in members))
+    item = _item(capacity, tuple(AdapterPart(name, 1.0 / parts) for name in members), enemies)
+    return [Item(*item) for _ in range(parts)]
+
+
+def hand_of(problem: Problem, shares: Mapping[str, float]) -> Bin:
+    """What a server serves, as items."""
+    group_of, foes = problem.constraints.group_of(), problem.constraints.foes()
+    groups: dict[str, list[AdapterPart]] = {}
+    for name, share in shares.items():
+        groups.setdefault(group_of.get(name, name), []).append(AdapterPart(name, share))
+    return [
+        _item(problem.capacity, tuple(members), frozenset().union(*(foes.get(m.name, frozenset()) for m in members)))
+        for members in groups.values()
+    ]
+
+
+def halved(problem: Problem, item: Item) -> list[Item]:
+    """An item that no server serves alone, in two; raises `Infeasible` when it cannot be split."""
+    if len(item.shares) > 1:
+        _refuse_together(item.name, problem, [share.name for share in item.shares])
+    if item.name in problem.constraints.pinned:
+        _refuse_parts(item.name, problem)
+    return [_item(problem.capacity, (half,), item.foes) for half in halves(problem, item.shares[0])]
+
+
+def item_of(problem: Problem, part: AdapterPart, foes: frozenset[str]) -> Item:
+    """A part of an adapter as an item."""
+    return _item(problem.capacity, (part,), foes)
+
+
+def _item(capacity: Capacity, shares: tuple[AdapterPart, ...], foes: frozenset[str]) -> Item:
+    return Item(shares, capacity.sums_of(shares), foes)
+
+
+def _require_served_together(problem: Problem, members: list[str]) -> None:
+    capacity = problem.capacity
+    for name in members:
+        capacity.require_startable(name)
+    shares = dict.fromkeys(members, 1.0)
+    if capacity.load(shares) > SURELY_FITS and not capacity.fit(shares):
+        _refuse_together(members[0], problem, members)
+
+
+def _refuse_together(first: str, problem: Problem, members: list[str]) -> None:
+    raise Infeasible(
+        f"{problem.capacity.path(first)}: {', '.join(map(repr, members))} must be together, but no single "
+        f"{problem.capacity.profile.name} serves them"
+    )
+
+
+def _refuse_parts(name: str, problem: Problem) -> None:
+    capacity, server = problem.capacity, problem.constraints.pinned[name]
+    raise Infeasible(
+        f"{capacity.path(name)}: {name!r} is pinned to {server}, but no single {capacity.profile.name} serves it"
+    )

@@ -1,0 +1,46 @@
+"""Operating point: the tokens/s that a server serves when its batch is full and all of it asks for one adapter."""
+
+import numpy as np
+
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.twin.server import server_rank
+from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
+
+_HARDLY_ANY = 1e-12  # requests/s that weigh the lengths of idle adapters
+
+
+def operating_point(capacity: Capacity, rank: int) -> float:
+    """Prompt and answer tokens/s that one adapter of this rank can get from a server with one slot, with no other load.
+
+    With rank 0 it is the base model, on a server without slots. The lengths are those of the workload's adapters, mixed
+    by their rates. Tokens are counted as in `Workload.tokens_per_second`: as many as are asked for. Raises
+    `OutOfMemory` when a server with such a slot does not start.
+    """
+    profile, workload = capacity.profile, capacity.workload
+    slots = min(1, rank)
+    server = capacity.template.model_copy(
+        update={"max_loras": slots, "max_lora_rank": server_rank(rank), "max_cpu_loras": slots}
+    )
+    demand = sum_demands(_one_adapter(capacity, rank))
+    settled = steady_state(demand, server.limits(profile), costs_of(profile, server), workload.duration)
+    lengths = [workload.lengths_of(adapter) for adapter in workload.adapters]
+    tokens = np.average([each.mean_input + each.mean_output for each in lengths], weights=_weights(capacity))
+    return float(tokens * settled.capacity)
+
+
+def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
+    """One request/s to one adapter, of the mean lengths: the point does not depend on the rate."""
+    demands = demands_on(capacity.profile, capacity.template, capacity.workload)
+    return AdapterDemands(
+        rate=np.ones(1),
+        rank=np.full(1, float(rank)),
+        per_request=np.average(demands.per_request, axis=0, weights=_weights(capacity))[np.newaxis],
+        dispersion=np.ones(1),
+        swing=np.zeros(1),
+        unknown=np.zeros(1, dtype=np.bool_),
+    )
+
+
+def _weights(capacity: Capacity) -> list[float]:
+    return [capacity.workload.rate_of(adapter) + _HARDLY_ANY for adapter in capacity.workload.adapters]

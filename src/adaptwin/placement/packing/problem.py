@@ -1,0 +1,99 @@
+"""Problem, Assignment and Strategy: what every placement strategy is given, and what it gives back."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.plan.constraints import Constraints
+from adaptwin.progress import Progress
+from adaptwin.twin.server import Server
+
+SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
+MOST_PARTS = 256  # servers over which one adapter may be split
+
+
+class Assignment(NamedTuple):
+    """One server of a placement: its settings, and the adapters on it with their share of traffic."""
+
+    server: Server
+    shares: Mapping[str, float]
+
+
+class Problem(NamedTuple):
+    """Adapters to place on servers of one profile: all that is asked of a server is asked of `capacity`."""
+
+    capacity: Capacity
+    lower_bound: int
+    progress: Progress
+    deadline: float  # on the clock of `time.perf_counter`; past it a strategy takes the best it has
+    constraints: Constraints = Constraints()
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.perf_counter() > self.deadline
+
+
+class Strategy(Protocol):
+    """A way to place adapters: each on exactly one server, or on several with shares that sum to one."""
+
+    def __call__(self, problem: Problem) -> list[Assignment]:
+        """Place all adapters; raises `Infeasible` when that cannot be done."""
+        ...
+
+
+def merged(items: Iterable[AdapterPart]) -> dict[str, float]:
+    """Items by adapter; parts of the same adapter come together again."""
+    shares: dict[str, float] = {}
+    for item in items:
+        shares[item.name] = shares.get(item.name, 0.0) + item.share
+    return shares
+
+
+def items_to_place(problem: Problem) -> list[AdapterPart]:
+    """Every adapter with its whole traffic, or in equal parts where it is too hot for a single server.
+
+    Raises:
+        Infeasible: An adapter fits on no server, however little of its traffic it brings.
+    """
+    items: list[AdapterPart] = []
+    for name in problem.capacity.names:
+        parts = parts_of(problem, name)
+        items += [AdapterPart(name, 1.0 / parts)] * parts
+    return items
+
+
+def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
+    """In how many equal parts an adapter is placed: one, unless `factor` times it is too hot for a single server."""
+    capacity = problem.capacity
+    capacity.require_startable(name)
+    if capacity.load_of(AdapterPart(name, 1.0)) <= SURELY_FITS:
+        return 1
+    parts = 1
+    while parts <= MOST_PARTS:
+        if capacity.fit({name: 1.0 / parts}, factor):
+            return parts
+        parts += max(1, parts // 6)
+    raise unservable(problem, AdapterPart(name, 1.0 / MOST_PARTS))
+
+
+def halves(problem: Problem, item: AdapterPart) -> list[AdapterPart]:
+    """An item that no server serves alone, in two; raises `Infeasible` when it is too small to be split again."""
+    if item.share / 2 < 1.0 / MOST_PARTS:
+        raise unservable(problem, item)
+    return [AdapterPart(item.name, item.share / 2)] * 2
+
+
+def unservable(problem: Problem, item: AdapterPart) -> Infeasible:
+    """The error for an item that no server serves even alone."""
+    capacity = problem.capacity
+    adapter, verdict = (
+        capacity.adapter(item.name),
+        capacity.ask({item.name: item.share}, capacity.fewest_slots(item)),
+    )
+    return Infeasible(
+        f"{capacity.path(item.name)}.rate: {adapter.rate:g} requests/s of {item.name!r} cannot be served on "
+        f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"
+    )

@@ -1,0 +1,35 @@
+"""repair: mend the servers that failed a verification, by moving adapters off them."""
+
+from collections.abc import Sequence
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.packing.items import hand_of, shares_of
+from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.placement.packing.ruin_and_recreate import relieve
+
+
+def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequence[int]) -> list[Assignment]:
+    """Take some load off each failing server: onto the others while they serve with it, or else onto new ones.
+
+    The problem should ask for more headroom than the verification did, so that the same does not happen again.
+    """
+    before = [hand_of(problem, assignment.shares) for assignment in assignments]
+    after = [shares_of(hand) for hand in relieve(problem, before, list(failing))]
+    known = [dict(assignment.shares) for assignment in assignments]
+    return [
+        assignments[index]
+        if index < len(known) and index not in failing and shares == known[index]
+        else _assignment(problem.capacity, shares)
+        for index, shares in enumerate(after)
+        if shares
+    ]
+
+
+def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
+    """Its best number of slots; where none serves at the raised traffic, the one that serves most."""
+    try:
+        slots = capacity.best(shares).max_loras
+    except Infeasible:
+        slots = max(capacity.slot_choices(shares), key=lambda slots: capacity.ask(shares, slots).served)
+    return Assignment(capacity.server(shares, slots), shares)

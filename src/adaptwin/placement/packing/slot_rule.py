@@ -1,0 +1,52 @@
+"""SlotRule: with how many slots a strategy lets a server serve its adapters - the best number, or one for each."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity
+
+Shares = Mapping[str, float]
+
+
+class SlotRule(NamedTuple):
+    """Whether a server serves its adapters under the rule, and with how many slots it does."""
+
+    serves: Callable[[Capacity, Shares], bool]
+    slots: Callable[[Capacity, Shares], int]
+
+
+def slot_each(capacity: Capacity, shares: Shares) -> int:
+    """A slot for each LoRA adapter."""
+    return sum(capacity.adapter(name).rank > 0 for name in shares)
+
+
+def most_slots(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
+    """For each rank among these adapters, with how many slots at most vLLM starts; none are counted beyond a slot each.
+
+    Raises `Infeasible` when it does not start with a single one.
+    """
+    loras = {name: capacity.adapter(name).rank for name in names if capacity.adapter(name).rank}
+    most = {0: 0}
+    for name, rank in loras.items():
+        if rank not in most:
+            capacity.require_startable(name)
+            most[rank] = _startable(capacity, name, len(loras))
+    return most
+
+
+def _startable(capacity: Capacity, name: str, limit: int) -> int:
+    return bisect_left(range(1, limit + 1), True, key=lambda slots: not capacity.starts({name: 1.0}, slots))
+
+
+def _serves_with_slot_each(capacity: Capacity, shares: Shares) -> bool:
+    slots = slot_each(capacity, shares)
+    may_serve = capacity.load(shares) <= MOST_LOAD and capacity.starts(shares, slots)
+    return may_serve and capacity.estimate(shares, slots).ok
+
+
+BEST = SlotRule(
+    serves=lambda capacity, shares: capacity.fit(shares) is not None,
+    slots=lambda capacity, shares: capacity.best(shares).max_loras,
+)
+SLOT_EACH = SlotRule(serves=_serves_with_slot_each, slots=slot_each)

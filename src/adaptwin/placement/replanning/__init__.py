@@ -1,1 +1,0 @@
-"""Changing a fleet that runs: what to change, and in which order."""

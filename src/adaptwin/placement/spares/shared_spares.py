@@ -1,0 +1,224 @@
+"""active: all servers serve, the spare ones too, and when some fail the others take their adapters in as they run.
+
+The load is levelled over all servers. For every set of servers that may fail, its adapters are dealt out to the others.
+Then each server gets settings that serve it in all these states: slots as suit the fullest of them, of the highest rank
+that it may have to load. Where the twin refuses a state, the server takes less in then, and all is done again.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import chain, combinations
+from typing import NamedTuple
+
+import joblib
+
+from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity, downhill
+from adaptwin.placement.packing.balance import SAFE, levelled
+from adaptwin.placement.packing.items import Bin, hand_of, items_of, load_of, shares_of
+from adaptwin.placement.packing.moves import deals
+from adaptwin.placement.packing.orders import dealt, orders
+from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.placement.spares.takeover import Host, dealt_out
+from adaptwin.plan.failover import without
+from adaptwin.twin.server import Server, server_rank
+
+MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
+ROUNDS = 8  # times that servers which are refused a state take less in
+STUCK = 2  # such times in a row that help nobody, before it is given up
+LESS = 0.985  # of the load with which a server was refused, the first time; each time it is so much less
+RELUCTANCE = 0.2  # how much fuller than another a server is to be, of what it bears, before the other's rank is raised
+LITTLE_STRAIN = 3.0
+REFUSED = 1e6  # seconds of latency, in place of a server's that does not serve everybody
+STRESSED = 3  # states of a server, the fullest, by which its number of slots is chosen
+MOST_GROWTH, CLOSE = 4.0, 1.03  # times a server's load up to which, and how closely, it is found out what it bears
+
+Failed = tuple[int, ...]  # servers that fail together; nobody where it is empty
+
+
+class ServerAfterFailure(NamedTuple):
+    """A server while others are gone."""
+
+    failed: Failed
+    server: int
+
+
+class Arrangement(NamedTuple):
+    """Servers, and for each set of them that may fail whom each of the others takes in."""
+
+    assignments: list[Assignment]
+    guests: dict[Failed, dict[int, Bin]]
+
+
+class TrialResult(NamedTuple):
+    """What a trial with fresh seeds says of an arrangement."""
+
+    refused: set[ServerAfterFailure]
+    strain: float  # how many times as long the first token takes after failures, at the 99th percentile
+
+
+Trial = Callable[[Arrangement], TrialResult]
+
+
+def active(problem: Problem, servers: int, spare: int, trial: Trial) -> Arrangement | None:
+    """So many servers of which any `spare` may fail, as the trial confirms; None if none are found.
+
+    Of those found, the one with the least strain, or the first with little.
+    """
+    if servers * len(_failures(servers, spare)) > MOST_STATES:
+        return None
+    found: list[tuple[float, Arrangement]] = []
+    for hands, reluctance in _ways(problem, servers):
+        if problem.out_of_time or any(strain <= LITTLE_STRAIN for strain, _ in found):
+            break
+        found += _Search(problem, hands, spare, reluctance).run(trial)
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _failures(servers: int, spare: int) -> list[Failed]:
+    """Sets of servers that may fail together, small ones first."""
+    return list(chain.from_iterable(combinations(range(servers), failed) for failed in range(1, spare + 1)))
+
+
+def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
+    """Ways to level the load: by rank, with few or any servers ready for higher ranks, or all ranks on all servers."""
+    ways = orders(items_of(problem))
+    level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
+    if level and len(level.hands) == servers:
+        yield level.hands, RELUCTANCE
+        yield level.hands, 0.0
+    mixed = next(iter(deals(problem, servers)), [])
+    if len(mixed) == servers:
+        yield mixed, 0.0
+
+
+class _Search:
+    """Settings and failovers for given hands. Owns how much servers take in: the loads and ranks not to be exceeded."""
+
+    def __init__(self, problem: Problem, hands: list[Bin], spare: int, reluctance: float) -> None:
+        self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance
+        self._hands, self._failures = hands, _failures(len(hands), spare)
+        self._unpinned = problem._replace(constraints=without(problem.constraints.pinned.values(), problem.constraints))
+        self._movable = [hand_of(self._unpinned, shares_of(hand)) for hand in hands]
+        self._ranks = [server_rank(max(item.rank for item in hand)) for hand in hands]
+        self._most_ranks = [max(self._ranks)] * len(hands)
+        self._caps: dict[ServerAfterFailure, float] = {}
+        self._less = LESS
+
+    def run(self, trial: Trial) -> list[tuple[float, Arrangement]]:
+        """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
+        found: list[tuple[float, Arrangement]] = []
+        fewest, at = math.inf, 0
+        limits = [_limit(self._capacity, hand) for hand in self._hands]
+        for number in range(ROUNDS):
+            self._problem.progress("preparing for failures", number, ROUNDS)
+            guests = None if self._problem.out_of_time else self._guests(limits)
+            if guests is None:
+                break
+            servers, refused = self._servers(guests)
+            if not refused:
+                arrangement = Arrangement(servers, guests)
+                refused, strain = trial(arrangement)
+                found = [] if refused else [(strain, arrangement)]
+            if len(refused) < fewest:
+                fewest, at = len(refused), number
+            if found or number - at >= STUCK or not self._takes_less_in(servers, guests, refused):
+                break
+            self._less *= LESS
+        self._problem.progress("preparing for failures", ROUNDS, ROUNDS)
+        return found
+
+    def _guests(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
+        """For each failure, whom each server takes in; None where somebody finds no place."""
+        bears = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
+        hosts = [Host(hand, limit, rank, most_rank) for hand, limit, rank, most_rank in bears]
+        guests: dict[Failed, dict[int, Bin]] = {}
+        for failed in self._failures:
+            taken = dealt_out(
+                self._unpinned,
+                [item for index in failed for item in self._movable[index]],
+                {index: host for index, host in enumerate(hosts) if index not in failed},
+                lambda index, failed=failed: self._caps.get(ServerAfterFailure(failed, index), MOST_LOAD),  # type: ignore[misc]
+                self._reluctance,
+            )
+            if taken is None:
+                return None
+            guests[failed] = taken
+        return guests
+
+    def _servers(self, guests: dict[Failed, dict[int, Bin]]) -> tuple[list[Assignment], set[ServerAfterFailure]]:
+        """Servers with the settings that suit all their states, and the states in which the twin refuses them."""
+        states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(hand)} for hand in self._hands]
+        for failed, taken in guests.items():
+            for index, more in taken.items():
+                states[index][failed] = shares_of([*self._hands[index], *more])
+        calls = (joblib.delayed(_chosen)(self._capacity, of) for of in states)
+        chosen = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+        servers = [Assignment(server, of[()]) for (server, _), of in zip(chosen, states, strict=True)]
+        return servers, {ServerAfterFailure(failed, index) for index, (_, bad) in enumerate(chosen) for failed in bad}
+
+    def _takes_less_in(
+        self, servers: list[Assignment], guests: dict[Failed, dict[int, Bin]], refused: set[ServerAfterFailure]
+    ) -> bool:
+        """Let servers take less in, in these states; False where one does not serve even its own adapters.
+
+        Where it does not because its slots are of too high a rank for them, it is to stay at a lower one.
+        """
+        for failed, index in sorted(refused):
+            if failed:
+                load = load_of(self._hands[index]) + load_of(guests[failed][index])
+                self._caps[ServerAfterFailure(failed, index)] = self._less * load
+                continue
+            lower = [rank for rank in self._ranks if rank < servers[index].server.max_lora_rank]
+            self._most_ranks[index] = max(lower, default=0)
+            if self._most_ranks[index] < self._ranks[index]:
+                return False
+        return True
+
+
+def _limit(capacity: Capacity, hand: Bin) -> float:
+    """The best-case load that a server bears, if all its traffic grows."""
+    shares, low, high = shares_of(hand), 1.0, MOST_GROWTH
+    while high / low > CLOSE:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if capacity.fit(shares, middle) else (low, middle)
+    return load_of(hand) * low
+
+
+def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:
+    """Settings that serve a server's hands in all these states, and those states in which they do not.
+
+    The number of slots is the one with the lowest latency in the fullest of them, out of those that serve in all.
+    """
+    fullest = sorted(states.values(), key=capacity.load)[-STRESSED:]
+    rank = max(capacity.server(shares, 0).max_lora_rank for shares in states.values())
+    held = max(capacity.server(shares, 0).max_cpu_loras or 0 for shares in states.values())
+
+    def server(slots: int) -> Server:
+        update = {"max_loras": slots, "max_lora_rank": rank, "max_cpu_loras": max(slots, held)}
+        return capacity.template.model_copy(update=update)
+
+    def cost(slots: int) -> float:
+        answers = [capacity.ask_on(shares, server(slots)) for shares in fullest]
+        return sum(answer.e2e_mean + (0.0 if answer.ok else REFUSED) for answer in answers)
+
+    most = max(states.values(), key=lambda shares: capacity.server(shares, 0).max_cpu_loras or 0)
+    choices = [slots for slots in capacity.all_slot_choices(most) if server(slots).starts_on(capacity.profile)]
+    if not choices:
+        return server(1), list(states)
+    own = capacity.fit(states[()])
+    fit = capacity.fit(fullest[-1]) or own
+    start = min(range(len(choices)), key=lambda i: abs(choices[i] - (fit.max_loras if fit else 0)))
+    tried = {*downhill(choices, start, cost), *(slots for slots in choices if own and slots == own.max_loras)}
+    asked: dict[int, list[Failed]] = {}
+    for slots in sorted(tried, key=cost):
+        asked[slots] = [failed for failed, shares in states.items() if not _serves(capacity, shares, server(slots))]
+        if not asked[slots]:
+            break
+    best = min(asked, key=lambda slots: (() in asked[slots], len(asked[slots])))
+    return server(best), asked[best]
+
+
+def _serves(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
+    """Whether a server serves these, and a little more traffic: after a failure it is close to its limit."""
+    more = {name: share * SAFE for name, share in shares.items()}
+    return capacity.load(more) <= MOST_LOAD and all(capacity.estimate_on(each, server).ok for each in (shares, more))

@@ -1,0 +1,174 @@
+"""Forecast: what the twin expects of each server of a placement - figures, headroom, and what binds."""
+
+from collections.abc import Iterable
+
+import joblib
+
+from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.packing.problem import Assignment
+from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
+from adaptwin.plan.plan import Plan
+from adaptwin.progress import Progress
+from adaptwin.twin.run import Run
+from adaptwin.twin.simulate import simulate
+from adaptwin.workload.workload import Workload
+
+CLOSE = 0.02  # headroom is found to within 2 % of the traffic
+SLOT_CHOICES_SHOWN = 12
+MANY_SERVERS = 32  # of which only the nearest numbers of slots are shown
+FEW_CHOICES = 3
+
+
+def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
+    """What `run` says of a server of a placement, and how much more traffic it takes until a verdict turns."""
+    headroom, binding = _headroom(capacity, assignment)
+    return Forecast(
+        throughput=run.throughput,
+        offered_throughput=run.offered_throughput,
+        request_rate=capacity.part(assignment.shares).rate,
+        ttft_p50=run.ttft.p50,
+        ttft_p99=run.ttft.p99,
+        itl_mean=run.itl.mean,
+        itl_p99=run.itl.p99,
+        kv_usage=run.kv_usage,
+        mean_running=run.mean_running,
+        busy=run.busy,
+        preemptions=run.preemptions,
+        rejected=run.rejected,
+        verdict=run.worst,
+        intervals=run.intervals,
+        headroom=headroom,
+        binding=binding,
+        brink=brink(capacity, assignment, headroom),
+    )
+
+
+def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink | None:
+    """What a server with this headroom does just beyond it; None where no limit was found."""
+    if headroom >= MOST_HEADROOM:
+        return None
+    traffic = 1.0 + headroom + CLOSE
+    workload = capacity.part(assignment.shares, traffic)
+    run = simulate(capacity.profile, assignment.server, workload)
+    return Brink(
+        traffic=traffic,
+        mean_running=run.mean_running,
+        mean_waiting=run.mean_waiting,
+        mean_adapters=run.mean_adapters,
+        kv_usage=run.kv_usage,
+        busy=run.busy,
+        preemptions=run.preemptions,
+        ttft_p99=run.ttft.p99,
+        itl_mean=run.itl.mean,
+        itl_p99=run.itl.p99,
+        missed=_missed(workload, run),
+    )
+
+
+def _missed(workload: Workload, run: Run) -> Missed | None:
+    """The objective that is missed the most, if any is."""
+    missed = [
+        Missed(adapter=adapter.name, objective=objective, latency=latency, allowed=allowed)
+        for adapter, row in zip(workload.adapters, run.adapters.iter_rows(named=True), strict=True)
+        for objective, latency, allowed in (
+            ("ttft", row["ttft_p99"], adapter.slo_ttft),
+            ("itl", row["itl_mean"], adapter.slo_itl),
+        )
+        if allowed and latency and latency > allowed
+    ]
+    return max(missed, key=lambda each: each.latency / each.allowed, default=None)
+
+
+def slot_choices(
+    capacity: Capacity, assignment: Assignment, run: Run, most: int = SLOT_CHOICES_SHOWN
+) -> tuple[TriedSlots, ...]:
+    """What the twin says of other numbers of slots for the same adapters, around the chosen one, whose run is given."""
+    chosen = assignment.server.max_loras
+    choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
+    first = max(0, min(choices.index(chosen) - most // 2, len(choices) - most))
+    shown = choices[first : first + most]
+    return tuple(
+        _slot_choice(slots, run if slots == chosen else _run_with(capacity, assignment, slots)) for slots in shown
+    )
+
+
+def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
+    """The plan with what the twin expects of each server; of standbys, which are the last, nothing."""
+    progress("measuring headroom", 0, 1)
+    described = forecast_all(assignments)
+    progress("measuring headroom", 1, 1)
+    serving = tuple(
+        server.model_copy(update={"forecast": expected, "choices": choices})
+        for server, (expected, choices) in zip(plan.servers, described, strict=False)
+    )
+    return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
+
+
+def forecast_all(
+    assignments: Iterable[tuple[Capacity, Assignment]],
+) -> list[tuple[Forecast, tuple[TriedSlots, ...]]]:
+    """Forecast and slot choices of every server, on all cores."""
+    work = list(assignments)
+    most = FEW_CHOICES if len(work) > MANY_SERVERS else SLOT_CHOICES_SHOWN
+    calls = (joblib.delayed(_both)(capacity, assignment, most) for capacity, assignment in work)
+    return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+
+
+def _both(capacity: Capacity, assignment: Assignment, most: int) -> tuple[Forecast, tuple[TriedSlots, ...]]:
+    run = simulate(capacity.profile, assignment.server, capacity.part(assignment.shares))
+    return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run, most)
+
+
+def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
+    """How much more traffic the server takes, and what gives way beyond that."""
+
+    def more(headroom: float) -> Answer:
+        factor = (1.0 + headroom) / (1.0 + capacity.headroom)
+        return capacity.ask_on({name: share * factor for name, share in assignment.shares.items()}, assignment.server)
+
+    good, bad = 0.0, MOST_HEADROOM
+    failed = more(bad)
+    if failed.ok:
+        return MOST_HEADROOM, _binding(capacity, assignment, failed)
+    while bad - good > CLOSE:
+        middle = (good + bad) / 2
+        answer = more(middle)
+        if answer.ok:
+            good = middle
+        else:
+            bad, failed = middle, answer
+    return round(good, 3), _binding(capacity, assignment, failed)
+
+
+def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:
+    """What the server lacks where it fails: an objective, KV cache, slots, or otherwise time."""
+    if answer.verdict == "slow":
+        return "slo"
+    if answer.kv_usage > 0.9:
+        return "memory"
+    loras = sum(capacity.adapter(name).rank > 0 for name in assignment.shares)
+    slots = assignment.server.max_loras
+    return "slots" if loras > slots and answer.mean_adapters > 0.95 * slots else "compute"
+
+
+def _run_with(capacity: Capacity, assignment: Assignment, slots: int) -> Run | None:
+    """The same adapters with this many slots; None when the server would not start."""
+    held = max(slots, assignment.server.max_cpu_loras or 0)
+    server = assignment.server.model_copy(update={"max_loras": slots, "max_cpu_loras": held})
+    if not server.starts_on(capacity.profile):
+        return None
+    return simulate(capacity.profile, server, capacity.part(assignment.shares))
+
+
+def _slot_choice(slots: int, run: Run | None) -> TriedSlots:
+    if run is None:
+        return TriedSlots(max_loras=slots, starts=False)
+    return TriedSlots(
+        max_loras=slots,
+        starts=True,
+        throughput=run.throughput,
+        itl_mean=run.itl.mean,
+        ttft_p50=run.ttft.p50,
+        kv_cache_tokens=run.kv_cache_tokens,
+        verdict=run.worst,
+    )

@@ -1,0 +1,19 @@
+"""trial: which servers of a plan fail with seeds that the search did not use."""
+
+from adaptwin.placement.verification.verify import verify
+from adaptwin.plan.plan import Plan
+from adaptwin.workload.drawing.random_streams import stream_seed
+
+VERIFICATIONS = 5
+FAILOVER_VERIFICATIONS = 5  # of what happens when servers fail, which leaves many of them close to their limit
+
+
+def verification_seed(plan: Plan, number: int) -> int:
+    """The seed of one of the verifications; the same whenever it is asked."""
+    return stream_seed(plan.seed, "verification", str(number)) >> 1
+
+
+def failing_servers(plan: Plan) -> set[str]:
+    """Servers of a plan where somebody suffers in any of the verifications, while no server fails."""
+    checks = (verify(plan, verification_seed(plan, n), failovers=False) for n in range(VERIFICATIONS))
+    return {check.servers[index].name for check in checks for index in check.failing}

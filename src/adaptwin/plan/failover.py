@@ -1,0 +1,61 @@
+"""Failover: where the adapters of servers go that fail together."""
+
+from collections.abc import Collection, Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.traffic_share import TrafficShare
+from adaptwin.spec import Spec
+from adaptwin.twin.server import Server
+
+AdaptersByServer = Mapping[str, Mapping[str, float]]  # server: its adapters, with their shares of traffic
+
+
+class Failover(Spec):
+    """What to do when these servers are gone: the adapters that were on them are routed anew, all others stay.
+
+    On servers that run, adapters are loaded as they are; a standby starts first, with the settings given here.
+    """
+
+    failed: Annotated[tuple[str, ...], Field(min_length=1)]
+    routes: dict[str, dict[str, TrafficShare]] = Field(
+        description="adapter: the servers that take its requests from then on"
+    )
+    settings: dict[str, Server] = Field(default_factory=dict, description="of the standbys that start")
+    ttft_p99: float | None = Field(default=None, description="seconds, of the worst server that takes somebody in")
+    itl_p99: float | None = Field(default=None, description="seconds, of the worst server that takes somebody in")
+
+    def takers(self, hands: AdaptersByServer) -> dict[str, dict[str, float]]:
+        """The servers that take somebody in, with all that they serve then; `hands` is what all served before."""
+        taken: dict[str, dict[str, float]] = {}
+        for name, route in self.routes.items():
+            for server, share in route.items():
+                if hands[server].get(name) != share:
+                    taken.setdefault(server, dict(hands[server]))[name] = share
+        return taken
+
+    def problems(self, hands: AdaptersByServer, constraints: Constraints) -> list[str]:
+        """What does not hang together in it, one line each."""
+        if unknown := (set(self.failed) | {server for route in self.routes.values() for server in route}) - set(hands):
+            return [f"{name!r} is no server of the plan" for name in sorted(unknown)]
+        lost = {name for server in self.failed for name in hands[server]}
+        lines = [f"{name!r} is not on {_all(self.failed)}" for name in sorted(set(self.routes) - lost)]
+        lines += [f"{name!r} has no route" for name in sorted(lost - set(self.routes))]
+        for name, route in self.routes.items():
+            lines += [f"{name!r} is routed to {server}, which failed" for server in self.failed if server in route]
+            if abs(sum(route.values()) - 1.0) > 1e-6:
+                lines.append(f"the shares of {name!r} sum to {sum(route.values()):g}, not to 1")
+        then = {server: shares for server, shares in hands.items() if server not in self.failed}
+        return lines + without(self.failed, constraints).violations({**then, **self.takers(hands)})
+
+
+def without(failed: Collection[str], constraints: Constraints) -> Constraints:
+    """What still holds when servers are gone: adapters that were pinned to them may be anywhere."""
+    pinned = {name: server for name, server in constraints.pinned.items() if server not in failed}
+    return constraints.model_copy(update={"pinned": pinned})
+
+
+def _all(servers: Collection[str]) -> str:
+    return " or ".join(servers)

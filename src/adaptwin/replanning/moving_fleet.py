@@ -1,0 +1,88 @@
+"""MovingFleet: servers that run, what is loaded on each, and who is routed where; every change is a step."""
+
+from adaptwin.plan.migration import Step
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.routes import Route, adapters_of, routes_of
+from adaptwin.twin.server import Server
+from adaptwin.workload.workload import Adapter
+
+
+class MovingFleet:
+    """A fleet on its way from a plan that runs to the adapters of another workload."""
+
+    def __init__(self, plan: Plan, adapters: dict[str, Adapter]) -> None:
+        before = adapters_of(plan)
+        self._adapters = adapters
+        self.settings = {server.name: server.server for server in plan.servers}  # of the servers that run
+        self.routes = routes_of(plan)
+        self.loaded = {s.name: {name: None for name in s.adapters if before[name].rank} for s in plan.servers}
+        self._stale = {
+            (server, name)
+            for server, names in self.loaded.items()
+            for name in names
+            if name in adapters and _weights(adapters[name]) != _weights(before[name])
+        }
+        self.steps: list[Step] = []
+        self.most_gpus = len(self.settings)
+
+    def start(self, name: str, profile: str, settings: Server) -> None:
+        """Start a server."""
+        assert name not in self.settings
+        self.settings[name], self.loaded[name] = settings, {}
+        self.most_gpus = max(self.most_gpus, len(self.settings))
+        self.steps.append(Step(action="start", server=name, profile=profile, settings=settings))
+
+    def restart(self, server: PlacedServer) -> None:
+        """Restart a server with the settings it has in the plan."""
+        assert not self.serves_anybody(server.name)
+        self.settings[server.name], self.loaded[server.name] = server.server, {}
+        self._stale = {(on, name) for on, name in self._stale if on != server.name}
+        self.steps.append(Step(action="restart", server=server.name, profile=server.profile, settings=server.server))
+
+    def stop(self, name: str) -> None:
+        """Stop a server."""
+        assert not self.serves_anybody(name)
+        del self.settings[name], self.loaded[name]
+        self.steps.append(Step(action="stop", server=name))
+
+    def load(self, server: str, name: str) -> None:
+        """Load an adapter where it is not loaded, or with weights of before; the base model needs no load."""
+        fresh = name in self.loaded[server] and (server, name) not in self._stale
+        if fresh or not self._adapters[name].rank:
+            return
+        assert self.can_serve(server, name)
+        self.loaded[server][name] = None
+        self._stale.discard((server, name))
+        self.steps.append(Step(action="load", server=server, adapter=name))
+
+    def unload(self, server: str, name: str) -> None:
+        """Unload an adapter."""
+        assert server not in self.routes.get(name, {}) or not self._adapters[name].rank
+        del self.loaded[server][name]
+        self._stale.discard((server, name))
+        self.steps.append(Step(action="unload", server=server, adapter=name))
+
+    def route(self, name: str, shares: Route) -> None:
+        """Send an adapter's requests to other servers, or refuse them."""
+        if self.routes.get(name) == shares:
+            return
+        assert all(self.has(server, name) for server in shares.keys() - self.routes.get(name, {}).keys())
+        self.routes[name] = dict(shares)
+        self.steps.append(Step(action="route", adapter=name, shares=dict(shares)))
+
+    def has(self, server: str, name: str) -> bool:
+        """Whether a server runs and has an adapter loaded, if that has to be."""
+        return server in self.settings and (name in self.loaded[server] or not self._adapters[name].rank)
+
+    def can_serve(self, server: str, name: str) -> bool:
+        """Whether a server may load an adapter."""
+        return self.settings[server].can_load(self._adapters[name].rank)
+
+    def serves_anybody(self, server: str) -> bool:
+        """Whether requests are routed to a server."""
+        return any(server in route for route in self.routes.values())
+
+
+def _weights(adapter: Adapter) -> tuple[object, ...]:
+    """What is loaded: where it differs, an adapter must be loaded again."""
+    return adapter.rank, adapter.artifact, adapter.target_modules

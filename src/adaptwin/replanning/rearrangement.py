@@ -1,0 +1,294 @@
+"""Rearrangement: the servers of a running fleet with a changed workload, and what it costs to have it like that.
+
+A server that runs keeps its settings as long as they serve what is on it; where other settings are wanted, it must
+restart. Adapters without a place are put where they fit, without a restart if that can be.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.capacity import MOST_LOAD, AdapterPart, Capacity
+from adaptwin.placement.packing.problem import Problem, halves, merged
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.routes import Route, routes_of
+from adaptwin.plan.server_names import new_name
+from adaptwin.twin.server import Server
+
+
+class Prices(NamedTuple):
+    """What it costs to change a running fleet, in GPUs."""
+
+    move: float  # of an adapter to a server where it is not
+    restart: float  # of a server
+
+
+@dataclass(slots=True, frozen=True)
+class Running:
+    """The fleet as it runs, and what can be asked about its servers under the workload to come.
+
+    Newcomers are welcome where a server has some room to spare (`roomy`), or else where it just serves them.
+    """
+
+    plan: Plan
+    problem: Problem
+    roomy: Capacity
+    prices: Prices
+    settings: Mapping[str, Server]  # by server
+    routes: Mapping[str, Route]  # by adapter
+    foes: Mapping[str, frozenset[str]]  # by adapter
+    groups: Mapping[str, frozenset[str]]  # by adapter
+
+    @classmethod
+    def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices) -> Self:
+        """The fleet of a plan."""
+        settings = {server.name: server.server for server in plan.servers}
+        group_of = problem.constraints.group_of()
+        groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan), problem.constraints.foes(), groups)
+
+    @property
+    def capacity(self) -> Capacity:
+        """What is asked about servers, with no room to spare."""
+        return self.problem.capacity
+
+
+class ServerContents(NamedTuple):
+    """What a server is to serve, and with which settings; None where they are still to be chosen."""
+
+    settings: Server | None
+    shares: dict[str, float]
+
+
+class Rearrangement:
+    """Servers by name, and adapters that have no place yet. Owns both; `put`, `take` and `restart` change them."""
+
+    def __init__(
+        self, running: Running, hands: Mapping[str, ServerContents], homeless: Iterable[AdapterPart] = ()
+    ) -> None:
+        self.running, self.capacity = running, running.capacity
+        self.hands = {name: ServerContents(hand.settings, dict(hand.shares)) for name, hand in hands.items()}
+        self.homeless = list(homeless)
+        self.closed = frozenset[str]()  # servers that take no more
+        self.careful = False  # takes only what leaves room to spare
+
+    def copy(self) -> "Rearrangement":
+        """The same, to try something."""
+        twin = Rearrangement(self.running, self.hands, self.homeless)
+        twin.closed, twin.careful = self.closed, self.careful
+        return twin
+
+    def without(self, name: str) -> "Rearrangement":
+        """The same without a server; its adapters have no place."""
+        twin = self.copy()
+        twin.homeless += [AdapterPart(*item) for item in twin.hands.pop(name).shares.items()]
+        return twin
+
+    def cost(self) -> float:
+        """GPUs, and what getting there costs, in GPUs."""
+        prices = self.running.prices
+        gpus = sum(bool(hand.shares) for hand in self.hands.values())
+        return gpus + prices.move * self.moves() + prices.restart * sum(map(self._restarts, self.hands))
+
+    def moves(self) -> int:
+        """How often an adapter that is served now is on a server where it is not now."""
+        return sum(self._moves_to(name, adapter) for name, hand in self.hands.items() for adapter in hand.shares)
+
+    def _moves_to(self, name: str, adapter: str) -> bool:
+        route = self.running.routes.get(adapter)
+        return route is not None and name not in route and self.capacity.adapter(adapter).rank > 0
+
+    def _restarts(self, name: str) -> bool:
+        return name in self.running.settings and self.hands[name].settings != self.running.settings[name]
+
+    def is_served(self, name: str) -> bool:
+        """Whether a server serves all that is on it."""
+        return serves(self.capacity, self.hands[name].shares, self.hands[name].settings)
+
+    def load_of(self, name: str) -> float:
+        """The load on a server."""
+        return self.capacity.load(self.hands[name].shares)
+
+    def take(self, name: str, items: Iterable[AdapterPart]) -> None:
+        """Take items off a server; they have no place then."""
+        shares = self.hands[name].shares
+        for item in items:
+            left = shares.pop(item.name) - item.share
+            if left > 0:
+                shares[item.name] = left
+            self.homeless.append(item)
+
+    def put(self, name: str, items: Iterable[AdapterPart]) -> None:
+        """Give items without a place to a server."""
+        shares = self.hands[name].shares
+        for item in items:
+            self.homeless.remove(item)
+            shares[item.name] = min(1.0, shares.get(item.name, 0.0) + item.share)
+
+    def restart(self, name: str) -> None:
+        """Leave the settings of a server open."""
+        self.hands[name] = ServerContents(None, self.hands[name].shares)
+
+    def settle(self) -> None:
+        """Put those without a place where they fit, with the settings that run."""
+        for capacity in (self.running.roomy,) if self.careful else (self.running.roomy, self.capacity):
+            for rank in self._ranks():
+                takers = [name for name in self._open_to_more() if self._can_load(name, rank)]
+                for name in sorted(takers, key=lambda name: (self._padding(name, rank), -self.load_of(name), name)):
+                    self._fill(name, rank, capacity, self.hands[name].settings)
+
+    def settle_with_restarts(self) -> None:
+        """Put those without a place where they fit with other settings, on as few servers as may be."""
+        for rank in self._ranks():
+            for name in sorted(self._open_to_more(), key=lambda name: (self.load_of(name), name)):
+                if self._fill(name, rank, self.capacity, None):
+                    self.restart(name)
+
+    def housed(self) -> "Rearrangement":
+        """The same with a place for everybody: as it is, with restarts, or on new servers, whichever is cheapest."""
+        self.settle()
+        if not self.homeless:
+            return self
+        ways = [self.copy(), self.copy()]
+        for way, restarts in zip(ways, (True, False), strict=True):
+            way.settle_with_restarts() if restarts else None
+            while way.homeless:
+                way.open()
+                way.settle()
+        return min(ways, key=Rearrangement.cost)
+
+    def open(self) -> None:
+        """Start a server for as many of those without a place as it serves; an item that is too hot is halved.
+
+        Raises `Infeasible` where that does not help either.
+        """
+        first = next(item for rank in self._ranks() for item in self._homeless(rank))
+        self._gather(first.name)
+        name = self.running.problem.constraints.pinned.get(first.name) or new_name(
+            [*self.running.settings, *self.hands]
+        )
+        if name in self.hands:
+            raise Infeasible(f"{first.name!r} is pinned to {name}, which does not serve it besides the others there")
+        self.hands[name] = ServerContents(None, {})
+        rest = [item for rank in self._ranks() for item in self._homeless(rank) if item != first]
+        items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
+        count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
+        if count < len(self._group(first.name)):
+            del self.hands[name]
+            if count > 0 or len(self._group(first.name)) > 1:
+                raise Infeasible(f"{', '.join(sorted(self._group(first.name)))} must be together, but fit on no server")
+            self.homeless.remove(first)
+            self.homeless += halves(self.running.problem, first)
+            return
+        self.put(name, items[:count])
+
+    def _group(self, adapter: str) -> frozenset[str]:
+        """Adapters that are to be where this one is, itself among them."""
+        return self.running.groups.get(adapter, frozenset((adapter,)))
+
+    def _gather(self, adapter: str) -> None:
+        """Take the others of an adapter's group off their servers, so that all can go elsewhere together."""
+        for name, hand in self.hands.items():
+            self.take(name, [AdapterPart(o, hand.shares[o]) for o in sorted(self._group(adapter)) if o in hand.shares])
+
+    def _joining(self, name: str, items: Iterable[AdapterPart], first: Iterable[AdapterPart] = ()) -> list[AdapterPart]:
+        """Of these items, those that may go to a server together with what is on it, after the first ones."""
+        chosen = list(first)
+        on = {*self.hands[name].shares, *(item.name for item in chosen)}
+        pinned = self.running.problem.constraints.pinned
+        for item in items:
+            elsewhere = any(
+                self._group(item.name) & set(hand.shares) - {item.name}
+                for other, hand in self.hands.items()
+                if other != name
+            )
+            meets_foes = not on.isdisjoint(self.running.foes.get(item.name, frozenset()))
+            if pinned.get(item.name, name) == name and not meets_foes and not elsewhere:
+                chosen.append(item)
+                on.add(item.name)
+        return chosen
+
+    def servers(self) -> tuple[PlacedServer, ...]:
+        """The servers, in the order in which they run, new ones last; settings that were open are chosen."""
+        profile = self.capacity.profile.name
+        return tuple(
+            PlacedServer(name=name, profile=profile, server=hand.settings or self._chosen(hand), adapters=hand.shares)
+            for name, hand in self.hands.items()
+            if hand.shares
+        )
+
+    def _chosen(self, hand: ServerContents) -> Server:
+        """The best settings; where none serves everybody, those that serve most."""
+        try:
+            slots = self.capacity.best(hand.shares).max_loras
+        except Infeasible:
+            choices = self.capacity.slot_choices(hand.shares)
+            slots = max(choices, key=lambda slots: self.capacity.ask(hand.shares, slots).served)
+        return self.capacity.server(hand.shares, slots)
+
+    def _ranks(self) -> list[int]:
+        return sorted({self.capacity.adapter(item.name).rank for item in self.homeless}, reverse=True)
+
+    def _homeless(self, rank: int) -> list[AdapterPart]:
+        """Items without a place, the largest first."""
+        items = (item for item in self.homeless if self.capacity.adapter(item.name).rank == rank)
+        return sorted(items, key=lambda item: (-self.capacity.load_of(item), item.name))
+
+    def _open_to_more(self) -> list[str]:
+        return [name for name in self.hands if name not in self.closed]
+
+    def _can_load(self, name: str, rank: int) -> bool:
+        settings = self.hands[name].settings
+        return settings is None or settings.can_load(rank)
+
+    def _padding(self, name: str, rank: int) -> int:
+        """How much larger than an adapter its slots would be, or how much larger it makes those of the others."""
+        settings, shares = self.hands[name]
+        if settings is not None:
+            return settings.max_lora_rank - rank if rank else 0
+        return abs(max((self.capacity.adapter(other).rank for other in shares), default=rank) - rank)
+
+    def _fill(self, name: str, rank: int, capacity: Capacity, settings: Server | None) -> int:
+        """Give a server the largest items of a rank that it serves, and the smallest of the rest; how many it took."""
+        taken = 0
+        for falling in (True, False):
+            items = self._joining(name, self._homeless(rank)[:: 1 if falling else -1])
+            own = [AdapterPart(*item) for item in self.hands[name].shares.items()]
+            count = most(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
+            self.put(name, items[:count])
+            taken += count
+        return taken
+
+
+def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | None) -> bool:
+    """Whether a server with these settings, or with those that suit best, serves these adapters.
+
+    The twin has the last word where the server holds more adapters than its ``max_cpu_loras``, which `Capacity` does
+    not foresee: adding adapters to a running server leaves that setting as it is.
+    """
+    if not shares:
+        return True
+    if settings is None:
+        return capacity.fit(shares) is not None
+    if capacity.load(shares) > MOST_LOAD:
+        return False
+    if not all(settings.can_load(capacity.adapter(name).rank) for name in shares):
+        return False
+    wanted = capacity.server(shares, settings.max_loras)
+    if wanted.model_copy(update={"max_cpu_loras": settings.max_cpu_loras}) != settings:
+        return capacity.ask_on(shares, settings).ok
+    loras = sum(capacity.adapter(name).rank > 0 for name in shares)
+    held = settings.max_loras if settings.max_cpu_loras is None else settings.max_cpu_loras
+    return capacity.estimate(shares, settings.max_loras).ok and (loras <= held or capacity.ask_on(shares, settings).ok)
+
+
+def most(count: int, good: Callable[[int], bool]) -> int:
+    """The largest number up to `count` that is good, if all below it are; 0 counts as good."""
+    if count == 0 or good(count):
+        return count
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if good(middle) else (low, middle)
+    return low

@@ -1,0 +1,119 @@
+"""mend: servers that do not serve their adapters any more are relieved of some, or get other settings."""
+
+import math
+
+from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.replanning.rearrangement import Rearrangement, most, serves
+
+A_NEW_SERVER = 1.0  # GPUs
+TRIES = 6  # sizes of adapters to take off, the largest first
+EASED = 0.05  # of a server's load is taken off when it failed a verification
+
+
+def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
+    """The fleet with each of these servers served: relieved onto others or restarted, whichever is cheaper.
+
+    Where neither is possible at less than the price of a GPU, what a server cannot serve is left without a place.
+    """
+    for name in names:
+        if fleet.is_served(name):
+            continue
+        ways = [way for way in (_relieved(fleet, name), _restarted(fleet, name)) if way]
+        way = min(ways, key=Rearrangement.cost, default=None)
+        worth_it = way is not None and way.cost() < fleet.cost() + A_NEW_SERVER
+        fleet = way if way and worth_it else _stripped(fleet, name)
+    return fleet
+
+
+def eased(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
+    """The fleet with a little load taken off these servers, and put on others that have room, or on new ones.
+
+    With `careful`, only on others with room to spare, so that they do not fail next.
+    """
+    trial = fleet.copy()
+    trial.closed, trial.careful = frozenset(names), careful
+    for name in sorted(names):
+        trial.take(name, _little(trial, name))
+    trial = trial.housed()
+    trial.closed, trial.careful = frozenset(), False
+    return trial
+
+
+def _relieved(fleet: Rearrangement, name: str) -> Rearrangement | None:
+    """A server's load taken off until its settings serve the rest, with as few moves as can be; None if no room."""
+    largest = math.inf
+    for _ in range(TRIES):
+        trial = fleet.copy()
+        trial.homeless = []
+        items = _surplus(trial, name, largest)
+        if items is None:
+            return None
+        trial.take(name, items)
+        trial.closed |= {name}
+        trial.settle()
+        if not trial.homeless:
+            trial.homeless, trial.closed = list(fleet.homeless), fleet.closed
+            return trial
+        largest = max(fleet.capacity.load_of(item) for item in trial.homeless) / 2
+    return None
+
+
+def _restarted(fleet: Rearrangement, name: str) -> Rearrangement | None:
+    """All of a server's adapters served with other settings; None if no settings do."""
+    if not serves(fleet.capacity, fleet.hands[name].shares, None):
+        return None
+    trial = fleet.copy()
+    trial.restart(name)
+    return trial
+
+
+def _stripped(fleet: Rearrangement, name: str) -> Rearrangement:
+    trial = fleet.copy()
+    trial.take(name, _surplus(trial, name, math.inf) or [])
+    return trial
+
+
+def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPart] | None:
+    """The fewest items, none of a load above `largest`, without which a server's settings serve the rest.
+
+    Those of too high a rank are among them in any case. The last of the heaviest that it takes is the smallest that
+    suffices. None if what is above `largest` is too much already.
+    """
+    capacity, (settings, shares) = fleet.capacity, fleet.hands[name]
+    falling = sorted(
+        (AdapterPart(*item) for item in shares.items()), key=lambda item: (-capacity.load_of(item), item.name)
+    )
+    misfits = [item for item in falling if settings and not settings.can_load(capacity.adapter(item.name).rank)]
+    items = [item for item in falling if item not in misfits and capacity.load_of(item) <= largest]
+
+    def suffices(taken: list[AdapterPart]) -> bool:
+        off = {item.name for item in (*misfits, *taken)}
+        return serves(capacity, {name: share for name, share in shares.items() if name not in off}, settings)
+
+    if not suffices(items):
+        return None
+    spare = most(len(items), lambda kept: suffices(items[: len(items) - kept]))
+    count = len(items) - spare
+    if count == 0:
+        return misfits
+    first, rest = items[: count - 1], items[count - 1 :]
+    later = most(len(rest) - 1, lambda skipped: suffices([*first, rest[skipped]]))
+    return [*misfits, *first, rest[later]]
+
+
+def _little(fleet: Rearrangement, name: str) -> list[AdapterPart]:
+    """The fewest items that make up a little of a server's load; half of its only one."""
+    capacity, shares = fleet.capacity, fleet.hands[name].shares
+    if len(shares) == 1:
+        return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]
+    left = EASED * fleet.load_of(name)
+    rising = sorted(
+        (AdapterPart(*item) for item in shares.items()), key=lambda item: (capacity.load_of(item), item.name)
+    )
+    chosen: list[AdapterPart] = []
+    while left > 0 and len(chosen) + 1 < len(shares):
+        item = next((item for item in rising if capacity.load_of(item) >= left), rising[-1])
+        chosen.append(item)
+        rising.remove(item)
+        left -= capacity.load_of(item)
+    return chosen

@@ -1,0 +1,270 @@
+"""replan: a plan for a changed workload that leaves the running fleet as it is where that is worth it.
+
+Adapters stay where they are, newcomers go where they fit. A server that does not serve its adapters any more is
+relieved or gets other settings; servers that can be given up are; and where planning afresh could be worth all its
+moves, that is tried, too. What counts is the number of GPUs plus what the moves and restarts cost, in GPUs.
+"""
+
+import math
+import time
+from typing import Literal, NamedTuple
+
+from adaptwin.errors import Infeasible, SpecError
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
+from adaptwin.placement.lower_bound.lower_bound import lower_bound
+from adaptwin.placement.make_plan import REPAIR_HEADROOM, REPAIRS, STRATEGIES
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
+from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.placement.verification.forecast import with_forecasts
+from adaptwin.placement.verification.fresh_seeds import failing_servers
+from adaptwin.plan.plan import Plan
+from adaptwin.plan.server_names import new_name
+from adaptwin.progress import Progress, silent
+from adaptwin.replanning.matching import relabelled
+from adaptwin.replanning.ordering import migration
+from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, ServerContents, serves
+from adaptwin.replanning.relief import eased, mended
+from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.twin.compilation import compile_twin
+from adaptwin.workload.workload import Workload
+
+MOVE_COST, RESTART_COST = 0.01, 0.2  # in GPUs
+GIVEN_UP = 3  # servers, the emptiest, that are tried to do without
+MOVED_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
+MOST_GROWTH = 4.0  # times the traffic up to which a server's room is looked for
+
+
+def replan(
+    plan: Plan,
+    workload: Workload,
+    *,
+    move_cost: float = MOVE_COST,
+    restart_cost: float = RESTART_COST,
+    seed: int | None = None,
+    time_limit: float | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> Plan:
+    """Find a plan for another workload that changes little of the plan that runs, and the steps from one to the other.
+
+    Strategy, headroom and margin are those of the plan; so are profile and settings, except that servers which restart
+    get the slots and the rank that suit them best. The result is verified by the twin, as `make_plan` does it, and has
+    the steps in its `migration`. Servers that stay keep their names. Where the plan has spare GPUs, the new one has
+    standbys.
+
+    Args:
+        plan: The plan that runs.
+        workload: Adapters and traffic to come. Adapters are the same where their names are.
+        move_cost: What it costs to move an adapter that is served now, in GPUs: up to a hundred moves are worth one.
+        restart_cost: What it costs to restart a server with other settings, in GPUs.
+        seed: Of the draws; by default the plan's.
+        time_limit: Seconds after which no further improvement is looked for.
+        surrogate: As for `make_plan`.
+        progress: Told what is being done, and how much of it.
+
+    Raises:
+        Infeasible: Some adapter cannot be served at all; the message names it and what binds.
+        SpecError: A plan without servers or on several profiles, a workload without adapters, or a negative cost.
+    """
+    prices = Prices(move_cost, restart_cost)
+    _require_sound(plan, workload, prices)
+    compile_twin()
+    started = time.perf_counter()
+    deadline = started + (math.inf if time_limit is None else time_limit)
+    running = _without_spares(plan)
+    search = _Search.of(running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress)
+    found = search.run()
+    found = found.model_copy(update={"migration": migration(running, found), "spare": plan.spare})
+    if plan.spare:
+        found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + plan.spare})
+    return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
+
+
+def _without_spares(plan: Plan) -> Plan:
+    """What runs of a plan: standbys do not."""
+    serving = tuple(server for server in plan.servers if not server.is_standby)
+    return plan.model_copy(update={"servers": serving, "spare": 0, "failover": ()})
+
+
+def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
+    if not plan.servers:
+        raise SpecError("the plan has none: nothing runs that could be changed", "servers")
+    names = sorted({server.profile for server in plan.servers})
+    if len(names) > 1:
+        raise SpecError(f"run on {', '.join(names)}: only plans on one profile can be changed", "servers")
+    if not workload.adapters:
+        raise SpecError("lists no adapter", "adapters")
+    for name, price in zip(("move_cost", "restart_cost"), prices, strict=True):
+        if not 0 <= price < math.inf:
+            raise SpecError(f"{price} must be at least 0", name)
+
+
+class _Search(NamedTuple):
+    """From the running fleet to a verified plan."""
+
+    running: Running
+    wish: Plan
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        workload: Workload,
+        prices: Prices,
+        seed: int,
+        surrogate: Surrogate | Literal["shipped"] | None,
+        deadline: float,
+        progress: Progress,
+    ) -> "_Search":
+        """A search that asks the plan's headroom and margin of every server."""
+        first = plan.servers[0]
+        profile = plan.profile_of(first)
+        template = template_of(first.server)
+        foresight = workload_surrogate_for(surrogate, profile, workload, template)
+        drawn, constraints = workload.model_copy(update={"seed": seed}), plan.constraints.among(workload)
+        capacity, roomy = (
+            Capacity(profile, drawn, template, (1.0 + plan.raised) * (1.0 + spare) - 1.0, foresight, plan.bounds)
+            for spare in (0.0, REPAIR_HEADROOM)
+        )
+        bound = lower_bound([profile], workload, template, plan.raised)
+        update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
+        update["constraints"] = constraints
+        wish = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
+        problem = Problem(capacity, bound, progress, deadline, constraints)
+        return cls(Running.of(plan, problem, roomy, prices), wish)
+
+    def run(self) -> Plan:
+        """The cheapest arrangement, verified and described."""
+        progress = self.running.problem.progress
+        progress("rearranging", 0, 3)
+        fleet = self._with_newcomers(mended(self._carried_over(), self._changed()))
+        progress("rearranging", 1, 3)
+        fleet = self._with_fewer(fleet)
+        progress("rearranging", 2, 3)
+        ways = [fleet, *self._afresh()] if self._afresh_may_pay(fleet) else [fleet]
+        progress("rearranging", 3, 3)
+        late = self.running.problem.out_of_time
+        return self._described(self._cheapest(ways)).model_copy(update={"time_limit_hit": late})
+
+    def _cheapest(self, ways: list[Rearrangement]) -> Plan:
+        """Of these arrangements, mended where they fail the verification, the cheapest one."""
+        found: list[tuple[bool, float, Plan]] = []
+        for way in sorted(ways, key=Rearrangement.cost):
+            if not any(plan.verified and cost <= way.cost() for _, cost, plan in found):
+                plan, cost = self._verified(way)
+                found.append((not plan.verified, cost, plan))
+        return min(found, key=lambda attempt: attempt[:2])[2]
+
+    def _carried_over(self) -> Rearrangement:
+        """Every adapter that is still there, where it is."""
+        still = set(self.running.capacity.names)
+        return Rearrangement(
+            self.running,
+            {
+                server.name: ServerContents(
+                    server.server, {n: share for n, share in server.adapters.items() if n in still}
+                )
+                for server in self.running.plan.servers
+            },
+        )
+
+    def _changed(self) -> list[str]:
+        """Servers that see other traffic than the one that they were verified with."""
+        plan, workload = self.running.plan, self.wish.workload
+        still = set(self.running.capacity.names)
+        return [
+            server.name
+            for server in plan.servers
+            if not plan.verified
+            or plan.workload.part({n: share for n, share in server.adapters.items() if n in still}, 0)
+            != workload.part(server.adapters, 0)
+        ]
+
+    def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:
+        """A place for everybody; newcomers too hot for one server come in parts."""
+        fleet.homeless += [
+            item for item in items_to_place(self.running.problem) if item.name not in self.running.routes
+        ]
+        return fleet.housed()
+
+    def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
+        """Without servers whose adapters can move to others at less than the price of a GPU."""
+        while self._needed(fleet) < len(fleet.hands) and (fewer := self._one_fewer(fleet)) is not None:
+            fleet = fewer
+        return fleet
+
+    def _one_fewer(self, fleet: Rearrangement) -> Rearrangement | None:
+        for name in sorted(fleet.hands, key=lambda name: (fleet.load_of(name), name))[:GIVEN_UP]:
+            if self.running.problem.out_of_time:
+                break
+            trial = fleet.without(name)
+            if len(trial.hands) < self.wish.lower_bound or len(trial.homeless) * self.running.prices.move >= 1.0:
+                continue
+            trial.settle()
+            trial.settle_with_restarts()
+            if not trial.homeless and trial.cost() < fleet.cost():
+                return trial
+        return None
+
+    def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
+        """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes.
+
+        Where adapters are pinned, servers cannot be called otherwise, and planning afresh is not tried.
+        """
+        if self.running.problem.out_of_time or self.running.problem.constraints.pinned:
+            return False
+        staying = sum(name in self.running.routes for name in self.running.capacity.names)
+        paid = self.running.prices.move * MOVED_AFRESH * staying
+        return fleet.cost() - self._needed(fleet) > paid
+
+    def _needed(self, fleet: Rearrangement) -> int:
+        """As how many servers as full as these could be, at the best, the fleet could be."""
+        loads = [fleet.load_of(name) for name in fleet.hands]
+        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
+        return max(self.wish.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
+
+    def _growth(self, fleet: Rearrangement, name: str) -> float:
+        """The factor by which a server's traffic can grow, to about a tenth."""
+        settings, shares = fleet.hands[name]
+        low, high = 1.0, MOST_GROWTH
+        while high / low > 1.1:
+            middle = math.sqrt(low * high)
+            grown = {adapter: share * middle for adapter, share in shares.items()}
+            low, high = (middle, high) if serves(self.running.capacity, grown, settings) else (low, middle)
+        return high
+
+    def _afresh(self) -> list[Rearrangement]:
+        """The strategy's own placement, its servers called after the running ones; none if it finds none."""
+        try:
+            assignments = STRATEGIES[self.wish.strategy](self.running.problem)
+        except Infeasible:
+            return []
+        hands: dict[str, ServerContents] = {}
+        for assignment, name in zip(assignments, relabelled(assignments, self.running.routes), strict=True):
+            runs = self.running.settings.get(name or "")
+            keeps = runs is not None and serves(self.running.capacity, assignment.shares, runs)
+            named = name or new_name([*self.running.settings, *hands])
+            hands[named] = ServerContents(runs if keeps else assignment.server, dict(assignment.shares))
+        order = [*self.running.settings, *hands]
+        return [Rearrangement(self.running, {name: hands[name] for name in dict.fromkeys(order) if name in hands})]
+
+    def _verified(self, fleet: Rearrangement) -> tuple[Plan, float]:
+        """The plan and its cost, after a little was taken off servers that failed with fresh seeds, until none did."""
+        for repair in range(REPAIRS + 1):
+            self.running.problem.progress("verifying", repair, REPAIRS + 1)
+            plan = self.wish.model_copy(update={"servers": fleet.servers()})
+            failing = failing_servers(plan)
+            if not failing or repair == REPAIRS:
+                break
+            fleet = eased(fleet, failing, careful=repair >= REPAIRS // 2)
+        self.running.problem.progress("verifying", REPAIRS + 1, REPAIRS + 1)
+        return plan.model_copy(update={"verified": not failing}), fleet.cost()
+
+    def _described(self, plan: Plan) -> Plan:
+        """The plan with what the twin expects of every server, and who answered the questions."""
+        capacity, roomy = self.running.capacity, self.running.roomy
+        counts = {"twin_runs": capacity.asked + roomy.asked, "guesses": capacity.guessed + roomy.guessed}
+        asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
+        return with_forecasts(plan.model_copy(update=counts), asked, self.running.problem.progress)

@@ -1,0 +1,83 @@
+"""Fit and comparison as tables for the terminal: residuals by part, errors by regime, what was not measured."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.calibration.fit import Fit
+from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.profile.profile import Profile
+from adaptwin.report.style.words import NOTHING, duration, number
+from adaptwin.twin.run import Run
+
+
+def fit_report(fitted: Fit) -> RenderableType:
+    """What was fitted, how far it is from the measurements, and what they do not cover."""
+    parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.hardware}", style="bold")]
+    parts += [Text("\nResiduals of the fit", style="bold"), _residuals(fitted)]
+    if fitted.profile.error:
+        parts += [Text("\nWhole runs, each predicted by a fit to the other configurations", style="bold")]
+        parts += [_errors(fitted.profile)]
+    if fitted.warnings:
+        parts += [Text("\nNot covered by the measurements", style="bold")]
+        parts += [Text(f"- {warning}", style="yellow") for warning in fitted.warnings]
+    return Group(*parts)
+
+
+def _residuals(fitted: Fit) -> Table:
+    table = _table("part", "points", "mean", "worst")
+    for part in fitted.residuals:
+        table.add_row(part.part, f"{part.points:,}", f"{part.mean:.1f} %", f"{part.worst:.1f} %")
+    return table
+
+
+def _errors(profile: Profile) -> RenderableType:
+    error = profile.error
+    assert error is not None
+    headline = Text(
+        f"{error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median TTFT "
+        f"{_percent(error.ttft)} off; starvation label right in {error.starvation:.1f} %"
+    )
+    table = _table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
+    for spread in profile.spread:
+        cells = (spread.throughput, spread.itl, spread.ttft)
+        table.add_row(spread.regime, str(spread.runs), *(NOTHING if x is None else f"{100 * x:.1f} %" for x in cells))
+    return Group(headline, table)
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f} %"
+
+
+def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
+    """(figure, as measured, as simulated); latencies in seconds, None where not measured."""
+    return [
+        ("throughput", measured.throughput, run.throughput),
+        ("itl.mean", measured.itl_mean, run.itl.mean),
+        ("itl.p99", measured.itl_p99, run.itl.p99),
+        ("tpot.mean", measured.tpot_mean, run.tpot.mean),
+        ("ttft.p50", measured.ttft_p50, run.ttft.p50),
+        ("mean_waiting", measured.mean_waiting, run.mean_waiting),
+    ]
+
+
+def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
+    """A simulated run beside a measured one, figure by figure."""
+    table = _table("", "measured", "twin", "twin / measured", "90 % interval")
+    for name, real, twin in comparison_rows(run, measured):
+        write = number if name in ("throughput", "mean_waiting") else duration
+        ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else NOTHING
+        interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or NOTHING
+        table.add_row(name, NOTHING if real is None else write(real), write(twin), ratio, interval)
+    table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "", "")
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,1 @@
+"""What all pages and tables share: words for numbers, tables, plots, the page itself."""

@@ -1,0 +1,74 @@
+"""A page of ours: one HTML file with everything in it, which loads nothing from the network."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jinja2
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from adaptwin.report.style.plots import template
+from adaptwin.report.style.words import count, duration, headroom_share, number, percent
+
+
+class Card(NamedTuple):
+    """A headline figure."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""  # "good" or "bad"
+
+
+class Picture(NamedTuple):
+    """A figure's place on the page; the description also serves readers who do not see it."""
+
+    key: str
+    title: str
+    description: str
+
+
+def render(name: str, figures: Mapping[str, go.Figure], **values: Any) -> str:
+    """The page that the template of this name makes of the values; figures by the key of their picture."""
+    drawn = {
+        "figures": {key: _bare(figure) for key, figure in figures.items()},
+        "light": _json(template()),
+        "dark": _json(template(dark=True)),
+    }
+    return _environment().get_template(name).render(drawn=drawn, plotly=get_plotlyjs(), **values)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("adaptwin.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
+    environment.filters.update(headroom=headroom_share)
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":"),
+        "ensure_ascii": False,
+        "allow_nan": False,
+    }
+    return environment
+
+
+def _share(part: float) -> str:
+    """A share that may be small, in percent with a digit after the point."""
+    return f"{100.0 * part:.1f} %"
+
+
+def _json(value: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = value.to_plotly_json()
+    return plain
+
+
+def _bare(figure: go.Figure) -> dict[str, Any]:
+    """The figure without its template, which the page holds once."""
+    figure.layout.template = None
+    plain = _json(figure)
+    plain["layout"].pop("template", None)
+    return plain

@@ -1,0 +1,94 @@
+"""The look that figures share: template, colours, axes, and how values enter plotly."""
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from adaptwin.report.style.words import duration
+
+FIRST, SECOND, THIRD, BAD = "#0077bb", "#ee7733", "#009988", "#cc3311"  # of Paul Tol's "vibrant" scheme
+FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def template(*, dark: bool = False) -> go.layout.Template:
+    """The look all figures share, for a light or a dark page."""
+    text, faint, line = ("#d8dbe0", "#33383f", "#8a9099") if dark else ("#22262c", "#e6e8eb", "#767c85")
+    page = "#15181c" if dark else "#ffffff"
+    axis = {
+        "gridcolor": faint,
+        "linecolor": line,
+        "zeroline": False,
+        "automargin": True,
+        "title": {"standoff": 8},
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": _FONT, "size": 12, "color": text},
+            "title": {
+                "font": {"size": 14},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "yanchor": "top",
+                "y": 1,
+            },
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "hoverlabel": {"bgcolor": page, "bordercolor": line, "font": {"color": text}, "align": "left"},
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1,
+                "yanchor": "bottom",
+                "itemsizing": "constant",
+            },
+            "xaxis": axis,
+            "yaxis": axis,
+        }
+    )
+
+
+def log_ticks(values: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
+    """A logarithmic axis with labels people read; more of them when it spans little."""
+    low, high, steps = _decades(values)
+    return _axis([step * 10.0**power for power in range(low, high + 1) for step in steps], write)
+
+
+def time_ticks(seconds: Sequence[float]) -> dict[str, Any]:
+    """The same for latencies, with round minutes and hours."""
+    low, high, steps = _decades(seconds)
+    ticks = [
+        tick
+        for unit, start, end in ((1.0, 0.0, 60.0), (60.0, 60.0, 3600.0), (3600.0, 3600.0, math.inf))
+        for power in range(low, high + 1)
+        for step in steps
+        if start <= (tick := unit * step * 10.0**power) < min(end, 10.0 ** (high + 1))
+    ]
+    return _axis(ticks, duration)
+
+
+def _decades(values: Sequence[float]) -> tuple[int, int, tuple[int, ...]]:
+    """The powers of ten around the values, and where ticks are in each."""
+    known = [value for value in values if 0 < value < math.inf] or [1.0]
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    return low, high, (1, 2, 5) if high - low <= 1 else (1, 3) if high - low <= 3 else (1,)
+
+
+def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
+    return {"type": "log", "tickvals": ticks, "ticktext": [write(tick) for tick in ticks]}
+
+
+def escaped(name: str) -> str:
+    """A user's name for plotly, which reads a little HTML in every text."""
+    return escape(name, quote=False)
+
+
+def significant(value: float) -> float | None:
+    """Five digits are more than a screen shows, and keep the page small; None leaves a gap."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -1,0 +1,54 @@
+"""Words for numbers: durations, shares, counts and prices, as all tables and pages write them."""
+
+import math
+
+from adaptwin.plan.forecast import MOST_HEADROOM
+
+NOTHING = "–"  # where there is no number
+_UNITS = (("ms", 1e-3, 0.9995), ("s", 1.0, 59.95), ("min", 60.0, 59.95 * 60.0), ("h", 3600.0, math.inf))
+
+
+def duration(seconds: float) -> str:
+    """Seconds with two or three digits and a unit people read: ``12 ms``, ``1.4 s``, ``2.1 min``."""
+    if not math.isfinite(seconds):
+        return NOTHING
+    if seconds <= 0:
+        return "0 s"
+    unit, size = next((unit, size) for unit, size, below in _UNITS if seconds < below)
+    value = seconds / size
+    return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f} {unit}"
+
+
+def number(value: float) -> str:
+    """About three digits, with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
+    if not math.isfinite(value):
+        return NOTHING
+    if value >= 99.95 or value == 0:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.995 else f"{value:.2g}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent: ``14 %``."""
+    return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
+
+
+def headroom_share(headroom: float, over: str = "over ") -> str:
+    """Headroom in percent; the search for it ends at 300 %."""
+    return (
+        f"{over}{percent(MOST_HEADROOM)}"
+        if headroom >= MOST_HEADROOM and math.isfinite(headroom)
+        else percent(headroom)
+    )
+
+
+def count(many: int, noun: str, plural: str = "") -> str:
+    """``1 GPU``, ``4 GPUs``."""
+    return f"{many:,} {noun}" if many == 1 else f"{many:,} {plural or noun + 's'}"
+
+
+def money(value: float) -> str:
+    """A price with two digits behind the point, in whatever currency: ``12.50``."""
+    return f"{value:,.2f}"

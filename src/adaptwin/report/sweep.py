@@ -1,0 +1,51 @@
+"""What a sweep has found, as a table."""
+
+from typing import Any
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from adaptwin.dataset.dataset import Dataset
+from adaptwin.report.style.tables import add_numbers, plain_table
+
+VERDICTS = ("ok", "backlogged", "starved")
+
+
+def sweep_table(dataset: Dataset) -> RenderableType:
+    """Runs by profile: how many, how much traffic, and the share in which an adapter or the server fared this badly."""
+    rows, design = dataset.rows, dataset.design
+    whole = summary(rows)
+    title = Text(f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}\n")
+    table = plain_table()
+    table.add_column("Profile", overflow="fold")
+    add_numbers(table, "Runs", "Hours", "Requests", *(verdict.capitalize() for verdict in VERDICTS))
+    for profile in rows["profile"].unique(maintain_order=True).to_list():
+        part = summary(rows.filter(profile=profile))
+        shares = [f"{100 * part[verdict]:.0f} %" for verdict in VERDICTS]
+        hours = f"{part['simulated_hours']:,.1f}"
+        table.add_row(profile, f"{part['runs']:,}", hours, f"{part['requests']:,}", *shares)
+    return Group(title, table, Text("\n" + _caps(rows, whole["capped"], design.most_requests)))
+
+
+def summary(rows: pl.DataFrame) -> dict[str, Any]:
+    """Totals of runs, and the shares of them with each verdict."""
+    of_verdict = [(pl.col("worst") == verdict).mean().alias(verdict) for verdict in VERDICTS]
+    return rows.select(
+        pl.len().alias("runs"),
+        pl.col("mix").n_unique().alias("mixes"),
+        (pl.col("duration").sum() / 3600.0).alias("simulated_hours"),
+        pl.col("arrived").sum().alias("requests"),
+        pl.col("capped").sum(),
+        *of_verdict,
+    ).row(0, named=True)
+
+
+def _caps(rows: pl.DataFrame, capped: int, most: int) -> str:
+    if not capped:
+        return f"No rate was lowered to keep a run within {most:,} requests."
+    lowest = float(rows.filter("capped").select(pl.col("rate").min()).item())
+    return (
+        f"Rates lowered to keep a run within {most:,} requests: {capped:,} ({100 * capped / len(rows):.1f} %), "
+        f"the lowest to {lowest:,.2f} requests/s."
+    )

@@ -1,0 +1,1 @@
+"""Trained predictors for people: tables, rules, charts and the page."""

@@ -1,0 +1,228 @@
+"""The page of a training: how far predictors are from the twin, where they are weakest, and what they rest on."""
+
+import importlib.metadata
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from adaptwin.report.style.page import Card, Picture, render
+from adaptwin.report.style.words import NOTHING, count, percent
+from adaptwin.report.training import charts as figures
+from adaptwin.report.training.table import (
+    JUDGED,
+    Weakness,
+    asked_sentence,
+    error_text,
+    interval_text,
+    share_text,
+    source_sentence,
+    value_text,
+    weakest,
+)
+from adaptwin.spec import write_atomically
+from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
+from adaptwin.surrogate.score import Score
+from adaptwin.surrogate.surrogate import Surrogate
+
+HEADLINES = {  # figures of merit on the cards, and their labels there
+    "throughput, mean error": "Throughput error",
+    "mean ITL, mean error": "Mean ITL error",
+    "starvation, F1": "Starvation, F1",
+}
+
+_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
+    (
+        Picture(
+            "throughput", "Throughput", "Prompt and output tokens per second that are served. Both axes logarithmic."
+        ),
+        figures.throughput_figure,
+    ),
+    (
+        Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes logarithmic."),
+        figures.itl_figure,
+    ),
+    (
+        Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes logarithmic."),
+        figures.ttft_figure,
+    ),
+    (
+        Picture(
+            "regimes",
+            "Errors by regime",
+            "Errors of the distilled models, a row per regime. Further left is better. The axis is logarithmic.",
+        ),
+        figures.regimes_figure,
+    ),
+    (
+        Picture(
+            "reliability",
+            "Probability of overload",
+            "How often somebody suffered where the distilled model gave about this probability. On the dotted line, "
+            "probabilities are right. A larger point stands for more runs.",
+        ),
+        figures.reliability_figure,
+    ),
+    (
+        Picture(
+            "curve",
+            "Learning curve",
+            "Scores of the large models when they are trained on a part of the mixes. Where a curve is still falling "
+            "(or F1 still rising) at its end, more runs of the twin would help.",
+        ),
+        figures.curve_figure,
+    ),
+    (
+        Picture(
+            "importances",
+            "Importance of the features",
+            "How far the answers of the large models move when one feature is shuffled among the runs, as a share of "
+            "how far answers are apart at all. Features that say much the same share their importance.",
+        ),
+        figures.importances_figure,
+    ),
+)
+
+_MEANINGS = {
+    "Mix": "Adapters, their shares of the traffic, and a server. A mix has several runs, which differ in load.",
+    "Held out": "Each mix was kept out of one training, and the models of that training were asked about it. Scores, "
+    "errors and points are about runs that the model had not seen.",
+    "Error": "The distance from what the twin says, in per cent of it. It is not the error against a real GPU: that of "
+    "the twin comes on top.",
+    "Mean, median": "A few runs can dominate a mean. Half of the runs are closer than the median, and half are not.",
+    "F1": "Joins two shares: of the runs called starved, how many were; of the runs that starved, how many were called "
+    "so. 1 is perfect.",
+    "95 % interval": "Would hold the figure 95 times in 100 if other mixes had been drawn.",
+    "Large models": "Gradient-boosted trees. They teach the distilled models, and are not kept.",
+    "Distilled": "Small trees with a short formula in each leaf. They are what a surrogate file holds. "
+    "adaptwin train --explain prints their rules.",
+    "Boundary": "Loads near which a server stops serving everybody. Runs there are the hardest. They are among the "
+    "points and count for the probabilities, but not for the scores and the regimes.",
+    "Overload": "Somebody suffers: the server or an adapter starves or waits in a growing queue.",
+    "Asking the twin": "Where the probability of overload is neither low nor high enough to be sure, the twin is "
+    "asked. It is also asked where a server is unlike those that were trained on.",
+}
+
+
+def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> str:
+    """The findings as one self-contained HTML page; surrogates by the name of their profile."""
+    return render(
+        "training.html",
+        {picture.key: draw(findings) for picture, draw in _PICTURES},
+        source=source_sentence(surrogates),
+        asked=asked_sentence(findings, surrogates),
+        cards=list(_cards(findings)),
+        pictures={picture.key: picture for picture, _ in _PICTURES},
+        scores={profile: [_score_row(line) for line in lines] for profile, lines in findings.scores.items()},
+        weaknesses=[_weakness(one) for one in weakest(findings.regimes)],
+        regimes=_regimes(findings.regimes),
+        meanings=_MEANINGS,
+        facts=_facts(surrogates),
+    )
+
+
+def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate], path: str | Path) -> None:
+    """Write the page to `path`; raises `SpecError` when the place cannot be written."""
+    write_atomically(path, training_report(findings, surrogates))
+
+
+def _cards(findings: Findings) -> Iterator[Card]:
+    """Of several profiles, the one for which a figure is worst."""
+    for figure, label in HEADLINES.items():
+        lines = {
+            profile: line
+            for profile, of_profile in findings.scores.items()
+            for line in of_profile
+            if line.figure == figure and math.isfinite(line.distilled.value)
+        }
+        yield _card(label, lines) if lines else Card(label, NOTHING, "not scored")
+    yield Card("Twin asked", percent(findings.unsure), "of the runs at the boundary")
+
+
+def _card(label: str, lines: dict[str, ScoreLine]) -> Card:
+    profile = max(lines, key=lambda name: lines[name].distilled.value * (1.0 if lines[name].unit else -1.0))
+    line = lines[profile]
+    note = f"{_interval_words(line.distilled, line.unit)}large models {value_text(line.teacher, line.unit)}"
+    return Card(label, value_text(line.distilled, line.unit), f"{note}; {profile}" if len(lines) > 1 else note)
+
+
+def _interval_words(score: Score, unit: str) -> str:
+    interval = interval_text(score, unit)
+    return f"{interval}; " if interval else ""
+
+
+class ScoreCell(NamedTuple):
+    """A score as it is written."""
+
+    value: str
+    interval: str
+
+
+class ScoreRow(NamedTuple):
+    """A figure of merit of the large models and of the distilled ones."""
+
+    figure: str
+    cells: list[ScoreCell]
+
+
+def _score_row(line: ScoreLine) -> ScoreRow:
+    scores = (line.teacher, line.distilled)
+    return ScoreRow(line.figure, [ScoreCell(value_text(s, line.unit), interval_text(s, line.unit)) for s in scores])
+
+
+def _weakness(one: Weakness) -> str:
+    """A sentence on the regime in which a figure is furthest off."""
+    figure = f"{one.figure[0].upper()}{one.figure[1:]}"
+    where = f"\N{LEFT DOUBLE QUOTATION MARK}{one.where}\N{RIGHT DOUBLE QUOTATION MARK}"
+    error, runs = error_text(one.error), count(one.regime.runs, "run")
+    if one.kind == "called wrongly":
+        return f"{figure} is called wrongly most often at {where}: in {error} of {runs}."
+    return f"{figure} is furthest off at {where}: {error} {one.kind} over {runs}."
+
+
+class ErrorCell(NamedTuple):
+    """An error as it is written."""
+
+    text: str
+    worst: bool  # of its column
+
+
+class RegimeRow(NamedTuple):
+    """A regime as the table shows it."""
+
+    regime: str
+    runs: str
+    errors: list[ErrorCell]
+    overloaded: str
+
+
+def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
+    """The rows of the table by dimension."""
+    worst = {(one.figure, one.regime) for one in weakest(regimes)}
+    return {
+        dimension: [
+            RegimeRow(
+                regime=line.regime,
+                runs=f"{line.runs:,}",
+                errors=[ErrorCell(error_text(error(line)), (figure, line) in worst) for figure, _, error in JUDGED],
+                overloaded=percent(line.overloaded),
+            )
+            for line in lines
+        ]
+        for dimension, lines in figures.by_dimension(regimes)
+    }
+
+
+def _facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
+    """What was trained, and on what."""
+    facts = {"adaptwin": importlib.metadata.version("adaptwin")}
+    for profile, surrogate in surrogates.items():
+        rules = sum(len(tree.leaves) for tree in surrogate.trees.values())
+        facts[profile] = (
+            f"{count(len(surrogate.trees), 'tree')} with {count(rules, 'rule')}, from {surrogate.source}. "
+            f"Nobody suffers up to a probability of {share_text(surrogate.sure.below)}; somebody does from "
+            f"{share_text(surrogate.sure.above)} on."
+        )
+    return facts

@@ -1,0 +1,1 @@
+"""The twin's readable specification: vLLM's V1 engine with LoRA, one step at a time."""

@@ -1,0 +1,25 @@
+"""Token gaps: the histogram of the times between the tokens of a request."""
+
+import numpy as np
+
+from adaptwin.jit import compiled
+
+GAP_BINS = 7169
+
+
+def gap_bin(gap: int) -> int:
+    """The histogram bin of a gap: 128 bins to the factor of two, so under 0.8 % wide. Compiled by the kernel."""
+    if gap < 256:
+        return gap
+    return int(np.float64(gap).view(np.int64) >> 45) - 1029 * 128  # exponent and first seven bits of the mantissa
+
+
+def gap_value(bin_number: int) -> float:
+    """The middle of a bin, in nanoseconds."""
+    if bin_number < 256:
+        return float(bin_number)
+    shift = bin_number // 128 - 1
+    return ((bin_number - 128 * shift) + 0.5) * float(1 << shift)
+
+
+bin_of = compiled(gap_bin)

@@ -1,0 +1,53 @@
+"""Early stops: answers that the model ends before the length that was asked for."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import compiled
+from adaptwin.workload.drawing.random_streams import GOLDEN, split_mix
+from adaptwin.workload.drawing.requests import Requests, adapter_seeds
+from adaptwin.workload.workload import Workload
+
+
+def end_early(requests: Requests, workload: Workload, seed: int, *, share: float, reach: float) -> Requests:
+    """The requests as a model answers them that ends a share of the answers early.
+
+    Only lengths that are limits (`Lengths.are_limits`) are shortened: others are answers as they were. Each adapter has
+    a generator of its own for this, too.
+
+    Args:
+        requests: As drawn; left as they are.
+        workload: What they were drawn from.
+        seed: That they were drawn with.
+        share: Of the answers that end early.
+        reach: Part of its length that such an answer reaches in the mean.
+    """
+    limited = np.array([workload.lengths_of(adapter).are_limits for adapter in workload.adapters], dtype=np.bool_)
+    if share == 0 or not limited.any():
+        return requests
+    seeds = adapter_seeds(workload, seed, "early stop")
+    return requests._replace(output=_shortened(requests.adapter, requests.asked, limited, seeds, share, 1 / reach - 1))
+
+
+@compiled
+def _shortened(
+    adapter: NDArray[np.int32],
+    asked: NDArray[np.int32],
+    limited: NDArray[np.bool_],
+    seeds: NDArray[np.uint64],
+    share: float,
+    power: float,
+) -> NDArray[np.int32]:
+    """Lengths of the answers; u ** power of a uniform u has the mean 1 / (1 + power)."""
+    output = asked.copy()
+    state = seeds.copy()
+    threshold = np.uint64(share * 4294967296.0)
+    for r in range(len(asked)):
+        a = adapter[r]
+        if limited[a]:
+            state[a] += GOLDEN
+            bits = split_mix(state[a])
+            if (bits >> np.uint64(32)) < threshold:
+                u = (float(bits & np.uint64(0xFFFFFFFF)) + 1.0) / 4294967296.0
+                output[r] = max(1, int(np.ceil(asked[r] * u**power)))
+    return output

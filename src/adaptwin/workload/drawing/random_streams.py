@@ -1,0 +1,63 @@
+"""Dice: random numbers for the compiled loops, from counters that cost nothing to start.
+
+A generator is a 64-bit state to which `GOLDEN` is added before each draw; SplitMix64 turns it into random bits. The
+logarithm of the standard library is as fast as a ziggurat here.
+"""
+
+import hashlib
+
+import numpy as np
+
+from adaptwin.jit import compiled
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def stream_seed(seed: int, *names: str) -> int:
+    """A 64-bit seed for the stream with these names, independent of all others."""
+    text = "\x1f".join((str(seed), *names))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+@compiled
+def split_mix(state: np.uint64) -> np.uint64:
+    """SplitMix64's output function (Steele, Lea, Flood 2014)."""
+    z = state
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@compiled
+def uniform(state: np.uint64) -> float:
+    """A number in (0, 1] from the generator's state."""
+    return (float(split_mix(state) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
+
+
+@compiled
+def exponential(state: np.uint64) -> tuple[float, np.uint64]:
+    """An exponential variate of mean 1, and the state after it."""
+    state += GOLDEN
+    return -np.log(uniform(state)), state
+
+
+@compiled
+def gamma(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
+    """A Gamma variate of mean 1 by Marsaglia and Tsang's method (2000), boosted for shapes below 1."""
+    boosted = shape + 1.0 if shape < 1.0 else shape
+    d = boosted - 1.0 / 3.0
+    c = 1.0 / np.sqrt(9.0 * d)
+    while True:
+        state += GOLDEN
+        radius = np.sqrt(-2.0 * np.log(uniform(state)))
+        state += GOLDEN
+        normal = radius * np.cos(2.0 * np.pi * uniform(state))
+        v = (1.0 + c * normal) ** 3
+        state += GOLDEN
+        if v > 0.0 and np.log(uniform(state)) < 0.5 * normal * normal + d - d * v + d * np.log(v):
+            break
+    value = d * v
+    if shape < 1.0:
+        state += GOLDEN
+        value *= uniform(state) ** (1.0 / shape)
+    return value / shape, state

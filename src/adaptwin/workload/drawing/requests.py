@@ -1,0 +1,332 @@
+"""Requests: a workload played out - every request with its time, adapter and lengths, drawn from the seed."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.errors import SpecError
+from adaptwin.jit import compiled
+from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
+from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, gamma, split_mix, stream_seed
+from adaptwin.workload.drawing.sorting import insertion_sort, shell_sort
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import Arrivals, Workload
+
+NANOSECONDS = 1_000_000_000
+MOST_REQUESTS = 100_000_000  # some 5 GB
+_SLICE = 4096  # requests that are drawn and sorted together
+_CROWD = 64  # requests in one bucket that are too many to sort by insertion
+NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
+
+
+class Requests(NamedTuple):
+    """All requests of a window in order of arrival; equal times in the order of the adapters. Each of shape (n,)."""
+
+    arrival: NDArray[np.int64]  # nanoseconds since the start
+    adapter: NDArray[np.int32]  # index into Workload.adapters
+    input: NDArray[np.int32]  # prompt tokens
+    output: NDArray[np.int32]  # answer tokens
+    asked: NDArray[np.int32]  # answer tokens that were asked for: max_tokens; the same array where no answer ends early
+
+
+class _Sources(NamedTuple):
+    """Where each adapter's arrivals come from, in flat arrays for the compiled loop."""
+
+    seed: NDArray[np.uint64]
+    rate: NDArray[np.float64]
+    shape: NDArray[np.float64]  # of the Gamma gaps; 1 is Poisson
+    segment_first: NDArray[np.int64]  # adapter a's segments are first[a] : first[a + 1]
+    segment_start: NDArray[np.float64]
+    segment_factor: NDArray[np.float64]
+    given_first: NDArray[np.int64]  # replayed timestamps likewise; none means drawn
+    given: NDArray[np.float64]
+    replayed: NDArray[np.bool_]
+    table_first: NDArray[np.int64]  # adapter a draws lengths from first[a], size[a] entries
+    table_size: NDArray[np.int64]
+    output_first: NDArray[np.int64]
+    output_size: NDArray[np.int64]
+    pairing: NDArray[np.int8]  # 0 independent, 1 joint, 2 joint and in order
+    lengths: NDArray[np.int32]
+
+
+def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
+    """Draw every request of the workload's window.
+
+    Each adapter draws from a generator of its own, seeded by its name, so adding an adapter leaves the arrivals
+    and lengths of the others as they were.
+    """
+    expected = workload.rate * workload.duration
+    if expected > MOST_REQUESTS:
+        raise SpecError(
+            f"{expected:.3g} requests in {workload.duration:g} s; at most {MOST_REQUESTS:.0e} are simulated", "rate"
+        )
+    sources = _sources(workload, workload.seed if seed is None else seed)
+    arrival, adapter, inputs, outputs = _draw(sources, workload.duration)
+    return Requests(arrival, adapter, inputs, outputs, asked=outputs)
+
+
+def _sources(workload: Workload, seed: int) -> _Sources:
+    adapters = workload.adapters
+    usual = _process(workload.arrivals)
+    processes = [_process(adapter.arrivals) if adapter.arrivals else usual for adapter in adapters]
+    given = _given_timestamps(workload, seed)
+    segments = [
+        _segments(process, workload.duration, seed, adapter.name)
+        for process, adapter in zip(processes, adapters, strict=True)
+    ]
+    starts = [start for pairs in segments for start, _ in pairs]
+    factors = [factor for pairs in segments for _, factor in pairs]
+    tables = _LengthTables()
+    shared = tables.place(workload.lengths)
+    of_adapter = [tables.place(adapter.lengths) if adapter.lengths else shared for adapter in adapters]
+    rows = np.array(of_adapter, dtype=np.int64).reshape(-1, 5)
+    pairing = rows[:, 4].astype(np.int8)
+    for index, adapter in enumerate(adapters):  # a replay: as many pairs as timestamps of its own belong together
+        if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
+            pairing[index] = 2
+    return _Sources(
+        seed=adapter_seeds(workload, seed),
+        rate=np.array([adapter.rate for adapter in adapters], dtype=np.float64),
+        shape=np.array([process.cv**-2 for process in processes], dtype=np.float64),
+        segment_first=_firsts(segments),
+        segment_start=np.array(starts, dtype=np.float64),
+        segment_factor=np.array(factors, dtype=np.float64),
+        given_first=_firsts([times or () for times in given]),
+        given=np.array([time for times in given for time in times or ()], dtype=np.float64),
+        replayed=np.array([times is not None for times in given], dtype=np.bool_),
+        table_first=np.ascontiguousarray(rows[:, 0]),
+        table_size=np.ascontiguousarray(rows[:, 1]),
+        output_first=np.ascontiguousarray(rows[:, 2]),
+        output_size=np.ascontiguousarray(rows[:, 3]),
+        pairing=pairing,
+        lengths=tables.flat(),
+    )
+
+
+def adapter_seeds(workload: Workload, seed: int, *stream: str) -> NDArray[np.uint64]:
+    """A seed for each adapter, from its name, and for what is drawn with it."""
+    names = np.array([_name_seed(adapter.name) for adapter in workload.adapters], np.uint64)
+    return names ^ np.uint64(stream_seed(seed, *stream))
+
+
+@lru_cache(maxsize=1 << 17)
+def _name_seed(name: str) -> int:
+    return stream_seed(0, name)
+
+
+def _firsts(groups: list[tuple[tuple[float, float], ...]] | list[tuple[float, ...]]) -> NDArray[np.int64]:
+    """Offsets of groups laid one behind the other."""
+    return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
+
+
+def _process(arrivals: Arrivals) -> ArrivalProcess:
+    """What arrivals are drawn from; timestamps that are given need nothing."""
+    return parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
+
+
+def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
+    """Replayed timestamps per adapter; None where arrivals are drawn.
+
+    Timestamps of the whole workload are dealt out to its adapters at random, in proportion to their rates.
+    """
+    own = [a.arrivals if isinstance(a.arrivals, tuple) else None for a in workload.adapters]
+    if isinstance(workload.arrivals, str):
+        return own
+    sharing = [i for i, adapter in enumerate(workload.adapters) if adapter.arrivals is None]
+    rates = np.array([workload.adapters[i].rate for i in sharing])
+    if not sharing or rates.sum() <= 0:
+        return [() if a.arrivals is None else times for a, times in zip(workload.adapters, own, strict=True)]
+    dice = np.random.default_rng(stream_seed(seed, "", "timestamps"))
+    dealt = dice.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
+    hands: dict[int, list[float]] = {i: [] for i in sharing}
+    for time, i in zip(workload.arrivals, dealt, strict=True):
+        hands[int(i)].append(time)
+    return [tuple(hands[i]) if i in hands else times for i, times in enumerate(own)]
+
+
+def _segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
+    """(start, factor) of the stretches of constant rate; none when the rate never changes."""
+    if process.rates:
+        return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
+    if not process.period:
+        return ()
+    dice = np.random.default_rng(stream_seed(seed, name, "regimes"))
+    raised = dice.random(int(np.ceil(duration / process.period))) < 1.0 / (1.0 + process.factor)  # keeps the mean at 1
+    factors = np.where(raised, process.factor, 1.0 / process.factor)
+    return tuple((i * process.period, float(factor)) for i, factor in enumerate(factors))
+
+
+class _LengthTables:
+    """Length tables of all adapters in one array; adapters with the same lengths share theirs."""
+
+    def __init__(self) -> None:
+        self._placed: dict[Lengths, tuple[int, int, int, int, int]] = {}
+        self._parts: list[NDArray[np.int32]] = []
+        self._size = 0
+
+    def place(self, lengths: Lengths) -> tuple[int, int, int, int, int]:
+        if lengths not in self._placed:
+            table = lengths.table()
+            first = self._append(table.input), self._append(table.output)
+            sizes = len(table.input), len(table.output)
+            self._placed[lengths] = (first[0], sizes[0], first[1], sizes[1], int(table.joint))
+        return self._placed[lengths]
+
+    def _append(self, part: NDArray[np.int32]) -> int:
+        self._parts.append(part)
+        self._size += len(part)
+        return self._size - len(part)
+
+    def flat(self) -> NDArray[np.int32]:
+        return np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.int32)
+
+
+@compiled
+def _draw(sources, duration):
+    """All requests in order, one slice of time after the other: each is drawn, sorted and given its lengths.
+
+    A slice is small enough to stay in the processor's caches. Its requests are sorted as single numbers, the time since
+    the slice began with the adapter's number behind it, so that equal times keep the order of the adapters.
+    """
+    adapters, end = len(sources.rate), np.int64(duration * 1e9)
+    expected = float(len(sources.given))
+    for a in range(adapters):
+        expected += sources.rate[a] * duration
+    bits = 1
+    while adapters >> bits:
+        bits += 1
+    slices = int(expected / _SLICE) + 1
+    while (end // slices + 1) >> (62 - bits) > 0:
+        slices *= 2
+    width = end // slices + 1
+
+    # What each adapter sends next, where it is among its stretches or given timestamps, and its generators.
+    due, now, place = np.empty(adapters, np.int64), np.zeros(adapters), np.empty(adapters, np.int64)
+    state, lengths_state = sources.seed.copy(), np.empty(adapters, np.uint64)
+    taken = np.zeros(adapters, np.int64)
+    is_steady = np.empty(adapters, np.bool_)
+    for a in range(adapters):
+        place[a] = sources.given_first[a] if sources.replayed[a] else sources.segment_first[a]
+        is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_first[a + 1]
+        is_steady[a] &= not sources.replayed[a]
+        lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
+        due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
+
+    capacity = int(expected + 6.0 * np.sqrt(expected)) + 64
+    arrival, adapter = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
+    inputs, outputs = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
+    keys, in_order = np.empty(2 * _SLICE, np.int64), np.empty(2 * _SLICE, np.int64)
+    count = 0
+    for s in range(slices):
+        start, until = s * width, (s + 1) * width
+        drawn = np.int64(0)
+        for a in range(adapters):
+            while due[a] < until:
+                if drawn == len(keys):
+                    keys, in_order = _grown(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
+                if is_steady[a]:
+                    drawn = _draw_steady(sources.rate[a], duration, a, due, now, state, keys, drawn, start, until, bits)
+                else:
+                    keys[drawn] = (due[a] - start) << bits | a
+                    drawn += 1
+                    due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
+        _sort(keys[:drawn], in_order[:drawn], width << bits)
+
+        if count + drawn > capacity:
+            capacity = 2 * (count + drawn)
+            arrival, adapter = _grown(arrival, capacity), _grown(adapter, capacity)
+            inputs, outputs = _grown(inputs, capacity), _grown(outputs, capacity)
+        for i in range(drawn):
+            a = in_order[i] & ((1 << bits) - 1)
+            if sources.pairing[a] == 2:
+                one = two = taken[a]
+                taken[a] += 1
+            else:
+                lengths_state[a] += GOLDEN
+                random = split_mix(lengths_state[a])
+                one = two = np.int64((random >> np.uint64(32)) * np.uint64(sources.table_size[a]) >> np.uint64(32))
+                if sources.pairing[a] == 0:
+                    low = random & np.uint64(0xFFFFFFFF)
+                    two = np.int64(low * np.uint64(sources.output_size[a]) >> np.uint64(32))
+            arrival[count + i] = start + (in_order[i] >> bits)
+            adapter[count + i] = a
+            inputs[count + i] = sources.lengths[sources.table_first[a] + one]
+            outputs[count + i] = sources.lengths[sources.output_first[a] + two]
+        count += drawn
+    return arrival[:count], adapter[:count], inputs[:count], outputs[:count]
+
+
+@compiled
+def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, bits):
+    """Draw arrivals of a Poisson process with a rate that never changes, as long as there is time and room for them."""
+    its_due, its_now, its_state = due[a], now[a], state[a]
+    while its_due < until and drawn < len(keys):
+        keys[drawn] = (its_due - start) << bits | a
+        drawn += 1
+        gap, its_state = exponential(its_state)
+        its_now += gap / rate
+        its_due = np.int64(its_now * 1e9) if its_now < duration else NO_MORE
+    due[a], now[a], state[a] = its_due, its_now, its_state
+    return drawn
+
+
+@compiled
+def _next(sources, duration, a, now, place, state):
+    """The adapter's next arrival in nanoseconds, and where it is then: time, place and state of its generator."""
+    if sources.replayed[a]:
+        if place == sources.given_first[a + 1] or sources.given[place] >= duration:
+            return NO_MORE, now, place, state
+        return np.int64(sources.given[place] * 1e9), now, place + 1, state
+    if sources.rate[a] <= 0.0:
+        return NO_MORE, now, place, state
+    if sources.shape[a] == 1.0:
+        gap, state = exponential(state)
+    else:
+        gap, state = gamma(sources.shape[a], state)
+    gap /= sources.rate[a]
+    # Spend the gap, which is in time of factor 1, over the stretches of constant rate.
+    last = sources.segment_first[a + 1]
+    factor = sources.segment_factor[place] if place < last else 1.0
+    while place + 1 < last and gap > (sources.segment_start[place + 1] - now) * factor:
+        gap -= (sources.segment_start[place + 1] - now) * factor
+        now = sources.segment_start[place + 1]
+        place += 1
+        factor = sources.segment_factor[place]
+    if factor <= 0.0:
+        return NO_MORE, now, place, state
+    now += gap / factor
+    return np.int64(now * 1e9) if now < duration else NO_MORE, now, place, state
+
+
+@compiled
+def _sort(keys, in_order, span):
+    """Sort keys below `span` that are spread over it: into buckets of about one, then by insertion."""
+    shift = 0
+    while span >> shift > 2 * len(keys):
+        shift += 1
+    fill = np.zeros((span >> shift) + 2, np.int32)
+    for key in keys:
+        fill[(key >> shift) + 1] += 1
+    fullest = 0
+    for b in range(1, len(fill)):
+        fullest = max(fullest, fill[b])
+        fill[b] += fill[b - 1]
+    if fullest > _CROWD:
+        for i in range(len(keys)):
+            in_order[i] = keys[i]
+        shell_sort(in_order)
+        return
+    for key in keys:
+        in_order[fill[key >> shift]] = key
+        fill[key >> shift] += 1
+    insertion_sort(in_order, 1)
+
+
+@compiled
+def _grown(array, size):
+    larger = np.empty(size, array.dtype)
+    for i in range(len(array)):  # quicker to compile than assigning a slice
+        larger[i] = array[i]
+    return larger

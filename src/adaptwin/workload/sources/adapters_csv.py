@@ -1,0 +1,91 @@
+"""Sources: adapters, or their rates alone, from a CSV file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from adaptwin.errors import SpecError
+from adaptwin.workload.csv_rows import Row, read_rows
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import Adapter
+
+NEEDED = ("name", "rank", "rate")
+OPTIONAL = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo_itl_ms")
+
+
+def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
+    """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
+
+    Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, as `lengths_of_means`
+    says), ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
+    """
+    rows = _distinct(read_rows(path).require(NEEDED, OPTIONAL))
+    adapters = tuple(_adapter(row) for row in rows)
+    if not adapters:
+        raise SpecError("has no rows", file=path)
+    return adapters
+
+
+def read_adapter_rates(path: str | Path) -> dict[str, float]:
+    """Requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
+    rates: dict[str, float] = {}
+    for row in _distinct(read_rows(path).require(("name", "rate"))):
+        rate = row.number("rate")
+        if rate < 0:
+            raise row.wrong("rate", f"{rate:g} must be at least 0")
+        rates[row.text("name")] = rate
+    if not rates:
+        raise SpecError("has no rows", file=path)
+    return rates
+
+
+def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
+    """Lengths of which only the means are known: independent lognormals, coefficient of variation 1."""
+    return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
+
+
+def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
+    """The rows, as long as no name stands twice."""
+    line_of: dict[str, int] = {}
+    for row in rows:
+        name = row.text("name")
+        if name in line_of:
+            raise row.wrong("name", f"{name!r} stands twice: lines {line_of[name]} and {row.line}")
+        line_of[name] = row.line
+        yield row
+
+
+def _adapter(row: Row) -> Adapter:
+    name, rank, rate = row.text("name"), row.whole("rank"), row.number("rate")
+    slo_ttft, slo_itl = _seconds(row, "slo_ttft_ms"), _seconds(row, "slo_itl_ms")
+    try:
+        return Adapter(
+            name=name,
+            rank=rank,
+            rate=rate,
+            lengths=_lengths(row),
+            artifact=row.cells.get("artifact"),
+            slo_ttft=slo_ttft,
+            slo_itl=slo_itl,
+        )
+    except SpecError as error:  # of a field of Adapter or Lengths, which has its column's name
+        raise (error if error.file else row.wrong(error.field.rpartition(".")[2], error.message)) from None
+
+
+def _seconds(row: Row, column: str) -> float | None:
+    """The cell's milliseconds in seconds; None when it is empty."""
+    if column not in row.cells:
+        return None
+    milliseconds = row.number(column)
+    if milliseconds <= 0:
+        raise row.wrong(column, f"{milliseconds:g} must be above 0")
+    return milliseconds / 1000.0
+
+
+def _lengths(row: Row) -> Lengths | None:
+    """The lengths that the two means stand for; None when both are empty."""
+    if "input_mean" not in row.cells and "output_mean" not in row.cells:
+        return None
+    for column, other in (("input_mean", "output_mean"), ("output_mean", "input_mean")):
+        if column not in row.cells:
+            raise row.wrong(column, f"missing, but {other} is given (both or neither)")
+    return lengths_of_means(row.number("input_mean"), row.number("output_mean"))

@@ -1,0 +1,75 @@
+"""Popularity: how unevenly the traffic of a fleet falls on its adapters."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.errors import SpecError
+from adaptwin.workload.drawing.random_streams import stream_seed
+
+POPULARITIES = "uniform, dirichlet:0.5, zipf:1.0, hot:0.5, levels:3 or lognormal:1.5"
+DECADES = 3.0  # by which the levels of `levels` may be apart
+
+_Weights = Callable[[np.random.Generator, int, float], NDArray[np.float64]]
+
+
+def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[np.float64]:
+    """Shares of the traffic, which sum to 1: shape (adapters,).
+
+    - ``uniform``: all the same;
+    - ``dirichlet:ALPHA``: a random draw, the more uneven the smaller ALPHA;
+    - ``zipf:S``: the k-th adapter gets a share in proportion to k to the power of -S;
+    - ``hot:SHARE``: the first adapter gets this share, the others the same each;
+    - ``levels:K``: K different rates, drawn from three decades and dealt out in turn;
+    - ``lognormal:SIGMA``: a random draw whose logarithms have this standard deviation.
+    """
+    family, number = parse_popularity(popularity)
+    weights = _WEIGHTS[family](np.random.default_rng(stream_seed(seed, "popularity")), adapters, number)
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
+
+
+def parse_popularity(popularity: str) -> tuple[str, float]:
+    """The family and its number; raises `SpecError` for one that is not known."""
+    family, colon, text = popularity.partition(":")
+    unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
+    if family not in _USUAL or (colon and family == "uniform"):
+        raise unknown
+    try:
+        number = float(text) if colon else _USUAL[family]
+    except ValueError:
+        raise unknown from None
+    if colon and not 0 < number < float("inf"):
+        raise SpecError(f"{popularity!r}: the number must be above 0 and finite", "popularity")
+    if family == "hot" and number >= 1:
+        raise SpecError(f"{popularity!r}: the share must be below 1", "popularity")
+    if family == "levels" and number != int(number):
+        raise SpecError(f"{popularity!r}: the number of levels must be whole", "popularity")
+    return family, number
+
+
+def _hot(_dice: np.random.Generator, adapters: int, share: float) -> NDArray[np.float64]:
+    return np.concatenate(([share], np.full(adapters - 1, (1.0 - share) / max(1, adapters - 1))))
+
+
+def _levels(dice: np.random.Generator, adapters: int, levels: float) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = 10.0 ** dice.uniform(-DECADES, 0.0, min(adapters, int(levels)))
+    return weights[np.arange(adapters) % len(weights)]
+
+
+def _lognormal(dice: np.random.Generator, adapters: int, sigma: float) -> NDArray[np.float64]:
+    normal = dice.standard_normal(adapters)
+    weights: NDArray[np.float64] = np.exp(sigma * (normal - normal.max()))  # at most 1, however large sigma is
+    return weights
+
+
+_USUAL = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0, "hot": 0.5, "levels": 3.0, "lognormal": 1.5}
+_WEIGHTS: dict[str, _Weights] = {
+    "uniform": lambda _, adapters, __: np.ones(adapters),
+    "dirichlet": lambda dice, adapters, alpha: dice.dirichlet(np.full(adapters, alpha)),
+    "zipf": lambda _, adapters, s: np.arange(1, adapters + 1, dtype=np.float64) ** -s,
+    "hot": _hot,
+    "levels": _levels,
+    "lognormal": _lognormal,
+}

@@ -1,0 +1,302 @@
+"""The bounds and the work they rest on: below what the twin needs, and below every placement."""
+
+import functools
+import math
+import time
+
+import numpy as np
+import pytest
+from tests.placement.partitions import partitions
+
+from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.lower_bound.least_work import WAYS_TO_SHARE, RequestKinds, SharedBy, work_of_each, work_seconds
+from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.strategies.pack import pack
+from adaptwin.progress import silent
+from adaptwin.twin.server import server_rank
+
+LENGTHS = {
+    "sharegpt": Lengths.named("sharegpt"),
+    "chat": Lengths.fixed(250, 231),
+    "long prompts": Lengths.fixed(4000, 20),
+    "long answers": Lengths.fixed(10, 1000),
+    "much cache": Lengths.fixed(3000, 600),
+    "one token": Lengths.fixed(300, 1),
+}
+RANDOM_FLEETS = 16
+
+
+def cheapest(names, price_of):
+    """The price of the cheapest of all ways to part adapters into servers, by the price of each; None: not served."""
+    price = functools.cache(price_of)
+    prices = ([price(frozenset(group)) for group in way] for way in partitions(names))
+    return min((sum(of_servers) for of_servers in prices if None not in of_servers), default=None)
+
+
+def optimum(capacity):
+    """The fewest servers that serve all adapters whole, of all ways to place them."""
+    return cheapest(capacity.names, lambda group: capacity.fit(dict.fromkeys(group, 1.0)) and 1)
+
+
+def random_fleet(seed, fleet, **fields):
+    """Up to eight adapters of mixed ranks, none too hot for a GPU, for which about two to four GPUs are needed."""
+    dice = np.random.default_rng(seed)
+    count = int(dice.integers(5, 9))
+    rates = np.minimum(22.0, dice.uniform(30.0, 110.0) * dice.dirichlet(np.full(count, 2.0)))
+    ranks = dice.choice([0, 8, 16, 32, 64], count)
+    return fleet(*[(f"a{i}", int(ranks[i]), float(rates[i])) for i in range(count)], **fields)
+
+
+def test_five_things_part_in_52_ways():
+    assert [len(list(partitions(list(range(n))))) for n in range(6)] == [1, 1, 2, 5, 15, 52]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("rank", [0, 8, 64])
+def test_no_server_answers_requests_faster_than_their_work(h100, rank, lengths):
+    """By whichever shared_by. What is left of the requests that run at the end is a small part of so long a window."""
+    for seqs in (64, 256, 1024):
+        template = Server(max_num_seqs=seqs)
+        works = [work_seconds(h100, template, lengths, rank, shared_by) for shared_by in WAYS_TO_SHARE]
+        hammered = Workload([Adapter("a", rank, 1.2 / max(works))], lengths=lengths, duration=900.0)
+        runs = [
+            simulate(h100, Server(max_loras=slots, max_lora_rank=server_rank(rank), max_num_seqs=seqs), hammered)
+            for slots in {min(rank, 1), 1, 40}
+        ]
+        fastest = max(run.request_rate for run in runs)
+        assert 0.7 / max(works) < fastest <= 1.01 / max(works)
+
+
+def test_work_grows_with_rank_and_lengths(h100):
+    def work(rank, *lengths):
+        return work_seconds(h100, Server(), Lengths.fixed(*lengths), rank)
+
+    assert work(0, 250, 230) < work(8, 250, 230) < work(64, 250, 230)
+    assert work(8, 250, 230) < work(8, 500, 230) < work(8, 500, 460)
+
+
+@pytest.mark.parametrize(
+    ("shared_by", "share"),
+    [
+        (SharedBy("tokens", False), 5 / 2048),  # prompt 3 and two decodes
+        (SharedBy("seats", False), 3 / 64),
+        (SharedBy("cache", False), (3 + 4 + 5) / 4096),
+        (SharedBy("tokens", True), 5 / 2048 * 3),  # the largest step costs three times the constant
+        (SharedBy("seats", True), 5 / 768 + 3 / 64 / 3),  # 2 / 1,536 per token; 512 of them are 2/3 of the constant
+    ],
+)
+def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100, shared_by, share):
+    """Prompt 3, answer 3: five tokens in three steps, two decodes that read 3 and 4 cached tokens."""
+    cost = h100.step_cost
+    law = dict.fromkeys(type(cost).model_fields, 0.0)
+    figures = {"base": 1.0, "per_token": 10.0, "per_context_token": 1000.0, "eager": 2.0, "graph_tokens": 512}
+    scheduler = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 1e5, "per_waiting": 0.0})
+    profile = h100.model_copy(update={"step_cost": type(cost)(**{**law, **figures}), "scheduler_cost": scheduler})
+    server = Server(max_num_batched_tokens=2048, max_num_seqs=64, kv_cache_tokens=4112, max_model_len=4096)
+    expected = 5 * 10 + (3 + 4) * 1000 + 3 * 1e5 + share
+    assert work_seconds(profile, server, Lengths.fixed(3, 3), 0, shared_by) == pytest.approx(expected, rel=1e-12)
+
+
+def test_blocks_are_filled_up_but_for_the_last_steps(h100):
+    """Prompt 16, answer 32: the steps hold 16 tokens once, 32 and 48 in sixteen steps each but the last."""
+    by_cache, by_seats = SharedBy("cache", False), SharedBy("seats", False)
+    server = Server(max_num_seqs=1, kv_cache_tokens=4096 + 16, max_model_len=4096)
+
+    def constant(shared_by, lengths):
+        free = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"base": 1.0})})
+        freer = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"base": 0.0})})
+        return work_seconds(free, server, lengths, 0, shared_by) - work_seconds(freer, server, lengths, 0, shared_by)
+
+    assert constant(by_seats, Lengths.fixed(16, 32)) == pytest.approx(32)
+    held = 16 + 16 * 32 + 15 * 48
+    at_least = sum(range(16, 48)) + 7.5 * (32 - 15)
+    assert at_least < held
+    assert constant(by_cache, Lengths.fixed(16, 32)) == pytest.approx(at_least / 4096)
+
+
+def test_the_fair_yardstick_is_that_of_what_runs_out_first(h100, fleet):
+    for lengths, by in (((250, 231), "seats"), ((4000, 20), "tokens"), ((3000, 600), "cache")):
+        workload = fleet(("a", 8, 1.0), ("b", 16, 2.0), lengths=Lengths.fixed(*lengths))
+        shared_by, work = RequestKinds.of(workload).measure(h100, Server(), np.array([1.0, 2.0]))
+        assert shared_by.by == by
+        own = [work_seconds(h100, Server(), workload.lengths, rank, shared_by) for rank in (8, 16)]
+        assert work.tolist() == pytest.approx(own)
+
+
+def test_a_rank_is_served_by_the_next_one_up():
+    assert [server_rank(rank) for rank in (0, 1, 2, 8, 9, 64, 300, 512)] == [1, 1, 8, 8, 16, 64, 320, 512]
+
+
+def test_in_a_long_window_the_bound_is_the_work_rounded_up(h100, fleet):
+    chat = LENGTHS["chat"]
+    idle = fleet(("idle", 8, 0.0), lengths=chat)
+    [work] = work_of_each(h100, Server(), fleet(("a", 8, 1.0), lengths=chat))
+    for gpus in (0.5, 0.99, 1.01, 2.5, 30.01):
+        workload = fleet(("a", 8, gpus / work), lengths=chat, duration=1e6)
+        assert lower_bound([h100], workload, Server()) == int(gpus) + 1
+    assert lower_bound([h100], idle, Server()) == 1
+    assert lower_bound([h100], idle.model_copy(update={"adapters": ()}), Server()) == 0
+
+
+@pytest.mark.parametrize("lengths", [*LENGTHS.values(), None], ids=[*LENGTHS, "mixed"])
+def test_whatever_one_gpu_serves_is_bounded_by_one_and_half_as_much_again_by_two(h100, fleet, lengths):
+    """The traffic of three adapters, raised until somebody starves or queues; where mixed, each has its own lengths."""
+    own = [lengths] * 3 if lengths else [LENGTHS[name] for name in ("sharegpt", "much cache", "one token")]
+    at_first = fleet(*[(f"a{i}", (0, 8, 16)[i], 1.0) for i in range(3)], duration=1200.0)
+    adapters = [a.model_copy(update={"lengths": own[i]}) for i, a in enumerate(at_first.adapters)]
+
+    def raised(factor):
+        return at_first.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in adapters)})
+
+    low, high = 0.5, 256.0
+    while high / low > 1.02:
+        middle = math.sqrt(low * high)
+        served = Capacity(h100, raised(middle), Server()).ask(dict.fromkeys(("a0", "a1", "a2"), 1.0), 2).ok
+        low, high = (middle, high) if served else (low, middle)
+    assert lower_bound([h100], raised(low), Server()) == 1
+    assert lower_bound([h100], raised(low * 1.5), Server()) == 2
+
+
+def test_in_a_short_window_it_leaves_out_the_queue_and_what_is_still_running(h100, fleet):
+    """Of answers of one token nothing is left at the end. The queue may hold 10 s of traffic and five requests."""
+    one = LENGTHS["one token"]
+    work = work_seconds(h100, Server(), one, 8)
+    for gpus in (1.9, 2.1):
+        served = gpus * (150.0 + 5 * work) / (150.0 - 10.0) / work
+        overhang = 1.05
+        assert lower_bound([h100], fleet(("a", 8, overhang * served), lengths=one), Server()) == math.ceil(gpus)
+
+
+def test_an_adapter_of_few_requests_counts_as_if_it_were_the_cheapest(h100, fleet):
+    """Three hundred requests in five minutes may all be long, but one adapter in thousands may not be served."""
+    long = Lengths.fixed(3000, 500)
+    rare = [Adapter(f"a{i}", 8, 0.01, long) for i in range(3000)]
+    often = [Adapter(f"a{i}", 8, 0.3, long) for i in range(100)]
+    cheap = Adapter("cheap", 8, 0.01, Lengths.fixed(1, 1))
+    few, many = (
+        lower_bound([h100], fleet().model_copy(update={"adapters": (*a, cheap)}), Server()) for a in (rare, often)
+    )
+    assert few == 1 < many
+    alike = fleet().model_copy(update={"adapters": tuple(rare)})
+    assert lower_bound([h100], alike, Server()) >= many
+
+
+def test_requests_that_all_come_early_are_counted_as_well(h100, fleet):
+    """The second half of the window is empty, but by its end nine tenths of the first are to be served.
+
+    They are as many as come at 50 a second until a minute before the end; and those that do have a second half, too.
+    """
+    early = tuple(np.linspace(0, 30.0, 12_000))
+    replay = fleet().model_copy(update={"adapters": (Adapter("a", 8, 1.0, arrivals=early),)})
+    steady = fleet(("a", 8, 12_000 / 240))
+    assert 1 < lower_bound([h100], replay, Server()) <= lower_bound([h100], steady, Server())
+
+
+def test_headroom_counts_as_traffic(h100, fleet):
+    asked, more = fleet(("a", 8, 90.0), ("b", 16, 30.0)), fleet(("a", 8, 135.0), ("b", 16, 45.0))
+    assert lower_bound([h100], asked, Server(), headroom=0.5) == lower_bound([h100], more, Server())
+    assert lower_bound([h100], asked, Server()) < lower_bound([h100], more, Server())
+
+
+def test_the_bound_takes_the_best_profile_for_each_adapter(h100, fleet):
+    slow = h100.model_copy(
+        update={"step_cost": h100.step_cost.model_copy(update={"base": 1.0, "per_token": 1.0}), "name": "slow"}
+    )
+    workload = fleet(("a", 8, 60.0))
+    best = lower_bound([h100], workload, Server())
+    assert lower_bound([slow, h100], workload, Server()) == best < lower_bound([slow], workload, Server())
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [(1.0, 2.0, 3.0), (15.0, 10.0, 12.0, 9.0), (20.0, 18.0, 3.0, 3.0, 3.0), (12.0, 12.0, 12.0, 12.0, 12.0)],
+)
+def test_no_placement_of_a_tiny_fleet_beats_the_bound_and_pack_finds_the_best(h100, fleet, capacity_of, rates):
+    workload = fleet(*[(f"a{i}", (8, 16, 64)[i % 3], rate) for i, rate in enumerate(rates)])
+    best = optimum(capacity_of(workload))
+    assert lower_bound([h100], workload, Server()) <= best
+    plan = make_plan(h100, workload)
+    assert plan.verified
+    assert plan.lower_bound <= best == plan.gpus
+
+
+def test_no_placement_of_random_fleets_beats_the_bound_and_pack_nearly_always_finds_the_best(h100, fleet, capacity_of):
+    rows = []
+    for seed in range(RANDOM_FLEETS):
+        workload = random_fleet(seed, fleet)
+        capacity, bound = capacity_of(workload), lower_bound([h100], workload, Server())
+        packed = len(pack(Problem(capacity, bound, silent, time.perf_counter() + 60.0)))
+        rows.append((bound, optimum(capacity), packed))
+    print(rows)
+    assert {2, 3, 4} <= {best for _, best, _ in rows}
+    assert all(bound <= best <= packed for bound, best, packed in rows)
+    assert sum(packed == best for _, best, packed in rows) >= 0.9 * RANDOM_FLEETS
+    assert sum(bound == best for bound, best, _ in rows) >= 0.5 * RANDOM_FLEETS
+
+
+def test_no_mix_of_profiles_is_cheaper_than_the_cost_bound(h100, fleet):
+    """A second GPU of half the memory, which takes one and a half times as long for everything, at 0.6 of the price."""
+    slow = {name: value * 1.5 for name, value in h100.step_cost.model_dump().items() if not name.endswith("tokens")}
+    small = h100.model_copy(
+        update={
+            "name": "small",
+            "price_per_hour": 0.6,
+            "step_cost": h100.step_cost.model_copy(update=slow),
+            "memory": h100.memory.model_copy(update={"gpu_bytes": 0.6 * h100.memory.gpu_bytes}),
+        }
+    )
+    large, template = h100.model_copy(update={"price_per_hour": 1.0}), Server(max_model_len=8192)
+    for seed in range(4):
+        workload = random_fleet(seed, fleet, duration=150.0)
+        capacities = [Capacity(profile, workload, template) for profile in (small, large)]
+
+        def price(group, capacities=capacities):
+            shares = dict.fromkeys(group, 1.0)
+            return next((c.profile.price_per_hour for c in capacities if c.fit(shares)), None)
+
+        best = cheapest(capacities[0].names, price)
+        bound = cost_bound([large, small], workload, template)
+        print(bound, best)
+        assert 0.5 * best < bound <= best + 1e-9
+        assert bound <= cost_bound([large], workload, template)
+
+
+def test_the_cost_bound_is_that_of_whole_gpus(h100, fleet):
+    def priced(price, name):
+        return h100.model_copy(update={"price_per_hour": price, "name": name})
+
+    workload = fleet(("a", 8, 90.0))
+    gpus = lower_bound([h100], workload, Server())
+    assert gpus > 1
+    assert cost_bound([priced(3.0, "a")], workload, Server()) == 3.0 * gpus
+    assert cost_bound([priced(3.0, "a"), priced(7.0, "b")], workload, Server()) == 3.0 * gpus
+    assert cost_bound([priced(3.0, "a")], fleet(("idle", 8, 0.0)), Server()) == 3.0
+    with pytest.raises(SpecError, match=f"profile {h100.name} has none"):
+        cost_bound([priced(3.0, "a"), priced(None, h100.name)], workload, Server())
+
+
+def test_requests_that_are_rejected_cost_nothing(h100):
+    """One of ten requests is longer than the server takes; the bound is nine tenths of the others' work."""
+    server = Server(max_model_len=2048)
+    mixed, short = Lengths.empirical([(100, 50)] * 9 + [(3000, 3000)]), Lengths.fixed(100, 50)
+    assert work_seconds(h100, server, mixed, 8) == pytest.approx(0.9 * work_seconds(h100, server, short, 8))
+
+
+def test_answers_that_end_early_lower_the_bound(h100):
+    never, early = (
+        h100.model_copy(update={"model": h100.model.model_copy(update={"early_stop_share": share})})
+        for share in (0, 0.5)
+    )
+    limits, answers = (Lengths.empirical([(100, 51)], are_limits=are_limits) for are_limits in (True, False))
+    whole = work_seconds(never, Server(), limits, 8)
+    assert work_seconds(early, Server(), answers, 8) == whole
+    assert 0.5 * whole < work_seconds(early, Server(), limits, 8) < whole
+
+
+def test_planning_that_is_hidden_behind_the_step_before_is_not_counted(h100):
+    waiting, hidden = (
+        work_seconds(h100, Server(async_scheduling=on), Lengths.fixed(100, 50), 8) for on in (False, True)
+    )
+    assert hidden < waiting

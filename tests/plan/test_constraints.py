@@ -1,0 +1,171 @@
+"""Constraints: who belongs together, who must not meet, and what is said when that cannot be or is not so."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, SpecError, Workload, make_plan
+from adaptwin.plan.constraints import Constraints
+
+law = settings(derandomize=True, database=None, max_examples=100, deadline=None)
+NAMES = "abcdefgh"
+groups = st.lists(st.lists(st.sampled_from(NAMES), min_size=2, max_size=3, unique=True), max_size=4)
+
+
+def test_without_constraints_everybody_is_free():
+    free = Constraints()
+    assert not free
+    assert (free.group_of(), free.foes(), free.violations({"gpu-0": ["a", "b"]})) == ({}, {}, [])
+
+
+@pytest.mark.parametrize("fields", [{"pinned": {"a": "x"}}, {"apart": [("a", "b")]}, {"together": [("a", "b")]}])
+def test_one_constraint_is_enough(fields):
+    assert Constraints(**fields)
+
+
+# Groups
+
+
+def test_groups_that_share_an_adapter_are_one():
+    together = [("d", "c"), ("b", "a"), ("c", "b"), ("x", "y")]
+    assert Constraints(together=together).group_of() == {**dict.fromkeys("abcd", "a"), "x": "x", "y": "x"}
+
+
+def test_adapters_pinned_to_one_server_are_a_group():
+    constraints = Constraints(pinned={"b": "gpu-0", "c": "gpu-0", "d": "gpu-1"}, together=[("a", "c")])
+    assert constraints.group_of() == dict.fromkeys("abc", "a")
+
+
+@law
+@given(together=groups)
+def test_a_group_is_whoever_is_reached(together):
+    """As by brute force: joined until nothing changes, and called by the first of their names."""
+    sets = [set(group) for group in together]
+    for _ in NAMES:
+        sets = [set().union(*(other for other in sets if other & one)) for one in sets]
+    expected = {name: min(one) for one in sets for name in one}
+    assert Constraints(together=together).group_of() == expected
+
+
+# Foes
+
+
+def test_of_a_group_apart_everybody_is_everybodys_foe():
+    foes = Constraints(apart=[("a", "b", "c"), ("c", "d")]).foes()
+    assert foes == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b", "d"}, "d": {"c"}}
+
+
+def test_adapters_pinned_to_different_servers_are_foes():
+    foes = Constraints(pinned={"a": "gpu-0", "b": "gpu-0", "c": "gpu-1"}).foes()
+    assert foes == {"a": {"c"}, "b": {"c"}, "c": {"a", "b"}}
+
+
+@law
+@given(apart=groups)
+def test_foes_are_mutual_and_nobodys_own(apart):
+    foes = Constraints(apart=apart).foes()
+    assert all(name in foes[foe] and foe != name for name, others in foes.items() for foe in others)
+
+
+# Contradictions
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"apart": [("a", "b")], "together": [("a", "b")]}, r"apart: 'a' and 'b' must also be together"),
+        ({"apart": [("a", "c")], "together": [("a", "b"), ("b", "c")]}, r"apart: 'a' and 'c' must also be together"),
+        ({"apart": [("a", "b")], "pinned": {"a": "x", "b": "x"}}, r"apart: 'a' and 'b' must also be together"),
+        ({"apart": [("a", "a")]}, r"apart: 'a' and 'a' must also be together"),
+        (
+            {"together": [("a", "b")], "pinned": {"a": "x", "b": "y"}},
+            r"pinned: 'a' must be together with an adapter on another server",
+        ),
+        (
+            {"together": [("a", "c"), ("c", "b")], "pinned": {"a": "x", "b": "y"}},
+            r"pinned: 'a' must be together with an adapter on another server",
+        ),
+        ({"apart": [("a",)]}, r"apart\[0\]: .*at least 2"),
+        ({"together": [()]}, r"together\[0\]: .*at least 2"),
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused(fields, message):
+    with pytest.raises(SpecError, match=message):
+        Constraints.parse(fields)
+
+
+@law
+@given(apart=groups, together=groups, pins=st.dictionaries(st.sampled_from(NAMES), st.sampled_from("xyz"), max_size=4))
+def test_what_is_not_refused_can_be_placed(apart, together, pins):
+    """Every group on a server of its own, those pinned to one together: nothing is violated."""
+    try:
+        constraints = Constraints(apart=apart, together=together, pinned=pins)
+    except ValueError:
+        return
+    group_of = constraints.group_of()
+    server_of = {group_of.get(name, name): server for name, server in pins.items()}
+    servers = {}
+    for name in NAMES:
+        group = group_of.get(name, name)
+        servers.setdefault(server_of.get(group, f"own-{group}"), []).append(name)
+    assert constraints.violations(servers) == []
+
+
+def test_not_all_of_them_are_refused():
+    assert Constraints(apart=[("a", "b")], together=[("b", "c")], pinned={"a": "x", "c": "y"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"pinned": {"zz": "gpu-0"}}, r"constraints\.pinned"),
+        ({"apart": [("a", "b"), ("a", "zz")]}, r"constraints\.apart\[1\]"),
+        ({"together": [("zz", "b")]}, r"constraints\.together\[0\]"),
+    ],
+)
+def test_names_that_nobody_has_are_refused(fields, where):
+    with pytest.raises(SpecError, match=f"{where}: 'zz' is not an adapter of the workload"):
+        Constraints(**fields).require_known(Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)]))
+
+
+def test_names_that_somebody_has_are_not():
+    Constraints(pinned={"a": "x"}, together=[("a", "b")]).require_known(
+        Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)])
+    )
+
+
+# Violations
+
+
+def test_violations_are_said_one_by_one():
+    constraints = Constraints(
+        pinned={"a": "gpu-0", "e": "gpu-1"}, apart=[("b", "c", "d"), ("a", "d")], together=[("f", "g"), ("h", "i")]
+    )
+    placed = {"gpu-0": ["b", "e", "f", "h", "i"], "gpu-1": ["a", "c", "d", "e", "g"]}
+    assert constraints.violations(placed) == [
+        "'a' is pinned to gpu-0, but is on gpu-1",
+        "'e' is pinned to gpu-1, but is on gpu-0, gpu-1",
+        "'c' and 'd' must be apart, but are both on gpu-1",
+        "'a' and 'd' must be apart, but are both on gpu-1",
+        "'f', 'g' must be together, but are not on one server",
+    ]
+
+
+def test_a_group_that_is_split_alike_is_not_on_one_server():
+    constraints = Constraints(together=[("a", "b")])
+    assert constraints.violations({"gpu-0": ["a", "b"], "gpu-1": ["a", "b"]}) == [
+        "'a', 'b' must be together, but are not on one server"
+    ]
+
+
+def test_who_is_not_placed_violates_nothing():
+    constraints = Constraints(pinned={"a": "gpu-0"}, apart=[("b", "c")], together=[("d", "e")])
+    assert constraints.violations({"gpu-0": ["b"], "gpu-1": ["d"]}) == []
+
+
+def test_strategies_without_constraints_say_so(h100, fleet):
+    constraints, workload = Constraints(pinned={"a": "gpu-0"}), fleet(("a", 8, 1.0))
+    with pytest.raises(SpecError, match="strategy: random knows no constraints: plan with pack"):
+        make_plan(h100, workload, strategy="random", constraints=constraints)
+    assert make_plan(h100, workload, strategy="random").verified

@@ -1,0 +1,87 @@
+"""What a scheduler decides, step by step, and where two of them part."""
+
+from itertools import zip_longest
+from typing import NamedTuple
+
+from adaptwin.twin.reference.engine import Batch, ReferenceTwin, Scheduler
+from adaptwin.twin.scenario import Scenario
+
+
+class Decision(NamedTuple):
+    """One planned step; requests are given by their numbers."""
+
+    clock: int  # when it was planned, in nanoseconds
+    tokens: tuple[tuple[int, int], ...]  # of each scheduled request, in order
+    preempted: tuple[int, ...]  # in order
+    running: tuple[int, ...]
+    waiting: tuple[int, ...]
+    free_blocks: int
+
+
+class Played(NamedTuple):
+    """A whole run."""
+
+    decisions: list[Decision]
+    token_times: dict[int, list[int]]  # of each request that was let in
+
+
+class _WatchedScheduler(Scheduler):
+    """The twin's scheduler with somebody who writes every decision down."""
+
+    def __init__(self, twin: ReferenceTwin) -> None:
+        super().__init__(twin.scenario.limits)
+        self.twin, self.decisions = twin, []
+
+    def schedule(self) -> Batch:
+        batch = super().schedule()
+        waiting = tuple(request.index for request in self.waiting)
+        self.decisions.append(
+            Decision(
+                clock=self.twin.clock,
+                tokens=tuple((request.index, tokens) for request, tokens in batch.tokens.items()),
+                preempted=tuple(reversed(waiting[: batch.preempted])),
+                running=tuple(request.index for request in self.running),
+                waiting=waiting,
+                free_blocks=self.cache.free,
+            )
+        )
+        return batch
+
+
+def play_twin(scenario: Scenario) -> Played:
+    """The scenario on the reference twin."""
+    twin = ReferenceTwin(scenario)
+    twin.scheduler = scheduler = _WatchedScheduler(twin)
+    twin.run()
+    let_in = (request for request in twin.arrived if request.index not in twin.rejected)
+    return Played(scheduler.decisions, {request.index: request.token_times for request in let_in})
+
+
+def first_difference(twin: Played, vllm: Played, scenario: Scenario) -> str | None:
+    """Where the twin leaves vLLM, for a reader; None when it never does."""
+    for step, (ours, theirs) in enumerate(zip_longest(twin.decisions, vllm.decisions)):
+        if ours != theirs:
+            return _report(step, twin.decisions, vllm.decisions, scenario)
+    for index in sorted(twin.token_times.keys() | vllm.token_times.keys()):
+        ours, theirs = twin.token_times.get(index), vllm.token_times.get(index)
+        if ours != theirs:
+            return f"request {index} has its tokens at\n  twin {ours}\n  vllm {theirs}"
+    return None
+
+
+def _report(step: int, twin: list[Decision], vllm: list[Decision], scenario: Scenario) -> str:
+    lines = [f"step {step} differs", f"limits: {scenario.limits}"]
+    if step:
+        lines.append(f"step {step - 1}, the same on both: {vllm[step - 1]}")
+    ours, theirs = (run[step] if step < len(run) else None for run in (twin, vllm))
+    if ours is None or theirs is None:
+        return "\n".join([*lines, f"twin: {ours or 'has ended'}", f"vllm: {theirs or 'has ended'}"])
+    for name in Decision._fields:
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        lines.append(f"{name:>12}: {mine}" if mine == other else f"{name:>12}: twin {mine}\n{'':>14}vllm {other}")
+    requests, shown = scenario.requests, {index for index, _ in (*ours.tokens, *theirs.tokens)}
+    for index in sorted(shown | set(ours.waiting) | set(theirs.waiting)):
+        adapter = int(requests.adapter[index])
+        kind = f"adapter {adapter}" if scenario.adapters.needs_slot[adapter] else "base model"
+        lines.append(f"  request {index}: {kind}, {requests.input[index]} in, {requests.output[index]} out")
+    return "\n".join(lines)

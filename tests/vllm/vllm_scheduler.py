@@ -1,0 +1,216 @@
+"""vLLM's own Scheduler and AsyncScheduler, played in virtual time: no model runs and no clock is read.
+
+The drivers are the loops of `EngineCore.step` and `EngineCore.step_with_batch_queue` (vllm/v1/engine/core.py) with
+the forward pass replaced by the scenario's costs: every request that has computed all it knows gets one token.
+"""
+
+import json
+from collections import deque
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import torch
+from tests.vllm.decisions import Decision, Played
+from vllm.config import CacheConfig, DeviceConfig, LoRAConfig, ModelConfig, SchedulerConfig, VllmConfig
+from vllm.lora.request import LoRARequest
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
+from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.request import Request
+from vllm.v1.structured_output import StructuredOutputManager
+
+from adaptwin.profile.scheduler_cost import scheduler_seconds
+from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.scenario import Scenario
+from adaptwin.twin.server import Limits
+from adaptwin.workload.drawing.requests import NANOSECONDS
+from vllm import SamplingParams
+
+LONGEST_MODEL_LEN = 4096
+A_TOKEN, LAST_TOKEN = 7, 8
+
+
+class Planned(NamedTuple):
+    """A batch on its way through the model."""
+
+    output: SchedulerOutput
+    sampled: set[str]  # scheduled requests that get a token
+    end: int
+
+
+class VllmScheduler:
+    """One engine without a model: the scheduler, the clock and what clients see."""
+
+    def __init__(self, scenario: Scenario, *, watermark: float = 0.0) -> None:
+        self.scenario, self.limits = scenario, scenario.limits
+        self.scheduler = _scheduler(scenario.limits, watermark)
+        self.clock = self.model_free = 0
+        self.arrivals = deque(range(len(scenario.requests.arrival)))
+        self.adapters = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(len(scenario.adapters.position))]
+        self.decisions: list[Decision] = []
+        self.token_times: dict[int, list[int]] = {}
+
+    def play(self) -> Played:
+        """Every decision until all requests have finished, and when each token was made."""
+        batches: deque[Planned] = deque()
+        while self.arrivals or batches or self.scheduler.has_requests():
+            if not batches and not self.scheduler.has_requests():
+                self.clock = max(self.clock, self._arrival(self.arrivals[0]))
+            self._receive()
+            if self.scheduler.has_requests():
+                batches.append(self._plan())
+                if len(batches) < self.scheduler.vllm_config.max_concurrent_batches:
+                    continue
+            if batches:
+                self._take_output(batches.popleft())
+        return Played(self.decisions, self.token_times)
+
+    def _arrival(self, index: int) -> int:
+        return int(self.scenario.requests.arrival[index])
+
+    def _receive(self) -> None:
+        requests, limits = self.scenario.requests, self.limits
+        columns = requests.input, requests.output, requests.asked, requests.adapter
+        while self.arrivals and self._arrival(self.arrivals[0]) <= self.clock:
+            index = self.arrivals.popleft()
+            prompt, answer, asked, adapter = (int(column[index]) for column in columns)
+            if prompt + asked > limits.max_model_len:
+                continue  # the API server of 0.8.5 refuses it (that of 0.32.0 shortens the answer)
+            if -(-(prompt + answer - 1) // limits.block_size) > limits.kv_blocks:
+                continue  # with a cache this small vLLM would not have started
+            sampling = SamplingParams(max_tokens=asked, stop_token_ids=[LAST_TOKEN], ignore_eos=True, temperature=0)
+            lora = self.adapters[adapter] if self.scenario.adapters.needs_slot[adapter] else None
+            self.scheduler.add_request(
+                Request(
+                    request_id=str(index),
+                    prompt_token_ids=[A_TOKEN] * prompt,
+                    sampling_params=sampling,
+                    pooling_params=None,
+                    arrival_time=float(index),
+                    lora_request=lora,
+                )
+            )
+            self.token_times[index] = []
+
+    def _plan(self) -> Planned:
+        scheduler = self.scheduler
+        start, unfinished = self.clock, scheduler.has_unfinished_requests()
+        output = scheduler.schedule()
+        tokens = {int(i): n for i, n in output.num_scheduled_tokens.items()}
+        preempted = {int(i) for i in output.preempted_req_ids or ()}
+        waiting = tuple(int(request.request_id) for request in scheduler.waiting)
+        assert preempted == set(waiting[: len(preempted)])
+        if unfinished:
+            self.decisions.append(
+                Decision(
+                    clock=start,
+                    tokens=tuple(tokens.items()),
+                    preempted=tuple(reversed(waiting[: len(preempted)])),
+                    running=tuple(int(request.request_id) for request in scheduler.running),
+                    waiting=waiting,
+                    free_blocks=scheduler.kv_cache_manager.block_pool.get_num_free_blocks(),
+                )
+            )
+        planning, forward = self._costs(output) if unfinished else (0.0, 0.0)
+        sampled = {i for i in output.num_scheduled_tokens if not scheduler.requests[i].is_prefill_chunk}
+        both, planning = _nanoseconds(planning + forward), _nanoseconds(planning)
+        self.clock += planning
+        self.model_free = max(self.model_free, self.clock) + (both - planning if tokens else 0)
+        return Planned(output, sampled, self.model_free if tokens else self.clock)
+
+    def _take_output(self, planned: Planned) -> None:
+        """The oldest batch's tokens come back, when they are there."""
+        self.clock = max(self.clock, planned.end)
+        ids = list(planned.output.num_scheduled_tokens)
+        rows = [[self._token(int(request_id))] if request_id in planned.sampled else [] for request_id in ids]
+        self.scheduler.update_from_output(
+            planned.output,
+            ModelRunnerOutput(
+                req_ids=ids,
+                req_id_to_index={request_id: i for i, request_id in enumerate(ids)},
+                sampled_token_ids=rows,
+            ),
+        )
+
+    def _token(self, index: int) -> int:
+        """The request's next token, which the client sees now."""
+        self.token_times[index].append(self.clock)
+        is_last = len(self.token_times[index]) == self.scenario.requests.output[index]
+        return LAST_TOKEN if is_last else A_TOKEN
+
+    def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
+        """Seconds of planning and of the forward pass, from what vLLM says is in the batch."""
+        scheduler, context, adapters = self.scheduler, 0, set()
+        for request_id, tokens in output.num_scheduled_tokens.items():
+            request = scheduler.requests[request_id]
+            computed = request.num_computed_tokens - tokens  # schedule() has already added them
+            promised = request.num_output_placeholders - (self.limits.async_scheduling and not request.is_prefill_chunk)
+            known = request.num_tokens + promised
+            if known - computed == 1 and known > request.num_prompt_tokens:
+                context += computed
+            if request.lora_request:
+                adapters.add(request.lora_request.lora_int_id)
+        _, waiting = scheduler.get_request_counts()
+        planning = scheduler_seconds(self.scenario.scheduler_cost, len(output.num_scheduled_tokens), waiting)
+        total = output.total_num_scheduled_tokens
+        return planning, step_seconds(self.scenario.step_cost, total, context, len(adapters))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * NANOSECONDS + 0.5)
+
+
+def _scheduler(limits: Limits, watermark: float) -> Scheduler:
+    config = VllmConfig(
+        model_config=_model(),
+        scheduler_config=SchedulerConfig(
+            max_num_seqs=limits.max_num_seqs,
+            max_num_batched_tokens=limits.token_budget,
+            max_model_len=LONGEST_MODEL_LEN,
+            enable_chunked_prefill=True,
+            is_encoder_decoder=False,
+            scheduler_reserve_full_isl=limits.reserve_whole_prompt,
+            watermark=watermark,
+        ),
+        cache_config=CacheConfig(block_size=limits.block_size, enable_prefix_caching=False),
+        lora_config=LoRAConfig(max_loras=limits.max_loras, max_cpu_loras=limits.max_cpu_loras, max_lora_rank=8)
+        if limits.max_loras
+        else None,
+        device_config=DeviceConfig("cpu"),
+    )
+    config.scheduler_config.async_scheduling = limits.async_scheduling  # the CPU platform has switched it off
+    blocks = limits.kv_blocks + 1  # one is the null block
+    config.cache_config.num_gpu_blocks = blocks
+    spec = FullAttentionSpec(block_size=limits.block_size, num_kv_heads=2, head_size=32, dtype=torch.float32)
+    return (AsyncScheduler if limits.async_scheduling else Scheduler)(
+        vllm_config=config,
+        kv_cache_config=KVCacheConfig(
+            num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]
+        ),
+        structured_output_manager=StructuredOutputManager(config),
+        block_size=limits.block_size,
+    )
+
+
+@cache
+def _model() -> ModelConfig:
+    """The smallest Llama that vLLM takes for one; it has no weights and no tokenizer."""
+    shape = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "vocab_size": 64,
+        "max_position_embeddings": LONGEST_MODEL_LEN,
+        "torch_dtype": "float32",
+    }
+    with TemporaryDirectory() as folder:
+        Path(folder, "config.json").write_text(json.dumps(shape))
+        return ModelConfig(model=folder, dtype="float32", max_model_len=LONGEST_MODEL_LEN, skip_tokenizer_init=True)
