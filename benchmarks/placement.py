@@ -21,8 +21,8 @@ from adaptwin import Adapter, Infeasible, Profile, Server, Workload, load_profil
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
-from adaptwin.placement.make_plan import STRATEGIES
 from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.progress import silent
 from adaptwin.surrogate.surrogate import surrogate_for
 from adaptwin.twin.simulate import Case, simulate_many
@@ -86,10 +86,10 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
 
 def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> tuple[int, int]:
     """GPUs of a strategy's own placement, and how many adapters suffer there."""
-    foresight = WorkloadSurrogate(surrogate_for(profile), workload, Server())
-    capacity = Capacity(profile, workload, Server(), foresight=foresight)
+    known = WorkloadSurrogate(surrogate_for(profile), workload, Server())
+    capacity = Capacity(profile, workload, Server(), surrogate=known)
     try:
-        servers = STRATEGIES[strategy](Problem(capacity, bound, silent, time.perf_counter() + 60.0))
+        servers = STRATEGIES[strategy].place(Problem(capacity, bound, silent, time.perf_counter() + 60.0))
     except Infeasible:
         return 0, 0
     runs = simulate_many(

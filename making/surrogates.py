@@ -350,13 +350,13 @@ def _guard(findings: Findings) -> str:
     for adapters, rate in FLEETS:
         fleet = synthesize(adapters=adapters, rate=rate, ranks=(8, 16, 32))
         with_, without = (_planned(profile, fleet, surrogate) for surrogate in ("shipped", None))
-        share = with_[0].twin_runs / max(1, with_[0].twin_runs + with_[0].guesses)
+        share = with_[0].twin_runs / max(1, with_[0].twin_runs + with_[0].predictions)
         body.append(
             [
                 f"{adapters:,}",
                 f"{rate:g}",
                 f"{with_[0].gpus} / {without[0].gpus}",
-                f"{with_[0].guesses:,}",
+                f"{with_[0].predictions:,}",
                 f"{with_[0].twin_runs:,} ({100 * share:.0f} %)",
                 f"{without[0].twin_runs:,}",
                 f"{with_[1]:.1f} / {without[1]:.1f}",

@@ -54,8 +54,8 @@ def fleet():
 def capacity_of(h100):
     """A function from a workload to its capacity on the H100."""
 
-    def make(workload, headroom=0.0):
-        return Capacity(h100, workload, Server(), headroom)
+    def make(workload, factor=1.0):
+        return Capacity(h100, workload, Server(), factor)
 
     return make
 

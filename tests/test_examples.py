@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from adaptwin import make_plan, verify
-from adaptwin.placement.fleet import fleet_profiles, priced, read_fleet
+from adaptwin.placement.fleet import fleet_profiles, read_fleet
+from adaptwin.placement.planner import priced
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
@@ -38,7 +39,7 @@ def test_the_example_needs_no_more_gpus_than_round_robin_and_holds():
 def test_the_mix_of_gpus_is_cheaper_than_either_type_alone():
     fleet = read_fleet(MIXED)
     workload = fleet.workload.model_copy(update={"duration": WINDOW})
-    profiles = priced(fleet_profiles(fleet, MIXED), fleet.planning.prices)
+    profiles = priced(fleet_profiles(fleet, MIXED), fleet.planning)
     plan = make_plan(profiles, workload, objective=fleet.planning.objective, server=fleet.server)
     assert plan.verified
     assert {server.profile for server in plan.servers} == {profile.name for profile in profiles}

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,9 +17,11 @@ class Spec(BaseModel):
     """A frozen value with a YAML file form.
 
     Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value.
-    Fields may be given by position, in the order of their declaration.
+    Fields may be given by position, in the order of their declaration. `moved` has, for keys of earlier versions, what
+    is written instead.
     """
 
+    moved: ClassVar[dict[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="null")
 
     def __init__(self, /, *values: Any, **fields: Any) -> None:
@@ -155,10 +157,19 @@ _Dumper.add_representer(list, _represent_list)
 
 
 def spec_error(error: ValidationError, spec: type[BaseModel], file: str | Path | None = None) -> SpecError:
-    """The first problem pydantic found, in our words; said of the class when there is no file."""
-    problem: Any = error.errors(include_url=False)[0]
-    field = field_path(problem["loc"])
-    return SpecError(_explain(problem, spec), field if file else f"{spec.__name__}.{field}".rstrip("."), file)
+    """The first problem pydantic found, in our words; said of the class when there is no file.
+
+    A key of an earlier version comes first: what is missing is then most likely what it is called now.
+    """
+    field, message = first_problem(error, spec)
+    return SpecError(message, field if file else f"{spec.__name__}.{field}".rstrip("."), file)
+
+
+def first_problem(error: ValidationError, spec: type[BaseModel]) -> tuple[str, str]:
+    """The path of the field and the message of the first problem, or of the first key of an earlier version."""
+    problems: list[Any] = error.errors(include_url=False)
+    problem = next((each for each in problems if _moved_to(each, spec)), problems[0])
+    return field_path(problem["loc"]), _explain(problem, spec)
 
 
 def field_path(location: tuple[int | str, ...]) -> str:
@@ -193,14 +204,29 @@ def _short(value: Any) -> str:
 
 
 def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
-    """Name the keys allowed where an unknown one was found."""
-    allowed: Any = spec
-    for part in location[:-1]:
-        fields = getattr(allowed, "model_fields", {})
-        if isinstance(part, str) and part in fields:
-            allowed = _model_in(fields[part].annotation)
+    """Name the keys allowed where an unknown one was found, or what a key of an earlier version is called now."""
+    allowed = _spec_at(location[:-1], spec)
+    if now := getattr(allowed, "moved", {}).get(location[-1]):
+        return f"is called {now} since adaptwin 0.2"
     names = ", ".join(getattr(allowed, "model_fields", {}))
     return f"unknown key (allowed: {names})" if names else "unknown key"
+
+
+def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:
+    """Whether the problem is a key of an earlier version."""
+    if problem["type"] != "extra_forbidden":
+        return False
+    return problem["loc"][-1] in getattr(_spec_at(problem["loc"][:-1], spec), "moved", {})
+
+
+def _spec_at(location: tuple[int | str, ...], spec: type[BaseModel]) -> Any:
+    """The Spec at a place inside another one; None where there is none."""
+    found: Any = spec
+    for part in location:
+        fields = getattr(found, "model_fields", {})
+        if isinstance(part, str) and part in fields:
+            found = _model_in(fields[part].annotation)
+    return found
 
 
 def _model_in(annotation: Any) -> Any:

@@ -48,7 +48,7 @@ def test_plan_takes_its_options(adaptwin, folder):
     words = ("--strategy", "round_robin", "--headroom", "20%", "--margin", "0.05", "--seed", 7, "--time-limit", 60)
     assert adaptwin("plan", "fleet.yaml", "--out", "plan.yaml", *words).code == 0
     plan = Plan.read(folder / "plan.yaml")
-    assert (plan.strategy, plan.headroom, plan.margin, plan.seed) == ("round_robin", 0.2, 0.05, 7)
+    assert (plan.options.strategy, plan.options.headroom, plan.margin, plan.seed) == ("round_robin", 0.2, 0.05, 7)
 
 
 def test_plan_takes_prices_from_the_fleet_and_from_the_call(adaptwin, folder):
@@ -74,10 +74,10 @@ def test_plan_takes_the_options_of_the_fleet(adaptwin, folder):
     with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
         file.write("seed: 3\nplanning: {strategy: paper_greedy, headroom: 0.1}\nserver: {max_num_seqs: 99}\n")
     plan = json.loads(adaptwin("plan", "fleet.yaml", "--json").out)
-    assert (plan["strategy"], plan["headroom"], plan["seed"]) == ("paper_greedy", 0.1, 3)
+    assert (plan["options"]["strategy"], plan["options"]["headroom"], plan["seed"]) == ("paper_greedy", 0.1, 3)
     assert [server["server"]["max_num_seqs"] for server in plan["servers"]] == [99]
     overridden = json.loads(adaptwin("plan", "fleet.yaml", "--json", "--strategy", "pack", "--headroom", "0").out)
-    assert (overridden["strategy"], overridden["headroom"]) == ("pack", 0.0)
+    assert (overridden["options"]["strategy"], overridden["options"]["headroom"]) == ("pack", 0.0)
 
 
 def test_plan_reads_adapters_from_csv(adaptwin, folder):
@@ -141,8 +141,8 @@ def test_a_plan_with_spares_says_what_happens_when_a_gpu_fails(adaptwin, folder)
 def test_plan_takes_the_spares_of_the_fleet(adaptwin, folder):
     with (folder / "fleet.yaml").open("a", encoding="utf-8") as file:
         file.write("planning: {spare: 1}\n")
-    assert json.loads(adaptwin("plan", "fleet.yaml", "--json").out)["spare"] == 1
-    assert json.loads(adaptwin("plan", "fleet.yaml", "--json", "--spare", 0).out)["spare"] == 0
+    assert json.loads(adaptwin("plan", "fleet.yaml", "--json").out)["options"]["spare"] == 1
+    assert json.loads(adaptwin("plan", "fleet.yaml", "--json", "--spare", 0).out)["options"]["spare"] == 0
 
 
 def test_verify_ends_with_3_where_a_failure_starves_somebody(adaptwin, folder):

@@ -37,7 +37,7 @@ def refusal(done):
 @pytest.mark.parametrize("objective", ["min-latency", "max-throughput"])
 def test_so_many_gpus_are_used_as_are_given(plan, objective):
     found = plan("--objective", objective, "--gpus", 2)
-    assert (found.objective, found.gpus) == (objective, 2)
+    assert (found.options.objective, found.gpus) == (objective, 2)
 
 
 @pytest.mark.parametrize("latency", ["itl", "ttft"])
@@ -47,12 +47,12 @@ def test_either_latency_can_be_brought_down(plan, latency):
 
 def test_bounds_are_times_with_a_unit(plan):
     found = plan("--objective", "slo", "--ttft-p99", "500ms", "--itl-p99", "0.05")
-    assert (found.bounds.ttft_p99, found.bounds.itl_p99) == (0.5, 0.05)
+    assert (found.options.latency_limits.ttft_p99, found.options.latency_limits.itl_p99) == (0.5, 0.05)
     assert all(server.forecast.ttft_p99 <= 0.5 and server.forecast.itl_p99 <= 0.05 for server in found.servers)
 
 
 def test_without_bounds_there_are_none(plan):
-    assert not plan().bounds
+    assert not plan().options.latency_limits
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_without_bounds_there_are_none(plan):
         (("--gpus", 2), "gpus: 2: min-gpus finds their number"),
         (("--objective", "slo"), "slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl"),
         (("--objective", "max-throughput", "--gpus", 0), "Invalid value for '--gpus': "),
-        ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of itl, ttft"),
+        ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of 'itl' or 'ttft'"),
         (("--ttft-p99", "soon"), "'soon' is not a time, such as 500ms or 2s"),
         (("--itl-p99", "0ms"), "'0ms' must be above 0"),
         (("--itl-p99", "-1"), "'-1' must be above 0"),
@@ -117,7 +117,7 @@ def test_an_adapter_is_on_the_server_it_is_pinned_to(plan):
     found = plan("--pin", "a0=north", "--pin", "a1=south")
     assert server_of(found)["a0"] == "north"
     assert server_of(found)["a1"] == "south"
-    assert found.constraints.pinned == {"a0": "north", "a1": "south"}
+    assert found.options.constraints.pinned == {"a0": "north", "a1": "south"}
 
 
 def test_adapters_apart_share_no_server(plan):

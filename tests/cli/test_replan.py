@@ -81,7 +81,7 @@ def test_replan_takes_its_options(adaptwin, changed, planned):
     assert restarting.code == 0
     plan = Plan.read(planned / "next.yaml")
     assert (plan.gpus, plan.migration.restarts, plan.migration.extra_gpus, plan.seed) == (1, 1, 1, 5)
-    assert plan.guesses == 0
+    assert plan.predictions == 0
     assert "1 more GPU needed for a while" in restarting.out
     adaptwin("replan", "plan.yaml", "new.yaml", "--restart-cost", 9, "--move-cost", 0.1, *words)
     assert Plan.read(planned / "next.yaml").migration.restarts == 0

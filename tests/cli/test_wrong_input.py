@@ -42,7 +42,10 @@ FLEETS = {
     "no profile": (fleet(ONE).removeprefix(f"profile: {PROFILE}\n"), "profile: missing: name one in the file or with"),
     "unknown strategy": (fleet(ONE, more="planning: {strategy: magic}\n"), "planning.strategy: 'magic' is not one of"),
     "unknown objective": (fleet(ONE, more="planning: {objective: fun}\n"), "planning.objective: 'fun' is not"),
-    "negative headroom": (fleet(ONE, more="planning: {headroom: -1}\n"), "planning.headroom: -1 must be at least 0"),
+    "negative headroom": (
+        fleet(ONE, more="planning: {headroom: -1}\n"),
+        "planning.headroom: -1.0 must be from 0 to 10",
+    ),
     "wrong server": (fleet(ONE, more="server: {max_num_seqs: 0}\n"), "server.max_num_seqs: 0 must be at least 1"),
 }
 
@@ -112,7 +115,7 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
         (("plan", "fleet.yaml", "--objective", "min-cost"), f"price_per_hour: profile {PROFILE} has none"),
         (
             ("plan", "fleet.yaml", "--price", "h200=2.5"),
-            f"planning.prices: 'h200' is not among the profiles: {PROFILE}",
+            f"prices: 'h200' is not among the profiles: {PROFILE}",
         ),
         (
             ("plan", "fleet.yaml", "--spare", 1, "--objective", "min-latency", "--gpus", 2),
@@ -129,8 +132,8 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
             "Server.max_lora_rank: 8 is below the rank 16 of adapter 'a1'",
         ),
         (("simulate", "fleet.yaml", "--warmup", 900), "warmup: 900.0 must be "),
-        (("verify", "fleet.yaml"), "fleet.yaml: objective: missing"),
-        (("export", "fleet.yaml"), "fleet.yaml: objective: missing"),
+        (("verify", "fleet.yaml"), "fleet.yaml: options: missing"),
+        (("export", "fleet.yaml"), "fleet.yaml: options: missing"),
         (("export", "fleet.yaml", "--to", "helm"), "--to: 'helm' is not one of vllm"),
         (
             ("workload", "synth", "--adapters", 0, "--rate", 1, "--ranks", 8, "--out", "w.yaml"),
@@ -213,7 +216,7 @@ PLACED = "adapters: {a0: 1.0, a1: 1.0, base: 1.0}"
         (f"  profile: {PROFILE}", "  profile: h200", "servers[0].profile: 'h200' is not among the plan's profiles"),
         ("- {name: a1, rank", "- {name: a0, rank", "workload.adapters: name 'a0' stands twice: entries 0 and 1"),
         ("max_cpu_loras: 2", "max_cpu_loras: 1", "servers[0].server: max_cpu_loras 1 is below max_loras 2"),
-        ("objective: min-gpus", "objectve: min-gpus", "objective: missing"),
+        ("objective: min-gpus", "objectve: min-gpus", "options.objectve: unknown key"),
     ],
 )
 def test_a_plan_that_does_not_hang_together_is_refused(adaptwin, planned, old, new, message):

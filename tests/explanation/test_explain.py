@@ -7,6 +7,7 @@ from adaptwin.explanation import savings
 from adaptwin.explanation.newcomer import mean_lengths, typical_adapter
 from adaptwin.explanation.room import MOST_MORE, Room
 from adaptwin.plan.forecast import MOST_HEADROOM
+from adaptwin.plan.options import PlanOptions
 
 SEATS = Server(max_num_seqs=16)
 
@@ -146,7 +147,7 @@ def test_headroom_that_was_asked_for_is_kept_and_costs_a_gpu(h100, fleet):
     assert ("without the headroom of 80 % that was asked for", 1) in [
         tuple(dict(s).values()) for s in found.savings.saving
     ]
-    free = explain(plan.model_copy(update={"headroom": 0.0}), surrogate=None)
+    free = explain(plan.model_copy(update={"options": PlanOptions()}), surrogate=None)
     assert sum(each.kin.more for each in found.servers) < sum(each.kin.more for each in free.servers)
 
 
@@ -220,7 +221,7 @@ def test_lengths_together_have_the_mean_of_all_requests(fleet):
 
 
 def test_what_cannot_be_known_is_not_claimed(seated, explained, monkeypatch):
-    monkeypatch.setattr(savings, "TWIN_RUNS", 0)
+    monkeypatch.setattr(savings, "MOST_TWIN_RUNS", 0)
     forecasts = {placed.name: placed.forecast for placed in seated.servers}
     found = savings.savings(seated, forecasts, surrogate=None)
     assert (found.as_it_is, found.tried, found.saving, found.emptiest.too_much) == (None, (), (), None)

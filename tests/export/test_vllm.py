@@ -11,6 +11,7 @@ from adaptwin import Adapter, Plan, Server, Workload, load_profile, make_plan
 from adaptwin.export.vllm import vllm_script
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.plan.failover import Failover
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -44,8 +45,7 @@ def plan_of(adapters, *servers):
     """A plan made by hand; a server is its settings and a mapping of names to shares."""
     placed = [PlacedServer(f"gpu-{i}", H100.name, *server) for i, server in enumerate(servers)]
     return Plan(
-        "min-gpus",
-        "by hand",
+        PlanOptions(strategy="by hand"),
         7,
         lower_bound=1,
         servers=placed,
@@ -124,7 +124,7 @@ def test_a_server_of_the_base_model_only_has_no_lora_flags():
 
 def test_a_standby_is_described_but_not_started():
     plan = plan_of([Adapter("a", 8, 1.0)], (Server(max_loras=1, max_lora_rank=8), {"a": 1.0}))
-    script = vllm_script(with_standbys(plan.model_copy(update={"spare": 1})))
+    script = vllm_script(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
     assert len(commands(script)) == 1
     assert f"# gpu-1: a standby, profile {H100.name}. When another server fails, start it again here:" in script
     assert "with CUDA_VISIBLE_DEVICES=1 and --port 8001." in script

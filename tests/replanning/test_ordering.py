@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from adaptwin import Adapter, Plan, Server, Workload
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.migration import Migration
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.replanning.ordering import migration
 
@@ -48,8 +49,7 @@ def plan_of(h100):
             for name, (server, shares) in servers.items()
         ]
         return Plan(
-            objective="min-gpus",
-            strategy="pack",
+            options=PlanOptions(),
             seed=0,
             lower_bound=1,
             servers=tuple(placed),

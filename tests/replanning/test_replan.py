@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from adaptwin import Adapter, Infeasible, Plan, Server, SpecError, Workload, make_plan, replan, verify
-from adaptwin.placement.verification.verify import Check
+from adaptwin.plan.check import Check
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.replanning.ordering import migration
 from adaptwin.workload.sources.synthetic import synthesize
@@ -30,7 +31,7 @@ def running(h100):
             PlacedServer(name=name, profile=h100.name, server=server, adapters=dict.fromkeys(names, 1.0))
             for name, (server, names) in servers.items()
         )
-        defaults = {"objective": "min-gpus", "strategy": "pack", "seed": 0, "lower_bound": 1, "profiles": (h100,)}
+        defaults = {"options": PlanOptions(), "seed": 0, "lower_bound": 1, "profiles": (h100,)}
         return Plan(**{**defaults, "servers": placed, "workload": workload, **fields})
 
     return make
@@ -188,7 +189,13 @@ def test_the_result_is_a_plan_for_the_new_workload_with_the_options_of_the_old(h
     workload = fleet(("a", 8, 2.0), ("b", 8, 1.0))
     new = replan(plan, workload)
     assert new.workload == workload
-    assert (new.objective, new.strategy, new.seed, new.headroom, new.margin) == ("min-gpus", "pack", 3, 0.2, 0.1)
+    assert (new.options.objective, new.options.strategy, new.seed, new.options.headroom, new.margin) == (
+        "min-gpus",
+        "pack",
+        3,
+        0.2,
+        0.1,
+    )
     assert new.profiles == plan.profiles
     assert all(server.forecast.headroom >= 0.3 for server in new.servers)
     assert new.migration == migration(plan, new)

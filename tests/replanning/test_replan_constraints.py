@@ -28,7 +28,7 @@ def running(h100, workload):
 
 
 def violations(plan):
-    return plan.constraints.violations({server.name: server.adapters for server in plan.servers})
+    return plan.options.constraints.violations({server.name: server.adapters for server in plan.servers})
 
 
 @pytest.mark.parametrize("factor", [0.3, 0.8, 1.4, 2.5])
@@ -50,8 +50,8 @@ def test_a_group_that_outgrows_its_server_moves_whole(running, workload):
 def test_adapters_that_left_constrain_nobody(running, workload):
     left = workload.model_copy(update={"adapters": workload.adapters[12:]})
     found = replan(running, left)
-    assert found.constraints.together == (names(workload, 12, 13),)
-    assert found.constraints.apart == ()
+    assert found.options.constraints.together == (names(workload, 12, 13),)
+    assert found.options.constraints.apart == ()
     assert violations(found) == []
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from adaptwin.plan.forecast import Forecast, TriedSlots
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
@@ -143,10 +144,8 @@ def make_plan(*, gpus: int = 4, adapters: int = 200, profiles: int = 1, forecast
         )
         servers.append(placed)
     return Plan(
-        objective="min-gpus",
-        strategy="pack",
+        options=PlanOptions(headroom=0.03),
         seed=7,
-        headroom=0.03,
         lower_bound=max(1, gpus - 1),
         verified=True,
         planning_seconds=1.24,

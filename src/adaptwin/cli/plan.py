@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,12 +17,12 @@ from adaptwin.cli.options import (
     seconds,
     share,
     share_or_profile,
-    with_arrivals,
 )
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
-from adaptwin.placement.fleet import fleet_profiles, priced, read_fleet
-from adaptwin.placement.make_plan import GIVEN_GPUS, OBJECTIVES, PROMISES, STRATEGIES, make_plan
+from adaptwin.placement.fleet import fleet_profiles, plan_fleet, read_fleet
+from adaptwin.placement.objectives.registry import OBJECTIVES, with_given_gpus
+from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.page import write_plan_report
@@ -41,7 +41,9 @@ def plan(
     report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
     objective: Annotated[str | None, typer.Option(help=f"One of: {', '.join(OBJECTIVES)}.")] = None,
     strategy: Annotated[str | None, typer.Option(help=f"One of: {', '.join(STRATEGIES)}.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help=f"Their number, for {' and '.join(GIVEN_GPUS)}.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help=f"Their number, for {' and '.join(with_given_gpus())}.")
+    ] = None,
     headroom: Annotated[
         float | None,
         typer.Option(parser=share, metavar="SHARE", help="Traffic every GPU must be able to take more: 20%."),
@@ -75,7 +77,7 @@ def plan(
         list[str] | None, typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU. May be repeated.")
     ] = None,
     spare: Annotated[
-        int | None, typer.Option(min=0, help="GPUs of which any so many may fail without anybody starving.")
+        int | None, typer.Option(min=0, help="Number of GPUs that may fail at once with all adapters still served.")
     ] = None,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     surrogate: Annotated[
@@ -88,7 +90,7 @@ def plan(
     require_writable(out, report)
     predictors = predictors_named(surrogate)
     described = read_fleet(fleet)
-    profiles = priced(fleet_profiles(described, fleet, profile), described.planning.prices | _prices(price))
+    profiles = fleet_profiles(described, fleet, profile)
     named = {
         "objective": objective,
         "strategy": strategy,
@@ -99,22 +101,20 @@ def plan(
         "itl_p99": itl_p99,
         "latency": latency,
         "constraints": _constraints(pin, apart, together),
+        "prices": _prices(price),
         "spare": spare,
         "time_limit": time_limit,
     }
-    asked: dict[str, Any] = {
-        name: getattr(described.planning, name) if value is None else value for name, value in named.items()
-    }
     with progress_bar() as progress:
         try:
-            found = make_plan(
+            found = plan_fleet(
+                described,
                 profiles,
-                with_arrivals(described.workload, arrivals),
-                seed=described.seed if seed is None else seed,
-                server=described.server,
+                {name: value for name, value in named.items() if value is not None},
+                arrivals=arrivals,
+                seed=seed,
                 surrogate=predictors,
                 progress=progress,
-                **asked,
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
@@ -131,7 +131,7 @@ def deliver(found: Plan, out: Path | None, report: Path | None, show: Callable[[
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             Console(stderr=True).print(f"{what} written to {path}", highlight=False)
-    if not found.verified and found.objective in PROMISES:
+    if not found.verified and found.promises:
         raise typer.Exit(3)
 
 

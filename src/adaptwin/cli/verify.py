@@ -8,8 +8,8 @@ from rich.console import Console
 
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile, with_arrivals
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.placement.verification.verify import Check
 from adaptwin.placement.verification.verify import verify as verify_plan
+from adaptwin.plan.check import Check
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.table import check_table
 

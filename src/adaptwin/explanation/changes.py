@@ -13,19 +13,19 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import SERVED_RANKS, Workload
 
 LESS_TRAFFIC = (0.05, 0.1, 0.2)
-HOTTEST = (1, 3, 10)
-SEATS = (512, 1024)
-MEMORY = 0.95
+HOTTEST_ADAPTERS = (1, 3, 10)
+LARGER_MAX_NUM_SEQS = (512, 1024)
+LARGER_MEMORY_UTILIZATION = 0.95
 WHOLE_BLOCKS = 256  # tokens to which a shorter max_model_len is rounded up
 
 
 class Wish(NamedTuple):
-    """What the servers of one profile are to serve, with which settings and how much headroom."""
+    """What the servers of one profile are to serve, with which settings, and at how much traffic."""
 
     profile: Profile
     workload: Workload
     template: Server
-    headroom: float
+    factor: float  # times the traffic
     gpus: int  # that the plan has for it
 
 
@@ -47,7 +47,7 @@ def wishes_of(plan: Plan) -> list[Wish]:
                 shares[name] = shares.get(name, 0.0) + share
         if servers:
             workload, template = plan.workload.part(shares, plan.seed), template_of(servers[0].server)
-            wishes.append(Wish(profile, workload, template, plan.raised, len(servers)))
+            wishes.append(Wish(profile, workload, template, plan.factor, len(servers)))
     return wishes
 
 
@@ -58,13 +58,13 @@ def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[C
     yield [_less_traffic(share) for share in LESS_TRAFFIC]
     hottest = sorted(plan.workload.adapters, key=plan.workload.tokens_per_second, reverse=True)
     names = [adapter.name for adapter in hottest]
-    yield [_without(names[:many]) for many in HOTTEST if many < len(names)]
+    yield [_without(names[:many]) for many in HOTTEST_ADAPTERS if many < len(names)]
     yield from _of_ranks(plan)
 
 
 def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
     full = [
-        (seats, server.server.max_num_batched_tokens or SEATS[-1])
+        (seats, server.server.max_num_batched_tokens or LARGER_MAX_NUM_SEQS[-1])
         for server in plan.servers
         for _, seats in [server.server.budgets(plan.profile_of(server))]
         if forecasts[server.name].fills_batch(seats)
@@ -73,12 +73,17 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
         least, most = map(min, zip(*full, strict=True))
         yield [
             _setting(f"max_num_seqs {more:,} instead of {least:,}", max_num_seqs=more)
-            for more in SEATS
+            for more in LARGER_MAX_NUM_SEQS
             if least < more <= most  # vLLM wants no fewer max_num_batched_tokens
         ]
     memory = min(server.server.gpu_memory_utilization for server in plan.servers)
-    if memory < MEMORY:
-        yield [_setting(f"gpu_memory_utilization {MEMORY} instead of {memory:g}", gpu_memory_utilization=MEMORY)]
+    if memory < LARGER_MEMORY_UTILIZATION:
+        yield [
+            _setting(
+                f"gpu_memory_utilization {LARGER_MEMORY_UTILIZATION} instead of {memory:g}",
+                gpu_memory_utilization=LARGER_MEMORY_UTILIZATION,
+            )
+        ]
     longest = _longest_request(plan.workload)
     allowed = max(s.server.max_model_len or plan.profile_of(s).model.max_model_len for s in plan.servers)
     if longest < allowed:
@@ -87,12 +92,12 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
 
 
 def _of_promises(plan: Plan) -> Iterator[list[Change]]:
-    if plan.headroom:
-        what = f"without the headroom of {100 * plan.headroom:g} % that was asked for"
-        yield [Change(what, lambda wish: wish._replace(headroom=plan.margin))]
+    if plan.options.headroom:
+        what = f"without the headroom of {100 * plan.options.headroom:g} % that was asked for"
+        yield [Change(what, lambda wish: wish._replace(factor=1.0 + plan.margin))]
     if plan.margin:
         what = f"without the safety margin of {100 * plan.margin:.2g} %"
-        yield [Change(what, lambda wish: wish._replace(headroom=plan.headroom))]
+        yield [Change(what, lambda wish: wish._replace(factor=1.0 + plan.options.headroom))]
 
 
 def _of_ranks(plan: Plan) -> Iterator[list[Change]]:

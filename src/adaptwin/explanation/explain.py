@@ -154,7 +154,7 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
     templates = {server.profile: template_of(server.server) for server in plan.servers}
     for profile in plan.profiles:
         if profile.name in templates:
-            capacity = Capacity(profile, alone, templates[profile.name], plan.raised)
+            capacity = Capacity(profile, alone, templates[profile.name], plan.factor)
             if serves_alone(capacity, newcomer):
                 return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank))
     return Advice(action="nowhere")

@@ -6,8 +6,10 @@ from functools import cached_property
 from pydantic import Field
 
 from adaptwin.explanation.newcomer import mean_adapter
-from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.fill import longest_prefix
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.spec import Spec
@@ -65,7 +67,7 @@ class Room:
         self._crowd = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         crowd = (self._kin.model_copy(update={"name": name}) for name in self._crowd)
         everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
-        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), plan.raised)
+        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), plan.factor)
 
     @property
     def capacity(self) -> Capacity:
@@ -113,7 +115,7 @@ class Room:
         settings = now if can_load else capacity.server(shares, max(1, now.max_loras))
         if settings.starts_on(self._profile) and capacity.ask_on(shares, settings).ok:
             return settings
-        if fit := capacity.fit(shares):
+        if fit := choose_slots(capacity, shares):
             return capacity.server(shares, fit.max_loras)
         if can_load:
             return now
@@ -124,7 +126,9 @@ class Room:
 def serves_alone(capacity: Capacity, newcomer: Adapter) -> bool:
     """Whether a GPU of its own would serve an adapter."""
     item = AdapterPart(newcomer.name, 1.0)
-    return bool(capacity.starts({newcomer.name: 1.0}, capacity.fewest_slots(item)) and capacity.fit(dict([item])))
+    return bool(
+        capacity.starts({newcomer.name: 1.0}, capacity.fewest_slots(item)) and choose_slots(capacity, dict([item]))
+    )
 
 
 def _latencies(run: Run) -> Latencies:

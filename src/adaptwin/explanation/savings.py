@@ -14,8 +14,10 @@ from pydantic import Field
 
 from adaptwin.errors import AdaptwinError, Infeasible
 from adaptwin.explanation.changes import Change, Wish, ladders_of, scaled, wishes_of
-from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.caution import OUTLINE_FACTOR
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import dealt, orders
@@ -26,11 +28,10 @@ from adaptwin.progress import Progress, silent
 from adaptwin.spec import Spec
 from adaptwin.surrogate.surrogate import Surrogate
 
-TWIN_RUNS = 1500  # for all outlines together
-ROOM = 0.05  # more traffic for which outlines are filled: a plan must hold with other arrivals, too
-MANY = 1000  # adapters from which on a single order is tried
-SURELY_BETTER = 0.95  # times the plan's GPUs: where its outline has fewer, a new plan saves more than a change may
-CLOSE = 0.03  # of a GPU's traffic that would have to go
+MOST_TWIN_RUNS = 1500  # for all outlines together
+MANY_ADAPTERS = 1000  # adapters from which on a single order is tried
+BETTER_PLAN_SHARE = 0.95  # times the plan's GPUs: where its outline has fewer, a new plan saves more than a change may
+SHARE_PRECISION = 0.03  # of a GPU's traffic that would have to go
 
 
 class Saving(Spec):
@@ -109,14 +110,14 @@ def _worth_it(plan: Plan, now: int, ladder: Sequence[Change], counts: Sequence[i
 
 def _is_comparable(plan: Plan, now: int) -> bool:
     """Whether the outline of the plan as it is has about as many GPUs."""
-    return now >= SURELY_BETTER * plan.gpus
+    return now >= BETTER_PLAN_SHARE * plan.gpus
 
 
 class _Outline:
     """Counts GPUs by filling them, on a budget of twin runs. Owns the budget."""
 
     def __init__(self, surrogate: Surrogate | Literal["shipped"] | None) -> None:
-        self._surrogate, self._left = surrogate, TWIN_RUNS
+        self._surrogate, self._left = surrogate, MOST_TWIN_RUNS
 
     def gpus(self, wishes: Sequence[Wish]) -> int | None:
         """How many GPUs these wishes likely need together; None where that is not known, or impossible."""
@@ -126,12 +127,12 @@ class _Outline:
     def _of_one(self, wish: Wish) -> int | None:
         if not wish.workload.adapters:
             return 0
-        foresight = workload_surrogate_for(self._surrogate, wish.profile, wish.workload, wish.template)
-        capacity = _Frugal(wish, foresight, self._left)
+        known = workload_surrogate_for(self._surrogate, wish.profile, wish.workload, wish.template)
+        capacity = _Frugal(wish, known, self._left)
         problem = Problem(capacity, 1, silent, math.inf)
         try:
             ways = orders(items_of(problem))
-            if len(wish.workload) > MANY:
+            if len(wish.workload) > MANY_ADAPTERS:
                 ways = ways[:1]
             else:
                 ways.append(dealt(ways[0], max(1, wish.gpus - 1)))
@@ -139,7 +140,7 @@ class _Outline:
         except (Infeasible, _SpentError):
             return None
         finally:
-            self._left -= capacity.asked
+            self._left -= capacity.twin_runs
 
 
 class _SpentError(AdaptwinError):
@@ -149,14 +150,13 @@ class _SpentError(AdaptwinError):
 class _Frugal(Capacity):
     """A capacity with a budget of twin runs; raises `_SpentError` when it is spent."""
 
-    def __init__(self, wish: Wish, foresight: WorkloadSurrogate | None, budget: int) -> None:
-        headroom = (1.0 + wish.headroom) * (1.0 + ROOM) - 1.0
-        super().__init__(wish.profile, wish.workload, wish.template, headroom, foresight)
+    def __init__(self, wish: Wish, surrogate: WorkloadSurrogate | None, budget: int) -> None:
+        super().__init__(wish.profile, wish.workload, wish.template, wish.factor * OUTLINE_FACTOR, surrogate)
         self._budget = budget
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """What the twin says."""
-        if self.asked >= self._budget:
+        if self.twin_runs >= self._budget:
             raise _SpentError
         return super().ask(shares, max_loras, factor)
 
@@ -187,7 +187,7 @@ def _least(suffices: Callable[[float], bool]) -> float | None:
     if not suffices(1.0):
         return None
     bad, good = 0.0, 1.0
-    while good - bad > CLOSE:
+    while good - bad > SHARE_PRECISION:
         middle = (bad + good) / 2
         if suffices(middle):
             good = middle

@@ -19,7 +19,7 @@ def vllm_script(plan: Plan) -> str:
     adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
     lines = [
         "#!/bin/sh",
-        f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.strategy}, seed {plan.seed}).",
+        f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
         "# All on one machine, a GPU each; on several machines take each command to its own.",
     ]
     if plan.failover and not plan.standbys:

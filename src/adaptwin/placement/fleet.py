@@ -2,53 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from adaptwin.errors import SpecError
-from adaptwin.placement.objectives.objective import Latency
-from adaptwin.plan.constraints import Constraints
+from adaptwin.placement.objectives.registry import objective_named
+from adaptwin.placement.planner import find_plan
+from adaptwin.placement.strategies.registry import strategy_named
+from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
-from adaptwin.spec import Spec
+from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
-
-ObjectiveName = Literal["min-gpus", "slo", "min-cost", "min-latency", "max-throughput"]
-StrategyName = Literal[
-    "pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"
-]
-Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Planning(Spec):
-    """How to plan: the keywords of `make_plan`, and what the profiles' GPUs cost."""
-
-    objective: ObjectiveName = "min-gpus"
-    strategy: StrategyName = "pack"
-    headroom: float = Field(
-        default=0.0, ge=0, le=10, description="share of traffic that every GPU must be able to take more"
-    )
-    margin: Annotated[float, Field(ge=0, le=10)] | Literal["profile"] = Field(
-        default=0.0,
-        description="safety margin on the twin's predictions, as a share; or as uncertain as the profile is",
-    )
-    gpus: int | None = Field(default=None, ge=1, description="their number, for min-latency and max-throughput")
-    ttft_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
-    itl_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
-    latency: Latency = Field(default="itl", description="what min-latency brings down")
-    constraints: Constraints = Constraints()
-    prices: dict[str, Price] = Field(default_factory=dict, description="per hour, by profile; any currency")
-    spare: int = Field(default=0, ge=0, description="GPUs of which any so many may fail without anybody starving")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
 
 
 class Fleet(Workload):
     """A workload that may name its profiles, planning options and settings common to all servers."""
 
     profile: tuple[str, ...] = ()
-    planning: Planning = Planning()
+    planning: PlanOptions = PlanOptions()
     server: Server = Server()
 
     @field_validator("profile", mode="before")
@@ -75,6 +51,11 @@ def read_fleet(path: str | Path) -> Fleet:
     fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
     if not fleet.adapters:
         raise SpecError("lists no adapter", "adapters", path)
+    try:
+        objective_named(fleet.planning.objective)
+        strategy_named(fleet.planning.strategy)
+    except SpecError as error:
+        raise SpecError(error.message, f"planning.{error.field}", path) from None
     return fleet
 
 
@@ -89,16 +70,43 @@ def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = 
         raise (error if override or error.file else error.at(path)) from None
 
 
-def priced(profiles: Sequence[Profile], prices: Mapping[str, float]) -> list[Profile]:
-    """The profiles with these prices per hour instead of their own; raises `SpecError` for one that is not there."""
-    names = [profile.name for profile in profiles]
-    for name in prices:
-        if name not in names:
-            raise SpecError(f"{name!r} is not among the profiles: {', '.join(names)}", "planning.prices")
-    return [
-        profile.model_copy(update={"price_per_hour": prices.get(profile.name, profile.price_per_hour)})
-        for profile in profiles
-    ]
+def plan_fleet(
+    fleet: Fleet,
+    profiles: Sequence[Profile],
+    overrides: Mapping[str, Any],
+    *,
+    arrivals: str | None = None,
+    seed: int | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> Plan:
+    """Find a plan for a fleet with the options of its file, some of them overridden.
+
+    Args:
+        fleet: The fleet; see `read_fleet`.
+        profiles: What the GPUs cost; see `fleet_profiles`.
+        overrides: Fields of `PlanOptions` to use instead of the file's. Prices are added to those of the file.
+        arrivals: Arrivals of the adapters without arrivals of their own, instead of the file's.
+        seed: Seed of the planner's draws, instead of the fleet's.
+        surrogate: As for `make_plan`.
+        progress: As for `make_plan`.
+
+    Raises:
+        Infeasible: As for `make_plan`.
+        SpecError: As for `make_plan`.
+    """
+    fields = {**dict(fleet.planning), **overrides}
+    fields["prices"] = fleet.planning.prices | dict(overrides.get("prices") or {})
+    workload = fleet.workload
+    return find_plan(
+        profiles,
+        workload if arrivals is None else Workload(**{**dict(workload), "arrivals": arrivals}),
+        PlanOptions.of(fields),
+        seed=fleet.seed if seed is None else seed,
+        server=fleet.server,
+        surrogate=surrogate,
+        progress=progress,
+    )
 
 
 def _beside(path: str | Path, name: str) -> str:

@@ -61,6 +61,11 @@ class Forecast(Spec):
     binding: Binding = Field(description="what gives way first when traffic grows")
     brink: Brink | None = Field(default=None, description="just beyond the headroom; None where that is not known")
 
+    @property
+    def headroom_is_open(self) -> bool:
+        """Whether the search for the headroom ended without a limit: the server could take still more."""
+        return self.headroom >= MOST_HEADROOM
+
     def fills_batch(self, max_num_seqs: int) -> bool:
         """Whether about as many requests run as this limit allows, when the server takes no more traffic."""
         running = self.brink.mean_running if self.brink else self.mean_running

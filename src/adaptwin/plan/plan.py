@@ -1,20 +1,21 @@
 """Plan: which adapters go on which server with which settings, and what the twin says of each."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
-from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.plan.migration import Migration
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.traffic_share import TrafficShare
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
+
+Goal = Literal["gpus", "price", "latency", "throughput"]
 
 
 class PlacedServer(Spec):
@@ -46,24 +47,28 @@ def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, f
 
 
 class Plan(Spec):
-    """A placement with everything needed to check it: workload, profiles, seed."""
+    """A placement with everything needed to check it: what was asked, workload, profiles, seed."""
 
-    objective: str
-    strategy: str
+    moved: ClassVar[dict[str, str]] = {
+        **{name: f"options.{name}" for name in ("objective", "strategy", "headroom", "constraints", "spare")},
+        "bounds": "options.ttft_p99 and options.itl_p99",
+        "guesses": "predictions",
+    }
+
+    options: PlanOptions
     seed: int
-    headroom: float = 0.0
-    margin: float = 0.0
-    constraints: Constraints = Constraints()
-    bounds: LatencyLimits = LatencyLimits()
-    spare: int = Field(default=0, ge=0, description="GPUs of which any so many may fail without anybody starving")
+    margin: float = Field(default=0.0, description="share of traffic that the safety margin of the options came to")
+    goal: Goal = Field(default="gpus", description="what the objective makes best")
+    promises: bool = Field(default=True, description="whether the objective promises that no adapter starves")
     lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
     cost_bound: float | None = Field(default=None, description="nor cost less per hour; None where prices are unknown")
     verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
+    verified_seeds: tuple[int, ...] = Field(default=(), description="the seeds of these runs, as `verify` takes them")
     planning_seconds: float = 0.0
     search_seconds: float = Field(default=0.0, ge=0, description="of these, until there was something to verify")
     time_limit_hit: bool = False
     twin_runs: int = Field(default=0, ge=0, description="questions of the search that the twin answered")
-    guesses: int = Field(default=0, ge=0, description="answers of the surrogate that the search used")
+    predictions: int = Field(default=0, ge=0, description="answers of the surrogate that the search used")
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload
@@ -85,7 +90,7 @@ class Plan(Spec):
                     raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
         for name, share in unplaced(self.workload, self.servers).items():
             raise ValueError(f"servers: the shares of {name!r} sum to {share:g}, not to 1")
-        for line in self.constraints.violations({server.name: server.adapters for server in self.servers}):
+        for line in self.options.constraints.violations({server.name: server.adapters for server in self.servers}):
             raise ValueError(f"servers: {line}")
         return self
 
@@ -94,7 +99,7 @@ class Plan(Spec):
         """Failovers route just the adapters of the servers that fail, to others, as the constraints ask."""
         hands = {server.name: server.adapters for server in self.servers}
         for index, failover in enumerate(self.failover):
-            for line in failover.problems(hands, self.constraints):
+            for line in failover.problems(hands, self.options.constraints):
                 raise ValueError(f"failover[{index}]: {line}")
         return self
 
@@ -104,9 +109,9 @@ class Plan(Spec):
         return len(self.servers)
 
     @property
-    def raised(self) -> float:
-        """Share of traffic that the servers must bear more than there is: headroom and margin."""
-        return (1.0 + self.headroom) * (1.0 + self.margin) - 1.0
+    def factor(self) -> float:
+        """Times the traffic that the servers must bear: headroom and margin."""
+        return (1.0 + self.options.headroom) * (1.0 + self.margin)
 
     @property
     def cost_per_hour(self) -> float | None:
@@ -120,7 +125,7 @@ class Plan(Spec):
         return tuple(server for server in self.servers if server.is_standby)
 
     def takers(self, failover: Failover) -> tuple[PlacedServer, ...]:
-        """The servers that take somebody in when others fail, as they are then."""
+        """The servers that take adapters over when others fail, as they are then."""
         taken = failover.takers({server.name: server.adapters for server in self.servers})
         return tuple(
             server.model_copy(

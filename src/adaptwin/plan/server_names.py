@@ -1,6 +1,15 @@
-"""Names of servers: ``gpu-0``, ``gpu-1`` and so on."""
+"""Names of servers: ``gpu-0``, ``gpu-1`` and so on, or those that adapters are pinned to."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str]) -> list[str]:
+    """A name for each server, given its adapters; the one that an adapter of it is pinned to, if any is."""
+    width = len(str(len(servers) - 1))
+    given = [next((pinned[name] for name in adapters if name in pinned), None) for adapters in servers]
+    free = (name for i in itertools.count() if (name := f"gpu-{i:0{width}}") not in given)
+    return [name or next(free) for name in given]
 
 
 def new_name(taken: Iterable[str]) -> str:

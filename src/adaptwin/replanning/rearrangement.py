@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import MOST_LOAD, AdapterPart, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.slots import best_slots, choose_slots
+from adaptwin.placement.caution import MOST_LOAD
 from adaptwin.placement.packing.problem import Problem, halves, merged
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, routes_of
@@ -221,7 +224,7 @@ class Rearrangement:
     def _chosen(self, hand: ServerContents) -> Server:
         """The best settings; where none serves everybody, those that serve most."""
         try:
-            slots = self.capacity.best(hand.shares).max_loras
+            slots = best_slots(self.capacity, hand.shares).max_loras
         except Infeasible:
             choices = self.capacity.slot_choices(hand.shares)
             slots = max(choices, key=lambda slots: self.capacity.ask(hand.shares, slots).served)
@@ -270,7 +273,7 @@ def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | N
     if not shares:
         return True
     if settings is None:
-        return capacity.fit(shares) is not None
+        return choose_slots(capacity, shares) is not None
     if capacity.load(shares) > MOST_LOAD:
         return False
     if not all(settings.can_load(capacity.adapter(name).rank) for name in shares):

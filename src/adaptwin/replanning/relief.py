@@ -2,12 +2,12 @@
 
 import math
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.caution import REPLAN_RELIEF_SHARE
 from adaptwin.replanning.rearrangement import Rearrangement, most, serves
 
-A_NEW_SERVER = 1.0  # GPUs
-TRIES = 6  # sizes of adapters to take off, the largest first
-EASED = 0.05  # of a server's load is taken off when it failed a verification
+NEW_SERVER_COST = 1.0  # GPUs
+SIZE_TRIES = 6  # sizes of adapters to take off, the largest first
 
 
 def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
@@ -20,7 +20,7 @@ def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
             continue
         ways = [way for way in (_relieved(fleet, name), _restarted(fleet, name)) if way]
         way = min(ways, key=Rearrangement.cost, default=None)
-        worth_it = way is not None and way.cost() < fleet.cost() + A_NEW_SERVER
+        worth_it = way is not None and way.cost() < fleet.cost() + NEW_SERVER_COST
         fleet = way if way and worth_it else _stripped(fleet, name)
     return fleet
 
@@ -42,7 +42,7 @@ def eased(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangem
 def _relieved(fleet: Rearrangement, name: str) -> Rearrangement | None:
     """A server's load taken off until its settings serve the rest, with as few moves as can be; None if no room."""
     largest = math.inf
-    for _ in range(TRIES):
+    for _ in range(SIZE_TRIES):
         trial = fleet.copy()
         trial.homeless = []
         items = _surplus(trial, name, largest)
@@ -106,7 +106,7 @@ def _little(fleet: Rearrangement, name: str) -> list[AdapterPart]:
     capacity, shares = fleet.capacity, fleet.hands[name].shares
     if len(shares) == 1:
         return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]
-    left = EASED * fleet.load_of(name)
+    left = REPLAN_RELIEF_SHARE * fleet.load_of(name)
     rising = sorted(
         (AdapterPart(*item) for item in shares.items()), key=lambda item: (capacity.load_of(item), item.name)
     )

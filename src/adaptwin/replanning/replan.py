@@ -13,12 +13,13 @@ from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import template_of
 from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
+from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
-from adaptwin.placement.make_plan import REPAIR_HEADROOM, REPAIRS, STRATEGIES
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.placement.verification.forecast import with_forecasts
-from adaptwin.placement.verification.fresh_seeds import failing_servers
+from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
@@ -31,9 +32,9 @@ from adaptwin.twin.compilation import compile_twin
 from adaptwin.workload.workload import Workload
 
 MOVE_COST, RESTART_COST = 0.01, 0.2  # in GPUs
-GIVEN_UP = 3  # servers, the emptiest, that are tried to do without
-MOVED_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
-MOST_GROWTH = 4.0  # times the traffic up to which a server's room is looked for
+SERVERS_TO_GIVE_UP = 3  # servers, the emptiest, that are tried to do without
+MOVED_SHARE_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
+MOST_TRAFFIC_FACTOR = 4.0  # times the traffic up to which a server's room is looked for
 
 
 def replan(
@@ -76,16 +77,18 @@ def replan(
     running = _without_spares(plan)
     search = _Search.of(running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress)
     found = search.run()
-    found = found.model_copy(update={"migration": migration(running, found), "spare": plan.spare})
-    if plan.spare:
-        found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + plan.spare})
+    options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
+    found = found.model_copy(update={"migration": migration(running, found), "options": options})
+    if options.spare:
+        found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + options.spare})
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
 
 
 def _without_spares(plan: Plan) -> Plan:
     """What runs of a plan: standbys do not."""
     serving = tuple(server for server in plan.servers if not server.is_standby)
-    return plan.model_copy(update={"servers": serving, "spare": 0, "failover": ()})
+    options = plan.options.model_copy(update={"spare": 0})
+    return plan.model_copy(update={"servers": serving, "options": options, "failover": ()})
 
 
 def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
@@ -122,15 +125,16 @@ class _Search(NamedTuple):
         first = plan.servers[0]
         profile = plan.profile_of(first)
         template = template_of(first.server)
-        foresight = workload_surrogate_for(surrogate, profile, workload, template)
-        drawn, constraints = workload.model_copy(update={"seed": seed}), plan.constraints.among(workload)
+        known = workload_surrogate_for(surrogate, profile, workload, template)
+        drawn, constraints = workload.model_copy(update={"seed": seed}), plan.options.constraints.among(workload)
         capacity, roomy = (
-            Capacity(profile, drawn, template, (1.0 + plan.raised) * (1.0 + spare) - 1.0, foresight, plan.bounds)
-            for spare in (0.0, REPAIR_HEADROOM)
+            Capacity(profile, drawn, template, plan.factor * factor, known, plan.options.latency_limits)
+            for factor in (1.0, REPAIR_FACTOR)
         )
-        bound = lower_bound([profile], workload, template, plan.raised)
+        bound = lower_bound([profile], workload, template, plan.factor)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
-        update["constraints"] = constraints
+        update["options"] = plan.options.model_copy(update={"constraints": constraints})
+        update["verified_seeds"] = ()
         wish = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
         problem = Problem(capacity, bound, progress, deadline, constraints)
         return cls(Running.of(plan, problem, roomy, prices), wish)
@@ -196,7 +200,7 @@ class _Search(NamedTuple):
         return fleet
 
     def _one_fewer(self, fleet: Rearrangement) -> Rearrangement | None:
-        for name in sorted(fleet.hands, key=lambda name: (fleet.load_of(name), name))[:GIVEN_UP]:
+        for name in sorted(fleet.hands, key=lambda name: (fleet.load_of(name), name))[:SERVERS_TO_GIVE_UP]:
             if self.running.problem.out_of_time:
                 break
             trial = fleet.without(name)
@@ -211,12 +215,14 @@ class _Search(NamedTuple):
     def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
         """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes.
 
-        Where adapters are pinned, servers cannot be called otherwise, and planning afresh is not tried.
+        It is not tried where adapters are pinned, because the servers must keep their names then, nor where the
+        strategy was a function, of which the plan has the name only.
         """
-        if self.running.problem.out_of_time or self.running.problem.constraints.pinned:
+        is_known = self.wish.options.strategy in STRATEGIES
+        if not is_known or self.running.problem.out_of_time or self.running.problem.constraints.pinned:
             return False
         staying = sum(name in self.running.routes for name in self.running.capacity.names)
-        paid = self.running.prices.move * MOVED_AFRESH * staying
+        paid = self.running.prices.move * MOVED_SHARE_AFRESH * staying
         return fleet.cost() - self._needed(fleet) > paid
 
     def _needed(self, fleet: Rearrangement) -> int:
@@ -228,7 +234,7 @@ class _Search(NamedTuple):
     def _growth(self, fleet: Rearrangement, name: str) -> float:
         """The factor by which a server's traffic can grow, to about a tenth."""
         settings, shares = fleet.hands[name]
-        low, high = 1.0, MOST_GROWTH
+        low, high = 1.0, MOST_TRAFFIC_FACTOR
         while high / low > 1.1:
             middle = math.sqrt(low * high)
             grown = {adapter: share * middle for adapter, share in shares.items()}
@@ -238,7 +244,7 @@ class _Search(NamedTuple):
     def _afresh(self) -> list[Rearrangement]:
         """The strategy's own placement, its servers called after the running ones; none if it finds none."""
         try:
-            assignments = STRATEGIES[self.wish.strategy](self.running.problem)
+            assignments = STRATEGIES[self.wish.options.strategy].place(self.running.problem)
         except Infeasible:
             return []
         hands: dict[str, ServerContents] = {}
@@ -252,19 +258,23 @@ class _Search(NamedTuple):
 
     def _verified(self, fleet: Rearrangement) -> tuple[Plan, float]:
         """The plan and its cost, after a little was taken off servers that failed with fresh seeds, until none did."""
-        for repair in range(REPAIRS + 1):
-            self.running.problem.progress("verifying", repair, REPAIRS + 1)
+        for repair in range(REPAIR_ROUNDS + 1):
+            self.running.problem.progress("verifying", repair, REPAIR_ROUNDS + 1)
             plan = self.wish.model_copy(update={"servers": fleet.servers()})
             failing = failing_servers(plan)
-            if not failing or repair == REPAIRS:
+            if not failing or repair == REPAIR_ROUNDS:
                 break
-            fleet = eased(fleet, failing, careful=repair >= REPAIRS // 2)
-        self.running.problem.progress("verifying", REPAIRS + 1, REPAIRS + 1)
-        return plan.model_copy(update={"verified": not failing}), fleet.cost()
+            fleet = eased(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
+        self.running.problem.progress("verifying", REPAIR_ROUNDS + 1, REPAIR_ROUNDS + 1)
+        update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
+        return plan.model_copy(update=update), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
         """The plan with what the twin expects of every server, and who answered the questions."""
         capacity, roomy = self.running.capacity, self.running.roomy
-        counts = {"twin_runs": capacity.asked + roomy.asked, "guesses": capacity.guessed + roomy.guessed}
+        counts = {
+            "twin_runs": capacity.twin_runs + roomy.twin_runs,
+            "predictions": capacity.predictions + roomy.predictions,
+        }
         asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
         return with_forecasts(plan.model_copy(update=counts), asked, self.running.problem.progress)

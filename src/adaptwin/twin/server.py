@@ -45,6 +45,12 @@ class Server(Spec):
             raise ValueError(f"max_cpu_loras {self.max_cpu_loras} is below max_loras {self.max_loras}")
         return self
 
+    def with_slots(self, max_loras: int, *, max_lora_rank: int, max_cpu_loras: int | None = None) -> Self:
+        """These settings with so many slots of this rank; host memory holds as many adapters unless told otherwise."""
+        held = max_loras if max_cpu_loras is None else max_cpu_loras
+        update = {"max_loras": max_loras, "max_lora_rank": max_lora_rank, "max_cpu_loras": held}
+        return self.model_copy(update=update)
+
     def limits(self, profile: Profile) -> "Limits":
         """The numbers the scheduler works with; raises `OutOfMemory` where vLLM would refuse to start."""
         max_model_len = self.max_model_len or profile.model.max_model_len

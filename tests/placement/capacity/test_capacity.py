@@ -3,7 +3,9 @@
 import pytest
 
 from adaptwin import Infeasible, Server, simulate
-from adaptwin.placement.capacity.capacity import AdapterPart, Capacity, downhill
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.slots import best_slots, choose_slots, downhill
 
 
 def test_downhill_goes_on_to_either_side_while_the_cost_falls():
@@ -36,14 +38,14 @@ def test_an_answer_is_asked_for_once(fleet, capacity_of):
     capacity = capacity_of(fleet(("a", 8, 2.0), ("b", 16, 1.0)))
     assert capacity.ask({"a": 1.0, "b": 1.0}, 1) is capacity.ask({"b": 1.0, "a": 1.0}, 1)
     capacity.ask({"a": 1.0, "b": 1.0}, 2)
-    assert capacity.asked == 2
+    assert capacity.twin_runs == 2
 
 
 def test_a_share_a_factor_and_headroom_are_the_same_thing(fleet, capacity_of):
     half = capacity_of(fleet(("a", 8, 10.0))).ask({"a": 0.5}, 1)
     assert half == capacity_of(fleet(("a", 8, 5.0))).ask({"a": 1.0}, 1)
     assert half == capacity_of(fleet(("a", 8, 2.5))).ask({"a": 1.0}, 1, factor=2.0)
-    assert half == capacity_of(fleet(("a", 8, 2.5)), headroom=1.0).ask({"a": 1.0}, 1)
+    assert half == capacity_of(fleet(("a", 8, 2.5)), factor=2.0).ask({"a": 1.0}, 1)
 
 
 def test_a_server_is_of_the_highest_rank_and_holds_every_adapter(fleet, capacity_of):
@@ -81,14 +83,14 @@ def test_slots_that_leave_no_memory_are_no_choice(h100, fleet):
 def test_what_is_beyond_a_gpu_is_refused_without_a_run(fleet, capacity_of):
     capacity = capacity_of(fleet(("a", 8, 500.0)))
     assert capacity.load_of(AdapterPart("a", 1.0)) > 1.0
-    assert capacity.fit({"a": 1.0}) is None
-    assert capacity.asked == 0
+    assert choose_slots(capacity, {"a": 1.0}) is None
+    assert capacity.twin_runs == 0
 
 
 def test_a_fit_is_served_with_its_slots(fleet, capacity_of):
     capacity = capacity_of(fleet(*[(f"a{i}", 8, 1.0) for i in range(12)]))
     shares = dict.fromkeys(capacity.names, 1.0)
-    fit = capacity.fit(shares)
+    fit = choose_slots(capacity, shares)
     assert fit.answer.ok
     assert fit.answer == capacity.ask(shares, fit.max_loras)
 
@@ -98,13 +100,13 @@ def test_the_best_number_of_slots_has_the_lowest_latency(fleet, capacity_of):
     shares = dict.fromkeys(capacity.names, 1.0)
     asked = {slots: capacity.ask(shares, slots) for slots in capacity.slot_choices(shares)}
     lowest = min(answer.e2e_mean for answer in asked.values() if answer.ok)
-    assert capacity.best(shares).answer.e2e_mean == lowest
+    assert best_slots(capacity, shares).answer.e2e_mean == lowest
 
 
 def test_there_is_no_best_where_nothing_serves(fleet, capacity_of):
     capacity = capacity_of(fleet(("a", 8, 60.0), ("b", 8, 60.0)))
     with pytest.raises(Infeasible, match=r"2 adapters do not fit on one h100-64gb-llama-3.1-8b-instruct"):
-        capacity.best({"a": 1.0, "b": 1.0})
+        best_slots(capacity, {"a": 1.0, "b": 1.0})
 
 
 def test_an_adapter_without_room_for_a_slot_is_named(h100, fleet):

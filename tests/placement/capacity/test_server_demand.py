@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adaptwin import Server, load_surrogate
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import Prefixes, ServerDemand, total
+from adaptwin.placement.capacity.slots import expected_prediction
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.workload.demand.traffic import SUMS
 from adaptwin.workload.sources.synthetic import synthesize
@@ -30,7 +31,7 @@ def capacity(h100):
     adapters = [a.model_copy(update=slos[i % 4]) for i, a in enumerate(dealt.adapters)]
     workload = dealt.model_copy(update={"adapters": tuple(adapters)})
     surrogate = load_surrogate(h100.name).on(h100)
-    return Capacity(h100, workload, Server(), 0.1, WorkloadSurrogate(surrogate, workload, Server()))
+    return Capacity(h100, workload, Server(), 1.1, WorkloadSurrogate(surrogate, workload, Server()))
 
 
 def assert_same(one: ServerDemand, other: ServerDemand):
@@ -45,16 +46,16 @@ def test_two_sets_on_paper():
 
 
 def test_nobody_asks_for_nothing(capacity):
-    nobody = capacity.sums_of([])
+    nobody = capacity.demand_of([])
     assert nobody[:5] == (0.0, 0, 0, inf, inf)
     assert not nobody.traffic.any()
-    some = capacity.sums_of([(capacity.names[1], 1.0)])
+    some = capacity.demand_of([(capacity.names[1], 1.0)])
     assert_same(some.plus(nobody), some)
 
 
 def test_sums_are_of_load_rank_slots_and_objectives(capacity):
     adapters = {name: capacity.adapter(name) for name in capacity.names}
-    everything = capacity.sums_of((name, 1.0) for name in adapters)
+    everything = capacity.demand_of((name, 1.0) for name in adapters)
     assert everything.load == pytest.approx(capacity.load(dict.fromkeys(adapters, 1.0)))
     assert everything.rank == 64
     assert everything.loras == sum(adapter.rank > 0 for adapter in adapters.values()) < COUNT
@@ -67,15 +68,15 @@ def test_sums_are_of_load_rank_slots_and_objectives(capacity):
 def test_sums_of_two_sets_are_those_of_both(capacity, data, cut):
     shares = data.draw(st.lists(st.floats(0.01, 1.0), min_size=COUNT, max_size=COUNT))
     named = list(zip(data.draw(st.permutations(capacity.names)), shares, strict=True))
-    parts = capacity.sums_of(named[:cut]), capacity.sums_of(named[cut:])
-    assert_same(parts[0].plus(parts[1]), capacity.sums_of(named))
-    assert_same(parts[1].plus(parts[0]), capacity.sums_of(named))
+    parts = capacity.demand_of(named[:cut]), capacity.demand_of(named[cut:])
+    assert_same(parts[0].plus(parts[1]), capacity.demand_of(named))
+    assert_same(parts[1].plus(parts[0]), capacity.demand_of(named))
 
 
 @law
 @given(order=st.permutations(range(COUNT)))
 def test_prefixes_are_sums_of_the_first_ones(capacity, order):
-    each = [capacity.sums_of([(capacity.names[i], 1.0)]) for i in order]
+    each = [capacity.demand_of([(capacity.names[i], 1.0)]) for i in order]
     prefixes = Prefixes(each)
     grown = each[0]
     for count, one in enumerate(each, start=1):
@@ -91,7 +92,7 @@ def test_a_prefix_has_plain_numbers():
 
 def test_asking_changes_no_sums(capacity):
     named = [(name, 1.0) for name in capacity.names]
-    given_, again = capacity.sums_of(named), capacity.sums_of(named)
+    given_, again = capacity.demand_of(named), capacity.demand_of(named)
     capacity.likelihood_of_overload(given_, 1.5)
-    capacity.expected(given_, 0.5)
+    expected_prediction(capacity, given_, 0.5)
     assert_same(given_, again)

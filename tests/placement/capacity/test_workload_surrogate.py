@@ -4,6 +4,7 @@ import pytest
 
 from adaptwin import Adapter, Server, Workload, load_profile, load_surrogate, make_plan
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import best_slots, choose_slots, expected_prediction
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.workload.sources.synthetic import synthesize
 
@@ -12,8 +13,8 @@ WORKLOAD = synthesize(adapters=40, rate=10.0, ranks=(8, 16), seed=3)
 
 
 def capacities(workload=WORKLOAD):
-    foresight = WorkloadSurrogate(load_surrogate(LLAMA.name), workload, Server())
-    return Capacity(LLAMA, workload, Server(), foresight=foresight), Capacity(LLAMA, workload, Server())
+    known = WorkloadSurrogate(load_surrogate(LLAMA.name), workload, Server())
+    return Capacity(LLAMA, workload, Server(), surrogate=known), Capacity(LLAMA, workload, Server())
 
 
 def shares(factor, workload=WORKLOAD):
@@ -27,33 +28,33 @@ def test_where_the_surrogate_is_sure_the_twin_agrees_and_is_not_asked(factor, sl
     seeing, blind = capacities()
     assert seeing.estimate(shares(factor), slots).ok is ok
     assert blind.ask(shares(factor), slots).ok is ok
-    assert (seeing.asked, seeing.guessed) == (0, 1)
+    assert (seeing.twin_runs, seeing.predictions) == (0, 1)
 
 
 def test_near_the_boundary_the_twin_is_asked():
     """Somewhere between serving everybody and not, the surrogate cannot be sure."""
     seeing, blind = capacities()
     answers = [(seeing.estimate(shares(1 + i / 10), 24), blind.ask(shares(1 + i / 10), 24)) for i in range(20)]
-    assert 0 < seeing.asked < 20
+    assert 0 < seeing.twin_runs < 20
     assert sum(foreseen.ok != played.ok for foreseen, played in answers) <= 1
 
 
 def test_a_fit_has_slots_with_which_the_twin_serves_everybody():
     seeing, blind = capacities()
     for factor in (0.3, 1.0, 1.5):
-        fit = seeing.fit(shares(factor))
+        fit = choose_slots(seeing, shares(factor))
         assert fit
         assert blind.ask(shares(factor), fit.max_loras).ok
-    assert seeing.fit(shares(5.0)) is None
-    assert seeing.asked < 10
+    assert choose_slots(seeing, shares(5.0)) is None
+    assert seeing.twin_runs < 10
 
 
 def test_the_best_number_of_slots_is_chosen_by_the_twin():
     seeing, blind = capacities()
-    chosen, best = seeing.best(shares(1.0)), blind.best(shares(1.0))
+    chosen, best = best_slots(seeing, shares(1.0)), best_slots(blind, shares(1.0))
     assert chosen.answer == seeing.ask(shares(1.0), chosen.max_loras)
     assert chosen.answer.e2e_mean <= 1.02 * best.answer.e2e_mean
-    assert seeing.asked < blind.asked
+    assert seeing.twin_runs < blind.twin_runs
 
 
 def test_objectives_are_for_the_twin_to_judge():
@@ -63,26 +64,26 @@ def test_objectives_are_for_the_twin_to_judge():
     )
     seeing, _ = capacities(strict)
     assert seeing.estimate(shares(0.2), 24).verdict == "slow"
-    assert seeing.asked == 1
+    assert seeing.twin_runs == 1
     assert not seeing.estimate(shares(6.0), 24).ok
-    assert seeing.asked == 1
+    assert seeing.twin_runs == 1
 
 
 def test_outside_of_what_was_trained_on_the_twin_is_asked():
     short = WORKLOAD.model_copy(update={"duration": 120.0})
     seeing, _ = capacities(short)
     seeing.estimate(shares(0.2), 24)
-    assert seeing.asked == 1
-    assert not seeing.is_foreseen
-    assert seeing.likelihood_of_overload(seeing.sums_of(shares(0.2).items())) is None
-    assert seeing.expected(seeing.sums_of(shares(0.2).items())) is None
+    assert seeing.twin_runs == 1
+    assert not seeing.surrogate_knows
+    assert seeing.likelihood_of_overload(seeing.demand_of(shares(0.2).items())) is None
+    assert expected_prediction(seeing, seeing.demand_of(shares(0.2).items())) is None
 
 
 # Likelihoods
 
 
 def sums(capacity, factor=1.0):
-    return capacity.sums_of(shares(factor, capacity.workload).items())
+    return capacity.demand_of(shares(factor, capacity.workload).items())
 
 
 def test_overload_is_the_likelier_the_more_traffic():
@@ -91,14 +92,14 @@ def test_overload_is_the_likelier_the_more_traffic():
     assert likelihoods == sorted(likelihoods)
     assert likelihoods[0] < 0.05
     assert likelihoods[-1] == 1.0
-    assert seeing.asked == 0
+    assert seeing.twin_runs == 0
 
 
 def test_a_likelihood_is_that_of_the_best_number_of_slots():
     seeing, _ = capacities()
     chances = [
         guess.overload
-        for guess in seeing.foresight.guesses(sums(seeing).traffic, seeing.slot_choices(shares(1.0)), 16, 1.6)
+        for guess in seeing.surrogate.predict(sums(seeing).traffic, seeing.slot_choices(shares(1.0)), 16, 1.6)
         if guess.inside
     ]
     assert len(chances) > 5
@@ -107,13 +108,13 @@ def test_a_likelihood_is_that_of_the_best_number_of_slots():
 
 def test_a_factor_headroom_and_shares_are_the_same_to_the_surrogate():
     """But for the bins of the crowd, in which adapters stay where they were counted."""
-    foresight = WorkloadSurrogate(load_surrogate(LLAMA.name), WORKLOAD, Server())
-    seeing = Capacity(LLAMA, WORKLOAD, Server(), foresight=foresight)
-    roomy = Capacity(LLAMA, WORKLOAD, Server(), 0.5, foresight)
-    by_factor = seeing.expected(sums(seeing), 1.5)
-    assert roomy.expected(sums(roomy)) == by_factor
+    known = WorkloadSurrogate(load_surrogate(LLAMA.name), WORKLOAD, Server())
+    seeing = Capacity(LLAMA, WORKLOAD, Server(), surrogate=known)
+    roomy = Capacity(LLAMA, WORKLOAD, Server(), 1.5, known)
+    by_factor = expected_prediction(seeing, sums(seeing), 1.5)
+    assert expected_prediction(roomy, sums(roomy)) == by_factor
     assert roomy.likelihood_of_overload(sums(roomy)) == seeing.likelihood_of_overload(sums(seeing), 1.5)
-    assert seeing.expected(sums(seeing, 1.5)).throughput == pytest.approx(by_factor.throughput, rel=0.02)
+    assert expected_prediction(seeing, sums(seeing, 1.5)).throughput == pytest.approx(by_factor.throughput, rel=0.02)
 
 
 def test_what_is_surely_too_much_is_likely_overloaded_without_anybody_being_asked():
@@ -121,13 +122,13 @@ def test_what_is_surely_too_much_is_likely_overloaded_without_anybody_being_aske
     seeing, blind = capacities()
     for capacity in (seeing, blind):
         assert capacity.likelihood_of_overload(sums(capacity), 1.26 / sums(capacity).load) == 1.0
-        assert (capacity.asked, capacity.guessed) == (0, 0)
+        assert (capacity.twin_runs, capacity.predictions) == (0, 0)
 
 
 def test_without_a_surrogate_the_twin_must_be_asked():
     _, blind = capacities()
     assert blind.likelihood_of_overload(sums(blind)) is None
-    assert blind.expected(sums(blind)) is None
+    assert expected_prediction(blind, sums(blind)) is None
 
 
 def test_an_objective_that_is_likely_missed_is_as_bad_as_overload():
@@ -146,20 +147,20 @@ def test_an_objective_that_is_likely_missed_is_as_bad_as_overload():
 
 def test_what_is_expected_is_the_lowest_latency_among_slots_that_likely_serve():
     seeing, _ = capacities()
-    guesses = seeing.foresight.guesses(sums(seeing).traffic, seeing.slot_choices(shares(1.0)), 16)
+    guesses = seeing.surrogate.predict(sums(seeing).traffic, seeing.slot_choices(shares(1.0)), 16)
     likely = [guess for guess in guesses if guess.inside and guess.overload <= 0.5]
     assert 1 < len(likely) < len(guesses)
-    assert seeing.expected(sums(seeing)) == min(likely, key=lambda guess: guess.e2e_mean)
+    assert expected_prediction(seeing, sums(seeing)) == min(likely, key=lambda guess: guess.e2e_mean)
 
 
 def test_slots_with_which_somebody_may_suffer_are_not_the_best():
     """Under a little more traffic or other arrivals: a choice on the brink is worth little, however fast it is."""
     seeing, _ = capacities()
     choices = seeing.slot_choices(shares(1.5))
-    guesses = dict(zip(choices, seeing.foresight.guesses(sums(seeing, 1.5).traffic, choices, 16), strict=True))
+    guesses = dict(zip(choices, seeing.surrogate.predict(sums(seeing, 1.5).traffic, choices, 16), strict=True))
     risky = [slots for slots, guess in guesses.items() if guess.overload > 0.5]
     assert risky
-    chosen = seeing.best(shares(1.5)).max_loras
+    chosen = best_slots(seeing, shares(1.5)).max_loras
     assert guesses[chosen].overload <= max(0.05, 2 * min(guess.overload for guess in guesses.values()))
     assert seeing.ask(shares(1.5), chosen, 1.1).ok
 
@@ -169,6 +170,6 @@ def test_a_plan_says_who_answered():
     seeing, blind = make_plan(LLAMA, few), make_plan(LLAMA, few, surrogate=None)
     assert seeing.gpus == blind.gpus
     assert seeing.verified
-    assert seeing.guesses > 0
-    assert blind.guesses == 0
+    assert seeing.predictions > 0
+    assert blind.predictions == 0
     assert seeing.twin_runs < blind.twin_runs

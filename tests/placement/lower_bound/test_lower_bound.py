@@ -10,6 +10,7 @@ from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.lower_bound.least_work import WAYS_TO_SHARE, RequestKinds, SharedBy, work_of_each, work_seconds
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
 from adaptwin.placement.packing.problem import Problem
@@ -37,7 +38,7 @@ def cheapest(names, price_of):
 
 def optimum(capacity):
     """The fewest servers that serve all adapters whole, of all ways to place them."""
-    return cheapest(capacity.names, lambda group: capacity.fit(dict.fromkeys(group, 1.0)) and 1)
+    return cheapest(capacity.names, lambda group: choose_slots(capacity, dict.fromkeys(group, 1.0)) and 1)
 
 
 def random_fleet(seed, fleet, **fields):
@@ -196,7 +197,7 @@ def test_requests_that_all_come_early_are_counted_as_well(h100, fleet):
 
 def test_headroom_counts_as_traffic(h100, fleet):
     asked, more = fleet(("a", 8, 90.0), ("b", 16, 30.0)), fleet(("a", 8, 135.0), ("b", 16, 45.0))
-    assert lower_bound([h100], asked, Server(), headroom=0.5) == lower_bound([h100], more, Server())
+    assert lower_bound([h100], asked, Server(), factor=1.5) == lower_bound([h100], more, Server())
     assert lower_bound([h100], asked, Server()) < lower_bound([h100], more, Server())
 
 
@@ -254,7 +255,7 @@ def test_no_mix_of_profiles_is_cheaper_than_the_cost_bound(h100, fleet):
 
         def price(group, capacities=capacities):
             shares = dict.fromkeys(group, 1.0)
-            return next((c.profile.price_per_hour for c in capacities if c.fit(shares)), None)
+            return next((c.profile.price_per_hour for c in capacities if choose_slots(c, shares)), None)
 
         best = cheapest(capacities[0].names, price)
         bound = cost_bound([large, small], workload, template)

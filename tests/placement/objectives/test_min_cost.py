@@ -10,6 +10,7 @@ from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Infeasible, Server, SpecError, Workload, load_profile, make_plan
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.lower_bound.lower_bound import cost_bound
 from adaptwin.placement.objectives.gpu_mix.gpu_types import kinds_of
@@ -48,7 +49,7 @@ def small(h100):
 def problems_of(profiles, workload):
     return [
         Problem(
-            Capacity(p, workload, Server(), 0.0, WorkloadSurrogate(surrogate_for(p), workload, Server())),
+            Capacity(p, workload, Server(), 1.0, WorkloadSurrogate(surrogate_for(p), workload, Server())),
             1,
             silent,
             math.inf,
@@ -64,7 +65,7 @@ def optimum(profiles, workload):
     @functools.cache
     def cheapest(group):
         shares = dict.fromkeys(group, 1.0)
-        prices = [c.profile.price_per_hour for c in capacities if c.fit(shares)]
+        prices = [c.profile.price_per_hour for c in capacities if choose_slots(c, shares)]
         return min(prices, default=math.inf)
 
     return min(sum(cheapest(frozenset(group)) for group in way) for way in partitions([*capacities[0].names]))

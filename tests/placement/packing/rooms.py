@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin import Server, Workload
-from adaptwin.placement.capacity.capacity import AdapterPart, Answer, SlotChoice
-from adaptwin.placement.capacity.server_demand import ServerDemand
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.packing.items import Bin, Item
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.progress import silent
@@ -29,12 +29,12 @@ class Named(NamedTuple):
 
 
 class Rooms(NamedTuple):
-    """Servers with room for a load, and for less or more by the surrogate's guess; each has one slot."""
+    """Servers with room for a load, and for less or more by the surrogate's prediction; each has one slot."""
 
     room: float = 1.0
-    guessed: float | None = None  # the room of which the surrogate is sure; that of the servers, if not given
+    predicted: float | None = None  # the room that the surrogate predicts; that of the servers, if not given
     workload: Workload = Workload(adapters=())
-    is_foreseen: bool = True
+    surrogate_knows: bool = True
 
     class profile(NamedTuple):  # noqa: N801
         """Its name, for messages."""
@@ -67,31 +67,33 @@ class Rooms(NamedTuple):
     def server(self, _, max_loras):
         return Server(max_loras=max_loras)
 
-    def sums_of(self, shares: Iterable[tuple[str, float]]) -> ServerDemand:
+    def demand_of(self, shares: Iterable[tuple[str, float]]) -> ServerDemand:
         items = [AdapterPart(*share) for share in shares]
         ranks = [self.adapter(item.name).rank for item in items]
-        return ServerDemand(sum(map(self.load_of, items)), max(ranks), len(ranks), inf, inf, np.zeros(SUMS))
+        return ServerDemand(sum(map(self.load_of, items)), max(ranks, default=0), len(ranks), inf, inf, np.zeros(SUMS))
 
-    def likelihood_of_overload(self, sums, factor=1.0):
-        room = self.room if self.guessed is None else self.guessed
-        return float(sums.load * factor > room + JUST)
+    def likelihood_of_overload(self, demand, factor=1.0):
+        room = self.room if self.predicted is None else self.predicted
+        return float(demand.load * factor > room + JUST)
 
     def ask(self, shares, _, factor=1.0):
         ok = self.load(shares) * factor <= self.room + JUST
         return Answer(True, "ok" if ok else "starved", 1.0, self.load(shares), 1.0, 1.0, 1.0, 1.0)
 
-    def fit(self, shares, factor=1.0):
-        answer = self.ask(shares, 1, factor)
-        return SlotChoice(1, answer) if answer.ok else None
+    def slot_choices(self, _):
+        return [1]
 
-    def best(self, shares):
-        found = self.fit(shares)
-        assert found, shares
-        return found
+    def predict(self, *_):
+        """Nothing: the twin is asked."""
+        return []
 
-    def expected(self, sums, _=1.0):
+    def sure_answers(self, *_):
+        return []
+
+    def known_predictions(self, demand, _=1.0):
         """Fuller servers are slower: a token takes as long as the load says."""
-        return Prediction(sums.load, 1.0, sums.load, *[sums.load] * 4, 1.0, 0.0, 0.0, inside=True)
+        load = demand.load
+        return [Prediction(load, 1.0, load, *[load] * 4, 1.0, 0.0, 0.0, inside=True)]
 
 
 def problem_of(capacity=None, lower_bound=1, deadline=inf, **fields):
@@ -102,7 +104,7 @@ def problem_of(capacity=None, lower_bound=1, deadline=inf, **fields):
 def item(*names, share=1.0, foes=()) -> Item:
     """One adapter, or several that stay together."""
     shares = tuple(AdapterPart(name, share) for name in names)
-    return Item(shares, Rooms().sums_of(shares), frozenset(foes))
+    return Item(shares, Rooms().demand_of(shares), frozenset(foes))
 
 
 def items(*names) -> Bin:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin import Infeasible
+from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.fill import fill, longest_prefix
 from adaptwin.placement.packing.items import gets_on, shares_of
 from adaptwin.placement.packing.orders import orders
@@ -61,7 +62,7 @@ def test_the_longest_prefix_on_the_twin_is_that_of_brute_force(h100, capacity_of
     capacity = capacity_of(synthesize(adapters=12, rate=70, ranks=(8, 16), popularity="zipf:0.5", duration=300))
 
     def served(count):
-        return capacity.fit(dict.fromkeys(capacity.names[:count], 1.0)) is not None
+        return choose_slots(capacity, dict.fromkeys(capacity.names[:count], 1.0)) is not None
 
     true = max(count for count in range(1, 13) if served(count))
     assert 1 < true < 12
@@ -94,11 +95,11 @@ def test_a_hole_that_is_not_worth_it_stays():
 
 def test_what_the_guess_says_is_what_servers_are_filled_to():
     """The twin would find room for one more, but is not asked."""
-    assert loads(filled(items(*["8:0.2"] * 9), guessed=0.6)) == [0.6, 0.6, 0.6]
+    assert loads(filled(items(*["8:0.2"] * 9), predicted=0.6)) == [0.6, 0.6, 0.6]
 
 
 def test_an_item_that_is_not_likely_served_is_alone_if_the_twin_serves_it():
-    hands = filled(items("8:0.9", "8:0.3a", "8:0.3b"), guessed=0.6)
+    hands = filled(items("8:0.9", "8:0.3a", "8:0.3b"), predicted=0.6)
     assert list(map(names, hands)) == [["8:0.9"], ["8:0.3a", "8:0.3b"]]
 
 

@@ -4,7 +4,7 @@ import pytest
 from tests.placement.packing.rooms import item, items, problem_of
 
 from adaptwin import Infeasible
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.items import gets_on, halved, hand_of, items_of, load_of, shares_of
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.plan.constraints import Constraints
@@ -28,7 +28,7 @@ def test_every_adapter_is_an_item_of_its_own(problem):
     found = items_of(problem(*CALM))
     assert [each.shares for each in found] == [(AdapterPart(name, 1.0),) for name, _, _ in CALM]
     assert [each.rank for each in found] == [8, 16, 8, 0]
-    assert [each.sums.loras for each in found] == [1, 1, 1, 0]
+    assert [each.demand.loras for each in found] == [1, 1, 1, 0]
     assert not any(each.foes for each in found)
 
 
@@ -52,7 +52,7 @@ def test_adapters_that_stay_together_are_one_item(problem):
     assert [each.shares for each in found] == [
         (AdapterPart("a", 1.0),), (AdapterPart("b", 1.0), AdapterPart("c", 1.0)), (AdapterPart("base", 1.0),),
     ]  # fmt: skip
-    assert (found[1].rank, found[1].sums.loras) == (16, 2)
+    assert (found[1].rank, found[1].demand.loras) == (16, 2)
 
 
 def test_adapters_pinned_to_one_server_are_one_item_and_foes_of_those_on_another(problem):
@@ -93,7 +93,7 @@ def test_a_pinned_adapter_that_no_server_serves_is_refused(problem):
 
 def told(hand):
     """All that is known of the items, but for the raw sums."""
-    return [(each.shares, each.foes, each.sums[:5]) for each in hand]
+    return [(each.shares, each.foes, each.demand[:5]) for each in hand]
 
 
 def test_a_hand_of_a_server_is_made_of_the_same_items(problem):

@@ -3,9 +3,11 @@
 import pytest
 
 from adaptwin import Plan, verify
+from adaptwin.placement.capacity.slots import best_slots
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.repair import repair
 from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.progress import silent
 
@@ -14,9 +16,9 @@ from adaptwin.progress import silent
 def placed(fleet, capacity_of):
     """A function from rates, and who is on which server, to problem and assignments."""
 
-    def make(*servers, headroom=0.05, **constraints):
+    def make(*servers, factor=1.05, **constraints):
         rows = [(name, 8, rate) for server in servers for name, rate in server.items()]
-        capacity = capacity_of(fleet(*rows), headroom)
+        capacity = capacity_of(fleet(*rows), factor)
         problem = Problem(capacity, 1, silent, float("inf"), Constraints(**constraints))
         return problem, [Assignment(capacity.server(s, 1), dict.fromkeys(s, 1.0)) for s in servers]
 
@@ -60,7 +62,7 @@ def test_servers_that_nothing_was_moved_to_keep_their_settings(placed):
     assert changed == [0, 1]
     assert after[2] is before[2]
     for index in changed:
-        assert after[index].server.max_loras == problem.capacity.best(after[index].shares).max_loras
+        assert after[index].server.max_loras == best_slots(problem.capacity, after[index].shares).max_loras
 
 
 def test_a_server_is_opened_where_there_is_no_room(placed):
@@ -90,7 +92,7 @@ def test_constraints_are_respected(placed):
 
 
 def test_repaired_servers_serve_with_the_headroom_asked_for(placed):
-    problem, before = placed(hot(*"abcdefgh"), hot("i"), hot("j"), headroom=0.3)
+    problem, before = placed(hot(*"abcdefgh"), hot("i"), hot("j"), factor=1.3)
     assert served(problem, repair(problem, before, [0])) == [True] * 3
 
 
@@ -122,5 +124,7 @@ def failing_in(problem, assignments):
     """Which servers a verification with fresh seeds finds failing."""
     profile, workload = problem.capacity.profile, problem.capacity.workload
     servers = [PlacedServer(f"gpu-{i}", profile.name, a.server, dict(a.shares)) for i, a in enumerate(assignments)]
-    plan = Plan("min-gpus", "by hand", 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload)
+    plan = Plan(
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+    )
     return [index for index, run in enumerate(verify(plan).runs) if run.worst != "ok"]

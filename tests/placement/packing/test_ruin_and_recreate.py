@@ -97,10 +97,11 @@ def test_groups_are_moved_whole():
 
 
 class Moody(Rooms):
-    """Servers on which the twin finds somebody suffering at just these factors."""
+    """Servers that the twin finds overloaded at just these factors."""
 
-    def fit(self, shares, factor=1.0):
-        return None if (next(iter(shares)), factor) in self.moods else super().fit(shares, factor)
+    def ask(self, shares, slots, factor=1.0):
+        answer = super().ask(shares, slots, factor)
+        return answer._replace(verdict="starved") if (next(iter(shares)), factor) in self.moods else answer
 
     moods = frozenset({("8:0.1", 1.0), ("8:0.2", 1.1)})
 
@@ -150,7 +151,7 @@ def test_what_moves_cannot_mend_is_not_mended():
 
 def test_what_was_put_on_too_optimistically_is_taken_off_again():
     """The guess sees twice the room that there is: only the twin ends it."""
-    mended = mend(problem_of(Rooms(1.0, guessed=2.0)), hands_of(["8:0.3"] * 4, ["8:0.1"] * 3))
+    mended = mend(problem_of(Rooms(1.0, predicted=2.0)), hands_of(["8:0.3"] * 4, ["8:0.1"] * 3))
     assert max(loads(mended)) <= 1.0
 
 
@@ -197,7 +198,7 @@ def test_where_there_is_no_room_a_server_is_opened_at_the_end():
 
 def test_servers_that_are_refused_again_and_again_are_divided_in_the_end():
     """No guess helps: it finds room for everybody on one server, on which the twin serves one at a time."""
-    relieved = relieve(problem_of(Rooms(0.1, guessed=9.0)), hands_of(["8:0.1"] * 8), [0])
+    relieved = relieve(problem_of(Rooms(0.1, predicted=9.0)), hands_of(["8:0.1"] * 8), [0])
     assert loads(relieved) == [0.1] * 8
 
 
@@ -221,9 +222,9 @@ def test_relieved_servers_keep_foes_apart_and_groups_whole():
 @given(
     placed=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4)), min_size=1, max_size=20),
     pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=10),
-    guessed=st.sampled_from([0.8, 1.0, 1.2]),
+    predicted=st.sampled_from([0.8, 1.0, 1.2]),
 )
-def test_whatever_is_wrong_is_put_right(placed, pairs, guessed):
+def test_whatever_is_wrong_is_put_right(placed, pairs, predicted):
     """Nobody is lost, every server serves, and foes that were apart stay so; without opening one, or it is said."""
     named = [f"8:{load / 100}{'abcdefghijklmnopqrst'[i]}" for i, (load, _) in enumerate(placed)]
     foes = {name: set() for name in named}
@@ -234,7 +235,7 @@ def test_whatever_is_wrong_is_put_right(placed, pairs, guessed):
     hands = [[] for _ in range(5)]
     for name, (_, server) in zip(named, placed, strict=True):
         hands[server].append(item(name, foes=foes[name]))
-    problem = problem_of(Rooms(1.0, guessed))
+    problem = problem_of(Rooms(1.0, predicted))
     wrong = refused(problem.capacity, hands)
     mended, relieved = mend(problem, hands), relieve(problem, hands, wrong)
     for found in (relieved, mended or relieved):

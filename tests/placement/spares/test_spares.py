@@ -12,6 +12,7 @@ from adaptwin.placement.spares.shared_spares import MOST_STATES, Arrangement, Tr
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.failover import Failover
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.progress import silent
 from adaptwin.replanning.replan import replan
@@ -27,10 +28,8 @@ def without(plan, failover):
             settings = failover.settings.get(server.name, server.server)
             servers.append(PlacedServer(server.name, server.profile, settings, hand))
     return Plan(
-        plan.objective,
-        plan.strategy,
+        plan.options.model_copy(update={"spare": 0, "constraints": Constraints()}),
         plan.seed,
-        bounds=plan.bounds,
         lower_bound=0,
         servers=servers,
         profiles=plan.profiles,
@@ -237,7 +236,12 @@ def test_each_profile_in_use_has_its_own_standbys(h100, fleet):
     workload = fleet(("a", 8, 1.0), ("b", 8, 1.0))
     plan = with_standbys(
         Plan(
-            "min-gpus", "by hand", 0, spare=2, lower_bound=1, servers=servers, profiles=[h100, other], workload=workload
+            PlanOptions(strategy="by hand", spare=2),
+            0,
+            lower_bound=1,
+            servers=servers,
+            profiles=[h100, other],
+            workload=workload,
         )
     )
     assert [server.profile for server in plan.standbys] == [h100.name] * 2 + ["other"] * 2
@@ -258,7 +262,7 @@ def test_too_many_failures_to_try_are_not_tried(crowd, capacity_of):
 def test_a_plan_with_spares_can_be_replanned_and_has_standbys_then(h100, spared, crowd):
     more = crowd.model_copy(update={"adapters": (*crowd.adapters, Adapter("new", 8, 0.5))})
     plan = replan(spared, more)
-    assert plan.spare == len(plan.standbys) == 1
+    assert plan.options.spare == len(plan.standbys) == 1
     assert plan.migration.gpus_before == 3
     assert_any_may_fail(plan)
     later = replan(plan, crowd)
@@ -297,11 +301,8 @@ def plan_with(profile, failover, constraints=None):
     ]
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)], duration=300.0)
     return Plan(
-        "min-gpus",
-        "by hand",
+        PlanOptions(strategy="by hand", spare=1, constraints=constraints or Constraints()),
         0,
-        spare=1,
-        constraints=constraints or Constraints(),
         lower_bound=1,
         servers=servers,
         profiles=[profile],

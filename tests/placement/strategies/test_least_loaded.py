@@ -1,7 +1,7 @@
 """least_loaded: the longest-processing-time rule on loads small enough to follow."""
 
 from adaptwin import make_plan
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.strategies.least_loaded import levelled
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from adaptwin import Lengths, make_plan
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.slot_rule import most_slots
@@ -20,8 +20,8 @@ LENGTHS = Lengths.fixed(100, 50)  # one request/s is 150 tokens/s
 def filled(capacity_of, fleet):
     """A function from a peak and the adapters' rates to the adapters of each server."""
 
-    def fill(peak, *rates, headroom=0.0, rank=8):
-        capacity = capacity_of(fleet(*[(f"a{i}", rank, r) for i, r in enumerate(rates)], lengths=LENGTHS), headroom)
+    def fill(peak, *rates, factor=1.0, rank=8):
+        capacity = capacity_of(fleet(*[(f"a{i}", rank, r) for i, r in enumerate(rates)], lengths=LENGTHS), factor)
         items = [AdapterPart(name, 1.0) for name in capacity.names]
         return [" ".join(item.name for item in hand) for hand in filled_to(peak, capacity, items)]
 
@@ -43,7 +43,7 @@ def test_an_adapter_above_the_peak_is_alone(filled):
 
 
 def test_headroom_counts(filled):
-    assert filled(450.0, 1.0, 1.0, 1.0, headroom=0.1) == ["a0 a1", "a2"]
+    assert filled(450.0, 1.0, 1.0, 1.0, factor=1.1) == ["a0 a1", "a2"]
 
 
 def test_a_server_is_closed_where_a_slot_more_would_not_start(filled, capacity_of, fleet):
@@ -69,7 +69,7 @@ def test_it_may_starve_until_it_is_verified(h100, capacity_of, fleet):
     capacity = capacity_of(workload)
     bound = lower_bound([h100], workload, Server())
     assignments = max_base(Problem(capacity, bound, silent, time.perf_counter() + 60))
-    assert capacity.asked == 0
+    assert capacity.twin_runs == 0
     assert [assignment.server.max_loras for assignment in assignments] == [len(a.shares) for a in assignments]
     plan = make_plan(h100, workload, strategy="max_base")
     assert plan.verified

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin import Adapter, Infeasible, Server, Workload, load_surrogate, make_plan, simulate, verify
+from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
-from adaptwin.placement.make_plan import STRATEGIES
-from adaptwin.placement.packing.balance import CLOSE, SAFE, _borne, latency, levelled
+from adaptwin.placement.caution import FEWER_SERVERS_FACTOR, OTHER_ARRIVALS_FACTOR
+from adaptwin.placement.packing.balance import PREDICTED_PRECISION, _borne, latency, levelled
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import least_loaded, orders
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.strategies.pack import LEAST, assigned, packed
+from adaptwin.placement.strategies.pack import assigned, packed
+from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.plan import Plan
 from adaptwin.progress import silent
@@ -39,7 +41,7 @@ def levelled_at(order, servers, least=1.0, most=4.0, **fields):
 def test_servers_are_filled_at_the_highest_factor_at_which_they_suffice():
     """Ten tenths on three servers: four at most on each, so that the traffic can grow 2.5-fold. Dealt, it is faster."""
     level = levelled_at(items(*["8:0.1"] * 10), 3)
-    assert 2.5 / CLOSE <= level.factor <= 2.5
+    assert 2.5 / PREDICTED_PRECISION <= level.factor <= 2.5
     assert sorted(loads(level.hands)) == [0.3, 0.3, 0.4]
 
 
@@ -63,8 +65,8 @@ def test_hands_bear_what_the_fullest_of_them_bears():
     def borne(least, most):
         return _borne(problem_of(), [items("8:0.3", "8:0.2"), [], items("8:0.1")], least, most)
 
-    assert 2.0 / CLOSE <= borne(1.0, 4.0).factor <= 2.0
-    assert 1.5 / CLOSE <= borne(1.0, 1.5).factor <= 1.5
+    assert 2.0 / PREDICTED_PRECISION <= borne(1.0, 4.0).factor <= 2.0
+    assert 1.5 / PREDICTED_PRECISION <= borne(1.0, 1.5).factor <= 1.5
     assert list(map(names, borne(1.0, 4.0).hands)) == [["8:0.3", "8:0.2"], ["8:0.1"]]
     assert borne(2.1, 4.0) is None
     assert _borne(problem_of(), [], 1.0, 4.0) is None
@@ -72,32 +74,34 @@ def test_hands_bear_what_the_fullest_of_them_bears():
 
 def test_no_factor_beyond_the_highest_asked_for():
     for most in (4.0, 1.05, 1.0):
-        assert most / CLOSE <= levelled_at(items("8:0.1"), 1, most=most).factor <= most
+        assert most / PREDICTED_PRECISION <= levelled_at(items("8:0.1"), 1, most=most).factor <= most
 
 
 @pytest.mark.parametrize("bearable", [1.0, 1.005, 1.05, 1.2, 2.2, 3.5, 3.99, 3.999])
 def test_a_highest_factor_that_fails_ends_the_search(bearable):
     level = levelled_at(items(f"8:{1 / bearable}"), 1)
-    assert bearable / CLOSE <= level.factor <= bearable + 1e-6
+    assert bearable / PREDICTED_PRECISION <= level.factor <= bearable + 1e-6
 
 
 @pytest.mark.parametrize("most", [1.01, 1.1, 1.3])
 def test_a_highest_factor_that_fails_is_found_though_it_is_near(most):
     """Asked for no more than `most`, of which a little less is borne."""
     level = levelled_at(items(f"8:{1.001 / most}"), 1, most=most)
-    assert most / 1.001 / CLOSE <= level.factor < most
+    assert most / 1.001 / PREDICTED_PRECISION <= level.factor < most
 
 
 def test_nothing_is_levelled_that_does_not_bear_the_least_factor():
     assert levelled_at(items("8:0.6", "8:0.5"), 1) is None
-    assert levelled_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(1 / 1.1, rel=CLOSE - 1)
+    assert levelled_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(
+        1 / 1.1, rel=PREDICTED_PRECISION - 1
+    )
 
 
 def test_an_item_alone_on_its_server_bears_at_least_its_own_traffic():
     """The others are levelled, and so many times the traffic is not said to be borne by it."""
     level = levelled_at(items("8:0.9", "8:0.2a", "8:0.2b", "8:0.2c"), 3)
     assert sorted(loads(level.hands)) == [0.2, 0.4, 0.9]
-    assert 1 / 0.9 / CLOSE <= level.factor <= 1 / 0.9
+    assert 1 / 0.9 / PREDICTED_PRECISION <= level.factor <= 1 / 0.9
     assert levelled_at(items("8:0.9"), 3, least=1.2).factor == 1.0
 
 
@@ -108,7 +112,7 @@ def test_where_asking_is_dear_factors_are_told_apart_less():
         levelled(problem, [items("8:0.3a", "8:0.3b")], 1, 1.0)
         return asked.count("packing")
 
-    assert steps(is_foreseen=False) < steps()
+    assert steps(surrogate_knows=False) < steps()
 
 
 def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
@@ -126,7 +130,7 @@ def test_where_nobody_has_room_to_spare_the_roomiest_is_taken():
     assert latency_of([[each] for each in full]) < latency_of([[each] for each in roomier])
     level = levelled(problem_of(), [full, roomier], 2, 1.0)
     assert loads(level.hands) == [0.98, 0.9]
-    assert 1.0 <= level.factor < SAFE
+    assert 1.0 <= level.factor < OTHER_ARRIVALS_FACTOR
 
 
 def latency_of(hands):
@@ -147,8 +151,8 @@ def test_latency_is_the_mean_over_all_tokens():
 
 def test_latency_is_unknown_where_the_surrogate_knows_nothing():
     class Blind(Rooms):
-        def expected(self, sums, factor=1.0):
-            return super().expected(sums, factor) if sums.load < 0.5 else None
+        def known_predictions(self, demand, factor=1.0):
+            return super().known_predictions(demand, factor) if demand.load < 0.5 else []
 
     assert latency(Blind(), [items("8:0.2"), items("8:0.6")]) == math.inf
 
@@ -190,18 +194,18 @@ def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
 def test_one_server_fewer_is_found_by_ruin_and_recreate():
     """A load of 5.88 in large pieces: on six servers, which no order comes near, 0.02 of each is idle."""
     order = items(*(f"8:0.{load}" for load in (39, 58, 57, 20, 58, 41, 24, 39, 42, 39, 50, 40, 31, 50)))
-    assert levelled(problem_of(), orders(order), 6, LEAST, 1.0) is None
+    assert levelled(problem_of(), orders(order), 6, FEWER_SERVERS_FACTOR, 1.0) is None
     assert len(packed_on(order)) == 6
 
 
 def test_what_the_guess_thinks_too_much_is_tried():
     """By the guess a server takes ten at most, and eleven by the twin, who has the last word."""
-    assert loads(packed_on(items(*["8:0.01"] * 105), guessed=1.0, room=1.05)) == [1.05]
-    assert len(packed_on(items(*["8:0.01"] * 105), guessed=1.0, room=1.04)) == 2
+    assert loads(packed_on(items(*["8:0.01"] * 105), predicted=1.0, room=1.05)) == [1.05]
+    assert len(packed_on(items(*["8:0.01"] * 105), predicted=1.0, room=1.04)) == 2
 
 
 def test_what_the_guess_wrongly_thinks_served_is_mended():
-    hands = packed_on(items(*["8:0.1"] * 12), guessed=1.3)
+    hands = packed_on(items(*["8:0.1"] * 12), predicted=1.3)
     assert max(loads(hands)) <= 1.0
     assert len(hands) == 2
     assert len(everybody(hands)) == 12
@@ -228,12 +232,20 @@ def test_a_packing_is_the_same_every_time():
 
 
 class Stricter(Rooms):
-    """The twin, asked for the best number of slots, finds less room than was thought."""
+    """The twin, asked for the best number of slots, finds less room than the surrogate was sure of."""
 
-    def best(self, shares):
-        if self.load(shares) > 0.9 + 1e-9:
-            raise Infeasible(f"{len(shares)} adapters do not fit")
-        return super().best(shares)
+    def predict(self, demand, choices, factor=1.0):
+        return [each._replace(throughput=factor * demand.load) for each in self.known_predictions(demand)] * len(
+            choices
+        )
+
+    def sure_answers(self, _, predictions):
+        loads = [each.throughput for each in predictions]
+        return [Answer(True, "ok" if load <= 1.0 + 1e-9 else "starved", 1.0, *[load] * 5) for load in loads]
+
+    def ask(self, shares, slots, factor=1.0):
+        answer = super().ask(shares, slots, factor)
+        return answer if self.load(shares) * factor <= 0.9 + 1e-9 else answer._replace(verdict="starved")
 
 
 def test_servers_for_which_no_number_of_slots_is_found_are_relieved():
@@ -261,8 +273,8 @@ def constrained(h100):
         workload = synthesize(
             adapters=16, rate=42, ranks=(8, 16), popularity="zipf:0.7", duration=900 if foreseen else 300
         )
-        capacity = Capacity(h100, workload, Server(), foresight=WorkloadSurrogate(surrogate, workload, Server()))
-        assert capacity.is_foreseen == foreseen
+        capacity = Capacity(h100, workload, Server(), surrogate=WorkloadSurrogate(surrogate, workload, Server()))
+        assert capacity.surrogate_knows == foreseen
         problem = Problem(capacity, 1, silent, math.inf, Constraints(**constraints))
         assignments = assigned(problem, packed(problem, partial(items_of, problem)))
         assert all(capacity.ask_on(each.shares, each.server).ok for each in assignments)
@@ -315,11 +327,11 @@ def test_who_is_not_constrained_may_share_a_server_with_who_is(constrained):
     weights=st.lists(st.integers(1, 45), min_size=8, max_size=8),
     apart=st.lists(st.lists(st.integers(0, 7), min_size=2, max_size=3, unique=True), max_size=2),
     together=st.lists(st.lists(st.integers(0, 7), min_size=2, max_size=2, unique=True), max_size=2),
-    guessed=st.sampled_from([0.9, 1.0, 1.1]),
+    predicted=st.sampled_from([0.9, 1.0, 1.1]),
 )
-def test_constraints_hold_whatever_they_are(weights, apart, together, guessed):
+def test_constraints_hold_whatever_they_are(weights, apart, together, predicted):
     named = [f"8:{weight / 100}{letter}" for weight, letter in zip(weights, "abcdefgh", strict=True)]
-    capacity = Rooms(1.0, guessed, Workload([Adapter(name, 8, 1.0) for name in named]))
+    capacity = Rooms(1.0, predicted, Workload([Adapter(name, 8, 1.0) for name in named]))
     try:
         groups = {"apart": apart, "together": together}
         constraints = Constraints(**{key: [[named[i] for i in group] for group in groups[key]] for key in groups})
@@ -416,7 +428,7 @@ def test_an_adapter_that_asks_for_too_much_is_named(h100, fleet):
 def test_headroom_holds_when_the_traffic_grows(h100):
     workload = synthesize(adapters=16, rate=40, ranks=(8, 16, 32), popularity="zipf:1.0", duration=300)
     tight, roomy = make_plan(h100, workload), make_plan(h100, workload, headroom=0.3)
-    assert roomy.headroom == 0.3
+    assert roomy.options.headroom == 0.3
     assert roomy.gpus >= tight.gpus
     grown = roomy.model_copy(update={"workload": workload.scaled(1.25)})
     assert all(verify(grown, seed=seed).ok for seed in (1, 2, 3))

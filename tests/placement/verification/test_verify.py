@@ -4,6 +4,7 @@ import pytest
 
 from adaptwin import Plan, Server, SpecError, verify
 from adaptwin.placement.verification.verify import server_seed
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, unplaced
 
 
@@ -13,7 +14,9 @@ def plan_on(profile, workload, *hands, slots=4):
         PlacedServer(f"gpu-{i}", profile.name, Server(max_loras=slots, max_lora_rank=16, max_cpu_loras=64), hand)
         for i, hand in enumerate(hands)
     ]
-    return Plan("min-gpus", "by hand", 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload)
+    return Plan(
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+    )
 
 
 @pytest.fixture

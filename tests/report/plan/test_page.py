@@ -7,6 +7,7 @@ from tests.report.reading import Page, assert_loads_nothing, drawn, without_plot
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.spares.standby import with_standbys
+from adaptwin.plan.options import PlanOptions
 from adaptwin.report.plan.page import plan_report, write_plan_report
 
 FIGURES = ("packing", "throughput", "ttft", "itl", "kv", "popularity")
@@ -114,7 +115,7 @@ def test_a_plan_without_forecasts_or_choices_has_a_page(make_plan) -> None:
 
 
 def test_a_standby_is_called_one_and_has_figures_of_none(plan) -> None:
-    html = plan_report(with_standbys(plan.model_copy(update={"spare": 1})))
+    html = plan_report(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
     text = Page(html).words()
     assert "A standby: it runs only when another server fails" in text
     assert "Any 1 GPU may fail: a standby (gpu-4) starts with its settings and takes its adapters over" in text

@@ -5,7 +5,9 @@ import pytest
 from tests.report.reading import assert_fits, rendered
 
 from adaptwin.placement.spares.standby import with_standbys
-from adaptwin.placement.verification.verify import Check, verify
+from adaptwin.placement.verification.verify import verify
+from adaptwin.plan.check import Check
+from adaptwin.plan.options import PlanOptions
 from adaptwin.report.plan.table import (
     check_table,
     made_how,
@@ -114,7 +116,7 @@ def test_a_plan_says_what_it_costs_and_how_far_from_the_cheapest_it_can_be(make_
     assert f"requests/s at {cost} per hour" in text
     assert f"less than 6.00 per hour (lower bound): this one, for {cost}, is at most" in text
     assert "at most 1 GPU above the best" in text
-    optimal = plan.model_copy(update={"cost_bound": plan.cost_per_hour, "objective": "min-cost"})
+    optimal = plan.model_copy(update={"cost_bound": plan.cost_per_hour, "goal": "price"})
     text = " ".join(rendered(plan_table(optimal)).split())
     assert f"less than {cost} per hour: this one is optimal" in text
     assert "above the best" not in text
@@ -157,7 +159,7 @@ def test_a_plan_says_when_requests_are_too_long(plan) -> None:
 
 
 def test_a_plan_with_standbys_fits_80_columns_and_names_them(plan) -> None:
-    text = rendered(plan_table(with_standbys(plan.model_copy(update={"spare": 2}))))
+    text = rendered(plan_table(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=2)}))))
     assert_fits(text)
     assert [line.split()[:3] for line in text.splitlines() if line.startswith("gpu-5")] == [["gpu-5", "0", "standby"]]
     assert "Any 2 GPUs may fail: a standby (gpu-4, gpu-5) starts" in " ".join(text.split())
@@ -235,6 +237,6 @@ def test_a_verification_fits_80_columns_and_names_what_failed(plan, overloaded) 
 
 def test_a_plan_says_how_often_predictors_and_the_twin_were_asked(make_plan) -> None:
     plan = make_plan()
-    asked = plan.model_copy(update={"guesses": 9_000, "twin_runs": 1})
-    assert "with 9,000 guesses and 1 twin run" in made_how(asked)
-    assert "guess" not in made_how(plan.model_copy(update={"guesses": 0}))
+    asked = plan.model_copy(update={"predictions": 9_000, "twin_runs": 1})
+    assert "with 9,000 predictions and 1 twin run" in made_how(asked)
+    assert "prediction" not in made_how(plan.model_copy(update={"predictions": 0}))

@@ -1,4 +1,4 @@
-"""ServerDemand: what a set of adapters asks of a server, in figures that add up, so that sets grow and shrink cheaply."""
+"""ServerDemand: what a set of adapters asks of a server, in figures that add up: sets grow and shrink cheaply."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,8 +11,15 @@ from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
 Array = NDArray[np.float64]
 
 
+class AdapterPart(NamedTuple):
+    """An adapter, or a part of its traffic."""
+
+    name: str
+    share: float
+
+
 class ServerDemand(NamedTuple):
-    """Of adapters, or parts of them."""
+    """What adapters, or parts of them, ask of a server together."""
 
     load: float  # of a GPU's time, at least
     rank: int  # the highest

@@ -36,10 +36,10 @@ class WorkloadSurrogate:
         positions, parts = zip(*((self._position[name], share) for name, share in shares), strict=True)
         return raw_sums(self._demands.of(np.array(positions, dtype=np.int64)), np.array(parts, dtype=np.float64))
 
-    def guesses(
+    def predict(
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Prediction]:
-        """What to expect for each of these numbers of slots, which must start, with `factor` times this traffic."""
+        """A prediction for each of these numbers of slots, which must start, with `factor` times this traffic."""
         demand = demand_in(traffic, factor)
         features, rough = self._features(demand, choices, max_lora_rank)
         answers, inside = self.surrogate.predict_features(features, rough)
@@ -82,17 +82,17 @@ class WorkloadSurrogate:
 
     def _server(self, slots: int, max_lora_rank: int) -> Server:
         """The template with these slots, and host memory for as many adapters."""
-        return self._template.model_copy(
-            update={"max_loras": slots, "max_cpu_loras": slots, "max_lora_rank": max_lora_rank}
-        )
+        return self._template.with_slots(slots, max_lora_rank=max_lora_rank)
 
-    def is_sure(self, guess: Prediction, *, promised: bool) -> bool:
+    def is_sure(self, prediction: Prediction, *, promised: bool) -> bool:
         """Whether the twin need not be asked: not near the boundary, nor outside what was trained on.
 
         Where something was promised - an objective - the surrogate can only be sure that it will be missed.
         """
         sure = self.surrogate.sure
-        return guess.inside and (guess.overload >= sure.above or (guess.overload <= sure.below and not promised))
+        return prediction.inside and (
+            prediction.overload >= sure.above or (prediction.overload <= sure.below and not promised)
+        )
 
 
 def workload_surrogate_for(

@@ -40,23 +40,23 @@ from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.demand.length_moments import longest_mean_rest
 from adaptwin.workload.workload import Workload
 
-ROUNDING = 1e-9  # of sums, which must not open another GPU
-MOST_COUNTED = 100.0  # GPUs of the cheapest kind beyond which their being whole is not worth counting out
+ROUNDING_ERROR = 1e-9  # of sums, which must not open another GPU
+MOST_COUNTED_GPUS = 100.0  # GPUs of the cheapest kind beyond which their being whole is not worth counting out
 
 
-def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float = 0.0) -> int:
-    """No placement on these profiles that serves the workload's mean traffic, and `headroom` more, has fewer GPUs.
+def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> int:
+    """No placement on these profiles that serves `factor` times the mean traffic of the workload has fewer GPUs.
 
     Each adapter's demand is counted on the profile where it fills the smallest part of a GPU.
     """
     if not workload.adapters:
         return 0
-    gpus = max(float(demands.min(axis=0).sum()) for demands in _demands(profiles, workload, template, headroom))
-    return max(1, math.ceil(gpus - ROUNDING))
+    gpus = max(float(demands.min(axis=0).sum()) for demands in _demands(profiles, workload, template, factor))
+    return max(1, math.ceil(gpus - ROUNDING_ERROR))
 
 
-def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float = 0.0) -> float:
-    """No placement on these profiles that serves the workload's mean traffic, and `headroom` more, costs less per hour.
+def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> float:
+    """No placement on these profiles that serves `factor` times the mean traffic of the workload costs less per hour.
 
     Each adapter's demand is counted on the profile where the part of a GPU that it fills is cheapest. As GPUs are
     whole, the bound is the price of the cheapest mix that comes to this and has as many GPUs as `lower_bound` says.
@@ -67,9 +67,9 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
         return 0.0
     cost = max(
         float((prices[:, None] * demands).min(axis=0).sum())
-        for demands in _demands(profiles, workload, template, headroom)
+        for demands in _demands(profiles, workload, template, factor)
     )
-    gpus = lower_bound(profiles, workload, template, headroom)
+    gpus = lower_bound(profiles, workload, template, factor)
     return _cheapest_mix(sorted(set(prices.tolist()), reverse=True), cost, gpus)
 
 
@@ -84,15 +84,15 @@ def _cheapest_mix(prices: list[float], cost: float, gpus: int) -> float:
     """The price of the cheapest mix of at least this cost and number of GPUs; `prices` fall."""
     dearest, *cheaper = prices
     if not cheaper:
-        return dearest * max(gpus, math.ceil(cost / dearest - ROUNDING))
-    if cost > MOST_COUNTED * prices[-1]:
+        return dearest * max(gpus, math.ceil(cost / dearest - ROUNDING_ERROR))
+    if cost > MOST_COUNTED_GPUS * prices[-1]:
         return max(cost, gpus * prices[-1])
     most = math.ceil(max(0.0, cost) / dearest)
     return min(n * dearest + _cheapest_mix(cheaper, cost - n * dearest, max(0, gpus - n)) for n in range(most + 1))
 
 
 def _demands(
-    profiles: Sequence[Profile], workload: Workload, template: Server, headroom: float
+    profiles: Sequence[Profile], workload: Workload, template: Server, factor: float
 ) -> Iterator[NDArray[np.float64]]:
     """By each of the two rules: the part of a server that an adapter's work fills, of shape (profiles, adapters).
 
@@ -100,7 +100,7 @@ def _demands(
     """
     end, kinds = workload.duration, RequestKinds.of(workload)
     whole, late, old = (
-        (1.0 + headroom) * expected_requests(workload, *stretch)
+        factor * expected_requests(workload, *stretch)
         for stretch in ((0.0, end), (end / 2, end), (0.0, max(0.0, end - GRACE)))
     )
     bearable = PATIENCE * whole / end

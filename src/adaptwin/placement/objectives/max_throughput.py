@@ -4,43 +4,45 @@ from collections.abc import Sequence
 from functools import partial
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import total
-from adaptwin.placement.objectives.objective import Goal, Placed, placed
+from adaptwin.placement.objectives.objective import Asked, Placed, placed
 from adaptwin.placement.packing.items import Bin, shares_of
 from adaptwin.placement.packing.moves import deals, improved
 from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.plan.options import PlanOptions
 
-IMPROVED = 2  # deals, the most promising ones, that are improved by moves
+IMPROVED_FOR_THROUGHPUT = 2  # deals, the most promising ones, that are improved by moves
 
 
-def max_throughput(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Of the ways to deal the adapters out, the best improved by moves, the one of which the twin serves most.
 
     Raises `Infeasible` where an adapter fits on no GPU at all.
     """
     found: list[tuple[tuple[float, float], list[Placed]]] = []
     for problem in problems:
-        for hands in _promising(problem, goal):
+        for hands in _promising(problem, asked.options):
             chosen = [_best(problem.capacity, shares_of(hand)) for hand in hands]
             served = sum(answer.throughput for _, answer in chosen)
             suffering = sum(not answer.ok for _, answer in chosen)
             found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
     if not found:
-        raise Infeasible(f"the constraints leave no way to deal the adapters out to {goal.gpus} GPUs")
+        raise Infeasible(f"the constraints leave no way to deal the adapters out to {asked.options.gpus} GPUs")
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, goal: Goal) -> list[list[Bin]]:
+def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     score = partial(_score, problem.capacity)
-    found = deals(problem, goal.gpus or 1)
-    best = sorted(found, key=lambda hands: sum(map(score, hands)))[:IMPROVED]
+    found = deals(problem, options.gpus or 1)
+    best = sorted(found, key=lambda hands: sum(map(score, hands)))[:IMPROVED_FOR_THROUGHPUT]
     return [improved(problem, hands, score, sum).hands for hands in best] + best
 
 
 def _score(capacity: Capacity, hand: Bin) -> float:
     """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
-    guesses = capacity.guesses(total([item.sums for item in hand]))
+    guesses = capacity.known_predictions(total([item.demand for item in hand]))
     if guesses:
         return -max(guess.throughput for guess in guesses)
     return -_best(capacity, shares_of(hand))[1].throughput

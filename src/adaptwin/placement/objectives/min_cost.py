@@ -6,21 +6,23 @@ from functools import partial
 from typing import NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import GPU_MIX_FACTOR, WORTH_TRYING_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import price_of
 from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType, kinds_of
-from adaptwin.placement.objectives.gpu_mix.mixes import TIGHT, GpuMix, mixes
+from adaptwin.placement.objectives.gpu_mix.mixes import GpuMix, mixes
 from adaptwin.placement.objectives.gpu_mix.mixes import price as price_of_mix
 from adaptwin.placement.objectives.min_gpus import best_alone
-from adaptwin.placement.objectives.objective import Goal, Placed, placed
+from adaptwin.placement.objectives.objective import Asked, Placed, placed
 from adaptwin.placement.packing.balance import levelled
 from adaptwin.placement.packing.items import Bin, hand_of, items_of, shares_of
 from adaptwin.placement.packing.orders import dealt, orders
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.ruin_and_recreate import mend
-from adaptwin.placement.strategies.pack import WORTH_TRYING, assigned, pack, packed
+from adaptwin.placement.strategies.pack import assigned, packed
 
-TRIED = 6  # mixes that the twin is asked about
-FEW = 12  # servers of a kind up to which they are packed with all that `pack` can do
+MOST_MIXES_ASKED = 6  # mixes that the twin is asked about
+FEW_SERVERS = 12  # servers of a kind up to which they are packed with all that `pack` can do
 
 
 class ApprovedServer(NamedTuple):
@@ -35,8 +37,8 @@ class ApprovedServer(NamedTuple):
         return price_of(self.problem.capacity.profile)
 
 
-def min_cost(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
-    """The cheapest of what the strategy makes of each profile alone and, with `pack`, of mixes of them.
+def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
+    """The cheapest of what the strategy makes of each profile alone and, if it packs, of mixes of them.
 
     Raises:
         SpecError: A profile has no price, or adapters of one do not fit another.
@@ -45,8 +47,8 @@ def min_cost(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
     for problem in problems:
         price_of(problem.capacity.profile)
     _require_one_model(problems)
-    if goal.strategy is not pack or len(problems) == 1:
-        return best_alone(problems, goal, cost)
+    if not asked.strategy.packs or len(problems) == 1:
+        return best_alone(problems, asked.strategy, price_of_servers)
     found = _cheapest_mix(problems)
     return [
         server
@@ -56,7 +58,7 @@ def min_cost(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
     ]
 
 
-def cost(servers: Sequence[Placed]) -> float:
+def price_of_servers(servers: Sequence[Placed]) -> float:
     """Price per hour."""
     return sum(price_of(server.problem.capacity.profile) for server in servers)
 
@@ -74,7 +76,7 @@ def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
     kinds = kinds_of(problems)
     likely = _distinct(kinds, mixes(kinds))
     found: list[list[ApprovedServer]] = []
-    for mix in likely[:TRIED]:
+    for mix in likely[:MOST_MIXES_ASKED]:
         if found and (problems[0].out_of_time or _least_price(found) <= price_of_mix(mix)):
             break
         if approved := _approved(kinds, mix):
@@ -101,7 +103,7 @@ def _within_reach(kind: GpuType, likely: list[GpuMix]) -> float:
     if None in kind.items:
         return math.inf
     servers = [len(mix) for mix in likely if all(mixed.kind is kind for mixed in mix)]
-    return kind.price * max(kind.problem.lower_bound, math.ceil(WORTH_TRYING * min(servers, default=0)))
+    return kind.price * max(kind.problem.lower_bound, math.ceil(WORTH_TRYING_FACTOR * min(servers, default=0)))
 
 
 def _alone(kind: GpuType) -> list[list[ApprovedServer]]:
@@ -130,11 +132,11 @@ def _approved(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | N
 
 def _approved_hands(problem: Problem, hands: list[Bin]) -> list[Bin] | None:
     """The same on no more servers, or where they are few, on as many as are needed."""
-    if len(hands) <= FEW:
+    if len(hands) <= FEW_SERVERS:
         anew = _packed(problem, hands)
         return anew if len(anew) <= len(hands) else mend(problem, hands) or anew
     ways = orders([item for hand in hands for item in hand])
-    level = levelled(problem, [*ways, dealt(ways[0], len(hands))], len(hands), TIGHT)
+    level = levelled(problem, [*ways, dealt(ways[0], len(hands))], len(hands), GPU_MIX_FACTOR)
     return (level and mend(problem, level.hands)) or mend(problem, hands)
 
 
@@ -156,7 +158,7 @@ def _downsized(kinds: Sequence[GpuType], approved_server: ApprovedServer) -> App
     """The same on the cheapest kind on which the twin allows it."""
     shares = shares_of(approved_server.hand)
     for kind in sorted(kinds, key=lambda kind: kind.price):
-        if kind.price < approved_server.price and kind.capacity.fit(shares):
+        if kind.price < approved_server.price and choose_slots(kind.capacity, shares):
             return ApprovedServer(kind.problem, hand_of(kind.problem, shares))
     return approved_server
 

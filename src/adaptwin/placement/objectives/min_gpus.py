@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.objectives.objective import Goal, Measure, Placed, placed
+from adaptwin.placement.objectives.objective import Asked, Measure, Placed, placed
 from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.strategies.registry import Strategy
 
 
-def min_gpus(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """What the strategy makes of each profile; the one with the fewest servers."""
-    return best_alone(problems, goal, len)
+    return best_alone(problems, asked.strategy, len)
 
 
-def best_alone(problems: Sequence[Problem], goal: Goal, measure: Measure) -> list[Placed]:
+def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
     """What the strategy makes of the profile where this is lowest. Profiles that do not serve everybody are left."""
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:
         try:
-            found.append(placed(problem, goal.strategy(problem)))
+            found.append(placed(problem, strategy.place(problem)))
         except Infeasible as error:
             failures.append(error)
     if not found:

@@ -4,61 +4,65 @@ from collections.abc import Sequence
 from functools import partial
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import total
-from adaptwin.placement.objectives.objective import Goal, Latency, Placed, placed
+from adaptwin.placement.caution import LATENCY_LIKELIHOOD
+from adaptwin.placement.objectives.objective import Asked, Placed, placed
 from adaptwin.placement.packing.items import Bin, items_of, shares_of
 from adaptwin.placement.packing.moves import deals, improved
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.pack import packed
+from adaptwin.plan.options import LatencyKind, PlanOptions
 from adaptwin.surrogate.surrogate import Prediction
 
-IMPROVED = 2  # deals, the most promising ones, that are improved by moves
-TOO_MUCH = 1e6  # seconds: the score of a server that does not serve everybody, times the likelihood of that
-SURE = 0.3  # probability that somebody suffers, up to which a server is thought to serve
+IMPROVED_FOR_LATENCY = 2  # deals, the most promising ones, that are improved by moves
+OVERLOAD_SECONDS = 1e6  # seconds: the score of a server that does not serve everybody, times the likelihood of that
 
 
-def min_latency(problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Of the ways to deal the adapters out, the best improved by moves off the worst server, the one the twin prefers.
 
     Raises `Infeasible` where so many GPUs do not serve everybody.
     """
     found: list[tuple[float, list[Placed]]] = []
     for problem in problems:
-        for hands in _promising(problem, goal):
-            answers = [_best(problem.capacity, shares_of(hand), goal.latency) for hand in hands]
+        for hands in _promising(problem, asked.options):
+            answers = [_best(problem.capacity, shares_of(hand), asked.options.latency) for hand in hands]
             if all(answer for _, answer in answers):
-                worst = max(_p99(answer, goal.latency) for _, answer in answers if answer)
+                worst = max(_p99(answer, asked.options.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
     if not found:
-        raise Infeasible(f"gpus: {goal.gpus} will not serve everybody; the objective min-gpus finds how many will")
+        raise Infeasible(
+            f"gpus: {asked.options.gpus} will not serve everybody; the objective min-gpus finds how many will"
+        )
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, goal: Goal) -> list[list[Bin]]:
+def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     """Deals to ask the twin about: all that there are, and the best of them after moves."""
-    score = partial(_score, problem.capacity, goal.latency)
-    found = deals(problem, goal.gpus or 1)
+    score = partial(_score, problem.capacity, options.latency)
+    found = deals(problem, options.gpus or 1)
     tight = packed(problem, partial(items_of, problem))
-    if len(tight) == goal.gpus:
+    if len(tight) == options.gpus:
         found.append(tight)
-    best = sorted(found, key=lambda hands: max(map(score, hands)))[:IMPROVED]
+    best = sorted(found, key=lambda hands: max(map(score, hands)))[:IMPROVED_FOR_LATENCY]
     return [improved(problem, hands, score, max).hands for hands in best] + best
 
 
-def _score(capacity: Capacity, latency: Latency, hand: Bin) -> float:
+def _score(capacity: Capacity, latency: LatencyKind, hand: Bin) -> float:
     """The latency that is expected of a server, by the surrogate where it knows such servers, or else by the twin."""
-    guesses = capacity.guesses(total([item.sums for item in hand]))
+    guesses = capacity.known_predictions(total([item.demand for item in hand]))
     if guesses:
-        likely = [guess for guess in guesses if guess.overload <= SURE]
+        likely = [guess for guess in guesses if guess.overload <= LATENCY_LIKELIHOOD]
         if not likely:
-            return TOO_MUCH * min(guess.overload for guess in guesses)
+            return OVERLOAD_SECONDS * min(guess.overload for guess in guesses)
         return min(_p99(guess, latency) for guess in likely)
     _, answer = _best(capacity, shares_of(hand), latency)
-    return _p99(answer, latency) if answer else TOO_MUCH
+    return _p99(answer, latency) if answer else OVERLOAD_SECONDS
 
 
-def _best(capacity: Capacity, shares: dict[str, float], latency: Latency) -> tuple[Assignment, Answer | None]:
+def _best(capacity: Capacity, shares: dict[str, float], latency: LatencyKind) -> tuple[Assignment, Answer | None]:
     """The number of slots with the lowest latency, and what the twin says of it; None where no number serves."""
     asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
     good = [(slots, answer) for slots, answer in asked if answer.ok]
@@ -68,5 +72,5 @@ def _best(capacity: Capacity, shares: dict[str, float], latency: Latency) -> tup
     return Assignment(capacity.server(shares, slots), shares), answer
 
 
-def _p99(said: Prediction | Answer, latency: Latency) -> float:
+def _p99(said: Prediction | Answer, latency: LatencyKind) -> float:
     return said.itl_p99 if latency == "itl" else said.ttft_p99

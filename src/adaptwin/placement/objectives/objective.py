@@ -1,19 +1,18 @@
-"""Objective, Goal and Placed: what every objective is given, and what it gives back."""
+"""What every objective is given, and what it gives back."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from adaptwin.placement.packing.problem import Assignment, Problem, Strategy
+from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.placement.strategies.registry import Strategy
+from adaptwin.plan.options import PlanOptions
 
-Latency = Literal["itl", "ttft"]
 
-
-class Goal(NamedTuple):
+class Asked(NamedTuple):
     """What is asked for besides the objective itself."""
 
-    strategy: Strategy
-    gpus: int | None = None  # how many there are, for objectives that take them as given
-    latency: Latency = "itl"  # whose 99th percentile `min-latency` brings down
+    strategy: Strategy  # the way to place adapters on servers of one profile
+    options: PlanOptions
 
 
 class Placed(NamedTuple):
@@ -23,13 +22,13 @@ class Placed(NamedTuple):
     assignment: Assignment
 
 
-Measure = Callable[[Sequence[Placed]], float]  # of a placement: the lower the better
+Measure = Callable[[Sequence[Placed]], float]
 
 
-class Objective(Protocol):
-    """A way to choose among placements on servers of one or several profiles."""
+class PlaceOnProfiles(Protocol):
+    """The function of an objective: it chooses among placements on servers of one or several profiles."""
 
-    def __call__(self, problems: Sequence[Problem], goal: Goal) -> list[Placed]:
+    def __call__(self, problems: Sequence[Problem], asked: Asked) -> list[Placed]:
         """Place all adapters; the problems are the same workload on different profiles.
 
         Raises `Infeasible` when that cannot be done.

@@ -9,16 +9,23 @@ from typing import NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import ServerDemand, total
-from adaptwin.placement.packing.fill import LIKELY, fill
+from adaptwin.placement.capacity.slots import expected_prediction
+from adaptwin.placement.caution import FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR
+from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
 from adaptwin.placement.packing.orders import falling, least_loaded
 from adaptwin.placement.packing.problem import Problem
 
-MOST, MOST_ASKED = 4.0, 1.3  # times the traffic up to which servers are levelled, by guesses and by asking the twin
-SAFE = 1.03  # times the traffic that every server should bear, where there is room: other seeds bring other arrivals
+MOST_PREDICTED_FACTOR, MOST_ASKED_FACTOR = (
+    4.0,
+    1.3,
+)  # times the traffic up to which servers are levelled, by guesses and by asking the twin
 FIRST_STRIDE = 1.1
-FEW = 100  # items up to which all orders are tried even if the twin must be asked
-CLOSE, CLOSE_ENOUGH = 1.015, 1.08  # ratio of two factors that are not told apart: guessing is cheap, asking is not
+FEW_ITEMS = 100  # items up to which all orders are tried even if the twin must be asked
+PREDICTED_PRECISION, ASKED_PRECISION = (
+    1.015,
+    1.08,
+)  # ratio of two factors that are not told apart: guessing is cheap, asking is not
 
 
 class Filled(NamedTuple):
@@ -28,14 +35,16 @@ class Filled(NamedTuple):
     factor: float
 
 
-def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST) -> Filled | None:
+def levelled(
+    problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST_PREDICTED_FACTOR
+) -> Filled | None:
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
     Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
     load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked
     about many, only the first order is tried.
     """
-    tried = ways if problem.capacity.is_foreseen or len(ways[0]) <= FEW else ways[:1]
+    tried = ways if problem.capacity.surrogate_knows or len(ways[0]) <= FEW_ITEMS else ways[:1]
     by_load = least_loaded(falling(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
     for number, way in enumerate(tried):
@@ -48,7 +57,7 @@ def levelled(problem: Problem, ways: list[list[Item]], servers: int, least: floa
     problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
     if not found:
         return None
-    roomy = [filled for filled in found if filled.factor >= SAFE]
+    roomy = [filled for filled in found if filled.factor >= OTHER_ARRIVALS_FACTOR]
     if not roomy:
         return max(found, key=lambda filled: filled.factor)
     return min(roomy, key=lambda filled: latency(problem.capacity, filled.hands)) if len(roomy) > 1 else roomy[0]
@@ -86,21 +95,21 @@ def _borne(problem: Problem, hands: list[Bin], least: float, most: float) -> Fil
 
 
 def _with_sums(hands: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
-    return [(hand, total([item.sums for item in hand])) for hand in hands if hand]
+    return [(hand, total([item.demand for item in hand])) for hand in hands if hand]
 
 
 def _likely_served(problem: Problem, known: list[tuple[Bin, ServerDemand]], factor: float) -> bool:
     """Whether nobody of these hands likely suffers with so many times the traffic."""
     chances = (likelihood_of_overload(problem.capacity, hand, sums, factor) for hand, sums in known)
-    return all(chance <= LIKELY for chance in chances)
+    return all(chance <= FILL_LIKELIHOOD for chance in chances)
 
 
 def _most(problem: Problem, most: float) -> float:
-    return most if problem.capacity.is_foreseen else min(most, MOST_ASKED)
+    return most if problem.capacity.surrogate_knows else min(most, MOST_ASKED_FACTOR)
 
 
 def _close(problem: Problem) -> float:
-    return CLOSE if problem.capacity.is_foreseen else CLOSE_ENOUGH
+    return PREDICTED_PRECISION if problem.capacity.surrogate_knows else ASKED_PRECISION
 
 
 def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Filled | None:
@@ -110,7 +119,7 @@ def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Fille
 
 def latency(capacity: Capacity, hands: list[Bin]) -> float:
     """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
-    guesses = [capacity.expected(total([item.sums for item in hand])) for hand in hands]
+    guesses = [expected_prediction(capacity, total([item.demand for item in hand])) for hand in hands]
     if not all(guesses):
         return math.inf
     tokens = sum(guess.throughput for guess in guesses if guess)

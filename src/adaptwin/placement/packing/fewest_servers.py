@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.problem import Assignment, Problem, merged, unservable
 from adaptwin.placement.packing.slot_rule import BEST, SlotRule
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 
-from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import Prefixes
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import FILL_LIKELIHOOD, MOST_LOAD
 from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.unplaced import Queue
 
-LIKELY = 0.5  # probability that somebody suffers, up to which a server is filled
-BACKFILL_ABOVE = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
-STRIDE = 1.5  # times the load of the server before, up to which a stretch is looked at first
-FIRST_GUESS = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
+BACKFILL_LOAD = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
+STRETCH_FACTOR = 1.5  # times the load of the server before, up to which a stretch is looked at first
+FIRST_STRETCH_LOAD = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
 
 
 def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
@@ -21,13 +22,13 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
     traffic is served.
     """
     capacity, queue, hands = problem.capacity, Queue(order), list[Bin]()
-    load = FIRST_GUESS
+    load = FIRST_STRETCH_LOAD
     while queue:
         problem.progress("packing", queue.taken, len(queue))
         hand = take_hand(capacity, queue, load, factor)
         if not hand:
             alone = queue.first
-            if not capacity.fit(shares_of([alone])):
+            if not choose_slots(capacity, shares_of([alone])):
                 queue = Queue([*halved(problem, alone), *queue.rest()[1:]])
                 continue
             hand = _take(capacity, queue, [alone], factor)
@@ -42,7 +43,7 @@ def take_hand(capacity: Capacity, queue: Queue, load: float, factor: float = 1.0
 
     The search starts from a stretch with this load.
     """
-    for room in (min(MOST_LOAD / factor, STRIDE * load), MOST_LOAD / factor):
+    for room in (min(MOST_LOAD / factor, STRETCH_FACTOR * load), MOST_LOAD / factor):
         stretch = list(queue.next_ones(room))
         count = longest_prefix(len(stretch), _count_up_to(stretch, load), _holding(capacity, [], stretch, factor))
         if count < len(stretch):
@@ -53,7 +54,7 @@ def take_hand(capacity: Capacity, queue: Queue, load: float, factor: float = 1.0
 def _take(capacity: Capacity, queue: Queue, hand: Bin, factor: float) -> Bin:
     """Take a hand, and the smallest ones that it has room for."""
     queue.take(hand)
-    if not queue or queue.first.load <= BACKFILL_ABOVE:
+    if not queue or queue.first.load <= BACKFILL_LOAD:
         return hand
     small = list(queue.smallest_ones(hand, room=MOST_LOAD / factor - load_of(hand)))
     more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, hand, small, factor))]
@@ -65,11 +66,11 @@ def _holding(capacity: Capacity, hand: Bin, more: list[Item], factor: float) -> 
     """Whether a hand with the first so many others is likely served."""
     if not more:
         return lambda _: True
-    prefixes = Prefixes([item.sums for item in [*hand, *more]])
+    prefixes = Prefixes([item.demand for item in [*hand, *more]])
 
     def holds(count: int) -> bool:
         items = [*hand, *more[:count]]
-        return likelihood_of_overload(capacity, items, prefixes.first(len(items)), factor) <= LIKELY
+        return likelihood_of_overload(capacity, items, prefixes.first(len(items)), factor) <= FILL_LIKELIHOOD
 
     return holds
 

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
-from adaptwin.placement.capacity.server_demand import ServerDemand
-from adaptwin.placement.packing.problem import SURELY_FITS, Problem, halves, merged, parts_of
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import ALONE_LOAD
+from adaptwin.placement.packing.problem import Problem, halves, merged, parts_of
 
 
 class Item(NamedTuple):
     """Adapters, or a part of one, that go to the same server."""
 
     shares: tuple[AdapterPart, ...]
-    sums: ServerDemand
+    demand: ServerDemand
     foes: frozenset[str] = frozenset()  # adapters that must not be on the same server
 
     @property
@@ -24,12 +26,12 @@ class Item(NamedTuple):
     @property
     def load(self) -> float:
         """At least this share of a GPU's time the item takes."""
-        return self.sums.load
+        return self.demand.load
 
     @property
     def rank(self) -> int:
         """The highest of its adapters."""
-        return self.sums.rank
+        return self.demand.rank
 
 
 Bin = list[Item]  # what one server gets
@@ -45,11 +47,11 @@ def load_of(hand: Iterable[Item]) -> float:
     return sum(item.load for item in hand)
 
 
-def likelihood_of_overload(capacity: Capacity, hand: Bin, sums: ServerDemand, factor: float = 1.0) -> float:
+def likelihood_of_overload(capacity: Capacity, hand: Bin, demand: ServerDemand, factor: float = 1.0) -> float:
     """How likely it is that somebody of a hand, whose sums are given, suffers; 0 or 1 where the twin is asked."""
-    likelihood = capacity.likelihood_of_overload(sums, factor)
+    likelihood = capacity.likelihood_of_overload(demand, factor)
     if likelihood is None:
-        return 0.0 if capacity.fit(shares_of(hand), factor) else 1.0
+        return 0.0 if choose_slots(capacity, shares_of(hand), factor) else 1.0
     return likelihood
 
 
@@ -133,7 +135,7 @@ def item_of(problem: Problem, part: AdapterPart, foes: frozenset[str]) -> Item:
 
 
 def _item(capacity: Capacity, shares: tuple[AdapterPart, ...], foes: frozenset[str]) -> Item:
-    return Item(shares, capacity.sums_of(shares), foes)
+    return Item(shares, capacity.demand_of(shares), foes)
 
 
 def _require_served_together(problem: Problem, members: list[str]) -> None:
@@ -141,7 +143,7 @@ def _require_served_together(problem: Problem, members: list[str]) -> None:
     for name in members:
         capacity.require_startable(name)
     shares = dict.fromkeys(members, 1.0)
-    if capacity.load(shares) > SURELY_FITS and not capacity.fit(shares):
+    if capacity.load(shares) > ALONE_LOAD and not choose_slots(capacity, shares):
         _refuse_together(members[0], problem, members)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.balance import levelled
 from adaptwin.placement.packing.items import Bin, Item, gets_on, item_of, items_of, load_of
 from adaptwin.placement.packing.orders import dealt, falling, least_loaded, orders
@@ -20,9 +20,9 @@ from adaptwin.workload.drawing.random_streams import stream_seed
 Score = Callable[[Bin], float]  # of one server; the lower the better
 Overall = Callable[[Iterable[float]], float]  # of all servers' scores
 
-TRIES = 600  # moves that are tried on a deal
-SAMPLED = 8  # items of a server that are tried elsewhere at a time
-BETTER = 1e-3  # share of the score by which a move must improve it
+MOST_MOVES = 600  # moves that are tried on a deal
+SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere at a time
+LEAST_GAIN = 1e-3  # share of the score by which a move must improve it
 
 
 class Deal(NamedTuple):
@@ -49,13 +49,13 @@ def improved(problem: Problem, hands: list[Bin], score: Score, overall: Overall)
     """The deal after moves of single items off the servers with the highest scores, each for the better."""
     dice = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "spread", str(len(hands))))
     deal = Deal([list(hand) for hand in hands], [score(hand) for hand in hands])
-    tries = TRIES if len(hands) > 1 else 0
+    tries = MOST_MOVES if len(hands) > 1 else 0
     while tries > 0 and not problem.out_of_time:
-        problem.progress("spreading", TRIES - tries, TRIES)
+        problem.progress("spreading", MOST_MOVES - tries, MOST_MOVES)
         best: tuple[float, Deal] | None = None
         now = overall(deal.scores)
         giver = int(np.argmax(deal.scores))
-        order = dice.permutation(len(deal.hands[giver]))[:SAMPLED]
+        order = dice.permutation(len(deal.hands[giver]))[:SAMPLED_ITEMS]
         for item in [deal.hands[giver][i] for i in order.tolist()]:
             for taker in heapq.nsmallest(3, range(len(hands)), key=deal.scores.__getitem__):
                 if taker == giver or not gets_on(item, deal.hands[taker]) or len(deal.hands[giver]) == 1:
@@ -63,12 +63,12 @@ def improved(problem: Problem, hands: list[Bin], score: Score, overall: Overall)
                 tries -= 1
                 trial = _moved(deal, item, giver, taker, score)
                 then = overall(trial.scores)
-                if then < now - BETTER * abs(now) and (best is None or then < best[0]):
+                if then < now - LEAST_GAIN * abs(now) and (best is None or then < best[0]):
                     best = then, trial
         if best is None:
             break
         deal = best[1]
-    problem.progress("spreading", TRIES, TRIES)
+    problem.progress("spreading", MOST_MOVES, MOST_MOVES)
     return deal
 
 

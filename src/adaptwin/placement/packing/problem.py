@@ -1,16 +1,18 @@
-"""Problem, Assignment and Strategy: what every placement strategy is given, and what it gives back."""
+"""Problem and Assignment: what every placement strategy is given, and what it gives back."""
 
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import ALONE_LOAD
 from adaptwin.plan.constraints import Constraints
 from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
 
-SURELY_FITS = 0.25  # best-case load below which an adapter is not asked about on its own
 MOST_PARTS = 256  # servers over which one adapter may be split
 
 
@@ -36,8 +38,8 @@ class Problem(NamedTuple):
         return time.perf_counter() > self.deadline
 
 
-class Strategy(Protocol):
-    """A way to place adapters: each on exactly one server, or on several with shares that sum to one."""
+class Place(Protocol):
+    """The function of a strategy: it places each adapter on one server, or on several with shares that sum to one."""
 
     def __call__(self, problem: Problem) -> list[Assignment]:
         """Place all adapters; raises `Infeasible` when that cannot be done."""
@@ -69,11 +71,11 @@ def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
     """In how many equal parts an adapter is placed: one, unless `factor` times it is too hot for a single server."""
     capacity = problem.capacity
     capacity.require_startable(name)
-    if capacity.load_of(AdapterPart(name, 1.0)) <= SURELY_FITS:
+    if capacity.load_of(AdapterPart(name, 1.0)) <= ALONE_LOAD:
         return 1
     parts = 1
     while parts <= MOST_PARTS:
-        if capacity.fit({name: 1.0 / parts}, factor):
+        if choose_slots(capacity, {name: 1.0 / parts}, factor):
             return parts
         parts += max(1, parts // 6)
     raise unservable(problem, AdapterPart(name, 1.0 / MOST_PARTS))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import best_slots
 from adaptwin.placement.packing.items import hand_of, shares_of
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import relieve
@@ -29,7 +30,7 @@ def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequenc
 def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
     """Its best number of slots; where none serves at the raised traffic, the one that serves most."""
     try:
-        slots = capacity.best(shares).max_loras
+        slots = best_slots(capacity, shares).max_loras
     except Infeasible:
         slots = max(capacity.slot_choices(shares), key=lambda slots: capacity.ask(shares, slots).served)
     return Assignment(capacity.server(shares, slots), shares)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import joblib
 import numpy as np
 
-from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import ServerDemand, total
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import MOST_LOAD, RECREATE_LIKELIHOOD, RELIEF_ROUNDS, RELIEF_SHARE, RUIN_SHARE
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, gets_on, halved, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.orders import falling
@@ -22,13 +24,9 @@ from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.random_streams import stream_seed
 
 TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # adapters tried on servers, at most
-RUINED = 0.4  # of a ruined server's load is taken off
-RELIEVED = 0.03  # of the load of a server that the twin refuses
-LOOKED_AT = 6  # servers that an adapter is tried on
-LIKELY = 0.3  # probability that somebody suffers, up to which servers are filled
-CLOSED = -1.0  # as a probability: a server that the twin refused takes nobody in any more
-STUCK = 25  # ruins in a row that find nobody a place, before it is given up
-MENDED = 6  # times that servers which the twin refuses are relieved
+CANDIDATES = 6  # servers that an adapter is tried on
+CLOSED_LIKELIHOOD = -1.0  # as a probability: a server that the twin refused takes nobody in any more
+FRUITLESS_RUINS = 25  # ruins in a row that find nobody a place, before it is given up
 
 
 def squeeze(problem: Problem, hands: list[Bin], factor: float = 1.0) -> list[Bin] | None:
@@ -47,7 +45,7 @@ def mend(problem: Problem, hands: list[Bin], factor: float = 1.0) -> list[Bin] |
     return _Search(problem, hands, [], factor).result(bad) if bad else hands
 
 
-def relieve(problem: Problem, hands: list[Bin], failing: list[int], share: float = RELIEVED) -> list[Bin]:
+def relieve(problem: Problem, hands: list[Bin], failing: list[int], share: float = RELIEF_SHARE) -> list[Bin]:
     """Take a share of the load off the failing servers, onto the others or, without room there, onto new ones.
 
     New ones are at the end; the hands that nothing was taken from or put on are those given.
@@ -66,7 +64,7 @@ def refused(capacity: Capacity, hands: list[Bin], factor: float = 1.0) -> list[i
 
 
 def _serves(capacity: Capacity, shares: dict[str, float], factor: float) -> bool:
-    return all(capacity.fit(shares, times) for times in {1.0, factor})
+    return all(choose_slots(capacity, shares, times) for times in {1.0, factor})
 
 
 @dataclass(slots=True)
@@ -75,7 +73,7 @@ class _Place:
 
     hand: Bin
     sums: ServerDemand | None  # of the hand; None when it is empty
-    most: float = LIKELY  # probability that somebody suffers, up to which it is filled
+    most: float = RECREATE_LIKELIHOOD  # probability that somebody suffers, up to which it is filled
     too_large: float = math.inf  # load of the smallest item that it has refused as it is
 
     @property
@@ -84,7 +82,7 @@ class _Place:
 
     def with_(self, item: Item) -> ServerDemand:
         """The sums of the hand and one more item."""
-        return self.sums.plus(item.sums) if self.sums else item.sums
+        return self.sums.plus(item.demand) if self.sums else item.demand
 
 
 _State = tuple[list[_Place], Bin]  # places, and who has none
@@ -105,17 +103,17 @@ class _Search:
         """What the servers have now."""
         return [place.hand for place in self._places]
 
-    def result(self, failing: list[int], share: float = RELIEVED, *, may_open: bool = False) -> list[Bin] | None:
+    def result(self, failing: list[int], share: float = RELIEF_SHARE, *, may_open: bool = False) -> list[Bin] | None:
         """Hands that the twin approves of, after load was taken off those that fail; None if none are found.
 
         If a share of the load was not enough, twice as much is taken off next.
 
         Where servers may be opened, some are found: as a last resort, whoever does not get a place gets a new server.
         """
-        for _ in range(MENDED):
+        for _ in range(RELIEF_ROUNDS):
             for index in failing:
                 self._ruin(index, share)
-                self._places[index].most = CLOSED
+                self._places[index].most = CLOSED_LIKELIHOOD
             if failing:
                 others = [place for index, place in enumerate(self._places) if index not in failing]
                 self._recreate(others, emptiest_first=True)
@@ -123,7 +121,7 @@ class _Search:
                 return None
             if self._homeless:
                 self._open(fill(self._problem, falling(self._homeless)))
-            failing, share = refused(self._capacity, self.hands, self._factor), min(RUINED, 2.0 * share)
+            failing, share = refused(self._capacity, self.hands, self._factor), min(RUIN_SHARE, 2.0 * share)
             if not failing:
                 return self.hands
         if not may_open:
@@ -155,14 +153,14 @@ class _Search:
                 return True
             left = load_of(self._homeless)
             stuck = 0 if left < best else stuck + 1
-            if self._tries <= 0 or stuck > STUCK or self._problem.out_of_time:
+            if self._tries <= 0 or stuck > FRUITLESS_RUINS or self._problem.out_of_time:
                 return False
             if left <= best:
                 best, kept = left, self._state()
             else:
                 self._places, self._homeless = _copy(kept)
             for index in self._dice.choice(len(self._places), size=min(2, len(self._places)), replace=False):
-                self._ruin(int(index), RUINED)
+                self._ruin(int(index), RUIN_SHARE)
 
     def _state(self) -> _State:
         return _copy((self._places, self._homeless))
@@ -205,11 +203,11 @@ def _candidates(item: Item, places: list[_Place], emptiest_first: bool) -> list[
         for place in places
         if place.load + item.load <= MOST_LOAD and item.load < place.too_large and gets_on(item, place.hand)
     )
-    return heapq.nsmallest(LOOKED_AT, open_, key=preference)
+    return heapq.nsmallest(CANDIDATES, open_, key=preference)
 
 
 def _place(hand: Bin) -> _Place:
-    return _Place(list(hand), total([item.sums for item in hand]) if hand else None)
+    return _Place(list(hand), total([item.demand for item in hand]) if hand else None)
 
 
 def _copy(state: _State) -> _State:

@@ -4,7 +4,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import best_slots, choose_slots
+from adaptwin.placement.caution import MOST_LOAD
 
 Shares = Mapping[str, float]
 
@@ -46,7 +48,7 @@ def _serves_with_slot_each(capacity: Capacity, shares: Shares) -> bool:
 
 
 BEST = SlotRule(
-    serves=lambda capacity, shares: capacity.fit(shares) is not None,
-    slots=lambda capacity, shares: capacity.best(shares).max_loras,
+    serves=lambda capacity, shares: choose_slots(capacity, shares) is not None,
+    slots=lambda capacity, shares: best_slots(capacity, shares).max_loras,
 )
 SLOT_EACH = SlotRule(serves=_serves_with_slot_each, slots=slot_each)

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import joblib
 
-from adaptwin.placement.capacity.capacity import MOST_LOAD, Capacity, downhill
-from adaptwin.placement.packing.balance import SAFE, levelled
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import choose_slots, downhill
+from adaptwin.placement.caution import MOST_LOAD, OTHER_ARRIVALS_FACTOR, TAKEOVER_SHARE
+from adaptwin.placement.packing.balance import levelled
 from adaptwin.placement.packing.items import Bin, hand_of, items_of, load_of, shares_of
 from adaptwin.placement.packing.moves import deals
 from adaptwin.placement.packing.orders import dealt, orders
@@ -23,14 +25,18 @@ from adaptwin.plan.failover import without
 from adaptwin.twin.server import Server, server_rank
 
 MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
-ROUNDS = 8  # times that servers which are refused a state take less in
-STUCK = 2  # such times in a row that help nobody, before it is given up
-LESS = 0.985  # of the load with which a server was refused, the first time; each time it is so much less
-RELUCTANCE = 0.2  # how much fuller than another a server is to be, of what it bears, before the other's rank is raised
+SPARE_ROUNDS = 8  # times that servers which are refused a state take less in
+FRUITLESS_ROUNDS = 2  # such times in a row that help nobody, before it is given up
+RANK_RELUCTANCE = (
+    0.2  # how much fuller than another a server is to be, of what it bears, before the other's rank is raised
+)
 LITTLE_STRAIN = 3.0
-REFUSED = 1e6  # seconds of latency, in place of a server's that does not serve everybody
-STRESSED = 3  # states of a server, the fullest, by which its number of slots is chosen
-MOST_GROWTH, CLOSE = 4.0, 1.03  # times a server's load up to which, and how closely, it is found out what it bears
+REFUSED_SECONDS = 1e6  # seconds of latency, in place of a server's that does not serve everybody
+FULLEST_STATES = 3  # states of a server, the fullest, by which its number of slots is chosen
+MOST_LOAD_FACTOR, LIMIT_PRECISION = (
+    4.0,
+    1.03,
+)  # times a server's load up to which, and how closely, it is found out what it bears
 
 Failed = tuple[int, ...]  # servers that fail together; nobody where it is empty
 
@@ -84,7 +90,7 @@ def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
     ways = orders(items_of(problem))
     level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
     if level and len(level.hands) == servers:
-        yield level.hands, RELUCTANCE
+        yield level.hands, RANK_RELUCTANCE
         yield level.hands, 0.0
     mixed = next(iter(deals(problem, servers)), [])
     if len(mixed) == servers:
@@ -102,15 +108,15 @@ class _Search:
         self._ranks = [server_rank(max(item.rank for item in hand)) for hand in hands]
         self._most_ranks = [max(self._ranks)] * len(hands)
         self._caps: dict[ServerAfterFailure, float] = {}
-        self._less = LESS
+        self._less = TAKEOVER_SHARE
 
     def run(self, trial: Trial) -> list[tuple[float, Arrangement]]:
         """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
         found: list[tuple[float, Arrangement]] = []
         fewest, at = math.inf, 0
         limits = [_limit(self._capacity, hand) for hand in self._hands]
-        for number in range(ROUNDS):
-            self._problem.progress("preparing for failures", number, ROUNDS)
+        for number in range(SPARE_ROUNDS):
+            self._problem.progress("preparing for failures", number, SPARE_ROUNDS)
             guests = None if self._problem.out_of_time else self._guests(limits)
             if guests is None:
                 break
@@ -121,10 +127,10 @@ class _Search:
                 found = [] if refused else [(strain, arrangement)]
             if len(refused) < fewest:
                 fewest, at = len(refused), number
-            if found or number - at >= STUCK or not self._takes_less_in(servers, guests, refused):
+            if found or number - at >= FRUITLESS_ROUNDS or not self._takes_less_in(servers, guests, refused):
                 break
-            self._less *= LESS
-        self._problem.progress("preparing for failures", ROUNDS, ROUNDS)
+            self._less *= TAKEOVER_SHARE
+        self._problem.progress("preparing for failures", SPARE_ROUNDS, SPARE_ROUNDS)
         return found
 
     def _guests(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
@@ -177,10 +183,10 @@ class _Search:
 
 def _limit(capacity: Capacity, hand: Bin) -> float:
     """The best-case load that a server bears, if all its traffic grows."""
-    shares, low, high = shares_of(hand), 1.0, MOST_GROWTH
-    while high / low > CLOSE:
+    shares, low, high = shares_of(hand), 1.0, MOST_LOAD_FACTOR
+    while high / low > LIMIT_PRECISION:
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if capacity.fit(shares, middle) else (low, middle)
+        low, high = (middle, high) if choose_slots(capacity, shares, middle) else (low, middle)
     return load_of(hand) * low
 
 
@@ -189,7 +195,7 @@ def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple
 
     The number of slots is the one with the lowest latency in the fullest of them, out of those that serve in all.
     """
-    fullest = sorted(states.values(), key=capacity.load)[-STRESSED:]
+    fullest = sorted(states.values(), key=capacity.load)[-FULLEST_STATES:]
     rank = max(capacity.server(shares, 0).max_lora_rank for shares in states.values())
     held = max(capacity.server(shares, 0).max_cpu_loras or 0 for shares in states.values())
 
@@ -199,14 +205,14 @@ def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple
 
     def cost(slots: int) -> float:
         answers = [capacity.ask_on(shares, server(slots)) for shares in fullest]
-        return sum(answer.e2e_mean + (0.0 if answer.ok else REFUSED) for answer in answers)
+        return sum(answer.e2e_mean + (0.0 if answer.ok else REFUSED_SECONDS) for answer in answers)
 
     most = max(states.values(), key=lambda shares: capacity.server(shares, 0).max_cpu_loras or 0)
     choices = [slots for slots in capacity.all_slot_choices(most) if server(slots).starts_on(capacity.profile)]
     if not choices:
         return server(1), list(states)
-    own = capacity.fit(states[()])
-    fit = capacity.fit(fullest[-1]) or own
+    own = choose_slots(capacity, states[()])
+    fit = choose_slots(capacity, fullest[-1]) or own
     start = min(range(len(choices)), key=lambda i: abs(choices[i] - (fit.max_loras if fit else 0)))
     tried = {*downhill(choices, start, cost), *(slots for slots in choices if own and slots == own.max_loras)}
     asked: dict[int, list[Failed]] = {}
@@ -220,5 +226,5 @@ def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple
 
 def _serves(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
     """Whether a server serves these, and a little more traffic: after a failure it is close to its limit."""
-    more = {name: share * SAFE for name, share in shares.items()}
+    more = {name: share * OTHER_ARRIVALS_FACTOR for name, share in shares.items()}
     return capacity.load(more) <= MOST_LOAD and all(capacity.estimate_on(each, server).ok for each in (shares, more))

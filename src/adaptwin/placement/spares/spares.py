@@ -12,8 +12,14 @@ from adaptwin.placement.objectives.objective import Placed, placed
 from adaptwin.placement.packing.items import Bin, shares_of
 from adaptwin.placement.spares.shared_spares import Arrangement, Failed, ServerAfterFailure, TrialResult, active
 from adaptwin.placement.spares.standby import with_standbys
-from adaptwin.placement.verification.fresh_seeds import FAILOVER_VERIFICATIONS, failing_servers, verification_seed
-from adaptwin.placement.verification.verify import Check, verify
+from adaptwin.placement.verification.fresh_seeds import (
+    FAILOVER_VERIFICATIONS,
+    failing_servers,
+    verification_seed,
+    verification_seeds,
+)
+from adaptwin.placement.verification.verify import verify
+from adaptwin.plan.check import Check
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.plan import PlacedServer, Plan
 
@@ -25,20 +31,22 @@ class Spared(NamedTuple):
     servers: list[Placed]
 
 
-def with_spares(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan]) -> Spared:
-    """The plan with its `Plan.spare` GPUs more, and what to do when servers fail.
+def with_spares(
+    plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan], *, shared: bool
+) -> Spared:
+    """The plan with its `PlanOptions.spare` GPUs more, and what to do when servers fail.
 
-    Strategies other than `pack` keep the servers that they found, and get standbys.
+    Where spares are not to be shared, the servers stay as they were found, and get standbys.
     """
     problem, found = servers[0].problem, None
-    before = problem.capacity.asked, problem.capacity.guessed
+    before = problem.capacity.twin_runs, problem.capacity.predictions
     one_profile = len({server.profile for server in plan.servers}) == 1
-    if plan.verified and plan.strategy == "pack" and one_profile:
+    if plan.verified and shared and one_profile:
         found = _active(plan, servers, plan_of)
     spared = found or Spared(with_standbys(plan), servers)
     counts = {
-        "twin_runs": plan.twin_runs + problem.capacity.asked - before[0],
-        "guesses": plan.guesses + problem.capacity.guessed - before[1],
+        "twin_runs": plan.twin_runs + problem.capacity.twin_runs - before[0],
+        "predictions": plan.predictions + problem.capacity.predictions - before[1],
         "time_limit_hit": plan.time_limit_hit or (not found and problem.out_of_time),
     }
     return Spared(_described(spared.plan).model_copy(update=counts), spared.servers)
@@ -50,13 +58,17 @@ def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Place
     def planned(arrangement: Arrangement) -> Spared:
         chosen = placed(problem, arrangement.assignments)
         bare = plan_of(chosen)
-        update = {"failover": tuple(_failovers(bare.servers, arrangement.guests)), "verified": True}
+        update = {
+            "failover": tuple(_failovers(bare.servers, arrangement.guests)),
+            "verified": True,
+            "verified_seeds": verification_seeds(bare),
+        }
         return Spared(bare.model_copy(update=update), chosen)
 
     def trial(arrangement: Arrangement) -> TrialResult:
         return _judged(planned(arrangement).plan)
 
-    found = active(problem, len(servers) + plan.spare, plan.spare, trial)
+    found = active(problem, len(servers) + plan.options.spare, plan.options.spare, trial)
     return planned(found) if found else None
 
 

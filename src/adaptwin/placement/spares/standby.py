@@ -7,13 +7,13 @@ from adaptwin.plan.server_names import new_name
 
 
 def with_standbys(plan: Plan) -> Plan:
-    """The plan with `Plan.spare` standbys more for each profile in use; its failovers name the first of them.
+    """The plan with `PlanOptions.spare` standbys more for each profile in use; its failovers name the first of them.
 
     When another server fails, the next one takes its place.
     """
     servers, first = list(plan.servers), dict[str, PlacedServer]()
     for server in plan.servers:
-        for _ in range(plan.spare if server.profile not in first else 0):
+        for _ in range(plan.options.spare if server.profile not in first else 0):
             name = new_name(other.name for other in servers)
             servers.append(server.model_copy(update={"name": name, "adapters": {}, "forecast": None, "choices": ()}))
             first.setdefault(server.profile, servers[-1])

@@ -7,7 +7,7 @@ from adaptwin.placement.packing.items import Bin, Item, gets_on, halved, load_of
 from adaptwin.placement.packing.problem import MOST_PARTS, Problem
 from adaptwin.twin.server import server_rank
 
-DIVIDED = 0.03  # best-case load above which an adapter is split rather than put on a server that is full
+SPLIT_LOAD = 0.03  # best-case load above which an adapter is split rather than put on a server that is full
 
 
 @dataclass(slots=True)
@@ -60,4 +60,4 @@ def dealt_out(
 
 
 def _may_be_split(item: Item) -> bool:
-    return len(item.shares) == 1 and item.load > DIVIDED and item.shares[0].share > 2.0 / MOST_PARTS
+    return len(item.shares) == 1 and item.load > SPLIT_LOAD and item.shares[0].share > 2.0 / MOST_PARTS

@@ -6,7 +6,7 @@ That is the longest-processing-time rule, LPT (Graham, "Bounds on multiprocessin
 import heapq
 from collections.abc import Callable
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.fewest_servers import smallest_that_serves
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 

@@ -78,7 +78,7 @@ def _wanted(capacity: Capacity) -> list[Wanted]:
         Wanted(
             adapter.name,
             adapter.rank,
-            max(HARDLY_ANY, (1.0 + capacity.headroom) * workload.tokens_per_second(adapter) / points[adapter.rank]),
+            max(HARDLY_ANY, capacity.factor * workload.tokens_per_second(adapter) / points[adapter.rank]),
         )
         for adapter in workload.adapters
     ]

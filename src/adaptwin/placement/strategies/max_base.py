@@ -10,7 +10,8 @@ parts.
 
 from dataclasses import dataclass, field
 
-from adaptwin.placement.capacity.capacity import AdapterPart, Capacity
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.peak_rate import operating_point
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
@@ -45,7 +46,7 @@ def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list
     servers = [_Filling()]
     for item in items:
         adapter = capacity.adapter(item.name)
-        tokens = capacity.workload.tokens_per_second(adapter) * item.share * (1.0 + capacity.headroom)
+        tokens = capacity.workload.tokens_per_second(adapter) * item.share * capacity.factor
         server = servers[-1]
         starts = server.loras + (adapter.rank > 0) <= most[max(server.rank, adapter.rank)]
         if server.items and not (starts and server.tokens + tokens <= peak):

@@ -16,19 +16,25 @@ from functools import partial
 import joblib
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.capacity.capacity import Capacity, SlotChoice
-from adaptwin.placement.packing.balance import SAFE, Filled, levelled
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import SlotChoice, best_slots
+from adaptwin.placement.caution import (
+    FEWER_SERVERS_FACTOR,
+    MANY_SERVERS,
+    OTHER_ARRIVALS_FACTOR,
+    RELIEF_SHARE,
+    RUIN_SHARE,
+    WORTH_SEARCHING_FACTOR,
+    WORTH_TRYING_FACTOR,
+)
+from adaptwin.placement.packing.balance import Filled, levelled
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, items_of, shares_of
 from adaptwin.placement.packing.orders import dealt, falling, least_loaded, orders
 from adaptwin.placement.packing.problem import Assignment, Problem
-from adaptwin.placement.packing.ruin_and_recreate import RELIEVED, RUINED, mend, refused, relieve, squeeze
+from adaptwin.placement.packing.ruin_and_recreate import mend, refused, relieve, squeeze
 
-LEAST = 0.92  # times the traffic that the surrogate must find one server fewer able to bear, for it to be tried
-MANY = 12  # with more servers than this each must bear SAFE times its traffic: one of so many does see such arrivals
-MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
-WORTH_TRYING = 0.8  # times the traffic that one server fewer should bear by the numbers, for it to be tried
-WORTH_SQUEEZING = 0.85  # and for more than an order cut into so many: a deal by load, ruin and recreate
+MOST_MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
 
 
 def pack(problem: Problem) -> list[Assignment]:
@@ -43,13 +49,13 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
     """
     ways, needed = orders(items(1.0)), 1.0
     first = _filled(problem, ways, needed)
-    if len(first) > MANY:
-        ways, needed = orders(items(SAFE)), SAFE
+    if len(first) > MANY_SERVERS:
+        ways, needed = orders(items(OTHER_ARRIVALS_FACTOR)), OTHER_ARRIVALS_FACTOR
         first = _filled(problem, ways, needed)
     best, factor = _approved(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
         together = factor * (len(best) - 1) / len(best)  # what one fewer could bear, in terms of the traffic
-        fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING else None
+        fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING_FACTOR else None
         if fewer is None:
             break
         best, factor = fewer, 1.0
@@ -63,16 +69,16 @@ def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Bin
 def assigned(problem: Problem, hands: list[Bin]) -> list[Assignment]:
     """Each hand on a server with its best number of slots; what was wrongly thought to be served is relieved."""
     capacity = problem.capacity
-    for mistake in range(MISTAKES + 1):
+    for mistake in range(MOST_MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(hands))
         calls = (joblib.delayed(_best)(capacity, hand) for hand in hands)
         fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
             break
-        if mistake == MISTAKES:
-            capacity.best(shares_of(hands[wrong[0]]))  # which says what is wrong
-        hands = relieve(problem, hands, wrong, min(RUINED, RELIEVED * 2.0**mistake))
+        if mistake == MOST_MISTAKES:
+            best_slots(capacity, shares_of(hands[wrong[0]]))  # which says what is wrong
+        hands = relieve(problem, hands, wrong, min(RUIN_SHARE, RELIEF_SHARE * 2.0**mistake))
     problem.progress("choosing max_loras", len(hands), len(hands))
     return [
         Assignment(capacity.server(shares, fit.max_loras), shares)
@@ -83,7 +89,7 @@ def assigned(problem: Problem, hands: list[Bin]) -> list[Assignment]:
 
 def _best(capacity: Capacity, hand: Bin) -> SlotChoice | None:
     try:
-        return capacity.best(shares_of(hand))
+        return best_slots(capacity, shares_of(hand))
     except Infeasible:
         return None
 
@@ -98,7 +104,7 @@ def _approved(problem: Problem, ways: list[list[Item]], first: list[Bin], needed
         level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, needed)
         if level is None:
             continue
-        for factor in sorted({needed, max(needed, min(level.factor, SAFE))}, reverse=True):
+        for factor in sorted({needed, max(needed, min(level.factor, OTHER_ARRIVALS_FACTOR))}, reverse=True):
             if found := mend(problem, level.hands, factor):
                 return Filled(found, level.factor / needed)
     return Filled(relieve(problem, first, refused(problem.capacity, first)), 1.0)
@@ -110,12 +116,12 @@ def _one_fewer(
     """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
     servers = len(hands) - 1
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)
-    tight = levelled(problem, ways, servers, LEAST * needed, needed)
+    tight = levelled(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)
     found = tight and mend(problem, tight.hands, needed)
-    if not found and together >= WORTH_SQUEEZING:
+    if not found and together >= WORTH_SEARCHING_FACTOR:
         by_load = least_loaded(falling(ways[0]), servers)
         found = by_load and mend(problem, by_load, needed)
-    if not found and problem.capacity.is_foreseen and together >= WORTH_SQUEEZING:
+    if not found and problem.capacity.surrogate_knows and together >= WORTH_SEARCHING_FACTOR:
         found = squeeze(problem, hands, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
     return found

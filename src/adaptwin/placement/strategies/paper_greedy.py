@@ -11,7 +11,8 @@ that are not needed).
 from collections import deque
 from dataclasses import dataclass, field
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.orders import alternating
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged, unservable
 
@@ -84,7 +85,7 @@ def _shrink(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
     """Not even the first test point passes: the paper gives up here; we commit fewer, so that a plan exists."""
     capacity = problem.capacity
     for count in range(len(gpu.pending), 0, -1):
-        fit = capacity.fit(merged(gpu.pending[:count]))
+        fit = choose_slots(capacity, merged(gpu.pending[:count]))
         if fit:
             gpu.committed, gpu.max_loras = gpu.pending[:count], fit.max_loras
             for _ in range(count):

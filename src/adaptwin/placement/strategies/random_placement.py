@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from adaptwin.placement.capacity.capacity import AdapterPart
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.fewest_servers import smallest_that_serves
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 from adaptwin.workload.drawing.random_streams import stream_seed

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import joblib
 
-from adaptwin.placement.capacity.capacity import Answer, Capacity
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
 from adaptwin.plan.plan import Plan
@@ -13,10 +14,10 @@ from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.workload import Workload
 
-CLOSE = 0.02  # headroom is found to within 2 % of the traffic
+HEADROOM_PRECISION = 0.02  # headroom is found to within 2 % of the traffic
 SLOT_CHOICES_SHOWN = 12
-MANY_SERVERS = 32  # of which only the nearest numbers of slots are shown
-FEW_CHOICES = 3
+SERVERS_WITH_ALL_CHOICES = 32  # of which only the nearest numbers of slots are shown
+NEAREST_CHOICES = 3
 
 
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
@@ -47,7 +48,7 @@ def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink 
     """What a server with this headroom does just beyond it; None where no limit was found."""
     if headroom >= MOST_HEADROOM:
         return None
-    traffic = 1.0 + headroom + CLOSE
+    traffic = 1.0 + headroom + HEADROOM_PRECISION
     workload = capacity.part(assignment.shares, traffic)
     run = simulate(capacity.profile, assignment.server, workload)
     return Brink(
@@ -109,7 +110,7 @@ def forecast_all(
 ) -> list[tuple[Forecast, tuple[TriedSlots, ...]]]:
     """Forecast and slot choices of every server, on all cores."""
     work = list(assignments)
-    most = FEW_CHOICES if len(work) > MANY_SERVERS else SLOT_CHOICES_SHOWN
+    most = NEAREST_CHOICES if len(work) > SERVERS_WITH_ALL_CHOICES else SLOT_CHOICES_SHOWN
     calls = (joblib.delayed(_both)(capacity, assignment, most) for capacity, assignment in work)
     return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
 
@@ -123,14 +124,14 @@ def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Bindin
     """How much more traffic the server takes, and what gives way beyond that."""
 
     def more(headroom: float) -> Answer:
-        factor = (1.0 + headroom) / (1.0 + capacity.headroom)
+        factor = (1.0 + headroom) / capacity.factor
         return capacity.ask_on({name: share * factor for name, share in assignment.shares.items()}, assignment.server)
 
     good, bad = 0.0, MOST_HEADROOM
     failed = more(bad)
     if failed.ok:
         return MOST_HEADROOM, _binding(capacity, assignment, failed)
-    while bad - good > CLOSE:
+    while bad - good > HEADROOM_PRECISION:
         middle = (good + bad) / 2
         answer = more(middle)
         if answer.ok:

@@ -1,4 +1,4 @@
-"""trial: which servers of a plan fail with seeds that the search did not use."""
+"""Fresh seeds: which servers of a plan fail with arrivals that the search did not use."""
 
 from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.plan import Plan
@@ -13,7 +13,12 @@ def verification_seed(plan: Plan, number: int) -> int:
     return stream_seed(plan.seed, "verification", str(number)) >> 1
 
 
+def verification_seeds(plan: Plan) -> tuple[int, ...]:
+    """The seeds with which a plan is verified."""
+    return tuple(verification_seed(plan, number) for number in range(VERIFICATIONS))
+
+
 def failing_servers(plan: Plan) -> set[str]:
-    """Servers of a plan where somebody suffers in any of the verifications, while no server fails."""
-    checks = (verify(plan, verification_seed(plan, n), failovers=False) for n in range(VERIFICATIONS))
+    """Servers of a plan that fail any of the verifications, while all servers run."""
+    checks = (verify(plan, seed, failovers=False) for seed in verification_seeds(plan))
     return {check.servers[index].name for check in checks for index in check.failing}

@@ -1,78 +1,11 @@
 """verify: does a plan hold? One twin run per GPU, with a seed the planner did not use; and after failures, too."""
 
-from typing import NamedTuple
-
+from adaptwin.plan.check import Check, FailoverCheck
 from adaptwin.plan.failover import Failover
-from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.drawing.random_streams import stream_seed
-
-
-class FailoverCheck(NamedTuple):
-    """Servers that fail, and the runs of those that take their adapters in, as they are then."""
-
-    failed: tuple[str, ...]
-    runs: list[Run]
-    servers: tuple[PlacedServer, ...]
-    bounds: LatencyLimits = NO_LATENCY_LIMITS
-
-    @property
-    def failures(self) -> list[str]:
-        """What fails then, one line each."""
-        lines = [line for index in self.failing for line in _failures(self.servers[index], self.runs[index], self)]
-        return [f"without {' and '.join(self.failed)}: {line}" for line in lines]
-
-    @property
-    def failing(self) -> list[int]:
-        """Servers where somebody suffers or a bound is missed, by position."""
-        return _failing(self.runs, self.bounds)
-
-
-class Check(NamedTuple):
-    """The runs of a verification, in the order of the servers that serve anybody; and those of failovers."""
-
-    runs: list[Run]
-    servers: tuple[PlacedServer, ...]
-    seed: int
-    bounds: LatencyLimits = NO_LATENCY_LIMITS
-    failovers: tuple[FailoverCheck, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether no server and no adapter starves, waits in a growing queue or misses an objective."""
-        return not self.failures
-
-    @property
-    def failures(self) -> list[str]:
-        """What failed, one line each; empty when the plan holds."""
-        lines = [line for index in self.failing for line in _failures(self.servers[index], self.runs[index], self)]
-        return lines + [line for state in self.failovers for line in state.failures]
-
-    @property
-    def failing(self) -> list[int]:
-        """Servers where somebody suffers or a bound is missed while none has failed, by position."""
-        return _failing(self.runs, self.bounds)
-
-
-def _failing(runs: list[Run], bounds: LatencyLimits) -> list[int]:
-    return [index for index, run in enumerate(runs) if run.worst != "ok" or not _is_within(run, bounds)]
-
-
-def _is_within(run: Run, bounds: LatencyLimits) -> bool:
-    return bounds.holds(ttft_p99=run.ttft.p99, itl_p99=run.itl.p99)
-
-
-def _failures(server: PlacedServer, run: Run, of: FailoverCheck | Check) -> list[str]:
-    name = server.name
-    by_verdict = run.adapters.filter(run.adapters["verdict"] != "ok").group_by("verdict").len().sort("verdict")
-    lines = [f"{name}: {count} adapters {verdict}" for verdict, count in by_verdict.iter_rows()]
-    if not lines and run.worst != "ok":
-        lines = [f"{name}: server {run.verdict}"]
-    if not _is_within(run, of.bounds):
-        lines.append(f"{name}: TTFT p99 {run.ttft.p99:.3g} s, ITL p99 {1e3 * run.itl.p99:.3g} ms: above the bounds")
-    return lines
 
 
 def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True) -> Check:
@@ -93,11 +26,16 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
     played.play([*((server.name, server) for server in serving), *_asked(plan, states)], jobs)
     found = tuple(
         FailoverCheck(
-            failover.failed, [played.run(*each) for each in _asked(plan, [(failover, takers)])], takers, plan.bounds
+            failover.failed,
+            [played.run(*each) for each in _asked(plan, [(failover, takers)])],
+            takers,
+            plan.options.latency_limits,
         )
         for failover, takers in states
     )
-    return Check([played.run(server.name, server) for server in serving], serving, seed, plan.bounds, found)
+    return Check(
+        [played.run(server.name, server) for server in serving], serving, seed, plan.options.latency_limits, found
+    )
 
 
 Drawn = tuple[str, PlacedServer]  # a server, and the one whose requests it draws

@@ -9,9 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.placement.make_plan import GIVEN_GPUS, PROMISES
-from adaptwin.placement.verification.fresh_seeds import FAILOVER_VERIFICATIONS
-from adaptwin.placement.verification.verify import Check
+from adaptwin.plan.check import Check
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.profile.profile import Profile, ProfileError
@@ -48,7 +46,7 @@ def rank_summary(counts: dict[int, int]) -> str:
 def bound_sentence(plan: Plan) -> str:
     """What the lower bound says about this plan."""
     above = plan.gpus - plan.lower_bound
-    spares = f", {plan.spare} of them spare" if plan.spare else ""
+    spares = f", {plan.options.spare} of them spare" if plan.options.spare else ""
     bound = f"No plan under these profiles can do with fewer than {count(plan.lower_bound, 'GPU')}{spares}"
     if above <= 0:
         return f"{bound}: this one is optimal."
@@ -77,7 +75,7 @@ def used_gpus(plan: Plan) -> str:
 
 def bound_sentences(plan: Plan) -> tuple[str, ...]:
     """What the lower bounds say about this plan: on GPUs, unless something else counts, and on the price."""
-    on_gpus = () if plan.objective in ("min-cost", *GIVEN_GPUS) else (bound_sentence(plan),)
+    on_gpus = () if plan.goal != "gpus" else (bound_sentence(plan),)
     return tuple(filter(None, (*on_gpus, cost_sentence(plan))))
 
 
@@ -85,7 +83,7 @@ def verified_sentence(plan: Plan) -> str:
     """Whether the plan was checked, and how."""
     if plan.verified:
         return "Verified: a twin run per GPU with fresh seeds found nobody starving."
-    if plan.objective not in PROMISES:
+    if not plan.promises:
         forecasts = [server.forecast for server in plan.servers if server.forecast]
         offered = sum(forecast.offered_throughput for forecast in forecasts)
         served = sum(forecast.throughput for forecast in forecasts) / offered if offered else 1.0
@@ -95,7 +93,7 @@ def verified_sentence(plan: Plan) -> str:
 
 def failover_sentence(plan: Plan) -> str:
     """What happens when GPUs fail, and with what latency; nothing where the plan has no spare ones."""
-    if not plan.spare:
+    if not plan.options.spare:
         return ""
     if plan.standbys:
         names = ", ".join(server.name for server in plan.standbys)
@@ -104,9 +102,9 @@ def failover_sentence(plan: Plan) -> str:
         then = "its adapters move to servers that run; no restart, no standby"
     tails = [failover.itl_p99 for failover in plan.failover if failover.itl_p99 and math.isfinite(failover.itl_p99)]
     latency = f" ITL p99 is then up to {duration(max(tails))}." if tails else ""
-    seeds = "" if plan.standbys else f" with {count(FAILOVER_VERIFICATIONS, 'fresh seed')}"
+    seeds = "" if plan.standbys else f" with {count(len(plan.verified_seeds), 'fresh seed')}"
     checked = f" Verified{seeds}." if plan.verified else " Not verified."
-    return f"Any {count(plan.spare, 'GPU')} may fail: {then}.{latency}{checked}"
+    return f"Any {count(plan.options.spare, 'GPU')} may fail: {then}.{latency}{checked}"
 
 
 def rejected_sentence(plan: Plan) -> str:
@@ -166,16 +164,16 @@ def _plan_headline(plan: Plan) -> Text:
 
 def made_how(plan: Plan) -> str:
     """Objective, strategy, seed, headroom and margin asked for, planning time, and how often the twin was asked."""
-    parts = [f"Objective {plan.objective}", f"strategy {plan.strategy}", f"seed {plan.seed}"]
-    if plan.headroom:
-        parts.append(f"headroom asked for {percent(plan.headroom)}")
+    parts = [f"Objective {plan.options.objective}", f"strategy {plan.options.strategy}", f"seed {plan.seed}"]
+    if plan.options.headroom:
+        parts.append(f"headroom asked for {percent(plan.options.headroom)}")
     if plan.margin:
         parts.append(f"margin {percent(plan.margin)}")
     if plan.planning_seconds:
         search = f" (search {duration(plan.search_seconds)})" if plan.search_seconds else ""
         parts.append(f"planned in {duration(plan.planning_seconds)}{search}")
-    if plan.guesses:
-        parts.append(f"with {count(plan.guesses, 'guess', 'guesses')} and {count(plan.twin_runs, 'twin run')}")
+    if plan.predictions:
+        parts.append(f"with {count(plan.predictions, 'prediction')} and {count(plan.twin_runs, 'twin run')}")
     return ", ".join(parts)
 
 

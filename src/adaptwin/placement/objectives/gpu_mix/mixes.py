@@ -18,19 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.placement.capacity.server_demand import total
+from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.caution import FILL_LIKELIHOOD, GPU_MIX_FACTOR
 from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType
-from adaptwin.placement.packing.fill import LIKELY, take_hand
+from adaptwin.placement.packing.fill import take_hand
 from adaptwin.placement.packing.items import Bin, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.orders import alternating
 from adaptwin.placement.packing.unplaced import Queue
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-FULL = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
-STEPS = 4  # numbers of servers of one kind that are tried, at most
-TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
-ROUNDS, ROUNDS_ASKED = 40, 8  # times that this is done: guessing is cheap, asking the twin is not
-TIGHT = 0.97  # times the traffic that the surrogate must find likely served, for the twin to be asked
-DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
+FULL_LOAD = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
+COUNT_STEPS = 4  # numbers of servers of one kind that are tried, at most
+SERVERS_TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
+MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # times that this is done: guessing is cheap, asking the twin is not
+RATIO_DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
 
 
 class MixedServer(NamedTuple):
@@ -56,7 +57,7 @@ def price(mix: GpuMix) -> float:
 
 def mixes(kinds: Sequence[GpuType]) -> list[GpuMix]:
     """Mixes that likely serve everybody, or nearly so: the surrogate is careful."""
-    search, tight = _Mixing(kinds, 1.0), _Mixing(kinds, TIGHT)
+    search, tight = _Mixing(kinds, 1.0), _Mixing(kinds, GPU_MIX_FACTOR)
     found = [*search.made(), *tight.server_by_server()]
     if not found:
         return []
@@ -80,7 +81,7 @@ class _Mixing:
         for kind in self._kinds:
             loads = np.array([item.load if item else np.inf for item in kind.items])
             servers, _ = self._server_by_server([kind], _falling(kind, range(len(kind.items))), loads)
-            prices.append(kind.price * loads / max([FULL, *(load_of(mixed.hand) for mixed in servers)]))
+            prices.append(kind.price * loads / max([FULL_LOAD, *(load_of(mixed.hand) for mixed in servers)]))
         return np.array(prices)
 
     def _all_orders(self) -> list[Order]:
@@ -91,7 +92,7 @@ class _Mixing:
         orders = [alternating(falling, lambda n: any_kind[n].rank), falling, falling[::-1]]
         for index in range(len(self._kinds)):
             others = np.delete(self._prices, index, axis=0).min(axis=0)
-            ratio = np.round(self._prices[index] / np.maximum(others, 1e-12), DIGITS)
+            ratio = np.round(self._prices[index] / np.maximum(others, 1e-12), RATIO_DIGITS)
             orders.append(sorted(falling, key=lambda n: ratio[n]))
         return orders
 
@@ -112,7 +113,7 @@ class _Mixing:
         """Some servers of one kind for the first of an order, and the others for the rest."""
         own, _ = self._server_by_server([kind], order, self._worth)
         others = [other for other in self._kinds if other is not kind]
-        for count in sorted({round(step * len(own) / STEPS) for step in range(STEPS + 1)}):
+        for count in sorted({round(step * len(own) / COUNT_STEPS) for step in range(COUNT_STEPS + 1)}):
             if self._kinds[0].problem.out_of_time:
                 return
             taken = {number for mixed in own[:count] for number in mixed.numbers}
@@ -127,12 +128,12 @@ class _Mixing:
     def improved(self, mix: GpuMix) -> GpuMix:
         """The mix after as many rounds as there are, or as time allows, of serving what few servers serve anew."""
         problem = self._kinds[0].problem
-        rounds = ROUNDS if all(kind.capacity.is_foreseen for kind in self._kinds) else ROUNDS_ASKED
+        rounds = MIX_ROUNDS if all(kind.capacity.surrogate_knows for kind in self._kinds) else MIX_ROUNDS_ASKED
         for number in range(rounds):
             problem.progress("mixing GPUs", number, rounds)
             if problem.out_of_time:
                 break
-            count = min(len(mix), int(self._dice.choice(TAKEN)))
+            count = min(len(mix), int(self._dice.choice(SERVERS_TAKEN)))
             away = set(self._dice.choice(len(mix), size=count, replace=False).tolist())
             taken = [mix[i] for i in sorted(away)]
             anew = self._anew(taken)
@@ -180,7 +181,7 @@ class _Mixing:
         if hand:
             at.load = load_of(hand)
             at.queue.put_back(hand)
-        elif at.kind.capacity.fit(shares_of([at.queue.first])):
+        elif choose_slots(at.kind.capacity, shares_of([at.queue.first])):
             hand = [at.queue.first]
         return hand
 
@@ -195,8 +196,8 @@ class _Mixing:
         return mixed
 
     def _likely(self, kind: GpuType, hand: Bin) -> bool:
-        sums = total([item.sums for item in hand])
-        return likelihood_of_overload(kind.capacity, hand, sums, self._factor) <= LIKELY
+        sums = total([item.demand for item in hand])
+        return likelihood_of_overload(kind.capacity, hand, sums, self._factor) <= FILL_LIKELIHOOD
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ class _Waiting:
 
     kind: GpuType
     queue: Queue
-    load: float = FULL
+    load: float = FULL_LOAD
 
 
 def _falling(kind: GpuType, numbers: Sequence[int]) -> Order:

@@ -1,0 +1,144 @@
+"""Slots: with how many slots a server serves its adapters, and serves them best."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import ServerDemand
+from adaptwin.placement.caution import MOST_LOAD, SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
+from adaptwin.surrogate.surrogate import Prediction
+
+CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the surrogate thinks best
+RESIDENCE_SECONDS = 8.0  # that a request is in a well-loaded server, roughly
+
+
+class SlotChoice(NamedTuple):
+    """A number of slots with which a server serves its adapters."""
+
+    max_loras: int
+    answer: Answer
+
+
+def choose_slots(capacity: Capacity, shares: Mapping[str, float], factor: float = 1.0) -> SlotChoice | None:
+    """A number of slots that serves these adapters at `factor` times their traffic; None when there is none.
+
+    Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first of which the twin
+    approves, asked about the likeliest ones.
+    """
+    choices = capacity.slot_choices(shares)
+    if not choices or capacity.load(shares) * factor > MOST_LOAD:
+        return None
+    demand = capacity.demand_of(shares.items())
+    predictions = capacity.predict(demand, choices, factor)
+    sure = capacity.sure_answers(demand, predictions) or [None] * len(choices)
+    good = [SlotChoice(slots, answer) for slots, answer in zip(choices, sure, strict=True) if answer and answer.ok]
+    if good:
+        return min(good, key=_latency)
+    unsure = [index for index, answer in enumerate(sure) if answer is None]
+    left, known = [choices[i] for i in unsure], [predictions[i] for i in unsure if predictions]
+    for slots in _likeliest(capacity, shares, left, known, factor):
+        answer = capacity.ask(shares, slots, factor)
+        if answer.ok:
+            return SlotChoice(slots, answer)
+    return None
+
+
+def best_slots(capacity: Capacity, shares: Mapping[str, float]) -> SlotChoice:
+    """The number of slots that serves these adapters with the lowest mean latency from end to end.
+
+    That weighs the time to the first token, which more slots shorten, against the time between tokens, which they
+    lengthen. It is judged under a little more traffic where that is served too, so that a choice without any room does
+    not win. Raises `Infeasible` when no number of slots serves them.
+    """
+    contenders = _contenders(capacity, shares)
+    stressed = [SlotChoice(slots, capacity.ask(shares, slots, SLOT_STRESS_FACTOR)) for slots in contenders]
+    for choice in sorted((choice for choice in stressed if choice.answer.ok), key=_latency):
+        answer = capacity.ask(shares, choice.max_loras)
+        if answer.ok:
+            return SlotChoice(choice.max_loras, answer)
+    asked = (SlotChoice(slots, capacity.ask(shares, slots)) for slots in contenders)
+    good = [choice for choice in asked if choice.answer.ok]
+    if not good:
+        raise Infeasible(f"{len(shares)} adapters do not fit on one {capacity.profile.name}")
+    return min(good, key=_latency)
+
+
+def best_or_most_served(capacity: Capacity, shares: Mapping[str, float]) -> int:
+    """The best number of slots; where none serves all adapters, the one that serves most."""
+    try:
+        return best_slots(capacity, shares).max_loras
+    except Infeasible:
+        return max(capacity.slot_choices(shares), key=lambda slots: capacity.ask(shares, slots).served)
+
+
+def expected_prediction(capacity: Capacity, demand: ServerDemand, factor: float = 1.0) -> Prediction | None:
+    """The prediction with the number of slots that the surrogate thinks best; None where it knows no such server."""
+    predictions = capacity.known_predictions(demand, factor)
+    return min(predictions, key=lambda each: (each.overload > 0.5, each.e2e_mean), default=None)
+
+
+def downhill(choices: list[int], start: int, cost: Callable[[int], float]) -> Iterable[int]:
+    """Visit choices from `start`: to either side, and on for as long as the cost falls."""
+    yield choices[start]
+    for direction in (1, -1):
+        i, least = start, cost(choices[start])
+        while 0 <= i + direction < len(choices):
+            i += direction
+            yield choices[i]
+            if cost(choices[i]) > least:
+                break
+            least = cost(choices[i])
+
+
+def _latency(choice: SlotChoice) -> tuple[float, int]:
+    return choice.answer.e2e_mean, choice.max_loras
+
+
+def _likeliest(
+    capacity: Capacity, shares: Mapping[str, float], choices: list[int], predictions: list[Prediction], factor: float
+) -> Iterable[int]:
+    """Numbers of slots in the order in which to ask the twin about them.
+
+    Where there are predictions, the few with which overload is least likely. Else latency from end to end is the guide:
+    it falls with more slots, until the KV cache that they take away and the cost of idle slots weigh more. So that
+    search starts from about as many slots as adapters are busy at once, and goes downhill.
+    """
+    if len(choices) < 2:
+        return choices
+    if predictions and all(prediction.inside for prediction in predictions):
+        ranked = sorted(zip(choices, predictions, strict=True), key=lambda pair: pair[1].overload)
+        return [slots for slots, _ in ranked[:CONTENDERS]]
+    busy = _busy_adapters(capacity, shares)
+    start = min(range(len(choices)), key=lambda i: abs(choices[i] - busy))
+    return downhill(choices, start, lambda slots: capacity.ask(shares, slots, factor).e2e_mean)
+
+
+def _busy_adapters(capacity: Capacity, shares: Mapping[str, float]) -> float:
+    """About how many adapters have a request running at a time, if each takes some seconds."""
+    loras = [(capacity.adapter(name), share) for name, share in shares.items() if capacity.adapter(name).rank]
+    rates = np.array([capacity.workload.rate_of(adapter) * share for adapter, share in loras])
+    return float(np.sum(1.0 - np.exp(-rates * RESIDENCE_SECONDS)))
+
+
+def _contenders(capacity: Capacity, shares: Mapping[str, float]) -> list[int]:
+    """Numbers of slots worth asking the twin about: all that start, or those that the surrogate thinks best.
+
+    Those with which an adapter may be overloaded under other arrivals are left out as long as there are safer ones.
+    """
+    choices, demand = capacity.slot_choices(shares), capacity.demand_of(shares.items())
+    predictions = capacity.predict(demand, choices)
+    if len(choices) <= CONTENDERS or not predictions or not all(each.inside for each in predictions):
+        return choices
+    safest = min(prediction.overload for prediction in predictions)
+    stressed = capacity.predict(demand, choices, SLOT_STRESS_FACTOR)
+    likely = sorted(
+        (under_stress.e2e_mean, slots)
+        for slots, prediction, under_stress in zip(choices, predictions, stressed, strict=True)
+        if prediction.overload <= max(SLOT_LIKELIHOOD, 2.0 * safest)
+    )
+    found = sorted(slots for _, slots in likely[:CONTENDERS])
+    return found if any(capacity.ask(shares, slots).ok for slots in found) else choices

@@ -1,0 +1,264 @@
+"""find_plan: an objective met by a strategy, and verified - tight at first, then with safety, then repaired."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from adaptwin.errors import Infeasible, SpecError
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.planner_settings import require_free
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
+from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
+from adaptwin.placement.objectives.objective import Asked, Placed
+from adaptwin.placement.objectives.registry import Objective, objective_named, with_given_gpus
+from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.packing.repair import repair
+from adaptwin.placement.spares.spares import with_spares
+from adaptwin.placement.strategies.registry import Strategy, strategy_named
+from adaptwin.placement.verification.forecast import with_forecasts
+from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
+from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.server_names import server_names
+from adaptwin.profile.profile import Profile
+from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.twin.compilation import compile_twin
+from adaptwin.twin.server import Server
+from adaptwin.workload.workload import Workload
+
+ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
+
+
+def find_plan(
+    profiles: Sequence[Profile],
+    workload: Workload,
+    options: PlanOptions,
+    *,
+    strategy: Strategy | None = None,
+    seed: int = 0,
+    server: Server | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> Plan:
+    """Find a verified plan with these options.
+
+    `make_plan` describes the arguments. A strategy that is given is used instead of the one that the options name.
+
+    Raises:
+        Infeasible: Some adapter cannot be served at all, or the GPUs given do not suffice; the message says what binds.
+        SpecError: The options do not go together, or not with the profiles and the workload.
+    """
+    objective, template = objective_named(options.objective), server or Server()
+    strategy = strategy or strategy_named(options.strategy)
+    _require_possible(profiles, workload, options, objective, strategy)
+    require_free(template)
+    compile_twin()
+    profiles = priced(profiles, options)
+    margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
+    least = (1.0 + options.headroom) * (1.0 + min(margins.values()))
+    draft = Plan.model_construct(
+        options=options,
+        seed=seed,
+        goal=objective.goal,
+        promises=objective.promises,
+        lower_bound=lower_bound(profiles, workload, template, least) + options.spare,
+        cost_bound=_cost_bound(profiles, workload, template, least, options.spare),
+        servers=(),
+        profiles=tuple(profiles),
+        workload=workload,
+    )
+    deadline = time.perf_counter() + (math.inf if options.time_limit is None else options.time_limit)
+    surrogates = {profile.name: workload_surrogate_for(surrogate, profile, workload, template) for profile in profiles}
+    return _Planner(draft, objective, strategy, margins, template, surrogates, deadline, progress).plan()
+
+
+def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
+    """The profiles with the prices of the options instead of their own; raises `SpecError` for an unknown profile."""
+    names = [profile.name for profile in profiles]
+    for name in options.prices:
+        if name not in names:
+            raise SpecError(f"{name!r} is not among the profiles: {', '.join(names)}", "prices")
+    return [
+        profile.model_copy(update={"price_per_hour": options.prices.get(profile.name, profile.price_per_hour)})
+        for profile in profiles
+    ]
+
+
+def _require_possible(
+    profiles: Sequence[Profile], workload: Workload, options: PlanOptions, objective: Objective, strategy: Strategy
+) -> None:
+    """Raise `SpecError` where options do not go together, or not with profiles and workload."""
+    if not workload.adapters:
+        raise SpecError("lists no adapter", "adapters")
+    if objective.given_gpus and options.gpus is None:
+        raise SpecError(f"missing: {options.objective} is for a given number of GPUs", "gpus")
+    if not objective.given_gpus and options.gpus is not None:
+        takers = ", ".join(with_given_gpus())
+        raise SpecError(f"{options.gpus}: {options.objective} finds their number; only {takers} take it", "gpus")
+    if options.spare and objective.given_gpus:
+        what = f"{options.spare}: {options.objective} is for a given number of GPUs, all of which serve"
+        raise SpecError(what, "spare")
+    if not profiles:
+        raise SpecError("none is given", "profile")
+    options.constraints.require_known(workload)
+    if options.constraints and not strategy.knows_constraints:
+        raise SpecError(f"{options.strategy} knows no constraints: plan with pack", "strategy")
+
+
+def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
+    """The margin as a share of the traffic; raises `SpecError` where the profile cannot tell."""
+    if asked != "profile":
+        return asked
+    if not profile.spread:
+        raise SpecError(f"profile {profile.name} does not know its uncertainty: give the margin as a share", "margin")
+    capacity = max(spread.throughput for spread in profile.spread)  # of starved servers: the others serve what comes
+    return math.exp(ONE_IN_TWENTY * capacity) - 1.0
+
+
+def _cost_bound(
+    profiles: Sequence[Profile], workload: Workload, template: Server, factor: float, spare: int
+) -> float | None:
+    """A lower bound on the price per hour, that of spare GPUs included; None where a price is unknown.
+
+    What is left when spare GPUs fail costs at least the bound without them, and they are of the cheapest type at best.
+    """
+    prices = [profile.price_per_hour for profile in profiles if profile.price_per_hour is not None]
+    if len(prices) < len(profiles):
+        return None
+    return cost_bound(profiles, workload, template, factor) + spare * min(prices)
+
+
+class _Attempt(NamedTuple):
+    """A plan that was searched for and verified."""
+
+    plan: Plan
+    servers: list[Placed]  # as the planner knows them
+    seconds: float  # of search
+    grew: bool  # whether its repair took more servers than the search had found
+
+    @property
+    def is_good(self) -> bool:
+        """Whether another search need not be tried."""
+        return not self.plan.promises or (self.plan.verified and not self.grew)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """One search for a plan. The draft has all of the plan but what is found."""
+
+    draft: Plan
+    objective: Objective
+    strategy: Strategy
+    margins: dict[str, float]  # by profile
+    template: Server
+    surrogates: dict[str, WorkloadSurrogate | None]  # by profile
+    deadline: float  # on the clock of `time.perf_counter`
+    progress: Progress
+
+    def plan(self) -> Plan:
+        """The best verified plan, with spares and forecasts."""
+        started = time.perf_counter()
+        attempts = self._attempts()
+        best = min(attempts, key=self._rank)
+        plan, servers = best.plan, best.servers
+        if plan.options.spare:
+            plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs)
+        plan = with_forecasts(plan, ((each.problem.capacity, each.assignment) for each in servers), self.progress)
+        seconds = {
+            "planning_seconds": time.perf_counter() - started,
+            "search_seconds": sum(attempt.seconds for attempt in attempts),
+        }
+        return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})
+
+    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int]:
+        """Verified plans first, then by the objective's measure."""
+        return not attempt.plan.verified, self.objective.measure(attempt.servers), attempt.plan.gpus
+
+    def _attempts(self) -> list[_Attempt]:
+        """Servers filled to their limit; where those do not hold as they are, also servers filled with some safety."""
+        attempts = [self._attempt(1.0)]
+        if not attempts[0].is_good:
+            with suppress(Infeasible):
+                attempts.append(self._attempt(SECOND_SEARCH_FACTOR))
+        return attempts
+
+    def _attempt(self, safety: float) -> _Attempt:
+        """Search for servers that bear `safety` times the traffic, and verify them, with repairs, at the traffic."""
+        begun = time.perf_counter()
+        problems = self._problems(safety)
+        found = self.objective.place(problems, Asked(self.strategy, self.draft.options))
+        seconds = time.perf_counter() - begun
+        late = problems[0].out_of_time  # verification and forecasts come after the search and are not limited
+        plan, servers = self._verified(found)
+        counts = {
+            "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
+            "predictions": sum(problem.capacity.predictions for problem in problems),
+        }
+        plan = plan.model_copy(update={"time_limit_hit": late, **counts})
+        return _Attempt(plan, servers, seconds, grew=len(servers) != len(found))
+
+    def _problems(self, safety: float) -> list[Problem]:
+        """The workload on each profile, with headroom and margin, and `safety` times the traffic."""
+        workload = self.draft.workload.model_copy(update={"seed": self.draft.seed})
+        options = self.draft.options
+        problems = []
+        for profile in self.draft.profiles:
+            asked = (1.0 + options.headroom) * (1.0 + self.margins[profile.name])
+            capacity = Capacity(
+                profile,
+                workload,
+                self.template,
+                asked * safety,
+                self.surrogates[profile.name],
+                options.latency_limits,
+            )
+            bound = lower_bound([profile], self.draft.workload, self.template, asked)
+            problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))
+        return problems
+
+    def _verified(self, servers: list[Placed]) -> tuple[Plan, list[Placed]]:
+        """Verify with fresh seeds; repair the servers that fail, and verify again."""
+        repairs = REPAIR_ROUNDS if self.draft.promises else 0
+        raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)}
+        for number in range(repairs + 1):
+            self.progress("verifying", number, repairs + 1)
+            plan = self._plan_of(servers)
+            failing = failing_servers(plan)
+            if not failing or number == repairs:
+                break
+            after = _repaired(raised, servers, {i for i, s in enumerate(plan.servers) if s.name in failing})
+            if self.objective.given_gpus and len(after) > len(servers):
+                break
+            servers = after
+        self.progress("verifying", repairs + 1, repairs + 1)
+        update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
+        return plan.model_copy(update=update), servers
+
+    def _plan_of(self, servers: Sequence[Placed]) -> Plan:
+        """The draft with these servers."""
+        names = server_names([placed.assignment.shares for placed in servers], self.draft.options.constraints.pinned)
+        placed_servers = tuple(
+            PlacedServer(name=name, profile=profile.name, server=assignment.server, adapters=dict(assignment.shares))
+            for name, (problem, assignment) in zip(names, servers, strict=True)
+            for profile in [problem.capacity.profile]
+        )
+        used = {server.profile for server in placed_servers}
+        margin = max((self.margins[name] for name in used), default=0.0)
+        return self.draft.model_copy(update={"servers": placed_servers, "margin": margin})
+
+
+def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
+    """The servers after repair, in their order; those of each profile are repaired apart, and new ones come last."""
+    after: list[Placed] = []
+    for profile in dict.fromkeys(placed.problem.capacity.profile.name for placed in servers):
+        own = [i for i, placed in enumerate(servers) if placed.problem.capacity.profile.name == profile]
+        bad = [at for at, i in enumerate(own) if i in failing]
+        assignments = [servers[i].assignment for i in own]
+        good = repair(raised[profile], assignments, bad) if bad else assignments
+        after += [Placed(servers[own[0]].problem, assignment) for assignment in good]
+    return after

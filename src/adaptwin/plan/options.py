@@ -1,0 +1,74 @@
+"""PlanOptions: what is asked of a plan besides serving the workload."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WrapValidator
+
+from adaptwin.errors import SpecError
+from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.latency_limits import LatencyLimits
+from adaptwin.spec import Spec, first_problem
+
+
+def _between(low: int, high: int) -> AfterValidator:
+    def validate(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"{value} must be from {low} to {high}")
+        return value
+
+    return AfterValidator(validate)
+
+
+Share = Annotated[float, _between(0, 10)]
+Spare = Annotated[int, _between(0, 8)]
+Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LatencyKind = Literal["itl", "ttft"]
+
+
+def _share_or_profile(value: Any, _union: Any) -> Any:
+    """The validator of a margin, whose errors name the field rather than the branches of a union."""
+    if value == "profile":
+        return value
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is neither a share, such as 0.2, nor the word profile")
+    return TypeAdapter(Share).validate_python(value)
+
+
+Margin = Annotated[float | Literal["profile"], WrapValidator(_share_or_profile)]
+
+
+class PlanOptions(Spec):
+    """Options of a plan: keywords of `make_plan`, `planning` in a fleet file, options of `adaptwin plan`.
+
+    Objective and strategy are names here; `make_plan` knows which there are.
+    """
+
+    objective: str = "min-gpus"
+    strategy: str = "pack"
+    headroom: Share = Field(default=0.0, description="share of traffic that every GPU must be able to take more")
+    margin: Margin = Field(
+        default=0.0,
+        description="safety margin on the twin's predictions, as a share; `profile`: as uncertain as the profile is",
+    )
+    gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not find it")
+    ttft_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
+    itl_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
+    latency: LatencyKind = Field(default="itl", description="the latency that min-latency brings down")
+    constraints: Constraints = Constraints()
+    prices: dict[str, Price] = Field(default_factory=dict, description="per hour, by profile; any currency")
+    spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Options from keywords; raises `SpecError`, which names the keyword."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            field, message = first_problem(error, cls)
+            raise SpecError(message, field) from None
+
+    @property
+    def latency_limits(self) -> LatencyLimits:
+        """The limits on latency that every server must keep."""
+        return LatencyLimits(ttft_p99=self.ttft_p99, itl_p99=self.itl_p99)
