@@ -14,7 +14,7 @@ import polars as pl
 import accuracy_figures as figures
 from adaptwin import Lengths, OutOfMemory, Profile, Server, load_profile
 from adaptwin.calibration.compare import DEEP_OVERLOAD, compare
-from adaptwin.twin.simulate import NINE_IN_TEN
+from adaptwin.twin.uncertainty import NINE_IN_TEN
 from h100_runs import DATA, MODELS, PROJECT, all_rows, measured_runs, require_data
 
 RESULTS = Path(__file__).resolve().parent / "results"

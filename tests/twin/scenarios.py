@@ -13,7 +13,8 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients, SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients, StepCost
-from adaptwin.twin.reference.engine import Batch, ReferenceTwin
+from adaptwin.twin.reference.batch import Batch
+from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Adapters, Outcome, Scenario, Window
 from adaptwin.twin.server import Limits
 from adaptwin.workload.drawing.requests import Requests
@@ -195,27 +196,27 @@ class WatchedTwin(ReferenceTwin):
         super().__init__(scenario)
         self.seen: list[Step] = []
 
-    def _record(self, until: int, batch: Batch) -> None:
-        super()._record(until, batch)
-        scheduler = self.scheduler
+    def _observe(self, until: int, batch: Batch) -> None:
+        super()._observe(until, batch)
+        scheduler, ledger = self.scheduler, self.ledger
         self.seen.append(
             Step(
                 start=self.clock,
                 end=until,
-                tokens={request.index: tokens for request, tokens in batch.tokens.items()},
+                tokens={request.index: tokens for request, tokens in batch.num_scheduled_tokens.items()},
                 running=tuple(request.index for request in scheduler.running),
                 waiting=tuple(request.index for request in scheduler.waiting),
-                preempted=batch.preempted,
+                preempted=len(batch.preempted_reqs),
                 skipped=self._skipped(batch),
-                cut_short=any(r.known_tokens - r.promised > r.computed for r in batch.tokens),
-                adapters={request.adapter for request in batch.tokens if request.needs_slot},
+                cut_short=any(r.num_tokens > r.num_computed_tokens for r in batch.num_scheduled_tokens),
+                adapters={r.lora for r in batch.num_scheduled_tokens if r.lora is not None},
                 on_gpu=set(self.slots.gpu),
                 on_host=set(self.slots.host),
-                blocks_held=sum(request.blocks for request in self.arrived),
-                blocks_free=scheduler.cache.free,
-                arrived=len(self.arrived),
-                finished=len(self.finish_times),
-                rejected=len(self.rejected),
+                blocks_held=sum(scheduler.kv_cache.num_blocks_of(answer.request) for answer in ledger.answers.values()),
+                blocks_free=scheduler.kv_cache.num_free_blocks,
+                arrived=ledger.arrived,
+                finished=ledger.finished,
+                rejected=len(ledger.rejected),
             )
         )
 
@@ -223,12 +224,13 @@ class WatchedTwin(ReferenceTwin):
         """Requests passed over for want of a slot, in a step whose scan went through the whole waiting queue."""
         limits, waiting = self.scenario.limits, self.scheduler.waiting
         stopped_early = (
-            batch.preempted > 0
-            or sum(batch.tokens.values()) == limits.token_budget
+            len(batch.preempted_reqs) > 0
+            or batch.total_num_scheduled_tokens == limits.token_budget
             or len(self.scheduler.running) == limits.max_num_seqs
         )
-        slots_full = len(batch.adapters) == limits.max_loras
-        lack_a_slot = [slots_full and r.needs_slot and r.adapter not in batch.adapters for r in waiting]
+        loras = batch.scheduled_loras
+        slots_full = len(loras) == limits.max_loras
+        lack_a_slot = [slots_full and r.lora is not None and r.lora not in loras for r in waiting]
         return len(waiting) if all(lack_a_slot) and not stopped_early else 0
 
 

@@ -40,7 +40,7 @@ def test_blocks_held_and_free_are_all_blocks_at_every_step(scenario):
 def test_a_drained_server_holds_no_blocks_and_no_requests(scenario):
     twin = ReferenceTwin(scenario._replace(window=scenario.window._replace(drain=True)))
     twin.run()
-    assert twin.scheduler.cache.free == scenario.limits.kv_blocks
+    assert twin.scheduler.kv_cache.num_free_blocks == scenario.limits.kv_blocks
     assert not twin.scheduler.running
     assert not twin.scheduler.waiting
 

@@ -153,7 +153,7 @@ def test_percentiles_lie_within_one_percent_of_the_exact_ones(server):
     twin = ReferenceTwin(make_scenario(plain_profile(), server, workload, seed=0, drain=True))
     twin.run()
     arrival, output = twin.scenario.requests.arrival, twin.scenario.requests.output
-    times = [(arrival[request.index], request.token_times) for request in twin.arrived]
+    times = [(arrival[index], answer.token_times) for index, answer in twin.ledger.answers.items()]
     exact = {
         "ttft": [(tokens[0] - start) / 1e9 + 0.005 for start, tokens in times],
         "e2e": [(tokens[-1] - start) / 1e9 + 0.005 for start, tokens in times],

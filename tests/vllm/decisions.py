@@ -3,7 +3,9 @@
 from itertools import zip_longest
 from typing import NamedTuple
 
-from adaptwin.twin.reference.engine import Batch, ReferenceTwin, Scheduler
+from adaptwin.twin.reference.batch import Batch
+from adaptwin.twin.reference.engine import ReferenceTwin
+from adaptwin.twin.reference.scheduler import Scheduler
 from adaptwin.twin.scenario import Scenario
 
 
@@ -38,11 +40,11 @@ class _WatchedScheduler(Scheduler):
         self.decisions.append(
             Decision(
                 clock=self.twin.clock,
-                tokens=tuple((request.index, tokens) for request, tokens in batch.tokens.items()),
-                preempted=tuple(reversed(waiting[: batch.preempted])),
+                tokens=tuple((request.index, tokens) for request, tokens in batch.num_scheduled_tokens.items()),
+                preempted=tuple(request.index for request in batch.preempted_reqs),
                 running=tuple(request.index for request in self.running),
                 waiting=waiting,
-                free_blocks=self.cache.free,
+                free_blocks=self.kv_cache.num_free_blocks,
             )
         )
         return batch
@@ -53,8 +55,7 @@ def play_twin(scenario: Scenario) -> Played:
     twin = ReferenceTwin(scenario)
     twin.scheduler = scheduler = _WatchedScheduler(twin)
     twin.run()
-    let_in = (request for request in twin.arrived if request.index not in twin.rejected)
-    return Played(scheduler.decisions, {request.index: request.token_times for request in let_in})
+    return Played(scheduler.decisions, {index: answer.token_times for index, answer in twin.ledger.answers.items()})
 
 
 def first_difference(twin: Played, vllm: Played, scenario: Scenario) -> str | None:

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 from tests.vllm.vllm_adapters import VllmAdapters
 
-from adaptwin.twin.reference.engine import AdapterSlots
+from adaptwin.twin.reference.adapter_slots import AdapterSlots
 from adaptwin.twin.scenario import Adapters
 from adaptwin.twin.server import Limits
 
@@ -35,7 +35,7 @@ def _first_difference(rng: random.Random, met: Counter[str]) -> str | None:
         batch = rng.sample(range(adapters), rng.randint(0, min(max_loras, adapters)))
         missing, gpu_loads, disk_loads = set(batch) - set(twin.gpu), twin.gpu_loads, twin.disk_loads
         vllm.step(batch)
-        twin.bring(batch)
+        twin.set_active_adapters(batch)
         ours = list(twin.gpu), list(twin.host), twin.gpu_loads, twin.disk_loads
         theirs = vllm.on_gpu, vllm.on_host, len(vllm.gpu_loads) - gpu, len(vllm.disk_loads) - disk
         if ours != theirs:
@@ -58,7 +58,7 @@ def test_loads_cost_the_adapter_that_vllm_loads():
             vllm.step(batch)
             loading = sum(10**a for a in vllm.gpu_loads[before_gpu:])
             loading += sum(10 ** (8 + a) for a in vllm.disk_loads[before_disk:])
-            assert twin.bring(batch) == loading
+            assert twin.set_active_adapters(batch) == loading
 
 
 def _slots(adapters: int, max_loras: int, max_cpu_loras: int) -> AdapterSlots:

@@ -13,12 +13,9 @@ from typing import NamedTuple
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.calibration.step_terms import TERMS
 from adaptwin.profile.profile import Profile
-from adaptwin.twin.kernel.play import play
+from adaptwin.twin.played import play_scenario
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.statistics import latency
 from adaptwin.twin.step_totals import StepTotals
-from adaptwin.twin.verdict import judge
-from adaptwin.workload.drawing.requests import NANOSECONDS
 
 CLOSE = 0.004  # in logarithms of the time per output token
 TRIES = 7
@@ -71,17 +68,16 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
         scrape_every=run.scrape_every,
         tally=True,
     )
-    outcome = play(scenario)
-    sums = judge(paced, run.workload, scenario, outcome).totals
-    per_token = sums.tpot_sum / max(1, sums.tpot_count) / NANOSECONDS
+    played = play_scenario(paced, run.workload, scenario)
+    per_token, finished_tokens = played.tpot.mean, played.totals.finished_tokens
     miss = math.log(per_token / measured) if per_token > 0 else math.inf  # too slow to finish anything, most likely
-    if run.starved and run.throughput > 0 and sums.finished_tokens > 0:
-        miss = (miss - math.log(sums.finished_tokens / run.workload.duration / run.throughput)) / 2
+    if run.starved and run.throughput > 0 and finished_tokens > 0:
+        miss = (miss - math.log(finished_tokens / run.workload.duration / run.throughput)) / 2
     return Pace(
         factor=factor,
         miss=miss,
-        tally=StepTotals(*(int(value) for value in outcome.tally)),
-        ttft_p50=latency(sums.ttft, sums.ttft_sum, sums.finished).p50,
-        label_sets=outcome.label_sets,
-        labels=outcome.labels,
+        tally=StepTotals(*(int(value) for value in played.outcome.tally)),
+        ttft_p50=played.ttft.p50,
+        label_sets=played.outcome.label_sets,
+        labels=played.outcome.labels,
     )

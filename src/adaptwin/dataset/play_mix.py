@@ -7,13 +7,11 @@ import numpy as np
 from adaptwin.dataset.closing_in import Bracket
 from adaptwin.dataset.design import Design, Range
 from adaptwin.dataset.mix import Mix
-from adaptwin.twin.kernel.play import play
-from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
-from adaptwin.twin.statistics import latency
-from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement, judge
+from adaptwin.twin.played import Played, play_scenario
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
 from adaptwin.workload.drawing.random_streams import stream_seed
-from adaptwin.workload.drawing.requests import NANOSECONDS
 
 CROWD_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
 
@@ -55,8 +53,7 @@ def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
     seed = mix.workload.seed + run
     workload = mix.workload.scaled(factor)
     scenario = make_scenario(mix.profile, mix.server, workload, seed=seed)
-    outcome = play(scenario)
-    judgement = judge(mix.profile, workload, scenario, outcome)
+    played = play_scenario(mix.profile, workload, scenario)
     demand = sum_demands(mix.demands._replace(rate=mix.demands.rate * factor))
     values = mix.values
     return {
@@ -72,15 +69,15 @@ def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
         "lengths": values["lengths"],
         "arrivals": values["arrivals"],
         "duration": values["duration"],
-        **_settings(mix, scenario),
+        **_settings(mix, played),
         **demand.traffic._asdict(),
         **dict(zip(CROWD_COLUMNS, demand.crowd.ravel().tolist(), strict=True)),
-        **_figures(scenario, outcome, judgement),
+        **_figures(played),
     }
 
 
-def _settings(mix: Mix, scenario: Scenario) -> Row:
-    server, limits = mix.server, scenario.limits
+def _settings(mix: Mix, played: Played) -> Row:
+    server, limits = mix.server, played.scenario.limits
     return {
         "max_loras": server.max_loras,
         "max_lora_rank": server.max_lora_rank,
@@ -88,35 +85,32 @@ def _settings(mix: Mix, scenario: Scenario) -> Row:
         "max_num_batched_tokens": limits.token_budget,
         "max_model_len": limits.max_model_len,
         "async_scheduling": limits.async_scheduling,
-        "kv_cache_tokens": (limits.kv_blocks + 1) * limits.block_size,
+        "kv_cache_tokens": played.kv_cache_tokens,
     }
 
 
-def _figures(scenario: Scenario, outcome: Outcome, judgement: Judgement) -> Row:
+def _figures(played: Played) -> Row:
     """What the run came to: rates per second of the window, latencies in seconds."""
-    sums, seconds = judgement.totals, scenario.window.end / NANOSECONDS
-    ttft = latency(sums.ttft, sums.ttft_sum, sums.finished)
-    itl = latency(outcome.gaps, outcome.gap_sum, int(outcome.gaps.sum()))
-    e2e = latency(sums.e2e, sums.e2e_sum, sums.finished)
+    sums, outcome, judgement = played.totals, played.outcome, played.judgement
     return {
         "arrived": sums.arrivals,
         "finished": sums.finished,
-        "throughput": sums.finished_tokens / seconds,
-        "offered_throughput": sums.offered_tokens / seconds,
+        "throughput": played.throughput,
+        "offered_throughput": played.offered_throughput,
         "starved": sums.finished_tokens < STARVED_BELOW * sums.offered_tokens,
         "verdict": judgement.server,
         "worst": judgement.worst,
         "worst_share": _worst_share(judgement),
-        "itl_mean": itl.mean,
-        "itl_p99": itl.p99,
-        "ttft_mean": ttft.mean,
-        "ttft_p50": ttft.p50,
-        "ttft_p99": ttft.p99,
-        "e2e_mean": e2e.mean,
-        "mean_running": outcome.running_time / seconds,
-        "mean_waiting": outcome.waiting_time / seconds,
-        "mean_adapters": outcome.adapter_time / seconds,
-        "kv_usage": outcome.kv_time / seconds / scenario.limits.kv_blocks,
+        "itl_mean": played.itl.mean,
+        "itl_p99": played.itl.p99,
+        "ttft_mean": played.ttft.mean,
+        "ttft_p50": played.ttft.p50,
+        "ttft_p99": played.ttft.p99,
+        "e2e_mean": played.e2e.mean,
+        "mean_running": played.mean_running,
+        "mean_waiting": played.mean_waiting,
+        "mean_adapters": played.mean_adapters,
+        "kv_usage": played.kv_usage,
         "preemptions": outcome.preemptions,
         "adapter_loads": outcome.gpu_loads,
         "steps": outcome.steps,

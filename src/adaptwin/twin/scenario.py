@@ -67,8 +67,8 @@ class Sample(NamedTuple):
 class Outcome(NamedTuple):
     """What happened; times in nanoseconds. A step that would end after a cut window yields no tokens."""
 
-    first_token: NDArray[np.int64]  # per request, as the client sees it; NEVER
-    finish: NDArray[np.int64]  # per request; NEVER
+    first_token: NDArray[np.int64]  # per request, as the client sees it; or NOT_YET
+    finish: NDArray[np.int64]  # per request; or NOT_YET
     generated: NDArray[np.int32]  # answer tokens per request by the end
     rejected: NDArray[np.bool_]  # per request: longer than max_model_len, or than the whole KV cache
     running: NDArray[np.bool_]  # per request: holds KV blocks at the end

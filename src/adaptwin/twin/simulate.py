@@ -1,26 +1,21 @@
 """simulate: a server under a workload -> Run."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import joblib
-import numpy as np
-import polars as pl
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
-from adaptwin.twin import statistics
 from adaptwin.twin.compilation import compile_twin
-from adaptwin.twin.kernel.play import play
-from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Latency, Run
-from adaptwin.twin.scenario import Outcome, Scenario, make_scenario
+from adaptwin.twin.played import play_scenario
+from adaptwin.twin.run import Run
+from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server
-from adaptwin.twin.verdict import Judgement, judge
-from adaptwin.workload.drawing.requests import NANOSECONDS
+from adaptwin.twin.summary import summarise
+from adaptwin.twin.uncertainty import mean_of, with_intervals
 from adaptwin.workload.workload import Workload
-
-NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
 
 
 class Case(NamedTuple):
@@ -82,8 +77,9 @@ def simulate(
             sample_every=1.0 if record else 0.0,
             scrape_every=scrape_every,
         )
-        runs.append(_run(profile, server, workload, scenario, play(scenario), seed + repeat))
-    return _with_intervals(runs[0] if repeats == 1 else _mean(runs), profile)
+        played = play_scenario(profile, workload, scenario)
+        runs.append(summarise(played, server=server, seed=seed + repeat))
+    return with_intervals(runs[0] if repeats == 1 else mean_of(runs), profile)
 
 
 def _require_in_range(
@@ -118,141 +114,3 @@ def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, j
     compile_twin()
     calls = (joblib.delayed(simulate)(case.profile, case.server, case.workload, seed=case.seed) for case in work)
     return list(joblib.Parallel(n_jobs=jobs, prefer="threads")(calls))
-
-
-def _run(profile: Profile, server: Server, workload: Workload, scenario: Scenario, outcome: Outcome, seed: int) -> Run:
-    judgement = judge(profile, workload, scenario, outcome)
-    sums = judgement.totals
-    window, limits = scenario.window, scenario.limits
-    end = outcome.end if window.drain else window.end
-    seconds = max(1, end - window.warmup) / NANOSECONDS
-    arriving = max(1, window.end - window.warmup) / NANOSECONDS
-    gaps = int(outcome.gaps.sum())
-    in_client = len(scenario.requests.arrival) - outcome.arrived
-    running, rejected = np.count_nonzero(outcome.running), int(judgement.by_adapter.rejected.sum())
-    waiting = outcome.arrived - sums.served - running - rejected
-    fields: dict[str, Any] = {
-        "throughput": sums.finished_tokens / seconds,
-        "offered_throughput": sums.offered_tokens / arriving,
-        "request_rate": sums.finished / seconds,
-        "offered_request_rate": sums.arrivals / arriving,
-        "ttft": statistics.latency(sums.ttft, sums.ttft_sum, sums.finished),
-        "itl": statistics.latency(outcome.gaps, outcome.gap_sum, gaps),
-        "tpot": statistics.latency(sums.tpot, sums.tpot_sum, sums.tpot_count),
-        "e2e": statistics.latency(sums.e2e, sums.e2e_sum, sums.finished),
-        "arrived": len(scenario.requests.arrival),
-        "finished": sums.served,
-        "running_at_end": running,
-        # Without a limit on the client, those that came during the last step are simply waiting.
-        "waiting_at_end": waiting + (0 if window.max_in_flight else in_client),
-        "never_admitted": in_client if window.max_in_flight else 0,
-        "rejected": rejected,
-        "preemptions": outcome.preemptions,
-        "adapter_loads": outcome.gpu_loads,
-        "disk_loads": outcome.disk_loads,
-        "adapter_load_time": outcome.load_time / NANOSECONDS,
-        "kv_cache_tokens": (limits.kv_blocks + 1) * limits.block_size,
-        "kv_usage": outcome.kv_time / seconds / limits.kv_blocks,
-        "mean_running": outcome.running_time / seconds,
-        "mean_waiting": outcome.waiting_time / seconds,
-        "mean_adapters": outcome.adapter_time / seconds,
-        "busy": outcome.busy_time / seconds,
-        "metrics_stall": outcome.stalled / NANOSECONDS / seconds,
-        "steps": outcome.steps,
-        "simulated": outcome.end / NANOSECONDS,
-    }
-    return Run(
-        profile=profile.name,
-        server=server,
-        duration=workload.duration,
-        window="drain" if window.drain else "cut",
-        warmup=window.warmup / NANOSECONDS,
-        seed=seed,
-        verdict=judgement.server,
-        adapters=_adapter_table(profile, workload, judgement, seconds, arriving),
-        series=_series(scenario, outcome),
-        **fields,
-    )
-
-
-def _adapter_table(
-    profile: Profile,
-    workload: Workload,
-    judgement: Judgement,
-    seconds: float,
-    arriving: float,
-) -> pl.DataFrame:
-    sums = judgement.by_adapter
-    itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
-    columns: dict[str, Any] = {
-        "name": [adapter.name for adapter in workload.adapters],
-        "rank": [adapter.rank for adapter in workload.adapters],
-        "arrivals": sums.arrivals,
-        "finished": sums.finished,
-        "rejected": sums.rejected,
-        "offered_throughput": sums.offered_tokens / arriving,
-        "throughput": sums.finished_tokens / seconds,
-        "ttft_p50": sums.wait_p50 / NANOSECONDS + profile.request_latency,
-        "ttft_p99": sums.wait_p99 / NANOSECONDS + profile.request_latency,
-        "itl_mean": itl,
-        "waiting_at_end": sums.waiting_at_end,
-        "verdict": judgement.adapters,
-    }
-    return pl.DataFrame(columns, schema=ADAPTER_COLUMNS)
-
-
-def _series(scenario: Scenario, outcome: Outcome) -> pl.DataFrame | None:
-    if not scenario.window.sample_every:
-        return None
-    table = pl.DataFrame(outcome.samples, schema=list(SERIES_COLUMNS), orient="row")
-    times = outcome.samples[:, 0] / NANOSECONDS
-    usage = outcome.samples[:, SERIES_COLUMNS.index("kv_usage")] / scenario.limits.kv_blocks
-    return table.with_columns(time=pl.Series(times), kv_usage=pl.Series(usage))
-
-
-def _mean(runs: Sequence[Run]) -> Run:
-    """Means over repeats, with 95 % intervals (normal approximation) for the metrics people plan by."""
-    update: dict[str, Any] = {"repeats": len(runs)}
-    for name, value in runs[0]:
-        values = [getattr(run, name) for run in runs]
-        if isinstance(value, Latency):
-            means = {part: float(np.mean([getattr(v, part) for v in values])) for part in type(value).model_fields}
-            update[name] = Latency(**means)
-        elif isinstance(value, float):
-            update[name] = float(np.mean(values))
-        elif type(value) is int and name not in ("seed", "repeats", "kv_cache_tokens"):
-            update[name] = round(float(np.mean(values)))
-    update["confidence"] = {
-        "throughput": _interval([run.throughput for run in runs]),
-        "offered_throughput": _interval([run.offered_throughput for run in runs]),
-        "itl.mean": _interval([run.itl.mean for run in runs]),
-        "itl.p99": _interval([run.itl.p99 for run in runs]),
-        "ttft.mean": _interval([run.ttft.mean for run in runs]),
-        "ttft.p50": _interval([run.ttft.p50 for run in runs]),
-        "ttft.p99": _interval([run.ttft.p99 for run in runs]),
-        "e2e.p99": _interval([run.e2e.p99 for run in runs]),
-    }
-    return runs[0].model_copy(update=update)
-
-
-def _with_intervals(run: Run, profile: Profile) -> Run:
-    """The run with 90 % intervals for what a real server would show, where the profile's spread is known."""
-    spread = profile.spread_in(run.regime)
-    if spread is None:
-        return run
-    figures = {
-        "throughput": (run.throughput, spread.throughput),
-        "itl.mean": (run.itl.mean, spread.itl),
-        "ttft.p50": (run.ttft.p50, spread.ttft),
-    }
-    intervals = {
-        name: (value * math.exp(-NINE_IN_TEN * sigma), value * math.exp(NINE_IN_TEN * sigma))
-        for name, (value, sigma) in figures.items()
-        if sigma is not None and value > 0
-    }
-    return run.model_copy(update={"intervals": intervals})
-
-
-def _interval(values: list[float]) -> tuple[float, float]:
-    mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return mean - half, mean + half

@@ -19,14 +19,11 @@ from adaptwin.placement.lower_bound.least_work import work_of_each
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Prediction
-from adaptwin.twin.kernel.play import play
+from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server, server_rank
-from adaptwin.twin.statistics import latency
-from adaptwin.twin.verdict import judge
 from adaptwin.workload.demand.traffic import SUMS
-from adaptwin.workload.drawing.requests import NANOSECONDS
 from adaptwin.workload.workload import Adapter, Workload
 
 SLOT_LADDER = (
@@ -204,24 +201,20 @@ class Capacity:
             scenario = make_scenario(self.profile, server, workload, seed=workload.seed)
         except OutOfMemory:
             return NOT_STARTABLE
-        outcome = play(scenario)
-        judgement = judge(self.profile, workload, scenario, outcome)
-        totals, seconds = judgement.totals, scenario.window.end / NANOSECONDS
-        due = int(judgement.by_adapter.due_tokens.sum())
-        itl = latency(outcome.gaps, outcome.gap_sum, int(outcome.gaps.sum()))
-        ttft = latency(totals.ttft, totals.ttft_sum, totals.finished)
-        kept = self.latency_limits.holds(ttft_p99=ttft.p99, itl_p99=itl.p99)
+        played = play_scenario(self.profile, workload, scenario)
+        worst = played.judgement.worst
+        kept = self.latency_limits.holds(ttft_p99=played.ttft.p99, itl_p99=played.itl.p99)
         return Answer(
             starts=True,
-            verdict=judgement.worst if kept else worst_of({"slow", judgement.worst}),
-            served=totals.finished_tokens / due if due else 1.0,
-            throughput=totals.finished_tokens / seconds,
-            e2e_mean=totals.e2e_sum / totals.finished / NANOSECONDS if totals.finished else inf,
-            itl_mean=itl.mean,
-            itl_p99=itl.p99,
-            ttft_p99=ttft.p99,
-            kv_usage=outcome.kv_time / seconds / scenario.limits.kv_blocks,
-            mean_adapters=outcome.adapter_time / seconds,
+            verdict=worst if kept else worst_of({"slow", worst}),
+            served=played.served_share,
+            throughput=played.throughput,
+            e2e_mean=played.e2e_mean,
+            itl_mean=played.itl.mean,
+            itl_p99=played.itl.p99,
+            ttft_p99=played.ttft.p99,
+            kv_usage=played.kv_usage,
+            mean_adapters=played.mean_adapters,
         )
 
     # Answers of the surrogate.

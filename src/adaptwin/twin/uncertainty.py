@@ -1,0 +1,60 @@
+"""Uncertainty of a run's figures: over repeats with other seeds, and of what a real server would show."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.run import Latency, Run
+
+NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
+
+
+def mean_of(runs: Sequence[Run]) -> Run:
+    """Means over repeats, with 95 % intervals (normal approximation) for the metrics people plan by."""
+    update: dict[str, Any] = {"repeats": len(runs)}
+    for name, value in runs[0]:
+        values = [getattr(run, name) for run in runs]
+        if isinstance(value, Latency):
+            means = {part: float(np.mean([getattr(v, part) for v in values])) for part in type(value).model_fields}
+            update[name] = Latency(**means)
+        elif isinstance(value, float):
+            update[name] = float(np.mean(values))
+        elif type(value) is int and name not in ("seed", "repeats", "kv_cache_tokens"):
+            update[name] = round(float(np.mean(values)))
+    update["confidence"] = {
+        "throughput": _interval([run.throughput for run in runs]),
+        "offered_throughput": _interval([run.offered_throughput for run in runs]),
+        "itl.mean": _interval([run.itl.mean for run in runs]),
+        "itl.p99": _interval([run.itl.p99 for run in runs]),
+        "ttft.mean": _interval([run.ttft.mean for run in runs]),
+        "ttft.p50": _interval([run.ttft.p50 for run in runs]),
+        "ttft.p99": _interval([run.ttft.p99 for run in runs]),
+        "e2e.p99": _interval([run.e2e.p99 for run in runs]),
+    }
+    return runs[0].model_copy(update=update)
+
+
+def _interval(values: list[float]) -> tuple[float, float]:
+    mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return mean - half, mean + half
+
+
+def with_intervals(run: Run, profile: Profile) -> Run:
+    """The run with 90 % intervals for what a real server would show, where the profile's spread is known."""
+    spread = profile.spread_in(run.regime)
+    if spread is None:
+        return run
+    figures = {
+        "throughput": (run.throughput, spread.throughput),
+        "itl.mean": (run.itl.mean, spread.itl),
+        "ttft.p50": (run.ttft.p50, spread.ttft),
+    }
+    intervals = {
+        name: (value * math.exp(-NINE_IN_TEN * sigma), value * math.exp(NINE_IN_TEN * sigma))
+        for name, (value, sigma) in figures.items()
+        if sigma is not None and value > 0
+    }
+    return run.model_copy(update={"intervals": intervals})
