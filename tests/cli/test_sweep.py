@@ -65,7 +65,7 @@ def test_the_table_fits_eighty_columns(adaptwin, monkeypatch):
     assert not any("…" in line for line in lines)
 
 
-def test_as_json_it_is_the_design_with_sums_and_shares(adaptwin, folder, design):
+def test_as_json_it_is_the_design_with_demand_and_shares(adaptwin, folder, design):
     done = adaptwin(*SWEEP, "--json")
     data = json.loads(done.out, parse_constant=pytest.fail)
     rows = Dataset.read(folder / "runs").rows

@@ -4,8 +4,9 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Plan, Server, SpecError, explain, make_plan, simulate
 from adaptwin.explanation import savings
+from adaptwin.explanation.explanation import MOST_MORE
 from adaptwin.explanation.newcomer import mean_lengths, typical_adapter
-from adaptwin.explanation.room import MOST_MORE, Room
+from adaptwin.explanation.room import Room
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.options import PlanOptions
 

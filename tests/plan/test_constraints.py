@@ -15,7 +15,7 @@ groups = st.lists(st.lists(st.sampled_from(NAMES), min_size=2, max_size=3, uniqu
 def test_without_constraints_everybody_is_free():
     free = Constraints()
     assert not free
-    assert (free.group_of(), free.foes(), free.violations({"gpu-0": ["a", "b"]})) == ({}, {}, [])
+    assert (free.group_of(), free.kept_apart(), free.violations({"gpu-0": ["a", "b"]})) == ({}, {}, [])
 
 
 @pytest.mark.parametrize("fields", [{"pinned": {"a": "x"}}, {"apart": [("a", "b")]}, {"together": [("a", "b")]}])
@@ -51,20 +51,20 @@ def test_a_group_is_whoever_is_reached(together):
 
 
 def test_of_a_group_apart_everybody_is_everybodys_foe():
-    foes = Constraints(apart=[("a", "b", "c"), ("c", "d")]).foes()
-    assert foes == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b", "d"}, "d": {"c"}}
+    apart_from = Constraints(apart=[("a", "b", "c"), ("c", "d")]).kept_apart()
+    assert apart_from == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b", "d"}, "d": {"c"}}
 
 
 def test_adapters_pinned_to_different_servers_are_foes():
-    foes = Constraints(pinned={"a": "gpu-0", "b": "gpu-0", "c": "gpu-1"}).foes()
-    assert foes == {"a": {"c"}, "b": {"c"}, "c": {"a", "b"}}
+    apart_from = Constraints(pinned={"a": "gpu-0", "b": "gpu-0", "c": "gpu-1"}).kept_apart()
+    assert apart_from == {"a": {"c"}, "b": {"c"}, "c": {"a", "b"}}
 
 
 @law
 @given(apart=groups)
 def test_foes_are_mutual_and_nobodys_own(apart):
-    foes = Constraints(apart=apart).foes()
-    assert all(name in foes[foe] and foe != name for name, others in foes.items() for foe in others)
+    apart_from = Constraints(apart=apart).kept_apart()
+    assert all(name in apart_from[foe] and foe != name for name, others in apart_from.items() for foe in others)
 
 
 # Contradictions

@@ -1,8 +1,8 @@
-"""relabelled: servers of a placement take the names of the running ones that hold most of the same adapters."""
+"""matched_names: servers of a placement take the names of the running ones that hold most of the same adapters."""
 
 from adaptwin import Server
 from adaptwin.placement.packing.problem import Assignment
-from adaptwin.replanning.matching import relabelled
+from adaptwin.replanning.matching import matched_names
 
 
 def on(*names):
@@ -13,16 +13,16 @@ ROUTES = {"a": {"x": 1.0}, "b": {"x": 1.0}, "c": {"x": 0.5, "y": 0.5}, "d": {"y"
 
 
 def test_the_most_adapters_in_common_decide():
-    assert relabelled([on("d", "c"), on("a", "b")], ROUTES) == ["y", "x"]
+    assert matched_names([on("d", "c"), on("a", "b")], ROUTES) == ["y", "x"]
 
 
 def test_a_name_is_given_once():
-    assert relabelled([on("a"), on("b", "c")], ROUTES) == [None, "x"]
+    assert matched_names([on("a"), on("b", "c")], ROUTES) == [None, "x"]
 
 
 def test_who_shares_nobody_with_any_has_no_name():
-    assert relabelled([on("new"), on("a")], ROUTES) == [None, "x"]
+    assert matched_names([on("new"), on("a")], ROUTES) == [None, "x"]
 
 
 def test_ties_go_by_the_order_of_the_servers():
-    assert relabelled([on("a"), on("b")], ROUTES) == ["x", None]
+    assert matched_names([on("a"), on("b")], ROUTES) == ["x", None]

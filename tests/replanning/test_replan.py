@@ -173,10 +173,10 @@ def test_planning_afresh_is_taken_where_it_is_worth_its_moves(running, fleet):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_after_a_tenth_of_the_rates_changed_few_move_and_gpus_are_about_as_few_as_afresh(h100, fleet_plan, seed):
-    dice = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     adapters = fleet_plan.workload.adapters
-    chosen = dice.choice(len(adapters), len(adapters) // 10, replace=False)
-    rates = {adapters[i].name: adapters[i].rate * float(dice.uniform(0.5, 2.0)) for i in chosen}
+    chosen = random.choice(len(adapters), len(adapters) // 10, replace=False)
+    rates = {adapters[i].name: adapters[i].rate * float(random.uniform(0.5, 2.0)) for i in chosen}
     workload = with_rates(fleet_plan.workload, rates)
     new = replan(fleet_plan, workload)
     assert new.verified

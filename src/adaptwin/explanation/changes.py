@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
@@ -46,7 +46,7 @@ def wishes_of(plan: Plan) -> list[Wish]:
             for name, share in server.adapters.items():
                 shares[name] = shares.get(name, 0.0) + share
         if servers:
-            workload, template = plan.workload.part(shares, plan.seed), template_of(servers[0].server)
+            workload, template = plan.workload.part(shares, plan.seed), common_settings(servers[0].server)
             wishes.append(Wish(profile, workload, template, plan.factor, len(servers)))
     return wishes
 

@@ -4,61 +4,25 @@ from collections.abc import Sequence
 from typing import Literal
 
 import joblib
-from pydantic import Field
 
 from adaptwin.errors import SpecError
+from adaptwin.explanation.explanation import Advice, Explanation, ServerExplanation
 from adaptwin.explanation.newcomer import typical_adapter
-from adaptwin.explanation.room import Addition, Kin, Room, serves_alone
-from adaptwin.explanation.savings import Savings, savings
+from adaptwin.explanation.room import Room, serves_alone
+from adaptwin.explanation.savings import savings
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.placement.verification.forecast import brink, forecast
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.progress import Progress, silent
-from adaptwin.spec import Spec
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import server_rank
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter
-
-
-class ServerExplanation(Spec):
-    """One GPU of a plan: what binds it, and what more it could take."""
-
-    server: str
-    profile: str
-    adapters: int
-    max_loras: int
-    max_lora_rank: int
-    max_num_seqs: int
-    loras: int = Field(description="adapters that need a slot")
-    forecast: Forecast = Field(description="with what binds it, its headroom, and what it does just beyond that")
-    kin: Kin = Field(description="more adapters like its own")
-    addition: Addition = Field(description="the newcomer on it")
-
-
-class Advice(Spec):
-    """Where the newcomer does least harm."""
-
-    action: Literal["load", "restart", "new GPU", "nowhere"]
-    server: str | None = Field(default=None, description="on which it is loaded, or which is restarted for it")
-    max_lora_rank: int | None = Field(default=None, description="of the restarted server, or the new one")
-    max_loras: int | None = Field(default=None, description="of the restarted server")
-
-
-class Explanation(Spec):
-    """Why a plan is as it is. Latencies in seconds, rates in requests/s."""
-
-    gpus: int
-    lower_bound: int
-    newcomer: Adapter
-    servers: tuple[ServerExplanation, ...]
-    advice: Advice
-    savings: Savings
 
 
 def explain(
@@ -151,7 +115,7 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
             max_loras=settings.max_loras,
         )
     alone = plan.workload.model_copy(update={"adapters": (newcomer,), "seed": plan.seed})
-    templates = {server.profile: template_of(server.server) for server in plan.servers}
+    templates = {server.profile: common_settings(server.server) for server in plan.servers}
     for profile in plan.profiles:
         if profile.name in templates:
             capacity = Capacity(profile, alone, templates[profile.name], plan.factor)

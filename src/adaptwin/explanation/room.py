@@ -1,60 +1,19 @@
 """Room: what one more adapter would do to a server that runs, and how many more of its kind it takes."""
 
-import math
 from functools import cached_property
 
-from pydantic import Field
-
+from adaptwin.explanation.explanation import MOST_MORE, Addition, Kin, Latencies
 from adaptwin.explanation.newcomer import mean_adapter
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.fill import longest_prefix
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.spec import Spec
-from adaptwin.twin.run import Run, Verdict
+from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.workload import Adapter
-
-MOST_MORE = 500  # adapters more than these are not searched for
-
-
-class Latencies(Spec):
-    """Of a server's requests, in seconds."""
-
-    ttft_p99: float
-    itl_mean: float
-    itl_p99: float
-    in_system: float = Field(description="requests that run or wait, on average: the sum of all latencies, per second")
-
-
-class Addition(Spec):
-    """What one more adapter would do to a server; without a restart if that can be."""
-
-    verdict: Verdict = Field(description="with the headroom and margin of the plan")
-    restart: Server | None = Field(default=None, description="settings that it needs; None: those it has")
-    before: Latencies
-    after: Latencies | None = Field(description="None where the server would not start")
-
-    @property
-    def ok(self) -> bool:
-        """Whether everybody would be served."""
-        return self.after is not None and self.verdict == "ok"
-
-    @property
-    def harm(self) -> float:
-        """By how much the sum of all latencies grows, the newcomer's own included."""
-        return math.inf if self.after is None else self.after.in_system - self.before.in_system
-
-
-class Kin(Spec):
-    """An adapter like those that a server has, and how many more of them it takes as it is."""
-
-    rank: int
-    rate: float
-    more: int = Field(description=f"with the headroom and margin of the plan; {MOST_MORE} at most are searched for")
 
 
 class Room:
@@ -67,7 +26,7 @@ class Room:
         self._crowd = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         crowd = (self._kin.model_copy(update={"name": name}) for name in self._crowd)
         everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
-        self._capacity = Capacity(self._profile, everybody, template_of(placed.server), plan.factor)
+        self._capacity = Capacity(self._profile, everybody, common_settings(placed.server), plan.factor)
 
     @property
     def capacity(self) -> Capacity:

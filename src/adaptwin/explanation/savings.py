@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Literal
 
-from pydantic import Field
-
 from adaptwin.errors import AdaptwinError, Infeasible
 from adaptwin.explanation.changes import Change, Wish, ladders_of, scaled, wishes_of
+from adaptwin.explanation.explanation import Emptiest, Saving, Savings
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
@@ -25,38 +24,12 @@ from adaptwin.placement.packing.problem import Problem
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.progress import Progress, silent
-from adaptwin.spec import Spec
 from adaptwin.surrogate.surrogate import Surrogate
 
 MOST_TWIN_RUNS = 1500  # for all outlines together
 MANY_ADAPTERS = 1000  # adapters from which on a single order is tried
 BETTER_PLAN_SHARE = 0.95  # times the plan's GPUs: where its outline has fewer, a new plan saves more than a change may
 SHARE_PRECISION = 0.03  # of a GPU's traffic that would have to go
-
-
-class Saving(Spec):
-    """A change, and how many GPUs a new plan would likely have."""
-
-    change: str
-    gpus: int
-
-
-class Emptiest(Spec):
-    """The GPU with the most headroom."""
-
-    server: str
-    request_rate: float
-    too_much: float | None = Field(description="share of its traffic that must go for it to be given up, if known")
-
-
-class Savings(Spec):
-    """What would save a GPU. All counts are estimates."""
-
-    as_it_is: int | None = Field(description="GPUs that a new plan of the same would likely have, if known")
-    tried: tuple[str, ...] = Field(description="changes, those that save nothing included")
-    unknown: tuple[str, ...] = Field(description="changes of which nothing can be said without a plan")
-    saving: tuple[Saving, ...]
-    emptiest: Emptiest | None
 
 
 def savings(
@@ -136,7 +109,7 @@ class _Outline:
                 ways = ways[:1]
             else:
                 ways.append(dealt(ways[0], max(1, wish.gpus - 1)))
-            return min(len(hands) for way in ways if (hands := fill(problem, way)))
+            return min(len(bins) for way in ways if (bins := fill(problem, way)))
         except (Infeasible, _SpentError):
             return None
         finally:

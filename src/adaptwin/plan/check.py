@@ -23,12 +23,12 @@ class FailoverCheck(NamedTuple):
 
     @property
     def failing(self) -> list[int]:
-        """Servers where somebody suffers or a bound is missed, by position."""
+        """Positions of the servers that are overloaded, miss an objective or exceed a limit."""
         return _failing(self.runs, self.latency_limits)
 
 
 class Check(NamedTuple):
-    """The runs of a verification, in the order of the servers that serve anybody; and those of failovers."""
+    """The runs of a verification, in the order of the servers that serve adapters; and those of failovers."""
 
     runs: list[Run]
     servers: tuple[PlacedServer, ...]
@@ -49,7 +49,7 @@ class Check(NamedTuple):
 
     @property
     def failing(self) -> list[int]:
-        """Servers where somebody suffers or a bound is missed while none has failed, by position."""
+        """Positions of the servers that are overloaded, miss an objective or exceed a limit while none has failed."""
         return _failing(self.runs, self.latency_limits)
 
 

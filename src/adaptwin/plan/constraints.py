@@ -14,7 +14,7 @@ Group = Annotated[tuple[str, ...], Field(min_length=2)]
 
 
 class Constraints(Spec):
-    """What a placement must respect besides serving everybody. Adapters and servers are given by name."""
+    """What a placement must respect besides serving all adapters. Adapters and servers are given by name."""
 
     pinned: dict[str, str] = Field(default_factory=dict, description="adapter: the server it is on")
     apart: tuple[Group, ...] = Field(default=(), description="of each group no two are on the same server")
@@ -22,7 +22,7 @@ class Constraints(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """Nobody must be apart from those it must be together with."""
+        """No adapters must be both kept apart and together."""
         group_of = self.group_of()
         for name, members in _by_value(group_of).items():
             servers = {self.pinned[member] for member in members if member in self.pinned}
@@ -74,8 +74,8 @@ class Constraints(Spec):
                 first[heads[1]] = heads[0]
         return {name: find(name) for name in list(first)}
 
-    def foes(self) -> dict[str, frozenset[str]]:
-        """For each adapter that must keep apart from others, who they are; those on different servers are, too."""
+    def kept_apart(self) -> dict[str, frozenset[str]]:
+        """For each adapter that must be kept apart from others, which those are; adapters pinned to other servers are, too."""
         found: dict[str, set[str]] = {}
         for a, b in self._apart_pairs():
             found.setdefault(a, set()).add(b)

@@ -24,31 +24,31 @@ class Failover(Spec):
         description="adapter: the servers that take its requests from then on"
     )
     settings: dict[str, Server] = Field(default_factory=dict, description="of the standbys that start")
-    ttft_p99: float | None = Field(default=None, description="seconds, of the worst server that takes somebody in")
-    itl_p99: float | None = Field(default=None, description="seconds, of the worst server that takes somebody in")
+    ttft_p99: float | None = Field(default=None, description="seconds, of the worst server that takes adapters over")
+    itl_p99: float | None = Field(default=None, description="seconds, of the worst server that takes adapters over")
 
-    def takers(self, hands: AdaptersByServer) -> dict[str, dict[str, float]]:
-        """The servers that take somebody in, with all that they serve then; `hands` is what all served before."""
+    def takers(self, before: AdaptersByServer) -> dict[str, dict[str, float]]:
+        """The servers that take adapters over, with all that they serve then; `before` is what all servers served."""
         taken: dict[str, dict[str, float]] = {}
         for name, route in self.routes.items():
             for server, share in route.items():
-                if hands[server].get(name) != share:
-                    taken.setdefault(server, dict(hands[server]))[name] = share
+                if before[server].get(name) != share:
+                    taken.setdefault(server, dict(before[server]))[name] = share
         return taken
 
-    def problems(self, hands: AdaptersByServer, constraints: Constraints) -> list[str]:
+    def problems(self, before: AdaptersByServer, constraints: Constraints) -> list[str]:
         """What does not hang together in it, one line each."""
-        if unknown := (set(self.failed) | {server for route in self.routes.values() for server in route}) - set(hands):
+        if unknown := (set(self.failed) | {server for route in self.routes.values() for server in route}) - set(before):
             return [f"{name!r} is no server of the plan" for name in sorted(unknown)]
-        lost = {name for server in self.failed for name in hands[server]}
+        lost = {name for server in self.failed for name in before[server]}
         lines = [f"{name!r} is not on {_all(self.failed)}" for name in sorted(set(self.routes) - lost)]
         lines += [f"{name!r} has no route" for name in sorted(lost - set(self.routes))]
         for name, route in self.routes.items():
             lines += [f"{name!r} is routed to {server}, which failed" for server in self.failed if server in route]
             if abs(sum(route.values()) - 1.0) > 1e-6:
                 lines.append(f"the shares of {name!r} sum to {sum(route.values()):g}, not to 1")
-        then = {server: shares for server, shares in hands.items() if server not in self.failed}
-        return lines + without(self.failed, constraints).violations({**then, **self.takers(hands)})
+        then = {server: shares for server, shares in before.items() if server not in self.failed}
+        return lines + without(self.failed, constraints).violations({**then, **self.takers(before)})
 
 
 def without(failed: Collection[str], constraints: Constraints) -> Constraints:

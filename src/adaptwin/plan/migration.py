@@ -29,7 +29,7 @@ class Step(Spec):
 
 
 class Migration(Spec):
-    """The steps from one plan to another, in an order that leaves nobody unserved, and what they come to."""
+    """The steps from one plan to another, in an order that leaves no adapter unserved, and what they come to."""
 
     gpus_before: int = Field(ge=0)
     extra_gpus: int = Field(ge=0, description="GPUs needed for a while, beyond those of the larger of the two plans")

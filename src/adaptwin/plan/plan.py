@@ -33,7 +33,7 @@ class PlacedServer(Spec):
 
     @property
     def is_standby(self) -> bool:
-        """Whether it serves nobody."""
+        """Whether it serves no adapters."""
         return not self.adapters
 
 
@@ -62,7 +62,7 @@ class Plan(Spec):
     promises: bool = Field(default=True, description="whether the objective promises that no adapter starves")
     lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
     cost_bound: float | None = Field(default=None, description="nor cost less per hour; None where prices are unknown")
-    verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found nobody starving")
+    verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found no adapter starving")
     verified_seeds: tuple[int, ...] = Field(default=(), description="the seeds of these runs, as `verify` takes them")
     planning_seconds: float = 0.0
     search_seconds: float = Field(default=0.0, ge=0, description="of these, until there was something to verify")
@@ -97,9 +97,9 @@ class Plan(Spec):
     @model_validator(mode="after")
     def _can_fail(self) -> Self:
         """Failovers route just the adapters of the servers that fail, to others, as the constraints ask."""
-        hands = {server.name: server.adapters for server in self.servers}
+        bins = {server.name: server.adapters for server in self.servers}
         for index, failover in enumerate(self.failover):
-            for line in failover.problems(hands, self.options.constraints):
+            for line in failover.problems(bins, self.options.constraints):
                 raise ValueError(f"failover[{index}]: {line}")
         return self
 

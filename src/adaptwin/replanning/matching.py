@@ -7,7 +7,7 @@ from adaptwin.placement.packing.problem import Assignment
 from adaptwin.plan.routes import Route
 
 
-def relabelled(assignments: Sequence[Assignment], routes: Mapping[str, Route]) -> list[str | None]:
+def matched_names(assignments: Sequence[Assignment], routes: Mapping[str, Route]) -> list[str | None]:
     """For each server of a placement the running server that it becomes, or None where it shares nobody with any.
 
     Pairs are made greedily, the most adapters in common first. `routes` has by adapter the running servers it is on.

@@ -40,7 +40,7 @@ class Running:
     prices: Prices
     settings: Mapping[str, Server]  # by server
     routes: Mapping[str, Route]  # by adapter
-    foes: Mapping[str, frozenset[str]]  # by adapter
+    apart_from: Mapping[str, frozenset[str]]  # by adapter
     groups: Mapping[str, frozenset[str]]  # by adapter
 
     @classmethod
@@ -49,7 +49,7 @@ class Running:
         settings = {server.name: server.server for server in plan.servers}
         group_of = problem.constraints.group_of()
         groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
-        return cls(plan, problem, roomy, prices, settings, routes_of(plan), problem.constraints.foes(), groups)
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan), problem.constraints.kept_apart(), groups)
 
     @property
     def capacity(self) -> Capacity:
@@ -68,70 +68,72 @@ class Rearrangement:
     """Servers by name, and adapters that have no place yet. Owns both; `put`, `take` and `restart` change them."""
 
     def __init__(
-        self, running: Running, hands: Mapping[str, ServerContents], homeless: Iterable[AdapterPart] = ()
+        self, running: Running, contents: Mapping[str, ServerContents], unplaced: Iterable[AdapterPart] = ()
     ) -> None:
         self.running, self.capacity = running, running.capacity
-        self.hands = {name: ServerContents(hand.settings, dict(hand.shares)) for name, hand in hands.items()}
-        self.homeless = list(homeless)
+        self.contents = {
+            name: ServerContents(server.settings, dict(server.shares)) for name, server in contents.items()
+        }
+        self.unplaced = list(unplaced)
         self.closed = frozenset[str]()  # servers that take no more
         self.careful = False  # takes only what leaves room to spare
 
     def copy(self) -> "Rearrangement":
         """The same, to try something."""
-        twin = Rearrangement(self.running, self.hands, self.homeless)
+        twin = Rearrangement(self.running, self.contents, self.unplaced)
         twin.closed, twin.careful = self.closed, self.careful
         return twin
 
     def without(self, name: str) -> "Rearrangement":
         """The same without a server; its adapters have no place."""
         twin = self.copy()
-        twin.homeless += [AdapterPart(*item) for item in twin.hands.pop(name).shares.items()]
+        twin.unplaced += [AdapterPart(*item) for item in twin.contents.pop(name).shares.items()]
         return twin
 
     def cost(self) -> float:
         """GPUs, and what getting there costs, in GPUs."""
         prices = self.running.prices
-        gpus = sum(bool(hand.shares) for hand in self.hands.values())
-        return gpus + prices.move * self.moves() + prices.restart * sum(map(self._restarts, self.hands))
+        gpus = sum(bool(server.shares) for server in self.contents.values())
+        return gpus + prices.move * self.moves() + prices.restart * sum(map(self._restarts, self.contents))
 
     def moves(self) -> int:
         """How often an adapter that is served now is on a server where it is not now."""
-        return sum(self._moves_to(name, adapter) for name, hand in self.hands.items() for adapter in hand.shares)
+        return sum(self._moves_to(name, adapter) for name, server in self.contents.items() for adapter in server.shares)
 
     def _moves_to(self, name: str, adapter: str) -> bool:
         route = self.running.routes.get(adapter)
         return route is not None and name not in route and self.capacity.adapter(adapter).rank > 0
 
     def _restarts(self, name: str) -> bool:
-        return name in self.running.settings and self.hands[name].settings != self.running.settings[name]
+        return name in self.running.settings and self.contents[name].settings != self.running.settings[name]
 
     def is_served(self, name: str) -> bool:
         """Whether a server serves all that is on it."""
-        return serves(self.capacity, self.hands[name].shares, self.hands[name].settings)
+        return serves(self.capacity, self.contents[name].shares, self.contents[name].settings)
 
     def load_of(self, name: str) -> float:
         """The load on a server."""
-        return self.capacity.load(self.hands[name].shares)
+        return self.capacity.load(self.contents[name].shares)
 
     def take(self, name: str, items: Iterable[AdapterPart]) -> None:
         """Take items off a server; they have no place then."""
-        shares = self.hands[name].shares
+        shares = self.contents[name].shares
         for item in items:
             left = shares.pop(item.name) - item.share
             if left > 0:
                 shares[item.name] = left
-            self.homeless.append(item)
+            self.unplaced.append(item)
 
     def put(self, name: str, items: Iterable[AdapterPart]) -> None:
         """Give items without a place to a server."""
-        shares = self.hands[name].shares
+        shares = self.contents[name].shares
         for item in items:
-            self.homeless.remove(item)
+            self.unplaced.remove(item)
             shares[item.name] = min(1.0, shares.get(item.name, 0.0) + item.share)
 
     def restart(self, name: str) -> None:
         """Leave the settings of a server open."""
-        self.hands[name] = ServerContents(None, self.hands[name].shares)
+        self.contents[name] = ServerContents(None, self.contents[name].shares)
 
     def settle(self) -> None:
         """Put those without a place where they fit, with the settings that run."""
@@ -139,7 +141,7 @@ class Rearrangement:
             for rank in self._ranks():
                 takers = [name for name in self._open_to_more() if self._can_load(name, rank)]
                 for name in sorted(takers, key=lambda name: (self._padding(name, rank), -self.load_of(name), name)):
-                    self._fill(name, rank, capacity, self.hands[name].settings)
+                    self._fill(name, rank, capacity, self.contents[name].settings)
 
     def settle_with_restarts(self) -> None:
         """Put those without a place where they fit with other settings, on as few servers as may be."""
@@ -151,12 +153,12 @@ class Rearrangement:
     def housed(self) -> "Rearrangement":
         """The same with a place for everybody: as it is, with restarts, or on new servers, whichever is cheapest."""
         self.settle()
-        if not self.homeless:
+        if not self.unplaced:
             return self
         ways = [self.copy(), self.copy()]
         for way, restarts in zip(ways, (True, False), strict=True):
             way.settle_with_restarts() if restarts else None
-            while way.homeless:
+            while way.unplaced:
                 way.open()
                 way.settle()
         return min(ways, key=Rearrangement.cost)
@@ -166,23 +168,23 @@ class Rearrangement:
 
         Raises `Infeasible` where that does not help either.
         """
-        first = next(item for rank in self._ranks() for item in self._homeless(rank))
+        first = next(item for rank in self._ranks() for item in self._unplaced_of(rank))
         self._gather(first.name)
         name = self.running.problem.constraints.pinned.get(first.name) or new_name(
-            [*self.running.settings, *self.hands]
+            [*self.running.settings, *self.contents]
         )
-        if name in self.hands:
+        if name in self.contents:
             raise Infeasible(f"{first.name!r} is pinned to {name}, which does not serve it besides the others there")
-        self.hands[name] = ServerContents(None, {})
-        rest = [item for rank in self._ranks() for item in self._homeless(rank) if item != first]
+        self.contents[name] = ServerContents(None, {})
+        rest = [item for rank in self._ranks() for item in self._unplaced_of(rank) if item != first]
         items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
         count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
         if count < len(self._group(first.name)):
-            del self.hands[name]
+            del self.contents[name]
             if count > 0 or len(self._group(first.name)) > 1:
                 raise Infeasible(f"{', '.join(sorted(self._group(first.name)))} must be together, but fit on no server")
-            self.homeless.remove(first)
-            self.homeless += halves(self.running.problem, first)
+            self.unplaced.remove(first)
+            self.unplaced += halves(self.running.problem, first)
             return
         self.put(name, items[:count])
 
@@ -192,22 +194,24 @@ class Rearrangement:
 
     def _gather(self, adapter: str) -> None:
         """Take the others of an adapter's group off their servers, so that all can go elsewhere together."""
-        for name, hand in self.hands.items():
-            self.take(name, [AdapterPart(o, hand.shares[o]) for o in sorted(self._group(adapter)) if o in hand.shares])
+        for name, server in self.contents.items():
+            self.take(
+                name, [AdapterPart(o, server.shares[o]) for o in sorted(self._group(adapter)) if o in server.shares]
+            )
 
     def _joining(self, name: str, items: Iterable[AdapterPart], first: Iterable[AdapterPart] = ()) -> list[AdapterPart]:
         """Of these items, those that may go to a server together with what is on it, after the first ones."""
         chosen = list(first)
-        on = {*self.hands[name].shares, *(item.name for item in chosen)}
+        on = {*self.contents[name].shares, *(item.name for item in chosen)}
         pinned = self.running.problem.constraints.pinned
         for item in items:
             elsewhere = any(
-                self._group(item.name) & set(hand.shares) - {item.name}
-                for other, hand in self.hands.items()
+                self._group(item.name) & set(server.shares) - {item.name}
+                for other, server in self.contents.items()
                 if other != name
             )
-            meets_foes = not on.isdisjoint(self.running.foes.get(item.name, frozenset()))
-            if pinned.get(item.name, name) == name and not meets_foes and not elsewhere:
+            clashes = not on.isdisjoint(self.running.apart_from.get(item.name, frozenset()))
+            if pinned.get(item.name, name) == name and not clashes and not elsewhere:
                 chosen.append(item)
                 on.add(item.name)
         return chosen
@@ -216,38 +220,40 @@ class Rearrangement:
         """The servers, in the order in which they run, new ones last; settings that were open are chosen."""
         profile = self.capacity.profile.name
         return tuple(
-            PlacedServer(name=name, profile=profile, server=hand.settings or self._chosen(hand), adapters=hand.shares)
-            for name, hand in self.hands.items()
-            if hand.shares
+            PlacedServer(
+                name=name, profile=profile, server=server.settings or self._chosen(server), adapters=server.shares
+            )
+            for name, server in self.contents.items()
+            if server.shares
         )
 
-    def _chosen(self, hand: ServerContents) -> Server:
+    def _chosen(self, server: ServerContents) -> Server:
         """The best settings; where none serves everybody, those that serve most."""
         try:
-            slots = best_slots(self.capacity, hand.shares).max_loras
+            slots = best_slots(self.capacity, server.shares).max_loras
         except Infeasible:
-            choices = self.capacity.slot_choices(hand.shares)
-            slots = max(choices, key=lambda slots: self.capacity.ask(hand.shares, slots).served)
-        return self.capacity.server(hand.shares, slots)
+            choices = self.capacity.slot_choices(server.shares)
+            slots = max(choices, key=lambda slots: self.capacity.ask(server.shares, slots).served)
+        return self.capacity.server(server.shares, slots)
 
     def _ranks(self) -> list[int]:
-        return sorted({self.capacity.adapter(item.name).rank for item in self.homeless}, reverse=True)
+        return sorted({self.capacity.adapter(item.name).rank for item in self.unplaced}, reverse=True)
 
-    def _homeless(self, rank: int) -> list[AdapterPart]:
+    def _unplaced_of(self, rank: int) -> list[AdapterPart]:
         """Items without a place, the largest first."""
-        items = (item for item in self.homeless if self.capacity.adapter(item.name).rank == rank)
+        items = (item for item in self.unplaced if self.capacity.adapter(item.name).rank == rank)
         return sorted(items, key=lambda item: (-self.capacity.load_of(item), item.name))
 
     def _open_to_more(self) -> list[str]:
-        return [name for name in self.hands if name not in self.closed]
+        return [name for name in self.contents if name not in self.closed]
 
     def _can_load(self, name: str, rank: int) -> bool:
-        settings = self.hands[name].settings
+        settings = self.contents[name].settings
         return settings is None or settings.can_load(rank)
 
     def _padding(self, name: str, rank: int) -> int:
         """How much larger than an adapter its slots would be, or how much larger it makes those of the others."""
-        settings, shares = self.hands[name]
+        settings, shares = self.contents[name]
         if settings is not None:
             return settings.max_lora_rank - rank if rank else 0
         return abs(max((self.capacity.adapter(other).rank for other in shares), default=rank) - rank)
@@ -256,8 +262,8 @@ class Rearrangement:
         """Give a server the largest items of a rank that it serves, and the smallest of the rest; how many it took."""
         taken = 0
         for falling in (True, False):
-            items = self._joining(name, self._homeless(rank)[:: 1 if falling else -1])
-            own = [AdapterPart(*item) for item in self.hands[name].shares.items()]
+            items = self._joining(name, self._unplaced_of(rank)[:: 1 if falling else -1])
+            own = [AdapterPart(*item) for item in self.contents[name].shares.items()]
             count = most(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
             self.put(name, items[:count])
             taken += count

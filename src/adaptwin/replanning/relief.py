@@ -1,4 +1,4 @@
-"""mend: servers that do not serve their adapters any more are relieved of some, or get other settings."""
+"""relief: servers that do not serve their adapters any more are relieved of some, or get other settings."""
 
 import math
 
@@ -10,7 +10,7 @@ NEW_SERVER_COST = 1.0  # GPUs
 SIZE_TRIES = 6  # sizes of adapters to take off, the largest first
 
 
-def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
+def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
     """The fleet with each of these servers served: relieved onto others or restarted, whichever is cheaper.
 
     Where neither is possible at less than the price of a GPU, what a server cannot serve is left without a place.
@@ -21,11 +21,11 @@ def mended(fleet: Rearrangement, names: list[str]) -> Rearrangement:
         ways = [way for way in (_relieved(fleet, name), _restarted(fleet, name)) if way]
         way = min(ways, key=Rearrangement.cost, default=None)
         worth_it = way is not None and way.cost() < fleet.cost() + NEW_SERVER_COST
-        fleet = way if way and worth_it else _stripped(fleet, name)
+        fleet = way if way and worth_it else _without_surplus(fleet, name)
     return fleet
 
 
-def eased(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
+def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
     """The fleet with a little load taken off these servers, and put on others that have room, or on new ones.
 
     With `careful`, only on others with room to spare, so that they do not fail next.
@@ -33,7 +33,7 @@ def eased(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangem
     trial = fleet.copy()
     trial.closed, trial.careful = frozenset(names), careful
     for name in sorted(names):
-        trial.take(name, _little(trial, name))
+        trial.take(name, _relief_of(trial, name))
     trial = trial.housed()
     trial.closed, trial.careful = frozenset(), False
     return trial
@@ -44,30 +44,30 @@ def _relieved(fleet: Rearrangement, name: str) -> Rearrangement | None:
     largest = math.inf
     for _ in range(SIZE_TRIES):
         trial = fleet.copy()
-        trial.homeless = []
+        trial.unplaced = []
         items = _surplus(trial, name, largest)
         if items is None:
             return None
         trial.take(name, items)
         trial.closed |= {name}
         trial.settle()
-        if not trial.homeless:
-            trial.homeless, trial.closed = list(fleet.homeless), fleet.closed
+        if not trial.unplaced:
+            trial.unplaced, trial.closed = list(fleet.unplaced), fleet.closed
             return trial
-        largest = max(fleet.capacity.load_of(item) for item in trial.homeless) / 2
+        largest = max(fleet.capacity.load_of(item) for item in trial.unplaced) / 2
     return None
 
 
 def _restarted(fleet: Rearrangement, name: str) -> Rearrangement | None:
     """All of a server's adapters served with other settings; None if no settings do."""
-    if not serves(fleet.capacity, fleet.hands[name].shares, None):
+    if not serves(fleet.capacity, fleet.contents[name].shares, None):
         return None
     trial = fleet.copy()
     trial.restart(name)
     return trial
 
 
-def _stripped(fleet: Rearrangement, name: str) -> Rearrangement:
+def _without_surplus(fleet: Rearrangement, name: str) -> Rearrangement:
     trial = fleet.copy()
     trial.take(name, _surplus(trial, name, math.inf) or [])
     return trial
@@ -79,7 +79,7 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
     Those of too high a rank are among them in any case. The last of the heaviest that it takes is the smallest that
     suffices. None if what is above `largest` is too much already.
     """
-    capacity, (settings, shares) = fleet.capacity, fleet.hands[name]
+    capacity, (settings, shares) = fleet.capacity, fleet.contents[name]
     falling = sorted(
         (AdapterPart(*item) for item in shares.items()), key=lambda item: (-capacity.load_of(item), item.name)
     )
@@ -101,9 +101,9 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
     return [*misfits, *first, rest[later]]
 
 
-def _little(fleet: Rearrangement, name: str) -> list[AdapterPart]:
+def _relief_of(fleet: Rearrangement, name: str) -> list[AdapterPart]:
     """The fewest items that make up a little of a server's load; half of its only one."""
-    capacity, shares = fleet.capacity, fleet.hands[name].shares
+    capacity, shares = fleet.capacity, fleet.contents[name].shares
     if len(shares) == 1:
         return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]
     left = REPLAN_RELIEF_SHARE * fleet.load_of(name)

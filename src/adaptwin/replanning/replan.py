@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import template_of
+from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
@@ -23,10 +23,10 @@ from adaptwin.placement.verification.fresh_seeds import failing_servers, verific
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
-from adaptwin.replanning.matching import relabelled
+from adaptwin.replanning.matching import matched_names
 from adaptwin.replanning.ordering import migration
 from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, ServerContents, serves
-from adaptwin.replanning.relief import eased, mended
+from adaptwin.replanning.relief import relieved, repaired
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.workload.workload import Workload
@@ -124,7 +124,7 @@ class _Search(NamedTuple):
         """A search that asks the plan's headroom and margin of every server."""
         first = plan.servers[0]
         profile = plan.profile_of(first)
-        template = template_of(first.server)
+        template = common_settings(first.server)
         known = workload_surrogate_for(surrogate, profile, workload, template)
         drawn, constraints = workload.model_copy(update={"seed": seed}), plan.options.constraints.among(workload)
         capacity, roomy = (
@@ -143,7 +143,7 @@ class _Search(NamedTuple):
         """The cheapest arrangement, verified and described."""
         progress = self.running.problem.progress
         progress("rearranging", 0, 3)
-        fleet = self._with_newcomers(mended(self._carried_over(), self._changed()))
+        fleet = self._with_newcomers(repaired(self._carried_over(), self._changed()))
         progress("rearranging", 1, 3)
         fleet = self._with_fewer(fleet)
         progress("rearranging", 2, 3)
@@ -153,7 +153,7 @@ class _Search(NamedTuple):
         return self._described(self._cheapest(ways)).model_copy(update={"time_limit_hit": late})
 
     def _cheapest(self, ways: list[Rearrangement]) -> Plan:
-        """Of these arrangements, mended where they fail the verification, the cheapest one."""
+        """Of these arrangements, repaired where they fail the verification, the cheapest one."""
         found: list[tuple[bool, float, Plan]] = []
         for way in sorted(ways, key=Rearrangement.cost):
             if not any(plan.verified and cost <= way.cost() for _, cost, plan in found):
@@ -188,27 +188,27 @@ class _Search(NamedTuple):
 
     def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:
         """A place for everybody; newcomers too hot for one server come in parts."""
-        fleet.homeless += [
+        fleet.unplaced += [
             item for item in items_to_place(self.running.problem) if item.name not in self.running.routes
         ]
         return fleet.housed()
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
         """Without servers whose adapters can move to others at less than the price of a GPU."""
-        while self._needed(fleet) < len(fleet.hands) and (fewer := self._one_fewer(fleet)) is not None:
+        while self._needed(fleet) < len(fleet.contents) and (fewer := self._one_fewer(fleet)) is not None:
             fleet = fewer
         return fleet
 
     def _one_fewer(self, fleet: Rearrangement) -> Rearrangement | None:
-        for name in sorted(fleet.hands, key=lambda name: (fleet.load_of(name), name))[:SERVERS_TO_GIVE_UP]:
+        for name in sorted(fleet.contents, key=lambda name: (fleet.load_of(name), name))[:SERVERS_TO_GIVE_UP]:
             if self.running.problem.out_of_time:
                 break
             trial = fleet.without(name)
-            if len(trial.hands) < self.wish.lower_bound or len(trial.homeless) * self.running.prices.move >= 1.0:
+            if len(trial.contents) < self.wish.lower_bound or len(trial.unplaced) * self.running.prices.move >= 1.0:
                 continue
             trial.settle()
             trial.settle_with_restarts()
-            if not trial.homeless and trial.cost() < fleet.cost():
+            if not trial.unplaced and trial.cost() < fleet.cost():
                 return trial
         return None
 
@@ -227,13 +227,13 @@ class _Search(NamedTuple):
 
     def _needed(self, fleet: Rearrangement) -> int:
         """As how many servers as full as these could be, at the best, the fleet could be."""
-        loads = [fleet.load_of(name) for name in fleet.hands]
-        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.hands, strict=True)]
+        loads = [fleet.load_of(name) for name in fleet.contents]
+        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)]
         return max(self.wish.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
 
     def _growth(self, fleet: Rearrangement, name: str) -> float:
         """The factor by which a server's traffic can grow, to about a tenth."""
-        settings, shares = fleet.hands[name]
+        settings, shares = fleet.contents[name]
         low, high = 1.0, MOST_TRAFFIC_FACTOR
         while high / low > 1.1:
             middle = math.sqrt(low * high)
@@ -247,14 +247,16 @@ class _Search(NamedTuple):
             assignments = STRATEGIES[self.wish.options.strategy].place(self.running.problem)
         except Infeasible:
             return []
-        hands: dict[str, ServerContents] = {}
-        for assignment, name in zip(assignments, relabelled(assignments, self.running.routes), strict=True):
+        contents: dict[str, ServerContents] = {}
+        for assignment, name in zip(assignments, matched_names(assignments, self.running.routes), strict=True):
             runs = self.running.settings.get(name or "")
             keeps = runs is not None and serves(self.running.capacity, assignment.shares, runs)
-            named = name or new_name([*self.running.settings, *hands])
-            hands[named] = ServerContents(runs if keeps else assignment.server, dict(assignment.shares))
-        order = [*self.running.settings, *hands]
-        return [Rearrangement(self.running, {name: hands[name] for name in dict.fromkeys(order) if name in hands})]
+            named = name or new_name([*self.running.settings, *contents])
+            contents[named] = ServerContents(runs if keeps else assignment.server, dict(assignment.shares))
+        order = [*self.running.settings, *contents]
+        return [
+            Rearrangement(self.running, {name: contents[name] for name in dict.fromkeys(order) if name in contents})
+        ]
 
     def _verified(self, fleet: Rearrangement) -> tuple[Plan, float]:
         """The plan and its cost, after a little was taken off servers that failed with fresh seeds, until none did."""
@@ -264,7 +266,7 @@ class _Search(NamedTuple):
             failing = failing_servers(plan)
             if not failing or repair == REPAIR_ROUNDS:
                 break
-            fleet = eased(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
+            fleet = relieved(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
         self.running.problem.progress("verifying", REPAIR_ROUNDS + 1, REPAIR_ROUNDS + 1)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
         return plan.model_copy(update=update), fleet.cost()

@@ -11,7 +11,7 @@ from tests.placement.partitions import partitions
 from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import choose_slots
-from adaptwin.placement.lower_bound.least_work import WAYS_TO_SHARE, RequestKinds, SharedBy, work_of_each, work_seconds
+from adaptwin.placement.lower_bound.least_work import SHARED_BY, RequestKinds, SharedBy, work_of_each, work_seconds
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.pack import pack
@@ -43,10 +43,10 @@ def optimum(capacity):
 
 def random_fleet(seed, fleet, **fields):
     """Up to eight adapters of mixed ranks, none too hot for a GPU, for which about two to four GPUs are needed."""
-    dice = np.random.default_rng(seed)
-    count = int(dice.integers(5, 9))
-    rates = np.minimum(22.0, dice.uniform(30.0, 110.0) * dice.dirichlet(np.full(count, 2.0)))
-    ranks = dice.choice([0, 8, 16, 32, 64], count)
+    random = np.random.default_rng(seed)
+    count = int(random.integers(5, 9))
+    rates = np.minimum(22.0, random.uniform(30.0, 110.0) * random.dirichlet(np.full(count, 2.0)))
+    ranks = random.choice([0, 8, 16, 32, 64], count)
     return fleet(*[(f"a{i}", int(ranks[i]), float(rates[i])) for i in range(count)], **fields)
 
 
@@ -60,7 +60,7 @@ def test_no_server_answers_requests_faster_than_their_work(h100, rank, lengths):
     """By whichever shared_by. What is left of the requests that run at the end is a small part of so long a window."""
     for seqs in (64, 256, 1024):
         template = Server(max_num_seqs=seqs)
-        works = [work_seconds(h100, template, lengths, rank, shared_by) for shared_by in WAYS_TO_SHARE]
+        works = [work_seconds(h100, template, lengths, rank, shared_by) for shared_by in SHARED_BY]
         hammered = Workload([Adapter("a", rank, 1.2 / max(works))], lengths=lengths, duration=900.0)
         runs = [
             simulate(h100, Server(max_loras=slots, max_lora_rank=server_rank(rank), max_num_seqs=seqs), hammered)

@@ -13,7 +13,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.lower_bound.lower_bound import cost_bound
-from adaptwin.placement.objectives.gpu_mix.gpu_types import kinds_of
+from adaptwin.placement.objectives.gpu_mix.gpu_types import gpu_types_of
 from adaptwin.placement.objectives.gpu_mix.mixes import mixes, price
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.plan.constraints import Constraints
@@ -73,9 +73,9 @@ def optimum(profiles, workload):
 
 def few(seed):
     """Five adapters, each of which the small GPU serves alone if it starts; more traffic with every seed."""
-    dice = np.random.default_rng(seed)
-    rates = (1.0 + 0.5 * seed) * dice.uniform(0.3, 1.0, 5)
-    ranks = dice.choice([8, 16, 64, 256], 5, p=[0.4, 0.3, 0.2, 0.1])
+    random = np.random.default_rng(seed)
+    rates = (1.0 + 0.5 * seed) * random.uniform(0.3, 1.0, 5)
+    ranks = random.choice([8, 16, 64, 256], 5, p=[0.4, 0.3, 0.2, 0.1])
     return Workload([Adapter(f"a{i}", int(ranks[i]), float(rates[i])) for i in range(5)], duration=300.0)
 
 
@@ -220,18 +220,18 @@ def test_a_search_out_of_time_still_places_everybody(big, small, remainder):
 
 def test_every_mix_serves_everybody_once_on_servers_that_start(big, small):
     workload = synthesize(adapters=40, rate=60, ranks=(8, 16, 256), popularity="zipf:1.0", duration=300.0)
-    kinds = kinds_of(problems_of([big, small], workload))
+    kinds = gpu_types_of(problems_of([big, small], workload))
     assert None in kinds[1].items
     found = mixes(kinds)
     assert len({tuple(sorted(mixed.kind.capacity.profile.name for mixed in mix)) for mix in found}) > 3
     for mix in found:
         assert sorted(itertools.chain.from_iterable(mixed.numbers for mixed in mix)) == [*range(len(kinds[0].items))]
-        assert all(len(mixed.hand) == len(mixed.numbers) > 0 for mixed in mix)
+        assert all(len(mixed.contents) == len(mixed.numbers) > 0 for mixed in mix)
         assert price(mix) == pytest.approx(sum(mixed.kind.price for mixed in mix))
 
 
 def test_all_kinds_have_the_same_parts_of_hot_adapters(big, small, fleet):
-    kinds = kinds_of(problems_of([big, small], fleet(("hot", 8, 30.0), ("cold", 8, 1.0))))
+    kinds = gpu_types_of(problems_of([big, small], fleet(("hot", 8, 30.0), ("cold", 8, 1.0))))
     assert len(kinds[0].items) == len(kinds[1].items) > 2
     assert [item.shares for item in kinds[0].items] == [item.shares for item in kinds[1].items]
     assert sum(item.shares[0].share for item in kinds[0].items) == pytest.approx(2.0)

@@ -1,4 +1,4 @@
-"""Servers whose room is known: with them packing is bin packing, and can be worked out by hand.
+"""Servers whose room is known: with them packing is bin packing, and can be worked out by contents.
 
 An adapter's name says rank and load: ``8:0.25a`` has rank 8 and takes a quarter of a server.
 """
@@ -101,10 +101,10 @@ def problem_of(capacity=None, lower_bound=1, deadline=inf, **fields):
     return Problem(capacity or Rooms(), lower_bound, silent, deadline, **fields)
 
 
-def item(*names, share=1.0, foes=()) -> Item:
+def item(*names, share=1.0, apart_from=()) -> Item:
     """One adapter, or several that stay together."""
     shares = tuple(AdapterPart(name, share) for name in names)
-    return Item(shares, Rooms().demand_of(shares), frozenset(foes))
+    return Item(shares, Rooms().demand_of(shares), frozenset(apart_from))
 
 
 def items(*names) -> Bin:
@@ -112,16 +112,16 @@ def items(*names) -> Bin:
     return [item(name) for name in names]
 
 
-def names(hand: Iterable[Item]) -> list[str]:
-    """Of all adapters of a hand."""
-    return [share.name for each in hand for share in each.shares]
+def names(contents: Iterable[Item]) -> list[str]:
+    """Of all adapters of a contents."""
+    return [share.name for each in contents for share in each.shares]
 
 
-def loads(hands: Iterable[Bin]) -> list[float]:
-    """Of each hand."""
-    return [round(sum(each.load for each in hand), 6) for hand in hands]
+def loads(bins: Iterable[Bin]) -> list[float]:
+    """Of each contents."""
+    return [round(sum(each.load for each in contents), 6) for contents in bins]
 
 
-def everybody(hands: Iterable[Bin]) -> list[str]:
-    """Names of all adapters of all hands, sorted."""
-    return sorted(name for hand in hands for name in names(hand))
+def everybody(bins: Iterable[Bin]) -> list[str]:
+    """Names of all adapters of all bins, sorted."""
+    return sorted(name for contents in bins for name in names(contents))

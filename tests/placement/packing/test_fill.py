@@ -1,4 +1,4 @@
-"""fill: what servers get whose room is known, worked out by hand."""
+"""fill: what servers get whose room is known, worked out by contents."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, 
 from adaptwin import Infeasible
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.fill import fill, longest_prefix
-from adaptwin.placement.packing.items import gets_on, shares_of
+from adaptwin.placement.packing.items import may_join, shares_of
 from adaptwin.placement.packing.orders import orders
 from adaptwin.workload.sources.synthetic import synthesize
 
@@ -77,20 +77,20 @@ def test_nobody_needs_no_server():
 
 
 def test_servers_take_the_longest_stretches_that_fit():
-    hands = filled(items("8:0.5", "8:0.3", "8:0.2", "8:0.04a", "8:0.04b"))
-    assert list(map(names, hands)) == [["8:0.5", "8:0.3", "8:0.2"], ["8:0.04a", "8:0.04b"]]
+    bins = filled(items("8:0.5", "8:0.3", "8:0.2", "8:0.04a", "8:0.04b"))
+    assert list(map(names, bins)) == [["8:0.5", "8:0.3", "8:0.2"], ["8:0.04a", "8:0.04b"]]
 
 
 def test_a_hole_is_filled_with_the_smallest_of_no_higher_rank():
-    hands = filled(items("16:0.6", "16:0.5", "64:0.05", "8:0.3", "8:0.2", "8:0.1"))
-    assert names(hands[0]) == ["16:0.6", "8:0.1", "8:0.2"]
-    assert everybody(hands[1:]) == ["16:0.5", "64:0.05", "8:0.3"]
+    bins = filled(items("16:0.6", "16:0.5", "64:0.05", "8:0.3", "8:0.2", "8:0.1"))
+    assert names(bins[0]) == ["16:0.6", "8:0.1", "8:0.2"]
+    assert everybody(bins[1:]) == ["16:0.5", "64:0.05", "8:0.3"]
 
 
 def test_a_hole_that_is_not_worth_it_stays():
     """The next one takes 0.04 of a server: no more than that is lost."""
-    hands = filled(items("8:0.97", "8:0.04", "8:0.01"))
-    assert list(map(names, hands)) == [["8:0.97"], ["8:0.04", "8:0.01"]]
+    bins = filled(items("8:0.97", "8:0.04", "8:0.01"))
+    assert list(map(names, bins)) == [["8:0.97"], ["8:0.04", "8:0.01"]]
 
 
 def test_what_the_guess_says_is_what_servers_are_filled_to():
@@ -99,21 +99,21 @@ def test_what_the_guess_says_is_what_servers_are_filled_to():
 
 
 def test_an_item_that_is_not_likely_served_is_alone_if_the_twin_serves_it():
-    hands = filled(items("8:0.9", "8:0.3a", "8:0.3b"), predicted=0.6)
-    assert list(map(names, hands)) == [["8:0.9"], ["8:0.3a", "8:0.3b"]]
+    bins = filled(items("8:0.9", "8:0.3a", "8:0.3b"), predicted=0.6)
+    assert list(map(names, bins)) == [["8:0.9"], ["8:0.3a", "8:0.3b"]]
 
 
 def test_an_item_that_nobody_serves_is_halved_until_it_is():
-    hands = filled(items("8:3", "8:0.25"))
-    assert loads(hands) == [1.0, 0.75, 0.75, 0.75]
-    assert sum(shares_of(hand)["8:3"] for hand in hands) == pytest.approx(1.0)
+    bins = filled(items("8:3", "8:0.25"))
+    assert loads(bins) == [1.0, 0.75, 0.75, 0.75]
+    assert sum(shares_of(contents)["8:3"] for contents in bins) == pytest.approx(1.0)
 
 
 def test_halves_bring_nobody_back():
     """They come in the midst of the order: who is on a server already stays there, once."""
-    hands = filled(items("8:0.9", "8:1.6", "8:0.9b"))
-    assert sum(loads(hands)) == pytest.approx(3.4)
-    assert [name for name in everybody(hands) if name != "8:1.6"] == ["8:0.9", "8:0.9b"]
+    bins = filled(items("8:0.9", "8:1.6", "8:0.9b"))
+    assert sum(loads(bins)) == pytest.approx(3.4)
+    assert [name for name in everybody(bins) if name != "8:1.6"] == ["8:0.9", "8:0.9b"]
 
 
 def test_halves_end_somewhere():
@@ -135,37 +135,39 @@ def test_what_is_too_hot_anyway_is_halved_at_any_factor():
 @given(weights=st.lists(st.integers(1, 60), min_size=1, max_size=30), factor=st.floats(1.0, 1.6))
 def test_more_traffic_needs_no_fewer_servers_here(weights, factor):
     order = orders(items(*(f"8:{weight / 100}" for weight in weights)))[0]
-    hands, more = filled(order), filled(order, factor)
-    assert sorted(everybody(hands)) == sorted(everybody(more))
-    assert max(loads(hands)) <= 1.0
+    bins, more = filled(order), filled(order, factor)
+    assert sorted(everybody(bins)) == sorted(everybody(more))
+    assert max(loads(bins)) <= 1.0
     assert max(loads(more)) * factor <= 1.0 + 1e-6
-    assert len(more) >= sum(loads(hands)) * factor - 1e-6
+    assert len(more) >= sum(loads(bins)) * factor - 1e-6
 
 
 @law
 @given(weights=st.lists(st.integers(1, 100), min_size=1, max_size=30))
 def test_less_than_twice_as_many_servers_as_there_is_load(weights):
     """As next-fit promises: two neighbours are never both at most half full - but for what is too small to matter."""
-    hands = filled(items(*(f"8:{weight / 100}" for weight in weights)))
-    assert len(hands) <= 2 * sum(loads(hands)) / 0.95 + 1
+    bins = filled(items(*(f"8:{weight / 100}" for weight in weights)))
+    assert len(bins) <= 2 * sum(loads(bins)) / 0.95 + 1
 
 
 # Who must not meet, and who must stay together
 
 
 def test_foes_never_share_a_server():
-    hands = filled([item("8:0.1a", foes=["8:0.1b"]), item("8:0.1b", foes=["8:0.1a"]), item("8:0.1c")])
-    assert list(map(names, hands)) == [["8:0.1a", "8:0.1c"], ["8:0.1b"]]
+    bins = filled([item("8:0.1a", apart_from=["8:0.1b"]), item("8:0.1b", apart_from=["8:0.1a"]), item("8:0.1c")])
+    assert list(map(names, bins)) == [["8:0.1a", "8:0.1c"], ["8:0.1b"]]
 
 
 def test_foes_are_not_put_into_holes_either():
-    hands = filled([item("8:0.6", foes=["8:0.1"]), item("8:0.5"), item("8:0.1", foes=["8:0.6"]), item("8:0.2")])
-    assert names(hands[0]) == ["8:0.6", "8:0.2"]
+    bins = filled(
+        [item("8:0.6", apart_from=["8:0.1"]), item("8:0.5"), item("8:0.1", apart_from=["8:0.6"]), item("8:0.2")]
+    )
+    assert names(bins[0]) == ["8:0.6", "8:0.2"]
 
 
 def test_groups_stay_whole():
-    hands = filled([item("8:0.7"), item("8:0.2a", "8:0.3a"), item("8:0.2b")])
-    assert list(map(names, hands)) == [["8:0.7", "8:0.2b"], ["8:0.2a", "8:0.3a"]]
+    bins = filled([item("8:0.7"), item("8:0.2a", "8:0.3a"), item("8:0.2b")])
+    assert list(map(names, bins)) == [["8:0.7", "8:0.2b"], ["8:0.2a", "8:0.3a"]]
 
 
 def test_a_group_that_no_server_serves_is_not_split():
@@ -182,11 +184,13 @@ def test_a_group_that_no_server_serves_is_not_split():
 def test_nobody_meets_a_foe(weights, pairs, factor):
     named = [f"8:{weight / 100}{'abcdefghijklmnopqrst'[i]}" for i, weight in enumerate(weights)]
     count = len(named)
-    foes = {name: set() for name in named}
+    apart_from = {name: set() for name in named}
     for a, b in ((named[i % count], named[j % count]) for i, j in pairs):
         if a != b:
-            foes[a].add(b)
-            foes[b].add(a)
-    hands = filled([item(name, foes=foes[name]) for name in named], factor)
-    assert everybody(hands) == sorted(named)
-    assert all(gets_on(each, [other for other in hand if other is not each]) for hand in hands for each in hand)
+            apart_from[a].add(b)
+            apart_from[b].add(a)
+    bins = filled([item(name, apart_from=apart_from[name]) for name in named], factor)
+    assert everybody(bins) == sorted(named)
+    assert all(
+        may_join(each, [other for other in contents if other is not each]) for contents in bins for each in contents
+    )

@@ -5,7 +5,7 @@ from tests.placement.packing.rooms import item, items, problem_of
 
 from adaptwin import Infeasible
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.items import gets_on, halved, hand_of, items_of, load_of, shares_of
+from adaptwin.placement.packing.items import as_items, halved, items_of, load_of, may_join, shares_of
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.plan.constraints import Constraints
 from adaptwin.progress import silent
@@ -29,7 +29,7 @@ def test_every_adapter_is_an_item_of_its_own(problem):
     assert [each.shares for each in found] == [(AdapterPart(name, 1.0),) for name, _, _ in CALM]
     assert [each.rank for each in found] == [8, 16, 8, 0]
     assert [each.demand.loras for each in found] == [1, 1, 1, 0]
-    assert not any(each.foes for each in found)
+    assert not any(each.apart_from for each in found)
 
 
 def test_loads_of_items_are_those_of_their_adapters(problem):
@@ -57,7 +57,7 @@ def test_adapters_that_stay_together_are_one_item(problem):
 
 def test_adapters_pinned_to_one_server_are_one_item_and_foes_of_those_on_another(problem):
     found = items_of(problem(*CALM, pinned={"a": "gpu-0", "b": "gpu-0", "base": "gpu-1"}))
-    assert [(each.name, len(each.shares), each.foes) for each in found] == [
+    assert [(each.name, len(each.shares), each.apart_from) for each in found] == [
         ("a", 2, {"base"}),
         ("c", 1, frozenset()),
         ("base", 1, {"a", "b"}),
@@ -66,16 +66,16 @@ def test_adapters_pinned_to_one_server_are_one_item_and_foes_of_those_on_another
 
 def test_the_foes_of_a_group_are_those_of_all_its_members(problem):
     found = items_of(problem(*CALM, together=[("a", "b")], apart=[("a", "c"), ("b", "base")]))
-    assert {each.name: set(each.foes) for each in found} == {"a": {"c", "base"}, "c": {"a"}, "base": {"b"}}
-    assert not gets_on(found[0], [found[1]])
-    assert not gets_on(found[2], [found[1], found[0]])
-    assert gets_on(found[2], [found[1]])
+    assert {each.name: set(each.apart_from) for each in found} == {"a": {"c", "base"}, "c": {"a"}, "base": {"b"}}
+    assert not may_join(found[0], [found[1]])
+    assert not may_join(found[2], [found[1], found[0]])
+    assert may_join(found[2], [found[1]])
 
 
 def test_parts_of_an_adapter_get_on_with_each_other(problem):
     found = items_of(problem(("hot", 8, 60.0), ("cold", 8, 0.1), apart=[("hot", "cold")]))
-    assert gets_on(found[0], [found[1]])
-    assert not gets_on(found[-1], [found[0]])
+    assert may_join(found[0], [found[1]])
+    assert not may_join(found[-1], [found[0]])
 
 
 def test_a_group_that_no_server_serves_is_refused(problem):
@@ -91,24 +91,24 @@ def test_a_pinned_adapter_that_no_server_serves_is_refused(problem):
         items_of(problem(("hot", 8, 60.0), ("cold", 8, 0.1), pinned={"hot": "gpu-0"}))
 
 
-def told(hand):
+def told(contents):
     """All that is known of the items, but for the raw sums."""
-    return [(each.shares, each.foes, each.demand[:5]) for each in hand]
+    return [(each.shares, each.apart_from, each.demand[:5]) for each in contents]
 
 
 def test_a_hand_of_a_server_is_made_of_the_same_items(problem):
     given = problem(*CALM, together=[("c", "b")], apart=[("a", "base")])
     made = items_of(given)
-    assert told(hand_of(given, {name: 1.0 for name, _, _ in CALM})) == told(made)
-    assert shares_of(hand_of(given, {"a": 0.25, "c": 1.0})) == {"a": 0.25, "c": 1.0}
-    assert [each.foes for each in hand_of(given, {"a": 0.25})] == [{"base"}]
+    assert told(as_items(given, {name: 1.0 for name, _, _ in CALM})) == told(made)
+    assert shares_of(as_items(given, {"a": 0.25, "c": 1.0})) == {"a": 0.25, "c": 1.0}
+    assert [each.apart_from for each in as_items(given, {"a": 0.25})] == [{"base"}]
 
 
 def test_halves_have_half_the_share_and_the_same_foes():
-    one, other = halved(problem_of(), item("8:3", share=0.5, foes=["8:1"]))
+    one, other = halved(problem_of(), item("8:3", share=0.5, apart_from=["8:1"]))
     assert one.shares == other.shares == (AdapterPart("8:3", 0.25),)
     assert one.load == 0.75
-    assert one.foes == {"8:1"}
+    assert one.apart_from == {"8:1"}
 
 
 def test_what_must_be_whole_is_not_halved():

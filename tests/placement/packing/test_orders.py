@@ -1,10 +1,10 @@
-"""Orders worked out by hand."""
+"""Orders worked out by contents."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.placement.packing.rooms import item, items, loads, names
 
-from adaptwin.placement.packing.orders import alternating, dealt, falling, least_loaded, orders
+from adaptwin.placement.packing.orders import alternating, by_falling_load, dealt, orders, to_least_loaded
 
 
 def test_alternating_takes_the_largest_the_smallest_the_second_largest():
@@ -46,23 +46,28 @@ def test_orders_do_not_depend_on_the_order_given():
 
 
 def test_the_largest_come_first_whatever_their_rank():
-    assert names(falling(items("8:0.1", "16:0.2", "8:0.3b", "8:0.3a"))) == ["8:0.3a", "8:0.3b", "16:0.2", "8:0.1"]
+    assert names(by_falling_load(items("8:0.1", "16:0.2", "8:0.3b", "8:0.3a"))) == [
+        "8:0.3a",
+        "8:0.3b",
+        "16:0.2",
+        "8:0.1",
+    ]
 
 
 def test_each_goes_to_the_least_loaded():
     """To the first of those that are alike."""
-    hands = least_loaded(items("8:0.5", "8:0.4", "8:0.3", "8:0.1a", "8:0.1b"), 2)
-    assert list(map(names, hands)) == [["8:0.5", "8:0.1a", "8:0.1b"], ["8:0.4", "8:0.3"]]
-    assert loads(least_loaded(items("8:0.5"), 2)) == [0.5, 0.0]
-    assert least_loaded([], 2) == [[], []]
+    bins = to_least_loaded(items("8:0.5", "8:0.4", "8:0.3", "8:0.1a", "8:0.1b"), 2)
+    assert list(map(names, bins)) == [["8:0.5", "8:0.1a", "8:0.1b"], ["8:0.4", "8:0.3"]]
+    assert loads(to_least_loaded(items("8:0.5"), 2)) == [0.5, 0.0]
+    assert to_least_loaded([], 2) == [[], []]
 
 
 def test_each_goes_to_the_least_loaded_of_those_it_gets_on_with():
-    foe = item("8:0.1", foes=["8:0.4"])
-    assert list(map(names, least_loaded([*items("8:0.5", "8:0.4"), foe], 2))) == [["8:0.5", "8:0.1"], ["8:0.4"]]
+    foe = item("8:0.1", apart_from=["8:0.4"])
+    assert list(map(names, to_least_loaded([*items("8:0.5", "8:0.4"), foe], 2))) == [["8:0.5", "8:0.1"], ["8:0.4"]]
 
 
 def test_where_foes_cannot_be_kept_apart_there_is_no_deal():
-    trio = [item(f"8:0.1{a}", foes=[f"8:0.1{b}" for b in "abc" if b != a]) for a in "abc"]
-    assert least_loaded(trio, 2) is None
-    assert list(map(names, least_loaded(trio, 3))) == [["8:0.1a"], ["8:0.1b"], ["8:0.1c"]]
+    trio = [item(f"8:0.1{a}", apart_from=[f"8:0.1{b}" for b in "abc" if b != a]) for a in "abc"]
+    assert to_least_loaded(trio, 2) is None
+    assert list(map(names, to_least_loaded(trio, 3))) == [["8:0.1a"], ["8:0.1b"], ["8:0.1c"]]

@@ -4,7 +4,7 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.packing.peak_rate import operating_point
+from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.step_cost import StepCost
 
@@ -26,13 +26,13 @@ def on(profile, *adapters, **fields):
 def test_a_full_batch_gives_a_token_to_each_request_in_every_step(constant):
     """200 requests of 50 answers and 150 tokens in all: 400 requests/s in steps of 10 ms."""
     capacity = on(constant, Adapter("a", 8, 1.0))
-    assert operating_point(capacity, rank=0) == pytest.approx(400 * 150)
-    assert operating_point(capacity, rank=8) == pytest.approx(400 * 150 / 1.5)
+    assert peak_rate(capacity, rank=0) == pytest.approx(400 * 150)
+    assert peak_rate(capacity, rank=8) == pytest.approx(400 * 150 / 1.5)
 
 
 def test_it_depends_neither_on_the_rate_nor_on_the_number_of_adapters(h100):
     points = [
-        operating_point(on(h100, *[Adapter(f"a{i}", 8, rate) for i in range(count)]), rank=16)
+        peak_rate(on(h100, *[Adapter(f"a{i}", 8, rate) for i in range(count)]), rank=16)
         for count, rate in ((1, 1.0), (1, 100.0), (40, 0.2), (3, 0.0))
     ]
     assert points == [pytest.approx(points[0])] * 4
@@ -42,11 +42,11 @@ def test_lengths_are_mixed_by_their_rates(constant):
     """One long request in four: 125 answer tokens in the mean, 375 in all."""
     long = Adapter("long", 8, 1.0, lengths=Lengths.fixed(700, 350))
     capacity = on(constant, Adapter("short", 8, 3.0), long)
-    assert operating_point(capacity, rank=0) == pytest.approx(200 / (125 * 0.010) * 375)
+    assert peak_rate(capacity, rank=0) == pytest.approx(200 / (125 * 0.010) * 375)
 
 
 def test_an_adapter_costs_and_a_higher_rank_does_not_pay(h100):
     capacity = on(h100, Adapter("a", 8, 1.0))
-    points = [operating_point(capacity, rank) for rank in (0, 8, 64, 256)]
+    points = [peak_rate(capacity, rank) for rank in (0, 8, 64, 256)]
     assert points == sorted(points, reverse=True)
     assert points[1] < 0.9 * points[0]

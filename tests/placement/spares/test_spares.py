@@ -8,7 +8,7 @@ import pytest
 from adaptwin import Adapter, Plan, Server, SpecError, Workload, make_plan, verify
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.spares.shared_spares import MOST_STATES, Arrangement, TrialResult, active
+from adaptwin.placement.spares.shared_spares import MOST_STATES, Arrangement, TrialResult, shared_spares
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.failover import Failover
@@ -19,14 +19,14 @@ from adaptwin.replanning.replan import replan
 
 
 def without(plan, failover):
-    """The plan that runs when servers have failed, made by hand from the routes."""
+    """The plan that runs when servers have failed, made by contents from the routes."""
     servers = []
     for server in plan.servers:
-        hand = {name: share for name, share in server.adapters.items() if name not in failover.routes}
-        hand |= {name: route[server.name] for name, route in failover.routes.items() if server.name in route}
-        if server.name not in failover.failed and hand:
+        contents = {name: share for name, share in server.adapters.items() if name not in failover.routes}
+        contents |= {name: route[server.name] for name, route in failover.routes.items() if server.name in route}
+        if server.name not in failover.failed and contents:
             settings = failover.settings.get(server.name, server.server)
-            servers.append(PlacedServer(server.name, server.profile, settings, hand))
+            servers.append(PlacedServer(server.name, server.profile, settings, contents))
     return Plan(
         plan.options.model_copy(update={"spare": 0, "constraints": Constraints()}),
         plan.seed,
@@ -166,10 +166,10 @@ def test_constraints_hold_after_a_failure_but_for_the_pins_to_servers_that_are_g
     assert_any_may_fail(plan)
     for failover in plan.failover:
         on = {server.name: server.adapters for server in without(plan, failover).servers}
-        (pinned,) = (name for name, hand in on.items() if "a00" in hand)
+        (pinned,) = (name for name, contents in on.items() if "a00" in contents)
         assert (pinned == "gpu-1") == ("gpu-1" not in failover.failed)
         assert "a01" not in on[pinned]
-        assert sum("a02" in hand and "a03" in hand for hand in on.values()) == 1
+        assert sum("a02" in contents and "a03" in contents for contents in on.values()) == 1
 
 
 def test_bounds_on_latency_hold_after_a_failure(h100, crowd):
@@ -236,7 +236,7 @@ def test_each_profile_in_use_has_its_own_standbys(h100, fleet):
     workload = fleet(("a", 8, 1.0), ("b", 8, 1.0))
     plan = with_standbys(
         Plan(
-            PlanOptions(strategy="by hand", spare=2),
+            PlanOptions(strategy="by contents", spare=2),
             0,
             lower_bound=1,
             servers=servers,
@@ -256,7 +256,7 @@ def test_too_many_failures_to_try_are_not_tried(crowd, capacity_of):
     def never(arrangement: Arrangement) -> TrialResult:
         raise AssertionError(arrangement)
 
-    assert active(problem, MOST_STATES, 1, never) is None
+    assert shared_spares(problem, MOST_STATES, 1, never) is None
 
 
 def test_a_plan_with_spares_can_be_replanned_and_has_standbys_then(h100, spared, crowd):
@@ -301,7 +301,7 @@ def plan_with(profile, failover, constraints=None):
     ]
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)], duration=300.0)
     return Plan(
-        PlanOptions(strategy="by hand", spare=1, constraints=constraints or Constraints()),
+        PlanOptions(strategy="by contents", spare=1, constraints=constraints or Constraints()),
         0,
         lower_bound=1,
         servers=servers,

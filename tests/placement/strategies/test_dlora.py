@@ -1,4 +1,4 @@
-"""dlora: replicas worked out by hand, and the same as by the rule written down plainly."""
+"""dlora: replicas worked out by contents, and the same as by the rule written down plainly."""
 
 import numpy as np
 import pytest

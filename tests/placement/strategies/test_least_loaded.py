@@ -2,12 +2,12 @@
 
 from adaptwin import make_plan
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.strategies.least_loaded import levelled
+from adaptwin.placement.strategies.least_loaded import balanced
 
 
 def levels(loads, servers):
-    hands = levelled([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
-    return [[float(item.name) for item in hand] for hand in hands]
+    bins = balanced([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
+    return [[float(item.name) for item in contents] for contents in bins]
 
 
 def test_each_goes_to_the_least_loaded():

@@ -1,4 +1,4 @@
-"""loraserve: budgets and shares worked out by hand, and that nothing of an adapter is lost."""
+"""loraserve: budgets and shares worked out by contents, and that nothing of an adapter is lost."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""max_base: servers filled to a peak, by hand; and that nobody is asked whether that serves."""
+"""max_base: servers filled to a peak, by contents; and that nobody is asked whether that serves."""
 
 import time
 
@@ -23,7 +23,7 @@ def filled(capacity_of, fleet):
     def fill(peak, *rates, factor=1.0, rank=8):
         capacity = capacity_of(fleet(*[(f"a{i}", rank, r) for i, r in enumerate(rates)], lengths=LENGTHS), factor)
         items = [AdapterPart(name, 1.0) for name in capacity.names]
-        return [" ".join(item.name for item in hand) for hand in filled_to(peak, capacity, items)]
+        return [" ".join(item.name for item in contents) for contents in filled_to(peak, capacity, items)]
 
     return fill
 
@@ -50,7 +50,7 @@ def test_a_server_is_closed_where_a_slot_more_would_not_start(filled, capacity_o
     idle = fleet(*[(f"a{i}", 256, 0.0) for i in range(100)])
     most = most_slots(capacity_of(idle), [adapter.name for adapter in idle.adapters])[256]
     assert 10 < most < 50
-    assert [len(hand.split()) for hand in filled(450.0, *[0.0] * 100, rank=256)][:2] == [most, most]
+    assert [len(contents.split()) for contents in filled(450.0, *[0.0] * 100, rank=256)][:2] == [most, most]
 
 
 def test_most_slots_are_those_with_which_vllm_starts(capacity_of, fleet):

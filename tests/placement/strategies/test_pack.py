@@ -1,4 +1,4 @@
-"""pack: levelling and packing worked out by hand, and what it makes of fleets that are hard in some way."""
+"""pack: levelling and packing worked out by contents, and what it makes of fleets that are hard in some way."""
 
 import math
 from functools import cache, partial
@@ -13,10 +13,10 @@ from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import FEWER_SERVERS_FACTOR, OTHER_ARRIVALS_FACTOR
-from adaptwin.placement.packing.balance import PREDICTED_PRECISION, _borne, latency, levelled
+from adaptwin.placement.packing.balance import PREDICTED_PRECISION, _borne, balanced, latency
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
-from adaptwin.placement.packing.orders import least_loaded, orders
+from adaptwin.placement.packing.orders import orders, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.pack import assigned, packed
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -34,29 +34,29 @@ POPULATIONS = [
 # Levelling, on servers whose room is known
 
 
-def levelled_at(order, servers, least=1.0, most=4.0, **fields):
-    return levelled(problem_of(Rooms(**fields)), [order], servers, least, most)
+def balanced_at(order, servers, least=1.0, most=4.0, **fields):
+    return balanced(problem_of(Rooms(**fields)), [order], servers, least, most)
 
 
 def test_servers_are_filled_at_the_highest_factor_at_which_they_suffice():
     """Ten tenths on three servers: four at most on each, so that the traffic can grow 2.5-fold. Dealt, it is faster."""
-    level = levelled_at(items(*["8:0.1"] * 10), 3)
-    assert 2.5 / PREDICTED_PRECISION <= level.factor <= 2.5
-    assert sorted(loads(level.hands)) == [0.3, 0.3, 0.4]
+    evened = balanced_at(items(*["8:0.1"] * 10), 3)
+    assert 2.5 / PREDICTED_PRECISION <= evened.factor <= 2.5
+    assert sorted(loads(evened.bins)) == [0.3, 0.3, 0.4]
 
 
 def test_where_the_deal_by_load_does_not_do_an_order_is_filled():
     """By load there come 0.5 + 0.33 on either server first, and then 1.16 on one of them."""
-    level = levelled_at(items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c"), 2)
-    assert sorted(loads(level.hands)) == [0.99, 1.0]
-    assert level.factor == 1.0
+    evened = balanced_at(items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c"), 2)
+    assert sorted(loads(evened.bins)) == [0.99, 1.0]
+    assert evened.factor == 1.0
 
 
 def test_where_foes_cannot_be_dealt_apart_an_order_is_filled():
     """By load a and b come to different servers, and c, a foe of both, to neither."""
-    order = [item("8:0.3a"), item("8:0.2b"), item("8:0.1c", foes=["8:0.3a", "8:0.2b"])]
-    assert least_loaded(order, 2) is None
-    assert list(map(names, levelled_at(order, 2).hands)) == [["8:0.3a", "8:0.2b"], ["8:0.1c"]]
+    order = [item("8:0.3a"), item("8:0.2b"), item("8:0.1c", apart_from=["8:0.3a", "8:0.2b"])]
+    assert to_least_loaded(order, 2) is None
+    assert list(map(names, balanced_at(order, 2).bins)) == [["8:0.3a", "8:0.2b"], ["8:0.1c"]]
 
 
 def test_hands_bear_what_the_fullest_of_them_bears():
@@ -67,49 +67,49 @@ def test_hands_bear_what_the_fullest_of_them_bears():
 
     assert 2.0 / PREDICTED_PRECISION <= borne(1.0, 4.0).factor <= 2.0
     assert 1.5 / PREDICTED_PRECISION <= borne(1.0, 1.5).factor <= 1.5
-    assert list(map(names, borne(1.0, 4.0).hands)) == [["8:0.3", "8:0.2"], ["8:0.1"]]
+    assert list(map(names, borne(1.0, 4.0).bins)) == [["8:0.3", "8:0.2"], ["8:0.1"]]
     assert borne(2.1, 4.0) is None
     assert _borne(problem_of(), [], 1.0, 4.0) is None
 
 
 def test_no_factor_beyond_the_highest_asked_for():
     for most in (4.0, 1.05, 1.0):
-        assert most / PREDICTED_PRECISION <= levelled_at(items("8:0.1"), 1, most=most).factor <= most
+        assert most / PREDICTED_PRECISION <= balanced_at(items("8:0.1"), 1, most=most).factor <= most
 
 
 @pytest.mark.parametrize("bearable", [1.0, 1.005, 1.05, 1.2, 2.2, 3.5, 3.99, 3.999])
 def test_a_highest_factor_that_fails_ends_the_search(bearable):
-    level = levelled_at(items(f"8:{1 / bearable}"), 1)
-    assert bearable / PREDICTED_PRECISION <= level.factor <= bearable + 1e-6
+    evened = balanced_at(items(f"8:{1 / bearable}"), 1)
+    assert bearable / PREDICTED_PRECISION <= evened.factor <= bearable + 1e-6
 
 
 @pytest.mark.parametrize("most", [1.01, 1.1, 1.3])
 def test_a_highest_factor_that_fails_is_found_though_it_is_near(most):
     """Asked for no more than `most`, of which a little less is borne."""
-    level = levelled_at(items(f"8:{1.001 / most}"), 1, most=most)
-    assert most / 1.001 / PREDICTED_PRECISION <= level.factor < most
+    evened = balanced_at(items(f"8:{1.001 / most}"), 1, most=most)
+    assert most / 1.001 / PREDICTED_PRECISION <= evened.factor < most
 
 
 def test_nothing_is_levelled_that_does_not_bear_the_least_factor():
-    assert levelled_at(items("8:0.6", "8:0.5"), 1) is None
-    assert levelled_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(
+    assert balanced_at(items("8:0.6", "8:0.5"), 1) is None
+    assert balanced_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(
         1 / 1.1, rel=PREDICTED_PRECISION - 1
     )
 
 
 def test_an_item_alone_on_its_server_bears_at_least_its_own_traffic():
-    """The others are levelled, and so many times the traffic is not said to be borne by it."""
-    level = levelled_at(items("8:0.9", "8:0.2a", "8:0.2b", "8:0.2c"), 3)
-    assert sorted(loads(level.hands)) == [0.2, 0.4, 0.9]
-    assert 1 / 0.9 / PREDICTED_PRECISION <= level.factor <= 1 / 0.9
-    assert levelled_at(items("8:0.9"), 3, least=1.2).factor == 1.0
+    """The others are balanced, and so many times the traffic is not said to be borne by it."""
+    evened = balanced_at(items("8:0.9", "8:0.2a", "8:0.2b", "8:0.2c"), 3)
+    assert sorted(loads(evened.bins)) == [0.2, 0.4, 0.9]
+    assert 1 / 0.9 / PREDICTED_PRECISION <= evened.factor <= 1 / 0.9
+    assert balanced_at(items("8:0.9"), 3, least=1.2).factor == 1.0
 
 
 def test_where_asking_is_dear_factors_are_told_apart_less():
     def steps(**fields):
         asked = []
         problem = problem_of(Rooms(**fields))._replace(progress=lambda what, *_: asked.append(what))
-        levelled(problem, [items("8:0.3a", "8:0.3b")], 1, 1.0)
+        balanced(problem, [items("8:0.3a", "8:0.3b")], 1, 1.0)
         return asked.count("packing")
 
     assert steps(surrogate_knows=False) < steps()
@@ -118,30 +118,30 @@ def test_where_asking_is_dear_factors_are_told_apart_less():
 def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
     """All bear 1.2 times the traffic; 0.6 and 0.6 are faster than 0.8 and 0.4, and than 0.7 and 0.5 by load."""
     hot, cold = items("8:0.3a", "8:0.3b"), items("8:0.2a", "8:0.2b", "8:0.2c")
-    assert loads(least_loaded([*hot, *cold], 2)) == [0.7, 0.5]
-    assert loads(levelled(problem_of(), [hot + cold], 2, 1.0, most=1.2).hands) == [0.7, 0.5]
+    assert loads(to_least_loaded([*hot, *cold], 2)) == [0.7, 0.5]
+    assert loads(balanced(problem_of(), [hot + cold], 2, 1.0, most=1.2).bins) == [0.7, 0.5]
     for ways in ([hot + cold, cold + hot], [cold + hot, hot + cold]):
-        assert loads(levelled(problem_of(), ways, 2, 1.0, most=1.2).hands) == [0.6, 0.6]
+        assert loads(balanced(problem_of(), ways, 2, 1.0, most=1.2).bins) == [0.6, 0.6]
 
 
 def test_where_nobody_has_room_to_spare_the_roomiest_is_taken():
     """0.98 bears 1.02 times its traffic, and 1.0 nothing more; though its tokens come faster on the whole."""
     full, roomier = items("8:1", "8:0.1"), items("8:0.98", "8:0.9")
     assert latency_of([[each] for each in full]) < latency_of([[each] for each in roomier])
-    level = levelled(problem_of(), [full, roomier], 2, 1.0)
-    assert loads(level.hands) == [0.98, 0.9]
-    assert 1.0 <= level.factor < OTHER_ARRIVALS_FACTOR
+    evened = balanced(problem_of(), [full, roomier], 2, 1.0)
+    assert loads(evened.bins) == [0.98, 0.9]
+    assert 1.0 <= evened.factor < OTHER_ARRIVALS_FACTOR
 
 
-def latency_of(hands):
-    return latency(Rooms(), hands)
+def latency_of(bins):
+    return latency(Rooms(), bins)
 
 
 def test_of_orders_one_of_which_is_tight_the_roomy_one_is_taken():
     """Though the other's tokens come faster on the whole."""
     tight, roomy = items("8:1", "8:0.55a", "8:0.55b"), items("8:0.95a", "8:0.95b", "8:0.2")
     assert latency_of([[each] for each in tight]) < latency_of([[each] for each in roomy])
-    assert loads(levelled(problem_of(), [tight, roomy], 3, 1.0).hands) == [0.95, 0.95, 0.2]
+    assert loads(balanced(problem_of(), [tight, roomy], 3, 1.0).bins) == [0.95, 0.95, 0.2]
 
 
 def test_latency_is_the_mean_over_all_tokens():
@@ -159,8 +159,8 @@ def test_latency_is_unknown_where_the_surrogate_knows_nothing():
 
 def test_out_of_time_there_is_only_the_deal_by_load():
     hurried = problem_of(deadline=0.0)
-    assert sorted(loads(levelled(hurried, [items(*["8:0.1"] * 10)], 3, 1.0).hands)) == [0.3, 0.3, 0.4]
-    assert levelled(hurried, [items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c")], 2, 1.0) is None
+    assert sorted(loads(balanced(hurried, [items(*["8:0.1"] * 10)], 3, 1.0).bins)) == [0.3, 0.3, 0.4]
+    assert balanced(hurried, [items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c")], 2, 1.0) is None
 
 
 @settings(derandomize=True, database=None, max_examples=50, deadline=None)
@@ -168,11 +168,11 @@ def test_out_of_time_there_is_only_the_deal_by_load():
 def test_levelled_servers_bear_the_factor_and_are_no_more_than_asked_for(weights, more):
     ways = orders(items(*(f"8:{weight / 100}" for weight in weights)))
     servers = len(fill(problem_of(), ways[0])) + more
-    level = levelled(problem_of(), ways, servers, 1.0)
-    assert len(level.hands) <= servers
-    assert everybody(level.hands) == everybody([ways[0]])
-    assert max(loads(level.hands)) * level.factor <= 1.0 + 1e-6
-    assert 1.0 <= level.factor <= 4.0
+    evened = balanced(problem_of(), ways, servers, 1.0)
+    assert len(evened.bins) <= servers
+    assert everybody(evened.bins) == everybody([ways[0]])
+    assert max(loads(evened.bins)) * evened.factor <= 1.0 + 1e-6
+    assert 1.0 <= evened.factor <= 4.0
 
 
 # Packing, on servers whose room is known
@@ -194,7 +194,7 @@ def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
 def test_one_server_fewer_is_found_by_ruin_and_recreate():
     """A load of 5.88 in large pieces: on six servers, which no order comes near, 0.02 of each is idle."""
     order = items(*(f"8:0.{load}" for load in (39, 58, 57, 20, 58, 41, 24, 39, 42, 39, 50, 40, 31, 50)))
-    assert levelled(problem_of(), orders(order), 6, FEWER_SERVERS_FACTOR, 1.0) is None
+    assert balanced(problem_of(), orders(order), 6, FEWER_SERVERS_FACTOR, 1.0) is None
     assert len(packed_on(order)) == 6
 
 
@@ -205,17 +205,17 @@ def test_what_the_guess_thinks_too_much_is_tried():
 
 
 def test_what_the_guess_wrongly_thinks_served_is_mended():
-    hands = packed_on(items(*["8:0.1"] * 12), predicted=1.3)
-    assert max(loads(hands)) <= 1.0
-    assert len(hands) == 2
-    assert len(everybody(hands)) == 12
+    bins = packed_on(items(*["8:0.1"] * 12), predicted=1.3)
+    assert max(loads(bins)) <= 1.0
+    assert len(bins) == 2
+    assert len(everybody(bins)) == 12
 
 
 def test_more_than_a_dozen_servers_are_filled_with_a_little_room_to_spare():
     """Of 0.05 each, twenty fill a server and nineteen bear 1.03 times their traffic: 300 need 15 servers, or 16."""
-    hands = packed_on(items(*["8:0.05"] * 300))
-    assert len(hands) == 16
-    assert max(loads(hands)) <= 1.0 / 1.03
+    bins = packed_on(items(*["8:0.05"] * 300))
+    assert len(bins) == 16
+    assert max(loads(bins)) <= 1.0 / 1.03
     assert loads(packed_on(items(*["8:0.05"] * 200))) == [1.0] * 10
 
 
@@ -249,9 +249,9 @@ class Stricter(Rooms):
 
 
 def test_servers_for_which_no_number_of_slots_is_found_are_relieved():
-    hands = [items(*(f"8:0.1{letter}" for letter in "abcdefghij")), items("8:0.5")]
-    assignments = assigned(problem_of(Stricter()), hands)
-    assert sorted(name for each in assignments for name in each.shares) == everybody(hands)
+    bins = [items(*(f"8:0.1{letter}" for letter in "abcdefghij")), items("8:0.5")]
+    assignments = assigned(problem_of(Stricter()), bins)
+    assert sorted(name for each in assignments for name in each.shares) == everybody(bins)
     assert max(Rooms().load(each.shares) for each in assignments) <= 0.9 + 1e-9
 
 
@@ -339,10 +339,10 @@ def test_constraints_hold_whatever_they_are(weights, apart, together, predicted)
         order = items_of(problem)
     except (ValueError, Infeasible):  # apart and together, or too much for one server
         return
-    hands = packed(problem, lambda _: order)
-    assert everybody(hands) == sorted(named)
-    assert max(loads(hands)) <= 1.0
-    assert constraints.violations({str(number): names(hand) for number, hand in enumerate(hands)}) == []
+    bins = packed(problem, lambda _: order)
+    assert everybody(bins) == sorted(named)
+    assert max(loads(bins)) <= 1.0
+    assert constraints.violations({str(number): names(contents) for number, contents in enumerate(bins)}) == []
 
 
 # Plans

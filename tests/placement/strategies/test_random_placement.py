@@ -1,4 +1,4 @@
-"""random: chance that is the same for a seed, and enough servers whatever it deals."""
+"""random: chance that is the same for a seed, and enough servers whatever it starting_points."""
 
 import time
 

@@ -8,14 +8,14 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, unplaced
 
 
-def plan_on(profile, workload, *hands, slots=4):
-    """A plan made by hand: one server of rank 16 for each mapping of names to shares."""
+def plan_on(profile, workload, *bins, slots=4):
+    """A plan made by contents: one server of rank 16 for each mapping of names to shares."""
     servers = [
-        PlacedServer(f"gpu-{i}", profile.name, Server(max_loras=slots, max_lora_rank=16, max_cpu_loras=64), hand)
-        for i, hand in enumerate(hands)
+        PlacedServer(f"gpu-{i}", profile.name, Server(max_loras=slots, max_lora_rank=16, max_cpu_loras=64), contents)
+        for i, contents in enumerate(bins)
     ]
     return Plan(
-        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+        PlanOptions(strategy="by contents"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
     )
 
 
@@ -69,7 +69,7 @@ def test_unplaced_names_adapters_whose_shares_do_not_sum_to_one(h100, fleet):
 
 
 @pytest.mark.parametrize(
-    ("hands", "message"),
+    ("bins", "message"),
     [
         (({"a": 1.0, "z": 1.0},), r"servers\[0\]\.adapters: 'z' is not in the plan's workload"),
         (({"a": 0.5},), r"the shares of 'a' sum to 0.5, not to 1"),
@@ -78,9 +78,9 @@ def test_unplaced_names_adapters_whose_shares_do_not_sum_to_one(h100, fleet):
         (({},), r"the shares of 'a' sum to 0, not to 1"),
     ],
 )
-def test_a_plan_must_serve_every_adapter_once(h100, fleet, hands, message):
+def test_a_plan_must_serve_every_adapter_once(h100, fleet, bins, message):
     with pytest.raises(SpecError, match=message):
-        plan_on(h100, fleet(("a", 8, 1.0)), *hands)
+        plan_on(h100, fleet(("a", 8, 1.0)), *bins)
 
 
 def test_a_plan_must_carry_the_profiles_of_its_servers(h100, fleet):

@@ -3,9 +3,17 @@
 import pytest
 from tests.report.reading import assert_fits, rendered
 
-from adaptwin.explanation.explain import Advice, Explanation, ServerExplanation
-from adaptwin.explanation.room import Addition, Kin, Latencies
-from adaptwin.explanation.savings import Emptiest, Saving, Savings
+from adaptwin.explanation.explanation import (
+    Addition,
+    Advice,
+    Emptiest,
+    Explanation,
+    Kin,
+    Latencies,
+    Saving,
+    Savings,
+    ServerExplanation,
+)
 from adaptwin.plan.forecast import Brink, Missed
 from adaptwin.report.plan.explanation import advice_sentence, explanation_table, saving_lines
 from adaptwin.report.plan.page import plan_report

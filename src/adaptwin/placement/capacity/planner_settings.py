@@ -6,7 +6,7 @@ from adaptwin.twin.server import Server
 PLANNED = ("max_loras", "max_lora_rank", "max_cpu_loras", "kv_cache_tokens")  # settings that are a planner's to choose
 
 
-def template_of(server: Server) -> Server:
+def common_settings(server: Server) -> Server:
     """The settings that were given to the planner: without those that are its own to choose."""
     return server.model_copy(update={name: getattr(Server(), name) for name in PLANNED})
 

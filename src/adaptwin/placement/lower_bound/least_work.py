@@ -34,7 +34,7 @@ class SharedBy(NamedTuple):
     counts_eager: bool  # whether tokens are charged for steps that are too large for a CUDA graph
 
 
-WAYS_TO_SHARE = (
+SHARED_BY = (
     SharedBy("tokens", True),
     SharedBy("seats", True),
     SharedBy("seats", False),
@@ -62,7 +62,7 @@ class Asked(NamedTuple):
 
 
 def work_seconds(
-    profile: Profile, template: Server, lengths: Lengths, rank: int, shared_by: SharedBy = WAYS_TO_SHARE[0]
+    profile: Profile, template: Server, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
 ) -> float:
     """A lower bound on the GPU seconds that a mean request of this rank and these lengths takes on any server."""
     return float(np.dot(asked(profile, template, lengths), charges(profile, template, rank, shared_by)))
@@ -95,13 +95,13 @@ class RequestKinds(NamedTuple):
         """The shared_by by which so many requests of each adapter have most work, and the work of each kind by it."""
         asks = np.array([asked(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
         charged = {
-            rank: [charges(profile, template, rank, shared_by) for shared_by in WAYS_TO_SHARE]
+            rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
             for rank in {rank for _, rank in self.kinds}
         }
-        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(WAYS_TO_SHARE), 4)
+        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(SHARED_BY), 4)
         work = np.einsum("ka,kya->yk", asks, by_kind)
         best = int(np.argmax(work @ np.bincount(self.of_adapter, requests, len(self.kinds))))
-        return WAYS_TO_SHARE[best], work[best]
+        return SHARED_BY[best], work[best]
 
 
 def asked(profile: Profile, template: Server, lengths: Lengths) -> Asked:

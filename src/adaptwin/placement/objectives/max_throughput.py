@@ -9,43 +9,43 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.objectives.objective import Asked, Placed, placed
 from adaptwin.placement.packing.items import Bin, shares_of
-from adaptwin.placement.packing.moves import deals, improved
+from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.plan.options import PlanOptions
 
-IMPROVED_FOR_THROUGHPUT = 2  # deals, the most promising ones, that are improved by moves
+IMPROVED_FOR_THROUGHPUT = 2  # placements, the most promising ones, that are improved by moves
 
 
 def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """Of the ways to deal the adapters out, the best improved by moves, the one of which the twin serves most.
+    """The placement of which the twin serves most, after the best of several were improved by moves.
 
     Raises `Infeasible` where an adapter fits on no GPU at all.
     """
     found: list[tuple[tuple[float, float], list[Placed]]] = []
     for problem in problems:
-        for hands in _promising(problem, asked.options):
-            chosen = [_best(problem.capacity, shares_of(hand)) for hand in hands]
+        for bins in _promising(problem, asked.options):
+            chosen = [_best(problem.capacity, shares_of(contents)) for contents in bins]
             served = sum(answer.throughput for _, answer in chosen)
             suffering = sum(not answer.ok for _, answer in chosen)
             found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
     if not found:
-        raise Infeasible(f"the constraints leave no way to deal the adapters out to {asked.options.gpus} GPUs")
+        raise Infeasible(f"the constraints leave no way to candidate the adapters out to {asked.options.gpus} GPUs")
     return min(found, key=lambda way: way[0])[1]
 
 
 def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     score = partial(_score, problem.capacity)
-    found = deals(problem, options.gpus or 1)
-    best = sorted(found, key=lambda hands: sum(map(score, hands)))[:IMPROVED_FOR_THROUGHPUT]
-    return [improved(problem, hands, score, sum).hands for hands in best] + best
+    found = starting_points(problem, options.gpus or 1)
+    best = sorted(found, key=lambda bins: sum(map(score, bins)))[:IMPROVED_FOR_THROUGHPUT]
+    return [improved(problem, bins, score, sum).bins for bins in best] + best
 
 
-def _score(capacity: Capacity, hand: Bin) -> float:
+def _score(capacity: Capacity, contents: Bin) -> float:
     """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
-    guesses = capacity.known_predictions(total([item.demand for item in hand]))
-    if guesses:
-        return -max(guess.throughput for guess in guesses)
-    return -_best(capacity, shares_of(hand))[1].throughput
+    predictions = capacity.known_predictions(total([item.demand for item in contents]))
+    if predictions:
+        return -max(prediction.throughput for prediction in predictions)
+    return -_best(capacity, shares_of(contents))[1].throughput
 
 
 def _best(capacity: Capacity, shares: dict[str, float]) -> tuple[Assignment, Answer]:

@@ -1,4 +1,4 @@
-"""min-cost: the mix of GPUs with the lowest price per hour that serves everybody."""
+"""min-cost: the mix of GPUs with the lowest price per hour that serves all adapters."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import GPU_MIX_FACTOR, WORTH_TRYING_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import price_of
-from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType, kinds_of
+from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType, gpu_types_of
 from adaptwin.placement.objectives.gpu_mix.mixes import GpuMix, mixes
 from adaptwin.placement.objectives.gpu_mix.mixes import price as price_of_mix
 from adaptwin.placement.objectives.min_gpus import best_alone
 from adaptwin.placement.objectives.objective import Asked, Placed, placed
-from adaptwin.placement.packing.balance import levelled
-from adaptwin.placement.packing.items import Bin, hand_of, items_of, shares_of
+from adaptwin.placement.packing.balance import balanced
+from adaptwin.placement.packing.items import Bin, as_items, items_of, shares_of
 from adaptwin.placement.packing.orders import dealt, orders
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.packing.ruin_and_recreate import mend
+from adaptwin.placement.packing.ruin_and_recreate import repaired_bins
 from adaptwin.placement.strategies.pack import assigned, packed
 
 MOST_MIXES_ASKED = 6  # mixes that the twin is asked about
@@ -29,7 +29,7 @@ class ApprovedServer(NamedTuple):
     """A server that the twin approves of."""
 
     problem: Problem
-    hand: Bin
+    contents: Bin
 
     @property
     def price(self) -> float:
@@ -42,7 +42,7 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
     Raises:
         SpecError: A profile has no price, or adapters of one do not fit another.
-        Infeasible: No profile serves some adapter, or no mix was found that serves everybody.
+        Infeasible: No profile serves some adapter, or no mix was found that serves all adapters.
     """
     for problem in problems:
         price_of(problem.capacity.profile)
@@ -53,8 +53,8 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     return [
         server
         for problem in problems
-        if (hands := [approved_server.hand for approved_server in found if approved_server.problem is problem])
-        for server in placed(problem, assigned(problem, hands))
+        if (bins := [approved_server.contents for approved_server in found if approved_server.problem is problem])
+        for server in placed(problem, assigned(problem, bins))
     ]
 
 
@@ -73,7 +73,7 @@ def _require_one_model(problems: Sequence[Problem]) -> None:
 
 def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
     """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one kind alone."""
-    kinds = kinds_of(problems)
+    kinds = gpu_types_of(problems)
     likely = _distinct(kinds, mixes(kinds))
     found: list[list[ApprovedServer]] = []
     for mix in likely[:MOST_MIXES_ASKED]:
@@ -107,59 +107,59 @@ def _within_reach(kind: GpuType, likely: list[GpuMix]) -> float:
 
 
 def _alone(kind: GpuType) -> list[list[ApprovedServer]]:
-    """What `pack` makes of one kind alone, if that serves everybody."""
+    """What `pack` makes of one GPU type alone, if that serves all adapters."""
     try:
-        hands = packed(kind.problem, partial(items_of, kind.problem))
+        bins = packed(kind.problem, partial(items_of, kind.problem))
     except Infeasible:
         return []
-    return [[ApprovedServer(kind.problem, hand) for hand in hands]]
+    return [[ApprovedServer(kind.problem, contents) for contents in bins]]
 
 
 def _approved(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
-    """A mix with each kind's part levelled and mended, as the twin allows; None where it does not.
+    """A mix with each kind's part balanced and repaired, as the twin allows; None where it does not.
 
     The largest part comes first, because it is the one that may be refused.
     """
     servers: list[ApprovedServer] = []
-    parts = [(kind, [mixed.hand for mixed in mix if mixed.kind is kind]) for kind in kinds]
-    for kind, hands in sorted(parts, key=lambda part: -len(part[1])):
-        approved = _approved_hands(kind.problem, hands) if hands else []
+    parts = [(kind, [mixed.contents for mixed in mix if mixed.kind is kind]) for kind in kinds]
+    for kind, bins in sorted(parts, key=lambda part: -len(part[1])):
+        approved = _approved_hands(kind.problem, bins) if bins else []
         if approved is None:
             return None
-        servers += [ApprovedServer(kind.problem, hand) for hand in approved]
+        servers += [ApprovedServer(kind.problem, contents) for contents in approved]
     return [_downsized(kinds, approved_server) for approved_server in servers]
 
 
-def _approved_hands(problem: Problem, hands: list[Bin]) -> list[Bin] | None:
+def _approved_hands(problem: Problem, bins: list[Bin]) -> list[Bin] | None:
     """The same on no more servers, or where they are few, on as many as are needed."""
-    if len(hands) <= FEW_SERVERS:
-        anew = _packed(problem, hands)
-        return anew if len(anew) <= len(hands) else mend(problem, hands) or anew
-    ways = orders([item for hand in hands for item in hand])
-    level = levelled(problem, [*ways, dealt(ways[0], len(hands))], len(hands), GPU_MIX_FACTOR)
-    return (level and mend(problem, level.hands)) or mend(problem, hands)
+    if len(bins) <= FEW_SERVERS:
+        anew = _packed(problem, bins)
+        return anew if len(anew) <= len(bins) else repaired_bins(problem, bins) or anew
+    ways = orders([item for contents in bins for item in contents])
+    evened = balanced(problem, [*ways, dealt(ways[0], len(bins))], len(bins), GPU_MIX_FACTOR)
+    return (evened and repaired_bins(problem, evened.bins)) or repaired_bins(problem, bins)
 
 
-def _packed(problem: Problem, hands: list[Bin]) -> list[Bin]:
-    return packed(problem._replace(lower_bound=1), lambda _: [item for hand in hands for item in hand])
+def _packed(problem: Problem, bins: list[Bin]) -> list[Bin]:
+    return packed(problem._replace(lower_bound=1), lambda _: [item for contents in bins for item in contents])
 
 
 def _opened(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
     """A mix with each kind's part on as many servers as it needs."""
     return [
-        _downsized(kinds, ApprovedServer(kind.problem, hand))
+        _downsized(kinds, ApprovedServer(kind.problem, contents))
         for kind in kinds
-        if (hands := [mixed.hand for mixed in mix if mixed.kind is kind])
-        for hand in _packed(kind.problem, hands)
+        if (bins := [mixed.contents for mixed in mix if mixed.kind is kind])
+        for contents in _packed(kind.problem, bins)
     ]
 
 
 def _downsized(kinds: Sequence[GpuType], approved_server: ApprovedServer) -> ApprovedServer:
     """The same on the cheapest kind on which the twin allows it."""
-    shares = shares_of(approved_server.hand)
+    shares = shares_of(approved_server.contents)
     for kind in sorted(kinds, key=lambda kind: kind.price):
         if kind.price < approved_server.price and choose_slots(kind.capacity, shares):
-            return ApprovedServer(kind.problem, hand_of(kind.problem, shares))
+            return ApprovedServer(kind.problem, as_items(kind.problem, shares))
     return approved_server
 
 

@@ -14,7 +14,7 @@ def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
 
 def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
-    """What the strategy makes of the profile where this is lowest. Profiles that do not serve everybody are left."""
+    """What the strategy makes of the profile where this is lowest. Profiles that cannot serve all adapters are left out."""
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:

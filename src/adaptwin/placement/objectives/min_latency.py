@@ -10,25 +10,25 @@ from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.caution import LATENCY_LIKELIHOOD
 from adaptwin.placement.objectives.objective import Asked, Placed, placed
 from adaptwin.placement.packing.items import Bin, items_of, shares_of
-from adaptwin.placement.packing.moves import deals, improved
+from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.pack import packed
 from adaptwin.plan.options import LatencyKind, PlanOptions
 from adaptwin.surrogate.surrogate import Prediction
 
-IMPROVED_FOR_LATENCY = 2  # deals, the most promising ones, that are improved by moves
-OVERLOAD_SECONDS = 1e6  # seconds: the score of a server that does not serve everybody, times the likelihood of that
+IMPROVED_FOR_LATENCY = 2  # placements, the most promising ones, that are improved by moves
+OVERLOAD_SECONDS = 1e6  # seconds: the score of an overloaded server, times the likelihood of overload
 
 
 def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """Of the ways to deal the adapters out, the best improved by moves off the worst server, the one the twin prefers.
+    """The placement that the twin prefers, after the best of several were improved by moves off the worst server.
 
-    Raises `Infeasible` where so many GPUs do not serve everybody.
+    Raises `Infeasible` where so many GPUs do not serve all adapters.
     """
     found: list[tuple[float, list[Placed]]] = []
     for problem in problems:
-        for hands in _promising(problem, asked.options):
-            answers = [_best(problem.capacity, shares_of(hand), asked.options.latency) for hand in hands]
+        for bins in _promising(problem, asked.options):
+            answers = [_best(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins]
             if all(answer for _, answer in answers):
                 worst = max(_p99(answer, asked.options.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
@@ -40,25 +40,25 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
 
 def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
-    """Deals to ask the twin about: all that there are, and the best of them after moves."""
+    """Placements to ask the twin about: all that there are, and the best of them after moves."""
     score = partial(_score, problem.capacity, options.latency)
-    found = deals(problem, options.gpus or 1)
+    found = starting_points(problem, options.gpus or 1)
     tight = packed(problem, partial(items_of, problem))
     if len(tight) == options.gpus:
         found.append(tight)
-    best = sorted(found, key=lambda hands: max(map(score, hands)))[:IMPROVED_FOR_LATENCY]
-    return [improved(problem, hands, score, max).hands for hands in best] + best
+    best = sorted(found, key=lambda bins: max(map(score, bins)))[:IMPROVED_FOR_LATENCY]
+    return [improved(problem, bins, score, max).bins for bins in best] + best
 
 
-def _score(capacity: Capacity, latency: LatencyKind, hand: Bin) -> float:
+def _score(capacity: Capacity, latency: LatencyKind, contents: Bin) -> float:
     """The latency that is expected of a server, by the surrogate where it knows such servers, or else by the twin."""
-    guesses = capacity.known_predictions(total([item.demand for item in hand]))
-    if guesses:
-        likely = [guess for guess in guesses if guess.overload <= LATENCY_LIKELIHOOD]
+    predictions = capacity.known_predictions(total([item.demand for item in contents]))
+    if predictions:
+        likely = [prediction for prediction in predictions if prediction.overload <= LATENCY_LIKELIHOOD]
         if not likely:
-            return OVERLOAD_SECONDS * min(guess.overload for guess in guesses)
-        return min(_p99(guess, latency) for guess in likely)
-    _, answer = _best(capacity, shares_of(hand), latency)
+            return OVERLOAD_SECONDS * min(prediction.overload for prediction in predictions)
+        return min(_p99(prediction, latency) for prediction in likely)
+    _, answer = _best(capacity, shares_of(contents), latency)
     return _p99(answer, latency) if answer else OVERLOAD_SECONDS
 
 

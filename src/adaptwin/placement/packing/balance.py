@@ -1,7 +1,7 @@
-"""levelling: so many servers filled as evenly as can be - each about equally far from its limit.
+"""Balance: a given number of servers filled evenly, each about equally far from its limit.
 
-The number of servers is fixed and the traffic raised until an order no longer gets by with them: the hands at the
-highest factor are the most even that the order has.
+The number of servers is fixed and the traffic raised until an order no longer fits on them: the bins at the highest
+factor are the most even that the order has.
 """
 
 import math
@@ -13,29 +13,29 @@ from adaptwin.placement.capacity.slots import expected_prediction
 from adaptwin.placement.caution import FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
-from adaptwin.placement.packing.orders import falling, least_loaded
+from adaptwin.placement.packing.orders import by_falling_load, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
 
 MOST_PREDICTED_FACTOR, MOST_ASKED_FACTOR = (
     4.0,
     1.3,
-)  # times the traffic up to which servers are levelled, by guesses and by asking the twin
+)  # times the traffic up to which servers are balanced, by predictions and by asking the twin
 FIRST_STRIDE = 1.1
 FEW_ITEMS = 100  # items up to which all orders are tried even if the twin must be asked
 PREDICTED_PRECISION, ASKED_PRECISION = (
     1.015,
     1.08,
-)  # ratio of two factors that are not told apart: guessing is cheap, asking is not
+)  # ratio of two factors that are not told apart: predicting is cheap, asking is not
 
 
 class Filled(NamedTuple):
     """Hands, and the factor by which the traffic of all of them can grow."""
 
-    hands: list[Bin]
+    bins: list[Bin]
     factor: float
 
 
-def levelled(
+def balanced(
     problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST_PREDICTED_FACTOR
 ) -> Filled | None:
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
@@ -45,26 +45,26 @@ def levelled(
     about many, only the first order is tried.
     """
     tried = ways if problem.capacity.surrogate_knows or len(ways[0]) <= FEW_ITEMS else ways[:1]
-    by_load = least_loaded(falling(ways[0]), servers)
+    by_load = to_least_loaded(by_falling_load(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
     for number, way in enumerate(tried):
-        problem.progress(f"levelling over {servers} GPUs", number, len(ways))
+        problem.progress(f"balancing over {servers} GPUs", number, len(ways))
         if problem.out_of_time:
             break
         filled = _widest(problem, way, servers, least, most)
         if filled:
             found.append(filled)
-    problem.progress(f"levelling over {servers} GPUs", len(ways), len(ways))
+    problem.progress(f"balancing over {servers} GPUs", len(ways), len(ways))
     if not found:
         return None
     roomy = [filled for filled in found if filled.factor >= OTHER_ARRIVALS_FACTOR]
     if not roomy:
         return max(found, key=lambda filled: filled.factor)
-    return min(roomy, key=lambda filled: latency(problem.capacity, filled.hands)) if len(roomy) > 1 else roomy[0]
+    return min(roomy, key=lambda filled: latency(problem.capacity, filled.bins)) if len(roomy) > 1 else roomy[0]
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
-    """The order, cut into so many hands at the highest factor that allows it, found by galloping, then bisection.
+    """The order, cut into so many bins at the highest factor that allows it, found by galloping, then bisection.
 
     Where an item is alone that does not bear this, the factor is the one that it does bear.
     """
@@ -77,30 +77,30 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
         factor = math.sqrt(low * high) if beyond <= high else min(low * stride, high)
         filled = _at(problem, way, servers, factor)
         best, beyond, stride = (filled, beyond, stride**2) if filled else (best, factor, stride)
-    if best and not _likely_served(problem, _with_sums(best.hands), best.factor):
-        return _borne(problem, best.hands, least, best.factor) or Filled(best.hands, min(least, 1.0))
+    if best and not _likely_served(problem, _with_demand(best.bins), best.factor):
+        return _borne(problem, best.bins, least, best.factor) or Filled(best.bins, min(least, 1.0))
     return best
 
 
-def _borne(problem: Problem, hands: list[Bin], least: float, most: float) -> Filled | None:
-    """These hands with the highest factor at which all are likely served; None if they are not at the least."""
-    known = _with_sums(hands)
+def _borne(problem: Problem, bins: list[Bin], least: float, most: float) -> Filled | None:
+    """These bins with the highest factor at which all are likely served; None if they are not at the least."""
+    known = _with_demand(bins)
     if not known or not _likely_served(problem, known, least):
         return None
     low, high = least, _most(problem, most)
     while high / low > _close(problem):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _likely_served(problem, known, middle) else (low, middle)
-    return Filled([hand for hand, _ in known], low)
+    return Filled([contents for contents, _ in known], low)
 
 
-def _with_sums(hands: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
-    return [(hand, total([item.demand for item in hand])) for hand in hands if hand]
+def _with_demand(bins: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
+    return [(contents, total([item.demand for item in contents])) for contents in bins if contents]
 
 
 def _likely_served(problem: Problem, known: list[tuple[Bin, ServerDemand]], factor: float) -> bool:
-    """Whether nobody of these hands likely suffers with so many times the traffic."""
-    chances = (likelihood_of_overload(problem.capacity, hand, sums, factor) for hand, sums in known)
+    """Whether none of these bins is likely overloaded with so many times the traffic."""
+    chances = (likelihood_of_overload(problem.capacity, contents, demand, factor) for contents, demand in known)
     return all(chance <= FILL_LIKELIHOOD for chance in chances)
 
 
@@ -113,14 +113,14 @@ def _close(problem: Problem) -> float:
 
 
 def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Filled | None:
-    hands = fill(problem, way, factor)
-    return Filled(hands, factor) if len(hands) <= servers else None
+    bins = fill(problem, way, factor)
+    return Filled(bins, factor) if len(bins) <= servers else None
 
 
-def latency(capacity: Capacity, hands: list[Bin]) -> float:
+def latency(capacity: Capacity, bins: list[Bin]) -> float:
     """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
-    guesses = [expected_prediction(capacity, total([item.demand for item in hand])) for hand in hands]
-    if not all(guesses):
+    predictions = [expected_prediction(capacity, total([item.demand for item in contents])) for contents in bins]
+    if not all(predictions):
         return math.inf
-    tokens = sum(guess.throughput for guess in guesses if guess)
-    return sum(guess.throughput * guess.itl_mean for guess in guesses if guess) / tokens if tokens else 0.0
+    tokens = sum(each.throughput for each in predictions if each)
+    return sum(each.throughput * each.itl_mean for each in predictions if each) / tokens if tokens else 0.0

@@ -1,4 +1,4 @@
-"""smallest_that_serves: for strategies that deal adapters to a given number of servers, how many that has to be."""
+"""fewest_servers: how many servers a strategy needs that places adapters on a given number of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,26 +6,26 @@ from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.problem import Assignment, Problem, merged, unservable
 from adaptwin.placement.packing.slot_rule import BEST, SlotRule
 
-Deal = Callable[[int], Sequence[dict[str, float]]]  # what each server gets when there are so many
+BinsFor = Callable[[int], Sequence[dict[str, float]]]  # from a number of servers to the adapters of each
 
 
-def smallest_that_serves(
-    problem: Problem, items: list[AdapterPart], deal: Deal, rule: SlotRule = BEST, at_least: int = 1
+def fewest_servers(
+    problem: Problem, items: list[AdapterPart], bins_for: BinsFor, rule: SlotRule = BEST, at_least: int = 1
 ) -> list[Assignment]:
     """The smallest number of servers with which each of them is served, trying one number after another.
 
     Past the deadline numbers are tried in leaps, each half as large again. Servers that get nothing are left out. With
-    as many servers as items, each item gets its own, whatever the deal. Raises `Infeasible` when an item is not served
+    as many servers as items, each item gets its own in any case. Raises `Infeasible` when an item is not served
     even so.
     """
     capacity = problem.capacity
     servers = max(1, problem.lower_bound, at_least)
     while servers < len(items):
         problem.progress(f"trying {servers} GPUs", servers, len(items))
-        hands = [hand for hand in deal(servers) if hand]
-        likely_to_fail_first = sorted(hands, key=capacity.load, reverse=True)
-        if all(rule.serves(capacity, hand) for hand in likely_to_fail_first):
-            return _assignments(problem, hands, rule)
+        bins = [contents for contents in bins_for(servers) if contents]
+        likely_to_fail_first = sorted(bins, key=capacity.load, reverse=True)
+        if all(rule.serves(capacity, contents) for contents in likely_to_fail_first):
+            return _assignments(problem, bins, rule)
         servers += max(1, servers // 2) if problem.out_of_time else 1
     problem.progress(f"trying {len(items)} GPUs", len(items), len(items))
     for item in items:
@@ -34,6 +34,6 @@ def smallest_that_serves(
     return _assignments(problem, [merged([item]) for item in items], rule)
 
 
-def _assignments(problem: Problem, hands: list[dict[str, float]], rule: SlotRule) -> list[Assignment]:
+def _assignments(problem: Problem, bins: list[dict[str, float]], rule: SlotRule) -> list[Assignment]:
     capacity = problem.capacity
-    return [Assignment(capacity.server(hand, rule.slots(capacity, hand)), hand) for hand in hands]
+    return [Assignment(capacity.server(contents, rule.slots(capacity, contents)), contents) for contents in bins]

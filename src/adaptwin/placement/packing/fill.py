@@ -8,7 +8,7 @@ from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import FILL_LIKELIHOOD, MOST_LOAD
 from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.packing.unplaced import Queue
+from adaptwin.placement.packing.unplaced import UnplacedItems
 
 BACKFILL_LOAD = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
 STRETCH_FACTOR = 1.5  # times the load of the server before, up to which a stretch is looked at first
@@ -21,24 +21,24 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
     An item that no server likely serves at this factor is alone, or in halves if the twin says that not even its own
     traffic is served.
     """
-    capacity, queue, hands = problem.capacity, Queue(order), list[Bin]()
+    capacity, queue, bins = problem.capacity, UnplacedItems(order), list[Bin]()
     load = FIRST_STRETCH_LOAD
     while queue:
         problem.progress("packing", queue.taken, len(queue))
-        hand = take_hand(capacity, queue, load, factor)
-        if not hand:
+        contents = fill_one(capacity, queue, load, factor)
+        if not contents:
             alone = queue.first
             if not choose_slots(capacity, shares_of([alone])):
-                queue = Queue([*halved(problem, alone), *queue.rest()[1:]])
+                queue = UnplacedItems([*halved(problem, alone), *queue.rest()[1:]])
                 continue
-            hand = _take(capacity, queue, [alone], factor)
-        load = load_of(hand)
-        hands.append(hand)
+            contents = _take(capacity, queue, [alone], factor)
+        load = load_of(contents)
+        bins.append(contents)
     problem.progress("packing", len(queue), len(queue))
-    return hands
+    return bins
 
 
-def take_hand(capacity: Capacity, queue: Queue, load: float, factor: float = 1.0) -> Bin:
+def fill_one(capacity: Capacity, queue: UnplacedItems, load: float, factor: float = 1.0) -> Bin:
     """Take the longest stretch that is likely served, and what fills its hole; nothing if not even the first is.
 
     The search starts from a stretch with this load.
@@ -51,32 +51,32 @@ def take_hand(capacity: Capacity, queue: Queue, load: float, factor: float = 1.0
     return _take(capacity, queue, stretch[:count], factor) if count else []
 
 
-def _take(capacity: Capacity, queue: Queue, hand: Bin, factor: float) -> Bin:
-    """Take a hand, and the smallest ones that it has room for."""
-    queue.take(hand)
+def _take(capacity: Capacity, queue: UnplacedItems, contents: Bin, factor: float) -> Bin:
+    """Take these items, and the smallest ones that still fit beside them."""
+    queue.take(contents)
     if not queue or queue.first.load <= BACKFILL_LOAD:
-        return hand
-    small = list(queue.smallest_ones(hand, room=MOST_LOAD / factor - load_of(hand)))
-    more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, hand, small, factor))]
+        return contents
+    small = list(queue.smallest_ones(contents, room=MOST_LOAD / factor - load_of(contents)))
+    more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, contents, small, factor))]
     queue.take(more)
-    return hand + more
+    return contents + more
 
 
-def _holding(capacity: Capacity, hand: Bin, more: list[Item], factor: float) -> Callable[[int], bool]:
-    """Whether a hand with the first so many others is likely served."""
+def _holding(capacity: Capacity, contents: Bin, more: list[Item], factor: float) -> Callable[[int], bool]:
+    """Whether these items with the first so many others are likely served."""
     if not more:
         return lambda _: True
-    prefixes = Prefixes([item.demand for item in [*hand, *more]])
+    prefixes = Prefixes([item.demand for item in [*contents, *more]])
 
     def holds(count: int) -> bool:
-        items = [*hand, *more[:count]]
+        items = [*contents, *more[:count]]
         return likelihood_of_overload(capacity, items, prefixes.first(len(items)), factor) <= FILL_LIKELIHOOD
 
     return holds
 
 
 def longest_prefix(most: int, guess: int, holds: Callable[[int], bool]) -> int:
-    """The highest number up to `most` that holds, if all below it do, by galloping from a guess and then bisection.
+    """The highest number up to `most` that holds, if all below it do, by galloping from a first try and then bisection.
 
     Beyond a hundred the last one per cent is not searched for.
     """

@@ -16,48 +16,48 @@ class Item(NamedTuple):
 
     shares: tuple[AdapterPart, ...]
     demand: ServerDemand
-    foes: frozenset[str] = frozenset()  # adapters that must not be on the same server
+    apart_from: frozenset[str] = frozenset()  # adapters that must not be on the same server
 
     @property
     def name(self) -> str:
-        """Of its first adapter."""
+        """The name of its first adapter."""
         return self.shares[0].name
 
     @property
     def load(self) -> float:
-        """At least this share of a GPU's time the item takes."""
+        """A lower bound on the share of a GPU's time that the item takes."""
         return self.demand.load
 
     @property
     def rank(self) -> int:
-        """The highest of its adapters."""
+        """The highest rank of its adapters."""
         return self.demand.rank
 
 
-Bin = list[Item]  # what one server gets
+Bin = list[Item]  # what is placed on one server
 
 
-def shares_of(hand: Iterable[Item]) -> dict[str, float]:
-    """Adapters of a hand with their shares of traffic."""
-    return merged(share for item in hand for share in item.shares)
+def shares_of(contents: Iterable[Item]) -> dict[str, float]:
+    """The adapters of some items with their shares of traffic."""
+    return merged(share for item in contents for share in item.shares)
 
 
-def load_of(hand: Iterable[Item]) -> float:
-    """At least this share of a GPU's time a hand takes."""
-    return sum(item.load for item in hand)
+def load_of(contents: Iterable[Item]) -> float:
+    """A lower bound on the share of a GPU's time that some items take."""
+    return sum(item.load for item in contents)
 
 
-def likelihood_of_overload(capacity: Capacity, hand: Bin, demand: ServerDemand, factor: float = 1.0) -> float:
-    """How likely it is that somebody of a hand, whose sums are given, suffers; 0 or 1 where the twin is asked."""
+def likelihood_of_overload(capacity: Capacity, contents: Bin, demand: ServerDemand, factor: float = 1.0) -> float:
+    """The likelihood of overload of some items, whose demand is given; 0 or 1 where the twin is asked."""
     likelihood = capacity.likelihood_of_overload(demand, factor)
     if likelihood is None:
-        return 0.0 if choose_slots(capacity, shares_of(hand), factor) else 1.0
+        return 0.0 if choose_slots(capacity, shares_of(contents), factor) else 1.0
     return likelihood
 
 
-def gets_on(item: Item, hand: Iterable[Item]) -> bool:
-    """Whether nobody of the item must be apart from somebody of the hand."""
-    return not item.foes or item.foes.isdisjoint(share.name for other in hand for share in other.shares)
+def may_join(item: Item, contents: Iterable[Item]) -> bool:
+    """Whether no adapter of the item must be kept apart from one of these items."""
+    return not item.apart_from or item.apart_from.isdisjoint(share.name for other in contents for share in other.shares)
 
 
 def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
@@ -69,11 +69,11 @@ def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
         Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group, or one that is
             pinned, on no single one.
     """
-    foes = problem.constraints.foes()
+    apart_from = problem.constraints.kept_apart()
     return [
         item
         for members in groups_of(problem)
-        for item in items_of_group(problem.capacity, members, parts_needed(problem, members, factor), foes)
+        for item in items_of_group(problem.capacity, members, parts_needed(problem, members, factor), apart_from)
     ]
 
 
@@ -100,22 +100,21 @@ def parts_needed(problem: Problem, members: list[str], factor: float = 1.0) -> i
 
 
 def items_of_group(
-    capacity: Capacity, members: list[str], parts: int, foes: Mapping[str, frozenset[str]]
+    capacity: Capacity, members: list[str], parts: int, apart_from: Mapping[str, frozenset[str]]
 ) -> list[Item]:
     """A group in so many equal parts."""
-    enemies = frozenset().union(*(foes.get(name, frozenset()) for name in members))
-    item = _item(capacity, tuple(AdapterPart(name, 1.0 / parts) for name in members), enemies)
+    item = _item(capacity, tuple(AdapterPart(name, 1.0 / parts) for name in members), _union(apart_from, members))
     return [Item(*item) for _ in range(parts)]
 
 
-def hand_of(problem: Problem, shares: Mapping[str, float]) -> Bin:
+def as_items(problem: Problem, shares: Mapping[str, float]) -> Bin:
     """What a server serves, as items."""
-    group_of, foes = problem.constraints.group_of(), problem.constraints.foes()
+    group_of, apart_from = problem.constraints.group_of(), problem.constraints.kept_apart()
     groups: dict[str, list[AdapterPart]] = {}
     for name, share in shares.items():
         groups.setdefault(group_of.get(name, name), []).append(AdapterPart(name, share))
     return [
-        _item(problem.capacity, tuple(members), frozenset().union(*(foes.get(m.name, frozenset()) for m in members)))
+        _item(problem.capacity, tuple(members), _union(apart_from, (member.name for member in members)))
         for members in groups.values()
     ]
 
@@ -126,16 +125,21 @@ def halved(problem: Problem, item: Item) -> list[Item]:
         _refuse_together(item.name, problem, [share.name for share in item.shares])
     if item.name in problem.constraints.pinned:
         _refuse_parts(item.name, problem)
-    return [_item(problem.capacity, (half,), item.foes) for half in halves(problem, item.shares[0])]
+    return [_item(problem.capacity, (half,), item.apart_from) for half in halves(problem, item.shares[0])]
 
 
-def item_of(problem: Problem, part: AdapterPart, foes: frozenset[str]) -> Item:
+def item_of(problem: Problem, part: AdapterPart, apart_from: frozenset[str]) -> Item:
     """A part of an adapter as an item."""
-    return _item(problem.capacity, (part,), foes)
+    return _item(problem.capacity, (part,), apart_from)
 
 
-def _item(capacity: Capacity, shares: tuple[AdapterPart, ...], foes: frozenset[str]) -> Item:
-    return Item(shares, capacity.demand_of(shares), foes)
+def _item(capacity: Capacity, shares: tuple[AdapterPart, ...], apart_from: frozenset[str]) -> Item:
+    return Item(shares, capacity.demand_of(shares), apart_from)
+
+
+def _union(apart_from: Mapping[str, frozenset[str]], names: Iterable[str]) -> frozenset[str]:
+    """The adapters that any of these must be kept apart from."""
+    return frozenset[str]().union(*(apart_from.get(name, frozenset()) for name in names))
 
 
 def _require_served_together(problem: Problem, members: list[str]) -> None:

@@ -1,6 +1,6 @@
-"""spread: deal a workload out to a given number of servers, and improve the deal by moves.
+"""Moves: placements on a given number of servers, improved by moving single items.
 
-What is good is told by a score of every server, to be brought down: its latency, or how little it serves.
+A score of every server tells what is good: its latency, or how little it serves. Moves bring scores down.
 """
 
 import heapq
@@ -11,74 +11,74 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.balance import levelled
-from adaptwin.placement.packing.items import Bin, Item, gets_on, item_of, items_of, load_of
-from adaptwin.placement.packing.orders import dealt, falling, least_loaded, orders
+from adaptwin.placement.packing.balance import balanced
+from adaptwin.placement.packing.items import Bin, Item, item_of, items_of, load_of, may_join
+from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-Score = Callable[[Bin], float]  # of one server; the lower the better
-Overall = Callable[[Iterable[float]], float]  # of all servers' scores
+Score = Callable[[Bin], float]  # from the items of one server; the lower the better
+Overall = Callable[[Iterable[float]], float]  # from the scores of all servers
 
-MOST_MOVES = 600  # moves that are tried on a deal
+MOST_MOVES = 600  # moves that are tried on a placement
 SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere at a time
 LEAST_GAIN = 1e-3  # share of the score by which a move must improve it
 
 
-class Deal(NamedTuple):
-    """Hands and their scores."""
+class ScoredBins(NamedTuple):
+    """Bins and their scores."""
 
-    hands: list[Bin]
+    bins: list[Bin]
     scores: list[float]
 
 
-def deals(problem: Problem, gpus: int) -> list[list[Bin]]:
-    """Ways to deal everybody out to so many servers, or to as many as there are items."""
+def starting_points(problem: Problem, gpus: int) -> list[list[Bin]]:
+    """Placements of all items on so many servers, or on as many as there are items."""
     items = _even_items(problem, gpus)
     servers = min(gpus, len(items))
     ways = orders(items)
-    by_load = (least_loaded(way, servers) for way in (falling(items), *ways))
-    found = [hands for hands in by_load if hands]
+    by_load = (to_least_loaded(way, servers) for way in (by_falling_load(items), *ways))
+    found = [bins for bins in by_load if bins]
     found += [_cut(way, servers) for way in [*ways, dealt(ways[0], servers)]]
-    if level := levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):
-        found.append(level.hands)
-    return [hands for hands in found if all(_get_on(hand) for hand in hands)]
+    if evened := balanced(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):
+        found.append(evened.bins)
+    return [bins for bins in found if all(_all_may_join(contents) for contents in bins)]
 
 
-def improved(problem: Problem, hands: list[Bin], score: Score, overall: Overall) -> Deal:
-    """The deal after moves of single items off the servers with the highest scores, each for the better."""
-    dice = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "spread", str(len(hands))))
-    deal = Deal([list(hand) for hand in hands], [score(hand) for hand in hands])
-    tries = MOST_MOVES if len(hands) > 1 else 0
+def improved(problem: Problem, bins: list[Bin], score: Score, overall: Overall) -> ScoredBins:
+    """The placement after moves of single items off the servers with the highest scores, each for the better."""
+    random = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "spread", str(len(bins))))
+    candidate = ScoredBins([list(contents) for contents in bins], [score(contents) for contents in bins])
+    tries = MOST_MOVES if len(bins) > 1 else 0
     while tries > 0 and not problem.out_of_time:
-        problem.progress("spreading", MOST_MOVES - tries, MOST_MOVES)
-        best: tuple[float, Deal] | None = None
-        now = overall(deal.scores)
-        giver = int(np.argmax(deal.scores))
-        order = dice.permutation(len(deal.hands[giver]))[:SAMPLED_ITEMS]
-        for item in [deal.hands[giver][i] for i in order.tolist()]:
-            for taker in heapq.nsmallest(3, range(len(hands)), key=deal.scores.__getitem__):
-                if taker == giver or not gets_on(item, deal.hands[taker]) or len(deal.hands[giver]) == 1:
+        problem.progress("moving items", MOST_MOVES - tries, MOST_MOVES)
+        best: tuple[float, ScoredBins] | None = None
+        now = overall(candidate.scores)
+        giver = int(np.argmax(candidate.scores))
+        order = random.permutation(len(candidate.bins[giver]))[:SAMPLED_ITEMS]
+        for item in [candidate.bins[giver][i] for i in order.tolist()]:
+            for taker in heapq.nsmallest(3, range(len(bins)), key=candidate.scores.__getitem__):
+                if taker == giver or not may_join(item, candidate.bins[taker]) or len(candidate.bins[giver]) == 1:
                     continue
                 tries -= 1
-                trial = _moved(deal, item, giver, taker, score)
+                trial = _moved(candidate, item, giver, taker, score)
                 then = overall(trial.scores)
                 if then < now - LEAST_GAIN * abs(now) and (best is None or then < best[0]):
                     best = then, trial
         if best is None:
             break
-        deal = best[1]
-    problem.progress("spreading", MOST_MOVES, MOST_MOVES)
-    return deal
+        candidate = best[1]
+    problem.progress("moving items", MOST_MOVES, MOST_MOVES)
+    return candidate
 
 
-def _moved(deal: Deal, item: Item, giver: int, taker: int, score: Score) -> Deal:
-    hands, scores = list(deal.hands), list(deal.scores)
-    hands[giver] = [other for other in hands[giver] if other is not item]
-    hands[taker] = [*hands[taker], item]
+def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Score) -> ScoredBins:
+    bins, scores = list(candidate.bins), list(candidate.scores)
+    bins[giver] = [other for other in bins[giver] if other is not item]
+    bins[taker] = [*bins[taker], item]
     for index in (giver, taker):
-        scores[index] = score(hands[index])
-    return Deal(hands, scores)
+        scores[index] = score(bins[index])
+    return ScoredBins(bins, scores)
 
 
 def _even_items(problem: Problem, gpus: int) -> list[Item]:
@@ -90,7 +90,7 @@ def _even_items(problem: Problem, gpus: int) -> list[Item]:
         parts = min(gpus, math.ceil(item.load / even - 1e-9)) if even > 0 and len(item.shares) == 1 else 1
         name, share = item.shares[0]
         split += (
-            [item_of(problem, AdapterPart(name, share / parts), item.foes) for _ in range(parts)]
+            [item_of(problem, AdapterPart(name, share / parts), item.apart_from) for _ in range(parts)]
             if parts > 1
             else [item]
         )
@@ -99,16 +99,16 @@ def _even_items(problem: Problem, gpus: int) -> list[Item]:
 
 def _cut(order: Sequence[Item], servers: int) -> list[Bin]:
     """Stretches of the order with the same load each; none of them empty."""
-    hands: list[Bin] = [[] for _ in range(servers)]
+    bins: list[Bin] = [[] for _ in range(servers)]
     whole, passed = load_of(order), 0.0
     for place, item in enumerate(order):
         fair = int(servers * (passed + item.load / 2) / whole) if whole else place * servers // len(order)
         at = max(min(fair, servers - 1), servers - (len(order) - place), 0)
-        last = next((index for index in range(servers - 1, -1, -1) if hands[index]), -1)
-        hands[min(at, last + 1)].append(item)
+        last = next((index for index in range(servers - 1, -1, -1) if bins[index]), -1)
+        bins[min(at, last + 1)].append(item)
         passed += item.load
-    return hands
+    return bins
 
 
-def _get_on(hand: Bin) -> bool:
-    return all(gets_on(item, hand[:at]) for at, item in enumerate(hand))
+def _all_may_join(contents: Bin) -> bool:
+    return all(may_join(item, contents[:at]) for at, item in enumerate(contents))

@@ -1,9 +1,9 @@
-"""Orders in which items are put on servers, and deals to a given number of them."""
+"""Orders in which items are put on servers, and simple placements on a given number of them."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from adaptwin.placement.packing.items import Bin, Item, gets_on
+from adaptwin.placement.packing.items import Bin, Item, may_join
 
 T = TypeVar("T")
 
@@ -14,7 +14,7 @@ def orders(items: list[Item]) -> list[list[Item]]:
     return [falling, alternating(falling, lambda item: item.rank)]
 
 
-def falling(items: Sequence[Item]) -> list[Item]:
+def by_falling_load(items: Sequence[Item]) -> list[Item]:
     """The largest first."""
     return sorted(items, key=lambda item: (-item.load, item.name))
 
@@ -33,23 +33,23 @@ def alternating(falling: list[T], rank: Callable[[T], int]) -> list[T]:
 
 
 def dealt(falling: list[T], servers: int) -> list[T]:
-    """The items dealt out to this many servers, there and back again, one hand after the other."""
-    hands: list[list[T]] = [[] for _ in range(servers)]
+    """The items dealt out to this many servers, there and back again, server by server."""
+    bins: list[list[T]] = [[] for _ in range(servers)]
     for i, item in enumerate(falling):
         turn, place = divmod(i, servers)
-        hands[servers - 1 - place if turn % 2 else place].append(item)
-    return [item for hand in hands for item in hand]
+        bins[servers - 1 - place if turn % 2 else place].append(item)
+    return [item for contents in bins for item in contents]
 
 
-def least_loaded(order: Sequence[Item], servers: int) -> list[Bin] | None:
-    """Each item, in this order, to the least loaded of so many servers that it gets on with; None if there is none."""
-    hands: list[Bin] = [[] for _ in range(servers)]
+def to_least_loaded(order: Sequence[Item], servers: int) -> list[Bin] | None:
+    """Each item, in this order, to the least loaded of so many servers that it may join; None if there is none."""
+    bins: list[Bin] = [[] for _ in range(servers)]
     loads = [0.0] * servers
     for item in order:
-        friendly = [index for index in range(servers) if gets_on(item, hands[index])]
-        if not friendly:
+        allowed = [index for index in range(servers) if may_join(item, bins[index])]
+        if not allowed:
             return None
-        index = min(friendly, key=loads.__getitem__)
-        hands[index].append(item)
+        index = min(allowed, key=loads.__getitem__)
+        bins[index].append(item)
         loads[index] += item.load
-    return hands
+    return bins

@@ -10,7 +10,7 @@ from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 _HARDLY_ANY = 1e-12  # requests/s that weigh the lengths of idle adapters
 
 
-def operating_point(capacity: Capacity, rank: int) -> float:
+def peak_rate(capacity: Capacity, rank: int) -> float:
     """Prompt and answer tokens/s that one adapter of this rank can get from a server with one slot, with no other load.
 
     With rank 0 it is the base model, on a server without slots. The lengths are those of the workload's adapters, mixed

@@ -1,11 +1,11 @@
-"""repair: mend the servers that failed a verification, by moving adapters off them."""
+"""repair: adapters moved off the servers that failed a verification."""
 
 from collections.abc import Sequence
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import best_slots
-from adaptwin.placement.packing.items import hand_of, shares_of
+from adaptwin.placement.packing.items import as_items, shares_of
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import relieve
 
@@ -15,8 +15,8 @@ def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequenc
 
     The problem should ask for more headroom than the verification did, so that the same does not happen again.
     """
-    before = [hand_of(problem, assignment.shares) for assignment in assignments]
-    after = [shares_of(hand) for hand in relieve(problem, before, list(failing))]
+    before = [as_items(problem, assignment.shares) for assignment in assignments]
+    after = [shares_of(contents) for contents in relieve(problem, before, list(failing))]
     known = [dict(assignment.shares) for assignment in assignments]
     return [
         assignments[index]

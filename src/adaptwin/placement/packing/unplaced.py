@@ -1,12 +1,12 @@
-"""Queue: items that wait for a server, in an order, and by size."""
+"""UnplacedItems: items without a server, in an order and by size."""
 
 from collections.abc import Iterator
 
-from adaptwin.placement.packing.items import Bin, Item, gets_on
+from adaptwin.placement.packing.items import Bin, Item, may_join
 
 
-class Queue:
-    """Items that have no server yet, in order and by size. Each is taken once."""
+class UnplacedItems:
+    """Items without a server, in order and by size. Each is taken once."""
 
     def __init__(self, order: list[Item]) -> None:
         self._order = order
@@ -35,12 +35,12 @@ class Queue:
         return [item for item, free in zip(self._order, self._free, strict=True) if free]
 
     def next_ones(self, room: float) -> Iterator[Item]:
-        """The first items that get on with one another and together take at most this much; one in any case."""
+        """The first items that may join one another and together take at most this much; one in any case."""
         chosen: list[Item] = []
         load, first = 0.0, self.first
         for place in range(self._first, len(self._order)):
             item = self._order[place]
-            if not self._free[place] or not gets_on(item, chosen):
+            if not self._free[place] or not may_join(item, chosen):
                 continue
             load += item.load
             if load > room and item is not first:
@@ -48,14 +48,14 @@ class Queue:
             chosen.append(item)
             yield item
 
-    def smallest_ones(self, hand: Bin, room: float) -> Iterator[Item]:
-        """The smallest items of no higher rank that get on with the hand and one another, up to this load."""
+    def smallest_ones(self, contents: Bin, room: float) -> Iterator[Item]:
+        """The smallest items of no higher rank that may join these and one another, up to this load."""
         while self._smallest < len(self._order) and not self._free[self._by_size[self._smallest]]:
             self._smallest += 1
-        rank, chosen = max(item.rank for item in hand), list(hand)
+        rank, chosen = max(item.rank for item in contents), list(contents)
         for place in self._by_size[self._smallest :]:
             item = self._order[place]
-            if not self._free[place] or item.rank > rank or not gets_on(item, chosen):
+            if not self._free[place] or item.rank > rank or not may_join(item, chosen):
                 continue
             room -= item.load
             if room < 0:

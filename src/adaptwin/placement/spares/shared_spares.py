@@ -1,8 +1,8 @@
-"""active: all servers serve, the spare ones too, and when some fail the others take their adapters in as they run.
+"""Shared spares: all servers serve, and when some fail the others take their adapters over as they run.
 
-The load is levelled over all servers. For every set of servers that may fail, its adapters are dealt out to the others.
+The load is balanced over all servers. For every set of servers that may fail, its adapters are assigned to the others.
 Then each server gets settings that serve it in all these states: slots as suit the fullest of them, of the highest rank
-that it may have to load. Where the twin refuses a state, the server takes less in then, and all is done again.
+that it may have to load. Where the twin refuses a state, the server takes less over then, and all is done again.
 """
 
 import math
@@ -15,30 +15,30 @@ import joblib
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import choose_slots, downhill
 from adaptwin.placement.caution import MOST_LOAD, OTHER_ARRIVALS_FACTOR, TAKEOVER_SHARE
-from adaptwin.placement.packing.balance import levelled
-from adaptwin.placement.packing.items import Bin, hand_of, items_of, load_of, shares_of
-from adaptwin.placement.packing.moves import deals
+from adaptwin.placement.packing.balance import balanced
+from adaptwin.placement.packing.items import Bin, as_items, items_of, load_of, shares_of
+from adaptwin.placement.packing.moves import starting_points
 from adaptwin.placement.packing.orders import dealt, orders
 from adaptwin.placement.packing.problem import Assignment, Problem
-from adaptwin.placement.spares.takeover import Host, dealt_out
+from adaptwin.placement.spares.takeover import Taker, assign_takeovers
 from adaptwin.plan.failover import without
 from adaptwin.twin.server import Server, server_rank
 
 MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
-SPARE_ROUNDS = 8  # times that servers which are refused a state take less in
-FRUITLESS_ROUNDS = 2  # such times in a row that help nobody, before it is given up
+SPARE_ROUNDS = 8  # rounds in which refused servers take less over
+FRUITLESS_ROUNDS = 2  # such rounds in a row with no fewer refusals, before it is given up
 RANK_RELUCTANCE = (
     0.2  # how much fuller than another a server is to be, of what it bears, before the other's rank is raised
 )
 LITTLE_STRAIN = 3.0
-REFUSED_SECONDS = 1e6  # seconds of latency, in place of a server's that does not serve everybody
+REFUSED_SECONDS = 1e6  # seconds of latency of a server that does not serve all its adapters
 FULLEST_STATES = 3  # states of a server, the fullest, by which its number of slots is chosen
 MOST_LOAD_FACTOR, LIMIT_PRECISION = (
     4.0,
     1.03,
 )  # times a server's load up to which, and how closely, it is found out what it bears
 
-Failed = tuple[int, ...]  # servers that fail together; nobody where it is empty
+Failed = tuple[int, ...]  # servers that fail together; empty: none fails
 
 
 class ServerAfterFailure(NamedTuple):
@@ -49,10 +49,10 @@ class ServerAfterFailure(NamedTuple):
 
 
 class Arrangement(NamedTuple):
-    """Servers, and for each set of them that may fail whom each of the others takes in."""
+    """Servers, and for each set of them that may fail the items that each of the others takes over."""
 
     assignments: list[Assignment]
-    guests: dict[Failed, dict[int, Bin]]
+    takeovers: dict[Failed, dict[int, Bin]]
 
 
 class TrialResult(NamedTuple):
@@ -65,7 +65,7 @@ class TrialResult(NamedTuple):
 Trial = Callable[[Arrangement], TrialResult]
 
 
-def active(problem: Problem, servers: int, spare: int, trial: Trial) -> Arrangement | None:
+def shared_spares(problem: Problem, servers: int, spare: int, trial: Trial) -> Arrangement | None:
     """So many servers of which any `spare` may fail, as the trial confirms; None if none are found.
 
     Of those found, the one with the least strain, or the first with little.
@@ -73,10 +73,10 @@ def active(problem: Problem, servers: int, spare: int, trial: Trial) -> Arrangem
     if servers * len(_failures(servers, spare)) > MOST_STATES:
         return None
     found: list[tuple[float, Arrangement]] = []
-    for hands, reluctance in _ways(problem, servers):
+    for bins, reluctance in _ways(problem, servers):
         if problem.out_of_time or any(strain <= LITTLE_STRAIN for strain, _ in found):
             break
-        found += _Search(problem, hands, spare, reluctance).run(trial)
+        found += _SpareSearch(problem, bins, spare, reluctance).run(trial)
     return min(found, key=lambda one: one[0])[1] if found else None
 
 
@@ -86,27 +86,27 @@ def _failures(servers: int, spare: int) -> list[Failed]:
 
 
 def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
-    """Ways to level the load: by rank, with few or any servers ready for higher ranks, or all ranks on all servers."""
+    """Ways to balance the load: by rank, with few or any servers ready for higher ranks, or all ranks on all servers."""
     ways = orders(items_of(problem))
-    level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
-    if level and len(level.hands) == servers:
-        yield level.hands, RANK_RELUCTANCE
-        yield level.hands, 0.0
-    mixed = next(iter(deals(problem, servers)), [])
+    evened = balanced(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
+    if evened and len(evened.bins) == servers:
+        yield evened.bins, RANK_RELUCTANCE
+        yield evened.bins, 0.0
+    mixed = next(iter(starting_points(problem, servers)), [])
     if len(mixed) == servers:
         yield mixed, 0.0
 
 
-class _Search:
-    """Settings and failovers for given hands. Owns how much servers take in: the loads and ranks not to be exceeded."""
+class _SpareSearch:
+    """Settings and failovers for given bins. Owns how much servers take over: the loads and ranks not to be exceeded."""
 
-    def __init__(self, problem: Problem, hands: list[Bin], spare: int, reluctance: float) -> None:
+    def __init__(self, problem: Problem, bins: list[Bin], spare: int, reluctance: float) -> None:
         self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance
-        self._hands, self._failures = hands, _failures(len(hands), spare)
+        self._hands, self._failures = bins, _failures(len(bins), spare)
         self._unpinned = problem._replace(constraints=without(problem.constraints.pinned.values(), problem.constraints))
-        self._movable = [hand_of(self._unpinned, shares_of(hand)) for hand in hands]
-        self._ranks = [server_rank(max(item.rank for item in hand)) for hand in hands]
-        self._most_ranks = [max(self._ranks)] * len(hands)
+        self._movable = [as_items(self._unpinned, shares_of(contents)) for contents in bins]
+        self._ranks = [server_rank(max(item.rank for item in contents)) for contents in bins]
+        self._most_ranks = [max(self._ranks)] * len(bins)
         self._caps: dict[ServerAfterFailure, float] = {}
         self._less = TAKEOVER_SHARE
 
@@ -114,47 +114,47 @@ class _Search:
         """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
         found: list[tuple[float, Arrangement]] = []
         fewest, at = math.inf, 0
-        limits = [_limit(self._capacity, hand) for hand in self._hands]
+        limits = [_limit(self._capacity, contents) for contents in self._hands]
         for number in range(SPARE_ROUNDS):
             self._problem.progress("preparing for failures", number, SPARE_ROUNDS)
-            guests = None if self._problem.out_of_time else self._guests(limits)
-            if guests is None:
+            takeovers = None if self._problem.out_of_time else self._guests(limits)
+            if takeovers is None:
                 break
-            servers, refused = self._servers(guests)
+            servers, refused = self._servers(takeovers)
             if not refused:
-                arrangement = Arrangement(servers, guests)
+                arrangement = Arrangement(servers, takeovers)
                 refused, strain = trial(arrangement)
                 found = [] if refused else [(strain, arrangement)]
             if len(refused) < fewest:
                 fewest, at = len(refused), number
-            if found or number - at >= FRUITLESS_ROUNDS or not self._takes_less_in(servers, guests, refused):
+            if found or number - at >= FRUITLESS_ROUNDS or not self._take_less_over(servers, takeovers, refused):
                 break
             self._less *= TAKEOVER_SHARE
         self._problem.progress("preparing for failures", SPARE_ROUNDS, SPARE_ROUNDS)
         return found
 
     def _guests(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
-        """For each failure, whom each server takes in; None where somebody finds no place."""
+        """For each failure, the items that each server takes over; None where an item finds no place."""
         bears = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
-        hosts = [Host(hand, limit, rank, most_rank) for hand, limit, rank, most_rank in bears]
-        guests: dict[Failed, dict[int, Bin]] = {}
+        takers = [Taker(contents, limit, rank, most_rank) for contents, limit, rank, most_rank in bears]
+        takeovers: dict[Failed, dict[int, Bin]] = {}
         for failed in self._failures:
-            taken = dealt_out(
+            taken = assign_takeovers(
                 self._unpinned,
                 [item for index in failed for item in self._movable[index]],
-                {index: host for index, host in enumerate(hosts) if index not in failed},
+                {index: taker for index, taker in enumerate(takers) if index not in failed},
                 lambda index, failed=failed: self._caps.get(ServerAfterFailure(failed, index), MOST_LOAD),  # type: ignore[misc]
                 self._reluctance,
             )
             if taken is None:
                 return None
-            guests[failed] = taken
-        return guests
+            takeovers[failed] = taken
+        return takeovers
 
-    def _servers(self, guests: dict[Failed, dict[int, Bin]]) -> tuple[list[Assignment], set[ServerAfterFailure]]:
+    def _servers(self, takeovers: dict[Failed, dict[int, Bin]]) -> tuple[list[Assignment], set[ServerAfterFailure]]:
         """Servers with the settings that suit all their states, and the states in which the twin refuses them."""
-        states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(hand)} for hand in self._hands]
-        for failed, taken in guests.items():
+        states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(contents)} for contents in self._hands]
+        for failed, taken in takeovers.items():
             for index, more in taken.items():
                 states[index][failed] = shares_of([*self._hands[index], *more])
         calls = (joblib.delayed(_chosen)(self._capacity, of) for of in states)
@@ -162,16 +162,16 @@ class _Search:
         servers = [Assignment(server, of[()]) for (server, _), of in zip(chosen, states, strict=True)]
         return servers, {ServerAfterFailure(failed, index) for index, (_, bad) in enumerate(chosen) for failed in bad}
 
-    def _takes_less_in(
-        self, servers: list[Assignment], guests: dict[Failed, dict[int, Bin]], refused: set[ServerAfterFailure]
+    def _take_less_over(
+        self, servers: list[Assignment], takeovers: dict[Failed, dict[int, Bin]], refused: set[ServerAfterFailure]
     ) -> bool:
-        """Let servers take less in, in these states; False where one does not serve even its own adapters.
+        """Let servers take less over, in these states; False where one does not serve even its own adapters.
 
         Where it does not because its slots are of too high a rank for them, it is to stay at a lower one.
         """
         for failed, index in sorted(refused):
             if failed:
-                load = load_of(self._hands[index]) + load_of(guests[failed][index])
+                load = load_of(self._hands[index]) + load_of(takeovers[failed][index])
                 self._caps[ServerAfterFailure(failed, index)] = self._less * load
                 continue
             lower = [rank for rank in self._ranks if rank < servers[index].server.max_lora_rank]
@@ -181,17 +181,17 @@ class _Search:
         return True
 
 
-def _limit(capacity: Capacity, hand: Bin) -> float:
+def _limit(capacity: Capacity, contents: Bin) -> float:
     """The best-case load that a server bears, if all its traffic grows."""
-    shares, low, high = shares_of(hand), 1.0, MOST_LOAD_FACTOR
+    shares, low, high = shares_of(contents), 1.0, MOST_LOAD_FACTOR
     while high / low > LIMIT_PRECISION:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if choose_slots(capacity, shares, middle) else (low, middle)
-    return load_of(hand) * low
+    return load_of(contents) * low
 
 
 def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:
-    """Settings that serve a server's hands in all these states, and those states in which they do not.
+    """Settings that serve a server in all these states, and those states in which they do not.
 
     The number of slots is the one with the lowest latency in the fullest of them, out of those that serve in all.
     """

@@ -1,8 +1,8 @@
-"""spares: a plan with so many GPUs more that any so many may fail, without anybody starving.
+"""Spares: a plan with so many GPUs more that this many may fail at once with all adapters still served.
 
-Either all servers serve, and those that are left take the adapters of failed ones in (`active`); or, where that is not
-found, the spare ones stand by and start with the settings of a failed one, which always works. Where the servers are of
-several profiles, each profile has its own standbys.
+Either all servers serve, and those that are left take the adapters of failed ones over (`shared_spares`); or, where that
+is not found, the spare ones stand by and start with the settings of a failed one, which always works. Where the servers
+are of several profiles, each profile has its own standbys.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from adaptwin.placement.objectives.objective import Placed, placed
 from adaptwin.placement.packing.items import Bin, shares_of
-from adaptwin.placement.spares.shared_spares import Arrangement, Failed, ServerAfterFailure, TrialResult, active
+from adaptwin.placement.spares.shared_spares import Arrangement, Failed, ServerAfterFailure, TrialResult, shared_spares
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.verification.fresh_seeds import (
     FAILOVER_VERIFICATIONS,
@@ -59,7 +59,7 @@ def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Place
         chosen = placed(problem, arrangement.assignments)
         bare = plan_of(chosen)
         update = {
-            "failover": tuple(_failovers(bare.servers, arrangement.guests)),
+            "failover": tuple(_failovers(bare.servers, arrangement.takeovers)),
             "verified": True,
             "verified_seeds": verification_seeds(bare),
         }
@@ -68,13 +68,13 @@ def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Place
     def trial(arrangement: Arrangement) -> TrialResult:
         return _judged(planned(arrangement).plan)
 
-    found = active(problem, len(servers) + plan.options.spare, plan.options.spare, trial)
+    found = shared_spares(problem, len(servers) + plan.options.spare, plan.options.spare, trial)
     return planned(found) if found else None
 
 
-def _failovers(servers: Sequence[PlacedServer], guests: dict[Failed, dict[int, Bin]]) -> Iterable[Failover]:
+def _failovers(servers: Sequence[PlacedServer], takeovers: dict[Failed, dict[int, Bin]]) -> Iterable[Failover]:
     """For each set of servers that may fail, the routes of those that were on them."""
-    for failed, taken in guests.items():
+    for failed, taken in takeovers.items():
         routes: dict[str, dict[str, float]] = {name: {} for index in failed for name in servers[index].adapters}
         for index, server in enumerate(servers):
             if index not in failed:

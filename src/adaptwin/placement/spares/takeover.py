@@ -1,9 +1,9 @@
-"""guests: the adapters of servers that fail, dealt out to those that run."""
+"""Takeover: the adapters of servers that fail, assigned to those that run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adaptwin.placement.packing.items import Bin, Item, gets_on, halved, load_of
+from adaptwin.placement.packing.items import Bin, Item, halved, load_of, may_join
 from adaptwin.placement.packing.problem import MOST_PARTS, Problem
 from adaptwin.twin.server import server_rank
 
@@ -11,41 +11,41 @@ SPLIT_LOAD = 0.03  # best-case load above which an adapter is split rather than 
 
 
 @dataclass(slots=True)
-class Host:
-    """A server, and up to where it takes others in."""
+class Taker:
+    """A server that may take adapters over, and its limits."""
 
-    hand: Bin  # what it serves anyway
+    contents: Bin  # what it serves itself
     limit: float  # the best-case load that it bears
-    rank: int  # of its slots: raised where somebody of a higher rank is taken in
+    rank: int  # of its slots: raised where an adapter of a higher rank is taken over
     most_rank: int  # up to which it can be raised
 
 
-def dealt_out(
-    problem: Problem, homeless: Bin, hosts: Mapping[int, Host], caps: Callable[[int], float], reluctance: float
+def assign_takeovers(
+    problem: Problem, unplaced: Bin, takers: Mapping[int, Taker], caps: Callable[[int], float], reluctance: float
 ) -> dict[int, Bin] | None:
-    """Whom the hosts take in, by their number: so that all are about as full, as a share of what they bear.
+    """The items that each server takes over, by its number: all get about as full, as a share of what they bear.
 
-    None where somebody finds no place. No host's load exceeds its cap; one is to be fuller than another by `reluctance`
-    before the other's rank is raised.
+    None where an item finds no place. No server's load exceeds its cap; one is to be fuller than another by `reluctance`
+    before the rank of the other is raised.
     """
     taken: dict[int, Bin] = {}
-    loads = {index: load_of(host.hand) for index, host in hosts.items()}
-    queue = sorted(homeless, key=lambda item: (item.rank, item.load, item.name))
+    loads = {index: load_of(taker.contents) for index, taker in takers.items()}
+    queue = sorted(unplaced, key=lambda item: (item.rank, item.load, item.name))
     while queue:
         item = queue.pop()
 
         def fullness(index: int, item: Item = item) -> float:
-            return (loads[index] + item.load) / hosts[index].limit
+            return (loads[index] + item.load) / takers[index].limit
 
         def cost(index: int, item: Item = item) -> tuple[float, int]:
-            return fullness(index, item) + reluctance * (hosts[index].rank < item.rank), index
+            return fullness(index, item) + reluctance * (takers[index].rank < item.rank), index
 
         open_ = [
             index
-            for index, host in hosts.items()
-            if item.rank <= host.most_rank
+            for index, taker in takers.items()
+            if item.rank <= taker.most_rank
             and loads[index] + item.load <= caps(index)
-            and gets_on(item, [*host.hand, *taken.get(index, [])])
+            and may_join(item, [*taker.contents, *taken.get(index, [])])
         ]
         best = min(open_, key=cost, default=None)
         if (best is None or fullness(best) > 1.0) and _may_be_split(item):
@@ -55,7 +55,7 @@ def dealt_out(
             return None
         taken.setdefault(best, []).append(item)
         loads[best] += item.load
-        hosts[best].rank = max(hosts[best].rank, server_rank(item.rank))
+        takers[best].rank = max(takers[best].rank, server_rank(item.rank))
     return taken
 
 

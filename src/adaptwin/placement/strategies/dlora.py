@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.packing.slot_rule import SLOT_EACH
 from adaptwin.twin.server import server_rank
@@ -37,12 +37,12 @@ def dlora(problem: Problem) -> list[Assignment]:
     is_lora = np.array([capacity.adapter(name).rank > 0 for name in names])
     memory = _memory(capacity)
 
-    def deal(servers: int) -> list[dict[str, float]]:
+    def candidate(servers: int) -> list[dict[str, float]]:
         placed = replicated(loads, is_lora, memory, servers)
         shares = 1.0 / placed.sum(axis=0)
         return [{names[a]: float(shares[a]) for a in np.flatnonzero(row)} for row in placed]
 
-    return smallest_that_serves(problem, items, deal, SLOT_EACH)
+    return fewest_servers(problem, items, candidate, SLOT_EACH)
 
 
 def _memory(capacity: Capacity) -> "Memory":

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Callable
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 
 
@@ -15,17 +15,17 @@ def least_loaded(problem: Problem) -> list[Assignment]:
     """Level the best-case load; every server gets its best number of slots."""
     load = problem.capacity.load_of
     items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
-    return smallest_that_serves(
-        problem, items, lambda servers: [merged(hand) for hand in levelled(items, load, servers)]
+    return fewest_servers(
+        problem, items, lambda servers: [merged(contents) for contents in balanced(items, load, servers)]
     )
 
 
-def levelled(falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int) -> list[list[AdapterPart]]:
+def balanced(falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int) -> list[list[AdapterPart]]:
     """Each item to the server with the least load so far; of several to the one with the fewest items."""
-    hands: list[list[AdapterPart]] = [[] for _ in range(servers)]
+    bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
     least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap
     for item in falling:
         loaded, count, server = least[0]
-        hands[server].append(item)
+        bins[server].append(item)
         heapq.heapreplace(least, (loaded + load(item), count + 1, server))
-    return hands
+    return bins

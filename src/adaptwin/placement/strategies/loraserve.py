@@ -20,8 +20,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.packing.fewest_servers import smallest_that_serves
-from adaptwin.placement.packing.peak_rate import operating_point
+from adaptwin.placement.packing.fewest_servers import fewest_servers
+from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
 
@@ -65,7 +65,7 @@ def loraserve(problem: Problem) -> list[Assignment]:
     adapters = _wanted(capacity)
     most = most_slots(capacity, capacity.names)
     total = sum(adapter.utilisation for adapter in adapters)
-    return smallest_that_serves(
+    return fewest_servers(
         problem, items, lambda servers: by_rank(adapters, most, servers), SLOT_EACH, at_least=math.ceil(total)
     )
 
@@ -73,7 +73,7 @@ def loraserve(problem: Problem) -> list[Assignment]:
 def _wanted(capacity: Capacity) -> list[Wanted]:
     """The adapters by falling rank, then by falling utilisation."""
     workload = capacity.workload
-    points = {rank: operating_point(capacity, rank) for rank in {adapter.rank for adapter in workload.adapters}}
+    points = {rank: peak_rate(capacity, rank) for rank in {adapter.rank for adapter in workload.adapters}}
     adapters = [
         Wanted(
             adapter.name,

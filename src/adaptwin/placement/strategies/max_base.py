@@ -2,7 +2,7 @@
 
 The paper's code has it as MaxBackbone (arXiv 2602.24044, development only). A server is full when the tokens/s of its
 adapters come to what a full batch of base-model requests of these lengths serves; ``max_loras`` is the number of its
-adapters. Nobody is asked whether that serves them - adapters cost time and memory that the peak knows nothing of - so
+adapters. Neither twin nor surrogate is asked whether that serves them - adapters cost time and memory beside the peak - so
 the plan may starve until verification finds it out. Two things the original does not have: a server is also full when
 a slot more would not start (the original runs out of memory there), and an adapter too hot for one server comes in
 parts.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.peak_rate import operating_point
+from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
 
@@ -36,8 +36,8 @@ class _Filling:
 def max_base(problem: Problem) -> list[Assignment]:
     """Place all adapters up to the peak; see the module."""
     capacity, items = problem.capacity, items_to_place(problem)
-    hands = [merged(hand) for hand in filled_to(operating_point(capacity, rank=0), capacity, items)]
-    return [Assignment(capacity.server(hand, SLOT_EACH.slots(capacity, hand)), hand) for hand in hands]
+    bins = [merged(contents) for contents in filled_to(peak_rate(capacity, rank=0), capacity, items)]
+    return [Assignment(capacity.server(contents, SLOT_EACH.slots(capacity, contents)), contents) for contents in bins]
 
 
 def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list[list[AdapterPart]]:

@@ -1,10 +1,10 @@
-"""pack, the default: fill servers to the brim, rank by rank, do with fewer while that can be found, and level them.
+"""pack, the default: fill servers to their limit, rank by rank, try one fewer as long as it works, and balance them.
 
 Slots are preallocated at the highest rank on a server, so ranks are placed in falling order and a server mixes two
 ranks only where one of them ends. Within a rank two orders are tried - hot adapters together, and hot ones dealt
 between cold ones - because either can win: hot adapters together need few slots, mixed ones share them better. Orders
-are filled by what the surrogate thinks likely (`fill`), and servers made even (`levelling`). The twin has its word on
-every one, and what it refuses is mended by moves (`squeeze`).
+are filled by what the surrogate thinks likely (`fill`), and servers balanced (`balance`). The twin has its word on
+every one, and what it refuses is repaired by moves (`ruin_and_recreate`).
 
 One server fewer is tried as long as something works: filling with a little less than the traffic, because the surrogate
 is careful and the twin has the last word; dealing out by load; and giving up the emptiest server, by ruin and recreate.
@@ -27,12 +27,12 @@ from adaptwin.placement.caution import (
     WORTH_SEARCHING_FACTOR,
     WORTH_TRYING_FACTOR,
 )
-from adaptwin.placement.packing.balance import Filled, levelled
+from adaptwin.placement.packing.balance import Filled, balanced
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, items_of, shares_of
-from adaptwin.placement.packing.orders import dealt, falling, least_loaded, orders
+from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Assignment, Problem
-from adaptwin.placement.packing.ruin_and_recreate import mend, refused, relieve, squeeze
+from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
 
 MOST_MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
 
@@ -43,7 +43,7 @@ def pack(problem: Problem) -> list[Assignment]:
 
 
 def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
-    """As few hands as can be found; the twin approves of each.
+    """As few bins as can be found; the twin approves of each.
 
     `items` gives what is to be placed, of which each must be served alone with so many times its traffic.
     """
@@ -66,30 +66,30 @@ def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Bin
     return min((fill(problem, way, factor) for way in ways), key=len)
 
 
-def assigned(problem: Problem, hands: list[Bin]) -> list[Assignment]:
-    """Each hand on a server with its best number of slots; what was wrongly thought to be served is relieved."""
+def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
+    """Each bin on a server with its best number of slots; servers wrongly thought to be served are relieved."""
     capacity = problem.capacity
     for mistake in range(MOST_MISTAKES + 1):
-        problem.progress("choosing max_loras", 0, len(hands))
-        calls = (joblib.delayed(_best)(capacity, hand) for hand in hands)
+        problem.progress("choosing max_loras", 0, len(bins))
+        calls = (joblib.delayed(_best)(capacity, contents) for contents in bins)
         fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
             break
         if mistake == MOST_MISTAKES:
-            best_slots(capacity, shares_of(hands[wrong[0]]))  # which says what is wrong
-        hands = relieve(problem, hands, wrong, min(RUIN_SHARE, RELIEF_SHARE * 2.0**mistake))
-    problem.progress("choosing max_loras", len(hands), len(hands))
+            best_slots(capacity, shares_of(bins[wrong[0]]))  # which says what is wrong
+        bins = relieve(problem, bins, wrong, min(RUIN_SHARE, RELIEF_SHARE * 2.0**mistake))
+    problem.progress("choosing max_loras", len(bins), len(bins))
     return [
         Assignment(capacity.server(shares, fit.max_loras), shares)
-        for shares, fit in zip(map(shares_of, hands), fits, strict=True)
+        for shares, fit in zip(map(shares_of, bins), fits, strict=True)
         if fit
     ]
 
 
-def _best(capacity: Capacity, hand: Bin) -> SlotChoice | None:
+def _best(capacity: Capacity, contents: Bin) -> SlotChoice | None:
     try:
-        return best_slots(capacity, shares_of(hand))
+        return best_slots(capacity, shares_of(contents))
     except Infeasible:
         return None
 
@@ -101,27 +101,27 @@ def _approved(problem: Problem, ways: list[list[Item]], first: list[Bin], needed
     twin is asked about a little more than the traffic, if they should bear that.
     """
     for servers in (len(first), len(first) + 1):
-        level = levelled(problem, [*ways, dealt(ways[0], servers)], servers, needed)
-        if level is None:
+        evened = balanced(problem, [*ways, dealt(ways[0], servers)], servers, needed)
+        if evened is None:
             continue
-        for factor in sorted({needed, max(needed, min(level.factor, OTHER_ARRIVALS_FACTOR))}, reverse=True):
-            if found := mend(problem, level.hands, factor):
-                return Filled(found, level.factor / needed)
+        for factor in sorted({needed, max(needed, min(evened.factor, OTHER_ARRIVALS_FACTOR))}, reverse=True):
+            if found := repaired_bins(problem, evened.bins, factor):
+                return Filled(found, evened.factor / needed)
     return Filled(relieve(problem, first, refused(problem.capacity, first)), 1.0)
 
 
 def _one_fewer(
-    problem: Problem, ways: list[list[Item]], hands: list[Bin], needed: float, together: float
+    problem: Problem, ways: list[list[Item]], bins: list[Bin], needed: float, together: float
 ) -> list[Bin] | None:
     """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
-    servers = len(hands) - 1
+    servers = len(bins) - 1
     problem.progress(f"squeezing into {servers} GPUs", 0, 1)
-    tight = levelled(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)
-    found = tight and mend(problem, tight.hands, needed)
+    tight = balanced(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)
+    found = tight and repaired_bins(problem, tight.bins, needed)
     if not found and together >= WORTH_SEARCHING_FACTOR:
-        by_load = least_loaded(falling(ways[0]), servers)
-        found = by_load and mend(problem, by_load, needed)
+        by_load = to_least_loaded(by_falling_load(ways[0]), servers)
+        found = by_load and repaired_bins(problem, by_load, needed)
     if not found and problem.capacity.surrogate_knows and together >= WORTH_SEARCHING_FACTOR:
-        found = squeeze(problem, hands, needed)
+        found = without_emptiest(problem, bins, needed)
     problem.progress(f"squeezing into {servers} GPUs", 1, 1)
     return found

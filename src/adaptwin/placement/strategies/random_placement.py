@@ -1,9 +1,9 @@
-"""random: a server by chance for each adapter, out of the smallest number that serves what chance deals."""
+"""random: a server by chance for each adapter, out of the smallest number of servers that are then served."""
 
 from itertools import groupby
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 from adaptwin.workload.drawing.random_streams import stream_seed
 
@@ -20,10 +20,10 @@ def random_placement(problem: Problem) -> list[Assignment]:
         for part, _ in enumerate(parts)
     ]
 
-    def deal(servers: int) -> list[dict[str, float]]:
-        hands: list[list[AdapterPart]] = [[] for _ in range(servers)]
+    def candidate(servers: int) -> list[dict[str, float]]:
+        bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
         for item, draw in zip(items, draws, strict=True):
-            hands[draw % servers].append(item)
-        return [merged(hand) for hand in hands]
+            bins[draw % servers].append(item)
+        return [merged(contents) for contents in bins]
 
-    return smallest_that_serves(problem, items, deal)
+    return fewest_servers(problem, items, candidate)

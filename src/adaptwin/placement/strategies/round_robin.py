@@ -1,10 +1,10 @@
-"""round_robin: deal the adapters out in turn, over the smallest number of servers that all serve their hand."""
+"""round_robin: deal the adapters out in turn, to the smallest number of servers that are then served."""
 
-from adaptwin.placement.packing.fewest_servers import smallest_that_serves
+from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 
 
 def round_robin(problem: Problem) -> list[Assignment]:
-    """Deal in the order of the workload; every server gets its best number of slots."""
+    """ScoredBins in the order of the workload; every server gets its best number of slots."""
     items = items_to_place(problem)
-    return smallest_that_serves(problem, items, lambda servers: [merged(items[i::servers]) for i in range(servers)])
+    return fewest_servers(problem, items, lambda servers: [merged(items[i::servers]) for i in range(servers)])

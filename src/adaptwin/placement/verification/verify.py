@@ -43,9 +43,9 @@ Drawn = tuple[str, PlacedServer]  # a server, and the one whose requests it draw
 
 def _asked(plan: Plan, states: list[tuple[Failover, tuple[PlacedServer, ...]]]) -> list[Drawn]:
     """Servers that take others' adapters in. A standby gets the very requests that its server would have got."""
-    hands = {server.name: server.adapters for server in plan.servers}
+    bins = {server.name: server.adapters for server in plan.servers}
     return [
-        (next((name for name in failover.failed if hands[name] == taker.adapters), taker.name), taker)
+        (next((name for name in failover.failed if bins[name] == taker.adapters), taker.name), taker)
         for failover, takers in states
         for taker in takers
     ]

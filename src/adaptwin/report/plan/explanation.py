@@ -7,9 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.explanation.explain import Advice, Explanation, ServerExplanation
-from adaptwin.explanation.room import MOST_MORE
-from adaptwin.explanation.savings import Emptiest, Savings
+from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
 from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, headroom_share, number, percent
@@ -82,7 +80,7 @@ def _room_table(servers: Sequence[ServerExplanation]) -> Table:
     table.add_column("GPU", overflow="fold")
     add_numbers(table, "Adapters", "More\ntraffic", "or more\nadapters", "of\nrank", "with\nreq/s")
     for each in servers:
-        more = f"over {MOST_MORE:,}" if each.kin.more >= MOST_MORE else f"{each.kin.more:,}"
+        more = f"over {each.kin.more:,}" if each.kin.more_is_open else f"{each.kin.more:,}"
         kin = (more, str(each.kin.rank or "base"), number(each.kin.rate))
         table.add_row(Text(each.server), f"{each.adapters:,}", headroom_share(each.forecast.headroom), *kin)
     return table

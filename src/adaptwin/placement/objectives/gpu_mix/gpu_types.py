@@ -1,4 +1,4 @@
-"""Kinds: the types of GPU that a mix is made of, with everybody's items on each of them."""
+"""GPU types that a mix is made of, with all items on each of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,28 +22,28 @@ class GpuType:
         """Whom the questions about its servers go to."""
         return self.problem.capacity
 
-    def hand(self, numbers: Iterable[int]) -> Bin:
+    def contents(self, numbers: Iterable[int]) -> Bin:
         """The items with these numbers, without those that it cannot serve."""
         return [item for number in numbers if (item := self.items[number])]
 
-    def numbers(self, hand: Bin) -> list[int]:
+    def numbers(self, contents: Bin) -> list[int]:
         """The numbers of its items."""
-        return [self._number[id(item)] for item in hand]
+        return [self._number[id(item)] for item in contents]
 
 
-def kinds_of(problems: Sequence[Problem]) -> list[GpuType]:
+def gpu_types_of(problems: Sequence[Problem]) -> list[GpuType]:
     """The kinds of GPU of these problems, which are of the same workload.
 
     A hot adapter is in as many parts as the kind needs on which it needs the most. Raises `Infeasible` where no kind
-    serves somebody.
+    serves some adapter.
     """
     columns: list[list[Item | None]] = [[] for _ in problems]
-    foes = problems[0].constraints.foes()
+    apart_from = problems[0].constraints.kept_apart()
     for members in groups_of(problems[0]):
         needed = _parts_on_each(problems, members)
         parts = max(needed)
         for problem, column, own in zip(problems, columns, needed, strict=True):
-            column += items_of_group(problem.capacity, members, parts, foes) if own else [None] * parts
+            column += items_of_group(problem.capacity, members, parts, apart_from) if own else [None] * parts
     return [GpuType(problem, column) for problem, column in zip(problems, columns, strict=True)]
 
 

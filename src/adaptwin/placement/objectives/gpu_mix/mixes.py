@@ -1,4 +1,4 @@
-"""mixes: servers of several kinds that likely serve everybody, at a low price.
+"""Mixes: servers of several GPU types that likely serve all adapters, at a low price.
 
 This is bin packing with bins of several sizes and prices, where an item's size depends on the bin. What is left of an
 order is served server by server: each kind is offered the longest stretch that it likely serves, and the one that
@@ -21,16 +21,16 @@ from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import FILL_LIKELIHOOD, GPU_MIX_FACTOR
 from adaptwin.placement.objectives.gpu_mix.gpu_types import GpuType
-from adaptwin.placement.packing.fill import take_hand
+from adaptwin.placement.packing.fill import fill_one
 from adaptwin.placement.packing.items import Bin, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.orders import alternating
-from adaptwin.placement.packing.unplaced import Queue
+from adaptwin.placement.packing.unplaced import UnplacedItems
 from adaptwin.workload.drawing.random_streams import stream_seed
 
 FULL_LOAD = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
 COUNT_STEPS = 4  # numbers of servers of one kind that are tried, at most
 SERVERS_TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
-MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # times that this is done: guessing is cheap, asking the twin is not
+MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # times that this is done: predicting is cheap, asking the twin is not
 RATIO_DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
 
 
@@ -41,9 +41,9 @@ class MixedServer(NamedTuple):
     numbers: list[int]
 
     @property
-    def hand(self) -> Bin:
+    def contents(self) -> Bin:
         """What it serves."""
-        return self.kind.hand(self.numbers)
+        return self.kind.contents(self.numbers)
 
 
 GpuMix = list[MixedServer]
@@ -56,7 +56,7 @@ def price(mix: GpuMix) -> float:
 
 
 def mixes(kinds: Sequence[GpuType]) -> list[GpuMix]:
-    """Mixes that likely serve everybody, or nearly so: the surrogate is careful."""
+    """Mixes that likely serve all adapters, or nearly so: the surrogate is careful."""
     search, tight = _Mixing(kinds, 1.0), _Mixing(kinds, GPU_MIX_FACTOR)
     found = [*search.made(), *tight.server_by_server()]
     if not found:
@@ -70,7 +70,7 @@ class _Mixing:
 
     def __init__(self, kinds: Sequence[GpuType], factor: float) -> None:
         self._kinds, self._factor = kinds, factor
-        self._dice = np.random.default_rng(stream_seed(kinds[0].capacity.workload.seed, "mixes", str(factor)))
+        self._random = np.random.default_rng(stream_seed(kinds[0].capacity.workload.seed, "mixes", str(factor)))
         self._prices = self._price_of_each()
         self._worth = self._prices.min(axis=0)
         self._orders = self._all_orders()
@@ -81,7 +81,7 @@ class _Mixing:
         for kind in self._kinds:
             loads = np.array([item.load if item else np.inf for item in kind.items])
             servers, _ = self._server_by_server([kind], _falling(kind, range(len(kind.items))), loads)
-            prices.append(kind.price * loads / max([FULL_LOAD, *(load_of(mixed.hand) for mixed in servers)]))
+            prices.append(kind.price * loads / max([FULL_LOAD, *(load_of(mixed.contents) for mixed in servers)]))
         return np.array(prices)
 
     def _all_orders(self) -> list[Order]:
@@ -133,8 +133,8 @@ class _Mixing:
             problem.progress("mixing GPUs", number, rounds)
             if problem.out_of_time:
                 break
-            count = min(len(mix), int(self._dice.choice(SERVERS_TAKEN)))
-            away = set(self._dice.choice(len(mix), size=count, replace=False).tolist())
+            count = min(len(mix), int(self._random.choice(SERVERS_TAKEN)))
+            away = set(self._random.choice(len(mix), size=count, replace=False).tolist())
             taken = [mix[i] for i in sorted(away)]
             anew = self._anew(taken)
             if anew and price(anew) <= price(taken):
@@ -145,10 +145,10 @@ class _Mixing:
     def _anew(self, taken: GpuMix) -> GpuMix | None:
         """Other servers for the same, in one of the orders."""
         numbers = {number for mixed in taken for number in mixed.numbers}
-        order = [n for n in self._orders[int(self._dice.integers(len(self._orders)))] if n in numbers]
-        first = self._kinds[int(self._dice.integers(len(self._kinds)))]
+        order = [n for n in self._orders[int(self._random.integers(len(self._orders)))] if n in numbers]
+        first = self._kinds[int(self._random.integers(len(self._kinds)))]
         found = [*self._whole(self._server_by_server(self._kinds, order, self._worth))]
-        own, _ = self._server_by_server([first], order, self._worth, most=int(self._dice.integers(1, len(taken) + 1)))
+        own, _ = self._server_by_server([first], order, self._worth, most=int(self._random.integers(1, len(taken) + 1)))
         placed = {number for mixed in own for number in mixed.numbers}
         rest, left = self._server_by_server(self._kinds, [n for n in order if n not in placed], self._worth)
         found += self._whole(([*own, *rest], left))
@@ -157,17 +157,19 @@ class _Mixing:
     def _server_by_server(
         self, kinds: Sequence[GpuType], order: Sequence[int], worth: NDArray[np.float64], most: int | None = None
     ) -> tuple[GpuMix, Order]:
-        """Servers of these kinds for an order, `most` at most, and who is left because no kind takes them."""
-        waiting = [_Waiting(kind, Queue(kind.hand(order))) for kind in kinds]
+        """Servers of these kinds for an order, `most` at most, and the items that no GPU type takes."""
+        waiting = [_Waiting(kind, UnplacedItems(kind.contents(order))) for kind in kinds]
         mix: GpuMix = []
         left = dict.fromkeys(order)
         while left and len(mix) != most:
-            offers = [MixedServer(at.kind, at.kind.numbers(hand)) for at in waiting if (hand := self._offer(at))]
+            offers = [
+                MixedServer(at.kind, at.kind.numbers(contents)) for at in waiting if (contents := self._offer(at))
+            ]
             if not offers:
                 break
             best = max(offers, key=lambda offer: (worth[offer.numbers].sum() / offer.kind.price, -offer.kind.price))
             for at in waiting:
-                at.queue.take(at.kind.hand(best.numbers))
+                at.queue.take(at.kind.contents(best.numbers))
             for number in best.numbers:
                 del left[number]
             mix.append(best)
@@ -177,35 +179,35 @@ class _Mixing:
         """What a server of a kind would take off its queue; an item that only the twin finds served is alone."""
         if not at.queue:
             return []
-        hand = take_hand(at.kind.capacity, at.queue, at.load, self._factor)
-        if hand:
-            at.load = load_of(hand)
-            at.queue.put_back(hand)
+        contents = fill_one(at.kind.capacity, at.queue, at.load, self._factor)
+        if contents:
+            at.load = load_of(contents)
+            at.queue.put_back(contents)
         elif choose_slots(at.kind.capacity, shares_of([at.queue.first])):
-            hand = [at.queue.first]
-        return hand
+            contents = [at.queue.first]
+        return contents
 
     def _downsized(self, mixed: MixedServer) -> MixedServer:
         """The same on the cheapest kind that likely serves it."""
         for kind in sorted(self._kinds, key=lambda kind: kind.price):
             if kind.price >= mixed.kind.price:
                 break
-            hand = kind.hand(mixed.numbers)
-            if len(hand) == len(mixed.numbers) and self._likely(kind, hand):
+            contents = kind.contents(mixed.numbers)
+            if len(contents) == len(mixed.numbers) and self._likely(kind, contents):
                 return MixedServer(kind, mixed.numbers)
         return mixed
 
-    def _likely(self, kind: GpuType, hand: Bin) -> bool:
-        sums = total([item.demand for item in hand])
-        return likelihood_of_overload(kind.capacity, hand, sums, self._factor) <= FILL_LIKELIHOOD
+    def _likely(self, kind: GpuType, contents: Bin) -> bool:
+        sums = total([item.demand for item in contents])
+        return likelihood_of_overload(kind.capacity, contents, sums, self._factor) <= FILL_LIKELIHOOD
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """Who waits for a server, as items on one kind, and the load of the last hand that it offered."""
+    """The items without a server on one GPU type, and the load of the last server that it offered."""
 
     kind: GpuType
-    queue: Queue
+    queue: UnplacedItems
     load: float = FULL_LOAD
 
 
