@@ -15,7 +15,7 @@ def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: L
     adapters = [adapter for adapter in plan.workload.adapters if adapter.rank] or list(plan.workload.adapters)
     taken = {adapter.name for adapter in plan.workload.adapters}
     return Adapter(
-        name=next(name for name in _names("newcomer") if name not in taken),
+        name=next(name for name in _numbered_names("newcomer") if name not in taken),
         rank=(median_low(a.rank for a in adapters) if adapters else 8) if rank is None else rank,
         rate=(median(map(plan.workload.rate_of, adapters)) if adapters else 1.0) if rate is None else rate,
         lengths=lengths or mean_lengths(plan.workload, adapters),
@@ -23,7 +23,7 @@ def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: L
     )
 
 
-def _names(stem: str) -> Iterable[str]:
+def _numbered_names(stem: str) -> Iterable[str]:
     yield stem
     number = 1
     while True:

@@ -5,10 +5,10 @@ from functools import cached_property
 from adaptwin.explanation.explanation import MOST_MORE, Addition, Kin, Latencies
 from adaptwin.explanation.newcomer import mean_adapter
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_count_near
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
-from adaptwin.placement.packing.fill import longest_prefix
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
@@ -42,8 +42,8 @@ class Room:
     def kin(self) -> Kin:
         """How many more adapters of its kind it takes without a restart."""
         fits = self._server.can_load(self._kin.rank)
-        guess = max(1, len(self._now) // 8)
-        more = longest_prefix(MOST_MORE, guess, self.takes) if fits and self.takes(1) else 0
+        start = max(1, len(self._now) // 8)
+        more = largest_count_near(MOST_MORE, start, self.takes) if fits and self.takes(1) else 0
         return Kin(rank=self._kin.rank, rate=self._kin.rate, more=more)
 
     def takes(self, more: int) -> bool:
@@ -56,13 +56,13 @@ class Room:
         """What the newcomer would do."""
         both = {**self.shares, self._newcomer.name: 1.0}
         settings = self._settings(both)
-        before = _latencies(simulate(self._profile, self._server, self._now))
+        before = _latencies_of(simulate(self._profile, self._server, self._now))
         restart = None if settings == self._server else settings
         if not settings.starts_on(self._profile):
             return Addition(verdict="starved", restart=restart, before=before, after=None)
         after = simulate(self._profile, settings, self._capacity.part(both))
         verdict = self._capacity.ask_on(both, settings).verdict
-        return Addition(verdict=verdict, restart=restart, before=before, after=_latencies(after))
+        return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
         """Those it has if they serve everybody, else those with which it would; a rank that loads the newcomer anyway.
@@ -90,7 +90,7 @@ def serves_alone(capacity: Capacity, newcomer: Adapter) -> bool:
     )
 
 
-def _latencies(run: Run) -> Latencies:
+def _latencies_of(run: Run) -> Latencies:
     return Latencies(
         ttft_p99=run.ttft.p99,
         itl_mean=run.itl.mean,

@@ -15,6 +15,7 @@ from adaptwin.explanation.changes import Change, Wish, ladders_of, scaled, wishe
 from adaptwin.explanation.explanation import Emptiest, Saving, Savings
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_within
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
 from adaptwin.placement.caution import OUTLINE_FACTOR
 from adaptwin.placement.packing.fill import fill
@@ -156,14 +157,7 @@ def _emptiest(
 
 
 def _least(suffices: Callable[[float], bool]) -> float | None:
-    """The least share, to within `CLOSE`, that suffices; None where not even all of it does."""
+    """The least share that suffices, to within `SHARE_PRECISION`; None where not even all of it does."""
     if not suffices(1.0):
         return None
-    bad, good = 0.0, 1.0
-    while good - bad > SHARE_PRECISION:
-        middle = (bad + good) / 2
-        if suffices(middle):
-            good = middle
-        else:
-            bad = middle
-    return round(good, 2)
+    return round(largest_within(0.0, 1.0, SHARE_PRECISION, lambda share: not suffices(share)).high, 2)

@@ -10,7 +10,7 @@ from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.spec import Spec, first_problem
 
 
-def _between(low: int, high: int) -> AfterValidator:
+def _within(low: int, high: int) -> AfterValidator:
     def validate(value: float) -> float:
         if not low <= value <= high:
             raise ValueError(f"{value} must be from {low} to {high}")
@@ -19,8 +19,8 @@ def _between(low: int, high: int) -> AfterValidator:
     return AfterValidator(validate)
 
 
-Share = Annotated[float, _between(0, 10)]
-Spare = Annotated[int, _between(0, 8)]
+Share = Annotated[float, _within(0, 10)]
+Spare = Annotated[int, _within(0, 8)]
 Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 LatencyKind = Literal["itl", "ttft"]
 

@@ -20,7 +20,7 @@ class MovingFleet:
             (server, name)
             for server, names in self.loaded.items()
             for name in names
-            if name in adapters and _weights(adapters[name]) != _weights(before[name])
+            if name in adapters and _loaded_weights(adapters[name]) != _loaded_weights(before[name])
         }
         self.steps: list[Step] = []
         self.most_gpus = len(self.settings)
@@ -83,6 +83,6 @@ class MovingFleet:
         return any(server in route for route in self.routes.values())
 
 
-def _weights(adapter: Adapter) -> tuple[object, ...]:
+def _loaded_weights(adapter: Adapter) -> tuple[object, ...]:
     """What is loaded: where it differs, an adapter must be loaded again."""
     return adapter.rank, adapter.artifact, adapter.target_modules

@@ -4,12 +4,13 @@ A server that runs keeps its settings as long as they serve what is on it; where
 restart. Adapters without a place are put where they fit, without a restart if that can be.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import best_slots, choose_slots
 from adaptwin.placement.caution import MOST_LOAD
@@ -178,7 +179,7 @@ class Rearrangement:
         self.contents[name] = ServerContents(None, {})
         rest = [item for rank in self._ranks() for item in self._unplaced_of(rank) if item != first]
         items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
-        count = most(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
+        count = largest_count(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
         if count < len(self._group(first.name)):
             del self.contents[name]
             if count > 0 or len(self._group(first.name)) > 1:
@@ -264,7 +265,7 @@ class Rearrangement:
         for falling in (True, False):
             items = self._joining(name, self._unplaced_of(rank)[:: 1 if falling else -1])
             own = [AdapterPart(*item) for item in self.contents[name].shares.items()]
-            count = most(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
+            count = largest_count(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
             self.put(name, items[:count])
             taken += count
         return taken
@@ -290,14 +291,3 @@ def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | N
     loras = sum(capacity.adapter(name).rank > 0 for name in shares)
     held = settings.max_loras if settings.max_cpu_loras is None else settings.max_cpu_loras
     return capacity.estimate(shares, settings.max_loras).ok and (loras <= held or capacity.ask_on(shares, settings).ok)
-
-
-def most(count: int, good: Callable[[int], bool]) -> int:
-    """The largest number up to `count` that is good, if all below it are; 0 counts as good."""
-    if count == 0 or good(count):
-        return count
-    low, high = 0, count
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if good(middle) else (low, middle)
-    return low

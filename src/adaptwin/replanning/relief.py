@@ -2,9 +2,10 @@
 
 import math
 
+from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.caution import REPLAN_RELIEF_SHARE
-from adaptwin.replanning.rearrangement import Rearrangement, most, serves
+from adaptwin.replanning.rearrangement import Rearrangement, serves
 
 NEW_SERVER_COST = 1.0  # GPUs
 SIZE_TRIES = 6  # sizes of adapters to take off, the largest first
@@ -92,12 +93,12 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
 
     if not suffices(items):
         return None
-    spare = most(len(items), lambda kept: suffices(items[: len(items) - kept]))
+    spare = largest_count(len(items), lambda kept: suffices(items[: len(items) - kept]))
     count = len(items) - spare
     if count == 0:
         return misfits
     first, rest = items[: count - 1], items[count - 1 :]
-    later = most(len(rest) - 1, lambda skipped: suffices([*first, rest[skipped]]))
+    later = largest_count(len(rest) - 1, lambda skipped: suffices([*first, rest[skipped]]))
     return [*misfits, *first, rest[later]]
 
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
@@ -75,7 +76,9 @@ def replan(
     started = time.perf_counter()
     deadline = started + (math.inf if time_limit is None else time_limit)
     running = _without_spares(plan)
-    search = _Search.of(running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress)
+    search = _ReplanSearch.of(
+        running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress
+    )
     found = search.run()
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
     found = found.model_copy(update={"migration": migration(running, found), "options": options})
@@ -104,7 +107,7 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
             raise SpecError(f"{price} must be at least 0", name)
 
 
-class _Search(NamedTuple):
+class _ReplanSearch(NamedTuple):
     """From the running fleet to a verified plan."""
 
     running: Running
@@ -120,7 +123,7 @@ class _Search(NamedTuple):
         surrogate: Surrogate | Literal["shipped"] | None,
         deadline: float,
         progress: Progress,
-    ) -> "_Search":
+    ) -> "_ReplanSearch":
         """A search that asks the plan's headroom and margin of every server."""
         first = plan.servers[0]
         profile = plan.profile_of(first)
@@ -234,12 +237,12 @@ class _Search(NamedTuple):
     def _growth(self, fleet: Rearrangement, name: str) -> float:
         """The factor by which a server's traffic can grow, to about a tenth."""
         settings, shares = fleet.contents[name]
-        low, high = 1.0, MOST_TRAFFIC_FACTOR
-        while high / low > 1.1:
-            middle = math.sqrt(low * high)
-            grown = {adapter: share * middle for adapter, share in shares.items()}
-            low, high = (middle, high) if serves(self.running.capacity, grown, settings) else (low, middle)
-        return high
+
+        def bears(factor: float) -> bool:
+            grown = {adapter: share * factor for adapter, share in shares.items()}
+            return serves(self.running.capacity, grown, settings)
+
+        return largest_factor(1.0, MOST_TRAFFIC_FACTOR, 1.1, bears).high
 
     def _afresh(self) -> list[Rearrangement]:
         """The strategy's own placement, its servers called after the running ones; none if it finds none."""

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
 
 from adaptwin import Infeasible
+from adaptwin.placement.capacity.largest import largest_count_near
 from adaptwin.placement.capacity.slots import choose_slots
-from adaptwin.placement.packing.fill import fill, longest_prefix
+from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import may_join, shares_of
 from adaptwin.placement.packing.orders import orders
 from adaptwin.workload.sources.synthetic import synthesize
@@ -25,7 +26,7 @@ def filled(order, factor=1.0, **fields):
 @law
 @given(most=st.integers(0, 99), holding=st.integers(0, 120), guess=st.integers(-1, 150))
 def test_the_longest_prefix_is_that_of_brute_force(most, holding, guess):
-    assert longest_prefix(most, guess, lambda count: count <= holding) == min(most, holding)
+    assert largest_count_near(most, guess, lambda count: count <= holding) == min(most, holding)
 
 
 @law
@@ -37,7 +38,7 @@ def test_a_long_prefix_is_found_to_one_per_cent_in_few_steps(most, holding, gues
         tried.append(count)
         return count <= holding
 
-    found, true = longest_prefix(most, guess, holds), min(most, holding)
+    found, true = largest_count_near(most, guess, holds), min(most, holding)
     assert true - true // 100 <= found <= true
     assert all(1 <= count <= most for count in tried)
     assert len(set(tried)) == len(tried) <= 40
@@ -54,7 +55,7 @@ def test_a_good_guess_is_galloped_from(true, data):
         tried.append(count)
         return count <= true
 
-    longest_prefix(200_000, guess, holds)
+    largest_count_near(200_000, guess, holds)
     assert len(tried) <= 6
 
 
@@ -66,7 +67,7 @@ def test_the_longest_prefix_on_the_twin_is_that_of_brute_force(h100, capacity_of
 
     true = max(count for count in range(1, 13) if served(count))
     assert 1 < true < 12
-    assert {longest_prefix(12, guess, served) for guess in (1, 6, 12)} == {true}
+    assert {largest_count_near(12, guess, served) for guess in (1, 6, 12)} == {true}
 
 
 # Next-fit

@@ -2,11 +2,11 @@
 
 from adaptwin import make_plan
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.strategies.least_loaded import balanced
+from adaptwin.placement.strategies.least_loaded import longest_first
 
 
 def levels(loads, servers):
-    bins = balanced([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
+    bins = longest_first([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
     return [[float(item.name) for item in contents] for contents in bins]
 
 

@@ -13,7 +13,7 @@ from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import FEWER_SERVERS_FACTOR, OTHER_ARRIVALS_FACTOR
-from adaptwin.placement.packing.balance import PREDICTED_PRECISION, _borne, balanced, latency
+from adaptwin.placement.packing.balance import PREDICTED_PRECISION, _borne, balanced, mean_itl
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import orders, to_least_loaded
@@ -134,7 +134,7 @@ def test_where_nobody_has_room_to_spare_the_roomiest_is_taken():
 
 
 def latency_of(bins):
-    return latency(Rooms(), bins)
+    return mean_itl(Rooms(), bins)
 
 
 def test_of_orders_one_of_which_is_tight_the_roomy_one_is_taken():
@@ -154,7 +154,7 @@ def test_latency_is_unknown_where_the_surrogate_knows_nothing():
         def known_predictions(self, demand, factor=1.0):
             return super().known_predictions(demand, factor) if demand.load < 0.5 else []
 
-    assert latency(Blind(), [items("8:0.2"), items("8:0.6")]) == math.inf
+    assert mean_itl(Blind(), [items("8:0.2"), items("8:0.6")]) == math.inf
 
 
 def test_out_of_time_there_is_only_the_deal_by_load():

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
 
-Array = NDArray[np.float64]
-
 
 class AdapterPart(NamedTuple):
     """An adapter, or a part of its traffic."""
@@ -26,7 +24,7 @@ class ServerDemand(NamedTuple):
     loras: int  # adapters that need a slot
     slo_ttft: float  # seconds: the strictest objective; infinite where there is none
     slo_itl: float
-    traffic: Array  # raw sums of `workload.traffic`
+    traffic: NDArray[np.float64]  # raw sums of `workload.traffic`
 
     def plus(self, other: "ServerDemand") -> "ServerDemand":
         """Of both sets together."""

@@ -52,7 +52,7 @@ class Charges(NamedTuple):
     per_read: float  # cached token that a decode reads
 
 
-class Asked(NamedTuple):
+class MeanRequest(NamedTuple):
     """What a mean request asks for, in the terms of `Charges`."""
 
     tokens: float
@@ -65,7 +65,7 @@ def work_seconds(
     profile: Profile, template: Server, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
 ) -> float:
     """A lower bound on the GPU seconds that a mean request of this rank and these lengths takes on any server."""
-    return float(np.dot(asked(profile, template, lengths), charges(profile, template, rank, shared_by)))
+    return float(np.dot(mean_request(profile, template, lengths), charges(profile, template, rank, shared_by)))
 
 
 def work_of_each(profile: Profile, template: Server, workload: Workload) -> NDArray[np.float64]:
@@ -93,7 +93,7 @@ class RequestKinds(NamedTuple):
         self, profile: Profile, template: Server, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
         """The shared_by by which so many requests of each adapter have most work, and the work of each kind by it."""
-        asks = np.array([asked(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
+        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
             for rank in {rank for _, rank in self.kinds}
@@ -104,14 +104,14 @@ class RequestKinds(NamedTuple):
         return SHARED_BY[best], work[best]
 
 
-def asked(profile: Profile, template: Server, lengths: Lengths) -> Asked:
+def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRequest:
     """What a mean request asks for. Blocks are filled up: over b steps a request holds b (b - 1) / 2 tokens more."""
     model, block = profile.model, template.block_size
     longest = template.max_model_len or model.max_model_len
     mean = length_moments(lengths, model.early_stop_share, model.early_stop_reach, longest)
     tokens = mean.prompt + mean.answer - mean.served
     filled_up = (block - 1) / 2 * max(0.0, mean.answer - (block - 1) * mean.served)
-    return Asked(tokens, mean.answer, mean.context + tokens + filled_up, mean.context)
+    return MeanRequest(tokens, mean.answer, mean.context + tokens + filled_up, mean.context)
 
 
 def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) -> Charges:

@@ -70,7 +70,7 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
         for demands in _demands(profiles, workload, template, factor)
     )
     gpus = lower_bound(profiles, workload, template, factor)
-    return _cheapest_mix(sorted(set(prices.tolist()), reverse=True), cost, gpus)
+    return _cheapest_price(sorted(set(prices.tolist()), reverse=True), cost, gpus)
 
 
 def price_of(profile: Profile) -> float:
@@ -80,7 +80,7 @@ def price_of(profile: Profile) -> float:
     return profile.price_per_hour
 
 
-def _cheapest_mix(prices: list[float], cost: float, gpus: int) -> float:
+def _cheapest_price(prices: list[float], cost: float, gpus: int) -> float:
     """The price of the cheapest mix of at least this cost and number of GPUs; `prices` fall."""
     dearest, *cheaper = prices
     if not cheaper:
@@ -88,7 +88,7 @@ def _cheapest_mix(prices: list[float], cost: float, gpus: int) -> float:
     if cost > MOST_COUNTED_GPUS * prices[-1]:
         return max(cost, gpus * prices[-1])
     most = math.ceil(max(0.0, cost) / dearest)
-    return min(n * dearest + _cheapest_mix(cheaper, cost - n * dearest, max(0, gpus - n)) for n in range(most + 1))
+    return min(n * dearest + _cheapest_price(cheaper, cost - n * dearest, max(0, gpus - n)) for n in range(most + 1))
 
 
 def _demands(

@@ -23,8 +23,8 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """
     found: list[tuple[tuple[float, float], list[Placed]]] = []
     for problem in problems:
-        for bins in _promising(problem, asked.options):
-            chosen = [_best(problem.capacity, shares_of(contents)) for contents in bins]
+        for bins in _throughput_candidates(problem, asked.options):
+            chosen = [_most_served(problem.capacity, shares_of(contents)) for contents in bins]
             served = sum(answer.throughput for _, answer in chosen)
             suffering = sum(not answer.ok for _, answer in chosen)
             found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
@@ -33,22 +33,22 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
-    score = partial(_score, problem.capacity)
+def _throughput_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
+    score = partial(_minus_throughput, problem.capacity)
     found = starting_points(problem, options.gpus or 1)
     best = sorted(found, key=lambda bins: sum(map(score, bins)))[:IMPROVED_FOR_THROUGHPUT]
     return [improved(problem, bins, score, sum).bins for bins in best] + best
 
 
-def _score(capacity: Capacity, contents: Bin) -> float:
+def _minus_throughput(capacity: Capacity, contents: Bin) -> float:
     """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
     predictions = capacity.known_predictions(total([item.demand for item in contents]))
     if predictions:
         return -max(prediction.throughput for prediction in predictions)
-    return -_best(capacity, shares_of(contents))[1].throughput
+    return -_most_served(capacity, shares_of(contents))[1].throughput
 
 
-def _best(capacity: Capacity, shares: dict[str, float]) -> tuple[Assignment, Answer]:
+def _most_served(capacity: Capacity, shares: dict[str, float]) -> tuple[Assignment, Answer]:
     """The number of slots with which most is served; where all of it is, the one with the lowest latency."""
     asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
     slots, answer = min(asked, key=lambda choice: (not choice[1].ok, _lack(choice[1]), choice[1].e2e_mean))

@@ -74,12 +74,12 @@ def _require_one_model(problems: Sequence[Problem]) -> None:
 def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
     """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one kind alone."""
     kinds = gpu_types_of(problems)
-    likely = _distinct(kinds, mixes(kinds))
+    likely = _distinct_mixes(kinds, mixes(kinds))
     found: list[list[ApprovedServer]] = []
     for mix in likely[:MOST_MIXES_ASKED]:
         if found and (problems[0].out_of_time or _least_price(found) <= price_of_mix(mix)):
             break
-        if approved := _approved(kinds, mix):
+        if approved := _approved_mix(kinds, mix):
             found.append(approved)
     for kind in kinds:
         if not found or (not problems[0].out_of_time and _within_reach(kind, likely) < _least_price(found)):
@@ -89,10 +89,10 @@ def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
         raise Infeasible(f"no mix of {names} was found that serves everybody")
     if not found:
         found.append(_opened(kinds, likely[0]))
-    return min(found, key=lambda servers: (_price(servers), len(servers)))
+    return min(found, key=lambda servers: (_total_price(servers), len(servers)))
 
 
-def _distinct(kinds: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
+def _distinct_mixes(kinds: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
     """The cheapest first; one for each number of servers of each kind."""
     by_numbers = {tuple(sum(mixed.kind is kind for mixed in mix) for kind in kinds): mix for mix in reversed(found)}
     return sorted(by_numbers.values(), key=lambda mix: (price_of_mix(mix), len(mix)))
@@ -115,7 +115,7 @@ def _alone(kind: GpuType) -> list[list[ApprovedServer]]:
     return [[ApprovedServer(kind.problem, contents) for contents in bins]]
 
 
-def _approved(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
+def _approved_mix(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
     """A mix with each kind's part balanced and repaired, as the twin allows; None where it does not.
 
     The largest part comes first, because it is the one that may be refused.
@@ -164,8 +164,8 @@ def _downsized(kinds: Sequence[GpuType], approved_server: ApprovedServer) -> App
 
 
 def _least_price(found: Sequence[Sequence[ApprovedServer]]) -> float:
-    return min(map(_price, found))
+    return min(map(_total_price, found))
 
 
-def _price(servers: Sequence[ApprovedServer]) -> float:
+def _total_price(servers: Sequence[ApprovedServer]) -> float:
     return sum(approved_server.price for approved_server in servers)

@@ -27,8 +27,10 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """
     found: list[tuple[float, list[Placed]]] = []
     for problem in problems:
-        for bins in _promising(problem, asked.options):
-            answers = [_best(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins]
+        for bins in _latency_candidates(problem, asked.options):
+            answers = [
+                _lowest_latency(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins
+            ]
             if all(answer for _, answer in answers):
                 worst = max(_p99(answer, asked.options.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
@@ -39,9 +41,9 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     return min(found, key=lambda way: way[0])[1]
 
 
-def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
+def _latency_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     """Placements to ask the twin about: all that there are, and the best of them after moves."""
-    score = partial(_score, problem.capacity, options.latency)
+    score = partial(_expected_latency, problem.capacity, options.latency)
     found = starting_points(problem, options.gpus or 1)
     tight = packed(problem, partial(items_of, problem))
     if len(tight) == options.gpus:
@@ -50,7 +52,7 @@ def _promising(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     return [improved(problem, bins, score, max).bins for bins in best] + best
 
 
-def _score(capacity: Capacity, latency: LatencyKind, contents: Bin) -> float:
+def _expected_latency(capacity: Capacity, latency: LatencyKind, contents: Bin) -> float:
     """The latency that is expected of a server, by the surrogate where it knows such servers, or else by the twin."""
     predictions = capacity.known_predictions(total([item.demand for item in contents]))
     if predictions:
@@ -58,11 +60,13 @@ def _score(capacity: Capacity, latency: LatencyKind, contents: Bin) -> float:
         if not likely:
             return OVERLOAD_SECONDS * min(prediction.overload for prediction in predictions)
         return min(_p99(prediction, latency) for prediction in likely)
-    _, answer = _best(capacity, shares_of(contents), latency)
+    _, answer = _lowest_latency(capacity, shares_of(contents), latency)
     return _p99(answer, latency) if answer else OVERLOAD_SECONDS
 
 
-def _best(capacity: Capacity, shares: dict[str, float], latency: LatencyKind) -> tuple[Assignment, Answer | None]:
+def _lowest_latency(
+    capacity: Capacity, shares: dict[str, float], latency: LatencyKind
+) -> tuple[Assignment, Answer | None]:
     """The number of slots with the lowest latency, and what the twin says of it; None where no number serves."""
     asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
     good = [(slots, answer) for slots, answer in asked if answer.ok]

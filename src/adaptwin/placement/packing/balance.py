@@ -5,9 +5,11 @@ factor are the most even that the order has.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.server_demand import ServerDemand, total
 from adaptwin.placement.capacity.slots import expected_prediction
 from adaptwin.placement.caution import FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR
@@ -60,7 +62,7 @@ def balanced(
     roomy = [filled for filled in found if filled.factor >= OTHER_ARRIVALS_FACTOR]
     if not roomy:
         return max(found, key=lambda filled: filled.factor)
-    return min(roomy, key=lambda filled: latency(problem.capacity, filled.bins)) if len(roomy) > 1 else roomy[0]
+    return min(roomy, key=lambda filled: mean_itl(problem.capacity, filled.bins)) if len(roomy) > 1 else roomy[0]
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
@@ -87,11 +89,9 @@ def _borne(problem: Problem, bins: list[Bin], least: float, most: float) -> Fill
     known = _with_demand(bins)
     if not known or not _likely_served(problem, known, least):
         return None
-    low, high = least, _most(problem, most)
-    while high / low > _close(problem):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if _likely_served(problem, known, middle) else (low, middle)
-    return Filled([contents for contents, _ in known], low)
+    served = partial(_likely_served, problem, known)
+    factor = largest_factor(least, _most(problem, most), _close(problem), served).low
+    return Filled([contents for contents, _ in known], factor)
 
 
 def _with_demand(bins: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
@@ -117,7 +117,7 @@ def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Fille
     return Filled(bins, factor) if len(bins) <= servers else None
 
 
-def latency(capacity: Capacity, bins: list[Bin]) -> float:
+def mean_itl(capacity: Capacity, bins: list[Bin]) -> float:
     """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
     predictions = [expected_prediction(capacity, total([item.demand for item in contents])) for contents in bins]
     if not all(predictions):

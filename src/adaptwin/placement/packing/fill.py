@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_count_near
 from adaptwin.placement.capacity.server_demand import Prefixes
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import FILL_LIKELIHOOD, MOST_LOAD
@@ -45,7 +46,8 @@ def fill_one(capacity: Capacity, queue: UnplacedItems, load: float, factor: floa
     """
     for room in (min(MOST_LOAD / factor, STRETCH_FACTOR * load), MOST_LOAD / factor):
         stretch = list(queue.next_ones(room))
-        count = longest_prefix(len(stretch), _count_up_to(stretch, load), _holding(capacity, [], stretch, factor))
+        holds = _holding(capacity, [], stretch, factor)
+        count = largest_count_near(len(stretch), _count_up_to(stretch, load), holds)
         if count < len(stretch):
             break
     return _take(capacity, queue, stretch[:count], factor) if count else []
@@ -57,7 +59,7 @@ def _take(capacity: Capacity, queue: UnplacedItems, contents: Bin, factor: float
     if not queue or queue.first.load <= BACKFILL_LOAD:
         return contents
     small = list(queue.smallest_ones(contents, room=MOST_LOAD / factor - load_of(contents)))
-    more = small[: longest_prefix(len(small), len(small) // 2, _holding(capacity, contents, small, factor))]
+    more = small[: largest_count_near(len(small), len(small) // 2, _holding(capacity, contents, small, factor))]
     queue.take(more)
     return contents + more
 
@@ -73,25 +75,6 @@ def _holding(capacity: Capacity, contents: Bin, more: list[Item], factor: float)
         return likelihood_of_overload(capacity, items, prefixes.first(len(items)), factor) <= FILL_LIKELIHOOD
 
     return holds
-
-
-def longest_prefix(most: int, guess: int, holds: Callable[[int], bool]) -> int:
-    """The highest number up to `most` that holds, if all below it do, by galloping from a first try and then bisection.
-
-    Beyond a hundred the last one per cent is not searched for.
-    """
-    good, bad = 0, most + 1
-    stride = max(1, guess // 16)
-    count = min(max(1, guess), most)
-    while bad - good > max(1, good // 100):
-        if holds(count):
-            good = count
-            count = min(count + stride, most) if bad > most else (good + bad) // 2
-        else:
-            bad = count
-            count = max(count - stride, 1) if good == 0 else (good + bad) // 2
-        stride *= 2
-    return good
 
 
 def _count_up_to(items: list[Item], load: float) -> int:

@@ -17,8 +17,8 @@ from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-Score = Callable[[Bin], float]  # from the items of one server; the lower the better
-Overall = Callable[[Iterable[float]], float]  # from the scores of all servers
+BinScore = Callable[[Bin], float]  # from the items of one server; the lower the better
+OverallScore = Callable[[Iterable[float]], float]  # from the scores of all servers
 
 MOST_MOVES = 600  # moves that are tried on a placement
 SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere at a time
@@ -45,7 +45,7 @@ def starting_points(problem: Problem, gpus: int) -> list[list[Bin]]:
     return [bins for bins in found if all(_all_may_join(contents) for contents in bins)]
 
 
-def improved(problem: Problem, bins: list[Bin], score: Score, overall: Overall) -> ScoredBins:
+def improved(problem: Problem, bins: list[Bin], score: BinScore, overall: OverallScore) -> ScoredBins:
     """The placement after moves of single items off the servers with the highest scores, each for the better."""
     random = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "spread", str(len(bins))))
     candidate = ScoredBins([list(contents) for contents in bins], [score(contents) for contents in bins])
@@ -72,7 +72,7 @@ def improved(problem: Problem, bins: list[Bin], score: Score, overall: Overall) 
     return candidate
 
 
-def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Score) -> ScoredBins:
+def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: BinScore) -> ScoredBins:
     bins, scores = list(candidate.bins), list(candidate.scores)
     bins[giver] = [other for other in bins[giver] if other is not item]
     bins[taker] = [*bins[taker], item]

@@ -7,7 +7,7 @@ from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_stat
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 
-_HARDLY_ANY = 1e-12  # requests/s that weigh the lengths of idle adapters
+_IDLE_WEIGHT = 1e-12  # requests/s that weigh the lengths of idle adapters
 
 
 def peak_rate(capacity: Capacity, rank: int) -> float:
@@ -25,7 +25,7 @@ def peak_rate(capacity: Capacity, rank: int) -> float:
     demand = sum_demands(_one_adapter(capacity, rank))
     settled = steady_state(demand, server.limits(profile), costs_of(profile, server), workload.duration)
     lengths = [workload.lengths_of(adapter) for adapter in workload.adapters]
-    tokens = np.average([each.mean_input + each.mean_output for each in lengths], weights=_weights(capacity))
+    tokens = np.average([each.mean_input + each.mean_output for each in lengths], weights=_rate_weights(capacity))
     return float(tokens * settled.capacity)
 
 
@@ -35,12 +35,12 @@ def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
     return AdapterDemands(
         rate=np.ones(1),
         rank=np.full(1, float(rank)),
-        per_request=np.average(demands.per_request, axis=0, weights=_weights(capacity))[np.newaxis],
+        per_request=np.average(demands.per_request, axis=0, weights=_rate_weights(capacity))[np.newaxis],
         dispersion=np.ones(1),
         swing=np.zeros(1),
         unknown=np.zeros(1, dtype=np.bool_),
     )
 
 
-def _weights(capacity: Capacity) -> list[float]:
-    return [capacity.workload.rate_of(adapter) + _HARDLY_ANY for adapter in capacity.workload.adapters]
+def _rate_weights(capacity: Capacity) -> list[float]:
+    return [capacity.workload.rate_of(adapter) + _IDLE_WEIGHT for adapter in capacity.workload.adapters]

@@ -36,7 +36,7 @@ def without_emptiest(problem: Problem, bins: list[Bin], factor: float = 1.0) -> 
     The servers given must be served, too. The one with the least load is given up.
     """
     given_up = int(np.argmin([load_of(contents) for contents in bins]))
-    search = _Search(
+    search = _RuinAndRecreate(
         problem, [contents for index, contents in enumerate(bins) if index != given_up], bins[given_up], factor
     )
     return search.result([])
@@ -48,7 +48,7 @@ def repaired_bins(problem: Problem, bins: list[Bin], factor: float = 1.0) -> lis
     There are no more servers than before. With a factor, each bears so many times its traffic.
     """
     bad = refused(problem.capacity, bins, factor)
-    return _Search(problem, bins, [], factor).result(bad) if bad else bins
+    return _RuinAndRecreate(problem, bins, [], factor).result(bad) if bad else bins
 
 
 def relieve(problem: Problem, bins: list[Bin], failing: list[int], share: float = RELIEF_SHARE) -> list[Bin]:
@@ -56,7 +56,7 @@ def relieve(problem: Problem, bins: list[Bin], failing: list[int], share: float 
 
     New servers come last; the bins that nothing was taken from or put on are those given.
     """
-    return _Search(problem, bins, []).result(failing, share, may_open=True) or bins
+    return _RuinAndRecreate(problem, bins, []).result(failing, share, may_open=True) or bins
 
 
 def refused(capacity: Capacity, bins: list[Bin], factor: float = 1.0) -> list[int]:
@@ -64,12 +64,12 @@ def refused(capacity: Capacity, bins: list[Bin], factor: float = 1.0) -> list[in
 
     Neither at `factor` times the traffic nor as it is: more traffic is other traffic, too, and may be served by chance.
     """
-    calls = (joblib.delayed(_serves)(capacity, shares_of(contents), factor) for contents in bins)
+    calls = (joblib.delayed(_is_served)(capacity, shares_of(contents), factor) for contents in bins)
     served = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
     return [index for index, fine in enumerate(served) if bins[index] and not fine]
 
 
-def _serves(capacity: Capacity, shares: dict[str, float], factor: float) -> bool:
+def _is_served(capacity: Capacity, shares: dict[str, float], factor: float) -> bool:
     return all(choose_slots(capacity, shares, times) for times in {1.0, factor})
 
 
@@ -94,7 +94,7 @@ class _Place:
 _State = tuple[list[_Place], Bin]  # places, and items without one
 
 
-class _Search:
+class _RuinAndRecreate:
     """Places, and items without one. Owns both; only `_recreate`, `_ruin` and `_open` change them."""
 
     def __init__(self, problem: Problem, bins: list[Bin], unplaced: Bin, factor: float = 1.0) -> None:

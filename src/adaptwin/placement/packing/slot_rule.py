@@ -1,10 +1,11 @@
 """SlotRule: with how many slots a strategy lets a server serve its adapters - the best number, or one for each."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.slots import best_slots, choose_slots
 from adaptwin.placement.caution import MOST_LOAD
 
@@ -23,7 +24,7 @@ def slot_each(capacity: Capacity, shares: Shares) -> int:
     return sum(capacity.adapter(name).rank > 0 for name in shares)
 
 
-def most_slots(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
+def most_slots_by_rank(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
     """For each rank among these adapters, with how many slots at most vLLM starts; none are counted beyond a slot each.
 
     Raises `Infeasible` when it does not start with a single one.
@@ -33,12 +34,8 @@ def most_slots(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
     for name, rank in loras.items():
         if rank not in most:
             capacity.require_startable(name)
-            most[rank] = _startable(capacity, name, len(loras))
+            most[rank] = largest_count(len(loras), partial(capacity.starts, {name: 1.0}))
     return most
-
-
-def _startable(capacity: Capacity, name: str, limit: int) -> int:
-    return bisect_left(range(1, limit + 1), True, key=lambda slots: not capacity.starts({name: 1.0}, slots))
 
 
 def _serves_with_slot_each(capacity: Capacity, shares: Shares) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import joblib
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.slots import choose_slots, downhill
 from adaptwin.placement.caution import MOST_LOAD, OTHER_ARRIVALS_FACTOR, TAKEOVER_SHARE
 from adaptwin.placement.packing.balance import balanced
@@ -70,7 +71,7 @@ def shared_spares(problem: Problem, servers: int, spare: int, trial: Trial) -> A
 
     Of those found, the one with the least strain, or the first with little.
     """
-    if servers * len(_failures(servers, spare)) > MOST_STATES:
+    if servers * len(_failure_sets(servers, spare)) > MOST_STATES:
         return None
     found: list[tuple[float, Arrangement]] = []
     for bins, reluctance in _ways(problem, servers):
@@ -80,7 +81,7 @@ def shared_spares(problem: Problem, servers: int, spare: int, trial: Trial) -> A
     return min(found, key=lambda one: one[0])[1] if found else None
 
 
-def _failures(servers: int, spare: int) -> list[Failed]:
+def _failure_sets(servers: int, spare: int) -> list[Failed]:
     """Sets of servers that may fail together, small ones first."""
     return list(chain.from_iterable(combinations(range(servers), failed) for failed in range(1, spare + 1)))
 
@@ -102,7 +103,7 @@ class _SpareSearch:
 
     def __init__(self, problem: Problem, bins: list[Bin], spare: int, reluctance: float) -> None:
         self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance
-        self._hands, self._failures = bins, _failures(len(bins), spare)
+        self._hands, self._failures = bins, _failure_sets(len(bins), spare)
         self._unpinned = problem._replace(constraints=without(problem.constraints.pinned.values(), problem.constraints))
         self._movable = [as_items(self._unpinned, shares_of(contents)) for contents in bins]
         self._ranks = [server_rank(max(item.rank for item in contents)) for contents in bins]
@@ -114,7 +115,7 @@ class _SpareSearch:
         """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
         found: list[tuple[float, Arrangement]] = []
         fewest, at = math.inf, 0
-        limits = [_limit(self._capacity, contents) for contents in self._hands]
+        limits = [_load_limit(self._capacity, contents) for contents in self._hands]
         for number in range(SPARE_ROUNDS):
             self._problem.progress("preparing for failures", number, SPARE_ROUNDS)
             takeovers = None if self._problem.out_of_time else self._guests(limits)
@@ -157,7 +158,7 @@ class _SpareSearch:
         for failed, taken in takeovers.items():
             for index, more in taken.items():
                 states[index][failed] = shares_of([*self._hands[index], *more])
-        calls = (joblib.delayed(_chosen)(self._capacity, of) for of in states)
+        calls = (joblib.delayed(_chosen_settings)(self._capacity, of) for of in states)
         chosen = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         servers = [Assignment(server, of[()]) for (server, _), of in zip(chosen, states, strict=True)]
         return servers, {ServerAfterFailure(failed, index) for index, (_, bad) in enumerate(chosen) for failed in bad}
@@ -181,16 +182,16 @@ class _SpareSearch:
         return True
 
 
-def _limit(capacity: Capacity, contents: Bin) -> float:
+def _load_limit(capacity: Capacity, contents: Bin) -> float:
     """The best-case load that a server bears, if all its traffic grows."""
-    shares, low, high = shares_of(contents), 1.0, MOST_LOAD_FACTOR
-    while high / low > LIMIT_PRECISION:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if choose_slots(capacity, shares, middle) else (low, middle)
-    return load_of(contents) * low
+    shares = shares_of(contents)
+    bears = largest_factor(
+        1.0, MOST_LOAD_FACTOR, LIMIT_PRECISION, lambda factor: choose_slots(capacity, shares, factor) is not None
+    )
+    return load_of(contents) * bears.low
 
 
-def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:
+def _chosen_settings(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:
     """Settings that serve a server in all these states, and those states in which they do not.
 
     The number of slots is the one with the lowest latency in the fullest of them, out of those that serve in all.
@@ -217,14 +218,16 @@ def _chosen(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple
     tried = {*downhill(choices, start, cost), *(slots for slots in choices if own and slots == own.max_loras)}
     asked: dict[int, list[Failed]] = {}
     for slots in sorted(tried, key=cost):
-        asked[slots] = [failed for failed, shares in states.items() if not _serves(capacity, shares, server(slots))]
+        asked[slots] = [
+            failed for failed, shares in states.items() if not _serves_with_room(capacity, shares, server(slots))
+        ]
         if not asked[slots]:
             break
     best = min(asked, key=lambda slots: (() in asked[slots], len(asked[slots])))
     return server(best), asked[best]
 
 
-def _serves(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
+def _serves_with_room(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
     """Whether a server serves these, and a little more traffic: after a failure it is close to its limit."""
     more = {name: share * OTHER_ARRIVALS_FACTOR for name, share in shares.items()}
     return capacity.load(more) <= MOST_LOAD and all(capacity.estimate_on(each, server).ok for each in (shares, more))

@@ -42,17 +42,17 @@ def with_spares(
     before = problem.capacity.twin_runs, problem.capacity.predictions
     one_profile = len({server.profile for server in plan.servers}) == 1
     if plan.verified and shared and one_profile:
-        found = _active(plan, servers, plan_of)
+        found = _shared(plan, servers, plan_of)
     spared = found or Spared(with_standbys(plan), servers)
     counts = {
         "twin_runs": plan.twin_runs + problem.capacity.twin_runs - before[0],
         "predictions": plan.predictions + problem.capacity.predictions - before[1],
         "time_limit_hit": plan.time_limit_hit or (not found and problem.out_of_time),
     }
-    return Spared(_described(spared.plan).model_copy(update=counts), spared.servers)
+    return Spared(_with_latencies(spared.plan).model_copy(update=counts), spared.servers)
 
 
-def _active(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan]) -> Spared | None:
+def _shared(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan]) -> Spared | None:
     problem = servers[0].problem
 
     def planned(arrangement: Arrangement) -> Spared:
@@ -99,13 +99,15 @@ def _judged(plan: Plan) -> TrialResult:
     return TrialResult(refused, after / max(run.ttft.p99 for run in checks[0].runs))
 
 
-def _described(plan: Plan) -> Plan:
+def _with_latencies(plan: Plan) -> Plan:
     """The plan with the latencies after failures, in the first of its verifications."""
     check = verify(plan, verification_seed(plan, 0))
-    described = (failover.model_copy(update=_latencies(check, number)) for number, failover in enumerate(plan.failover))
+    described = (
+        failover.model_copy(update=_failover_latencies(check, number)) for number, failover in enumerate(plan.failover)
+    )
     return plan.model_copy(update={"failover": tuple(described)})
 
 
-def _latencies(check: Check, number: int) -> dict[str, float]:
+def _failover_latencies(check: Check, number: int) -> dict[str, float]:
     runs = check.failovers[number].runs
     return {"ttft_p99": max(run.ttft.p99 for run in runs), "itl_p99": max(run.itl.p99 for run in runs)} if runs else {}

@@ -25,7 +25,7 @@ from adaptwin.placement.packing.problem import Assignment, Problem, items_to_pla
 from adaptwin.placement.packing.slot_rule import SLOT_EACH
 from adaptwin.twin.server import server_rank
 
-_HARDLY_ANY = 1e-12  # requests/s of an idle adapter
+_IDLE_RATE = 1e-12  # requests/s of an idle adapter
 
 
 def dlora(problem: Problem) -> list[Assignment]:
@@ -33,7 +33,7 @@ def dlora(problem: Problem) -> list[Assignment]:
     capacity, items = problem.capacity, items_to_place(problem)
     rate = {name: capacity.workload.rate_of(capacity.adapter(name)) for name in capacity.names}
     names = sorted(rate, key=lambda name: (-rate[name], name))
-    loads = np.array([rate[name] + _HARDLY_ANY for name in names])
+    loads = np.array([rate[name] + _IDLE_RATE for name in names])
     is_lora = np.array([capacity.adapter(name).rank > 0 for name in names])
     memory = _memory(capacity)
 

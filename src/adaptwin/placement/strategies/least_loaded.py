@@ -16,11 +16,13 @@ def least_loaded(problem: Problem) -> list[Assignment]:
     load = problem.capacity.load_of
     items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
     return fewest_servers(
-        problem, items, lambda servers: [merged(contents) for contents in balanced(items, load, servers)]
+        problem, items, lambda servers: [merged(contents) for contents in longest_first(items, load, servers)]
     )
 
 
-def balanced(falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int) -> list[list[AdapterPart]]:
+def longest_first(
+    falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int
+) -> list[list[AdapterPart]]:
     """Each item to the server with the least load so far; of several to the one with the fewest items."""
     bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
     least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap

@@ -23,7 +23,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
 
 HARDLY_ANY = 1e-9  # utilisation of an idle adapter
 CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica
@@ -63,7 +63,7 @@ def loraserve(problem: Problem) -> list[Assignment]:
     """Place all adapters by the budgets of their ranks; see the module."""
     capacity, items = problem.capacity, items_to_place(problem)
     adapters = _wanted(capacity)
-    most = most_slots(capacity, capacity.names)
+    most = most_slots_by_rank(capacity, capacity.names)
     total = sum(adapter.utilisation for adapter in adapters)
     return fewest_servers(
         problem, items, lambda servers: by_rank(adapters, most, servers), SLOT_EACH, at_least=math.ceil(total)

@@ -52,7 +52,7 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
     if len(first) > MANY_SERVERS:
         ways, needed = orders(items(OTHER_ARRIVALS_FACTOR)), OTHER_ARRIVALS_FACTOR
         first = _filled(problem, ways, needed)
-    best, factor = _approved(problem, ways, first, needed)
+    best, factor = _approved_filling(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
         together = factor * (len(best) - 1) / len(best)  # what one fewer could bear, in terms of the traffic
         fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING_FACTOR else None
@@ -71,7 +71,7 @@ def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
     capacity = problem.capacity
     for mistake in range(MOST_MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(bins))
-        calls = (joblib.delayed(_best)(capacity, contents) for contents in bins)
+        calls = (joblib.delayed(_best_or_none)(capacity, contents) for contents in bins)
         fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
@@ -87,14 +87,14 @@ def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
     ]
 
 
-def _best(capacity: Capacity, contents: Bin) -> SlotChoice | None:
+def _best_or_none(capacity: Capacity, contents: Bin) -> SlotChoice | None:
     try:
         return best_slots(capacity, shares_of(contents))
     except Infeasible:
         return None
 
 
-def _approved(problem: Problem, ways: list[list[Item]], first: list[Bin], needed: float) -> Filled:
+def _approved_filling(problem: Problem, ways: list[list[Item]], first: list[Bin], needed: float) -> Filled:
     """Hands that the twin approves of, and by which factor the surrogate thinks that their traffic can grow.
 
     Levelled, or after moves, or on one server more, or in the end with the refused ones' load on further servers. The

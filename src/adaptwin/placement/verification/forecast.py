@@ -6,6 +6,7 @@ import joblib
 
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_within
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
 from adaptwin.plan.plan import Plan
@@ -22,7 +23,7 @@ NEAREST_CHOICES = 3
 
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
     """What `run` says of a server of a placement, and how much more traffic it takes until a verdict turns."""
-    headroom, binding = _headroom(capacity, assignment)
+    headroom, binding = _found_headroom(capacity, assignment)
     return Forecast(
         throughput=run.throughput,
         offered_throughput=run.offered_throughput,
@@ -62,11 +63,11 @@ def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink 
         ttft_p99=run.ttft.p99,
         itl_mean=run.itl.mean,
         itl_p99=run.itl.p99,
-        missed=_missed(workload, run),
+        missed=_most_missed(workload, run),
     )
 
 
-def _missed(workload: Workload, run: Run) -> Missed | None:
+def _most_missed(workload: Workload, run: Run) -> Missed | None:
     """The objective that is missed the most, if any is."""
     missed = [
         Missed(adapter=adapter.name, objective=objective, latency=latency, allowed=allowed)
@@ -111,34 +112,28 @@ def forecast_all(
     """Forecast and slot choices of every server, on all cores."""
     work = list(assignments)
     most = NEAREST_CHOICES if len(work) > SERVERS_WITH_ALL_CHOICES else SLOT_CHOICES_SHOWN
-    calls = (joblib.delayed(_both)(capacity, assignment, most) for capacity, assignment in work)
+    calls = (joblib.delayed(_forecast_and_choices)(capacity, assignment, most) for capacity, assignment in work)
     return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
 
 
-def _both(capacity: Capacity, assignment: Assignment, most: int) -> tuple[Forecast, tuple[TriedSlots, ...]]:
+def _forecast_and_choices(
+    capacity: Capacity, assignment: Assignment, most: int
+) -> tuple[Forecast, tuple[TriedSlots, ...]]:
     run = simulate(capacity.profile, assignment.server, capacity.part(assignment.shares))
     return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run, most)
 
 
-def _headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
+def _found_headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
     """How much more traffic the server takes, and what gives way beyond that."""
 
-    def more(headroom: float) -> Answer:
+    def with_more(headroom: float) -> Answer:
         factor = (1.0 + headroom) / capacity.factor
         return capacity.ask_on({name: share * factor for name, share in assignment.shares.items()}, assignment.server)
 
-    good, bad = 0.0, MOST_HEADROOM
-    failed = more(bad)
-    if failed.ok:
-        return MOST_HEADROOM, _binding(capacity, assignment, failed)
-    while bad - good > HEADROOM_PRECISION:
-        middle = (good + bad) / 2
-        answer = more(middle)
-        if answer.ok:
-            good = middle
-        else:
-            bad, failed = middle, answer
-    return round(good, 3), _binding(capacity, assignment, failed)
+    if with_more(MOST_HEADROOM).ok:
+        return MOST_HEADROOM, _binding(capacity, assignment, with_more(MOST_HEADROOM))
+    found = largest_within(0.0, MOST_HEADROOM, HEADROOM_PRECISION, lambda headroom: with_more(headroom).ok)
+    return round(found.low, 3), _binding(capacity, assignment, with_more(found.high))
 
 
 def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:

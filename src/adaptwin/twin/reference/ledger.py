@@ -19,7 +19,7 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 
 
 @dataclass(slots=True)
-class Answer:
+class StreamedAnswer:
     """What the client has of the answer to a request."""
 
     request: Request
@@ -61,7 +61,7 @@ class Ledger:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.window = scenario, scenario.window
-        self.answers: dict[int, Answer] = {}  # of every request that was let in
+        self.answers: dict[int, StreamedAnswer] = {}  # of every request that was let in
         self.rejected: set[int] = set()
         self.steps = self.preemptions = self.finished_tokens = 0
         self.integrals = Integrals()
@@ -83,7 +83,7 @@ class Ledger:
         if rejected:
             self.rejected.add(request.index)
         else:
-            self.answers[request.index] = Answer(request)
+            self.answers[request.index] = StreamedAnswer(request)
 
     def note_batch(self, batch: Batch, waiting: int) -> None:
         """A batch is planned, which leaves this many requests waiting."""

@@ -1,0 +1,33 @@
+"""Bisection, against what is worked out by hand."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin.placement.capacity.largest import largest_count, largest_factor, largest_within
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(most=st.integers(0, 300), holding=st.integers(0, 400))
+def test_the_largest_count_is_that_of_brute_force(most, holding):
+    assert largest_count(most, lambda count: count <= holding) == min(most, holding)
+
+
+def test_where_all_of_it_holds_there_is_one_question():
+    asked = []
+    assert largest_count(1000, lambda count: asked.append(count) or True) == 1000
+    assert asked == [1000]
+
+
+def test_a_bracket_holds_at_its_low_end_and_not_at_its_high_one():
+    low, high = largest_within(0.0, 8.0, 0.01, lambda value: value <= 3.3)
+    assert low <= 3.3 < high
+    assert high - low <= 0.01
+
+
+def test_factors_are_bisected_by_their_logarithm():
+    asked = []
+    low, high = largest_factor(1.0, 16.0, 1.1, lambda factor: asked.append(factor) or factor <= 5.0)
+    assert asked[:3] == pytest.approx([4.0, 8.0, 32**0.5])
+    assert low <= 5.0 < high
+    assert high / low <= 1.1
