@@ -19,7 +19,7 @@ LARGER_MEMORY_UTILIZATION = 0.95
 WHOLE_BLOCKS = 256  # tokens to which a shorter max_model_len is rounded up
 
 
-class Wish(NamedTuple):
+class Variant(NamedTuple):
     """What the servers of one profile are to serve, with which settings, and at how much traffic."""
 
     profile: Profile
@@ -33,12 +33,12 @@ class Change(NamedTuple):
     """What is changed, in words and in deed."""
 
     what: str
-    apply: Callable[[Wish], Wish]
+    apply: Callable[[Variant], Variant]
 
 
-def wishes_of(plan: Plan) -> list[Wish]:
+def variants_of(plan: Plan) -> list[Variant]:
     """The plan, profile by profile."""
-    wishes = []
+    variants = []
     for profile in plan.profiles:
         servers = [server for server in plan.servers if server.profile == profile.name]
         shares: dict[str, float] = {}
@@ -47,8 +47,8 @@ def wishes_of(plan: Plan) -> list[Wish]:
                 shares[name] = shares.get(name, 0.0) + share
         if servers:
             workload, template = plan.workload.part(shares, plan.seed), common_settings(servers[0].server)
-            wishes.append(Wish(profile, workload, template, plan.factor, len(servers)))
-    return wishes
+            variants.append(Variant(profile, workload, template, plan.factor, len(servers)))
+    return variants
 
 
 def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
@@ -94,10 +94,10 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
 def _of_promises(plan: Plan) -> Iterator[list[Change]]:
     if plan.options.headroom:
         what = f"without the headroom of {100 * plan.options.headroom:g} % that was asked for"
-        yield [Change(what, lambda wish: wish._replace(factor=1.0 + plan.margin))]
+        yield [Change(what, lambda variant: variant._replace(factor=1.0 + plan.margin))]
     if plan.margin:
         what = f"without the safety margin of {100 * plan.margin:.2g} %"
-        yield [Change(what, lambda wish: wish._replace(factor=1.0 + plan.options.headroom))]
+        yield [Change(what, lambda variant: variant._replace(factor=1.0 + plan.options.headroom))]
 
 
 def _of_ranks(plan: Plan) -> Iterator[list[Change]]:
@@ -108,16 +108,19 @@ def _of_ranks(plan: Plan) -> Iterator[list[Change]]:
     lower = ranks[-2] if len(ranks) > 1 else SERVED_RANKS[SERVED_RANKS.index(top) - 1]
     many = sum(adapter.rank == top for adapter in plan.workload.adapters)
     them = f"the {many} adapters" if many > 1 else "the one adapter"
-    yield [Change(f"{them} of rank {top} trained anew at rank {lower}", lambda wish: _retrained(wish, top, lower))]
+    yield [
+        Change(f"{them} of rank {top} trained anew at rank {lower}", lambda variant: _retrained(variant, top, lower))
+    ]
 
 
 def _setting(what: str, **update: float) -> Change:
-    return Change(what, lambda wish: wish._replace(template=wish.template.model_copy(update=update)))
+    return Change(what, lambda variant: variant._replace(template=variant.template.model_copy(update=update)))
 
 
 def _less_traffic(share: float) -> Change:
     return Change(
-        f"{100 * share:g} % less traffic", lambda wish: wish._replace(workload=wish.workload.scaled(1.0 - share))
+        f"{100 * share:g} % less traffic",
+        lambda variant: variant._replace(workload=variant.workload.scaled(1.0 - share)),
     )
 
 
@@ -125,22 +128,22 @@ def _without(names: Sequence[str]) -> Change:
     what = (
         f"without the hottest adapter, {names[0]}" if len(names) == 1 else f"without the {len(names)} hottest adapters"
     )
-    return Change(what, lambda wish: scaled(wish, dict.fromkeys(names, 0.0)))
+    return Change(what, lambda variant: scaled(variant, dict.fromkeys(names, 0.0)))
 
 
-def scaled(wish: Wish, factors: Mapping[str, float]) -> Wish:
+def scaled(variant: Variant, factors: Mapping[str, float]) -> Variant:
     """Some adapters with so many times their traffic; those that have none left are gone."""
-    kept = ((adapter, factors.get(adapter.name, 1.0)) for adapter in wish.workload.adapters)
+    kept = ((adapter, factors.get(adapter.name, 1.0)) for adapter in variant.workload.adapters)
     adapters = tuple(adapter.scaled(factor) for adapter, factor in kept if factor > 0)
-    return wish._replace(workload=wish.workload.model_copy(update={"adapters": adapters}))
+    return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
 
 
-def _retrained(wish: Wish, rank: int, lower: int) -> Wish:
+def _retrained(variant: Variant, rank: int, lower: int) -> Variant:
     adapters = tuple(
         adapter.model_copy(update={"rank": lower}) if adapter.rank == rank else adapter
-        for adapter in wish.workload.adapters
+        for adapter in variant.workload.adapters
     )
-    return wish._replace(workload=wish.workload.model_copy(update={"adapters": adapters}))
+    return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
 
 
 def _longest_request(workload: Workload) -> int:

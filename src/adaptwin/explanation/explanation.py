@@ -33,7 +33,7 @@ class Addition(Spec):
 
     @property
     def ok(self) -> bool:
-        """Whether everybody would be served."""
+        """Whether all adapters would be served."""
         return self.after is not None and self.verdict == "ok"
 
     @property

@@ -65,9 +65,9 @@ class Room:
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
-        """Those it has if they serve everybody, else those with which it would; a rank that loads the newcomer anyway.
+        """Its settings if they serve all adapters, else others that do; in any case a rank that loads the newcomer.
 
-        Where none serve everybody, as many slots as it has, or as start.
+        Where none serve all adapters, as many slots as it has, or as start.
         """
         capacity, now = self._capacity, self._server
         can_load = now.can_load(self._newcomer.rank)

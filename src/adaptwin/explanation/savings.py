@@ -1,7 +1,7 @@
-"""Savings: which changes would save a GPU. Each is planned anew in outline, as predictors see it.
+"""Savings: which changes would save a GPU. Each is planned anew in outline, as the surrogate predicts.
 
 The outline is `fill` without the twin's word on the servers it fills, so its counts are estimates, to be planned to be
-sure. They are compared with the same outline of the plan as it is. Where the predictors do not know the traffic the
+sure. They are compared with the same outline of the plan as it is. Where the surrogate does not know the traffic, the
 twin answers, as long as its budget lasts.
 """
 
@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from adaptwin.errors import AdaptwinError, Infeasible
-from adaptwin.explanation.changes import Change, Wish, ladders_of, scaled, wishes_of
+from adaptwin.explanation.changes import Change, Variant, ladders_of, scaled, variants_of
 from adaptwin.explanation.explanation import Emptiest, Saving, Savings
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
@@ -47,18 +47,18 @@ def savings(
         surrogate: As for `make_plan`.
         progress: Told what is being done, and how much of it.
     """
-    wishes, outline = wishes_of(plan), _Outline(surrogate)
-    now = outline.gpus(wishes)
+    variants, outline = variants_of(plan), _Outline(surrogate)
+    now = outline.gpus(variants)
     ladders = list(ladders_of(plan, forecasts))
     needed: dict[str, int | None] = {}
     saving: list[Saving] = []
     for number, ladder in enumerate(ladders):
         progress("looking for savings", number, len(ladders) + 1)
-        counts = [outline.gpus([change.apply(wish) for wish in wishes]) for change in ladder] if now else []
+        counts = [outline.gpus([change.apply(variant) for variant in variants]) for change in ladder] if now else []
         needed |= {change.what: gpus for change, gpus in zip_longest(ladder, counts)}
         saving += _worth_it(plan, now, ladder, counts) if now else []
     progress("looking for savings", len(ladders), len(ladders) + 1)
-    emptiest = _emptiest(plan, forecasts, wishes, outline, now)
+    emptiest = _emptiest(plan, forecasts, variants, outline, now)
     progress("looking for savings", len(ladders) + 1, len(ladders) + 1)
     return Savings(
         as_it_is=now,
@@ -93,23 +93,23 @@ class _Outline:
     def __init__(self, surrogate: Surrogate | Literal["shipped"] | None) -> None:
         self._surrogate, self._left = surrogate, MOST_TWIN_RUNS
 
-    def gpus(self, wishes: Sequence[Wish]) -> int | None:
-        """How many GPUs these wishes likely need together; None where that is not known, or impossible."""
-        counts = [self._of_one(wish) for wish in wishes]
+    def gpus(self, variants: Sequence[Variant]) -> int | None:
+        """How many GPUs these variants likely need together; None where that is not known, or impossible."""
+        counts = [self._of_one(variant) for variant in variants]
         return None if None in counts else sum(count for count in counts if count)
 
-    def _of_one(self, wish: Wish) -> int | None:
-        if not wish.workload.adapters:
+    def _of_one(self, variant: Variant) -> int | None:
+        if not variant.workload.adapters:
             return 0
-        known = workload_surrogate_for(self._surrogate, wish.profile, wish.workload, wish.template)
-        capacity = _Frugal(wish, known, self._left)
+        known = workload_surrogate_for(self._surrogate, variant.profile, variant.workload, variant.template)
+        capacity = _Frugal(variant, known, self._left)
         problem = Problem(capacity, 1, silent, math.inf)
         try:
             ways = orders(items_of(problem))
-            if len(wish.workload) > MANY_ADAPTERS:
+            if len(variant.workload) > MANY_ADAPTERS:
                 ways = ways[:1]
             else:
-                ways.append(dealt(ways[0], max(1, wish.gpus - 1)))
+                ways.append(dealt(ways[0], max(1, variant.gpus - 1)))
             return min(len(bins) for way in ways if (bins := fill(problem, way)))
         except (Infeasible, _SpentError):
             return None
@@ -124,8 +124,10 @@ class _SpentError(AdaptwinError):
 class _Frugal(Capacity):
     """A capacity with a budget of twin runs; raises `_SpentError` when it is spent."""
 
-    def __init__(self, wish: Wish, surrogate: WorkloadSurrogate | None, budget: int) -> None:
-        super().__init__(wish.profile, wish.workload, wish.template, wish.factor * OUTLINE_FACTOR, surrogate)
+    def __init__(self, variant: Variant, surrogate: WorkloadSurrogate | None, budget: int) -> None:
+        super().__init__(
+            variant.profile, variant.workload, variant.template, variant.factor * OUTLINE_FACTOR, surrogate
+        )
         self._budget = budget
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
@@ -136,7 +138,7 @@ class _Frugal(Capacity):
 
 
 def _emptiest(
-    plan: Plan, forecasts: Mapping[str, Forecast], wishes: Sequence[Wish], outline: _Outline, now: int | None
+    plan: Plan, forecasts: Mapping[str, Forecast], variants: Sequence[Variant], outline: _Outline, now: int | None
 ) -> Emptiest | None:
     """The GPU with the most headroom, and how much of its traffic would have to go for a plan without it."""
     if len(plan.servers) < 2:
@@ -145,7 +147,7 @@ def _emptiest(
 
     def suffices(without: float) -> bool:
         factors = {name: 1.0 - without * share for name, share in emptiest.adapters.items()}
-        needed = outline.gpus([scaled(wish, factors) for wish in wishes])
+        needed = outline.gpus([scaled(variant, factors) for variant in variants])
         return needed is not None and now is not None and needed < min(now, plan.gpus)
 
     comparable = now is not None and _is_comparable(plan, now)

@@ -75,7 +75,7 @@ class Constraints(Spec):
         return {name: find(name) for name in list(first)}
 
     def kept_apart(self) -> dict[str, frozenset[str]]:
-        """For each adapter that must be kept apart from others, which those are; adapters pinned to other servers are, too."""
+        """For each adapter, the others that it must be kept apart from, among them those pinned to other servers."""
         found: dict[str, set[str]] = {}
         for a, b in self._apart_pairs():
             found.setdefault(a, set()).add(b)

@@ -1,4 +1,4 @@
-"""relabel: the servers of a placement called after the running ones that they have most adapters in common with."""
+"""Matching: the servers of a placement called after the running ones that they have most adapters in common with."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from adaptwin.plan.routes import Route
 
 
 def matched_names(assignments: Sequence[Assignment], routes: Mapping[str, Route]) -> list[str | None]:
-    """For each server of a placement the running server that it becomes, or None where it shares nobody with any.
+    """For each server of a placement the running server that it becomes; None where they have no adapter in common.
 
     Pairs are made greedily, the most adapters in common first. `routes` has by adapter the running servers it is on.
     """

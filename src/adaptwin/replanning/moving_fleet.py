@@ -1,4 +1,4 @@
-"""MovingFleet: servers that run, what is loaded on each, and who is routed where; every change is a step."""
+"""MovingFleet: servers that run, what is loaded on each, and where adapters are routed; every change is a step."""
 
 from adaptwin.plan.migration import Step
 from adaptwin.plan.plan import PlacedServer, Plan

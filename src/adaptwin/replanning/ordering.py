@@ -1,8 +1,8 @@
-"""migration: the steps that turn one running fleet into another, with everybody served all the way.
+"""Ordering: the steps that turn one running fleet into another, with all adapters served all the way.
 
 Everything is loaded first where it will be served, then routed there, then unloaded where it was. A server that gets
-other settings must restart, and serves nobody meanwhile: its traffic is parked on servers that run, have the rank and
-have room for it, or else on a stand-in, for which one more GPU is needed for a while.
+other settings must restart, and serves no adapters meanwhile: its traffic is parked on servers that run, have the rank
+and have room for it, or else on a stand-in, for which one more GPU is needed for a while.
 """
 
 import math
@@ -87,7 +87,7 @@ class _Way:
                 self._ready.add(server.name)
 
     def settle(self) -> None:
-        """On servers that are ready, load what will be served there, route whom only they will serve, and tidy up."""
+        """On ready servers, load what will be served there, route adapters that only they will serve, and tidy up."""
         for name, server in self._after.items():
             for adapter in server.adapters if name in self._ready else ():
                 self.fleet.load(name, adapter)
@@ -131,7 +131,7 @@ class _Way:
         return self._goal[adapter].keys() <= self._ready
 
     def _tidy(self) -> None:
-        """Unload what ready servers have loaded for nobody, and stop stand-ins that serve nobody."""
+        """Unload adapters that ready servers do not need, and stop stand-ins without traffic."""
         for server in self._after:
             for adapter in list(self.fleet.loaded[server]) if server in self._ready else ():
                 if not self._is_needed(server, adapter):
@@ -179,7 +179,7 @@ class _Way:
         return max(0.0, placed.forecast.offered_throughput * (1.0 + placed.forecast.headroom) - taken)
 
     def _stand_in(self, server: PlacedServer, parked: Iterable[str]) -> str:
-        """A server for the time of a restart, which bears the rank of those who are parked on it."""
+        """A server for the time of a restart, which bears the rank of the adapters parked on it."""
         name = f"{server.name}-stand-in"
         while name in self.fleet.settings or name in self._after:
             name += "-2"

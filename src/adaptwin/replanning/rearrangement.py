@@ -81,15 +81,15 @@ class Rearrangement:
 
     def copy(self) -> "Rearrangement":
         """The same, to try something."""
-        twin = Rearrangement(self.running, self.contents, self.unplaced)
-        twin.closed, twin.careful = self.closed, self.careful
-        return twin
+        changed = Rearrangement(self.running, self.contents, self.unplaced)
+        changed.closed, changed.careful = self.closed, self.careful
+        return changed
 
     def without(self, name: str) -> "Rearrangement":
         """The same without a server; its adapters have no place."""
-        twin = self.copy()
-        twin.unplaced += [AdapterPart(*item) for item in twin.contents.pop(name).shares.items()]
-        return twin
+        changed = self.copy()
+        changed.unplaced += [AdapterPart(*item) for item in changed.contents.pop(name).shares.items()]
+        return changed
 
     def cost(self) -> float:
         """GPUs, and what getting there costs, in GPUs."""
@@ -152,7 +152,7 @@ class Rearrangement:
                     self.restart(name)
 
     def housed(self) -> "Rearrangement":
-        """The same with a place for everybody: as it is, with restarts, or on new servers, whichever is cheapest."""
+        """The fleet with a place for every adapter: as it is, with restarts or with new servers, as is cheapest."""
         self.settle()
         if not self.unplaced:
             return self
@@ -229,7 +229,7 @@ class Rearrangement:
         )
 
     def _chosen(self, server: ServerContents) -> Server:
-        """The best settings; where none serves everybody, those that serve most."""
+        """The best settings; where none serves all adapters, those that serve most."""
         try:
             slots = best_slots(self.capacity, server.shares).max_loras
         except Infeasible:

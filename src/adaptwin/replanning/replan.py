@@ -111,7 +111,7 @@ class _ReplanSearch(NamedTuple):
     """From the running fleet to a verified plan."""
 
     running: Running
-    wish: Plan
+    draft: Plan
 
     @classmethod
     def of(
@@ -138,9 +138,9 @@ class _ReplanSearch(NamedTuple):
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
         update["options"] = plan.options.model_copy(update={"constraints": constraints})
         update["verified_seeds"] = ()
-        wish = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
+        draft = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
         problem = Problem(capacity, bound, progress, deadline, constraints)
-        return cls(Running.of(plan, problem, roomy, prices), wish)
+        return cls(Running.of(plan, problem, roomy, prices), draft)
 
     def run(self) -> Plan:
         """The cheapest arrangement, verified and described."""
@@ -179,7 +179,7 @@ class _ReplanSearch(NamedTuple):
 
     def _changed(self) -> list[str]:
         """Servers that see other traffic than the one that they were verified with."""
-        plan, workload = self.running.plan, self.wish.workload
+        plan, workload = self.running.plan, self.draft.workload
         still = set(self.running.capacity.names)
         return [
             server.name
@@ -190,7 +190,7 @@ class _ReplanSearch(NamedTuple):
         ]
 
     def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:
-        """A place for everybody; newcomers too hot for one server come in parts."""
+        """The fleet with a place for every adapter; newcomers too hot for one server come in parts."""
         fleet.unplaced += [
             item for item in items_to_place(self.running.problem) if item.name not in self.running.routes
         ]
@@ -207,7 +207,7 @@ class _ReplanSearch(NamedTuple):
             if self.running.problem.out_of_time:
                 break
             trial = fleet.without(name)
-            if len(trial.contents) < self.wish.lower_bound or len(trial.unplaced) * self.running.prices.move >= 1.0:
+            if len(trial.contents) < self.draft.lower_bound or len(trial.unplaced) * self.running.prices.move >= 1.0:
                 continue
             trial.settle()
             trial.settle_with_restarts()
@@ -221,7 +221,7 @@ class _ReplanSearch(NamedTuple):
         It is not tried where adapters are pinned, because the servers must keep their names then, nor where the
         strategy was a function, of which the plan has the name only.
         """
-        is_known = self.wish.options.strategy in STRATEGIES
+        is_known = self.draft.options.strategy in STRATEGIES
         if not is_known or self.running.problem.out_of_time or self.running.problem.constraints.pinned:
             return False
         staying = sum(name in self.running.routes for name in self.running.capacity.names)
@@ -232,7 +232,7 @@ class _ReplanSearch(NamedTuple):
         """As how many servers as full as these could be, at the best, the fleet could be."""
         loads = [fleet.load_of(name) for name in fleet.contents]
         limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)]
-        return max(self.wish.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
+        return max(self.draft.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
 
     def _growth(self, fleet: Rearrangement, name: str) -> float:
         """The factor by which a server's traffic can grow, to about a tenth."""
@@ -247,7 +247,7 @@ class _ReplanSearch(NamedTuple):
     def _afresh(self) -> list[Rearrangement]:
         """The strategy's own placement, its servers called after the running ones; none if it finds none."""
         try:
-            assignments = STRATEGIES[self.wish.options.strategy].place(self.running.problem)
+            assignments = STRATEGIES[self.draft.options.strategy].place(self.running.problem)
         except Infeasible:
             return []
         contents: dict[str, ServerContents] = {}
@@ -265,7 +265,7 @@ class _ReplanSearch(NamedTuple):
         """The plan and its cost, after a little was taken off servers that failed with fresh seeds, until none did."""
         for repair in range(REPAIR_ROUNDS + 1):
             self.running.problem.progress("verifying", repair, REPAIR_ROUNDS + 1)
-            plan = self.wish.model_copy(update={"servers": fleet.servers()})
+            plan = self.draft.model_copy(update={"servers": fleet.servers()})
             failing = failing_servers(plan)
             if not failing or repair == REPAIR_ROUNDS:
                 break
@@ -275,7 +275,7 @@ class _ReplanSearch(NamedTuple):
         return plan.model_copy(update=update), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
-        """The plan with what the twin expects of every server, and who answered the questions."""
+        """The plan with what the twin expects of every server, and how many answers twin and surrogate gave."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
             "twin_runs": capacity.twin_runs + roomy.twin_runs,

@@ -231,7 +231,7 @@ def test_relieved_servers_keep_foes_apart_and_groups_whole():
     predicted=st.sampled_from([0.8, 1.0, 1.2]),
 )
 def test_whatever_is_wrong_is_put_right(placed, pairs, predicted):
-    """Nobody is lost, every server serves, and apart_from that were apart stay so; without opening one, or it is said."""
+    """No item is lost, every server serves, and items kept apart stay so; without opening one, or it is said."""
     named = [f"8:{load / 100}{'abcdefghijklmnopqrst'[i]}" for i, (load, _) in enumerate(placed)]
     apart_from = {name: set() for name in named}
     for i, j in pairs:

@@ -1,4 +1,4 @@
-"""WorkloadSurrogate: what a surrogate says of adapters on servers - many servers at once, from sums made beforehand."""
+"""WorkloadSurrogate: a surrogate that predicts servers with some of a workload's adapters, many servers at once."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ from adaptwin.workload.workload import Workload
 
 
 class WorkloadSurrogate:
-    """Guesses for servers with some of a workload's adapters on them."""
+    """Predictions for servers with some of a workload's adapters on them, from sums that are made beforehand."""
 
     def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
@@ -98,7 +98,7 @@ class WorkloadSurrogate:
 def workload_surrogate_for(
     surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
 ) -> WorkloadSurrogate | None:
-    """WorkloadSurrogate by the given predictors, or by those shipped, on a profile; None without any."""
+    """The given surrogate, or the shipped one, for a workload on a profile; None without any."""
     if surrogate is None:
         return None
     predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)

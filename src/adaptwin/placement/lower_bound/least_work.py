@@ -92,7 +92,7 @@ class RequestKinds(NamedTuple):
     def measure(
         self, profile: Profile, template: Server, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
-        """The shared_by by which so many requests of each adapter have most work, and the work of each kind by it."""
+        """The way to share that gives so many requests of each adapter most work, and the work of each kind by it."""
         asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]

@@ -41,7 +41,7 @@ from adaptwin.workload.demand.length_moments import longest_mean_rest
 from adaptwin.workload.workload import Workload
 
 ROUNDING_ERROR = 1e-9  # of sums, which must not open another GPU
-MOST_COUNTED_GPUS = 100.0  # GPUs of the cheapest kind beyond which their being whole is not worth counting out
+MOST_COUNTED_GPUS = 100.0  # GPUs of the cheapest type beyond which their being whole is not worth counting out
 
 
 def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> int:

@@ -22,7 +22,7 @@ from adaptwin.placement.packing.ruin_and_recreate import repaired_bins
 from adaptwin.placement.strategies.pack import assigned, packed
 
 MOST_MIXES_ASKED = 6  # mixes that the twin is asked about
-FEW_SERVERS = 12  # servers of a kind up to which they are packed with all that `pack` can do
+FEW_SERVERS = 12  # servers of a GPU type up to which they are packed with all that `pack` can do
 
 
 class ApprovedServer(NamedTuple):
@@ -72,62 +72,65 @@ def _require_one_model(problems: Sequence[Problem]) -> None:
 
 
 def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
-    """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one kind alone."""
-    kinds = gpu_types_of(problems)
-    likely = _distinct_mixes(kinds, mixes(kinds))
+    """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one GPU type alone."""
+    gpu_types = gpu_types_of(problems)
+    likely = _distinct_mixes(gpu_types, mixes(gpu_types))
     found: list[list[ApprovedServer]] = []
     for mix in likely[:MOST_MIXES_ASKED]:
         if found and (problems[0].out_of_time or _least_price(found) <= price_of_mix(mix)):
             break
-        if approved := _approved_mix(kinds, mix):
+        if approved := _approved_mix(gpu_types, mix):
             found.append(approved)
-    for kind in kinds:
-        if not found or (not problems[0].out_of_time and _within_reach(kind, likely) < _least_price(found)):
-            found += _alone(kind)
+    for gpu_type in gpu_types:
+        if not found or (not problems[0].out_of_time and _within_reach(gpu_type, likely) < _least_price(found)):
+            found += _alone(gpu_type)
     if not found and not likely:
         names = ", ".join(problem.capacity.profile.name for problem in problems)
         raise Infeasible(f"no mix of {names} was found that serves everybody")
     if not found:
-        found.append(_opened(kinds, likely[0]))
+        found.append(_opened(gpu_types, likely[0]))
     return min(found, key=lambda servers: (_total_price(servers), len(servers)))
 
 
-def _distinct_mixes(kinds: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
-    """The cheapest first; one for each number of servers of each kind."""
-    by_numbers = {tuple(sum(mixed.kind is kind for mixed in mix) for kind in kinds): mix for mix in reversed(found)}
+def _distinct_mixes(gpu_types: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
+    """The cheapest first; one for each number of servers of each GPU type."""
+    by_numbers = {
+        tuple(sum(mixed.gpu_type is gpu_type for mixed in mix) for gpu_type in gpu_types): mix
+        for mix in reversed(found)
+    }
     return sorted(by_numbers.values(), key=lambda mix: (price_of_mix(mix), len(mix)))
 
 
-def _within_reach(kind: GpuType, likely: list[GpuMix]) -> float:
-    """What one kind alone costs at the least, by the bound, and by the numbers with a few servers given up."""
-    if None in kind.items:
+def _within_reach(gpu_type: GpuType, likely: list[GpuMix]) -> float:
+    """What one GPU type alone costs at the least, by the bound, and by the numbers with a few servers given up."""
+    if None in gpu_type.items:
         return math.inf
-    servers = [len(mix) for mix in likely if all(mixed.kind is kind for mixed in mix)]
-    return kind.price * max(kind.problem.lower_bound, math.ceil(WORTH_TRYING_FACTOR * min(servers, default=0)))
+    servers = [len(mix) for mix in likely if all(mixed.gpu_type is gpu_type for mixed in mix)]
+    return gpu_type.price * max(gpu_type.problem.lower_bound, math.ceil(WORTH_TRYING_FACTOR * min(servers, default=0)))
 
 
-def _alone(kind: GpuType) -> list[list[ApprovedServer]]:
+def _alone(gpu_type: GpuType) -> list[list[ApprovedServer]]:
     """What `pack` makes of one GPU type alone, if that serves all adapters."""
     try:
-        bins = packed(kind.problem, partial(items_of, kind.problem))
+        bins = packed(gpu_type.problem, partial(items_of, gpu_type.problem))
     except Infeasible:
         return []
-    return [[ApprovedServer(kind.problem, contents) for contents in bins]]
+    return [[ApprovedServer(gpu_type.problem, contents) for contents in bins]]
 
 
-def _approved_mix(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
-    """A mix with each kind's part balanced and repaired, as the twin allows; None where it does not.
+def _approved_mix(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
+    """A mix with each GPU type's part balanced and repaired, as the twin allows; None where it does not.
 
     The largest part comes first, because it is the one that may be refused.
     """
     servers: list[ApprovedServer] = []
-    parts = [(kind, [mixed.contents for mixed in mix if mixed.kind is kind]) for kind in kinds]
-    for kind, bins in sorted(parts, key=lambda part: -len(part[1])):
-        approved = _approved_hands(kind.problem, bins) if bins else []
+    parts = [(gpu_type, [mixed.contents for mixed in mix if mixed.gpu_type is gpu_type]) for gpu_type in gpu_types]
+    for gpu_type, bins in sorted(parts, key=lambda part: -len(part[1])):
+        approved = _approved_hands(gpu_type.problem, bins) if bins else []
         if approved is None:
             return None
-        servers += [ApprovedServer(kind.problem, contents) for contents in approved]
-    return [_downsized(kinds, approved_server) for approved_server in servers]
+        servers += [ApprovedServer(gpu_type.problem, contents) for contents in approved]
+    return [_downsized(gpu_types, approved_server) for approved_server in servers]
 
 
 def _approved_hands(problem: Problem, bins: list[Bin]) -> list[Bin] | None:
@@ -144,22 +147,22 @@ def _packed(problem: Problem, bins: list[Bin]) -> list[Bin]:
     return packed(problem._replace(lower_bound=1), lambda _: [item for contents in bins for item in contents])
 
 
-def _opened(kinds: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
-    """A mix with each kind's part on as many servers as it needs."""
+def _opened(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
+    """A mix with each GPU type's part on as many servers as it needs."""
     return [
-        _downsized(kinds, ApprovedServer(kind.problem, contents))
-        for kind in kinds
-        if (bins := [mixed.contents for mixed in mix if mixed.kind is kind])
-        for contents in _packed(kind.problem, bins)
+        _downsized(gpu_types, ApprovedServer(gpu_type.problem, contents))
+        for gpu_type in gpu_types
+        if (bins := [mixed.contents for mixed in mix if mixed.gpu_type is gpu_type])
+        for contents in _packed(gpu_type.problem, bins)
     ]
 
 
-def _downsized(kinds: Sequence[GpuType], approved_server: ApprovedServer) -> ApprovedServer:
-    """The same on the cheapest kind on which the twin allows it."""
+def _downsized(gpu_types: Sequence[GpuType], approved_server: ApprovedServer) -> ApprovedServer:
+    """The same on the cheapest GPU type on which the twin allows it."""
     shares = shares_of(approved_server.contents)
-    for kind in sorted(kinds, key=lambda kind: kind.price):
-        if kind.price < approved_server.price and choose_slots(kind.capacity, shares):
-            return ApprovedServer(kind.problem, as_items(kind.problem, shares))
+    for gpu_type in sorted(gpu_types, key=lambda gpu_type: gpu_type.price):
+        if gpu_type.price < approved_server.price and choose_slots(gpu_type.capacity, shares):
+            return ApprovedServer(gpu_type.problem, as_items(gpu_type.problem, shares))
     return approved_server
 
 

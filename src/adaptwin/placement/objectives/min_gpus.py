@@ -14,7 +14,7 @@ def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
 
 def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
-    """What the strategy makes of the profile where this is lowest. Profiles that cannot serve all adapters are left out."""
+    """The placement on the profile where the measure is lowest, of the profiles that can serve all adapters."""
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:

@@ -42,7 +42,7 @@ def balanced(
 ) -> Filled | None:
     """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
 
-    Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply dealt out by
+    Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply placed by
     load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked
     about many, only the first order is tried.
     """

@@ -87,7 +87,7 @@ def _failure_sets(servers: int, spare: int) -> list[Failed]:
 
 
 def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
-    """Ways to balance the load: by rank, with few or any servers ready for higher ranks, or all ranks on all servers."""
+    """Ways to balance the load: by rank, with few or any servers ready for higher ranks, or ranks mixed."""
     ways = orders(items_of(problem))
     evened = balanced(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
     if evened and len(evened.bins) == servers:
@@ -99,7 +99,7 @@ def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
 
 
 class _SpareSearch:
-    """Settings and failovers for given bins. Owns how much servers take over: the loads and ranks not to be exceeded."""
+    """Settings and failovers for given bins. Owns how much servers take over: their highest loads and ranks."""
 
     def __init__(self, problem: Problem, bins: list[Bin], spare: int, reluctance: float) -> None:
         self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance

@@ -1,8 +1,8 @@
 """Spares: a plan with so many GPUs more that this many may fail at once with all adapters still served.
 
-Either all servers serve, and those that are left take the adapters of failed ones over (`shared_spares`); or, where that
-is not found, the spare ones stand by and start with the settings of a failed one, which always works. Where the servers
-are of several profiles, each profile has its own standbys.
+Either all servers serve, and those that are left take the adapters of failed ones over (`shared_spares`); or, where
+that is not found, the spare ones stand by and start with the settings of a failed one, which always works. Where the
+servers are of several profiles, each profile has its own standbys.
 """
 
 from collections.abc import Callable, Iterable, Sequence

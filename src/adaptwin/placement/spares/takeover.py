@@ -25,8 +25,8 @@ def assign_takeovers(
 ) -> dict[int, Bin] | None:
     """The items that each server takes over, by its number: all get about as full, as a share of what they bear.
 
-    None where an item finds no place. No server's load exceeds its cap; one is to be fuller than another by `reluctance`
-    before the rank of the other is raised.
+    None where an item finds no place. No server's load exceeds its cap; one is to be fuller than another by
+    `reluctance` before the rank of the other is raised.
     """
     taken: dict[int, Bin] = {}
     loads = {index: load_of(taker.contents) for index, taker in takers.items()}

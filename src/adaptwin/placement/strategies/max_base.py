@@ -2,9 +2,9 @@
 
 The paper's code has it as MaxBackbone (arXiv 2602.24044, development only). A server is full when the tokens/s of its
 adapters come to what a full batch of base-model requests of these lengths serves; ``max_loras`` is the number of its
-adapters. Neither twin nor surrogate is asked whether that serves them - adapters cost time and memory beside the peak - so
-the plan may starve until verification finds it out. Two things the original does not have: a server is also full when
-a slot more would not start (the original runs out of memory there), and an adapter too hot for one server comes in
+adapters. Neither twin nor surrogate is asked whether that serves them - adapters cost time and memory beside the peak -
+so the plan may starve until verification finds it out. Two things the original does not have: a server is also full
+when a slot more would not start (the original runs out of memory there), and an adapter too hot for one server comes in
 parts.
 """
 

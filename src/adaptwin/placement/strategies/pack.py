@@ -7,7 +7,7 @@ are filled by what the surrogate thinks likely (`fill`), and servers balanced (`
 every one, and what it refuses is repaired by moves (`ruin_and_recreate`).
 
 One server fewer is tried as long as something works: filling with a little less than the traffic, because the surrogate
-is careful and the twin has the last word; dealing out by load; and giving up the emptiest server, by ruin and recreate.
+is careful and the twin has the last word; placement by load; and giving up the emptiest server, by ruin and recreate.
 """
 
 from collections.abc import Callable

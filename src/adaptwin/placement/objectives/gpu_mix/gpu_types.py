@@ -10,7 +10,7 @@ from adaptwin.placement.packing.problem import Problem
 
 
 class GpuType:
-    """A type of GPU. What is placed has a number, the same on all kinds; `items` has None for what it cannot serve."""
+    """A type of GPU. Each item has a number, the same on all types; `items` has None for one that it cannot serve."""
 
     def __init__(self, problem: Problem, items: Sequence[Item | None]) -> None:
         self.problem, self.items = problem, items
@@ -19,7 +19,7 @@ class GpuType:
 
     @property
     def capacity(self) -> Capacity:
-        """Whom the questions about its servers go to."""
+        """The answers about servers of this type."""
         return self.problem.capacity
 
     def contents(self, numbers: Iterable[int]) -> Bin:
@@ -32,10 +32,10 @@ class GpuType:
 
 
 def gpu_types_of(problems: Sequence[Problem]) -> list[GpuType]:
-    """The kinds of GPU of these problems, which are of the same workload.
+    """The GPU types of these problems, which are of the same workload.
 
-    A hot adapter is in as many parts as the kind needs on which it needs the most. Raises `Infeasible` where no kind
-    serves some adapter.
+    A hot adapter is in as many parts as the GPU type needs on which it needs the most. Raises `Infeasible` where no GPU
+    type serves some adapter.
     """
     columns: list[list[Item | None]] = [[] for _ in problems]
     apart_from = problems[0].constraints.kept_apart()
@@ -48,7 +48,7 @@ def gpu_types_of(problems: Sequence[Problem]) -> list[GpuType]:
 
 
 def _parts_on_each(problems: Sequence[Problem], members: list[str]) -> list[int]:
-    """In how many parts each kind needs a group to be; 0 where it does not serve it."""
+    """In how many parts each GPU type needs a group to be; 0 where it does not serve it."""
     needed: list[int] = []
     failures: list[Infeasible] = []
     for problem in problems:

@@ -1,10 +1,10 @@
 """Mixes: servers of several GPU types that likely serve all adapters, at a low price.
 
 This is bin packing with bins of several sizes and prices, where an item's size depends on the bin. What is left of an
-order is served server by server: each kind is offered the longest stretch that it likely serves, and the one that
-serves the most for its price takes it. Or some servers of one kind come first, filled with those that suit it most, and
-another kind takes the rest. The best mix is improved by taking a few of its servers away and serving their adapters
-anew, in an order that is drawn.
+order is served server by server: each GPU type is offered the longest stretch that it likely serves, and the one that
+serves the most for its price takes it. Or some servers of one GPU type come first, filled with those that suit it most,
+and another GPU type takes the rest. The best mix is improved by taking a few of its servers away and serving their
+adapters anew, in an order that is drawn.
 
 What adapters are worth, to compare servers by, is the price of the part of a server that they fill where that is
 cheapest.
@@ -28,22 +28,22 @@ from adaptwin.placement.packing.unplaced import UnplacedItems
 from adaptwin.workload.drawing.random_streams import stream_seed
 
 FULL_LOAD = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
-COUNT_STEPS = 4  # numbers of servers of one kind that are tried, at most
+COUNT_STEPS = 4  # numbers of servers of one GPU type that are tried, at most
 SERVERS_TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
 MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # times that this is done: predicting is cheap, asking the twin is not
 RATIO_DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
 
 
 class MixedServer(NamedTuple):
-    """A server of a mix: its kind, and the numbers of what it serves."""
+    """A server of a mix: its GPU type, and the numbers of what it serves."""
 
-    kind: GpuType
+    gpu_type: GpuType
     numbers: list[int]
 
     @property
     def contents(self) -> Bin:
         """What it serves."""
-        return self.kind.contents(self.numbers)
+        return self.gpu_type.contents(self.numbers)
 
 
 GpuMix = list[MixedServer]
@@ -52,12 +52,12 @@ Order = list[int]  # of numbers
 
 def price(mix: GpuMix) -> float:
     """Per hour."""
-    return sum(mixed.kind.price for mixed in mix)
+    return sum(mixed.gpu_type.price for mixed in mix)
 
 
-def mixes(kinds: Sequence[GpuType]) -> list[GpuMix]:
+def mixes(gpu_types: Sequence[GpuType]) -> list[GpuMix]:
     """Mixes that likely serve all adapters, or nearly so: the surrogate is careful."""
-    search, tight = _Mixing(kinds, 1.0), _Mixing(kinds, GPU_MIX_FACTOR)
+    search, tight = _Mixing(gpu_types, 1.0), _Mixing(gpu_types, GPU_MIX_FACTOR)
     found = [*search.made(), *tight.server_by_server()]
     if not found:
         return []
@@ -66,31 +66,31 @@ def mixes(kinds: Sequence[GpuType]) -> list[GpuMix]:
 
 
 class _Mixing:
-    """What is known of the kinds, and the ways to make mixes of them."""
+    """What is known of the GPU types, and the ways to make mixes of them."""
 
-    def __init__(self, kinds: Sequence[GpuType], factor: float) -> None:
-        self._kinds, self._factor = kinds, factor
-        self._random = np.random.default_rng(stream_seed(kinds[0].capacity.workload.seed, "mixes", str(factor)))
+    def __init__(self, gpu_types: Sequence[GpuType], factor: float) -> None:
+        self._gpu_types, self._factor = gpu_types, factor
+        self._random = np.random.default_rng(stream_seed(gpu_types[0].capacity.workload.seed, "mixes", str(factor)))
         self._prices = self._price_of_each()
         self._worth = self._prices.min(axis=0)
         self._orders = self._all_orders()
 
     def _price_of_each(self) -> NDArray[np.float64]:
-        """Of the part of a server that an item fills, of shape (kinds, items); infinite where it is not served."""
+        """Of the part of a server that an item fills, of shape (GPU types, items); infinite where it is not served."""
         prices = []
-        for kind in self._kinds:
-            loads = np.array([item.load if item else np.inf for item in kind.items])
-            servers, _ = self._server_by_server([kind], _falling(kind, range(len(kind.items))), loads)
-            prices.append(kind.price * loads / max([FULL_LOAD, *(load_of(mixed.contents) for mixed in servers)]))
+        for gpu_type in self._gpu_types:
+            loads = np.array([item.load if item else np.inf for item in gpu_type.items])
+            servers, _ = self._server_by_server([gpu_type], _falling(gpu_type, range(len(gpu_type.items))), loads)
+            prices.append(gpu_type.price * loads / max([FULL_LOAD, *(load_of(mixed.contents) for mixed in servers)]))
         return np.array(prices)
 
     def _all_orders(self) -> list[Order]:
-        """Hot and cold ones in turn, by falling and by rising rank, and for each kind those first that suit it most."""
-        on_each = zip(*(kind.items for kind in self._kinds), strict=True)
+        """Hot and cold items in turn, by falling and by rising rank, and for each GPU type the most suitable first."""
+        on_each = zip(*(gpu_type.items for gpu_type in self._gpu_types), strict=True)
         any_kind = [next(item for item in items if item) for items in on_each]
         falling = sorted(range(len(any_kind)), key=lambda n: (-any_kind[n].rank, -any_kind[n].load, n))
         orders = [alternating(falling, lambda n: any_kind[n].rank), falling, falling[::-1]]
-        for index in range(len(self._kinds)):
+        for index in range(len(self._gpu_types)):
             others = np.delete(self._prices, index, axis=0).min(axis=0)
             ratio = np.round(self._prices[index] / np.maximum(others, 1e-12), RATIO_DIGITS)
             orders.append(sorted(falling, key=lambda n: ratio[n]))
@@ -100,21 +100,21 @@ class _Mixing:
         """Mixes of all orders, in all ways."""
         yield from self.server_by_server()
         _, falling, rising, *suiting = self._orders
-        for kind, suits in zip(self._kinds, suiting, strict=True):
+        for gpu_type, suits in zip(self._gpu_types, suiting, strict=True):
             for order in (falling, rising, suits):
-                yield from self._some_of_one(kind, order)
+                yield from self._some_of_one(gpu_type, order)
 
     def server_by_server(self) -> Iterator[GpuMix]:
-        """Mixes of all orders, where every server is of the kind that serves most for its price."""
+        """Mixes of all orders, where every server is of the GPU type that serves most for its price."""
         for order in self._orders:
-            yield from self._whole(self._server_by_server(self._kinds, order, self._worth))
+            yield from self._whole(self._server_by_server(self._gpu_types, order, self._worth))
 
-    def _some_of_one(self, kind: GpuType, order: Order) -> Iterator[GpuMix]:
-        """Some servers of one kind for the first of an order, and the others for the rest."""
-        own, _ = self._server_by_server([kind], order, self._worth)
-        others = [other for other in self._kinds if other is not kind]
+    def _some_of_one(self, gpu_type: GpuType, order: Order) -> Iterator[GpuMix]:
+        """Some servers of one GPU type for the first of an order, and the others for the rest."""
+        own, _ = self._server_by_server([gpu_type], order, self._worth)
+        others = [other for other in self._gpu_types if other is not gpu_type]
         for count in sorted({round(step * len(own) / COUNT_STEPS) for step in range(COUNT_STEPS + 1)}):
-            if self._kinds[0].problem.out_of_time:
+            if self._gpu_types[0].problem.out_of_time:
                 return
             taken = {number for mixed in own[:count] for number in mixed.numbers}
             servers, left = self._server_by_server(others, [n for n in order if n not in taken], self._worth)
@@ -127,8 +127,9 @@ class _Mixing:
 
     def improved(self, mix: GpuMix) -> GpuMix:
         """The mix after as many rounds as there are, or as time allows, of serving what few servers serve anew."""
-        problem = self._kinds[0].problem
-        rounds = MIX_ROUNDS if all(kind.capacity.surrogate_knows for kind in self._kinds) else MIX_ROUNDS_ASKED
+        problem = self._gpu_types[0].problem
+        is_known = all(gpu_type.capacity.surrogate_knows for gpu_type in self._gpu_types)
+        rounds = MIX_ROUNDS if is_known else MIX_ROUNDS_ASKED
         for number in range(rounds):
             problem.progress("mixing GPUs", number, rounds)
             if problem.out_of_time:
@@ -146,72 +147,76 @@ class _Mixing:
         """Other servers for the same, in one of the orders."""
         numbers = {number for mixed in taken for number in mixed.numbers}
         order = [n for n in self._orders[int(self._random.integers(len(self._orders)))] if n in numbers]
-        first = self._kinds[int(self._random.integers(len(self._kinds)))]
-        found = [*self._whole(self._server_by_server(self._kinds, order, self._worth))]
+        first = self._gpu_types[int(self._random.integers(len(self._gpu_types)))]
+        found = [*self._whole(self._server_by_server(self._gpu_types, order, self._worth))]
         own, _ = self._server_by_server([first], order, self._worth, most=int(self._random.integers(1, len(taken) + 1)))
         placed = {number for mixed in own for number in mixed.numbers}
-        rest, left = self._server_by_server(self._kinds, [n for n in order if n not in placed], self._worth)
+        rest, left = self._server_by_server(self._gpu_types, [n for n in order if n not in placed], self._worth)
         found += self._whole(([*own, *rest], left))
         return min(found, key=price, default=None)
 
     def _server_by_server(
-        self, kinds: Sequence[GpuType], order: Sequence[int], worth: NDArray[np.float64], most: int | None = None
+        self, gpu_types: Sequence[GpuType], order: Sequence[int], worth: NDArray[np.float64], most: int | None = None
     ) -> tuple[GpuMix, Order]:
-        """Servers of these kinds for an order, `most` at most, and the items that no GPU type takes."""
-        waiting = [_Waiting(kind, UnplacedItems(kind.contents(order))) for kind in kinds]
+        """Servers of these GPU types for an order, `most` at most, and the items that no GPU type takes."""
+        waiting = [_Waiting(gpu_type, UnplacedItems(gpu_type.contents(order))) for gpu_type in gpu_types]
         mix: GpuMix = []
         left = dict.fromkeys(order)
         while left and len(mix) != most:
             offers = [
-                MixedServer(at.kind, at.kind.numbers(contents)) for at in waiting if (contents := self._offer(at))
+                MixedServer(at.gpu_type, at.gpu_type.numbers(contents))
+                for at in waiting
+                if (contents := self._offer(at))
             ]
             if not offers:
                 break
-            best = max(offers, key=lambda offer: (worth[offer.numbers].sum() / offer.kind.price, -offer.kind.price))
+            best = max(
+                offers, key=lambda offer: (worth[offer.numbers].sum() / offer.gpu_type.price, -offer.gpu_type.price)
+            )
             for at in waiting:
-                at.queue.take(at.kind.contents(best.numbers))
+                at.queue.take(at.gpu_type.contents(best.numbers))
             for number in best.numbers:
                 del left[number]
             mix.append(best)
         return mix, list(left)
 
     def _offer(self, at: "_Waiting") -> Bin:
-        """What a server of a kind would take off its queue; an item that only the twin finds served is alone."""
+        """What a server of a GPU type would take off its queue; an item that only the twin finds served is alone."""
         if not at.queue:
             return []
-        contents = fill_one(at.kind.capacity, at.queue, at.load, self._factor)
+        contents = fill_one(at.gpu_type.capacity, at.queue, at.load, self._factor)
         if contents:
             at.load = load_of(contents)
             at.queue.put_back(contents)
-        elif choose_slots(at.kind.capacity, shares_of([at.queue.first])):
+        elif choose_slots(at.gpu_type.capacity, shares_of([at.queue.first])):
             contents = [at.queue.first]
         return contents
 
     def _downsized(self, mixed: MixedServer) -> MixedServer:
-        """The same on the cheapest kind that likely serves it."""
-        for kind in sorted(self._kinds, key=lambda kind: kind.price):
-            if kind.price >= mixed.kind.price:
+        """The same on the cheapest GPU type that likely serves it."""
+        for gpu_type in sorted(self._gpu_types, key=lambda gpu_type: gpu_type.price):
+            if gpu_type.price >= mixed.gpu_type.price:
                 break
-            contents = kind.contents(mixed.numbers)
-            if len(contents) == len(mixed.numbers) and self._likely(kind, contents):
-                return MixedServer(kind, mixed.numbers)
+            contents = gpu_type.contents(mixed.numbers)
+            if len(contents) == len(mixed.numbers) and self._likely(gpu_type, contents):
+                return MixedServer(gpu_type, mixed.numbers)
         return mixed
 
-    def _likely(self, kind: GpuType, contents: Bin) -> bool:
+    def _likely(self, gpu_type: GpuType, contents: Bin) -> bool:
         sums = total([item.demand for item in contents])
-        return likelihood_of_overload(kind.capacity, contents, sums, self._factor) <= FILL_LIKELIHOOD
+        return likelihood_of_overload(gpu_type.capacity, contents, sums, self._factor) <= FILL_LIKELIHOOD
 
 
 @dataclass(slots=True)
 class _Waiting:
     """The items without a server on one GPU type, and the load of the last server that it offered."""
 
-    kind: GpuType
+    gpu_type: GpuType
     queue: UnplacedItems
     load: float = FULL_LOAD
 
 
-def _falling(kind: GpuType, numbers: Sequence[int]) -> Order:
-    """Those that a kind serves, by falling rank and load."""
-    items = [(n, item) for n in numbers if (item := kind.items[n])]
+def _falling(gpu_type: GpuType, numbers: Sequence[int]) -> Order:
+    """Those that a GPU type serves, by falling rank and load."""
+    items = [(n, item) for n in numbers if (item := gpu_type.items[n])]
     return [n for n, item in sorted(items, key=lambda pair: (-pair[1].rank, -pair[1].load, pair[0]))]
