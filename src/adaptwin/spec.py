@@ -207,7 +207,7 @@ def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
     """Name the keys allowed where an unknown one was found, or what a key of an earlier version is called now."""
     allowed = _spec_at(location[:-1], spec)
     if now := getattr(allowed, "moved", {}).get(location[-1]):
-        return f"is called {now} since adaptwin 0.2"
+        return f"is called {now} now"
     names = ", ".join(getattr(allowed, "model_fields", {}))
     return f"unknown key (allowed: {names})" if names else "unknown key"
 

@@ -23,8 +23,8 @@ class Room:
         self._profile, self._server, self._newcomer = plan.profile_of(placed), placed.server, newcomer
         self._now = plan.workload_of(placed, plan.seed)
         self._kin = mean_adapter(self._now)
-        self._crowd = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
-        crowd = (self._kin.model_copy(update={"name": name}) for name in self._crowd)
+        self._more_names = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
+        crowd = (self._kin.model_copy(update={"name": name}) for name in self._more_names)
         everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
         self._capacity = Capacity(self._profile, everybody, common_settings(placed.server), plan.factor)
 
@@ -48,7 +48,7 @@ class Room:
 
     def takes(self, more: int) -> bool:
         """Whether so many more adapters of its kind are served on the server as it is."""
-        shares = {**self.shares, **dict.fromkeys(self._crowd[:more], 1.0)}
+        shares = {**self.shares, **dict.fromkeys(self._more_names[:more], 1.0)}
         return self._capacity.ask_on(shares, self._server).ok
 
     @cached_property

@@ -24,9 +24,7 @@ GPU_MIX_FACTOR = 0.97  # that the surrogate must find a mix of GPU types to bear
 SLOT_STRESS_FACTOR = 1.1  # under which numbers of slots are compared, so that a choice without any room does not win
 SECOND_SEARCH_FACTOR = 1.03  # for which servers are filled in a second search, when those of the first do not hold
 REPAIR_FACTOR = 1.05  # that a repaired server must bear, so that it does not fail the next verification
-OUTLINE_FACTOR = (
-    1.05  # for which the outlines of `explanation.savings` are filled: a plan must hold with other arrivals
-)
+OUTLINE_FACTOR = 1.05  # for which `explanation.savings` fills its outlines: a plan must hold with other arrivals
 
 # Loads: shares of a GPU's time in the best case.
 MOST_LOAD = 1.25  # beyond which a server is refused unasked: what is in flight at the end was not served

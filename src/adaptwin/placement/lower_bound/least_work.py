@@ -140,6 +140,5 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
 
 def most_cached(profile: Profile, template: Server, rank: int) -> float:
     """Tokens that the KV cache holds at most if a request of this rank is served; infinite where no server starts."""
-    update = {"max_loras": min(rank, 1), "max_lora_rank": server_rank(rank), "max_cpu_loras": None}
-    server = template.model_copy(update=update)
+    server = template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank))
     return server.limits(profile).kv_blocks * server.block_size if server.starts_on(profile) else float("inf")

@@ -18,16 +18,12 @@ from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
 from adaptwin.placement.packing.orders import by_falling_load, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
 
-MOST_PREDICTED_FACTOR, MOST_ASKED_FACTOR = (
-    4.0,
-    1.3,
-)  # times the traffic up to which servers are balanced, by predictions and by asking the twin
+MOST_PREDICTED_FACTOR = 4.0  # times the traffic up to which servers are balanced, by predictions,
+MOST_ASKED_FACTOR = 1.3  # and by asking the twin
 FIRST_STRIDE = 1.1
 FEW_ITEMS = 100  # items up to which all orders are tried even if the twin must be asked
-PREDICTED_PRECISION, ASKED_PRECISION = (
-    1.015,
-    1.08,
-)  # ratio of two factors that are not told apart: predicting is cheap, asking is not
+PREDICTED_PRECISION = 1.015  # ratio of two factors that are not told apart: predicting is cheap,
+ASKED_PRECISION = 1.08  # asking the twin is not
 
 
 class Filled(NamedTuple):

@@ -28,16 +28,12 @@ from adaptwin.twin.server import Server, server_rank
 MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
 SPARE_ROUNDS = 8  # rounds in which refused servers take less over
 FRUITLESS_ROUNDS = 2  # such rounds in a row with no fewer refusals, before it is given up
-RANK_RELUCTANCE = (
-    0.2  # how much fuller than another a server is to be, of what it bears, before the other's rank is raised
-)
-LITTLE_STRAIN = 3.0
+RANK_RELUCTANCE = 0.2  # by how much fuller a server is to be, of what it bears, before another one's rank is raised
+LITTLE_STRAIN = 3.0  # times the TTFT before a failure, at the 99th percentile, that is not worth another search
 REFUSED_SECONDS = 1e6  # seconds of latency of a server that does not serve all its adapters
 FULLEST_STATES = 3  # states of a server, the fullest, by which its number of slots is chosen
-MOST_LOAD_FACTOR, LIMIT_PRECISION = (
-    4.0,
-    1.03,
-)  # times a server's load up to which, and how closely, it is found out what it bears
+MOST_LOAD_FACTOR = 4.0  # times a server's load up to which it is found out what it bears,
+LIMIT_PRECISION = 1.03  # to within this ratio
 
 Failed = tuple[int, ...]  # servers that fail together; empty: none fails
 
@@ -103,7 +99,7 @@ class _SpareSearch:
 
     def __init__(self, problem: Problem, bins: list[Bin], spare: int, reluctance: float) -> None:
         self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance
-        self._hands, self._failures = bins, _failure_sets(len(bins), spare)
+        self._bins, self._failures = bins, _failure_sets(len(bins), spare)
         self._unpinned = problem._replace(constraints=without(problem.constraints.pinned.values(), problem.constraints))
         self._movable = [as_items(self._unpinned, shares_of(contents)) for contents in bins]
         self._ranks = [server_rank(max(item.rank for item in contents)) for contents in bins]
@@ -115,10 +111,10 @@ class _SpareSearch:
         """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
         found: list[tuple[float, Arrangement]] = []
         fewest, at = math.inf, 0
-        limits = [_load_limit(self._capacity, contents) for contents in self._hands]
+        limits = [_load_limit(self._capacity, contents) for contents in self._bins]
         for number in range(SPARE_ROUNDS):
             self._problem.progress("preparing for failures", number, SPARE_ROUNDS)
-            takeovers = None if self._problem.out_of_time else self._guests(limits)
+            takeovers = None if self._problem.out_of_time else self._takeovers(limits)
             if takeovers is None:
                 break
             servers, refused = self._servers(takeovers)
@@ -134,7 +130,7 @@ class _SpareSearch:
         self._problem.progress("preparing for failures", SPARE_ROUNDS, SPARE_ROUNDS)
         return found
 
-    def _guests(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
+    def _takeovers(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
         """For each failure, the items that each server takes over; None where an item finds no place."""
         bears = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
         takers = [Taker(contents, limit, rank, most_rank) for contents, limit, rank, most_rank in bears]
@@ -154,10 +150,10 @@ class _SpareSearch:
 
     def _servers(self, takeovers: dict[Failed, dict[int, Bin]]) -> tuple[list[Assignment], set[ServerAfterFailure]]:
         """Servers with the settings that suit all their states, and the states in which the twin refuses them."""
-        states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(contents)} for contents in self._hands]
+        states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(contents)} for contents in self._bins]
         for failed, taken in takeovers.items():
             for index, more in taken.items():
-                states[index][failed] = shares_of([*self._hands[index], *more])
+                states[index][failed] = shares_of([*self._bins[index], *more])
         calls = (joblib.delayed(_chosen_settings)(self._capacity, of) for of in states)
         chosen = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
         servers = [Assignment(server, of[()]) for (server, _), of in zip(chosen, states, strict=True)]
@@ -172,7 +168,7 @@ class _SpareSearch:
         """
         for failed, index in sorted(refused):
             if failed:
-                load = load_of(self._hands[index]) + load_of(takeovers[failed][index])
+                load = load_of(self._bins[index]) + load_of(takeovers[failed][index])
                 self._caps[ServerAfterFailure(failed, index)] = self._less * load
                 continue
             lower = [rank for rank in self._ranks if rank < servers[index].server.max_lora_rank]
@@ -201,8 +197,7 @@ def _chosen_settings(capacity: Capacity, states: dict[Failed, dict[str, float]])
     held = max(capacity.server(shares, 0).max_cpu_loras or 0 for shares in states.values())
 
     def server(slots: int) -> Server:
-        update = {"max_loras": slots, "max_lora_rank": rank, "max_cpu_loras": max(slots, held)}
-        return capacity.template.model_copy(update=update)
+        return capacity.template.with_slots(slots, max_lora_rank=rank, max_cpu_loras=max(slots, held))
 
     def cost(slots: int) -> float:
         answers = [capacity.ask_on(shares, server(slots)) for shares in fullest]

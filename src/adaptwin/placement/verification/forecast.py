@@ -149,8 +149,9 @@ def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Bind
 
 def _run_with(capacity: Capacity, assignment: Assignment, slots: int) -> Run | None:
     """The same adapters with this many slots; None when the server would not start."""
-    held = max(slots, assignment.server.max_cpu_loras or 0)
-    server = assignment.server.model_copy(update={"max_loras": slots, "max_cpu_loras": held})
+    now = assignment.server
+    held = max(slots, now.max_cpu_loras or 0)
+    server = now.with_slots(slots, max_lora_rank=now.max_lora_rank, max_cpu_loras=held)
     if not server.starts_on(capacity.profile):
         return None
     return simulate(capacity.profile, server, capacity.part(assignment.shares))
