@@ -1,7 +1,7 @@
 """Every strategy on every population, how planning scales, and re-planning; docs/placement.md.
 
 A strategy is judged twice: by its own placement, played with arrivals that no planner saw, and by the verified plan
-that `make_plan` makes of it, which mends what does not hold. GPUs are compared between verified plans.
+that `make_plan` makes of it, which repairs what does not hold. GPUs are compared between verified plans.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Result(NamedTuple):
     bound: int
     strategy: str
     alone: int  # GPUs of its own placement; 0: none was found
-    suffering: int  # adapters that starve or wait in a growing queue there, with fresh arrivals
+    overloaded: int  # adapters that starve or wait in a growing queue there, with fresh arrivals
     gpus: int  # of the verified plan; 0: none
     holds: bool  # with fresh seeds
     itl_mean: float  # of all servers, weighted by their throughput
@@ -67,13 +67,13 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
     workload = population.workload
     known = (population.name, population.kind, len(workload), workload.rate)
     bound = lower_bound([profile], workload, Server())
-    alone, suffering = _alone(profile, workload, strategy, bound)
+    alone, overloaded = _alone(profile, workload, strategy, bound)
     started = time.perf_counter()
     try:
         plan = make_plan(profile, workload, strategy=strategy, time_limit=60.0)
     except Infeasible:
         nan = float("nan")
-        return Result(*known, bound, strategy, alone, suffering, 0, False, nan, nan, nan, time.perf_counter() - started)
+        return Result(*known, bound, strategy, alone, overloaded, 0, False, nan, nan, nan, time.perf_counter() - started)
     seconds = time.perf_counter() - started
     checks = [verify(plan, seed) for seed in FRESH_SEEDS]
     runs = checks[0].runs
@@ -81,11 +81,11 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
     itl = float(np.nansum(weights * np.array([run.itl.mean for run in runs])) / max(1e-9, weights.sum()))
     worst = [float(np.nanmax([getattr(run, what).p99 for run in runs])) for what in ("itl", "ttft")]
     holds = plan.verified and all(check.ok for check in checks)
-    return Result(*known, bound, strategy, alone, suffering, plan.gpus, holds, itl, *worst, seconds)
+    return Result(*known, bound, strategy, alone, overloaded, plan.gpus, holds, itl, *worst, seconds)
 
 
 def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> tuple[int, int]:
-    """GPUs of a strategy's own placement, and how many adapters suffer there."""
+    """GPUs of a strategy's own placement, and how many adapters are overloaded there."""
     known = WorkloadSurrogate(surrogate_for(profile), workload, Server())
     capacity = Capacity(profile, workload, Server(), surrogate=known)
     try:
@@ -199,7 +199,7 @@ traffic, two cores."""
 
 GPUS_NOTE = """GPUs of each strategy's verified plan. Behind an arrow: what the strategy's own placement was, where it
 has another size or fails when it is played with arrivals that no planner saw; after the exclamation mark how many
-adapters starve there or wait in a growing queue. `make_plan` mends such placements. A dash: there is no verified plan.
+adapters starve there or wait in a growing queue. `make_plan` repairs such placements. A dash: there is no verified plan.
 **Bold**: a plan that fails with one of three further seeds, which neither planner nor verification saw."""
 
 
@@ -330,17 +330,17 @@ def _summary(results: list[Result]) -> str:
         fewer, more = sum(p.gpus < o.gpus for p, o in both), sum(p.gpus > o.gpus for p, o in both)
         total = sum(o.gpus for _, o in both)
         saved = 1.0 - sum(p.gpus for p, _ in both) / total if total else 0.0
-        starving = sum(o.suffering > 0 for _, o in pairs)
+        starving = sum(o.overloaded > 0 for _, o in pairs)
         lines.append(
             f"- against `{strategy}`: fewer GPUs on {fewer}, more on {more}, {100 * saved:.0f} % fewer in all; its own "
-            f"placement lets adapters suffer on {starving}"
+            f"placement overloads adapters on {starving}"
         )
     return "\n".join([first, "", *lines])
 
 
 def _gpu_cell(result: Result) -> str:
-    suffering = f"!{result.suffering}" if result.suffering else ""
-    alone = f" ← {result.alone}{suffering}" if suffering or result.alone != result.gpus else ""
+    overloaded = f"!{result.overloaded}" if result.overloaded else ""
+    alone = f" ← {result.alone}{overloaded}" if overloaded or result.alone != result.gpus else ""
     if not result.gpus:
         return f"-{alone}"
     return f"{result.gpus}{alone}" if result.holds else f"**{result.gpus}**{alone}"
