@@ -73,7 +73,9 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
         plan = make_plan(profile, workload, strategy=strategy, time_limit=60.0)
     except Infeasible:
         nan = float("nan")
-        return Result(*known, bound, strategy, alone, overloaded, 0, False, nan, nan, nan, time.perf_counter() - started)
+        return Result(
+            *known, bound, strategy, alone, overloaded, 0, False, nan, nan, nan, time.perf_counter() - started
+        )
     seconds = time.perf_counter() - started
     checks = [verify(plan, seed) for seed in FRESH_SEEDS]
     runs = checks[0].runs
@@ -199,7 +201,7 @@ traffic, two cores."""
 
 GPUS_NOTE = """GPUs of each strategy's verified plan. Behind an arrow: what the strategy's own placement was, where it
 has another size or fails when it is played with arrivals that no planner saw; after the exclamation mark how many
-adapters starve there or wait in a growing queue. `make_plan` repairs such placements. A dash: there is no verified plan.
+adapters starve there or wait in a growing queue. `make_plan` repairs such placements. A dash: no verified plan.
 **Bold**: a plan that fails with one of three further seeds, which neither planner nor verification saw."""
 
 
