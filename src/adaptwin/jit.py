@@ -10,6 +10,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_njit: Any = numba.njit  # takes more options than its types say
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = {"_nrt": False}  # Numba compiles loops of its own so: numba/misc/mergesort.py
 _PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -24,29 +25,30 @@ def compiled(function: F) -> F:
     Without ``fastmath``: a compiled function gives the very bits its Python source gives, which is what lets
     the kernel be compared with the reference twin to the last digit.
     """
-    return _kept(numba.njit(cache=True, **_OPTIONS)(function))
+    return cast(F, _kept(_njit(cache=True, **_OPTIONS)(function)))
 
 
 def borrowing(function: F) -> F:
     """Compile a function that makes no arrays, so that the arrays it is given need no counting of references.
 
-    Counting costs more than most of what is done with the arrays. Whatever the function calls must be `inlined` or
-    `called`.
+    Counting costs more than most of what is done with the arrays. Compiled functions that it calls with arrays must be
+    `inlined` or `called`.
     """
-    return _kept(numba.njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS, **_BORROWING)(function))
+    return cast(F, _kept(_njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS, **_BORROWING)(function)))
 
 
 def inlined(function: F) -> F:
     """Compile a function into the `borrowing` ones that call it; Python cannot call it."""
-    return cast(F, numba.njit(forceinline=True, **_PART, **_OPTIONS, **_BORROWING)(function))
+    return cast(F, _njit(forceinline=True, **_PART, **_OPTIONS, **_BORROWING)(function))
 
 
 def called(function: F) -> F:
     """Compile a function that the `borrowing` ones call; for what is long and seldom needed."""
-    return cast(F, numba.njit(**_PART, **_OPTIONS, **_BORROWING)(function))
+    return cast(F, _njit(**_PART, **_OPTIONS, **_BORROWING)(function))
 
 
 def _kept(dispatcher: Any) -> Any:
+    """The compiled function, whose machine code on disk belongs to these very sources."""
     if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
         # Numba looks at the file of a function only, not at those of what it calls.
         dispatcher._cache._cache_file._source_stamp = _stamp()

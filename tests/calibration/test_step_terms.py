@@ -86,7 +86,7 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     workload = Workload([Adapter(f"a{i}", (8, 32)[i % 2], rate) for i in range(12)], lengths=lengths, duration=10.0)
     server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
-    tally = StepTotals(*map(int, outcome.tally))
+    tally = outcome.tally
     means = means_of_tallies([tally])
     step = (term_columns(np.array([float(slots)]), np.array([32.0]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
@@ -105,7 +105,7 @@ def test_those_runs_have_in_them_what_the_form_is_about():
     )
     server = Server(max_loras=4, max_lora_rank=32, max_cpu_loras=12)
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
-    assert (outcome.tally > 0).all()
+    assert min(outcome.tally) > 0
     assert outcome.gpu_loads > 0
 
 

@@ -80,7 +80,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
     return Pace(
         factor=factor,
         miss=miss,
-        tally=StepTotals(*(int(value) for value in outcome.tally)),
+        tally=outcome.tally,
         ttft_p50=latency(sums.ttft, sums.ttft_sum, sums.finished).p50,
         label_sets=outcome.label_sets,
         labels=outcome.labels,

@@ -11,6 +11,7 @@ from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
+from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.drawing.early_stops import end_early
 from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
@@ -90,7 +91,7 @@ class Outcome(NamedTuple):
     adapter_time: float
     busy_time: float
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
-    tally: NDArray[np.int64]  # the fields of `StepTotals`; zeros unless the window asks for them
+    tally: StepTotals  # zeros unless the window asks for them
 
 
 def make_scenario(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import inlined
 from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.scenario import Sample, Window
-from adaptwin.twin.step_totals import StepTotals, add_step
+from adaptwin.twin.step_totals import STEP_TOTALS, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of
 
 _add_step = inlined(add_step)
@@ -47,7 +47,7 @@ class Ledger(NamedTuple):
     """What is counted in a run."""
 
     gaps: NDArray[np.int64]  # histogram
-    step_totals: NDArray[np.int64]
+    step_totals: NDArray[np.void]  # (1,)
     samples: NDArray[np.void]
     counts: NDArray[np.void]  # (1,)
 
@@ -67,7 +67,7 @@ def empty_ledger(window: Window) -> Ledger:
     samples = -(-window.end // window.sample_every) if window.sample_every else 0
     return Ledger(
         gaps=np.zeros(GAP_BINS, np.int64),
-        step_totals=np.zeros(len(StepTotals._fields), np.int64),
+        step_totals=np.zeros(1, STEP_TOTALS),
         samples=np.zeros(samples, _SAMPLE),
         counts=np.zeros(1, _COUNTS),
     )
@@ -126,7 +126,7 @@ def note_step(ledger, window, step_cost, tokens, context, adapters, running, wai
     """Add what is in a step to the totals, if the window asks for them."""
     if window.tally:
         _add_step(
-            ledger.step_totals,
+            ledger.step_totals[0],
             tokens,
             context,
             adapters,

@@ -34,6 +34,7 @@ from adaptwin.twin.kernel.seats import empty_seats, first_in_bucket
 from adaptwin.twin.kernel.unfinished import stop
 from adaptwin.twin.kernel.waiting_queue import append, empty_queue
 from adaptwin.twin.scenario import NOT_YET, Outcome, Sample, Scenario
+from adaptwin.twin.step_totals import StepTotals
 from adaptwin.twin.token_gaps import bin_of
 from adaptwin.workload.drawing.requests import NO_MORE
 
@@ -130,7 +131,7 @@ def _outcome(engine: Engine) -> Outcome:
         adapter_time=counts["adapter_time"] / 1e9,
         busy_time=counts["busy_time"] / 1e9,
         samples=ledger.samples[: counts["samples"]].view(np.int64).reshape(-1, len(Sample._fields)),
-        tally=ledger.step_totals,
+        tally=StepTotals(**_values(ledger.step_totals)),
     )
 
 
@@ -157,9 +158,9 @@ def _play_chapter(scenario, engine, notes):
                 return True
             continue
         carry(counts)
-        if synchronous and seated.partial < 0 and (waiting.settled or waiting.waiting == 0):
-            if _decode(scenario, engine, notes):
-                continue
+        only_decodes = synchronous and seated.partial < 0 and (waiting.settled or waiting.waiting == 0)
+        if only_decodes and _decode(scenario, engine, notes):
+            continue
         if _step(scenario, engine, notes):
             return True
     return False
@@ -173,28 +174,26 @@ def _receive(scenario, engine):
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     longest_held = limits.kv_blocks * limits.block_size + 1  # the last token is never cached
     no_slot_is_free = all_taken(slots)
-    r = waiting.arrived
-    while r < len(requests.arrival) and requests.arrival[r] <= clock.time:
-        if passes(engine.scrapes, presence, requests.arrival[r]) > clock.time:
+    for r in range(waiting.arrived, len(requests.arrival)):
+        if requests.arrival[r] > clock.time or passes(engine.scrapes, presence, requests.arrival[r]) > clock.time:
             break
         if 0 < most <= seated.running + waiting.waiting:
             break
+        waiting.arrived = r + 1
         progress.first_token[r] = progress.finish[r] = NOT_YET
         progress.generated[r] = 0
         prompt, a = requests.input[r], np.int64(requests.adapter[r])
-        r += 1
-        if prompt + requests.asked[r - 1] > limits.max_model_len or prompt + requests.output[r - 1] > longest_held:
-            progress.rejected[r - 1] = True
+        if prompt + requests.asked[r] > limits.max_model_len or prompt + requests.output[r] > longest_held:
+            progress.rejected[r] = True
             continue
         waiting.waiting += 1
         starts_waiting(presence, a)
         if waiting.settled and waiting.passed_all:
             if no_slot_is_free and needs_new_slot(slots, a):
-                append(queue, r - 1, a)
-                waiting.fresh = r
+                append(queue, r, a)
+                waiting.fresh = waiting.arrived
             else:
                 waiting.settled = False
-    waiting.arrived = r
 
 
 @inlined
@@ -221,12 +220,8 @@ def _decode(scenario, engine, notes):
     limits, step_cost, window = scenario.limits, scenario.step_cost, scenario.window
     seats, queue, slots, presence, _ = engine.scheduler
     clock, seated, counts = engine.clock[0], seats.state[0], engine.ledger.counts[0]
-    running, waiting, decodes, distinct = (
-        seated.running,
-        queue.state[0].waiting,
-        seated.decodes,
-        slots.state[0].adapters,
-    )
+    running, waiting = seated.running, queue.state[0].waiting
+    decodes, distinct = seated.decodes, slots.state[0].adapters
     due, horizon = _next_event(scenario, engine)
     scheduling = _scheduler_seconds(scenario.scheduler_cost, running, waiting)
     apart = decodes > limits.output_chunk

@@ -19,7 +19,7 @@ from adaptwin.profile.scrape_cost import scrape_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.scenario import NOT_YET, Adapters, Outcome, Sample, Scenario
 from adaptwin.twin.server import Limits
-from adaptwin.twin.step_totals import StepTotals, add_step
+from adaptwin.twin.step_totals import STEP_TOTALS, StepTotals, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, gap_bin
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
@@ -281,7 +281,7 @@ class ReferenceTwin:
         self.finish_times: dict[int, int] = {}
         self.time_of: dict[str, int] = defaultdict(int)
         self.samples: list[Sample] = []
-        self.tally = np.zeros(len(StepTotals._fields), np.int64)
+        self.tally = np.zeros(1, STEP_TOTALS).view(np.recarray)[0]
 
     def _requests(self) -> list[Request]:
         requests, needs_slot = self.scenario.requests, self.scenario.adapters.needs_slot
@@ -472,7 +472,7 @@ class ReferenceTwin:
             adapter_time=self.time_of["adapter"] / NANOSECONDS,
             busy_time=self.time_of["busy"] / NANOSECONDS,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
-            tally=self.tally,
+            tally=StepTotals(*self.tally.item()),
         )
 
     def _gaps(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
