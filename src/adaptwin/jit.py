@@ -38,12 +38,16 @@ def borrowing(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a function into the `borrowing` ones that call it; Python cannot call it."""
+    """Compile a function into the `borrowing` ones that call it, however long it is; Python cannot call it.
+
+    A call that is not inlined passes every field of every array in a tuple, which takes longer than most of what is
+    done in a step. So this is for what is called in every step.
+    """
     return cast(F, _njit(forceinline=True, **_PART, **_OPTIONS, **_BORROWING)(function))
 
 
 def called(function: F) -> F:
-    """Compile a function that the `borrowing` ones call; for what is long and seldom needed."""
+    """Compile a function that the `borrowing` ones call; LLVM inlines it where it thinks this worthwhile."""
     return cast(F, _njit(**_PART, **_OPTIONS, **_BORROWING)(function))
 
 

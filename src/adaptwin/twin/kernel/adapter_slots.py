@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import inlined
+from adaptwin.jit import called
 from adaptwin.twin.kernel.residency import Residency, bring, leave_batch, warm_start
 from adaptwin.twin.kernel.waiting_queue import withdraw
 from adaptwin.twin.scenario import Adapters
@@ -52,19 +52,19 @@ def empty_slots(adapters: Adapters, limits: Limits) -> AdapterSlots:
     )
 
 
-@inlined
+@called
 def all_taken(slots):
     """Whether the batch can take no further adapter."""
     return slots.swapping and slots.state[0].adapters == slots.residency.max_loras
 
 
-@inlined
+@called
 def needs_new_slot(slots, adapter):
     """Whether a request of the adapter would bring it into the batch."""
     return slots.needs_slot[adapter] and slots.in_batch[adapter] == 0
 
 
-@inlined
+@called
 def join_batch(slots, adapter):
     """A request of the adapter joins the batch."""
     if needs_new_slot(slots, adapter):
@@ -75,7 +75,7 @@ def join_batch(slots, adapter):
     slots.in_batch[adapter] += 1
 
 
-@inlined
+@called
 def leave_slot(slots, queue, adapter, step):
     """A request of the adapter leaves the batch after this step."""
     slots.in_batch[adapter] -= 1
@@ -86,7 +86,7 @@ def leave_slot(slots, queue, adapter, step):
             withdraw(queue, adapter)
 
 
-@inlined
+@called
 def load(slots, step):
     """Bring the step's adapters to the GPU, one after the other; returns the nanoseconds it takes."""
     woken = slots.state[0].woken

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import borrowing, inlined
+from adaptwin.jit import borrowing, called
 from adaptwin.twin.scenario import Adapters
 from adaptwin.workload.drawing.random_streams import GOLDEN, split_mix
 
@@ -51,7 +51,7 @@ def empty_presence(adapters: Adapters, *, is_kept: bool) -> Presence:
     return Presence(is_kept, adapters.needs_slot, *counts, np.zeros(1, _PRESENCE))
 
 
-@inlined
+@called
 def starts_running(presence, adapter):
     """A request of the adapter joins those that run."""
     if presence.is_kept:
@@ -62,7 +62,7 @@ def starts_running(presence, adapter):
             state.running_set ^= _hash(adapter, _RUNS)
 
 
-@inlined
+@called
 def stops_running(presence, adapter):
     """A request of the adapter leaves those that run."""
     if presence.is_kept:
@@ -73,7 +73,7 @@ def stops_running(presence, adapter):
             state.running_set ^= _hash(adapter, _RUNS)
 
 
-@inlined
+@called
 def starts_waiting(presence, adapter):
     """A request of the adapter joins those that wait."""
     if presence.is_kept:
@@ -84,7 +84,7 @@ def starts_waiting(presence, adapter):
             state.waiting_set ^= _hash(adapter, _WAITS)
 
 
-@inlined
+@called
 def stops_waiting(presence, adapter):
     """A request of the adapter leaves those that wait."""
     if presence.is_kept:
@@ -95,7 +95,7 @@ def stops_waiting(presence, adapter):
             state.waiting_set ^= _hash(adapter, _WAITS)
 
 
-@inlined
+@called
 def note(presence, combinations):
     """The metrics see which adapters run and wait now; the hash table `combinations` must not be full."""
     state = presence.state[0]
@@ -121,13 +121,13 @@ def _add_all(table, combinations):
             _add(table, combination)
 
 
-@inlined
+@called
 def _hash(adapter, salt):
     """Sixty-four random-looking bits of an adapter's own, for one of two sets."""
     return split_mix(np.uint64(adapter + 1) * GOLDEN + salt)
 
 
-@inlined
+@called
 def _add(table, combination):
     """Put a combination into a hash table that is not full, and whose size is a power of two; False if it was there."""
     mask = len(table) - 1

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import called, inlined
+from adaptwin.jit import called
 from adaptwin.twin.scenario import Adapters
 from adaptwin.twin.server import Limits
 
@@ -96,7 +96,7 @@ def bring(residency, step, newcomers):
     return time
 
 
-@inlined
+@called
 def _visit(residency, step):
     """Load what is missing of the batch, in the order of its members; returns the nanoseconds it takes."""
     place, batch, count, members = residency.place, residency.batch, len(residency.batch), residency.state[0].members
@@ -120,7 +120,7 @@ def _visit(residency, step):
     return time
 
 
-@inlined
+@called
 def _next_member_on_gpu(residency, i):
     """The next member of the batch, from the one with this number on, that is on the GPU and no newcomer."""
     place, batch, members = residency.place, residency.batch, residency.state[0].members
@@ -129,7 +129,7 @@ def _next_member_on_gpu(residency, i):
     return i
 
 
-@inlined
+@called
 def _load_to_host(residency, adapter):
     state = residency.state[0]
     if state.in_host == residency.max_cpu_loras:
@@ -141,7 +141,7 @@ def _load_to_host(residency, adapter):
     return adapter.disk_load
 
 
-@inlined
+@called
 def _load_to_gpu(residency, adapter, later):
     state, place, batch = residency.state[0], residency.place, residency.batch
     if state.on_gpu == residency.max_loras:
@@ -155,7 +155,7 @@ def _load_to_gpu(residency, adapter, later):
     return adapter.gpu_load
 
 
-@inlined
+@called
 def leave_batch(residency, adapter, step):
     """The adapter's last request leaves the batch after this step."""
     place, batch, state, i = residency.place, residency.batch, residency.state[0], 0
@@ -168,7 +168,7 @@ def leave_batch(residency, adapter, step):
         batch[j] = batch[j + 1]
 
 
-@inlined
+@called
 def _join_batch(residency, adapter):
     place, batch, i = residency.place, residency.batch, residency.state[0].members
     residency.state[0].members += 1
@@ -178,7 +178,7 @@ def _join_batch(residency, adapter):
     batch[i] = adapter
 
 
-@inlined
+@called
 def _leave_host(residency):
     """Evict the oldest of all adapters in host memory, from the GPU too if it is there."""
     place, oldest, since = residency.place, -1, _BEING_LOADED
@@ -191,7 +191,7 @@ def _leave_host(residency):
     residency.state[0].in_host -= 1
 
 
-@inlined
+@called
 def _leave_gpu(residency, adapter):
     if residency.place[adapter].idle:
         _unlink(residency.place, adapter)
@@ -199,7 +199,7 @@ def _leave_gpu(residency, adapter):
     residency.state[0].on_gpu -= 1
 
 
-@inlined
+@called
 def _link(place, adapter):
     """Put an adapter that is on the GPU into the ring, in its place by recency, which is at the end or close to it."""
     end, its = len(place) - 1, place[adapter]
@@ -211,7 +211,7 @@ def _link(place, adapter):
     place[before].newer = place[after].older = adapter
 
 
-@inlined
+@called
 def _unlink(place, adapter):
     its = place[adapter]
     place[its.older].newer, place[its.newer].older = its.newer, its.older

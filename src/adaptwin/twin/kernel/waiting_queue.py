@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import inlined
+from adaptwin.jit import called
 
 _NOT_ON_OFFER = np.int64(1) << np.int64(62)
 _STATE = np.dtype(
@@ -69,7 +69,7 @@ def empty_queue(requests: int, adapters: int) -> WaitingQueue:
     )
 
 
-@inlined
+@called
 def append(queue, request, adapter):
     """Put a request that was passed over at the back."""
     end = len(queue.of_adapter)
@@ -84,7 +84,7 @@ def append(queue, request, adapter):
     queue.tail[adapter] = request
 
 
-@inlined
+@called
 def prepend(queue, request, adapter):
     """Put a preempted request at the front."""
     end = len(queue.of_adapter)
@@ -99,13 +99,13 @@ def prepend(queue, request, adapter):
     queue.head[adapter] = request
 
 
-@inlined
+@called
 def first_linked(queue):
     """The first request of the ring; past the last one there is the number of all requests."""
     return np.int64(queue.after[len(queue.of_adapter)])
 
 
-@inlined
+@called
 def _link(queue, before, request, after):
     """Put a request into the ring between two neighbours."""
     queue.after[before] = request
@@ -114,7 +114,7 @@ def _link(queue, before, request, after):
     queue.before[after] = request
 
 
-@inlined
+@called
 def take_first(queue, adapter):
     """Take the adapter's first request out."""
     queue.state[0].linked -= 1
@@ -125,7 +125,7 @@ def take_first(queue, adapter):
     queue.head[adapter] = queue.of_adapter[request]
 
 
-@inlined
+@called
 def offer(queue, adapter):
     """Have `first_offered` see the adapter's first request, or that it has none."""
     head = queue.head[adapter]
@@ -135,14 +135,14 @@ def offer(queue, adapter):
     _set_leaf(queue.tree, adapter, key)
 
 
-@inlined
+@called
 def withdraw(queue, adapter):
     """Have `first_offered` see nothing of the adapter."""
     if queue.head[adapter] >= 0:
         _set_leaf(queue.tree, adapter, _NOT_ON_OFFER)
 
 
-@inlined
+@called
 def first_offered(queue):
     """The adapter with the earliest request among those on offer; -1 when there is none."""
     if queue.tree[1] == _NOT_ON_OFFER:
@@ -150,7 +150,7 @@ def first_offered(queue):
     return queue.tree[1] & ((len(queue.tree) >> 1) - 1)
 
 
-@inlined
+@called
 def _set_leaf(tree, leaf, key):
     node = (len(tree) >> 1) + leaf
     tree[node] = key
