@@ -30,7 +30,7 @@ class Pace(NamedTuple):
 
     factor: float  # on all step costs
     miss: float  # logarithm of twin over measured pace
-    tally: StepTotals
+    step_totals: StepTotals
     ttft_p50: float  # seconds, without what API server and client add
     label_sets: int
     labels: int
@@ -69,7 +69,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
         seed=run.workload.seed,
         max_in_flight=run.max_in_flight,
         scrape_every=run.scrape_every,
-        tally=True,
+        step_totals=True,
     )
     outcome = play(scenario)
     sums = judge(paced, run.workload, scenario, outcome).totals
@@ -80,7 +80,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
     return Pace(
         factor=factor,
         miss=miss,
-        tally=outcome.tally,
+        step_totals=outcome.step_totals,
         ttft_p50=latency(sums.ttft, sums.ttft_sum, sums.finished).p50,
         label_sets=outcome.label_sets,
         labels=outcome.labels,

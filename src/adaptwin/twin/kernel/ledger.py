@@ -124,7 +124,7 @@ def note_gap(ledger, gap, decodes):
 @inlined
 def note_step(ledger, window, step_cost, tokens, context, adapters, running, waiting):
     """Add what is in a step to the totals, if the window asks for them."""
-    if window.tally:
+    if window.step_totals:
         _add_step(
             ledger.step_totals[0],
             tokens,

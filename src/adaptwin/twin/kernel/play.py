@@ -131,7 +131,7 @@ def _outcome(engine: Engine) -> Outcome:
         adapter_time=counts["adapter_time"] / 1e9,
         busy_time=counts["busy_time"] / 1e9,
         samples=ledger.samples[: counts["samples"]].view(np.int64).reshape(-1, len(Sample._fields)),
-        tally=StepTotals(**_values(ledger.step_totals)),
+        step_totals=StepTotals(**_values(ledger.step_totals)),
     )
 
 

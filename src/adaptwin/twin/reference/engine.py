@@ -281,7 +281,7 @@ class ReferenceTwin:
         self.finish_times: dict[int, int] = {}
         self.time_of: dict[str, int] = defaultdict(int)
         self.samples: list[Sample] = []
-        self.tally = np.zeros(1, STEP_TOTALS).view(np.recarray)[0]
+        self.step_totals = np.zeros(1, STEP_TOTALS).view(np.recarray)[0]
 
     def _requests(self) -> list[Request]:
         requests, needs_slot = self.scenario.requests, self.scenario.adapters.needs_slot
@@ -394,7 +394,7 @@ class ReferenceTwin:
             self._emit(request, seen, together)
 
     def _durations(self, batch: Batch) -> tuple[int, int]:
-        """Nanoseconds of planning the batch and of its forward pass; what is in it is tallied."""
+        """Nanoseconds of planning the batch and of its forward pass; what is in it is added to the step totals."""
         decodes = [request for request in batch.tokens if not request.is_prefill]
         tokens = sum(batch.tokens.values())
         context = sum(request.computed for request in decodes)
@@ -402,8 +402,10 @@ class ReferenceTwin:
         cost, adapters = self.scenario.step_cost, len(batch.adapters)
         planning = scheduler_seconds(self.scenario.scheduler_cost, running, waiting)
         forward = step_seconds(cost, tokens, context, adapters)
-        if self.window.tally and running:
-            add_step(self.tally, tokens, context, adapters, running, waiting, cost.graph_tokens, cost.split_tokens)
+        if self.window.step_totals and running:
+            add_step(
+                self.step_totals, tokens, context, adapters, running, waiting, cost.graph_tokens, cost.split_tokens
+            )
         both = int((planning + forward) * NANOSECONDS + 0.5)
         return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 
@@ -472,7 +474,7 @@ class ReferenceTwin:
             adapter_time=self.time_of["adapter"] / NANOSECONDS,
             busy_time=self.time_of["busy"] / NANOSECONDS,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
-            tally=StepTotals(*self.tally.item()),
+            step_totals=StepTotals(*self.step_totals.item()),
         )
 
     def _gaps(self) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
