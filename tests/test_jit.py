@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from adaptwin import jit
-from adaptwin.twin.kernel.play import _play
+from adaptwin.twin.kernel.play import _play_chapter
 
 SOURCE = Path(jit.__file__).parent
-COMPILES = re.compile(r"^@compiled|= compiled\(", re.MULTILINE)
+COMPILES = re.compile(r"^@(compiled|borrowing)|= compiled\(", re.MULTILINE)
 
 
 @pytest.fixture
@@ -19,12 +19,13 @@ def stamp(tmp_path, monkeypatch):
         (tmp_path / package / "inner").mkdir(parents=True)
         (tmp_path / package / "cost.py").write_text("a = 1")
         (tmp_path / package / "inner" / "loop.py").write_text("a = 1")
+    (tmp_path / "jit.py").write_text("a = 1")
     monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
     return jit._stamp.__wrapped__
 
 
 def test_machine_code_is_stamped_with_all_sources_it_may_come_from(stamp, tmp_path):
-    assert _play._cache._cache_file._source_stamp == jit._stamp()
+    assert _play_chapter._cache._cache_file._source_stamp == jit._stamp()
     before = stamp()
     assert stamp() == before
     (tmp_path / "profile" / "cost.py").write_text("a = 2")
@@ -35,6 +36,12 @@ def test_machine_code_is_stamped_with_all_sources_it_may_come_from(stamp, tmp_pa
 def test_a_change_in_a_sub_folder_changes_the_stamp(stamp, tmp_path, package):
     before = stamp()
     (tmp_path / package / "inner" / "loop.py").write_text("a = 2")
+    assert stamp() != before
+
+
+def test_a_change_of_how_functions_are_compiled_changes_the_stamp(stamp, tmp_path):
+    before = stamp()
+    (tmp_path / "jit.py").write_text("a = 2")
     assert stamp() != before
 
 

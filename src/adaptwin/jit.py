@@ -10,6 +10,11 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_njit: Any = numba.njit  # takes more options than its types say
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_BORROWING: dict[str, Any] = {"_nrt": False}  # Numba compiles loops of its own so: numba/misc/mergesort.py
+_PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 # Packages whose functions are compiled, or called by such.
 COMPILED_PACKAGES = ("profile", "steady_state", "surrogate", "twin", "workload")
 
@@ -20,11 +25,38 @@ def compiled(function: F) -> F:
     Without ``fastmath``: a compiled function gives the very bits its Python source gives, which is what lets
     the kernel be compared with the reference twin to the last digit.
     """
-    dispatcher: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(F, _kept(_njit(cache=True, **_OPTIONS)(function)))
+
+
+def borrowing(function: F) -> F:
+    """Compile a function that makes no arrays, so that the arrays it is given need no counting of references.
+
+    Counting costs more than most of what is done with the arrays. Compiled functions that it calls with arrays must be
+    `inlined` or `called`.
+    """
+    return cast(F, _kept(_njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS, **_BORROWING)(function)))
+
+
+def inlined(function: F) -> F:
+    """Compile a function into the `borrowing` ones that call it, however long it is; Python cannot call it.
+
+    A call that is not inlined passes every field of every array in a tuple, which takes longer than most of what is
+    done in a step. So this is for what is called in every step.
+    """
+    return cast(F, _njit(forceinline=True, **_PART, **_OPTIONS, **_BORROWING)(function))
+
+
+def called(function: F) -> F:
+    """Compile a function that the `borrowing` ones call; LLVM inlines it where it thinks this worthwhile."""
+    return cast(F, _njit(**_PART, **_OPTIONS, **_BORROWING)(function))
+
+
+def _kept(dispatcher: Any) -> Any:
+    """The compiled function, whose machine code on disk belongs to these very sources."""
     if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
         # Numba looks at the file of a function only, not at those of what it calls.
         dispatcher._cache._cache_file._source_stamp = _stamp()
-    return cast(F, dispatcher)
+    return dispatcher
 
 
 def is_cached(function: Callable[..., object]) -> bool:
@@ -35,12 +67,13 @@ def is_cached(function: Callable[..., object]) -> bool:
 
 @lru_cache(maxsize=1)
 def _stamp() -> str:
-    """A hash of all sources of the packages that compile, those of sub-folders included.
+    """A hash of this file and of all sources of the packages that compile, those of sub-folders included.
 
     It tells machine code of these very sources from that of another version.
     """
     sources = hashlib.blake2b(digest_size=16)
     root = Path(__file__).parent
+    sources.update(Path(__file__).read_bytes())
     for package in COMPILED_PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             sources.update(path.relative_to(root).as_posix().encode())

@@ -27,9 +27,9 @@ def test_at_the_right_pace_the_steps_hold_what_the_real_ones_held():
     real = slower(TRUE, 1.2)
     run = measured(real, *CALM)
     pace = at_measured_pace(TRUE, run)
-    outcome = play(make_scenario(real, run.server, run.workload, seed=run.workload.seed, tally=True))
-    assert pace.tally == pytest.approx(tuple(outcome.tally), rel=0.02, abs=3)
-    wrong = play(make_scenario(TRUE, run.server, run.workload, seed=run.workload.seed, tally=True))
+    outcome = play(make_scenario(real, run.server, run.workload, seed=run.workload.seed, step_totals=True))
+    assert pace.step_totals == pytest.approx(tuple(outcome.step_totals), rel=0.02, abs=3)
+    wrong = play(make_scenario(TRUE, run.server, run.workload, seed=run.workload.seed, step_totals=True))
     assert wrong.steps > 1.15 * outcome.steps
 
 
@@ -74,7 +74,7 @@ def test_a_scraper_and_few_connections_are_played_too():
     pace = at_measured_pace(TRUE, run)
     assert pace.label_sets > 10
     assert pace.labels > pace.label_sets
-    per_step = (pace.tally.running + pace.tally.waiting) / pace.tally.steps
+    per_step = (pace.step_totals.running + pace.step_totals.waiting) / pace.step_totals.steps
     assert per_step <= 20
     unscraped = at_measured_pace(TRUE, run.model_copy(update={"scrape_every": None}))
     assert (unscraped.label_sets, unscraped.labels) == (0, 0)

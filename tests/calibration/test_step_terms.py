@@ -13,7 +13,7 @@ from adaptwin.calibration.step_terms import (
     TERMS,
     constants_of,
     means_of_steps,
-    means_of_tallies,
+    means_per_step,
     points,
     term_columns,
     with_constants,
@@ -85,15 +85,15 @@ def test_the_last_step_of_a_kind_is_told_from_the_first_of_the_next(tokens):
 def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, lengths):
     workload = Workload([Adapter(f"a{i}", (8, 32)[i % 2], rate) for i in range(12)], lengths=lengths, duration=10.0)
     server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
-    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
-    tally = StepTotals(*map(int, outcome.tally))
-    means = means_of_tallies([tally])
+    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, step_totals=True))
+    totals = outcome.step_totals
+    means = means_per_step([totals])
     step = (term_columns(np.array([float(slots)]), np.array([32.0]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
-    planning = cost.base * tally.steps + cost.per_running * tally.running + cost.per_waiting * tally.waiting
-    assert tally.steps == outcome.steps > 100
+    planning = cost.base * totals.steps + cost.per_running * totals.running + cost.per_waiting * totals.waiting
+    assert totals.steps == outcome.steps > 100
     busy = outcome.busy_time - outcome.load_time / 1e9
-    assert busy == pytest.approx(tally.steps * step + planning, abs=1e-9 * tally.steps)  # whole nanoseconds
+    assert busy == pytest.approx(totals.steps * step + planning, abs=1e-9 * totals.steps)  # whole nanoseconds
 
 
 def test_those_runs_have_in_them_what_the_form_is_about():
@@ -104,14 +104,14 @@ def test_those_runs_have_in_them_what_the_form_is_about():
         duration=10.0,
     )
     server = Server(max_loras=4, max_lora_rank=32, max_cpu_loras=12)
-    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, tally=True))
-    assert (outcome.tally > 0).all()
+    outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, step_totals=True))
+    assert min(outcome.step_totals) > 0
     assert outcome.gpu_loads > 0
 
 
 def test_means_are_per_step_and_a_run_without_steps_has_none():
     two = StepTotals(2, 10, 600, 1, 1, 8, 3, 24, 4, 3, 6, 1)
-    means = means_of_tallies([two, StepTotals(*[0] * 12)])
+    means = means_per_step([two, StepTotals(*[0] * 12)])
     assert means["tokens"].tolist() == [5.0, 0.0]
     assert means["eager"].tolist() == [0.5, 0.0]
     assert means["waiting"].tolist() == [0.5, 0.0]

@@ -114,7 +114,7 @@ def _windows(draw) -> Window:
         max_in_flight=draw(st.sampled_from([0, 0, 1, 2, 5, 12])),
         sample_every=draw(st.sampled_from([0, 3 * MS, 10 * MS])),
         scrape_every=draw(st.sampled_from([0, 0, MS, 20 * MS])),
-        tally=draw(st.booleans()),
+        step_totals=draw(st.booleans()),
     )
 
 

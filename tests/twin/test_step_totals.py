@@ -34,17 +34,13 @@ BOTH = pytest.mark.parametrize(
 
 
 def three_requests(**window):
-    return by_hand(ROWS, adapters=3, base_model=(2,), max_num_seqs=2, window={"tally": True, **window})
-
-
-def tally_of(outcome) -> StepTotals:
-    return StepTotals(*map(int, outcome.tally))
+    return by_hand(ROWS, adapters=3, base_model=(2,), max_num_seqs=2, window={"step_totals": True, **window})
 
 
 @BOTH
 def test_three_requests_on_paper(twin):
     outcome = twin(three_requests())
-    assert tally_of(outcome) == BY_HAND
+    assert outcome.step_totals == BY_HAND
     assert outcome.steps == 4
 
 
@@ -53,17 +49,17 @@ def test_a_step_that_the_window_cuts_off_is_in_the_tally(twin):
     """After 3.5 ms three steps are done; what is in the fourth was seen all the same."""
     outcome = twin(three_requests(end=7 * MS // 2, drain=False))
     assert outcome.steps == 3
-    assert tally_of(outcome) == BY_HAND
+    assert outcome.step_totals == BY_HAND
 
 
 @BOTH
 def test_warm_up_does_not_hide_a_step(twin):
-    assert tally_of(twin(three_requests(warmup=3 * MS))) == BY_HAND
+    assert twin(three_requests(warmup=3 * MS)).step_totals == BY_HAND
 
 
 @BOTH
 def test_nothing_is_summed_up_unless_asked_for(twin):
-    assert tally_of(twin(three_requests(tally=False))) == StepTotals(*[0] * len(StepTotals._fields))
+    assert twin(three_requests(step_totals=False)).step_totals == StepTotals(*[0] * len(StepTotals._fields))
 
 
 @BOTH
@@ -71,8 +67,8 @@ def test_of_a_preempted_request_all_that_is_computed_again_counts(twin):
     """Two prompts of 16 tokens fill the two blocks: the second is preempted for the first one's next token."""
     rows = ((0, 0, 16, 2), (0, 0, 16, 2))
     # 1: both prompts; 2: a decode over 16 tokens, the other waits; 3: the other's 17 tokens, as a prompt again
-    outcome = twin(by_hand(rows, kv_blocks=2, block_size=16, window={"tally": True}))
+    outcome = twin(by_hand(rows, kv_blocks=2, block_size=16, window={"step_totals": True}))
     assert outcome.preemptions == 1
-    tally = tally_of(outcome)
-    assert (tally.steps, tally.tokens, tally.context) == (3, 32 + 1 + 17, 16)
-    assert (tally.running, tally.waiting) == (2 + 1 + 1, 1)
+    totals = outcome.step_totals
+    assert (totals.steps, totals.tokens, totals.context) == (3, 32 + 1 + 17, 16)
+    assert (totals.running, totals.waiting) == (2 + 1 + 1, 1)

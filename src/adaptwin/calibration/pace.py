@@ -27,7 +27,7 @@ class Pace(NamedTuple):
 
     factor: float  # on all step costs
     miss: float  # logarithm of twin over measured pace
-    tally: StepTotals
+    step_totals: StepTotals
     ttft_p50: float  # seconds, without what API server and client add
     label_sets: int
     labels: int
@@ -66,7 +66,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
         seed=run.workload.seed,
         max_in_flight=run.max_in_flight,
         scrape_every=run.scrape_every,
-        tally=True,
+        step_totals=True,
     )
     played = play_scenario(paced, run.workload, scenario)
     per_token, finished_tokens = played.tpot.mean, played.totals.finished_tokens
@@ -76,7 +76,7 @@ def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) ->
     return Pace(
         factor=factor,
         miss=miss,
-        tally=StepTotals(*(int(value) for value in played.outcome.tally)),
+        step_totals=played.outcome.step_totals,
         ttft_p50=played.ttft.p50,
         label_sets=played.outcome.label_sets,
         labels=played.outcome.labels,

@@ -19,7 +19,7 @@ from adaptwin.calibration.step_terms import (
     TERMS,
     constants_of,
     means_of_steps,
-    means_of_tallies,
+    means_per_step,
     points,
     term_columns,
     with_constants,
@@ -91,7 +91,7 @@ class StepFit:
 
     def of_runs(self) -> tuple[Array, Array, Mask]:
         """Columns and mean seconds of a step of each run, and which of the runs could be played at their pace."""
-        means = means_of_tallies([pace.tally for pace in self.paces])
+        means = means_per_step([pace.step_totals for pace in self.paces])
         slots, rank = (
             np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
         )
@@ -230,5 +230,5 @@ def _configuration(run: MeasuredRun) -> tuple[int, int]:
 
 def _output_rate(run: MeasuredRun, pace: Pace) -> float:
     """Output tokens per second, from the requests that ran at once and the time that each of their tokens took."""
-    per_step = pace.tally.running / max(1, pace.tally.steps)
+    per_step = pace.step_totals.running / max(1, pace.step_totals.steps)
     return per_step / (run.time_per_token or np.inf)

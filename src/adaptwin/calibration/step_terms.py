@@ -60,9 +60,9 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
     }
 
 
-def means_of_tallies(tallies: list[StepTotals]) -> dict[str, Array]:
-    """The fields of tallies per step."""
-    table = np.array(tallies, dtype=float).reshape(-1, len(StepTotals._fields))
+def means_per_step(totals: list[StepTotals]) -> dict[str, Array]:
+    """The fields of `StepTotals` per step, each of shape (totals,)."""
+    table = np.array(totals, dtype=float).reshape(-1, len(StepTotals._fields))
     return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from adaptwin.allocator import keep_freed_memory
 from adaptwin.profile.profile import load_profile, shipped_profiles
 from adaptwin.twin.kernel.play import is_compiled, play
+from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Scenario, make_scenario
 from adaptwin.twin.server import Server
@@ -54,10 +55,11 @@ def _second_process() -> AbstractContextManager[object]:
 
 
 def compile_all_but_the_kernel() -> None:
-    """Compile what draws requests and what sums up a run; the reference twin stands in for the kernel."""
+    """Compile what draws requests, sums up a run or is seldom needed; the reference stands in for the kernel."""
     scenario = _scenario()
     profile = load_profile(shipped_profiles()[0])
     judge(profile, _TINY, scenario, ReferenceTwin(scenario).run())
+    rehashed(np.zeros(1, np.uint64))
 
 
 def _scenario(requests: Requests | None = None) -> Scenario:

@@ -28,23 +28,14 @@ def grouped_quantiles(
         Of shape (shares, groups).
     """
     quantiles = np.empty((len(shares), len(sizes)))
-    fill = np.empty(len(sizes), np.int64)
-    begin = 0
-    for g in range(len(sizes)):
-        fill[g] = begin
-        begin += sizes[g]
-    grouped = np.empty(len(values), np.int64)
-    for i in range(len(values)):
-        g = group[i]
-        grouped[fill[g]] = values[i]
-        fill[g] += 1
+    grouped, end = _grouped(values, group, sizes)
     counts, chosen = np.empty(_BINS + 1, np.int64), np.empty(len(values), np.int64)
     for g in range(len(sizes)):
         if sizes[g] == 0:
             for q in range(len(shares)):
                 quantiles[q, g] = np.nan
             continue
-        own = grouped[fill[g] - sizes[g] : fill[g]]  # each was filled up to its end
+        own = grouped[end[g] - sizes[g] : end[g]]
         if sizes[g] <= _FEW:
             shell_sort(own)
             for q in range(len(shares)):
@@ -54,6 +45,22 @@ def grouped_quantiles(
         for q in range(len(shares)):
             quantiles[q, g] = _pick(own, _rank(shares[q], sizes[g]), counts, low, shift, chosen)
     return quantiles
+
+
+@compiled
+def _grouped(values, group, sizes):
+    """The values, group by group, and the end of each group."""
+    fill = np.empty(len(sizes), np.int64)
+    begin = 0
+    for g in range(len(sizes)):
+        fill[g] = begin
+        begin += sizes[g]
+    grouped = np.empty(len(values), np.int64)
+    for i in range(len(values)):
+        g = group[i]
+        grouped[fill[g]] = values[i]
+        fill[g] += 1  # up to the group's end, when all are there
+    return grouped, fill
 
 
 @compiled

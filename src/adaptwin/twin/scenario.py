@@ -11,6 +11,7 @@ from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
+from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.drawing.early_stops import end_early
 from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
@@ -37,7 +38,7 @@ class Window(NamedTuple):
     max_in_flight: int  # of the client; 0 is no limit
     sample_every: int  # of the recorder; 0 records nothing
     scrape_every: int  # pause between scrapes of /metrics; 0 is none
-    tally: bool = False  # sum up what is in the steps
+    step_totals: bool = False  # sum up what is in the steps
 
 
 class Scenario(NamedTuple):
@@ -90,7 +91,7 @@ class Outcome(NamedTuple):
     adapter_time: float
     busy_time: float
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
-    tally: NDArray[np.int64]  # the fields of `StepTotals`; zeros unless the window asks for them
+    step_totals: StepTotals  # zeros unless the window asks for them
 
 
 def make_scenario(
@@ -104,7 +105,7 @@ def make_scenario(
     max_in_flight: int | None = None,
     sample_every: float = 0.0,
     scrape_every: float | None = None,
-    tally: bool = False,
+    step_totals: bool = False,
     requests: Requests | None = None,
 ) -> Scenario:
     """Work everything out; raises `OutOfMemory` where the server would not start. Requests not given are drawn."""
@@ -127,7 +128,7 @@ def make_scenario(
             max_in_flight=max_in_flight or 0,
             sample_every=_nanoseconds(sample_every),
             scrape_every=_nanoseconds(scrape_every or 0.0),
-            tally=tally,
+            step_totals=step_totals,
         ),
     )
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import compiled
+from adaptwin.jit import borrowing, inlined
 from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
 from adaptwin.twin.scenario import Outcome, Scenario
@@ -56,6 +56,19 @@ class AdapterTotals(NamedTuple):
     wait_p99: NDArray[np.float64]
 
 
+_ADAPTER_SUMS = np.dtype([(name, np.int64) for name in AdapterTotals._fields if not name.startswith("wait_")])
+_WHOLE_SUMS = np.dtype(
+    [
+        ("served", np.int64),
+        ("finished", np.int64),
+        ("tpot_count", np.int64),
+        ("ttft_sum", np.float64),
+        ("tpot_sum", np.float64),
+        ("e2e_sum", np.float64),
+    ]
+)
+
+
 def sum_up(
     scenario: Scenario,
     outcome: Outcome,
@@ -76,13 +89,23 @@ def sum_up(
         objectives: TTFT objective of each adapter, seconds; infinite where there is none.
     """
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
-    served, sums, waits, adapter_of_wait, *rest = _sum_up(
-        scenario.requests, outcome, scenario.window, latency_, grace_, patience_, objectives * NANOSECONDS
+    sums = _no_sums(len(scenario.requests.arrival), len(objectives))
+    _sum_up(sums, scenario.requests, outcome, scenario.window, latency_, grace_, patience_, objectives * NANOSECONDS)
+    whole = dict(zip(_WHOLE_SUMS.names or (), sums.whole[0].item(), strict=True))
+    columns = {name: np.ascontiguousarray(sums.by_adapter[name]) for name in _ADAPTER_SUMS.names or ()}
+    waits, adapter_of_wait = sums.waits[: whole["finished"]], sums.adapter_of_wait[: whole["finished"]]
+    p50, p99 = grouped_quantiles(waits, adapter_of_wait, columns["finished"], (0.5, 0.99))
+    by_adapter = AdapterTotals(**columns, wait_p50=p50, wait_p99=p99)
+    totals = Totals(
+        finished_tokens=int(by_adapter.finished_tokens.sum()),
+        arrivals=int(by_adapter.arrivals.sum()),
+        offered_tokens=int(by_adapter.offered_tokens.sum()),
+        ttft=sums.ttft,
+        tpot=sums.tpot,
+        e2e=sums.e2e,
+        **whole,
     )
-    quantiles = grouped_quantiles(waits, adapter_of_wait, sums[:, 1], (0.5, 0.99))
-    by_adapter = AdapterTotals(*np.ascontiguousarray(sums.T), *quantiles)
-    whole = [int(column.sum()) for column in by_adapter[:5]]
-    return Totals(served, whole[1], whole[4], whole[0], whole[3], *rest), by_adapter
+    return totals, by_adapter
 
 
 def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
@@ -95,61 +118,88 @@ def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
     return Latency(mean=total / count / NANOSECONDS, p50=float(p50), p90=float(p90), p99=float(p99))
 
 
-@compiled
-def _sum_up(requests, outcome, window, request_latency, grace, patience, objectives):
-    """One pass over the requests; columns of the sums by adapter are the first fields of `AdapterTotals`."""
-    count, adapters = len(requests.arrival), len(objectives)
-    sums = np.zeros((adapters, 17), np.int64)
-    ttft, tpot, e2e = np.zeros(GAP_BINS, np.int64), np.zeros(GAP_BINS, np.int64), np.zeros(GAP_BINS, np.int64)
-    ttft_sum = tpot_sum = e2e_sum = 0.0
-    served = finished = tpot_count = 0
-    waits, adapter_of_wait = np.empty(count, np.int64), np.empty(count, np.int32)  # of finished requests
+class _Sums(NamedTuple):
+    """What one pass over the requests sums up, by adapter and, in histograms, as a whole."""
+
+    by_adapter: NDArray[np.void]  # (adapters,), rows of `_ADAPTER_SUMS`
+    whole: NDArray[np.void]  # (1,), a row of `_WHOLE_SUMS`
+    ttft: NDArray[np.int64]
+    tpot: NDArray[np.int64]
+    e2e: NDArray[np.int64]
+    waits: NDArray[np.int64]  # of finished requests
+    adapter_of_wait: NDArray[np.int32]
+
+
+def _no_sums(requests: int, adapters: int) -> _Sums:
+    return _Sums(
+        by_adapter=np.zeros(adapters, _ADAPTER_SUMS),
+        whole=np.zeros(1, _WHOLE_SUMS),
+        ttft=np.zeros(GAP_BINS, np.int64),
+        tpot=np.zeros(GAP_BINS, np.int64),
+        e2e=np.zeros(GAP_BINS, np.int64),
+        waits=np.empty(requests, np.int64),
+        adapter_of_wait=np.empty(requests, np.int32),
+    )
+
+
+@borrowing
+def _sum_up(sums, requests, outcome, window, request_latency, grace, patience, objectives):
+    """One pass over the requests."""
     half = (window.warmup + window.end) // 2
     oldest_young = window.end - grace
-    for r in range(count):
+    for r in range(len(requests.arrival)):
         a = requests.adapter[r]
+        row = sums.by_adapter[a]
         if outcome.rejected[r]:
-            sums[a, 2] += 1
+            row.rejected += 1
             continue
-        tokens = requests.input[r] + requests.output[r]
         arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
         if arrival >= window.warmup:
-            sums[a, 0] += 1
-            sums[a, 3] += requests.input[r] + requests.asked[r]
-            if arrival <= oldest_young:
-                sums[a, 7] += 1
-                sums[a, 8] += tokens
-                if finish < 0 and not outcome.running[r]:
-                    sums[a, 9] += 1
-                    sums[a, 10] += tokens
-            if arrival <= oldest_young or finish >= 0:
-                sums[a, 16] += tokens
-        sums[a, 11] += first < 0
-        sums[a, 12] += arrival <= half - patience and (first < 0 or first > half)
-        sums[a, 15] += arrival <= window.end - patience and first < 0
-        served += finish >= 0
-        if finish <= window.warmup:
-            continue
-        wait, answering, gaps = first - arrival, finish - first, requests.output[r] - 1
-        sums[a, 1] += 1
-        sums[a, 4] += tokens
-        sums[a, 5] += answering
-        sums[a, 6] += gaps
-        sums[a, 13] += wait > patience
-        sums[a, 14] += wait > objectives[a]
-        waits[finished] = wait
-        adapter_of_wait[finished] = a
-        finished += 1
-        ttft[bin_of(wait + request_latency)] += 1
-        ttft_sum += wait + request_latency
-        e2e[bin_of(wait + answering + request_latency)] += 1
-        e2e_sum += wait + answering + request_latency
-        if gaps > 0:
-            per_token = answering // gaps
-            tpot[bin_of(per_token)] += 1
-            tpot_sum += per_token
-            tpot_count += 1
-    return (
-        served, sums, waits[:finished], adapter_of_wait[:finished],
-        ttft, tpot, e2e, ttft_sum, tpot_sum, tpot_count, e2e_sum,
-    )  # fmt: skip
+            row.arrivals += 1
+            row.offered_tokens += requests.input[r] + requests.asked[r]
+            tokens = requests.input[r] + requests.output[r]
+            _count_for_verdict(row, tokens, arrival <= oldest_young, finish >= 0, outcome.running[r])
+        row.waiting_at_end += first < 0
+        row.overdue_at_half += arrival <= half - patience and (first < 0 or first > half)
+        row.overdue_at_end += arrival <= window.end - patience and first < 0
+        sums.whole[0].served += finish >= 0
+        if finish > window.warmup:
+            wait = first - arrival
+            row.impatient += wait > patience
+            row.late += wait > objectives[a]
+            _count_finished(sums, row, requests, r, wait, finish - first, request_latency)
+
+
+@inlined
+def _count_for_verdict(row, tokens, is_old, has_finished, is_running):
+    """Count a request that came after the warm-up."""
+    if is_old:
+        row.counted += 1
+        row.counted_tokens += tokens
+        if not has_finished and not is_running:
+            row.unserved += 1
+            row.unserved_tokens += tokens
+    if is_old or has_finished:
+        row.due_tokens += tokens
+
+
+@inlined
+def _count_finished(sums, row, requests, r, wait, answering, request_latency):
+    """Count a request that finished after the warm-up."""
+    whole, gaps = sums.whole[0], requests.output[r] - 1
+    sums.waits[whole.finished] = wait
+    sums.adapter_of_wait[whole.finished] = requests.adapter[r]
+    whole.finished += 1
+    row.finished += 1
+    row.finished_tokens += requests.input[r] + requests.output[r]
+    row.gap_sum += answering
+    row.gap_count += gaps
+    sums.ttft[bin_of(wait + request_latency)] += 1
+    whole.ttft_sum += wait + request_latency
+    sums.e2e[bin_of(wait + answering + request_latency)] += 1
+    whole.e2e_sum += wait + answering + request_latency
+    if gaps > 0:
+        per_token = answering // gaps
+        sums.tpot[bin_of(per_token)] += 1
+        whole.tpot_sum += per_token
+        whole.tpot_count += 1

@@ -1,9 +1,8 @@
 """StepTotals: what the steps of a run had in them, summed up. Step time is linear in it, which is what a fit needs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class StepTotals(NamedTuple):
@@ -23,8 +22,11 @@ class StepTotals(NamedTuple):
     waiting: int  # requests left waiting
 
 
+STEP_TOTALS = np.dtype([(name, np.int64) for name in StepTotals._fields])  # the same fields, to be added to
+
+
 def add_step(
-    sums: NDArray[np.int64],
+    totals: Any,
     tokens: int,
     context: int,
     adapters: int,
@@ -33,19 +35,22 @@ def add_step(
     graph_tokens: int,
     split_tokens: int,
 ) -> None:
-    """Add a step to the sums. The kernel compiles this very function, the reference calls it as it is."""
-    sums[0] += 1
-    sums[1] += tokens
-    sums[2] += context
+    """Add a step to a record of `STEP_TOTALS`.
+
+    The kernel compiles this very function, the reference calls it as it is.
+    """
+    totals.steps += 1
+    totals.tokens += tokens
+    totals.context += context
     if tokens > graph_tokens:
-        sums[3] += 1
+        totals.eager += 1
     if adapters > 0:
-        sums[4] += 1
-        sums[5] += tokens
-        sums[6] += adapters
-        sums[7] += tokens * adapters
+        totals.lora += 1
+        totals.lora_tokens += tokens
+        totals.adapters += adapters
+        totals.token_adapters += tokens * adapters
     if tokens <= split_tokens:
-        sums[8] += tokens
-        sums[9] += adapters
-    sums[10] += running
-    sums[11] += waiting
+        totals.split_tokens += tokens
+        totals.split_adapters += adapters
+    totals.running += running
+    totals.waiting += waiting

@@ -9,7 +9,6 @@ from tests.twin.scenarios import plain_profile
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.demand.length_moments import (
     LengthMoments,
     _independent_sums,
@@ -144,7 +143,7 @@ def test_moments_are_the_means_of_many_requests_that_are_drawn():
 def test_the_context_is_what_the_twin_reads():
     lonely = Adapter("a", 8, 0.0, arrivals=(1.0, 3.0, 5.0))
     workload = Workload([lonely], lengths=Lengths.fixed(100, 30), duration=10.0)
-    outcome = play(make_scenario(plain_profile(), Server(), workload, seed=0, tally=True))
-    tally = StepTotals(*map(int, outcome.tally))
-    assert tally.context == 3 * moments(workload.lengths).context
-    assert tally.tokens == 3 * (100 + 29)
+    outcome = play(make_scenario(plain_profile(), Server(), workload, seed=0, step_totals=True))
+    totals = outcome.step_totals
+    assert totals.context == 3 * moments(workload.lengths).context
+    assert totals.tokens == 3 * (100 + 29)

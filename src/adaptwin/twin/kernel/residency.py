@@ -7,8 +7,8 @@ Invariants:
 - Recency is ``step * adapters + position``: the step in which an adapter was last touched, and its turn in that step.
 - The first `members` of `batch` are the adapters of the batch, by position. Between steps all of them are on the GPU,
   and were touched in the last step.
-- `older` and `newer` link the other adapters on the GPU by recency, in a ring that is closed by the number
-  ``len(tier)``; `idle` marks them. During a step that brings adapters in, those are marked until it is their turn.
+- `older` and `newer` link the other adapters on the GPU by recency, in a ring that is closed by the last row of
+  `place`; `idle` marks them. During a step that brings adapters in, those are marked until it is their turn.
 - So the oldest adapter on the GPU is the first of the ring or the first of the batch whose turn has not come.
 """
 
@@ -17,173 +17,202 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import compiled
+from adaptwin.jit import called
+from adaptwin.twin.scenario import Adapters
+from adaptwin.twin.server import Limits
 
-GPU, HOST, DISK = 2, 1, 0
+_GPU, _HOST, _DISK = 2, 1, 0
 _BEING_LOADED = np.int64(1) << np.int64(62)
+_PLACE = np.dtype(
+    [
+        ("tier", np.int64),
+        ("recency", np.int64),
+        ("older", np.int64),
+        ("newer", np.int64),
+        ("position", np.int64),
+        ("gpu_load", np.int64),
+        ("disk_load", np.int64),
+        ("idle", np.bool_),
+        ("newcomer", np.bool_),  # False between steps
+    ],
+    align=True,
+)
+_STATE = np.dtype(
+    [
+        ("members", np.int64),
+        ("on_gpu", np.int64),
+        ("in_host", np.int64),  # or on the GPU
+        ("gpu_loads", np.int64),
+        ("disk_loads", np.int64),
+    ]
+)
 
 
 class Residency(NamedTuple):
-    """The memory tiers of one server; of shape (adapters,) where nothing else is said."""
+    """The memory tiers of one server."""
 
-    tier: NDArray[np.int8]
-    recency: NDArray[np.int64]
-    batch: NDArray[np.int64]
-    members: NDArray[np.int64]  # (1,)
-    newcomer: NDArray[np.bool_]  # all false between steps
-    idle: NDArray[np.bool_]
-    older: NDArray[np.int64]  # (adapters + 1,)
-    newer: NDArray[np.int64]  # (adapters + 1,)
-    held: NDArray[np.int64]  # (3,), by tier: adapters in it or above
-    loads: NDArray[np.int64]  # (3,), by the tier they went to
+    max_loras: int
+    max_cpu_loras: int
+    place: NDArray[np.void]  # (adapters + 1,)
+    batch: NDArray[np.int64]  # (adapters,)
+    state: NDArray[np.void]  # (1,)
 
 
-@compiled
-def warm_start(adapters, max_loras, max_cpu_loras):
+def warm_start(adapters: Adapters, limits: Limits) -> Residency:
     """All adapters were loaded in their order before the first request came, so the last ones are still there."""
-    count = len(adapters.needs_slot)
-    residency = Residency(
-        np.zeros(count, np.int8),
-        np.zeros(count, np.int64),
-        np.empty(count, np.int64),
-        np.zeros(1, np.int64),
-        np.zeros(count, np.bool_),
-        np.zeros(count, np.bool_),
-        np.empty(count + 1, np.int64),
-        np.empty(count + 1, np.int64),
-        np.zeros(3, np.int64),
-        np.zeros(3, np.int64),
-    )
-    residency.older[count] = residency.newer[count] = count
-    later = 0
-    for a in range(count):
-        later += adapters.needs_slot[a]
-    for a in range(count):
-        if adapters.needs_slot[a]:
-            residency.recency[a] = -later
-            if later <= max_cpu_loras:
-                residency.tier[a] = HOST
-                residency.held[HOST] += 1
-            if later <= max_loras:
-                residency.tier[a] = GPU
-                residency.held[GPU] += 1
-                _link(residency, a)
-            later -= 1
-    return residency
+    count, loras = len(adapters.needs_slot), np.flatnonzero(adapters.needs_slot)
+    on_gpu, in_host = (loras[max(0, len(loras) - room) :] for room in (limits.max_loras, limits.max_cpu_loras))
+    place, state = np.zeros(count + 1, _PLACE), np.zeros(1, _STATE)
+    for field in ("position", "gpu_load", "disk_load"):
+        place[field][:count] = getattr(adapters, field)
+    place["recency"][loras] = -np.arange(len(loras), 0, -1)
+    place["tier"][in_host], state["in_host"] = _HOST, len(in_host)
+    place["tier"][on_gpu], state["on_gpu"] = _GPU, len(on_gpu)
+    place["idle"][on_gpu] = True
+    ring = np.concatenate(([count], on_gpu, [count]))
+    place["older"][ring[1:]], place["newer"][ring[:-1]] = ring[:-1], ring[1:]
+    return Residency(limits.max_loras, limits.max_cpu_loras, place, np.empty(count, np.int64), state)
 
 
-@compiled
-def bring(residency, adapters, limits, step, newcomers):
+@called
+def bring(residency, step, newcomers):
     """Take the step's newcomers into the batch, and bring all its adapters to the GPU, one after the other.
 
     Returns the nanoseconds it takes.
     """
-    missing = False
+    place, missing = residency.place, False
     for a in newcomers:
-        _join_batch(residency, adapters.position, a)
-        missing |= residency.tier[a] < GPU
+        _join_batch(residency, a)
+        missing |= place[a].tier < _GPU
     if not missing:
         for a in newcomers:
-            _unlink(residency, a)
+            _unlink(place, a)
         return np.int64(0)
-    count, members = len(residency.tier), residency.members[0]
-    batch, tier, recency = residency.batch, residency.tier, residency.recency
     for a in newcomers:
-        residency.newcomer[a] = True
+        place[a].newcomer = True
+    time = _visit(residency, step)
+    for a in newcomers:
+        place[a].newcomer = False
+    return time
+
+
+@called
+def _visit(residency, step):
+    """Load what is missing of the batch, in the order of its members; returns the nanoseconds it takes."""
+    place, batch, count, members = residency.place, residency.batch, len(residency.batch), residency.state[0].members
     for i in range(members):
-        if not residency.newcomer[batch[i]]:
-            recency[batch[i]] = (step - 1) * count + adapters.position[batch[i]]
+        member = place[batch[i]]
+        if not member.newcomer:
+            member.recency = (step - 1) * count + member.position
     time = np.int64(0)
     later = 0  # the first of the batch whose turn has not come, among those that were on the GPU before
     for i in range(members):
         a = batch[i]
-        if tier[a] == DISK:
-            if residency.held[HOST] == limits.max_cpu_loras:
-                _leave_host(residency)
-            tier[a] = HOST
-            residency.held[HOST] += 1
-            residency.loads[HOST] += 1
-            time += adapters.disk_load[a]
-            recency[a] = _BEING_LOADED  # nobody evicts it before it is touched
-        if tier[a] == HOST:
-            if residency.held[GPU] == limits.max_loras:
-                later = max(later, i + 1)
-                while later < members and (residency.newcomer[batch[later]] or tier[batch[later]] < GPU):
-                    later += 1
-                oldest = residency.newer[count]
-                if oldest == count or (later < members and recency[batch[later]] < recency[oldest]):
-                    oldest = batch[later]
-                _leave_gpu(residency, oldest)
-            tier[a] = GPU
-            residency.held[GPU] += 1
-            residency.loads[GPU] += 1
-            time += adapters.gpu_load[a]
-        elif residency.idle[a]:
-            _unlink(residency, a)
-        recency[a] = step * count + adapters.position[a]
-    for a in newcomers:
-        residency.newcomer[a] = False
+        adapter = place[a]
+        if adapter.tier == _DISK:
+            time += _load_to_host(residency, adapter)
+        if adapter.tier == _HOST:
+            later = _next_member_on_gpu(residency, max(later, i + 1))
+            time += _load_to_gpu(residency, adapter, later)
+        elif adapter.idle:
+            _unlink(place, a)
+        adapter.recency = step * count + adapter.position
     return time
 
 
-@compiled
-def leave_batch(residency, adapters, adapter, step):
+@called
+def _next_member_on_gpu(residency, i):
+    """The next member of the batch, from the one with this number on, that is on the GPU and no newcomer."""
+    place, batch, members = residency.place, residency.batch, residency.state[0].members
+    while i < members and (place[batch[i]].newcomer or place[batch[i]].tier < _GPU):
+        i += 1
+    return i
+
+
+@called
+def _load_to_host(residency, adapter):
+    state = residency.state[0]
+    if state.in_host == residency.max_cpu_loras:
+        _leave_host(residency)
+    adapter.tier = _HOST
+    adapter.recency = _BEING_LOADED  # it is not evicted before it is touched
+    state.in_host += 1
+    state.disk_loads += 1
+    return adapter.disk_load
+
+
+@called
+def _load_to_gpu(residency, adapter, later):
+    state, place, batch = residency.state[0], residency.place, residency.batch
+    if state.on_gpu == residency.max_loras:
+        oldest = place[len(batch)].newer
+        if oldest == len(batch) or (later < state.members and place[batch[later]].recency < place[oldest].recency):
+            oldest = batch[later]
+        _leave_gpu(residency, oldest)
+    adapter.tier = _GPU
+    state.on_gpu += 1
+    state.gpu_loads += 1
+    return adapter.gpu_load
+
+
+@called
+def leave_batch(residency, adapter, step):
     """The adapter's last request leaves the batch after this step."""
-    residency.recency[adapter] = step * len(residency.tier) + adapters.position[adapter]
-    _link(residency, adapter)
-    batch, i = residency.batch, 0
+    place, batch, state, i = residency.place, residency.batch, residency.state[0], 0
+    place[adapter].recency = step * len(batch) + place[adapter].position
+    _link(place, adapter)
     while batch[i] != adapter:
         i += 1
-    residency.members[0] -= 1
-    for j in range(i, residency.members[0]):
+    state.members -= 1
+    for j in range(i, state.members):
         batch[j] = batch[j + 1]
 
 
-@compiled
-def _join_batch(residency, position, adapter):
-    batch, i = residency.batch, residency.members[0]
-    residency.members[0] += 1
-    while i > 0 and position[batch[i - 1]] > position[adapter]:
+@called
+def _join_batch(residency, adapter):
+    place, batch, i = residency.place, residency.batch, residency.state[0].members
+    residency.state[0].members += 1
+    while i > 0 and place[batch[i - 1]].position > place[adapter].position:
         batch[i] = batch[i - 1]
         i -= 1
     batch[i] = adapter
 
 
-@compiled
+@called
 def _leave_host(residency):
     """Evict the oldest of all adapters in host memory, from the GPU too if it is there."""
-    oldest, since = -1, _BEING_LOADED
-    for a in range(len(residency.tier)):
-        if residency.tier[a] >= HOST and residency.recency[a] < since:
-            oldest, since = a, residency.recency[a]
-    if residency.tier[oldest] == GPU:
+    place, oldest, since = residency.place, -1, _BEING_LOADED
+    for a in range(len(residency.batch)):
+        if place[a].tier >= _HOST and place[a].recency < since:
+            oldest, since = a, place[a].recency
+    if place[oldest].tier == _GPU:
         _leave_gpu(residency, oldest)
-    residency.tier[oldest] = DISK
-    residency.held[HOST] -= 1
+    place[oldest].tier = _DISK
+    residency.state[0].in_host -= 1
 
 
-@compiled
+@called
 def _leave_gpu(residency, adapter):
-    if residency.idle[adapter]:
-        _unlink(residency, adapter)
-    residency.tier[adapter] = HOST
-    residency.held[GPU] -= 1
+    if residency.place[adapter].idle:
+        _unlink(residency.place, adapter)
+    residency.place[adapter].tier = _HOST
+    residency.state[0].on_gpu -= 1
 
 
-@compiled
-def _link(residency, adapter):
+@called
+def _link(place, adapter):
     """Put an adapter that is on the GPU into the ring, in its place by recency, which is at the end or close to it."""
-    before = residency.older[len(residency.tier)]
-    while before < len(residency.tier) and residency.recency[before] > residency.recency[adapter]:
-        before = residency.older[before]
-    after = residency.newer[before]
-    residency.older[adapter], residency.newer[adapter] = before, after
-    residency.newer[before] = residency.older[after] = adapter
-    residency.idle[adapter] = True
+    end, its = len(place) - 1, place[adapter]
+    before = place[end].older
+    while before != end and place[before].recency > its.recency:
+        before = place[before].older
+    after = place[before].newer
+    its.older, its.newer, its.idle = before, after, True
+    place[before].newer = place[after].older = adapter
 
 
-@compiled
-def _unlink(residency, adapter):
-    before, after = residency.older[adapter], residency.newer[adapter]
-    residency.newer[before], residency.older[after] = after, before
-    residency.idle[adapter] = False
+@called
+def _unlink(place, adapter):
+    its = place[adapter]
+    place[its.older].newer, place[its.newer].older = its.newer, its.older
+    its.idle = False

@@ -1,69 +1,58 @@
-"""The API server's metrics page in the compiled twin: what it has seen, and when writing it out stops the server.
-
-The reference keeps the sets of running and waiting adapters; here each set is the exclusive or of its members' 64-bit
-hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be
-counted as one: for a million of them the chance is 3e-8.
-"""
+"""The API server of the compiled twin, which stands still while its metrics are written out for a scrape."""
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from adaptwin.jit import compiled
-from adaptwin.profile.scrape_cost import scrape_seconds
-from adaptwin.workload.drawing.random_streams import GOLDEN, split_mix
+from adaptwin.jit import inlined
+from adaptwin.profile.scrape_cost import ScrapeCoefficients, scrape_seconds
+from adaptwin.workload.drawing.requests import NO_MORE
 
-RUNS, WAITS = np.uint64(1), np.uint64(2)  # salts of the two sets
-
-_scrape_seconds = compiled(scrape_seconds)
+_scrape_seconds = inlined(scrape_seconds)
+_SCRAPES = np.dtype(
+    [
+        ("due", np.int64),  # when the next scrape begins
+        ("start", np.int64),  # of the last one: the server stands still from here
+        ("end", np.int64),  # to here
+        ("stalled", np.int64),  # by all of them together
+    ]
+)
 
 
 class Scrapes(NamedTuple):
-    """The scrapes of a run so far: times in nanoseconds."""
+    """The scrapes of a run so far; times in nanoseconds."""
 
-    every: int  # from the end of one scrape to the next
-    due: int  # when the next one begins
-    start: int  # the last one: the server stands still from here
-    end: int  # to here
-    stalled: int  # all of them together
+    every: int  # from the end of one scrape to the next; 0 is none
+    cost: ScrapeCoefficients
+    state: NDArray[np.void]  # (1,)
 
 
-@compiled
-def adapter_hash(adapter, salt):
-    """Sixty-four random-looking bits of an adapter's own, for one of two sets."""
-    return split_mix(np.uint64(adapter + 1) * GOLDEN + salt)
+def no_scrapes(every: int, cost: ScrapeCoefficients) -> Scrapes:
+    """The scrapes before the first one."""
+    state = np.zeros(1, _SCRAPES)
+    state["due"] = every if every > 0 else NO_MORE
+    return Scrapes(every, cost, state)
 
 
-@compiled
-def add(table, combination):
-    """Put a combination into a hash table that is not full, and whose size is a power of two; False if it was there."""
-    mask = len(table) - 1
-    place = np.int64(combination & np.uint64(mask))
-    while table[place] != 0:
-        if table[place] == combination:
-            return False
-        place = (place + 1) & mask
-    table[place] = combination
-    return True
+@inlined
+def passes(scrapes, presence, time):
+    """When something that comes at `time` gets through the API server; times must not go back."""
+    if scrapes.every == 0:
+        return time
+    state = scrapes.state[0]
+    while state.due <= time:
+        seen = presence.state[0]
+        seconds = _scrape_seconds(scrapes.cost, seen.label_sets, seen.labels)
+        state.start = state.due
+        state.end = state.start + np.int64(seconds * 1e9 + 0.5)
+        state.stalled += state.end - state.start
+        state.due = state.end + scrapes.every
+    return after_stall(scrapes, time)
 
 
-@compiled
-def rehashed(table):
-    """The same in a table of twice the size."""
-    larger = np.zeros(2 * len(table), np.uint64)
-    for combination in table:
-        if combination != 0:
-            add(larger, combination)
-    return larger
-
-
-@compiled
-def scraped(scrapes, scrape_cost, label_sets, labels, time):
-    """Scrapes up to a time."""
-    every, due, start, end, stalled = scrapes
-    while due <= time:
-        start = due
-        end = start + np.int64(_scrape_seconds(scrape_cost, label_sets, labels) * 1e9 + 0.5)
-        stalled += end - start
-        due = end + every
-    return Scrapes(every, due, start, end, stalled)
+@inlined
+def after_stall(scrapes, time):
+    """When something that comes at `time` gets through the API server, as far as scrapes are known."""
+    state = scrapes.state[0]
+    return state.end if state.start <= time < state.end else time

@@ -1,38 +1,76 @@
-"""Inter-token gaps of the compiled twin: counted for all decodes as they come, taken back for who did not finish."""
+"""The requests of the compiled twin that did not finish.
 
-from adaptwin.jit import compiled
-from adaptwin.twin.token_gaps import bin_of
+The kernel counts inter-token gaps for all decodes as they come; those of unfinished requests are taken back here.
+"""
+
+import numpy as np
+
+from adaptwin.jit import borrowing, inlined
+from adaptwin.twin.kernel.ledger import Ledger, Notes, note_gap
+from adaptwin.twin.kernel.scheduler import Scheduler
+from adaptwin.twin.kernel.waiting_queue import first_linked
 
 
-@compiled
-def take_back(gaps, gap_sum, unfinished, segments, resumes, finish, step_end, step_apart, steps, warmup):
-    """Take the gaps of unfinished requests out of the histogram; returns the sum without them.
+def stop(scheduler: Scheduler, ledger: Ledger, notes: Notes, steps: int, warmup: int) -> None:
+    """The run is over: unfinished requests keep their tokens so far, and their gaps are not counted."""
+    _stop(scheduler, ledger, notes, np.zeros(steps + 4, np.int64), steps, warmup)
 
-    Args:
-        gaps: The histogram, by `gap_bin`.
-        gap_sum: The sum of all gaps.
-        unfinished: By step, the change in the number of unfinished requests that it gave a token after another.
-        segments: Rows of request, first and last step: what a request that was preempted got before that.
-        resumes: Rows of request and gap: from a preempted request's last token to its next.
-        finish: Of all requests; negative for the unfinished ones.
-        step_end: When the client saw each step's tokens.
-        step_apart: Steps whose tokens are chunks of their own, even if they came together with the step before.
-        steps: How many there were.
-        warmup: Gaps that end by then were not counted.
-    """
-    for i in range(len(segments)):
-        if finish[segments[i, 0]] < 0:
-            unfinished[segments[i, 1]] += 1
-            unfinished[segments[i, 2] + 1] -= 1
-    for i in range(len(resumes)):
-        if finish[resumes[i, 0]] < 0:
-            gaps[bin_of(resumes[i, 1])] -= 1
-            gap_sum -= resumes[i, 1]
-    decodes = 0
-    for s in range(1, steps + 1):
-        decodes += unfinished[s]
-        gap = step_end[s] - step_end[s - 1]
-        if decodes > 0 and (gap > 0 or step_apart[s]) and step_end[s] > warmup:
-            gaps[bin_of(gap)] -= decodes
-            gap_sum -= gap * decodes
-    return gap_sum
+
+@borrowing
+def _stop(scheduler, ledger, notes, decodes, steps, warmup):
+    """What `stop` does; `decodes` is by step the change in the number of unfinished decodes."""
+    seats, queue, _, _, progress = scheduler
+    counts = ledger.counts[0]
+    _stop_running(seats, progress, decodes, steps)
+    _stop_waiting(queue, progress, steps)
+    for i in range(counts.segments):
+        segment = notes.segments[i]
+        if progress.finish[segment.request] < 0:
+            decodes[segment.first] += 1
+            decodes[segment.last + 1] -= 1
+    for i in range(counts.resumes):
+        resume = notes.resumes[i]
+        if progress.finish[resume.request] < 0:
+            note_gap(ledger, resume.gap, -1)
+    _take_back(ledger, notes, decodes, steps, warmup)
+
+
+@inlined
+def _stop_running(seats, progress, decodes, steps):
+    """The requests that have a seat, or were preempted with their last token in flight."""
+    state = seats.state[0]
+    s = state.last
+    while s >= 0:
+        seat = seats.seat[s]
+        progress.has_seat[seat.request] = True
+        if s != state.partial and seat.started <= steps:
+            progress.generated[seat.request] += steps - seat.started + 1
+            decodes[seat.started + 1] += 1
+            decodes[steps + 1] -= 1
+        s = np.int64(seat.before)
+    for s in range(len(seats.seat)):
+        seat = seats.seat[s]
+        if seat.preempted > 0:
+            progress.generated[seat.request] = seat.answer - 1
+            decodes[seat.started + 1] += seat.started <= steps
+            decodes[steps + 1] -= seat.started <= steps
+
+
+@inlined
+def _stop_waiting(queue, progress, steps):
+    """The requests that were preempted, some with a token in flight that never came."""
+    r = first_linked(queue)
+    while r < len(queue.of_adapter) and queue.position[r] < 0:
+        progress.generated[r] -= progress.generated[r] > 0 and progress.last_step[r] > steps
+        r = np.int64(queue.after[r])
+
+
+@inlined
+def _take_back(ledger, notes, change, steps, warmup):
+    """Take the gaps of unfinished decodes out of the histogram and the sum."""
+    decodes = np.int64(0)
+    for step in range(1, steps + 1):
+        decodes += change[step]
+        gap = notes.step_end[step] - notes.step_end[step - 1]
+        if decodes > 0 and (gap > 0 or notes.step_apart[step]) and notes.step_end[step] > warmup:
+            note_gap(ledger, gap, -decodes)

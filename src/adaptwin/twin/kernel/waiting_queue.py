@@ -1,15 +1,20 @@
-"""The waiting queue of the compiled twin, as far as the scheduler has looked into it.
+"""The waiting queue of the compiled twin: a ring of requests at which the scheduler has looked, and the others.
 
-Only requests that were passed over for want of a slot, or preempted, are in here; those behind them, which nobody has
-looked at yet, are simply the next request numbers. Invariants:
+Only requests that were passed over for want of a slot, or preempted, are in the ring. Behind them wait the requests
+``fresh ... arrived - 1``, at which the scheduler has not looked yet; rejected ones are among these. Invariants:
 
-- `before` and `after` link the requests in queue order, in a ring that is closed by the number ``len(of_adapter)``.
+- `before` and `after` link the requests of the ring in queue order; it is closed by the number ``len(of_adapter)``.
 - `head` and `of_adapter` are one FIFO per adapter, in the same order.
 - `position` orders requests: a request's number, which is in order of arrival, or for one that was preempted a
   negative number, the smaller the later it was preempted, because it goes to the front.
 - `tree` is a min-tree over adapters. The leaf of an adapter on offer, whose requests may be admitted even when all
-  slots are taken, is the position of its first request here with the adapter's number behind it; all others are
-  `NOBODY`.
+  slots are taken, is the position of its first request in the ring with the adapter's number behind it; all others are
+  `_NOT_ON_OFFER`.
+- `waiting` counts the requests that wait, here or there, and those that were preempted with their last token in flight;
+  these are in neither place.
+- While `settled`, no request that waits can be admitted in the next step: `passed_all` says that this is because all
+  were passed over and no slot is free, so that only a request that needs no new slot changes it; otherwise there is no
+  seat or no block for the first one, and a request must leave.
 """
 
 from typing import NamedTuple
@@ -17,9 +22,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import compiled
+from adaptwin.jit import called
 
-NOBODY = np.int64(1) << np.int64(62)
+_NOT_ON_OFFER = np.int64(1) << np.int64(62)
+_STATE = np.dtype(
+    [
+        ("waiting", np.int64),
+        ("linked", np.int64),  # requests in the ring
+        ("fresh", np.int64),
+        ("arrived", np.int64),
+        ("front", np.int64),  # position of the request that was preempted last
+        ("settled", np.bool_),
+        ("passed_all", np.bool_),
+    ]
+)
 
 
 class WaitingQueue(NamedTuple):
@@ -32,29 +48,32 @@ class WaitingQueue(NamedTuple):
     of_adapter: NDArray[np.int32]
     position: NDArray[np.int32]
     tree: NDArray[np.int64]
+    state: NDArray[np.void]  # (1,)
 
 
-@compiled
-def empty_queue(requests, adapters):
-    """A queue with nobody in it."""
-    size = 1
-    while size < adapters:
-        size *= 2
+def empty_queue(requests: int, adapters: int) -> WaitingQueue:
+    """The queue before the first request."""
+    state = np.zeros(1, _STATE)
+    state["settled"] = state["passed_all"] = True
     before, after = np.empty(requests + 1, np.int32), np.empty(requests + 1, np.int32)
     before[requests] = after[requests] = requests
-    head, tail, tree = np.empty(adapters, np.int32), np.empty(adapters, np.int32), np.empty(2 * size, np.int64)
-    for a in range(adapters):
-        head[a] = tail[a] = -1
-    for node in range(2 * size):
-        tree[node] = NOBODY
-    of_adapter, position = np.empty(requests, np.int32), np.empty(requests, np.int32)
-    return WaitingQueue(before, after, head, tail, of_adapter, position, tree)
+    return WaitingQueue(
+        before=before,
+        after=after,
+        head=np.full(adapters, -1, np.int32),
+        tail=np.full(adapters, -1, np.int32),
+        of_adapter=np.empty(requests, np.int32),
+        position=np.empty(requests, np.int32),
+        tree=np.full(2 << max(0, adapters - 1).bit_length(), _NOT_ON_OFFER, np.int64),
+        state=state,
+    )
 
 
-@compiled
+@called
 def append(queue, request, adapter):
     """Put a request that was passed over at the back."""
     end = len(queue.of_adapter)
+    queue.state[0].linked += 1
     _link(queue, queue.before[end], request, end)
     queue.position[request] = request
     queue.of_adapter[request] = -1
@@ -65,19 +84,28 @@ def append(queue, request, adapter):
     queue.tail[adapter] = request
 
 
-@compiled
-def prepend(queue, request, adapter, position):
-    """Put a preempted request at the front; `position` is below all others."""
+@called
+def prepend(queue, request, adapter):
+    """Put a preempted request at the front."""
     end = len(queue.of_adapter)
+    state = queue.state[0]
+    state.linked += 1
+    state.front -= 1
     _link(queue, end, request, queue.after[end])
-    queue.position[request] = position
+    queue.position[request] = state.front
     queue.of_adapter[request] = queue.head[adapter]
     if queue.head[adapter] < 0:
         queue.tail[adapter] = request
     queue.head[adapter] = request
 
 
-@compiled
+@called
+def first_linked(queue):
+    """The first request of the ring; past the last one there is the number of all requests."""
+    return np.int64(queue.after[len(queue.of_adapter)])
+
+
+@called
 def _link(queue, before, request, after):
     """Put a request into the ring between two neighbours."""
     queue.after[before] = request
@@ -86,9 +114,10 @@ def _link(queue, before, request, after):
     queue.before[after] = request
 
 
-@compiled
+@called
 def take_first(queue, adapter):
     """Take the adapter's first request out."""
+    queue.state[0].linked -= 1
     request = queue.head[adapter]
     before, after = queue.before[request], queue.after[request]
     queue.after[before] = after
@@ -96,32 +125,32 @@ def take_first(queue, adapter):
     queue.head[adapter] = queue.of_adapter[request]
 
 
-@compiled
+@called
 def offer(queue, adapter):
     """Have `first_offered` see the adapter's first request, or that it has none."""
     head = queue.head[adapter]
-    key = NOBODY
+    key = _NOT_ON_OFFER
     if head >= 0:
         key = np.int64(queue.position[head]) * (len(queue.tree) >> 1) + adapter
     _set_leaf(queue.tree, adapter, key)
 
 
-@compiled
+@called
 def withdraw(queue, adapter):
     """Have `first_offered` see nothing of the adapter."""
     if queue.head[adapter] >= 0:
-        _set_leaf(queue.tree, adapter, NOBODY)
+        _set_leaf(queue.tree, adapter, _NOT_ON_OFFER)
 
 
-@compiled
+@called
 def first_offered(queue):
     """The adapter with the earliest request among those on offer; -1 when there is none."""
-    if queue.tree[1] == NOBODY:
+    if queue.tree[1] == _NOT_ON_OFFER:
         return np.int64(-1)
     return queue.tree[1] & ((len(queue.tree) >> 1) - 1)
 
 
-@compiled
+@called
 def _set_leaf(tree, leaf, key):
     node = (len(tree) >> 1) + leaf
     tree[node] = key

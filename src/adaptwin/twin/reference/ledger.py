@@ -13,7 +13,7 @@ from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.request import Request
 from adaptwin.twin.reference.scheduler import Scheduler
 from adaptwin.twin.scenario import NOT_YET, Outcome, Sample, Scenario
-from adaptwin.twin.step_totals import StepTotals, add_step
+from adaptwin.twin.step_totals import STEP_TOTALS, StepTotals, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, gap_bin
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
@@ -66,7 +66,7 @@ class Ledger:
         self.steps = self.preemptions = self.finished_tokens = 0
         self.integrals = Integrals()
         self.samples: list[Sample] = []
-        self.tally = np.zeros(len(StepTotals._fields), np.int64)
+        self.step_totals = np.zeros(1, STEP_TOTALS).view(np.recarray)[0]
 
     @property
     def arrived(self) -> int:
@@ -88,10 +88,10 @@ class Ledger:
     def note_batch(self, batch: Batch, waiting: int) -> None:
         """A batch is planned, which leaves this many requests waiting."""
         self.preemptions += len(batch.preempted_reqs)
-        if self.window.tally and batch.num_scheduled_tokens:
+        if self.window.step_totals and batch.num_scheduled_tokens:
             cost = self.scenario.step_cost
             add_step(
-                self.tally,
+                self.step_totals,
                 batch.total_num_scheduled_tokens,
                 batch.num_context_tokens,
                 len(batch.scheduled_loras),
@@ -157,7 +157,7 @@ class Ledger:
             adapter_time=integrals.adapters / NANOSECONDS,
             busy_time=integrals.busy / NANOSECONDS,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
-            tally=self.tally,
+            step_totals=StepTotals(*self.step_totals.item()),
         )
 
     def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:

@@ -1,0 +1,118 @@
+"""Steps of the compiled twin on their way through the model: sent off, and not yet back with their tokens.
+
+Steps up to `planned` are sent off, those up to `steps` are done: with asynchronous scheduling the last one is often in
+flight. Sending a step off moves everything on as if it were done, but for what its tokens bring: a request whose last
+token is in flight leaves the decodes and the batch at once, its seat and blocks when the token is there.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import inlined
+from adaptwin.twin.kernel.adapter_slots import all_taken, leave_slot
+from adaptwin.twin.kernel.ledger import note_gap
+from adaptwin.twin.kernel.presence import stops_running
+from adaptwin.twin.kernel.seats import (
+    blocks_for,
+    empty_bucket,
+    first_in_bucket,
+    leave_seat,
+    start_decode,
+    stop_decode,
+)
+
+_FLIGHT = np.dtype(
+    [
+        ("end", np.int64),
+        ("decodes", np.int64),
+        ("adapters", np.int64),
+        ("prefills", np.int64),  # requests that get the first token since their admission
+    ]
+)
+
+
+class Flights(NamedTuple):
+    """The steps in flight, by step modulo 2."""
+
+    flight: NDArray[np.void]  # (2,)
+    request: NDArray[np.int32]  # (2, max_num_seqs), whose prefill the step finishes
+    after: NDArray[np.int64]  # (2, max_num_seqs), the step of their token before that
+
+
+def no_flights(max_num_seqs: int) -> Flights:
+    """No step is in flight."""
+    shape = 2, max_num_seqs
+    return Flights(np.zeros(2, _FLIGHT), np.empty(shape, np.int32), np.empty(shape, np.int64))
+
+
+@inlined
+def launch(flights, scheduler, step, end):
+    """Send a step off, to be done at `end`: every decode will have one more token, every finished prefill its first."""
+    seats, progress = scheduler.seats, scheduler.progress
+    state, i = seats.state[0], step & 1
+    flight = flights.flight[i]
+    flight.end, flight.decodes, flight.prefills = end, state.decodes, state.done
+    flight.adapters = scheduler.slots.state[0].adapters
+    state.context += state.decodes
+    for j in range(state.done):
+        s = np.int64(seats.done[j])
+        r = seats.seat[s].request
+        flights.request[i, j] = r
+        flights.after[i, j] = progress.last_step[r] if progress.generated[r] > 0 else 0
+        start_decode(seats, s, step, progress.generated[r])
+    s = first_in_bucket(seats, step)
+    while s >= 0:
+        stop_decode(seats, s, step + 1)
+        state.ending += 1
+        leave_slot(scheduler.slots, scheduler.queue, np.int64(seats.seat[s].adapter), step)
+        s = np.int64(seats.seat[s].bucket_after)
+
+
+@inlined
+def land(flights, scheduler, limits, ledger, notes, step, seen, warmup):
+    """The client sees the tokens of the oldest step in flight."""
+    flight = flights.flight[step & 1]
+    apart = flight.decodes + flight.prefills > limits.output_chunk
+    gap = seen - notes.step_end[step - 1]
+    if seen > warmup and (gap > 0 or apart) and flight.decodes > 0:
+        note_gap(ledger, gap, flight.decodes)
+    notes.step_end[step] = seen
+    notes.step_apart[step] = apart
+    for j in range(flight.prefills):
+        r = np.int64(flights.request[step & 1, j])
+        if scheduler.progress.first_token[r] < 0:
+            scheduler.progress.first_token[r] = seen
+            continue
+        gap = seen - notes.step_end[flights.after[step & 1, j]]
+        if seen > warmup and (gap > 0 or apart):
+            note_gap(ledger, gap, 1)
+            resume = notes.resumes[ledger.counts[0].resumes]
+            resume.request, resume.gap = r, gap
+            ledger.counts[0].resumes += 1
+    _finish_requests(scheduler, ledger.counts[0], step, seen)
+
+
+@inlined
+def _finish_requests(scheduler, counts, step, seen):
+    """The requests whose last token came with this step leave."""
+    seats, queue, progress = scheduler.seats, scheduler.queue, scheduler.progress
+    state, waiting = seats.state[0], queue.state[0]
+    s = empty_bucket(seats, step)
+    if s >= 0:
+        waiting.settled = waiting.settled and waiting.passed_all and all_taken(scheduler.slots)
+    while s >= 0:
+        seat = seats.seat[s]
+        progress.finish[seat.request] = seen
+        progress.generated[seat.request] = seat.answer
+        counts.finished_tokens += seat.total
+        if seat.preempted > 0:
+            seat.preempted = 0
+            waiting.waiting -= 1
+        else:
+            state.free_blocks += blocks_for(seat.total - 1, seats.block_size)
+            state.ending -= 1
+            leave_seat(seats, s)
+            stops_running(scheduler.presence, np.int64(seat.adapter))
+        s = np.int64(seat.bucket_after)

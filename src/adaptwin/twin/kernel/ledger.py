@@ -1,0 +1,177 @@
+"""What the compiled twin counts: integrals over the window, gaps between tokens, samples and what is in the steps.
+
+It observes, and never decides. Arrays that grow with the run are in the `Notes`; there is always room for whatever one
+more step may note.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import inlined
+from adaptwin.twin.kernel.presence import rehashed
+from adaptwin.twin.scenario import Sample, Window
+from adaptwin.twin.step_totals import STEP_TOTALS, add_step
+from adaptwin.twin.token_gaps import GAP_BINS, bin_of
+
+_add_step = inlined(add_step)
+_FIRST_STEPS = 1 << 14
+_LARGE = np.int64(1) << np.int64(61)  # nanoseconds times a number
+_SECOND = 1_000_000_000
+
+_SAMPLE = np.dtype([(name, np.int64) for name in Sample._fields])
+_SEGMENT = np.dtype([("request", np.int64), ("first", np.int64), ("last", np.int64)])
+_RESUME = np.dtype([("request", np.int64), ("gap", np.int64)])
+_COUNTS = np.dtype(
+    [
+        ("preemptions", np.int64),
+        ("load_time", np.int64),
+        ("finished_tokens", np.int64),
+        ("gap_sum", np.int64),
+        ("running_time", np.int64),
+        ("waiting_time", np.int64),
+        ("waiting_seconds", np.int64),  # what has left the time, which could outgrow its 64 bits
+        ("kv_time", np.int64),
+        ("kv_seconds", np.int64),
+        ("adapter_time", np.int64),
+        ("busy_time", np.int64),
+        ("samples", np.int64),
+        ("segments", np.int64),
+        ("resumes", np.int64),
+    ]
+)
+
+
+class Ledger(NamedTuple):
+    """What is counted in a run."""
+
+    gaps: NDArray[np.int64]  # histogram
+    step_totals: NDArray[np.void]  # (1,)
+    samples: NDArray[np.void]
+    counts: NDArray[np.void]  # (1,)
+
+
+class Notes(NamedTuple):
+    """What grows with the run."""
+
+    step_end: NDArray[np.int64]  # when the client sees each step's tokens
+    step_apart: NDArray[np.bool_]  # steps whose tokens are chunks of their own, however close together
+    segments: NDArray[np.void]  # decodes cut short by preemption
+    resumes: NDArray[np.void]  # gaps over a preemption
+    combinations: NDArray[np.uint64]  # of running and waiting adapters: a hash table
+
+
+def empty_ledger(window: Window) -> Ledger:
+    """Nothing is counted yet."""
+    samples = -(-window.end // window.sample_every) if window.sample_every else 0
+    return Ledger(
+        gaps=np.zeros(GAP_BINS, np.int64),
+        step_totals=np.zeros(1, STEP_TOTALS),
+        samples=np.zeros(samples, _SAMPLE),
+        counts=np.zeros(1, _COUNTS),
+    )
+
+
+def empty_notes(max_num_seqs: int) -> Notes:
+    """Room for the first steps."""
+    return Notes(
+        step_end=np.zeros(_FIRST_STEPS, np.int64),
+        step_apart=np.zeros(_FIRST_STEPS, np.bool_),
+        segments=np.empty(2 * max_num_seqs, _SEGMENT),
+        resumes=np.empty(2 * max_num_seqs, _RESUME),
+        combinations=np.zeros(1 << 10, np.uint64),
+    )
+
+
+@inlined
+def have_room(notes, counts, planned, max_num_seqs, label_sets):
+    """Whether another step can be noted."""
+    return (
+        planned + 2 < len(notes.step_end)
+        and counts.segments + max_num_seqs <= len(notes.segments)
+        and counts.resumes + max_num_seqs <= len(notes.resumes)
+        and 2 * label_sets < len(notes.combinations)
+    )
+
+
+def grown(notes: Notes, *, steps: int, segments: int, resumes: int, combinations: int) -> Notes:
+    """The notes with twice the room where half of it is taken, by so many steps and so on."""
+    if 2 * steps >= len(notes.step_end):
+        notes = notes._replace(step_end=_longer(notes.step_end), step_apart=_longer(notes.step_apart))
+    if 2 * segments >= len(notes.segments):
+        notes = notes._replace(segments=_longer(notes.segments))
+    if 2 * resumes >= len(notes.resumes):
+        notes = notes._replace(resumes=_longer(notes.resumes))
+    if 2 * combinations >= len(notes.combinations):
+        notes = notes._replace(combinations=rehashed(notes.combinations))
+    return notes
+
+
+def _longer(array: NDArray[Any]) -> NDArray[Any]:
+    longer = np.empty(2 * len(array), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@inlined
+def note_gap(ledger, gap, decodes):
+    """So many decodes get a token this long after the one before."""
+    ledger.gaps[bin_of(gap)] += decodes
+    ledger.counts[0].gap_sum += gap * decodes
+
+
+@inlined
+def note_step(ledger, window, step_cost, tokens, context, adapters, running, waiting):
+    """Add what is in a step to the totals, if the window asks for them."""
+    if window.step_totals:
+        _add_step(
+            ledger.step_totals[0],
+            tokens,
+            context,
+            adapters,
+            running,
+            waiting,
+            step_cost.graph_tokens,
+            step_cost.split_tokens,
+        )
+
+
+@inlined
+def add_time(counts, time, running, waiting, adapters):
+    """For so many nanoseconds, these numbers stay as they are."""
+    counts.running_time += running * time
+    counts.waiting_time += waiting * time
+    counts.adapter_time += adapters * time
+    counts.busy_time += time
+
+
+@inlined
+def carry(counts):
+    """Keep the two integrals that could outgrow their 64 bits from doing so."""
+    if counts.waiting_time > _LARGE:
+        counts.waiting_seconds += counts.waiting_time // _SECOND
+        counts.waiting_time %= _SECOND
+    if counts.kv_time > _LARGE:
+        counts.kv_seconds += counts.kv_time // _SECOND
+        counts.kv_time %= _SECOND
+
+
+@inlined
+def next_sample(ledger, window, otherwise):
+    """When the state is sampled next, or what is given if it never is."""
+    count = ledger.counts[0].samples
+    return count * window.sample_every if count < len(ledger.samples) else otherwise
+
+
+@inlined
+def record(ledger, window, until, running, waiting, kv_blocks, adapters):
+    """Sample the state at every sampling time before `until`."""
+    counts = ledger.counts[0]
+    while counts.samples < len(ledger.samples) and counts.samples * window.sample_every < min(until, window.end):
+        sample = ledger.samples[counts.samples]
+        sample.time = counts.samples * window.sample_every
+        sample.running, sample.waiting = running, waiting
+        sample.kv_blocks, sample.adapters = kv_blocks, adapters
+        sample.finished_tokens, sample.preemptions = counts.finished_tokens, counts.preemptions
+        counts.samples += 1

@@ -1,0 +1,214 @@
+"""The scheduler of the compiled twin: running requests first; then, if none was preempted, waiting ones.
+
+Running requests are not looked at one by one: only the decodes that cross a block border and the unfinished prefill
+need blocks in a step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.jit import called, inlined
+from adaptwin.twin.kernel.adapter_slots import AdapterSlots, all_taken, join_batch, leave_slot, needs_new_slot
+from adaptwin.twin.kernel.presence import (
+    Presence,
+    starts_running,
+    starts_waiting,
+    stops_running,
+    stops_waiting,
+)
+from adaptwin.twin.kernel.seats import (
+    Seats,
+    blocks_for,
+    continue_prefill,
+    leave_bucket,
+    leave_seat,
+    start_prefill,
+    stop_decode,
+    take_seat,
+)
+from adaptwin.twin.kernel.waiting_queue import (
+    WaitingQueue,
+    append,
+    first_linked,
+    first_offered,
+    offer,
+    prepend,
+    take_first,
+)
+
+
+class Progress(NamedTuple):
+    """How far each request has come, of shape (requests,)."""
+
+    first_token: NDArray[np.int64]
+    finish: NDArray[np.int64]
+    generated: NDArray[np.int32]  # tokens before the last admission
+    rejected: NDArray[np.bool_]
+    has_seat: NDArray[np.bool_]  # at the end
+    last_step: NDArray[np.int64]  # that gave a preempted request a token
+
+
+def no_progress(requests: int) -> Progress:
+    """Before the first request; what is empty is filled when a request arrives."""
+    return Progress(
+        first_token=np.empty(requests, np.int64),
+        finish=np.empty(requests, np.int64),
+        generated=np.empty(requests, np.int32),
+        rejected=np.zeros(requests, np.bool_),
+        has_seat=np.zeros(requests, np.bool_),
+        last_step=np.empty(requests, np.int64),
+    )
+
+
+class Scheduler(NamedTuple):
+    """The running list, the waiting queue, and what both know."""
+
+    seats: Seats
+    queue: WaitingQueue
+    slots: AdapterSlots
+    presence: Presence
+    progress: Progress
+
+
+@inlined
+def schedule_running(scheduler, limits, step, counts, segments):
+    """Give every running request its blocks, and preempt the last ones where there are too few.
+
+    Returns the tokens of running requests, and the cached tokens that a prefill of one token reads.
+    """
+    seats, progress = scheduler.seats, scheduler.progress
+    state = seats.state[0]
+    state.done = scheduler.slots.state[0].woken = 0
+    chunk = chunk_blocks = np.int64(0)
+    if state.partial >= 0:
+        chunk = min(state.partial_total - state.partial_done, limits.token_budget - state.decodes)
+        chunk_blocks = blocks_for(state.partial_done + chunk, limits.block_size) - state.partial_blocks
+    crossing = seats.phase[-step % limits.block_size]
+    while crossing + chunk_blocks > state.free_blocks:
+        if state.last == state.partial:
+            chunk = chunk_blocks = np.int64(0)
+        crossing -= preempt_last(scheduler, step, counts, segments)
+    state.free_blocks -= crossing
+    context = np.int64(0)
+    if state.partial >= 0:
+        if state.partial_total - state.partial_done == 1 and progress.generated[seats.seat[state.partial].request] > 0:
+            context = state.partial_done  # one last token is a decode to vLLM
+        continue_prefill(seats, chunk, chunk_blocks)
+    return state.decodes + chunk, context
+
+
+@called
+def preempt_last(scheduler, step, counts, segments):
+    """Free the last running request's blocks; its tokens are computed again later.
+
+    Returns whether it would have needed a further block for a decode.
+    """
+    seats, queue, slots, presence, progress = scheduler
+    state = seats.state[0]
+    s = state.last
+    seat = seats.seat[s]
+    a = np.int64(seat.adapter)
+    crosses, is_ending = False, False
+    if s == state.partial:
+        state.free_blocks += state.partial_blocks
+        state.partial = -1
+    elif seat.last == step - 1:
+        # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
+        is_ending = True
+        seat.preempted = 1
+        state.ending -= 1
+        state.free_blocks += blocks_for(seat.total - 1, seats.block_size)
+    else:
+        crosses = _stop_midway(seats, progress, s, step, counts, segments)
+    leave_seat(seats, s)
+    queue.state[0].waiting += 1
+    counts.preemptions += 1
+    stops_running(presence, a)
+    if not is_ending:
+        prepend(queue, seat.request, a)
+        leave_slot(slots, queue, a, step - 1)
+        if slots.swapping and not needs_new_slot(slots, a):
+            offer(queue, a)
+        starts_waiting(presence, a)
+    return crosses
+
+
+@inlined
+def _stop_midway(seats, progress, s, step, counts, segments):
+    """Preempt a decode; returns whether it would have needed a further block."""
+    seat = seats.seat[s]
+    cached = stop_decode(seats, s, step)
+    seats.state[0].free_blocks += blocks_for(cached, seats.block_size)
+    leave_bucket(seats, s)
+    progress.generated[seat.request] += step - seat.started
+    progress.last_step[seat.request] = step - 1
+    if step > seat.started + 1:
+        segment = segments[counts.segments]
+        segment.request, segment.first, segment.last = seat.request, seat.started + 1, step - 1
+        counts.segments += 1
+    return cached % seats.block_size == 0
+
+
+@inlined
+def schedule_waiting(scheduler, limits, requests, budget):
+    """Admit waiting requests while there are tokens, seats, slots and blocks; returns the tokens that this takes."""
+    seats, queue, slots, presence, progress = scheduler
+    state, waiting = seats.state[0], queue.state[0]
+    taken = np.int64(0)
+    while taken < budget and state.running < limits.max_num_seqs:
+        r, a = _first_admissible(queue, slots, requests.adapter, progress.rejected)
+        if r < 0:
+            waiting.passed_all = waiting.settled = True
+            return taken
+        total = np.int64(requests.input[r] + progress.generated[r])
+        tokens = min(total, budget - taken)
+        blocks = blocks_for(tokens, limits.block_size)
+        needed = blocks_for(total, limits.block_size) if limits.reserve_whole_prompt else blocks
+        if needed > state.free_blocks - (limits.watermark_blocks if state.running > 0 else 0):
+            waiting.settled = True
+            return taken
+        taken += tokens
+        join_batch(slots, a)
+        _leave_queue(queue, slots, r, a)
+        start_prefill(seats, take_seat(seats, r, a, requests.input[r], requests.output[r]), tokens, total, blocks)
+        starts_running(presence, a)
+        stops_waiting(presence, a)
+    waiting.settled = state.running == limits.max_num_seqs
+    return taken
+
+
+@inlined
+def _first_admissible(queue, slots, adapter_of, rejected):
+    """The first waiting request that needs no new slot, or that there is a slot for, and its adapter; -1 for none."""
+    state, taken = queue.state[0], all_taken(slots)
+    if state.linked > 0:
+        if not taken:
+            r = first_linked(queue)
+            return r, np.int64(adapter_of[r])
+        a = first_offered(queue)
+        if a >= 0:
+            return np.int64(queue.head[a]), a
+    for r in range(state.fresh, state.arrived):
+        a = np.int64(adapter_of[r])
+        if not rejected[r]:
+            if not (taken and needs_new_slot(slots, a)):
+                state.fresh = r
+                return r, a
+            append(queue, r, a)
+    state.fresh = state.arrived
+    return np.int64(-1), np.int64(-1)
+
+
+@inlined
+def _leave_queue(queue, slots, request, adapter):
+    """The first of the adapter's requests is admitted."""
+    state = queue.state[0]
+    state.waiting -= 1
+    if request == state.fresh:
+        state.fresh += 1
+    else:
+        take_first(queue, adapter)
+        if slots.swapping:
+            offer(queue, adapter)
