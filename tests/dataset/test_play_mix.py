@@ -44,10 +44,10 @@ def test_a_row_has_the_columns_of_a_dataset():
 def test_the_traffic_of_a_row_is_that_of_its_mix_at_its_load():
     fields = {**SEVERAL, "utilisation": (0.25,), "loads": 1}
     mix, (row,) = the_mix(**fields), rows_of(**fields)
-    traffic, crowd = sum_demands(mix.demands, np.full(len(mix.workload), 0.25))
+    traffic, by_octave = sum_demands(mix.demands, np.full(len(mix.workload), 0.25))
     assert {name: row[name] for name in traffic._fields} == pytest.approx(traffic._asdict())
     for octave in range(OCTAVES):
-        assert (row[f"adapters_{octave:02}"], row[f"tokens_{octave:02}"]) == pytest.approx(tuple(crowd[octave]))
+        assert (row[f"adapters_{octave:02}"], row[f"tokens_{octave:02}"]) == pytest.approx(tuple(by_octave[octave]))
 
 
 def test_the_first_load_is_the_mixs_own_and_each_run_has_a_seed_of_its_own():

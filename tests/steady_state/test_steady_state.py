@@ -39,8 +39,8 @@ class Case(NamedTuple):
 
 def fleet(adapters, rate, popularity="uniform", ranks=(8,), **fields):
     shares = popularity_shares(popularity, adapters)
-    dealt = [Adapter(f"a{i}", ranks[i % len(ranks)], rate * float(share)) for i, share in enumerate(shares)]
-    return Workload(dealt, **{"duration": 1200.0, **fields})
+    sharing = [Adapter(f"a{i}", ranks[i % len(ranks)], rate * float(share)) for i, share in enumerate(shares)]
+    return Workload(sharing, **{"duration": 1200.0, **fields})
 
 
 def base_only(rate, **fields):

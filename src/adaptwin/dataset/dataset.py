@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 
 from adaptwin.dataset.design import Design
-from adaptwin.dataset.play_mix import CROWD_COLUMNS, Row
+from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.spec import write_atomically
 from adaptwin.workload.demand.traffic import Traffic
@@ -22,7 +22,7 @@ _COUNTS = (
 COLUMNS = (
     "mix", "run", "seed", "profile", "chosen", "utilisation", "capped", "popularity", "ranks", "lengths", "arrivals",
     "duration", "max_loras", "max_lora_rank", "max_num_seqs", "max_num_batched_tokens", "max_model_len",
-    "async_scheduling", "kv_cache_tokens", *Traffic._fields, *CROWD_COLUMNS, "arrived", "finished", "throughput",
+    "async_scheduling", "kv_cache_tokens", *Traffic._fields, *OCTAVE_COLUMNS, "arrived", "finished", "throughput",
     "offered_throughput", "starved", "verdict", "worst", "worst_share", "itl_mean", "itl_p99", "ttft_mean", "ttft_p50",
     "ttft_p99", "e2e_mean", "mean_running", "mean_waiting", "mean_adapters", "kv_usage", "preemptions",
     "adapter_loads", "steps",

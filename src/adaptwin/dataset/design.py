@@ -108,10 +108,10 @@ class Design(Spec):
     )
 
     adapters: Counts = Range(low=1, high=512, log=True)
-    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="dealt out in turn")
+    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="assigned in turn")
     popularity: tuple[str, ...] = Field(
         default=("uniform", "dirichlet:0.5", "zipf:1.0"),
-        description="or rates:3.2,1.6,0.8: requests/s, dealt out in turn",
+        description="or rates:3.2,1.6,0.8: requests/s, assigned in turn",
     )
     base_share: Numbers = Field(default=(0.0,), description="of the traffic, to the base model")
     utilisation: Numbers | None = Field(

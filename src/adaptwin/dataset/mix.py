@@ -32,12 +32,12 @@ class Mix(NamedTuple):
 
 def make_mix(design: Design, profile: Profile, number: int, values: Values) -> Mix | None:
     """The mix with this number; None where it makes no sense: more slots than adapters, or too little memory."""
-    dice = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
-    ranks = _dealt(values, dice)
+    generator = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
+    ranks = _ranks_of_adapters(values, generator)
     server = _server(design, profile, values, ranks)
     if server is None:
         return None
-    adapters = _adapters(values, ranks, dice)
+    adapters = _adapters(values, ranks, generator)
     workload = Workload(
         adapters=adapters,
         lengths=Lengths.named("sharegpt"),
@@ -54,12 +54,12 @@ def make_mix(design: Design, profile: Profile, number: int, values: Values) -> M
     return Mix(number, values, profile, server, workload, demands)
 
 
-def _dealt(values: Values, dice: np.random.Generator) -> NDArray[np.int64]:
+def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArray[np.int64]:
     """A rank for every adapter: in turn, then shuffled."""
     ranks = values["ranks"]
-    dealt = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
-    dice.shuffle(dealt)
-    return dealt
+    assigned = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
+    generator.shuffle(assigned)
+    return assigned
 
 
 def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
@@ -99,18 +99,18 @@ def most_slots(profile: Profile, template: Server, at_most: int) -> int:
     return good
 
 
-def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generator) -> list[Adapter]:
+def _adapters(values: Values, ranks: NDArray[np.int64], generator: np.random.Generator) -> list[Adapter]:
     """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
-    seed, base = int(dice.integers(1 << 32)), values["base_share"]
+    seed, base = int(generator.integers(1 << 32)), values["base_share"]
     absolute = absolute_rates(values["popularity"])
     if absolute is None:
         rates = (1.0 - base) * popularity_shares(values["popularity"], len(ranks), seed)
     else:
         rates = np.array([absolute[i % len(absolute)] for i in range(len(ranks))])
         base *= float(rates.sum()) / (1.0 - base)
-    dice.shuffle(rates)
-    lengths = _lengths(values, dice)
-    of_adapter = dice.integers(len(lengths), size=len(ranks) + 1)
+    generator.shuffle(rates)
+    lengths = _lengths(values, generator)
+    of_adapter = generator.integers(len(lengths), size=len(ranks) + 1)
     made = [
         Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
         for i, (rank, rate, kind) in enumerate(zip(ranks, rates, of_adapter, strict=False))
@@ -120,7 +120,7 @@ def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generato
     return made
 
 
-def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
+def _lengths(values: Values, generator: np.random.Generator) -> list[Lengths]:
     """What adapters draw their lengths from: one for all, or several."""
     kind = values["lengths"]
     if kind == "sharegpt":
@@ -128,12 +128,12 @@ def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
     if kind == "fixed":
         return [Lengths.fixed(round(values["input_mean"]), round(values["output_mean"]))]
     cv = values["length_cv"]
-    apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** dice.uniform(-2.0, 2.0, CLASSES - 1)]
+    apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** generator.uniform(-2.0, 2.0, CLASSES - 1)]
     return [
         Lengths.lognormal(
             input_mean=max(1.0, values["input_mean"] * factor),
             input_cv=cv,
-            output_mean=max(1.0, values["output_mean"] * dice.permutation(apart)[0]),
+            output_mean=max(1.0, values["output_mean"] * generator.permutation(apart)[0]),
             output_cv=cv,
         )
         for factor in apart

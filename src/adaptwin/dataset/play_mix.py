@@ -15,7 +15,7 @@ from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
 from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
-CROWD_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
+OCTAVE_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
 
 Row = dict[str, Any]
 
@@ -24,15 +24,15 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
     """Play a mix under its loads; the last of them close in on where its server stops serving everybody."""
     if mix.values["utilisation"] is None:
         return [_play(design, mix, 0, 1.0, "given")]
-    dice = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
+    generator = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
     drawn = design.loads - round(design.boundary * design.loads)
     rows: list[Row] = []
     bracket = Bracket()
     for run in range(design.loads):
         if run >= drawn:
-            utilisation = bracket.at(dice.uniform(0.3, 0.7))
+            utilisation = bracket.at(generator.uniform(0.3, 0.7))
         else:
-            utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, dice)
+            utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, generator)
         row = _play(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
         # Half of the mixes look for where the server starves, the others for where the first adapter suffers.
         served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
@@ -41,10 +41,10 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
     return rows
 
 
-def _drawn(design: Design, dice: np.random.Generator) -> float:
+def _drawn(design: Design, generator: np.random.Generator) -> float:
     dimension = design.utilisation
     assert dimension is not None
-    return dimension.at(dice.random()) if isinstance(dimension, Range) else float(dice.choice(dimension))
+    return dimension.at(generator.random()) if isinstance(dimension, Range) else float(generator.choice(dimension))
 
 
 def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
@@ -74,7 +74,7 @@ def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
         "duration": values["duration"],
         **_settings(mix, scenario),
         **demand.traffic._asdict(),
-        **dict(zip(CROWD_COLUMNS, demand.crowd.ravel().tolist(), strict=True)),
+        **dict(zip(OCTAVE_COLUMNS, demand.by_octave.ravel().tolist(), strict=True)),
         **_figures(scenario, outcome, judgement),
     }
 

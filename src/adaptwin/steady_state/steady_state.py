@@ -85,11 +85,11 @@ def demands_on(profile: Profile, server: Server, workload: Workload) -> AdapterD
 
 def steady_state(demand: Demand, limits: Limits, costs: Costs, duration: float) -> SteadyState:
     """What a server with these limits and costs settles into under this demand, within a window of this duration."""
-    return SteadyState(*settle(demand.traffic, demand.crowd, limits, costs, duration))
+    return SteadyState(*settle(demand.traffic, demand.by_octave, limits, costs, duration))
 
 
 @compiled
-def settle(traffic, crowd, limits, costs, duration):
+def settle(traffic, by_octave, limits, costs, duration):
     """The fields of `SteadyState`."""
     rate = max(traffic.served_rate, 1e-12)
     prompt, answer = traffic.prompt / rate, max(1.0, traffic.answer / rate)
@@ -101,7 +101,7 @@ def settle(traffic, crowd, limits, costs, duration):
     slots = float(limits.max_loras) if traffic.adapters > 0.0 else 0.0
     request = (rate, prompt, answer, cached, traffic.prompt_squares / rate, traffic.dispersion)
     server = (slots, costs, 0.0 if limits.async_scheduling else 1.0, float(limits.token_budget))
-    full = _pace(most, most / (rate * answer), crowd, request, server)
+    full = _pace(most, most / (rate * answer), by_octave, request, server)
 
     spread = min(1.0, math.sqrt(max(0.0, traffic.answer_squares / rate / answer**2 - 1.0)))  # of the answers
     rank = traffic.rank_rate / max(traffic.lora_rate, 1e-12)
@@ -111,13 +111,13 @@ def settle(traffic, crowd, limits, costs, duration):
         costs.load_base + costs.load_per_rank * rank,
         traffic.lora_rate / max(traffic.rate, 1e-12),
     )
-    running, pace, turns = _in_turn(most, full, crowd, request, server, window, traffic.adapters)
+    running, pace, turns = _in_turn(most, full, by_octave, request, server, window, traffic.adapters)
     slot_wait, waiting, reached, loads, stalled = turns
-    wanted, variance = busy_adapters(crowd, pace, traffic.dispersion)
+    wanted, variance = busy_adapters(by_octave, pace, traffic.dispersion)
     slots_full = 0.0
     if 0.0 < slots < traffic.adapters:
         slots_full = _exceeds(wanted, variance, slots)
-    long_step, first_step = _long_steps(running, pace, wanted, slots_full, crowd, request, server, window, loads)
+    long_step, first_step = _long_steps(running, pace, wanted, slots_full, by_octave, request, server, window, loads)
     capacity = most / (answer * full) * (1.0 - stalled)
     return (
         pace,
@@ -141,7 +141,7 @@ def settle(traffic, crowd, limits, costs, duration):
 
 
 @compiled
-def _in_turn(most, full, crowd, request, server, window, adapters):
+def _in_turn(most, full, by_octave, request, server, window, adapters):
     """Running requests and pace, and how adapters take turns, when loading stalls steps just as much as it is needed.
 
     The longer steps are stalled, the longer adapters stay in their slots and the less there is to load: where the two
@@ -149,13 +149,13 @@ def _in_turn(most, full, crowd, request, server, window, adapters):
     """
     slots = server[0]
     duration, _, load_seconds, lora_share = window
-    running, pace = _balance(most, full, crowd, request, server, 0.0, 1.0)
+    running, pace = _balance(most, full, by_octave, request, server, 0.0, 1.0)
     turns = (0.0, 0.0, 1.0, 0.0, 0.0)
     if slots == 0.0 or adapters <= slots:
         return running, pace, turns
     low, high, stalled, reached = 0.0, _MOST_STALLED, 0.0, 1.0
     for _ in range(_TRIES):
-        slot_wait, waiting, holding, loads = _turns(crowd, pace, request, server, window)
+        slot_wait, waiting, holding, loads = _turns(by_octave, pace, request, server, window)
         delayed = 0.5 * slot_wait * waiting / duration
         served = 1.0 - lora_share * (1.0 - holding * (1.0 - delayed))
         needed = min(_MOST_STALLED, loads * load_seconds)
@@ -168,12 +168,12 @@ def _in_turn(most, full, crowd, request, server, window, adapters):
             high = stalled
         stalled = 0.5 * (low + high) if abs(needed - stalled) > 0.1 else min(high, max(low, 0.5 * (needed + stalled)))
         reached = 0.5 * (served + reached) if abs(served - reached) > 0.1 else served
-        running, pace = _balance(most, full, crowd, request, server, stalled, reached)
+        running, pace = _balance(most, full, by_octave, request, server, stalled, reached)
     return running, pace, turns
 
 
 @compiled
-def _balance(most, full, crowd, request, server, stalled, reached):
+def _balance(most, full, by_octave, request, server, stalled, reached):
     """The number of running requests, at most `most`, that steps of their own length keep up; and their pace.
 
     `full` is the pace of a full batch, `reached` the share of the requests that are served at all.
@@ -182,14 +182,14 @@ def _balance(most, full, crowd, request, server, stalled, reached):
     slowed = 1.0 / (1.0 - stalled)
     low, high = 0.0, most
     # Requests in flight at the pace of a batch, less the batch: above 0 it fills, below it empties.
-    at_low = arriving * slowed * _pace(0.0, 0.0, crowd, request, server)
+    at_low = arriving * slowed * _pace(0.0, 0.0, by_octave, request, server)
     at_high = arriving * slowed * full - most
     if at_high >= 0.0:
         return most, full * slowed
     running = pace = 0.0
     for _ in range(_TRIES):
         running = (low * at_high - high * at_low) / (at_high - at_low)
-        pace = slowed * _pace(running, running / arriving, crowd, request, server)
+        pace = slowed * _pace(running, running / arriving, by_octave, request, server)
         excess = arriving * pace - running
         if abs(excess) < _TOLERANCE * running:
             break
@@ -201,7 +201,7 @@ def _balance(most, full, crowd, request, server, stalled, reached):
 
 
 @compiled
-def _pace(running, lasting, crowd, request, server):
+def _pace(running, lasting, by_octave, request, server):
     """Seconds of the step that a token sees which is one of a batch: of its own request and of `running` others.
 
     `lasting` is the pace at which so many requests would be in flight, which tells how many adapters are. Bursts put
@@ -211,11 +211,11 @@ def _pace(running, lasting, crowd, request, server):
     slots = server[0]
     requests = 1.0 + running
     if dispersion != 1.0:
-        requests += _peakedness_seen(crowd, lasting, dispersion) - 1.0
+        requests += _peakedness_seen(by_octave, lasting, dispersion) - 1.0
     prefills = (requests - 1.0) / answer  # that begin in a step; those of a burst hold up one another
     adapters = 0.0
     if slots > 0.0:
-        busy, _ = busy_adapters(crowd, lasting, dispersion)
+        busy, _ = busy_adapters(by_octave, lasting, dispersion)
         adapters = min(slots, 1.0 + busy)
     deviation = math.sqrt(requests + prefills * prompt_square)
     tokens = min(requests + prefills * prompt, max(requests, server[3]))
@@ -244,11 +244,11 @@ def _step(tokens, deviation, requests, cached, adapters, server):
 
 
 @compiled
-def _long_steps(running, pace, wanted, full, crowd, request, server, window, loads):
+def _long_steps(running, pace, wanted, full, by_octave, request, server, window, loads):
     """The step that 99 of 100 tokens come sooner than, and one with a mean prompt in it."""
     _, prompt, answer, cached, prompt_square, dispersion = request
     slots, token_budget, load_seconds = server[0], server[3], window[2]
-    requests = running + _peakedness_seen(crowd, pace, dispersion)
+    requests = running + _peakedness_seen(by_octave, pace, dispersion)
     adapters = min(slots, 1.0 + wanted)
     prefills = running / answer
     several = prefills * prompt + ONE_IN_A_HUNDRED * math.sqrt(requests + prefills * prompt_square)
@@ -276,31 +276,31 @@ def _peakedness(flying, dispersion):
 
 
 @compiled
-def _peakedness_seen(crowd, pace, dispersion):
+def _peakedness_seen(by_octave, pace, dispersion):
     """The same as tokens see it: the mean over adapters, weighted by their tokens."""
     seen = total = 0.0
-    for i in range(len(crowd)):
-        if crowd[i, 0] > 0.0:
-            seen += crowd[i, 1] * _peakedness(crowd[i, 1] / crowd[i, 0] * pace, dispersion)
-            total += crowd[i, 1]
+    for i in range(len(by_octave)):
+        if by_octave[i, 0] > 0.0:
+            seen += by_octave[i, 1] * _peakedness(by_octave[i, 1] / by_octave[i, 0] * pace, dispersion)
+            total += by_octave[i, 1]
     return seen / total if total > 0.0 else 1.0
 
 
 @compiled
-def busy_adapters(crowd, pace, dispersion):
+def busy_adapters(by_octave, pace, dispersion):
     """Mean and variance of the adapters with a request in flight, if a token takes so long and nobody waits."""
     mean = variance = 0.0
-    for i in range(len(crowd)):
-        if crowd[i, 0] > 0.0:
-            flying = crowd[i, 1] / crowd[i, 0] * pace
+    for i in range(len(by_octave)):
+        if by_octave[i, 0] > 0.0:
+            flying = by_octave[i, 1] / by_octave[i, 0] * pace
             idle = math.exp(-flying / _peakedness(flying, dispersion))
-            mean += crowd[i, 0] * (1.0 - idle)
-            variance += crowd[i, 0] * idle * (1.0 - idle)
+            mean += by_octave[i, 0] * (1.0 - idle)
+            variance += by_octave[i, 0] * idle * (1.0 - idle)
     return mean, variance
 
 
 @compiled
-def _turns(crowd, pace, request, server, window):
+def _turns(by_octave, pace, request, server, window):
     """How adapters take turns in the slots.
 
     Gives the wait for a slot, the share of requests that come meanwhile, the share of adapters' time that finds a slot
@@ -312,25 +312,25 @@ def _turns(crowd, pace, request, server, window):
     longest unused goes first.
     """
     answer, slots, (duration, spread, _, _) = request[2], server[0], window
-    wanted, variance = busy_adapters(crowd, pace, request[5])
+    wanted, variance = busy_adapters(by_octave, pace, request[5])
     # While all slots are busy, a newcomer pushes out adapters that are in the batch and have to come back at once,
     # which pushes out others: the twin counts about as many loads as the root of the slots for each newcomer.
     chain = math.sqrt(slots)
     if wanted < slots:
-        lingering = _lingering(crowd, answer, pace, slots)
+        lingering = _lingering(by_octave, answer, pace, slots)
         newcomers = 0.0
-        for i in range(len(crowd)):
-            if crowd[i, 0] > 0.0:
-                rate = crowd[i, 1] / crowd[i, 0] / answer
-                newcomers += crowd[i, 0] * rate * math.exp(-rate * (answer * pace + lingering))
+        for i in range(len(by_octave)):
+            if by_octave[i, 0] > 0.0:
+                rate = by_octave[i, 1] / by_octave[i, 0] / answer
+                newcomers += by_octave[i, 0] * rate * math.exp(-rate * (answer * pace + lingering))
         return 0.0, 0.0, 1.0, newcomers * (1.0 + (chain - 1.0) * _exceeds(wanted, variance, slots))
-    needed, turns, waiting = _stays(crowd, pace, answer, spread, duration)
+    needed, turns, waiting = _stays(by_octave, pace, answer, spread, duration)
     if needed > slots:
         return duration, waiting, slots / needed, turns * chain
     low, high = math.log(1e-3), math.log(duration)
     while high - low > 0.02:
         middle = 0.5 * (low + high)
-        needed, turns, waiting = _stays(crowd, pace, answer, spread, math.exp(middle))
+        needed, turns, waiting = _stays(by_octave, pace, answer, spread, math.exp(middle))
         if needed > slots:
             low = middle
         else:
@@ -345,25 +345,25 @@ def _exceeds(mean, variance, slots):
 
 
 @compiled
-def _stays(crowd, pace, answer, spread, wait):
+def _stays(by_octave, pace, answer, spread, wait):
     """Slots that all stays need if adapters wait so long for theirs, stays/s, and the share of requests that wait."""
     needed = turns = waiting = total = 0.0
     lifetime = answer * pace
-    for i in range(len(crowd)):
-        if crowd[i, 0] == 0.0 or crowd[i, 1] == 0.0:
+    for i in range(len(by_octave)):
+        if by_octave[i, 0] == 0.0 or by_octave[i, 1] == 0.0:
             continue
-        rate = crowd[i, 1] / crowd[i, 0] / answer
+        rate = by_octave[i, 1] / by_octave[i, 0] / answer
         stay = math.expm1(min(_FOREVER, rate * lifetime)) / rate + spread * lifetime * math.log1p(rate * wait)
         turn = stay + wait + 1.0 / rate
-        needed += crowd[i, 0] * stay / turn
-        turns += crowd[i, 0] / turn
-        waiting += crowd[i, 0] * (1.0 + rate * wait) / turn
-        total += crowd[i, 0] * rate
+        needed += by_octave[i, 0] * stay / turn
+        turns += by_octave[i, 0] / turn
+        waiting += by_octave[i, 0] * (1.0 + rate * wait) / turn
+        total += by_octave[i, 0] * rate
     return needed, turns, waiting / max(total, 1e-300)
 
 
 @compiled
-def _lingering(crowd, answer, pace, slots):
+def _lingering(by_octave, answer, pace, slots):
     """How long an adapter stays in its slot after its last request: until as many others have come as there are slots.
 
     That is Che's approximation of a cache that forgets what was used least recently.
@@ -371,7 +371,7 @@ def _lingering(crowd, answer, pace, slots):
     low, high = math.log(1e-3), math.log(1e7)
     while high - low > 0.05:
         middle = 0.5 * (low + high)
-        kept, _ = busy_adapters(crowd, pace + math.exp(middle) / answer, 1.0)
+        kept, _ = busy_adapters(by_octave, pace + math.exp(middle) / answer, 1.0)
         if kept < slots:
             low = middle
         else:

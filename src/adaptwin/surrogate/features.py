@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from adaptwin.dataset.play_mix import CROWD_COLUMNS
+from adaptwin.dataset.play_mix import OCTAVE_COLUMNS
 from adaptwin.jit import compiled
 from adaptwin.profile.profile import Profile
 from adaptwin.steady_state.steady_state import Costs, busy_adapters, costs_of, settle
@@ -80,14 +80,15 @@ class SteadyStateAnswer(NamedTuple):
     window: float  # seconds that were looked at: nobody who waited longer has finished
 
 
-FEATURES, ROUGH = len(Features._fields), len(SteadyStateAnswer._fields)
+FEATURE_COUNT, STEADY_ANSWER_COUNT = len(Features._fields), len(SteadyStateAnswer._fields)
+OFFERED = SteadyStateAnswer._fields.index("offered")
 
 
 def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `SteadyStateAnswer` as arrays, of a server that gets any traffic at all."""
-    return _features(demand.traffic, demand.crowd, limits, costs, duration)
+    return _features(demand.traffic, demand.by_octave, limits, costs, duration)
 
 
 class ServerTable(NamedTuple):
@@ -107,18 +108,18 @@ def features_of_servers(
     demand: Demand, servers: ServerTable, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `SteadyStateAnswer` of each of these servers with the same traffic, of shape (servers, ...)."""
-    return _features_of_servers(demand.traffic, demand.crowd, servers.limits, servers.costs, duration)
+    return _features_of_servers(demand.traffic, demand.by_octave, servers.limits, servers.costs, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
     """`Features` (rows, features) and `SteadyStateAnswer` (rows, 8) of the rows of a dataset; profiles by name."""
     traffics = rows.select(Traffic._fields).rows()
-    crowds = np.ascontiguousarray(rows.select(CROWD_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
+    by_octave = np.ascontiguousarray(rows.select(OCTAVE_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
     settings = rows.select(
         "profile", "max_loras", "max_lora_rank", "kv_cache_tokens", "max_num_seqs", "max_num_batched_tokens",
         "max_model_len", "async_scheduling", "duration",
     ).rows()  # fmt: skip
-    features, rough = (
+    features, steady_answers = (
         np.empty((len(rows), len(Features._fields))),
         np.empty((len(rows), len(SteadyStateAnswer._fields))),
     )
@@ -127,8 +128,8 @@ def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple
         key = (name, *of_server)
         if key not in known:
             known[key] = _server(profiles[name], *of_server)
-        features[i], rough[i] = _features(Traffic(*traffics[i]), crowds[i], *known[key], duration)
-    return features, rough
+        features[i], steady_answers[i] = _features(Traffic(*traffics[i]), by_octave[i], *known[key], duration)
+    return features, steady_answers
 
 
 def _server(
@@ -147,32 +148,32 @@ def _server(
 
 
 @compiled
-def _features_of_servers(traffic, crowd, limits, costs, duration):
+def _features_of_servers(traffic, by_octave, limits, costs, duration):
     """The fields of `Features` and of `SteadyStateAnswer`, a row for each server."""
-    features, rough = np.empty((len(limits), FEATURES)), np.empty((len(limits), ROUGH))
+    features, steady_answers = np.empty((len(limits), FEATURE_COUNT)), np.empty((len(limits), STEADY_ANSWER_COUNT))
     for i in range(len(limits)):
-        features[i], rough[i] = _features(traffic, crowd, limits[i], costs[i], duration)
-    return features, rough
+        features[i], steady_answers[i] = _features(traffic, by_octave, limits[i], costs[i], duration)
+    return features, steady_answers
 
 
 @compiled
-def _features(traffic, crowd, limits, costs, duration):
+def _features(traffic, by_octave, limits, costs, duration):
     """The fields of `Features` and of `SteadyStateAnswer`."""
     (
         pace, running, most, fitting, capacity, utilisation, tokens,
         wanted, adapters, slots_full, slot_wait, waiting, reached, loads, stalled, long_step, first_step,
-    ) = settle(traffic, crowd, limits, costs, duration)  # fmt: skip
+    ) = settle(traffic, by_octave, limits, costs, duration)  # fmt: skip
     served_rate, rate = max(traffic.served_rate, 1e-12), max(traffic.rate, 1e-12)
     prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
     lifetime = answer * pace
     slots = float(limits.max_loras)
     others = min(float(limits.max_num_seqs), limits.token_budget / (1.0 + prompt / answer))
     has_loras = traffic.adapters > 0.0 and slots > 0.0
-    later, _ = busy_adapters(crowd, 4.0 * pace, traffic.dispersion)
+    later, _ = busy_adapters(by_octave, 4.0 * pace, traffic.dispersion)
     staying = 0.0
-    for i in range(len(crowd)):
-        if crowd[i, 0] > 0.0 and crowd[i, 1] / crowd[i, 0] * pace > STAYS_WITH:
-            staying += crowd[i, 0]
+    for i in range(len(by_octave)):
+        if by_octave[i, 0] > 0.0 and by_octave[i, 1] / by_octave[i, 0] * pace > STAYS_WITH:
+            staying += by_octave[i, 0]
     features = np.array(
         [
             _log(utilisation),
@@ -222,7 +223,7 @@ def _features(traffic, crowd, limits, costs, duration):
     served = min(reached, 1.0 / max(utilisation, 1e-9)) / (1.0 + lifetime / duration)
     offered = traffic.prompt + traffic.asked
     given = (traffic.prompt + traffic.answer) / max(offered, 1e-9)  # of what was asked for: answers may end early
-    rough = np.array(
+    steady_answer = np.array(
         [
             offered,
             served * given,
@@ -234,7 +235,7 @@ def _features(traffic, crowd, limits, costs, duration):
             duration,
         ]
     )
-    return features, rough
+    return features, steady_answer
 
 
 @compiled

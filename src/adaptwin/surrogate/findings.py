@@ -78,7 +78,7 @@ class Findings(NamedTuple):
     curve: list[CurvePoint]
     importances: list[Importance]  # the most important first
     reliability: list[Reliability]
-    sample: pl.DataFrame  # some runs: profile, worst, and twin_X and guess_X for throughput, itl_mean, ttft_p50
+    sample: pl.DataFrame  # some runs: profile, worst, and twin_X and predicted_X for throughput, itl_mean, ttft_p50
     unsure: float  # share of the boundary runs on which the twin would be asked
 
 
@@ -160,26 +160,26 @@ def _feature(examples: Examples, name: str) -> Array:
 
 
 def _regime_lines(examples: Examples, held_out: HeldOut) -> list[RegimeLine]:
-    drawn, actual, guess = examples.drawn, actual_figures(examples), held_out.distilled
+    drawn, actual, predicted = examples.drawn, actual_figures(examples), held_out.distilled
     lines = []
     for dimension, (values_of, edges) in _BANDS.items():
         values = values_of(examples)
         for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
             name = f"{low:,g} to {high:,g}" if np.isfinite(high) else f"above {low:,g}"
-            lines.append(_regime_line(actual, guess, drawn & (values >= low) & (values < high), dimension, name))
+            lines.append(_regime_line(actual, predicted, drawn & (values >= low) & (values < high), dimension, name))
     for column in ("arrivals", "lengths"):
         of_rows = examples.rows[column].to_numpy()
         kinds = sorted(set(of_rows.tolist()))
-        lines += [_regime_line(actual, guess, drawn & (of_rows == kind), column, kind) for kind in kinds]
+        lines += [_regime_line(actual, predicted, drawn & (of_rows == kind), column, kind) for kind in kinds]
     return [line for line in lines if line.runs]
 
 
 def _regime_line(
-    actual: dict[str, Array], guess: dict[str, Array], chosen: NDArray[np.bool_], dimension: str, regime: str
+    actual: dict[str, Array], predicted: dict[str, Array], chosen: NDArray[np.bool_], dimension: str, regime: str
 ) -> RegimeLine:
     if not chosen.any():
         return RegimeLine(dimension, regime, 0, *[float("nan")] * 5)
-    throughput, itl, ttft = (error(guess[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
+    throughput, itl, ttft = (error(predicted[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
     overloaded = actual["overload"][chosen] > 0.5
     return RegimeLine(
         dimension=dimension,
@@ -188,7 +188,7 @@ def _regime_line(
         throughput=float(np.nanmean(throughput)),
         itl=float(np.nanmean(itl)),
         ttft=float(np.nanmedian(ttft)),
-        overload_wrong=float(((guess["overload"][chosen] > 0.5) != overloaded).mean()),
+        overload_wrong=float(((predicted["overload"][chosen] > 0.5) != overloaded).mean()),
         overloaded=float(overloaded.mean()),
     )
 
@@ -205,23 +205,23 @@ def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> C
 def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float]:
     """Errors of throughput and mean ITL, in per cent, and F1 of starvation, of large models on mixes they never saw."""
     actual = actual_figures(test)
-    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in JUDGED}
-    throughput, itl = (mean_error(guess[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
-    return throughput, itl, f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
+    predicted = {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED}
+    throughput, itl = (mean_error(predicted[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
+    return throughput, itl, f1(predicted["starvation"], actual["starvation"] > 0.5, test.mixes).value
 
 
 def _importances(training: Training) -> list[Importance]:
     """Permutation importances of the large models that are kept, on a sample of the runs."""
     examples = training.examples
-    dice = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     chosen = np.zeros(len(examples.rows), np.bool_)
-    chosen[dice.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
+    chosen[generator.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
     part = examples.where(chosen)
     taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED}
     found = []
     for column, name in enumerate(Features._fields):
         shuffled = part.features.copy()
-        dice.shuffle(shuffled[:, column])
+        generator.shuffle(shuffled[:, column])
         # By how much what the model says moves, in units of how much it moves between runs at all.
         moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED}
         shares = [moved[name] / max(1e-9, float(np.std(answers))) for name, answers in taught.items()]
@@ -243,9 +243,9 @@ def _reliability(examples: Examples, held_out: HeldOut) -> list[Reliability]:
 
 
 def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
-    dice = np.random.default_rng(0)
-    chosen = np.sort(dice.choice(len(examples.rows), size=min(SAMPLE, len(examples.rows)), replace=False))
-    actual, guess, offered = (
+    generator = np.random.default_rng(0)
+    chosen = np.sort(generator.choice(len(examples.rows), size=min(SAMPLE, len(examples.rows)), replace=False))
+    actual, predicted, offered = (
         actual_figures(examples),
         held_out.distilled,
         examples.rows["offered_throughput"].to_numpy(),
@@ -257,7 +257,7 @@ def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
         ("ttft_p50", "ttft_p50", np.ones(len(offered))),
     ):
         columns[f"twin_{shown}"] = (actual[name] * scale)[chosen]
-        columns[f"guess_{shown}"] = (guess[name] * scale)[chosen]
+        columns[f"predicted_{shown}"] = (predicted[name] * scale)[chosen]
     return pl.DataFrame(columns)
 
 

@@ -16,7 +16,7 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec, read_mapping, write_atomically
 from adaptwin.steady_state.steady_state import costs_of, demands_on
-from adaptwin.surrogate.features import Features, SteadyStateAnswer, features_of
+from adaptwin.surrogate.features import OFFERED, Features, SteadyStateAnswer, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
@@ -47,7 +47,7 @@ class Prediction(NamedTuple):
 
 
 class Sure(Spec):
-    """Overload probabilities beyond which a guess was as good as never wrong on held-out mixes."""
+    """Overload probabilities beyond which a prediction was as good as never wrong on held-out mixes."""
 
     below: float = Field(ge=0, le=1, description="up to here nobody suffers")
     above: float = Field(ge=0, le=1, description="from here on somebody does")
@@ -97,7 +97,7 @@ class Surrogate(Spec):
     def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
         """The same for many cases, in their order."""
         work = list(cases)
-        features, rough = (
+        features, steady_answers = (
             np.zeros((len(work), len(Features._fields))),
             np.zeros((len(work), len(SteadyStateAnswer._fields))),
         )
@@ -107,12 +107,12 @@ class Surrogate(Spec):
             demand = sum_demands(demands_on(self.profile, server, workload))
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
-                features[row], rough[row] = features_of(demand, limits, costs, workload.duration)
+                features[row], steady_answers[row] = features_of(demand, limits, costs, workload.duration)
             known[row] = self.knows(demand, server, workload.duration)
-        answers, inside = self.predict_features(features, rough)
+        answers, inside = self.predict_features(features, steady_answers)
         return [
             prediction_from(answer, bool(within and sure), offered)
-            for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
+            for answer, within, sure, offered in zip(answers, inside, known, steady_answers[:, OFFERED], strict=True)
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
@@ -132,17 +132,17 @@ class Surrogate(Spec):
         """The same predictors for another profile: their features are ratios that mean the same on any."""
         return self if profile == self.profile else self.model_copy(update={"profile": profile, "scores": {}})
 
-    def predict_features(self, features: Array, rough: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def predict_features(self, features: Array, steady_answers: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Answers of shape (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
 
         Args:
             features: Shape (rows, features), as `features_of` gives them.
-            rough: Shape (rows, 8), likewise.
+            steady_answers: Shape (rows, 8), likewise.
         """
         forest, region = self._arrays
         clipped, inside = clip_to(region, features)
         learned = evaluate(forest, clipped)
-        columns = [output.value(learned[:, i], rough) for i, output in enumerate(OUTPUTS)]
+        columns = [output.value(learned[:, i], steady_answers) for i, output in enumerate(OUTPUTS)]
         return np.column_stack(columns), inside
 
     def overloads(self, features: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -161,7 +161,7 @@ class Surrogate(Spec):
 
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
-    """The guess in an answer of `predict_features`, for a server that is offered so many tokens/s."""
+    """The prediction in an answer of `predict_features`, for a server that is offered so many tokens/s."""
     served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
     if offered == 0.0:
         nan = math.nan
@@ -182,7 +182,7 @@ def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
 
 
 def surrogate_for(profile: Profile) -> Surrogate:
-    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each guess says."""
+    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each prediction says."""
     shipped = shipped_surrogates()
     return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 

@@ -22,7 +22,7 @@ from adaptwin.surrogate.teacher import Teacher, corrected_odds, teach
 
 FOLDS = 3
 FEWEST_MIXES = 30
-WRONG = 0.002  # share of sure guesses that may be wrong
+WRONG = 0.002  # share of sure predictions that may be wrong
 
 
 class Examples(NamedTuple):
@@ -30,13 +30,13 @@ class Examples(NamedTuple):
 
     rows: pl.DataFrame
     features: Array  # (rows, features)
-    rough: Array  # (rows, 8)
+    steady_answers: Array  # (rows, 8)
     targets: dict[str, Array]  # by output, (rows,); on the output's scale
 
     def where(self, chosen: NDArray[np.bool_]) -> "Examples":
         """Some of the rows."""
         targets = {name: values[chosen] for name, values in self.targets.items()}
-        return Examples(self.rows.filter(chosen), self.features[chosen], self.rough[chosen], targets)
+        return Examples(self.rows.filter(chosen), self.features[chosen], self.steady_answers[chosen], targets)
 
     @property
     def mixes(self) -> NDArray[np.int64]:
@@ -118,8 +118,10 @@ def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Prog
 def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
     """Features and targets of rows in which any request arrived; profiles by name."""
     rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0))
-    features, rough = features_of_table(rows, profiles)
-    return Examples(rows, features, rough, {output.name: output.target(rows, rough) for output in OUTPUTS})
+    features, steady_answers = features_of_table(rows, profiles)
+    return Examples(
+        rows, features, steady_answers, {output.name: output.target(rows, steady_answers) for output in OUTPUTS}
+    )
 
 
 def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
@@ -160,14 +162,14 @@ def _cross_fit(
             for values in learned.values():
                 values[:, column] = odds[output.name][0] * values[:, column] + odds[output.name][1]
     figures = {
-        kind: {output.name: output.value(values[:, i], examples.rough) for i, output in enumerate(OUTPUTS)}
+        kind: {output.name: output.value(values[:, i], examples.steady_answers) for i, output in enumerate(OUTPUTS)}
         for kind, values in learned.items()
     }
     return HeldOut(**figures), odds
 
 
 def _sure(probability: Array, overloaded: NDArray[np.bool_]) -> Sure:
-    """The probabilities beyond which one in `1 / WRONG` held-out guesses at most was wrong."""
+    """The probabilities beyond which one in `1 / WRONG` held-out predictions at most was wrong."""
     order = np.argsort(probability)
     wrong = np.cumsum(overloaded[order]) / np.arange(1, len(order) + 1)
     below = probability[order][np.flatnonzero(wrong <= WRONG)[-1]] if (wrong <= WRONG).any() else 0.0

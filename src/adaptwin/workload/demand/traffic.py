@@ -41,11 +41,11 @@ class Traffic(NamedTuple):
 class Demand(NamedTuple):
     """`Traffic`, and how it is spread: LoRA adapters by the answer tokens/s that each asks for.
 
-    `crowd` has the shape (octaves, 2): how many adapters there are in a bin, and the tokens/s of all of them.
+    `by_octave` has the shape (octaves, 2): how many adapters there are in a bin, and the tokens/s of all of them.
     """
 
     traffic: Traffic
-    crowd: NDArray[np.float64]
+    by_octave: NDArray[np.float64]
 
 
 class AdapterDemands(NamedTuple):
@@ -112,7 +112,7 @@ def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = No
 
 
 def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the crowd, in one array."""
+    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the octaves, in one array."""
     return _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
 
 
@@ -139,20 +139,20 @@ def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
     scaled[_SWING] *= factor
     for field in (Traffic._fields.index("adapters"), _MAX_RANK):
         scaled[field] = sums[field]
-    crowd = scaled[_SUMS:].reshape(OCTAVES, 2)
-    crowd[:, 0] = sums[_SUMS::2]
+    by_octave = scaled[_SUMS:].reshape(OCTAVES, 2)
+    by_octave[:, 0] = sums[_SUMS::2]
     traffic = scaled[:_SUMS]
     if traffic[0] > 0.0:
         traffic[_DISPERSION] /= traffic[0]
         traffic[_SWING] /= traffic[0] * traffic[0]
-    return Demand(Traffic(*traffic.tolist()), crowd)
+    return Demand(Traffic(*traffic.tolist()), by_octave)
 
 
 @compiled
 def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
-    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the crowd."""
+    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the octaves."""
     both = np.zeros(17 + 2 * OCTAVES)
-    sums, crowd = both[:17], both[17:].reshape(OCTAVES, 2)
+    sums, by_octave = both[:17], both[17:].reshape(OCTAVES, 2)
     for a in range(len(rates)):
         rate = rates[a] * shares[a]
         if rate <= 0.0:
@@ -178,6 +178,6 @@ def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
             tokens = rate * per_request[a, 2]
             octave = 0 if tokens <= 0.0 else math.floor(math.log2(tokens)) - FIRST_OCTAVE + 1
             octave = min(max(0, octave), OCTAVES - 1)
-            crowd[octave, 0] += 1.0
-            crowd[octave, 1] += tokens
+            by_octave[octave, 0] += 1.0
+            by_octave[octave, 1] += tokens
     return both

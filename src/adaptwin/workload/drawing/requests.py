@@ -17,7 +17,7 @@ from adaptwin.workload.workload import Arrivals, Workload
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # some 5 GB
 _SLICE = 4096  # requests that are drawn and sorted together
-_CROWD = 64  # requests in one bucket that are too many to sort by insertion
+_CROWDED_BUCKET = 64  # requests in one bucket that are too many to sort by insertion
 NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
 
 
@@ -129,7 +129,7 @@ def _process(arrivals: Arrivals) -> ArrivalProcess:
 def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
     """Replayed timestamps per adapter; None where arrivals are drawn.
 
-    Timestamps of the whole workload are dealt out to its adapters at random, in proportion to their rates.
+    Timestamps of the whole workload are shared out to its adapters at random, in proportion to their rates.
     """
     own = [a.arrivals if isinstance(a.arrivals, tuple) else None for a in workload.adapters]
     if isinstance(workload.arrivals, str):
@@ -138,12 +138,12 @@ def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] |
     rates = np.array([workload.adapters[i].rate for i in sharing])
     if not sharing or rates.sum() <= 0:
         return [() if a.arrivals is None else times for a, times in zip(workload.adapters, own, strict=True)]
-    dice = np.random.default_rng(stream_seed(seed, "", "timestamps"))
-    dealt = dice.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
-    hands: dict[int, list[float]] = {i: [] for i in sharing}
-    for time, i in zip(workload.arrivals, dealt, strict=True):
-        hands[int(i)].append(time)
-    return [tuple(hands[i]) if i in hands else times for i, times in enumerate(own)]
+    generator = np.random.default_rng(stream_seed(seed, "", "timestamps"))
+    receivers = generator.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
+    times_of: dict[int, list[float]] = {i: [] for i in sharing}
+    for time, i in zip(workload.arrivals, receivers, strict=True):
+        times_of[int(i)].append(time)
+    return [tuple(times_of[i]) if i in times_of else times for i, times in enumerate(own)]
 
 
 def _segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
@@ -152,8 +152,10 @@ def _segments(process: ArrivalProcess, duration: float, seed: int, name: str) ->
         return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
     if not process.period:
         return ()
-    dice = np.random.default_rng(stream_seed(seed, name, "regimes"))
-    raised = dice.random(int(np.ceil(duration / process.period))) < 1.0 / (1.0 + process.factor)  # keeps the mean at 1
+    generator = np.random.default_rng(stream_seed(seed, name, "regimes"))
+    raised = generator.random(int(np.ceil(duration / process.period))) < 1.0 / (
+        1.0 + process.factor
+    )  # keeps the mean at 1
     factors = np.where(raised, process.factor, 1.0 / process.factor)
     return tuple((i * process.period, float(factor)) for i, factor in enumerate(factors))
 
@@ -313,7 +315,7 @@ def _sort(keys, in_order, span):
     for b in range(1, len(fill)):
         fullest = max(fullest, fill[b])
         fill[b] += fill[b - 1]
-    if fullest > _CROWD:
+    if fullest > _CROWDED_BUCKET:
         for i in range(len(keys)):
             in_order[i] = keys[i]
         shell_sort(in_order)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.workload.csv_rows import Row, Rows, read_rows
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.sources.synthetic import Ranks, deal
+from adaptwin.workload.sources.synthetic import Ranks, share_out
 from adaptwin.workload.workload import Workload
 
 MAX_PAIRS = 512  # lengths are kept as that many pairs: enough for the means, few enough for a readable file
@@ -47,11 +47,11 @@ def workload_from_trace(
     rate_scale: float = 1.0,
     seed: int = 0,
 ) -> Workload:
-    """A workload with the rate and the lengths of a trace's first part, dealt out to adapters by popularity.
+    """A workload with the rate and the lengths of a trace's first part, shared out to adapters by popularity.
 
     The rest of the trace is left as traffic that a plan has not seen. `first_part` is a share of the trace's
     time, `rate_scale` multiplies every rate, and `adapters`, `ranks`, `popularity` and `base_share` mean what
-    they mean to `deal`. Raises `SpecError` naming file, line and column.
+    they mean to `share_out`. Raises `SpecError` naming file, line and column.
     """
     if not 0 < first_part <= 1:
         raise SpecError(f"{first_part:g} must be above 0 and at most 1", "first_part")
@@ -61,9 +61,9 @@ def workload_from_trace(
     seconds = first_part * trace.span
     seen = trace.until(seconds)
     rate = rate_scale * len(seen.time) / seconds
-    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
+    shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
     lengths = Lengths.empirical(zip(*representative_pairs(seen.input, seen.output).T, strict=True))
-    return Workload(adapters=dealt, lengths=lengths, duration=duration, seed=seed)
+    return Workload(adapters=shared, lengths=lengths, duration=duration, seed=seed)
 
 
 def read_trace(path: str | Path) -> Trace:
