@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adaptwin.surrogate.findings import JUDGED
-from adaptwin.surrogate.outputs import Array
+from adaptwin.arrays import Array
+from adaptwin.surrogate.findings import JUDGED_OUTPUTS
 from adaptwin.surrogate.score import f1, mean_error
 from adaptwin.surrogate.teacher import teach
 from adaptwin.surrogate.train import Examples, actual_figures
@@ -60,14 +60,18 @@ def _scores(predicted: dict[str, Array], test: Examples) -> list[str]:
 
 def _steady_alone(test: Examples) -> dict[str, Array]:
     figures = {
-        output.name: test.steady_answers[:, output.steady_column] for output in JUDGED if output.scale == "ratio"
+        output.name: test.steady_answers[:, output.steady_column]
+        for output in JUDGED_OUTPUTS
+        if output.scale == "ratio"
     }
     return {**figures, "starvation": (figures["served"] < 0.9).astype(np.float64)}
 
 
 def _boosted(training: Examples) -> Learned:
-    teacher = teach(training.features, training.targets, 0, {}, JUDGED)
-    return lambda test: {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED}
+    teacher = teach(training.features, training.targets, 0, {}, JUDGED_OUTPUTS)
+    return lambda test: {
+        o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED_OUTPUTS
+    }
 
 
 def _ours(examples: Examples) -> tuple[Array, Array]:
@@ -100,14 +104,14 @@ def _plain(
     features, steady_answers = seen(training)
     actual = actual_figures(training)
     models: dict[str, Any] = {"starvation": classifier.fit(features, actual["starvation"] > 0.5)}
-    for output in JUDGED[:2]:
+    for output in JUDGED_OUTPUTS[:2]:
         target = np.log(np.maximum(1e-9, actual[output.name]) / steady_answers[:, output.steady_column])
         known = np.isfinite(target)
         models[output.name] = regressor().fit(features[known], target[known])
 
     def answers(test: Examples) -> dict[str, Array]:
         x, base = seen(test)
-        figures = {o.name: base[:, o.steady_column] * np.exp(models[o.name].predict(x)) for o in JUDGED[:2]}
+        figures = {o.name: base[:, o.steady_column] * np.exp(models[o.name].predict(x)) for o in JUDGED_OUTPUTS[:2]}
         return {**figures, "starvation": models["starvation"].predict_proba(x)[:, 1]}
 
     return answers

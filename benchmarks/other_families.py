@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
-from adaptwin.dataset.mix import most_slots
+from adaptwin.dataset.mix import most_slots_that_start
 from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import sum_demands
@@ -59,7 +59,7 @@ def _case(
         max_num_seqs=int(generator.choice([256, 1024])),
         max_num_batched_tokens=2048,
     )
-    most = most_slots(profile, template, at_most=len(adapters))
+    most = most_slots_that_start(profile, template, at_most=len(adapters))
     slots = round(float(np.exp(generator.uniform(np.log(max(1, most) ** 0.3), np.log(max(1, most))))))
     server = template.model_copy(update={"max_loras": slots})
     if not server.starts_on(profile):

@@ -21,17 +21,18 @@ from rich.console import Console
 import learners
 import other_families
 from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
+from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
 from adaptwin.cli.progress import progress_bar
 from adaptwin.report.training.page import write_training_report
 from adaptwin.report.training.table import training_table
 from adaptwin.steady_state.steady_state import costs_of, demands_on
 from adaptwin.surrogate.features import Features, features_of
-from adaptwin.surrogate.findings import JUDGED, Findings, ScoreLine, find, judged_scores
+from adaptwin.surrogate.findings import JUDGED_OUTPUTS, Findings, ScoreLine, find, judged_scores
 from adaptwin.surrogate.model_tree import evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.region import clip_to
-from adaptwin.surrogate.score import Score, error, f1
+from adaptwin.surrogate.score import ScoreWithInterval, error, f1
 from adaptwin.surrogate.surrogate import Prediction
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Training, train
@@ -115,7 +116,7 @@ HELD_OUT_NOTE = (
 )
 
 
-def _interval(line: ScoreLine, score: Score) -> str:
+def _interval(line: ScoreLine, score: ScoreWithInterval) -> str:
     unit = f" {line.unit}" if line.unit else ""
     digits = ".3f" if not line.unit else ".1f"
     value = f"{score.value:{digits}}{unit}"
@@ -149,7 +150,7 @@ def _transfer(training: Training) -> str:
     body = []
     for learned in (*names, "both"):
         part = examples.where(~held & ((profile == learned) | (learned == "both")))
-        teacher = teach(part.features, part.targets, 0, {}, JUDGED)
+        teacher = teach(part.features, part.targets, 0, {}, JUDGED_OUTPUTS)
         row = [SHORT.get(learned, learned)]
         for asked in names:
             throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))

@@ -7,7 +7,7 @@ import pytest
 from tests.dataset.designs import mixes_of, one, the_mix, tiny
 
 from adaptwin import simulate
-from adaptwin.dataset.dataset import COLUMNS
+from adaptwin.dataset.dataset import DATASET_COLUMNS
 from adaptwin.dataset.play_mix import play_mix
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
 
@@ -38,7 +38,7 @@ def test_a_row_says_what_simulate_says(utilisation):
 
 
 def test_a_row_has_the_columns_of_a_dataset():
-    assert all(tuple(row) == COLUMNS for row in rows_of(adapters=(2,)))
+    assert all(tuple(row) == DATASET_COLUMNS for row in rows_of(adapters=(2,)))
 
 
 def test_the_traffic_of_a_row_is_that_of_its_mix_at_its_load():

@@ -34,10 +34,10 @@ def make_mix(design: Design, profile: Profile, number: int, values: Values) -> M
     """The mix with this number; None where it makes no sense: more slots than adapters, or too little memory."""
     generator = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
     ranks = _ranks_of_adapters(values, generator)
-    server = _server(design, profile, values, ranks)
+    server = _server_of_mix(design, profile, values, ranks)
     if server is None:
         return None
-    adapters = _adapters(values, ranks, generator)
+    adapters = _adapters_with_rates(values, ranks, generator)
     workload = Workload(
         adapters=adapters,
         lengths=Lengths.named("sharegpt"),
@@ -62,7 +62,7 @@ def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArra
     return assigned
 
 
-def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
+def _server_of_mix(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
     """The server; None where it would not start, or has more slots than adapters."""
     rank = server_rank(int(ranks.max()))
     if values["further_padding"]:
@@ -79,7 +79,7 @@ def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.
         async_scheduling=values["async_scheduling"],
     )
     if isinstance(design.max_loras, Range):
-        most = most_slots(profile, template, at_most=len(ranks))
+        most = most_slots_that_start(profile, template, at_most=len(ranks))
         slots = round(math.exp(min(1.0, values["max_loras"]) * math.log(max(1, most))))
     else:
         slots = values["max_loras"]
@@ -87,7 +87,7 @@ def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.
     return server if slots <= len(ranks) and server.starts_on(profile) else None
 
 
-def most_slots(profile: Profile, template: Server, at_most: int) -> int:
+def most_slots_that_start(profile: Profile, template: Server, at_most: int) -> int:
     """The most slots with which the server starts; 0 when it does not with one."""
     good, bad = 0, at_most + 1
     while bad - good > 1:
@@ -99,7 +99,7 @@ def most_slots(profile: Profile, template: Server, at_most: int) -> int:
     return good
 
 
-def _adapters(values: Values, ranks: NDArray[np.int64], generator: np.random.Generator) -> list[Adapter]:
+def _adapters_with_rates(values: Values, ranks: NDArray[np.int64], generator: np.random.Generator) -> list[Adapter]:
     """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
     seed, base = int(generator.integers(1 << 32)), values["base_share"]
     absolute = absolute_rates(values["popularity"])
@@ -109,7 +109,7 @@ def _adapters(values: Values, ranks: NDArray[np.int64], generator: np.random.Gen
         rates = np.array([absolute[i % len(absolute)] for i in range(len(ranks))])
         base *= float(rates.sum()) / (1.0 - base)
     generator.shuffle(rates)
-    lengths = _lengths(values, generator)
+    lengths = _lengths_of_adapters(values, generator)
     of_adapter = generator.integers(len(lengths), size=len(ranks) + 1)
     made = [
         Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
@@ -120,7 +120,7 @@ def _adapters(values: Values, ranks: NDArray[np.int64], generator: np.random.Gen
     return made
 
 
-def _lengths(values: Values, generator: np.random.Generator) -> list[Lengths]:
+def _lengths_of_adapters(values: Values, generator: np.random.Generator) -> list[Lengths]:
     """What adapters draw their lengths from: one for all, or several."""
     kind = values["lengths"]
     if kind == "sharegpt":

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 def play_mix(design: Design, mix: Mix) -> list[Row]:
     """Play a mix under its loads; the last of them close in on where its server stops serving everybody."""
     if mix.values["utilisation"] is None:
-        return [_play(design, mix, 0, 1.0, "given")]
+        return [_played_row(design, mix, 0, 1.0, "given")]
     generator = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
     drawn = design.loads - round(design.boundary * design.loads)
     rows: list[Row] = []
@@ -33,7 +33,7 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
             utilisation = bracket.at(generator.uniform(0.3, 0.7))
         else:
             utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, generator)
-        row = _play(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
+        row = _played_row(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
         # Half of the mixes look for where the server starves, the others for where the first adapter suffers.
         served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
         bracket = bracket.with_run(row["utilisation"], served=served)
@@ -47,7 +47,7 @@ def _drawn(design: Design, generator: np.random.Generator) -> float:
     return dimension.at(generator.random()) if isinstance(dimension, Range) else float(generator.choice(dimension))
 
 
-def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
+def _played_row(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
     """One run at `load` times the mix's rates, or as much of it as the design allows."""
     expected = mix.workload.rate * mix.workload.duration
     allowed = design.most_requests / expected if expected > 0 else load
@@ -72,14 +72,14 @@ def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
         "lengths": values["lengths"],
         "arrivals": values["arrivals"],
         "duration": values["duration"],
-        **_settings(mix, scenario),
+        **_server_settings(mix, scenario),
         **demand.traffic._asdict(),
         **dict(zip(OCTAVE_COLUMNS, demand.by_octave.ravel().tolist(), strict=True)),
         **_figures(scenario, outcome, judgement),
     }
 
 
-def _settings(mix: Mix, scenario: Scenario) -> Row:
+def _server_settings(mix: Mix, scenario: Scenario) -> Row:
     server, limits = mix.server, scenario.limits
     return {
         "max_loras": server.max_loras,

@@ -20,10 +20,10 @@ from adaptwin.workload.workload import Workload
 
 _TOLERANCE = 1e-3  # of the number of running requests, relative
 _TRIES = 40
-_MOST_STALLED = 0.95  # share of the time that loads of adapters may take
-ONE_IN_A_HUNDRED = 2.33  # standard deviations of a normal variate
-RARE = 0.01  # what happens in fewer steps does not show in the 99th percentile
-_FOREVER = 30.0  # requests in flight on average, with which an adapter never leaves its slot
+_LARGEST_STALL = 0.95  # share of the time that loads of adapters may take
+P99_DEVIATIONS = 2.33  # standard deviations of a normal variate
+TAIL_SHARE = 0.01  # what happens in fewer steps does not show in the 99th percentile
+_LONGEST_STAY = 30.0  # requests in flight on average, with which an adapter never leaves its slot
 
 
 class Costs(NamedTuple):
@@ -153,12 +153,12 @@ def _in_turn(most, full, by_octave, request, server, window, adapters):
     turns = (0.0, 0.0, 1.0, 0.0, 0.0)
     if slots == 0.0 or adapters <= slots:
         return running, pace, turns
-    low, high, stalled, reached = 0.0, _MOST_STALLED, 0.0, 1.0
+    low, high, stalled, reached = 0.0, _LARGEST_STALL, 0.0, 1.0
     for _ in range(_TRIES):
         slot_wait, waiting, holding, loads = _turns(by_octave, pace, request, server, window)
         delayed = 0.5 * slot_wait * waiting / duration
         served = 1.0 - lora_share * (1.0 - holding * (1.0 - delayed))
-        needed = min(_MOST_STALLED, loads * load_seconds)
+        needed = min(_LARGEST_STALL, loads * load_seconds)
         turns = (slot_wait, waiting, reached, loads, stalled)
         if (abs(needed - stalled) < 0.01 or high - low < 0.01) and abs(served - reached) < 0.01:
             break
@@ -219,11 +219,11 @@ def _pace(running, lasting, by_octave, request, server):
         adapters = min(slots, 1.0 + busy)
     deviation = math.sqrt(requests + prefills * prompt_square)
     tokens = min(requests + prefills * prompt, max(requests, server[3]))
-    return _step(tokens, deviation, requests, cached, adapters, server)
+    return _expected_step_seconds(tokens, deviation, requests, cached, adapters, server)
 
 
 @compiled
-def _step(tokens, deviation, requests, cached, adapters, server):
+def _expected_step_seconds(tokens, deviation, requests, cached, adapters, server):
     """Seconds of a step with so many tokens, give or take a normal deviation, of decodes of so many requests.
 
     Planning is part of it. `step_seconds` says the same of a step that is known exactly.
@@ -251,16 +251,20 @@ def _long_steps(running, pace, wanted, full, by_octave, request, server, window,
     requests = running + _peakedness_seen(by_octave, pace, dispersion)
     adapters = min(slots, 1.0 + wanted)
     prefills = running / answer
-    several = prefills * prompt + ONE_IN_A_HUNDRED * math.sqrt(requests + prefills * prompt_square)
-    more = several if prefills > RARE else ONE_IN_A_HUNDRED * math.sqrt(requests)
-    if RARE < prefills < 1.0:
+    several = prefills * prompt + P99_DEVIATIONS * math.sqrt(requests + prefills * prompt_square)
+    more = several if prefills > TAIL_SHARE else P99_DEVIATIONS * math.sqrt(requests)
+    if TAIL_SHARE < prefills < 1.0:
         more = max(more, prompt)
-    high = _step(min(requests + more, max(requests, token_budget)), 0.0, requests, cached, adapters, server)
+    high = _expected_step_seconds(
+        min(requests + more, max(requests, token_budget)), 0.0, requests, cached, adapters, server
+    )
     chain = 1.0 + (math.sqrt(slots) - 1.0) * full
-    if slots > 0.0 and loads * pace / chain > RARE:
+    if slots > 0.0 and loads * pace / chain > TAIL_SHARE:
         high += chain * load_seconds
     chunk = min(prompt, token_budget)
-    first = _step(requests + chunk + prefills * prompt, math.sqrt(requests), requests, cached, adapters, server)
+    first = _expected_step_seconds(
+        requests + chunk + prefills * prompt, math.sqrt(requests), requests, cached, adapters, server
+    )
     return high, first
 
 
@@ -353,7 +357,7 @@ def _stays(by_octave, pace, answer, spread, wait):
         if by_octave[i, 0] == 0.0 or by_octave[i, 1] == 0.0:
             continue
         rate = by_octave[i, 1] / by_octave[i, 0] / answer
-        stay = math.expm1(min(_FOREVER, rate * lifetime)) / rate + spread * lifetime * math.log1p(rate * wait)
+        stay = math.expm1(min(_LONGEST_STAY, rate * lifetime)) / rate + spread * lifetime * math.log1p(rate * wait)
         turn = stay + wait + 1.0 / rate
         needed += by_octave[i, 0] * stay / turn
         turns += by_octave[i, 0] / turn

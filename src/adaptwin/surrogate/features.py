@@ -21,7 +21,7 @@ from adaptwin.steady_state.steady_state import Costs, busy_adapters, costs_of, s
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.demand.traffic import OCTAVES, Demand, Traffic
 
-STAYS_WITH = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
+STAYING_REQUESTS = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
 
 
 class Features(NamedTuple):
@@ -127,12 +127,12 @@ def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple
     for i, (name, *of_server, duration) in enumerate(settings):
         key = (name, *of_server)
         if key not in known:
-            known[key] = _server(profiles[name], *of_server)
+            known[key] = _server_of_row(profiles[name], *of_server)
         features[i], steady_answers[i] = _features(Traffic(*traffics[i]), by_octave[i], *known[key], duration)
     return features, steady_answers
 
 
-def _server(
+def _server_of_row(
     profile: Profile, slots: int, rank: int, kv_tokens: int, seqs: int, budget: int, longest: int, is_async: bool
 ) -> tuple[Limits, Costs]:
     server = Server(
@@ -172,7 +172,7 @@ def _features(traffic, by_octave, limits, costs, duration):
     later, _ = busy_adapters(by_octave, 4.0 * pace, traffic.dispersion)
     staying = 0.0
     for i in range(len(by_octave)):
-        if by_octave[i, 0] > 0.0 and by_octave[i, 1] / by_octave[i, 0] * pace > STAYS_WITH:
+        if by_octave[i, 0] > 0.0 and by_octave[i, 1] / by_octave[i, 0] * pace > STAYING_REQUESTS:
             staying += by_octave[i, 0]
     features = np.array(
         [

@@ -7,18 +7,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.features import Features
-from adaptwin.surrogate.outputs import OUTPUTS, Array
-from adaptwin.surrogate.score import BINS, Score, error, f1, mean_error
+from adaptwin.surrogate.outputs import OUTPUTS
+from adaptwin.surrogate.score import BINS, ScoreWithInterval, error, f1, mean_error
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, HeldOut, Training, actual_figures
 
-SAMPLE = 1500  # runs shown one by one
-CURVE = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
-HELD_OUT = 5  # every fifth mix is held out for the learning curve and the importances
+SAMPLED_RUNS = 1500  # runs shown one by one
+CURVE_SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
+HELD_OUT_EVERY = 5  # every fifth mix is held out for the learning curve and the importances
 # Outputs that the learning curve and the importances look at.
-JUDGED = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
+JUDGED_OUTPUTS = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
 SHUFFLED_ROWS = 5000
 
 
@@ -27,8 +28,8 @@ class ScoreLine(NamedTuple):
 
     figure: str  # such as "throughput, mean error"
     unit: str  # "%" or ""
-    teacher: Score
-    distilled: Score
+    teacher: ScoreWithInterval
+    distilled: ScoreWithInterval
 
 
 class RegimeLine(NamedTuple):
@@ -85,12 +86,12 @@ class Findings(NamedTuple):
 def find(training: Training, *, progress: Progress = silent) -> Findings:
     """Look into a training; the learning curve and the importances train the large models some more times."""
     examples, held_out = training.examples, training.held_out
-    progress("judging", 0, len(CURVE) + 1)
-    held = examples.mixes % HELD_OUT == 0
+    progress("judging", 0, len(CURVE_SHARES) + 1)
+    held = examples.mixes % HELD_OUT_EVERY == 0
     curve = []
-    for number, share in enumerate(CURVE, 1):
+    for number, share in enumerate(CURVE_SHARES, 1):
         curve.append(_curve_point(examples, held, share))
-        progress("judging", number, len(CURVE) + 1)
+        progress("judging", number, len(CURVE_SHARES) + 1)
     names = examples.rows["profile"].to_numpy()
     findings = Findings(
         scores={name: _score_lines(examples, held_out, names == name) for name in training.surrogates},
@@ -101,7 +102,7 @@ def find(training: Training, *, progress: Progress = silent) -> Findings:
         sample=_sample(examples, held_out),
         unsure=_unsure(training),
     )
-    progress("judging", len(CURVE) + 1, len(CURVE) + 1)
+    progress("judging", len(CURVE_SHARES) + 1, len(CURVE_SHARES) + 1)
     return findings
 
 
@@ -125,21 +126,21 @@ def _score_lines(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_
     for output in OUTPUTS:
         figure = _FIGURES[output.name]
         scores = [
-            _score(figure, predictions[output.name][chosen], actual[output.name][chosen], mixes)
+            _score_of_figure(figure, predictions[output.name][chosen], actual[output.name][chosen], mixes)
             for predictions in held_out
         ]
         lines.append(ScoreLine(figure, "" if figure.endswith("F1") else "%", *scores))
     return lines
 
 
-def _score(figure: str, predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> Score:
+def _score_of_figure(figure: str, predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> ScoreWithInterval:
     if figure.endswith("F1"):
         return f1(predicted, actual > 0.5, mixes)
     if figure.endswith("mean difference"):
         return mean_error(1.0 + np.abs(predicted - actual), np.where(np.isfinite(actual), 1.0, np.nan), mixes)
     if figure.endswith("median error"):
         median = float(np.nanmedian(error(predicted, actual)))
-        return Score(median, float("nan"), float("nan"))
+        return ScoreWithInterval(median, float("nan"), float("nan"))
     return mean_error(predicted, actual, mixes)
 
 
@@ -198,14 +199,14 @@ def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> C
     available = np.unique(examples.mixes[~held])
     mixes = available[: max(1, round(share * len(available)))]
     training = examples.where(~held & (examples.mixes <= mixes[-1]))
-    teacher = teach(training.features, training.targets, 0, {}, JUDGED)
+    teacher = teach(training.features, training.targets, 0, {}, JUDGED_OUTPUTS)
     return CurvePoint(len(mixes), *judged_scores(teacher, examples.where(held & examples.drawn)))
 
 
 def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float]:
     """Errors of throughput and mean ITL, in per cent, and F1 of starvation, of large models on mixes they never saw."""
     actual = actual_figures(test)
-    predicted = {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED}
+    predicted = {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED_OUTPUTS}
     throughput, itl = (mean_error(predicted[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
     return throughput, itl, f1(predicted["starvation"], actual["starvation"] > 0.5, test.mixes).value
 
@@ -217,13 +218,13 @@ def _importances(training: Training) -> list[Importance]:
     chosen = np.zeros(len(examples.rows), np.bool_)
     chosen[generator.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
     part = examples.where(chosen)
-    taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED}
+    taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED_OUTPUTS}
     found = []
     for column, name in enumerate(Features._fields):
         shuffled = part.features.copy()
         generator.shuffle(shuffled[:, column])
         # By how much what the model says moves, in units of how much it moves between runs at all.
-        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED}
+        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED_OUTPUTS}
         shares = [moved[name] / max(1e-9, float(np.std(answers))) for name, answers in taught.items()]
         found.append(Importance(name, *shares))
     return sorted(found, key=lambda line: -(line.throughput + line.itl + line.starvation))
@@ -244,7 +245,7 @@ def _reliability(examples: Examples, held_out: HeldOut) -> list[Reliability]:
 
 def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
     generator = np.random.default_rng(0)
-    chosen = np.sort(generator.choice(len(examples.rows), size=min(SAMPLE, len(examples.rows)), replace=False))
+    chosen = np.sort(generator.choice(len(examples.rows), size=min(SAMPLED_RUNS, len(examples.rows)), replace=False))
     actual, predicted, offered = (
         actual_figures(examples),
         held_out.distilled,

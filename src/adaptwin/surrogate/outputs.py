@@ -9,12 +9,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.surrogate.features import SteadyStateAnswer
 
-Array = NDArray[np.float64]
-Scale = Literal["ratio", "odds", "share"]
+LearnedScale = Literal["ratio", "odds", "share"]
 
 MOST_ODDS = 8.0  # of learned log odds: one in three thousand
 
@@ -23,7 +22,7 @@ class Output(NamedTuple):
     """One figure: its name, how it is learned, and what rows of a dataset say of it."""
 
     name: str
-    scale: Scale
+    scale: LearnedScale
     measured: Callable[[pl.DataFrame], pl.Series]
 
     @property

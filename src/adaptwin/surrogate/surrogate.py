@@ -1,30 +1,31 @@
 """Surrogate: what the twin would say of a server under a workload, in microseconds."""
 
-import importlib.resources
 import json
 import math
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
+from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec, read_mapping, write_atomically
 from adaptwin.steady_state.steady_state import costs_of, demands_on
 from adaptwin.surrogate.features import OFFERED, Features, SteadyStateAnswer, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
-NEARLY = 1.05  # a window that is so much longer or shorter is still one that was trained on
+WINDOW_TOLERANCE = 1.05  # a window that is so much longer or shorter is still one that was trained on
 
 
 class Prediction(NamedTuple):
@@ -46,7 +47,7 @@ class Prediction(NamedTuple):
     inside: bool  # whether training data had servers like this one; if not, ask the twin
 
 
-class Sure(Spec):
+class OverloadThresholds(Spec):
     """Overload probabilities beyond which a prediction was as good as never wrong on held-out mixes."""
 
     below: float = Field(ge=0, le=1, description="up to here nobody suffers")
@@ -60,7 +61,7 @@ class Surrogate(Spec):
     source: str = Field(description="what it was trained on")
     windows: tuple[float, float] = Field(description="seconds: the shortest and the longest window trained on")
     region: Region
-    sure: Sure
+    sure: OverloadThresholds
     trees: dict[str, ModelTree] = Field(description="by output")
     scores: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="on held-out mixes, of the large models and the distilled ones"
@@ -119,7 +120,7 @@ class Surrogate(Spec):
         """Whether window, arrivals and settings are of the kinds that were trained on."""
         usual, host = Server(), server.max_cpu_loras
         return (
-            self.windows[0] / NEARLY <= duration <= self.windows[1] * NEARLY
+            self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and (server.max_loras if host is None else host) >= demand.traffic.adapters
             and all(
@@ -189,20 +190,18 @@ def surrogate_for(profile: Profile) -> Surrogate:
 
 def shipped_surrogates() -> list[str]:
     """Names of the profiles whose surrogates come with adaptwin."""
-    return sorted(entry.name.removesuffix(".json") for entry in _shipped() if entry.name.endswith(".json"))
+    return list(_shipped_surrogate_files())
 
 
 def load_surrogate(name_or_path: str | Path) -> Surrogate:
     """A shipped surrogate by the name of its profile, or one from a JSON file; raises `SpecError` for neither."""
-    for entry in _shipped():
-        if entry.name == f"{name_or_path}.json":
-            return Surrogate.read(Path(str(entry)))
+    shipped = _shipped_surrogate_files()
+    if str(name_or_path) in shipped:
+        return Surrogate.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix == ".json" or Path(name_or_path).is_file():
         return Surrogate.read(name_or_path)
-    names = ", ".join(shipped_surrogates())
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {names}", "surrogate")
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "surrogate")
 
 
-def _shipped() -> list[Any]:
-    folder = importlib.resources.files("adaptwin.surrogate") / "data"
-    return list(folder.iterdir())
+def _shipped_surrogate_files() -> dict[str, Path]:
+    return shipped_files("adaptwin.surrogate", ".json")

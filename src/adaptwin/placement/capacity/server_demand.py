@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
-
-Array = NDArray[np.float64]
 
 
 class ServerDemand(NamedTuple):

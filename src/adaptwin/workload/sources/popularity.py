@@ -34,10 +34,10 @@ def parse_popularity(popularity: str) -> tuple[str, float]:
     """The family and its number; raises `SpecError` for one that is not known."""
     family, colon, text = popularity.partition(":")
     unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
-    if family not in _USUAL or (colon and family == "uniform"):
+    if family not in _USUAL_NUMBERS or (colon and family == "uniform"):
         raise unknown
     try:
-        number = float(text) if colon else _USUAL[family]
+        number = float(text) if colon else _USUAL_NUMBERS[family]
     except ValueError:
         raise unknown from None
     if colon and not 0 < number < float("inf"):
@@ -64,7 +64,7 @@ def _lognormal(generator: np.random.Generator, adapters: int, sigma: float) -> N
     return weights
 
 
-_USUAL = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0, "hot": 0.5, "levels": 3.0, "lognormal": 1.5}
+_USUAL_NUMBERS = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0, "hot": 0.5, "levels": 3.0, "lognormal": 1.5}
 _WEIGHTS: dict[str, _Weights] = {
     "uniform": lambda _, adapters, __: np.ones(adapters),
     "dirichlet": lambda generator, adapters, alpha: generator.dirichlet(np.full(adapters, alpha)),

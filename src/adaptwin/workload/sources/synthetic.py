@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
-from adaptwin.workload.workload import Adapter, Arrivals, Workload
+from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
 
 SHAREGPT = Lengths.named("sharegpt")
 
-Ranks = Sequence[int] | Mapping[int, float]
+RankMix = Sequence[int] | Mapping[int, float]
 
 
 def synthesize(
     *,
     adapters: int,
     rate: float,
-    ranks: Ranks,
+    ranks: RankMix,
     popularity: str = "dirichlet:0.5",
     lengths: Lengths = SHAREGPT,
-    arrivals: Arrivals = "poisson",
+    arrivals: ArrivalSource = "poisson",
     base_share: float = 0.0,
     duration: float = 3600.0,
     seed: int = 0,
@@ -30,7 +30,7 @@ def synthesize(
 
 
 def share_out(
-    rate: float, *, adapters: int, ranks: Ranks, popularity: str, base_share: float, seed: int
+    rate: float, *, adapters: int, ranks: RankMix, popularity: str, base_share: float, seed: int
 ) -> tuple[Adapter, ...]:
     """Adapters ``a000``, ``a001`` ... that share `rate` requests/s by popularity, with the ranks of `assign_ranks`.
 
@@ -53,7 +53,7 @@ def share_out(
     return tuple(sharing)
 
 
-def assign_ranks(ranks: Ranks, adapters: int) -> list[int]:
+def assign_ranks(ranks: RankMix, adapters: int) -> list[int]:
     """A rank for every adapter: in turn from a sequence, or in proportion to the weights of a mapping.
 
     With weights, each adapter takes the rank that is furthest behind its share so far, so nothing is random.
@@ -75,7 +75,7 @@ def assign_ranks(ranks: Ranks, adapters: int) -> list[int]:
     return assigned
 
 
-def parse_ranks(text: str) -> Ranks:
+def parse_ranks(text: str) -> RankMix:
     """Ranks as the command line gives them: ``8,16,32`` in turn, or ``8:0.6,16:0.3,32:0.1`` by weight."""
     parts = [part.strip() for part in text.split(",")]
     try:

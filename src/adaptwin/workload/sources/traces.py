@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.csv_rows import Row, Rows, read_rows
+from adaptwin.workload.csv_rows import CsvRow, CsvRows, read_rows
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.sources.synthetic import Ranks, share_out
+from adaptwin.workload.sources.synthetic import RankMix, share_out
 from adaptwin.workload.workload import Workload
 
 MAX_PAIRS = 512  # lengths are kept as that many pairs: enough for the means, few enough for a readable file
@@ -39,7 +39,7 @@ def workload_from_trace(
     path: str | Path,
     *,
     adapters: int,
-    ranks: Ranks,
+    ranks: RankMix,
     popularity: str = "dirichlet:0.5",
     base_share: float = 0.0,
     first_part: float = 0.5,
@@ -138,10 +138,10 @@ class _Format(NamedTuple):
     time: str
     input: str
     output: str
-    seconds: Callable[[Row, str], float]
+    seconds: Callable[[CsvRow, str], float]
 
 
-def _seconds_of_date(row: Row, column: str) -> float:
+def _seconds_of_date(row: CsvRow, column: str) -> float:
     text = row.text(column)
     try:
         moment = datetime.fromisoformat(text)
@@ -151,7 +151,7 @@ def _seconds_of_date(row: Row, column: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _seconds_of_milliseconds(row: Row, column: str) -> float:
+def _seconds_of_milliseconds(row: CsvRow, column: str) -> float:
     return row.number(column) / 1000.0
 
 
@@ -161,7 +161,7 @@ _FORMATS = (
 )
 
 
-def _format_of(rows: Rows) -> _Format:
+def _format_of(rows: CsvRows) -> _Format:
     """The format that shares columns with the header; all of its columns must be there."""
     for format_ in _FORMATS:
         if {*format_[:3]} & {*rows.columns}:
@@ -171,7 +171,7 @@ def _format_of(rows: Rows) -> _Format:
     raise SpecError(f"no trace we know (needed: {known}; found: {','.join(rows.columns)})", file=rows.file)
 
 
-def _requests(rows: Iterator[Row], format_: _Format) -> Iterator[tuple[float, int, int]]:
+def _requests(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
     """(seconds, input, output) of every row, as it stands."""
     for row in rows:
         tokens = row.whole(format_.input), row.whole(format_.output)
