@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, Workload
+from adaptwin.workload.demand.length_moments import LengthMoments
 from adaptwin.workload.demand.traffic import (
+    OCTAVE_ADAPTERS,
+    OCTAVE_TOKENS,
     OCTAVES,
     SUMS,
+    AdapterDemands,
     Demand,
     Traffic,
     add_sums,
@@ -192,6 +196,46 @@ def test_everybody_is_counted_once(adapters):
 
 
 # Raw sums, which add up
+
+
+def test_each_raw_sum_stands_in_the_column_of_its_name():
+    """A LoRA adapter and two shares of the base model's traffic, with no two sums the same."""
+    moments = LengthMoments(
+        served=0.6, prompt=11.0, answer=7.0, asked=13.0, context=101.0, prompt_squares=211.0, answer_squares=59.0
+    )
+    three = AdapterDemands(
+        rate=np.array([3.0, 5.0, 2.0]),
+        rank=np.array([16.0, 0.0, 0.0]),
+        per_request=np.array([moments] * 3),
+        dispersion=np.full(3, 4.0),
+        swing=np.full(3, 0.25),
+        unknown=np.array([False, False, True]),
+    )
+    expected = {
+        "rate": 10.0,
+        "lora_rate": 3.0,
+        "served_rate": 6.0,
+        "prompt": 110.0,
+        "answer": 70.0,
+        "asked": 130.0,
+        "context": 1010.0,
+        "prompt_squares": 2110.0,
+        "answer_squares": 590.0,
+        "rank_rate": 3.0 * 16,
+        "rate_squares": 9.0 + 25.0 + 4.0,
+        "hottest": 5.0,
+        "adapters": 1.0,
+        "max_rank": 16.0,
+        "dispersion": 40.0,
+        "swing": 38.0 / 4,
+        "unknown_rate": 2.0,
+    }
+    assert len(set(expected.values())) == len(expected) == len(Traffic._fields)
+    sums = raw_sums(three)
+    assert dict(zip(Traffic._fields, sums, strict=False)) == pytest.approx(expected)
+    by_octave = sums[len(Traffic._fields) :].reshape(OCTAVES, 2)
+    assert by_octave[:, OCTAVE_ADAPTERS].sum() == 1.0
+    assert by_octave[:, OCTAVE_TOKENS].sum() == pytest.approx(3.0 * 7.0)
 
 
 def test_raw_sums_on_paper():
