@@ -9,7 +9,8 @@ import polars as pl
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
 from adaptwin.dataset.mix import most_slots_that_start
-from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import sum_demands
 from adaptwin.workload.sources.popularity import popularity_shares

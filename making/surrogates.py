@@ -26,7 +26,8 @@ from adaptwin.calibration.compare import compare
 from adaptwin.cli.progress import progress_bar
 from adaptwin.report.training.page import write_training_report
 from adaptwin.report.training.table import training_table
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import Features, features_of
 from adaptwin.surrogate.findings import JUDGED_OUTPUTS, Findings, ScoreLine, find, judged_scores
 from adaptwin.surrogate.model_tree import evaluate, plant

@@ -8,7 +8,8 @@ from tests.dataset.designs import LLAMA, mixes_of, the_mix, tiny
 from adaptwin import Lengths, load_profile
 from adaptwin.dataset.design import Range
 from adaptwin.dataset.mix import make_mix, most_slots_that_start
-from adaptwin.steady_state.steady_state import costs_of, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import steady_state
 from adaptwin.workload.demand.traffic import demands_of, sum_demands
 
 GIVEN = {"utilisation": None, "loads": 1}

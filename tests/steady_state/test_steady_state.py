@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload, load_profile, simulate
-from adaptwin.steady_state.steady_state import SteadyState, costs_of, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import SteadyState, steady_state
 from adaptwin.workload.demand.traffic import demands_of, sum_demands
 from adaptwin.workload.sources.popularity import popularity_shares
 

@@ -5,16 +5,19 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.profile.profile import shipped_profiles
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import SteadyState, demands_on, solve
 from adaptwin.surrogate.features import (
     Features,
     SteadyStateAnswer,
+    _features,
+    _steady_answer,
     features_of,
     features_of_servers,
     features_of_table,
     server_table,
 )
-from adaptwin.workload.demand.traffic import sum_demands
+from adaptwin.workload.demand.traffic import Demand, sum_demands
 
 SERVER = Server(max_loras=4, max_lora_rank=16, max_cpu_loras=8, max_num_batched_tokens=2048)
 PROFILES = [load_profile(name) for name in shipped_profiles()]
@@ -52,6 +55,22 @@ def test_features_by_hand():
     assert np.exp(features.requests) == pytest.approx(4000)
     assert features.slot_supply == 0.0
     assert steady_answer.offered == pytest.approx(4 * 150)
+
+
+def test_each_figure_stands_in_the_column_of_its_name():
+    profile, workload = PROFILES[0], Workload(adapters(0.1, 0.4, 3.0, 0.8, 0.3), arrivals="gamma:cv=3")
+    traffic, by_octave = sum_demands(demands_on(profile, SERVER, workload))
+    limits, costs = SERVER.limits(profile), costs_of(profile, SERVER)
+    state = solve(traffic, by_octave, limits, costs, 3600.0)
+    named = _features(state, traffic, by_octave, limits, costs, 3600.0)
+    answered = _steady_answer(state, traffic, limits, costs, 3600.0)
+    columns = features_of(Demand(traffic, by_octave), limits, costs, 3600.0)
+    for figures, row in zip((named, answered), columns, strict=True):
+        assert {name: getattr(figures, name) for name in figures._fields} == dict(
+            zip(figures._fields, row.tolist(), strict=True)
+        )
+    assert (type(state), type(named), type(answered)) == (SteadyState, Features, SteadyStateAnswer)
+    assert answered.itl_mean == state.pace == pytest.approx(np.exp(named.pace))
 
 
 def test_base_model_traffic_needs_no_slot():

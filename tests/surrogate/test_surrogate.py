@@ -17,7 +17,8 @@ from adaptwin import (
     simulate,
 )
 from adaptwin.profile.profile import shipped_profiles
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import features_of
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from adaptwin.dataset.design import Design, Range, Values, absolute_rates
 from adaptwin.profile.profile import Profile
-from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 from adaptwin.workload.drawing.random_streams import stream_seed

@@ -16,8 +16,9 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec, read_mapping, write_atomically
-from adaptwin.steady_state.steady_state import costs_of, demands_on
-from adaptwin.surrogate.features import OFFERED, Features, SteadyStateAnswer, features_of
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
+from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
@@ -45,6 +46,21 @@ class Prediction(NamedTuple):
     starvation: float  # probability that under 0.9 of the tokens are served
     overload: float  # probability that the server or an adapter starves or waits in a growing queue
     inside: bool  # whether training data had servers like this one; if not, ask the twin
+
+
+_NO_TRAFFIC = Prediction(
+    throughput=0.0,
+    served=1.0,
+    itl_mean=math.nan,
+    itl_p99=math.nan,
+    ttft_p50=math.nan,
+    ttft_p99=math.nan,
+    e2e_mean=math.nan,
+    worst_share=1.0,
+    starvation=0.0,
+    overload=0.0,
+    inside=True,
+)
 
 
 class OverloadThresholds(Spec):
@@ -98,10 +114,7 @@ class Surrogate(Spec):
     def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
         """The same for many cases, in their order."""
         work = list(cases)
-        features, steady_answers = (
-            np.zeros((len(work), len(Features._fields))),
-            np.zeros((len(work), len(SteadyStateAnswer._fields))),
-        )
+        features, steady_answers = np.zeros((len(work), FEATURE_COUNT)), np.zeros((len(work), STEADY_ANSWER_COUNT))
         known = np.zeros(len(work), np.bool_)
         for row, (workload, server) in enumerate(work):
             server.require_serves(workload)
@@ -163,23 +176,10 @@ class Surrogate(Spec):
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
     """The prediction in an answer of `predict_features`, for a server that is offered so many tokens/s."""
-    served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
     if offered == 0.0:
-        nan = math.nan
-        return Prediction(0.0, 1.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
-    return Prediction(
-        throughput=offered * served,
-        served=served,
-        itl_mean=itl_mean,
-        itl_p99=itl_p99,
-        ttft_p50=ttft_p50,
-        ttft_p99=ttft_p99,
-        e2e_mean=e2e_mean,
-        worst_share=worst_share,
-        starvation=starvation,
-        overload=overload,
-        inside=inside,
-    )
+        return _NO_TRAFFIC
+    figures = dict(zip(NAMES, answer.tolist(), strict=True))
+    return Prediction(throughput=offered * figures["served"], inside=inside, **figures)
 
 
 def surrogate_for(profile: Profile) -> Surrogate:

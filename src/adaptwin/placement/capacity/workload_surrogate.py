@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import (
     FEATURE_COUNT,
     OFFERED,
