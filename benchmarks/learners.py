@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adaptwin.surrogate.findings import JUDGED
-from adaptwin.surrogate.outputs import Array
+from adaptwin.arrays import Array
+from adaptwin.surrogate.findings import JUDGED_OUTPUTS
 from adaptwin.surrogate.score import f1, mean_error
 from adaptwin.surrogate.teacher import teach
 from adaptwin.surrogate.train import Examples, actual_figures
@@ -24,13 +24,13 @@ def compared(examples: Examples) -> list[list[str]]:
     """A row for each learner: errors of throughput and mean ITL, and F1 of starvation, on held-out mixes."""
     held = examples.mixes % 5 == 0
     chosen = np.flatnonzero(~held)
-    dice = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     some = np.zeros(len(held), np.bool_)
-    some[dice.choice(chosen, size=min(ROWS, len(chosen)), replace=False)] = True
+    some[generator.choice(chosen, size=min(ROWS, len(chosen)), replace=False)] = True
     training, test = examples.where(some), examples.where(held & examples.drawn)
     forest = {"n_estimators": 150, "min_samples_leaf": 2, "n_jobs": -1, "random_state": 0}
     learners: dict[str, Learned] = {
-        "none: the steady state alone": lambda part: _rough(part),
+        "none: the steady state alone": _steady_alone,
         "boosted trees (what ships is distilled from)": _boosted(training),
         "random forests": _plain(
             training, lambda: RandomForestRegressor(max_features=0.4, **forest), RandomForestClassifier(**forest), _ours
@@ -51,26 +51,32 @@ def compared(examples: Examples) -> list[list[str]]:
     return [[name, *_scores(learned(test), test)] for name, learned in learners.items()]
 
 
-def _scores(guess: dict[str, Array], test: Examples) -> list[str]:
+def _scores(predicted: dict[str, Array], test: Examples) -> list[str]:
     actual = actual_figures(test)
-    errors = [mean_error(guess[name], actual[name], test.mixes).value for name in ("served", "itl_mean")]
-    flag = f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
+    errors = [mean_error(predicted[name], actual[name], test.mixes).value for name in ("served", "itl_mean")]
+    flag = f1(predicted["starvation"], actual["starvation"] > 0.5, test.mixes).value
     return [f"{errors[0]:.1f} %", f"{errors[1]:.1f} %", f"{flag:.3f}"]
 
 
-def _rough(test: Examples) -> dict[str, Array]:
-    figures = {output.name: test.rough[:, output.rough] for output in JUDGED if output.scale == "ratio"}
+def _steady_alone(test: Examples) -> dict[str, Array]:
+    figures = {
+        output.name: test.steady_answers[:, output.steady_column]
+        for output in JUDGED_OUTPUTS
+        if output.scale == "ratio"
+    }
     return {**figures, "starvation": (figures["served"] < 0.9).astype(np.float64)}
 
 
 def _boosted(training: Examples) -> Learned:
-    teacher = teach(training.features, training.targets, 0, {}, JUDGED)
-    return lambda test: {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in JUDGED}
+    teacher = teach(training.features, training.targets, 0, {}, JUDGED_OUTPUTS)
+    return lambda test: {
+        o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED_OUTPUTS
+    }
 
 
 def _ours(examples: Examples) -> tuple[Array, Array]:
-    """Our features, and the rough answers that are corrected."""
-    return examples.features, examples.rough
+    """Our features, and the steady state's answers that are corrected."""
+    return examples.features, examples.steady_answers
 
 
 def _papers(examples: Examples) -> tuple[Array, Array]:
@@ -88,24 +94,24 @@ def _papers(examples: Examples) -> tuple[Array, Array]:
         rows["max_loras"].to_numpy().astype(np.float64),
         count,
     )
-    return np.column_stack(columns), np.ones_like(examples.rough)
+    return np.column_stack(columns), np.ones_like(examples.steady_answers)
 
 
 def _plain(
     training: Examples, regressor: Callable[[], Any], classifier: Any, seen: Callable[[Examples], tuple[Array, Array]]
 ) -> Learned:
     """A learner of scikit-learn's on what is seen of an example."""
-    features, rough = seen(training)
+    features, steady_answers = seen(training)
     actual = actual_figures(training)
     models: dict[str, Any] = {"starvation": classifier.fit(features, actual["starvation"] > 0.5)}
-    for output in JUDGED[:2]:
-        target = np.log(np.maximum(1e-9, actual[output.name]) / rough[:, output.rough])
+    for output in JUDGED_OUTPUTS[:2]:
+        target = np.log(np.maximum(1e-9, actual[output.name]) / steady_answers[:, output.steady_column])
         known = np.isfinite(target)
         models[output.name] = regressor().fit(features[known], target[known])
 
     def answers(test: Examples) -> dict[str, Array]:
         x, base = seen(test)
-        figures = {o.name: base[:, o.rough] * np.exp(models[o.name].predict(x)) for o in JUDGED[:2]}
+        figures = {o.name: base[:, o.steady_column] * np.exp(models[o.name].predict(x)) for o in JUDGED_OUTPUTS[:2]}
         return {**figures, "starvation": models["starvation"].predict_proba(x)[:, 1]}
 
     return answers

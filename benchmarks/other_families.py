@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload
-from adaptwin.dataset.mix import most_slots
-from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.dataset.mix import most_slots_that_start
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import sum_demands
 from adaptwin.workload.sources.popularity import popularity_shares
@@ -34,21 +35,21 @@ def cases(profiles: list[Profile], each: int, seed: int = 1) -> Iterator[Case]:
     """`each` cases of every family on every profile."""
     families = {
         "ServeGen clients": _servegen,
-        "Azure conversations": lambda dice: _traced("azure_2023_conv.csv", dice),
-        "Azure code": lambda dice: _traced("azure_2023_code.csv", dice),
+        "Azure conversations": lambda generator: _traced("azure_2023_conv.csv", generator),
+        "Azure code": lambda generator: _traced("azure_2023_code.csv", generator),
         "lognormal popularity, two kinds of requests": _bimodal,
     }
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     for family, draw in families.items():
         for profile in profiles:
             for number in range(each):
-                case = _case(family, profile, draw(dice), dice, number)
+                case = _case(family, profile, draw(generator), generator, number)
                 if case:
                     yield case
 
 
 def _case(
-    family: str, profile: Profile, adapters: list[Adapter], dice: np.random.Generator, number: int
+    family: str, profile: Profile, adapters: list[Adapter], generator: np.random.Generator, number: int
 ) -> Case | None:
     """The adapters, whose rates are shares, on a server with a number of slots that planners consider."""
     ranks = [adapter.rank for adapter in adapters]
@@ -56,30 +57,30 @@ def _case(
         max_loras=1,
         max_lora_rank=server_rank(max(ranks)),
         max_cpu_loras=len(adapters),
-        max_num_seqs=int(dice.choice([256, 1024])),
+        max_num_seqs=int(generator.choice([256, 1024])),
         max_num_batched_tokens=2048,
     )
-    most = most_slots(profile, template, at_most=len(adapters))
-    slots = round(float(np.exp(dice.uniform(np.log(max(1, most) ** 0.3), np.log(max(1, most))))))
+    most = most_slots_that_start(profile, template, at_most=len(adapters))
+    slots = round(float(np.exp(generator.uniform(np.log(max(1, most) ** 0.3), np.log(max(1, most))))))
     server = template.model_copy(update={"max_loras": slots})
     if not server.starts_on(profile):
         return None
-    arrivals = "poisson" if dice.random() < 0.6 else "gamma:cv=3"
+    arrivals = "poisson" if generator.random() < 0.6 else "gamma:cv=3"
     workload = Workload(adapters=adapters, arrivals=arrivals, duration=3600.0, seed=number)
     demands = demands_on(profile, server, workload)
     settled = steady_state(sum_demands(demands), server.limits(profile), costs_of(profile, server), 3600.0)
-    rate = settled.capacity * float(np.exp(dice.uniform(*np.log(UTILISATIONS))))
+    rate = settled.capacity * float(np.exp(generator.uniform(*np.log(UTILISATIONS))))
     return Case(family, profile, server, workload.scaled(min(rate, 100.0)))
 
 
-def _servegen(dice: np.random.Generator) -> list[Adapter]:
+def _servegen(generator: np.random.Generator) -> list[Adapter]:
     """Some clients of a production service in one of its ten-minute windows, each with its own lengths and bursts."""
     rates, lengths = _clients()
-    window = rates[int(dice.integers(len(rates)))]
+    window = rates[int(generator.integers(len(rates)))]
     known = window.join(lengths, on=["pool", "client"]).filter(pl.col("rate_rps") > 0)
-    chosen = known.sample(min(len(known), int(dice.integers(5, 80))), seed=int(dice.integers(1 << 31)))
+    chosen = known.sample(min(len(known), int(generator.integers(5, 80))), seed=int(generator.integers(1 << 31)))
     total = chosen["rate_rps"].sum()
-    ranks = RANKS[int(dice.integers(len(RANKS)))]
+    ranks = RANKS[int(generator.integers(len(RANKS)))]
     return [
         Adapter(
             name=f"a{i}",
@@ -114,9 +115,9 @@ def _client_lengths(row: dict[str, float]) -> Lengths:
     )
 
 
-def _traced(file: str, dice: np.random.Generator) -> list[Adapter]:
+def _traced(file: str, generator: np.random.Generator) -> list[Adapter]:
     """Adapters whose requests are as long as those of a real service."""
-    return _adapters(f"lognormal:{dice.uniform(0.5, 2.5):.2f}", _traced_lengths(file), dice)
+    return _adapters(f"lognormal:{generator.uniform(0.5, 2.5):.2f}", _traced_lengths(file), generator)
 
 
 @lru_cache
@@ -125,18 +126,20 @@ def _traced_lengths(file: str) -> Lengths:
     return Lengths.empirical(trace.select("ContextTokens", "GeneratedTokens").iter_rows())
 
 
-def _bimodal(dice: np.random.Generator) -> list[Adapter]:
+def _bimodal(generator: np.random.Generator) -> list[Adapter]:
     """Requests of two kinds: short questions with long answers, and long documents with short ones."""
-    short, long = int(dice.integers(20, 200)), int(dice.integers(1000, 4000))
-    share = int(dice.integers(1, 10))
-    lengths = Lengths.empirical([(short, int(dice.integers(100, 500)))] * share + [(long, int(dice.integers(10, 80)))])
-    return _adapters(f"lognormal:{dice.uniform(0.5, 2.5):.2f}", lengths, dice)
+    short, long = int(generator.integers(20, 200)), int(generator.integers(1000, 4000))
+    share = int(generator.integers(1, 10))
+    lengths = Lengths.empirical(
+        [(short, int(generator.integers(100, 500)))] * share + [(long, int(generator.integers(10, 80)))]
+    )
+    return _adapters(f"lognormal:{generator.uniform(0.5, 2.5):.2f}", lengths, generator)
 
 
-def _adapters(popularity: str, lengths: Lengths, dice: np.random.Generator) -> list[Adapter]:
-    count = round(float(np.exp(dice.uniform(np.log(4), np.log(500)))))
-    shares = popularity_shares(popularity, count, int(dice.integers(1 << 31)))
-    ranks = RANKS[int(dice.integers(len(RANKS)))]
+def _adapters(popularity: str, lengths: Lengths, generator: np.random.Generator) -> list[Adapter]:
+    count = round(float(np.exp(generator.uniform(np.log(4), np.log(500)))))
+    shares = popularity_shares(popularity, count, int(generator.integers(1 << 31)))
+    ranks = RANKS[int(generator.integers(len(RANKS)))]
     return [
         Adapter(name=f"a{i}", rank=ranks[i % len(ranks)], rate=float(share), lengths=lengths)
         for i, share in enumerate(shares)

@@ -14,7 +14,7 @@ from adaptwin.workload.sources.traces import workload_from_trace
 from h100_runs import DATA, PROJECT
 
 TRACES = DATA.parent / "traces"
-PAPER_RATES = {"high": (1.6, 0.8, 0.4), "low": (0.1, 0.05, 0.025)}  # requests/s, dealt out in turn
+PAPER_RATES = {"high": (1.6, 0.8, 0.4), "low": (0.1, 0.05, 0.025)}  # requests/s, assigned in turn
 
 
 class Population(NamedTuple):
@@ -45,7 +45,7 @@ def _papers() -> Iterator[Population]:
 
 
 def _azure() -> Iterator[Population]:
-    """The paper's placement runs: an Azure window dealt out by Dirichlet(0.5), with ShareGPT's lengths."""
+    """The paper's placement runs: an Azure window shared out by Dirichlet(0.5), with ShareGPT's lengths."""
     for adapters, scale in ((128, 1.0), (384, 4.0), (1280, 10.0)) if TRACES.is_dir() else ():
         trace = TRACES / "azure_2023_conv.csv"
         fleet = workload_from_trace(trace, adapters=adapters, ranks=(8, 16, 32), rate_scale=scale)
@@ -67,9 +67,9 @@ def _adversarial() -> Iterator[Population]:
 
 
 def _in_turn(adapters: int, rates: tuple[float, ...], ranks: tuple[int, ...]) -> Workload:
-    dice = np.random.default_rng(stream_seed(0, "paper", str(adapters)))
-    dealt = dice.permutation([rates[i % len(rates)] for i in range(adapters)])
-    return Workload([Adapter(f"a{i:04}", ranks[i % len(ranks)], float(rate)) for i, rate in enumerate(dealt)])
+    generator = np.random.default_rng(stream_seed(0, "paper", str(adapters)))
+    shuffled = generator.permutation([rates[i % len(rates)] for i in range(adapters)])
+    return Workload([Adapter(f"a{i:04}", ranks[i % len(ranks)], float(rate)) for i, rate in enumerate(shuffled)])
 
 
 def _servegen(rate: float) -> Workload:

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from adaptwin import load_profile
-from adaptwin.calibration.step_fit import LATE, StepFit
-from adaptwin.calibration.step_terms import TERMS
+from adaptwin.calibration.step_fit import LATE_GROWTH, StepFit
+from adaptwin.calibration.step_terms import STEP_TERMS
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.compilation import compile_twin
 from h100_measurements import measurements
@@ -23,7 +23,7 @@ from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
 mpl.use("Agg")
 IMAGES = PROJECT / "docs" / "images"
-COLUMNS = (*TERMS, "per_waiting")
+COLUMNS = (*STEP_TERMS, "per_waiting")
 LARGEST_RATE = 25.0  # requests/s of the runs whose scrapes are drawn
 SPLIT = {"split_per_token_slot", "split_per_adapter", "split_per_adapter_block"}
 FORMS = {
@@ -110,7 +110,7 @@ def _draw_pauses(path: Path) -> None:
         cost = load_profile(name).scrape_cost
         played = _played(model, "all")
         points = [
-            (run.scrape_pause, LATE * (cost.per_label_set * pace.label_sets + cost.per_label * pace.labels))
+            (run.scrape_pause, LATE_GROWTH * (cost.per_label_set * pace.label_sets + cost.per_label * pace.labels))
             for run, pace in zip(played.runs, played.paces, strict=True)
             if run.scrape_pause is not None and run.workload.rate < LARGEST_RATE
         ]

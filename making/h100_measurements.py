@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from adaptwin.calibration.measurements import COLUMNS, Measurements, Setup
+from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements, Setup
 from adaptwin.profile.model_shape import ModelShape
 from h100_runs import DATA, MODELS, measured_runs
 
@@ -116,7 +116,7 @@ def _steps(model: str) -> pl.DataFrame:
     return pl.concat([part.select(*STEP_COLUMNS) for part in parts])
 
 
-STEP_COLUMNS = COLUMNS["steps"]
+STEP_COLUMNS = MEASUREMENT_COLUMNS["steps"]
 SECONDS = (pl.col("gap_to_next_ms") / 1e3).alias("seconds")
 
 

@@ -21,17 +21,19 @@ from rich.console import Console
 import learners
 import other_families
 from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
+from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
 from adaptwin.cli.progress import progress_bar
 from adaptwin.report.training.page import write_training_report
 from adaptwin.report.training.table import training_table
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import Features, features_of
-from adaptwin.surrogate.findings import JUDGED, Findings, ScoreLine, find, judged_scores
+from adaptwin.surrogate.findings import JUDGED_OUTPUTS, Findings, ScoreLine, find, judged_scores
 from adaptwin.surrogate.model_tree import evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.region import clip_to
-from adaptwin.surrogate.score import Score, error, f1
+from adaptwin.surrogate.score import ScoreWithInterval, error, f1
 from adaptwin.surrogate.surrogate import Prediction
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Training, train
@@ -115,7 +117,7 @@ HELD_OUT_NOTE = (
 )
 
 
-def _interval(line: ScoreLine, score: Score) -> str:
+def _interval(line: ScoreLine, score: ScoreWithInterval) -> str:
     unit = f" {line.unit}" if line.unit else ""
     digits = ".3f" if not line.unit else ".1f"
     value = f"{score.value:{digits}}{unit}"
@@ -149,7 +151,7 @@ def _transfer(training: Training) -> str:
     body = []
     for learned in (*names, "both"):
         part = examples.where(~held & ((profile == learned) | (learned == "both")))
-        teacher = teach(part.features, part.targets, 0, {}, JUDGED)
+        teacher = teach(part.features, part.targets, 0, {}, JUDGED_OUTPUTS)
         row = [SHORT.get(learned, learned)]
         for asked in names:
             throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))
@@ -208,20 +210,20 @@ def _ask(training: Training, asked: list[other_families.Case]) -> Asked:
 
 
 def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
-    """Features and rough answers of a server."""
+    """Features of a server, and what the steady state answers."""
     demand = sum_demands(demands_on(surrogate.profile, server, workload))
     return features_of(demand, server.limits(surrogate.profile), costs_of(surrogate.profile, server), workload.duration)
 
 
 def _say(teacher: Teacher, seen: list[tuple[Array, Array]]) -> Array:
     """What the large models say, shape (rows, outputs)."""
-    features, rough = (np.array(column) for column in zip(*seen, strict=True))
-    return np.column_stack([output.value(teacher.learned(output, features), rough) for output in OUTPUTS])
+    features, steady_answers = (np.array(column) for column in zip(*seen, strict=True))
+    return np.column_stack([output.value(teacher.learned(output, features), steady_answers) for output in OUTPUTS])
 
 
 def _other_families(asked: Asked) -> str:
     family = np.array([case.family for case in asked.cases])
-    inside = np.array([guess.inside for guess in asked.distilled])
+    inside = np.array([prediction.inside for prediction in asked.distilled])
     everything = np.ones(len(family), np.bool_)
     body = [_family_row(asked, name, family == name) for name in dict.fromkeys(family.tolist())]
     body += [_family_row(asked, "all", everything), _family_row(asked, "all inside the training region", inside)]
@@ -244,14 +246,14 @@ def _family_row(asked: Asked, name: str, chosen: Array) -> list[str]:
     served = np.array([run.throughput / run.offered_throughput for run in runs])
     starved, overloaded = np.array([run.starved for run in runs]), np.array([run.worst != "ok" for run in runs])
     mixes = np.arange(len(runs))
-    cells = [name, str(len(runs)), f"{100 * np.mean([guess.inside for guess in small]):.0f}"]
+    cells = [name, str(len(runs)), f"{100 * np.mean([prediction.inside for prediction in small]):.0f}"]
     for output, actual, middle in (
         ("served", served, np.nanmean),
         ("itl_mean", np.array([run.itl.mean for run in runs]), np.nanmean),
         ("ttft_p50", np.array([run.ttft.p50 for run in runs]), np.nanmedian),
     ):
-        guesses = np.array([getattr(guess, output) for guess in small])
-        cells.append(f"{middle(error(guesses, actual)):.1f} / {middle(error(large[output], actual)):.1f}")
+        predictions = np.array([getattr(prediction, output) for prediction in small])
+        cells.append(f"{middle(error(predictions, actual)):.1f} / {middle(error(large[output], actual)):.1f}")
     flags = [f1(p, starved, mixes).value for p in (np.array([g.starvation for g in small]), large["starvation"])]
     cells.append(f"{flags[0]:.3f} / {flags[1]:.3f}")
     right = [((p > 0.5) == overloaded).mean() for p in (np.array([g.overload for g in small]), large["overload"])]
@@ -292,10 +294,10 @@ def _real_runs(training: Training) -> str:
             "twin": _twin_figures(real),
             "twin, as in training": _twin_figures(compare(surrogate.profile, as_trained)),
             "large models": {name: large[:, i] for i, name in enumerate(NAMES)},
-            "distilled": {name: np.array([getattr(guess, name) for guess in distilled]) for name in NAMES},
+            "distilled": {name: np.array([getattr(prediction, name) for prediction in distilled]) for name in NAMES},
         }
-        offered = np.array([guess.throughput / guess.served for guess in distilled])
-        inside = np.array([guess.inside for guess in distilled])
+        offered = np.array([prediction.throughput / prediction.served for prediction in distilled])
+        inside = np.array([prediction.inside for prediction in distilled])
         everywhere = np.ones(len(runs), np.bool_)
         for where, chosen in (("all", everywhere), ("inside", inside)):
             for who, figures in said.items():
@@ -362,7 +364,7 @@ def _guard(findings: Findings) -> str:
                 f"{with_[1]:.1f} / {without[1]:.1f}",
             ]
         )
-    header = ["adapters", "requests/s", "GPUs", "guessed", "asked of the twin", "without predictors", "seconds"]
+    header = ["adapters", "requests/s", "GPUs", "predicted", "asked of the twin", "without predictors", "seconds"]
     return _table("How often the twin is asked", header, body, GUARD_NOTE.format(100 * findings.unsure))
 
 
@@ -381,20 +383,22 @@ def _planned(profile: Profile, fleet: Workload, surrogate: str | None) -> tuple[
 
 def _speed(training: Training) -> str:
     surrogate = next(iter(training.surrogates.values()))
-    features, rough = (array[:TIMED] for array in (training.examples.features, training.examples.rough))
+    features, steady_answers = (
+        array[:TIMED] for array in (training.examples.features, training.examples.steady_answers)
+    )
     forest = plant([surrogate.trees[name] for name in NAMES], Features._fields)
     region = surrogate.region.arrays()
-    one, one_rough = features[:1].copy(), rough[:1].copy()
+    one, one_steady_answer = features[:1].copy(), steady_answers[:1].copy()
     fleet = synthesize(adapters=256, rate=10.0, ranks=(8, 16))
     server = Server(max_loras=32, max_lora_rank=16, max_cpu_loras=256)
     demands, limits = demands_on(surrogate.profile, server, fleet), server.limits(surrogate.profile)
     demand, costs = sum_demands(demands), costs_of(surrogate.profile, server)
     rows = len(features)
     timed: list[tuple[str, Callable[[], object], int]] = [
-        ("all nine figures, a batch", lambda: surrogate.predict_features(features, rough), rows),
+        ("all nine figures, a batch", lambda: surrogate.predict_features(features, steady_answers), rows),
         ("of which the trees", lambda: evaluate(forest, features), rows),
         ("of which the region", lambda: clip_to(region, features), rows),
-        ("all nine figures, a single row", lambda: surrogate.predict_features(one, one_rough), 1),
+        ("all nine figures, a single row", lambda: surrogate.predict_features(one, one_steady_answer), 1),
         ("features of a server (steady state)", lambda: features_of(demand, limits, costs, 3600.0), 1),
         ("sums over 256 adapters", lambda: sum_demands(demands), 1),
         ("`predict(workload, server)` with 256 adapters, everything", lambda: surrogate.predict(fleet, server), 1),

@@ -7,7 +7,7 @@ from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload, simulate
 from adaptwin.calibration.measurements import MeasuredRun, Setup
-from adaptwin.calibration.step_terms import TERMS
+from adaptwin.calibration.step_terms import STEP_TERMS
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import ProfileError, Spread
 from adaptwin.profile.scheduler_cost import SchedulerCost, scheduler_seconds
@@ -64,7 +64,7 @@ def wrong_profile(factor: float = 3.0) -> Profile:
 def slower(profile: Profile, factor: float) -> Profile:
     """The profile with steps that take so many times as long."""
     cost = profile.step_cost
-    update = {name: factor * getattr(cost, name) for name in TERMS}
+    update = {name: factor * getattr(cost, name) for name in STEP_TERMS}
     return profile.model_copy(update={"step_cost": cost.model_copy(update=update)})
 
 

@@ -17,7 +17,7 @@ from tests.calibration.simulated_measurements import (
 )
 
 from adaptwin import Measurements, SpecError, compare, fit, simulate
-from adaptwin.calibration.step_fit import LATE
+from adaptwin.calibration.step_fit import LATE_GROWTH
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.profile.scrape_cost import ScrapeCost, scrape_seconds
@@ -124,7 +124,7 @@ def test_scrapes_come_back(start):
     for configuration in ((4, 8, 4, 0.5), (8, 16, 8, 0.4), (8, 32, 12, 0.3), (16, 8, 16, 0.3)):
         run = measured(scraped, *configuration, scrape_every=2.0)
         outcome = play(make_scenario(scraped, run.server, run.workload, seed=0, scrape_every=2.0))
-        pause = scrape_seconds(scrapes.coefficients(), LATE * outcome.label_sets, LATE * outcome.labels)
+        pause = scrape_seconds(scrapes.coefficients(), LATE_GROWTH * outcome.label_sets, LATE_GROWTH * outcome.labels)
         runs.append(run.model_copy(update={"scrape_pause": pause}))
     cost = fit(Measurements(plain_setup(start), steps=steps_of(TRUE), planning=planning_of(TRUE), runs=tuple(runs)))
     assert cost.profile.scrape_cost.per_label_set == pytest.approx(scrapes.per_label_set, rel=0.25)

@@ -5,7 +5,7 @@ import math
 import pytest
 from tests.calibration.simulated_measurements import CONFIGURATIONS, measured, slower, true_profile
 
-from adaptwin.calibration.pace import CLOSE, at_measured_pace
+from adaptwin.calibration.pace import PACE_TOLERANCE, at_measured_pace
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 
@@ -20,7 +20,7 @@ def test_the_factor_of_a_slower_server_is_found(factor, configuration):
     run = measured(slower(TRUE, factor), *configuration)
     pace = at_measured_pace(TRUE, run)
     assert pace.factor == pytest.approx(factor, rel=0.01)
-    assert abs(pace.miss) < CLOSE
+    assert abs(pace.miss) < PACE_TOLERANCE
 
 
 def test_at_the_right_pace_the_steps_hold_what_the_real_ones_held():
@@ -59,7 +59,7 @@ def test_a_starved_run_weighs_its_throughput_too():
     paced = measured(slower(TRUE, pace.factor), *FLOODED)
     too_slow = math.log(paced.tpot_mean / served_less.tpot_mean)
     too_much = math.log(paced.throughput / served_less.throughput)
-    assert too_slow == pytest.approx(too_much, abs=2 * CLOSE)
+    assert too_slow == pytest.approx(too_much, abs=2 * PACE_TOLERANCE)
     assert too_slow > 0.02
 
 

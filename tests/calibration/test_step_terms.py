@@ -9,8 +9,8 @@ from tests.calibration.simulated_measurements import steps_of, true_profile
 
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.calibration.step_terms import (
-    SETTINGS,
-    TERMS,
+    KERNEL_SETTINGS,
+    STEP_TERMS,
     constants_of,
     means_of_steps,
     means_per_step,
@@ -29,7 +29,7 @@ same_every_time = settings(max_examples=100, deadline=None, derandomize=True, da
 
 STEP_COSTS = st.builds(
     StepCost,
-    **{name: st.integers(0, 600) if name in SETTINGS else st.floats(0, 1e-2) for name in StepCost.model_fields},
+    **{name: st.integers(0, 600) if name in KERNEL_SETTINGS else st.floats(0, 1e-2) for name in StepCost.model_fields},
 )
 STEP = st.tuples(  # slots, rank, tokens, context, adapters
     st.integers(0, 400),
@@ -118,14 +118,14 @@ def test_means_are_per_step_and_a_run_without_steps_has_none():
 
 
 def test_every_constant_is_a_term_or_a_setting():
-    assert sorted([*TERMS, *SETTINGS]) == sorted(StepCost.model_fields)
+    assert sorted([*STEP_TERMS, *KERNEL_SETTINGS]) == sorted(StepCost.model_fields)
 
 
 def test_constants_are_put_back_to_five_digits():
     cost = TRUE.step_cost
     assert with_constants(cost, constants_of(cost)) == cost
-    thirds = with_constants(cost, np.full(len(TERMS), 1 / 3))
-    assert constants_of(thirds).tolist() == [0.33333] * len(TERMS)
+    thirds = with_constants(cost, np.full(len(STEP_TERMS), 1 / 3))
+    assert constants_of(thirds).tolist() == [0.33333] * len(STEP_TERMS)
     assert (thirds.graph_tokens, thirds.split_tokens) == (cost.graph_tokens, cost.split_tokens)
 
 

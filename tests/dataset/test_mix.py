@@ -7,8 +7,9 @@ from tests.dataset.designs import LLAMA, mixes_of, the_mix, tiny
 
 from adaptwin import Lengths, load_profile
 from adaptwin.dataset.design import Range
-from adaptwin.dataset.mix import make_mix, most_slots
-from adaptwin.steady_state.steady_state import costs_of, steady_state
+from adaptwin.dataset.mix import make_mix, most_slots_that_start
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import steady_state
 from adaptwin.workload.demand.traffic import demands_of, sum_demands
 
 GIVEN = {"utilisation": None, "loads": 1}
@@ -102,8 +103,11 @@ def test_the_most_slots_are_those_of_a_search_from_below(at_most):
     template = the_mix(adapters=(1,), ranks=((64,),), max_loras=(1,)).server
     profile = load_profile(LLAMA)
     counted = [n for n in range(1, at_most + 1) if template.model_copy(update={"max_loras": n}).starts_on(profile)]
-    assert most_slots(profile, template, at_most=at_most) == len(counted)
-    assert most_slots(profile, template.model_copy(update={"gpu_memory_utilization": 0.1}), at_most=at_most) == 0
+    assert most_slots_that_start(profile, template, at_most=at_most) == len(counted)
+    assert (
+        most_slots_that_start(profile, template.model_copy(update={"gpu_memory_utilization": 0.1}), at_most=at_most)
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from tests.dataset.designs import mixes_of, one, the_mix, tiny
 
 from adaptwin import simulate
-from adaptwin.dataset.dataset import COLUMNS
+from adaptwin.dataset.dataset import DATASET_COLUMNS
 from adaptwin.dataset.play_mix import play_mix
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
 
@@ -38,16 +38,16 @@ def test_a_row_says_what_simulate_says(utilisation):
 
 
 def test_a_row_has_the_columns_of_a_dataset():
-    assert all(tuple(row) == COLUMNS for row in rows_of(adapters=(2,)))
+    assert all(tuple(row) == DATASET_COLUMNS for row in rows_of(adapters=(2,)))
 
 
 def test_the_traffic_of_a_row_is_that_of_its_mix_at_its_load():
     fields = {**SEVERAL, "utilisation": (0.25,), "loads": 1}
     mix, (row,) = the_mix(**fields), rows_of(**fields)
-    traffic, crowd = sum_demands(mix.demands, np.full(len(mix.workload), 0.25))
+    traffic, by_octave = sum_demands(mix.demands, np.full(len(mix.workload), 0.25))
     assert {name: row[name] for name in traffic._fields} == pytest.approx(traffic._asdict())
     for octave in range(OCTAVES):
-        assert (row[f"adapters_{octave:02}"], row[f"tokens_{octave:02}"]) == pytest.approx(tuple(crowd[octave]))
+        assert (row[f"adapters_{octave:02}"], row[f"tokens_{octave:02}"]) == pytest.approx(tuple(by_octave[octave]))
 
 
 def test_the_first_load_is_the_mixs_own_and_each_run_has_a_seed_of_its_own():

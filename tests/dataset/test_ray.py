@@ -23,7 +23,7 @@ def cluster():
 
 def test_a_cluster_plays_the_same_partitions_to_the_byte_and_is_left_running(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("adaptwin.dataset.sweep.MIXES_PER_PARTITION", 2)
-    monkeypatch.setattr("adaptwin.dataset.sweep.ROUND", 1)  # two of the four partitions at a time
+    monkeypatch.setattr("adaptwin.dataset.sweep.PARTITIONS_PER_WORKER", 1)  # two of the four partitions at a time
     local, remote = tmp_path / "local", tmp_path / "remote"
     here, there = sweep(tiny(), local, jobs=1), sweep(tiny(), remote, engine="ray")
     assert there.rows.equals(here.rows)

@@ -13,7 +13,7 @@ from tests.dataset.designs import LLAMA, QWEN, mixes_of, tiny
 
 from adaptwin import SpecError, load_profile
 from adaptwin.dataset.dataset import (
-    COLUMNS,
+    DATASET_COLUMNS,
     Dataset,
     partition_file,
     partition_origin,
@@ -85,7 +85,7 @@ def test_mixes_that_make_no_sense_leave_no_rows(tmp_path, small_partitions):
     assert rows["mix"].unique(maintain_order=True).to_list() == sensible
     assert 0 < len(sensible) < 7
     nothing = sweep(tiny(adapters=(1,), max_loras=(4,)), tmp_path / "none", jobs=1)
-    assert (nothing.rows.shape, tuple(nothing.rows.columns)) == ((0, len(COLUMNS)), COLUMNS)
+    assert (nothing.rows.shape, tuple(nothing.rows.columns)) == ((0, len(DATASET_COLUMNS)), DATASET_COLUMNS)
 
 
 def test_progress_counts_partitions_with_those_that_were_there(tmp_path, small_partitions):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload, load_profile, simulate
-from adaptwin.steady_state.steady_state import SteadyState, costs_of, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import SteadyState, steady_state
 from adaptwin.workload.demand.traffic import demands_of, sum_demands
 from adaptwin.workload.sources.popularity import popularity_shares
 
@@ -39,8 +40,8 @@ class Case(NamedTuple):
 
 def fleet(adapters, rate, popularity="uniform", ranks=(8,), **fields):
     shares = popularity_shares(popularity, adapters)
-    dealt = [Adapter(f"a{i}", ranks[i % len(ranks)], rate * float(share)) for i, share in enumerate(shares)]
-    return Workload(dealt, **{"duration": 1200.0, **fields})
+    sharing = [Adapter(f"a{i}", ranks[i % len(ranks)], rate * float(share)) for i, share in enumerate(shares)]
+    return Workload(sharing, **{"duration": 1200.0, **fields})
 
 
 def base_only(rate, **fields):

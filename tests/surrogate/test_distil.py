@@ -3,7 +3,7 @@
 import numpy as np
 
 from adaptwin.surrogate.distil import distil
-from adaptwin.surrogate.model_tree import TERMS, evaluate, plant
+from adaptwin.surrogate.model_tree import LEAF_TERMS, evaluate, plant
 
 NAMES = tuple(f"f{i}" for i in range(12))
 FEATURES = np.random.default_rng(0).uniform(-1, 1, (6000, 12))
@@ -32,7 +32,7 @@ def test_a_smooth_function_is_followed_closer_with_more_leaves():
 def test_formulas_are_short_and_answers_stay_within_what_was_taught():
     taught = FEATURES.sum(axis=1)
     tree, said = followed(taught)
-    assert max(len(leaf.weights) for leaf in tree.leaves) == TERMS
+    assert max(len(leaf.weights) for leaf in tree.leaves) == LEAF_TERMS
     assert taught.min() <= said.min() <= said.max() <= taught.max()
     assert sum(leaf.rows for leaf in tree.leaves) == len(FEATURES)
 

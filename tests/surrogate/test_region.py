@@ -5,9 +5,9 @@ import pytest
 
 from adaptwin.surrogate.region import Region, clip_to
 
-dice = np.random.default_rng(0)
-along = dice.normal(size=20_000)
-ROWS = np.column_stack([along, along + 0.1 * dice.normal(size=20_000), dice.uniform(0, 1, 20_000)])
+generator = np.random.default_rng(0)
+along = generator.normal(size=20_000)
+ROWS = np.column_stack([along, along + 0.1 * generator.normal(size=20_000), generator.uniform(0, 1, 20_000)])
 REGION = Region.around(ROWS, ("x", "y", "z"))
 
 

@@ -38,9 +38,9 @@ def test_calibration_compares_probabilities_with_frequencies():
 
 def test_odds_are_corrected_to_what_happened():
     """Odds that are twice too bold come back halved."""
-    dice = np.random.default_rng(0)
-    odds = dice.normal(0, 2, 20_000)
-    happened = (dice.random(20_000) < 1 / (1 + np.exp(-odds))).astype(float)
+    generator = np.random.default_rng(0)
+    odds = generator.normal(0, 2, 20_000)
+    happened = (generator.random(20_000) < 1 / (1 + np.exp(-odds))).astype(float)
     scale, shift = corrected_odds(2 * odds, happened)
     assert scale == pytest.approx(0.5, abs=0.03)
     assert shift == pytest.approx(0.0, abs=0.05)

@@ -17,7 +17,8 @@ from adaptwin import (
     simulate,
 )
 from adaptwin.profile.profile import shipped_profiles
-from adaptwin.steady_state.steady_state import costs_of, demands_on
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import features_of
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for
@@ -46,20 +47,20 @@ def test_every_shipped_profile_has_a_surrogate_with_its_constants():
 @pytest.mark.parametrize("rate", [0.5, 3.0, 8.0])
 def test_guesses_are_near_the_twins_answers(surrogate, rate):
     workload = fleet(rate)
-    guess, run = surrogate.predict(workload, SERVER), simulate(surrogate.profile, SERVER, workload)
-    assert guess.inside
-    assert guess.throughput == pytest.approx(run.throughput, rel=0.06)
-    assert guess.itl_mean == pytest.approx(run.itl.mean, rel=0.06)
-    assert guess.itl_p99 == pytest.approx(run.itl.p99, rel=0.4)
-    assert guess.ttft_p50 == pytest.approx(run.ttft.p50, rel=0.35)
-    assert guess.starvation < 0.1
+    prediction, run = surrogate.predict(workload, SERVER), simulate(surrogate.profile, SERVER, workload)
+    assert prediction.inside
+    assert prediction.throughput == pytest.approx(run.throughput, rel=0.06)
+    assert prediction.itl_mean == pytest.approx(run.itl.mean, rel=0.06)
+    assert prediction.itl_p99 == pytest.approx(run.itl.p99, rel=0.4)
+    assert prediction.ttft_p50 == pytest.approx(run.ttft.p50, rel=0.35)
+    assert prediction.starvation < 0.1
 
 
 def test_a_flood_starves(surrogate):
-    guess = surrogate.predict(fleet(80.0), SERVER)
-    assert guess.starvation > 0.95
-    assert guess.overload > 0.95
-    assert guess.throughput < 80 * 418 * 0.9
+    prediction = surrogate.predict(fleet(80.0), SERVER)
+    assert prediction.starvation > 0.95
+    assert prediction.overload > 0.95
+    assert prediction.throughput < 80 * 418 * 0.9
 
 
 def test_many_guesses_are_the_single_ones_in_order(surrogate):
@@ -72,8 +73,8 @@ def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
     profile, workloads = surrogate.profile, [fleet(rate) for rate in (0.5, 4.0, 8.0, 20.0, 80.0, 3000.0)]
     server = SERVER.limits(profile), costs_of(profile, SERVER)
     rows = [features_of(sum_demands(demands_on(profile, SERVER, w)), *server, w.duration) for w in workloads]
-    features, rough = (np.array(column) for column in zip(*rows, strict=True))
-    answers, inside = surrogate.predict_features(features, rough)
+    features, steady_answers = (np.array(column) for column in zip(*rows, strict=True))
+    answers, inside = surrogate.predict_features(features, steady_answers)
     alone, within = surrogate.overloads(features)
     assert alone == pytest.approx(answers[:, NAMES.index("overload")])
     assert within.tolist() == inside.tolist()
@@ -82,9 +83,9 @@ def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
 
 
 def test_without_traffic_nobody_starves(surrogate):
-    guess = surrogate.predict(Workload([Adapter("a", 8, 0.0)]), SERVER)
-    assert (guess.throughput, guess.starvation, guess.inside) == (0.0, 0.0, True)
-    assert math.isnan(guess.itl_mean)
+    prediction = surrogate.predict(Workload([Adapter("a", 8, 0.0)]), SERVER)
+    assert (prediction.throughput, prediction.starvation, prediction.inside) == (0.0, 0.0, True)
+    assert math.isnan(prediction.itl_mean)
 
 
 @pytest.mark.parametrize(
@@ -110,15 +111,15 @@ def test_a_server_that_does_not_start_or_serve_is_an_error_as_from_the_twin(surr
 
 
 def test_predictors_serve_a_profile_they_were_not_trained_on():
-    """A GPU twice as slow: the guess follows the constants of its profile."""
+    """A GPU twice as slow: the prediction follows the constants of its profile."""
     shipped = load_profile(LLAMA)
     doubled = {
         name: 2 * getattr(shipped.step_cost, name) for name in ("base", "per_token", "lora_base", "lora_per_adapter")
     }
     slow = shipped.model_copy(update={"name": "slow", "step_cost": shipped.step_cost.model_copy(update=doubled)})
-    guess, run = surrogate_for(slow).predict(fleet(3.0), SERVER), simulate(slow, SERVER, fleet(3.0))
+    prediction, run = surrogate_for(slow).predict(fleet(3.0), SERVER), simulate(slow, SERVER, fleet(3.0))
     assert run.itl.mean > 1.7 * simulate(shipped, SERVER, fleet(3.0)).itl.mean
-    assert guess.itl_mean == pytest.approx(run.itl.mean, rel=0.08)
+    assert prediction.itl_mean == pytest.approx(run.itl.mean, rel=0.08)
 
 
 def test_neither_name_nor_file_is_an_error(tmp_path):

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from adaptwin import SpecError
+from adaptwin.surrogate.features import SteadyStateAnswer
 from adaptwin.surrogate.findings import find
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.surrogate import Surrogate
@@ -30,10 +31,11 @@ def test_every_row_is_predicted_by_models_that_did_not_see_its_mix(training):
 
 
 def test_even_a_hundred_mixes_teach_more_than_nothing(training):
-    """SteadyStateAnswer answers are what a model would give that learned nothing."""
-    rough, actual = training.examples.rough[:, 3], training.examples.rows["itl_p99"].to_numpy()
+    """The answers of the steady state are what a model would give that learned nothing."""
+    column = SteadyStateAnswer._fields.index("itl_p99")
+    steady_answer, actual = training.examples.steady_answers[:, column], training.examples.rows["itl_p99"].to_numpy()
     learned = training.held_out.teacher["itl_p99"]
-    assert np.nanmedian(np.abs(learned / actual - 1)) < 0.8 * np.nanmedian(np.abs(rough / actual - 1))
+    assert np.nanmedian(np.abs(learned / actual - 1)) < 0.8 * np.nanmedian(np.abs(steady_answer / actual - 1))
     for scores in training.scores.values():
         assert scores["teacher"]["served_mean"] < 15
         assert scores["distilled"]["starvation_f1"] > 0.7
@@ -50,7 +52,7 @@ def test_targets_are_undone_by_values(training):
     examples = training.examples
     for output in OUTPUTS:
         if output.scale == "ratio":
-            back = output.value(examples.targets[output.name], examples.rough)
+            back = output.value(examples.targets[output.name], examples.steady_answers)
             measured = output.measured(examples.rows).to_numpy()
             known = np.isfinite(examples.targets[output.name]) & (measured <= 1.0 if output.name == "served" else True)
             assert back[known] == pytest.approx(measured[known])
@@ -61,8 +63,8 @@ def test_a_surrogate_goes_through_its_file(training, tmp_path):
     before.write(tmp_path / "surrogate.json")
     after = Surrogate.read(tmp_path / "surrogate.json")
     assert after == before
-    features, rough = training.examples.features, training.examples.rough
-    assert after.predict_features(features, rough)[0].tolist() == before.predict_features(features, rough)[0].tolist()
+    rows = training.examples.features, training.examples.steady_answers
+    assert after.predict_features(*rows)[0].tolist() == before.predict_features(*rows)[0].tolist()
 
 
 def test_training_is_the_same_twice(dataset, training):

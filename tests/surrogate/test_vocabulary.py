@@ -5,7 +5,7 @@ import re
 import pytest
 
 from adaptwin.profile.profile import load_profile
-from adaptwin.steady_state.steady_state import costs_of
+from adaptwin.steady_state.costs import costs_of
 from adaptwin.surrogate import features
 from adaptwin.surrogate.features import Features, features_of
 from adaptwin.surrogate.vocabulary import VOCABULARY

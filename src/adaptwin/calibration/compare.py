@@ -36,7 +36,7 @@ def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) ->
     """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
     compile_twin()
     simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
-    rows = [_row(real, twin) for real, twin in zip(runs, simulated, strict=True)]
+    rows = [_comparison(real, twin) for real, twin in zip(runs, simulated, strict=True)]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
@@ -82,7 +82,7 @@ def _float(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def _row(real: MeasuredRun, twin: Run) -> dict[str, object]:
+def _comparison(real: MeasuredRun, twin: Run) -> dict[str, object]:
     return {
         "name": real.name,
         "max_loras": real.server.max_loras,

@@ -13,10 +13,15 @@ MOST_TOKENS_OF_INTEREST = 2048
 
 def uncovered(measurements: Measurements) -> list[str]:
     """A sentence for every regime that was not measured, and what the profile says of it instead."""
-    return [*_parts(measurements), *_ranks(measurements), *_steps(measurements), *_runs(measurements)]
+    return [
+        *_uncovered_parts(measurements),
+        *_uncovered_ranks(measurements),
+        *_uncovered_steps(measurements),
+        *_uncovered_runs(measurements),
+    ]
 
 
-def _parts(measurements: Measurements) -> Iterator[str]:
+def _uncovered_parts(measurements: Measurements) -> Iterator[str]:
     start = measurements.setup.start
     if measurements.memory is None:
         yield "memory was not measured: the KV cache is an estimate from the model's shapes"
@@ -30,7 +35,7 @@ def _parts(measurements: Measurements) -> Iterator[str]:
         yield f"neither steps nor runs were measured: step costs are those of {start}"
 
 
-def _ranks(measurements: Measurements) -> Iterator[str]:
+def _uncovered_ranks(measurements: Measurements) -> Iterator[str]:
     ranks = {run.server.max_lora_rank for run in measurements.runs}
     if measurements.steps is not None:
         with_lora = measurements.steps.filter(pl.col("max_loras") > 0)
@@ -42,7 +47,7 @@ def _ranks(measurements: Measurements) -> Iterator[str]:
         yield f"all steps and runs had max_lora_rank {max(ranks)}: what a higher rank costs could not be told"
 
 
-def _steps(measurements: Measurements) -> Iterator[str]:
+def _uncovered_steps(measurements: Measurements) -> Iterator[str]:
     steps = measurements.steps
     if steps is None:
         return
@@ -55,7 +60,7 @@ def _steps(measurements: Measurements) -> Iterator[str]:
         yield f"no step had more than {most} tokens: what long prompts cost is extrapolated"
 
 
-def _runs(measurements: Measurements) -> Iterator[str]:
+def _uncovered_runs(measurements: Measurements) -> Iterator[str]:
     runs = measurements.runs
     if not runs:
         yield (

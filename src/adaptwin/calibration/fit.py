@@ -12,7 +12,7 @@ from adaptwin.calibration.compare import profile_error, spreads
 from adaptwin.calibration.coverage import uncovered
 from adaptwin.calibration.hardware import Residual, fit_loads, fit_memory, fit_planning
 from adaptwin.calibration.measurements import Measurements
-from adaptwin.calibration.step_fit import ROUNDS, StepFit
+from adaptwin.calibration.step_fit import FIT_ROUNDS, StepFit
 from adaptwin.errors import SpecError
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile
@@ -29,7 +29,7 @@ class Fit(NamedTuple):
     warnings: list[str]
 
 
-def fit(measurements: Measurements, *, rounds: int = ROUNDS, progress: Progress = silent) -> Fit:
+def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progress = silent) -> Fit:
     """Fit a profile to measurements; parts that were not measured are those of the profile that the setup starts from.
 
     Raises:

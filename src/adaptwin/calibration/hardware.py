@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from adaptwin.calibration.least_squares import nonnegative, rounded
+from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.measurements import Setup
 from adaptwin.errors import SpecError
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.scheduler_cost import SchedulerCost
+from adaptwin.rounding import rounded
 
 
 class Residual(NamedTuple):
@@ -83,7 +84,7 @@ def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Resi
         rank, padded, seconds = (part[name].to_numpy().astype(float) for name in ("rank", "max_lora_rank", "seconds"))
         columns = np.stack([np.ones(len(rank)), rank, padded - rank], axis=1)[:, : len(names)]
         solution = nonnegative(columns, seconds)
-        constants.update({name: rounded(x) for name, x in zip(names, solution, strict=True)})
+        constants.update({name: rounded(x, 4) for name, x in zip(names, solution, strict=True)})
         residuals.append(residual(f"adapter loads from {source}", columns @ solution, seconds))
     return LoadCost(**constants), residuals
 
@@ -96,5 +97,5 @@ def fit_planning(table: pl.DataFrame, start: SchedulerCost) -> tuple[SchedulerCo
     running, seconds = calm["running"].to_numpy().astype(float), calm["seconds"].to_numpy()
     columns = np.stack([np.ones(len(running)), running], axis=1)
     base, per_running = nonnegative(columns, seconds)
-    cost = SchedulerCost(base=rounded(base), per_running=rounded(per_running), per_waiting=start.per_waiting)
+    cost = SchedulerCost(base=rounded(base, 4), per_running=rounded(per_running, 4), per_waiting=start.per_waiting)
     return cost, residual("planning a step", columns @ np.array([base, per_running]), seconds)

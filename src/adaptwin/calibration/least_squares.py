@@ -1,12 +1,11 @@
 """Robust least squares with coefficients that may not be negative: the one solver of the fit."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from adaptwin.arrays import Array
 
 HUBER = 0.06  # relative residual beyond which a row pulls with constant force
-ROUNDS = 6
+REWEIGHTING_ROUNDS = 6
 
 
 def nonnegative(columns: Array, target: Array, weight: Array | None = None) -> Array:
@@ -29,13 +28,8 @@ def nonnegative(columns: Array, target: Array, weight: Array | None = None) -> A
     scale = np.maximum(relative.max(axis=0), 1e-300)
     scaled = relative / scale
     pull = weight.copy()
-    for _ in range(ROUNDS):
+    for _ in range(REWEIGHTING_ROUNDS):
         solution, _ = nnls(scaled * pull[:, None], pull)
         residual = scaled @ solution - 1.0
         pull = weight * np.sqrt(1.0 / np.maximum(1.0, np.abs(residual) / HUBER))
     return np.asarray(solution / scale)
-
-
-def rounded(value: float, digits: int = 4) -> float:
-    """A fitted constant as it is written down, to its significant digits."""
-    return float(f"{value:.{digits}g}")

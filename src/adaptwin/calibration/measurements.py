@@ -13,8 +13,8 @@ from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
-SETUP = "setup.yaml"
-RUNS = "runs.json"
+SETUP_FILE = "setup.yaml"
+RUNS_FILE = "runs.json"
 
 
 class Setup(Spec):
@@ -61,7 +61,7 @@ class MeasuredRun(Spec):
         return self.tpot_mean or self.itl_mean
 
 
-COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their types
+MEASUREMENT_COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their types
     "memory": {"max_loras": pl.Int64, "max_lora_rank": pl.Int64, "kv_cache_tokens": pl.Int64},
     "loads": {"source": pl.String, "rank": pl.Int64, "max_lora_rank": pl.Int64, "seconds": pl.Float64},
     "planning": {"running": pl.Int64, "waiting": pl.Int64, "seconds": pl.Float64},
@@ -101,36 +101,38 @@ class Measurements(NamedTuple):
         folder = Path(folder)
         if not folder.is_dir():
             raise SpecError("no such folder", file=folder)
-        tables = {name: _read_table(folder, name) for name in COLUMNS}
-        runs = folder / RUNS
+        tables = {name: _read_table(folder, name) for name in MEASUREMENT_COLUMNS}
+        runs = folder / RUNS_FILE
         return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())
 
     def write(self, folder: str | Path) -> None:
         """Write the folder; it is made where it is missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.setup.write(folder / SETUP)
-        for name in COLUMNS:
+        self.setup.write(folder / SETUP_FILE)
+        for name in MEASUREMENT_COLUMNS:
             table: pl.DataFrame | None = getattr(self, name)
             if table is not None:
                 table.write_parquet(folder / f"{name}.parquet")
         if self.runs:
-            write_atomically(folder / RUNS, _RUNS.dump_json(self.runs, exclude_none=True, indent=1).decode() + "\n")
+            write_atomically(
+                folder / RUNS_FILE, _RUNS_FORM.dump_json(self.runs, exclude_none=True, indent=1).decode() + "\n"
+            )
 
 
 def _setup(folder: Path) -> Setup:
     """The setup; a profile file to start from may lie beside it."""
-    setup = Setup.read(folder / SETUP)
+    setup = Setup.read(folder / SETUP_FILE)
     beside = folder / setup.start if setup.start else None
     return setup.model_copy(update={"start": str(beside)}) if beside and beside.is_file() else setup
 
 
-_RUNS = TypeAdapter(tuple[MeasuredRun, ...])
+_RUNS_FORM = TypeAdapter(tuple[MeasuredRun, ...])
 
 
 def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
     try:
-        return _RUNS.validate_json(read_text(path))
+        return _RUNS_FORM.validate_json(read_text(path))
     except ValidationError as error:
         raise spec_error(error, MeasuredRun, path) from None
 
@@ -143,7 +145,7 @@ def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
                 table = read(path)
             except pl.exceptions.PolarsError as error:
                 raise SpecError(f"cannot be read: {error}", file=path) from None
-            return _typed(table, COLUMNS[name], path)
+            return _typed(table, MEASUREMENT_COLUMNS[name], path)
     return None
 
 

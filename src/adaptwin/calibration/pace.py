@@ -11,15 +11,15 @@ import math
 from typing import NamedTuple
 
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.calibration.step_terms import TERMS
+from adaptwin.calibration.step_terms import STEP_TERMS
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.step_totals import StepTotals
 
-CLOSE = 0.004  # in logarithms of the time per output token
-TRIES = 7
-LARGEST_MOVE = 0.5
+PACE_TOLERANCE = 0.004  # in logarithms of the time per output token
+PACE_TRIES = 7
+LARGEST_CORRECTION = 0.5
 
 
 class Pace(NamedTuple):
@@ -42,22 +42,22 @@ def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
     if not measured:
         return None
     log_factor, before, best = 0.0, None, None
-    for _ in range(TRIES):
-        pace = _play(profile, run, math.exp(log_factor), measured)
+    for _ in range(PACE_TRIES):
+        pace = _played_at(profile, run, math.exp(log_factor), measured)
         best = pace if best is None or abs(pace.miss) < abs(best.miss) else best
-        if abs(pace.miss) < CLOSE:
+        if abs(pace.miss) < PACE_TOLERANCE:
             break
         slope = 1.5
         if before is not None and abs(log_factor - before[0]) > 1e-6:
             slope = min(12.0, max(0.7, (pace.miss - before[1]) / (log_factor - before[0])))
         before = log_factor, pace.miss
-        log_factor -= max(-LARGEST_MOVE, min(LARGEST_MOVE, pace.miss / slope))
+        log_factor -= max(-LARGEST_CORRECTION, min(LARGEST_CORRECTION, pace.miss / slope))
     return best
 
 
-def _play(profile: Profile, run: MeasuredRun, factor: float, measured: float) -> Pace:
+def _played_at(profile: Profile, run: MeasuredRun, factor: float, measured: float) -> Pace:
     cost = profile.step_cost
-    scaled = cost.model_copy(update={name: factor * getattr(cost, name) for name in TERMS})
+    scaled = cost.model_copy(update={name: factor * getattr(cost, name) for name in STEP_TERMS})
     paced = profile.model_copy(update={"step_cost": scaled, "request_latency": 0.0})
     scenario = make_scenario(
         paced,

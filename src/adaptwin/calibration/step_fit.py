@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
 from adaptwin.calibration.hardware import Residual, residual
-from adaptwin.calibration.least_squares import Array, nonnegative, rounded
+from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.pace import Pace, at_measured_pace
 from adaptwin.calibration.step_terms import (
-    TERMS,
+    STEP_TERMS,
     constants_of,
     means_of_steps,
     means_per_step,
@@ -28,23 +29,24 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.progress import Progress
+from adaptwin.rounding import rounded
 
 Mask = NDArray[np.bool_]
 
-ROUNDS = 4
-FOLDS = 6
-SETTLED = 0.003  # mean change of the runs' step times from one round to the next
-FAR = 0.05  # a run that the twin cannot play closer to its measured pace than this is left out
+FIT_ROUNDS = 4
+FIT_FOLDS = 6
+SETTLED_CHANGE = 0.003  # mean change of the runs' step times from one round to the next
+FARTHEST_MISS = 0.05  # a run that the twin cannot play closer to its measured pace than this is left out
 CALM_TTFT = 1.0  # seconds: above it, requests queue, and what API server and client add cannot be told
 MOST_TOKENS = 4800.0  # output tokens/s above which the API server falls behind, so that a scrape waits for it
-LATE = 0.875  # what the page has grown to, on average, in the last quarter of a run
+LATE_GROWTH = 0.875  # what the page has grown to, on average, in the last quarter of a run
 
 
 class StepFit:
     """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost.
 
-    `columns` and `target` are the linear problem of single steps: what each constant is multiplied with (the `TERMS`,
-    and waiting requests), and seconds; `of_runs` gives that of the runs as they were played last.
+    `columns` and `target` are the linear problem of single steps: what each constant is multiplied with (the
+    `STEP_TERMS`, and waiting requests), and seconds; `of_runs` gives that of the runs as they were played last.
     """
 
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
@@ -55,7 +57,7 @@ class StepFit:
         if self.steps is not None:
             self.columns, self.target = self._of_steps(self.steps)
         else:
-            self.columns, self.target = np.empty((0, len(TERMS) + 1)), np.empty(0)
+            self.columns, self.target = np.empty((0, len(STEP_TERMS) + 1)), np.empty(0)
 
     def run(self, rounds: int) -> None:
         """Play and fit until the constants settle, `rounds` times at most."""
@@ -67,7 +69,7 @@ class StepFit:
             columns, target, kept = self.of_runs()
             before = columns @ self._constants()
             self._take(self.solve(columns[kept], target[kept]))
-            if np.abs(columns @ self._constants() / before - 1).mean() < SETTLED:
+            if np.abs(columns @ self._constants() / before - 1).mean() < SETTLED_CHANGE:
                 break
         if self.runs:
             self.play(rounds, rounds)
@@ -99,7 +101,7 @@ class StepFit:
         constants = self._constants()
         factor = np.array([pace.factor for pace in self.paces])
         target = factor * (columns[:, :-1] @ constants[:-1]) + columns[:, -1] * constants[-1]
-        return columns, target, np.array([abs(pace.miss) < FAR for pace in self.paces], dtype=bool)
+        return columns, target, np.array([abs(pace.miss) < FARTHEST_MISS for pace in self.paces], dtype=bool)
 
     def _rows(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
         return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
@@ -148,12 +150,12 @@ class StepFit:
         ]
         if not added:
             return profile
-        return profile.model_copy(update={"request_latency": rounded(max(0.0, float(np.median(added))))})
+        return profile.model_copy(update={"request_latency": rounded(max(0.0, float(np.median(added))), 4)})
 
     def _with_scrape_cost(self, profile: Profile, chosen: Mask) -> Profile:
         """How long /metrics takes to be written, from the scraper's pauses and the combinations that it had seen."""
         rows = [
-            (LATE * pace.label_sets, LATE * pace.labels, run.scrape_pause)
+            (LATE_GROWTH * pace.label_sets, LATE_GROWTH * pace.labels, run.scrape_pause)
             for run, pace in self._chosen(chosen)
             if run.scrape_pause and pace.label_sets and not run.starved and _output_rate(run, pace) < MOST_TOKENS
         ]
@@ -161,13 +163,13 @@ class StepFit:
             return profile
         table = np.array(rows)
         per_set, per_label = nonnegative(table[:, :2], table[:, 2])
-        cost = ScrapeCost(per_label_set=rounded(per_set), per_label=rounded(per_label))
+        cost = ScrapeCost(per_label_set=rounded(per_set, 4), per_label=rounded(per_label, 4))
         return profile.model_copy(update={"scrape_cost": cost})
 
     @property
     def lost(self) -> int:
         """Runs that the twin could not play at their pace."""
-        return sum(abs(pace.miss) >= FAR for pace in self.paces)
+        return sum(abs(pace.miss) >= FARTHEST_MISS for pace in self.paces)
 
     def residuals(self) -> list[Residual]:
         """Of single steps, and of the mean steps of runs, also when their configuration is left out of the fit."""
@@ -200,9 +202,9 @@ class StepFit:
         """(the others that can be fitted to, mine): runs of as many slots and adapters fall into the same fold."""
         keys = sorted({_configuration(run) for run in self.runs})
         order = np.random.default_rng(0).permutation(len(keys))
-        fold_of = {keys[k]: i % FOLDS for i, k in enumerate(order)}
+        fold_of = {keys[k]: i % FIT_FOLDS for i, k in enumerate(order)}
         fold = np.array([fold_of[_configuration(run)] for run in self.runs])
-        folds = [((fold != k) & kept, fold == k) for k in range(min(FOLDS, len(keys)))]
+        folds = [((fold != k) & kept, fold == k) for k in range(min(FIT_FOLDS, len(keys)))]
         return [(others, mine) for others, mine in folds if others.any()]
 
 
@@ -218,9 +220,9 @@ def _blank(profile: Profile, measurements: Measurements) -> Profile:
 
 def _with_step_constants(profile: Profile, constants: Array) -> Profile:
     """The profile with these constants for the terms of a step, and the last one for each waiting request."""
-    update: dict[str, object] = {"step_cost": with_constants(profile.step_cost, constants[: len(TERMS)])}
-    if len(constants) > len(TERMS):
-        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": rounded(constants[-1])})
+    update: dict[str, object] = {"step_cost": with_constants(profile.step_cost, constants[: len(STEP_TERMS)])}
+    if len(constants) > len(STEP_TERMS):
+        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": rounded(constants[-1], 4)})
     return profile.model_copy(update=update)
 
 

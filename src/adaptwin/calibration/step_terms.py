@@ -5,16 +5,17 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from adaptwin.calibration.least_squares import Array, rounded
+from adaptwin.arrays import Array
 from adaptwin.profile.step_cost import StepCost, further_blocks
+from adaptwin.rounding import rounded
 from adaptwin.twin.step_totals import StepTotals
 
-SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
-TERMS = tuple(name for name in StepCost.model_fields if name not in SETTINGS)
+KERNEL_SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
+STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in KERNEL_SETTINGS)
 
 
 def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
-    """What each of the `TERMS` is multiplied with, shape (rows, terms).
+    """What each of the `STEP_TERMS` is multiplied with, shape (rows, terms).
 
     `means` are the fields of `StepTotals` per step, each of shape (rows,): one step each, or means over a run's steps.
     """
@@ -36,7 +37,7 @@ def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Arr
         "split_per_adapter": means["split_adapters"],
         "split_per_adapter_block": means["split_adapters"] * further,
     }
-    return np.stack([columns[name] for name in TERMS], axis=1)
+    return np.stack([columns[name] for name in STEP_TERMS], axis=1)
 
 
 def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
@@ -93,10 +94,10 @@ def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:
 
 
 def with_constants(cost: StepCost, constants: Array) -> StepCost:
-    """The cost with these constants for its `TERMS`, to five digits."""
-    return cost.model_copy(update={name: rounded(x, 5) for name, x in zip(TERMS, constants, strict=True)})
+    """The cost with these constants for its `STEP_TERMS`, to five digits."""
+    return cost.model_copy(update={name: rounded(x, 5) for name, x in zip(STEP_TERMS, constants, strict=True)})
 
 
 def constants_of(cost: StepCost) -> Array:
-    """The constants of the `TERMS`."""
-    return np.array([getattr(cost, name) for name in TERMS])
+    """The constants of the `STEP_TERMS`."""
+    return np.array([getattr(cost, name) for name in STEP_TERMS])

@@ -10,7 +10,7 @@ from rich.console import Console
 from adaptwin.calibration.fit import Fit
 from adaptwin.calibration.fit import fit as fit_profile
 from adaptwin.calibration.measurements import Measurements
-from adaptwin.calibration.step_fit import ROUNDS
+from adaptwin.calibration.step_fit import FIT_ROUNDS
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError
@@ -24,7 +24,9 @@ app = typer.Typer(add_completion=False)
 def fit(
     folder: Annotated[Path, typer.Argument(help="Folder of measurements: setup.yaml and what was measured.")],
     out: OutFile = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that every run is played at its measured pace.")] = ROUNDS,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Times that every run is played at its measured pace.")
+    ] = FIT_ROUNDS,
     as_json: AsJson = False,
 ) -> None:
     """Fit a profile to what was measured on a server, and say how far it is from that and what was not measured.

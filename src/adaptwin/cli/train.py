@@ -17,7 +17,7 @@ from adaptwin.spec import require_writable
 from adaptwin.surrogate.findings import find
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
-from adaptwin.surrogate.train import FOLDS
+from adaptwin.surrogate.train import TRAINING_FOLDS
 from adaptwin.surrogate.train import train as train_surrogates
 
 app = typer.Typer(add_completion=False)
@@ -37,7 +37,7 @@ def train(
     output: Annotated[
         list[str] | None, typer.Option("--output", help=f"What to explain: {', '.join(NAMES)}. May be repeated.")
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the mixes, each held out once.")] = FOLDS,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the mixes, each held out once.")] = TRAINING_FOLDS,
     seed: Annotated[int, typer.Option(min=0, help="Of the parts and the models.")] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 
 from adaptwin.dataset.design import Design
-from adaptwin.dataset.play_mix import CROWD_COLUMNS, Row
+from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.spec import write_atomically
 from adaptwin.workload.demand.traffic import Traffic
@@ -19,10 +19,10 @@ _COUNTS = (
     "mix", "run", "seed", "max_loras", "max_lora_rank", "max_num_seqs", "max_num_batched_tokens", "max_model_len",
     "kv_cache_tokens", "arrived", "finished", "preemptions", "adapter_loads", "steps",
 )  # fmt: skip
-COLUMNS = (
+DATASET_COLUMNS = (
     "mix", "run", "seed", "profile", "chosen", "utilisation", "capped", "popularity", "ranks", "lengths", "arrivals",
     "duration", "max_loras", "max_lora_rank", "max_num_seqs", "max_num_batched_tokens", "max_model_len",
-    "async_scheduling", "kv_cache_tokens", *Traffic._fields, *CROWD_COLUMNS, "arrived", "finished", "throughput",
+    "async_scheduling", "kv_cache_tokens", *Traffic._fields, *OCTAVE_COLUMNS, "arrived", "finished", "throughput",
     "offered_throughput", "starved", "verdict", "worst", "worst_share", "itl_mean", "itl_p99", "ttft_mean", "ttft_p50",
     "ttft_p99", "e2e_mean", "mean_running", "mean_waiting", "mean_adapters", "kv_usage", "preemptions",
     "adapter_loads", "steps",
@@ -52,7 +52,7 @@ class Dataset(NamedTuple):
 
 def table_of(rows: list[Row]) -> pl.DataFrame:
     """Rows as a table with the columns of a dataset."""
-    return pl.DataFrame(rows, schema={name: _type(name) for name in COLUMNS})
+    return pl.DataFrame(rows, schema={name: _type(name) for name in DATASET_COLUMNS})
 
 
 def _type(name: str) -> Any:
@@ -72,8 +72,8 @@ def read_partition(file: Path) -> pl.DataFrame:
         table = pl.read_parquet(file, glob=False)  # brackets in a path are brackets
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SpecError(f"cannot be read as Parquet: {error}", file=file) from None
-    if tuple(table.columns) != COLUMNS:
-        missing = [name for name in COLUMNS if name not in table.columns]
+    if tuple(table.columns) != DATASET_COLUMNS:
+        missing = [name for name in DATASET_COLUMNS if name not in table.columns]
         raise SpecError(f"has not the columns of a dataset (missing: {', '.join(missing) or 'none'})", file=file)
     return table
 

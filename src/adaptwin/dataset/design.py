@@ -1,6 +1,5 @@
 """Design: which servers under which traffic a sweep plays - what a design file holds."""
 
-import importlib.resources
 import itertools
 import math
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_va
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import is_profile_file
+from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.drawing.requests import MOST_REQUESTS
@@ -108,10 +108,10 @@ class Design(Spec):
     )
 
     adapters: Counts = Range(low=1, high=512, log=True)
-    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="dealt out in turn")
+    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="assigned in turn")
     popularity: tuple[str, ...] = Field(
         default=("uniform", "dirichlet:0.5", "zipf:1.0"),
-        description="or rates:3.2,1.6,0.8: requests/s, dealt out in turn",
+        description="or rates:3.2,1.6,0.8: requests/s, assigned in turn",
     )
     base_share: Numbers = Field(default=(0.0,), description="of the traffic, to the base model")
     utilisation: Numbers | None = Field(
@@ -225,7 +225,7 @@ class Design(Spec):
         if self.sampler == "grid":
             rows: Iterable[Iterable[Any]] = itertools.product(*choices)
         else:
-            rows = ([_chosen(c, u) for c, u in zip(choices, point, strict=True)] for point in self._points())
+            rows = ([_value_at(c, u) for c, u in zip(choices, point, strict=True)] for point in self._points())
         return [{**fixed, **dict(zip(self.varying, row, strict=True))} for row in rows]
 
     def _points(self) -> NDArray[np.float64]:
@@ -264,24 +264,24 @@ def absolute_rates(popularity: str) -> tuple[float, ...] | None:
     return rates
 
 
-def _chosen(dimension: tuple[Any, ...] | Range, share: float) -> Any:
+def _value_at(dimension: tuple[Any, ...] | Range, share: float) -> Any:
     return dimension.at(share) if isinstance(dimension, Range) else dimension[int(share * len(dimension))]
 
 
 def shipped_designs() -> list[str]:
     """Names of the designs that come with adaptwin."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped() if entry.name.endswith(".yaml"))
+    return list(_shipped_design_files())
 
 
 def load_design(name_or_path: str | Path) -> Design:
     """A shipped design by name, or one from a YAML file; raises `SpecError` when there is neither."""
-    for entry in _shipped():
-        if entry.name == f"{name_or_path}.yaml":
-            return Design.read(Path(str(entry)))
+    shipped = _shipped_design_files()
+    if str(name_or_path) in shipped:
+        return Design.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
         return Design.read(name_or_path)
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped_designs())}", "design")
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "design")
 
 
-def _shipped() -> list[importlib.resources.abc.Traversable]:
-    return list((importlib.resources.files("adaptwin.dataset") / "data").iterdir())
+def _shipped_design_files() -> dict[str, Path]:
+    return shipped_files("adaptwin.dataset", ".yaml")

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from adaptwin.dataset.design import Design, Range, Values, absolute_rates
 from adaptwin.profile.profile import Profile
-from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 from adaptwin.workload.drawing.random_streams import stream_seed
@@ -32,12 +33,12 @@ class Mix(NamedTuple):
 
 def make_mix(design: Design, profile: Profile, number: int, values: Values) -> Mix | None:
     """The mix with this number; None where it makes no sense: more slots than adapters, or too little memory."""
-    dice = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
-    ranks = _dealt(values, dice)
-    server = _server(design, profile, values, ranks)
+    generator = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
+    ranks = _ranks_of_adapters(values, generator)
+    server = _server_of_mix(design, profile, values, ranks)
     if server is None:
         return None
-    adapters = _adapters(values, ranks, dice)
+    adapters = _adapters_with_rates(values, ranks, generator)
     workload = Workload(
         adapters=adapters,
         lengths=Lengths.named("sharegpt"),
@@ -54,15 +55,15 @@ def make_mix(design: Design, profile: Profile, number: int, values: Values) -> M
     return Mix(number, values, profile, server, workload, demands)
 
 
-def _dealt(values: Values, dice: np.random.Generator) -> NDArray[np.int64]:
+def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArray[np.int64]:
     """A rank for every adapter: in turn, then shuffled."""
     ranks = values["ranks"]
-    dealt = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
-    dice.shuffle(dealt)
-    return dealt
+    assigned = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
+    generator.shuffle(assigned)
+    return assigned
 
 
-def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
+def _server_of_mix(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
     """The server; None where it would not start, or has more slots than adapters."""
     rank = server_rank(int(ranks.max()))
     if values["further_padding"]:
@@ -79,7 +80,7 @@ def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.
         async_scheduling=values["async_scheduling"],
     )
     if isinstance(design.max_loras, Range):
-        most = most_slots(profile, template, at_most=len(ranks))
+        most = most_slots_that_start(profile, template, at_most=len(ranks))
         slots = round(math.exp(min(1.0, values["max_loras"]) * math.log(max(1, most))))
     else:
         slots = values["max_loras"]
@@ -87,7 +88,7 @@ def _server(design: Design, profile: Profile, values: Values, ranks: NDArray[np.
     return server if slots <= len(ranks) and server.starts_on(profile) else None
 
 
-def most_slots(profile: Profile, template: Server, at_most: int) -> int:
+def most_slots_that_start(profile: Profile, template: Server, at_most: int) -> int:
     """The most slots with which the server starts; 0 when it does not with one."""
     good, bad = 0, at_most + 1
     while bad - good > 1:
@@ -99,18 +100,18 @@ def most_slots(profile: Profile, template: Server, at_most: int) -> int:
     return good
 
 
-def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generator) -> list[Adapter]:
+def _adapters_with_rates(values: Values, ranks: NDArray[np.int64], generator: np.random.Generator) -> list[Adapter]:
     """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
-    seed, base = int(dice.integers(1 << 32)), values["base_share"]
+    seed, base = int(generator.integers(1 << 32)), values["base_share"]
     absolute = absolute_rates(values["popularity"])
     if absolute is None:
         rates = (1.0 - base) * popularity_shares(values["popularity"], len(ranks), seed)
     else:
         rates = np.array([absolute[i % len(absolute)] for i in range(len(ranks))])
         base *= float(rates.sum()) / (1.0 - base)
-    dice.shuffle(rates)
-    lengths = _lengths(values, dice)
-    of_adapter = dice.integers(len(lengths), size=len(ranks) + 1)
+    generator.shuffle(rates)
+    lengths = _lengths_of_adapters(values, generator)
+    of_adapter = generator.integers(len(lengths), size=len(ranks) + 1)
     made = [
         Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
         for i, (rank, rate, kind) in enumerate(zip(ranks, rates, of_adapter, strict=False))
@@ -120,7 +121,7 @@ def _adapters(values: Values, ranks: NDArray[np.int64], dice: np.random.Generato
     return made
 
 
-def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
+def _lengths_of_adapters(values: Values, generator: np.random.Generator) -> list[Lengths]:
     """What adapters draw their lengths from: one for all, or several."""
     kind = values["lengths"]
     if kind == "sharegpt":
@@ -128,12 +129,12 @@ def _lengths(values: Values, dice: np.random.Generator) -> list[Lengths]:
     if kind == "fixed":
         return [Lengths.fixed(round(values["input_mean"]), round(values["output_mean"]))]
     cv = values["length_cv"]
-    apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** dice.uniform(-2.0, 2.0, CLASSES - 1)]
+    apart = [1.0] if kind == "lognormal" else [1.0, *2.0 ** generator.uniform(-2.0, 2.0, CLASSES - 1)]
     return [
         Lengths.lognormal(
             input_mean=max(1.0, values["input_mean"] * factor),
             input_cv=cv,
-            output_mean=max(1.0, values["output_mean"] * dice.permutation(apart)[0]),
+            output_mean=max(1.0, values["output_mean"] * generator.permutation(apart)[0]),
             output_cv=cv,
         )
         for factor in apart

@@ -13,7 +13,7 @@ from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-CROWD_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
+OCTAVE_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
 
 Row = dict[str, Any]
 
@@ -21,17 +21,17 @@ Row = dict[str, Any]
 def play_mix(design: Design, mix: Mix) -> list[Row]:
     """Play a mix under its loads; the last of them close in on where its server stops serving everybody."""
     if mix.values["utilisation"] is None:
-        return [_play(design, mix, 0, 1.0, "given")]
-    dice = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
+        return [_played_row(design, mix, 0, 1.0, "given")]
+    generator = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
     drawn = design.loads - round(design.boundary * design.loads)
     rows: list[Row] = []
     bracket = Bracket()
     for run in range(design.loads):
         if run >= drawn:
-            utilisation = bracket.at(dice.uniform(0.3, 0.7))
+            utilisation = bracket.at(generator.uniform(0.3, 0.7))
         else:
-            utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, dice)
-        row = _play(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
+            utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, generator)
+        row = _played_row(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
         # Half of the mixes look for where the server starves, the others for where the first adapter suffers.
         served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
         bracket = bracket.with_run(row["utilisation"], served=served)
@@ -39,13 +39,13 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
     return rows
 
 
-def _drawn(design: Design, dice: np.random.Generator) -> float:
+def _drawn(design: Design, generator: np.random.Generator) -> float:
     dimension = design.utilisation
     assert dimension is not None
-    return dimension.at(dice.random()) if isinstance(dimension, Range) else float(dice.choice(dimension))
+    return dimension.at(generator.random()) if isinstance(dimension, Range) else float(generator.choice(dimension))
 
 
-def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
+def _played_row(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
     """One run at `load` times the mix's rates, or as much of it as the design allows."""
     expected = mix.workload.rate * mix.workload.duration
     allowed = design.most_requests / expected if expected > 0 else load
@@ -69,14 +69,14 @@ def _play(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
         "lengths": values["lengths"],
         "arrivals": values["arrivals"],
         "duration": values["duration"],
-        **_settings(mix, played),
+        **_server_settings(mix, played),
         **demand.traffic._asdict(),
-        **dict(zip(CROWD_COLUMNS, demand.crowd.ravel().tolist(), strict=True)),
+        **dict(zip(OCTAVE_COLUMNS, demand.by_octave.ravel().tolist(), strict=True)),
         **_figures(played),
     }
 
 
-def _settings(mix: Mix, played: Played) -> Row:
+def _server_settings(mix: Mix, played: Played) -> Row:
     server, limits = mix.server, played.scenario.limits
     return {
         "max_loras": server.max_loras,

@@ -30,9 +30,9 @@ from adaptwin.spec import dump_yaml
 from adaptwin.twin.compilation import compile_twin
 
 MIXES_PER_PARTITION = 100
-ROUND = 4  # partitions for each worker of a Ray cluster that are played before any of them is written
+PARTITIONS_PER_WORKER = 4  # of a Ray cluster that are played before any of them is written
 NO_RAY = "ray needs Ray: pip install 'adaptwin[ray]'"
-_WHAT = {  # that partitions of one sweep have in common
+_DIFFERENCES = {  # in what partitions of one sweep have in common
     "version": "another version of adaptwin",
     "design": "another design",
     "seed": "another seed",
@@ -121,7 +121,7 @@ def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tupl
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
         yield from parallel(map(play, tasks))
         return
-    size = ROUND * joblib.effective_n_jobs(jobs)
+    size = PARTITIONS_PER_WORKER * joblib.effective_n_jobs(jobs)
     with joblib.Parallel(n_jobs=jobs, batch_size=1) as parallel:
         for first in range(0, len(tasks), size):
             yield from parallel(map(play, tasks[first : first + size]))
@@ -171,7 +171,7 @@ def _is_done(file: Path, origin: dict[str, str]) -> bool:
     found = partition_origin(file)
     for name, value in origin.items():
         if found.get(name) != value:
-            what = _WHAT[name.removeprefix("adaptwin.")]
+            what = _DIFFERENCES[name.removeprefix("adaptwin.")]
             raise SpecError(f"was made with {what}: sweep into a new folder", "out", file)
     return True
 

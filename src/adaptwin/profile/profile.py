@@ -1,6 +1,5 @@
 """Profile: what one kind of server costs - hardware, base model and vLLM version together."""
 
-import importlib.resources
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.step_cost import StepCost
+from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
 
 # Nobody waits; requests wait, yet all are served; under 0.9 of the tokens are.
@@ -72,17 +72,17 @@ class Profile(Spec):
 
 def shipped_profiles() -> list[str]:
     """Names of the profiles that come with adaptwin."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped() if entry.name.endswith(".yaml"))
+    return list(_shipped_profile_files())
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
     """A shipped profile by name, or one from a YAML file; raises `SpecError` when there is neither."""
-    for entry in _shipped():
-        if entry.name == f"{name_or_path}.yaml":
-            return Profile.read(Path(str(entry)))
+    shipped = _shipped_profile_files()
+    if str(name_or_path) in shipped:
+        return Profile.read(shipped[str(name_or_path)])
     if is_profile_file(name_or_path) or Path(name_or_path).is_file():
         return Profile.read(name_or_path)
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped_profiles())}", "profile")
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "profile")
 
 
 def is_profile_file(name_or_path: str | Path) -> bool:
@@ -90,5 +90,5 @@ def is_profile_file(name_or_path: str | Path) -> bool:
     return Path(name_or_path).suffix in (".yaml", ".yml", ".json")
 
 
-def _shipped() -> list[importlib.resources.abc.Traversable]:
-    return list((importlib.resources.files("adaptwin.profile") / "data").iterdir())
+def _shipped_profile_files() -> dict[str, Path]:
+    return shipped_files("adaptwin.profile", ".yaml")

@@ -5,17 +5,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
-from adaptwin.surrogate.model_tree import TERMS, Leaf, ModelTree
-from adaptwin.surrogate.outputs import Array
+from adaptwin.rounding import rounded
+from adaptwin.surrogate.model_tree import LEAF_TERMS, Leaf, ModelTree
 from adaptwin.surrogate.teacher import NO_SCIKIT_LEARN
 
 LEAVES = 128
 ODDS_LEAVES = 256  # a boundary needs more of them than a smooth function
-UNDECIDED = 2.0  # log odds within which the questions are to tell rows apart: beyond, the call is clear
+UNDECIDED_ODDS = 2.0  # log odds within which the questions are to tell rows apart: beyond, the call is clear
 FEWEST_ROWS = 150  # in a leaf
 RIDGE = 3.0  # rows' worth of pull of a weight towards zero
-OUTERMOST = 0.002  # share of a leaf's rows beyond either limit of its formula
+LEAF_TAIL = 0.002  # share of a leaf's rows beyond either limit of its formula
 
 
 def distil(
@@ -24,7 +25,7 @@ def distil(
     """A tree of formulas that follows `taught`, shape (rows,), which a large model said of `features`.
 
     The questions are those of a regression tree, which need not tell apart what is further than `clear` from zero; in
-    each of its leaves, a ridge regression keeps the `TERMS` features that matter most there.
+    each of its leaves, a ridge regression keeps the `LEAF_TERMS` features that matter most there.
     """
     try:
         from sklearn.tree import DecisionTreeRegressor
@@ -39,7 +40,7 @@ def distil(
     asks = [int(tree.children_left[node]) >= 0 for node in order]
     return ModelTree(
         features=tuple(names[tree.feature[n]] if ask else "" for n, ask in zip(order, asks, strict=True)),
-        thresholds=tuple(_short(tree.threshold[n]) if ask else 0.0 for n, ask in zip(order, asks, strict=True)),
+        thresholds=tuple(rounded(tree.threshold[n], 6) if ask else 0.0 for n, ask in zip(order, asks, strict=True)),
         right=tuple(place[tree.children_right[n]] if ask else 0 for n, ask in zip(order, asks, strict=True)),
         leaves=tuple(
             _leaf(features[in_leaf == node], taught[in_leaf == node], names)
@@ -63,19 +64,23 @@ def _leaf(features: Array, taught: Array, names: tuple[str, ...]) -> Leaf:
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     varying = np.flatnonzero(deviation > 1e-9)
     weights = _ridge((features[:, varying] - mean[varying]) / deviation[varying], taught)
-    kept = varying[np.argsort(-np.abs(weights))[:TERMS]]
+    kept = varying[np.argsort(-np.abs(weights))[:LEAF_TERMS]]
     weights = _ridge((features[:, kept] - mean[kept]) / deviation[kept], taught) / deviation[kept]
-    low, high = np.quantile(taught, [OUTERMOST, 1.0 - OUTERMOST])
-    rounded = {names[column]: _short(weight) for column, weight in zip(kept, weights, strict=True) if weight != 0.0}
-    constant = taught.mean() - sum(rounded[names[c]] * mean[c] for c in kept if names[c] in rounded)
-    return Leaf(constant=_short(constant, 7), weights=rounded, low=_short(low), high=_short(high), rows=len(taught))
+    low, high = np.quantile(taught, [LEAF_TAIL, 1.0 - LEAF_TAIL])
+    kept_weights = {
+        names[column]: rounded(weight, 6) for column, weight in zip(kept, weights, strict=True) if weight != 0.0
+    }
+    constant = taught.mean() - sum(kept_weights[names[c]] * mean[c] for c in kept if names[c] in kept_weights)
+    return Leaf(
+        constant=rounded(constant, 7),
+        weights=kept_weights,
+        low=rounded(low, 6),
+        high=rounded(high, 6),
+        rows=len(taught),
+    )
 
 
 def _ridge(standardised: Array, taught: Array) -> Array:
     gram = standardised.T @ standardised + RIDGE * np.eye(standardised.shape[1])
     weights: Array = np.linalg.solve(gram, standardised.T @ (taught - taught.mean()))
     return weights
-
-
-def _short(value: float, digits: int = 6) -> float:
-    return float(f"{value:.{digits}g}")

@@ -14,14 +14,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from adaptwin.dataset.play_mix import CROWD_COLUMNS
+from adaptwin.dataset.play_mix import OCTAVE_COLUMNS
 from adaptwin.jit import compiled
 from adaptwin.profile.profile import Profile
-from adaptwin.steady_state.steady_state import Costs, busy_adapters, costs_of, settle
+from adaptwin.steady_state.costs import Costs, costs_of
+from adaptwin.steady_state.in_flight import adapters_with_more, busy_adapters
+from adaptwin.steady_state.steady_state import solve
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.demand.traffic import OCTAVES, Demand, Traffic
 
-STAYS_WITH = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
+STAYING_REQUESTS = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
 
 
 class Features(NamedTuple):
@@ -80,14 +82,15 @@ class SteadyStateAnswer(NamedTuple):
     window: float  # seconds that were looked at: nobody who waited longer has finished
 
 
-FEATURES, ROUGH = len(Features._fields), len(SteadyStateAnswer._fields)
+FEATURE_COUNT, STEADY_ANSWER_COUNT = len(Features._fields), len(SteadyStateAnswer._fields)
+OFFERED = SteadyStateAnswer._fields.index("offered")
 
 
 def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `SteadyStateAnswer` as arrays, of a server that gets any traffic at all."""
-    return _features(demand.traffic, demand.crowd, limits, costs, duration)
+    return _arrays(demand.traffic, demand.by_octave, limits, costs, duration)
 
 
 class ServerTable(NamedTuple):
@@ -107,31 +110,28 @@ def features_of_servers(
     demand: Demand, servers: ServerTable, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `SteadyStateAnswer` of each of these servers with the same traffic, of shape (servers, ...)."""
-    return _features_of_servers(demand.traffic, demand.crowd, servers.limits, servers.costs, duration)
+    return _arrays_of_servers(demand.traffic, demand.by_octave, servers.limits, servers.costs, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
     """`Features` (rows, features) and `SteadyStateAnswer` (rows, 8) of the rows of a dataset; profiles by name."""
     traffics = rows.select(Traffic._fields).rows()
-    crowds = np.ascontiguousarray(rows.select(CROWD_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
+    by_octave = np.ascontiguousarray(rows.select(OCTAVE_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
     settings = rows.select(
         "profile", "max_loras", "max_lora_rank", "kv_cache_tokens", "max_num_seqs", "max_num_batched_tokens",
         "max_model_len", "async_scheduling", "duration",
     ).rows()  # fmt: skip
-    features, rough = (
-        np.empty((len(rows), len(Features._fields))),
-        np.empty((len(rows), len(SteadyStateAnswer._fields))),
-    )
+    features, steady_answers = np.empty((len(rows), FEATURE_COUNT)), np.empty((len(rows), STEADY_ANSWER_COUNT))
     known: dict[tuple[object, ...], tuple[Limits, Costs]] = {}
     for i, (name, *of_server, duration) in enumerate(settings):
         key = (name, *of_server)
         if key not in known:
-            known[key] = _server(profiles[name], *of_server)
-        features[i], rough[i] = _features(Traffic(*traffics[i]), crowds[i], *known[key], duration)
-    return features, rough
+            known[key] = _server_of_row(profiles[name], *of_server)
+        features[i], steady_answers[i] = _arrays(Traffic(*traffics[i]), by_octave[i], *known[key], duration)
+    return features, steady_answers
 
 
-def _server(
+def _server_of_row(
     profile: Profile, slots: int, rank: int, kv_tokens: int, seqs: int, budget: int, longest: int, is_async: bool
 ) -> tuple[Limits, Costs]:
     server = Server(
@@ -147,94 +147,111 @@ def _server(
 
 
 @compiled
-def _features_of_servers(traffic, crowd, limits, costs, duration):
-    """The fields of `Features` and of `SteadyStateAnswer`, a row for each server."""
-    features, rough = np.empty((len(limits), FEATURES)), np.empty((len(limits), ROUGH))
+def _arrays_of_servers(traffic, by_octave, limits, costs, duration):
+    """`Features` and `SteadyStateAnswer`, a row for each server."""
+    features, steady_answers = np.empty((len(limits), FEATURE_COUNT)), np.empty((len(limits), STEADY_ANSWER_COUNT))
     for i in range(len(limits)):
-        features[i], rough[i] = _features(traffic, crowd, limits[i], costs[i], duration)
-    return features, rough
+        features[i], steady_answers[i] = _arrays(traffic, by_octave, limits[i], costs[i], duration)
+    return features, steady_answers
 
 
 @compiled
-def _features(traffic, crowd, limits, costs, duration):
-    """The fields of `Features` and of `SteadyStateAnswer`."""
-    (
-        pace, running, most, fitting, capacity, utilisation, tokens,
-        wanted, adapters, slots_full, slot_wait, waiting, reached, loads, stalled, long_step, first_step,
-    ) = settle(traffic, crowd, limits, costs, duration)  # fmt: skip
+def _arrays(traffic, by_octave, limits, costs, duration):
+    """`Features` and `SteadyStateAnswer`, each as an array of its fields in order."""
+    state = solve(traffic, by_octave, limits, costs, duration)
+    features = _features(state, traffic, by_octave, limits, costs, duration)
+    return np.array(features), np.array(_steady_answer(state, traffic, limits, costs, duration))
+
+
+@compiled
+def _features(state, traffic, by_octave, limits, costs, duration):
+    """The features of a server in this steady state."""
     served_rate, rate = max(traffic.served_rate, 1e-12), max(traffic.rate, 1e-12)
     prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
-    lifetime = answer * pace
+    lifetime = answer * state.pace
     slots = float(limits.max_loras)
     others = min(float(limits.max_num_seqs), limits.token_budget / (1.0 + prompt / answer))
-    has_loras = traffic.adapters > 0.0 and slots > 0.0
-    later, _ = busy_adapters(crowd, 4.0 * pace, traffic.dispersion)
-    staying = 0.0
-    for i in range(len(crowd)):
-        if crowd[i, 0] > 0.0 and crowd[i, 1] / crowd[i, 0] * pace > STAYS_WITH:
-            staying += crowd[i, 0]
-    features = np.array(
-        [
-            _log(utilisation),
-            _log(running / most),
-            _log(running / fitting),
-            _log(fitting / others),
-            _log(tokens / limits.token_budget),
-            _log(tokens / max(1, costs.step.graph_tokens)),
-            _log(wanted / slots) if has_loras else -12.0,
-            _log(later / slots) if has_loras else -12.0,
-            math.log((0.5 + staying) / (0.5 + slots)),
-            slots_full,
-            math.log1p(slot_wait),
-            math.log1p(slot_wait / lifetime),
-            waiting,
-            reached,
-            min(0.0, math.log(slots / traffic.adapters)) if has_loras else 0.0,
-            math.log1p(loads),
-            stalled,
-            math.log(pace),
-            _log(running),
-            _log(running * traffic.lora_rate / rate / max(adapters, 1e-6)) if has_loras else 0.0,
-            math.log1p(slots),
-            math.log1p(traffic.adapters),
-            math.log(costs.rank),
-            math.log(prompt),
-            math.log(answer),
-            math.sqrt(max(0.0, traffic.prompt_squares / served_rate / prompt**2 - 1.0)),
-            math.sqrt(max(0.0, traffic.answer_squares / served_rate / answer**2 - 1.0)),
-            math.log(prompt / limits.token_budget),
-            traffic.lora_rate / rate,
-            _log(traffic.hottest / rate),
-            _log(rate * rate / max(traffic.rate_squares, 1e-24)),
-            _log(traffic.dispersion),
-            traffic.swing,
-            _log(duration / lifetime),
-            _log(rate * duration),
-            1.0 - traffic.served_rate / rate,
-            _log(capacity * (prompt + answer)),
-            1.0 if limits.async_scheduling else 0.0,
-        ]
+    wanted_later = busy_adapters(by_octave, 4.0 * state.pace, traffic.dispersion).mean
+    staying = adapters_with_more(by_octave, state.pace, STAYING_REQUESTS)
+    slot_pressure = slot_pressure_later = -12.0
+    slot_supply = crowding = 0.0
+    if traffic.adapters > 0.0 and slots > 0.0:
+        slot_pressure, slot_pressure_later = _log(state.wanted / slots), _log(wanted_later / slots)
+        slot_supply = min(0.0, math.log(slots / traffic.adapters))
+        crowding = _log(state.running * traffic.lora_rate / rate / max(state.adapters, 1e-6))
+    is_async = 1.0 if limits.async_scheduling else 0.0
+    # Numba takes that many keywords where there is no `if` among them.
+    return Features(
+        utilisation=_log(state.utilisation),
+        fullness=_log(state.running / state.most_running),
+        kv_fullness=_log(state.running / state.fitting),
+        kv_bound=_log(state.fitting / others),
+        step_fullness=_log(state.tokens / limits.token_budget),
+        step_size=_log(state.tokens / max(1, costs.step.graph_tokens)),
+        slot_pressure=slot_pressure,
+        slot_pressure_later=slot_pressure_later,
+        staying=math.log((0.5 + staying) / (0.5 + slots)),
+        slots_full=state.slots_full,
+        slot_wait=math.log1p(state.slot_wait),
+        slot_wait_lifetimes=math.log1p(state.slot_wait / lifetime),
+        slot_waiting=state.slot_waiting,
+        slot_reached=state.reached,
+        slot_supply=slot_supply,
+        reloads=math.log1p(state.loads),
+        stalled=state.stalled,
+        pace=math.log(state.pace),
+        running=_log(state.running),
+        crowding=crowding,
+        slots=math.log1p(slots),
+        adapters=math.log1p(traffic.adapters),
+        rank=math.log(costs.rank),
+        prompt=math.log(prompt),
+        answer=math.log(answer),
+        prompt_spread=_variation(traffic.prompt_squares / served_rate, prompt),
+        answer_spread=_variation(traffic.answer_squares / served_rate, answer),
+        chunks=math.log(prompt / limits.token_budget),
+        lora_share=traffic.lora_rate / rate,
+        hottest=_log(traffic.hottest / rate),
+        evenness=_log(rate * rate / max(traffic.rate_squares, 1e-24)),
+        burstiness=_log(traffic.dispersion),
+        swing=traffic.swing,
+        lifetimes=_log(duration / lifetime),
+        requests=_log(rate * duration),
+        rejected=1.0 - traffic.served_rate / rate,
+        capacity_tokens=_log(state.capacity * (prompt + answer)),
+        is_async=is_async,
     )
-    over = max(0.0, 1.0 - 1.0 / max(utilisation * reached, 1e-9))
-    turn = min(slot_wait, 0.5 * duration)
-    prefill = costs.request_latency + math.ceil(prompt / limits.token_budget) * first_step
-    ttft = prefill + 0.5 * pace * min(1.0, running) + 0.5 * over * duration
-    served = min(reached, 1.0 / max(utilisation, 1e-9)) / (1.0 + lifetime / duration)
+
+
+@compiled
+def _steady_answer(state, traffic, limits, costs, duration):
+    """What a server in this steady state would answer."""
+    served_rate = max(traffic.served_rate, 1e-12)
+    prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
+    lifetime = answer * state.pace
+    over = max(0.0, 1.0 - 1.0 / max(state.utilisation * state.reached, 1e-9))
+    turn = min(state.slot_wait, 0.5 * duration)
+    prefill = costs.request_latency + math.ceil(prompt / limits.token_budget) * state.first_step
+    ttft = prefill + 0.5 * state.pace * min(1.0, state.running) + 0.5 * over * duration
+    served = min(state.reached, 1.0 / max(state.utilisation, 1e-9)) / (1.0 + lifetime / duration)
     offered = traffic.prompt + traffic.asked
     given = (traffic.prompt + traffic.answer) / max(offered, 1e-9)  # of what was asked for: answers may end early
-    rough = np.array(
-        [
-            offered,
-            served * given,
-            pace,
-            long_step,
-            ttft + (0.5 * turn if waiting > 0.5 else 0.0),
-            prefill + long_step + over * duration + (turn if waiting > 0.01 else 0.0),
-            ttft + 0.5 * turn * waiting + lifetime,
-            duration,
-        ]
+    return SteadyStateAnswer(
+        offered=offered,
+        served=served * given,
+        itl_mean=state.pace,
+        itl_p99=state.long_step,
+        ttft_p50=ttft + (0.5 * turn if state.slot_waiting > 0.5 else 0.0),
+        ttft_p99=prefill + state.long_step + over * duration + (turn if state.slot_waiting > 0.01 else 0.0),
+        e2e_mean=ttft + 0.5 * turn * state.slot_waiting + lifetime,
+        window=duration,
     )
-    return features, rough
+
+
+@compiled
+def _variation(square: float, mean: float) -> float:
+    """Coefficient of variation, from the mean square and the mean."""
+    return math.sqrt(max(0.0, square / mean**2 - 1.0))
 
 
 @compiled

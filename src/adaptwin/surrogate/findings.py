@@ -7,18 +7,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.features import Features
-from adaptwin.surrogate.outputs import OUTPUTS, Array
-from adaptwin.surrogate.score import BINS, Score, error, f1, mean_error
+from adaptwin.surrogate.outputs import OUTPUTS
+from adaptwin.surrogate.score import BINS, ScoreWithInterval, error, f1, mean_error
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, HeldOut, Training, actual_figures
 
-SAMPLE = 1500  # runs shown one by one
-CURVE = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
-HELD_OUT = 5  # every fifth mix is held out for the learning curve and the importances
+SAMPLED_RUNS = 1500  # runs shown one by one
+CURVE_SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
+HELD_OUT_EVERY = 5  # every fifth mix is held out for the learning curve and the importances
 # Outputs that the learning curve and the importances look at.
-JUDGED = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
+JUDGED_OUTPUTS = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
 SHUFFLED_ROWS = 5000
 
 
@@ -27,8 +28,8 @@ class ScoreLine(NamedTuple):
 
     figure: str  # such as "throughput, mean error"
     unit: str  # "%" or ""
-    teacher: Score
-    distilled: Score
+    teacher: ScoreWithInterval
+    distilled: ScoreWithInterval
 
 
 class RegimeLine(NamedTuple):
@@ -78,19 +79,19 @@ class Findings(NamedTuple):
     curve: list[CurvePoint]
     importances: list[Importance]  # the most important first
     reliability: list[Reliability]
-    sample: pl.DataFrame  # some runs: profile, worst, and twin_X and guess_X for throughput, itl_mean, ttft_p50
+    sample: pl.DataFrame  # some runs: profile, worst, and twin_X and predicted_X for throughput, itl_mean, ttft_p50
     unsure: float  # share of the boundary runs on which the twin would be asked
 
 
 def find(training: Training, *, progress: Progress = silent) -> Findings:
     """Look into a training; the learning curve and the importances train the large models some more times."""
     examples, held_out = training.examples, training.held_out
-    progress("judging", 0, len(CURVE) + 1)
-    held = examples.mixes % HELD_OUT == 0
+    progress("judging", 0, len(CURVE_SHARES) + 1)
+    held = examples.mixes % HELD_OUT_EVERY == 0
     curve = []
-    for number, share in enumerate(CURVE, 1):
+    for number, share in enumerate(CURVE_SHARES, 1):
         curve.append(_curve_point(examples, held, share))
-        progress("judging", number, len(CURVE) + 1)
+        progress("judging", number, len(CURVE_SHARES) + 1)
     names = examples.rows["profile"].to_numpy()
     findings = Findings(
         scores={name: _score_lines(examples, held_out, names == name) for name in training.surrogates},
@@ -101,7 +102,7 @@ def find(training: Training, *, progress: Progress = silent) -> Findings:
         sample=_sample(examples, held_out),
         unsure=_unsure(training),
     )
-    progress("judging", len(CURVE) + 1, len(CURVE) + 1)
+    progress("judging", len(CURVE_SHARES) + 1, len(CURVE_SHARES) + 1)
     return findings
 
 
@@ -125,21 +126,21 @@ def _score_lines(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_
     for output in OUTPUTS:
         figure = _FIGURES[output.name]
         scores = [
-            _score(figure, predictions[output.name][chosen], actual[output.name][chosen], mixes)
+            _score_of_figure(figure, predictions[output.name][chosen], actual[output.name][chosen], mixes)
             for predictions in held_out
         ]
         lines.append(ScoreLine(figure, "" if figure.endswith("F1") else "%", *scores))
     return lines
 
 
-def _score(figure: str, predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> Score:
+def _score_of_figure(figure: str, predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> ScoreWithInterval:
     if figure.endswith("F1"):
         return f1(predicted, actual > 0.5, mixes)
     if figure.endswith("mean difference"):
         return mean_error(1.0 + np.abs(predicted - actual), np.where(np.isfinite(actual), 1.0, np.nan), mixes)
     if figure.endswith("median error"):
         median = float(np.nanmedian(error(predicted, actual)))
-        return Score(median, float("nan"), float("nan"))
+        return ScoreWithInterval(median, float("nan"), float("nan"))
     return mean_error(predicted, actual, mixes)
 
 
@@ -160,26 +161,26 @@ def _feature(examples: Examples, name: str) -> Array:
 
 
 def _regime_lines(examples: Examples, held_out: HeldOut) -> list[RegimeLine]:
-    drawn, actual, guess = examples.drawn, actual_figures(examples), held_out.distilled
+    drawn, actual, predicted = examples.drawn, actual_figures(examples), held_out.distilled
     lines = []
     for dimension, (values_of, edges) in _BANDS.items():
         values = values_of(examples)
         for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
             name = f"{low:,g} to {high:,g}" if np.isfinite(high) else f"above {low:,g}"
-            lines.append(_regime_line(actual, guess, drawn & (values >= low) & (values < high), dimension, name))
+            lines.append(_regime_line(actual, predicted, drawn & (values >= low) & (values < high), dimension, name))
     for column in ("arrivals", "lengths"):
         of_rows = examples.rows[column].to_numpy()
         kinds = sorted(set(of_rows.tolist()))
-        lines += [_regime_line(actual, guess, drawn & (of_rows == kind), column, kind) for kind in kinds]
+        lines += [_regime_line(actual, predicted, drawn & (of_rows == kind), column, kind) for kind in kinds]
     return [line for line in lines if line.runs]
 
 
 def _regime_line(
-    actual: dict[str, Array], guess: dict[str, Array], chosen: NDArray[np.bool_], dimension: str, regime: str
+    actual: dict[str, Array], predicted: dict[str, Array], chosen: NDArray[np.bool_], dimension: str, regime: str
 ) -> RegimeLine:
     if not chosen.any():
         return RegimeLine(dimension, regime, 0, *[float("nan")] * 5)
-    throughput, itl, ttft = (error(guess[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
+    throughput, itl, ttft = (error(predicted[n][chosen], actual[n][chosen]) for n in ("served", "itl_mean", "ttft_p50"))
     overloaded = actual["overload"][chosen] > 0.5
     return RegimeLine(
         dimension=dimension,
@@ -188,7 +189,7 @@ def _regime_line(
         throughput=float(np.nanmean(throughput)),
         itl=float(np.nanmean(itl)),
         ttft=float(np.nanmedian(ttft)),
-        overload_wrong=float(((guess["overload"][chosen] > 0.5) != overloaded).mean()),
+        overload_wrong=float(((predicted["overload"][chosen] > 0.5) != overloaded).mean()),
         overloaded=float(overloaded.mean()),
     )
 
@@ -198,32 +199,32 @@ def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> C
     available = np.unique(examples.mixes[~held])
     mixes = available[: max(1, round(share * len(available)))]
     training = examples.where(~held & (examples.mixes <= mixes[-1]))
-    teacher = teach(training.features, training.targets, 0, {}, JUDGED)
+    teacher = teach(training.features, training.targets, 0, {}, JUDGED_OUTPUTS)
     return CurvePoint(len(mixes), *judged_scores(teacher, examples.where(held & examples.drawn)))
 
 
 def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float]:
     """Errors of throughput and mean ITL, in per cent, and F1 of starvation, of large models on mixes they never saw."""
     actual = actual_figures(test)
-    guess = {o.name: o.value(teacher.learned(o, test.features), test.rough) for o in JUDGED}
-    throughput, itl = (mean_error(guess[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
-    return throughput, itl, f1(guess["starvation"], actual["starvation"] > 0.5, test.mixes).value
+    predicted = {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED_OUTPUTS}
+    throughput, itl = (mean_error(predicted[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
+    return throughput, itl, f1(predicted["starvation"], actual["starvation"] > 0.5, test.mixes).value
 
 
 def _importances(training: Training) -> list[Importance]:
     """Permutation importances of the large models that are kept, on a sample of the runs."""
     examples = training.examples
-    dice = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     chosen = np.zeros(len(examples.rows), np.bool_)
-    chosen[dice.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
+    chosen[generator.choice(len(chosen), size=min(SHUFFLED_ROWS, len(chosen)), replace=False)] = True
     part = examples.where(chosen)
-    taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED}
+    taught = {output.name: training.teacher.learned(output, part.features) for output in JUDGED_OUTPUTS}
     found = []
     for column, name in enumerate(Features._fields):
         shuffled = part.features.copy()
-        dice.shuffle(shuffled[:, column])
+        generator.shuffle(shuffled[:, column])
         # By how much what the model says moves, in units of how much it moves between runs at all.
-        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED}
+        moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED_OUTPUTS}
         shares = [moved[name] / max(1e-9, float(np.std(answers))) for name, answers in taught.items()]
         found.append(Importance(name, *shares))
     return sorted(found, key=lambda line: -(line.throughput + line.itl + line.starvation))
@@ -243,9 +244,9 @@ def _reliability(examples: Examples, held_out: HeldOut) -> list[Reliability]:
 
 
 def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
-    dice = np.random.default_rng(0)
-    chosen = np.sort(dice.choice(len(examples.rows), size=min(SAMPLE, len(examples.rows)), replace=False))
-    actual, guess, offered = (
+    generator = np.random.default_rng(0)
+    chosen = np.sort(generator.choice(len(examples.rows), size=min(SAMPLED_RUNS, len(examples.rows)), replace=False))
+    actual, predicted, offered = (
         actual_figures(examples),
         held_out.distilled,
         examples.rows["offered_throughput"].to_numpy(),
@@ -257,7 +258,7 @@ def _sample(examples: Examples, held_out: HeldOut) -> pl.DataFrame:
         ("ttft_p50", "ttft_p50", np.ones(len(offered))),
     ):
         columns[f"twin_{shown}"] = (actual[name] * scale)[chosen]
-        columns[f"guess_{shown}"] = (guess[name] * scale)[chosen]
+        columns[f"predicted_{shown}"] = (predicted[name] * scale)[chosen]
     return pl.DataFrame(columns)
 
 

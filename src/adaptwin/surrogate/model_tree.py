@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 from adaptwin.jit import compiled
 from adaptwin.spec import Spec
 
-TERMS = 8  # features in a leaf's formula
+LEAF_TERMS = 8  # features in a leaf's formula
 
 
 class Leaf(Spec):
     """``constant + sum of weight x feature``, kept between `low` and `high`."""
 
     constant: float
-    weights: dict[str, float] = Field(max_length=TERMS, description="by feature")
+    weights: dict[str, float] = Field(max_length=LEAF_TERMS, description="by feature")
     low: float
     high: float
     rows: int = Field(ge=0, description="training rows that fell into it")
@@ -74,8 +74,8 @@ class Forest(NamedTuple):
     feature: NDArray[np.int32]  # -1 in a leaf
     threshold: NDArray[np.float64]
     right: NDArray[np.int32]  # in a leaf: the number of the leaf
-    terms: NDArray[np.int32]  # (leaves, TERMS): features of a leaf's formula
-    weights: NDArray[np.float64]  # (leaves, TERMS)
+    terms: NDArray[np.int32]  # (leaves, LEAF_TERMS): features of a leaf's formula
+    weights: NDArray[np.float64]  # (leaves, LEAF_TERMS)
     limits: NDArray[np.float64]  # (leaves, 3): constant, low, high
 
 
@@ -96,7 +96,7 @@ def plant(trees: Sequence[ModelTree], names: Sequence[str]) -> Forest:
             threshold.append(limit)
             right.append(root + node if name else next(number))
         leaves += tree.leaves
-    terms, weights = np.zeros((len(leaves), TERMS), np.int32), np.zeros((len(leaves), TERMS))
+    terms, weights = np.zeros((len(leaves), LEAF_TERMS), np.int32), np.zeros((len(leaves), LEAF_TERMS))
     for row, leaf in enumerate(leaves):
         for column, (name, weight) in enumerate(leaf.weights.items()):
             terms[row, column], weights[row, column] = position[name], weight
@@ -125,7 +125,7 @@ def evaluate(forest: Forest, features: NDArray[np.float64]) -> NDArray[np.float6
                     node = forest.right[node]
             leaf = forest.right[node]
             value = forest.limits[leaf, 0]
-            for j in range(TERMS):
+            for j in range(LEAF_TERMS):
                 value += forest.weights[leaf, j] * features[i, forest.terms[leaf, j]]
             answers[i, t] = min(forest.limits[leaf, 2], max(forest.limits[leaf, 1], value))
     return answers

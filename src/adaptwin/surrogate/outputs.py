@@ -1,7 +1,7 @@
 """Outputs: what predictors answer, and the scale on which each is learned.
 
-Latencies and the served share are learned as the logarithm of their ratio to the rough answer of the steady state,
-probabilities as log odds, the worst adapter's share as it is.
+Latencies and the served share are learned as the logarithm of their ratio to the steady state's answer, probabilities
+as log odds, the worst adapter's share as it is.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.surrogate.features import SteadyStateAnswer
 
-Array = NDArray[np.float64]
-Scale = Literal["ratio", "odds", "share"]
+LearnedScale = Literal["ratio", "odds", "share"]
 
 MOST_ODDS = 8.0  # of learned log odds: one in three thousand
 
@@ -23,28 +22,28 @@ class Output(NamedTuple):
     """One figure: its name, how it is learned, and what rows of a dataset say of it."""
 
     name: str
-    scale: Scale
+    scale: LearnedScale
     measured: Callable[[pl.DataFrame], pl.Series]
 
     @property
-    def rough(self) -> int:
-        """Where `SteadyStateAnswer` has the answer that is corrected."""
+    def steady_column(self) -> int:
+        """The column of `SteadyStateAnswer` with the answer that is corrected."""
         return SteadyStateAnswer._fields.index(self.name)
 
-    def target(self, rows: pl.DataFrame, rough: Array) -> Array:
+    def target(self, rows: pl.DataFrame, steady_answers: Array) -> Array:
         """What is to be learned, shape (rows,): on the output's scale, NaN where a row does not tell."""
         values = self.measured(rows).cast(pl.Float64).to_numpy()
         if self.scale != "ratio":
             return values
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio: Array = np.log(values / rough[:, self.rough])
+            ratio: Array = np.log(values / steady_answers[:, self.steady_column])
         return np.where(np.isfinite(ratio), ratio, np.nan)
 
-    def value(self, learned: Array, rough: Array) -> Array:
+    def value(self, learned: Array, steady_answers: Array) -> Array:
         """The figure itself, from what a predictor gives on the output's scale."""
         if self.scale == "ratio":
-            most = 1.0 if self.name == "served" else rough[:, SteadyStateAnswer._fields.index("window")]
-            figure: Array = np.minimum(most, rough[:, self.rough] * np.exp(learned))
+            most = 1.0 if self.name == "served" else steady_answers[:, SteadyStateAnswer._fields.index("window")]
+            figure: Array = np.minimum(most, steady_answers[:, self.steady_column] * np.exp(learned))
             return figure
         return np.clip(learned, 0.0, 1.0) if self.scale == "share" else 1.0 / (1.0 + np.exp(-learned))
 

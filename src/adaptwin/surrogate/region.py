@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from adaptwin.arrays import Array
 from adaptwin.jit import compiled
+from adaptwin.rounding import rounded
 from adaptwin.spec import Spec
 
-Array = NDArray[np.float64]
-
-RARE = 0.0005  # share of the training rows beyond either end of the box
-UNUSUAL = 0.999  # share of them that are less far from the middle than is still inside
-SLACK = 0.02  # of the box's width, by which a row may be outside
+BOX_TAIL = 0.0005  # share of the training rows beyond either end of the box
+INSIDE_SHARE = 0.999  # share of them that are less far from the middle than is still inside
+BOX_SLACK = 0.02  # of the box's width, by which a row may be outside
 
 
 class Region(Spec):
@@ -31,7 +31,7 @@ class Region(Spec):
     @classmethod
     def around(cls, features: Array, names: tuple[str, ...]) -> Self:
         """The region of training rows, shape (rows, features)."""
-        low, high = np.quantile(features, [RARE, 1.0 - RARE], axis=0)
+        low, high = np.quantile(features, [BOX_TAIL, 1.0 - BOX_TAIL], axis=0)
         inside = np.clip(features, low, high)
         mean, deviation = inside.mean(axis=0), inside.std(axis=0) + 1e-6
         covariance = np.cov((inside - mean) / deviation, rowvar=False) + 1e-3 * np.eye(len(names))
@@ -39,11 +39,11 @@ class Region(Spec):
         distances = (((inside - mean) @ whitening.T) ** 2).sum(axis=1)
         return cls(
             features=names,
-            low=_short(low),
-            high=_short(high),
-            mean=_short(mean),
-            whitening=tuple(_short(row[: i + 1]) for i, row in enumerate(whitening)),
-            farthest=float(np.quantile(distances, UNUSUAL)),
+            low=_rounded(low),
+            high=_rounded(high),
+            mean=_rounded(mean),
+            whitening=tuple(_rounded(row[: i + 1]) for i, row in enumerate(whitening)),
+            farthest=float(np.quantile(distances, INSIDE_SHARE)),
         )
 
     def arrays(self) -> "RegionArrays":
@@ -65,8 +65,8 @@ class RegionArrays(NamedTuple):
     farthest: float
 
 
-def _short(values: Array) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in values)
+def _rounded(values: Array) -> tuple[float, ...]:
+    return tuple(rounded(value, 6) for value in values)
 
 
 @compiled
@@ -76,7 +76,7 @@ def clip_to(region: RegionArrays, features: Array) -> tuple[Array, NDArray[np.bo
     clipped, inside = np.empty((rows, count)), np.ones(rows, np.bool_)
     for i in range(rows):
         for j in range(count):
-            slack = SLACK * (region.high[j] - region.low[j]) + 1e-9
+            slack = BOX_SLACK * (region.high[j] - region.low[j]) + 1e-9
             value = features[i, j]
             inside[i] &= region.low[j] - slack <= value <= region.high[j] + slack
             clipped[i, j] = min(region.high[j], max(region.low[j], value))

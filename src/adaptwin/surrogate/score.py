@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.surrogate.outputs import Array
+from adaptwin.arrays import Array
 
 RESAMPLINGS = 500
 LEVELS = (0.025, 0.975)
 BINS = 10  # of probabilities, in which they are compared with frequencies
 
 
-class Score(NamedTuple):
+class ScoreWithInterval(NamedTuple):
     """A figure of merit, and the interval that holds it 95 times in 100 if other mixes had been drawn."""
 
     value: float
@@ -28,14 +28,14 @@ def error(predicted: Array, actual: Array) -> Array:
     return np.where(np.isfinite(errors), errors, np.nan)
 
 
-def mean_error(predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> Score:
+def mean_error(predicted: Array, actual: Array, mixes: NDArray[np.int64]) -> ScoreWithInterval:
     """Mean absolute percentage error."""
     errors = error(predicted, actual)
     known = np.isfinite(errors)
     return _resampled((np.where(known, errors, 0.0), known.astype(np.float64)), mixes, lambda s: s[0] / s[1])
 
 
-def f1(probability: Array, happened: NDArray[np.bool_], mixes: NDArray[np.int64]) -> Score:
+def f1(probability: Array, happened: NDArray[np.bool_], mixes: NDArray[np.int64]) -> ScoreWithInterval:
     """F1 of an event that is called where its probability is above one half."""
     called = probability > 0.5
     counts = ((called & happened).astype(np.float64), (called ^ happened).astype(np.float64))
@@ -50,7 +50,9 @@ def calibration_error(probability: Array, happened: NDArray[np.bool_]) -> float:
     return float(gaps.sum() / total.sum())
 
 
-def _resampled(columns: tuple[Array, ...], mixes: NDArray[np.int64], figure: Callable[[Array], Array]) -> Score:
+def _resampled(
+    columns: tuple[Array, ...], mixes: NDArray[np.int64], figure: Callable[[Array], Array]
+) -> ScoreWithInterval:
     """A figure made of sums over rows, and its interval over resamplings of whole mixes."""
     _, group = np.unique(mixes, return_inverse=True)
     sums = np.array([np.bincount(group, column) for column in columns])
@@ -58,4 +60,4 @@ def _resampled(columns: tuple[Array, ...], mixes: NDArray[np.int64], figure: Cal
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1.0 / count), size=RESAMPLINGS)
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = np.nanquantile(figure(sums @ weights.T), LEVELS)
-        return Score(float(figure(sums.sum(axis=1))), float(low), float(high))
+        return ScoreWithInterval(float(figure(sums.sum(axis=1))), float(low), float(high))

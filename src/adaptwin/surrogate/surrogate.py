@@ -1,30 +1,32 @@
 """Surrogate: what the twin would say of a server under a workload, in microseconds."""
 
-import importlib.resources
 import json
 import math
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
+from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec, read_mapping, write_atomically
-from adaptwin.steady_state.steady_state import costs_of, demands_on
-from adaptwin.surrogate.features import Features, SteadyStateAnswer, features_of
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
+from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS, Array
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
-NEARLY = 1.05  # a window that is so much longer or shorter is still one that was trained on
+WINDOW_TOLERANCE = 1.05  # a window that is so much longer or shorter is still one that was trained on
 
 
 class Prediction(NamedTuple):
@@ -46,8 +48,23 @@ class Prediction(NamedTuple):
     inside: bool  # whether training data had servers like this one; if not, ask the twin
 
 
-class Sure(Spec):
-    """Overload probabilities beyond which a guess was as good as never wrong on held-out mixes."""
+_NO_TRAFFIC = Prediction(
+    throughput=0.0,
+    served=1.0,
+    itl_mean=math.nan,
+    itl_p99=math.nan,
+    ttft_p50=math.nan,
+    ttft_p99=math.nan,
+    e2e_mean=math.nan,
+    worst_share=1.0,
+    starvation=0.0,
+    overload=0.0,
+    inside=True,
+)
+
+
+class OverloadThresholds(Spec):
+    """Overload probabilities beyond which a prediction was as good as never wrong on held-out mixes."""
 
     below: float = Field(ge=0, le=1, description="up to here nobody suffers")
     above: float = Field(ge=0, le=1, description="from here on somebody does")
@@ -60,7 +77,7 @@ class Surrogate(Spec):
     source: str = Field(description="what it was trained on")
     windows: tuple[float, float] = Field(description="seconds: the shortest and the longest window trained on")
     region: Region
-    sure: Sure
+    sure: OverloadThresholds
     trees: dict[str, ModelTree] = Field(description="by output")
     scores: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="on held-out mixes, of the large models and the distilled ones"
@@ -97,29 +114,26 @@ class Surrogate(Spec):
     def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
         """The same for many cases, in their order."""
         work = list(cases)
-        features, rough = (
-            np.zeros((len(work), len(Features._fields))),
-            np.zeros((len(work), len(SteadyStateAnswer._fields))),
-        )
+        features, steady_answers = np.zeros((len(work), FEATURE_COUNT)), np.zeros((len(work), STEADY_ANSWER_COUNT))
         known = np.zeros(len(work), np.bool_)
         for row, (workload, server) in enumerate(work):
             server.require_serves(workload)
             demand = sum_demands(demands_on(self.profile, server, workload))
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
-                features[row], rough[row] = features_of(demand, limits, costs, workload.duration)
+                features[row], steady_answers[row] = features_of(demand, limits, costs, workload.duration)
             known[row] = self.knows(demand, server, workload.duration)
-        answers, inside = self.predict_features(features, rough)
+        answers, inside = self.predict_features(features, steady_answers)
         return [
             prediction_from(answer, bool(within and sure), offered)
-            for answer, within, sure, offered in zip(answers, inside, known, rough[:, 0], strict=True)
+            for answer, within, sure, offered in zip(answers, inside, known, steady_answers[:, OFFERED], strict=True)
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
         """Whether window, arrivals and settings are of the kinds that were trained on."""
         usual, host = Server(), server.max_cpu_loras
         return (
-            self.windows[0] / NEARLY <= duration <= self.windows[1] * NEARLY
+            self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and (server.max_loras if host is None else host) >= demand.traffic.adapters
             and all(
@@ -132,17 +146,17 @@ class Surrogate(Spec):
         """The same predictors for another profile: their features are ratios that mean the same on any."""
         return self if profile == self.profile else self.model_copy(update={"profile": profile, "scores": {}})
 
-    def predict_features(self, features: Array, rough: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def predict_features(self, features: Array, steady_answers: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Answers of shape (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
 
         Args:
             features: Shape (rows, features), as `features_of` gives them.
-            rough: Shape (rows, 8), likewise.
+            steady_answers: Shape (rows, 8), likewise.
         """
         forest, region = self._arrays
         clipped, inside = clip_to(region, features)
         learned = evaluate(forest, clipped)
-        columns = [output.value(learned[:, i], rough) for i, output in enumerate(OUTPUTS)]
+        columns = [output.value(learned[:, i], steady_answers) for i, output in enumerate(OUTPUTS)]
         return np.column_stack(columns), inside
 
     def overloads(self, features: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -161,48 +175,33 @@ class Surrogate(Spec):
 
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
-    """The guess in an answer of `predict_features`, for a server that is offered so many tokens/s."""
-    served, itl_mean, itl_p99, ttft_p50, ttft_p99, e2e_mean, worst_share, starvation, overload = answer.tolist()
+    """The prediction in an answer of `predict_features`, for a server that is offered so many tokens/s."""
     if offered == 0.0:
-        nan = math.nan
-        return Prediction(0.0, 1.0, nan, nan, nan, nan, nan, 1.0, 0.0, 0.0, inside=True)
-    return Prediction(
-        throughput=offered * served,
-        served=served,
-        itl_mean=itl_mean,
-        itl_p99=itl_p99,
-        ttft_p50=ttft_p50,
-        ttft_p99=ttft_p99,
-        e2e_mean=e2e_mean,
-        worst_share=worst_share,
-        starvation=starvation,
-        overload=overload,
-        inside=inside,
-    )
+        return _NO_TRAFFIC
+    figures = dict(zip(NAMES, answer.tolist(), strict=True))
+    return Prediction(throughput=offered * figures["served"], inside=inside, **figures)
 
 
 def surrogate_for(profile: Profile) -> Surrogate:
-    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each guess says."""
+    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each prediction says."""
     shipped = shipped_surrogates()
     return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 
 
 def shipped_surrogates() -> list[str]:
     """Names of the profiles whose surrogates come with adaptwin."""
-    return sorted(entry.name.removesuffix(".json") for entry in _shipped() if entry.name.endswith(".json"))
+    return list(_shipped_surrogate_files())
 
 
 def load_surrogate(name_or_path: str | Path) -> Surrogate:
     """A shipped surrogate by the name of its profile, or one from a JSON file; raises `SpecError` for neither."""
-    for entry in _shipped():
-        if entry.name == f"{name_or_path}.json":
-            return Surrogate.read(Path(str(entry)))
+    shipped = _shipped_surrogate_files()
+    if str(name_or_path) in shipped:
+        return Surrogate.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix == ".json" or Path(name_or_path).is_file():
         return Surrogate.read(name_or_path)
-    names = ", ".join(shipped_surrogates())
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {names}", "surrogate")
+    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "surrogate")
 
 
-def _shipped() -> list[Any]:
-    folder = importlib.resources.files("adaptwin.surrogate") / "data"
-    return list(folder.iterdir())
+def _shipped_surrogate_files() -> dict[str, Path]:
+    return shipped_files("adaptwin.surrogate", ".json")

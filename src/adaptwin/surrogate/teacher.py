@@ -4,14 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.surrogate.features import Features
-from adaptwin.surrogate.outputs import MOST_ODDS, OUTPUTS, Array, Output
+from adaptwin.surrogate.outputs import MOST_ODDS, OUTPUTS, Output
 
 NO_SCIKIT_LEARN = "training needs scikit-learn: pip install 'adaptwin[train]'"
 # Where physics knows the sign: more traffic per slot, seat or block never helps anybody.
 RISING_ODDS = {"utilisation": 1, "slot_pressure": 1, "slots_full": 1, "slot_wait": 1, "slot_reached": -1}
-SETTINGS = {"learning_rate": 0.05, "max_leaf_nodes": 63, "l2_regularization": 3.0, "min_samples_leaf": 30}
+LEARNER_SETTINGS = {"learning_rate": 0.05, "max_leaf_nodes": 63, "l2_regularization": 3.0, "min_samples_leaf": 30}
 MOST_TREES, ROWS_PER_TREE = 1200, 20  # few rows do not bear many trees
 
 
@@ -42,7 +43,11 @@ def teach(
     """Train a model for each output on rows whose target is known. Shapes (rows, features) and (rows,)."""
     regressor, classifier = _learners()
     models: dict[str, Any] = {}
-    settings = {**SETTINGS, "max_iter": min(MOST_TREES, 1 + len(features) // ROWS_PER_TREE), "random_state": seed}
+    settings = {
+        **LEARNER_SETTINGS,
+        "max_iter": min(MOST_TREES, 1 + len(features) // ROWS_PER_TREE),
+        "random_state": seed,
+    }
     for output in outputs:
         known = np.isfinite(targets[output.name])
         if not known.any():

@@ -7,22 +7,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.progress import Progress, silent
-from adaptwin.surrogate.distil import ODDS_LEAVES, UNDECIDED, distil
+from adaptwin.rounding import rounded
+from adaptwin.surrogate.distil import ODDS_LEAVES, UNDECIDED_ODDS, distil
 from adaptwin.surrogate.features import Features, features_of_table
 from adaptwin.surrogate.model_tree import ModelTree, evaluate, plant
-from adaptwin.surrogate.outputs import OUTPUTS, Array
+from adaptwin.surrogate.outputs import OUTPUTS
 from adaptwin.surrogate.region import Region, clip_to
 from adaptwin.surrogate.score import calibration_error, error, f1, mean_error
-from adaptwin.surrogate.surrogate import Sure, Surrogate
+from adaptwin.surrogate.surrogate import OverloadThresholds, Surrogate
 from adaptwin.surrogate.teacher import Teacher, corrected_odds, teach
 
-FOLDS = 3
+TRAINING_FOLDS = 3
 FEWEST_MIXES = 30
-WRONG = 0.002  # share of sure guesses that may be wrong
+WRONG_SHARE = 0.002  # share of sure predictions that may be wrong
 
 
 class Examples(NamedTuple):
@@ -30,13 +32,13 @@ class Examples(NamedTuple):
 
     rows: pl.DataFrame
     features: Array  # (rows, features)
-    rough: Array  # (rows, 8)
+    steady_answers: Array  # (rows, 8)
     targets: dict[str, Array]  # by output, (rows,); on the output's scale
 
     def where(self, chosen: NDArray[np.bool_]) -> "Examples":
         """Some of the rows."""
         targets = {name: values[chosen] for name, values in self.targets.items()}
-        return Examples(self.rows.filter(chosen), self.features[chosen], self.rough[chosen], targets)
+        return Examples(self.rows.filter(chosen), self.features[chosen], self.steady_answers[chosen], targets)
 
     @property
     def mixes(self) -> NDArray[np.int64]:
@@ -68,7 +70,7 @@ class Training(NamedTuple):
     scores: dict[str, dict[str, dict[str, float]]]  # by profile, then of the teacher and distilled, then by figure
 
 
-def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Progress = silent) -> Training:
+def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progress: Progress = silent) -> Training:
     """Train large models on a dataset, distil small ones from them, and score both on mixes they did not see.
 
     One model serves all profiles of the dataset: its features are ratios that mean the same on each. Every mix is held
@@ -96,7 +98,7 @@ def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Prog
     progress("training", folds + 1, folds + 1)
     scores = {name: _scores(examples, held_out, examples.rows["profile"].to_numpy() == name) for name in by_name}
     region = Region.around(examples.features, Features._fields)
-    sure = _sure(held_out.distilled["overload"], examples.targets["overload"] > 0.5)
+    sure = _overload_thresholds(held_out.distilled["overload"], examples.targets["overload"] > 0.5)
     source = f"{len(examples.rows):,} runs of {examples.rows['mix'].n_unique():,} mixes, adaptwin {version('adaptwin')}"
     durations = examples.rows["duration"].to_numpy()
     windows = float(durations.min()), float(durations.max())
@@ -118,8 +120,10 @@ def train(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0, progress: Prog
 def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
     """Features and targets of rows in which any request arrived; profiles by name."""
     rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0))
-    features, rough = features_of_table(rows, profiles)
-    return Examples(rows, features, rough, {output.name: output.target(rows, rough) for output in OUTPUTS})
+    features, steady_answers = features_of_table(rows, profiles)
+    return Examples(
+        rows, features, steady_answers, {output.name: output.target(rows, steady_answers) for output in OUTPUTS}
+    )
 
 
 def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
@@ -128,7 +132,7 @@ def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
     for output in OUTPUTS:
         taught = teacher.learned(output, features)
         if output.scale == "odds":
-            trees[output.name] = distil(features, taught, Features._fields, leaves=ODDS_LEAVES, clear=UNDECIDED)
+            trees[output.name] = distil(features, taught, Features._fields, leaves=ODDS_LEAVES, clear=UNDECIDED_ODDS)
         else:
             trees[output.name] = distil(features, taught, Features._fields)
     return trees
@@ -160,21 +164,21 @@ def _cross_fit(
             for values in learned.values():
                 values[:, column] = odds[output.name][0] * values[:, column] + odds[output.name][1]
     figures = {
-        kind: {output.name: output.value(values[:, i], examples.rough) for i, output in enumerate(OUTPUTS)}
+        kind: {output.name: output.value(values[:, i], examples.steady_answers) for i, output in enumerate(OUTPUTS)}
         for kind, values in learned.items()
     }
     return HeldOut(**figures), odds
 
 
-def _sure(probability: Array, overloaded: NDArray[np.bool_]) -> Sure:
-    """The probabilities beyond which one in `1 / WRONG` held-out guesses at most was wrong."""
+def _overload_thresholds(probability: Array, overloaded: NDArray[np.bool_]) -> OverloadThresholds:
+    """The probabilities beyond which one in `1 / WRONG_SHARE` held-out predictions at most was wrong."""
     order = np.argsort(probability)
     wrong = np.cumsum(overloaded[order]) / np.arange(1, len(order) + 1)
-    below = probability[order][np.flatnonzero(wrong <= WRONG)[-1]] if (wrong <= WRONG).any() else 0.0
+    below = probability[order][np.flatnonzero(wrong <= WRONG_SHARE)[-1]] if (wrong <= WRONG_SHARE).any() else 0.0
     falling = order[::-1]
     wrong = np.cumsum(~overloaded[falling]) / np.arange(1, len(order) + 1)
-    above = probability[falling][np.flatnonzero(wrong <= WRONG)[-1]] if (wrong <= WRONG).any() else 1.0
-    return Sure(below=min(0.5, float(below)), above=max(0.5, float(above)))
+    above = probability[falling][np.flatnonzero(wrong <= WRONG_SHARE)[-1]] if (wrong <= WRONG_SHARE).any() else 1.0
+    return OverloadThresholds(below=min(0.5, float(below)), above=max(0.5, float(above)))
 
 
 def actual_figures(examples: Examples) -> dict[str, Array]:
@@ -199,5 +203,5 @@ def _scores(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) ->
                 of_kind[f"{output.name}_calibration"] = calibration_error(predicted, true > 0.5)
             else:
                 of_kind[f"{output.name}_error"] = float(np.nanmean(np.abs(predicted - true)))
-        scores[kind] = {name: float(f"{value:.4g}") for name, value in of_kind.items()}
+        scores[kind] = {name: rounded(value, 4) for name, value in of_kind.items()}
     return scores

@@ -3,7 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
-Scale = Literal["plain", "log", "log of one plus"]
+FeatureScale = Literal["plain", "log", "log of one plus"]
 
 
 class Word(NamedTuple):
@@ -15,7 +15,7 @@ class Word(NamedTuple):
 
     phrase: str
     unit: str = ""
-    scale: Scale = "plain"
+    scale: FeatureScale = "plain"
 
     def natural(self, value: float) -> float:
         """The quantity itself, in its unit, where the feature has this value."""

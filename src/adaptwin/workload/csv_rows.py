@@ -1,4 +1,4 @@
-"""Rows: a CSV file read row by row, where every complaint names file, line and column."""
+"""CSV rows: a file read row by row, where every complaint names file, line and column."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from adaptwin.errors import SpecError
 from adaptwin.spec import read_text
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """One row: its cells by column, empty ones left out, and where it stands."""
 
     cells: dict[str, str]
@@ -47,14 +47,14 @@ class Row(NamedTuple):
         return SpecError(message, f"line {self.line}: {column}", self.file)
 
 
-class Rows(NamedTuple):
+class CsvRows(NamedTuple):
     """A CSV file: the columns its header names, and its rows, read once."""
 
     columns: tuple[str, ...]
-    rows: Iterator[Row]
+    rows: Iterator[CsvRow]
     file: str | Path
 
-    def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[Row]:
+    def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[CsvRow]:
         """The rows, when the header names all of `needed` and, if `optional` is given, nothing beyond it."""
         for column in needed:
             if column not in self.columns:
@@ -66,7 +66,7 @@ class Rows(NamedTuple):
         return self.rows
 
 
-def read_rows(path: str | Path) -> Rows:
+def read_rows(path: str | Path) -> CsvRows:
     """Open a CSV file with a header; blank lines are skipped, a byte order mark is ignored."""
     reader = csv.reader(io.StringIO(read_text(path).removeprefix("\ufeff")), skipinitialspace=True)
     lines = _filled_lines(reader, path)
@@ -77,7 +77,7 @@ def read_rows(path: str | Path) -> Rows:
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         raise SpecError(f"column {twice!r} stands twice", f"line {header[0]}", path)
-    return Rows(columns, _rows(columns, lines, path), path)
+    return CsvRows(columns, _rows(columns, lines, path), path)
 
 
 def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tuple[int, list[str]]]:
@@ -92,10 +92,10 @@ def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tup
         raise SpecError(f"not valid CSV: {error}", f"line {line + 1}", path) from None
 
 
-def _rows(columns: tuple[str, ...], lines: Iterator[tuple[int, list[str]]], path: str | Path) -> Iterator[Row]:
+def _rows(columns: tuple[str, ...], lines: Iterator[tuple[int, list[str]]], path: str | Path) -> Iterator[CsvRow]:
     for line, cells in lines:
         if len(cells) > len(columns):
             message = f"has {len(cells)} cells, but the header names {len(columns)} columns"
             raise SpecError(message, f"line {line}", path)
         filled = {column: text for column, cell in zip(columns, cells, strict=False) if (text := cell.strip())}
-        yield Row(filled, line, path)
+        yield CsvRow(filled, line, path)

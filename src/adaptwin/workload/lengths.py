@@ -145,7 +145,7 @@ class Lengths(Spec):
 
     def table(self) -> LengthTable:
         """The distribution as equally likely entries."""
-        return _table(self)
+        return _length_table(self)
 
     @property
     def mean_input(self) -> float:
@@ -159,7 +159,7 @@ class Lengths(Spec):
 
 
 @lru_cache(maxsize=4096)
-def _table(lengths: Lengths) -> LengthTable:
+def _length_table(lengths: Lengths) -> LengthTable:
     if lengths.kind == "sharegpt":
         return _paired(_mixture_table(_SHAREGPT_INPUT), _mixture_table(_SHAREGPT_OUTPUT), _SHAREGPT_CORRELATION)
     if lengths.kind == "lognormal":
@@ -193,11 +193,11 @@ def _paired(inputs: NDArray[np.int32], outputs: NDArray[np.int32], correlation: 
     """Pairs of two rising tables by a Gaussian copula of this correlation; each keeps its entries."""
     normal: NDArray[np.float64] = _normal_quantiles(len(inputs))
     golden = np.arange(len(inputs)) * ((math.sqrt(5.0) - 1.0) / 2.0) % 1.0  # evenly spread whatever the input
-    score = np.add(correlation * normal, math.sqrt(1.0 - correlation**2) * normal[_ranks(golden)])
-    return LengthTable(inputs, np.ascontiguousarray(outputs[_ranks(score)]), joint=True)
+    score = np.add(correlation * normal, math.sqrt(1.0 - correlation**2) * normal[_sorted_positions(golden)])
+    return LengthTable(inputs, np.ascontiguousarray(outputs[_sorted_positions(score)]), joint=True)
 
 
-def _ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+def _sorted_positions(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     return np.argsort(np.argsort(values))
 
 

@@ -33,7 +33,7 @@ def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo)
     return value
 
 
-Arrivals = Annotated[str | tuple[float, ...], AfterValidator(_known_arrivals)]
+ArrivalSource = Annotated[str | tuple[float, ...], AfterValidator(_known_arrivals)]
 
 
 class Adapter(Spec):
@@ -43,7 +43,7 @@ class Adapter(Spec):
     rank: int
     rate: float = Field(ge=0, allow_inf_nan=False, description="requests per second")
     lengths: Lengths | None = Field(default=None, description="None takes the workload's")
-    arrivals: Arrivals | None = Field(default=None, description="None takes the workload's")
+    arrivals: ArrivalSource | None = Field(default=None, description="None takes the workload's")
     artifact: str | None = Field(default=None, description="path or URL of the weights")
     target_modules: tuple[str, ...] | None = None
     slo_ttft: float | None = Field(default=None, gt=0, description="seconds, for the 99th percentile")
@@ -74,7 +74,7 @@ class Workload(Spec):
 
     adapters: tuple[Adapter, ...]
     lengths: Lengths = Lengths(kind="sharegpt")
-    arrivals: Arrivals = "poisson"
+    arrivals: ArrivalSource = "poisson"
     duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds")
     seed: int = Field(default=0, ge=0)
 

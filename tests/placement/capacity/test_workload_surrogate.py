@@ -107,7 +107,7 @@ def test_a_likelihood_is_that_of_the_best_number_of_slots():
 
 
 def test_a_factor_headroom_and_shares_are_the_same_to_the_surrogate():
-    """But for the bins of the crowd, in which adapters stay where they were counted."""
+    """But for the octaves, in which adapters stay where they were counted."""
     known = WorkloadSurrogate(load_surrogate(LLAMA.name), WORKLOAD, Server())
     seeing = Capacity(LLAMA, WORKLOAD, Server(), surrogate=known)
     roomy = Capacity(LLAMA, WORKLOAD, Server(), 1.5, known)

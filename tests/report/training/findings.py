@@ -10,8 +10,8 @@ from adaptwin.surrogate.findings import CurvePoint, Findings, Importance, Regime
 from adaptwin.surrogate.model_tree import Leaf, ModelTree
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.region import Region
-from adaptwin.surrogate.score import Score
-from adaptwin.surrogate.surrogate import Sure, Surrogate
+from adaptwin.surrogate.score import ScoreWithInterval
+from adaptwin.surrogate.surrogate import OverloadThresholds, Surrogate
 
 LLAMA, QWEN = "h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"
 NAN = math.nan
@@ -20,10 +20,14 @@ NAN = math.nan
 def scores(throughput: float = 3.1, starvation: float = 0.956) -> list[ScoreLine]:
     """Of one profile: two errors, one of them without an interval, and an F1."""
     return [
-        ScoreLine("throughput, mean error", "%", Score(2.4, 2.2, 2.6), Score(throughput, 2.9, 3.3)),
-        ScoreLine("mean ITL, mean error", "%", Score(4.5, 4.2, 4.7), Score(5.9, 5.6, 6.3)),
-        ScoreLine("ITL p99, median error", "%", Score(7.8, NAN, NAN), Score(10.7, NAN, NAN)),
-        ScoreLine("starvation, F1", "", Score(0.966, 0.957, 0.974), Score(starvation, 0.948, 0.963)),
+        ScoreLine(
+            "throughput, mean error", "%", ScoreWithInterval(2.4, 2.2, 2.6), ScoreWithInterval(throughput, 2.9, 3.3)
+        ),
+        ScoreLine("mean ITL, mean error", "%", ScoreWithInterval(4.5, 4.2, 4.7), ScoreWithInterval(5.9, 5.6, 6.3)),
+        ScoreLine("ITL p99, median error", "%", ScoreWithInterval(7.8, NAN, NAN), ScoreWithInterval(10.7, NAN, NAN)),
+        ScoreLine(
+            "starvation, F1", "", ScoreWithInterval(0.966, 0.957, 0.974), ScoreWithInterval(starvation, 0.948, 0.963)
+        ),
     ]
 
 
@@ -48,11 +52,11 @@ def make_findings(**changes: object) -> Findings:
                 "profile": [LLAMA, LLAMA, QWEN, QWEN],
                 "worst": ["ok", "starved", "ok", "backlogged"],
                 "twin_throughput": [3000.0, 5000.0, 0.0, 8000.0],
-                "guess_throughput": [3100.0, 4000.0, 10.0, 8100.0],
+                "predicted_throughput": [3100.0, 4000.0, 10.0, 8100.0],
                 "twin_itl_mean": [0.020, 0.080, NAN, 0.040],
-                "guess_itl_mean": [0.021, 0.070, 0.030, 0.044],
+                "predicted_itl_mean": [0.021, 0.070, 0.030, 0.044],
                 "twin_ttft_p50": [0.050, 600.0, 0.1, 20.0],
-                "guess_ttft_p50": [0.055, 90.0, 0.1, 40.0],
+                "predicted_ttft_p50": [0.055, 90.0, 0.1, 40.0],
             }
         ),
         unsure=0.64,
@@ -109,7 +113,7 @@ def make_surrogate(profile: str = LLAMA, **trees: ModelTree) -> Surrogate:
             whitening=tuple((0.0,) * i + (1.0,) for i in range(count)),
             farthest=100.0,
         ),
-        sure=Sure(below=0.0088, above=0.99),
+        sure=OverloadThresholds(below=0.0088, above=0.99),
         trees=dict.fromkeys(NAMES, ITL)
         | {"starvation": STARVATION, "overload": STARVATION, "worst_share": SHARE}
         | trees,

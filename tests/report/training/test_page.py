@@ -8,11 +8,11 @@ from tests.report.training.findings import LLAMA, QWEN, REGIMES, make_findings, 
 from adaptwin.errors import SpecError
 from adaptwin.report.training.page import HEADLINES, training_report, write_training_report
 from adaptwin.surrogate import findings as findings_of_training
-from adaptwin.surrogate.score import Score
+from adaptwin.surrogate.score import ScoreWithInterval
 
 FIGURES = {"throughput", "itl", "ttft", "regimes", "reliability", "curve", "importances"}
 NASTY = """</script><script>alert("1")</script>'&{{ 7*7 }}"""
-UNKNOWN = Score(math.nan, math.nan, math.nan)
+UNKNOWN = ScoreWithInterval(math.nan, math.nan, math.nan)
 
 
 @pytest.fixture(scope="module")

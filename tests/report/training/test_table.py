@@ -19,7 +19,7 @@ from adaptwin.report.training.table import merged, rules_text, share_text, train
 from adaptwin.surrogate.findings import ScoreLine
 from adaptwin.surrogate.model_tree import ModelTree
 from adaptwin.surrogate.outputs import NAMES
-from adaptwin.surrogate.score import Score
+from adaptwin.surrogate.score import ScoreWithInterval
 
 
 def words(renderable: object) -> str:
@@ -65,7 +65,12 @@ def test_the_table_says_how_often_the_twin_is_asked() -> None:
 
 
 def test_scores_that_nobody_knows_are_dashes() -> None:
-    unknown = ScoreLine("mean ITL, mean error", "%", Score(math.nan, math.nan, math.nan), Score(5.0, math.nan, 6.0))
+    unknown = ScoreLine(
+        "mean ITL, mean error",
+        "%",
+        ScoreWithInterval(math.nan, math.nan, math.nan),
+        ScoreWithInterval(5.0, math.nan, 6.0),
+    )
     text = words(training_table(make_findings(scores={LLAMA: [unknown]}), make_surrogates()))
     assert "mean ITL, mean error – 5.0 %" in text
     assert "nan" not in text

@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, Workload
+from adaptwin.workload.demand.length_moments import LengthMoments
 from adaptwin.workload.demand.traffic import (
+    OCTAVE_ADAPTERS,
+    OCTAVE_TOKENS,
     OCTAVES,
     SUMS,
+    AdapterDemands,
     Demand,
     Traffic,
     add_sums,
@@ -58,7 +62,7 @@ def fleets(draw, prefix="a"):
 
 def assert_same(one: Demand, other: Demand):
     assert one.traffic == pytest.approx(other.traffic)
-    assert one.crowd == pytest.approx(other.crowd)
+    assert one.by_octave == pytest.approx(other.by_octave)
 
 
 # By hand
@@ -99,23 +103,23 @@ def test_requests_that_are_too_long_come_but_are_not_served():
     assert (traffic.rate, traffic.served_rate, traffic.prompt) == (3.0, 2.0, 20.0)
 
 
-def test_bins_of_the_crowd_are_octaves_of_tokens():
+def test_adapters_are_binned_by_octaves_of_tokens():
     # Bin 1 begins at 2^-15 tokens/s, the next at twice that, and so on: bin 16 at one, the last at 512.
     rates = {0.25: 16, 0.4999 / 4: 14, 0.5: 17, 127.0: 24, 128.0: 25, 1e6: 25, 2.0**-17: 1, 2.0**-17.1: 0, 1e-9: 0}
     for rate, place in rates.items():
-        crowd = demand_of(Workload([Adapter("a", 8, rate)], lengths=SHORT)).crowd
-        assert crowd.shape == (OCTAVES, 2)
-        assert np.flatnonzero(crowd[:, 0]).tolist() == [place]
-        assert crowd[place].tolist() == [1.0, 4 * rate]
+        by_octave = demand_of(Workload([Adapter("a", 8, rate)], lengths=SHORT)).by_octave
+        assert by_octave.shape == (OCTAVES, 2)
+        assert np.flatnonzero(by_octave[:, 0]).tolist() == [place]
+        assert by_octave[place].tolist() == [1.0, 4 * rate]
 
 
-def test_the_crowd_has_no_base_model():
-    assert not demand_of(Workload([Adapter("base", 0, 3.0)], lengths=SHORT)).crowd.any()
+def test_the_base_model_is_in_no_octave():
+    assert not demand_of(Workload([Adapter("base", 0, 3.0)], lengths=SHORT)).by_octave.any()
 
 
 def test_an_adapter_whose_requests_are_all_rejected_is_in_the_first_bin():
-    crowd = demand_of(Workload([Adapter("a", 8, 3.0)], lengths=LONG), longest=50).crowd
-    assert crowd[0].tolist() == [1.0, 0.0]
+    by_octave = demand_of(Workload([Adapter("a", 8, 3.0)], lengths=LONG), longest=50).by_octave
+    assert by_octave[0].tolist() == [1.0, 0.0]
 
 
 def test_dispersion_is_the_squared_variation_of_the_gaps_weighted_by_rate():
@@ -158,7 +162,7 @@ def test_the_order_and_the_names_of_adapters_do_not_matter(adapters, data):
 def test_the_traffic_of_two_fleets_is_that_of_both_together(one, other):
     parts = [demand_of(Workload(adapters)) for adapters in (one, other)]
     whole = demand_of(Workload([*one, *other]))
-    assert whole.crowd == pytest.approx(parts[0].crowd + parts[1].crowd)
+    assert whole.by_octave == pytest.approx(parts[0].by_octave + parts[1].by_octave)
     for name in Traffic._fields:
         first, second = (getattr(part.traffic, name) for part in parts)
         if name in MOSTS:
@@ -182,16 +186,56 @@ def test_a_share_of_an_adapter_is_an_adapter_with_less_traffic(adapters, data):
 @given(adapters=fleets())
 @settings(deadline=None)
 def test_everybody_is_counted_once(adapters):
-    traffic, crowd = demand_of(Workload(adapters, lengths=SHORT))
+    traffic, by_octave = demand_of(Workload(adapters, lengths=SHORT))
     loras = [a for a in adapters if a.rank and a.rate]
-    assert crowd[:, 0].sum() == traffic.adapters == len(loras)
+    assert by_octave[:, 0].sum() == traffic.adapters == len(loras)
     assert traffic.rate == pytest.approx(sum(a.rate for a in adapters))
     assert traffic.lora_rate == pytest.approx(sum(a.rate for a in loras))
     tokens = sum(a.rate * (a.lengths or SHORT).mean_output for a in loras)
-    assert crowd[:, 1].sum() == pytest.approx(tokens, rel=1e-6)
+    assert by_octave[:, 1].sum() == pytest.approx(tokens, rel=1e-6)
 
 
 # Raw sums, which add up
+
+
+def test_each_raw_sum_stands_in_the_column_of_its_name():
+    """A LoRA adapter and two shares of the base model's traffic, with no two sums the same."""
+    moments = LengthMoments(
+        served=0.6, prompt=11.0, answer=7.0, asked=13.0, context=101.0, prompt_squares=211.0, answer_squares=59.0
+    )
+    three = AdapterDemands(
+        rate=np.array([3.0, 5.0, 2.0]),
+        rank=np.array([16.0, 0.0, 0.0]),
+        per_request=np.array([moments] * 3),
+        dispersion=np.full(3, 4.0),
+        swing=np.full(3, 0.25),
+        unknown=np.array([False, False, True]),
+    )
+    expected = {
+        "rate": 10.0,
+        "lora_rate": 3.0,
+        "served_rate": 6.0,
+        "prompt": 110.0,
+        "answer": 70.0,
+        "asked": 130.0,
+        "context": 1010.0,
+        "prompt_squares": 2110.0,
+        "answer_squares": 590.0,
+        "rank_rate": 3.0 * 16,
+        "rate_squares": 9.0 + 25.0 + 4.0,
+        "hottest": 5.0,
+        "adapters": 1.0,
+        "max_rank": 16.0,
+        "dispersion": 40.0,
+        "swing": 38.0 / 4,
+        "unknown_rate": 2.0,
+    }
+    assert len(set(expected.values())) == len(expected) == len(Traffic._fields)
+    sums = raw_sums(three)
+    assert dict(zip(Traffic._fields, sums, strict=False)) == pytest.approx(expected)
+    by_octave = sums[len(Traffic._fields) :].reshape(OCTAVES, 2)
+    assert by_octave[:, OCTAVE_ADAPTERS].sum() == 1.0
+    assert by_octave[:, OCTAVE_TOKENS].sum() == pytest.approx(3.0 * 7.0)
 
 
 def test_raw_sums_on_paper():
@@ -227,13 +271,13 @@ def test_cumulative_sums_are_those_of_adding_one_after_the_other(each):
 
 @given(adapters=fleets(), factor=st.floats(0.01, 100))
 @settings(deadline=None)
-def test_a_factor_is_a_share_of_everybody_but_for_the_bins_of_the_crowd(adapters, factor):
+def test_a_factor_is_a_share_of_everybody_but_for_the_octaves(adapters, factor):
     """Adapters stay in the bins in which they were counted: that is the price of asking without counting again."""
     raw = sums_of(*adapters)
     scaled, counted = demand_in(raw, factor), demand_of(Workload(adapters), [factor] * len(adapters))
     assert scaled.traffic == pytest.approx(counted.traffic)
-    assert scaled.crowd.sum(axis=0) == pytest.approx(counted.crowd.sum(axis=0))
-    assert scaled.crowd[:, 0].tolist() == demand_in(raw).crowd[:, 0].tolist()
+    assert scaled.by_octave.sum(axis=0) == pytest.approx(counted.by_octave.sum(axis=0))
+    assert scaled.by_octave[:, 0].tolist() == demand_in(raw).by_octave[:, 0].tolist()
     assert raw.tolist() == sums_of(*adapters).tolist()
 
 

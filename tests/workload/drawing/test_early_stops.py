@@ -1,4 +1,4 @@
-"""Early stops: a share of the answers ends before its limit, each adapter's by dice of its own."""
+"""Early stops: a share of the answers ends before its limit, each adapter's by a generator of its own."""
 
 import numpy as np
 import pytest

@@ -77,8 +77,8 @@ def test_timestamps_replay_exactly():
 
 def test_a_crowd_at_one_moment_is_sorted_like_all_others():
     """Thousands of requests within a second of an hour: too many in one place for sorting by insertion."""
-    dice = np.random.default_rng(0)
-    own = [tuple(sorted(1800 + dice.random(700))) for _ in range(8)]
+    generator = np.random.default_rng(0)
+    own = [tuple(sorted(1800 + generator.random(700))) for _ in range(8)]
     workload = Workload([Adapter(f"a{i}", 8, 1.0, arrivals=times) for i, times in enumerate(own)])
     requests = draw_requests(workload)
     expected = sorted((int(time * 1e9), a) for a, times in enumerate(own) for time in times)

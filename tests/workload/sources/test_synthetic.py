@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Lengths, SpecError
-from adaptwin.workload.sources.synthetic import dealt_ranks, parse_ranks, synthesize
+from adaptwin.workload.sources.synthetic import assign_ranks, parse_ranks, synthesize
 from adaptwin.workload.workload import SERVED_RANKS
 
 POPULARITIES = st.sampled_from(
@@ -32,17 +32,17 @@ def test_the_dealt_rates_sum_to_the_total(adapters, rate, popularity, base_share
 
 
 def test_ranks_are_dealt_in_turn():
-    assert dealt_ranks((8, 16, 32), 5) == [8, 16, 32, 8, 16]
-    assert dealt_ranks((8, 8, 64), 4) == [8, 8, 64, 8]
+    assert assign_ranks((8, 16, 32), 5) == [8, 16, 32, 8, 16]
+    assert assign_ranks((8, 8, 64), 4) == [8, 8, 64, 8]
 
 
 def test_equal_weights_are_dealt_in_turn_too():
-    assert dealt_ranks({8: 0.1, 16: 0.1, 32: 0.1}, 6) == [8, 16, 32, 8, 16, 32]
+    assert assign_ranks({8: 0.1, 16: 0.1, 32: 0.1}, 6) == [8, 16, 32, 8, 16, 32]
 
 
 def test_weighted_ranks_come_in_proportion():
-    assert Counter(dealt_ranks({8: 0.6, 16: 0.3, 32: 0.1}, 100)) == {8: 60, 16: 30, 32: 10}
-    assert Counter(dealt_ranks({8: 3, 16: 0}, 4)) == {8: 4}
+    assert Counter(assign_ranks({8: 0.6, 16: 0.3, 32: 0.1}, 100)) == {8: 60, 16: 30, 32: 10}
+    assert Counter(assign_ranks({8: 3, 16: 0}, 4)) == {8: 4}
 
 
 @given(
@@ -50,7 +50,7 @@ def test_weighted_ranks_come_in_proportion():
     adapters=st.integers(1, 200),
 )
 def test_no_rank_is_far_from_its_share(weights, adapters):
-    counts = Counter(dealt_ranks(weights, adapters))
+    counts = Counter(assign_ranks(weights, adapters))
     assert sum(counts.values()) == adapters
     for rank, weight in weights.items():
         assert abs(counts[rank] - adapters * weight / sum(weights.values())) < 2.5

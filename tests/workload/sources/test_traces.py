@@ -98,8 +98,8 @@ def test_few_pairs_are_all_kept_by_rising_total():
 @given(seed=st.integers(0, 10_000), count=st.integers(MAX_PAIRS + 1, 4000), spread=st.floats(0.1, 1.5))
 @settings(max_examples=30, deadline=None)
 def test_a_selection_of_pairs_keeps_both_means(seed, count, spread):
-    dice = np.random.default_rng(seed)
-    tokens = np.maximum(1, np.exp(spread * dice.standard_normal((count, 2))) * [800, 150]).astype(np.int64)
+    generator = np.random.default_rng(seed)
+    tokens = np.maximum(1, np.exp(spread * generator.standard_normal((count, 2))) * [800, 150]).astype(np.int64)
     pairs = representative_pairs(tokens[:, 0], tokens[:, 1])
     assert pairs.shape == (MAX_PAIRS, 2)
     assert {*map(tuple, pairs)} <= {*map(tuple, tokens)}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from adaptwin.arrays import Array
 from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
 
 
@@ -24,7 +24,7 @@ class ServerDemand(NamedTuple):
     loras: int  # adapters that need a slot
     slo_ttft: float  # seconds: the strictest objective; infinite where there is none
     slo_itl: float
-    traffic: NDArray[np.float64]  # raw sums of `workload.traffic`
+    traffic: Array  # raw sums of `workload.traffic`
 
     def plus(self, other: "ServerDemand") -> "ServerDemand":
         """Of both sets together."""

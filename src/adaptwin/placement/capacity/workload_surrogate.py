@@ -7,8 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
-from adaptwin.steady_state.steady_state import costs_of, demands_on
-from adaptwin.surrogate.features import FEATURES, ROUGH, ServerTable, features_of_servers, server_table
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on
+from adaptwin.surrogate.features import (
+    FEATURE_COUNT,
+    OFFERED,
+    STEADY_ANSWER_COUNT,
+    ServerTable,
+    features_of_servers,
+    server_table,
+)
 from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from, surrogate_for
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, demand_in, raw_sums, sum_demands
@@ -41,12 +49,12 @@ class WorkloadSurrogate:
     ) -> list[Prediction]:
         """A prediction for each of these numbers of slots, which must start, with `factor` times this traffic."""
         demand = demand_in(traffic, factor)
-        features, rough = self._features(demand, choices, max_lora_rank)
-        answers, inside = self.surrogate.predict_features(features, rough)
+        features, steady_answers = self._features(demand, choices, max_lora_rank)
+        answers, inside = self.surrogate.predict_features(features, steady_answers)
         known = self._knows(demand)
         return [
             prediction_from(answer, known and bool(within), offered)
-            for answer, within, offered in zip(answers, inside, rough[:, 0], strict=True)
+            for answer, within, offered in zip(answers, inside, steady_answers[:, OFFERED], strict=True)
         ]
 
     def least_overload(
@@ -68,7 +76,7 @@ class WorkloadSurrogate:
         self, demand: Demand, choices: Sequence[int], max_lora_rank: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if demand.traffic.served_rate == 0:
-            return np.zeros((len(choices), FEATURES)), np.zeros((len(choices), ROUGH))
+            return np.zeros((len(choices), FEATURE_COUNT)), np.zeros((len(choices), STEADY_ANSWER_COUNT))
         return features_of_servers(demand, self._table(tuple(choices), max_lora_rank), self.duration)
 
     def _table(self, choices: tuple[int, ...], max_lora_rank: int) -> ServerTable:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.steady_state.steady_state import costs_of, demands_on, steady_state
+from adaptwin.steady_state.costs import costs_of
+from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 

@@ -57,7 +57,7 @@ def ttft_figure(findings: Findings) -> go.Figure:
 
 def _guesses(findings: Findings, of: Compared) -> go.Figure:
     """A point per run, coloured by its verdict; on the dotted line, guess and twin agree."""
-    names = [f"twin_{of.name}", f"guess_{of.name}"]
+    names = [f"twin_{of.name}", f"predicted_{of.name}"]
     known = findings.sample.filter(pl.all_horizontal(pl.col(names).is_finite() & (pl.col(names) > 0.0)))
     figure = go.Figure()
     for verdict, colour in VERDICT_COLOURS.items():

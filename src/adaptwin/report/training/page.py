@@ -24,7 +24,7 @@ from adaptwin.report.training.table import (
 )
 from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
-from adaptwin.surrogate.score import Score
+from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
 
 HEADLINES = {  # figures of merit on the cards, and their labels there
@@ -148,7 +148,7 @@ def _card(label: str, lines: dict[str, ScoreLine]) -> Card:
     return Card(label, value_text(line.distilled, line.unit), f"{note}; {profile}" if len(lines) > 1 else note)
 
 
-def _interval_words(score: Score, unit: str) -> str:
+def _interval_words(score: ScoreWithInterval, unit: str) -> str:
     interval = interval_text(score, unit)
     return f"{interval}; " if interval else ""
 

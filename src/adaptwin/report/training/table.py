@@ -12,9 +12,9 @@ from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.model_tree import Leaf, Rule, rules_of
-from adaptwin.surrogate.outputs import OUTPUTS, Scale
+from adaptwin.surrogate.outputs import OUTPUTS, LearnedScale
 from adaptwin.surrogate.region import Region
-from adaptwin.surrogate.score import Score
+from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.surrogate.vocabulary import VOCABULARY, Word
 
@@ -60,20 +60,20 @@ def _scores_table(lines: Sequence[ScoreLine]) -> RenderableType:
     return table
 
 
-def score_text(score: Score, unit: str) -> str:
+def score_text(score: ScoreWithInterval, unit: str) -> str:
     """A score with its interval, if it has one: ``3.1 % (2.9 to 3.3)``, ``0.956 (0.948 to 0.963)``."""
     interval = interval_text(score, unit)
     return f"{value_text(score, unit)} ({interval})" if interval else value_text(score, unit)
 
 
-def value_text(score: Score, unit: str) -> str:
+def value_text(score: ScoreWithInterval, unit: str) -> str:
     """A score alone: ``3.1 %``, ``0.956``."""
     if not math.isfinite(score.value):
         return NOTHING
     return error_text(score.value) if unit else f"{score.value:.3f}"
 
 
-def interval_text(score: Score, unit: str) -> str:
+def interval_text(score: ScoreWithInterval, unit: str) -> str:
     """``2.9 to 3.3``; nothing where there is no interval."""
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return ""
@@ -145,7 +145,7 @@ _SAID = {
     "starvation": "starves with {}",
     "overload": "somebody suffers with {}",
 }
-_SCALES: dict[str, Scale] = {output.name: output.scale for output in OUTPUTS}
+_SCALES: dict[str, LearnedScale] = {output.name: output.scale for output in OUTPUTS}
 
 
 def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableType:
@@ -177,7 +177,7 @@ _HOW_TO_READ = (
     '"a to b" is above a, and up to b. A prediction is that for the middle of the training data, moved to where the '
     "rule holds; in brackets, what it is kept between. Below it are the strongest terms of its formula: "
 )
-_TERMS_MEAN: dict[Scale, str] = {
+_TERMS_MEAN: dict[LearnedScale, str] = {
     "ratio": "what they multiply it by.",
     "odds": "what they multiply its odds by.",
     "share": "how many points they add.",
@@ -267,18 +267,18 @@ def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> fl
     return min(leaf.high, max(leaf.low, value))
 
 
-def _said(value: float, scale: Scale) -> str:
+def _said(value: float, scale: LearnedScale) -> str:
     """A prediction, from what a tree gives on the output's scale."""
     return f"{_figure(value, scale)} x" if scale == "ratio" else _figure(value, scale)
 
 
-def _figure(value: float, scale: Scale) -> str:
+def _figure(value: float, scale: LearnedScale) -> str:
     if scale == "ratio":
         return _factor(math.exp(value))
     return share_text(1.0 / (1.0 + math.exp(-value)) if scale == "odds" else min(1.0, max(0.0, value)))
 
 
-def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: Scale) -> list[str]:
+def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: LearnedScale) -> list[str]:
     """The terms that move the formula most over the values that the rule and the training data leave their feature."""
     box = {name: Interval(*ends) for name, *ends in zip(region.features, region.low, region.high, strict=True)}
 
@@ -295,7 +295,7 @@ def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale:
     ]
 
 
-def _term(word: Word, weight: float, width: float, scale: Scale) -> str:
+def _term(word: Word, weight: float, width: float, scale: LearnedScale) -> str:
     """What a step of a feature does: ``twice the adapters: x 1.03``."""
     change, step = _step(word, width)
     effect = weight * step

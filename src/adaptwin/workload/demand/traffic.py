@@ -1,18 +1,19 @@
 """Traffic: what a set of adapters asks of a server, in sums that know neither their names nor their order."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import parse_arrivals
-from adaptwin.workload.demand.length_moments import length_moments
+from adaptwin.workload.demand.length_moments import LengthMoments, length_moments
 from adaptwin.workload.workload import Adapter, Workload
 
 OCTAVES = 26  # bins of adapters by the answer tokens/s they ask for, each twice as far as the one before
 FIRST_OCTAVE = -15  # log2 of the tokens/s from which the second bin begins; the first holds all below
+OCTAVE_ADAPTERS, OCTAVE_TOKENS = 0, 1  # columns of `Demand.by_octave`
 _KNOWN_ARRIVALS = ("poisson", "gamma", "regimes")
 
 
@@ -41,11 +42,11 @@ class Traffic(NamedTuple):
 class Demand(NamedTuple):
     """`Traffic`, and how it is spread: LoRA adapters by the answer tokens/s that each asks for.
 
-    `crowd` has the shape (octaves, 2): how many adapters there are in a bin, and the tokens/s of all of them.
+    `by_octave` has the shape (octaves, 2): how many adapters there are in a bin, and the tokens/s of all of them.
     """
 
     traffic: Traffic
-    crowd: NDArray[np.float64]
+    by_octave: NDArray[np.float64]
 
 
 class AdapterDemands(NamedTuple):
@@ -53,7 +54,7 @@ class AdapterDemands(NamedTuple):
 
     rate: NDArray[np.float64]
     rank: NDArray[np.float64]
-    per_request: NDArray[np.float64]  # (adapters, 7): the fields of `LengthMoments`
+    per_request: NDArray[np.float64]  # (adapters, moments): the fields of `LengthMoments`
     dispersion: NDArray[np.float64]
     swing: NDArray[np.float64]  # relative variance of the adapter's own rate
     unknown: NDArray[np.bool_]
@@ -82,7 +83,7 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
     return AdapterDemands(
         rate=np.array([workload.rate_of(adapter) for adapter in adapters], dtype=np.float64),
         rank=np.array([adapter.rank for adapter in adapters], dtype=np.float64),
-        per_request=np.array(moments, dtype=np.float64).reshape(-1, 7),
+        per_request=np.array(moments, dtype=np.float64).reshape(-1, len(LengthMoments._fields)),
         dispersion=np.asarray(dispersion, dtype=np.float64),
         swing=np.asarray(swing, dtype=np.float64),
         unknown=np.asarray(unknown, dtype=np.bool_),
@@ -99,11 +100,11 @@ def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, boo
     return process.cv**2, swing, False
 
 
-_SUMS = len(Traffic._fields)
-SUMS = _SUMS + 2 * OCTAVES  # how many raw sums there are
-_HOTTEST, _MAX_RANK = Traffic._fields.index("hottest"), Traffic._fields.index("max_rank")
-_SQUARES = Traffic._fields.index("rate_squares")
-_DISPERSION, _SWING = Traffic._fields.index("dispersion"), Traffic._fields.index("swing")
+_TRAFFIC_FIELDS = len(Traffic._fields)
+SUMS = _TRAFFIC_FIELDS + OCTAVES * 2  # how many raw sums there are
+_COLUMN: Any = Traffic(*range(_TRAFFIC_FIELDS))  # where raw sums have each field of `Traffic`
+_MOMENT: Any = LengthMoments(*range(len(LengthMoments._fields)))  # where `per_request` has each moment
+_MAXIMA = (_COLUMN.hottest, _COLUMN.max_rank)  # of two sets together, these are the larger of both
 
 
 def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> Demand:
@@ -112,14 +113,14 @@ def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = No
 
 
 def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the crowd, in one array."""
+    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the octaves, in one array."""
     return _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
 
 
 def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw sums of two sets of adapters as those of both together."""
     both: NDArray[np.float64] = one + other
-    for field in (_HOTTEST, _MAX_RANK):
+    for field in _MAXIMA:
         both[field] = max(one[field], other[field])
     return both
 
@@ -127,7 +128,7 @@ def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
 def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw sums of the first, the first two, ... of several sets of adapters; shape (sets, sums)."""
     sums: NDArray[np.float64] = np.cumsum(each, axis=0)
-    for field in (_HOTTEST, _MAX_RANK):
+    for field in _MAXIMA:
         sums[:, field] = np.maximum.accumulate(each[:, field])
     return sums
 
@@ -135,49 +136,50 @@ def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
 def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
     """The demand in raw sums, with `factor` times the traffic."""
     scaled = sums * factor
-    scaled[_SQUARES] *= factor
-    scaled[_SWING] *= factor
-    for field in (Traffic._fields.index("adapters"), _MAX_RANK):
+    scaled[_COLUMN.rate_squares] *= factor
+    scaled[_COLUMN.swing] *= factor
+    for field in (_COLUMN.adapters, _COLUMN.max_rank):
         scaled[field] = sums[field]
-    crowd = scaled[_SUMS:].reshape(OCTAVES, 2)
-    crowd[:, 0] = sums[_SUMS::2]
-    traffic = scaled[:_SUMS]
-    if traffic[0] > 0.0:
-        traffic[_DISPERSION] /= traffic[0]
-        traffic[_SWING] /= traffic[0] * traffic[0]
-    return Demand(Traffic(*traffic.tolist()), crowd)
+    by_octave = scaled[_TRAFFIC_FIELDS:].reshape(OCTAVES, 2)
+    by_octave[:, OCTAVE_ADAPTERS] = sums[_TRAFFIC_FIELDS + OCTAVE_ADAPTERS :: 2]
+    traffic = scaled[:_TRAFFIC_FIELDS]
+    rate = traffic[_COLUMN.rate]
+    if rate > 0.0:
+        traffic[_COLUMN.dispersion] /= rate
+        traffic[_COLUMN.swing] /= rate * rate
+    return Demand(Traffic(*traffic.tolist()), by_octave)
 
 
 @compiled
 def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
-    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the crowd."""
-    both = np.zeros(17 + 2 * OCTAVES)
-    sums, crowd = both[:17], both[17:].reshape(OCTAVES, 2)
+    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the octaves."""
+    both = np.zeros(SUMS)
+    sums, by_octave = both[:_TRAFFIC_FIELDS], both[_TRAFFIC_FIELDS:].reshape(OCTAVES, 2)
     for a in range(len(rates)):
         rate = rates[a] * shares[a]
         if rate <= 0.0:
             continue
-        sums[0] += rate
-        sums[2] += rate * per_request[a, 0]
-        for i in range(1, 3):
-            sums[2 + i] += rate * per_request[a, i]
-        sums[5] += rate * per_request[a, 3]
-        sums[6] += rate * per_request[a, 4]
-        sums[7] += rate * per_request[a, 5]
-        sums[8] += rate * per_request[a, 6]
-        sums[10] += rate * rate
-        sums[11] = max(sums[11], rate)
-        sums[14] += rate * dispersion[a]
-        sums[15] += rate * rate * swing[a]
-        sums[16] += rate * unknown[a]
+        sums[_COLUMN.rate] += rate
+        sums[_COLUMN.served_rate] += rate * per_request[a, _MOMENT.served]
+        sums[_COLUMN.prompt] += rate * per_request[a, _MOMENT.prompt]
+        sums[_COLUMN.answer] += rate * per_request[a, _MOMENT.answer]
+        sums[_COLUMN.asked] += rate * per_request[a, _MOMENT.asked]
+        sums[_COLUMN.context] += rate * per_request[a, _MOMENT.context]
+        sums[_COLUMN.prompt_squares] += rate * per_request[a, _MOMENT.prompt_squares]
+        sums[_COLUMN.answer_squares] += rate * per_request[a, _MOMENT.answer_squares]
+        sums[_COLUMN.rate_squares] += rate * rate
+        sums[_COLUMN.hottest] = max(sums[_COLUMN.hottest], rate)
+        sums[_COLUMN.dispersion] += rate * dispersion[a]
+        sums[_COLUMN.swing] += rate * rate * swing[a]
+        sums[_COLUMN.unknown_rate] += rate * unknown[a]
         if ranks[a] > 0.0:
-            sums[1] += rate
-            sums[9] += rate * ranks[a]
-            sums[12] += 1.0
-            sums[13] = max(sums[13], ranks[a])
-            tokens = rate * per_request[a, 2]
+            sums[_COLUMN.lora_rate] += rate
+            sums[_COLUMN.rank_rate] += rate * ranks[a]
+            sums[_COLUMN.adapters] += 1.0
+            sums[_COLUMN.max_rank] = max(sums[_COLUMN.max_rank], ranks[a])
+            tokens = rate * per_request[a, _MOMENT.answer]
             octave = 0 if tokens <= 0.0 else math.floor(math.log2(tokens)) - FIRST_OCTAVE + 1
             octave = min(max(0, octave), OCTAVES - 1)
-            crowd[octave, 0] += 1.0
-            crowd[octave, 1] += tokens
+            by_octave[octave, OCTAVE_ADAPTERS] += 1.0
+            by_octave[octave, OCTAVE_TOKENS] += tokens
     return both

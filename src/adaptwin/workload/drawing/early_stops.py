@@ -26,11 +26,13 @@ def end_early(requests: Requests, workload: Workload, seed: int, *, share: float
     if share == 0 or not limited.any():
         return requests
     seeds = adapter_seeds(workload, seed, "early stop")
-    return requests._replace(output=_shortened(requests.adapter, requests.asked, limited, seeds, share, 1 / reach - 1))
+    return requests._replace(
+        output=_answers_cut_short(requests.adapter, requests.asked, limited, seeds, share, 1 / reach - 1)
+    )
 
 
 @compiled
-def _shortened(
+def _answers_cut_short(
     adapter: NDArray[np.int32],
     asked: NDArray[np.int32],
     limited: NDArray[np.bool_],

@@ -12,12 +12,12 @@ from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
 from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, gamma, split_mix, stream_seed
 from adaptwin.workload.drawing.sorting import insertion_sort, shell_sort
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Arrivals, Workload
+from adaptwin.workload.workload import ArrivalSource, Workload
 
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # some 5 GB
 _SLICE = 4096  # requests that are drawn and sorted together
-_CROWD = 64  # requests in one bucket that are too many to sort by insertion
+_CROWDED_BUCKET = 64  # requests in one bucket that are too many to sort by insertion
 NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
 
 
@@ -73,7 +73,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     processes = [_process(adapter.arrivals) if adapter.arrivals else usual for adapter in adapters]
     given = _given_timestamps(workload, seed)
     segments = [
-        _segments(process, workload.duration, seed, adapter.name)
+        _rate_segments(process, workload.duration, seed, adapter.name)
         for process, adapter in zip(processes, adapters, strict=True)
     ]
     starts = [start for pairs in segments for start, _ in pairs]
@@ -121,7 +121,7 @@ def _firsts(groups: list[tuple[tuple[float, float], ...]] | list[tuple[float, ..
     return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
 
 
-def _process(arrivals: Arrivals) -> ArrivalProcess:
+def _process(arrivals: ArrivalSource) -> ArrivalProcess:
     """What arrivals are drawn from; timestamps that are given need nothing."""
     return parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
 
@@ -129,7 +129,7 @@ def _process(arrivals: Arrivals) -> ArrivalProcess:
 def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
     """Replayed timestamps per adapter; None where arrivals are drawn.
 
-    Timestamps of the whole workload are dealt out to its adapters at random, in proportion to their rates.
+    Timestamps of the whole workload are shared out to its adapters at random, in proportion to their rates.
     """
     own = [a.arrivals if isinstance(a.arrivals, tuple) else None for a in workload.adapters]
     if isinstance(workload.arrivals, str):
@@ -138,22 +138,24 @@ def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] |
     rates = np.array([workload.adapters[i].rate for i in sharing])
     if not sharing or rates.sum() <= 0:
         return [() if a.arrivals is None else times for a, times in zip(workload.adapters, own, strict=True)]
-    dice = np.random.default_rng(stream_seed(seed, "", "timestamps"))
-    dealt = dice.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
-    hands: dict[int, list[float]] = {i: [] for i in sharing}
-    for time, i in zip(workload.arrivals, dealt, strict=True):
-        hands[int(i)].append(time)
-    return [tuple(hands[i]) if i in hands else times for i, times in enumerate(own)]
+    generator = np.random.default_rng(stream_seed(seed, "", "timestamps"))
+    receivers = generator.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
+    times_of: dict[int, list[float]] = {i: [] for i in sharing}
+    for time, i in zip(workload.arrivals, receivers, strict=True):
+        times_of[int(i)].append(time)
+    return [tuple(times_of[i]) if i in times_of else times for i, times in enumerate(own)]
 
 
-def _segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
+def _rate_segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
     """(start, factor) of the stretches of constant rate; none when the rate never changes."""
     if process.rates:
         return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
     if not process.period:
         return ()
-    dice = np.random.default_rng(stream_seed(seed, name, "regimes"))
-    raised = dice.random(int(np.ceil(duration / process.period))) < 1.0 / (1.0 + process.factor)  # keeps the mean at 1
+    generator = np.random.default_rng(stream_seed(seed, name, "regimes"))
+    raised = generator.random(int(np.ceil(duration / process.period))) < 1.0 / (
+        1.0 + process.factor
+    )  # keeps the mean at 1
     factors = np.where(raised, process.factor, 1.0 / process.factor)
     return tuple((i * process.period, float(factor)) for i, factor in enumerate(factors))
 
@@ -225,7 +227,7 @@ def _draw(sources, duration):
         for a in range(adapters):
             while due[a] < until:
                 if drawn == len(keys):
-                    keys, in_order = _grown(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
+                    keys, in_order = _enlarged(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
                 if is_steady[a]:
                     drawn = _draw_steady(sources.rate[a], duration, a, due, now, state, keys, drawn, start, until, bits)
                 else:
@@ -236,8 +238,8 @@ def _draw(sources, duration):
 
         if count + drawn > capacity:
             capacity = 2 * (count + drawn)
-            arrival, adapter = _grown(arrival, capacity), _grown(adapter, capacity)
-            inputs, outputs = _grown(inputs, capacity), _grown(outputs, capacity)
+            arrival, adapter = _enlarged(arrival, capacity), _enlarged(adapter, capacity)
+            inputs, outputs = _enlarged(inputs, capacity), _enlarged(outputs, capacity)
         for i in range(drawn):
             a = in_order[i] & ((1 << bits) - 1)
             if sources.pairing[a] == 2:
@@ -313,7 +315,7 @@ def _sort(keys, in_order, span):
     for b in range(1, len(fill)):
         fullest = max(fullest, fill[b])
         fill[b] += fill[b - 1]
-    if fullest > _CROWD:
+    if fullest > _CROWDED_BUCKET:
         for i in range(len(keys)):
             in_order[i] = keys[i]
         shell_sort(in_order)
@@ -325,7 +327,7 @@ def _sort(keys, in_order, span):
 
 
 @compiled
-def _grown(array, size):
+def _enlarged(array, size):
     larger = np.empty(size, array.dtype)
     for i in range(len(array)):  # quicker to compile than assigning a slice
         larger[i] = array[i]

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.csv_rows import Row, read_rows
+from adaptwin.workload.csv_rows import CsvRow, read_rows
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter
 
-NEEDED = ("name", "rank", "rate")
-OPTIONAL = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo_itl_ms")
+NEEDED_COLUMNS = ("name", "rank", "rate")
+OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo_itl_ms")
 
 
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
@@ -18,8 +18,8 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, as `lengths_of_means`
     says), ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
     """
-    rows = _distinct(read_rows(path).require(NEEDED, OPTIONAL))
-    adapters = tuple(_adapter(row) for row in rows)
+    rows = _without_repeated_names(read_rows(path).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
+    adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
     return adapters
@@ -28,7 +28,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
     """Requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
-    for row in _distinct(read_rows(path).require(("name", "rate"))):
+    for row in _without_repeated_names(read_rows(path).require(("name", "rate"))):
         rate = row.number("rate")
         if rate < 0:
             raise row.wrong("rate", f"{rate:g} must be at least 0")
@@ -43,7 +43,7 @@ def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
     return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
 
 
-def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
+def _without_repeated_names(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
     """The rows, as long as no name stands twice."""
     line_of: dict[str, int] = {}
     for row in rows:
@@ -54,7 +54,7 @@ def _distinct(rows: Iterable[Row]) -> Iterable[Row]:
         yield row
 
 
-def _adapter(row: Row) -> Adapter:
+def _adapter_of_row(row: CsvRow) -> Adapter:
     name, rank, rate = row.text("name"), row.whole("rank"), row.number("rate")
     slo_ttft, slo_itl = _seconds(row, "slo_ttft_ms"), _seconds(row, "slo_itl_ms")
     try:
@@ -62,7 +62,7 @@ def _adapter(row: Row) -> Adapter:
             name=name,
             rank=rank,
             rate=rate,
-            lengths=_lengths(row),
+            lengths=_lengths_of_row(row),
             artifact=row.cells.get("artifact"),
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
@@ -71,7 +71,7 @@ def _adapter(row: Row) -> Adapter:
         raise (error if error.file else row.wrong(error.field.rpartition(".")[2], error.message)) from None
 
 
-def _seconds(row: Row, column: str) -> float | None:
+def _seconds(row: CsvRow, column: str) -> float | None:
     """The cell's milliseconds in seconds; None when it is empty."""
     if column not in row.cells:
         return None
@@ -81,7 +81,7 @@ def _seconds(row: Row, column: str) -> float | None:
     return milliseconds / 1000.0
 
 
-def _lengths(row: Row) -> Lengths | None:
+def _lengths_of_row(row: CsvRow) -> Lengths | None:
     """The lengths that the two means stand for; None when both are empty."""
     if "input_mean" not in row.cells and "output_mean" not in row.cells:
         return None

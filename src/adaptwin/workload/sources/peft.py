@@ -29,9 +29,9 @@ def adapters_from_peft(
     folders = _adapter_folders(root)
     if not folders:
         raise SpecError(f"holds no {CONFIG}, nor does a folder below it", file=folder)
-    names = _names(root, folders)
-    rate_of = _rates(names, rate, rates or {})
-    return tuple(_adapter(place, name, rate_of[name]) for place, name in zip(folders, names, strict=True))
+    names = _adapter_names(root, folders)
+    rate_of = _adapter_rates(names, rate, rates or {})
+    return tuple(_adapter_in(place, name, rate_of[name]) for place, name in zip(folders, names, strict=True))
 
 
 def _adapter_folders(root: Path) -> list[Path]:
@@ -50,27 +50,27 @@ def _leads_up(folder: Path, place: str) -> bool:
     return folder.is_symlink() and Path(place).is_relative_to(folder.resolve())
 
 
-def _names(root: Path, folders: list[Path]) -> list[str]:
+def _adapter_names(root: Path, folders: list[Path]) -> list[str]:
     count = Counter(folder.name for folder in folders)
     return [folder.relative_to(root).as_posix() if count[folder.name] > 1 else folder.name for folder in folders]
 
 
-def _rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
+def _adapter_rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
     """The rate of every adapter, when each has one and `rates` names no other."""
     for name in rates:
         if name not in names:
-            raise SpecError(f"{name!r} is not one of the adapters found: {_shortened(names)}", "rates")
+            raise SpecError(f"{name!r} is not one of the adapters found: {_listed(names)}", "rates")
     for name in names:
         if name not in rates and rate is None:
             raise SpecError(f"no rate for {name!r}: give one for all, or one for each", "rates" if rates else "rate")
     return {name: rates[name] if rate is None else rates.get(name, rate) for name in names}
 
 
-def _shortened(names: list[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
-def _adapter(folder: Path, name: str, rate: float) -> Adapter:
+def _adapter_in(folder: Path, name: str, rate: float) -> Adapter:
     path = folder / CONFIG
     config = _read_config(path)
     if (kind := config.get("peft_type")) != "LORA":

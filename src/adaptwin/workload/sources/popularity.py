@@ -21,7 +21,7 @@ def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[
     - ``dirichlet:ALPHA``: a random draw, the more uneven the smaller ALPHA;
     - ``zipf:S``: the k-th adapter gets a share in proportion to k to the power of -S;
     - ``hot:SHARE``: the first adapter gets this share, the others the same each;
-    - ``levels:K``: K different rates, drawn from three decades and dealt out in turn;
+    - ``levels:K``: K different rates, drawn from three decades and assigned in turn;
     - ``lognormal:SIGMA``: a random draw whose logarithms have this standard deviation.
     """
     family, number = parse_popularity(popularity)
@@ -34,10 +34,10 @@ def parse_popularity(popularity: str) -> tuple[str, float]:
     """The family and its number; raises `SpecError` for one that is not known."""
     family, colon, text = popularity.partition(":")
     unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
-    if family not in _USUAL or (colon and family == "uniform"):
+    if family not in _USUAL_NUMBERS or (colon and family == "uniform"):
         raise unknown
     try:
-        number = float(text) if colon else _USUAL[family]
+        number = float(text) if colon else _USUAL_NUMBERS[family]
     except ValueError:
         raise unknown from None
     if colon and not 0 < number < float("inf"):
@@ -49,25 +49,25 @@ def parse_popularity(popularity: str) -> tuple[str, float]:
     return family, number
 
 
-def _hot(_dice: np.random.Generator, adapters: int, share: float) -> NDArray[np.float64]:
+def _hot(_generator: np.random.Generator, adapters: int, share: float) -> NDArray[np.float64]:
     return np.concatenate(([share], np.full(adapters - 1, (1.0 - share) / max(1, adapters - 1))))
 
 
-def _levels(dice: np.random.Generator, adapters: int, levels: float) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = 10.0 ** dice.uniform(-DECADES, 0.0, min(adapters, int(levels)))
+def _levels(generator: np.random.Generator, adapters: int, levels: float) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = 10.0 ** generator.uniform(-DECADES, 0.0, min(adapters, int(levels)))
     return weights[np.arange(adapters) % len(weights)]
 
 
-def _lognormal(dice: np.random.Generator, adapters: int, sigma: float) -> NDArray[np.float64]:
-    normal = dice.standard_normal(adapters)
+def _lognormal(generator: np.random.Generator, adapters: int, sigma: float) -> NDArray[np.float64]:
+    normal = generator.standard_normal(adapters)
     weights: NDArray[np.float64] = np.exp(sigma * (normal - normal.max()))  # at most 1, however large sigma is
     return weights
 
 
-_USUAL = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0, "hot": 0.5, "levels": 3.0, "lognormal": 1.5}
+_USUAL_NUMBERS = {"uniform": 0.0, "dirichlet": 0.5, "zipf": 1.0, "hot": 0.5, "levels": 3.0, "lognormal": 1.5}
 _WEIGHTS: dict[str, _Weights] = {
     "uniform": lambda _, adapters, __: np.ones(adapters),
-    "dirichlet": lambda dice, adapters, alpha: dice.dirichlet(np.full(adapters, alpha)),
+    "dirichlet": lambda generator, adapters, alpha: generator.dirichlet(np.full(adapters, alpha)),
     "zipf": lambda _, adapters, s: np.arange(1, adapters + 1, dtype=np.float64) ** -s,
     "hot": _hot,
     "levels": _levels,

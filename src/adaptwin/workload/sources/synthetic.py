@@ -1,38 +1,38 @@
-"""Deal: the traffic of a whole fleet dealt out to adapters, by popularity, with their ranks."""
+"""Synthetic workloads: the traffic of a whole fleet, shared out to adapters by popularity, with their ranks."""
 
 from collections.abc import Mapping, Sequence
 
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
-from adaptwin.workload.workload import Adapter, Arrivals, Workload
+from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
 
 SHAREGPT = Lengths.named("sharegpt")
 
-Ranks = Sequence[int] | Mapping[int, float]
+RankMix = Sequence[int] | Mapping[int, float]
 
 
 def synthesize(
     *,
     adapters: int,
     rate: float,
-    ranks: Ranks,
+    ranks: RankMix,
     popularity: str = "dirichlet:0.5",
     lengths: Lengths = SHAREGPT,
-    arrivals: Arrivals = "poisson",
+    arrivals: ArrivalSource = "poisson",
     base_share: float = 0.0,
     duration: float = 3600.0,
     seed: int = 0,
 ) -> Workload:
-    """A made-up fleet: `rate` requests/s in all, dealt out to `adapters` adapters as `deal` does."""
-    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
-    return Workload(adapters=dealt, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
+    """A made-up fleet: `rate` requests/s in all, shared out to `adapters` adapters as `share_out` does."""
+    shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
+    return Workload(adapters=shared, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
 
 
-def deal(
-    rate: float, *, adapters: int, ranks: Ranks, popularity: str, base_share: float, seed: int
+def share_out(
+    rate: float, *, adapters: int, ranks: RankMix, popularity: str, base_share: float, seed: int
 ) -> tuple[Adapter, ...]:
-    """Adapters ``a000``, ``a001`` ... that share `rate` requests/s by popularity, with `dealt_ranks`.
+    """Adapters ``a000``, ``a001`` ... that share `rate` requests/s by popularity, with the ranks of `assign_ranks`.
 
     `base_share` of the traffic goes to the base model, the adapter ``base`` of rank 0 at the end.
     """
@@ -44,19 +44,19 @@ def deal(
         raise SpecError(f"{rate:g} must be at least 0 and finite", "rate")
     width = max(3, len(str(adapters - 1)))
     rates = rate * (1.0 - base_share) * popularity_shares(popularity, adapters, seed)
-    dealt = [
+    sharing = [
         Adapter(name=f"a{index:0{width}}", rank=rank, rate=float(rates[index]))
-        for index, rank in enumerate(dealt_ranks(ranks, adapters))
+        for index, rank in enumerate(assign_ranks(ranks, adapters))
     ]
     if base_share > 0:
-        dealt.append(Adapter(name="base", rank=0, rate=rate * base_share))
-    return tuple(dealt)
+        sharing.append(Adapter(name="base", rank=0, rate=rate * base_share))
+    return tuple(sharing)
 
 
-def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:
+def assign_ranks(ranks: RankMix, adapters: int) -> list[int]:
     """A rank for every adapter: in turn from a sequence, or in proportion to the weights of a mapping.
 
-    With weights, each adapter takes the rank that is furthest behind its share so far; no dice are rolled.
+    With weights, each adapter takes the rank that is furthest behind its share so far, so nothing is random.
     """
     if not ranks:
         raise SpecError("needs at least one rank", "ranks")
@@ -65,17 +65,17 @@ def dealt_ranks(ranks: Ranks, adapters: int) -> list[int]:
     if min(ranks.values()) < 0 or not 0 < (total := sum(ranks.values())) < float("inf"):
         raise SpecError(f"{dict(ranks)}: weights must be at least 0, and one of them above", "ranks")
     counts = dict.fromkeys(ranks, 0)
-    dealt: list[int] = []
+    assigned: list[int] = []
     for place in range(1, adapters + 1):
         # Rounded, so that equal weights take turns in spite of floating point.
         behind = {rank: round(place * weight / total - counts[rank], 9) for rank, weight in ranks.items()}
         chosen = max(behind, key=behind.__getitem__)
         counts[chosen] += 1
-        dealt.append(chosen)
-    return dealt
+        assigned.append(chosen)
+    return assigned
 
 
-def parse_ranks(text: str) -> Ranks:
+def parse_ranks(text: str) -> RankMix:
     """Ranks as the command line gives them: ``8,16,32`` in turn, or ``8:0.6,16:0.3,32:0.1`` by weight."""
     parts = [part.strip() for part in text.split(",")]
     try:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.csv_rows import Row, Rows, read_rows
+from adaptwin.workload.csv_rows import CsvRow, CsvRows, read_rows
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.sources.synthetic import Ranks, deal
+from adaptwin.workload.sources.synthetic import RankMix, share_out
 from adaptwin.workload.workload import Workload
 
 MAX_PAIRS = 512  # lengths are kept as that many pairs: enough for the means, few enough for a readable file
@@ -39,7 +39,7 @@ def workload_from_trace(
     path: str | Path,
     *,
     adapters: int,
-    ranks: Ranks,
+    ranks: RankMix,
     popularity: str = "dirichlet:0.5",
     base_share: float = 0.0,
     first_part: float = 0.5,
@@ -47,11 +47,11 @@ def workload_from_trace(
     rate_scale: float = 1.0,
     seed: int = 0,
 ) -> Workload:
-    """A workload with the rate and the lengths of a trace's first part, dealt out to adapters by popularity.
+    """A workload with the rate and the lengths of a trace's first part, shared out to adapters by popularity.
 
     The rest of the trace is left as traffic that a plan has not seen. `first_part` is a share of the trace's
     time, `rate_scale` multiplies every rate, and `adapters`, `ranks`, `popularity` and `base_share` mean what
-    they mean to `deal`. Raises `SpecError` naming file, line and column.
+    they mean to `share_out`. Raises `SpecError` naming file, line and column.
     """
     if not 0 < first_part <= 1:
         raise SpecError(f"{first_part:g} must be above 0 and at most 1", "first_part")
@@ -61,9 +61,9 @@ def workload_from_trace(
     seconds = first_part * trace.span
     seen = trace.until(seconds)
     rate = rate_scale * len(seen.time) / seconds
-    dealt = deal(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
+    shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
     lengths = Lengths.empirical(zip(*representative_pairs(seen.input, seen.output).T, strict=True))
-    return Workload(adapters=dealt, lengths=lengths, duration=duration, seed=seed)
+    return Workload(adapters=shared, lengths=lengths, duration=duration, seed=seed)
 
 
 def read_trace(path: str | Path) -> Trace:
@@ -138,10 +138,10 @@ class _Format(NamedTuple):
     time: str
     input: str
     output: str
-    seconds: Callable[[Row, str], float]
+    seconds: Callable[[CsvRow, str], float]
 
 
-def _seconds_of_date(row: Row, column: str) -> float:
+def _seconds_of_date(row: CsvRow, column: str) -> float:
     text = row.text(column)
     try:
         moment = datetime.fromisoformat(text)
@@ -151,7 +151,7 @@ def _seconds_of_date(row: Row, column: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _seconds_of_milliseconds(row: Row, column: str) -> float:
+def _seconds_of_milliseconds(row: CsvRow, column: str) -> float:
     return row.number(column) / 1000.0
 
 
@@ -161,7 +161,7 @@ _FORMATS = (
 )
 
 
-def _format_of(rows: Rows) -> _Format:
+def _format_of(rows: CsvRows) -> _Format:
     """The format that shares columns with the header; all of its columns must be there."""
     for format_ in _FORMATS:
         if {*format_[:3]} & {*rows.columns}:
@@ -171,7 +171,7 @@ def _format_of(rows: Rows) -> _Format:
     raise SpecError(f"no trace we know (needed: {known}; found: {','.join(rows.columns)})", file=rows.file)
 
 
-def _requests(rows: Iterator[Row], format_: _Format) -> Iterator[tuple[float, int, int]]:
+def _requests(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
     """(seconds, input, output) of every row, as it stands."""
     for row in rows:
         tokens = row.whole(format_.input), row.whole(format_.output)

@@ -1,0 +1,32 @@
+"""Costs: a profile under a server's settings, as a steady state needs it."""
+
+from typing import NamedTuple
+
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients
+from adaptwin.profile.step_cost import StepCoefficients
+from adaptwin.twin.server import Server
+
+
+class Costs(NamedTuple):
+    """A profile under a server's settings."""
+
+    step: StepCoefficients
+    scheduler: SchedulerCoefficients
+    load_base: float  # seconds to bring an adapter to the GPU
+    load_per_rank: float  # and per unit of its own rank; what is negative is padding saved
+    request_latency: float
+    rank: float  # max_lora_rank
+
+
+def costs_of(profile: Profile, server: Server) -> Costs:
+    """The costs that a steady state rests on."""
+    load, rank = profile.load_cost, server.max_lora_rank
+    return Costs(
+        step=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=rank),
+        scheduler=profile.scheduler_cost.coefficients(),
+        load_base=load.gpu_base + load.gpu_per_padding * rank,
+        load_per_rank=load.gpu_per_rank - load.gpu_per_padding,
+        request_latency=profile.request_latency,
+        rank=float(rank),
+    )

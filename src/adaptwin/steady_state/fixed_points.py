@@ -1,0 +1,91 @@
+"""Fixed points: where requests in flight and the length of steps agree, and loads of adapters and their stalls."""
+
+from typing import NamedTuple
+
+from adaptwin.jit import compiled
+from adaptwin.steady_state.inputs import MeanTraffic, SteppingServer
+from adaptwin.steady_state.slots import take_turns
+from adaptwin.steady_state.step_time import pace_in_batch
+
+_TOLERANCE = 1e-3  # of the number of running requests, relative
+_TRIES = 40
+_LARGEST_STALL = 0.95  # share of the time that loads of adapters may take
+
+
+class Batch(NamedTuple):
+    """The requests that run at once."""
+
+    running: float
+    pace: float  # seconds from one token of an answer to the next
+
+
+class SlotSharing(NamedTuple):
+    """How adapters take turns in the slots, and what that costs."""
+
+    wait: float  # seconds that an adapter without a slot waits for one
+    waiting: float  # share of the LoRA requests that come meanwhile
+    reached: float  # share of the requests that get a slot within the window
+    loads: float  # adapters brought to the GPU per second
+    stalled: float  # share of the time that takes
+
+
+@compiled
+def settle(
+    most: float, full: float, mean: MeanTraffic, server: SteppingServer, adapters: float, duration: float
+) -> tuple[Batch, SlotSharing]:
+    """The batch, and how adapters take turns, when loading stalls steps just as much as it is needed.
+
+    `full` is the pace of a batch with the `most` requests that it can hold. The longer steps are stalled, the longer
+    adapters stay in their slots and the less there is to load: where the two meet is found by halving.
+    """
+    batch = _balance(most, full, mean, server, 0.0, 1.0)
+    sharing = SlotSharing(0.0, 0.0, 1.0, 0.0, 0.0)
+    if server.slots == 0.0 or adapters <= server.slots:
+        return batch, sharing
+    low, high, stalled, reached = 0.0, _LARGEST_STALL, 0.0, 1.0
+    for _ in range(_TRIES):
+        turns = take_turns(batch.pace, mean, server.slots, duration)
+        delayed = 0.5 * turns.wait * turns.waiting / duration
+        served = 1.0 - mean.lora_share * (1.0 - turns.reached * (1.0 - delayed))
+        needed = min(_LARGEST_STALL, turns.loads * server.load_seconds)
+        sharing = SlotSharing(turns.wait, turns.waiting, reached, turns.loads, stalled)
+        if (abs(needed - stalled) < 0.01 or high - low < 0.01) and abs(served - reached) < 0.01:
+            break
+        if needed > stalled:
+            low = stalled
+        else:
+            high = stalled
+        stalled = 0.5 * (low + high) if abs(needed - stalled) > 0.1 else min(high, max(low, 0.5 * (needed + stalled)))
+        reached = 0.5 * (served + reached) if abs(served - reached) > 0.1 else served
+        batch = _balance(most, full, mean, server, stalled, reached)
+    return batch, sharing
+
+
+@compiled
+def _balance(
+    most: float, full: float, mean: MeanTraffic, server: SteppingServer, stalled: float, reached: float
+) -> Batch:
+    """The batch, of at most `most` requests, that steps of its own length keep up.
+
+    `full` is the pace of a full batch, `reached` the share of the requests that are served at all.
+    """
+    arriving = mean.rate * mean.answer * reached  # answer tokens/s
+    slowed = 1.0 / (1.0 - stalled)
+    low, high = 0.0, most
+    # Requests in flight at the pace of a batch, less the batch: above 0 it fills, below it empties.
+    at_low = arriving * slowed * pace_in_batch(0.0, 0.0, mean, server)
+    at_high = arriving * slowed * full - most
+    if at_high >= 0.0:
+        return Batch(most, full * slowed)
+    running = pace = 0.0
+    for _ in range(_TRIES):
+        running = (low * at_high - high * at_low) / (at_high - at_low)
+        pace = slowed * pace_in_batch(running, running / arriving, mean, server)
+        excess = arriving * pace - running
+        if abs(excess) < _TOLERANCE * running:
+            break
+        if excess > 0.0:
+            low, at_low, at_high = running, excess, 0.5 * at_high  # the Illinois rule: no end stays for long
+        else:
+            high, at_high, at_low = running, excess, 0.5 * at_low
+    return Batch(running, pace)

@@ -1,0 +1,65 @@
+"""Inputs: the traffic and the server of a steady state, as its compiled functions take them."""
+
+import math
+from typing import NamedTuple
+
+from adaptwin.arrays import Array
+from adaptwin.jit import compiled
+from adaptwin.steady_state.costs import Costs
+from adaptwin.twin.server import Limits
+from adaptwin.workload.demand.traffic import Traffic
+
+
+class MeanTraffic(NamedTuple):
+    """Traffic by what a served request asks for in the mean."""
+
+    rate: float  # requests/s
+    prompt: float  # tokens
+    answer: float  # tokens
+    cached: float  # tokens of KV cache that a decode reads
+    prompt_squares: float  # mean square of the prompt's tokens
+    answer_spread: float  # coefficient of variation of the answers, at most 1
+    dispersion: float  # squared coefficient of variation of the gaps between an adapter's arrivals
+    lora_share: float  # of the requests
+    by_octave: Array  # (octaves, 2), as in `Demand`
+
+
+class SteppingServer(NamedTuple):
+    """A server by what its steps cost."""
+
+    slots: float  # 0 where no adapter has traffic
+    token_budget: float
+    planning_share: float  # 1 where steps wait until they are planned, 0 where planning is asynchronous
+    load_seconds: float  # to bring the mean adapter to the GPU
+    costs: Costs
+
+
+@compiled
+def mean_traffic(traffic: Traffic, by_octave: Array) -> MeanTraffic:
+    """The mean of this traffic."""
+    rate = max(traffic.served_rate, 1e-12)
+    answer = max(1.0, traffic.answer / rate)
+    return MeanTraffic(
+        rate=rate,
+        prompt=traffic.prompt / rate,
+        answer=answer,
+        cached=traffic.context / rate / answer,
+        prompt_squares=traffic.prompt_squares / rate,
+        answer_spread=min(1.0, math.sqrt(max(0.0, traffic.answer_squares / rate / answer**2 - 1.0))),
+        dispersion=traffic.dispersion,
+        lora_share=traffic.lora_rate / max(traffic.rate, 1e-12),
+        by_octave=by_octave,
+    )
+
+
+@compiled
+def stepping_server(traffic: Traffic, limits: Limits, costs: Costs) -> SteppingServer:
+    """A server with these limits and costs under this traffic."""
+    rank = traffic.rank_rate / max(traffic.lora_rate, 1e-12)
+    return SteppingServer(
+        slots=float(limits.max_loras) if traffic.adapters > 0.0 else 0.0,
+        token_budget=float(limits.token_budget),
+        planning_share=0.0 if limits.async_scheduling else 1.0,
+        load_seconds=costs.load_base + costs.load_per_rank * rank,
+        costs=costs,
+    )
