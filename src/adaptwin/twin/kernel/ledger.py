@@ -96,7 +96,7 @@ def have_room(notes, counts, planned, max_num_seqs, label_sets):
 
 
 def grown(notes: Notes, *, steps: int, segments: int, resumes: int, combinations: int) -> Notes:
-    """The notes with twice the room where half of it is taken, by so many steps and so on."""
+    """The notes with four times the room where half of it is taken, by so many steps and so on."""
     if 2 * steps >= len(notes.step_end):
         notes = notes._replace(step_end=_longer(notes.step_end), step_apart=_longer(notes.step_apart))
     if 2 * segments >= len(notes.segments):
@@ -109,7 +109,7 @@ def grown(notes: Notes, *, steps: int, segments: int, resumes: int, combinations
 
 
 def _longer(array: NDArray[Any]) -> NDArray[Any]:
-    longer = np.empty(2 * len(array), array.dtype)
+    longer = np.empty(4 * len(array), array.dtype)
     longer[: len(array)] = array
     return longer
 
