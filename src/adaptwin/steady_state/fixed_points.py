@@ -12,7 +12,7 @@ _TRIES = 40
 _LARGEST_STALL = 0.95  # share of the time that loads of adapters may take
 
 
-class Batch(NamedTuple):
+class SettledBatch(NamedTuple):
     """The requests that run at once."""
 
     running: float
@@ -32,7 +32,7 @@ class SlotSharing(NamedTuple):
 @compiled
 def settle(
     most: float, full: float, mean: MeanTraffic, server: SteppingServer, adapters: float, duration: float
-) -> tuple[Batch, SlotSharing]:
+) -> tuple[SettledBatch, SlotSharing]:
     """The batch, and how adapters take turns, when loading stalls steps just as much as it is needed.
 
     `full` is the pace of a batch with the `most` requests that it can hold. The longer steps are stalled, the longer
@@ -64,7 +64,7 @@ def settle(
 @compiled
 def _balance(
     most: float, full: float, mean: MeanTraffic, server: SteppingServer, stalled: float, reached: float
-) -> Batch:
+) -> SettledBatch:
     """The batch, of at most `most` requests, that steps of its own length keep up.
 
     `full` is the pace of a full batch, `reached` the share of the requests that are served at all.
@@ -76,7 +76,7 @@ def _balance(
     at_low = arriving * slowed * pace_in_batch(0.0, 0.0, mean, server)
     at_high = arriving * slowed * full - most
     if at_high >= 0.0:
-        return Batch(most, full * slowed)
+        return SettledBatch(most, full * slowed)
     running = pace = 0.0
     for _ in range(_TRIES):
         running = (low * at_high - high * at_low) / (at_high - at_low)
@@ -88,4 +88,4 @@ def _balance(
             low, at_low, at_high = running, excess, 0.5 * at_high  # the Illinois rule: no end stays for long
         else:
             high, at_high, at_low = running, excess, 0.5 * at_low
-    return Batch(running, pace)
+    return SettledBatch(running, pace)
