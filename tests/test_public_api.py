@@ -1,6 +1,8 @@
 """The public API, as the design page writes it."""
 
 import inspect
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -243,3 +245,39 @@ def test_values_are_frozen(workload, plan):
     for value, field in ((workload, "seed"), (workload.adapters[0], "rate"), (plan, "seed"), (Server(), "max_loras")):
         with pytest.raises(ValueError, match="frozen"):
             setattr(value, field, 1)
+
+
+# Loading
+
+
+HEAVY = ("numba", "numpy", "polars", "plotly", "pydantic", "joblib", "scipy", "sklearn")
+
+
+def loaded_by(code):
+    """The heavy modules that a fresh interpreter has loaded after some code."""
+    report = f"import sys; print(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_the_package_is_imported_without_its_heavy_parts():
+    assert loaded_by("import adaptwin") == []
+
+
+def test_the_help_of_the_program_is_shown_without_them():
+    assert loaded_by("from adaptwin.cli.main import run; run(['--help'])") == []
+
+
+def test_a_plan_is_read_without_compiling_anything():
+    assert "numba" not in loaded_by("from adaptwin import Plan, Constraints, Failover, Migration, PlanOptions")
+
+
+def test_every_public_name_is_what_its_module_has():
+    for name in adaptwin.__all__:
+        assert getattr(adaptwin, name).__module__.startswith("adaptwin.")
+    assert set(adaptwin.__all__) <= set(dir(adaptwin))
+
+
+def test_there_is_no_other_name():
+    with pytest.raises(AttributeError, match="module 'adaptwin' has no attribute 'plant'"):
+        _ = adaptwin.plant

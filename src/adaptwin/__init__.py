@@ -1,36 +1,63 @@
-"""adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and the placement it proves."""
+"""adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and the placement it proves.
 
-from adaptwin.calibration.compare import compare
-from adaptwin.calibration.fit import fit
-from adaptwin.calibration.measurements import Measurements
-from adaptwin.dataset.dataset import Dataset
-from adaptwin.dataset.design import Design, load_design
-from adaptwin.dataset.sweep import sweep
-from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
-from adaptwin.explanation.explain import explain
-from adaptwin.placement.make_plan import make_plan
-from adaptwin.placement.verification.verify import verify
-from adaptwin.plan.plan import Plan
-from adaptwin.profile.profile import Profile, load_profile
-from adaptwin.replanning.replan import replan
-from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
-from adaptwin.surrogate.train import train
-from adaptwin.twin.run import Run
-from adaptwin.twin.server import Server
-from adaptwin.twin.simulate import simulate, simulate_many
-from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Adapter, Workload
+The names of the public interface are loaded when they are first used, so that `import adaptwin` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptwin.calibration.compare import compare
+    from adaptwin.calibration.fit import Fit, fit
+    from adaptwin.calibration.measurements import MeasuredRun, Measurements
+    from adaptwin.dataset.dataset import Dataset
+    from adaptwin.dataset.design import Design, load_design
+    from adaptwin.dataset.sweep import sweep
+    from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
+    from adaptwin.explanation.explain import explain
+    from adaptwin.explanation.explanation import Explanation
+    from adaptwin.placement.fleet import Fleet, read_fleet
+    from adaptwin.placement.make_plan import make_plan
+    from adaptwin.placement.verification.verify import verify
+    from adaptwin.plan.check import Check
+    from adaptwin.plan.constraints import Constraints
+    from adaptwin.plan.failover import Failover
+    from adaptwin.plan.forecast import Forecast
+    from adaptwin.plan.migration import Migration
+    from adaptwin.plan.options import PlanOptions
+    from adaptwin.plan.plan import PlacedServer, Plan
+    from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
+    from adaptwin.replanning.replan import replan
+    from adaptwin.surrogate.surrogate import Prediction, Surrogate, load_surrogate, surrogate_for
+    from adaptwin.surrogate.train import train
+    from adaptwin.twin.run import Run
+    from adaptwin.twin.server import Server
+    from adaptwin.twin.simulate import simulate, simulate_many
+    from adaptwin.workload.lengths import Lengths
+    from adaptwin.workload.workload import Adapter, Workload
 
 __all__ = [
     "Adapter",
     "AdaptwinError",
+    "Check",
+    "Constraints",
     "Dataset",
     "Design",
+    "Explanation",
+    "Failover",
+    "Fit",
+    "Fleet",
+    "Forecast",
     "Infeasible",
     "Lengths",
+    "MeasuredRun",
     "Measurements",
+    "Migration",
     "OutOfMemory",
+    "PlacedServer",
     "Plan",
+    "PlanOptions",
+    "Prediction",
     "Profile",
     "Run",
     "Server",
@@ -44,10 +71,73 @@ __all__ = [
     "load_profile",
     "load_surrogate",
     "make_plan",
+    "read_fleet",
     "replan",
+    "shipped_profiles",
     "simulate",
     "simulate_many",
+    "surrogate_for",
     "sweep",
     "train",
     "verify",
 ]
+
+_MODULES = {  # of the names above
+    "Adapter": "workload.workload",
+    "AdaptwinError": "errors",
+    "Check": "plan.check",
+    "Constraints": "plan.constraints",
+    "Dataset": "dataset.dataset",
+    "Design": "dataset.design",
+    "Explanation": "explanation.explanation",
+    "Failover": "plan.failover",
+    "Fit": "calibration.fit",
+    "Fleet": "placement.fleet",
+    "Forecast": "plan.forecast",
+    "Infeasible": "errors",
+    "Lengths": "workload.lengths",
+    "MeasuredRun": "calibration.measurements",
+    "Measurements": "calibration.measurements",
+    "Migration": "plan.migration",
+    "OutOfMemory": "errors",
+    "PlacedServer": "plan.plan",
+    "Plan": "plan.plan",
+    "PlanOptions": "plan.options",
+    "Prediction": "surrogate.surrogate",
+    "Profile": "profile.profile",
+    "Run": "twin.run",
+    "Server": "twin.server",
+    "SpecError": "errors",
+    "Surrogate": "surrogate.surrogate",
+    "Workload": "workload.workload",
+    "compare": "calibration.compare",
+    "explain": "explanation.explain",
+    "fit": "calibration.fit",
+    "load_design": "dataset.design",
+    "load_profile": "profile.profile",
+    "load_surrogate": "surrogate.surrogate",
+    "make_plan": "placement.make_plan",
+    "read_fleet": "placement.fleet",
+    "replan": "replanning.replan",
+    "shipped_profiles": "profile.profile",
+    "simulate": "twin.simulate",
+    "simulate_many": "twin.simulate",
+    "surrogate_for": "surrogate.surrogate",
+    "sweep": "dataset.sweep",
+    "train": "surrogate.train",
+    "verify": "placement.verification.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded from its module when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names and those that every module has."""
+    return sorted({*globals(), *__all__})

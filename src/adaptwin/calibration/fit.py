@@ -36,7 +36,7 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
         SpecError: The measurements hold nothing to fit, or the setup names no profile to start from where it must.
         ImportError: scipy is not installed (``pip install 'adaptwin[fit]'``).
     """
-    profile = _start(measurements)
+    profile = _first_profile(measurements)
     residuals: list[Residual] = []
     if measurements.memory is not None:
         memory, part = fit_memory(measurements.memory, measurements.setup)
@@ -66,7 +66,7 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
     return Fit(profile, residuals, comparison, warnings)
 
 
-def _start(measurements: Measurements) -> Profile:
+def _first_profile(measurements: Measurements) -> Profile:
     """The profile before anything is fitted."""
     setup = measurements.setup
     if all(part is None or len(part) == 0 for part in measurements[1:]):

@@ -13,11 +13,8 @@ from adaptwin.cli.options import AsJson
 from adaptwin.report.fit import comparison_rows, comparison_table
 from adaptwin.twin.run import Run
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def compare(
+def compare_command(
     run: Annotated[Path, typer.Argument(help="Simulated run (JSON), from adaptwin simulate --out.")],
     measured: Annotated[Path, typer.Argument(help="Measured run (JSON): throughput, latencies, server, workload.")],
     as_json: AsJson = False,

@@ -8,19 +8,18 @@ from rich.console import Console
 from adaptwin.cli.options import AsJson, PlanFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.explanation.explain import explain as explain_plan
+from adaptwin.explanation.explain import explain
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.explanation import explanation_table
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def explain(
+def explain_command(
     plan: PlanFile,
-    rank: Annotated[int | None, typer.Option(help="Of one more adapter; by default the median of the plan's.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Rank of one more adapter; by default the median of the plan's.")
+    ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Its requests per second; by default the median of the plan's.")
+        float | None, typer.Option(help="Requests per second of one more adapter; by default the median of the plan's.")
     ] = None,
     gpu: Annotated[list[str] | None, typer.Option(help="GPU to show; may be repeated.")] = None,
     as_json: AsJson = False,
@@ -32,7 +31,7 @@ def explain(
         raise SpecError(f"has no GPU {unknown[0]!r}", "servers", plan)
     try:
         with progress_bar() as progress:
-            found = explain_plan(described, rank=rank, rate=rate, progress=progress)
+            found = explain(described, rank=rank, rate=rate, progress=progress)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:

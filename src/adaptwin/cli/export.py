@@ -10,13 +10,10 @@ from adaptwin.export.vllm import vllm_script
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import write_atomically
 
-app = typer.Typer(add_completion=False)
-
 TARGETS = {"vllm": vllm_script}
 
 
-@app.command()
-def export(
+def export_command(
     plan: PlanFile,
     to: Annotated[str, typer.Option(help=f"One of: {', '.join(TARGETS)}.")] = "vllm",
     out: OutFile = None,

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from adaptwin.calibration.fit import Fit
-from adaptwin.calibration.fit import fit as fit_profile
+from adaptwin.calibration.fit import Fit, fit
 from adaptwin.calibration.measurements import Measurements
 from adaptwin.calibration.step_fit import FIT_ROUNDS
 from adaptwin.cli.options import AsJson, OutFile
@@ -17,11 +16,8 @@ from adaptwin.errors import SpecError
 from adaptwin.report.fit import fit_report
 from adaptwin.spec import require_writable
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def fit(
+def fit_command(
     folder: Annotated[Path, typer.Argument(help="Folder of measurements: setup.yaml and what was measured.")],
     out: OutFile = None,
     rounds: Annotated[
@@ -38,7 +34,7 @@ def fit(
     measurements = Measurements.read(folder)
     with progress_bar() as progress:
         try:
-            fitted = fit_profile(measurements, rounds=rounds, progress=progress)
+            fitted = fit(measurements, rounds=rounds, progress=progress)
         except ImportError as error:
             raise SpecError(str(error)) from None
         except SpecError as error:
@@ -46,14 +42,14 @@ def fit(
     if out:
         fitted.profile.write(out)
     if as_json:
-        print(json.dumps(_as_data(fitted), indent=1))
+        print(json.dumps(_fit_as_data(fitted), indent=1))
     else:
         Console().print(fit_report(fitted))
     if out:
         Console(stderr=True).print(f"profile written to {out}", highlight=False)
 
 
-def _as_data(fitted: Fit) -> dict[str, Any]:
+def _fit_as_data(fitted: Fit) -> dict[str, Any]:
     return {
         "profile": fitted.profile.file_form(),
         "residuals": [part._asdict() for part in fitted.residuals],

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from adaptwin.plan.options import PlanOptions
 from adaptwin.workload.workload import Workload
 
 FleetFile = Annotated[Path, typer.Argument(help="Fleet file (YAML), or adapters as CSV.", show_default=False)]
@@ -14,15 +15,21 @@ ProfileNames = Annotated[
     typer.Option("--profile", help="Shipped profile or profile file; overrides the fleet's. May be repeated."),
 ]
 OutFile = Annotated[Path | None, typer.Option("--out", help="File to write the result to.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of every random draw; by default the fleet's.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw; by default the fleet's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Arrivals = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Of adapters without arrivals of their own, instead of the fleet's: poisson, gamma:cv=3, rates:FILE.",
+        help="Arrivals of adapters without their own, instead of the fleet's: poisson, gamma:cv=3, rates:FILE.",
     ),
 ]
+
+
+def plan_option(field: str, example: str = "") -> str:
+    """The help text of an option of a plan: the description of its field in `PlanOptions`, and an example."""
+    description = PlanOptions.model_fields[field].description or ""
+    return f"{description[0].upper()}{description[1:]}{f', such as {example}' if example else ''}."
 
 
 def with_arrivals(workload: Workload, arrivals: str | None) -> Workload:

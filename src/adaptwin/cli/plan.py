@@ -14,6 +14,7 @@ from adaptwin.cli.options import (
     OutFile,
     ProfileNames,
     Seed,
+    plan_option,
     seconds,
     share,
     share_or_profile,
@@ -21,7 +22,7 @@ from adaptwin.cli.options import (
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible
 from adaptwin.placement.fleet import fleet_profiles, plan_fleet, read_fleet
-from adaptwin.placement.objectives.registry import OBJECTIVES, with_given_gpus
+from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.plan import Plan
@@ -30,39 +31,34 @@ from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def plan(
+def plan_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
     out: OutFile = None,
     report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
     objective: Annotated[str | None, typer.Option(help=f"One of: {', '.join(OBJECTIVES)}.")] = None,
     strategy: Annotated[str | None, typer.Option(help=f"One of: {', '.join(STRATEGIES)}.")] = None,
-    gpus: Annotated[
-        int | None, typer.Option(min=1, help=f"Their number, for {' and '.join(with_given_gpus())}.")
-    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help=plan_option("gpus"))] = None,
     headroom: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", help="Traffic every GPU must be able to take more: 20%."),
+        typer.Option(parser=share, metavar="SHARE", help=plan_option("headroom", "20%")),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
             parser=share_or_profile,
             metavar="SHARE",
-            help="Safety margin on the twin's predictions: 5%, or `profile` for as much as the profile is uncertain.",
+            help=plan_option("margin", "5%"),
         ),
     ] = None,
     ttft_p99: Annotated[
-        float | None, typer.Option(parser=seconds, metavar="TIME", help="Bound on every server: 500ms, 2s.")
+        float | None, typer.Option(parser=seconds, metavar="TIME", help=plan_option("ttft_p99", "2 or 500ms"))
     ] = None,
     itl_p99: Annotated[
-        float | None, typer.Option(parser=seconds, metavar="TIME", help="Bound on every server: 50ms.")
+        float | None, typer.Option(parser=seconds, metavar="TIME", help=plan_option("itl_p99", "0.05 or 50ms"))
     ] = None,
-    latency: Annotated[str | None, typer.Option(help="What min-latency brings down: itl or ttft.")] = None,
+    latency: Annotated[str | None, typer.Option(help=plan_option("latency"))] = None,
     arrivals: Arrivals = None,
     pin: Annotated[
         list[str] | None, typer.Option(metavar="ADAPTER=GPU", help="Adapter on this server. May be repeated.")
@@ -74,21 +70,20 @@ def plan(
         list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that share one server.")
     ] = None,
     price: Annotated[
-        list[str] | None, typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU, by profile. May be repeated."),
     ] = None,
-    spare: Annotated[
-        int | None, typer.Option(min=0, help="Number of GPUs that may fail at once with all adapters still served.")
-    ] = None,
-    time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
+    spare: Annotated[int | None, typer.Option(min=0, help=plan_option("spare"))] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0.001, help=plan_option("time_limit"))] = None,
     surrogate: Annotated[
-        str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
+        str, typer.Option(help="Surrogate that answers where it is sure: a file, `shipped`, or `none`.")
     ] = "shipped",
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the fewest or the cheapest GPUs that serve a fleet, and verify the plan."""
     require_writable(out, report)
-    predictors = predictors_named(surrogate)
+    known = surrogate_named(surrogate)
     described = read_fleet(fleet)
     profiles = fleet_profiles(described, fleet, profile)
     named = {
@@ -113,12 +108,12 @@ def plan(
                 {name: value for name, value in named.items() if value is not None},
                 arrivals=arrivals,
                 seed=seed,
-                surrogate=predictors,
+                surrogate=known,
                 progress=progress,
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
-    deliver(found, out, report, lambda: _show(found, as_json))
+    deliver(found, out, report, lambda: _show_plan(found, as_json))
 
 
 def deliver(found: Plan, out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
@@ -183,14 +178,14 @@ def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]
     return groups
 
 
-def predictors_named(name: str) -> Surrogate | Literal["shipped"] | None:
-    """What an option names: the shipped predictors, none, or those of a file."""
+def surrogate_named(name: str) -> Surrogate | Literal["shipped"] | None:
+    """The surrogate that an option names: the shipped one, none, or that of a file."""
     if name == "shipped":
         return "shipped"
     return None if name == "none" else load_surrogate(name)
 
 
-def _show(found: Plan, as_json: bool) -> None:
+def _show_plan(found: Plan, as_json: bool) -> None:
     if as_json:
         print(found.model_dump_json(indent=1))
     else:

@@ -2,18 +2,14 @@
 
 import json
 
-import typer
 from rich.console import Console
 
 from adaptwin.cli.options import AsJson
 from adaptwin.profile.profile import load_profile, shipped_profiles
 from adaptwin.report.plan.table import profiles_table
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def profiles(as_json: AsJson = False) -> None:
+def profiles_command(as_json: AsJson = False) -> None:
     """List the shipped profiles, and how true they are."""
     shipped = [load_profile(name) for name in shipped_profiles()]
     if as_json:

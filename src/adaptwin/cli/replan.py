@@ -7,22 +7,18 @@ import typer
 from rich.console import Console, Group
 
 from adaptwin.cli.options import AsJson, FleetFile, OutFile, PlanFile
-from adaptwin.cli.plan import deliver, predictors_named
+from adaptwin.cli.plan import deliver, surrogate_named
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
 from adaptwin.plan.plan import Plan
-from adaptwin.replanning.replan import MOVE_COST, RESTART_COST
-from adaptwin.replanning.replan import replan as replan_fleet
+from adaptwin.replanning.replan import MOVE_COST, RESTART_COST, replan
 from adaptwin.report.plan.migration import migration_table
 from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def replan(
+def replan_command(
     plan: PlanFile,
     fleet: FleetFile,
     out: OutFile = None,
@@ -33,9 +29,9 @@ def replan(
     restart_cost: Annotated[float, typer.Option(min=0, help="What restarting a server costs, in GPUs.")] = RESTART_COST,
     time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
     surrogate: Annotated[
-        str, typer.Option(help="Predictors that spare the twin questions: a file, `shipped`, or `none`.")
+        str, typer.Option(help="Surrogate that answers where it is sure: a file, `shipped`, or `none`.")
     ] = "shipped",
-    seed: Annotated[int | None, typer.Option(min=0, help="Of every random draw; by default the plan's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw; by default the plan's.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a running plan as little as a new fleet allows, and list the steps.
@@ -44,26 +40,26 @@ def replan(
     or other settings is refused. What the fleet says of planning is not used.
     """
     require_writable(out, report)
-    predictors = predictors_named(surrogate)
+    known = surrogate_named(surrogate)
     running, described = Plan.read(plan), read_fleet(fleet)
     with progress_bar() as progress:
         try:
             _require_same_servers(running, described, fleet)
-            found = replan_fleet(
+            found = replan(
                 running,
                 described.workload,
                 move_cost=move_cost,
                 restart_cost=restart_cost,
                 seed=seed,
                 time_limit=time_limit,
-                surrogate=predictors,
+                surrogate=known,
                 progress=progress,
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error if error.file else error.at(plan)) from None
-    deliver(found, out, report, lambda: _show(found, as_json))
+    deliver(found, out, report, lambda: _show_migration(found, as_json))
 
 
 def _require_same_servers(running: Plan, described: Fleet, path: Path) -> None:
@@ -81,7 +77,7 @@ def _require_same_servers(running: Plan, described: Fleet, path: Path) -> None:
             raise SpecError(f"{wanted}, but the plan's servers run with {has}: make a new plan", f"server.{name}", path)
 
 
-def _show(found: Plan, as_json: bool) -> None:
+def _show_migration(found: Plan, as_json: bool) -> None:
     if as_json:
         print(found.model_dump_json(indent=1))
     else:

@@ -11,16 +11,13 @@ from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
 from adaptwin.report.plan.table import run_table
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
-from adaptwin.twin.simulate import simulate as simulate_server
-
-app = typer.Typer(add_completion=False)
+from adaptwin.twin.simulate import simulate
 
 Knob = Annotated[int | None, typer.Option(min=1, rich_help_panel="vLLM's settings")]
 Slots = Annotated[int | None, typer.Option(min=0, rich_help_panel="vLLM's settings")]
 
 
-@app.command()
-def simulate(
+def simulate_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
     max_loras: Slots = None,
@@ -63,7 +60,7 @@ def simulate(
     )
     workload = described.workload.model_copy(update={"duration": duration or described.duration})
     try:
-        run = simulate_server(
+        run = simulate(
             profiles[0],
             server,
             workload,

@@ -14,25 +14,24 @@ from adaptwin.cli.options import AsJson
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.dataset.design import Design, load_design, shipped_designs
-from adaptwin.dataset.sweep import sweep as sweep_design
+from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import SpecError
 from adaptwin.report.sweep import summary, sweep_table
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def sweep(
+def sweep_command(
     design: Annotated[str, typer.Argument(help=f"Design file (YAML), or one of {', '.join(shipped_designs())}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the runs; one that holds some of them is completed.")],
     profile: Annotated[
         list[str] | None, typer.Option("--profile", help="Overrides the design's profiles. May be repeated.")
     ] = None,
     mixes: Annotated[int | None, typer.Option(min=1, help="How many mixes to draw; by default the design's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of everything drawn; by default the design's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; by default the design's.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Where the runs are played.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or host:6379 of its head.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster: auto, or host:6379 of its head.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Play all mixes of a design on the twin, and keep one row per run as Parquet.
@@ -43,13 +42,13 @@ def sweep(
     started = time.perf_counter()
     try:
         with progress_bar() as progress:
-            dataset = sweep_design(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
+            dataset = sweep(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
     except KeyboardInterrupt:
         print(f"adaptwin: stopped; the same command goes on with what is missing in {out}", file=sys.stderr)
         raise
     seconds = time.perf_counter() - started
     if as_json:
-        print(json.dumps(_as_data(dataset, out), indent=1))
+        print(json.dumps(_dataset_as_data(dataset, out), indent=1))
     else:
         Console().print(sweep_table(dataset))
     done = Text(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s")
@@ -65,7 +64,7 @@ def _design(name: str, **given: object) -> Design:
     return Design(**{**design.model_dump(), **given})
 
 
-def _as_data(dataset: Dataset, out: Path) -> dict[str, object]:
+def _dataset_as_data(dataset: Dataset, out: Path) -> dict[str, object]:
     rows = dataset.rows
     return {
         "folder": str(out),

@@ -17,14 +17,10 @@ from adaptwin.spec import require_writable
 from adaptwin.surrogate.findings import find
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
-from adaptwin.surrogate.train import TRAINING_FOLDS
-from adaptwin.surrogate.train import train as train_surrogates
-
-app = typer.Typer(add_completion=False)
+from adaptwin.surrogate.train import TRAINING_FOLDS, train
 
 
-@app.command()
-def train(
+def train_command(
     runs: Annotated[str, typer.Argument(help="Folder of runs from 'adaptwin sweep'; with --explain also a surrogate.")],
     out: OutFile = None,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.")] = None,
@@ -38,7 +34,7 @@ def train(
         list[str] | None, typer.Option("--output", help=f"What to explain: {', '.join(NAMES)}. May be repeated.")
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the mixes, each held out once.")] = TRAINING_FOLDS,
-    seed: Annotated[int, typer.Option(min=0, help="Of the parts and the models.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the parts and the models.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train predictors on runs of the twin, distil small ones, and score them on mixes they did not see."""
@@ -47,13 +43,13 @@ def train(
     if not Path(runs).is_dir():
         if not explain:
             raise SpecError("no such folder of runs; a surrogate can be explained: add --explain", file=runs)
-        _explain(load_surrogate(runs), wanted)
+        _print_rules(load_surrogate(runs), wanted)
         return
     dataset = Dataset.read(runs)
     if out or explain:
         profile = _chosen(dataset, profile)
     with progress_bar() as progress:
-        training = train_surrogates(dataset, folds=folds, seed=seed, progress=progress)
+        training = train(dataset, folds=folds, seed=seed, progress=progress)
         findings = find(training, progress=progress)
     if out:
         training.surrogates[str(profile)].write(out)
@@ -64,7 +60,7 @@ def train(
     else:
         Console().print(training_table(findings, training.surrogates))
     if explain:
-        _explain(training.surrogates[str(profile)], wanted)
+        _print_rules(training.surrogates[str(profile)], wanted)
 
 
 def _known_outputs(output: list[str] | None) -> list[str]:
@@ -84,7 +80,7 @@ def _chosen(dataset: Dataset, profile: str | None) -> str:
     return profile or str(names[0])
 
 
-def _explain(surrogate: Surrogate, outputs: list[str]) -> None:
+def _print_rules(surrogate: Surrogate, outputs: list[str]) -> None:
     console = Console()
     for name in outputs:
         console.print(rules_text(surrogate, name))

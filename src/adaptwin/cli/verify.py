@@ -8,38 +8,35 @@ from rich.console import Console
 
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile, with_arrivals
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.placement.verification.verify import verify as verify_plan
+from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.check import Check
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.table import check_table
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def verify(
+def verify_command(
     plan: PlanFile,
-    seed: Annotated[int, typer.Option(min=0, help="Of the arrivals; the planner used others.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the arrivals; the planner used others.")] = 1,
     arrivals: Arrivals = None,
     as_json: AsJson = False,
 ) -> None:
     """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when somebody starves."""
     try:
         found = Plan.read(plan)
-        check = verify_plan(found.model_copy(update={"workload": with_arrivals(found.workload, arrivals)}), seed)
+        check = verify(found.model_copy(update={"workload": with_arrivals(found.workload, arrivals)}), seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:
         raise (error if error.file else error.at(plan)) from None
     if as_json:
-        print(json.dumps(_as_data(check), indent=1))
+        print(json.dumps(_check_as_data(check), indent=1))
     else:
         Console().print(check_table(check))
     if not check.ok:
         raise typer.Exit(3)
 
 
-def _as_data(check: Check) -> dict[str, object]:
+def _check_as_data(check: Check) -> dict[str, object]:
     runs = [json.loads(run.to_json()) for run in check.runs]
     failovers = [{"failed": state.failed, "failures": state.failures} for state in check.failovers]
     return {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs, "failovers": failovers}

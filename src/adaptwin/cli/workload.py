@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adaptwin.cli.options import AsJson
 from adaptwin.errors import SpecError
 from adaptwin.placement.fleet import Fleet
 from adaptwin.profile.profile import load_profile
@@ -21,13 +22,15 @@ from adaptwin.workload.sources.synthetic import SHAREGPT, parse_ranks, synthesiz
 from adaptwin.workload.sources.traces import workload_from_trace
 from adaptwin.workload.workload import Workload
 
-app = typer.Typer(no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air.")
+workload_commands = typer.Typer(
+    no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air."
+)
 
-Adapters = Annotated[int, typer.Option(help="Number of adapters.")]
+AdapterCount = Annotated[int, typer.Option(help="Number of adapters.")]
 Ranks = Annotated[str, typer.Option(help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")]
-Popularity = Annotated[str, typer.Option(help=f"Who gets how much: {POPULARITIES}.")]
+Popularity = Annotated[str, typer.Option(help=f"How the traffic is shared among the adapters: {POPULARITIES}.")]
 BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
-Arrivals = Annotated[
+FleetArrivals = Annotated[
     str,
     typer.Option(help="poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."),
 ]
@@ -45,24 +48,23 @@ Profiles = Annotated[
     list[str] | None,
     typer.Option("--profile", help="Profile to plan for, a shipped name or a file; may be given several times."),
 ]
-Seed = Annotated[int, typer.Option(help="Of every random choice; stored in the fleet.")]
-Out = Annotated[Path, typer.Option(help="Fleet file to write (YAML).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+FleetSeed = Annotated[int, typer.Option(help="Seed of every random choice; it is stored in the fleet.")]
+FleetOut = Annotated[Path, typer.Option(help="Fleet file to write (YAML).")]
 
 
-@app.command()
+@workload_commands.command()
 def from_trace(
     trace: Annotated[Path, typer.Argument(help="CSV of requests: Azure's columns, or Mooncake's.")],
-    adapters: Adapters,
+    adapters: AdapterCount,
     ranks: Ranks,
-    out: Out,
+    out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
     base_share: BaseShare = 0.0,
     first_part: Annotated[float, typer.Option(help="Share of the trace's time to take rates from.")] = 0.5,
     rate_scale: Annotated[float, typer.Option(help="Factor on every rate.")] = 1.0,
     duration: Duration = 3600.0,
     profile: Profiles = None,
-    seed: Seed = 0,
+    seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Rates and lengths from the first part of a request trace, dealt out to adapters."""
@@ -80,21 +82,21 @@ def from_trace(
     _write(workload, profile, out, as_json)
 
 
-@app.command()
+@workload_commands.command()
 def synth(
-    adapters: Adapters,
+    adapters: AdapterCount,
     rate: Annotated[float, typer.Option(help="Requests per second of all adapters together.")],
     ranks: Ranks,
-    out: Out,
+    out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
     lengths: NamedLengths = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
-    arrivals: Arrivals = "poisson",
+    arrivals: FleetArrivals = "poisson",
     base_share: BaseShare = 0.0,
     duration: Duration = 3600.0,
     profile: Profiles = None,
-    seed: Seed = 0,
+    seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
     """A made-up fleet: a total rate, dealt out to adapters."""
@@ -103,7 +105,7 @@ def synth(
         rate=rate,
         ranks=parse_ranks(ranks),
         popularity=popularity,
-        lengths=_lengths(lengths, input_mean, output_mean),
+        lengths=_lengths_of_options(lengths, input_mean, output_mean),
         arrivals=_from_anywhere(arrivals),
         base_share=base_share,
         duration=duration,
@@ -112,26 +114,28 @@ def synth(
     _write(workload, profile, out, as_json)
 
 
-@app.command()
+@workload_commands.command()
 def from_peft(
     folder: Annotated[Path, typer.Argument(help="Folder with adapters in it or in its sub-folders.")],
-    out: Out,
+    out: FleetOut,
     rate: Annotated[float | None, typer.Option(help="Requests per second of each adapter.")] = None,
-    rates: Annotated[Path | None, typer.Option(help="CSV of name,rate; goes before --rate.")] = None,
+    rates: Annotated[
+        Path | None, typer.Option(help="CSV with columns name,rate; takes precedence over --rate.")
+    ] = None,
     lengths: NamedLengths = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
-    arrivals: Arrivals = "poisson",
+    arrivals: FleetArrivals = "poisson",
     duration: Duration = 3600.0,
     profile: Profiles = None,
-    seed: Seed = 0,
+    seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Adapters from the adapter_config.json files in a folder."""
     rate_of = read_adapter_rates(rates) if rates else None
     workload = Workload(
         adapters=adapters_from_peft(folder, rate=rate, rates=rate_of),
-        lengths=_lengths(lengths, input_mean, output_mean),
+        lengths=_lengths_of_options(lengths, input_mean, output_mean),
         arrivals=_from_anywhere(arrivals),
         duration=duration,
         seed=seed,
@@ -139,7 +143,7 @@ def from_peft(
     _write(workload, profile, out, as_json)
 
 
-def _lengths(name: str | None, input_mean: float | None, output_mean: float | None) -> Lengths:
+def _lengths_of_options(name: str | None, input_mean: float | None, output_mean: float | None) -> Lengths:
     """The named distribution, or the one with these means."""
     if input_mean is None and output_mean is None:
         return Lengths.named(name) if name else SHAREGPT
@@ -163,16 +167,16 @@ def _write(workload: Workload, profiles: list[str] | None, out: Path, as_json: b
         load_profile(name)
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     Fleet(**fields, profile=names).write(out)
-    summary = _summary(workload, out)
+    summary = _fleet_summary(workload, out)
     if as_json:
         typer.echo(json.dumps(summary))
     else:
         console = Console()
-        console.print(_table(summary))
+        console.print(_fleet_table(summary))
         console.print(Text(f"written to {out}", style="bold"), soft_wrap=True)
 
 
-def _summary(workload: Workload, out: Path) -> dict[str, object]:
+def _fleet_summary(workload: Workload, out: Path) -> dict[str, object]:
     lengths = workload.lengths
     ranks = Counter(adapter.rank for adapter in workload.adapters)
     return {
@@ -187,7 +191,7 @@ def _summary(workload: Workload, out: Path) -> dict[str, object]:
     }
 
 
-def _table(summary: dict[str, object]) -> Table:
+def _fleet_table(summary: dict[str, object]) -> Table:
     ranks = summary["ranks"]
     assert isinstance(ranks, dict)
     table = Table(show_header=False, box=None, pad_edge=False)

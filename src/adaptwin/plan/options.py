@@ -48,16 +48,23 @@ class PlanOptions(Spec):
     headroom: Share = Field(default=0.0, description="share of traffic that every GPU must be able to take more")
     margin: Margin = Field(
         default=0.0,
-        description="safety margin on the twin's predictions, as a share; `profile`: as uncertain as the profile is",
+        description="safety margin on the twin's figures, as a share of the traffic; or `profile`, for as large "
+        "a one as the profile is uncertain",
     )
     gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not find it")
-    ttft_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
-    itl_p99: float | None = Field(default=None, gt=0, description="seconds; 99th percentile of every server")
-    latency: LatencyKind = Field(default="itl", description="the latency that min-latency brings down")
+    ttft_p99: float | None = Field(
+        default=None, gt=0, description="highest 99th percentile of the time to first token on any server, in seconds"
+    )
+    itl_p99: float | None = Field(
+        default=None, gt=0, description="highest 99th percentile of the time between tokens on any server, in seconds"
+    )
+    latency: LatencyKind = Field(default="itl", description="latency that min-latency brings down: itl or ttft")
     constraints: Constraints = Constraints()
-    prices: dict[str, Price] = Field(default_factory=dict, description="per hour, by profile; any currency")
+    prices: dict[str, Price] = Field(
+        default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
+    )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds of search")
+    time_limit: float | None = Field(default=None, gt=0, description="seconds of search at most")
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:

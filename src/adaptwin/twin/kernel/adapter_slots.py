@@ -20,7 +20,7 @@ from adaptwin.twin.kernel.waiting_queue import withdraw
 from adaptwin.twin.scenario import Adapters
 from adaptwin.twin.server import Limits
 
-_STATE = np.dtype(
+_SLOTS_STATE = np.dtype(
     [
         ("adapters", np.int64),  # in the batch
         ("woken", np.int64),  # adapters that the step being planned brings into the batch
@@ -48,7 +48,7 @@ def empty_slots(adapters: Adapters, limits: Limits) -> AdapterSlots:
         in_batch=np.zeros(count, np.int64),
         woken=np.empty(count, np.int64),
         residency=warm_start(adapters, limits),
-        state=np.zeros(1, _STATE),
+        state=np.zeros(1, _SLOTS_STATE),
     )
 
 

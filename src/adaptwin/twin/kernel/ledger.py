@@ -23,7 +23,7 @@ _SECOND = 1_000_000_000
 _SAMPLE = np.dtype([(name, np.int64) for name in Sample._fields])
 _SEGMENT = np.dtype([("request", np.int64), ("first", np.int64), ("last", np.int64)])
 _RESUME = np.dtype([("request", np.int64), ("gap", np.int64)])
-_COUNTS = np.dtype(
+_LEDGER_COUNTS = np.dtype(
     [
         ("preemptions", np.int64),
         ("load_time", np.int64),
@@ -69,7 +69,7 @@ def empty_ledger(window: Window) -> Ledger:
         gaps=np.zeros(GAP_BINS, np.int64),
         step_totals=np.zeros(1, STEP_TOTALS),
         samples=np.zeros(samples, _SAMPLE),
-        counts=np.zeros(1, _COUNTS),
+        counts=np.zeros(1, _LEDGER_COUNTS),
     )
 
 

@@ -63,7 +63,7 @@ def play(scenario: Scenario) -> Outcome:
     It is played chapter by chapter: in each there is room for whatever one more step may note, so that the compiled
     functions make no arrays.
     """
-    engine, notes = _start(scenario), empty_notes(scenario.limits.max_num_seqs)
+    engine, notes = _first_engine(scenario), empty_notes(scenario.limits.max_num_seqs)
     while not _play_chapter(scenario, engine, notes):
         notes = grown(
             notes,
@@ -81,7 +81,7 @@ def is_compiled() -> bool:
     return bool(getattr(_play_chapter, "signatures", ())) or is_cached(_play_chapter)
 
 
-def _start(scenario: Scenario) -> Engine:
+def _first_engine(scenario: Scenario) -> Engine:
     """The engine before the first request."""
     requests, adapters, limits, window = scenario.requests, scenario.adapters, scenario.limits, scenario.window
     count = len(requests.arrival)
@@ -161,7 +161,7 @@ def _play_chapter(scenario, engine, notes):
         only_decodes = synchronous and seated.partial < 0 and (waiting.settled or waiting.waiting == 0)
         if only_decodes and _decode(scenario, engine, notes):
             continue
-        if _step(scenario, engine, notes):
+        if _one_step(scenario, engine, notes):
             return True
     return False
 
@@ -278,7 +278,7 @@ def _next_event(scenario, engine):
 
 
 @inlined
-def _step(scenario, engine, notes):
+def _one_step(scenario, engine, notes):
     """Plan a step, and take the oldest one's tokens unless another can be planned first.
 
     Returns whether this would end after a cut window.

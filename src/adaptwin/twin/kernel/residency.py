@@ -37,7 +37,7 @@ _PLACE = np.dtype(
     ],
     align=True,
 )
-_STATE = np.dtype(
+_RESIDENCY_STATE = np.dtype(
     [
         ("members", np.int64),
         ("on_gpu", np.int64),
@@ -62,7 +62,7 @@ def warm_start(adapters: Adapters, limits: Limits) -> Residency:
     """All adapters were loaded in their order before the first request came, so the last ones are still there."""
     count, loras = len(adapters.needs_slot), np.flatnonzero(adapters.needs_slot)
     on_gpu, in_host = (loras[max(0, len(loras) - room) :] for room in (limits.max_loras, limits.max_cpu_loras))
-    place, state = np.zeros(count + 1, _PLACE), np.zeros(1, _STATE)
+    place, state = np.zeros(count + 1, _PLACE), np.zeros(1, _RESIDENCY_STATE)
     for field in ("position", "gpu_load", "disk_load"):
         place[field][:count] = getattr(adapters, field)
     place["recency"][loras] = -np.arange(len(loras), 0, -1)
@@ -160,7 +160,7 @@ def leave_batch(residency, adapter, step):
     """The adapter's last request leaves the batch after this step."""
     place, batch, state, i = residency.place, residency.batch, residency.state[0], 0
     place[adapter].recency = step * len(batch) + place[adapter].position
-    _link(place, adapter)
+    _link_idle(place, adapter)
     while batch[i] != adapter:
         i += 1
     state.members -= 1
@@ -200,7 +200,7 @@ def _leave_gpu(residency, adapter):
 
 
 @called
-def _link(place, adapter):
+def _link_idle(place, adapter):
     """Put an adapter that is on the GPU into the ring, in its place by recency, which is at the end or close to it."""
     end, its = len(place) - 1, place[adapter]
     before = place[end].older

@@ -39,7 +39,7 @@ from adaptwin.twin.kernel.waiting_queue import (
 )
 
 
-class Progress(NamedTuple):
+class RequestProgress(NamedTuple):
     """How far each request has come, of shape (requests,)."""
 
     first_token: NDArray[np.int64]
@@ -50,9 +50,9 @@ class Progress(NamedTuple):
     last_step: NDArray[np.int64]  # that gave a preempted request a token
 
 
-def no_progress(requests: int) -> Progress:
+def no_progress(requests: int) -> RequestProgress:
     """Before the first request; what is empty is filled when a request arrives."""
-    return Progress(
+    return RequestProgress(
         first_token=np.empty(requests, np.int64),
         finish=np.empty(requests, np.int64),
         generated=np.empty(requests, np.int32),
@@ -69,7 +69,7 @@ class Scheduler(NamedTuple):
     queue: WaitingQueue
     slots: AdapterSlots
     presence: Presence
-    progress: Progress
+    progress: RequestProgress
 
 
 @inlined

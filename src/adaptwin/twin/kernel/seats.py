@@ -37,7 +37,7 @@ _SEAT = np.dtype(
         ("preempted", np.int64),  # with its last token in flight
     ]
 )
-_STATE = np.dtype(
+_SEATS_STATE = np.dtype(
     [
         ("running", np.int64),  # seats that are taken
         ("last", np.int64),  # of them, in order of admission
@@ -69,7 +69,7 @@ class Seats(NamedTuple):
 def empty_seats(limits: Limits, answers: NDArray[np.int32]) -> Seats:
     """The running list before the first request; the requests will have these answers."""
     count = limits.max_num_seqs
-    state = np.zeros(1, _STATE)
+    state = np.zeros(1, _SEATS_STATE)
     state["last"] = state["partial"] = NONE
     state["free_blocks"] = limits.kv_blocks
     return Seats(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import called
 
 _NOT_ON_OFFER = np.int64(1) << np.int64(62)
-_STATE = np.dtype(
+_QUEUE_STATE = np.dtype(
     [
         ("waiting", np.int64),
         ("linked", np.int64),  # requests in the ring
@@ -53,7 +53,7 @@ class WaitingQueue(NamedTuple):
 
 def empty_queue(requests: int, adapters: int) -> WaitingQueue:
     """The queue before the first request."""
-    state = np.zeros(1, _STATE)
+    state = np.zeros(1, _QUEUE_STATE)
     state["settled"] = state["passed_all"] = True
     before, after = np.empty(requests + 1, np.int32), np.empty(requests + 1, np.int32)
     before[requests] = after[requests] = requests
@@ -74,7 +74,7 @@ def append(queue, request, adapter):
     """Put a request that was passed over at the back."""
     end = len(queue.of_adapter)
     queue.state[0].linked += 1
-    _link(queue, queue.before[end], request, end)
+    _link_request(queue, queue.before[end], request, end)
     queue.position[request] = request
     queue.of_adapter[request] = -1
     if queue.head[adapter] < 0:
@@ -91,7 +91,7 @@ def prepend(queue, request, adapter):
     state = queue.state[0]
     state.linked += 1
     state.front -= 1
-    _link(queue, end, request, queue.after[end])
+    _link_request(queue, end, request, queue.after[end])
     queue.position[request] = state.front
     queue.of_adapter[request] = queue.head[adapter]
     if queue.head[adapter] < 0:
@@ -106,7 +106,7 @@ def first_linked(queue):
 
 
 @called
-def _link(queue, before, request, after):
+def _link_request(queue, before, request, after):
     """Put a request into the ring between two neighbours."""
     queue.after[before] = request
     queue.before[request] = before

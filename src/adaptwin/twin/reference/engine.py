@@ -37,7 +37,7 @@ class ReferenceTwin:
         self.ledger = Ledger(scenario)
         self.clock = 0
         self.is_over = False
-        self.arrivals = deque(_requests(scenario))
+        self.arrivals = deque(_requests_of(scenario))
         self.batch_queue: deque[Flight] = deque()
         self.batch_queue_size = 2 if scenario.limits.async_scheduling else 1
         self.has_metrics_to_report = False
@@ -143,7 +143,7 @@ class ReferenceTwin:
         self.has_metrics_to_report = True
 
 
-def _requests(scenario: Scenario) -> list[Request]:
+def _requests_of(scenario: Scenario) -> list[Request]:
     """All requests in the order of arrival."""
     requests, needs_slot = scenario.requests, scenario.adapters.needs_slot
     columns = zip(requests.adapter, requests.input, requests.output, strict=True)

@@ -74,7 +74,7 @@ def read_trace(path: str | Path) -> Trace:
     """
     rows = read_rows(path)
     format_ = _format_of(rows)
-    requests = np.array(list(_requests(rows.rows, format_)), dtype=np.float64).reshape(-1, 3)
+    requests = np.array(list(_requests_in(rows.rows, format_)), dtype=np.float64).reshape(-1, 3)
     if len(requests) < 2:
         raise SpecError(f"has {len(requests)} requests, needs at least 2", file=path)
     requests = requests[np.argsort(requests[:, 0], kind="stable")]
@@ -171,7 +171,7 @@ def _format_of(rows: CsvRows) -> _Format:
     raise SpecError(f"no trace we know (needed: {known}; found: {','.join(rows.columns)})", file=rows.file)
 
 
-def _requests(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
+def _requests_in(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
     """(seconds, input, output) of every row, as it stands."""
     for row in rows:
         tokens = row.whole(format_.input), row.whole(format_.output)
