@@ -6,13 +6,11 @@ import typer
 
 from adaptwin.cli.options import OutFile, PlanFile
 from adaptwin.errors import SpecError
-from adaptwin.export.vllm import vllm_script
+from adaptwin.export.registry import TARGETS
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import write_atomically
 
 app = typer.Typer(add_completion=False)
-
-TARGETS = {"vllm": vllm_script}
 
 
 @app.command()

@@ -8,7 +8,7 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
 FIRST_PORT = 8000
-OPTIONAL = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
+OPTIONAL_FLAGS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
 
 
 def vllm_script(plan: Plan) -> str:
@@ -61,7 +61,9 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], num
     settings, model = server.server, plan.profile_of(server).model.name
     options = [f"--port {FIRST_PORT + number}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
     options += [
-        f"--{name.replace('_', '-')} {value}" for name in OPTIONAL if (value := getattr(settings, name)) is not None
+        f"--{name.replace('_', '-')} {value}"
+        for name in OPTIONAL_FLAGS
+        if (value := getattr(settings, name)) is not None
     ]
     if settings.block_size != Server().block_size:
         options.append(f"--block-size {settings.block_size}")

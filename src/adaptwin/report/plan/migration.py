@@ -10,7 +10,7 @@ from adaptwin.plan.migration import Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import count
 
-NAMED = 3  # adapters that are called by name; more are counted
+NAMED_ADAPTERS = 3  # adapters that are called by name; more are counted
 
 
 def migration_table(found: Migration, gpus: int) -> RenderableType:
@@ -49,14 +49,14 @@ def _kind(step: Step) -> tuple[str, str | None, bool]:
 
 def _line(alike: list[Step]) -> str:
     step = alike[0]
-    who = _adapters(alike)
+    who = _adapter_names(alike)
     match step.action:
         case "load":
             return f"load {who} on {step.server}"
         case "unload":
             return f"unload {who} from {step.server}"
         case "route":
-            return f"route {who} to {_servers(alike)}" if step.shares else f"refuse requests of {who}"
+            return f"route {who} to {_server_names(alike)}" if step.shares else f"refuse requests of {who}"
         case "stop":
             return f"stop {step.server}"
     assert step.settings
@@ -66,11 +66,11 @@ def _line(alike: list[Step]) -> str:
     )
 
 
-def _adapters(alike: list[Step]) -> str:
+def _adapter_names(alike: list[Step]) -> str:
     names = [step.adapter for step in alike if step.adapter]
-    return ", ".join(names) if len(names) <= NAMED else count(len(names), "adapter")
+    return ", ".join(names) if len(names) <= NAMED_ADAPTERS else count(len(names), "adapter")
 
 
-def _servers(alike: list[Step]) -> str:
+def _server_names(alike: list[Step]) -> str:
     """Where they go, in the order of the names."""
     return ", ".join(sorted({server for step in alike for server in step.shares or ()}))

@@ -9,7 +9,12 @@ import plotly.graph_objects as go
 
 from adaptwin.report.style.words import duration
 
-FIRST, SECOND, THIRD, BAD = "#0077bb", "#ee7733", "#009988", "#cc3311"  # of Paul Tol's "vibrant" scheme
+FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = (
+    "#0077bb",
+    "#ee7733",
+    "#009988",
+    "#cc3311",
+)  # of Paul Tol's "vibrant" scheme
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -82,6 +87,12 @@ def _decades(values: Sequence[float]) -> tuple[int, int, tuple[int, ...]]:
 
 def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [write(tick) for tick in ticks]}
+
+
+def from_the_top(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names, the first on top."""
+    ends = [len(names) - 0.4, -0.6]
+    return {"type": "category", "categoryorder": "array", "categoryarray": list(names), "range": ends}
 
 
 def escaped(name: str) -> str:

@@ -4,6 +4,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+_VERDICT_STYLES = {"ok": "green", "slow": "yellow", "backlogged": "red", "starved": "bold red"}
+
 
 def heading(text: str) -> Text:
     """A line over a table."""
@@ -19,3 +21,8 @@ def add_numbers(table: Table, *headers: str) -> None:
     """Columns of numbers: to the right, and never broken."""
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
+
+
+def verdict_text(verdict: str) -> Text:
+    """A verdict in its colour."""
+    return Text(verdict, style=_VERDICT_STYLES[verdict])

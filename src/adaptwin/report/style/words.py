@@ -35,6 +35,15 @@ def percent(share: float) -> str:
     return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
 
 
+def share_text(share: float) -> str:
+    """A share in per cent, with digits that keep it apart from none and all: ``14 %``, ``0.83 %``, ``99.94 %``."""
+    if not math.isfinite(share):
+        return NOTHING
+    distance = 100.0 * min(abs(share), abs(1.0 - share))
+    digits = min(3, max(0, 1 - math.floor(math.log10(distance)))) if 5e-4 <= distance < 10.0 else 0
+    return f"{100.0 * share:,.{digits}f} %"
+
+
 def headroom_share(headroom: float, over: str = "over ") -> str:
     """Headroom in percent; the search for it ends at 300 %."""
     return (
