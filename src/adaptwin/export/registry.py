@@ -1,4 +1,4 @@
-"""The export targets by name."""
+"""Export targets by name: each is a function from a plan to the text of a file."""
 
 from collections.abc import Callable
 

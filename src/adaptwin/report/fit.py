@@ -52,7 +52,7 @@ def _percent(value: float | None) -> str:
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
-    """(figure, as measured, as simulated); latencies in seconds, None where not measured."""
+    """Rows of figure, measured value and simulated value; latencies in seconds, None where not measured."""
     return [
         ("throughput", measured.throughput, run.throughput),
         ("itl.mean", measured.itl_mean, run.itl.mean),

@@ -12,11 +12,7 @@ from adaptwin.report.style.words import NOTHING, count, duration, number, percen
 from adaptwin.twin.run import Latency, Run
 
 SHOWN_ADAPTERS = 10
-
-
 _SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
-
-
 _INTERVAL_NAMES = {
     "throughput": "Throughput, tok/s",
     "ttft.p50": "TTFT p50",

@@ -1,4 +1,4 @@
-"""An explanation for the terminal: of a large plan the GPUs that matter most."""
+"""An explanation of a plan for the terminal; of a large plan it shows the GPUs that matter most."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -117,7 +117,7 @@ def _restart(each: ServerExplanation) -> str:
 
 
 def advice_sentence(advice: Advice) -> str:
-    """Where the newcomer should go."""
+    """Which server the new adapter should go to, or what it needs instead."""
     match advice.action:
         case "load":
             return f"It does least harm on {advice.server}."
@@ -130,7 +130,7 @@ def advice_sentence(advice: Advice) -> str:
 
 
 def saving_lines(found: Savings, gpus: int) -> list[str]:
-    """Changes that save a GPU, those that do not, and what the emptiest GPU has too much."""
+    """Changes that save a GPU, those that do not, and how much traffic keeps the emptiest GPU from being given up."""
     if gpus == 1:
         return ["There is only one."]
     lines = []

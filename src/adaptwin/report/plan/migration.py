@@ -1,4 +1,4 @@
-"""A migration for the terminal: what it comes to, and its steps in order, like ones in one line."""
+"""A migration for the terminal: how much it changes, and its steps in order; steps that do the same share a line."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -26,7 +26,7 @@ def migration_table(found: Migration, gpus: int) -> RenderableType:
 
 
 def changes_sentence(found: Migration, gpus: int) -> str:
-    """GPUs before and after, and how many adapters and servers change; zeros that go without saying are left out."""
+    """GPUs before and after, and how many adapters and servers change; counts of zero are left out where they say nothing."""
     parts = [f"{count(found.moves, 'move')}", f"{count(found.restarts, 'restart')}"]
     if found.added:
         parts.append(count(found.added, "new adapter"))
@@ -39,7 +39,7 @@ def changes_sentence(found: Migration, gpus: int) -> str:
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
-    """The steps, one line for those in a row that do the same on the same server."""
+    """The steps in order; consecutive ones that do the same on the same server share a line."""
     return [_line(list(alike)) for _, alike in groupby(steps, key=_kind)]
 
 
@@ -72,5 +72,5 @@ def _adapter_names(alike: list[Step]) -> str:
 
 
 def _server_names(alike: list[Step]) -> str:
-    """Where they go, in the order of the names."""
+    """The servers that the steps route to, sorted by name."""
     return ", ".join(sorted({server for step in alike for server in step.shares or ()}))

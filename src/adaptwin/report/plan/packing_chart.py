@@ -18,7 +18,7 @@ NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones 
 
 
 class Segment(NamedTuple):
-    """A piece of a GPU's bar: one adapter, or the small ones of a rank together."""
+    """A part of a GPU's bar: one adapter, or the smaller adapters of a rank together."""
 
     server: str
     rank: int
@@ -51,7 +51,7 @@ def packing_figure(plan: Plan) -> go.Figure:
 
 
 def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
-    """Rank by rank on each server; beyond the largest adapters, one segment for the rest of a rank."""
+    """Segments rank by rank on each server; the smaller adapters of a rank share one segment."""
     smallest = sorted((row.tokens for row in rows), reverse=True)[: NAMED_SEGMENTS + 1][-1] if rows else 0.0
     keep_all = len(rows) <= NAMED_SEGMENTS
     groups: dict[tuple[str, int], list[Placement]] = defaultdict(list)
@@ -71,7 +71,7 @@ def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
 
 
 def _starts(segments: Sequence[Segment]) -> tuple[list[float], dict[str, float]]:
-    """Where each segment starts on its bar, and how long the bars get."""
+    """The start of each segment on its bar, and the lengths of the bars."""
     starts, lengths = [], dict.fromkeys((segment.server for segment in segments), 0.0)
     for segment in segments:
         starts.append(lengths[segment.server])

@@ -1,4 +1,4 @@
-"""The page of a plan: one HTML file with everything in it, which loads nothing from the network."""
+"""The page of a plan: one self-contained HTML file, which loads nothing from the network."""
 
 import importlib.metadata
 import math

@@ -1,4 +1,4 @@
-"""How unequal the traffic of the adapters is, as a figure."""
+"""How unequally traffic is distributed over the adapters, as a figure."""
 
 import math
 from collections import defaultdict
@@ -40,7 +40,7 @@ def popularity_figure(plan: Plan) -> go.Figure:
 
 
 def _thinned(total: int) -> Iterable[int]:
-    """Places on a curve of `total` points: all of the head, an even selection of the long tail."""
+    """Places on a curve of `total` points: all places of its head, and an even selection from its tail."""
     head = min(total, SHOWN_POINTS // 3)
     step = max(1, math.ceil((total - head) / (SHOWN_POINTS - SHOWN_POINTS // 3)))
     yield from range(head)

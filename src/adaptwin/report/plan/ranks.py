@@ -1,4 +1,4 @@
-"""Ranks of adapters for people: how many of each a server has, what they are called, and their colours."""
+"""Ranks of adapters: how many of each a server has, how they are written, and their colours in figures."""
 
 from collections import Counter
 
@@ -28,10 +28,10 @@ def rank_counts(plan: Plan) -> list[dict[int, int]]:
 
 
 def rank_summary(counts: dict[int, int]) -> str:
-    """``8×40 16×12``: rank times count; ``base`` is traffic without an adapter."""
+    """Ranks with their counts: ``8×40 16×12``; rank 0, traffic without an adapter, is ``base``."""
     return " ".join(f"{rank or 'base'}×{many}" for rank, many in counts.items()) or NOTHING
 
 
 def rank_name(rank: int) -> str:
-    """``rank 8``; ``base model`` for traffic without an adapter."""
+    """A rank in words: ``rank 8``; rank 0, traffic without an adapter, is ``base model``."""
     return f"rank {rank}" if rank else "base model"

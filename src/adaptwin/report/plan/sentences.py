@@ -1,4 +1,4 @@
-"""Sentences on a plan that its table and its page share."""
+"""Sentences about a plan, for its table and its page."""
 
 import math
 from collections import Counter
@@ -15,13 +15,13 @@ _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
 
 
 def bound_sentences(plan: Plan) -> tuple[str, ...]:
-    """What the lower bounds say about this plan: on GPUs, unless something else counts, and on the price."""
+    """What the lower bounds say about this plan: on GPUs where these are its goal, and on the price where it is known."""
     on_gpus = () if plan.goal != "gpus" else (bound_sentence(plan),)
     return tuple(filter(None, (*on_gpus, cost_sentence(plan))))
 
 
 def bound_sentence(plan: Plan) -> str:
-    """What the lower bound says about this plan."""
+    """How far the number of GPUs is from the lower bound."""
     above = plan.gpus - plan.lower_bound
     spares = f", {plan.options.spare} of them spare" if plan.options.spare else ""
     bound = f"No plan under these profiles can do with fewer than {count(plan.lower_bound, 'GPU')}{spares}"
@@ -31,7 +31,7 @@ def bound_sentence(plan: Plan) -> str:
 
 
 def cost_sentence(plan: Plan) -> str:
-    """What the plan costs per hour, and how far that can be from the best; nothing where prices are unknown."""
+    """What the plan costs per hour, and how far that can be from the best; empty where prices are unknown."""
     cost, bound = plan.cost_per_hour, plan.cost_bound
     if cost is None:
         return ""
@@ -63,7 +63,7 @@ def verified_sentence(plan: Plan) -> str:
 
 
 def failover_sentence(plan: Plan) -> str:
-    """What happens when GPUs fail, and with what latency; nothing where the plan has no spare ones."""
+    """What happens when GPUs fail, and with what latency; empty where the plan has no spare GPUs."""
     if not plan.options.spare:
         return ""
     if plan.standbys:
@@ -79,14 +79,14 @@ def failover_sentence(plan: Plan) -> str:
 
 
 def rejected_sentence(plan: Plan) -> str:
-    """How many requests are too long for the servers; nothing where none is."""
+    """How many requests are too long for the servers; empty where none is too long."""
     rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
     window = duration(plan.workload.duration)
     return f"{count(rejected, 'request')} in {window} would be rejected: longer than max_model_len." if rejected else ""
 
 
 def uncertainty_sentence(plan: Plan) -> str:
-    """How far a real GPU may be from the forecasts; nothing where the profiles do not know."""
+    """How far a real GPU may be from the forecasts; empty where the profiles hold no intervals."""
     known = [server.forecast for server in plan.servers if server.forecast and server.forecast.intervals]
     widths = {
         name: max((f.intervals[metric][1] / value(f) - 1.0 for f in known if metric in f.intervals), default=0.0)

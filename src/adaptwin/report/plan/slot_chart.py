@@ -1,4 +1,4 @@
-"""What a server does with other values of max_loras, as a figure."""
+"""How a server would perform with other values of max_loras, as a figure."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from adaptwin.report.style.words import duration, number
 
 
 class ChoiceKind(NamedTuple):
-    """How one kind of tried value is drawn."""
+    """A kind of tried value, and how it is drawn."""
 
     name: str
     holds: Callable[[TriedSlots, int], bool]

@@ -22,7 +22,7 @@ _LIMIT_SENTENCES: dict[str, str] = {
 
 
 def story(plan: Plan, server: PlacedServer) -> str:
-    """In words: what gives way first, the numbers that show it, and what the headroom means."""
+    """What gives way first on the server, the numbers that show it, and what its headroom means."""
     forecast = server.forecast
     if server.is_standby:
         return "A standby: it runs only when another server fails, with the settings and the adapters of that one."

@@ -1,4 +1,4 @@
-"""The page of a training: how far predictors are from the twin, where they are weakest, and what they rest on."""
+"""The page of a training: errors of the predictors against the twin, their weakest regimes, and the features they use."""
 
 import importlib.metadata
 import math
@@ -134,7 +134,7 @@ def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate
 
 
 def _score_cards(findings: Findings) -> Iterator[Card]:
-    """Of several profiles, the one for which a figure is worst."""
+    """A card per headline figure; of several profiles, it shows the one for which the figure is worst."""
     for figure, label in HEADLINES.items():
         lines = {
             profile: line
@@ -159,7 +159,7 @@ def _interval_words(score: Score, unit: str) -> str:
 
 
 class ScoreCell(NamedTuple):
-    """A score as it is written."""
+    """The texts of a score."""
 
     value: str
     interval: str
@@ -188,7 +188,7 @@ def _weakness(one: Weakness) -> str:
 
 
 class ErrorCell(NamedTuple):
-    """An error as it is written."""
+    """The text of an error."""
 
     text: str
     worst: bool  # of its column

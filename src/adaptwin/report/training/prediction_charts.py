@@ -21,8 +21,6 @@ from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.surrogate.findings import Findings
 
 VERDICT_COLOURS = {"ok": FIRST_COLOUR, "slow": THIRD_COLOUR, "backlogged": SECOND_COLOUR, "starved": BAD_COLOUR}
-
-
 _GUIDE = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 
 
@@ -79,7 +77,7 @@ def _log_range(values: Sequence[float]) -> list[float]:
 
 
 def reliability_figure(findings: Findings) -> go.Figure:
-    """How often runs were overloaded against the probability that the distilled model gave; larger where more runs are."""
+    """How often runs were overloaded against the probability predicted for them; larger where more runs are."""
     lines = findings.reliability
     most = max((line.runs for line in lines), default=1)
     figure = go.Figure()
@@ -109,5 +107,5 @@ def reliability_figure(findings: Findings) -> go.Figure:
 
 
 def _add_guide(figure: go.Figure, ends: Sequence[float]) -> None:
-    """A line on which both axes say the same."""
+    """Draw the diagonal on which both axes have the same value."""
     figure.add_scatter(x=ends, y=ends, mode="lines", line=_GUIDE, hoverinfo="skip", showlegend=False)

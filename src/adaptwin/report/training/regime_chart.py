@@ -39,7 +39,7 @@ _MARKS = (
 
 
 def regimes_figure(findings: Findings) -> go.Figure:
-    """Errors of the distilled models, a row per regime, under the quantity by which the regimes are told apart."""
+    """Errors of the distilled models, a row per regime, grouped by the quantity that defines the regimes."""
     regimes = findings.regimes
     figure = go.Figure()
     for mark in _MARKS:
@@ -70,15 +70,15 @@ def regimes_figure(findings: Findings) -> go.Figure:
 
 
 def by_dimension(regimes: Sequence[RegimeLine]) -> list[tuple[str, list[RegimeLine]]]:
-    """Regimes under the quantity by which they are told apart."""
+    """Regimes grouped by the quantity that defines them."""
     return [(dimension, list(lines)) for dimension, lines in groupby(regimes, key=lambda line: line.dimension)]
 
 
 def _row_name(line: RegimeLine) -> str:
-    """The name of a row: two quantities may have a regime of the same name."""
+    """The name of a row, with the quantity, as two quantities may have a regime of the same name."""
     return f"{escaped(line.dimension)}: {escaped(line.regime)}"
 
 
 def _cut_to_fit(regime: str) -> str:
-    """A name that leaves room for the figure on a small screen."""
+    """The name of a regime, cut so that the figure has room on a small screen."""
     return regime if len(regime) <= LONGEST_NAME else f"{regime[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

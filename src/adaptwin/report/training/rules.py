@@ -16,11 +16,7 @@ from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.surrogate.vocabulary import VOCABULARY, Word
 
 SHOWN_TERMS = 3  # terms of a formula that are shown
-
-
 NO_EFFECT = 0.005  # on the scale of the output: a term below it is not worth a word
-
-
 _PREDICTION_TEXTS = {
     "served": "throughput is {} the steady state's",
     "itl_mean": "mean ITL is {} the steady state's",
@@ -32,26 +28,18 @@ _PREDICTION_TEXTS = {
     "starvation": "starves with {}",
     "overload": "is overloaded with {}",
 }
-
-
 _SCALES: dict[str, Scale] = {output.name: output.scale for output in OUTPUTS}
-
-
 _HOW_TO_READ = (
     '"a to b" is above a, and up to b. A prediction is that for the middle of the training data, moved to where the '
     "rule holds; in brackets, what it is kept between. Below it are the strongest terms of its formula: "
 )
-
-
 _TERMS_MEAN: dict[Scale, str] = {
     "ratio": "what they multiply it by.",
     "odds": "what they multiply its odds by.",
     "share": "how many points they add.",
 }
-
-
 # Thresholds lie between two whole numbers, and the ends of ranges a little beside one.
-_WAYS: dict[str, Callable[[float], str]] = {
+_UNIT_TEXTS: dict[str, Callable[[float], str]] = {
     "s": duration,
     "share": share_text,
     "whole": lambda value: f"{math.floor(value + 0.01):,}",
@@ -66,7 +54,7 @@ class Interval(NamedTuple):
 
 
 def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableType:
-    """The rules of a distilled tree that most training rows fell under, for people.
+    """The rules of a distilled tree in words, those with most training rows first.
 
     Args:
         surrogate: Whose tree.
@@ -103,7 +91,7 @@ def _rule(rule: Rule, output: str, region: Region) -> Text:
 
 
 def merged_conditions(conditions: Iterable[tuple[str, str, float]]) -> dict[str, Interval]:
-    """One interval for each feature, in the order in which they are asked about."""
+    """One interval for each feature, in the order in which the conditions first name them."""
     intervals: dict[str, Interval] = {}
     for name, sign, threshold in conditions:
         low, high = intervals.get(name, Interval())
@@ -123,17 +111,17 @@ def _condition(word: Word, interval: Interval) -> str:
 
 
 def _range(word: Word, interval: Interval) -> str:
-    """``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
-    bare = word._replace(unit="") if word.unit not in _WAYS else word
+    """An interval in words: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
+    bare = word._replace(unit="") if word.unit not in _UNIT_TEXTS else word
     low, high = _quantity(bare, interval.low), _quantity(word, interval.high)
     return f"about {high}" if low == _quantity(bare, interval.high) else f"{low} to {high}"
 
 
 def _quantity(word: Word, value: float) -> str:
-    """A value of a feature as the quantity it stands for."""
+    """A value of a feature, written as the quantity that it stands for."""
     natural = word.natural(value)
-    if word.unit in _WAYS:
-        return _WAYS[word.unit](natural)
+    if word.unit in _UNIT_TEXTS:
+        return _UNIT_TEXTS[word.unit](natural)
     return f"{_value_text(natural)}{word.unit and f' {word.unit}'}"
 
 
@@ -142,7 +130,7 @@ def _value_text(value: float) -> str:
 
 
 def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> float:
-    """The formula where features are as in the middle of the training data, or as near to it as the rule allows."""
+    """The formula at the mean of the training data, moved to where the rule holds."""
     means = dict(zip(region.features, region.mean, strict=True))
     value = leaf.constant
     for name, weight in leaf.weights.items():
@@ -152,7 +140,7 @@ def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> fl
 
 
 def _prediction_text(value: float, scale: Scale) -> str:
-    """A prediction, from what a tree gives on the output's scale."""
+    """A prediction in words, from a value on the scale of the output."""
     return f"{_figure(value, scale)} x" if scale == "ratio" else _figure(value, scale)
 
 
@@ -163,7 +151,7 @@ def _figure(value: float, scale: Scale) -> str:
 
 
 def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: Scale) -> list[str]:
-    """The terms that move the formula most over the values that the rule and the training data leave their feature."""
+    """The terms with most effect on the formula, over the values that rule and training data leave each feature."""
     box = {name: Interval(*ends) for name, *ends in zip(region.features, region.low, region.high, strict=True)}
 
     def width(name: str) -> float:
@@ -180,14 +168,14 @@ def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale:
 
 
 def _term(word: Word, weight: float, width: float, scale: Scale) -> str:
-    """What a step of a feature does: ``twice the adapters: x 1.03``."""
+    """The effect of a step of a feature: ``twice the adapters: x 1.03``."""
     change, step = _imaginable_step(word, width)
     effect = weight * step
     return f"{change}: {100.0 * effect:+.1f} points" if scale == "share" else f"{change}: x {_factor(math.exp(effect))}"
 
 
 def _imaginable_step(word: Word, width: float) -> tuple[str, float]:
-    """A step that people can imagine within that width, and its size on the feature's scale."""
+    """A plausible step of a feature within that width, in words, and its size on the feature's scale."""
     if word.unit == "switch":
         return word.phrase, 1.0
     if word.scale == "plain":

@@ -1,4 +1,4 @@
-"""Sentences and scores of a training, as its table and its page write them."""
+"""Sentences and scores of a training, for its table and its page."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def source_sentence(surrogates: Mapping[str, Surrogate]) -> str:
 
 
 def asked_sentence(findings: Findings, surrogates: Mapping[str, Surrogate]) -> str:
-    """How often the distilled models are not sure, so that the twin is asked."""
+    """How often the distilled models are not sure enough, so that the twin is asked."""
     if not math.isfinite(findings.unsure):
         return "No run was at the boundary, so how often the twin would be asked is not known."
     between = dict.fromkeys(
@@ -42,7 +42,7 @@ def value_text(score: Score, unit: str) -> str:
 
 
 def interval_text(score: Score, unit: str) -> str:
-    """``2.9 to 3.3``; nothing where there is no interval."""
+    """The interval of a score: ``2.9 to 3.3``; empty where it has none."""
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return ""
     digits = 1 if unit else 3

@@ -1,4 +1,4 @@
-"""The regimes in which the distilled models are furthest off."""
+"""The regimes in which the distilled models have the largest errors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,8 +7,6 @@ from typing import NamedTuple
 from adaptwin.surrogate.findings import RegimeLine
 
 FEWEST_RUNS = 30  # in a regime that is called the weakest: fewer say too little
-
-
 REGIME_ERRORS: tuple[tuple[str, str, Callable[[RegimeLine], float]], ...] = (
     ("throughput", "mean error", lambda line: line.throughput),
     ("mean ITL", "mean error", lambda line: line.itl),
@@ -18,7 +16,7 @@ REGIME_ERRORS: tuple[tuple[str, str, Callable[[RegimeLine], float]], ...] = (
 
 
 class Weakness(NamedTuple):
-    """A figure, and the regime in which the distilled models are furthest off."""
+    """A figure, and a regime in which the distilled models have a large error."""
 
     figure: str  # such as "mean ITL"
     kind: str  # such as "mean error"
@@ -32,7 +30,7 @@ class Weakness(NamedTuple):
 
 
 def weakest(regimes: Sequence[RegimeLine], most: int = 1) -> list[Weakness]:
-    """For each figure, the regimes with the largest errors; without those that few runs were in."""
+    """For each figure, the regimes with the largest errors; regimes with few runs are left out."""
     found = []
     for figure, kind, error in REGIME_ERRORS:
         known = [line for line in regimes if line.runs >= FEWEST_RUNS and math.isfinite(error(line))]
