@@ -26,7 +26,7 @@ def migration_table(found: Migration, gpus: int) -> RenderableType:
 
 
 def changes_sentence(found: Migration, gpus: int) -> str:
-    """GPUs before and after, and how many adapters and servers change; counts of zero are left out where they say nothing."""
+    """GPUs before and after, and how many adapters and servers change; most counts of zero are left out."""
     parts = [f"{count(found.moves, 'move')}", f"{count(found.restarts, 'restart')}"]
     if found.added:
         parts.append(count(found.added, "new adapter"))

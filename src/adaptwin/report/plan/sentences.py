@@ -15,7 +15,7 @@ _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
 
 
 def bound_sentences(plan: Plan) -> tuple[str, ...]:
-    """What the lower bounds say about this plan: on GPUs where these are its goal, and on the price where it is known."""
+    """What the lower bounds say about this plan: on GPUs where these are its goal, and on a known price."""
     on_gpus = () if plan.goal != "gpus" else (bound_sentence(plan),)
     return tuple(filter(None, (*on_gpus, cost_sentence(plan))))
 

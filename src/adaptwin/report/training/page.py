@@ -1,4 +1,4 @@
-"""The page of a training: errors of the predictors against the twin, their weakest regimes, and the features they use."""
+"""The page of a training: errors of the predictors against the twin, weakest regimes, and importance of features."""
 
 import importlib.metadata
 import math
