@@ -54,8 +54,11 @@ def called(function: F) -> F:
 def _kept(dispatcher: Any) -> Any:
     """The compiled function, whose machine code on disk belongs to these very sources."""
     if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
-        # Numba looks at the file of a function only, not at those of what it calls.
-        dispatcher._cache._cache_file._source_stamp = _stamp()
+        # Numba looks at the file of a function only, not at those of what it calls. It compares the version before it
+        # reads anything else, which may name types that these sources do not have.
+        kept = dispatcher._cache._cache_file
+        kept._source_stamp = _stamp()
+        kept._version = f"{numba.__version__} {_stamp()}"
     return dispatcher
 
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adaptwin import Lengths, SpecError
-from adaptwin.cli.workload import app
+from adaptwin.cli.workload import workload_commands
 from adaptwin.placement.fleet import read_fleet
 from adaptwin.workload.sources.peft import adapters_from_peft
 from adaptwin.workload.sources.synthetic import synthesize
@@ -30,7 +30,7 @@ def out(tmp_path):
 
 def adaptwin_workload(*words):
     """Run the command and return what it prints; its errors come through."""
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    result = CliRunner().invoke(workload_commands, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 

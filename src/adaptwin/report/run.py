@@ -11,7 +11,7 @@ from adaptwin.report.style.tables import add_numbers, heading, plain_table, verd
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 from adaptwin.twin.run import Latency, Run
 
-SHOWN_ADAPTERS = 10
+SHOWN_ADAPTERS = 10  # those served worst
 _SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
 _INTERVAL_NAMES = {
     "throughput": "Throughput, tok/s",
