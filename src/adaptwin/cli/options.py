@@ -5,9 +5,6 @@ from typing import Annotated
 
 import typer
 
-from adaptwin.plan.options import PlanOptions
-from adaptwin.workload.workload import Workload
-
 FleetFile = Annotated[Path, typer.Argument(help="Fleet file (YAML), or adapters as CSV.", show_default=False)]
 PlanFile = Annotated[Path, typer.Argument(help="Plan file (YAML).", show_default=False)]
 ProfileNames = Annotated[
@@ -24,19 +21,6 @@ Arrivals = Annotated[
         help="Arrivals of adapters without their own, instead of the fleet's: poisson, gamma:cv=3, rates:FILE.",
     ),
 ]
-
-
-def plan_option(field: str, example: str = "") -> str:
-    """The help text of an option of a plan: the description of its field in `PlanOptions`, and an example."""
-    description = PlanOptions.model_fields[field].description or ""
-    return f"{description[0].upper()}{description[1:]}{f', such as {example}' if example else ''}."
-
-
-def with_arrivals(workload: Workload, arrivals: str | None) -> Workload:
-    """The workload with other arrivals, if any are given; raises `SpecError` for a kind that there is not."""
-    if arrivals is None:
-        return workload
-    return Workload(**{**dict(workload), "arrivals": arrivals})
 
 
 def seconds(text: str) -> float:

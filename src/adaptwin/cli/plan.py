@@ -14,7 +14,6 @@ from adaptwin.cli.options import (
     OutFile,
     ProfileNames,
     Seed,
-    plan_option,
     seconds,
     share,
     share_or_profile,
@@ -25,11 +24,18 @@ from adaptwin.placement.fleet import fleet_profiles, plan_fleet, read_fleet
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
+from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.page import write_plan_report
 from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
+
+
+def plan_option(field: str, example: str = "") -> str:
+    """The help text of an option of a plan: the description of its field in `PlanOptions`, and an example."""
+    description = PlanOptions.model_fields[field].description or ""
+    return f"{description[0].upper()}{description[1:]}{f', such as {example}' if example else ''}."
 
 
 def plan_command(

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptwin.cli.options import Arrivals, AsJson, PlanFile, with_arrivals
+from adaptwin.cli.options import Arrivals, AsJson, PlanFile
 from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.check import Check
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.check import check_table
+from adaptwin.workload.workload import Workload
 
 
 def verify_command(
@@ -23,7 +24,7 @@ def verify_command(
     """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when somebody starves."""
     try:
         found = Plan.read(plan)
-        check = verify(found.model_copy(update={"workload": with_arrivals(found.workload, arrivals)}), seed)
+        check = verify(found.model_copy(update={"workload": _with_arrivals(found.workload, arrivals)}), seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:
@@ -34,6 +35,13 @@ def verify_command(
         Console().print(check_table(check))
     if not check.ok:
         raise typer.Exit(3)
+
+
+def _with_arrivals(workload: Workload, arrivals: str | None) -> Workload:
+    """The workload with other arrivals, if any are given; raises `SpecError` for a kind that there is not."""
+    if arrivals is None:
+        return workload
+    return Workload(**{**dict(workload), "arrivals": arrivals})
 
 
 def _check_as_data(check: Check) -> dict[str, object]:

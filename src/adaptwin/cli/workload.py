@@ -1,19 +1,18 @@
 """adaptwin workload: fleet files from request traces, from PEFT folders, or made up."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from adaptwin.cli.options import AsJson
 from adaptwin.errors import SpecError
 from adaptwin.placement.fleet import Fleet
 from adaptwin.profile.profile import load_profile
+from adaptwin.report.workload import workload_summary, workload_table
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.adapters_csv import lengths_of_means, read_adapter_rates
 from adaptwin.workload.sources.peft import adapters_from_peft
@@ -167,38 +166,9 @@ def _write(workload: Workload, profiles: list[str] | None, out: Path, as_json: b
         load_profile(name)
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     Fleet(**fields, profile=names).write(out)
-    summary = _fleet_summary(workload, out)
     if as_json:
-        typer.echo(json.dumps(summary))
+        typer.echo(json.dumps({"file": str(out), **workload_summary(workload)}))
     else:
         console = Console()
-        console.print(_fleet_table(summary))
+        console.print(workload_table(workload))
         console.print(Text(f"written to {out}", style="bold"), soft_wrap=True)
-
-
-def _fleet_summary(workload: Workload, out: Path) -> dict[str, object]:
-    lengths = workload.lengths
-    ranks = Counter(adapter.rank for adapter in workload.adapters)
-    return {
-        "file": str(out),
-        "adapters": len(workload),
-        "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
-        "rate": workload.rate,
-        "mean_input": lengths.mean_input,
-        "mean_output": lengths.mean_output,
-        "duration": workload.duration,
-        "seed": workload.seed,
-    }
-
-
-def _fleet_table(summary: dict[str, object]) -> Table:
-    ranks = summary["ranks"]
-    assert isinstance(ranks, dict)
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("adapters", str(summary["adapters"]))
-    table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in ranks.items()))
-    table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
-    table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
-    table.add_row("window", f"{summary['duration']:g} s")
-    table.add_row("seed", str(summary["seed"]))
-    return table

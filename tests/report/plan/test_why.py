@@ -5,10 +5,10 @@ from tests.report.brink import BRINK
 from tests.report.reading import assert_fits, rendered
 
 from adaptwin.plan.forecast import Missed
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.page import plan_report
 from adaptwin.report.plan.table import plan_table
 from adaptwin.report.plan.why import what_binds, why_full
-from adaptwin.report.style.words import headroom_share
 
 LIMITS = {"loras": 64, "max_loras": 48, "max_num_seqs": 1024}
 
@@ -65,7 +65,9 @@ def with_headroom(plan, headroom, brink=None):
 
 
 def test_headroom_beyond_what_is_searched_for_is_written_as_such(plan) -> None:
-    assert [headroom_share(share) for share in (0.14, 2.99, 3.0, float("inf"))] == ["14 %", "299 %", "over 300 %", "–"]
+    known = plan.servers[0].forecast
+    forecasts = [known.model_copy(update={"headroom": share}) for share in (0.14, 2.99, 3.0, float("inf"))]
+    assert [headroom_text(forecast) for forecast in forecasts] == ["14 %", "299 %", "over 300 %", "–"]
     idle = with_headroom(plan, 3.0)
     text = rendered(plan_table(idle))
     assert_fits(text)

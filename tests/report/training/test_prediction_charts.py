@@ -29,7 +29,7 @@ def test_predictions_stand_over_what_the_twin_says_by_verdict() -> None:
 
 def test_hovering_over_a_prediction_gives_both_numbers_with_their_unit() -> None:
     starved = next(trace for trace in predicted_ttft_figure(make_findings()).data if trace.name == "starved")
-    assert starved.customdata[0] == "twin 10 min, guess 1.5 min"
+    assert starved.customdata[0] == "twin 10 min, prediction 1.5 min"
 
 
 def test_no_prediction_is_beyond_the_axes() -> None:

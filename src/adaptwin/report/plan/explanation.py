@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
-from adaptwin.report.style.words import NOTHING, count, duration, headroom_share, number, percent
+from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
 SHOWN_GPUS = 10  # GPUs, unless they are asked for by name
 NEARLY_ALL_TRAFFIC = 0.95  # of a GPU's traffic
@@ -82,7 +83,7 @@ def _room_table(servers: Sequence[ServerExplanation]) -> Table:
     for each in servers:
         more = f"over {each.kin.more:,}" if each.kin.more_is_open else f"{each.kin.more:,}"
         kin = (more, str(each.kin.rank or "base"), number(each.kin.rate))
-        table.add_row(Text(each.server), f"{each.adapters:,}", headroom_share(each.forecast.headroom), *kin)
+        table.add_row(Text(each.server), f"{each.adapters:,}", headroom_text(each.forecast), *kin)
     return table
 
 

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.gpu_rows import with_gpu_rows
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.placements import Placement, placements
 from adaptwin.report.plan.ranks import RANK_COLOURS, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped
-from adaptwin.report.style.words import count, headroom_share, number, percent
+from adaptwin.report.style.words import count, number, percent
 
 NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones share one per rank and GPU
 
@@ -90,7 +91,7 @@ def _traffic(rate: float, tokens: float) -> str:
 
 def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> None:
     rows = [
-        (name, lengths[name], server.forecast.headroom)
+        (name, lengths[name], server.forecast)
         for server in plan.servers
         if server.forecast and (name := escaped(server.name)) in lengths and 0 < server.forecast.headroom < math.inf
     ]
@@ -100,8 +101,8 @@ def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> N
             name="headroom",
             y=[name for name, _, _ in rows],
             base=[round(length, 3) for _, length, _ in rows],
-            x=[round(length * headroom, 3) for _, length, headroom in rows],
-            customdata=[f"{name} could take {headroom_share(headroom)} more traffic" for name, _, headroom in rows],
+            x=[round(length * forecast.headroom, 3) for _, length, forecast in rows],
+            customdata=[f"{name} could take {headroom_text(forecast)} more traffic" for name, _, forecast in rows],
             hovertemplate="%{customdata}<extra></extra>",
             marker={
                 "color": "rgba(128,128,128,0.10)",

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.packing_chart import packing_figure
 from adaptwin.report.plan.placements import Placement, placements
 from adaptwin.report.plan.popularity_chart import popularity_figure
@@ -27,7 +28,7 @@ from adaptwin.report.plan.settings import Setting, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import limit_of, story
 from adaptwin.report.style.page import Card, Picture, render
-from adaptwin.report.style.words import count, duration, headroom_share, money, number
+from adaptwin.report.style.words import count, duration, money, number
 from adaptwin.spec import write_atomically
 
 OPEN_SECTIONS = 8  # with more GPUs than this, their sections start closed
@@ -39,6 +40,7 @@ class GpuSection(NamedTuple):
     placed: PlacedServer
     ranks: str
     binds: str
+    headroom: str
     story: str
     settings: list[Setting]
     adapters: list[Placement]
@@ -128,11 +130,10 @@ def _plan_cards(plan: Plan) -> list[Card]:
         Card("Requests/s", number(plan.workload.rate), "offered"),
         Card("Tokens/s", number(tokens), "offered, prompt and output"),
     ]
-    headrooms = [(forecast.headroom, name) for name, forecast in forecasts]
     tails = [(forecast.ttft_p99, name) for name, forecast in forecasts if math.isfinite(forecast.ttft_p99)]
-    if headrooms:
-        least, name = min(headrooms)
-        cards.append(Card("Lowest headroom", headroom_share(least), name))
+    if forecasts:
+        name, fullest = min(forecasts, key=lambda named: (named[1].headroom, named[0]))
+        cards.append(Card("Lowest headroom", headroom_text(fullest), name))
     if tails:
         worst, name = max(tails)
         cards.append(Card("Worst TTFT p99", duration(worst), name))
@@ -156,6 +157,7 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
             placed=server,
             ranks=rank_summary(counts),
             binds=limit_of(plan, server, server.forecast) if server.forecast else "",
+            headroom=headroom_text(server.forecast) if server.forecast else "",
             story=story(plan, server),
             settings=server_settings(plan, server),
             adapters=adapters,

@@ -4,8 +4,9 @@ import math
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.why import what_binds, why_full
-from adaptwin.report.style.words import headroom_share, percent
+from adaptwin.report.style.words import percent
 
 _LIMIT_SENTENCES: dict[str, str] = {
     "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside "
@@ -59,7 +60,7 @@ def _headroom_sentence(forecast: Forecast) -> str:
         return "How much more traffic it could take is not known."
     if forecast.headroom_is_open:
         return (
-            f"Its headroom is {headroom_share(headroom)}: four times its traffic would still be served. "
+            f"Its headroom is {headroom_text(forecast)}: four times its traffic would still be served. "
             "More than that was not tried."
         )
     if headroom <= 0:

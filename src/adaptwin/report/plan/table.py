@@ -8,6 +8,7 @@ from rich.text import Text
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
@@ -19,7 +20,7 @@ from adaptwin.report.plan.sentences import (
     verified_sentence,
 )
 from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
-from adaptwin.report.style.words import NOTHING, count, duration, headroom_share, money, number, percent
+from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
 
 def plan_table(plan: Plan) -> RenderableType:
@@ -95,7 +96,7 @@ def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
         duration(forecast.ttft_p99),
         duration(forecast.itl_mean),
         percent(forecast.kv_usage),
-        headroom_share(forecast.headroom, over=">"),
+        headroom_text(forecast, over=">"),
         forecast.binding,
         verdict_text(forecast.verdict),
     ]

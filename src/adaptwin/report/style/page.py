@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from adaptwin.report.style.plots import template
-from adaptwin.report.style.words import count, duration, headroom_share, number, percent
+from adaptwin.report.style.words import count, duration, number, percent
 
 
 class Card(NamedTuple):
@@ -47,7 +47,6 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
-    environment.filters.update(headroom=headroom_share)
     environment.policies["json.dumps_kwargs"] = {
         "separators": (",", ":"),
         "ensure_ascii": False,

@@ -2,8 +2,6 @@
 
 import math
 
-from adaptwin.plan.forecast import MOST_HEADROOM
-
 NOTHING = "–"  # where there is no number
 _UNITS = (("ms", 1e-3, 0.9995), ("s", 1.0, 59.95), ("min", 60.0, 59.95 * 60.0), ("h", 3600.0, math.inf))
 
@@ -42,15 +40,6 @@ def share_text(share: float) -> str:
     distance = 100.0 * min(abs(share), abs(1.0 - share))
     digits = min(3, max(0, 1 - math.floor(math.log10(distance)))) if 5e-4 <= distance < 10.0 else 0
     return f"{100.0 * share:,.{digits}f} %"
-
-
-def headroom_share(headroom: float, over: str = "over ") -> str:
-    """Headroom in percent; the search for it ends at 300 %."""
-    return (
-        f"{over}{percent(MOST_HEADROOM)}"
-        if headroom >= MOST_HEADROOM and math.isfinite(headroom)
-        else percent(headroom)
-    )
 
 
 def count(many: int, noun: str, plural: str = "") -> str:

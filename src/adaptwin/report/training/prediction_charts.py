@@ -61,14 +61,16 @@ def _predictions(findings: Findings, of: Compared) -> go.Figure:
                 name=verdict,
                 x=[significant(value) for value in twin],
                 y=[significant(value) for value in predicted],
-                customdata=[f"twin {of.write(a)}, guess {of.write(b)}" for a, b in zip(twin, predicted, strict=True)],
+                customdata=[
+                    f"twin {of.write(a)}, prediction {of.write(b)}" for a, b in zip(twin, predicted, strict=True)
+                ],
                 hovertemplate=f"%{{customdata}}<extra>{verdict}</extra>",
                 marker={"color": colour, "size": 4, "opacity": 0.6},
             )
     twin, predicted = (known[name].to_list() or [1.0] for name in names)
     _add_guide(figure, [min(twin), max(twin)])
     figure.update_xaxes(title_text=f"{of.title}, twin", tickangle=0, **of.ticks(twin), range=_log_range(twin))
-    figure.update_yaxes(title_text=f"{of.title}, guess", **of.ticks(predicted), range=_log_range(predicted))
+    figure.update_yaxes(title_text=f"{of.title}, prediction", **of.ticks(predicted), range=_log_range(predicted))
     return figure.update_layout(template=template(), height=360, margin={"t": 36}, showlegend=True)
 
 
@@ -87,7 +89,7 @@ def reliability_figure(findings: Findings) -> go.Figure:
         x=[significant(100.0 * line.probability) for line in lines],
         y=[significant(100.0 * line.frequency) for line in lines],
         customdata=[
-            f"{count(line.runs, 'run')}: {percent(line.probability)} guessed, {percent(line.frequency)} happened"
+            f"{count(line.runs, 'run')}: {percent(line.probability)} predicted, {percent(line.frequency)} happened"
             for line in lines
         ],
         hovertemplate="%{customdata}<extra></extra>",
@@ -101,7 +103,7 @@ def reliability_figure(findings: Findings) -> go.Figure:
         showlegend=False,
     )
     axis = {"range": [-2, 102], "ticksuffix": " %"}
-    figure.update_xaxes(title_text="probability guessed", **axis)
+    figure.update_xaxes(title_text="predicted probability", **axis)
     figure.update_yaxes(title_text="share of the runs that were overloaded", **axis)
     return figure.update_layout(template=template(), height=360, margin={"t": 36, "r": 20})
 

@@ -1,0 +1,35 @@
+"""A workload for the terminal: how much traffic there is, and of what kind."""
+
+from collections import Counter
+from typing import Any
+
+from rich.table import Table
+
+from adaptwin.workload.workload import Workload
+
+
+def workload_summary(workload: Workload) -> dict[str, Any]:
+    """The adapters and their ranks, total rate, mean lengths, window and seed of a workload."""
+    ranks = Counter(adapter.rank for adapter in workload.adapters)
+    return {
+        "adapters": len(workload),
+        "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
+        "rate": workload.rate,
+        "mean_input": workload.lengths.mean_input,
+        "mean_output": workload.lengths.mean_output,
+        "duration": workload.duration,
+        "seed": workload.seed,
+    }
+
+
+def workload_table(workload: Workload) -> Table:
+    """The summary of a workload, a line for each of its figures."""
+    summary = workload_summary(workload)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("adapters", str(summary["adapters"]))
+    table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in summary["ranks"].items()))
+    table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
+    table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
+    table.add_row("window", f"{summary['duration']:g} s")
+    table.add_row("seed", str(summary["seed"]))
+    return table
