@@ -1,8 +1,11 @@
 """The public API, as the design page writes it."""
 
+import ast
 import inspect
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -268,6 +271,11 @@ def test_the_help_of_the_program_is_shown_without_them():
     assert loaded_by("from adaptwin.cli.main import run; run(['--help'])") == []
 
 
+def test_profiles_are_listed_without_simulating_or_drawing_anything():
+    heavy = loaded_by("from adaptwin.cli.main import run; run(['profiles'])")
+    assert not {"numba", "numpy", "polars", "plotly", "joblib", "scipy", "sklearn"} & set(heavy)
+
+
 def test_a_plan_is_read_without_compiling_anything():
     assert "numba" not in loaded_by("from adaptwin import Plan, Constraints, Failover, Migration, PlanOptions")
 
@@ -276,6 +284,18 @@ def test_every_public_name_is_what_its_module_has():
     for name in adaptwin.__all__:
         assert getattr(adaptwin, name).__module__.startswith("adaptwin.")
     assert set(adaptwin.__all__) <= set(dir(adaptwin))
+
+
+def test_type_checkers_see_the_names_that_are_loaded():
+    tree = ast.parse(Path(adaptwin.__file__).read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If)).body
+    seen = {alias.name: node.module for node in guarded for alias in node.names}
+    assert sorted(seen) == adaptwin.__all__
+    assert seen == {name: f"adaptwin.{module}" for name, module in adaptwin._MODULES.items()}
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name():
+    assert not set(adaptwin.__all__) & {module.name for module in pkgutil.iter_modules(adaptwin.__path__)}
 
 
 def test_there_is_no_other_name():

@@ -41,7 +41,7 @@ COMMANDS = {
     "compare": Command("compare", "compare_command", "Show a simulated run beside a measured one."),
     "sweep": Command("sweep", "sweep_command", "Play a design of servers and traffic, as data to learn from."),
     "train": Command("train", "train_command", "Train predictors on the runs of a sweep, and distil small ones."),
-    "profiles": Command("profiles", "profiles_command", "List the shipped profiles, and how true they are."),
+    "profiles": Command("profiles", "profiles_command", "List the shipped profiles, with their measured errors."),
 }
 
 

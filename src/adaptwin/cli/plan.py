@@ -67,13 +67,15 @@ def plan_command(
     latency: Annotated[str | None, typer.Option(help=plan_option("latency"))] = None,
     arrivals: Arrivals = None,
     pin: Annotated[
-        list[str] | None, typer.Option(metavar="ADAPTER=GPU", help="Adapter on this server. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="ADAPTER=GPU", help="Adapter that must be on this server. May be repeated."),
     ] = None,
     apart: Annotated[
-        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters no two of which share a server.")
+        list[str] | None,
+        typer.Option(metavar="A,B,...", help="Adapters of which no two may share a server. May be repeated."),
     ] = None,
     together: Annotated[
-        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that share one server.")
+        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that must share one server. May be repeated.")
     ] = None,
     price: Annotated[
         list[str] | None,
@@ -137,7 +139,7 @@ def deliver(found: Plan, out: Path | None, report: Path | None, show: Callable[[
 
 
 def _constraints(pin: list[str] | None, apart: list[str] | None, together: list[str] | None) -> Constraints | None:
-    """What was asked for on the command line, which replaces the fleet's; None where nothing was."""
+    """The constraints of the command line, which replace the fleet's; None where it has none."""
     if not (pin or apart or together):
         return None
     return Constraints(
@@ -161,7 +163,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _prices(texts: list[str] | None) -> dict[str, float]:
-    """What was given on the command line, each of which replaces the fleet's."""
+    """The prices of the command line; each replaces the fleet's price of its profile."""
     return dict(map(_price, texts or []))
 
 

@@ -1,4 +1,4 @@
-"""adaptwin profiles: the shipped profiles, and how true they are."""
+"""adaptwin profiles: the shipped profiles, with their measured errors."""
 
 import json
 
@@ -10,7 +10,7 @@ from adaptwin.report.profiles import profiles_table
 
 
 def profiles_command(as_json: AsJson = False) -> None:
-    """List the shipped profiles, and how true they are."""
+    """List the shipped profiles, with their measured errors."""
     shipped = [load_profile(name) for name in shipped_profiles()]
     if as_json:
         print(json.dumps([profile.model_dump(mode="json") for profile in shipped], indent=1))

@@ -30,12 +30,17 @@ def simulate_command(
     duration: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds of traffic; by default the fleet's.")
     ] = None,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds at the start left out of every figure.")] = 0.0,
+    warmup: Annotated[float, typer.Option(min=0, help="Seconds at the start that no figure counts.")] = 0.0,
     window: Annotated[
-        Literal["cut", "drain"], typer.Option(help="Stop at the end, or let all requests finish.")
+        Literal["cut", "drain"],
+        typer.Option(help="End of the run: cut stops it with the arrivals, drain lets all requests finish."),
     ] = "cut",
-    max_in_flight: Annotated[int | None, typer.Option(min=1, help="Requests the client can have open.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs with seeds that follow, for confidence intervals.")] = 1,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=1, help="Number of requests that the client can have open.")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Number of runs with successive seeds, for confidence intervals.")
+    ] = 1,
     record: Annotated[bool, typer.Option("--record", help="Keep a time series, one row per second.")] = False,
     seed: Seed = None,
     out: OutFile = None,

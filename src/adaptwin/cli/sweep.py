@@ -23,11 +23,11 @@ def sweep_command(
     design: Annotated[str, typer.Argument(help=f"Design file (YAML), or one of {', '.join(shipped_designs())}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the runs; one that holds some of them is completed.")],
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="Overrides the design's profiles. May be repeated.")
+        list[str] | None, typer.Option("--profile", help="Profile to use instead of the design's. May be repeated.")
     ] = None,
-    mixes: Annotated[int | None, typer.Option(min=1, help="How many mixes to draw; by default the design's.")] = None,
+    mixes: Annotated[int | None, typer.Option(min=1, help="Number of mixes to draw; by default the design's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; by default the design's.")] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 starts one per core.")] = -1,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Where the runs are played.")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster: auto, or host:6379 of its head.")

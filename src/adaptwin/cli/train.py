@@ -26,15 +26,19 @@ def train_command(
     out: OutFile = None,
     report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.")] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="Whose surrogate goes to --out, if the runs are of several.")
+        str | None,
+        typer.Option("--profile", help="Profile whose surrogate is written to --out, where the runs are of several."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the rules of the small models, most frequent first.")
     ] = False,
     output: Annotated[
-        list[str] | None, typer.Option("--output", help=f"What to explain: {', '.join(NAMES)}. May be repeated.")
+        list[str] | None,
+        typer.Option("--output", help=f"Output that --explain is about: {', '.join(NAMES)}. May be repeated."),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the mixes, each held out once.")] = TRAINING_FOLDS,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Number of parts of the mixes; each part is held out once.")
+    ] = TRAINING_FOLDS,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the parts and the models.")] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,7 @@ def verify_command(
     arrivals: Arrivals = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when somebody starves."""
+    """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when an adapter starves."""
     try:
         found = Plan.read(plan)
         check = verify(found.model_copy(update={"workload": _with_arrivals(found.workload, arrivals)}), seed)

@@ -1,4 +1,4 @@
-"""adaptwin workload: fleet files from request traces, from PEFT folders, or made up."""
+"""adaptwin workload: fleet files from request traces, from PEFT folders, or synthetic."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from adaptwin.workload.sources.traces import workload_from_trace
 from adaptwin.workload.workload import Workload
 
 workload_commands = typer.Typer(
-    no_args_is_help=True, help="Make a fleet file from a request trace, PEFT folders, or thin air."
+    no_args_is_help=True, help="Make a fleet file: from a trace, from PEFT folders, or synthetic."
 )
 
 AdapterCount = Annotated[int, typer.Option(help="Number of adapters.")]
@@ -31,7 +31,9 @@ Popularity = Annotated[str, typer.Option(help=f"How the traffic is shared among 
 BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
 FleetArrivals = Annotated[
     str,
-    typer.Option(help="poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."),
+    typer.Option(
+        help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."
+    ),
 ]
 NamedLengths = Annotated[
     str | None,
@@ -39,9 +41,11 @@ NamedLengths = Annotated[
 ]
 InputMean = Annotated[
     float | None,
-    typer.Option(help="Mean prompt tokens (lognormal, with --output-mean; instead of --lengths)."),
+    typer.Option(help="Mean prompt tokens (lognormal, together with --output-mean; instead of --lengths)."),
 ]
-OutputMean = Annotated[float | None, typer.Option(help="Mean answer tokens.")]
+OutputMean = Annotated[
+    float | None, typer.Option(help="Mean answer tokens (lognormal, together with --input-mean; instead of --lengths).")
+]
 Duration = Annotated[float, typer.Option(help="Seconds of traffic the fleet stands for.")]
 Profiles = Annotated[
     list[str] | None,
@@ -66,7 +70,7 @@ def from_trace(
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Rates and lengths from the first part of a request trace, dealt out to adapters."""
+    """Rates and lengths from the first part of a request trace, shared among adapters."""
     workload = workload_from_trace(
         trace,
         adapters=adapters,
@@ -98,7 +102,7 @@ def synth(
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """A made-up fleet: a total rate, dealt out to adapters."""
+    """A synthetic fleet: a total rate, shared among adapters."""
     workload = synthesize(
         adapters=adapters,
         rate=rate,
