@@ -14,7 +14,9 @@ from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.step_cost import StepCost
+from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
+from adaptwin.twin.simulate import simulate
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter, Workload
 
@@ -153,3 +155,12 @@ def make_plan(*, gpus: int = 4, adapters: int = 200, profiles: int = 1, forecast
         profiles=made,
         workload=workload,
     )
+
+
+@pytest.fixture(scope="session")
+def overloaded() -> Run:
+    """A run in which more than ten adapters are not ok."""
+    plan = make_plan(gpus=4, adapters=60)
+    server = plan.servers[0].server.model_copy(update={"max_loras": 4, "max_cpu_loras": 60})
+    workload = plan.workload.model_copy(update={"duration": 300.0})
+    return simulate(plan.profiles[0], server, workload.scaled(1.5), repeats=2, warmup=10.0)

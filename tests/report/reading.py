@@ -67,6 +67,11 @@ def rendered(renderable: object, width: int = 80) -> str:
     return console.export_text()
 
 
+def words(renderable: object) -> str:
+    """What is rendered, with single spaces."""
+    return " ".join(rendered(renderable).split())
+
+
 def assert_fits(text: str) -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text

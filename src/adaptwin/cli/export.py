@@ -6,11 +6,9 @@ import typer
 
 from adaptwin.cli.options import OutFile, PlanFile
 from adaptwin.errors import SpecError
-from adaptwin.export.vllm import vllm_script
+from adaptwin.export.registry import TARGETS
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import write_atomically
-
-TARGETS = {"vllm": vllm_script}
 
 
 def export_command(

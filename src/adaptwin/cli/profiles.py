@@ -6,7 +6,7 @@ from rich.console import Console
 
 from adaptwin.cli.options import AsJson
 from adaptwin.profile.profile import load_profile, shipped_profiles
-from adaptwin.report.plan.table import profiles_table
+from adaptwin.report.profiles import profiles_table
 
 
 def profiles_command(as_json: AsJson = False) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed
 from adaptwin.errors import OutOfMemory
 from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
-from adaptwin.report.plan.table import run_table
+from adaptwin.report.run import run_table
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.simulate import simulate

@@ -12,7 +12,8 @@ from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.errors import SpecError
 from adaptwin.report.training.page import write_training_report
-from adaptwin.report.training.table import rules_text, training_table
+from adaptwin.report.training.rules import rules_text
+from adaptwin.report.training.table import training_table
 from adaptwin.spec import require_writable
 from adaptwin.surrogate.findings import find
 from adaptwin.surrogate.outputs import NAMES

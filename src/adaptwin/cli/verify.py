@@ -11,7 +11,7 @@ from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.check import Check
 from adaptwin.plan.plan import Plan
-from adaptwin.report.plan.table import check_table
+from adaptwin.report.plan.check import check_table
 
 
 def verify_command(

@@ -1,1 +1,1 @@
-"""A plan in the words of the serving stacks that run it."""
+"""Export targets: each writes a plan in the form that a serving stack reads."""

@@ -1,4 +1,4 @@
-"""vllm: the exact ``vllm serve`` command of every server of a plan, as a shell script."""
+"""vLLM: the exact ``vllm serve`` command of every server of a plan, as a shell script."""
 
 import json
 import shlex
@@ -8,13 +8,13 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
 FIRST_PORT = 8000
-OPTIONAL = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
+OPTIONAL_FLAGS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
 
 
 def vllm_script(plan: Plan) -> str:
-    """A shell script with one command per server; of a standby it only says what to do when another fails.
+    """A shell script with one command per server; comments say when to start a standby.
 
-    Weights of an adapter that names no artifact are looked for in ``$ADAPTERS/<name>``.
+    The script looks for the weights of an adapter without an artifact in ``$ADAPTERS/<name>``.
     """
     adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
     lines = [
@@ -53,7 +53,7 @@ def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
 
 
 def _in_comment(name: str) -> str:
-    """A name on one line."""
+    """The name, escaped where it would break the line of a comment."""
     return name if name.isprintable() else repr(name)
 
 
@@ -61,7 +61,9 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], num
     settings, model = server.server, plan.profile_of(server).model.name
     options = [f"--port {FIRST_PORT + number}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
     options += [
-        f"--{name.replace('_', '-')} {value}" for name in OPTIONAL if (value := getattr(settings, name)) is not None
+        f"--{name.replace('_', '-')} {value}"
+        for name in OPTIONAL_FLAGS
+        if (value := getattr(settings, name)) is not None
     ]
     if settings.block_size != Server().block_size:
         options.append(f"--block-size {settings.block_size}")
@@ -84,7 +86,7 @@ def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
 
 
 def _takes_loras_in(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -> bool:
-    """Whether a server that runs gets adapters when others fail."""
+    """Whether the server takes over LoRA adapters when others fail."""
     return any(
         server.name in route and adapters[name].rank > 0
         for failover in plan.failover

@@ -1,1 +1,1 @@
-"""What people look at: tables, figures and one self-contained page."""
+"""Reports for people: tables for the terminal, figures, and self-contained HTML pages."""

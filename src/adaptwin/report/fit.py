@@ -27,7 +27,7 @@ def fit_report(fitted: Fit) -> RenderableType:
 
 
 def _residuals(fitted: Fit) -> Table:
-    table = _table("part", "points", "mean", "worst")
+    table = _figures_table("part", "points", "mean", "worst")
     for part in fitted.residuals:
         table.add_row(part.part, f"{part.points:,}", f"{part.mean:.1f} %", f"{part.worst:.1f} %")
     return table
@@ -40,7 +40,7 @@ def _errors(profile: Profile) -> RenderableType:
         f"{error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median TTFT "
         f"{_percent(error.ttft)} off; starvation label right in {error.starvation:.1f} %"
     )
-    table = _table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
+    table = _figures_table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
     for spread in profile.spread:
         cells = (spread.throughput, spread.itl, spread.ttft)
         table.add_row(spread.regime, str(spread.runs), *(NOTHING if x is None else f"{100 * x:.1f} %" for x in cells))
@@ -52,7 +52,7 @@ def _percent(value: float | None) -> str:
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
-    """(figure, as measured, as simulated); latencies in seconds, None where not measured."""
+    """Rows of figure, measured value and simulated value; latencies in seconds, None where not measured."""
     return [
         ("throughput", measured.throughput, run.throughput),
         ("itl.mean", measured.itl_mean, run.itl.mean),
@@ -65,7 +65,7 @@ def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | 
 
 def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
     """A simulated run beside a measured one, figure by figure."""
-    table = _table("", "measured", "twin", "twin / measured", "90 % interval")
+    table = _figures_table("", "measured", "twin", "twin / measured", "90 % interval")
     for name, real, twin in comparison_rows(run, measured):
         write = number if name in ("throughput", "mean_waiting") else duration
         ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else NOTHING
@@ -75,7 +75,7 @@ def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
     return table
 
 
-def _table(first: str, *others: str) -> Table:
+def _figures_table(first: str, *others: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(first)
     for name in others:

@@ -13,7 +13,7 @@ VERDICTS = ("ok", "backlogged", "starved")
 
 
 def sweep_table(dataset: Dataset) -> RenderableType:
-    """Runs by profile: how many, how much traffic, and the share in which an adapter or the server fared this badly."""
+    """Runs by profile: how many, how much traffic, and the share of them with each worst verdict."""
     rows, design = dataset.rows, dataset.design
     whole = summary(rows)
     title = Text(f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}\n")

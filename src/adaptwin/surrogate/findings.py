@@ -115,7 +115,7 @@ _FIGURES = {
     "e2e_mean": "mean latency, median error",
     "worst_share": "worst adapter's share, mean difference",
     "starvation": "starvation, F1",
-    "overload": "somebody suffers, F1",
+    "overload": "overload, F1",
 }
 
 

@@ -79,7 +79,7 @@ def test_the_page_says_what_was_trained_and_when_it_is_sure(html) -> None:
     text = Page(html).words()
     assert "Trained on 1,000 runs of 250 mixes, adaptwin 0.1.0, for 2 profiles." in text
     assert "9 trees with 18 rules, from 1,000 runs of 250 mixes" in text
-    assert "Nobody suffers up to a probability of 0.88 %; somebody does from 99.0 % on." in text
+    assert "Not overloaded up to a probability of 0.88 %; overloaded from 99.0 % on." in text
 
 
 def test_unknown_numbers_are_dashes() -> None:

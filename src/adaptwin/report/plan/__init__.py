@@ -1,1 +1,1 @@
-"""A plan for people: tables, charts, the page, and the sentences they share."""
+"""Reports on a plan: tables, figures, the page, and the sentences they share."""

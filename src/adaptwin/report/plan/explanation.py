@@ -1,4 +1,4 @@
-"""An explanation for the terminal: of a large plan the GPUs that matter most."""
+"""An explanation of a plan for the terminal; of a large plan it shows the GPUs that matter most."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, headroom_share, number, percent
 
-SHOWN = 10  # GPUs, unless they are asked for by name
-NEARLY_ALL = 0.95  # of a GPU's traffic
+SHOWN_GPUS = 10  # GPUs, unless they are asked for by name
+NEARLY_ALL_TRAFFIC = 0.95  # of a GPU's traffic
 
 
 def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> RenderableType:
@@ -24,7 +24,7 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
         gpus: Names of those to show; by default all, or of many the fullest ones.
     """
     chosen = [each for each in explanation.servers if each.server in gpus] or list(explanation.servers)
-    fullest = sorted(chosen, key=lambda each: each.forecast.headroom)[: max(SHOWN, len(gpus))]
+    fullest = sorted(chosen, key=lambda each: each.forecast.headroom)[: max(SHOWN_GPUS, len(gpus))]
     shown = [each for each in chosen if each in fullest]
     some = len(shown) < len(chosen)
     newcomer = explanation.newcomer
@@ -43,7 +43,7 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
 
 
 def _fullest(some: bool) -> str:
-    return f", the fullest {SHOWN} (the others: --gpu NAME)" if some else ""
+    return f", the fullest {SHOWN_GPUS} (the others: --gpu NAME)" if some else ""
 
 
 def _harm(each: ServerExplanation) -> tuple[bool, bool, float]:
@@ -56,7 +56,7 @@ def _headline(explanation: Explanation) -> Text:
         "this plan is optimal" if gpus <= bound else f"this plan is at most {count(gpus - bound, 'GPU')} above the best"
     )
     text = Text.assemble((count(gpus, "GPU"), "bold"), f". No plan can do with fewer than {bound:,}: {above}.")
-    if gpus > SHOWN:
+    if gpus > SHOWN_GPUS:
         binds = Counter(what_binds(each.forecast, each.max_num_seqs) for each in explanation.servers)
         text.append(
             f"\nWhat gives way first: {', '.join(f'{what} on {many:,}' for what, many in binds.most_common())}."
@@ -117,7 +117,7 @@ def _restart(each: ServerExplanation) -> str:
 
 
 def advice_sentence(advice: Advice) -> str:
-    """Where the newcomer should go."""
+    """Which server the new adapter should go to, or what it needs instead."""
     match advice.action:
         case "load":
             return f"It does least harm on {advice.server}."
@@ -130,7 +130,7 @@ def advice_sentence(advice: Advice) -> str:
 
 
 def saving_lines(found: Savings, gpus: int) -> list[str]:
-    """Changes that save a GPU, those that do not, and what the emptiest GPU has too much."""
+    """Changes that save a GPU, those that do not, and how much traffic keeps the emptiest GPU from being given up."""
     if gpus == 1:
         return ["There is only one."]
     lines = []
@@ -152,7 +152,7 @@ def _emptiest_sentence(emptiest: Emptiest) -> str:
     who = f"The emptiest GPU is {emptiest.server}, with {number(emptiest.request_rate)} requests/s"
     if emptiest.too_much is None:
         return f"{who}."
-    if emptiest.too_much >= NEARLY_ALL:
+    if emptiest.too_much >= NEARLY_ALL_TRAFFIC:
         return f"{who}: it can only be given up if all its traffic goes."
     gone = (
         f"{percent(emptiest.too_much)} of its traffic ({number(emptiest.too_much * emptiest.request_rate)} requests/s)"

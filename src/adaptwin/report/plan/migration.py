@@ -1,4 +1,4 @@
-"""A migration for the terminal: what it comes to, and its steps in order, like ones in one line."""
+"""A migration for the terminal: how much it changes, and its steps in order; steps that do the same share a line."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,7 +10,7 @@ from adaptwin.plan.migration import Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import count
 
-NAMED = 3  # adapters that are called by name; more are counted
+NAMED_ADAPTERS = 3  # adapters that are called by name; more are counted
 
 
 def migration_table(found: Migration, gpus: int) -> RenderableType:
@@ -26,7 +26,7 @@ def migration_table(found: Migration, gpus: int) -> RenderableType:
 
 
 def changes_sentence(found: Migration, gpus: int) -> str:
-    """GPUs before and after, and how many adapters and servers change; zeros that go without saying are left out."""
+    """GPUs before and after, and how many adapters and servers change; most counts of zero are left out."""
     parts = [f"{count(found.moves, 'move')}", f"{count(found.restarts, 'restart')}"]
     if found.added:
         parts.append(count(found.added, "new adapter"))
@@ -39,7 +39,7 @@ def changes_sentence(found: Migration, gpus: int) -> str:
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
-    """The steps, one line for those in a row that do the same on the same server."""
+    """The steps in order; consecutive ones that do the same on the same server share a line."""
     return [_line(list(alike)) for _, alike in groupby(steps, key=_kind)]
 
 
@@ -49,14 +49,14 @@ def _kind(step: Step) -> tuple[str, str | None, bool]:
 
 def _line(alike: list[Step]) -> str:
     step = alike[0]
-    who = _adapters(alike)
+    who = _names_of_steps(alike)
     match step.action:
         case "load":
             return f"load {who} on {step.server}"
         case "unload":
             return f"unload {who} from {step.server}"
         case "route":
-            return f"route {who} to {_servers(alike)}" if step.shares else f"refuse requests of {who}"
+            return f"route {who} to {_server_names(alike)}" if step.shares else f"refuse requests of {who}"
         case "stop":
             return f"stop {step.server}"
     assert step.settings
@@ -66,11 +66,11 @@ def _line(alike: list[Step]) -> str:
     )
 
 
-def _adapters(alike: list[Step]) -> str:
+def _names_of_steps(alike: list[Step]) -> str:
     names = [step.adapter for step in alike if step.adapter]
-    return ", ".join(names) if len(names) <= NAMED else count(len(names), "adapter")
+    return ", ".join(names) if len(names) <= NAMED_ADAPTERS else count(len(names), "adapter")
 
 
-def _servers(alike: list[Step]) -> str:
-    """Where they go, in the order of the names."""
+def _server_names(alike: list[Step]) -> str:
+    """The servers that the steps route to, sorted by name."""
     return ", ".join(sorted({server for step in alike for server in step.shares or ()}))

@@ -5,15 +5,15 @@ from adaptwin.report.style.words import count, duration, number, percent
 
 
 def what_binds(forecast: Forecast, max_num_seqs: int) -> str:
-    """The binding constraint; ``max_num_seqs`` where it is that limit which keeps a GPU from computing more."""
-    if forecast.headroom >= MOST_HEADROOM:
+    """The binding constraint; ``max_num_seqs`` where this limit keeps the GPU from computing more."""
+    if forecast.headroom_is_open:
         return "nothing"
     return "max_num_seqs" if forecast.binding == "compute" and forecast.fills_batch(max_num_seqs) else forecast.binding
 
 
 def why_full(forecast: Forecast, *, loras: int, max_loras: int, max_num_seqs: int) -> str:
-    """What happens to a server with so many adapters just beyond its headroom."""
-    if forecast.headroom >= MOST_HEADROOM:
+    """What happens to a server just beyond its headroom, with the numbers that show what limits it."""
+    if forecast.headroom_is_open:
         return f"It is far from full: {percent(MOST_HEADROOM)} more traffic would be served."
     brink = forecast.brink
     if brink is None:

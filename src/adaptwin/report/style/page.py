@@ -1,4 +1,4 @@
-"""A page of ours: one HTML file with everything in it, which loads nothing from the network."""
+"""Rendering of pages: self-contained HTML files, which load nothing from the network."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Picture(NamedTuple):
 
 
 def render(name: str, figures: Mapping[str, go.Figure], **values: Any) -> str:
-    """The page that the template of this name makes of the values; figures by the key of their picture."""
+    """The page made from the template of this name and the values; `figures` is keyed by picture."""
     drawn = {
         "figures": {key: _bare(figure) for key, figure in figures.items()},
         "light": _json(template()),
@@ -57,7 +57,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _share(part: float) -> str:
-    """A share that may be small, in percent with a digit after the point."""
+    """A share in percent with one digit after the point, as it may be small."""
     return f"{100.0 * part:.1f} %"
 
 

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from adaptwin.report.style.words import duration
 
-FIRST, SECOND, THIRD, BAD = "#0077bb", "#ee7733", "#009988", "#cc3311"  # of Paul Tol's "vibrant" scheme
+# Of Paul Tol's colour-blind-safe "vibrant" scheme.
+FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -55,13 +56,13 @@ def template(*, dark: bool = False) -> go.layout.Template:
 
 
 def log_ticks(values: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
-    """A logarithmic axis with labels people read; more of them when it spans little."""
+    """A logarithmic axis with labels at round values; the fewer decades it spans, the more labels per decade."""
     low, high, steps = _decades(values)
     return _axis([step * 10.0**power for power in range(low, high + 1) for step in steps], write)
 
 
 def time_ticks(seconds: Sequence[float]) -> dict[str, Any]:
-    """The same for latencies, with round minutes and hours."""
+    """A logarithmic axis for latencies, with labels at round seconds, minutes and hours."""
     low, high, steps = _decades(seconds)
     ticks = [
         tick
@@ -84,11 +85,17 @@ def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, An
     return {"type": "log", "tickvals": ticks, "ticktext": [write(tick) for tick in ticks]}
 
 
+def from_the_top(names: Sequence[str]) -> dict[str, Any]:
+    """A vertical axis of names, with the first on top."""
+    ends = [len(names) - 0.4, -0.6]
+    return {"type": "category", "categoryorder": "array", "categoryarray": list(names), "range": ends}
+
+
 def escaped(name: str) -> str:
-    """A user's name for plotly, which reads a little HTML in every text."""
+    """A user's name with HTML escaped, because plotly interprets some HTML in every text."""
     return escape(name, quote=False)
 
 
 def significant(value: float) -> float | None:
-    """Five digits are more than a screen shows, and keep the page small; None leaves a gap."""
+    """The value with five significant digits, which keep the page small; None, a gap, where it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """About three digits, with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
+    """A number with about three digits and with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
     if not math.isfinite(value):
         return NOTHING
     if value >= 99.95 or value == 0:
@@ -35,6 +35,15 @@ def percent(share: float) -> str:
     return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
 
 
+def share_text(share: float) -> str:
+    """A share in per cent, with enough digits to tell it from 0 and 1: ``14 %``, ``0.83 %``, ``99.94 %``."""
+    if not math.isfinite(share):
+        return NOTHING
+    distance = 100.0 * min(abs(share), abs(1.0 - share))
+    digits = min(3, max(0, 1 - math.floor(math.log10(distance)))) if 5e-4 <= distance < 10.0 else 0
+    return f"{100.0 * share:,.{digits}f} %"
+
+
 def headroom_share(headroom: float, over: str = "over ") -> str:
     """Headroom in percent; the search for it ends at 300 %."""
     return (
@@ -45,10 +54,10 @@ def headroom_share(headroom: float, over: str = "over ") -> str:
 
 
 def count(many: int, noun: str, plural: str = "") -> str:
-    """``1 GPU``, ``4 GPUs``."""
+    """A number of things: ``1 GPU``, ``4 GPUs``."""
     return f"{many:,} {noun}" if many == 1 else f"{many:,} {plural or noun + 's'}"
 
 
 def money(value: float) -> str:
-    """A price with two digits behind the point, in whatever currency: ``12.50``."""
+    """A price with two digits after the point, without a currency: ``12.50``."""
     return f"{value:,.2f}"

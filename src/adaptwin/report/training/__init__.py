@@ -1,1 +1,1 @@
-"""Trained predictors for people: tables, rules, charts and the page."""
+"""Reports on a training: tables, rules, figures and the page."""

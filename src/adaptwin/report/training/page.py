@@ -1,4 +1,4 @@
-"""The page of a training: how far predictors are from the twin, where they are weakest, and what they rest on."""
+"""The page of a training: errors of the predictors against the twin, weakest regimes, and importance of features."""
 
 import importlib.metadata
 import math
@@ -9,19 +9,24 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from adaptwin.report.style.page import Card, Picture, render
-from adaptwin.report.style.words import NOTHING, count, percent
-from adaptwin.report.training import charts as figures
-from adaptwin.report.training.table import (
-    JUDGED,
-    Weakness,
+from adaptwin.report.style.words import NOTHING, count, percent, share_text
+from adaptwin.report.training.curve_chart import curve_figure
+from adaptwin.report.training.importance_chart import importances_figure
+from adaptwin.report.training.prediction_charts import (
+    predicted_itl_figure,
+    predicted_throughput_figure,
+    predicted_ttft_figure,
+    reliability_figure,
+)
+from adaptwin.report.training.regime_chart import by_dimension, regimes_figure
+from adaptwin.report.training.sentences import (
     asked_sentence,
     error_text,
     interval_text,
-    share_text,
     source_sentence,
     value_text,
-    weakest,
 )
+from adaptwin.report.training.weakest import REGIME_ERRORS, Weakness, weakest
 from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.score import ScoreWithInterval
@@ -33,20 +38,20 @@ HEADLINES = {  # figures of merit on the cards, and their labels there
     "starvation, F1": "Starvation, F1",
 }
 
-_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
+_TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
     (
         Picture(
             "throughput", "Throughput", "Prompt and output tokens per second that are served. Both axes logarithmic."
         ),
-        figures.throughput_figure,
+        predicted_throughput_figure,
     ),
     (
         Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes logarithmic."),
-        figures.itl_figure,
+        predicted_itl_figure,
     ),
     (
         Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes logarithmic."),
-        figures.ttft_figure,
+        predicted_ttft_figure,
     ),
     (
         Picture(
@@ -54,16 +59,16 @@ _PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
             "Errors by regime",
             "Errors of the distilled models, a row per regime. Further left is better. The axis is logarithmic.",
         ),
-        figures.regimes_figure,
+        regimes_figure,
     ),
     (
         Picture(
             "reliability",
             "Probability of overload",
-            "How often somebody suffered where the distilled model gave about this probability. On the dotted line, "
-            "probabilities are right. A larger point stands for more runs.",
+            "How often runs were overloaded where the distilled model gave about this probability. On the dotted "
+            "line, probabilities are right. A larger point stands for more runs.",
         ),
-        figures.reliability_figure,
+        reliability_figure,
     ),
     (
         Picture(
@@ -72,7 +77,7 @@ _PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
             "Scores of the large models when they are trained on a part of the mixes. Where a curve is still falling "
             "(or F1 still rising) at its end, more runs of the twin would help.",
         ),
-        figures.curve_figure,
+        curve_figure,
     ),
     (
         Picture(
@@ -81,7 +86,7 @@ _PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
             "How far the answers of the large models move when one feature is shuffled among the runs, as a share of "
             "how far answers are apart at all. Features that say much the same share their importance.",
         ),
-        figures.importances_figure,
+        importances_figure,
     ),
 )
 
@@ -100,7 +105,7 @@ _MEANINGS = {
     "adaptwin train --explain prints their rules.",
     "Boundary": "Loads near which a server stops serving everybody. Runs there are the hardest. They are among the "
     "points and count for the probabilities, but not for the scores and the regimes.",
-    "Overload": "Somebody suffers: the server or an adapter starves or waits in a growing queue.",
+    "Overload": "The server or an adapter starves or waits in a growing queue.",
     "Asking the twin": "Where the probability of overload is neither low nor high enough to be sure, the twin is "
     "asked. It is also asked where a server is unlike those that were trained on.",
 }
@@ -110,16 +115,16 @@ def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> 
     """The findings as one self-contained HTML page; surrogates by the name of their profile."""
     return render(
         "training.html",
-        {picture.key: draw(findings) for picture, draw in _PICTURES},
+        {picture.key: draw(findings) for picture, draw in _TRAINING_PICTURES},
         source=source_sentence(surrogates),
         asked=asked_sentence(findings, surrogates),
-        cards=list(_cards(findings)),
-        pictures={picture.key: picture for picture, _ in _PICTURES},
+        cards=list(_score_cards(findings)),
+        pictures={picture.key: picture for picture, _ in _TRAINING_PICTURES},
         scores={profile: [_score_row(line) for line in lines] for profile, lines in findings.scores.items()},
         weaknesses=[_weakness(one) for one in weakest(findings.regimes)],
         regimes=_regimes(findings.regimes),
         meanings=_MEANINGS,
-        facts=_facts(surrogates),
+        facts=_training_facts(surrogates),
     )
 
 
@@ -128,8 +133,8 @@ def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate
     write_atomically(path, training_report(findings, surrogates))
 
 
-def _cards(findings: Findings) -> Iterator[Card]:
-    """Of several profiles, the one for which a figure is worst."""
+def _score_cards(findings: Findings) -> Iterator[Card]:
+    """A card per headline figure; of several profiles, it shows the one for which the figure is worst."""
     for figure, label in HEADLINES.items():
         lines = {
             profile: line
@@ -154,7 +159,7 @@ def _interval_words(score: ScoreWithInterval, unit: str) -> str:
 
 
 class ScoreCell(NamedTuple):
-    """A score as it is written."""
+    """The texts of a score."""
 
     value: str
     interval: str
@@ -183,7 +188,7 @@ def _weakness(one: Weakness) -> str:
 
 
 class ErrorCell(NamedTuple):
-    """An error as it is written."""
+    """The text of an error."""
 
     text: str
     worst: bool  # of its column
@@ -206,23 +211,25 @@ def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
             RegimeRow(
                 regime=line.regime,
                 runs=f"{line.runs:,}",
-                errors=[ErrorCell(error_text(error(line)), (figure, line) in worst) for figure, _, error in JUDGED],
+                errors=[
+                    ErrorCell(error_text(error(line)), (figure, line) in worst) for figure, _, error in REGIME_ERRORS
+                ],
                 overloaded=percent(line.overloaded),
             )
             for line in lines
         ]
-        for dimension, lines in figures.by_dimension(regimes)
+        for dimension, lines in by_dimension(regimes)
     }
 
 
-def _facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
+def _training_facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
     """What was trained, and on what."""
     facts = {"adaptwin": importlib.metadata.version("adaptwin")}
     for profile, surrogate in surrogates.items():
         rules = sum(len(tree.leaves) for tree in surrogate.trees.values())
         facts[profile] = (
             f"{count(len(surrogate.trees), 'tree')} with {count(rules, 'rule')}, from {surrogate.source}. "
-            f"Nobody suffers up to a probability of {share_text(surrogate.sure.below)}; somebody does from "
+            f"Not overloaded up to a probability of {share_text(surrogate.sure.below)}; overloaded from "
             f"{share_text(surrogate.sure.above)} on."
         )
     return facts

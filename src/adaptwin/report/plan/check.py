@@ -1,0 +1,42 @@
+"""A verification of a plan for the terminal."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from adaptwin.plan.check import Check
+from adaptwin.report.style.tables import add_numbers, plain_table, verdict_text
+from adaptwin.report.style.words import count, duration, number, percent
+from adaptwin.twin.run import Run
+
+
+def check_table(check: Check) -> RenderableType:
+    """A verification for the terminal: whether the plan holds, and what each GPU did."""
+    gpus = count(len(check.runs), "GPU")
+    if check.ok:
+        failures = f", nor after {count(len(check.failovers), 'failure')}" if check.failovers else ""
+        headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves{failures}.", style="green")
+    else:
+        headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
+    table = plain_table()
+    table.add_column("GPU", overflow="fold")
+    add_numbers(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    add_numbers(table, "KV\nuse", "Adapters\nnot ok")
+    table.add_column("Verdict", no_wrap=True)
+    for server, run in zip(check.servers, check.runs, strict=True):
+        table.add_row(Text(server.name), *_check_cells(run))
+    lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
+    return Group(headline, Text(), table, *lines)
+
+
+def _check_cells(run: Run) -> list[RenderableType]:
+    return [
+        number(run.offered_request_rate),
+        number(run.offered_throughput),
+        number(run.throughput),
+        duration(run.ttft.p50),
+        duration(run.ttft.p99),
+        duration(run.itl.mean),
+        percent(run.kv_usage),
+        f"{sum(verdict != 'ok' for verdict in run.adapters['verdict']):,}",
+        verdict_text(run.worst),
+    ]

@@ -1,0 +1,78 @@
+"""What the twin expects of each GPU, as figures: throughput, latencies, KV cache."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from adaptwin.plan.forecast import Forecast
+from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.gpu_rows import with_gpu_rows
+from adaptwin.report.style.plots import FIRST_COLOUR, FROM_ZERO, SECOND_COLOUR, escaped, significant, time_ticks
+from adaptwin.report.style.words import duration, number, percent
+
+
+class ForecastMark(NamedTuple):
+    """A value of the forecast of each GPU, and how a figure marks it."""
+
+    name: str
+    value: Callable[[Forecast], float]
+    colour: str = FIRST_COLOUR
+    symbol: str = "circle"
+
+
+def throughput_figure(plan: Plan) -> go.Figure:
+    """Tokens/s offered to each GPU and served by it."""
+    offered = ForecastMark("offered", lambda forecast: forecast.offered_throughput, SECOND_COLOUR, "line-ns-open")
+    served = ForecastMark("served", lambda forecast: forecast.throughput)
+    return _dots(plan, [served, offered], axis={"title_text": "tokens/s", **FROM_ZERO}, write=number)
+
+
+def ttft_figure(plan: Plan) -> go.Figure:
+    """Median and 99th percentile of the time to first token on each GPU."""
+    median = ForecastMark("p50", lambda forecast: forecast.ttft_p50)
+    tail = ForecastMark("p99", lambda forecast: forecast.ttft_p99, SECOND_COLOUR, "diamond")
+    forecasts = [server.forecast for server in plan.servers if server.forecast]
+    ticks = time_ticks([seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)])
+    return _dots(plan, [median, tail], axis={"title_text": "TTFT, logarithmic", **ticks}, write=duration)
+
+
+def itl_figure(plan: Plan) -> go.Figure:
+    """Mean and 99th percentile of the inter-token latency on each GPU, in milliseconds."""
+    mean = ForecastMark("mean", lambda forecast: 1e3 * forecast.itl_mean)
+    tail = ForecastMark("p99", lambda forecast: 1e3 * forecast.itl_p99, SECOND_COLOUR, "diamond")
+    axis = {"title_text": "milliseconds", **FROM_ZERO}
+    return _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
+
+
+def kv_figure(plan: Plan) -> go.Figure:
+    """Share of the KV cache in use on each GPU, time-weighted."""
+    usage = ForecastMark("KV cache in use", lambda forecast: 100.0 * forecast.kv_usage)
+    axis = {"title_text": "percent of the KV cache", "range": [0, 102]}
+    return _dots(plan, [usage], axis=axis, write=lambda value: percent(value / 100.0))
+
+
+def _dots(
+    plan: Plan, marks: Sequence[ForecastMark], *, axis: dict[str, Any], write: Callable[[float], str]
+) -> go.Figure:
+    """A row per GPU and a mark per value of the forecast."""
+    known = [(escaped(server.name), server.forecast) for server in plan.servers if server.forecast]
+    figure = go.Figure()
+    for mark in marks:
+        values = [mark.value(forecast) for _, forecast in known]
+        figure.add_scatter(
+            mode="markers",
+            name=mark.name,
+            x=[significant(value) for value in values],
+            y=[name for name, _ in known],
+            customdata=[write(value) for value in values],
+            hovertemplate=f"%{{y}}<br>{mark.name} %{{customdata}}<extra></extra>",
+            marker={"color": mark.colour, "symbol": mark.symbol, "size": 9, "line": _edge(mark)},
+        )
+    figure.update_xaxes(**axis)
+    figure.update_layout(showlegend=len(marks) > 1)
+    return with_gpu_rows(figure, plan, row=22)
+
+
+def _edge(mark: ForecastMark) -> dict[str, Any]:
+    return {"width": 2 if mark.symbol.endswith("-open") else 0, "color": mark.colour}

@@ -1,0 +1,49 @@
+"""The settings of a server for its section of the page."""
+
+from typing import NamedTuple
+
+from adaptwin.errors import Infeasible
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.report.style.words import NOTHING
+
+
+class Setting(NamedTuple):
+    """A setting of vLLM, with the value that this server runs with."""
+
+    name: str
+    value: str
+    default: bool
+
+
+def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
+    """The settings of a server, with the values that vLLM takes by default on its profile."""
+    server, defaults = placed.server, _defaults(plan, placed)
+    rows = []
+    for name in type(server).model_fields:
+        value = getattr(server, name)
+        left_open = value is None
+        shown = defaults.get(name) if left_open else value
+        rows.append(Setting(name, NOTHING if shown is None else _setting_text(shown), left_open))
+    return rows
+
+
+def _defaults(plan: Plan, placed: PlacedServer) -> dict[str, int]:
+    """The values that vLLM takes for settings that are None."""
+    profile = plan.profile_of(placed)
+    try:
+        limits = placed.server.limits(profile)
+    except Infeasible:
+        return {}
+    return {
+        "max_cpu_loras": limits.max_cpu_loras,
+        "max_num_seqs": limits.max_num_seqs,
+        "max_num_batched_tokens": limits.token_budget,
+        "max_model_len": limits.max_model_len,
+        "kv_cache_tokens": (limits.kv_blocks + 1) * limits.block_size,
+    }
+
+
+def _setting_text(value: float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:,}"

@@ -1,0 +1,32 @@
+"""Profiles for the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from adaptwin.profile.profile import Profile, ProfileError
+from adaptwin.report.style.tables import add_numbers, plain_table
+from adaptwin.report.style.words import NOTHING
+
+
+def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
+    """The profiles: hardware, model, KV cache without adapters, and the measured error of their twin."""
+    table = plain_table()
+    table.add_column("Profile\nhardware, model", overflow="fold")
+    table.add_column("vLLM")
+    add_numbers(table, "KV cache\ntokens", "Throughput\nerror", "ITL\nerror", "Real\nruns")
+    for profile in profiles:
+        name = Text.assemble((profile.name, "bold"), (f"\n{profile.hardware}, {profile.model.name}", "dim"))
+        tokens = profile.memory.kv_cache_tokens(max_loras=0, max_lora_rank=8)
+        kv_cache = f"{'about ' if profile.memory.estimated else ''}{tokens:,}"
+        table.add_row(name, Text(profile.vllm_version), kv_cache, *_error_cells(profile.error))
+    note = "KV cache without adapters, at gpu_memory_utilization 0.9. Errors: mean absolute percentage errors."
+    return Group(table, Text(note, style="dim"))
+
+
+def _error_cells(error: ProfileError | None) -> list[str]:
+    if error is None:
+        return [NOTHING, NOTHING, "none"]
+    itl = NOTHING if error.itl is None else f"{error.itl:.1f} %"
+    return [f"{error.throughput:.1f} %", itl, str(error.runs)]

@@ -1,0 +1,140 @@
+"""A run of the twin for the terminal."""
+
+import math
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
+from adaptwin.report.style.words import NOTHING, count, duration, number, percent
+from adaptwin.twin.run import Latency, Run
+
+SHOWN_ADAPTERS = 10  # those served worst
+_SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
+_INTERVAL_NAMES = {
+    "throughput": "Throughput, tok/s",
+    "ttft.p50": "TTFT p50",
+    "ttft.p99": "TTFT p99",
+    "itl.mean": "ITL mean",
+    "itl.p99": "ITL p99",
+    "e2e.p99": "E2E p99",
+}
+
+
+def run_table(run: Run) -> RenderableType:
+    """A run for the terminal: verdict, latencies, what the server did, and the adapters served worst."""
+    parts: list[RenderableType] = [
+        _run_headline(run),
+        heading("Latency of finished requests"),
+        _latency_table(run),
+        heading("Server"),
+        _server_facts_table(run),
+    ]
+    if run.confidence:
+        parts += [heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
+    if run.intervals:
+        parts += [heading("Where a real server would be, nine times in ten"), _interval_table(run.intervals)]
+    parts.append(_worst_adapters(run))
+    return Group(*parts)
+
+
+def _run_headline(run: Run) -> Text:
+    rejected = f"{count(run.rejected, 'request')} of {run.arrived:,} rejected: longer than max_model_len.\n"
+    share = percent(run.throughput / run.offered_throughput if run.offered_throughput else math.nan)
+    server = run.server
+    return Text.assemble(
+        "Server: ",
+        verdict_text(run.verdict),
+        f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
+        f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
+        (rejected if run.rejected else "", "bold red"),
+        f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
+        f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
+        f"window {run.window}{f', warm-up {duration(run.warmup)}' if run.warmup else ''}.",
+    )
+
+
+def _latency_table(run: Run) -> Table:
+    table = plain_table()
+    table.add_column("")
+    add_numbers(table, "mean", "p50", "p90", "p99")
+    rows: tuple[tuple[str, Latency], ...] = (
+        ("TTFT  time to first token", run.ttft),
+        ("ITL   between tokens", run.itl),
+        ("TPOT  per output token", run.tpot),
+        ("E2E   whole request", run.e2e),
+    )
+    for name, of in rows:
+        table.add_row(name, duration(of.mean), duration(of.p50), duration(of.p90), duration(of.p99))
+    return table
+
+
+def _server_facts_table(run: Run) -> Table:
+    table = Table.grid("", "", padding=(0, 2, 0, 0))
+    for name, fact in _server_facts(run).items():
+        table.add_row(name, fact)
+    return table
+
+
+def _server_facts(run: Run) -> dict[str, str]:
+    loads = f"{run.adapter_loads:,} to the GPU, {run.disk_loads:,} from disk; steps waited {{}} for them"
+    kv_cache = f"{run.kv_cache_tokens:,} tokens, {percent(run.kv_usage)} used"
+    left = f"{run.running_at_end:,} running and {run.waiting_at_end:,} waiting at the end"
+    facts = {
+        "Requests": f"{run.arrived:,} arrived, {run.finished:,} finished; {left}",
+        "Batch": f"{number(run.mean_running)} requests and {number(run.mean_adapters)} adapters in the mean",
+        "Queue": f"{number(run.mean_waiting)} waiting in the mean",
+        "KV cache": f"{kv_cache}; {run.preemptions:,} preemptions",
+        "Adapter loads": loads.format(duration(run.adapter_load_time)),
+        "Busy": f"{percent(run.busy)} of the time, {run.steps:,} steps",
+    }
+    if run.rejected:
+        facts["Rejected"] = f"{run.rejected:,} longer than max_model_len or than the KV cache"
+    if run.never_admitted:
+        facts["Not sent"] = f"{run.never_admitted:,} still in the client, which is out of connections"
+    return facts
+
+
+def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
+    table = plain_table()
+    table.add_column("")
+    add_numbers(table, "from", "to")
+    for metric, name in _INTERVAL_NAMES.items():
+        if metric in intervals:
+            write = number if metric == "throughput" else duration
+            table.add_row(name, *(write(max(0.0, edge)) for edge in intervals[metric]))
+    return table
+
+
+def _worst_adapters(run: Run) -> RenderableType:
+    bad = [row for row in run.adapters.iter_rows(named=True) if row["verdict"] != "ok"]
+    if not bad:
+        return Text.assemble("\nAdapters: all ", str(len(run.adapters)), " are ", verdict_text("ok"), ".")
+    bad.sort(key=_severity)
+    shown = f", the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
+    table = plain_table()
+    table.add_column("Adapter", overflow="fold", min_width=24)
+    add_numbers(table, "Rank", "Came", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    table.add_column("Verdict", no_wrap=True)
+    for row in bad[:SHOWN_ADAPTERS]:
+        table.add_row(Text(row["name"]), *_adapter_cells(row))
+    return Group(heading(f"Adapters not ok: {len(bad):,} of {len(run.adapters):,}{shown}"), table)
+
+
+def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
+    """Worst verdict first, then the smallest share served, then the most traffic."""
+    offered = row["offered_throughput"]
+    return _SEVERITY[row["verdict"]], row["throughput"] / max(offered, 1e-9), -offered
+
+
+def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:
+    latencies = (row["ttft_p50"], row["ttft_p99"], row["itl_mean"])
+    return [
+        str(row["rank"]),
+        f"{row['arrivals']:,}",
+        f"{row['finished']:,}",
+        *(NOTHING if latency is None else duration(latency) for latency in latencies),
+        verdict_text(row["verdict"]),
+    ]

@@ -1,0 +1,111 @@
+"""Predictions against what the twin says, as figures: throughput, latencies, probability of overload."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+import polars as pl
+
+from adaptwin.report.style.plots import (
+    BAD_COLOUR,
+    FIRST_COLOUR,
+    SECOND_COLOUR,
+    THIRD_COLOUR,
+    log_ticks,
+    significant,
+    template,
+    time_ticks,
+)
+from adaptwin.report.style.words import count, duration, number, percent
+from adaptwin.surrogate.findings import Findings
+
+VERDICT_COLOURS = {"ok": FIRST_COLOUR, "slow": THIRD_COLOUR, "backlogged": SECOND_COLOUR, "starved": BAD_COLOUR}
+_GUIDE = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
+
+
+class Compared(NamedTuple):
+    """A figure that the twin and the distilled model both give, and how its axes are written."""
+
+    name: str  # in the columns of the sample
+    title: str
+    ticks: Callable[[Sequence[float]], dict[str, Any]]
+    write: Callable[[float], str]
+
+
+def predicted_throughput_figure(findings: Findings) -> go.Figure:
+    """Served tokens/s of some runs: predictions of the distilled model against what the twin says."""
+    return _predictions(findings, Compared("throughput", "tokens/s", lambda values: log_ticks(values, number), number))
+
+
+def predicted_itl_figure(findings: Findings) -> go.Figure:
+    """Mean inter-token latency of some runs: predictions of the distilled model against what the twin says."""
+    return _predictions(findings, Compared("itl_mean", "mean ITL", time_ticks, duration))
+
+
+def predicted_ttft_figure(findings: Findings) -> go.Figure:
+    """Median time to first token of some runs: predictions of the distilled model against what the twin says."""
+    return _predictions(findings, Compared("ttft_p50", "median TTFT", time_ticks, duration))
+
+
+def _predictions(findings: Findings, of: Compared) -> go.Figure:
+    """A point per run, coloured by its verdict; on the dotted line, prediction and twin agree."""
+    names = [f"twin_{of.name}", f"predicted_{of.name}"]
+    known = findings.sample.filter(pl.all_horizontal(pl.col(names).is_finite() & (pl.col(names) > 0.0)))
+    figure = go.Figure()
+    for verdict, colour in VERDICT_COLOURS.items():
+        twin, predicted = (known.filter(worst=verdict)[name].to_list() for name in names)
+        if twin:
+            figure.add_scatter(
+                mode="markers",
+                name=verdict,
+                x=[significant(value) for value in twin],
+                y=[significant(value) for value in predicted],
+                customdata=[f"twin {of.write(a)}, guess {of.write(b)}" for a, b in zip(twin, predicted, strict=True)],
+                hovertemplate=f"%{{customdata}}<extra>{verdict}</extra>",
+                marker={"color": colour, "size": 4, "opacity": 0.6},
+            )
+    twin, predicted = (known[name].to_list() or [1.0] for name in names)
+    _add_guide(figure, [min(twin), max(twin)])
+    figure.update_xaxes(title_text=f"{of.title}, twin", tickangle=0, **of.ticks(twin), range=_log_range(twin))
+    figure.update_yaxes(title_text=f"{of.title}, guess", **of.ticks(predicted), range=_log_range(predicted))
+    return figure.update_layout(template=template(), height=360, margin={"t": 36}, showlegend=True)
+
+
+def _log_range(values: Sequence[float]) -> list[float]:
+    return [math.log10(min(values)) - 0.05, math.log10(max(values)) + 0.05]
+
+
+def reliability_figure(findings: Findings) -> go.Figure:
+    """How often runs were overloaded against the probability predicted for them; larger where more runs are."""
+    lines = findings.reliability
+    most = max((line.runs for line in lines), default=1)
+    figure = go.Figure()
+    _add_guide(figure, [0.0, 100.0])
+    figure.add_scatter(
+        mode="lines+markers",
+        x=[significant(100.0 * line.probability) for line in lines],
+        y=[significant(100.0 * line.frequency) for line in lines],
+        customdata=[
+            f"{count(line.runs, 'run')}: {percent(line.probability)} guessed, {percent(line.frequency)} happened"
+            for line in lines
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        line={"color": FIRST_COLOUR, "width": 1},
+        marker={
+            "color": FIRST_COLOUR,
+            "opacity": 1.0,
+            "size": [6.0 + 14.0 * math.sqrt(line.runs / most) for line in lines],
+        },
+        cliponaxis=False,
+        showlegend=False,
+    )
+    axis = {"range": [-2, 102], "ticksuffix": " %"}
+    figure.update_xaxes(title_text="probability guessed", **axis)
+    figure.update_yaxes(title_text="share of the runs that were overloaded", **axis)
+    return figure.update_layout(template=template(), height=360, margin={"t": 36, "r": 20})
+
+
+def _add_guide(figure: go.Figure, ends: Sequence[float]) -> None:
+    """Draw the diagonal on which both axes have the same value."""
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=_GUIDE, hoverinfo="skip", showlegend=False)

@@ -1,0 +1,190 @@
+"""The rules of a distilled tree in words."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adaptwin.report.style.words import count, duration, number, share_text
+from adaptwin.surrogate.model_tree import Leaf, Rule, rules_of
+from adaptwin.surrogate.outputs import OUTPUTS
+from adaptwin.surrogate.region import Region
+from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.surrogate.vocabulary import VOCABULARY, Word
+
+SHOWN_TERMS = 3  # terms of a formula that are shown
+NO_EFFECT = 0.005  # on the scale of the output: a term below it is not worth a word
+_PREDICTION_TEXTS = {
+    "served": "throughput is {} the steady state's",
+    "itl_mean": "mean ITL is {} the steady state's",
+    "itl_p99": "ITL p99 is {} the steady state's",
+    "ttft_p50": "median TTFT is {} the steady state's",
+    "ttft_p99": "TTFT p99 is {} the steady state's",
+    "e2e_mean": "mean latency is {} the steady state's",
+    "worst_share": "the worst adapter gets {} of its tokens",
+    "starvation": "starves with {}",
+    "overload": "is overloaded with {}",
+}
+_SCALES: dict[str, LearnedScale] = {output.name: output.scale for output in OUTPUTS}
+_HOW_TO_READ = (
+    '"a to b" is above a, and up to b. A prediction is that for the middle of the training data, moved to where the '
+    "rule holds; in brackets, what it is kept between. Below it are the strongest terms of its formula: "
+)
+_TERMS_MEAN: dict[LearnedScale, str] = {
+    "ratio": "what they multiply it by.",
+    "odds": "what they multiply its odds by.",
+    "share": "how many points they add.",
+}
+# Thresholds lie between two whole numbers, and the ends of ranges a little beside one.
+_UNIT_TEXTS: dict[str, Callable[[float], str]] = {
+    "s": duration,
+    "share": share_text,
+    "whole": lambda value: f"{math.floor(value + 0.01):,}",
+}
+
+
+class Interval(NamedTuple):
+    """Values of a feature, above `low` and up to `high`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableType:
+    """The rules of a distilled tree in words, those with most training rows first.
+
+    Args:
+        surrogate: Whose tree.
+        output: A key of its trees, such as "starvation".
+        most: Rules to show, those with most rows first.
+    """
+    rules = rules_of(surrogate.trees[output])
+    rows = sum(rule.leaf.rows for rule in rules)
+    shown = rules[:most]
+    covered = share_text(sum(rule.leaf.rows for rule in shown) / max(1, rows))
+    table = Table.grid(padding=(0, 1, 1, 0))
+    table.add_column(justify="right", no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for place, rule in enumerate(shown, 1):
+        table.add_row(f"{place}.", _rule(rule, output, surrogate.region))
+    headline = Text.assemble(
+        (f"\n{output} of {surrogate.profile.name}: ", "bold"),
+        f"{count(len(rules), 'rule')} from {count(rows, 'row')}; ",
+        f"the most frequent {len(shown):,} hold {covered} of them.\n",
+    )
+    return Group(headline, table, Text(_HOW_TO_READ + _TERMS_MEAN[_SCALES[output]], style="dim"))
+
+
+def _rule(rule: Rule, output: str, region: Region) -> Text:
+    leaf, intervals, scale = rule.leaf, merged_conditions(rule.conditions), _SCALES[output]
+    conditions = " and ".join(_condition(VOCABULARY[name], interval) for name, interval in intervals.items())
+    text = Text(f"if {conditions}:\n" if conditions else "always:\n")
+    text.append(
+        _PREDICTION_TEXTS[output].format(_prediction_text(_middle(leaf, intervals, region), scale)), style="bold"
+    )
+    text.append(f" ({_figure(leaf.low, scale)} to {_figure(leaf.high, scale)}); {count(leaf.rows, 'row')}")
+    terms = "; ".join(_terms(leaf, intervals, region, scale))
+    return text.append(f"\n{terms}", style="dim") if terms else text
+
+
+def merged_conditions(conditions: Iterable[tuple[str, str, float]]) -> dict[str, Interval]:
+    """One interval for each feature, in the order in which the conditions first name them."""
+    intervals: dict[str, Interval] = {}
+    for name, sign, threshold in conditions:
+        low, high = intervals.get(name, Interval())
+        intervals[name] = Interval(low, min(high, threshold)) if sign == "<=" else Interval(max(low, threshold), high)
+    return intervals
+
+
+def _condition(word: Word, interval: Interval) -> str:
+    low, high = interval
+    if word.unit == "switch":
+        return word.phrase if low > -math.inf else f"no {word.phrase}"
+    if low == -math.inf:
+        return f"{word.phrase} <= {_quantity(word, high)}"
+    if high == math.inf:
+        return f"{word.phrase} > {_quantity(word, low)}"
+    return f"{word.phrase} {_range(word, interval)}"
+
+
+def _range(word: Word, interval: Interval) -> str:
+    """An interval in words: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
+    bare = word._replace(unit="") if word.unit not in _UNIT_TEXTS else word
+    low, high = _quantity(bare, interval.low), _quantity(word, interval.high)
+    return f"about {high}" if low == _quantity(bare, interval.high) else f"{low} to {high}"
+
+
+def _quantity(word: Word, value: float) -> str:
+    """A value of a feature, written as the quantity that it stands for."""
+    natural = word.natural(value)
+    if word.unit in _UNIT_TEXTS:
+        return _UNIT_TEXTS[word.unit](natural)
+    return f"{_value_text(natural)}{word.unit and f' {word.unit}'}"
+
+
+def _value_text(value: float) -> str:
+    return "0" if abs(value) < 5e-4 else number(value)
+
+
+def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> float:
+    """The formula at the mean of the training data, moved to where the rule holds."""
+    means = dict(zip(region.features, region.mean, strict=True))
+    value = leaf.constant
+    for name, weight in leaf.weights.items():
+        low, high = intervals.get(name, Interval())
+        value += weight * min(high, max(low, means[name]))
+    return min(leaf.high, max(leaf.low, value))
+
+
+def _prediction_text(value: float, scale: LearnedScale) -> str:
+    """A prediction in words, from a value on the scale of the output."""
+    return f"{_figure(value, scale)} x" if scale == "ratio" else _figure(value, scale)
+
+
+def _figure(value: float, scale: LearnedScale) -> str:
+    if scale == "ratio":
+        return _factor(math.exp(value))
+    return share_text(1.0 / (1.0 + math.exp(-value)) if scale == "odds" else min(1.0, max(0.0, value)))
+
+
+def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: LearnedScale) -> list[str]:
+    """The terms with most effect on the formula, over the values that rule and training data leave each feature."""
+    box = {name: Interval(*ends) for name, *ends in zip(region.features, region.low, region.high, strict=True)}
+
+    def width(name: str) -> float:
+        within = intervals.get(name, Interval())
+        return min(box[name].high, within.high) - max(box[name].low, within.low)
+
+    strength = {name: abs(weight) * width(name) for name, weight in leaf.weights.items()}
+    strongest = sorted(strength, key=lambda name: -strength[name])[:SHOWN_TERMS]
+    return [
+        _term(VOCABULARY[name], leaf.weights[name], width(name), scale)
+        for name in strongest
+        if strength[name] >= NO_EFFECT
+    ]
+
+
+def _term(word: Word, weight: float, width: float, scale: LearnedScale) -> str:
+    """The effect of a step of a feature: ``twice the adapters: x 1.03``."""
+    change, step = _imaginable_step(word, width)
+    effect = weight * step
+    return f"{change}: {100.0 * effect:+.1f} points" if scale == "share" else f"{change}: x {_factor(math.exp(effect))}"
+
+
+def _imaginable_step(word: Word, width: float) -> tuple[str, float]:
+    """A plausible step of a feature within that width, in words, and its size on the feature's scale."""
+    if word.unit == "switch":
+        return word.phrase, 1.0
+    if word.scale == "plain":
+        step = 0.1 if width > 0.1 else 0.01
+        return f"{count(round(100 * step), 'point') if word.unit == 'share' else step} more {word.phrase}", step
+    # Of adapters and slots there are so many that one more of them makes no difference.
+    exact = word.scale == "log" or word.unit == "whole"
+    return f"twice {'the' if exact else '1 +'} {word.phrase}", math.log(2.0)
+
+
+def _factor(value: float) -> str:
+    return f"{value:.2f}" if 0.095 <= value < 9.995 else number(value)

@@ -1,0 +1,83 @@
+"""Why GPUs are full, in words."""
+
+import pytest
+from tests.report.brink import BRINK
+from tests.report.reading import assert_fits, rendered
+
+from adaptwin.plan.forecast import Missed
+from adaptwin.report.plan.page import plan_report
+from adaptwin.report.plan.table import plan_table
+from adaptwin.report.plan.why import what_binds, why_full
+from adaptwin.report.style.words import headroom_share
+
+LIMITS = {"loras": 64, "max_loras": 48, "max_num_seqs": 1024}
+
+
+@pytest.fixture
+def forecast(plan):
+    """A function from a binding to a forecast that has it, with a brink."""
+
+    def make(binding, **brink):
+        update = {"binding": binding, "brink": BRINK.model_copy(update=brink)}
+        return plan.servers[0].forecast.model_copy(update=update)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("binding", "facts"),
+    [
+        ("slots", "64 adapters share 48 slots, 46.2 of them in the batch on average; 14.4 requests wait."),
+        ("memory", "the KV cache is 93 % full on average, 12 preemptions; 14.4 requests wait."),
+        ("compute", "230 requests run at once (max_num_seqs 1,024), a token takes 61 ms, busy 100 % of the time"),
+        ("slo", "TTFT p99 is 9.0 s and ITL p99 120 ms, more than was promised"),
+    ],
+)
+def test_each_binding_is_told_with_the_numbers_that_show_it(forecast, binding, facts) -> None:
+    why = why_full(forecast(binding), **LIMITS)
+    assert why.startswith("With 42 % more traffic ")
+    assert facts in why
+    assert what_binds(forecast(binding), 1024) == binding
+
+
+def test_a_batch_at_its_limit_is_told_from_a_gpu_that_is_too_slow(forecast) -> None:
+    limits = {**LIMITS, "max_num_seqs": 256}
+    assert what_binds(forecast("compute"), 256) == "max_num_seqs"
+    assert "the batch is at its limit, max_num_seqs: 230 of 256 running" in why_full(forecast("compute"), **limits)
+    assert what_binds(forecast("compute", mean_running=100.0), 256) == "compute"
+    assert what_binds(forecast("memory"), 256) == "memory"
+
+
+def test_the_objective_that_is_missed_is_named(forecast) -> None:
+    missed = Missed(adapter="tenant-1", objective="itl", latency=0.061, allowed=0.05)
+    assert "the mean ITL of tenant-1 is 61 ms, 50 ms is allowed" in why_full(forecast("slo", missed=missed), **LIMITS)
+
+
+def test_a_plan_of_before_says_what_it_knows(plan) -> None:
+    why = why_full(plan.servers[0].forecast, **LIMITS)
+    assert why.startswith("Where it is full was not measured; now 11.4 requests run at once")
+
+
+def with_headroom(plan, headroom, brink=None):
+    update = {"headroom": headroom, "brink": brink}
+    servers = (one.model_copy(update={"forecast": one.forecast.model_copy(update=update)}) for one in plan.servers)
+    return plan.model_copy(update={"servers": tuple(servers)})
+
+
+def test_headroom_beyond_what_is_searched_for_is_written_as_such(plan) -> None:
+    assert [headroom_share(share) for share in (0.14, 2.99, 3.0, float("inf"))] == ["14 %", "299 %", "over 300 %", "–"]
+    idle = with_headroom(plan, 3.0)
+    text = rendered(plan_table(idle))
+    assert_fits(text)
+    assert text.count(">300 %") == plan.gpus
+    html = plan_report(idle)
+    assert "Its headroom is over 300 %: four times its traffic would still be served." in html
+    assert "gives way first." not in html
+    assert "far from full" in why_full(idle.servers[0].forecast, **LIMITS)
+
+
+def test_the_page_says_why_each_gpu_is_full(plan) -> None:
+    html = plan_report(with_headroom(plan, 0.4, BRINK))
+    assert "With 42 % more traffic the KV cache is 93 % full on average, 12 preemptions" in html
+    assert "The batch gives way first." in html  # 230 requests run, vLLM's default for 64 GB is 256
+    assert "the batch is at its limit, max_num_seqs: 230 of 256 running" in html
