@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adaptwin.report.style.words import count, duration, number, share_text
 from adaptwin.surrogate.model_tree import Leaf, Rule, rules_of
-from adaptwin.surrogate.outputs import OUTPUTS
+from adaptwin.surrogate.outputs import OUTPUTS, LearnedScale
 from adaptwin.surrogate.region import Region
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.surrogate.vocabulary import VOCABULARY, Word
