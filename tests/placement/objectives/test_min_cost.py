@@ -223,11 +223,11 @@ def test_every_mix_serves_everybody_once_on_servers_that_start(big, small):
     kinds = gpu_types_of(problems_of([big, small], workload))
     assert None in kinds[1].items
     found = mixes(kinds)
-    assert len({tuple(sorted(mixed.kind.capacity.profile.name for mixed in mix)) for mix in found}) > 3
+    assert len({tuple(sorted(mixed.gpu_type.capacity.profile.name for mixed in mix)) for mix in found}) > 3
     for mix in found:
         assert sorted(itertools.chain.from_iterable(mixed.numbers for mixed in mix)) == [*range(len(kinds[0].items))]
         assert all(len(mixed.contents) == len(mixed.numbers) > 0 for mixed in mix)
-        assert price(mix) == pytest.approx(sum(mixed.kind.price for mixed in mix))
+        assert price(mix) == pytest.approx(sum(mixed.gpu_type.price for mixed in mix))
 
 
 def test_all_kinds_have_the_same_parts_of_hot_adapters(big, small, fleet):

@@ -49,7 +49,7 @@ def _kind(step: Step) -> tuple[str, str | None, bool]:
 
 def _line(alike: list[Step]) -> str:
     step = alike[0]
-    who = _named_or_counted(alike)
+    who = _names_of_steps(alike)
     match step.action:
         case "load":
             return f"load {who} on {step.server}"
@@ -66,7 +66,7 @@ def _line(alike: list[Step]) -> str:
     )
 
 
-def _named_or_counted(alike: list[Step]) -> str:
+def _names_of_steps(alike: list[Step]) -> str:
     names = [step.adapter for step in alike if step.adapter]
     return ", ".join(names) if len(names) <= NAMED_ADAPTERS else count(len(names), "adapter")
 
