@@ -48,8 +48,8 @@ class PlanOptions(Spec):
     headroom: Share = Field(default=0.0, description="share of traffic that every GPU must be able to take more")
     margin: Margin = Field(
         default=0.0,
-        description="safety margin on the twin's figures, as a share of the traffic; or `profile`, for as large "
-        "a one as the profile is uncertain",
+        description="safety margin on the twin's figures: `profile` for as much as the profile is uncertain, or a "
+        "share of the traffic",
     )
     gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not find it")
     ttft_p99: float | None = Field(
