@@ -83,7 +83,8 @@ def test_empirical_lengths_are_the_pairs_themselves():
 @settings(max_examples=25, deadline=None)
 def test_lognormal_keeps_its_mean(mean, cv):
     lengths = Lengths.lognormal(input_mean=mean, input_cv=cv, output_mean=mean, output_cv=cv)
-    assert lengths.mean_input == pytest.approx(mean, rel=0.02)
+    half_a_token = 0.5  # lengths are whole numbers: with no spread, all are rounded the same way
+    assert lengths.mean_input == pytest.approx(mean, rel=0.02, abs=half_a_token)
     assert lengths.mean_output == lengths.mean_input
     assert lengths.table().input.min() >= 1
 

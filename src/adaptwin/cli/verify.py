@@ -12,7 +12,6 @@ from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.check import Check
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.check import check_table
-from adaptwin.workload.workload import Workload
 
 
 def verify_command(
@@ -24,7 +23,9 @@ def verify_command(
     """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when an adapter starves."""
     try:
         found = Plan.read(plan)
-        check = verify(found.model_copy(update={"workload": _with_arrivals(found.workload, arrivals)}), seed)
+        if arrivals is not None:
+            found = found.model_copy(update={"workload": found.workload.with_arrivals(arrivals)})
+        check = verify(found, seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:
@@ -35,13 +36,6 @@ def verify_command(
         Console().print(check_table(check))
     if not check.ok:
         raise typer.Exit(3)
-
-
-def _with_arrivals(workload: Workload, arrivals: str | None) -> Workload:
-    """The workload with other arrivals, if any are given; raises `SpecError` for a kind that there is not."""
-    if arrivals is None:
-        return workload
-    return Workload(**{**dict(workload), "arrivals": arrivals})
 
 
 def _check_as_data(check: Check) -> dict[str, object]:

@@ -100,7 +100,7 @@ def plan_fleet(
     workload = fleet.workload
     return find_plan(
         profiles,
-        workload if arrivals is None else Workload(**{**dict(workload), "arrivals": arrivals}),
+        workload if arrivals is None else workload.with_arrivals(arrivals),
         PlanOptions.of(fields),
         seed=fleet.seed if seed is None else seed,
         server=fleet.server,

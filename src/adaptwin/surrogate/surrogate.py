@@ -66,8 +66,8 @@ _NO_TRAFFIC = Prediction(
 class OverloadThresholds(Spec):
     """Overload probabilities beyond which a prediction was as good as never wrong on held-out mixes."""
 
-    below: float = Field(ge=0, le=1, description="up to here nobody suffers")
-    above: float = Field(ge=0, le=1, description="from here on somebody does")
+    below: float = Field(ge=0, le=1, description="up to here the server is not overloaded")
+    above: float = Field(ge=0, le=1, description="from here on it is")
 
 
 class Surrogate(Spec):

@@ -116,6 +116,10 @@ class Workload(Spec):
         lengths = self.lengths_of(adapter)
         return self.rate_of(adapter) * (lengths.mean_input + lengths.mean_output)
 
+    def with_arrivals(self, arrivals: str) -> Self:
+        """The workload with other arrivals; adapters with arrivals of their own keep those. Raises `SpecError`."""
+        return type(self)(**{**dict(self), "arrivals": arrivals})
+
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
         """The traffic of the named adapters only, each with its share: what one server sees of a fleet."""
         part = self.parts([shares])[0]

@@ -115,7 +115,7 @@ def _one_fewer(
 ) -> list[Bin] | None:
     """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
     servers = len(bins) - 1
-    problem.progress(f"squeezing into {servers} GPUs", 0, 1)
+    problem.progress(f"packing into {servers} GPUs", 0, 1)
     tight = balanced(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)
     found = tight and repaired_bins(problem, tight.bins, needed)
     if not found and together >= WORTH_SEARCHING_FACTOR:
@@ -123,5 +123,5 @@ def _one_fewer(
         found = by_load and repaired_bins(problem, by_load, needed)
     if not found and problem.capacity.surrogate_knows and together >= WORTH_SEARCHING_FACTOR:
         found = without_emptiest(problem, bins, needed)
-    problem.progress(f"squeezing into {servers} GPUs", 1, 1)
+    problem.progress(f"packing into {servers} GPUs", 1, 1)
     return found
