@@ -45,9 +45,10 @@ def plan_of(h100):
     return cache(lambda strategy, fleet: make_plan(h100, FLEETS[fleet], strategy=strategy))
 
 
-def test_the_strategies_offered_are_these():
-    baselines = ["dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"]
-    assert list(STRATEGIES) == ["pack", "paper_greedy", *baselines]
+def test_these_strategies_are_offered_in_this_order():
+    """There may be more between them."""
+    these = ["pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"]
+    assert [name for name in STRATEGIES if name in these] == these
 
 
 @every_fleet

@@ -5,6 +5,6 @@ from adaptwin.placement.packing.problem import Assignment, Problem, items_to_pla
 
 
 def round_robin(problem: Problem) -> list[Assignment]:
-    """ScoredBins in the order of the workload; every server gets its best number of slots."""
+    """Adapters in the order of the workload; every server gets its best number of slots."""
     items = items_to_place(problem)
     return fewest_servers(problem, items, lambda servers: [merged(items[i::servers]) for i in range(servers)])
