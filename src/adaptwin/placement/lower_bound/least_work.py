@@ -69,7 +69,7 @@ def work_seconds(
 
 
 def work_of_each(profile: Profile, template: Server, workload: Workload) -> NDArray[np.float64]:
-    """Work of a mean request of each adapter, with the constant shared out so that all have most; of shape (adapters,)."""
+    """Work of a mean request of each adapter, the constant shared out so that all have most; of shape (adapters,)."""
     kinds = RequestKinds.of(workload)
     _, work = kinds.measure(profile, template, expected_requests(workload, 0.0, workload.duration))
     return work[kinds.of_adapter]

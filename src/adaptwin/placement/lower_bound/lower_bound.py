@@ -121,7 +121,7 @@ def _demands(
 def _measured(
     profile: Profile, template: Server, kinds: RequestKinds, requests: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Work of a request of each adapter, with the constant shared out so that all have most; and a server's overhang."""
+    """Work of a request of each adapter, the constant shared out so that all have most; and a server's overhang."""
     shared_by, work = kinds.measure(profile, template, requests)
     return work[kinds.of_adapter], _overhang(profile, template, kinds, shared_by)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import inlined
 from adaptwin.twin.kernel.adapter_slots import all_taken, leave_slot
 from adaptwin.twin.kernel.ledger import note_gap
-from adaptwin.twin.kernel.presence import stops_running
+from adaptwin.twin.kernel.presence import RUNNING, leaves
 from adaptwin.twin.kernel.seats import (
     blocks_for,
     empty_bucket,
@@ -114,5 +114,5 @@ def _finish_requests(scheduler, counts, step, seen):
             state.free_blocks += blocks_for(seat.total - 1, seats.block_size)
             state.ending -= 1
             leave_seat(seats, s)
-            stops_running(scheduler.presence, np.int64(seat.adapter))
+            leaves(scheduler.presence, RUNNING, np.int64(seat.adapter))
         s = np.int64(seat.bucket_after)

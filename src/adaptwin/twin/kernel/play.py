@@ -27,7 +27,7 @@ from adaptwin.twin.kernel.ledger import (
     note_step,
     record,
 )
-from adaptwin.twin.kernel.presence import empty_presence, note, starts_waiting
+from adaptwin.twin.kernel.presence import WAITING, empty_presence, joins, note
 from adaptwin.twin.kernel.scheduler import Scheduler, no_progress, schedule_running, schedule_waiting
 from adaptwin.twin.kernel.scrapes import Scrapes, after_stall, no_scrapes, passes
 from adaptwin.twin.kernel.seats import empty_seats, first_in_bucket
@@ -70,7 +70,7 @@ def play(scenario: Scenario) -> Outcome:
             steps=int(engine.clock["planned"][0]),
             segments=int(engine.ledger.counts["segments"][0]),
             resumes=int(engine.ledger.counts["resumes"][0]),
-            combinations=int(engine.scheduler.presence.state["label_sets"][0]),
+            combinations=int(engine.scheduler.presence.seen["label_sets"][0]),
         )
     stop(engine.scheduler, engine.ledger, notes, int(engine.clock["steps"][0]), scenario.window.warmup)
     return _outcome(engine)
@@ -103,7 +103,7 @@ def _first_engine(scenario: Scenario) -> Engine:
 def _outcome(engine: Engine) -> Outcome:
     scheduler, ledger = engine.scheduler, engine.ledger
     progress, loads = scheduler.progress, _values(scheduler.slots.residency.state)
-    clock, counts, seen = _values(engine.clock), _values(ledger.counts), _values(scheduler.presence.state)
+    clock, counts, seen = _values(engine.clock), _values(ledger.counts), _values(scheduler.presence.seen)
     arrived = _values(scheduler.queue.state)["arrived"]
     for array, value in ((progress.first_token, NOT_YET), (progress.finish, NOT_YET), (progress.generated, 0)):
         array[arrived:] = value
@@ -148,7 +148,7 @@ def _play_chapter(scenario, engine, notes):
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     counts = engine.ledger.counts[0]
     synchronous = not scenario.limits.async_scheduling
-    while have_room(notes, counts, clock.planned, scenario.limits.max_num_seqs, presence.state[0].label_sets):
+    while have_room(notes, counts, clock.planned, scenario.limits.max_num_seqs, presence.seen[0].label_sets):
         _receive(scenario, engine)
         if presence.is_kept and clock.steps > clock.reported:
             clock.reported = clock.steps
@@ -187,7 +187,7 @@ def _receive(scenario, engine):
             progress.rejected[r] = True
             continue
         waiting.waiting += 1
-        starts_waiting(presence, a)
+        joins(presence, WAITING, a)
         if waiting.settled and waiting.passed_all:
             if no_slot_is_free and needs_new_slot(slots, a):
                 append(queue, r, a)

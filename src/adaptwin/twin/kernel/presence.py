@@ -4,9 +4,8 @@ The reference keeps the sets of running and waiting adapters; here each set is t
 hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be
 counted as one: for a million of them the chance is 3e-8. Invariants:
 
-- `running` and `waiting` count requests by adapter, rejected ones excluded.
-- `running_set`, `waiting_set` and the numbers of adapters in them are those of the adapters that need a slot and whose
-  count is above zero.
+- `requests` counts, by adapter, those that run and those that wait, rejected ones excluded.
+- `sets` has, for each of the two, the adapters that need a slot and whose count is above zero.
 - Without scrapes nothing of this is kept.
 """
 
@@ -19,14 +18,11 @@ from adaptwin.jit import borrowing, called
 from adaptwin.twin.scenario import Adapters
 from adaptwin.workload.drawing.random_streams import GOLDEN, split_mix
 
-_RUNS, _WAITS = np.uint64(1), np.uint64(2)  # salts of the two sets
+RUNNING, WAITING = 0, 1  # rows of `requests` and `sets`
 _NOT_ZERO = np.uint64(0x5851F42D4C957F2D)  # an empty place in the table is zero, and so is the hash of two empty sets
-_PRESENCE = np.dtype(
+_SET = np.dtype([("hashes", np.uint64), ("adapters", np.int64)])
+_SEEN = np.dtype(
     [
-        ("running_set", np.uint64),
-        ("waiting_set", np.uint64),
-        ("running_adapters", np.int64),
-        ("waiting_adapters", np.int64),
         ("last", np.uint64),  # combination
         ("label_sets", np.int64),  # combinations that the metrics have seen
         ("labels", np.int64),  # adapters named in them
@@ -35,76 +31,53 @@ _PRESENCE = np.dtype(
 
 
 class Presence(NamedTuple):
-    """Which adapters run and which wait; arrays are of shape (adapters,)."""
+    """Which adapters run and which wait."""
 
     is_kept: bool
-    needs_slot: NDArray[np.bool_]
-    running: NDArray[np.int64]
-    waiting: NDArray[np.int64]
-    state: NDArray[np.void]  # (1,)
+    needs_slot: NDArray[np.bool_]  # (adapters,)
+    requests: NDArray[np.int64]  # (2, adapters)
+    sets: NDArray[np.void]  # (2,)
+    seen: NDArray[np.void]  # (1,), by the metrics
 
 
 def empty_presence(adapters: Adapters, *, is_kept: bool) -> Presence:
     """A server without requests."""
-    count = len(adapters.needs_slot)
-    counts = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    return Presence(is_kept, adapters.needs_slot, *counts, np.zeros(1, _PRESENCE))
+    requests = np.zeros((2, len(adapters.needs_slot)), np.int64)
+    return Presence(is_kept, adapters.needs_slot, requests, np.zeros(2, _SET), np.zeros(1, _SEEN))
 
 
 @called
-def starts_running(presence, adapter):
-    """A request of the adapter joins those that run."""
+def joins(presence, which, adapter):
+    """A request of the adapter joins those that are `RUNNING` or `WAITING`."""
     if presence.is_kept:
-        presence.running[adapter] += 1
-        if presence.running[adapter] == 1 and presence.needs_slot[adapter]:
-            state = presence.state[0]
-            state.running_adapters += 1
-            state.running_set ^= _hash(adapter, _RUNS)
+        presence.requests[which, adapter] += 1
+        if presence.requests[which, adapter] == 1 and presence.needs_slot[adapter]:
+            members = presence.sets[which]
+            members.adapters += 1
+            members.hashes ^= _hash(adapter, which)
 
 
 @called
-def stops_running(presence, adapter):
-    """A request of the adapter leaves those that run."""
+def leaves(presence, which, adapter):
+    """A request of the adapter leaves those that are `RUNNING` or `WAITING`."""
     if presence.is_kept:
-        presence.running[adapter] -= 1
-        if presence.running[adapter] == 0 and presence.needs_slot[adapter]:
-            state = presence.state[0]
-            state.running_adapters -= 1
-            state.running_set ^= _hash(adapter, _RUNS)
-
-
-@called
-def starts_waiting(presence, adapter):
-    """A request of the adapter joins those that wait."""
-    if presence.is_kept:
-        presence.waiting[adapter] += 1
-        if presence.waiting[adapter] == 1 and presence.needs_slot[adapter]:
-            state = presence.state[0]
-            state.waiting_adapters += 1
-            state.waiting_set ^= _hash(adapter, _WAITS)
-
-
-@called
-def stops_waiting(presence, adapter):
-    """A request of the adapter leaves those that wait."""
-    if presence.is_kept:
-        presence.waiting[adapter] -= 1
-        if presence.waiting[adapter] == 0 and presence.needs_slot[adapter]:
-            state = presence.state[0]
-            state.waiting_adapters -= 1
-            state.waiting_set ^= _hash(adapter, _WAITS)
+        presence.requests[which, adapter] -= 1
+        if presence.requests[which, adapter] == 0 and presence.needs_slot[adapter]:
+            members = presence.sets[which]
+            members.adapters -= 1
+            members.hashes ^= _hash(adapter, which)
 
 
 @called
 def note(presence, combinations):
     """The metrics see which adapters run and wait now; the hash table `combinations` must not be full."""
-    state = presence.state[0]
-    combination = state.running_set ^ state.waiting_set ^ _NOT_ZERO
-    if combination != state.last:
-        state.last = combination
+    seen, running, waiting = presence.seen[0], presence.sets[RUNNING], presence.sets[WAITING]
+    combination = running.hashes ^ waiting.hashes ^ _NOT_ZERO
+    if combination != seen.last:
+        seen.last = combination
         if _add(combinations, combination):
-            state.label_sets += 1
-            state.labels += state.running_adapters + state.waiting_adapters
+            seen.label_sets += 1
+            seen.labels += running.adapters + waiting.adapters
 
 
 def rehashed(combinations: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -122,9 +95,9 @@ def _add_all(table, combinations):
 
 
 @called
-def _hash(adapter, salt):
+def _hash(adapter, which):
     """Sixty-four random-looking bits of an adapter's own, for one of two sets."""
-    return split_mix(np.uint64(adapter + 1) * GOLDEN + salt)
+    return split_mix(np.uint64(adapter + 1) * GOLDEN + np.uint64(which + 1))
 
 
 @called

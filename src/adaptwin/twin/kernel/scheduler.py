@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 
 from adaptwin.jit import called, inlined
 from adaptwin.twin.kernel.adapter_slots import AdapterSlots, all_taken, join_batch, leave_slot, needs_new_slot
-from adaptwin.twin.kernel.presence import (
-    Presence,
-    starts_running,
-    starts_waiting,
-    stops_running,
-    stops_waiting,
-)
+from adaptwin.twin.kernel.presence import RUNNING, WAITING, Presence, joins, leaves
 from adaptwin.twin.kernel.seats import (
     Seats,
     blocks_for,
@@ -125,13 +119,13 @@ def preempt_last(scheduler, step, counts, segments):
     leave_seat(seats, s)
     queue.state[0].waiting += 1
     counts.preemptions += 1
-    stops_running(presence, a)
+    leaves(presence, RUNNING, a)
     if not is_ending:
         prepend(queue, seat.request, a)
         leave_slot(slots, queue, a, step - 1)
         if slots.swapping and not needs_new_slot(slots, a):
             offer(queue, a)
-        starts_waiting(presence, a)
+        joins(presence, WAITING, a)
     return crosses
 
 
@@ -173,8 +167,8 @@ def schedule_waiting(scheduler, limits, requests, budget):
         join_batch(slots, a)
         _leave_queue(queue, slots, r, a)
         start_prefill(seats, take_seat(seats, r, a, requests.input[r], requests.output[r]), tokens, total, blocks)
-        starts_running(presence, a)
-        stops_waiting(presence, a)
+        joins(presence, RUNNING, a)
+        leaves(presence, WAITING, a)
     waiting.settled = state.running == limits.max_num_seqs
     return taken
 

@@ -42,7 +42,7 @@ def passes(scrapes, presence, time):
         return time
     state = scrapes.state[0]
     while state.due <= time:
-        seen = presence.state[0]
+        seen = presence.seen[0]
         seconds = _scrape_seconds(scrapes.cost, seen.label_sets, seen.labels)
         state.start = state.due
         state.end = state.start + np.int64(seconds * 1e9 + 0.5)
