@@ -284,7 +284,7 @@ class Capacity:
             least = self.surrogate.least_overload(demand.traffic, choices, server_rank(demand.rank), more)
             self._count_predictions(len(choices), known=least is not None)
             return least
-        predictions = [prediction for prediction in self.predict(demand, choices, factor) if prediction.inside]
+        predictions = self.known_predictions(demand, factor)
         if not predictions:
             return None
         kept = (prediction.overload for prediction in predictions if self._keeps_limits(prediction, demand))
