@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
 FLEET := examples/fleet.yaml
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-live check format bench placement accuracy surrogates profiles clean
@@ -14,12 +16,19 @@ FLEET := examples/fleet.yaml
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(READY): pyproject.toml constraints.txt
+# What planning needs, and nothing else.
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installing adaptwin into $(VENV) (600 MB; half a minute and the download) ..."
+	$(PIP_INSTALL) -e .
+	@touch $(INSTALLED)
+
+# What the other targets need as well: tests, linters, the type checker, and what `fit`, `train` and Ray need.
+$(READY): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[dev]'
 	@touch $(READY)
 
-demo: $(READY) ## plan the example fleet: a table here, plan and report in demo/
+demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in demo/
 	@mkdir -p demo
 	$(BIN)/adaptwin plan $(FLEET) --out demo/plan.yaml --report demo/plan.html
 	$(BIN)/adaptwin export demo/plan.yaml --to vllm --out demo/serve.sh

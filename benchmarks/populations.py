@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Workload
-from adaptwin.placement.fleet import read_fleet
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.sources.synthetic import synthesize
 from adaptwin.workload.sources.traces import workload_from_trace

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from adaptwin import make_plan, verify
-from adaptwin.placement.fleet import fleet_profiles, read_fleet
 from adaptwin.placement.planner import priced
+from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"

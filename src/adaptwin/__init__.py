@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
     from adaptwin.explanation.explain import explain
     from adaptwin.explanation.explanation import Explanation
-    from adaptwin.placement.fleet import Fleet, read_fleet
     from adaptwin.placement.make_plan import make_plan
     from adaptwin.placement.verification.verify import verify
     from adaptwin.plan.check import Check
     from adaptwin.plan.constraints import Constraints
     from adaptwin.plan.failover import Failover
+    from adaptwin.plan.fleet import Fleet, read_fleet
     from adaptwin.plan.forecast import Forecast
     from adaptwin.plan.migration import Migration
     from adaptwin.plan.options import PlanOptions
@@ -92,7 +92,7 @@ _MODULES = {  # of the names above
     "Explanation": "explanation.explanation",
     "Failover": "plan.failover",
     "Fit": "calibration.fit",
-    "Fleet": "placement.fleet",
+    "Fleet": "plan.fleet",
     "Forecast": "plan.forecast",
     "Infeasible": "errors",
     "Lengths": "workload.lengths",
@@ -117,7 +117,7 @@ _MODULES = {  # of the names above
     "load_profile": "profile.profile",
     "load_surrogate": "surrogate.surrogate",
     "make_plan": "placement.make_plan",
-    "read_fleet": "placement.fleet",
+    "read_fleet": "plan.fleet",
     "replan": "replanning.replan",
     "shipped_profiles": "profile.profile",
     "simulate": "twin.simulate",

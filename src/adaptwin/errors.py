@@ -6,6 +6,8 @@ AdaptwinError                 every error adaptwin raises on purpose; the CLI pr
     └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
 """
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -41,3 +43,11 @@ class Infeasible(AdaptwinError):
 
 class OutOfMemory(Infeasible):
     """The server would not start: its KV cache is too small, or nothing is left for it."""
+
+
+def not_one_of(value: object, names: Iterable[str]) -> str:
+    """Return the message that a value is none of the names allowed, with the nearest of them if one is near."""
+    names = list(names)
+    near = difflib.get_close_matches(str(value), names, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"{value!r} is not one of {', '.join(names)}{meant}"

@@ -13,7 +13,8 @@ F = TypeVar("F", bound=Callable[..., object])
 _njit: Any = numba.njit  # takes more options than its types say
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = {"_nrt": False}  # Numba compiles loops of its own so: numba/misc/mergesort.py
-_PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_NO_CFUNC: dict[str, Any] = {"no_cfunc_wrapper": True}  # C code never calls the functions: less to compile
+_PART: dict[str, Any] = {"no_cpython_wrapper": True, **_NO_CFUNC}
 
 # Packages whose functions are compiled, or called by such.
 COMPILED_PACKAGES = ("profile", "steady_state", "surrogate", "twin", "workload")
@@ -25,7 +26,7 @@ def compiled(function: F) -> F:
     Without ``fastmath``: a compiled function gives the very bits its Python source gives, which is what lets
     the kernel be compared with the reference twin to the last digit.
     """
-    return cast(F, _kept(_njit(cache=True, **_OPTIONS)(function)))
+    return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS)(function)))
 
 
 def borrowing(function: F) -> F:
@@ -34,7 +35,7 @@ def borrowing(function: F) -> F:
     Counting costs more than most of what is done with the arrays. Compiled functions that it calls with arrays must be
     `inlined` or `called`.
     """
-    return cast(F, _kept(_njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS, **_BORROWING)(function)))
+    return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS, **_BORROWING)(function)))
 
 
 def inlined(function: F) -> F:

@@ -10,7 +10,7 @@ import pytest
 
 from adaptwin import Plan, Run
 from adaptwin.cli.main import COMMANDS
-from adaptwin.placement.fleet import read_fleet
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.profile.profile import shipped_profiles
 
 ESCAPE = "\x1b"  # starts every colour and every movement of a progress bar

@@ -6,7 +6,7 @@ import pytest
 
 from adaptwin import Run, Server
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.placement.fleet import read_fleet
+from adaptwin.plan.fleet import read_fleet
 
 FIGURES = ["throughput", "itl.mean", "itl.p99", "tpot.mean", "ttft.p50", "mean_waiting"]
 

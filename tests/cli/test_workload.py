@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from adaptwin import Lengths, SpecError
 from adaptwin.cli.workload import workload_commands
-from adaptwin.placement.fleet import read_fleet
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.workload.sources.peft import adapters_from_peft
 from adaptwin.workload.sources.synthetic import synthesize
 from adaptwin.workload.sources.traces import workload_from_trace

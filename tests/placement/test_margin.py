@@ -6,7 +6,7 @@ import pytest
 
 from adaptwin import Plan, SpecError, make_plan
 from adaptwin.cli.main import run
-from adaptwin.placement.fleet import read_fleet
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.profile.profile import Spread
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"

@@ -49,7 +49,7 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
         profile, residuals = profile.model_copy(update={"scheduler_cost": planning}), [*residuals, part]
     comparison, warnings = None, uncovered(measurements)
     if measurements.steps is not None or measurements.runs:
-        compile_twin()
+        compile_twin(progress)
         steps = StepFit(profile, measurements, progress)
         steps.run(rounds)
         profile, residuals = steps.profile, residuals + steps.residuals()

@@ -3,35 +3,51 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from adaptwin.cli.help import default_note, examples
 from adaptwin.cli.options import AsJson, PlanFile
-from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.explanation.explain import explain
-from adaptwin.plan.plan import Plan
-from adaptwin.report.plan.explanation import explanation_table
+
+EXAMPLES = examples("adaptwin explain plan.yaml", "adaptwin explain plan.yaml --rank 64 --rate 0.5 --gpu gpu-0")
 
 
 def explain_command(
     plan: PlanFile,
     rank: Annotated[
-        int | None, typer.Option(help="Rank of one more adapter; by default the median of the plan's.")
+        int | None,
+        typer.Option(metavar="N", help=f"Rank of one more adapter. {default_note('the median of the plan')}"),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Requests per second of one more adapter; by default the median of the plan's.")
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help=f"Requests per second of one more adapter. {default_note('the median of the plan')}",
+        ),
     ] = None,
-    gpu: Annotated[list[str] | None, typer.Option(help="GPU to show; may be repeated.")] = None,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"GPU to show, such as gpu-0. May be repeated. {default_note('all')}"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why each GPU is full, what it could still take, what one more adapter would do, and what would save a GPU."""
-    described = Plan.read(plan)
-    known = {server.name for server in described.servers}
+    """Explain a plan: what limits each GPU, what it can still take, and what would save a GPU.
+
+    Also estimates how latency changes on each GPU with one more adapter.
+    """
+    from rich.console import Console
+
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.explanation.explain import explain
+    from adaptwin.plan.plan import Plan
+    from adaptwin.report.plan.explanation import explanation_table
+
+    running = Plan.read(plan)
+    known = {server.name for server in running.servers}
     if unknown := [name for name in gpu or () if name not in known]:
         raise SpecError(f"has no GPU {unknown[0]!r}", "servers", plan)
     try:
         with progress_bar() as progress:
-            found = explain(described, rank=rank, rate=rate, progress=progress)
+            found = explain(running, rank=rank, rate=rate, progress=progress)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:

@@ -4,21 +4,30 @@ from typing import Annotated
 
 import typer
 
-from adaptwin.cli.options import OutFile, PlanFile
-from adaptwin.errors import SpecError
+from adaptwin.cli.help import examples
+from adaptwin.cli.options import OutFile, PlanFile, completing
+from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
-from adaptwin.plan.plan import Plan
 from adaptwin.spec import write_atomically
+
+EXAMPLES = examples("adaptwin export plan.yaml --to vllm --out serve.sh")
 
 
 def export_command(
     plan: PlanFile,
-    to: Annotated[str, typer.Option(help=f"One of: {', '.join(TARGETS)}.")] = "vllm",
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="STACK", autocompletion=completing(TARGETS), help=f"Serving stack. One of {', '.join(TARGETS)}."
+        ),
+    ] = "vllm",
     out: OutFile = None,
 ) -> None:
-    """Write a plan in the words of a serving stack, to stdout or a file."""
+    """Write the configuration that runs a plan on a serving stack, to stdout or a file."""
+    from adaptwin.plan.plan import Plan
+
     if to not in TARGETS:
-        raise SpecError(f"{to!r} is not one of {', '.join(TARGETS)}", "--to")
+        raise SpecError(not_one_of(to, TARGETS), "--to")
     text = TARGETS[to](Plan.read(plan))
     if out:
         write_atomically(out, text)

@@ -1,24 +1,81 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, their help texts, and how their values are read."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-FleetFile = Annotated[Path, typer.Argument(help="Fleet file (YAML), or adapters as CSV.", show_default=False)]
-PlanFile = Annotated[Path, typer.Argument(help="Plan file (YAML).", show_default=False)]
+from adaptwin.cli.help import default_note
+from adaptwin.profile.profile import shipped_profiles
+from adaptwin.spec import Spec
+
+if TYPE_CHECKING:
+    from adaptwin.surrogate.surrogate import Surrogate
+
+SHIPPED: Literal["shipped"] = "shipped"
+
+
+def described(spec: type[Spec], field: str, default: str = "") -> str:
+    """Return the help text of an option: the description of a field of a file, and the default."""
+    description = spec.model_fields[field].description or ""
+    sentence = f"{description[0].upper()}{description[1:]}."
+    return f"{sentence} {default_note(default)}" if default else sentence
+
+
+def completing(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a function that completes one of these names."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """Names of shipped profiles that begin with what has been typed."""
+    return [name for name in shipped_profiles() if name.startswith(incomplete)]
+
+
+FleetFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FLEET", help="Fleet file (YAML), or a CSV with the columns name,rank,rate.", show_default=False
+    ),
+]
+PlanFile = Annotated[
+    Path,
+    typer.Argument(metavar="PLAN", help="Plan file (YAML), as written by 'adaptwin plan --out'.", show_default=False),
+]
 ProfileNames = Annotated[
     list[str] | None,
-    typer.Option("--profile", help="Shipped profile or profile file; overrides the fleet's. May be repeated."),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        autocompletion=complete_profile,
+        help="Shipped profile ('adaptwin profiles' lists them) or profile file. May be repeated. "
+        + default_note("the fleet's"),
+    ),
 ]
-OutFile = Annotated[Path | None, typer.Option("--out", help="File to write the result to.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw; by default the fleet's.")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write the result to.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="HTML report to write.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help=f"Seed of every random draw. {default_note('the seed of the fleet, or 0')}"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Arrivals = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Arrivals of adapters without their own, instead of the fleet's: poisson, gamma:cv=3, rates:FILE.",
+        help="Arrivals of the adapters that have none of their own: poisson, gamma:cv=3, "
+        f"regimes:period=300,factor=1.5 or rates:FILE. {default_note('those of the file, or poisson')}",
+    ),
+]
+SurrogateName = Annotated[
+    str,
+    typer.Option(
+        "--surrogate", metavar="NAME", help="Surrogate to use where it is confident: shipped, none, or a file."
     ),
 ]
 
@@ -51,3 +108,12 @@ def share(text: str) -> float:
 def share_or_profile(text: str) -> float | str:
     """``profile`` as it is, anything else as a share."""
     return text if text == "profile" else share(text)
+
+
+def surrogate_named(name: str) -> "Surrogate | Literal['shipped'] | None":
+    """Return the surrogate that an option names: ``shipped`` as it is, None for ``none``, or that of a file."""
+    from adaptwin.surrogate.surrogate import load_surrogate
+
+    if name == SHIPPED:
+        return SHIPPED
+    return None if name == "none" else load_surrogate(name)

@@ -2,98 +2,168 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from adaptwin.cli.help import default_note, examples
 from adaptwin.cli.options import (
+    SHIPPED,
     Arrivals,
     AsJson,
     FleetFile,
     OutFile,
     ProfileNames,
+    ReportFile,
     Seed,
+    SurrogateName,
+    completing,
+    described,
     seconds,
     share,
     share_or_profile,
+    surrogate_named,
 )
-from adaptwin.cli.progress import progress_bar
-from adaptwin.errors import Infeasible
-from adaptwin.placement.fleet import fleet_profiles, plan_fleet, read_fleet
+from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.options import PlanOptions
-from adaptwin.plan.plan import Plan
-from adaptwin.report.plan.page import write_plan_report
-from adaptwin.report.plan.table import plan_table
 from adaptwin.spec import require_writable
-from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
+
+if TYPE_CHECKING:
+    from adaptwin.plan.plan import Plan
+
+EXAMPLES = examples(
+    "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
+    "adaptwin plan adapters.csv --profile h100-64gb-llama-3.1-8b-instruct",
+    "adaptwin plan fleet.yaml --headroom 20% --spare 1",
+    "adaptwin plan fleet.yaml --objective slo --ttft-p99 2s --itl-p99 50ms",
+    "adaptwin plan fleet.yaml --objective min-latency --gpus 4",
+)
+NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
 
 
-def plan_option(field: str, example: str = "") -> str:
-    """The help text of an option of a plan: the description of its field in `PlanOptions`, and an example."""
-    description = PlanOptions.model_fields[field].description or ""
-    return f"{description[0].upper()}{description[1:]}{f', such as {example}' if example else ''}."
+def plan_option(field: str, default: object = None) -> str:
+    """Return the help text of an option that is a field of `PlanOptions`; its default is that of the field."""
+    known = default if default is not None else PlanOptions.model_fields[field].default
+    return described(PlanOptions, field, "" if known is None else f"the fleet's, or {known}")
+
+
+def one_of(names: dict[str, Any], default: str) -> str:
+    """Return the help text of an option whose values are names."""
+    note = default_note(f"the fleet's, or {default}")
+    return f"One of {', '.join(names)}. {note}"
 
 
 def plan_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
     out: OutFile = None,
-    report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
-    objective: Annotated[str | None, typer.Option(help=f"One of: {', '.join(OBJECTIVES)}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help=f"One of: {', '.join(STRATEGIES)}.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help=plan_option("gpus"))] = None,
-    headroom: Annotated[
-        float | None,
-        typer.Option(parser=share, metavar="SHARE", help=plan_option("headroom", "20%")),
-    ] = None,
-    margin: Annotated[
-        float | None,
+    report: ReportFile = None,
+    as_json: AsJson = False,
+    objective: Annotated[
+        str | None,
         typer.Option(
-            parser=share_or_profile,
-            metavar="SHARE",
-            help=plan_option("margin", "5%"),
+            metavar="NAME",
+            autocompletion=completing(OBJECTIVES),
+            rich_help_panel="Goal",
+            help=one_of(OBJECTIVES, "min-gpus"),
         ),
     ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel="Goal", help=plan_option("gpus"))
+    ] = None,
+    latency: Annotated[
+        str | None, typer.Option(metavar="itl|ttft", rich_help_panel="Goal", help=plan_option("latency"))
+    ] = None,
     ttft_p99: Annotated[
-        float | None, typer.Option(parser=seconds, metavar="TIME", help=plan_option("ttft_p99", "2 or 500ms"))
+        float | None,
+        typer.Option(parser=seconds, metavar="TIME", rich_help_panel="Goal", help=plan_option("ttft_p99", "no limit")),
     ] = None,
     itl_p99: Annotated[
-        float | None, typer.Option(parser=seconds, metavar="TIME", help=plan_option("itl_p99", "0.05 or 50ms"))
-    ] = None,
-    latency: Annotated[str | None, typer.Option(help=plan_option("latency"))] = None,
-    arrivals: Arrivals = None,
-    pin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ADAPTER=GPU", help="Adapter that must be on this server. May be repeated."),
-    ] = None,
-    apart: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A,B,...", help="Adapters of which no two may share a server. May be repeated."),
-    ] = None,
-    together: Annotated[
-        list[str] | None, typer.Option(metavar="A,B,...", help="Adapters that must share one server. May be repeated.")
+        float | None,
+        typer.Option(parser=seconds, metavar="TIME", rich_help_panel="Goal", help=plan_option("itl_p99", "no limit")),
     ] = None,
     price: Annotated[
         list[str] | None,
-        typer.Option(metavar="PROFILE=2.5", help="Price per hour of a GPU, by profile. May be repeated."),
+        typer.Option(
+            metavar="PROFILE=PRICE",
+            rich_help_panel="Goal",
+            help="Price of one GPU per hour, by profile, in any currency. May be repeated. "
+            + default_note("the fleet's, or the profile's"),
+        ),
     ] = None,
-    spare: Annotated[int | None, typer.Option(min=0, help=plan_option("spare"))] = None,
-    time_limit: Annotated[float | None, typer.Option(min=0.001, help=plan_option("time_limit"))] = None,
-    surrogate: Annotated[
-        str, typer.Option(help="Surrogate that answers where it is sure: a file, `shipped`, or `none`.")
-    ] = "shipped",
+    headroom: Annotated[
+        float | None,
+        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Safety", help=plan_option("headroom")),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(parser=share_or_profile, metavar="SHARE", rich_help_panel="Safety", help=plan_option("margin")),
+    ] = None,
+    spare: Annotated[
+        int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare"))
+    ] = None,
+    arrivals: Arrivals = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADAPTER=GPU",
+            rich_help_panel="Constraints",
+            help="Place this adapter on the server of this name, such as gpu-0. May be repeated.",
+        ),
+    ] = None,
+    apart: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,...",
+            rich_help_panel="Constraints",
+            help="Place no two of these adapters on the same server. May be repeated.",
+        ),
+    ] = None,
+    together: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,...",
+            rich_help_panel="Constraints",
+            help="Place all of these adapters on the same server. May be repeated.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completing(STRATEGIES),
+            rich_help_panel="Search",
+            help=one_of(STRATEGIES, "pack"),
+        ),
+    ] = None,
+    surrogate: SurrogateName = SHIPPED,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, metavar="SECONDS", rich_help_panel="Search", help=plan_option("time_limit", "no limit")
+        ),
+    ] = None,
     seed: Seed = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Find the fewest or the cheapest GPUs that serve a fleet, and verify the plan."""
+    """Find the fewest or the cheapest GPUs that serve a fleet, and verify the plan.
+
+    Exit code 0: the plan is verified. 1: wrong input. 2: there is no plan. 3: the plan is not verified.
+    """
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.placement.fleet import plan_fleet, require_known_names
+    from adaptwin.plan.fleet import fleet_profiles, read_fleet
+
     require_writable(out, report)
     known = surrogate_named(surrogate)
-    described = read_fleet(fleet)
-    profiles = fleet_profiles(described, fleet, profile)
+    fleet_read = read_fleet(fleet)
+    try:
+        require_known_names(fleet_read)
+    except SpecError as error:
+        raise error.at(fleet) from None
+    profiles = fleet_profiles(fleet_read, fleet, profile)
     named = {
         "objective": objective,
         "strategy": strategy,
@@ -111,7 +181,7 @@ def plan_command(
     with progress_bar() as progress:
         try:
             found = plan_fleet(
-                described,
+                fleet_read,
                 profiles,
                 {name: value for name, value in named.items() if value is not None},
                 arrivals=arrivals,
@@ -124,18 +194,22 @@ def plan_command(
     deliver(found, out, report, lambda: _show_plan(found, as_json))
 
 
-def deliver(found: Plan, out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
-    """Write a plan and its report, show it, and say where they are; exit code 3 where it does not hold as promised."""
+def deliver(found: "Plan", out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
+    """Write a plan and its report, show it, and say where they are; exit code 3 where it breaks its promise."""
+    from rich.console import Console
+
     if out:
         found.write(out)
     if report:
+        from adaptwin.report.plan.page import write_plan_report
+
         write_plan_report(found, report)
     show()
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             Console(stderr=True).print(f"{what} written to {path}", highlight=False)
     if not found.verified and found.promises:
-        raise typer.Exit(3)
+        raise typer.Exit(NOT_PROMISED)
 
 
 def _constraints(pin: list[str] | None, apart: list[str] | None, together: list[str] | None) -> Constraints | None:
@@ -186,14 +260,11 @@ def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]
     return groups
 
 
-def surrogate_named(name: str) -> Surrogate | Literal["shipped"] | None:
-    """The surrogate that an option names: the shipped one, none, or that of a file."""
-    if name == "shipped":
-        return "shipped"
-    return None if name == "none" else load_surrogate(name)
+def _show_plan(found: "Plan", as_json: bool) -> None:
+    from rich.console import Console
 
+    from adaptwin.report.plan.table import plan_table
 
-def _show_plan(found: Plan, as_json: bool) -> None:
     if as_json:
         print(found.model_dump_json(indent=1))
     else:

@@ -1,53 +1,78 @@
 """adaptwin replan: a plan that runs and a changed fleet -> a new plan, and the steps to it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console, Group
 
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, PlanFile
-from adaptwin.cli.plan import deliver, surrogate_named
-from adaptwin.cli.progress import progress_bar
+from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.options import (
+    SHIPPED,
+    AsJson,
+    FleetFile,
+    OutFile,
+    PlanFile,
+    ReportFile,
+    SurrogateName,
+    surrogate_named,
+)
+from adaptwin.cli.plan import deliver
 from adaptwin.errors import Infeasible, SpecError
-from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
-from adaptwin.plan.plan import Plan
-from adaptwin.replanning.replan import MOVE_COST, RESTART_COST, replan
-from adaptwin.report.plan.migration import migration_table
-from adaptwin.report.plan.table import plan_table
+from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.spec import require_writable
+
+if TYPE_CHECKING:
+    from adaptwin.plan.fleet import Fleet
+    from adaptwin.plan.plan import Plan
+
+EXAMPLES = examples(
+    "adaptwin replan plan.yaml new-fleet.yaml --out new-plan.yaml",
+    "adaptwin replan plan.yaml new-fleet.yaml --move-cost 0.001",
+)
 
 
 def replan_command(
     plan: PlanFile,
     fleet: FleetFile,
     out: OutFile = None,
-    report: Annotated[Path | None, typer.Option(help="HTML report to write.")] = None,
-    move_cost: Annotated[
-        float, typer.Option(min=0, help="What moving an adapter that is served now costs, in GPUs.")
-    ] = MOVE_COST,
-    restart_cost: Annotated[float, typer.Option(min=0, help="What restarting a server costs, in GPUs.")] = RESTART_COST,
-    time_limit: Annotated[float | None, typer.Option(min=0.001, help="Seconds of search at most.")] = None,
-    surrogate: Annotated[
-        str, typer.Option(help="Surrogate that answers where it is sure: a file, `shipped`, or `none`.")
-    ] = "shipped",
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw; by default the plan's.")] = None,
+    report: ReportFile = None,
     as_json: AsJson = False,
+    move_cost: Annotated[
+        float, typer.Option(min=0, metavar="GPUS", help="Cost of moving an adapter that is being served.")
+    ] = MOVE_COST,
+    restart_cost: Annotated[
+        float, typer.Option(min=0, metavar="GPUS", help="Cost of restarting a server.")
+    ] = RESTART_COST,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help=f"Longest time to search. {default_note('no limit')}"),
+    ] = None,
+    surrogate: SurrogateName = SHIPPED,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help=f"Seed of every random draw. {default_note('the seed of the plan')}"),
+    ] = None,
 ) -> None:
     """Change a running plan as little as a new fleet allows, and list the steps.
 
-    Profile, settings, strategy, headroom and margin are those of the plan that runs; a fleet that names another profile
-    or other settings is refused. What the fleet says of planning is not used.
+    Profile, server settings, strategy, headroom and margin stay as in the running plan. A fleet that names another
+    profile or other settings is refused; the planning section of the fleet is not used. Costs are in GPUs: with
+    --move-cost 0.01, saving a GPU is worth up to 100 moves.
     """
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.plan.fleet import read_fleet
+    from adaptwin.plan.plan import Plan
+    from adaptwin.replanning.replan import replan
+
     require_writable(out, report)
     known = surrogate_named(surrogate)
-    running, described = Plan.read(plan), read_fleet(fleet)
+    running, fleet_read = Plan.read(plan), read_fleet(fleet)
     with progress_bar() as progress:
         try:
-            _require_same_servers(running, described, fleet)
+            _require_same_servers(running, fleet_read, fleet)
             found = replan(
                 running,
-                described.workload,
+                fleet_read.workload,
                 move_cost=move_cost,
                 restart_cost=restart_cost,
                 seed=seed,
@@ -62,22 +87,29 @@ def replan_command(
     deliver(found, out, report, lambda: _show_migration(found, as_json))
 
 
-def _require_same_servers(running: Plan, described: Fleet, path: Path) -> None:
+def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
     """Raise `SpecError` where the fleet names a profile or settings that the running servers do not have."""
+    from adaptwin.plan.fleet import fleet_profiles
+
     if not running.servers:
         return
     first = running.servers[0]
-    named = [profile.name for profile in fleet_profiles(described, path)] if described.profile else [first.profile]
+    named = [profile.name for profile in fleet_profiles(fleet, path)] if fleet.profile else [first.profile]
     if first.profile not in named:
         what = f"{', '.join(named)}, but the plan runs on {first.profile}: make a new plan for other GPUs"
         raise SpecError(what, "profile", path)
-    for name in described.server.model_fields_set:
-        wanted, has = getattr(described.server, name), getattr(first.server, name)
+    for name in fleet.server.model_fields_set:
+        wanted, has = getattr(fleet.server, name), getattr(first.server, name)
         if wanted != has:
             raise SpecError(f"{wanted}, but the plan's servers run with {has}: make a new plan", f"server.{name}", path)
 
 
-def _show_migration(found: Plan, as_json: bool) -> None:
+def _show_migration(found: "Plan", as_json: bool) -> None:
+    from rich.console import Console, Group
+
+    from adaptwin.report.plan.migration import migration_table
+    from adaptwin.report.plan.table import plan_table
+
     if as_json:
         print(found.model_dump_json(indent=1))
     else:

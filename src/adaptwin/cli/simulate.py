@@ -1,60 +1,118 @@
 """adaptwin simulate: one server under a fleet's traffic -> Run."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed
+from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, described
 from adaptwin.errors import OutOfMemory
-from adaptwin.placement.fleet import Fleet, fleet_profiles, read_fleet
-from adaptwin.report.run import run_table
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
-from adaptwin.twin.simulate import simulate
 
-Knob = Annotated[int | None, typer.Option(min=1, rich_help_panel="vLLM's settings")]
-Slots = Annotated[int | None, typer.Option(min=0, rich_help_panel="vLLM's settings")]
+if TYPE_CHECKING:
+    from adaptwin.plan.fleet import Fleet
+
+EXAMPLES = examples(
+    "adaptwin simulate fleet.yaml --max-loras 48 --max-cpu-loras 201",
+    "adaptwin simulate fleet.yaml --max-loras 16 --duration 600 --repeats 5",
+)
+
+
+def setting(field: str, default: str, least: int = 1) -> Any:
+    """Return the option for one of vLLM's settings, described as in `Server`."""
+    return typer.Option(
+        min=least,
+        metavar="N",
+        rich_help_panel="vLLM's settings",
+        help=described(Server, field, f"the fleet's, or {default}"),
+    )
 
 
 def simulate_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
-    max_loras: Slots = None,
-    max_lora_rank: Knob = None,
-    max_cpu_loras: Slots = None,
-    max_num_seqs: Knob = None,
-    max_num_batched_tokens: Knob = None,
-    max_model_len: Knob = None,
-    gpu_memory_utilization: Annotated[float | None, typer.Option(rich_help_panel="vLLM's settings")] = None,
-    duration: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds of traffic; by default the fleet's.")
-    ] = None,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds at the start that no figure counts.")] = 0.0,
-    window: Annotated[
-        Literal["cut", "drain"],
-        typer.Option(help="End of the run: cut stops it with the arrivals, drain lets all requests finish."),
-    ] = "cut",
-    max_in_flight: Annotated[
-        int | None, typer.Option(min=1, help="Number of requests that the client can have open.")
-    ] = None,
-    repeats: Annotated[
-        int, typer.Option(min=1, help="Number of runs with successive seeds, for confidence intervals.")
-    ] = 1,
-    record: Annotated[bool, typer.Option("--record", help="Keep a time series, one row per second.")] = False,
-    seed: Seed = None,
     out: OutFile = None,
     as_json: AsJson = False,
+    max_loras: Annotated[int | None, setting("max_loras", "1", least=0)] = None,
+    max_lora_rank: Annotated[int | None, setting("max_lora_rank", "the highest rank in the fleet")] = None,
+    max_cpu_loras: Annotated[int | None, setting("max_cpu_loras", "max_loras", least=0)] = None,
+    max_num_seqs: Annotated[int | None, setting("max_num_seqs", "vLLM's for the GPU")] = None,
+    max_num_batched_tokens: Annotated[int | None, setting("max_num_batched_tokens", "vLLM's for the GPU")] = None,
+    max_model_len: Annotated[int | None, setting("max_model_len", "the model's")] = None,
+    gpu_memory_utilization: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel="vLLM's settings",
+            help=described(Server, "gpu_memory_utilization", "the fleet's, or 0.9"),
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="SECONDS",
+            rich_help_panel="Run",
+            help=f"Seconds of traffic. {default_note('the duration of the fleet')}",
+        ),
+    ] = None,
+    warmup: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            rich_help_panel="Run",
+            help="Seconds at the start that are left out of all figures.",
+        ),
+    ] = 0.0,
+    window: Annotated[
+        Literal["cut", "drain"],
+        typer.Option(
+            rich_help_panel="Run",
+            help="End of the run: cut stops it with the last arrival, drain lets all requests finish.",
+        ),
+    ] = "cut",
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel="Run",
+            help=f"Number of requests that the client keeps open at most. {default_note('no limit')}",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel="Run",
+            help="Number of runs with successive seeds, for confidence intervals.",
+        ),
+    ] = 1,
+    record: Annotated[
+        bool, typer.Option("--record", rich_help_panel="Run", help="Keep a time series, one row per second.")
+    ] = False,
+    seed: Seed = None,
 ) -> None:
     """Simulate one vLLM server that serves the whole fleet.
 
-    Settings not given are the fleet's, or else vLLM's own defaults; max_lora_rank is then the fleet's highest rank.
+    The first profile is used. Exit code 2: the server would not start with these settings.
     """
+    from rich.console import Console
+
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.plan.fleet import fleet_profiles, read_fleet
+    from adaptwin.report.run import run_table
+    from adaptwin.twin.compilation import compile_twin
+    from adaptwin.twin.simulate import simulate
+
     require_writable(out)
-    described = read_fleet(fleet)
-    profiles = fleet_profiles(described, fleet, profile)
+    fleet_read = read_fleet(fleet)
+    profiles = fleet_profiles(fleet_read, fleet, profile)
     server = _server(
-        described,
+        fleet_read,
         max_loras=max_loras,
         max_lora_rank=max_lora_rank,
         max_cpu_loras=max_cpu_loras,
@@ -63,7 +121,9 @@ def simulate_command(
         max_model_len=max_model_len,
         gpu_memory_utilization=gpu_memory_utilization,
     )
-    workload = described.workload.model_copy(update={"duration": duration or described.duration})
+    workload = fleet_read.workload.model_copy(update={"duration": duration or fleet_read.duration})
+    with progress_bar() as progress:
+        compile_twin(progress)
     try:
         run = simulate(
             profiles[0],
@@ -86,7 +146,7 @@ def simulate_command(
         Console().print(run_table(run))
 
 
-def _server(fleet: Fleet, **settings: float | None) -> Server:
+def _server(fleet: "Fleet", **settings: float | None) -> Server:
     """The fleet's server with the settings given on the command line."""
     given = {name: value for name, value in settings.items() if value is not None}
     if "max_lora_rank" not in {*given, *fleet.server.model_fields_set}:

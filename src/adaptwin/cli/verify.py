@@ -1,30 +1,47 @@
 """adaptwin verify: does a plan hold under arrivals the planner did not see?"""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from adaptwin.cli.help import examples
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile
+from adaptwin.cli.plan import NOT_PROMISED
 from adaptwin.errors import OutOfMemory, SpecError
-from adaptwin.placement.verification.verify import verify
-from adaptwin.plan.check import Check
-from adaptwin.plan.plan import Plan
-from adaptwin.report.plan.check import check_table
+
+if TYPE_CHECKING:
+    from adaptwin.plan.check import Check
+
+EXAMPLES = examples("adaptwin verify plan.yaml --seed 7", "adaptwin verify plan.yaml --arrivals gamma:cv=3")
 
 
 def verify_command(
     plan: PlanFile,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the arrivals; the planner used others.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the arrivals; the planner used other seeds.")
+    ] = 1,
     arrivals: Arrivals = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play a plan again with fresh arrivals, one run per GPU; exit code 3 when an adapter starves."""
+    """Simulate a plan again with fresh arrivals, one run per GPU and per planned failure.
+
+    Exit code 0: every adapter is served. 3: an adapter is starved or backlogged.
+    """
+    from rich.console import Console
+
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.placement.verification.verify import verify
+    from adaptwin.plan.plan import Plan
+    from adaptwin.report.plan.check import check_table
+    from adaptwin.twin.compilation import compile_twin
+
     try:
         found = Plan.read(plan)
         if arrivals is not None:
             found = found.model_copy(update={"workload": found.workload.with_arrivals(arrivals)})
+        with progress_bar() as progress:
+            compile_twin(progress)
         check = verify(found, seed)
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
@@ -35,10 +52,10 @@ def verify_command(
     else:
         Console().print(check_table(check))
     if not check.ok:
-        raise typer.Exit(3)
+        raise typer.Exit(NOT_PROMISED)
 
 
-def _check_as_data(check: Check) -> dict[str, object]:
+def _check_as_data(check: "Check") -> dict[str, object]:
     runs = [json.loads(run.to_json()) for run in check.runs]
     failovers = [{"failed": state.failed, "failures": state.failures} for state in check.failovers]
     return {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs, "failovers": failovers}

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adaptwin.cli.options import AsJson
 from adaptwin.errors import SpecError
-from adaptwin.placement.fleet import Fleet
+from adaptwin.plan.fleet import Fleet
 from adaptwin.profile.profile import load_profile
 from adaptwin.report.workload import workload_summary, workload_table
 from adaptwin.workload.lengths import Lengths

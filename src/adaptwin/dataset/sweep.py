@@ -88,7 +88,7 @@ def sweep(
         missing = [number for number in range(count) if not _is_done(partition_file(folder, number), origin)]
         progress("sweeping", count - len(missing), count)
         if missing:
-            compile_twin()
+            compile_twin(progress)
         tables = _play_partitions([_task(number, design, profiles, values) for number in missing], jobs, engine)
         for done, (number, table) in enumerate(tables, count - len(missing) + 1):
             write_partition(partition_file(folder, number), table, {**origin, "adaptwin.partition": str(number)})

@@ -1,8 +1,13 @@
 """Export targets by name: each is a function from a plan to the text of a file."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from adaptwin.export.vllm import vllm_script
-from adaptwin.plan.plan import Plan
+from adaptwin.lazy import function_from
 
-TARGETS: dict[str, Callable[[Plan], str]] = {"vllm": vllm_script}
+if TYPE_CHECKING:
+    from adaptwin.plan.plan import Plan
+
+TARGETS: dict[str, "Callable[[Plan], str]"] = {
+    "vllm": function_from(f"{__package__}.vllm", "vllm_script"),
+}

@@ -1,73 +1,27 @@
-"""Fleet: a workload together with where and how it is to be planned - what a fleet file holds."""
+"""plan_fleet: a plan for a fleet file, with some of its options overridden."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
-
-from pydantic import field_validator
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.objectives.registry import objective_named
 from adaptwin.placement.planner import find_plan
 from adaptwin.placement.strategies.registry import strategy_named
+from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import Plan
-from adaptwin.profile.profile import Profile, is_profile_file, load_profile
+from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
-from adaptwin.twin.server import Server
-from adaptwin.workload.sources.adapters_csv import read_adapters_csv
-from adaptwin.workload.workload import Workload
 
 
-class Fleet(Workload):
-    """A workload that may name its profiles, planning options and settings common to all servers."""
-
-    profile: tuple[str, ...] = ()
-    planning: PlanOptions = PlanOptions()
-    server: Server = Server()
-
-    @field_validator("profile", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    def file_form(self) -> dict[str, Any]:
-        """The plain data that its file holds; profiles, planning and server only where they say something."""
-        fields = super().file_form()
-        for name in ("planning", "server"):
-            fields[name] = getattr(self, name).model_dump(mode="json", exclude_defaults=True)
-        return {name: value for name, value in fields.items() if value or name not in ("profile", "planning", "server")}
-
-    @property
-    def workload(self) -> Workload:
-        """The workload alone."""
-        return Workload.model_construct(**{name: getattr(self, name) for name in Workload.model_fields})
-
-
-def read_fleet(path: str | Path) -> Fleet:
-    """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
-    is_csv = Path(path).suffix.lower() == ".csv"
-    fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
-    if not fleet.adapters:
-        raise SpecError("lists no adapter", "adapters", path)
+def require_known_names(fleet: Fleet) -> None:
+    """Raise `SpecError` where the fleet names an objective or a strategy that does not exist."""
     try:
         objective_named(fleet.planning.objective)
         strategy_named(fleet.planning.strategy)
     except SpecError as error:
-        raise SpecError(error.message, f"planning.{error.field}", path) from None
-    return fleet
-
-
-def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:
-    """The profiles to plan for: `override`, or those the fleet names; raises `SpecError` when there are none."""
-    names = override or list(fleet.profile)
-    if not names:
-        raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
-    try:
-        return [load_profile(name if override else _beside(path, name)) for name in names]
-    except SpecError as error:
-        raise (error if override or error.file else error.at(path)) from None
+        raise SpecError(error.message, f"planning.{error.field}") from None
 
 
 def plan_fleet(
@@ -84,16 +38,16 @@ def plan_fleet(
 
     Args:
         fleet: The fleet; see `read_fleet`.
-        profiles: What the GPUs cost; see `fleet_profiles`.
+        profiles: Profiles of the GPUs; see `fleet_profiles`.
         overrides: Fields of `PlanOptions` to use instead of the file's. Prices are added to those of the file.
-        arrivals: Arrivals of the adapters without arrivals of their own, instead of the file's.
+        arrivals: Arrivals of the adapters that have none of their own, instead of the file's.
         seed: Seed of the planner's draws, instead of the fleet's.
-        surrogate: As for `make_plan`.
-        progress: As for `make_plan`.
+        surrogate: Surrogate to use, as in `make_plan`.
+        progress: Function that receives the progress, as in `make_plan`.
 
     Raises:
-        Infeasible: As for `make_plan`.
-        SpecError: As for `make_plan`.
+        Infeasible: An adapter cannot be served at all, or the given GPUs do not suffice.
+        SpecError: The options contradict each other, the profiles or the workload.
     """
     fields = {**dict(fleet.planning), **overrides}
     fields["prices"] = fleet.planning.prices | dict(overrides.get("prices") or {})
@@ -107,9 +61,3 @@ def plan_fleet(
         surrogate=surrogate,
         progress=progress,
     )
-
-
-def _beside(path: str | Path, name: str) -> str:
-    """A profile file is looked for beside the fleet that names it; a shipped profile is just a name."""
-    file = Path(path).parent / name
-    return str(file) if is_profile_file(name) else name

@@ -26,6 +26,7 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.server_names import server_names
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
+from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
@@ -57,7 +58,7 @@ def find_plan(
     strategy = strategy or strategy_named(options.strategy)
     _require_possible(profiles, workload, options, objective, strategy)
     require_free(template)
-    compile_twin()
+    (compile_twin if surrogate is None else compile_planning)(progress)
     profiles = priced(profiles, options)
     margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
 from adaptwin.errors import SpecError
 from adaptwin.spec import Spec
-from adaptwin.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from adaptwin.workload.workload import Workload
 
 Group = Annotated[tuple[str, ...], Field(min_length=2)]
 
@@ -36,7 +38,7 @@ class Constraints(Spec):
     def __bool__(self) -> bool:
         return bool(self.pinned or self.apart or self.together)
 
-    def require_known(self, workload: Workload) -> None:
+    def require_known(self, workload: "Workload") -> None:
         """Raise `SpecError` where an adapter is named that the workload does not have."""
         known = {adapter.name for adapter in workload.adapters}
         for where, names in (
@@ -48,7 +50,7 @@ class Constraints(Spec):
                 if name not in known:
                     raise SpecError(f"{name!r} is not an adapter of the workload", f"constraints.{where}")
 
-    def among(self, workload: Workload) -> Self:
+    def among(self, workload: "Workload") -> Self:
         """What is left of them where some adapters are not there any more."""
         known = {adapter.name for adapter in workload.adapters}
         groups = {

@@ -24,15 +24,16 @@ from adaptwin.placement.verification.fresh_seeds import failing_servers, verific
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
+from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.replanning.matching import matched_names
 from adaptwin.replanning.ordering import migration
 from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, ServerContents, serves
 from adaptwin.replanning.relief import relieved, repaired
+from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.workload.workload import Workload
 
-MOVE_COST, RESTART_COST = 0.01, 0.2  # in GPUs
 SERVERS_TO_GIVE_UP = 3  # servers, the emptiest, that are tried to do without
 MOVED_SHARE_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
 MOST_TRAFFIC_FACTOR = 4.0  # times the traffic up to which a server's room is looked for
@@ -72,7 +73,7 @@ def replan(
     """
     prices = Prices(move_cost, restart_cost)
     _require_sound(plan, workload, prices)
-    compile_twin()
+    (compile_twin if surrogate is None else compile_planning)(progress)
     started = time.perf_counter()
     deadline = started + (math.inf if time_limit is None else time_limit)
     running = _without_spares(plan)

@@ -1,19 +1,12 @@
-"""compile_twin: machine code for the twin, made once per installation.
-
-The kernel takes most of the time; what comes before and after it - draws and statistics - is compiled by a second
-process meanwhile. Both leave their machine code in the cache on disk, where the other finds it.
-"""
-
-import os
-import subprocess
-import sys
-from contextlib import AbstractContextManager, nullcontext
+"""compile_twin: machine code for the twin, made once per installation."""
 
 import numpy as np
 
 from adaptwin.allocator import keep_freed_memory
+from adaptwin.compilation import Job, compile_missing
 from adaptwin.profile.profile import load_profile, shipped_profiles
-from adaptwin.twin.kernel.play import is_compiled, play
+from adaptwin.progress import Progress, silent
+from adaptwin.twin.kernel.play import play
 from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Scenario, make_scenario
@@ -22,45 +15,55 @@ from adaptwin.twin.verdict import judge
 from adaptwin.workload.drawing.requests import Requests
 from adaptwin.workload.workload import Adapter, Workload
 
-_TINY = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
-_SERVER = Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192)
-_MEANWHILE = "from adaptwin.twin.compilation import compile_all_but_the_kernel as run; run()"
+TINY = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0),), duration=1.0)
+SERVER = Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192)
+
+_KERNEL = Job(
+    call="adaptwin.twin.compilation:compile_kernel",
+    entries=("adaptwin.twin.kernel.play:_play_chapter", "adaptwin.twin.kernel.unfinished:_stop"),
+    functions=86,
+    seconds=9.4,
+)
+_DRAWING = Job(
+    call="adaptwin.twin.compilation:compile_drawing",
+    entries=("adaptwin.workload.drawing.requests:_draw", "adaptwin.workload.drawing.early_stops:_answers_cut_short"),
+    functions=13,
+    seconds=3.5,
+)
+_STATISTICS = Job(
+    call="adaptwin.twin.compilation:compile_statistics",
+    entries=("adaptwin.twin.statistics:_sum_up", "adaptwin.twin.kernel.presence:_add_all"),
+    functions=10,
+    seconds=1.5,
+)
+TWIN = (_KERNEL, _DRAWING, _STATISTICS)
 
 
-def compile_twin() -> None:
-    """Compile the twin where that has not been done, and say so on stderr."""
+def compile_twin(progress: Progress = silent) -> None:
+    """Compile what a simulation needs, where that has not been done."""
     keep_freed_memory()
-    if is_compiled():
-        return
-    print("adaptwin: compiling the twin for this machine (once, about 15 s) ...", file=sys.stderr, flush=True)
-    with _second_process():
-        one = np.ones(1, np.int32)
-        play(_scenario(Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)))
-    compile_all_but_the_kernel()  # which now is on disk
+    compile_missing(TWIN, progress)
 
 
-def _second_process() -> AbstractContextManager[object]:
-    """A process that compiles all but the kernel, to be waited for; nothing where the interpreter cannot be started.
-
-    Should it fail, this process compiles what is missing afterwards.
-    """
-    if not sys.executable or getattr(sys, "frozen", False):
-        return nullcontext()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-P", "-c", _MEANWHILE]
-    try:
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-    except OSError:
-        return nullcontext()
+def compile_kernel() -> None:
+    """Compile the kernel."""
+    play(_scenario())
 
 
-def compile_all_but_the_kernel() -> None:
-    """Compile what draws requests, sums up a run or is seldom needed; the reference stands in for the kernel."""
+def compile_drawing() -> None:
+    """Compile the drawing of requests, and of answers that end before max_tokens."""
+    make_scenario(load_profile(shipped_profiles()[0]), SERVER, TINY, seed=0)
+
+
+def compile_statistics() -> None:
+    """Compile what sums up a run, and what only long runs need; the reference stands in for the kernel."""
     scenario = _scenario()
-    profile = load_profile(shipped_profiles()[0])
-    judge(profile, _TINY, scenario, ReferenceTwin(scenario).run())
+    judge(load_profile(shipped_profiles()[0]), TINY, scenario, ReferenceTwin(scenario).run())
     rehashed(np.zeros(1, np.uint64))
 
 
-def _scenario(requests: Requests | None = None) -> Scenario:
-    return make_scenario(load_profile(shipped_profiles()[0]), _SERVER, _TINY, seed=0, requests=requests)
+def _scenario() -> Scenario:
+    """A scenario with one request, which is not drawn: drawing is another job."""
+    one = np.ones(1, np.int32)
+    requests = Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)
+    return make_scenario(load_profile(shipped_profiles()[0]), SERVER, TINY, seed=0, requests=requests)

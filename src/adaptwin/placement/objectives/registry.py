@@ -1,40 +1,45 @@
 """The objectives: ways to choose among placements, and what each of them promises."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from adaptwin.errors import SpecError
-from adaptwin.placement.objectives.max_throughput import max_throughput
-from adaptwin.placement.objectives.min_cost import min_cost, price_of_servers
-from adaptwin.placement.objectives.min_gpus import min_gpus
-from adaptwin.placement.objectives.min_latency import min_latency
-from adaptwin.placement.objectives.objective import Measure, PlaceOnProfiles
-from adaptwin.placement.objectives.slo import slo
-from adaptwin.plan.plan import Goal
+from adaptwin.errors import SpecError, not_one_of
+from adaptwin.lazy import function_from
+
+if TYPE_CHECKING:
+    from adaptwin.placement.objectives.objective import Measure, PlaceOnProfiles
+    from adaptwin.plan.plan import Goal
 
 
 class Objective(NamedTuple):
     """A way to choose among placements."""
 
-    place: PlaceOnProfiles
-    goal: Goal = "gpus"  # what it makes best
-    measure: Measure = len  # of a placement: the lower the better
+    place: "PlaceOnProfiles"
+    goal: "Goal" = "gpus"  # what it makes best
+    measure: "Measure" = len  # of a placement: the lower the better
     given_gpus: bool = False  # whether the number of GPUs is given, not found
     promises: bool = True  # whether no adapter starves under its plans
 
 
+def _place(name: str) -> "PlaceOnProfiles":
+    """The function of an objective, from the module of the same name."""
+    return function_from(f"{__package__}.{name}", name)
+
+
+_price_of_servers: "Measure" = function_from(f"{__package__}.min_cost", "price_of_servers")
+
 OBJECTIVES: dict[str, Objective] = {
-    "min-gpus": Objective(min_gpus),
-    "slo": Objective(slo),
-    "min-cost": Objective(min_cost, goal="price", measure=price_of_servers),
-    "min-latency": Objective(min_latency, goal="latency", given_gpus=True),
-    "max-throughput": Objective(max_throughput, goal="throughput", given_gpus=True, promises=False),
+    "min-gpus": Objective(_place("min_gpus")),
+    "slo": Objective(_place("slo")),
+    "min-cost": Objective(_place("min_cost"), goal="price", measure=_price_of_servers),
+    "min-latency": Objective(_place("min_latency"), goal="latency", given_gpus=True),
+    "max-throughput": Objective(_place("max_throughput"), goal="throughput", given_gpus=True, promises=False),
 }
 
 
 def objective_named(name: str) -> Objective:
     """The objective with this name; raises `SpecError`, which lists all of them."""
     if name not in OBJECTIVES:
-        raise SpecError(f"{name!r} is not one of {', '.join(OBJECTIVES)}", "objective")
+        raise SpecError(not_one_of(name, OBJECTIVES), "objective")
     return OBJECTIVES[name]
 
 

@@ -1,41 +1,41 @@
 """The strategies: ways to place adapters on servers of one profile, and what each of them can do."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from adaptwin.errors import SpecError
-from adaptwin.placement.packing.problem import Place
-from adaptwin.placement.strategies.dlora import dlora
-from adaptwin.placement.strategies.least_loaded import least_loaded
-from adaptwin.placement.strategies.loraserve import loraserve
-from adaptwin.placement.strategies.max_base import max_base
-from adaptwin.placement.strategies.pack import pack
-from adaptwin.placement.strategies.paper_greedy import paper_greedy
-from adaptwin.placement.strategies.random_placement import random_placement
-from adaptwin.placement.strategies.round_robin import round_robin
+from adaptwin.errors import SpecError, not_one_of
+from adaptwin.lazy import function_from
+
+if TYPE_CHECKING:
+    from adaptwin.placement.packing.problem import Place
 
 
 class Strategy(NamedTuple):
     """A way to place adapters, and what it is good for."""
 
-    place: Place
+    place: "Place"
     knows_constraints: bool = False
     packs: bool = False  # its placements are those of `packing`, so GPU types may be mixed and spare servers may serve
 
 
+def _place(name: str) -> "Place":
+    """The function of a strategy, from the module of the same name."""
+    return function_from(f"{__package__}.{name}", name)
+
+
 STRATEGIES: dict[str, Strategy] = {
-    "pack": Strategy(pack, knows_constraints=True, packs=True),
-    "paper_greedy": Strategy(paper_greedy),
-    "dlora": Strategy(dlora),
-    "loraserve": Strategy(loraserve),
-    "max_base": Strategy(max_base),
-    "least_loaded": Strategy(least_loaded),
-    "round_robin": Strategy(round_robin),
-    "random": Strategy(random_placement),
+    "pack": Strategy(_place("pack"), knows_constraints=True, packs=True),
+    "paper_greedy": Strategy(_place("paper_greedy")),
+    "dlora": Strategy(_place("dlora")),
+    "loraserve": Strategy(_place("loraserve")),
+    "max_base": Strategy(_place("max_base")),
+    "least_loaded": Strategy(_place("least_loaded")),
+    "round_robin": Strategy(_place("round_robin")),
+    "random": Strategy(_place("random_placement")),
 }
 
 
 def strategy_named(name: str) -> Strategy:
     """The strategy with this name; raises `SpecError`, which lists all of them."""
     if name not in STRATEGIES:
-        raise SpecError(f"{name!r} is not one of {', '.join(STRATEGIES)}", "strategy")
+        raise SpecError(not_one_of(name, STRATEGIES), "strategy")
     return STRATEGIES[name]

@@ -1,0 +1,64 @@
+"""Fleet: a workload together with the profiles, planning options and server settings of a fleet file."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from adaptwin.errors import SpecError
+from adaptwin.plan.options import PlanOptions
+from adaptwin.profile.profile import Profile, is_profile_file, load_profile
+from adaptwin.twin.server import Server
+from adaptwin.workload.sources.adapters_csv import read_adapters_csv
+from adaptwin.workload.workload import Workload
+
+
+class Fleet(Workload):
+    """A workload that may name its profiles, planning options and the settings that all servers share."""
+
+    profile: tuple[str, ...] = ()
+    planning: PlanOptions = PlanOptions()
+    server: Server = Server()
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    def file_form(self) -> dict[str, Any]:
+        """Return the plain data of the fleet file; empty profile, planning and server sections are left out."""
+        fields = super().file_form()
+        for name in ("planning", "server"):
+            fields[name] = getattr(self, name).model_dump(mode="json", exclude_defaults=True)
+        return {name: value for name, value in fields.items() if value or name not in ("profile", "planning", "server")}
+
+    @property
+    def workload(self) -> Workload:
+        """The workload alone."""
+        return Workload.model_construct(**{name: getattr(self, name) for name in Workload.model_fields})
+
+
+def read_fleet(path: str | Path) -> Fleet:
+    """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
+    is_csv = Path(path).suffix.lower() == ".csv"
+    fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
+    if not fleet.adapters:
+        raise SpecError("lists no adapter", "adapters", path)
+    return fleet
+
+
+def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:
+    """Load the profiles in `override`, or else those that the fleet names; raises `SpecError` when there are none."""
+    names = override or list(fleet.profile)
+    if not names:
+        raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
+    try:
+        return [load_profile(name if override else _beside(path, name)) for name in names]
+    except SpecError as error:
+        raise (error if override or error.file else error.at(path)) from None
+
+
+def _beside(path: str | Path, name: str) -> str:
+    """Resolve a profile file relative to the fleet file that names it; the name of a shipped profile stays as it is."""
+    file = Path(path).parent / name
+    return str(file) if is_profile_file(name) else name
