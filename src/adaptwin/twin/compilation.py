@@ -1,7 +1,8 @@
-"""compile_twin: machine code for the twin, made once per installation.
+"""compile_twin: compile the twin to machine code, once per installation.
 
-The kernel takes most of the time; what comes before and after it - draws and statistics - is compiled by a second
-process meanwhile. Both leave their machine code in the cache on disk, where the other finds it.
+Compiling the kernel takes most of the time. Meanwhile a second process compiles what runs before and after it: drawing
+requests and computing statistics. Both processes leave their machine code in the cache on disk, where the other finds
+it.
 """
 
 import os
@@ -28,7 +29,7 @@ _MEANWHILE = "from adaptwin.twin.compilation import compile_all_but_the_kernel a
 
 
 def compile_twin() -> None:
-    """Compile the twin where that has not been done, and say so on stderr."""
+    """Compile the twin unless its machine code is there already, and say so on stderr."""
     keep_freed_memory()
     if is_compiled():
         return
@@ -36,13 +37,13 @@ def compile_twin() -> None:
     with _second_process():
         one = np.ones(1, np.int32)
         play(_scenario(Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)))
-    compile_all_but_the_kernel()  # which now is on disk
+    compile_all_but_the_kernel()  # loads what the second process has compiled
 
 
 def _second_process() -> AbstractContextManager[object]:
-    """A process that compiles all but the kernel, to be waited for; nothing where the interpreter cannot be started.
+    """Start a process that compiles everything but the kernel, as a context that waits for it to end.
 
-    Should it fail, this process compiles what is missing afterwards.
+    If the process cannot be started or fails, this process compiles afterwards what is missing.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         return nullcontext()
@@ -55,7 +56,7 @@ def _second_process() -> AbstractContextManager[object]:
 
 
 def compile_all_but_the_kernel() -> None:
-    """Compile what draws requests, sums up a run or is seldom needed; the reference stands in for the kernel."""
+    """Compile what draws requests, sums up a run or is rarely needed; the reference twin stands in for the kernel."""
     scenario = _scenario()
     profile = load_profile(shipped_profiles()[0])
     judge(profile, _TINY, scenario, ReferenceTwin(scenario).run())
