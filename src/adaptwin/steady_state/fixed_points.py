@@ -33,7 +33,7 @@ class SlotSharing(NamedTuple):
 def settle(
     most: float, full: float, mean: MeanTraffic, server: SteppingServer, adapters: float, duration: float
 ) -> tuple[SettledBatch, SlotSharing]:
-    """Find the batch, and how adapters take turns, where the assumed loading stalls equal those that the turns cause.
+    """Find the batch and the turns of adapters for which the assumed stalls equal those that loading then causes.
 
     `full` is the pace of a batch with `most` requests, which is as many as it can hold. The longer steps are stalled,
     the longer adapters stay in their slots and the less there is to load. The point where the two agree is found by

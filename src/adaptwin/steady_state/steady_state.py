@@ -63,7 +63,7 @@ def steady_state(demand: Demand, limits: Limits, costs: Costs, duration: float) 
 
 @compiled
 def solve(traffic: Traffic, by_octave: Array, limits: Limits, costs: Costs, duration: float) -> SteadyState:
-    """Compute the steady state of `steady_state`, for compiled callers."""
+    """Compute the steady state. This is `steady_state` for compiled callers."""
     mean, server = mean_traffic(traffic, by_octave), stepping_server(traffic, limits, costs)
     held = mean.cached + (mean.prompt + 1.0) / mean.answer + 0.5 * limits.block_size
     fitting = limits.kv_blocks * limits.block_size / held

@@ -131,6 +131,9 @@ class Scheduler:
                 self._free_request(request)
 
     def _free_request(self, request: Request) -> None:
-        """Remove a finished request, which waits if it was preempted while its last token was in flight."""
+        """Remove a finished request and free its blocks.
+
+        It is in the waiting queue if it was preempted while its last token was in flight.
+        """
         (self.running if request in self.running else self.waiting).remove(request)
         self.kv_cache.free(request)
