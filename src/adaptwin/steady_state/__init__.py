@@ -1,1 +1,1 @@
-"""What a server settles into, worked out from averages alone, without playing a single request."""
+"""The state that a server settles into, computed from averages alone, without simulating a single request."""

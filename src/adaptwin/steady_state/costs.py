@@ -1,4 +1,4 @@
-"""Costs: a profile under a server's settings, as a steady state needs it."""
+"""Costs: a profile's costs under a server's settings, as the steady state uses them."""
 
 from typing import NamedTuple
 
@@ -9,18 +9,18 @@ from adaptwin.twin.server import Server
 
 
 class Costs(NamedTuple):
-    """A profile under a server's settings."""
+    """A profile's costs under a server's settings."""
 
     step: StepCoefficients
     scheduler: SchedulerCoefficients
     load_base: float  # seconds to bring an adapter to the GPU
-    load_per_rank: float  # and per unit of its own rank; what is negative is padding saved
-    request_latency: float
+    load_per_rank: float  # seconds more per unit of the adapter's own rank, less the padding that it saves
+    request_latency: float  # seconds
     rank: float  # max_lora_rank
 
 
 def costs_of(profile: Profile, server: Server) -> Costs:
-    """The costs that a steady state rests on."""
+    """Return a profile's costs under a server's settings."""
     load, rank = profile.load_cost, server.max_lora_rank
     return Costs(
         step=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=rank),

@@ -1,4 +1,4 @@
-"""Fixed points: where requests in flight and the length of steps agree, and loads of adapters and their stalls."""
+"""Fixed points: where the requests in flight agree with the step time, and adapter loads with the stalls they cause."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,13 @@ from adaptwin.steady_state.inputs import MeanTraffic, SteppingServer
 from adaptwin.steady_state.slots import take_turns
 from adaptwin.steady_state.step_time import pace_in_batch
 
-_TOLERANCE = 1e-3  # of the number of running requests, relative
+_TOLERANCE = 1e-3  # relative, of the number of running requests
 _TRIES = 40
-_LARGEST_STALL = 0.95  # share of the time that loads of adapters may take
+_LARGEST_STALL = 0.95  # largest share of the time that adapter loads may take
 
 
 class SettledBatch(NamedTuple):
-    """The requests that run at once."""
+    """The number of requests that run at once, and their pace."""
 
     running: float
     pace: float  # seconds from one token of an answer to the next
@@ -23,20 +23,21 @@ class SlotSharing(NamedTuple):
     """How adapters take turns in the slots, and what that costs."""
 
     wait: float  # seconds that an adapter without a slot waits for one
-    waiting: float  # share of the LoRA requests that come meanwhile
-    reached: float  # share of the requests that get a slot within the window
-    loads: float  # adapters brought to the GPU per second
-    stalled: float  # share of the time that takes
+    waiting: float  # share of the LoRA requests that arrive while their adapter waits
+    reached: float  # share of the requests that need no slot or get one within the window
+    loads: float  # adapters loaded to the GPU per second
+    stalled: float  # share of the time that these loads take
 
 
 @compiled
 def settle(
     most: float, full: float, mean: MeanTraffic, server: SteppingServer, adapters: float, duration: float
 ) -> tuple[SettledBatch, SlotSharing]:
-    """The batch, and how adapters take turns, when loading stalls steps just as much as it is needed.
+    """Find the batch and the turns of adapters for which the assumed stalls equal those that loading then causes.
 
-    `full` is the pace of a batch with the `most` requests that it can hold. The longer steps are stalled, the longer
-    adapters stay in their slots and the less there is to load: where the two meet is found by halving.
+    `full` is the pace of a batch with `most` requests, which is as many as it can hold. The longer steps are stalled,
+    the longer adapters stay in their slots and the less there is to load. The point where the two agree is found by
+    bisection.
     """
     batch = _balance(most, full, mean, server, 0.0, 1.0)
     sharing = SlotSharing(0.0, 0.0, 1.0, 0.0, 0.0)
@@ -65,14 +66,15 @@ def settle(
 def _balance(
     most: float, full: float, mean: MeanTraffic, server: SteppingServer, stalled: float, reached: float
 ) -> SettledBatch:
-    """The batch, of at most `most` requests, that steps of its own length keep up.
+    """Find the batch, of at most `most` requests, whose step time keeps just as many requests in flight.
 
-    `full` is the pace of a full batch, `reached` the share of the requests that are served at all.
+    `full` is the pace of a full batch, `stalled` the share of the time that adapter loads take, and `reached` the share
+    of the requests that are served at all.
     """
     arriving = mean.rate * mean.answer * reached  # answer tokens/s
     slowed = 1.0 / (1.0 - stalled)
     low, high = 0.0, most
-    # Requests in flight at the pace of a batch, less the batch: above 0 it fills, below it empties.
+    # Requests in flight at the pace of a batch, minus its size: above 0 the batch fills, below 0 it empties.
     at_low = arriving * slowed * pace_in_batch(0.0, 0.0, mean, server)
     at_high = arriving * slowed * full - most
     if at_high >= 0.0:
@@ -85,7 +87,7 @@ def _balance(
         if abs(excess) < _TOLERANCE * running:
             break
         if excess > 0.0:
-            low, at_low, at_high = running, excess, 0.5 * at_high  # the Illinois rule: no end stays for long
+            low, at_low, at_high = running, excess, 0.5 * at_high  # the Illinois rule: neither end stays for long
         else:
             high, at_high, at_low = running, excess, 0.5 * at_low
     return SettledBatch(running, pace)

@@ -1,7 +1,7 @@
-"""In flight: how many requests and adapters are served at once, by Little's law, and how unevenly.
+"""In flight: how many requests and adapters are served at once, by Little's law, and how much that varies.
 
-The pace is the seconds from one token of an answer to the next: an adapter that asks for so many answer tokens per
-second has that number times the pace of requests in flight.
+The pace is the number of seconds from one token of an answer to the next. The mean number of an adapter's requests in
+flight is its traffic, in answer tokens per second, times the pace.
 """
 
 import math
@@ -13,7 +13,7 @@ from adaptwin.workload.demand.traffic import OCTAVE_ADAPTERS, OCTAVE_TOKENS
 
 
 class BusyAdapters(NamedTuple):
-    """Adapters with a request in flight."""
+    """The number of adapters with a request in flight."""
 
     mean: float
     variance: float
@@ -21,7 +21,7 @@ class BusyAdapters(NamedTuple):
 
 @compiled
 def busy_adapters(by_octave: Array, pace: float, dispersion: float) -> BusyAdapters:
-    """The adapters with a request in flight, if a token takes so long and nobody waits."""
+    """Estimate how many adapters have a request in flight at this pace, if no request waits."""
     mean = variance = 0.0
     for i in range(len(by_octave)):
         adapters = by_octave[i, OCTAVE_ADAPTERS]
@@ -35,7 +35,7 @@ def busy_adapters(by_octave: Array, pace: float, dispersion: float) -> BusyAdapt
 
 @compiled
 def adapters_with_more(by_octave: Array, pace: float, requests: float) -> float:
-    """How many adapters have more than so many requests in flight on average."""
+    """Number of adapters that have on average more than `requests` requests in flight."""
     found = 0.0
     for i in range(len(by_octave)):
         adapters = by_octave[i, OCTAVE_ADAPTERS]
@@ -46,9 +46,9 @@ def adapters_with_more(by_octave: Array, pace: float, requests: float) -> float:
 
 @compiled
 def peakedness(requests: float, dispersion: float) -> float:
-    """Variance over mean of an adapter's requests in flight; also, about how many come together.
+    """Variance over mean of an adapter's requests in flight, which is also about how many arrive together.
 
-    The peakedness of a renewal process with Gamma gaps (Eckberg 1983): 1 for Poisson arrivals.
+    This is the peakedness of a renewal process with Gamma gaps (Eckberg 1983). It is 1 for Poisson arrivals.
     """
     if dispersion == 1.0 or requests <= 0.0:
         return 1.0
@@ -57,7 +57,7 @@ def peakedness(requests: float, dispersion: float) -> float:
 
 @compiled
 def peakedness_seen(by_octave: Array, pace: float, dispersion: float) -> float:
-    """The peakedness that tokens see: the mean over adapters, weighted by their tokens."""
+    """Peakedness that a token sees: the mean over adapters, weighted by their tokens."""
     seen = total = 0.0
     for i in range(len(by_octave)):
         adapters, tokens = by_octave[i, OCTAVE_ADAPTERS], by_octave[i, OCTAVE_TOKENS]

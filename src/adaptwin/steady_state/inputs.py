@@ -1,4 +1,4 @@
-"""Inputs: the traffic and the server of a steady state, as its compiled functions take them."""
+"""Inputs: the traffic and the server, as the compiled functions of the steady state take them."""
 
 import math
 from typing import NamedTuple
@@ -11,32 +11,32 @@ from adaptwin.workload.demand.traffic import Traffic
 
 
 class MeanTraffic(NamedTuple):
-    """Traffic by what a served request asks for in the mean."""
+    """Traffic, described by the mean of the requests that are not rejected as too long."""
 
     rate: float  # requests/s
-    prompt: float  # tokens
-    answer: float  # tokens
-    cached: float  # tokens of KV cache that a decode reads
+    prompt: float  # mean tokens
+    answer: float  # mean tokens
+    cached: float  # mean tokens of KV cache that a decode reads
     prompt_squares: float  # mean square of the prompt's tokens
     answer_spread: float  # coefficient of variation of the answers, at most 1
     dispersion: float  # squared coefficient of variation of the gaps between an adapter's arrivals
-    lora_share: float  # of the requests
+    lora_share: float  # share of the requests that use an adapter
     by_octave: Array  # (octaves, 2), as in `Demand`
 
 
 class SteppingServer(NamedTuple):
-    """A server by what its steps cost."""
+    """A server, described by its limits and by what its steps cost."""
 
-    slots: float  # 0 where no adapter has traffic
+    slots: float  # 0 if no adapter has traffic
     token_budget: float
-    planning_share: float  # 1 where steps wait until they are planned, 0 where planning is asynchronous
-    load_seconds: float  # to bring the mean adapter to the GPU
+    planning_share: float  # 1 if steps wait until they are planned, 0 with asynchronous scheduling
+    load_seconds: float  # seconds to load an adapter of mean rank to the GPU
     costs: Costs
 
 
 @compiled
 def mean_traffic(traffic: Traffic, by_octave: Array) -> MeanTraffic:
-    """The mean of this traffic."""
+    """Describe traffic by the mean of its requests."""
     rate = max(traffic.served_rate, 1e-12)
     answer = max(1.0, traffic.answer / rate)
     return MeanTraffic(
@@ -54,7 +54,7 @@ def mean_traffic(traffic: Traffic, by_octave: Array) -> MeanTraffic:
 
 @compiled
 def stepping_server(traffic: Traffic, limits: Limits, costs: Costs) -> SteppingServer:
-    """A server with these limits and costs under this traffic."""
+    """Describe a server with these limits and costs under this traffic."""
     rank = traffic.rank_rate / max(traffic.lora_rate, 1e-12)
     return SteppingServer(
         slots=float(limits.max_loras) if traffic.adapters > 0.0 else 0.0,

@@ -1,4 +1,4 @@
-"""Slots: how more adapters than there are slots take turns in them."""
+"""Slots: how adapters take turns in the slots when there are more adapters than slots."""
 
 import math
 from typing import NamedTuple
@@ -9,39 +9,40 @@ from adaptwin.steady_state.in_flight import busy_adapters
 from adaptwin.steady_state.inputs import MeanTraffic
 from adaptwin.workload.demand.traffic import OCTAVE_ADAPTERS, OCTAVE_TOKENS
 
-_LONGEST_STAY = 30.0  # requests in flight on average, with which an adapter never leaves its slot
+_LONGEST_STAY = 30.0  # mean requests in flight above which stays grow no further: such an adapter never leaves its slot
 
 
 class Turns(NamedTuple):
     """How adapters take turns in the slots."""
 
     wait: float  # seconds that an adapter without a slot waits for one
-    waiting: float  # share of the LoRA requests that come meanwhile
-    reached: float  # share of the adapters' time that finds a slot within the window
-    loads: float  # adapters brought to the GPU per second
+    waiting: float  # share of the LoRA requests that arrive while their adapter waits
+    reached: float  # share of the demand for slots that is met within the window
+    loads: float  # adapters loaded to the GPU per second
 
 
 class Stays(NamedTuple):
-    """The stays of all adapters in their slots, from the first request to the last."""
+    """The stays of all adapters in their slots. A stay ends when the adapter has no request left."""
 
-    slots: float  # that they need together
-    per_second: float
-    waiting: float  # share of the requests that come before their adapter has its slot
+    slots: float  # slots that all stays need together, on average
+    per_second: float  # stays that begin per second
+    waiting: float  # share of the requests that arrive before their adapter has its slot
 
 
 @compiled
 def take_turns(pace: float, mean: MeanTraffic, slots: float, duration: float) -> Turns:
-    """How adapters take turns within a window of this duration.
+    """Estimate how adapters take turns within a window of `duration` seconds.
 
-    An adapter keeps its slot for a busy period: (e^n - 1) / rate with n requests in flight on average, and longer by
-    the logarithm of the requests that gathered while it waited. Between two stays it waits for the first request and
-    then for a slot, so all stays together need ``sum of stay / (stay + wait + 1 / rate)`` slots. That falls with the
-    wait, and where it comes down to the slots there are, there the wait settles. Where no wait is needed, adapters
-    linger in their slots after their last request, until others push them out: the longest unused goes first.
+    An adapter keeps its slot for a busy period. Its length is (e^n - 1) / rate with n requests in flight on average,
+    plus a term that grows with the logarithm of the requests that gathered while the adapter waited. Between two stays
+    the adapter waits for the next request and then for a slot, so all stays together need ``sum of stay / (stay + wait
+    + 1 / rate)`` slots. This number falls as the wait grows, and the wait settles where it equals the number of slots.
+    If no wait is needed, adapters stay in their slots after their last request until others evict them, the least
+    recently used first.
     """
     wanted = busy_adapters(mean.by_octave, pace, mean.dispersion)
-    # While all slots are busy, a newcomer pushes out adapters that are in the batch and have to come back at once,
-    # which pushes out others: the twin counts about as many loads as the root of the slots for each newcomer.
+    # While all slots are busy, loading an adapter evicts one that is in the batch and must be loaded again at once.
+    # This evicts the next one. In the twin, an adapter that joins the batch causes about sqrt(slots) loads in this way.
     chain = math.sqrt(slots)
     if wanted.mean < slots:
         loads = _newcomers(pace, mean, slots) * (1.0 + (chain - 1.0) * exceeds(wanted.mean, wanted.variance, slots))
@@ -62,13 +63,13 @@ def take_turns(pace: float, mean: MeanTraffic, slots: float, duration: float) ->
 
 @compiled
 def exceeds(mean: float, variance: float, slots: float) -> float:
-    """Probability that more adapters are busy than there are slots, for a normal number of them."""
+    """Probability that more adapters are busy than there are slots, if their number is normally distributed."""
     return 0.5 * math.erfc((slots + 0.5 - mean) / math.sqrt(2.0 * max(variance, 1e-9)))
 
 
 @compiled
 def _newcomers(pace: float, mean: MeanTraffic, slots: float) -> float:
-    """Requests/s of adapters that have lost their slot, where there is one for whoever comes."""
+    """Requests per second that find their adapter evicted, if a slot can be freed for each of them at once."""
     by_octave, answer = mean.by_octave, mean.answer
     lingering = _lingering(by_octave, pace, answer, slots)
     newcomers = 0.0
@@ -82,7 +83,7 @@ def _newcomers(pace: float, mean: MeanTraffic, slots: float) -> float:
 
 @compiled
 def _stays(pace: float, mean: MeanTraffic, wait: float) -> Stays:
-    """The stays of adapters that wait so long for their slots."""
+    """Estimate the stays of adapters that wait `wait` seconds for a slot."""
     slots = per_second = waiting = total = 0.0
     by_octave, answer, spread = mean.by_octave, mean.answer, mean.answer_spread
     lifetime = answer * pace
@@ -102,9 +103,9 @@ def _stays(pace: float, mean: MeanTraffic, wait: float) -> Stays:
 
 @compiled
 def _lingering(by_octave: Array, pace: float, answer: float, slots: float) -> float:
-    """How long an adapter stays in its slot after its last request: until as many others have come as there are slots.
+    """Seconds for which an adapter stays in its slot after its last request.
 
-    That is Che's approximation of a cache that forgets what was used least recently.
+    It stays until as many other adapters have been used as there are slots: Che's approximation of an LRU cache.
     """
     low, high = math.log(1e-3), math.log(1e7)
     while high - low > 0.05:

@@ -1,10 +1,10 @@
-"""Steady state: what a server settles into, worked out from averages alone, without playing a single request.
+"""Steady state: the state that a server settles into, computed from averages alone, without simulating requests.
 
-A server under constant traffic is a loop: requests in flight make a step long, and long steps keep requests in flight.
-Little's law closes it - ``running = rate x answer tokens x pace`` - and the step-cost law opens it again. `solve` finds
-the pace at which both agree, how much traffic would fill the server, and how long adapters wait for a slot. It knows
-nothing of chance beyond that requests come independently, nor of preemption: the twin plays those. It costs
-microseconds, and is where `surrogate` starts from.
+Under constant traffic, the requests in flight determine how long a step takes, by the step-cost law. The time that
+steps take determines in turn how many requests are in flight, by Little's law: ``running = rate x answer tokens x
+pace``. `solve` finds the pace at which both laws agree, the traffic that would fill the server, and how long adapters
+wait for a slot. Chance enters through means and variances only, and there is no preemption: the twin simulates both.
+Solving takes microseconds. The surrogate starts from the result.
 """
 
 from typing import NamedTuple
@@ -24,29 +24,29 @@ from adaptwin.workload.workload import Workload
 
 
 class SteadyState(NamedTuple):
-    """What a server settles into. Rates are per second, times in seconds."""
+    """The state that a server settles into. Rates are per second, times in seconds."""
 
-    pace: float  # from one token of an answer to the next
+    pace: float  # time from one token of an answer to the next
     running: float  # requests in the batch
     most_running: float  # requests that the batch can hold
     fitting: float  # requests that the KV cache can hold
     capacity: float  # requests/s that a full batch serves
     utilisation: float  # rate over capacity
-    tokens: float  # in a step
+    tokens: float  # tokens in a step
     wanted: float  # adapters with a request in flight if there were a slot for each
     adapters: float  # adapters in a step
-    slots_full: float  # probability that every slot is busy, if nobody waits
-    slot_wait: float  # that an adapter without a slot waits for one; at most the window
-    slot_waiting: float  # share of the LoRA requests that come while their adapter waits
-    reached: float  # share of the requests that get a slot within the window
-    loads: float  # adapters brought to the GPU per second
-    stalled: float  # share of the time that takes
-    long_step: float  # a step that 99 of 100 tokens come sooner than
-    first_step: float  # a step that has a mean prompt in it besides the rest
+    slots_full: float  # probability that more adapters have a request in flight than there are slots, if none waits
+    slot_wait: float  # time that an adapter without a slot waits for one; at most the window
+    slot_waiting: float  # share of the LoRA requests that arrive while their adapter waits
+    reached: float  # share of the requests that need no slot or get one within the window
+    loads: float  # adapters loaded to the GPU per second
+    stalled: float  # share of the time that these loads take
+    long_step: float  # 99th percentile over tokens of the time that their step takes
+    first_step: float  # time of a step that computes a prompt of mean length besides the rest
 
 
 def demands_on(profile: Profile, server: Server, workload: Workload) -> AdapterDemands:
-    """What each adapter of a workload asks of this profile's model on a server with these settings."""
+    """Return the demand of each adapter of a workload, as this profile's model and the server's settings limit it."""
     model = profile.model
     return demands_of(
         workload,
@@ -57,13 +57,13 @@ def demands_on(profile: Profile, server: Server, workload: Workload) -> AdapterD
 
 
 def steady_state(demand: Demand, limits: Limits, costs: Costs, duration: float) -> SteadyState:
-    """What a server with these limits and costs settles into under this demand, within a window of this duration."""
+    """Return what a server with these limits and costs settles into under this demand, in `duration` seconds."""
     return solve(demand.traffic, demand.by_octave, limits, costs, duration)
 
 
 @compiled
 def solve(traffic: Traffic, by_octave: Array, limits: Limits, costs: Costs, duration: float) -> SteadyState:
-    """The steady state, for compiled callers."""
+    """Compute the steady state. This is `steady_state` for compiled callers."""
     mean, server = mean_traffic(traffic, by_octave), stepping_server(traffic, limits, costs)
     held = mean.cached + (mean.prompt + 1.0) / mean.answer + 0.5 * limits.block_size
     fitting = limits.kv_blocks * limits.block_size / held

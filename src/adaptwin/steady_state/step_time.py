@@ -1,4 +1,4 @@
-"""Step time: how long a step takes whose contents are known in the mean only."""
+"""Step time: how long a step takes if only the means of its contents are known."""
 
 import math
 from typing import NamedTuple
@@ -7,28 +7,28 @@ from adaptwin.jit import compiled
 from adaptwin.steady_state.in_flight import busy_adapters, peakedness_seen
 from adaptwin.steady_state.inputs import MeanTraffic, SteppingServer
 
-P99_DEVIATIONS = 2.33  # standard deviations above its mean, at which a normal variate has its 99th percentile
-TAIL_SHARE = 0.01  # what happens in fewer steps does not show in the 99th percentile
+P99_DEVIATIONS = 2.33  # standard deviations from the mean of a normal distribution to its 99th percentile
+TAIL_SHARE = 0.01  # what happens in a smaller share of the steps does not change the 99th percentile
 
 
 class LongSteps(NamedTuple):
-    """Steps that take longer than most, in seconds."""
+    """The time of steps that take longer than most, in seconds."""
 
-    p99: float  # a step that 99 of 100 tokens come sooner than
-    first: float  # a step that has a mean prompt in it besides the rest
+    p99: float  # 99th percentile over tokens of the time that their step takes
+    first: float  # a step that computes a prompt of mean length besides the rest
 
 
 @compiled
 def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: SteppingServer) -> float:
-    """Seconds of the step that a token sees which is one of a batch: of its own request and of `running` others.
+    """Mean seconds of the step that yields a token of a request, which shares the batch with `running` others.
 
-    `lasting` is the pace at which so many requests would be in flight, which tells how many adapters are. Bursts put
-    more others beside a token than there are on average.
+    `lasting` is the pace at which this many requests would be in flight; it determines how many adapters are in the
+    batch. Because of bursts, a token shares its step with more requests than there are on average.
     """
     requests = 1.0 + running
     if mean.dispersion != 1.0:
         requests += peakedness_seen(mean.by_octave, lasting, mean.dispersion) - 1.0
-    prefills = (requests - 1.0) / mean.answer  # that begin in a step; those of a burst hold up one another
+    prefills = (requests - 1.0) / mean.answer  # prefills that begin in a step; those of a burst delay one another
     adapters = 0.0
     if server.slots > 0.0:
         adapters = min(server.slots, 1.0 + busy_adapters(mean.by_octave, lasting, mean.dispersion).mean)
@@ -41,9 +41,10 @@ def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: Ste
 def _expected_seconds(
     tokens: float, deviation: float, requests: float, cached: float, adapters: float, server: SteppingServer
 ) -> float:
-    """Seconds of a step with so many tokens, give or take a normal deviation, of decodes of so many requests.
+    """Expected seconds of a step, including its planning, if the number of tokens is normally distributed.
 
-    Planning is part of it. `step_seconds` says the same of a step that is known exactly.
+    `tokens` and `deviation` are its mean and standard deviation, `requests` is the number of decodes, and `cached` the
+    tokens of KV cache that each of them reads. For a step whose contents are known exactly, see `step_seconds`.
     """
     cost, planning = server.costs.step, server.costs.scheduler
     width = math.sqrt(2.0) * max(deviation, 1e-6)
@@ -69,7 +70,10 @@ def long_steps(
     mean: MeanTraffic,
     server: SteppingServer,
 ) -> LongSteps:
-    """The long steps of a server with so many requests, adapters that want a slot, and loads/s."""
+    """Estimate the long steps of a server on which `running` requests run and `wanted` adapters want a slot.
+
+    `slots_full` is the probability that every slot is busy, and `loads` the number of adapter loads per second.
+    """
     requests = running + peakedness_seen(mean.by_octave, pace, mean.dispersion)
     adapters = min(server.slots, 1.0 + wanted)
     prefills = running / mean.answer

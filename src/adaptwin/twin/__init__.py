@@ -1,1 +1,1 @@
-"""One vLLM server with many adapters, simulated."""
+"""The twin: a simulation of one vLLM server with many adapters."""

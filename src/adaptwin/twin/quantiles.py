@@ -1,4 +1,4 @@
-"""Quantiles of each group of many numbers, without sorting them."""
+"""Quantiles of many numbers by group, without sorting all of them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,25 +7,26 @@ from adaptwin.jit import compiled
 from adaptwin.workload.drawing.sorting import shell_sort
 
 _BINS = 256
-_FEW = 64  # numbers that are sorted rather than counted
+_FEW = 64  # values of a group up to which it is sorted rather than counted by bin
 
 
 @compiled
 def grouped_quantiles(
     values: NDArray[np.int64], group: NDArray[np.int32], sizes: NDArray[np.int64], shares: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """The quantiles of each group's values, none of them negative; NaN for an empty group.
+    """Return quantiles of the values of each group; NaN for an empty group.
 
-    The quantile of a share is the smallest value that is not below that share of the group.
+    The quantile for a share is the smallest value of the group such that at least this share of the group's values is
+    not above it.
 
     Args:
-        values: All values.
-        group: The group of each.
-        sizes: How many values each group has.
-        shares: Which quantiles, from above 0 to 1.
+        values: All values, none of them negative.
+        group: The group of each value.
+        sizes: The number of values in each group.
+        shares: The shares of the quantiles, each above 0 and at most 1.
 
     Returns:
-        Of shape (shares, groups).
+        An array of shape (shares, groups).
     """
     quantiles = np.empty((len(shares), len(sizes)))
     grouped, end = _grouped(values, group, sizes)
@@ -49,7 +50,7 @@ def grouped_quantiles(
 
 @compiled
 def _grouped(values, group, sizes):
-    """The values, group by group, and the end of each group."""
+    """Return the values group by group, and the end of each group."""
     fill = np.empty(len(sizes), np.int64)
     begin = 0
     for g in range(len(sizes)):
@@ -59,7 +60,7 @@ def _grouped(values, group, sizes):
     for i in range(len(values)):
         g = group[i]
         grouped[fill[g]] = values[i]
-        fill[g] += 1  # up to the group's end, when all are there
+        fill[g] += 1  # the end of the group once all of its values are placed
     return grouped, fill
 
 
@@ -70,13 +71,13 @@ def _rank(share, size):
 
 @compiled
 def _bits(value):
-    """A number's bits as floating point, which grow with the number, and with its logarithm from bin to bin."""
+    """The bits of a number as a float; they increase with the number, roughly as its logarithm."""
     return np.float64(value).view(np.int64)
 
 
 @compiled
 def _count(own, counts):
-    """Count the values by bin; bin b has those with ``(_bits(value) - low) >> shift == b``."""
+    """Count the values by bin: bin b has those with ``(_bits(value) - low) >> shift == b``. Return low and shift."""
     low, high = own[0], own[0]
     for value in own:
         low, high = min(low, value), max(high, value)
@@ -91,7 +92,7 @@ def _count(own, counts):
 
 @compiled
 def _pick(own, rank, counts, low, shift, chosen):
-    """The value of this rank: find its bin, and sort what is in there."""
+    """Return the value of this rank: find its bin, and sort only the values of that bin."""
     wanted = 0
     while rank >= counts[wanted]:
         rank -= counts[wanted]

@@ -1,4 +1,4 @@
-"""Run: what a simulation leaves behind, for the server and for every adapter."""
+"""Run: the result of a simulation, for the server and for every adapter."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ SERIES_COLUMNS = ("time", "running", "waiting", "kv_usage", "adapters", "finishe
 
 
 def worst_of(verdicts: set[Verdict]) -> Verdict:
-    """Starved before backlogged before slow before ok."""
+    """Return the worst of the verdicts: starved is worse than backlogged, backlogged than slow, and slow than ok."""
     order: tuple[Verdict, ...] = ("starved", "backlogged", "slow")
     return next((verdict for verdict in order if verdict in verdicts), "ok")
 
@@ -52,7 +52,7 @@ class Latency(Spec):
 
 
 class Run(Spec):
-    """The twin's answer. Rates are per second of the window after warm-up, latencies in seconds.
+    """The result of a simulation. Rates are per second of the window after warm-up, latencies in seconds.
 
     `adapters` is a polars DataFrame with one row per adapter: name, rank, arrivals, finished, rejected,
     offered_throughput and throughput (tokens/s), ttft_p50, ttft_p99, itl_mean (s), waiting_at_end, verdict.
@@ -80,8 +80,8 @@ class Run(Spec):
     finished: int
     running_at_end: int
     waiting_at_end: int
-    never_admitted: int = Field(description="requests still in a client that is out of connections")
-    rejected: int = Field(description="longer than max_model_len, or than the whole KV cache")
+    never_admitted: int = Field(description="requests still held back by a client that is out of connections")
+    rejected: int = Field(description="requests longer than max_model_len or than the whole KV cache")
     preemptions: int
     adapter_loads: int
     disk_loads: int
@@ -92,27 +92,27 @@ class Run(Spec):
     mean_waiting: float
     mean_adapters: float = Field(description="distinct adapters in a step, time-weighted over the window")
     busy: float = Field(description="share of the window in which a step was running")
-    metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes held up the API server")
+    metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes stalled the API server")
     steps: int
-    simulated: float = Field(description="seconds the clock covered")
+    simulated: float = Field(description="seconds of simulated time")
     verdict: Verdict
     confidence: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="95 % intervals of the means over repeats, by metric"
     )
     intervals: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="where a real server would be nine times in ten, as the profile's spread says"
+        default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
     )
     adapters: pl.DataFrame
     series: pl.DataFrame | None = None
 
     @property
     def starved(self) -> bool:
-        """The paper's flag: under 0.9 of the offered tokens were served."""
+        """Whether under 0.9 of the offered tokens were served, as the paper defines a starved server."""
         return self.throughput < 0.9 * self.offered_throughput
 
     @property
     def regime(self) -> Regime:
-        """What the uncertainty of its figures depends on: calm, busy or starved."""
+        """Regime of the server, on which the uncertainty of its figures depends: calm, busy or starved."""
         if self.starved:
             return "starved"
         return "busy" if self.mean_waiting > 1.0 else "calm"

@@ -1,4 +1,4 @@
-"""Scenario and Outcome: what both implementations of the twin take, and what both give back."""
+"""Scenario and Outcome: the input and the output of both implementations of the twin."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,32 +17,32 @@ from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
 from adaptwin.workload.workload import Workload
 
-NOT_YET = -1  # a time that did not come
+NOT_YET = -1  # in place of a time: it has not happened by the end
 
 
 class Adapters(NamedTuple):
-    """What the server knows of its adapters, each of shape (adapters,)."""
+    """The adapters of a server. Each array has the shape (adapters,)."""
 
     needs_slot: NDArray[np.bool_]
-    gpu_load: NDArray[np.int64]  # nanoseconds from host memory
-    disk_load: NDArray[np.int64]  # nanoseconds from disk
+    gpu_load: NDArray[np.int64]  # nanoseconds to load it from host memory to the GPU
+    disk_load: NDArray[np.int64]  # nanoseconds to load it from disk to host memory
     position: NDArray[np.int64]  # place in the order in which a step's adapters are visited; a permutation
 
 
 class Window(NamedTuple):
-    """The time looked at, in nanoseconds."""
+    """The time that is simulated and what is observed in it; times in nanoseconds."""
 
     warmup: int
     end: int
     drain: bool  # run on until every request has finished
-    max_in_flight: int  # of the client; 0 is no limit
-    sample_every: int  # of the recorder; 0 records nothing
-    scrape_every: int  # pause between scrapes of /metrics; 0 is none
-    step_totals: bool = False  # sum up what is in the steps
+    max_in_flight: int  # requests that the client can have open at once; 0: no limit
+    sample_every: int  # time between samples of the state; 0: no samples
+    scrape_every: int  # pause between scrapes of /metrics; 0: no scrapes
+    step_totals: bool = False  # whether to sum up the contents of the steps
 
 
 class Scenario(NamedTuple):
-    """One server, its costs and every request it will see."""
+    """One server, its costs and every request that it will receive."""
 
     requests: Requests
     adapters: Adapters
@@ -54,23 +54,23 @@ class Scenario(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One row of the recorder: the state when the clock passed `time`."""
+    """The state of the server when the clock passed `time`."""
 
     time: int  # nanoseconds
     running: int
     waiting: int
     kv_blocks: int
-    adapters: int  # distinct ones in the batch
+    adapters: int  # distinct adapters in the batch
     finished_tokens: int  # since the start
     preemptions: int  # since the start
 
 
 class Outcome(NamedTuple):
-    """What happened; times in nanoseconds. A step that would end after a cut window yields no tokens."""
+    """What happened in a run; times in nanoseconds. A step that would end after a cut window yields no tokens."""
 
-    first_token: NDArray[np.int64]  # per request, as the client sees it; or NOT_YET
-    finish: NDArray[np.int64]  # per request; or NOT_YET
-    generated: NDArray[np.int32]  # answer tokens per request by the end
+    first_token: NDArray[np.int64]  # per request, when it reaches the client; or NOT_YET
+    finish: NDArray[np.int64]  # per request, when the last token reaches the client; or NOT_YET
+    generated: NDArray[np.int32]  # per request: answer tokens by the end
     rejected: NDArray[np.bool_]  # per request: longer than max_model_len, or than the whole KV cache
     running: NDArray[np.bool_]  # per request: holds KV blocks at the end
     arrived: int  # requests that reached the server (the rest waited in the client)
@@ -83,9 +83,9 @@ class Outcome(NamedTuple):
     gaps: NDArray[np.int64]  # histogram of inter-token gaps of finished requests, by `gap_bin`
     gap_sum: int
     label_sets: int  # combinations of running and waiting adapters that the metrics have seen
-    labels: int  # adapters named in them
-    stalled: int  # time that the API server stood still for scrapes
-    running_time: float  # integrals over the window: value x seconds
+    labels: int  # adapters named in all label sets
+    stalled: int  # time that scrapes stalled the API server
+    running_time: float  # integrals over the window after warm-up: value x seconds
     waiting_time: float
     kv_time: float  # blocks x seconds
     adapter_time: float
@@ -108,7 +108,15 @@ def make_scenario(
     step_totals: bool = False,
     requests: Requests | None = None,
 ) -> Scenario:
-    """Work everything out; raises `OutOfMemory` where the server would not start. Requests not given are drawn."""
+    """Make the scenario of a server under a workload. Requests that are not given are drawn from the seed.
+
+    `warmup`, `sample_every` and `scrape_every` are in seconds. The state is not sampled if `sample_every` is 0, and
+    there are no scrapes if `scrape_every` is None.
+
+    Raises:
+        OutOfMemory: vLLM would refuse to start with these settings.
+        SpecError: The server cannot load an adapter of the workload, or its settings contradict each other.
+    """
     server.require_serves(workload)
     if requests is None:
         model = profile.model
@@ -151,10 +159,10 @@ def _adapters(profile: Profile, server: Server, workload: Workload) -> Adapters:
 
 @lru_cache(maxsize=1 << 17)
 def _name_hash(name: str) -> int:
-    """What orders a step's adapters.
+    """Return the key by which the adapters of a step are ordered.
 
-    vLLM visits them in the order of a Python set, which follows the hashes of their names: an order that has nothing
-    to do with rank or rate, and stays the same while the server runs.
+    vLLM visits them in the order of a Python set, which follows the hashes of their names. This order is unrelated to
+    rank and rate, and stays the same while the server runs.
     """
     return stream_seed(0, name, "order") >> 1
 

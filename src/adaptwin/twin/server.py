@@ -1,4 +1,4 @@
-"""Server: vLLM's knobs, under vLLM's names and with vLLM's defaults."""
+"""Server: vLLM's settings, under vLLM's names and with vLLM's defaults."""
 
 from typing import NamedTuple, Self
 
@@ -11,26 +11,28 @@ from adaptwin.workload.workload import SERVED_RANKS, Workload
 
 
 class Server(Spec):
-    """The settings of one vLLM server; what is None takes vLLM's default for the profile's GPU and model."""
+    """The settings of one vLLM server; a setting that is None takes vLLM's default for the profile's GPU and model."""
 
-    max_loras: int = Field(default=1, ge=0, description="adapters in one batch = GPU slots; 0 serves the base only")
+    max_loras: int = Field(default=1, ge=0, description="slots: adapters in one batch; 0 serves the base model only")
     max_lora_rank: int = Field(default=16, description="rank at which every slot is preallocated")
     max_cpu_loras: int | None = Field(default=None, ge=0, description="adapters in host memory; None: max_loras")
-    max_num_seqs: int | None = Field(default=None, ge=1, description="requests running at once")
-    max_num_batched_tokens: int | None = Field(default=None, ge=1, description="tokens in one step")
-    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request; None: the model's")
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_num_seqs: int | None = Field(default=None, ge=1, description="requests that may run at once")
+    max_num_batched_tokens: int | None = Field(default=None, ge=1, description="token budget of one step")
+    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request; None: the model's limit")
+    gpu_memory_utilization: float = Field(
+        default=0.9, gt=0, le=1, description="share of the GPU memory that vLLM may use"
+    )
     block_size: int = Field(default=16, ge=1, description="tokens in one KV block")
     scheduler_reserve_full_isl: bool = Field(
         default=False,
-        description="admit a request only when its whole prompt fits (vLLM >= 0.11), not its first chunk",
+        description="admit a request only if its whole prompt fits (vLLM >= 0.11), not just its first chunk",
     )
     watermark: float = Field(default=0.0, ge=0, lt=1, description="share of KV blocks that admission keeps free")
     async_scheduling: bool = Field(
         default=False,
-        description="plan a step while the one before computes (the default on GPUs in current vLLM; not in 0.8.5)",
+        description="plan a step while the previous one is computed (default on GPUs in current vLLM; not in 0.8.5)",
     )
-    kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: the profile's law")
+    kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: from the profile")
 
     @field_validator("max_lora_rank")
     @classmethod
@@ -46,13 +48,18 @@ class Server(Spec):
         return self
 
     def with_slots(self, max_loras: int, *, max_lora_rank: int, max_cpu_loras: int | None = None) -> Self:
-        """These settings with so many slots of this rank; host memory holds as many adapters unless told otherwise."""
+        """Return these settings with other slots; host memory holds `max_loras` adapters unless stated otherwise."""
         held = max_loras if max_cpu_loras is None else max_cpu_loras
         update = {"max_loras": max_loras, "max_lora_rank": max_lora_rank, "max_cpu_loras": held}
         return self.model_copy(update=update)
 
     def limits(self, profile: Profile) -> "Limits":
-        """The numbers the scheduler works with; raises `OutOfMemory` where vLLM would refuse to start."""
+        """Return the limits within which the scheduler works.
+
+        Raises:
+            OutOfMemory: vLLM would refuse to start with these settings.
+            SpecError: The token budget is below `max_num_seqs`.
+        """
         max_model_len = self.max_model_len or profile.model.max_model_len
         tokens = self.kv_cache_tokens or profile.memory.kv_cache_tokens(
             max_loras=self.max_loras,
@@ -86,7 +93,11 @@ class Server(Spec):
         return True
 
     def budgets(self, profile: Profile) -> tuple[int, int]:
-        """``max_num_batched_tokens`` and ``max_num_seqs``, given or by default."""
+        """Return ``max_num_batched_tokens`` and ``max_num_seqs``, as given or by default.
+
+        Raises:
+            SpecError: The token budget is below `max_num_seqs`.
+        """
         budget, seqs = default_budgets(profile.gpu_gib)
         max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
         token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
@@ -95,11 +106,11 @@ class Server(Spec):
         return token_budget, max_num_seqs
 
     def can_load(self, rank: int) -> bool:
-        """Whether vLLM loads an adapter of this rank; the base model, rank 0, needs no slot."""
+        """Whether vLLM can load an adapter of this rank; the base model, rank 0, needs no slot."""
         return rank == 0 or (self.max_loras > 0 and self.max_lora_rank >= rank)
 
     def require_serves(self, workload: Workload) -> None:
-        """Raise `SpecError` when vLLM would refuse to load one of the adapters."""
+        """Raise `SpecError` if vLLM would refuse to load one of the workload's adapters."""
         for adapter in workload.adapters:
             if adapter.rank and not self.max_loras:
                 raise SpecError(f"0 slots, but adapter {adapter.name!r} needs one", "Server.max_loras")
@@ -111,10 +122,10 @@ class Server(Spec):
 
 
 class Limits(NamedTuple):
-    """A `Server` on a `Profile`, worked out: what the scheduler may use."""
+    """What the scheduler may use: the settings of a `Server` on a `Profile`, with all defaults filled in."""
 
     block_size: int
-    kv_blocks: int  # usable ones, without the null block
+    kv_blocks: int  # usable blocks, without vLLM's null block
     max_loras: int
     max_cpu_loras: int
     max_num_seqs: int
@@ -123,16 +134,16 @@ class Limits(NamedTuple):
     reserve_whole_prompt: bool
     watermark_blocks: int
     async_scheduling: bool = False
-    output_chunk: int = 128  # tokens that the API server handles in one go: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
+    output_chunk: int = 128  # tokens that the API server handles at once: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
 def server_rank(rank: int) -> int:
-    """The smallest ``max_lora_rank`` vLLM serves a rank with."""
+    """Return the smallest ``max_lora_rank`` with which vLLM serves adapters of this rank."""
     return next(served for served in SERVED_RANKS if served >= rank)
 
 
 def default_budgets(gpu_gib: float) -> tuple[int, int]:
-    """Defaults of (max_num_batched_tokens, max_num_seqs) for the API server (vllm/engine/arg_utils.py)."""
+    """Return vLLM's default max_num_batched_tokens and max_num_seqs (vllm/engine/arg_utils.py, for the API server)."""
     if gpu_gib >= 160:
         return 16384, 1024
     return (8192, 1024) if gpu_gib >= 70 else (2048, 256)

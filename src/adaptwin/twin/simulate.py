@@ -1,4 +1,4 @@
-"""simulate: a server under a workload -> Run."""
+"""simulate: run the twin for a server under a workload; the result is a Run."""
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from adaptwin.workload.workload import Workload
 
 
 class Case(NamedTuple):
-    """One question to the twin."""
+    """The arguments of one simulation."""
 
     profile: Profile
     server: Server
@@ -43,19 +43,19 @@ def simulate(
     """Simulate one server under a workload.
 
     Args:
-        profile: What the hardware costs.
-        server: vLLM's settings; what is None takes vLLM's default for the profile.
-        workload: Adapters, traffic and the length of the window; left as it is.
-        seed: Of all random draws; None takes the workload's.
-        repeats: Runs with seeds ``seed, seed + 1, ...``; above 1 the run holds means, and 95 % intervals
-            in `Run.confidence`. Its table of adapters is that of the first seed.
+        profile: Costs of the GPU with its model and vLLM version.
+        server: vLLM's settings; a setting that is None takes vLLM's default for the profile.
+        workload: Adapters, traffic and the length of the window; it is not changed.
+        seed: Seed of all random draws; None takes the workload's.
+        repeats: Number of runs, with seeds ``seed, seed + 1, ...``. Above 1 the result holds means, with 95 % intervals
+            in `Run.confidence`; its table of adapters is that of the first seed.
         window: ``"cut"`` stops the clock at the workload's duration, and unfinished requests count for nothing in
             the throughput, as in a benchmark of fixed length; ``"drain"`` lets all requests finish.
-        warmup: Seconds at the start that are left out of every figure.
-        max_in_flight: Requests that the client can have open at once; more wait in the client. None: no limit.
+        warmup: Seconds at the start that rates, latencies, time averages and verdicts leave out.
+        max_in_flight: Requests that the client can have open at once; further ones wait in the client. None: no limit.
         record: Keep a time series with one row per second (`Run.series`).
-        scrape_every: Seconds between scrapes of ``/metrics``, during which the API server stands still for as long as
-            the profile's scrape cost says. None: nobody scrapes.
+        scrape_every: Seconds from the end of one scrape of ``/metrics`` to the next. The API server stalls during a
+            scrape, for as long as the profile's scrape cost says. None: no scrapes.
 
     Raises:
         OutOfMemory: vLLM would refuse to start with these settings.
@@ -91,7 +91,7 @@ def _require_in_range(
     max_in_flight: int | None,
     scrape_every: float | None,
 ) -> None:
-    """Raise `SpecError` for an argument of `simulate` that makes no sense."""
+    """Raise `SpecError` if an argument of `simulate` is out of range."""
     for name, value, low, high in (
         ("seed", seed, 0, math.inf),
         ("repeats", repeats, 1, math.inf),
@@ -106,9 +106,9 @@ def _require_in_range(
 
 
 def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, jobs: int = -1) -> list[Run]:
-    """Simulate many cases on all cores, or on `jobs` of them; the runs come in the order of the cases.
+    """Simulate many cases in parallel, on all cores or on `jobs` of them; return the runs in the order of the cases.
 
-    The kernel releases the interpreter lock, so threads are enough and nothing is copied between processes.
+    The kernel releases the interpreter lock, so threads suffice and nothing is copied between processes.
     """
     work = [Case(*case) for case in cases]
     compile_twin()

@@ -1,4 +1,4 @@
-"""Statistics: from what happened to what a client would report - sums, histograms, percentiles."""
+"""Statistics: the sums, histograms and percentiles that a client would report of a run."""
 
 from typing import NamedTuple
 
@@ -16,14 +16,14 @@ _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANO
 
 
 class Totals(NamedTuple):
-    """Sums over the requests of a run that lie inside its window."""
+    """Sums over the requests of a run. All but `served` leave out the warm-up."""
 
-    served: int  # requests that finished, those that did so during the warm-up among them
+    served: int  # requests that finished, including those that finished during the warm-up
     finished: int
     finished_tokens: int
     arrivals: int
     offered_tokens: int
-    ttft: NDArray[np.int64]  # histograms over finished requests, by `gap_bin`
+    ttft: NDArray[np.int64]  # histogram over finished requests, with the bins of `gap_bin`
     tpot: NDArray[np.int64]
     e2e: NDArray[np.int64]
     ttft_sum: float  # nanoseconds
@@ -33,7 +33,7 @@ class Totals(NamedTuple):
 
 
 class AdapterTotals(NamedTuple):
-    """The same per adapter, each of shape (adapters,)."""
+    """Sums over the requests of each adapter. Each array has the shape (adapters,)."""
 
     arrivals: NDArray[np.int64]
     finished: NDArray[np.int64]
@@ -44,15 +44,15 @@ class AdapterTotals(NamedTuple):
     gap_count: NDArray[np.int64]
     counted: NDArray[np.int64]  # requests old enough to count for the verdict
     counted_tokens: NDArray[np.int64]
-    unserved: NDArray[np.int64]  # of these, requests that hold no seat and have not finished
+    unserved: NDArray[np.int64]  # counted requests that have not finished and hold no seat
     unserved_tokens: NDArray[np.int64]
-    waiting_at_end: NDArray[np.int64]
-    overdue_at_half: NDArray[np.int64]  # of those waiting then, that waited longer than was thought bearable
-    impatient: NDArray[np.int64]  # finished requests that waited longer than was thought bearable
+    waiting_at_end: NDArray[np.int64]  # requests without a first token at the end
+    overdue_at_half: NDArray[np.int64]  # requests that, halfway through, had waited too long for their first token
+    impatient: NDArray[np.int64]  # finished requests that waited too long for their first token
     late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
-    overdue_at_end: NDArray[np.int64]
-    due_tokens: NDArray[np.int64]  # to be served by the end: of all but the unfinished that are too young to be counted
-    wait_p50: NDArray[np.float64]  # nanoseconds to the first token, over finished requests; NaN without any
+    overdue_at_end: NDArray[np.int64]  # requests that, at the end, had waited too long for their first token
+    due_tokens: NDArray[np.int64]  # tokens of requests that have finished or are old enough to count
+    wait_p50: NDArray[np.float64]  # nanoseconds to the first token, over finished requests; NaN if there are none
     wait_p99: NDArray[np.float64]
 
 
@@ -81,12 +81,13 @@ def sum_up(
     """Sum up a run, as a whole and by adapter.
 
     Args:
-        scenario: What was played.
-        outcome: What happened.
-        request_latency: Seconds that are added to the first token and the last, in the totals only.
-        grace: Requests younger than this at the end (seconds) are not `counted`.
-        patience: Waiting longer than this for the first token (seconds) is `impatient`, and `overdue` while it lasts.
-        objectives: TTFT objective of each adapter, seconds; infinite where there is none.
+        scenario: The scenario that was simulated.
+        outcome: What happened in it.
+        request_latency: Seconds that the totals add to the TTFT and the end-to-end latency of a request.
+        grace: Age in seconds; requests that are younger at the end of the window are not `counted`.
+        patience: Seconds; a request that waits longer for its first token is `overdue` meanwhile, and `impatient` once
+            it has finished.
+        objectives: TTFT objective of each adapter in seconds, without `request_latency`; infinite where there is none.
     """
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
     sums = _no_sums(len(scenario.requests.arrival), len(objectives))
@@ -109,7 +110,7 @@ def sum_up(
 
 
 def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
-    """Mean and percentiles; `total` in nanoseconds."""
+    """Mean and percentiles in seconds, of a histogram of `count` values with the sum `total` in nanoseconds."""
     if count == 0:
         return Latency()
     cumulative = np.cumsum(histogram)
@@ -119,14 +120,14 @@ def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
 
 
 class _Sums(NamedTuple):
-    """What one pass over the requests sums up, by adapter and, in histograms, as a whole."""
+    """What one pass over the requests fills in: sums by adapter, sums of the whole run, histograms and waits."""
 
     by_adapter: NDArray[np.void]  # (adapters,), rows of `_ADAPTER_SUMS`
     whole: NDArray[np.void]  # (1,), a row of `_WHOLE_SUMS`
     ttft: NDArray[np.int64]
     tpot: NDArray[np.int64]
     e2e: NDArray[np.int64]
-    waits: NDArray[np.int64]  # of finished requests
+    waits: NDArray[np.int64]  # nanoseconds to the first token, of finished requests
     adapter_of_wait: NDArray[np.int32]
 
 
@@ -144,7 +145,7 @@ def _no_sums(requests: int, adapters: int) -> _Sums:
 
 @borrowing
 def _sum_up(sums, requests, outcome, window, request_latency, grace, patience, objectives):
-    """One pass over the requests."""
+    """Fill the sums in one pass over the requests; times in nanoseconds."""
     half = (window.warmup + window.end) // 2
     oldest_young = window.end - grace
     for r in range(len(requests.arrival)):
@@ -172,7 +173,7 @@ def _sum_up(sums, requests, outcome, window, request_latency, grace, patience, o
 
 @inlined
 def _count_for_verdict(row, tokens, is_old, has_finished, is_running):
-    """Count a request that came after the warm-up."""
+    """Count a request that arrived after the warm-up."""
     if is_old:
         row.counted += 1
         row.counted_tokens += tokens

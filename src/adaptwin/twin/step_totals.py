@@ -1,4 +1,4 @@
-"""StepTotals: what the steps of a run had in them, summed up. Step time is linear in it, which is what a fit needs."""
+"""StepTotals: the contents of a run's steps, summed up. Step time is linear in them, so a fit needs nothing else."""
 
 from typing import Any, NamedTuple
 
@@ -13,16 +13,16 @@ class StepTotals(NamedTuple):
     context: int  # tokens of KV cache read by decodes
     eager: int  # steps too large for a CUDA graph
     lora: int  # steps with an adapter
-    lora_tokens: int  # tokens of these
-    adapters: int
-    token_adapters: int  # tokens x adapters
-    split_tokens: int  # tokens of steps in which the shrink kernel splits its sum
-    split_adapters: int
+    lora_tokens: int  # tokens of the steps with an adapter
+    adapters: int  # distinct adapters in a step
+    token_adapters: int  # tokens x adapters of a step
+    split_tokens: int  # tokens of the steps in which the shrink kernel splits its sum
+    split_adapters: int  # adapters of the steps in which the shrink kernel splits its sum
     running: int  # requests scheduled
     waiting: int  # requests left waiting
 
 
-STEP_TOTALS = np.dtype([(name, np.int64) for name in StepTotals._fields])  # the same fields, to be added to
+STEP_TOTALS = np.dtype([(name, np.int64) for name in StepTotals._fields])  # `StepTotals` as a mutable record
 
 
 def add_step(
@@ -37,7 +37,7 @@ def add_step(
 ) -> None:
     """Add a step to a record of `STEP_TOTALS`.
 
-    The kernel compiles this very function, the reference calls it as it is.
+    The kernel compiles this function; the reference calls it uncompiled.
     """
     totals.steps += 1
     totals.tokens += tokens

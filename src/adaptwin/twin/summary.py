@@ -1,4 +1,4 @@
-"""summarise: a played run -> Run, what `simulate` gives to users."""
+"""summarise: turn a simulated scenario into a Run, the result that `simulate` returns."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 
 
 def summarise(played: Played, *, server: Server, seed: int) -> Run:
-    """The run with all its figures, the table of adapters and, where it was recorded, the time series."""
+    """Return the run with all its figures, the table of adapters and, if it was recorded, the time series."""
     outcome, window = played.outcome, played.scenario.window
     return Run(
         profile=played.profile.name,

@@ -8,14 +8,17 @@ GAP_BINS = 7169
 
 
 def gap_bin(gap: int) -> int:
-    """The histogram bin of a gap: 128 bins to the factor of two, so under 0.8 % wide. Compiled by the kernel."""
+    """Histogram bin of a gap in nanoseconds: 128 bins per factor of two, so each is under 0.8 % wide.
+
+    The kernel compiles this function; the reference calls it uncompiled.
+    """
     if gap < 256:
         return gap
     return int(np.float64(gap).view(np.int64) >> 45) - 1029 * 128  # exponent and first seven bits of the mantissa
 
 
 def gap_value(bin_number: int) -> float:
-    """The middle of a bin, in nanoseconds."""
+    """Middle of a bin, in nanoseconds."""
     if bin_number < 256:
         return float(bin_number)
     shift = bin_number // 128 - 1

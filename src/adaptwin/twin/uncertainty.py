@@ -1,4 +1,4 @@
-"""Uncertainty of a run's figures: over repeats with other seeds, and of what a real server would show."""
+"""Uncertainty: how much a run's figures vary with the seed, and how far a real server may be from them."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.run import Latency, Run
 
-NINE_IN_TEN = 1.645  # standard deviations to either side that hold nine tenths of a normal variate
+NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
 
 def mean_of(runs: Sequence[Run]) -> Run:
-    """Means over repeats, with 95 % intervals (normal approximation) for the metrics people plan by."""
+    """Average repeated runs, and add 95 % intervals (normal approximation) for the metrics used in planning."""
     update: dict[str, Any] = {"repeats": len(runs)}
     for name, value in runs[0]:
         values = [getattr(run, name) for run in runs]
@@ -43,7 +43,7 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
 
 def with_intervals(run: Run, profile: Profile) -> Run:
-    """The run with 90 % intervals for what a real server would show, where the profile's spread is known."""
+    """Return the run with 90 % intervals for the figures of a real server, if the profile's spread is known."""
     spread = profile.spread_in(run.regime)
     if spread is None:
         return run

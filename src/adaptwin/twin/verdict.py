@@ -1,4 +1,4 @@
-"""Verdicts: is a server, and is each of its adapters, served as it should be?"""
+"""Verdicts: whether a server, and each of its adapters, is served as it should be."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 from adaptwin.workload.workload import Workload
 
 STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
-GRACE = 60.0  # seconds: younger requests at the end of the window do not count against an adapter
-PATIENCE = 10.0  # seconds: of waiting until a request is overdue, of overdue traffic in a queue, and of median wait
-MIN_REQUESTS = 5  # fewer say too little, unless none of them was served
-LATE_SHARE = 0.01  # a TTFT objective holds for the 99th percentile
+GRACE = 60.0  # seconds: unfinished requests younger than this at the end of the window do not count against an adapter
+PATIENCE = 10.0  # seconds: limit on the wait for the first token, and on the traffic that an overdue queue may hold
+MIN_REQUESTS = 5  # fewer requests say too little, unless none of them was served
+LATE_SHARE = 0.01  # share of requests that may miss a TTFT objective, which is one for the 99th percentile
 
 
 class Judgement(NamedTuple):
-    """The verdicts on a run, and the sums they rest on."""
+    """The verdicts on a run, and the sums that they are based on."""
 
     server: Verdict
     adapters: list[Verdict]
@@ -34,17 +34,19 @@ class Judgement(NamedTuple):
 
 
 def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Outcome) -> Judgement:
-    """Pass the verdict on the server and on every adapter.
+    """Judge the server and every adapter.
 
-    - starved: of the tokens due to requests older than a grace period of 60 s, over a tenth belong to requests
-      that neither finished nor hold a seat. The server: under 0.9 of the tokens asked for have finished, as the paper's
-      flag (`Run.starved`) says, but leaving out unfinished requests of the last 60 s;
-    - backlogged: its queue - of requests that have waited over 10 s, not of those of a burst that has just come - grew
-      from the middle of the window to the end and holds over 10 s of its traffic, or half of its requests waited over
-      10 s for their first token;
-    - slow: an objective it was given is missed;
-    - ok: otherwise, and always without arrivals. Fewer than five requests say too little for the first two, unless
-      none of them was served.
+    - starved: an adapter is starved if, at the end of the window, over a tenth of the tokens of its requests older than
+      60 s belong to requests that neither finished nor hold a seat. The server is starved if it served under 0.9 of the
+      offered tokens, as in the paper (`Run.starved`), not counting unfinished requests of the last 60 s;
+    - backlogged: the queue of requests that have waited over 10 s for their first token, which a burst that has just
+      arrived does not lengthen, grew from the middle of the window to its end and holds over 10 s of traffic; or over
+      half of the finished requests waited over 10 s for their first token;
+    - slow: an adapter misses its TTFT or ITL objective;
+    - ok: none of these, and always without arrivals.
+
+    An adapter with fewer than five requests older than 60 s is neither starved nor backlogged, unless it has at least
+    two and none of them is served.
     """
     objectives = np.array([a.slo_ttft - profile.request_latency if a.slo_ttft else np.inf for a in workload.adapters])
     sums, by_adapter = sum_up(
@@ -95,5 +97,5 @@ def _adapter_verdicts(workload: Workload, sums: AdapterTotals, seconds: float) -
 def _grew(
     overdue_at_half: NDArray[np.int64], overdue_at_end: NDArray[np.int64], rate: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether queues grew, and hold more than a few seconds of traffic."""
+    """Whether the queues of overdue requests grew, and hold several requests and over `PATIENCE` seconds of traffic."""
     return (overdue_at_end >= MIN_REQUESTS) & (overdue_at_end > overdue_at_half) & (overdue_at_end > PATIENCE * rate)

@@ -1,1 +1,1 @@
-"""The twin compiled: what the reference says, doing work only for what changes in a step."""
+"""The compiled twin: it gives the outcome of the reference, but does work only for what changes in a step."""

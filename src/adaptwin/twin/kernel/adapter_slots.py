@@ -1,12 +1,12 @@
-"""Which adapters the batch of the compiled twin holds, and which it may still take.
+"""The adapters in the batch of the compiled twin, and whether it can take another one.
 
 Invariants:
 
-- `in_batch` counts by adapter the requests that run and still have a token to make; `adapters` is the number of
+- `in_batch` counts, by adapter, the running requests whose last token is not in flight yet. `adapters` is the number of
   adapters that need a slot and have such requests.
 - In the waiting queue, the adapters in the batch and the base model are on offer.
-- Where adapters lie is kept in `residency.py`. While every adapter has a slot, no request is passed over and nothing is
-  ever loaded: then the server is not `swapping`, and neither offers nor residency are kept.
+- `residency.py` keeps where the adapters are. If every adapter has a slot, the server is not `swapping`: no request is
+  passed over, no adapter is loaded, and neither offers nor residency are kept.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,8 @@ from adaptwin.twin.server import Limits
 
 _SLOTS_STATE = np.dtype(
     [
-        ("adapters", np.int64),  # in the batch
-        ("woken", np.int64),  # adapters that the step being planned brings into the batch
+        ("adapters", np.int64),  # adapters in the batch
+        ("woken", np.int64),  # number of adapters that the step being planned brings into the batch
     ]
 )
 
@@ -31,16 +31,16 @@ _SLOTS_STATE = np.dtype(
 class AdapterSlots(NamedTuple):
     """The adapters of the batch."""
 
-    swapping: bool
+    swapping: bool  # whether there are more adapters than slots
     needs_slot: NDArray[np.bool_]  # (adapters,)
     in_batch: NDArray[np.int64]  # (adapters,)
-    woken: NDArray[np.int64]  # (adapters,)
+    woken: NDArray[np.int64]  # (adapters,), those that the step being planned brings into the batch come first
     residency: Residency
     state: NDArray[np.void]  # (1,)
 
 
 def empty_slots(adapters: Adapters, limits: Limits) -> AdapterSlots:
-    """The slots before the first request."""
+    """Return the slots before the first request."""
     count = len(adapters.needs_slot)
     return AdapterSlots(
         swapping=int(adapters.needs_slot.sum()) > limits.max_loras,
@@ -54,19 +54,19 @@ def empty_slots(adapters: Adapters, limits: Limits) -> AdapterSlots:
 
 @called
 def all_taken(slots):
-    """Whether the batch can take no further adapter."""
+    """Whether the batch can take no other adapter."""
     return slots.swapping and slots.state[0].adapters == slots.residency.max_loras
 
 
 @called
 def needs_new_slot(slots, adapter):
-    """Whether a request of the adapter would bring it into the batch."""
+    """Whether the adapter needs a slot and is not in the batch."""
     return slots.needs_slot[adapter] and slots.in_batch[adapter] == 0
 
 
 @called
 def join_batch(slots, adapter):
-    """A request of the adapter joins the batch."""
+    """Add a request of the adapter to the batch."""
     if needs_new_slot(slots, adapter):
         state = slots.state[0]
         state.adapters += 1
@@ -77,7 +77,7 @@ def join_batch(slots, adapter):
 
 @called
 def leave_slot(slots, queue, adapter, step):
-    """A request of the adapter leaves the batch after this step."""
+    """Take a request of the adapter out of the batch after this step."""
     slots.in_batch[adapter] -= 1
     if needs_new_slot(slots, adapter):
         slots.state[0].adapters -= 1
@@ -88,7 +88,7 @@ def leave_slot(slots, queue, adapter, step):
 
 @called
 def load(slots, step):
-    """Bring the step's adapters to the GPU, one after the other; returns the nanoseconds it takes."""
+    """Bring the step's adapters to the GPU, one after the other; return the nanoseconds that this takes."""
     woken = slots.state[0].woken
     if slots.swapping and woken > 0:
         return bring(slots.residency, step, slots.woken[:woken])

@@ -1,8 +1,9 @@
-"""Steps of the compiled twin on their way through the model: sent off, and not yet back with their tokens.
+"""The steps in flight of the compiled twin: sent to the model, but their tokens are not there yet.
 
-Steps up to `planned` are sent off, those up to `steps` are done: with asynchronous scheduling the last one is often in
-flight. Sending a step off moves everything on as if it were done, but for what its tokens bring: a request whose last
-token is in flight leaves the decodes and the batch at once, its seat and blocks when the token is there.
+Steps up to number `planned` are sent, and steps up to number `steps` are done. With asynchronous scheduling, the latest
+step is often in flight. Sending a step advances the state as if the step were done, except for what its tokens cause: a
+request whose last token is in flight leaves the decodes and the batch at once, but gives up its seat and blocks only
+when the token is there.
 """
 
 from typing import NamedTuple
@@ -28,7 +29,7 @@ _FLIGHT = np.dtype(
         ("end", np.int64),
         ("decodes", np.int64),
         ("adapters", np.int64),
-        ("prefills", np.int64),  # requests that get the first token since their admission
+        ("prefills", np.int64),  # requests that get their first token since admission
     ]
 )
 
@@ -37,19 +38,19 @@ class Flights(NamedTuple):
     """The steps in flight, by step modulo 2."""
 
     flight: NDArray[np.void]  # (2,)
-    request: NDArray[np.int32]  # (2, max_num_seqs), whose prefill the step finishes
-    after: NDArray[np.int64]  # (2, max_num_seqs), the step of their token before that
+    request: NDArray[np.int32]  # (2, max_num_seqs), requests whose prefill the step finishes
+    after: NDArray[np.int64]  # (2, max_num_seqs), step of the previous token of each of these requests; 0 if none
 
 
 def no_flights(max_num_seqs: int) -> Flights:
-    """No step is in flight."""
+    """Return the state with no step in flight."""
     shape = 2, max_num_seqs
     return Flights(np.zeros(2, _FLIGHT), np.empty(shape, np.int32), np.empty(shape, np.int64))
 
 
 @inlined
 def launch(flights, scheduler, step, end):
-    """Send a step off, to be done at `end`: every decode will have one more token, every finished prefill its first."""
+    """Send a step to the model, to be done at `end`: each decode gets a token, and each finished prefill its first."""
     seats, progress = scheduler.seats, scheduler.progress
     state, i = seats.state[0], step & 1
     flight = flights.flight[i]
@@ -72,7 +73,7 @@ def launch(flights, scheduler, step, end):
 
 @inlined
 def land(flights, scheduler, limits, ledger, notes, step, seen, warmup):
-    """The client sees the tokens of the oldest step in flight."""
+    """Pass the tokens of the oldest step in flight to the client, which receives them at `seen`."""
     flight = flights.flight[step & 1]
     apart = flight.decodes + flight.prefills > limits.output_chunk
     gap = seen - notes.step_end[step - 1]
@@ -96,7 +97,7 @@ def land(flights, scheduler, limits, ledger, notes, step, seen, warmup):
 
 @inlined
 def _finish_requests(scheduler, counts, step, seen):
-    """The requests whose last token came with this step leave."""
+    """Remove the requests whose last token came with this step."""
     seats, queue, progress = scheduler.seats, scheduler.queue, scheduler.progress
     state, waiting = seats.state[0], queue.state[0]
     s = empty_bucket(seats, step)

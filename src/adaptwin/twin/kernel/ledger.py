@@ -1,7 +1,7 @@
-"""What the compiled twin counts: integrals over the window, gaps between tokens, samples and what is in the steps.
+"""The ledger of the compiled twin: integrals over the window, gaps between tokens, samples, and contents of the steps.
 
-It observes, and never decides. Arrays that grow with the run are in the `Notes`; there is always room for whatever one
-more step may note.
+It observes the engine and decides nothing. Arrays that grow with the run are in `Notes`, which always have space for
+whatever one more step may note.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from adaptwin.twin.token_gaps import GAP_BINS, bin_of
 
 _add_step = inlined(add_step)
 _FIRST_STEPS = 1 << 14
-_LARGE = np.int64(1) << np.int64(61)  # nanoseconds times a number
+_LARGE = np.int64(1) << np.int64(61)  # value x nanoseconds above which `carry` takes seconds out of an integral
 _SECOND = 1_000_000_000
 
 _SAMPLE = np.dtype([(name, np.int64) for name in Sample._fields])
@@ -31,9 +31,9 @@ _LEDGER_COUNTS = np.dtype(
         ("gap_sum", np.int64),
         ("running_time", np.int64),
         ("waiting_time", np.int64),
-        ("waiting_seconds", np.int64),  # what has left the time, which could outgrow its 64 bits
+        ("waiting_seconds", np.int64),  # carried over from waiting_time, which could overflow
         ("kv_time", np.int64),
-        ("kv_seconds", np.int64),
+        ("kv_seconds", np.int64),  # carried over from kv_time
         ("adapter_time", np.int64),
         ("busy_time", np.int64),
         ("samples", np.int64),
@@ -44,7 +44,7 @@ _LEDGER_COUNTS = np.dtype(
 
 
 class Ledger(NamedTuple):
-    """What is counted in a run."""
+    """The counts of a run."""
 
     gaps: NDArray[np.int64]  # histogram
     step_totals: NDArray[np.void]  # (1,)
@@ -53,17 +53,17 @@ class Ledger(NamedTuple):
 
 
 class Notes(NamedTuple):
-    """What grows with the run."""
+    """The arrays that grow with a run."""
 
-    step_end: NDArray[np.int64]  # when the client sees each step's tokens
-    step_apart: NDArray[np.bool_]  # steps whose tokens are chunks of their own, however close together
-    segments: NDArray[np.void]  # decodes cut short by preemption
-    resumes: NDArray[np.void]  # gaps over a preemption
-    combinations: NDArray[np.uint64]  # of running and waiting adapters: a hash table
+    step_end: NDArray[np.int64]  # when the tokens of each step reach the client
+    step_apart: NDArray[np.bool_]  # whether the tokens of a step are chunks of their own, however close together
+    segments: NDArray[np.void]  # the steps of decodes that a preemption has ended
+    resumes: NDArray[np.void]  # gaps that span a preemption
+    combinations: NDArray[np.uint64]  # hash table of the combinations of running and waiting adapters
 
 
 def empty_ledger(window: Window) -> Ledger:
-    """Nothing is counted yet."""
+    """Return the ledger before anything is counted."""
     samples = -(-window.end // window.sample_every) if window.sample_every else 0
     return Ledger(
         gaps=np.zeros(GAP_BINS, np.int64),
@@ -74,7 +74,7 @@ def empty_ledger(window: Window) -> Ledger:
 
 
 def empty_notes(max_num_seqs: int) -> Notes:
-    """Room for the first steps."""
+    """Return notes with space for the first steps."""
     return Notes(
         step_end=np.zeros(_FIRST_STEPS, np.int64),
         step_apart=np.zeros(_FIRST_STEPS, np.bool_),
@@ -86,7 +86,7 @@ def empty_notes(max_num_seqs: int) -> Notes:
 
 @inlined
 def have_room(notes, counts, planned, max_num_seqs, label_sets):
-    """Whether another step can be noted."""
+    """Whether the notes have space for another step."""
     return (
         planned + 2 < len(notes.step_end)
         and counts.segments + max_num_seqs <= len(notes.segments)
@@ -96,7 +96,11 @@ def have_room(notes, counts, planned, max_num_seqs, label_sets):
 
 
 def grown(notes: Notes, *, steps: int, segments: int, resumes: int, combinations: int) -> Notes:
-    """The notes with four times the room where half of it is taken, by so many steps and so on."""
+    """Return the notes with every array enlarged that is at least half full.
+
+    The hash table of combinations becomes twice as long, the other arrays four times. `steps`, `segments`, `resumes`
+    and `combinations` are the entries in use.
+    """
     if 2 * steps >= len(notes.step_end):
         notes = notes._replace(step_end=_longer(notes.step_end), step_apart=_longer(notes.step_apart))
     if 2 * segments >= len(notes.segments):
@@ -116,14 +120,14 @@ def _longer(array: NDArray[Any]) -> NDArray[Any]:
 
 @inlined
 def note_gap(ledger, gap, decodes):
-    """So many decodes get a token this long after the one before."""
+    """Count a gap of this length for as many decodes; a negative number subtracts it."""
     ledger.gaps[bin_of(gap)] += decodes
     ledger.counts[0].gap_sum += gap * decodes
 
 
 @inlined
 def note_step(ledger, window, step_cost, tokens, context, adapters, running, waiting):
-    """Add what is in a step to the totals, if the window asks for them."""
+    """Add the contents of a step to the totals, if the window asks for them."""
     if window.step_totals:
         _add_step(
             ledger.step_totals[0],
@@ -139,7 +143,7 @@ def note_step(ledger, window, step_cost, tokens, context, adapters, running, wai
 
 @inlined
 def add_time(counts, time, running, waiting, adapters):
-    """For so many nanoseconds, these numbers stay as they are."""
+    """Add `time` nanoseconds, in which the other numbers do not change, to the integrals."""
     counts.running_time += running * time
     counts.waiting_time += waiting * time
     counts.adapter_time += adapters * time
@@ -148,7 +152,7 @@ def add_time(counts, time, running, waiting, adapters):
 
 @inlined
 def carry(counts):
-    """Keep the two integrals that could outgrow their 64 bits from doing so."""
+    """Carry whole seconds over from the two integrals that could otherwise overflow 64 bits."""
     if counts.waiting_time > _LARGE:
         counts.waiting_seconds += counts.waiting_time // _SECOND
         counts.waiting_time %= _SECOND
@@ -159,7 +163,7 @@ def carry(counts):
 
 @inlined
 def next_sample(ledger, window, otherwise):
-    """When the state is sampled next, or what is given if it never is."""
+    """Return when the state is sampled next, or `otherwise` if it is not sampled any more."""
     count = ledger.counts[0].samples
     return count * window.sample_every if count < len(ledger.samples) else otherwise
 

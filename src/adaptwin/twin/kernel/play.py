@@ -1,8 +1,8 @@
-"""The twin compiled: what the reference says, doing work only for what changes in a step.
+"""play: run the compiled twin, which gives the outcome of the reference but does work only for what changes in a step.
 
-State is spread over flat arrays here, for speed. What keeps it right are invariants, which stand in the file that owns
-the state: `seats` the running list, `waiting_queue` the requests that wait, `adapter_slots` and `residency` the
-adapters, `flights` the steps that are computed, `presence` and `scrapes` the API server, `ledger` what is counted.
+For speed, state is spread over flat arrays. Invariants keep it correct; they stand in the file that owns the state:
+`seats` owns the running list, `waiting_queue` the waiting requests, `adapter_slots` and `residency` the adapters,
+`flights` the steps in flight, `presence` and `scrapes` the API server, and `ledger` what is counted.
 """
 
 from typing import NamedTuple
@@ -41,14 +41,15 @@ from adaptwin.workload.drawing.requests import NO_MORE
 _step_seconds = inlined(step_seconds)
 _scheduler_seconds = inlined(scheduler_seconds)
 
-_LONGEST_STRETCH = 1_000_000_000_000  # nanoseconds that steps are taken at once,
-_LONGEST_WAIT = 10_000_000_000  # and while requests wait: sums are looked after in between
+# Nanoseconds for which steps may be taken in one stretch: between stretches, `carry` keeps integrals from overflowing.
+_LONGEST_STRETCH = 1_000_000_000_000
+_LONGEST_WAIT = 10_000_000_000  # the limit while requests wait
 
 _CLOCK = np.dtype([("time", np.int64), ("steps", np.int64), ("planned", np.int64), ("reported", np.int64)])
 
 
 class Engine(NamedTuple):
-    """All that changes while a scenario is played."""
+    """All state that changes while a scenario is simulated."""
 
     scheduler: Scheduler
     flights: Flights
@@ -58,10 +59,10 @@ class Engine(NamedTuple):
 
 
 def play(scenario: Scenario) -> Outcome:
-    """Play the scenario to its end: the same outcome as `ReferenceTwin(scenario).run()`, bit for bit.
+    """Simulate the scenario to its end and return the outcome of `ReferenceTwin(scenario).run()`, bit for bit.
 
-    It is played chapter by chapter: in each there is room for whatever one more step may note, so that the compiled
-    functions make no arrays.
+    The run is simulated in chapters, because the compiled functions make no arrays: a chapter ends when the notes might
+    have no space for another step, and Python enlarges them before the next one.
     """
     engine, notes = _first_engine(scenario), empty_notes(scenario.limits.max_num_seqs)
     while not _play_chapter(scenario, engine, notes):
@@ -77,12 +78,12 @@ def play(scenario: Scenario) -> Outcome:
 
 
 def is_compiled() -> bool:
-    """Whether the kernel's machine code is at hand, so that a first run starts at once."""
+    """Whether the kernel's machine code is available, so that a first run starts at once."""
     return bool(getattr(_play_chapter, "signatures", ())) or is_cached(_play_chapter)
 
 
 def _first_engine(scenario: Scenario) -> Engine:
-    """The engine before the first request."""
+    """Return the engine before the first request."""
     requests, adapters, limits, window = scenario.requests, scenario.adapters, scenario.limits, scenario.window
     count = len(requests.arrival)
     return Engine(
@@ -136,14 +137,14 @@ def _outcome(engine: Engine) -> Outcome:
 
 
 def _values(state: NDArray[np.void]) -> dict[str, int]:
-    """The fields of a piece's state as Python's own numbers."""
+    """Return the fields of a state record as Python numbers."""
     assert state.dtype.names is not None
     return dict(zip(state.dtype.names, state[0].item(), strict=True))
 
 
 @borrowing
 def _play_chapter(scenario, engine, notes):
-    """Play on while there is room for notes; returns whether this reached the end."""
+    """Simulate until the run ends or the notes are full; return whether the run has ended."""
     seats, queue, _, presence, _ = engine.scheduler
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     counts = engine.ledger.counts[0]
@@ -168,11 +169,11 @@ def _play_chapter(scenario, engine, notes):
 
 @inlined
 def _receive(scenario, engine):
-    """Requests that have arrived by now join those that wait, unless the client is out of connections."""
+    """Queue the requests that have arrived by now, as far as the client's limit on open requests allows."""
     requests, limits, most = scenario.requests, scenario.limits, scenario.window.max_in_flight
     seats, queue, slots, presence, progress = engine.scheduler
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
-    longest_held = limits.kv_blocks * limits.block_size + 1  # the last token is never cached
+    longest_held = limits.kv_blocks * limits.block_size + 1  # the last output token is never cached
     no_slot_is_free = all_taken(slots)
     for r in range(waiting.arrived, len(requests.arrival)):
         if requests.arrival[r] > clock.time or passes(engine.scrapes, presence, requests.arrival[r]) > clock.time:
@@ -198,7 +199,7 @@ def _receive(scenario, engine):
 
 @inlined
 def _idle(scenario, engine):
-    """Wait for the next request; returns whether there is none."""
+    """Advance the clock to the next request or, if there is none, to the end of the run; return whether that is so."""
     arrival, window = scenario.requests.arrival, scenario.window
     clock, arrived = engine.clock[0], engine.scheduler.queue.state[0].arrived
     over = arrived == len(arrival)
@@ -213,7 +214,7 @@ def _idle(scenario, engine):
 
 @inlined
 def _decode(scenario, engine, notes):
-    """Decode step after step, until a request comes or leaves or lacks a block: no request can be admitted.
+    """Take steps that only decode, until a request arrives, finishes or lacks a block; none can be admitted meanwhile.
 
     Returns whether there was such a step.
     """
@@ -265,7 +266,7 @@ def _decode(scenario, engine, notes):
 
 @inlined
 def _next_event(scenario, engine):
-    """When the next request comes, if it can, and when a stretch of steps must end for another reason."""
+    """Return when the next request arrives, if the client can send it, and when a stretch of steps must end anyway."""
     requests, window, queue = scenario.requests, scenario.window, engine.scheduler.queue.state[0]
     due, waiting = NO_MORE, queue.waiting
     in_flight = engine.scheduler.seats.state[0].running + waiting
@@ -279,9 +280,9 @@ def _next_event(scenario, engine):
 
 @inlined
 def _one_step(scenario, engine, notes):
-    """Plan a step, and take the oldest one's tokens unless another can be planned first.
+    """Plan a step, and take the tokens of the oldest step in flight unless another step can be planned first.
 
-    Returns whether this would end after a cut window.
+    Returns whether this would end after the end of a window that is cut.
     """
     limits, window = scenario.limits, scenario.window
     clock, seated, counts = engine.clock[0], engine.scheduler.seats.state[0], engine.ledger.counts[0]
@@ -312,7 +313,7 @@ def _one_step(scenario, engine, notes):
 
 @inlined
 def _launch(scenario, engine, notes):
-    """Plan a step and send it off, unless it is empty; returns when it is planned."""
+    """Plan a step and send it to the model, unless it is empty; return when it is planned."""
     limits, step_cost, scheduler, ledger = scenario.limits, scenario.step_cost, engine.scheduler, engine.ledger
     clock, seated, waiting = engine.clock[0], scheduler.seats.state[0], scheduler.queue.state[0]
     counts, slots = ledger.counts[0], scheduler.slots

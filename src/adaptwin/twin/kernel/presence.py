@@ -1,12 +1,12 @@
-"""What the engine reports to the metrics of the API server: which adapters run and which wait.
+"""The adapters that run and those that wait, as the engine reports them to the metrics of the API server.
 
-The reference keeps the sets of running and waiting adapters; here each set is the exclusive or of its members' 64-bit
-hashes, and a combination of both is one 64-bit number in a hash table. Two combinations that hash alike would be
-counted as one: for a million of them the chance is 3e-8. Invariants:
+The reference keeps a set of running and a set of waiting adapters. Here each set is the exclusive or of the 64-bit
+hashes of its members, and a combination of the two is one 64-bit number in a hash table. Two combinations with equal
+numbers would be counted as one; among a million combinations, the probability of that is 3e-8. Invariants:
 
-- `requests` counts, by adapter, those that run and those that wait, rejected ones excluded.
-- `sets` has, for each of the two, the adapters that need a slot and whose count is above zero.
-- Without scrapes nothing of this is kept.
+- `requests` counts, by adapter, the running and the waiting requests, without rejected ones.
+- `sets` describes the two sets: the adapters that need a slot and of which a request runs, or waits.
+- Without scrapes none of this is kept.
 """
 
 from typing import NamedTuple
@@ -19,36 +19,36 @@ from adaptwin.twin.scenario import Adapters
 from adaptwin.workload.drawing.random_streams import GOLDEN, split_mix
 
 RUNNING, WAITING = 0, 1  # rows of `requests` and `sets`
-_NOT_ZERO = np.uint64(0x5851F42D4C957F2D)  # an empty place in the table is zero, and so is the hash of two empty sets
+_NOT_ZERO = np.uint64(0x5851F42D4C957F2D)  # keeps combinations from zero, which is the mark of an empty table entry
 _SET = np.dtype([("hashes", np.uint64), ("adapters", np.int64)])
 _SEEN = np.dtype(
     [
-        ("last", np.uint64),  # combination
-        ("label_sets", np.int64),  # combinations that the metrics have seen
-        ("labels", np.int64),  # adapters named in them
+        ("last", np.uint64),  # the latest combination
+        ("label_sets", np.int64),  # distinct combinations so far
+        ("labels", np.int64),  # adapters named in all of them
     ]
 )
 
 
 class Presence(NamedTuple):
-    """Which adapters run and which wait."""
+    """The adapters that run and those that wait."""
 
     is_kept: bool
     needs_slot: NDArray[np.bool_]  # (adapters,)
     requests: NDArray[np.int64]  # (2, adapters)
     sets: NDArray[np.void]  # (2,)
-    seen: NDArray[np.void]  # (1,), by the metrics
+    seen: NDArray[np.void]  # (1,), what the metrics have seen
 
 
 def empty_presence(adapters: Adapters, *, is_kept: bool) -> Presence:
-    """A server without requests."""
+    """Return the state of a server without requests."""
     requests = np.zeros((2, len(adapters.needs_slot)), np.int64)
     return Presence(is_kept, adapters.needs_slot, requests, np.zeros(2, _SET), np.zeros(1, _SEEN))
 
 
 @called
 def joins(presence, which, adapter):
-    """A request of the adapter joins those that are `RUNNING` or `WAITING`."""
+    """Count a request of the adapter in: `which` says whether it is `RUNNING` or `WAITING` from now on."""
     if presence.is_kept:
         presence.requests[which, adapter] += 1
         if presence.requests[which, adapter] == 1 and presence.needs_slot[adapter]:
@@ -59,7 +59,7 @@ def joins(presence, which, adapter):
 
 @called
 def leaves(presence, which, adapter):
-    """A request of the adapter leaves those that are `RUNNING` or `WAITING`."""
+    """Count a request of the adapter out: `which` says whether it was `RUNNING` or `WAITING` until now."""
     if presence.is_kept:
         presence.requests[which, adapter] -= 1
         if presence.requests[which, adapter] == 0 and presence.needs_slot[adapter]:
@@ -70,7 +70,7 @@ def leaves(presence, which, adapter):
 
 @called
 def note(presence, combinations):
-    """The metrics see which adapters run and wait now; the hash table `combinations` must not be full."""
+    """Report the present combination to the metrics; the hash table `combinations` must not be full."""
     seen, running, waiting = presence.seen[0], presence.sets[RUNNING], presence.sets[WAITING]
     combination = running.hashes ^ waiting.hashes ^ _NOT_ZERO
     if combination != seen.last:
@@ -81,7 +81,7 @@ def note(presence, combinations):
 
 
 def rehashed(combinations: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The combinations in a table of twice the size."""
+    """Return the combinations in a hash table of twice the size."""
     larger = np.zeros(2 * len(combinations), np.uint64)
     _add_all(larger, combinations)
     return larger
@@ -96,13 +96,16 @@ def _add_all(table, combinations):
 
 @called
 def _hash(adapter, which):
-    """Sixty-four random-looking bits of an adapter's own, for one of two sets."""
+    """Hash an adapter of one of the two sets to 64 pseudo-random bits."""
     return split_mix(np.uint64(adapter + 1) * GOLDEN + np.uint64(which + 1))
 
 
 @called
 def _add(table, combination):
-    """Put a combination into a hash table that is not full, and whose size is a power of two; False if it was there."""
+    """Add a combination to a hash table and return whether it is new.
+
+    The table must not be full, and its size must be a power of two.
+    """
     mask = len(table) - 1
     place = np.int64(combination & np.uint64(mask))
     while table[place] != 0:

@@ -1,15 +1,16 @@
-"""Which adapters lie on the GPU and in host memory, for the compiled twin: two LRU caches, touched together.
+"""The adapters on the GPU and in host memory of the compiled twin: two LRU caches that are updated together.
 
-The reference touches the adapters of every step. Here recency is written down only when an adapter leaves the batch,
-and for the whole batch when a step must load something; while every adapter has a slot it is not kept at all.
-Invariants:
+The reference renews the recency of a step's adapters in every step. The kernel writes recency only when an adapter
+leaves the batch, and for the whole batch when a step must load an adapter. While every adapter has a slot, it keeps no
+recency at all. Invariants:
 
-- Recency is ``step * adapters + position``: the step in which an adapter was last touched, and its turn in that step.
-- The first `members` of `batch` are the adapters of the batch, by position. Between steps all of them are on the GPU,
-  and were touched in the last step.
-- `older` and `newer` link the other adapters on the GPU by recency, in a ring that is closed by the last row of
-  `place`; `idle` marks them. During a step that brings adapters in, those are marked until it is their turn.
-- So the oldest adapter on the GPU is the first of the ring or the first of the batch whose turn has not come.
+- Recency is ``step * adapters + position``: the step in which an adapter was last used, and its turn in that step.
+- The first `members` entries of `batch` are the adapters of the batch, by position. Between steps all of them are on
+  the GPU and were used in the last step.
+- `older` and `newer` link the other adapters on the GPU by recency, as a ring that is closed by the last row of
+  `place`; `idle` marks them. Adapters that join the batch in a step stay in the ring until it is their turn.
+- So the least recently used adapter on the GPU is the first of the ring, or the first of the batch whose turn has not
+  come.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from adaptwin.twin.scenario import Adapters
 from adaptwin.twin.server import Limits
 
 _GPU, _HOST, _DISK = 2, 1, 0
-_BEING_LOADED = np.int64(1) << np.int64(62)
+_BEING_LOADED = np.int64(1) << np.int64(62)  # in place of a recency: above every other
 _PLACE = np.dtype(
     [
         ("tier", np.int64),
@@ -41,7 +42,7 @@ _RESIDENCY_STATE = np.dtype(
     [
         ("members", np.int64),
         ("on_gpu", np.int64),
-        ("in_host", np.int64),  # or on the GPU
+        ("in_host", np.int64),  # adapters in host memory, including those that are on the GPU too
         ("gpu_loads", np.int64),
         ("disk_loads", np.int64),
     ]
@@ -49,17 +50,17 @@ _RESIDENCY_STATE = np.dtype(
 
 
 class Residency(NamedTuple):
-    """The memory tiers of one server."""
+    """The adapters in the memory tiers of one server."""
 
     max_loras: int
     max_cpu_loras: int
-    place: NDArray[np.void]  # (adapters + 1,)
-    batch: NDArray[np.int64]  # (adapters,)
+    place: NDArray[np.void]  # (adapters + 1,), where each adapter lies; the last row closes the ring
+    batch: NDArray[np.int64]  # (adapters,), of which the first `members` are in use
     state: NDArray[np.void]  # (1,)
 
 
 def warm_start(adapters: Adapters, limits: Limits) -> Residency:
-    """All adapters were loaded in their order before the first request came, so the last ones are still there."""
+    """Return the residency after start-up, which loads all adapters in order, so that the last ones are there."""
     count, loras = len(adapters.needs_slot), np.flatnonzero(adapters.needs_slot)
     on_gpu, in_host = (loras[max(0, len(loras) - room) :] for room in (limits.max_loras, limits.max_cpu_loras))
     place, state = np.zeros(count + 1, _PLACE), np.zeros(1, _RESIDENCY_STATE)
@@ -76,9 +77,9 @@ def warm_start(adapters: Adapters, limits: Limits) -> Residency:
 
 @called
 def bring(residency, step, newcomers):
-    """Take the step's newcomers into the batch, and bring all its adapters to the GPU, one after the other.
+    """Add the newcomers of a step to the batch, and bring all adapters of the batch to the GPU, one after the other.
 
-    Returns the nanoseconds it takes.
+    Returns the nanoseconds that this takes.
     """
     place, missing = residency.place, False
     for a in newcomers:
@@ -98,14 +99,14 @@ def bring(residency, step, newcomers):
 
 @called
 def _visit(residency, step):
-    """Load what is missing of the batch, in the order of its members; returns the nanoseconds it takes."""
+    """Load the adapters of the batch that are not on the GPU, by position; return the nanoseconds that this takes."""
     place, batch, count, members = residency.place, residency.batch, len(residency.batch), residency.state[0].members
     for i in range(members):
         member = place[batch[i]]
         if not member.newcomer:
             member.recency = (step - 1) * count + member.position
     time = np.int64(0)
-    later = 0  # the first of the batch whose turn has not come, among those that were on the GPU before
+    later = 0  # number of the next member on the GPU whose turn has not come, newcomers excepted
     for i in range(members):
         a = batch[i]
         adapter = place[a]
@@ -122,7 +123,7 @@ def _visit(residency, step):
 
 @called
 def _next_member_on_gpu(residency, i):
-    """The next member of the batch, from the one with this number on, that is on the GPU and no newcomer."""
+    """Return the number of the next member of the batch, from `i` on, that is on the GPU and not a newcomer."""
     place, batch, members = residency.place, residency.batch, residency.state[0].members
     while i < members and (place[batch[i]].newcomer or place[batch[i]].tier < _GPU):
         i += 1
@@ -135,7 +136,7 @@ def _load_to_host(residency, adapter):
     if state.in_host == residency.max_cpu_loras:
         _leave_host(residency)
     adapter.tier = _HOST
-    adapter.recency = _BEING_LOADED  # it is not evicted before it is touched
+    adapter.recency = _BEING_LOADED  # so that it is not evicted before it is used
     state.in_host += 1
     state.disk_loads += 1
     return adapter.disk_load
@@ -157,7 +158,7 @@ def _load_to_gpu(residency, adapter, later):
 
 @called
 def leave_batch(residency, adapter, step):
-    """The adapter's last request leaves the batch after this step."""
+    """Take an adapter out of the batch: its last request leaves after this step."""
     place, batch, state, i = residency.place, residency.batch, residency.state[0], 0
     place[adapter].recency = step * len(batch) + place[adapter].position
     _link_idle(place, adapter)
@@ -180,7 +181,7 @@ def _join_batch(residency, adapter):
 
 @called
 def _leave_host(residency):
-    """Evict the oldest of all adapters in host memory, from the GPU too if it is there."""
+    """Evict the least recently used adapter from host memory and, if it is there, from the GPU."""
     place, oldest, since = residency.place, -1, _BEING_LOADED
     for a in range(len(residency.batch)):
         if place[a].tier >= _HOST and place[a].recency < since:
@@ -201,7 +202,7 @@ def _leave_gpu(residency, adapter):
 
 @called
 def _link_idle(place, adapter):
-    """Put an adapter that is on the GPU into the ring, in its place by recency, which is at the end or close to it."""
+    """Insert an adapter that is on the GPU into the ring by recency; its place is at the end or close to it."""
     end, its = len(place) - 1, place[adapter]
     before = place[end].older
     while before != end and place[before].recency > its.recency:

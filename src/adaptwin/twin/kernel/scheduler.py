@@ -1,7 +1,7 @@
-"""The scheduler of the compiled twin: running requests first; then, if none was preempted, waiting ones.
+"""The scheduler of the compiled twin: running requests first, then waiting ones unless a request had to be preempted.
 
-Running requests are not looked at one by one: only the decodes that cross a block border and the unfinished prefill
-need blocks in a step.
+Running requests are not visited one by one: in a step, only the decodes that cross a block border and the unfinished
+prefill need blocks.
 """
 
 from typing import NamedTuple
@@ -34,18 +34,18 @@ from adaptwin.twin.kernel.waiting_queue import (
 
 
 class RequestProgress(NamedTuple):
-    """How far each request has come, of shape (requests,)."""
+    """The progress of each request. Each array has the shape (requests,)."""
 
-    first_token: NDArray[np.int64]
-    finish: NDArray[np.int64]
-    generated: NDArray[np.int32]  # tokens before the last admission
+    first_token: NDArray[np.int64]  # nanoseconds, or NOT_YET
+    finish: NDArray[np.int64]  # nanoseconds, or NOT_YET
+    generated: NDArray[np.int32]  # output tokens before the latest admission
     rejected: NDArray[np.bool_]
-    has_seat: NDArray[np.bool_]  # at the end
-    last_step: NDArray[np.int64]  # that gave a preempted request a token
+    has_seat: NDArray[np.bool_]  # at the end of the run
+    last_step: NDArray[np.int64]  # the step that gave a preempted request its latest token
 
 
 def no_progress(requests: int) -> RequestProgress:
-    """Before the first request; what is empty is filled when a request arrives."""
+    """Return the progress before the first request; empty arrays are filled as requests arrive or are preempted."""
     return RequestProgress(
         first_token=np.empty(requests, np.int64),
         finish=np.empty(requests, np.int64),
@@ -57,7 +57,7 @@ def no_progress(requests: int) -> RequestProgress:
 
 
 class Scheduler(NamedTuple):
-    """The running list, the waiting queue, and what both know."""
+    """The running list, the waiting queue, and the state that both share."""
 
     seats: Seats
     queue: WaitingQueue
@@ -68,9 +68,10 @@ class Scheduler(NamedTuple):
 
 @inlined
 def schedule_running(scheduler, limits, step, counts, segments):
-    """Give every running request its blocks, and preempt the last ones where there are too few.
+    """Give every running request its blocks; if blocks run out, preempt the requests admitted last.
 
-    Returns the tokens of running requests, and the cached tokens that a prefill of one token reads.
+    Returns the tokens that running requests compute, and the cached tokens that the unfinished prefill reads if vLLM
+    takes it for a decode.
     """
     seats, progress = scheduler.seats, scheduler.progress
     state = seats.state[0]
@@ -88,16 +89,16 @@ def schedule_running(scheduler, limits, step, counts, segments):
     context = np.int64(0)
     if state.partial >= 0:
         if state.partial_total - state.partial_done == 1 and progress.generated[seats.seat[state.partial].request] > 0:
-            context = state.partial_done  # one last token is a decode to vLLM
+            context = state.partial_done  # to vLLM, a step that computes only the latest output token is a decode
         continue_prefill(seats, chunk, chunk_blocks)
     return state.decodes + chunk, context
 
 
 @called
 def preempt_last(scheduler, step, counts, segments):
-    """Free the last running request's blocks; its tokens are computed again later.
+    """Preempt the request admitted last: free its blocks; its tokens are computed again later.
 
-    Returns whether it would have needed a further block for a decode.
+    Returns whether it is a decode that would have needed another block in this step.
     """
     seats, queue, slots, presence, progress = scheduler
     state = seats.state[0]
@@ -109,7 +110,7 @@ def preempt_last(scheduler, step, counts, segments):
         state.free_blocks += state.partial_blocks
         state.partial = -1
     elif seat.last == step - 1:
-        # Its last token is in flight: it leaves from the front of the waiting queue, before the next plan.
+        # Its last token is in flight: it leaves, from the front of the waiting queue, before the next step is planned.
         is_ending = True
         seat.preempted = 1
         state.ending -= 1
@@ -131,7 +132,7 @@ def preempt_last(scheduler, step, counts, segments):
 
 @inlined
 def _stop_midway(seats, progress, s, step, counts, segments):
-    """Preempt a decode; returns whether it would have needed a further block."""
+    """Stop a decode that is preempted; return whether it would have needed another block in this step."""
     seat = seats.seat[s]
     cached = stop_decode(seats, s, step)
     seats.state[0].free_blocks += blocks_for(cached, seats.block_size)
@@ -147,7 +148,7 @@ def _stop_midway(seats, progress, s, step, counts, segments):
 
 @inlined
 def schedule_waiting(scheduler, limits, requests, budget):
-    """Admit waiting requests while there are tokens, seats, slots and blocks; returns the tokens that this takes."""
+    """Admit waiting requests while tokens, seats, slots and blocks last; return the tokens that they compute."""
     seats, queue, slots, presence, progress = scheduler
     state, waiting = seats.state[0], queue.state[0]
     taken = np.int64(0)
@@ -175,7 +176,7 @@ def schedule_waiting(scheduler, limits, requests, budget):
 
 @inlined
 def _first_admissible(queue, slots, adapter_of, rejected):
-    """The first waiting request that needs no new slot, or that there is a slot for, and its adapter; -1 for none."""
+    """Return the first waiting request that needs no new slot or can get one, and its adapter; -1 if there is none."""
     state, taken = queue.state[0], all_taken(slots)
     if state.linked > 0:
         if not taken:
@@ -197,7 +198,7 @@ def _first_admissible(queue, slots, adapter_of, rejected):
 
 @inlined
 def _leave_queue(queue, slots, request, adapter):
-    """The first of the adapter's requests is admitted."""
+    """Take a request that is admitted, the first one of its adapter, out of the waiting queue."""
     state = queue.state[0]
     state.waiting -= 1
     if request == state.fresh:

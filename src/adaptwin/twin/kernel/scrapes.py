@@ -1,4 +1,4 @@
-"""The API server of the compiled twin, which stands still while its metrics are written out for a scrape."""
+"""The API server of the compiled twin, which stalls while it writes out its metrics for a scrape."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ _scrape_seconds = inlined(scrape_seconds)
 _SCRAPES = np.dtype(
     [
         ("due", np.int64),  # when the next scrape begins
-        ("start", np.int64),  # of the last one: the server stands still from here
-        ("end", np.int64),  # to here
-        ("stalled", np.int64),  # by all of them together
+        ("start", np.int64),  # when the latest stall began
+        ("end", np.int64),  # when the latest stall ends
+        ("stalled", np.int64),  # time of all stalls
     ]
 )
 
@@ -23,13 +23,13 @@ _SCRAPES = np.dtype(
 class Scrapes(NamedTuple):
     """The scrapes of a run so far; times in nanoseconds."""
 
-    every: int  # from the end of one scrape to the next; 0 is none
+    every: int  # pause from the end of one scrape to the next; 0: no scrapes
     cost: ScrapeCoefficients
     state: NDArray[np.void]  # (1,)
 
 
 def no_scrapes(every: int, cost: ScrapeCoefficients) -> Scrapes:
-    """The scrapes before the first one."""
+    """Return the state before the first scrape."""
     state = np.zeros(1, _SCRAPES)
     state["due"] = every if every > 0 else NO_MORE
     return Scrapes(every, cost, state)
@@ -37,7 +37,10 @@ def no_scrapes(every: int, cost: ScrapeCoefficients) -> Scrapes:
 
 @inlined
 def passes(scrapes, presence, time):
-    """When something that comes at `time` gets through the API server; times must not go back."""
+    """Return when a request or token that comes at `time` gets through the API server.
+
+    Only the latest stall is remembered, so a time before it is returned unchanged.
+    """
     if scrapes.every == 0:
         return time
     state = scrapes.state[0]
@@ -53,6 +56,6 @@ def passes(scrapes, presence, time):
 
 @inlined
 def after_stall(scrapes, time):
-    """When something that comes at `time` gets through the API server, as far as scrapes are known."""
+    """Return when a request or token that comes at `time` gets through, considering only scrapes that have begun."""
     state = scrapes.state[0]
     return state.end if state.start <= time < state.end else time

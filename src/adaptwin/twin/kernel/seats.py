@@ -1,14 +1,15 @@
-"""The running list of the compiled twin: seats in order of admission, and when something changes about them.
+"""The running list of the compiled twin: one seat per running request, in order of admission.
 
 Invariants:
 
-- A decode is never touched between its first token and its last. It is in the bucket of its last step, and moves only
-  when it is preempted. Before step t, ``context0 + t - started - 1`` of its tokens are cached.
-- `phase[p]` counts decodes whose cached tokens are p - t modulo the block size before step t, so the decodes that need
-  another block in step t are ``phase[-t % block_size]``, and `context` is the sum of their cached tokens.
-- A request whose last token is in flight is no longer among the decodes; it keeps its seat and its blocks until the
-  token is there. `ending` counts these requests.
-- At most one prefill is unfinished, and it is the last of the running list: it used up its step's budget.
+- A decode is not touched between its first token and its last unless it is preempted. It is in the bucket of the step
+  that gives its last token. Before step t, ``context0 + t - started - 1`` of its tokens are cached.
+- `phase[p]` counts the decodes whose number of cached tokens before step t is p + t modulo the block size. So
+  ``phase[-t % block_size]`` decodes need another block in step t.
+- `context` is the number of cached tokens of all decodes.
+- A request whose last token is in flight is no longer a decode; it keeps its seat and its blocks until the token is
+  there. `ending` counts these requests.
+- At most one prefill is unfinished, and it is the last of the running list, because it has used up its step's budget.
 """
 
 from typing import NamedTuple
@@ -25,31 +26,31 @@ _SEAT = np.dtype(
     [
         ("request", np.int32),
         ("adapter", np.int32),
-        ("before", np.int32),  # in order of admission
-        ("after", np.int32),
+        ("before", np.int32),  # seat of the request admitted before
+        ("after", np.int32),  # seat of the request admitted after
         ("bucket_before", np.int32),
         ("bucket_after", np.int32),
-        ("answer", np.int32),
-        ("total", np.int32),  # prompt and answer
+        ("answer", np.int32),  # tokens of the answer
+        ("total", np.int32),  # tokens of prompt and answer
         ("started", np.int64),  # step that gave the first token since admission
         ("context0", np.int64),  # tokens cached by then
         ("last", np.int64),  # step that gives the last token
-        ("preempted", np.int64),  # with its last token in flight
+        ("preempted", np.int64),  # 1 if preempted with the last token in flight
     ]
 )
 _SEATS_STATE = np.dtype(
     [
         ("running", np.int64),  # seats that are taken
-        ("last", np.int64),  # of them, in order of admission
+        ("last", np.int64),  # seat of the request admitted last
         ("ending", np.int64),
         ("decodes", np.int64),
         ("context", np.int64),
         ("free_blocks", np.int64),
         ("done", np.int64),  # prefills that the step being planned finishes
         ("partial", np.int64),  # seat of the unfinished prefill
-        ("partial_done", np.int64),  # its tokens that are cached
-        ("partial_total", np.int64),  # and all of them
-        ("partial_blocks", np.int64),
+        ("partial_done", np.int64),  # tokens of the unfinished prefill that are cached
+        ("partial_total", np.int64),  # all tokens of the unfinished prefill
+        ("partial_blocks", np.int64),  # blocks of the unfinished prefill
     ]
 )
 
@@ -59,15 +60,15 @@ class Seats(NamedTuple):
 
     block_size: int
     seat: NDArray[np.void]  # (max_num_seqs,)
-    free: NDArray[np.int32]  # (max_num_seqs,), seats that are free in front
-    bucket: NDArray[np.int32]  # by step modulo its size, a power of two above the longest answer
+    free: NDArray[np.int32]  # (max_num_seqs,), free seats come first
+    bucket: NDArray[np.int32]  # first seat, by step modulo the size, which is a power of two above the longest answer
     phase: NDArray[np.int64]  # (block_size,)
     done: NDArray[np.int32]  # (max_num_seqs,), seats of the prefills that the step being planned finishes
     state: NDArray[np.void]  # (1,)
 
 
 def empty_seats(limits: Limits, answers: NDArray[np.int32]) -> Seats:
-    """The running list before the first request; the requests will have these answers."""
+    """Return the running list before the first request; `answers` are the lengths of the answers to come."""
     count = limits.max_num_seqs
     state = np.zeros(1, _SEATS_STATE)
     state["last"] = state["partial"] = NONE
@@ -85,13 +86,13 @@ def empty_seats(limits: Limits, answers: NDArray[np.int32]) -> Seats:
 
 @inlined
 def blocks_for(tokens, block_size):
-    """Blocks that hold this many tokens."""
+    """Blocks that this many tokens need."""
     return (tokens + block_size - 1) // block_size
 
 
 @inlined
 def take_seat(seats, request, adapter, prompt, answer):
-    """Append a request to the running list; returns its seat."""
+    """Append a request to the running list and return its seat."""
     state = seats.state[0]
     s = seats.free[len(seats.free) - state.running - 1]
     state.running += 1
@@ -106,7 +107,7 @@ def take_seat(seats, request, adapter, prompt, answer):
 
 @inlined
 def leave_seat(seats, s):
-    """Take a request out of the running list."""
+    """Remove the request in this seat from the running list."""
     state, seat = seats.state[0], seats.seat[s]
     if seat.before >= 0:
         seats.seat[seat.before].after = seat.after
@@ -120,13 +121,13 @@ def leave_seat(seats, s):
 
 @inlined
 def first_in_bucket(seats, step):
-    """The first of the requests whose last token comes in this step; `bucket_after` has the next."""
+    """Return the first seat of the requests whose last token comes in this step; its `bucket_after` is the next."""
     return np.int64(seats.bucket[step & (len(seats.bucket) - 1)])
 
 
 @inlined
 def empty_bucket(seats, step):
-    """The requests whose last token comes in this step leave its bucket; returns the first."""
+    """Empty the bucket of the requests whose last token comes in this step; return the first seat that was in it."""
     first = first_in_bucket(seats, step)
     seats.bucket[step & (len(seats.bucket) - 1)] = NONE
     return first
@@ -134,7 +135,7 @@ def empty_bucket(seats, step):
 
 @inlined
 def leave_bucket(seats, s):
-    """The request does not get its last token in that step."""
+    """Remove a preempted request from its bucket, as it does not get its last token in that step."""
     seat = seats.seat[s]
     if seat.bucket_before >= 0:
         seats.seat[seat.bucket_before].bucket_after = seat.bucket_after
@@ -146,7 +147,7 @@ def leave_bucket(seats, s):
 
 @inlined
 def start_decode(seats, s, step, generated):
-    """The step finishes the seat's prefill and yields a token; the request has `generated` before that."""
+    """Start decoding: the step finishes the seat's prefill and yields a token, before which there are `generated`."""
     state, seat = seats.state[0], seats.seat[s]
     seat.started = step
     seat.last = step + seat.answer - generated - 1
@@ -162,7 +163,7 @@ def start_decode(seats, s, step, generated):
 
 @inlined
 def stop_decode(seats, s, step):
-    """The request is no decode from this step on; returns its tokens in the cache."""
+    """Stop counting the request as a decode from this step on; return the number of its cached tokens."""
     state, seat = seats.state[0], seats.seat[s]
     cached = seat.context0 + step - seat.started - 1
     state.decodes -= 1
@@ -173,7 +174,7 @@ def stop_decode(seats, s, step):
 
 @inlined
 def start_prefill(seats, s, tokens, total, blocks):
-    """The step being planned computes the first tokens of a request, all of them or as many as its budget allows."""
+    """Start a prefill: the step being planned computes all tokens of a request, or as many as its budget allows."""
     state = seats.state[0]
     state.free_blocks -= blocks
     if tokens == total:
@@ -184,7 +185,7 @@ def start_prefill(seats, s, tokens, total, blocks):
 
 @inlined
 def continue_prefill(seats, tokens, blocks):
-    """The step being planned computes further tokens of the unfinished prefill, in so many further blocks."""
+    """Continue the unfinished prefill: the step being planned computes further tokens, which need further blocks."""
     state = seats.state[0]
     state.free_blocks -= blocks
     state.partial_done += tokens

@@ -1,6 +1,6 @@
-"""The requests of the compiled twin that did not finish.
+"""The requests of the compiled twin that have not finished by the end of a run.
 
-The kernel counts inter-token gaps for all decodes as they come; those of unfinished requests are taken back here.
+The kernel counts the inter-token gaps of all decodes as they come. Here those of unfinished requests are subtracted.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from adaptwin.twin.kernel.waiting_queue import first_linked
 
 
 def stop(scheduler: Scheduler, ledger: Ledger, notes: Notes, steps: int, warmup: int) -> None:
-    """The run is over: unfinished requests keep their tokens so far, and their gaps are not counted."""
+    """Finish the accounts of a run: unfinished requests keep their tokens so far, and their gaps are subtracted."""
     _stop(scheduler, ledger, notes, np.zeros(steps + 4, np.int64), steps, warmup)
 
 
 @borrowing
 def _stop(scheduler, ledger, notes, decodes, steps, warmup):
-    """What `stop` does; `decodes` is by step the change in the number of unfinished decodes."""
+    """Do the work of `stop`. By step, `decodes` is the change in the number of unfinished decodes."""
     seats, queue, _, _, progress = scheduler
     counts = ledger.counts[0]
     _stop_running(seats, progress, decodes, steps)
@@ -37,7 +37,7 @@ def _stop(scheduler, ledger, notes, decodes, steps, warmup):
 
 @inlined
 def _stop_running(seats, progress, decodes, steps):
-    """The requests that have a seat, or were preempted with their last token in flight."""
+    """Count the tokens of requests that have a seat or were preempted with their last token in flight."""
     state = seats.state[0]
     s = state.last
     while s >= 0:
@@ -58,7 +58,7 @@ def _stop_running(seats, progress, decodes, steps):
 
 @inlined
 def _stop_waiting(queue, progress, steps):
-    """The requests that were preempted, some with a token in flight that never came."""
+    """Subtract the tokens in flight that preempted requests did not get by the end."""
     r = first_linked(queue)
     while r < len(queue.of_adapter) and queue.position[r] < 0:
         progress.generated[r] -= progress.generated[r] > 0 and progress.last_step[r] > steps
@@ -67,7 +67,7 @@ def _stop_waiting(queue, progress, steps):
 
 @inlined
 def _take_back(ledger, notes, change, steps, warmup):
-    """Take the gaps of unfinished decodes out of the histogram and the sum."""
+    """Subtract the gaps of unfinished decodes from the histogram and the sum."""
     decodes = np.int64(0)
     for step in range(1, steps + 1):
         decodes += change[step]

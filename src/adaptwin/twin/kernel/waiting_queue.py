@@ -1,20 +1,21 @@
-"""The waiting queue of the compiled twin: a ring of requests at which the scheduler has looked, and the others.
+"""The waiting queue of the compiled twin: a ring of requests that the scheduler has looked at, and the others.
 
-Only requests that were passed over for want of a slot, or preempted, are in the ring. Behind them wait the requests
-``fresh ... arrived - 1``, at which the scheduler has not looked yet; rejected ones are among these. Invariants:
+The ring holds requests that were passed over because no slot was free, and requests that were preempted. Behind them
+wait the requests ``fresh ... arrived - 1``, which the scheduler has not looked at yet; rejected requests are among
+these. Invariants:
 
-- `before` and `after` link the requests of the ring in queue order; it is closed by the number ``len(of_adapter)``.
-- `head` and `of_adapter` are one FIFO per adapter, in the same order.
-- `position` orders requests: a request's number, which is in order of arrival, or for one that was preempted a
-  negative number, the smaller the later it was preempted, because it goes to the front.
-- `tree` is a min-tree over adapters. The leaf of an adapter on offer, whose requests may be admitted even when all
-  slots are taken, is the position of its first request in the ring with the adapter's number behind it; all others are
-  `_NOT_ON_OFFER`.
-- `waiting` counts the requests that wait, here or there, and those that were preempted with their last token in flight;
-  these are in neither place.
-- While `settled`, no request that waits can be admitted in the next step: `passed_all` says that this is because all
-  were passed over and no slot is free, so that only a request that needs no new slot changes it; otherwise there is no
-  seat or no block for the first one, and a request must leave.
+- `before` and `after` link the requests of the ring in queue order; the number ``len(of_adapter)`` closes the ring.
+- `head` and `of_adapter` form one FIFO per adapter, in queue order.
+- `position` orders requests. It is the request's number, which follows the order of arrival. Preempted requests go to
+  the front, so theirs is a negative number: the later the preemption, the smaller.
+- `tree` is a min-tree over adapters. An adapter is on offer if its requests may be admitted even when all slots are
+  taken. Its leaf then has the position of its first request in the ring in the high bits and the adapter's number in
+  the low bits. All other leaves are `_NOT_ON_OFFER`.
+- `waiting` counts the waiting requests, in the ring and behind it. It also counts requests that were preempted with
+  their last token in flight, which are in neither place.
+- While `settled`, no waiting request can be admitted in the next step. With `passed_all`, the reason is that all of
+  them were passed over and no slot is free, which only a request that needs no new slot can change. Without it, the
+  first request lacks a seat or blocks, so that another one must leave first.
 """
 
 from typing import NamedTuple
@@ -31,7 +32,7 @@ _QUEUE_STATE = np.dtype(
         ("linked", np.int64),  # requests in the ring
         ("fresh", np.int64),
         ("arrived", np.int64),
-        ("front", np.int64),  # position of the request that was preempted last
+        ("front", np.int64),  # position of the latest preempted request
         ("settled", np.bool_),
         ("passed_all", np.bool_),
     ]
@@ -39,7 +40,7 @@ _QUEUE_STATE = np.dtype(
 
 
 class WaitingQueue(NamedTuple):
-    """Requests that were passed over or preempted; none is -1."""
+    """The requests that were passed over or preempted, by number; -1 stands for no request."""
 
     before: NDArray[np.int32]
     after: NDArray[np.int32]
@@ -52,7 +53,7 @@ class WaitingQueue(NamedTuple):
 
 
 def empty_queue(requests: int, adapters: int) -> WaitingQueue:
-    """The queue before the first request."""
+    """Return the queue before the first request."""
     state = np.zeros(1, _QUEUE_STATE)
     state["settled"] = state["passed_all"] = True
     before, after = np.empty(requests + 1, np.int32), np.empty(requests + 1, np.int32)
@@ -71,7 +72,7 @@ def empty_queue(requests: int, adapters: int) -> WaitingQueue:
 
 @called
 def append(queue, request, adapter):
-    """Put a request that was passed over at the back."""
+    """Append a request that was passed over to the ring."""
     end = len(queue.of_adapter)
     queue.state[0].linked += 1
     _link_request(queue, queue.before[end], request, end)
@@ -86,7 +87,7 @@ def append(queue, request, adapter):
 
 @called
 def prepend(queue, request, adapter):
-    """Put a preempted request at the front."""
+    """Insert a preempted request at the front of the ring."""
     end = len(queue.of_adapter)
     state = queue.state[0]
     state.linked += 1
@@ -101,13 +102,13 @@ def prepend(queue, request, adapter):
 
 @called
 def first_linked(queue):
-    """The first request of the ring; past the last one there is the number of all requests."""
+    """Return the first request of the ring; behind its last request stands the number of all requests."""
     return np.int64(queue.after[len(queue.of_adapter)])
 
 
 @called
 def _link_request(queue, before, request, after):
-    """Put a request into the ring between two neighbours."""
+    """Insert a request into the ring between two neighbours."""
     queue.after[before] = request
     queue.before[request] = before
     queue.after[request] = after
@@ -116,7 +117,7 @@ def _link_request(queue, before, request, after):
 
 @called
 def take_first(queue, adapter):
-    """Take the adapter's first request out."""
+    """Remove the adapter's first request from the ring."""
     queue.state[0].linked -= 1
     request = queue.head[adapter]
     before, after = queue.before[request], queue.after[request]
@@ -127,7 +128,7 @@ def take_first(queue, adapter):
 
 @called
 def offer(queue, adapter):
-    """Have `first_offered` see the adapter's first request, or that it has none."""
+    """Put the adapter on offer with its first request in the ring, or take it off offer if it has none."""
     head = queue.head[adapter]
     key = _NOT_ON_OFFER
     if head >= 0:
@@ -137,14 +138,14 @@ def offer(queue, adapter):
 
 @called
 def withdraw(queue, adapter):
-    """Have `first_offered` see nothing of the adapter."""
+    """Take the adapter off offer."""
     if queue.head[adapter] >= 0:
         _set_leaf(queue.tree, adapter, _NOT_ON_OFFER)
 
 
 @called
 def first_offered(queue):
-    """The adapter with the earliest request among those on offer; -1 when there is none."""
+    """Return the adapter on offer whose first request is the earliest; -1 if there is none."""
     if queue.tree[1] == _NOT_ON_OFFER:
         return np.int64(-1)
     return queue.tree[1] & ((len(queue.tree) >> 1) - 1)

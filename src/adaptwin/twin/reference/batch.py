@@ -1,4 +1,4 @@
-"""Batch: what one step computes (`SchedulerOutput` in vllm/v1/core/sched/output.py)."""
+"""Batch: the requests and tokens that one step computes (`SchedulerOutput` in vllm/v1/core/sched/output.py)."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,15 @@ from adaptwin.twin.reference.request import Request
 
 @dataclass(slots=True)
 class Batch:
-    """The requests of one step; none where every running request has its last token in flight."""
+    """The requests of one step.
+
+    A batch is empty when the last token of every running request is in flight and no waiting request is admitted.
+    """
 
     num_scheduled_tokens: dict[Request, int] = field(default_factory=dict)  # in the order of scheduling
     preempted_reqs: list[Request] = field(default_factory=list)
-    sampled_reqs: list[Request] = field(default_factory=list)  # scheduled requests that get a token
-    num_context_tokens: int = 0  # of KV cache that its decodes read
+    sampled_reqs: list[Request] = field(default_factory=list)  # scheduled requests that get an output token
+    num_context_tokens: int = 0  # tokens of KV cache that the decodes of the step read
 
     @property
     def total_num_scheduled_tokens(self) -> int:
@@ -21,5 +24,5 @@ class Batch:
 
     @property
     def scheduled_loras(self) -> set[int]:
-        """Adapters that need a slot in the step."""
+        """Adapters that occupy a slot in the step."""
         return {request.lora for request in self.num_scheduled_tokens if request.lora is not None}

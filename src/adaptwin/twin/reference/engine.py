@@ -16,17 +16,18 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 
 
 class Flight(NamedTuple):
-    """A batch on its way through the model."""
+    """A batch that was sent to the model and whose tokens have not been taken yet."""
 
     batch: Batch
-    end: int
+    end: int  # when its forward pass is done, in nanoseconds
 
 
 class ReferenceTwin:
-    """An engine in virtual time, with its client and its API server.
+    """An engine in virtual time, with its client and its API server. The clock counts whole nanoseconds.
 
-    With asynchronous scheduling (`EngineCore.step_with_batch_queue`) two batches are in flight: while one computes, the
-    next is planned, with what was known when the one before came back. Without it (`EngineCore.step`) there is one.
+    With asynchronous scheduling (`EngineCore.step_with_batch_queue`) up to two batches are in flight: the next batch is
+    planned while one is computed, before the tokens of that one are known. Without it (`EngineCore.step`) at most one
+    batch is in flight.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -43,7 +44,7 @@ class ReferenceTwin:
         self.has_metrics_to_report = False
 
     def run(self) -> Outcome:
-        """Play the scenario to its end."""
+        """Simulate the scenario to its end and return the outcome."""
         while not self.is_over:
             self._receive()
             self._report_metrics()
@@ -57,7 +58,7 @@ class ReferenceTwin:
         return self.ledger.outcome(self.clock, self.scheduler, self.slots, self.api)
 
     def _receive(self) -> None:
-        """Queue the requests that have arrived by now, unless the client is out of connections."""
+        """Queue the requests that have arrived by now, as far as the client's limit on open requests allows."""
         limit = self.window.max_in_flight
         while self.arrivals and self._next_arrival() <= self.clock:
             if self.api.passes(self._next_arrival()) > self.clock:
@@ -74,14 +75,14 @@ class ReferenceTwin:
         return int(self.scenario.requests.arrival[self.arrivals[0].index])
 
     def _is_too_long(self, request: Request) -> bool:
-        """Whether vLLM refuses the request, or could never hold it."""
+        """Whether the request exceeds `max_model_len`, so that vLLM refuses it, or does not fit in the KV cache."""
         asked = int(self.scenario.requests.asked[request.index])
         kv_cache = self.scheduler.kv_cache
         blocks = kv_cache.num_blocks_for(request.num_prompt_tokens + request.max_tokens - 1)
         return request.num_prompt_tokens + asked > self.scenario.limits.max_model_len or blocks > kv_cache.num_blocks
 
     def _report_metrics(self) -> None:
-        """Tell the API server who runs and who waits, once after every step."""
+        """Report the running and the waiting requests to the API server, once after every step."""
         if self.has_metrics_to_report:
             self.api.update_metrics(self.scheduler.running, self.scheduler.waiting)
             self.has_metrics_to_report = False
@@ -92,13 +93,13 @@ class ReferenceTwin:
         self.clock = time
 
     def _observe(self, until: int, batch: Batch) -> None:
-        """Have the ledger count the time until then, in which the batch computes."""
+        """Have the ledger count the time from now to `until`, in which the batch is computed."""
         self.ledger.note_time(self.clock, until, self.scheduler, batch)
 
     def _step(self) -> None:
-        """Plan a batch, and take the oldest one's tokens unless another can be planned first.
+        """Plan a batch, and take the tokens of the oldest batch in flight unless another batch can be planned first.
 
-        The run is over when this would end after a cut window.
+        The run is over if the step would end after the end of a window that is cut.
         """
         batch = self.scheduler.schedule()
         self.ledger.note_batch(batch, len(self.scheduler.waiting))
@@ -115,7 +116,10 @@ class ReferenceTwin:
             self._land(self.batch_queue.popleft().batch)
 
     def _execute(self, batch: Batch) -> int:
-        """Send a batch to the model, which starts on it when done with the one before; returns when it was planned."""
+        """Send a batch to the model and return when it is planned.
+
+        The model starts once the batch is planned and the batch before it is done.
+        """
         planning, forward = self._durations(batch)
         planned = self.clock + planning
         if batch.num_scheduled_tokens:
@@ -126,7 +130,7 @@ class ReferenceTwin:
         return planned
 
     def _durations(self, batch: Batch) -> tuple[int, int]:
-        """Nanoseconds of planning the batch and of its forward pass."""
+        """Nanoseconds that planning the batch takes, and nanoseconds of its forward pass."""
         running, waiting = len(batch.num_scheduled_tokens), len(self.scheduler.waiting)
         tokens, adapters = batch.total_num_scheduled_tokens, len(batch.scheduled_loras)
         planning = scheduler_seconds(self.scenario.scheduler_cost, running, waiting)
@@ -135,7 +139,7 @@ class ReferenceTwin:
         return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 
     def _land(self, batch: Batch) -> None:
-        """The batch's tokens are there: they go to the scheduler, and through the API server to the client."""
+        """Pass the tokens of a batch to the scheduler and, through the API server, to the client."""
         seen = self.api.passes(self.clock)
         seen = seen if self.window.drain else min(seen, self.window.end)
         self.scheduler.update_from_output(batch)
@@ -144,7 +148,7 @@ class ReferenceTwin:
 
 
 def _requests_of(scenario: Scenario) -> list[Request]:
-    """All requests in the order of arrival."""
+    """Make all requests of the scenario, in order of arrival."""
     requests, needs_slot = scenario.requests, scenario.adapters.needs_slot
     columns = zip(requests.adapter, requests.input, requests.output, strict=True)
     return [

@@ -1,4 +1,4 @@
-"""Ledger: what is counted of a run. It observes the engine and decides nothing."""
+"""Ledger: counts what happens in a run. It observes the engine and decides nothing."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 
 @dataclass(slots=True)
 class StreamedAnswer:
-    """What the client has of the answer to a request."""
+    """The part of a request's answer that the client has received; times in nanoseconds."""
 
     request: Request
     token_times: list[int] = field(default_factory=list)
-    joined: set[int] = field(default_factory=set)  # tokens that came in the chunk of the one before
+    joined: set[int] = field(default_factory=set)  # tokens that came in the same chunk as the token before
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last token is there."""
+        """Whether the client has received the last token."""
         return len(self.token_times) == self.request.max_tokens
 
     def gaps_after(self, warmup: int) -> list[int]:
-        """Times between chunks, for those that came after the warm-up."""
+        """Gaps between successive chunks, for chunks that came after the warm-up."""
         pairs = enumerate(itertools.pairwise(self.token_times), start=1)
         return [after - before for token, (before, after) in pairs if after > warmup and token not in self.joined]
 
 
 @dataclass(slots=True)
 class Integrals:
-    """Values summed over the window, in nanoseconds times the value."""
+    """Integrals of the server's state over the window after warm-up: values times nanoseconds."""
 
     running: int = 0
     waiting: int = 0
@@ -48,7 +48,7 @@ class Integrals:
     busy: int = 0
 
     def add(self, state: Sample, time: int) -> None:
-        """Count this much time in a state."""
+        """Add a state that lasts `time` nanoseconds."""
         self.running += state.running * time
         self.waiting += state.waiting * time
         self.kv_blocks += state.kv_blocks * time
@@ -57,11 +57,11 @@ class Integrals:
 
 
 class Ledger:
-    """Answers, integrals, samples and totals of a run."""
+    """The answers, integrals, samples and totals of a run."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.window = scenario, scenario.window
-        self.answers: dict[int, StreamedAnswer] = {}  # of every request that was let in
+        self.answers: dict[int, StreamedAnswer] = {}  # by index, for requests that were not rejected
         self.rejected: set[int] = set()
         self.steps = self.preemptions = self.finished_tokens = 0
         self.integrals = Integrals()
@@ -70,23 +70,23 @@ class Ledger:
 
     @property
     def arrived(self) -> int:
-        """Requests that have reached the server."""
+        """Number of requests that have reached the server, including rejected ones."""
         return len(self.answers) + len(self.rejected)
 
     @property
     def finished(self) -> int:
-        """Requests that have their whole answer."""
+        """Number of requests whose answer is complete."""
         return sum(answer.is_complete for answer in self.answers.values())
 
     def note_request(self, request: Request, *, rejected: bool) -> None:
-        """A request has reached the server."""
+        """Count a request that has reached the server."""
         if rejected:
             self.rejected.add(request.index)
         else:
             self.answers[request.index] = StreamedAnswer(request)
 
     def note_batch(self, batch: Batch, waiting: int) -> None:
-        """A batch is planned, which leaves this many requests waiting."""
+        """Count a planned batch, which leaves `waiting` requests in the queue."""
         self.preemptions += len(batch.preempted_reqs)
         if self.window.step_totals and batch.num_scheduled_tokens:
             cost = self.scenario.step_cost
@@ -102,7 +102,7 @@ class Ledger:
             )
 
     def note_time(self, since: int, until: int, scheduler: Scheduler, batch: Batch) -> None:
-        """Time passes in which the batch is computed; an empty one is none."""
+        """Count the time from `since` to `until`, in which the batch is computed (an empty batch: the engine idles)."""
         state = Sample(
             time=since,
             running=len(scheduler.running),
@@ -119,7 +119,10 @@ class Ledger:
             self.samples.append(state._replace(time=time))
 
     def note_tokens(self, requests: Sequence[Request], seen: int, *, at_once: bool) -> None:
-        """A step is done, and its tokens reach the client at `seen`; at once, they join those that came just then."""
+        """Count a step whose tokens, one for each of the requests, reach the client at `seen`.
+
+        With `at_once`, a token joins the chunk of the token before if both reach the client at the same time.
+        """
         self.steps += 1
         for answer in (self.answers[request.index] for request in requests):
             if at_once and answer.token_times and answer.token_times[-1] == seen:
@@ -129,7 +132,7 @@ class Ledger:
                 self.finished_tokens += answer.request.num_prompt_tokens + answer.request.max_tokens
 
     def outcome(self, end: int, scheduler: Scheduler, slots: AdapterSlots, api: ApiServer) -> Outcome:
-        """What happened until the clock stopped at `end`."""
+        """Return what happened until the clock stopped at `end`."""
         first_token, finish, generated = self._columns()
         gaps, gap_sum = self._gaps()
         integrals = self.integrals
@@ -161,7 +164,7 @@ class Ledger:
         )
 
     def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-        """First token, finish and generated tokens of every request."""
+        """First-token time, finish time and number of generated tokens of every request."""
         count = len(self.scenario.requests.arrival)
         first_token, finish = np.full(count, NOT_YET, np.int64), np.full(count, NOT_YET, np.int64)
         generated = np.zeros(count, np.int32)
@@ -177,7 +180,7 @@ class Ledger:
         return np.isin(np.arange(len(self.scenario.requests.arrival)), list(chosen))
 
     def _gaps(self) -> tuple[NDArray[np.int64], int]:
-        """Histogram and sum of the gaps between tokens of finished requests that ended after the warm-up."""
+        """Histogram and sum of the inter-token gaps that end after the warm-up, over finished requests."""
         gaps, gap_sum = np.zeros(GAP_BINS, np.int64), 0
         for answer in self.answers.values():
             if answer.is_complete:
