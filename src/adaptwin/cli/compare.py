@@ -9,17 +9,25 @@ import typer
 from rich.console import Console
 
 from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.cli.help import examples
 from adaptwin.cli.options import AsJson
 from adaptwin.report.fit import comparison_rows, comparison_table
 from adaptwin.twin.run import Run
 
+EXAMPLES = examples("adaptwin compare run.json measured.json")
+
 
 def compare_command(
-    run: Annotated[Path, typer.Argument(help="Simulated run (JSON), from adaptwin simulate --out.")],
-    measured: Annotated[Path, typer.Argument(help="Measured run (JSON): throughput, latencies, server, workload.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Simulated run (JSON), as written by 'adaptwin simulate --out'.")
+    ],
+    measured: Annotated[
+        Path,
+        typer.Argument(metavar="MEASURED", help="Measured run (JSON): throughput, latencies, server and workload."),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Show a simulated run beside a measured one, figure by figure."""
+    """Compare a simulated run with a measured one, figure by figure."""
     simulated, real = Run.read(run), MeasuredRun.read(measured)
     if as_json:
         rows = {

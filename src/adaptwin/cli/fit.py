@@ -10,25 +10,30 @@ from rich.console import Console
 from adaptwin.calibration.fit import Fit, fit
 from adaptwin.calibration.measurements import Measurements
 from adaptwin.calibration.step_fit import FIT_ROUNDS
+from adaptwin.cli.help import examples
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError
 from adaptwin.report.fit import fit_report
 from adaptwin.spec import require_writable
 
+EXAMPLES = examples("adaptwin fit measurements/ --out my-gpu.yaml", "adaptwin plan fleet.yaml --profile my-gpu.yaml")
+
 
 def fit_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of measurements: setup.yaml and what was measured.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of measurements: setup.yaml and what was measured.")
+    ],
     out: OutFile = None,
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Times that every run is played at its measured pace.")
-    ] = FIT_ROUNDS,
     as_json: AsJson = False,
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of times that every run is simulated at its measured pace.")
+    ] = FIT_ROUNDS,
 ) -> None:
-    """Fit a profile to what was measured on a server, and say how far it is from that and what was not measured.
+    """Fit a profile to measurements of a server, and report its errors and what was not measured.
 
-    The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json;
-    docs/calibration.md tells their columns.
+    The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json.
+    docs/how-to/calibrate.md describes their columns.
     """
     require_writable(out)
     measurements = Measurements.read(folder)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from adaptwin.cli.help import default_note, examples
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
@@ -18,25 +19,50 @@ from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import SpecError
 from adaptwin.report.sweep import summary, sweep_table
 
+EXAMPLES = examples(
+    "adaptwin sweep planning --out runs --mixes 50",
+    "adaptwin sweep design.yaml --out runs --profile my-gpu.yaml",
+)
+
 
 def sweep_command(
-    design: Annotated[str, typer.Argument(help=f"Design file (YAML), or one of {', '.join(shipped_designs())}.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the runs; one that holds some of them is completed.")],
+    design: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESIGN", help=f"Design file (YAML), or a shipped design: {', '.join(shipped_designs())}."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="Folder for the runs; runs that it already holds are kept."),
+    ],
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="Profile to use instead of the design's. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help=f"Profile to simulate. May be repeated. {default_note('those of the design')}",
+        ),
     ] = None,
-    mixes: Annotated[int | None, typer.Option(min=1, help="Number of mixes to draw; by default the design's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn; by default the design's.")] = None,
-    jobs: Annotated[int, typer.Option(help="Number of processes; -1 starts one per core.")] = -1,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where the runs are played.")] = "local",
+    mixes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help=f"Number of mixes to draw. {default_note('that of the design')}"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help=f"Seed of all random draws. {default_note('the seed of the design')}"),
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Number of processes; -1 is one per core.")] = -1,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where the simulations run.")] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster: auto, or host:6379 of its head.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address of the head of a Ray cluster, such as host:6379, or auto."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play all mixes of a design on the twin, and keep one row per run as Parquet.
+    """Simulate all mixes of a design, and store one row per run as Parquet.
 
-    A sweep that was stopped, or killed, goes on where it was when the same command is given again.
+    After an interruption, the same command resumes where the sweep stopped.
     """
     described = _design(design, profiles=tuple(profile) if profile else None, mixes=mixes, seed=seed)
     started = time.perf_counter()
@@ -60,7 +86,7 @@ def _design(name: str, **given: object) -> Design:
     design = load_design(name)
     given = {field: value for field, value in given.items() if value is not None}
     if "mixes" in given and design.sampler == "grid":
-        raise SpecError(f"{given['mixes']} cannot be had of {name}: a grid has as many mixes as it has", "--mixes")
+        raise SpecError(f"{given['mixes']}: {name} is a grid, whose number of mixes is fixed", "--mixes")
     return Design(**{**design.model_dump(), **given})
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptwin.cli.options import AsJson, OutFile
+from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.options import AsJson, OutFile, ReportFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, not_one_of
 from adaptwin.report.training.page import write_training_report
 from adaptwin.report.training.rules import rules_text
 from adaptwin.report.training.table import training_table
@@ -20,29 +21,51 @@ from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 from adaptwin.surrogate.train import TRAINING_FOLDS, train
 
+DEFAULT_OUTPUTS = ("starvation", "itl_mean")
+EXAMPLES = examples(
+    "adaptwin train runs --out surrogate.json --report training.html",
+    "adaptwin train surrogate.json --explain --output ttft_p99",
+    "adaptwin plan fleet.yaml --surrogate surrogate.json",
+)
+
 
 def train_command(
-    runs: Annotated[str, typer.Argument(help="Folder of runs from 'adaptwin sweep'; with --explain also a surrogate.")],
+    runs: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUNS", help="Folder of runs from 'adaptwin sweep'; with --explain also a surrogate file."
+        ),
+    ],
     out: OutFile = None,
-    report: Annotated[Path | None, typer.Option("--report", help="HTML page to write.")] = None,
+    report: ReportFile = None,
+    as_json: AsJson = False,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="Profile whose surrogate is written to --out, where the runs are of several."),
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile whose surrogate is written to --out; needed if the runs have several profiles.",
+        ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the rules of the small models, most frequent first.")
     ] = False,
     output: Annotated[
         list[str] | None,
-        typer.Option("--output", help=f"Output that --explain is about: {', '.join(NAMES)}. May be repeated."),
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help=f"Output that --explain prints, one of {', '.join(NAMES)}. May be repeated. "
+            + default_note(" and ".join(DEFAULT_OUTPUTS)),
+        ),
     ] = None,
     folds: Annotated[
-        int, typer.Option(min=2, help="Number of parts of the mixes; each part is held out once.")
+        int,
+        typer.Option(min=2, metavar="N", help="Number of parts into which the mixes are split; each is held out once."),
     ] = TRAINING_FOLDS,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the parts and the models.")] = 0,
-    as_json: AsJson = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the parts and the models.")] = 0,
 ) -> None:
-    """Train predictors on runs of the twin, distil small ones, and score them on mixes they did not see."""
+    """Train large models on runs of the twin, distil small ones, and score both on mixes that were held out."""
     require_writable(out, report)
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
@@ -71,8 +94,8 @@ def train_command(
 def _known_outputs(output: list[str] | None) -> list[str]:
     for name in output or ():
         if name not in NAMES:
-            raise SpecError(f"{name!r} is not one of {', '.join(NAMES)}", "output")
-    return output or ["starvation", "itl_mean"]
+            raise SpecError(not_one_of(name, NAMES), "output")
+    return output or list(DEFAULT_OUTPUTS)
 
 
 def _chosen(dataset: Dataset, profile: str | None) -> str:

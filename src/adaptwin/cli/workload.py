@@ -2,75 +2,106 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from adaptwin.cli.options import AsJson
+from adaptwin.cli.help import examples
+from adaptwin.cli.options import AsJson, complete_profile
 from adaptwin.errors import SpecError
-from adaptwin.plan.fleet import Fleet
-from adaptwin.profile.profile import load_profile
-from adaptwin.report.workload import workload_summary, workload_table
-from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.sources.adapters_csv import lengths_of_means, read_adapter_rates
-from adaptwin.workload.sources.peft import adapters_from_peft
 from adaptwin.workload.sources.popularity import POPULARITIES
-from adaptwin.workload.sources.synthetic import SHAREGPT, parse_ranks, synthesize
-from adaptwin.workload.sources.traces import workload_from_trace
-from adaptwin.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from adaptwin.workload.lengths import Lengths
+    from adaptwin.workload.workload import Workload
+
+SHAREGPT = "sharegpt"
+TRACE_EXAMPLES = examples(
+    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8,16,32 --out fleet.yaml",
+    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --popularity zipf:1 --out fleet.yaml",
+)
+SYNTH_EXAMPLES = examples(
+    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8:0.6,16:0.3,32:0.1 --out fleet.yaml",
+)
+PEFT_EXAMPLES = examples(
+    "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
+    "adaptwin workload from-peft adapters/ --rates rates.csv --out fleet.yaml",
+)
+EXAMPLES = examples("adaptwin workload synth --help")
 
 workload_commands = typer.Typer(
-    no_args_is_help=True, help="Make a fleet file: from a trace, from PEFT folders, or synthetic."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    epilog=EXAMPLES,
+    help="Make a fleet file from a trace or PEFT folders, or a synthetic one.",
 )
 
-AdapterCount = Annotated[int, typer.Option(help="Number of adapters.")]
-Ranks = Annotated[str, typer.Option(help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")]
-Popularity = Annotated[str, typer.Option(help=f"How the traffic is shared among the adapters: {POPULARITIES}.")]
-BaseShare = Annotated[float, typer.Option(help="Share of the traffic that goes to the base model.")]
+AdapterCount = Annotated[int, typer.Option(metavar="N", help="Number of adapters.")]
+Ranks = Annotated[
+    str, typer.Option(metavar="RANKS", help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")
+]
+Popularity = Annotated[
+    str, typer.Option(metavar="KIND", help=f"Distribution of the traffic over the adapters: {POPULARITIES}.")
+]
+BaseShare = Annotated[float, typer.Option(metavar="SHARE", help="Share of the traffic that goes to the base model.")]
 FleetArrivals = Annotated[
     str,
     typer.Option(
-        help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5 or rates:FILE (CSV of start,factor)."
+        metavar="KIND",
+        help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5, or rates:FILE (CSV with columns "
+        "start,factor).",
     ),
 ]
 NamedLengths = Annotated[
     str | None,
-    typer.Option("--lengths", help="A published distribution of lengths.", show_default="sharegpt"),
+    typer.Option("--lengths", metavar="NAME", help="Published distribution of lengths.", show_default=SHAREGPT),
 ]
 InputMean = Annotated[
     float | None,
-    typer.Option(help="Mean prompt tokens (lognormal, together with --output-mean; instead of --lengths)."),
+    typer.Option(metavar="TOKENS", help="Mean prompt length (lognormal); needs --output-mean and replaces --lengths."),
 ]
 OutputMean = Annotated[
-    float | None, typer.Option(help="Mean answer tokens (lognormal, together with --input-mean; instead of --lengths).")
+    float | None,
+    typer.Option(metavar="TOKENS", help="Mean answer length (lognormal); needs --input-mean and replaces --lengths."),
 ]
-Duration = Annotated[float, typer.Option(help="Seconds of traffic the fleet stands for.")]
+Duration = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of traffic that the fleet stands for.")]
 Profiles = Annotated[
     list[str] | None,
-    typer.Option("--profile", help="Profile to plan for, a shipped name or a file; may be given several times."),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        autocompletion=complete_profile,
+        help="Profile to plan for: a shipped one or a file. May be repeated.",
+    ),
 ]
-FleetSeed = Annotated[int, typer.Option(help="Seed of every random choice; it is stored in the fleet.")]
-FleetOut = Annotated[Path, typer.Option(help="Fleet file to write (YAML).")]
+FleetSeed = Annotated[int, typer.Option(metavar="N", help="Seed of every random draw, which is stored in the fleet.")]
+FleetOut = Annotated[Path, typer.Option(metavar="FILE", help="Fleet file to write (YAML).")]
 
 
-@workload_commands.command()
+@workload_commands.command(epilog=TRACE_EXAMPLES)
 def from_trace(
-    trace: Annotated[Path, typer.Argument(help="CSV of requests: Azure's columns, or Mooncake's.")],
+    trace: Annotated[
+        Path, typer.Argument(metavar="TRACE", help="CSV of requests, with Azure's or Mooncake's columns.")
+    ],
     adapters: AdapterCount,
     ranks: Ranks,
     out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
     base_share: BaseShare = 0.0,
-    first_part: Annotated[float, typer.Option(help="Share of the trace's time to take rates from.")] = 0.5,
-    rate_scale: Annotated[float, typer.Option(help="Factor on every rate.")] = 1.0,
+    first_part: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the trace's time, from its start, that rates come from.")
+    ] = 0.5,
+    rate_scale: Annotated[float, typer.Option(metavar="FACTOR", help="Factor on every rate.")] = 1.0,
     duration: Duration = 3600.0,
     profile: Profiles = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Rates and lengths from the first part of a request trace, shared among adapters."""
+    """Make a fleet with the rate and the lengths of a request trace, distributed over adapters."""
+    from adaptwin.workload.sources.synthetic import parse_ranks
+    from adaptwin.workload.sources.traces import workload_from_trace
+
     workload = workload_from_trace(
         trace,
         adapters=adapters,
@@ -85,10 +116,10 @@ def from_trace(
     _write(workload, profile, out, as_json)
 
 
-@workload_commands.command()
+@workload_commands.command(epilog=SYNTH_EXAMPLES)
 def synth(
     adapters: AdapterCount,
-    rate: Annotated[float, typer.Option(help="Requests per second of all adapters together.")],
+    rate: Annotated[float, typer.Option(metavar="RATE", help="Requests per second of all adapters together.")],
     ranks: Ranks,
     out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
@@ -102,7 +133,9 @@ def synth(
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """A synthetic fleet: a total rate, shared among adapters."""
+    """Make a synthetic fleet: a total rate, distributed over adapters."""
+    from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
+
     workload = synthesize(
         adapters=adapters,
         rate=rate,
@@ -117,13 +150,15 @@ def synth(
     _write(workload, profile, out, as_json)
 
 
-@workload_commands.command()
+@workload_commands.command(epilog=PEFT_EXAMPLES)
 def from_peft(
-    folder: Annotated[Path, typer.Argument(help="Folder with adapters in it or in its sub-folders.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder that holds adapters, or sub-folders with adapters.")
+    ],
     out: FleetOut,
-    rate: Annotated[float | None, typer.Option(help="Requests per second of each adapter.")] = None,
+    rate: Annotated[float | None, typer.Option(metavar="RATE", help="Requests per second of each adapter.")] = None,
     rates: Annotated[
-        Path | None, typer.Option(help="CSV with columns name,rate; takes precedence over --rate.")
+        Path | None, typer.Option(metavar="FILE", help="CSV with columns name,rate; takes precedence over --rate.")
     ] = None,
     lengths: NamedLengths = None,
     input_mean: InputMean = None,
@@ -134,7 +169,11 @@ def from_peft(
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Adapters from the adapter_config.json files in a folder."""
+    """Make a fleet of the adapters whose adapter_config.json files are in a folder."""
+    from adaptwin.workload.sources.adapters_csv import read_adapter_rates
+    from adaptwin.workload.sources.peft import adapters_from_peft
+    from adaptwin.workload.workload import Workload
+
     rate_of = read_adapter_rates(rates) if rates else None
     workload = Workload(
         adapters=adapters_from_peft(folder, rate=rate, rates=rate_of),
@@ -146,10 +185,13 @@ def from_peft(
     _write(workload, profile, out, as_json)
 
 
-def _lengths_of_options(name: str | None, input_mean: float | None, output_mean: float | None) -> Lengths:
+def _lengths_of_options(name: str | None, input_mean: float | None, output_mean: float | None) -> "Lengths":
     """The named distribution, or the one with these means."""
+    from adaptwin.workload.lengths import Lengths
+    from adaptwin.workload.sources.adapters_csv import lengths_of_means
+
     if input_mean is None and output_mean is None:
-        return Lengths.named(name) if name else SHAREGPT
+        return Lengths.named(name or SHAREGPT)
     if input_mean is None or output_mean is None:
         raise SpecError("give both or neither", "--input-mean, --output-mean")
     if name:
@@ -163,8 +205,16 @@ def _from_anywhere(arrivals: str) -> str:
     return f"rates:{Path(file).resolve()}" if family == "rates" else arrivals
 
 
-def _write(workload: Workload, profiles: list[str] | None, out: Path, as_json: bool) -> None:
+def _write(workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool) -> None:
     """Write the fleet, once its profiles are known to exist, and say what is in it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from adaptwin.plan.fleet import Fleet
+    from adaptwin.profile.profile import load_profile
+    from adaptwin.report.workload import workload_summary, workload_table
+    from adaptwin.workload.workload import Workload
+
     names = tuple(profiles or ())
     for name in names:
         load_profile(name)
