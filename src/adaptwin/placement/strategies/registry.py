@@ -1,4 +1,4 @@
-"""The strategies: ways to place adapters on servers of one profile, and what each of them can do."""
+"""Registry of strategies: ways to place adapters on servers of one profile, and what each of them supports."""
 
 from typing import NamedTuple
 
@@ -15,11 +15,11 @@ from adaptwin.placement.strategies.round_robin import round_robin
 
 
 class Strategy(NamedTuple):
-    """A way to place adapters, and what it is good for."""
+    """A way to place adapters, and what it supports."""
 
     place: Place
     knows_constraints: bool = False
-    packs: bool = False  # its placements are those of `packing`, so GPU types may be mixed and spare servers may serve
+    packs: bool = False  # places by `packing`, so that GPU types may be mixed and spare servers may serve
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -35,7 +35,7 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def strategy_named(name: str) -> Strategy:
-    """The strategy with this name; raises `SpecError`, which lists all of them."""
+    """Return the strategy with this name; raises `SpecError`, listing all names, if there is none."""
     if name not in STRATEGIES:
         raise SpecError(f"{name!r} is not one of {', '.join(STRATEGIES)}", "strategy")
     return STRATEGIES[name]
