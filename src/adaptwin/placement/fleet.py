@@ -60,7 +60,7 @@ def read_fleet(path: str | Path) -> Fleet:
 
 
 def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:
-    """The profiles to plan for: `override`, or those the fleet names; raises `SpecError` when there are none."""
+    """Load the profiles to plan for: `override`, or those that the fleet names; raises `SpecError` if there is none."""
     names = override or list(fleet.profile)
     if not names:
         raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
@@ -84,10 +84,10 @@ def plan_fleet(
 
     Args:
         fleet: The fleet; see `read_fleet`.
-        profiles: What the GPUs cost; see `fleet_profiles`.
-        overrides: Fields of `PlanOptions` to use instead of the file's. Prices are added to those of the file.
-        arrivals: Arrivals of the adapters without arrivals of their own, instead of the file's.
-        seed: Seed of the planner's draws, instead of the fleet's.
+        profiles: Profiles of the GPUs to choose from; see `fleet_profiles`.
+        overrides: Fields of `PlanOptions`; they take precedence over the file's, and prices do so by profile.
+        arrivals: Arrivals of adapters without arrivals of their own; takes precedence over the file's.
+        seed: Seed of the planner's draws; takes precedence over the fleet's.
         surrogate: As for `make_plan`.
         progress: As for `make_plan`.
 
@@ -110,6 +110,6 @@ def plan_fleet(
 
 
 def _beside(path: str | Path, name: str) -> str:
-    """A profile file is looked for beside the fleet that names it; a shipped profile is just a name."""
+    """Return where to find a profile that a fleet names: a file is beside the fleet, a shipped one is just a name."""
     file = Path(path).parent / name
     return str(file) if is_profile_file(name) else name
