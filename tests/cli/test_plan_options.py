@@ -58,8 +58,8 @@ def test_without_bounds_there_are_none(plan):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--objective", "min-latency"), "gpus: missing: min-latency is for a given number of GPUs"),
-        (("--gpus", 2), "gpus: 2: min-gpus finds their number"),
+        (("--objective", "min-latency"), "gpus: missing: min-latency needs the number of GPUs"),
+        (("--gpus", 2), "gpus: 2: min-gpus finds the number of GPUs"),
         (("--objective", "slo"), "slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl"),
         (("--objective", "max-throughput", "--gpus", 0), "Invalid value for '--gpus': "),
         ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of 'itl' or 'ttft'"),
@@ -149,7 +149,7 @@ def test_constraints_given_replace_those_of_the_fleet(plan, folder):
         (("--apart", "a0,a1", "--together", "a0,a1"), "apart: 'a0' and 'a1' must also be together"),
         (("--pin", "a0=x", "--pin", "a1=y", "--together", "a0,a1"), "pinned: 'a0' must be together with an adapter"),
         (("--pin", "a0=x", "--pin", "a0=y"), "'a0' is pinned to x and to y"),
-        (("--apart", "a0,a1", "--strategy", "random"), "strategy: random knows no constraints: plan with pack"),
+        (("--apart", "a0,a1", "--strategy", "random"), "strategy: random does not support constraints; use pack"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

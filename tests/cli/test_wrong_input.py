@@ -115,7 +115,7 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
         ),
         (
             ("plan", "fleet.yaml", "--spare", 1, "--objective", "min-latency", "--gpus", 2),
-            "spare: 1: min-latency is for a given number of GPUs",
+            "spare: 1: min-latency uses all GPUs that it is given",
         ),
         (("plan", "fleet.yaml", "--out", "no/plan.yaml"), "no/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--out", "fleet.yaml/plan.yaml"), "fleet.yaml/plan.yaml: cannot be written: "),

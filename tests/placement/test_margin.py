@@ -44,7 +44,7 @@ def test_where_no_starved_run_was_measured_the_largest_spread_counts(h100, small
 
 
 def test_a_profile_that_does_not_know_its_uncertainty_is_refused(h100, small):
-    with pytest.raises(SpecError, match=f"^margin: profile {h100.name} does not know its uncertainty"):
+    with pytest.raises(SpecError, match=f"^margin: profile {h100.name} states no uncertainty"):
         make_plan(uncertain(h100), small, margin="profile")
 
 
@@ -123,5 +123,5 @@ def test_a_profile_without_spread_is_refused_in_one_line(folder, capsys, h100):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert "does not know its uncertainty" in err
+    assert "states no uncertainty" in err
     assert not (folder / "plan.yaml").exists()

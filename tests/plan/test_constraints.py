@@ -166,6 +166,6 @@ def test_who_is_not_placed_violates_nothing():
 
 def test_strategies_without_constraints_say_so(h100, fleet):
     constraints, workload = Constraints(pinned={"a": "gpu-0"}), fleet(("a", 8, 1.0))
-    with pytest.raises(SpecError, match="strategy: random knows no constraints: plan with pack"):
+    with pytest.raises(SpecError, match="strategy: random does not support constraints; use pack"):
         make_plan(h100, workload, strategy="random", constraints=constraints)
     assert make_plan(h100, workload, strategy="random").verified

@@ -8,4 +8,4 @@ def default_note(default: object) -> str:
 
 def examples(*commands: str) -> str:
     """Return the end of a help text: example commands, one per line."""
-    return "\b\n[bold]Examples[/bold]\n" + "\n".join(f"  {command}" for command in commands)
+    return "[bold]Examples[/bold]\n" + "\n".join(f"  {command}" for command in commands)

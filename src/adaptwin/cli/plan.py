@@ -96,14 +96,16 @@ def plan_command(
     ] = None,
     headroom: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Safety", help=plan_option("headroom")),
+        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Safety", help=plan_option("headroom", "none")),
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(parser=share_or_profile, metavar="SHARE", rich_help_panel="Safety", help=plan_option("margin")),
+        typer.Option(
+            parser=share_or_profile, metavar="SHARE", rich_help_panel="Safety", help=plan_option("margin", "none")
+        ),
     ] = None,
     spare: Annotated[
-        int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare"))
+        int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare", "none"))
     ] = None,
     arrivals: Arrivals = None,
     pin: Annotated[

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
 SHAREGPT = "sharegpt"
 TRACE_EXAMPLES = examples(
-    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8,16,32 --out fleet.yaml",
-    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --popularity zipf:1 --out fleet.yaml",
+    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8,16 --out f.yaml",
+    "adaptwin workload from-trace azure.csv --adapters 64 --ranks 8:0.7,16:0.3 --out f.yaml",
 )
 SYNTH_EXAMPLES = examples(
-    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8:0.6,16:0.3,32:0.1 --out fleet.yaml",
+    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out fleet.yaml",
 )
 PEFT_EXAMPLES = examples(
     "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
     "adaptwin workload from-peft adapters/ --rates rates.csv --out fleet.yaml",
 )
-EXAMPLES = examples("adaptwin workload synth --help")
+EXAMPLES = examples(
+    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out fleet.yaml",
+    "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
+    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",
+)
 
 workload_commands = typer.Typer(
     no_args_is_help=True,

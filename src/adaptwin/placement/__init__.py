@@ -1,4 +1,5 @@
-"""Finding a plan, to be read from the top down.
+"""Placement: finding a plan.
 
-fleet, make_plan, spares, objectives, strategies, verification, packing, capacity, lower_bound.
+Its layers, from the top down: fleet, make_plan, planner, spares, objectives, strategies, verification, packing,
+capacity, lower_bound, caution.
 """

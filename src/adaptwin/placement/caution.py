@@ -1,42 +1,43 @@
-"""Caution: how sure the planner wants to be, in one place, because these figures work together.
+"""Caution: the planner's safety factors and likelihoods, in one place because they work together.
 
-The surrogate tells how likely it is that a server is overloaded: that any of its adapters starves or waits in a growing
-queue. Servers are filled up to a likelihood, the twin has the last word on each, and the plan as a whole is verified
-with arrivals that no search has seen. A higher likelihood or a smaller factor means fewer GPUs per search, and more
-servers that the twin refuses or that fail the verification.
+The surrogate predicts how likely a server is overloaded: how likely it or one of its adapters is starved or backlogged.
+Servers are filled up to a given likelihood, the twin makes the final check of each server, and the whole plan is
+verified with arrivals that no search has seen. A higher likelihood or a smaller factor yields fewer GPUs per search,
+but more servers that the twin refuses or that fail the verification.
 
-Names tell the kind: a `FACTOR` is times the traffic that a server must bear, a `LIKELIHOOD` one of overload, a `LOAD` a
-share of a GPU's time in the best case (see `lower_bound.least_work`), and a `SHARE` one of a server's load.
+The end of a name tells its kind: a `FACTOR` multiplies the traffic that a server must sustain, a `LIKELIHOOD` is one of
+overload, a `LOAD` is a share of a GPU's time in the best case (see `lower_bound.least_work`), and a `SHARE` is a share
+of a server's load.
 """
 
 # Likelihoods of overload.
-FILL_LIKELIHOOD = 0.5  # up to which servers are filled: the twin asks about each of them later
-RECREATE_LIKELIHOOD = 0.3  # up to which ruin and recreate fills: the twin asks only at its end, so it is stricter
-LATENCY_LIKELIHOOD = 0.3  # up to which min-latency thinks that a server serves
-SLOT_LIKELIHOOD = 0.05  # up to which numbers of slots are equally good, whatever the likelihood
+FILL_LIKELIHOOD = 0.5  # servers are filled up to it; the twin checks each of them later
+RECREATE_LIKELIHOOD = 0.3  # ruin and recreate fills servers up to it: stricter, as the twin checks only its result
+LATENCY_LIKELIHOOD = 0.3  # min-latency counts a server up to it as not overloaded
+SLOT_LIKELIHOOD = 0.05  # numbers of slots up to it count as equally safe
 
 # Factors on the traffic.
-OTHER_ARRIVALS_FACTOR = 1.03  # that every server should bear where there is room: other seeds bring other arrivals
-FEWER_SERVERS_FACTOR = 0.92  # that the surrogate must find one server fewer to bear: it is careful by some 3 %
-WORTH_TRYING_FACTOR = 0.8  # that one server fewer should bear by the numbers, for it to be tried at all
-WORTH_SEARCHING_FACTOR = 0.85  # and for more than one order: placement by load, ruin and recreate
-GPU_MIX_FACTOR = 0.97  # that the surrogate must find a mix of GPU types to bear, for the twin to be asked
-SLOT_STRESS_FACTOR = 1.1  # under which numbers of slots are compared, so that a choice without any room does not win
-SECOND_SEARCH_FACTOR = 1.03  # for which servers are filled in a second search, when those of the first do not hold
-REPAIR_FACTOR = 1.05  # that a repaired server must bear, so that it does not fail the next verification
-OUTLINE_FACTOR = 1.05  # for which `explanation.savings` fills its outlines: a plan must hold with other arrivals
+OTHER_ARRIVALS_FACTOR = 1.03  # every server should sustain it where GPUs allow: other seeds draw other arrivals
+FEWER_SERVERS_FACTOR = 0.92  # one server fewer must sustain it by the surrogate, which is pessimistic by some 3 %
+WORTH_TRYING_FACTOR = 0.8  # one server fewer must sustain it by a simple estimate, or it is not tried
+WORTH_SEARCHING_FACTOR = 0.85  # below it, by the same estimate, placement by load and ruin and recreate are not tried
+GPU_MIX_FACTOR = 0.97  # a mix of GPU types must sustain it by the surrogate, or the twin is not run
+SLOT_STRESS_FACTOR = 1.1  # numbers of slots are compared at it, so that one without headroom does not win
+SECOND_SEARCH_FACTOR = 1.03  # a second search fills servers for it, when the servers of the first do not hold
+REPAIR_FACTOR = 1.05  # a repaired server must sustain it, so that it does not fail the next verification
+OUTLINE_FACTOR = 1.05  # `explanation.savings` fills its outlines for it: a plan must hold with other arrivals
 
 # Loads: shares of a GPU's time in the best case.
-MOST_LOAD = 1.25  # beyond which a server is refused unasked: what is in flight at the end was not served
-ALONE_LOAD = 0.25  # up to which an adapter surely fits on a server of its own
+MOST_LOAD = 1.25  # above it a server is refused outright; it exceeds 1, as requests may be unfinished at the end
+ALONE_LOAD = 0.25  # an adapter up to it surely fits on a server of its own
 
 # Shares of a server's load.
-RELIEF_SHARE = 0.03  # that is taken off a server which the twin refuses; twice as much the next time
-RUIN_SHARE = 0.4  # that is taken off a ruined server, and the most that relief takes off
-REPLAN_RELIEF_SHARE = 0.05  # that is taken off a running server which fails the verification of a re-planned fleet
-TAKEOVER_SHARE = 0.985  # of the load with which a server was refused after a failure, that it is to take over next time
+RELIEF_SHARE = 0.03  # taken off a server that the twin refuses; doubled each time it is refused again
+RUIN_SHARE = 0.4  # taken off a ruined server; also the most that relief takes off
+REPLAN_RELIEF_SHARE = 0.05  # taken off a running server that fails the verification of a re-planned fleet
+TAKEOVER_SHARE = 0.985  # limit on a server's load after a failure, relative to the load at which it was refused
 
 # Rounds.
 RELIEF_ROUNDS = 6  # of taking load off the servers that the twin refuses, in one search
 REPAIR_ROUNDS = 8  # of repairs after a verification
-MANY_SERVERS = 12  # beyond which each must bear `OTHER_ARRIVALS_FACTOR`: one of so many does see such arrivals
+MANY_SERVERS = 12  # above it each must sustain `OTHER_ARRIVALS_FACTOR`: among many, some server sees such arrivals

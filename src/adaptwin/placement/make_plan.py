@@ -1,4 +1,4 @@
-"""make_plan: a workload on one or several profiles -> a verified Plan."""
+"""make_plan: find a verified plan for a workload on one or several profiles."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -40,34 +40,36 @@ def make_plan(
     """Place a workload on GPUs, choose the settings of each server, and verify the result.
 
     Args:
-        profile_or_profiles: What the GPUs cost; with several, ``min-cost`` mixes them, else all servers are of one.
-        workload: Adapters and traffic; its duration is the window over which the twin judges a server.
-        objective: What to make best. Most objectives find the number of GPUs, such as ``min-gpus`` (the default),
-            ``slo`` (the same within limits on latency) and ``min-cost`` (the lowest price per hour); others take it
-            as given, such as ``min-latency``, and ``max-throughput``, under which adapters may starve.
+        profile_or_profiles: Profile of the GPUs, or several to choose from. ``min-cost`` may mix several; with other
+            objectives, all servers are of one profile.
+        workload: Adapters and their traffic. Its duration is the window over which the twin judges a server.
+        objective: What to optimise. Most objectives find the number of GPUs, such as ``min-gpus`` (the default),
+            ``slo`` (the fewest GPUs within limits on latency) and ``min-cost`` (the lowest price per hour). Others need
+            the number of GPUs, such as ``min-latency``, and ``max-throughput``, under which adapters may be starved.
         strategy: How to place adapters on servers of one profile: ``pack`` (the default), one of the strategies to
             compare it with, or a function from a `Problem` to a list of `Assignment`. The plan stores its name.
-        gpus: Number of GPUs, for objectives that take it as given.
-        headroom: Share of traffic that every GPU must be able to take more: 0.2 is 20 %.
-        margin: Safety margin on the twin's predictions, as a share of the traffic. ``"profile"`` takes it from the
-            profile's uncertainty of what a full server serves: one real server in twenty serves still less.
-        ttft_p99: Seconds within which the first token must come, in 99 of 100 requests of every server.
-        itl_p99: Seconds within which the next token must come, in 99 of 100 cases on every server.
-        latency: What ``min-latency`` brings down: the worst server's 99th percentile of ``itl`` or of ``ttft``.
+        gpus: Number of GPUs, for objectives that need it.
+        headroom: Additional traffic that every GPU must be able to sustain, as a share: 0.2 is 20 %.
+        margin: Safety margin on the twin's figures, as a share of the traffic. ``"profile"`` derives it from the
+            profile's uncertainty of what a full server serves: one real server in twenty serves less than assumed.
+        ttft_p99: Limit in seconds on the 99th percentile of the time to first token, on every server.
+        itl_p99: Limit in seconds on the 99th percentile of the inter-token latency, on every server.
+        latency: What ``min-latency`` minimises: the 99th percentile of ``itl`` or of ``ttft`` on the worst server.
         constraints: Adapters pinned to a server, kept apart, or kept together.
-        prices: Price per hour of a GPU, by profile, instead of the profile's own.
+        prices: Price per hour of a GPU, by profile; takes precedence over the profile's own price.
         spare: Number of GPUs that may fail at once with all adapters still served, for objectives that find the number
-            of GPUs. The other GPUs take the adapters over, with headroom and margin as asked for, or else the spare
-            GPUs stand by; `Plan.failover` says which adapters move where.
-        seed: Seed of the planner's draws; verification takes others.
-        time_limit: Seconds of search; then the best placement so far is verified, and the plan says so.
-        server: Settings common to all servers; slots and ranks are the planner's.
-        surrogate: Surrogate that answers where it is sure, so that the twin is asked less; by default the shipped one.
-            None asks the twin everything. The plan is verified by the twin in any case.
-        progress: Function that is told what is being done, and how much of it.
+            of GPUs. Either the other GPUs take over the adapters, with headroom and margin as required, or the spare
+            GPUs stand by. `Plan.failover` says which adapters move where.
+        seed: Seed of the planner's draws. Verification uses other seeds.
+        time_limit: Seconds of search. After that, the best placement so far is verified, and `Plan.time_limit_hit` is
+            set.
+        server: Settings common to all servers, without those that the planner chooses, such as slots and ranks.
+        surrogate: Surrogate that answers where it is confident, so that the twin is run less often; by default the
+            shipped one. With None, the twin is always run. The plan is verified by the twin in any case.
+        progress: Function that is called with the current stage, how much of it is done, and out of how much.
 
     Raises:
-        Infeasible: Some adapter cannot be served at all, or the GPUs given do not suffice; the message says what binds.
+        Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.
         SpecError: An unknown objective, strategy or adapter, a value out of range, a workload without adapters, or for
             ``min-cost`` a profile without a price.
     """

@@ -1,4 +1,4 @@
-"""find_plan: an objective met by a strategy, and verified - tight at first, then with safety, then repaired."""
+"""find_plan: search for servers, verify and repair them, and search again with a safety factor if need be."""
 
 import math
 import time
@@ -32,7 +32,7 @@ from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
-ONE_IN_TWENTY = 1.645  # standard deviations of a normal variate
+ONE_IN_TWENTY = 1.645  # standard deviations that a normal variate exceeds, on one side, in one case in twenty
 
 
 def find_plan(
@@ -48,11 +48,11 @@ def find_plan(
 ) -> Plan:
     """Find a verified plan with these options.
 
-    `make_plan` describes the arguments. A strategy that is given is used instead of the one that the options name.
+    See `make_plan` for the arguments. If `strategy` is given, it is used instead of the one that the options name.
 
     Raises:
-        Infeasible: Some adapter cannot be served at all, or the GPUs given do not suffice; the message says what binds.
-        SpecError: The options do not go together, or not with the profiles and the workload.
+        Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.
+        SpecError: The options contradict each other, the profiles or the workload.
     """
     objective, template = objective_named(options.objective), server or Server()
     strategy = strategy or strategy_named(options.strategy)
@@ -79,7 +79,7 @@ def find_plan(
 
 
 def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
-    """The profiles with the prices of the options instead of their own; raises `SpecError` for an unknown profile."""
+    """Return the profiles with the prices of the options, if given; raises `SpecError` for an unknown profile."""
     names = [profile.name for profile in profiles]
     for name in options.prices:
         if name not in names:
@@ -93,40 +93,42 @@ def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
 def _require_possible(
     profiles: Sequence[Profile], workload: Workload, options: PlanOptions, objective: Objective, strategy: Strategy
 ) -> None:
-    """Raise `SpecError` where options do not go together, or not with profiles and workload."""
+    """Raise `SpecError` if options contradict each other, the profiles or the workload."""
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
     if objective.given_gpus and options.gpus is None:
-        raise SpecError(f"missing: {options.objective} is for a given number of GPUs", "gpus")
+        raise SpecError(f"missing: {options.objective} needs the number of GPUs", "gpus")
     if not objective.given_gpus and options.gpus is not None:
         takers = ", ".join(with_given_gpus())
-        raise SpecError(f"{options.gpus}: {options.objective} finds their number; only {takers} take it", "gpus")
+        raise SpecError(f"{options.gpus}: {options.objective} finds the number of GPUs; only {takers} take it", "gpus")
     if options.spare and objective.given_gpus:
-        what = f"{options.spare}: {options.objective} is for a given number of GPUs, all of which serve"
+        what = f"{options.spare}: {options.objective} uses all GPUs that it is given, so none is spare"
         raise SpecError(what, "spare")
     if not profiles:
         raise SpecError("none is given", "profile")
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:
-        raise SpecError(f"{options.strategy} knows no constraints: plan with pack", "strategy")
+        raise SpecError(f"{options.strategy} does not support constraints; use pack", "strategy")
 
 
 def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
-    """The margin as a share of the traffic; raises `SpecError` where the profile cannot tell."""
+    """Return the margin as a share of the traffic; raises `SpecError` if the profile states no uncertainty."""
     if asked != "profile":
         return asked
     if not profile.spread:
-        raise SpecError(f"profile {profile.name} does not know its uncertainty: give the margin as a share", "margin")
-    capacity = max(spread.throughput for spread in profile.spread)  # of starved servers: the others serve what comes
+        raise SpecError(f"profile {profile.name} states no uncertainty: give the margin as a share", "margin")
+    # The largest is that of starved servers: the others serve all that arrives.
+    capacity = max(spread.throughput for spread in profile.spread)
     return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
 def _cost_bound(
     profiles: Sequence[Profile], workload: Workload, template: Server, factor: float, spare: int
 ) -> float | None:
-    """A lower bound on the price per hour, that of spare GPUs included; None where a price is unknown.
+    """Return a lower bound on the price per hour, including spare GPUs; None if a price is unknown.
 
-    What is left when spare GPUs fail costs at least the bound without them, and they are of the cheapest type at best.
+    The GPUs that remain when `spare` of them fail cost at least the bound without spares. Each spare GPU costs at least
+    as much as the cheapest type.
     """
     prices = [profile.price_per_hour for profile in profiles if profile.price_per_hour is not None]
     if len(prices) < len(profiles):
@@ -138,19 +140,19 @@ class _Attempt(NamedTuple):
     """A plan that was searched for and verified."""
 
     plan: Plan
-    servers: list[Placed]  # as the planner knows them
+    servers: list[Placed]  # the servers of the plan, with their problems
     seconds: float  # of search
-    grew: bool  # whether its repair took more servers than the search had found
+    grew: bool  # whether repair changed the number of servers that the search had found
 
     @property
     def is_good(self) -> bool:
-        """Whether another search need not be tried."""
+        """Whether no other search is needed."""
         return not self.plan.promises or (self.plan.verified and not self.grew)
 
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    """One search for a plan. The draft has all of the plan but what is found."""
+    """One search for a plan. The draft holds everything in the plan but what the search finds."""
 
     draft: Plan
     objective: Objective
@@ -162,7 +164,7 @@ class _Planner:
     progress: Progress
 
     def plan(self) -> Plan:
-        """The best verified plan, with spares and forecasts."""
+        """Return the best plan, verified if possible, with spares and forecasts."""
         started = time.perf_counter()
         attempts = self._attempts()
         best = min(attempts, key=self._rank)
@@ -177,11 +179,11 @@ class _Planner:
         return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})
 
     def _rank(self, attempt: _Attempt) -> tuple[bool, float, int]:
-        """Verified plans first, then by the objective's measure."""
+        """Sort key: verified plans first, then the objective's measure, then the number of GPUs."""
         return not attempt.plan.verified, self.objective.measure(attempt.servers), attempt.plan.gpus
 
     def _attempts(self) -> list[_Attempt]:
-        """Servers filled to their limit; where those do not hold as they are, also servers filled with some safety."""
+        """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor."""
         attempts = [self._attempt(1.0)]
         if not attempts[0].is_good:
             with suppress(Infeasible):
@@ -189,7 +191,7 @@ class _Planner:
         return attempts
 
     def _attempt(self, safety: float) -> _Attempt:
-        """Search for servers that bear `safety` times the traffic, and verify them, with repairs, at the traffic."""
+        """Search for servers that sustain `safety` times the traffic; verify and repair them at the traffic itself."""
         begun = time.perf_counter()
         problems = self._problems(safety)
         found = self.objective.place(problems, Asked(self.strategy, self.draft.options))
@@ -204,7 +206,7 @@ class _Planner:
         return _Attempt(plan, servers, seconds, grew=len(servers) != len(found))
 
     def _problems(self, safety: float) -> list[Problem]:
-        """The workload on each profile, with headroom and margin, and `safety` times the traffic."""
+        """Return a problem for each profile: the workload with headroom and margin, and `safety` times the traffic."""
         workload = self.draft.workload.model_copy(update={"seed": self.draft.seed})
         options = self.draft.options
         problems = []
@@ -241,7 +243,7 @@ class _Planner:
         return plan.model_copy(update=update), servers
 
     def _plan_of(self, servers: Sequence[Placed]) -> Plan:
-        """The draft with these servers."""
+        """Return the draft with these servers."""
         names = server_names([placed.assignment.shares for placed in servers], self.draft.options.constraints.pinned)
         placed_servers = tuple(
             PlacedServer(name=name, profile=profile.name, server=assignment.server, adapters=dict(assignment.shares))
@@ -254,7 +256,7 @@ class _Planner:
 
 
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
-    """The servers after repair, in their order; those of each profile are repaired apart, and new ones come last."""
+    """Repair the servers of each profile separately; return them profile by profile, with new servers last in each."""
     after: list[Placed] = []
     for profile in dict.fromkeys(placed.problem.capacity.profile.name for placed in servers):
         own = [i for i, placed in enumerate(servers) if placed.problem.capacity.profile.name == profile]

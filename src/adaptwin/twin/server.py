@@ -15,10 +15,10 @@ class Server(Spec):
 
     max_loras: int = Field(default=1, ge=0, description="slots: adapters in one batch; 0 serves the base model only")
     max_lora_rank: int = Field(default=16, description="rank at which every slot is preallocated")
-    max_cpu_loras: int | None = Field(default=None, ge=0, description="adapters in host memory; None: max_loras")
+    max_cpu_loras: int | None = Field(default=None, ge=0, description="adapters in host memory")
     max_num_seqs: int | None = Field(default=None, ge=1, description="requests that may run at once")
     max_num_batched_tokens: int | None = Field(default=None, ge=1, description="token budget of one step")
-    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request; None: the model's limit")
+    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request, prompt and answer")
     gpu_memory_utilization: float = Field(
         default=0.9, gt=0, le=1, description="share of the GPU memory that vLLM may use"
     )

@@ -70,7 +70,7 @@ def test_latency_is_no_higher_than_that_of_as_many_gpus_planned_for_anything_els
 
 def test_too_few_gpus_are_refused(planned):
     with pytest.raises(
-        Infeasible, match=r"^gpus: 1 will not serve everybody; the objective min-gpus finds how many will"
+        Infeasible, match=r"^gpus: 1 is too few to serve all adapters; the objective min-gpus finds how many do"
     ):
         planned("min-latency", 1)
 
@@ -117,13 +117,13 @@ def test_a_bound_that_no_gpu_keeps_has_no_answer(planned):
 
 @pytest.mark.parametrize("objective", ["min-latency", "max-throughput"])
 def test_a_missing_number_of_gpus_is_said(planned, objective):
-    with pytest.raises(SpecError, match=f"^gpus: missing: {objective} is for a given number of GPUs"):
+    with pytest.raises(SpecError, match=f"^gpus: missing: {objective} needs the number of GPUs"):
         planned(objective)
 
 
 @pytest.mark.parametrize("objective", ["min-gpus", "slo", "min-cost"])
 def test_a_number_of_gpus_that_is_to_be_found_is_refused(planned, objective):
-    with pytest.raises(SpecError, match=f"^gpus: 2: {objective} finds their number"):
+    with pytest.raises(SpecError, match=f"^gpus: 2: {objective} finds the number of GPUs"):
         planned(objective, 2)
 
 

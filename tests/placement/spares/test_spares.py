@@ -280,11 +280,11 @@ def test_a_plan_with_spares_can_be_replanned_and_has_standbys_then(h100, spared,
         ({"spare": 9}, "spare: 9 must be from 0 to 8"),
         (
             {"spare": 1, "objective": "min-latency", "gpus": 3},
-            "spare: 1: min-latency is for a given number of GPUs, all of which serve",
+            "spare: 1: min-latency uses all GPUs that it is given, so none is spare",
         ),
         (
             {"spare": 1, "objective": "max-throughput", "gpus": 3},
-            "spare: 1: max-throughput is for a given number of GPUs, all of which serve",
+            "spare: 1: max-throughput uses all GPUs that it is given, so none is spare",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""What one server bears: questions answered by the surrogate where it is sure, else by the twin."""
+"""What one server can serve: answered by the surrogate where it is confident, else by the twin."""

@@ -1,4 +1,4 @@
-"""Answer: what the twin, or the surrogate where it is sure, says of some adapters on one server."""
+"""Answer: how one server serves some adapters, by the twin or, where it is confident, by the surrogate."""
 
 from math import inf, nan
 from typing import NamedTuple
@@ -9,27 +9,27 @@ from adaptwin.twin.verdict import STARVED_BELOW
 
 
 class Answer(NamedTuple):
-    """An answer about one server. Rates per second, latencies in seconds."""
+    """How one server serves its adapters: throughput in tokens/s, latencies in seconds."""
 
     starts: bool
-    verdict: Verdict  # the worst among server and adapters
+    verdict: Verdict  # the worst of the server and its adapters
     served: float  # share of the tokens due
     throughput: float
     e2e_mean: float
     itl_mean: float
     itl_p99: float
     ttft_p99: float
-    kv_usage: float = nan  # only the twin knows
+    kv_usage: float = nan  # NaN in answers of the surrogate
     mean_adapters: float = nan
 
     @property
     def ok(self) -> bool:
-        """Whether the server starts and no adapter starves, waits in a growing queue or misses an objective."""
+        """Whether the server starts, and neither it nor an adapter is starved, backlogged or slow."""
         return self.starts and self.verdict == "ok"
 
     @property
     def not_starved(self) -> bool:
-        """Whether the server starts and serves 0.9 of its tokens: all that the paper asks for."""
+        """Whether the server starts and serves 0.9 of its tokens, which is all that the paper requires."""
         return self.starts and self.served >= STARVED_BELOW
 
 
@@ -37,7 +37,7 @@ NOT_STARTABLE = Answer(False, "starved", 0.0, 0.0, inf, inf, inf, inf, 0.0, 0.0)
 
 
 def answer_of(prediction: Prediction) -> Answer:
-    """A prediction that is sure, as an answer."""
+    """Return a prediction in which the surrogate is confident as an answer."""
     served = prediction.starvation <= 0.5
     verdict: Verdict = "ok" if prediction.overload <= 0.5 else "backlogged" if served else "starved"
     most = 1.0 if served else STARVED_BELOW - 1e-9

@@ -1,7 +1,7 @@
-"""Capacity: what one server bears, asked of the surrogate where it is sure and else of the twin, and remembered.
+"""Capacity: cached answers to whether one server can serve a set of adapters.
 
-The surrogate is not sure near the boundary between serving all adapters and not, nor outside what it was trained on.
-`slots` chooses among the answers.
+The surrogate answers where it is confident. The twin is run everywhere else: near the boundary between serving all
+adapters and not, and outside the surrogate's training data. `slots` chooses among the answers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,15 +29,15 @@ from adaptwin.workload.workload import Adapter, Workload
 SLOT_LADDER = (
     1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512,
 )  # fmt: skip
-UNKNOWN_SETS = 20  # sets of adapters that the surrogate may not know, before it counts how many it knows
-PARTS_KEPT = 200_000  # adapters with a share of their traffic
+UNKNOWN_SETS = 20  # unknown sets of adapters that are tolerated whatever the share of known ones
+PARTS_KEPT = 200_000  # adapters with a share of their traffic that are cached, at most
 
 
 class Capacity:
     """Answers about servers of one profile, with `factor` times the traffic of each adapter.
 
-    Runs are of the workload's own length and seed, so an answer is the same whenever it is asked. Without a surrogate
-    the twin is asked everything. Several threads may ask at once.
+    Twin runs have the workload's own duration and seed, so that the same question always has the same answer. Without
+    a surrogate, every answer is a run of the twin. Several threads may use an instance at once.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Capacity:
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._parts: dict[tuple[str, float], Adapter] = {}  # by adapter and share
-        self._lock = Lock()  # of the counts below
+        self._lock = Lock()  # guards the counts below, and changes of the parts
         self._predictions = 0
-        self._known_sets = self._unknown_sets = 0  # sets of adapters that the surrogate was asked about
+        self._known_sets = self._unknown_sets = 0  # sets of adapters that the surrogate knew, and did not know
 
     # Adapters.
 
@@ -76,7 +76,7 @@ class Capacity:
         return self._by_name[name]
 
     def path(self, name: str) -> str:
-        """The adapter's place in its fleet file."""
+        """The adapter's path in its fleet file, such as ``adapters[3]``."""
         return f"adapters[{self._position[name]}]"
 
     def load_of(self, item: AdapterPart) -> float:
@@ -88,13 +88,13 @@ class Capacity:
         return sum(self.load_of(AdapterPart(*item)) for item in shares.items())
 
     def part(self, shares: Mapping[str, float], factor: float = 1.0) -> Workload:
-        """The traffic that a server with these adapters sees, times a factor."""
+        """Return the traffic that a server with these adapters receives, times a factor."""
         names = sorted(shares, key=self._position.__getitem__)
         chosen = tuple(self._scaled(name, shares[name] * factor) for name in names)
         return self.workload.model_copy(update={"adapters": chosen})
 
     def _scaled(self, name: str, share: float) -> Adapter:
-        """An adapter with a share of its traffic; it is remembered, as the same shares come again and again."""
+        """Return an adapter with a share of its traffic; cached, as the same shares recur."""
         if share == 1.0:
             return self._by_name[name]
         key = name, share
@@ -108,7 +108,7 @@ class Capacity:
         return found
 
     def demand_of(self, shares: Iterable[tuple[str, float]]) -> ServerDemand:
-        """What these adapters, or parts of them, ask of a server."""
+        """Return the demand that these adapters, or parts of them, make on a server."""
         items = [AdapterPart(*item) for item in shares]
         adapters = [self._by_name[item.name] for item in items]
         return ServerDemand(
@@ -123,7 +123,7 @@ class Capacity:
     # Settings.
 
     def server(self, shares: Mapping[str, float], max_loras: int) -> Server:
-        """The settings of a server for these adapters: slots of their highest rank, all of them in host memory."""
+        """Return the settings of a server for these adapters: slots of their highest rank, host memory for all."""
         held = max(self._loras(shares), max_loras)
         return self.template.with_slots(max_loras, max_lora_rank=self._rank(shares), max_cpu_loras=held)
 
@@ -132,11 +132,11 @@ class Capacity:
         return min(1, self._by_name[item.name].rank)
 
     def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
-        """Numbers of slots with which the server starts, out of those worth considering."""
+        """Return the numbers of slots worth considering with which the server starts, in rising order."""
         return self._starting_choices(self._loras(shares), self._rank(shares))
 
     def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
-        """Numbers of slots worth considering, rising: no more than there are adapters."""
+        """Return the numbers of slots worth considering, in rising order, up to one slot for each adapter."""
         return _slot_choices(self._loras(shares))
 
     def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
@@ -144,7 +144,7 @@ class Capacity:
         return self._starts_with(max_loras, self._rank(shares))
 
     def require_startable(self, name: str) -> None:
-        """Raise `Infeasible` when not even one slot of the adapter's rank leaves room for a KV cache."""
+        """Raise `Infeasible` when not even one slot of the adapter's rank leaves enough memory for a KV cache."""
         slots = self.fewest_slots(AdapterPart(name, 1.0))
         try:
             self.server({name: 1.0}, slots).limits(self.profile)
@@ -177,11 +177,11 @@ class Capacity:
 
     @property
     def twin_runs(self) -> int:
-        """How many answers the twin gave so far."""
+        """Number of answers that the twin has given so far."""
         return len(self._answers) + len(self._answers_on)
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
-        """What the twin says of these adapters with this many slots, at `factor` times their traffic."""
+        """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
         raised = {name: share * factor for name, share in shares.items()}
         key = frozenset(AdapterPart(*item) for item in raised.items()), max_loras
         if key not in self._answers:
@@ -189,7 +189,7 @@ class Capacity:
         return self._answers[key]
 
     def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
-        """What the twin says of these adapters on a server whose settings are given, as on one that runs already."""
+        """Return the twin's answer about these adapters on a server with given settings, such as a running one."""
         key = frozenset(AdapterPart(*item) for item in shares.items()), server
         if key not in self._answers_on:
             self._answers_on[key] = self._simulate(shares, server)
@@ -221,25 +221,25 @@ class Capacity:
 
     @property
     def predictions(self) -> int:
-        """How many predictions the surrogate gave so far."""
+        """Number of predictions that the surrogate has made so far."""
         return self._predictions
 
     @property
     def surrogate_knows(self) -> bool:
-        """Whether the surrogate knows windows, arrivals and servers like these, so that many questions cost little."""
+        """Whether the surrogate knows the window, the arrivals and most servers, so that many questions cost little."""
         knows_traffic = self.surrogate is not None and self.surrogate.knows_traffic
         return knows_traffic and self._unknown_sets <= max(UNKNOWN_SETS, self._known_sets / 10)
 
     def estimate(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
-        """The answer of the surrogate where it is sure, else of the twin: see `ask`."""
+        """Return the answer of the surrogate where it is confident, else of the twin (see `ask`)."""
         demand = self.demand_of(shares.items())
         sure = self.sure_answers(demand, self.predict(demand, [max_loras], factor))
         return (sure and sure[0]) or self.ask(shares, max_loras, factor)
 
     def estimate_on(self, shares: Mapping[str, float], server: Server) -> Answer:
-        """The answer of the surrogate where it is sure, else of the twin: see `ask_on`.
+        """Return the answer of the surrogate where it is confident, else of the twin (see `ask_on`).
 
-        The server must hold all of the adapters in host memory.
+        The server must hold all the adapters in host memory.
         """
         if not server.starts_on(self.profile):
             return NOT_STARTABLE
@@ -251,19 +251,19 @@ class Capacity:
         return self.sure_answers(demand, predictions)[0] or self.ask_on(shares, server)
 
     def predict(self, demand: ServerDemand, choices: list[int], factor: float = 1.0) -> list[Prediction]:
-        """A prediction for each of these numbers of slots, which must start; none without a surrogate."""
+        """Return a prediction for each number of slots; the server must start with all. Empty without a surrogate."""
         if self.surrogate is None or not choices:
             return []
         self._count_predictions(len(choices))
         return self.surrogate.predict(demand.traffic, choices, server_rank(demand.rank), factor * self.factor)
 
     def known_predictions(self, demand: ServerDemand, factor: float = 1.0) -> list[Prediction]:
-        """A prediction for each number of slots with which the surrogate knows such servers."""
+        """Return a prediction for each number of slots with which the surrogate knows such a server."""
         choices = self._starting_choices(demand.loras, demand.rank)
         return [prediction for prediction in self.predict(demand, choices, factor) if prediction.inside]
 
     def sure_answers(self, demand: ServerDemand, predictions: list[Prediction]) -> list[Answer | None]:
-        """Those predictions of which the surrogate is sure, as answers; None for the others."""
+        """Return answers for the predictions in which the surrogate is confident, and None for the others."""
         if self.surrogate is None:
             return []
         promised = self._has_objectives(demand)
@@ -273,7 +273,7 @@ class Capacity:
         ]
 
     def likelihood_of_overload(self, demand: ServerDemand, factor: float = 1.0) -> float | None:
-        """The likelihood of overload with the best number of slots; None where the twin must be asked."""
+        """Return the likelihood of overload with the best number of slots; None where the twin must be run."""
         choices = self._starting_choices(demand.loras, demand.rank)
         if not choices or demand.load * factor > MOST_LOAD:
             return 1.0
@@ -294,12 +294,12 @@ class Capacity:
         return bool(self.latency_limits) or min(demand.slo_ttft, demand.slo_itl) < inf
 
     def _keeps_limits(self, prediction: Prediction, demand: ServerDemand) -> bool:
-        """Whether limits and the strictest objectives are likely kept, if all adapters of a server fare alike."""
+        """Whether limits and the strictest objectives are likely kept, if all adapters have the same latencies."""
         kept = prediction.ttft_p99 <= demand.slo_ttft and prediction.itl_mean <= demand.slo_itl
         return kept and self.latency_limits.holds(ttft_p99=prediction.ttft_p99, itl_p99=prediction.itl_p99)
 
     def _count_predictions(self, count: int, *, known: bool | None = None) -> None:
-        """Count predictions, and where that is told, a set of adapters that the surrogate knows or does not."""
+        """Count predictions and, unless `known` is None, a set of adapters as known or unknown to the surrogate."""
         with self._lock:
             self._predictions += count
             self._known_sets += known is True

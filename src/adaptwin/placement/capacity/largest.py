@@ -1,7 +1,7 @@
-"""Largest: the largest number, or factor, at which something holds, by bisection.
+"""Bisection for the largest number, or factor, at which a condition holds.
 
-What holds is assumed to hold for all smaller values, too. Where that is only nearly so, as with answers of the twin,
-the value found holds, and one a little larger does not.
+A condition that holds at a value is assumed to hold at all smaller values. Where this is only nearly true, as with
+answers of the twin, the condition holds at the value found, and does not hold at a slightly larger one.
 """
 
 import math
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class Bisected(NamedTuple):
-    """Two values: at `low` it holds, or was taken to hold, and at `high` it does not, or is not looked for."""
+    """Two values: the condition holds at `low`, or is assumed to; it fails at `high`, or is not tested there."""
 
     low: float
     high: float
 
 
 def largest_count(most: int, holds: Callable[[int], bool]) -> int:
-    """The largest number up to `most` at which it holds; 0 counts as one. `most` itself is tried first."""
+    """Return the largest number up to `most` at which the condition holds; 0 if at none. `most` is tried first."""
     if most == 0 or holds(most):
         return most
     low, high = 0, most
@@ -28,9 +28,9 @@ def largest_count(most: int, holds: Callable[[int], bool]) -> int:
 
 
 def largest_count_near(most: int, start: int, holds: Callable[[int], bool]) -> int:
-    """The largest number up to `most` at which it holds, by galloping from `start`, then bisection; 0 counts as one.
+    """Return the largest number up to `most` at which the condition holds, by galloping from `start`, then bisection.
 
-    Beyond a hundred the last one per cent is not searched for.
+    The condition is assumed to hold at 0. Above a hundred, the number is exact to one per cent only.
     """
     good, bad = 0, most + 1
     stride = max(1, start // 16)
@@ -47,7 +47,7 @@ def largest_count_near(most: int, start: int, holds: Callable[[int], bool]) -> i
 
 
 def largest_within(low: float, high: float, width: float, holds: Callable[[float], bool]) -> Bisected:
-    """The ends around the largest value between `low` and `high` at which it holds, no wider than `width`."""
+    """Bracket the largest value from `low` to `high` at which the condition holds, with ends at most `width` apart."""
     while high - low > width:
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -55,7 +55,7 @@ def largest_within(low: float, high: float, width: float, holds: Callable[[float
 
 
 def largest_factor(low: float, high: float, ratio: float, holds: Callable[[float], bool]) -> Bisected:
-    """The ends around the largest factor between `low` and `high` at which it holds, its ends within `ratio`."""
+    """Bracket the largest factor from `low` to `high` at which the condition holds, with ends within `ratio`."""
     while high / low > ratio:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -1,4 +1,4 @@
-"""ServerDemand: what a set of adapters asks of a server, in figures that add up: sets grow and shrink cheaply."""
+"""ServerDemand: the demand of a set of adapters on a server, in figures that combine cheaply when sets are joined."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,24 +10,24 @@ from adaptwin.workload.demand.traffic import add_sums, cumulative_sums
 
 
 class AdapterPart(NamedTuple):
-    """An adapter, or a part of its traffic."""
+    """An adapter, with all or a share of its traffic."""
 
     name: str
     share: float
 
 
 class ServerDemand(NamedTuple):
-    """What adapters, or parts of them, ask of a server together."""
+    """The demand that adapters, or parts of them, together make on a server."""
 
-    load: float  # of a GPU's time, at least
-    rank: int  # the highest
+    load: float  # lower bound on the share of a GPU's time
+    rank: int  # the highest of the adapters
     loras: int  # adapters that need a slot
     slo_ttft: float  # seconds: the strictest objective; infinite where there is none
     slo_itl: float
-    traffic: Array  # raw sums of `workload.traffic`
+    traffic: Array  # raw sums, see `workload.demand.traffic`
 
     def plus(self, other: "ServerDemand") -> "ServerDemand":
-        """Of both sets together."""
+        """Return the demand of both sets together."""
         return ServerDemand(
             self.load + other.load,
             max(self.rank, other.rank),
@@ -39,12 +39,12 @@ class ServerDemand(NamedTuple):
 
 
 def total(sets: Sequence[ServerDemand]) -> ServerDemand:
-    """Of all these sets together; there must be one."""
+    """Return the demand of all sets together; there must be at least one set."""
     return Prefixes(sets).first(len(sets))
 
 
 class Prefixes:
-    """The sums of the first, the first two, ... of a sequence of sets."""
+    """The demands of the first set, the first two sets, and so on, of a sequence of sets."""
 
     def __init__(self, sets: Sequence[ServerDemand]) -> None:
         columns = list(zip(*sets, strict=True))
@@ -54,7 +54,7 @@ class Prefixes:
         self._traffic = cumulative_sums(np.array(columns[5]))
 
     def first(self, count: int) -> ServerDemand:
-        """Of the first so many, at least one."""
+        """Return the demand of the first `count` sets, at least one."""
         at = count - 1
         return ServerDemand(
             float(self._loads[at]),

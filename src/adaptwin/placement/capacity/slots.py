@@ -1,4 +1,4 @@
-"""Slots: with how many slots a server serves its adapters, and serves them best."""
+"""Slots: the numbers of slots with which a server serves its adapters, and the best of them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -12,22 +12,22 @@ from adaptwin.placement.capacity.server_demand import ServerDemand
 from adaptwin.placement.caution import MOST_LOAD, SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
 from adaptwin.surrogate.surrogate import Prediction
 
-CONTENDERS = 4  # numbers of slots that the twin compares, out of those that the surrogate thinks best
-RESIDENCE_SECONDS = 8.0  # that a request is in a well-loaded server, roughly
+CONTENDERS = 4  # numbers of slots, the best by the surrogate, that the twin compares
+RESIDENCE_SECONDS = 8.0  # rough time that a request spends in a well-loaded server
 
 
 class SlotChoice(NamedTuple):
-    """A number of slots with which a server serves its adapters."""
+    """A number of slots, and how a server serves its adapters with it."""
 
     max_loras: int
     answer: Answer
 
 
 def choose_slots(capacity: Capacity, shares: Mapping[str, float], factor: float = 1.0) -> SlotChoice | None:
-    """A number of slots that serves these adapters at `factor` times their traffic; None when there is none.
+    """Return a number of slots that serves these adapters at `factor` times their traffic; None if there is none.
 
-    Of those that the surrogate is sure of, the one with the lowest latency. Otherwise the first of which the twin
-    approves, asked about the likeliest ones.
+    Of the numbers at which the surrogate is confident that the server serves, the one with the lowest mean end-to-end
+    latency is returned. If there is none, the twin is run on the likeliest numbers, up to the first that serves.
     """
     choices = capacity.slot_choices(shares)
     if not choices or capacity.load(shares) * factor > MOST_LOAD:
@@ -48,11 +48,11 @@ def choose_slots(capacity: Capacity, shares: Mapping[str, float], factor: float 
 
 
 def best_slots(capacity: Capacity, shares: Mapping[str, float]) -> SlotChoice:
-    """The number of slots that serves these adapters with the lowest mean latency from end to end.
+    """Return the number of slots that serves these adapters with the lowest mean end-to-end latency.
 
-    That weighs the time to the first token, which more slots shorten, against the time between tokens, which they
-    lengthen. It is judged under a little more traffic where that is served too, so that a choice without any room does
-    not win. Raises `Infeasible` when no number of slots serves them.
+    This latency weighs the time to the first token, which more slots shorten, against the time between tokens, which
+    they lengthen. Numbers are compared under slightly more traffic where that is served too, so that one without
+    headroom does not win. Raises `Infeasible` when no number of slots serves the adapters.
     """
     contenders = _contenders(capacity, shares)
     stressed = [SlotChoice(slots, capacity.ask(shares, slots, SLOT_STRESS_FACTOR)) for slots in contenders]
@@ -68,7 +68,7 @@ def best_slots(capacity: Capacity, shares: Mapping[str, float]) -> SlotChoice:
 
 
 def best_or_most_served(capacity: Capacity, shares: Mapping[str, float]) -> int:
-    """The best number of slots; where none serves all adapters, the one that serves most."""
+    """Return the best number of slots or, where none serves all adapters, the one that serves the most."""
     try:
         return best_slots(capacity, shares).max_loras
     except Infeasible:
@@ -76,13 +76,13 @@ def best_or_most_served(capacity: Capacity, shares: Mapping[str, float]) -> int:
 
 
 def expected_prediction(capacity: Capacity, demand: ServerDemand, factor: float = 1.0) -> Prediction | None:
-    """The prediction with the number of slots that the surrogate thinks best; None where it knows no such server."""
+    """Return the prediction for the best number of slots by the surrogate; None where it knows no such server."""
     predictions = capacity.known_predictions(demand, factor)
     return min(predictions, key=lambda each: (each.overload > 0.5, each.e2e_mean), default=None)
 
 
 def downhill(choices: list[int], start: int, cost: Callable[[int], float]) -> Iterable[int]:
-    """Visit choices from `start`: to either side, and on for as long as the cost falls."""
+    """Yield choices from `start` outwards: on either side until the cost rises."""
     yield choices[start]
     for direction in (1, -1):
         i, least = start, cost(choices[start])
@@ -101,11 +101,11 @@ def _latency(choice: SlotChoice) -> tuple[float, int]:
 def _likeliest(
     capacity: Capacity, shares: Mapping[str, float], choices: list[int], predictions: list[Prediction], factor: float
 ) -> Iterable[int]:
-    """Numbers of slots in the order in which to ask the twin about them.
+    """Return numbers of slots in the order in which to run the twin on them.
 
-    Where there are predictions, the few with which overload is least likely. Else latency from end to end is the guide:
-    it falls with more slots, until the KV cache that they take away and the cost of idle slots weigh more. So that
-    search starts from about as many slots as adapters are busy at once, and goes downhill.
+    If the surrogate knows all of them, these are the few with which overload is least likely. Otherwise the end-to-end
+    latency is the guide: it falls with more slots, until the KV cache that they take away and the cost of idle slots
+    weigh more. The search therefore starts at about as many slots as adapters are busy at once, and goes downhill.
     """
     if len(choices) < 2:
         return choices
@@ -118,16 +118,16 @@ def _likeliest(
 
 
 def _busy_adapters(capacity: Capacity, shares: Mapping[str, float]) -> float:
-    """About how many adapters have a request running at a time, if each takes some seconds."""
+    """Estimate how many adapters have a request running at a time, if each request takes `RESIDENCE_SECONDS`."""
     loras = [(capacity.adapter(name), share) for name, share in shares.items() if capacity.adapter(name).rank]
     rates = np.array([capacity.workload.rate_of(adapter) * share for adapter, share in loras])
     return float(np.sum(1.0 - np.exp(-rates * RESIDENCE_SECONDS)))
 
 
 def _contenders(capacity: Capacity, shares: Mapping[str, float]) -> list[int]:
-    """Numbers of slots worth asking the twin about: all that start, or those that the surrogate thinks best.
+    """Return the numbers of slots on which to run the twin: all that start, or the best ones by the surrogate.
 
-    Those with which an adapter may be overloaded under other arrivals are left out as long as there are safer ones.
+    The best ones exclude numbers that are clearly riskier than the safest, as other arrivals may overload an adapter.
     """
     choices, demand = capacity.slot_choices(shares), capacity.demand_of(shares.items())
     predictions = capacity.predict(demand, choices)

@@ -24,7 +24,7 @@ from adaptwin.workload.workload import Workload
 
 
 class WorkloadSurrogate:
-    """Predictions for servers with some of a workload's adapters on them, from sums that are made beforehand."""
+    """Predictions for servers with some of a workload's adapters, from sums that are computed in advance."""
 
     def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
@@ -36,18 +36,18 @@ class WorkloadSurrogate:
 
     @property
     def knows_traffic(self) -> bool:
-        """Whether the window and the arrivals of all adapters are of the kinds that were trained on."""
+        """Whether the surrogate was trained on such a window and on such arrivals as those of all adapters."""
         return self._knows(sum_demands(self._demands))
 
     def traffic_of(self, shares: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
-        """Raw sums of adapters with their shares."""
+        """Return the raw traffic sums of adapters with these shares."""
         positions, parts = zip(*((self._position[name], share) for name, share in shares), strict=True)
         return raw_sums(self._demands.of(np.array(positions, dtype=np.int64)), np.array(parts, dtype=np.float64))
 
     def predict(
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Prediction]:
-        """A prediction for each of these numbers of slots, which must start, with `factor` times this traffic."""
+        """Return a prediction for each number of slots, all of which must start, at `factor` times this traffic."""
         demand = demand_in(traffic, factor)
         features, steady_answers = self._features(demand, choices, max_lora_rank)
         answers, inside = self.surrogate.predict_features(features, steady_answers)
@@ -60,7 +60,7 @@ class WorkloadSurrogate:
     def least_overload(
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> float | None:
-        """The lowest probability of overload among these numbers of slots; None where it knows of none."""
+        """Return the lowest probability of overload among these numbers of slots; None if the surrogate knows none."""
         demand = demand_in(traffic, factor)
         if not self._knows(demand):
             return None
@@ -89,13 +89,14 @@ class WorkloadSurrogate:
         return self._tables[key]
 
     def _server(self, slots: int, max_lora_rank: int) -> Server:
-        """The template with these slots, and host memory for as many adapters."""
+        """Return the template with this many slots, and host memory for as many adapters."""
         return self._template.with_slots(slots, max_lora_rank=max_lora_rank)
 
     def is_sure(self, prediction: Prediction, *, promised: bool) -> bool:
-        """Whether the twin need not be asked: not near the boundary, nor outside what was trained on.
+        """Whether the surrogate is confident, so that the twin need not be run.
 
-        Where something was promised - an objective - the surrogate can only be sure that it will be missed.
+        It is not confident near the boundary, nor outside its training data. Where a latency objective is promised, it
+        can only be confident that the server is overloaded.
         """
         sure = self.surrogate.sure
         return prediction.inside and (
@@ -106,7 +107,7 @@ class WorkloadSurrogate:
 def workload_surrogate_for(
     surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
 ) -> WorkloadSurrogate | None:
-    """The given surrogate, or the shipped one, for a workload on a profile; None without any."""
+    """Return the given or the shipped surrogate for a workload on a profile; None if `surrogate` is None."""
     if surrogate is None:
         return None
     predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)

@@ -1,1 +1,1 @@
-"""What no placement can do without: the least work of requests, and the GPUs that it takes."""
+"""Lower bounds: the least work of requests, and the GPUs that no placement can do without."""

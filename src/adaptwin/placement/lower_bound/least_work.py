@@ -1,17 +1,18 @@
-"""Work: the least GPU time that a request takes, whatever server it lands on. Bound and strategies rest on it.
+"""Work: the least GPU time that a request takes on any server. The lower bound and the strategies rest on it.
 
-A request with p prompt and o output tokens puts p + o - 1 tokens into steps, is scheduled in o of them or more, reads
-sum_{i=1}^{o-1} (p + i - 1) cached tokens, and in the step of its i-th token holds blocks for p + i - 1 tokens or more.
+A request with p prompt and o output tokens puts p + o - 1 tokens into steps, is scheduled in at least o steps, reads
+sum_{i=1}^{o-1} (p + i - 1) cached tokens, and in the step of its i-th token holds blocks for at least p + i - 1 tokens.
 Tokens, scheduled requests and cached tokens cost what the step-cost law says with one slot, one adapter and the
-request's own rank padded as little as vLLM allows; no server has less.
+request's own rank, padded as little as vLLM allows. No server has lower costs.
 
-A step's constant part is shared by all requests in it. A step has at most ``max_num_batched_tokens`` tokens in it and
-at most ``max_num_seqs`` requests, and these hold no more than the KV cache. So whichever of the three it is shared out
-by, a step's requests are charged the constant at most once; and as all that is charged grows with the rank, that holds
-for mixed ranks, too, of which the highest sets the constant. Of the extra cost e of a step with more than g tokens, too
-many for a CUDA graph, a budget of B tokens can be charged e / (B - g) each, if g times that is taken off the constant.
+The constant cost of a step is shared by all requests in it. A step has at most ``max_num_batched_tokens`` tokens and at
+most ``max_num_seqs`` requests, and these requests hold no more than the KV cache. So whichever of the three the
+constant is shared out by, the requests of a step are together charged the constant at most once. As all charges grow
+with the rank, this also holds for mixed ranks, of which the highest sets the constant. A step with more than g tokens,
+too many for a CUDA graph, has an extra cost e. With a budget of B tokens, each token can be charged e / (B - g) for it,
+if g times that charge is taken off the constant.
 
-Each choice is a `SharedBy`. Work on one server may only be summed up by the same one.
+Each way to share is a `SharedBy`. Work on one server may only be summed up under a single `SharedBy`.
 """
 
 from typing import Literal, NamedTuple
@@ -28,7 +29,7 @@ from adaptwin.workload.workload import Workload
 
 
 class SharedBy(NamedTuple):
-    """What a step's constant cost is shared out by."""
+    """The quantity by which the constant cost of a step is shared out among its requests."""
 
     by: Literal["tokens", "seats", "cache"]
     counts_eager: bool  # whether tokens are charged for steps that are too large for a CUDA graph
@@ -44,16 +45,16 @@ SHARED_BY = (
 
 
 class Charges(NamedTuple):
-    """Seconds that a request is charged for what it asks for."""
+    """Seconds that a request is charged for each unit of what it takes."""
 
-    per_token: float  # that it puts into a step
-    per_step: float  # in which it is scheduled
-    per_held: float  # token of KV cache that it holds in a step
-    per_read: float  # cached token that a decode reads
+    per_token: float  # for each token that it puts into a step
+    per_step: float  # for each step in which it is scheduled
+    per_held: float  # for each token of KV cache that it holds, in each step
+    per_read: float  # for each cached token that a decode reads
 
 
 class MeanRequest(NamedTuple):
-    """What a mean request asks for, in the terms of `Charges`."""
+    """What a mean request takes, in the units of `Charges`."""
 
     tokens: float
     steps: float
@@ -64,26 +65,29 @@ class MeanRequest(NamedTuple):
 def work_seconds(
     profile: Profile, template: Server, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
 ) -> float:
-    """A lower bound on the GPU seconds that a mean request of this rank and these lengths takes on any server."""
+    """Return a lower bound on the GPU seconds of a mean request of this rank and these lengths on any server."""
     return float(np.dot(mean_request(profile, template, lengths), charges(profile, template, rank, shared_by)))
 
 
 def work_of_each(profile: Profile, template: Server, workload: Workload) -> NDArray[np.float64]:
-    """Work of a mean request of each adapter, the constant shared out so that all have most; of shape (adapters,)."""
+    """Return the work in GPU seconds of a mean request of each adapter, of shape (adapters,).
+
+    The constant is shared out in the way that gives the whole workload the most work.
+    """
     kinds = RequestKinds.of(workload)
     _, work = kinds.measure(profile, template, expected_requests(workload, 0.0, workload.duration))
     return work[kinds.of_adapter]
 
 
 class RequestKinds(NamedTuple):
-    """Requests that are alike, by lengths and rank, and of which kind those of each adapter are."""
+    """Kinds of requests, by lengths and rank, and the kind of each adapter's requests."""
 
     kinds: list[tuple[Lengths, int]]
     of_adapter: NDArray[np.int64]
 
     @classmethod
     def of(cls, workload: Workload) -> "RequestKinds":
-        """Those of a workload."""
+        """Return the kinds of requests of a workload."""
         numbers: dict[tuple[Lengths, int], int] = {}
         usual = workload.lengths
         of_adapter = [numbers.setdefault((a.lengths or usual, a.rank), len(numbers)) for a in workload.adapters]
@@ -92,7 +96,7 @@ class RequestKinds(NamedTuple):
     def measure(
         self, profile: Profile, template: Server, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
-        """The way to share that gives so many requests of each adapter most work, and the work of each kind by it."""
+        """Return the way to share by which `requests` of each adapter are most work, and each kind's work by it."""
         asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
@@ -105,7 +109,11 @@ class RequestKinds(NamedTuple):
 
 
 def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRequest:
-    """What a mean request asks for. Blocks are filled up: over b steps a request holds b (b - 1) / 2 tokens more."""
+    """Return what a mean request takes.
+
+    The KV cache is held in whole blocks of b tokens: over b steps, a request holds b (b - 1) / 2 tokens more than it
+    has.
+    """
     model, block = profile.model, template.block_size
     longest = template.max_model_len or model.max_model_len
     mean = length_moments(lengths, model.early_stop_share, model.early_stop_reach, longest)
@@ -115,10 +123,10 @@ def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRe
 
 
 def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) -> Charges:
-    """What a request of this rank is charged."""
+    """Return what a request of this rank is charged, if the constant is shared out by `shared_by`."""
     cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank))
     scheduler = profile.scheduler_cost
-    planned = 0.0 if template.async_scheduling else 1.0  # planning is hidden behind the step before
+    planned = 0.0 if template.async_scheduling else 1.0  # asynchronous planning overlaps with the step before
     constant = cost.base + planned * scheduler.base
     per_token = cost.per_token
     if rank:
@@ -139,6 +147,6 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
 
 
 def most_cached(profile: Profile, template: Server, rank: int) -> float:
-    """Tokens that the KV cache holds at most if a request of this rank is served; infinite where no server starts."""
+    """Return the most tokens in the KV cache of a server that serves this rank; infinite if no such server starts."""
     server = template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank))
     return server.limits(profile).kv_blocks * server.block_size if server.starts_on(profile) else float("inf")

@@ -1,28 +1,31 @@
 """Lower bounds on the number of GPUs and on their price, for any placement under some profiles.
 
-A server must get through the work (see `work.py`) of the requests that it has to serve, in the time that it has. Two
-rules of the verdict (see `verdict.py`) say which requests those are. In both, the requests that hold a seat when the
-window ends need not be done; what is left of them is the *overhang*. There are at most ``max_num_seqs`` of them, for
-nobody is admitted before all who were preempted are back, and none of them is expected to have more than the longest
-mean rest of an answer before it, for the scheduler does not know how long an answer will be.
+A server must get through the work (see `least_work.py`) of the requests that it has to serve, in the time that it has.
+Two rules of the verdict (see `verdict.py`) say which requests these are. Under both rules, the requests that hold a
+seat when the window ends need not be finished; the work that is left of them is the *overhang*. At most
+``max_num_seqs`` requests hold a seat, because no request is admitted before all preempted requests are back. None of
+them is expected to have more left than the longest mean rest of an answer, because the scheduler does not know how long
+an answer will be.
 
-**The queue does not grow.** From the middle of the window to its end, the requests that have waited over 10 s, on a
-server and of each adapter, grow by fewer than five or come to at most 10 s of traffic. So of the requests that come in
-the second half all but those, and but the last 10 s, start in it, if not themselves then as many others that came
-before them. On the server others may be cheaper ones, but not cheaper than the cheapest there are; and the requests of
-an adapter start in their order, so those that start are like those that came. Hence of the requests that a server gets
-in the second half it must do all but 20 s of traffic and five requests, at the least with the cheapest adapter's work;
-and of those that an adapter gets all but 10 s of its traffic and as much again or five requests, whichever is more,
-with its own. (Fewer than five is at most four; the fifth is the one that may have begun its prefill in the first half.)
+**The queue does not grow.** From the middle of the window to its end, the number of requests that have waited over
+10 s, on a server and of each adapter, grows by fewer than five or comes to at most 10 s of traffic. So of the requests
+that arrive in the second half, all but these, and but those of the last 10 s, start in the second half - if not they
+themselves, then as many others that arrived before them. On a server, these others may be cheaper, but not cheaper than
+the cheapest adapter's requests. The requests of one adapter start in the order of their arrival, so those that start
+are like those that arrived. Hence of the requests that a server receives in the second half, it must do all but 20 s of
+traffic and five requests, each at least with the cheapest adapter's work. Of the requests that an adapter receives, the
+server must do all but 10 s of the adapter's traffic and as much again or five requests, whichever is more, each with
+the adapter's own work. (Fewer than five is at most four; the fifth is the request that may have begun its prefill in
+the first half.)
 
-**Nobody starves.** Of the tokens of each adapter's requests that are older than 60 s by the end, no more than a tenth
-belong to requests that have neither finished nor hold a seat.
+**No adapter is starved.** Of the tokens of each adapter's requests that are older than 60 s at the end of the window,
+at most a tenth belong to requests that have neither finished nor hold a seat.
 
-Adapters with fewer than five requests are not judged by themselves. All this is about mean traffic - a window whose
-draws stay below it may ask for less - and about placements that split an adapter only where each part gets five
-requests in 10 s. What is missing is what makes real plans need more: slots, and the time that each adapter in a step
-takes. How few adapters share a step depends on chance and on how long requests may wait for others of their adapter.
-The rule that half of them start within 10 s leaves that so open that what can be proved from it is worth little.
+Adapters with fewer than five requests are not judged on their own. The bounds hold for mean traffic (a window whose
+draws stay below the mean may need less) and for placements that split an adapter only where each part receives five
+requests in 10 s. They leave out what makes real plans need more: slots, and the time that each adapter in a step takes.
+How few adapters share a step depends on chance, and on how long requests may wait for others of their adapter. The rule
+that half of the requests start within 10 s leaves this so open that a bound proved from it would be worth little.
 """
 
 import math
@@ -40,12 +43,12 @@ from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.demand.length_moments import longest_mean_rest
 from adaptwin.workload.workload import Workload
 
-ROUNDING_ERROR = 1e-9  # of sums, which must not open another GPU
-MOST_COUNTED_GPUS = 100.0  # GPUs of the cheapest type beyond which their being whole is not worth counting out
+ROUNDING_ERROR = 1e-9  # of sums, which must not add a GPU
+MOST_COUNTED_GPUS = 100.0  # above the price of this many of the cheapest GPUs, mixes of whole GPUs are not counted out
 
 
 def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> int:
-    """No placement on these profiles that serves `factor` times the mean traffic of the workload has fewer GPUs.
+    """Return a lower bound on the GPUs of any placement on these profiles that serves `factor` times the mean traffic.
 
     Each adapter's demand is counted on the profile where it fills the smallest part of a GPU.
     """
@@ -56,11 +59,11 @@ def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Serve
 
 
 def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> float:
-    """No placement on these profiles that serves `factor` times the mean traffic of the workload costs less per hour.
+    """Return a lower bound on the price per hour of any placement that serves `factor` times the mean traffic.
 
     Each adapter's demand is counted on the profile where the part of a GPU that it fills is cheapest. As GPUs are
-    whole, the bound is the price of the cheapest mix that comes to this and has as many GPUs as `lower_bound` says.
-    Raises `SpecError` where a profile has no price.
+    whole, the bound is the price of the cheapest mix of GPUs that costs at least the sum of these prices and has at
+    least as many GPUs as `lower_bound` says. Raises `SpecError` if a profile has no price.
     """
     prices = np.array([price_of(profile) for profile in profiles])
     if not workload.adapters:
@@ -74,14 +77,14 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
 
 
 def price_of(profile: Profile) -> float:
-    """What a server of a profile costs per hour; raises `SpecError` where that is unknown."""
+    """Return the price per hour of a server of a profile; raises `SpecError` if it is unknown."""
     if profile.price_per_hour is None:
         raise SpecError(f"profile {profile.name} has none", "price_per_hour")
     return profile.price_per_hour
 
 
 def _cheapest_price(prices: list[float], cost: float, gpus: int) -> float:
-    """The price of the cheapest mix of at least this cost and number of GPUs; `prices` fall."""
+    """Return the price of the cheapest mix of at least this cost and number of GPUs; `prices` are in falling order."""
     dearest, *cheaper = prices
     if not cheaper:
         return dearest * max(gpus, math.ceil(cost / dearest - ROUNDING_ERROR))
@@ -94,9 +97,9 @@ def _cheapest_price(prices: list[float], cost: float, gpus: int) -> float:
 def _demands(
     profiles: Sequence[Profile], workload: Workload, template: Server, factor: float
 ) -> Iterator[NDArray[np.float64]]:
-    """By each of the two rules: the part of a server that an adapter's work fills, of shape (profiles, adapters).
+    """Yield, by each of the two rules, the part of a server that each adapter's work fills: (profiles, adapters).
 
-    The parts of all adapters on a server of a profile come to at most 1 where the server and they are served.
+    The parts of all adapters on a server of a profile sum to at most 1 if the server and these adapters are served.
     """
     end, kinds = workload.duration, RequestKinds.of(workload)
     whole, late, old = (
@@ -121,17 +124,17 @@ def _demands(
 def _measured(
     profile: Profile, template: Server, kinds: RequestKinds, requests: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Work of a request of each adapter, the constant shared out so that all have most; and a server's overhang."""
+    """Return the work of a request of each adapter, shared out so that all have the most, and a server's overhang."""
     shared_by, work = kinds.measure(profile, template, requests)
     return work[kinds.of_adapter], _overhang(profile, template, kinds, shared_by)
 
 
 def _overhang(profile: Profile, template: Server, kinds: RequestKinds, shared_by: SharedBy) -> float:
-    """Seconds of work, at most, that are left of the requests which hold a seat.
+    """Return an upper bound on the seconds of work that are left of the requests that hold a seat.
 
-    Let there be N seats, a KV cache of K tokens and a mean rest of M tokens. They are in N M more decodes; what they
-    hold by now, at most K tokens, is held and read M times more; and what they add to it comes to M^2 each, as M bounds
-    the mean rest at any age.
+    Let there be N seats, a KV cache of K tokens and a mean rest of M tokens. The requests are in N M more decodes. What
+    they hold by now, at most K tokens, is held and read M times more. What they add to it comes to M^2 each, as M
+    bounds the mean rest at any age.
     """
     longest = template.max_model_len or profile.model.max_model_len
     rest = 1.0 + max(longest_mean_rest(lengths, longest) for lengths in {lengths for lengths, _ in kinds.kinds})

@@ -1,1 +1,1 @@
-"""What a placement is for: one file for each objective."""
+"""Objectives: what a placement is optimised for, one file each."""

@@ -1,4 +1,4 @@
-"""max-throughput: on a given number of GPUs, the most of the offered tokens served, even if some adapters starve."""
+"""max-throughput: serve as many offered tokens as possible on a given number of GPUs; adapters may be starved."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,13 +13,13 @@ from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.plan.options import PlanOptions
 
-IMPROVED_FOR_THROUGHPUT = 2  # placements, the most promising ones, that are improved by moves
+IMPROVED_FOR_THROUGHPUT = 2  # number of placements, the most promising ones, that are improved by moves
 
 
 def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """The placement of which the twin serves most, after the best of several were improved by moves.
+    """Return the placement that serves the most tokens by the twin, of several placements improved by moves.
 
-    Raises `Infeasible` where an adapter fits on no GPU at all.
+    Raises `Infeasible` if some adapter fits on no GPU, or if no placement satisfies the constraints.
     """
     found: list[tuple[tuple[float, float], list[Placed]]] = []
     for problem in problems:
@@ -29,7 +29,7 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
             suffering = sum(not answer.ok for _, answer in chosen)
             found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
     if not found:
-        raise Infeasible(f"the constraints leave no way to candidate the adapters out to {asked.options.gpus} GPUs")
+        raise Infeasible(f"gpus: {asked.options.gpus}: no placement on this number satisfies the constraints")
     return min(found, key=lambda way: way[0])[1]
 
 
@@ -41,7 +41,7 @@ def _throughput_candidates(problem: Problem, options: PlanOptions) -> list[list[
 
 
 def _minus_throughput(capacity: Capacity, contents: Bin) -> float:
-    """Minus the tokens/s that a server is expected to serve, by the surrogate where it knows such servers."""
+    """Minus the tokens/s that a server serves, by the surrogate where it knows such servers, else by the twin."""
     predictions = capacity.known_predictions(total([item.demand for item in contents]))
     if predictions:
         return -max(prediction.throughput for prediction in predictions)
@@ -49,12 +49,12 @@ def _minus_throughput(capacity: Capacity, contents: Bin) -> float:
 
 
 def _most_served(capacity: Capacity, shares: dict[str, float]) -> tuple[Assignment, Answer]:
-    """The number of slots with which most is served; where all of it is, the one with the lowest latency."""
+    """Choose the number of slots that serves the most; among numbers that serve all adapters, the lowest latency."""
     asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
     slots, answer = min(asked, key=lambda choice: (not choice[1].ok, _lack(choice[1]), choice[1].e2e_mean))
     return Assignment(capacity.server(shares, slots), shares), answer
 
 
 def _lack(answer: Answer) -> float:
-    """What is not served, where not all is."""
+    """Sort key: 0 if all adapters are served, else minus the tokens/s."""
     return 0.0 if answer.ok else -answer.throughput

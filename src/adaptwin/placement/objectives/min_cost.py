@@ -21,28 +21,28 @@ from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.ruin_and_recreate import repaired_bins
 from adaptwin.placement.strategies.pack import assigned, packed
 
-MOST_MIXES_ASKED = 6  # mixes that the twin is asked about
-FEW_SERVERS = 12  # servers of a GPU type up to which they are packed with all that `pack` can do
+MOST_MIXES_ASKED = 6  # mixes on which the twin is run, at most
+FEW_SERVERS = 12  # with no more servers of a GPU type than this, they are packed by the full search of `pack`
 
 
 class ApprovedServer(NamedTuple):
-    """A server that the twin approves of."""
+    """A server whose contents the twin has confirmed."""
 
     problem: Problem
     contents: Bin
 
     @property
     def price(self) -> float:
-        """Per hour."""
+        """Price per hour."""
         return price_of(self.problem.capacity.profile)
 
 
 def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """The cheapest of what the strategy makes of each profile alone and, if it packs, of mixes of them.
+    """Return the cheapest placement, by the strategy on each profile alone or, if it packs, also on mixes of profiles.
 
     Raises:
-        SpecError: A profile has no price, or adapters of one do not fit another.
-        Infeasible: No profile serves some adapter, or no mix was found that serves all adapters.
+        SpecError: A profile has no price, or the adapters of one profile's model do not fit another profile's.
+        Infeasible: No profile serves some adapter, or no mix that serves all adapters was found.
     """
     for problem in problems:
         price_of(problem.capacity.profile)
@@ -59,7 +59,7 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
 
 def price_of_servers(servers: Sequence[Placed]) -> float:
-    """Price per hour."""
+    """Return the price per hour of these servers."""
     return sum(price_of(server.problem.capacity.profile) for server in servers)
 
 
@@ -72,7 +72,7 @@ def _require_one_model(problems: Sequence[Problem]) -> None:
 
 
 def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
-    """Servers that the twin approves of: the first of the likely mixes, from the cheapest on, or one GPU type alone."""
+    """Return the cheapest servers that the twin confirms, of the likely mixes and of each GPU type alone."""
     gpu_types = gpu_types_of(problems)
     likely = _distinct_mixes(gpu_types, mixes(gpu_types))
     found: list[list[ApprovedServer]] = []
@@ -86,14 +86,14 @@ def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:
             found += _alone(gpu_type)
     if not found and not likely:
         names = ", ".join(problem.capacity.profile.name for problem in problems)
-        raise Infeasible(f"no mix of {names} was found that serves everybody")
+        raise Infeasible(f"no mix of {names} was found that serves all adapters")
     if not found:
         found.append(_opened(gpu_types, likely[0]))
     return min(found, key=lambda servers: (_total_price(servers), len(servers)))
 
 
 def _distinct_mixes(gpu_types: Sequence[GpuType], found: list[GpuMix]) -> list[GpuMix]:
-    """The cheapest first; one for each number of servers of each GPU type."""
+    """Return the mixes, the cheapest first, with one for each combination of numbers of servers by GPU type."""
     by_numbers = {
         tuple(sum(mixed.gpu_type is gpu_type for mixed in mix) for gpu_type in gpu_types): mix
         for mix in reversed(found)
@@ -102,7 +102,10 @@ def _distinct_mixes(gpu_types: Sequence[GpuType], found: list[GpuMix]) -> list[G
 
 
 def _within_reach(gpu_type: GpuType, likely: list[GpuMix]) -> float:
-    """What one GPU type alone costs at the least, by the bound, and by the numbers with a few servers given up."""
+    """Least price per hour of one GPU type alone: by its lower bound, and by likely mixes with a few servers fewer.
+
+    It is infinite if the GPU type cannot serve some item.
+    """
     if None in gpu_type.items:
         return math.inf
     servers = [len(mix) for mix in likely if all(mixed.gpu_type is gpu_type for mixed in mix)]
@@ -110,7 +113,7 @@ def _within_reach(gpu_type: GpuType, likely: list[GpuMix]) -> float:
 
 
 def _alone(gpu_type: GpuType) -> list[list[ApprovedServer]]:
-    """What `pack` makes of one GPU type alone, if that serves all adapters."""
+    """Return what `pack` finds on one GPU type alone; empty if that cannot serve all adapters."""
     try:
         bins = packed(gpu_type.problem, partial(items_of, gpu_type.problem))
     except Infeasible:
@@ -119,9 +122,9 @@ def _alone(gpu_type: GpuType) -> list[list[ApprovedServer]]:
 
 
 def _approved_mix(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer] | None:
-    """A mix with each GPU type's part balanced and repaired, as the twin allows; None where it does not.
+    """Balance and repair each GPU type's part of a mix until the twin confirms it; None where that fails.
 
-    The largest part comes first, because it is the one that may be refused.
+    The largest part comes first, because it is the most likely to be refused.
     """
     servers: list[ApprovedServer] = []
     parts = [(gpu_type, [mixed.contents for mixed in mix if mixed.gpu_type is gpu_type]) for gpu_type in gpu_types]
@@ -134,7 +137,7 @@ def _approved_mix(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedSer
 
 
 def _approved_hands(problem: Problem, bins: list[Bin]) -> list[Bin] | None:
-    """The same on no more servers, or where they are few, on as many as are needed."""
+    """Place the items on no more servers or, where these are few, on as many as needed; None where that fails."""
     if len(bins) <= FEW_SERVERS:
         anew = _packed(problem, bins)
         return anew if len(anew) <= len(bins) else repaired_bins(problem, bins) or anew
@@ -148,7 +151,7 @@ def _packed(problem: Problem, bins: list[Bin]) -> list[Bin]:
 
 
 def _opened(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
-    """A mix with each GPU type's part on as many servers as it needs."""
+    """Place each GPU type's part of a mix on as many servers as it needs."""
     return [
         _downsized(gpu_types, ApprovedServer(gpu_type.problem, contents))
         for gpu_type in gpu_types
@@ -158,7 +161,7 @@ def _opened(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedServer]:
 
 
 def _downsized(gpu_types: Sequence[GpuType], approved_server: ApprovedServer) -> ApprovedServer:
-    """The same on the cheapest GPU type on which the twin allows it."""
+    """Move the contents of a server to the cheapest GPU type that serves them."""
     shares = shares_of(approved_server.contents)
     for gpu_type in sorted(gpu_types, key=lambda gpu_type: gpu_type.price):
         if gpu_type.price < approved_server.price and choose_slots(gpu_type.capacity, shares):

@@ -9,12 +9,12 @@ from adaptwin.placement.strategies.registry import Strategy
 
 
 def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """What the strategy makes of each profile; the one with the fewest servers."""
+    """Return the strategy's placement on the profile where it needs the fewest servers."""
     return best_alone(problems, asked.strategy, len)
 
 
 def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
-    """The placement on the profile where the measure is lowest, of the profiles that can serve all adapters."""
+    """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none."""
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:

@@ -1,4 +1,4 @@
-"""min-latency: on a given number of GPUs, the lowest 99th percentile of ITL or TTFT on the worst of them."""
+"""min-latency: the lowest 99th percentile of ITL or TTFT on the worst server, on a given number of GPUs."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,14 +16,14 @@ from adaptwin.placement.strategies.pack import packed
 from adaptwin.plan.options import LatencyKind, PlanOptions
 from adaptwin.surrogate.surrogate import Prediction
 
-IMPROVED_FOR_LATENCY = 2  # placements, the most promising ones, that are improved by moves
-OVERLOAD_SECONDS = 1e6  # seconds: the score of an overloaded server, times the likelihood of overload
+IMPROVED_FOR_LATENCY = 2  # number of placements, the most promising ones, that are improved by moves
+OVERLOAD_SECONDS = 1e6  # score of an overloaded server in seconds, times its likelihood of overload
 
 
 def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """The placement that the twin prefers, after the best of several were improved by moves off the worst server.
+    """Return the placement with the lowest latency by the twin, of several improved by moves off the worst server.
 
-    Raises `Infeasible` where so many GPUs do not serve all adapters.
+    Raises `Infeasible` if no placement on this number of GPUs that serves all adapters is found.
     """
     found: list[tuple[float, list[Placed]]] = []
     for problem in problems:
@@ -36,13 +36,13 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
     if not found:
         raise Infeasible(
-            f"gpus: {asked.options.gpus} will not serve everybody; the objective min-gpus finds how many will"
+            f"gpus: {asked.options.gpus} is too few to serve all adapters; the objective min-gpus finds how many do"
         )
     return min(found, key=lambda way: way[0])[1]
 
 
 def _latency_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
-    """Placements to ask the twin about: all that there are, and the best of them after moves."""
+    """Return the placements on which to run the twin: the best starting points, with and without moves."""
     score = partial(_expected_latency, problem.capacity, options.latency)
     found = starting_points(problem, options.gpus or 1)
     tight = packed(problem, partial(items_of, problem))
@@ -53,7 +53,10 @@ def _latency_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin
 
 
 def _expected_latency(capacity: Capacity, latency: LatencyKind, contents: Bin) -> float:
-    """The latency that is expected of a server, by the surrogate where it knows such servers, or else by the twin."""
+    """Latency of a server in seconds, by the surrogate where it knows such servers, else by the twin.
+
+    An overloaded server gets a score above any latency.
+    """
     predictions = capacity.known_predictions(total([item.demand for item in contents]))
     if predictions:
         likely = [prediction for prediction in predictions if prediction.overload <= LATENCY_LIKELIHOOD]
@@ -67,7 +70,7 @@ def _expected_latency(capacity: Capacity, latency: LatencyKind, contents: Bin) -
 def _lowest_latency(
     capacity: Capacity, shares: dict[str, float], latency: LatencyKind
 ) -> tuple[Assignment, Answer | None]:
-    """The number of slots with the lowest latency, and what the twin says of it; None where no number serves."""
+    """Choose the number of slots with the lowest latency; the twin's answer is None where no number serves."""
     asked = [(slots, capacity.ask(shares, slots)) for slots in capacity.slot_choices(shares)]
     good = [(slots, answer) for slots, answer in asked if answer.ok]
     if not good:

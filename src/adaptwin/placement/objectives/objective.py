@@ -1,4 +1,4 @@
-"""What every objective is given, and what it gives back."""
+"""What every objective is given, and what it returns."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -9,14 +9,14 @@ from adaptwin.plan.options import PlanOptions
 
 
 class Asked(NamedTuple):
-    """What is asked for besides the objective itself."""
+    """What an objective is given besides the problems."""
 
     strategy: Strategy  # the way to place adapters on servers of one profile
     options: PlanOptions
 
 
 class Placed(NamedTuple):
-    """One server of a placement, and the problem - so the profile - that it is part of."""
+    """One server of a placement, and the problem, and thus the profile, that it belongs to."""
 
     problem: Problem
     assignment: Assignment
@@ -31,11 +31,11 @@ class PlaceOnProfiles(Protocol):
     def __call__(self, problems: Sequence[Problem], asked: Asked) -> list[Placed]:
         """Place all adapters; the problems are the same workload on different profiles.
 
-        Raises `Infeasible` when that cannot be done.
+        Raises `Infeasible` when that is impossible.
         """
         ...
 
 
 def placed(problem: Problem, assignments: Sequence[Assignment]) -> list[Placed]:
-    """Assignments on servers of one profile."""
+    """Return assignments together with the problem that they belong to."""
     return [Placed(problem, assignment) for assignment in assignments]

@@ -1,4 +1,4 @@
-"""The objectives: ways to choose among placements, and what each of them promises."""
+"""Registry of objectives: ways to choose among placements, and what each of them promises."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,10 +14,10 @@ class Objective(NamedTuple):
     """A way to choose among placements."""
 
     place: "PlaceOnProfiles"
-    goal: "Goal" = "gpus"  # what it makes best
-    measure: "Measure" = len  # of a placement: the lower the better
-    given_gpus: bool = False  # whether the number of GPUs is given, not found
-    promises: bool = True  # whether no adapter starves under its plans
+    goal: "Goal" = "gpus"  # what it optimises
+    measure: "Measure" = len  # measure of a placement; lower is better
+    given_gpus: bool = False  # whether the number of GPUs is given rather than found
+    promises: bool = True  # whether it promises that no adapter is starved
 
 
 def _place(name: str) -> "PlaceOnProfiles":
@@ -37,12 +37,12 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def objective_named(name: str) -> Objective:
-    """The objective with this name; raises `SpecError`, which lists all of them."""
+    """Return the objective with this name; raises `SpecError`, listing all names, if there is none."""
     if name not in OBJECTIVES:
         raise SpecError(not_one_of(name, OBJECTIVES), "objective")
     return OBJECTIVES[name]
 
 
 def with_given_gpus() -> list[str]:
-    """Names of the objectives for a given number of GPUs."""
+    """Return the names of the objectives that need a given number of GPUs."""
     return [name for name, objective in OBJECTIVES.items() if objective.given_gpus]

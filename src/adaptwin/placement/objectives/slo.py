@@ -1,4 +1,4 @@
-"""slo: the fewest GPUs on which the 99th percentiles of TTFT and ITL stay within the limits that were given."""
+"""slo: the fewest GPUs that keep the limits on TTFT and ITL, of the plan and of single adapters."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,10 @@ from adaptwin.placement.packing.problem import Problem
 
 
 def slo(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """As `min_gpus`: a server that exceeds a limit does not serve. Raises `SpecError` where there is no limit."""
+    """Return the placement of `min_gpus`; a server that exceeds a limit does not count as serving.
+
+    Raises `SpecError` if neither the options nor any adapter has a limit on latency.
+    """
     workload = problems[0].capacity.workload
     promised = any(adapter.slo_ttft or adapter.slo_itl for adapter in workload.adapters)
     if not promised and not asked.options.latency_limits:

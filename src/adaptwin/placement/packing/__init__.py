@@ -1,1 +1,1 @@
-"""What strategies and objectives build with: items, orders, filling, balancing, repairing."""
+"""Packing: what strategies and objectives are built from - items, orders, filling, balancing, repair."""

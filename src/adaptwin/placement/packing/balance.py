@@ -1,7 +1,7 @@
-"""Balance: a given number of servers filled evenly, each about equally far from its limit.
+"""Balance: fill a given number of servers evenly, so that each is about equally far from its limit.
 
-The number of servers is fixed and the traffic raised until an order no longer fits on them: the bins at the highest
-factor are the most even that the order has.
+The traffic is raised by a factor until an order of items no longer fits on that number of servers. The bins at the
+highest factor are the most even ones that the order allows.
 """
 
 import math
@@ -18,16 +18,16 @@ from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
 from adaptwin.placement.packing.orders import by_falling_load, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
 
-MOST_PREDICTED_FACTOR = 4.0  # times the traffic up to which servers are balanced, by predictions,
-MOST_ASKED_FACTOR = 1.3  # and by asking the twin
+MOST_PREDICTED_FACTOR = 4.0  # highest factor on the traffic that is tried by predictions
+MOST_ASKED_FACTOR = 1.3  # highest factor on the traffic that is tried where the twin must be run
 FIRST_STRIDE = 1.1
-FEW_ITEMS = 100  # items up to which all orders are tried even if the twin must be asked
-PREDICTED_PRECISION = 1.015  # ratio of two factors that are not told apart: predicting is cheap,
-ASKED_PRECISION = 1.08  # asking the twin is not
+FEW_ITEMS = 100  # with no more items than this, all orders are tried even where the twin must be run
+PREDICTED_PRECISION = 1.015  # precision of the factor, as a ratio, by predictions, which are cheap
+ASKED_PRECISION = 1.08  # precision of the factor, as a ratio, where the twin must be run, which is expensive
 
 
 class Filled(NamedTuple):
-    """Hands, and the factor by which the traffic of all of them can grow."""
+    """Bins, and the factor by which the traffic of all of them can grow."""
 
     bins: list[Bin]
     factor: float
@@ -36,11 +36,11 @@ class Filled(NamedTuple):
 def balanced(
     problem: Problem, ways: list[list[Item]], servers: int, least: float, most: float = MOST_PREDICTED_FACTOR
 ) -> Filled | None:
-    """So many servers, filled as evenly as an order allows; None where no order does with them at the least factor.
+    """Fill `servers` servers as evenly as an order allows; None if no order fits on them at the factor `least`.
 
-    Evenly: filled at the highest factor on the traffic at which the order needs no more servers; or simply placed by
-    load. Of those that leave a little room, the one with the lowest latency. Where the twin must be asked
-    about many, only the first order is tried.
+    Each order is filled at the highest factor on the traffic at which it needs no more servers; also, the items are
+    placed by load. Of the results with some headroom, the one with the lowest mean ITL is returned; if none has any,
+    the one with the highest factor. Where the twin must be run for many items, only the first order is tried.
     """
     tried = ways if problem.capacity.surrogate_knows or len(ways[0]) <= FEW_ITEMS else ways[:1]
     by_load = to_least_loaded(by_falling_load(ways[0]), servers)
@@ -62,12 +62,12 @@ def balanced(
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
-    """The order, cut into so many bins at the highest factor that allows it, found by galloping, then bisection.
+    """Cut the order into `servers` bins at the highest factor that allows it, found by galloping, then bisection.
 
-    Where an item is alone that does not bear this, the factor is the one that it does bear.
+    If an item is alone on a server because no server sustains it at that factor, the factor that it sustains is given.
     """
     best = _at(problem, way, servers, least)
-    stride, beyond = FIRST_STRIDE, math.inf  # from where on it needs more servers
+    stride, beyond = FIRST_STRIDE, math.inf  # the least factor known to need more servers
     while best and not problem.out_of_time:
         low, high = best.factor, min(beyond, _most(problem, most))
         if high / low <= _close(problem):
@@ -81,7 +81,7 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
 
 
 def _borne(problem: Problem, bins: list[Bin], least: float, most: float) -> Filled | None:
-    """These bins with the highest factor at which all are likely served; None if they are not at the least."""
+    """Return the bins with the highest factor at which all are likely served; None if they are not even at `least`."""
     known = _with_demand(bins)
     if not known or not _likely_served(problem, known, least):
         return None
@@ -95,7 +95,7 @@ def _with_demand(bins: list[Bin]) -> list[tuple[Bin, ServerDemand]]:
 
 
 def _likely_served(problem: Problem, known: list[tuple[Bin, ServerDemand]], factor: float) -> bool:
-    """Whether none of these bins is likely overloaded with so many times the traffic."""
+    """Whether none of these bins is likely overloaded at `factor` times its traffic."""
     chances = (likelihood_of_overload(problem.capacity, contents, demand, factor) for contents, demand in known)
     return all(chance <= FILL_LIKELIHOOD for chance in chances)
 
@@ -114,7 +114,7 @@ def _at(problem: Problem, way: list[Item], servers: int, factor: float) -> Fille
 
 
 def mean_itl(capacity: Capacity, bins: list[Bin]) -> float:
-    """The mean ITL that the surrogate expects over all tokens; infinite where it knows nothing."""
+    """Mean ITL over all tokens that the surrogate predicts, in seconds; infinite if it does not know every server."""
     predictions = [expected_prediction(capacity, total([item.demand for item in contents])) for contents in bins]
     if not all(predictions):
         return math.inf

@@ -1,4 +1,4 @@
-"""fewest_servers: how many servers a strategy needs that places adapters on a given number of them."""
+"""fewest_servers: the smallest number of servers, for a strategy that places adapters on a given number of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,17 +6,17 @@ from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.problem import Assignment, Problem, merged, unservable
 from adaptwin.placement.packing.slot_rule import BEST, SlotRule
 
-BinsFor = Callable[[int], Sequence[dict[str, float]]]  # from a number of servers to the adapters of each
+BinsFor = Callable[[int], Sequence[dict[str, float]]]  # maps a number of servers to the adapters of each
 
 
 def fewest_servers(
     problem: Problem, items: list[AdapterPart], bins_for: BinsFor, rule: SlotRule = BEST, at_least: int = 1
 ) -> list[Assignment]:
-    """The smallest number of servers with which each of them is served, trying one number after another.
+    """Return the placement on the fewest servers that serve all their adapters, trying one number after another.
 
-    Past the deadline numbers are tried in leaps, each half as large again. Servers that get nothing are left out. With
-    as many servers as items, each item gets its own in any case. Raises `Infeasible` when an item is not served
-    even so.
+    Past the deadline, the number grows by half at each step. Servers without adapters are left out. With as many
+    servers as items, each item gets a server of its own, whatever `bins_for` returns. Raises `Infeasible` if an item is
+    not served even so.
     """
     capacity = problem.capacity
     servers = max(1, problem.lower_bound, at_least)

@@ -1,4 +1,4 @@
-"""fill: server by server takes the longest stretch of an order that is likely served, and its hole is filled."""
+"""fill: give each server in turn the longest stretch of an order that is likely served, and back-fill it."""
 
 from collections.abc import Callable
 
@@ -11,16 +11,16 @@ from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_ov
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.unplaced import UnplacedItems
 
-BACKFILL_LOAD = 0.05  # a hole is worth filling when the item that did not fit would take this share of a GPU
-STRETCH_FACTOR = 1.5  # times the load of the server before, up to which a stretch is looked at first
-FIRST_STRETCH_LOAD = 0.5  # of a GPU's best-case load, where the search for the first server's stretch starts
+BACKFILL_LOAD = 0.05  # a server is back-filled if the item that did not fit takes more than this share of a GPU
+STRETCH_FACTOR = 1.5  # the first search for a stretch goes up to this many times the load of the server before
+FIRST_STRETCH_LOAD = 0.5  # best-case load at which the search for the first server's stretch starts
 
 
 def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
-    """Hands that are likely served with `factor` times their traffic, next-fit in this order, with back-fill.
+    """Return bins that are likely served at `factor` times their traffic: next-fit in this order, with back-fill.
 
-    An item that no server likely serves at this factor is alone, or in halves if the twin says that not even its own
-    traffic is served.
+    An item that no server likely serves at this factor starts a server of its own. If not even its own traffic is
+    served, it is halved, or `Infeasible` is raised if it cannot be split.
     """
     capacity, queue, bins = problem.capacity, UnplacedItems(order), list[Bin]()
     load = FIRST_STRETCH_LOAD
@@ -40,9 +40,9 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
 
 
 def fill_one(capacity: Capacity, queue: UnplacedItems, load: float, factor: float = 1.0) -> Bin:
-    """Take the longest stretch that is likely served, and what fills its hole; nothing if not even the first is.
+    """Take the longest stretch that is likely served, and back-fill it; empty if not even the first item is served.
 
-    The search starts from a stretch with this load.
+    The search starts from a stretch with the given load.
     """
     for room in (min(MOST_LOAD / factor, STRETCH_FACTOR * load), MOST_LOAD / factor):
         stretch = list(queue.next_ones(room))
@@ -54,7 +54,7 @@ def fill_one(capacity: Capacity, queue: UnplacedItems, load: float, factor: floa
 
 
 def _take(capacity: Capacity, queue: UnplacedItems, contents: Bin, factor: float) -> Bin:
-    """Take these items, and the smallest ones that still fit beside them."""
+    """Take these items off the queue, and the smallest items that still fit beside them."""
     queue.take(contents)
     if not queue or queue.first.load <= BACKFILL_LOAD:
         return contents
@@ -65,7 +65,7 @@ def _take(capacity: Capacity, queue: UnplacedItems, contents: Bin, factor: float
 
 
 def _holding(capacity: Capacity, contents: Bin, more: list[Item], factor: float) -> Callable[[int], bool]:
-    """Whether these items with the first so many others are likely served."""
+    """Return a function that tells whether `contents` with the first `count` items of `more` are likely served."""
     if not more:
         return lambda _: True
     prefixes = Prefixes([item.demand for item in [*contents, *more]])
@@ -78,7 +78,7 @@ def _holding(capacity: Capacity, contents: Bin, more: list[Item], factor: float)
 
 
 def _count_up_to(items: list[Item], load: float) -> int:
-    """How many of the first items come to this load; at least one."""
+    """Number of first items whose loads sum to at most `load`; at least one."""
     count, total = 0, 0.0
     while count < len(items) and (total := total + items[count].load) <= load:
         count += 1

@@ -48,7 +48,10 @@ def load_of(contents: Iterable[Item]) -> float:
 
 
 def likelihood_of_overload(capacity: Capacity, contents: Bin, demand: ServerDemand, factor: float = 1.0) -> float:
-    """The likelihood of overload of some items, whose demand is given; 0 or 1 where the twin is asked."""
+    """Return the likelihood that a server with these items, of this total demand, is overloaded.
+
+    It is 0 or 1 where the surrogate does not know such servers and the twin is run instead.
+    """
     likelihood = capacity.likelihood_of_overload(demand, factor)
     if likelihood is None:
         return 0.0 if choose_slots(capacity, shares_of(contents), factor) else 1.0
@@ -56,18 +59,18 @@ def likelihood_of_overload(capacity: Capacity, contents: Bin, demand: ServerDema
 
 
 def may_join(item: Item, contents: Iterable[Item]) -> bool:
-    """Whether no adapter of the item must be kept apart from one of these items."""
+    """Whether the constraints allow the item on a server with these items."""
     return not item.apart_from or item.apart_from.isdisjoint(share.name for other in contents for share in other.shares)
 
 
 def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
-    """All adapters as items: groups whole, hot adapters in equal parts where no single server serves them.
+    """Return all adapters as items: groups whole, hot adapters in equal parts where no single server serves them.
 
-    Parts are such that a server serves one with `factor` times its traffic.
+    The parts are small enough that a server serves one part with `factor` times its traffic.
 
     Raises:
-        Infeasible: An adapter fits on no server, however little of its traffic it brings, or a group, or one that is
-            pinned, on no single one.
+        Infeasible: No server serves some adapter, however small its share of the traffic; or no single server serves
+            a group or a pinned adapter.
     """
     apart_from = problem.constraints.kept_apart()
     return [
@@ -78,7 +81,7 @@ def items_of(problem: Problem, factor: float = 1.0) -> list[Item]:
 
 
 def groups_of(problem: Problem) -> list[list[str]]:
-    """Adapters that go to the same server: most of them on their own."""
+    """Return the groups of adapters that must be on the same server; most groups are a single adapter."""
     group_of = problem.constraints.group_of()
     groups: dict[str, list[str]] = {}
     for name in problem.capacity.names:
@@ -87,7 +90,7 @@ def groups_of(problem: Problem) -> list[list[str]]:
 
 
 def parts_needed(problem: Problem, members: list[str], factor: float = 1.0) -> int:
-    """In how many equal parts a group must be placed so that servers serve it; raises `Infeasible` as `items_of`."""
+    """Return in how many equal parts a group must be placed to be served; raises `Infeasible` as `items_of` does."""
     if len(members) == 1:
         parts = parts_of(problem, members[0], factor)
         if parts > 1 and members[0] in problem.constraints.pinned:
@@ -102,13 +105,13 @@ def parts_needed(problem: Problem, members: list[str], factor: float = 1.0) -> i
 def items_of_group(
     capacity: Capacity, members: list[str], parts: int, apart_from: Mapping[str, frozenset[str]]
 ) -> list[Item]:
-    """A group in so many equal parts."""
+    """Return a group of adapters as `parts` equal items."""
     item = _item(capacity, tuple(AdapterPart(name, 1.0 / parts) for name in members), _union(apart_from, members))
     return [Item(*item) for _ in range(parts)]
 
 
 def as_items(problem: Problem, shares: Mapping[str, float]) -> Bin:
-    """What a server serves, as items."""
+    """Return the adapters of a server as items, one for each group that must stay together."""
     group_of, apart_from = problem.constraints.group_of(), problem.constraints.kept_apart()
     groups: dict[str, list[AdapterPart]] = {}
     for name, share in shares.items():
@@ -120,7 +123,7 @@ def as_items(problem: Problem, shares: Mapping[str, float]) -> Bin:
 
 
 def halved(problem: Problem, item: Item) -> list[Item]:
-    """An item that no server serves alone, in two; raises `Infeasible` when it cannot be split."""
+    """Split an item that no server serves alone in two; raises `Infeasible` if it cannot be split."""
     if len(item.shares) > 1:
         _refuse_together(item.name, problem, [share.name for share in item.shares])
     if item.name in problem.constraints.pinned:
@@ -129,7 +132,7 @@ def halved(problem: Problem, item: Item) -> list[Item]:
 
 
 def item_of(problem: Problem, part: AdapterPart, apart_from: frozenset[str]) -> Item:
-    """A part of an adapter as an item."""
+    """Return a part of an adapter as an item."""
     return _item(problem.capacity, (part,), apart_from)
 
 
@@ -138,7 +141,7 @@ def _item(capacity: Capacity, shares: tuple[AdapterPart, ...], apart_from: froze
 
 
 def _union(apart_from: Mapping[str, frozenset[str]], names: Iterable[str]) -> frozenset[str]:
-    """The adapters that any of these must be kept apart from."""
+    """Return all adapters from which any of these must be kept apart."""
     return frozenset[str]().union(*(apart_from.get(name, frozenset()) for name in names))
 
 

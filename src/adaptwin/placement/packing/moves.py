@@ -1,6 +1,6 @@
-"""Moves: placements on a given number of servers, improved by moving single items.
+"""Moves: improve placements on a given number of servers by moving single items.
 
-A score of every server tells what is good: its latency, or how little it serves. Moves bring scores down.
+Every server has a score, such as its latency or minus the tokens/s that it serves. Moves lower the overall score.
 """
 
 import heapq
@@ -17,23 +17,26 @@ from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-BinScore = Callable[[Bin], float]  # from the items of one server; the lower the better
-OverallScore = Callable[[Iterable[float]], float]  # from the scores of all servers
+BinScore = Callable[[Bin], float]  # maps the items of one server to its score; lower is better
+OverallScore = Callable[[Iterable[float]], float]  # maps the scores of all servers to one score
 
-MOST_MOVES = 600  # moves that are tried on a placement
-SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere at a time
-LEAST_GAIN = 1e-3  # share of the score by which a move must improve it
+MOST_MOVES = 600  # moves tried per placement, at most
+SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere in one round
+LEAST_GAIN = 1e-3  # relative improvement of the overall score that a move must bring
 
 
 class ScoredBins(NamedTuple):
-    """Bins and their scores."""
+    """Bins, and the score of each."""
 
     bins: list[Bin]
     scores: list[float]
 
 
 def starting_points(problem: Problem, gpus: int) -> list[list[Bin]]:
-    """Placements of all items on so many servers, or on as many as there are items."""
+    """Return placements of all items on at most `gpus` servers.
+
+    Placements that do not respect the constraints are left out, so that the list may be empty.
+    """
     items = _even_items(problem, gpus)
     servers = min(gpus, len(items))
     ways = orders(items)
@@ -46,7 +49,7 @@ def starting_points(problem: Problem, gpus: int) -> list[list[Bin]]:
 
 
 def improved(problem: Problem, bins: list[Bin], score: BinScore, overall: OverallScore) -> ScoredBins:
-    """The placement after moves of single items off the servers with the highest scores, each for the better."""
+    """Improve a placement by moving items off the server with the highest score, while the overall score falls."""
     random = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "spread", str(len(bins))))
     candidate = ScoredBins([list(contents) for contents in bins], [score(contents) for contents in bins])
     tries = MOST_MOVES if len(bins) > 1 else 0
@@ -82,7 +85,7 @@ def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Bin
 
 
 def _even_items(problem: Problem, gpus: int) -> list[Item]:
-    """The items, and those that are more than an even part of all in parts that are not."""
+    """Return the items, with those above an even share of the total load split into parts that are not above it."""
     items = items_of(problem)
     even = load_of(items) / gpus
     split: list[Item] = []
@@ -98,7 +101,7 @@ def _even_items(problem: Problem, gpus: int) -> list[Item]:
 
 
 def _cut(order: Sequence[Item], servers: int) -> list[Bin]:
-    """Stretches of the order with the same load each; none of them empty."""
+    """Cut the order into stretches of about equal load, none of them empty."""
     bins: list[Bin] = [[] for _ in range(servers)]
     whole, passed = load_of(order), 0.0
     for place, item in enumerate(order):

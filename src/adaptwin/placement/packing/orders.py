@@ -1,4 +1,4 @@
-"""Orders in which items are put on servers, and simple placements on a given number of them."""
+"""Orders in which items are placed on servers, and simple placements on a given number of servers."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,18 +9,18 @@ T = TypeVar("T")
 
 
 def orders(items: list[Item]) -> list[list[Item]]:
-    """Orders to fill servers in: by falling rank, then hot ones together, or hot and cold ones in turn."""
+    """Return the orders in which to fill servers: by falling rank, hot items together, or hot and cold ones in turn."""
     falling = sorted(items, key=lambda item: (-item.rank, -item.load, item.name))
     return [falling, alternating(falling, lambda item: item.rank)]
 
 
 def by_falling_load(items: Sequence[Item]) -> list[Item]:
-    """The largest first."""
+    """Return the items with the largest load first."""
     return sorted(items, key=lambda item: (-item.load, item.name))
 
 
 def alternating(falling: list[T], rank: Callable[[T], int]) -> list[T]:
-    """Within each rank: the largest, the smallest, the second largest, ..."""
+    """Order the items within each rank as the largest, the smallest, the second largest, and so on."""
     groups: dict[int, list[T]] = {}
     for item in falling:
         groups.setdefault(rank(item), []).append(item)
@@ -33,7 +33,7 @@ def alternating(falling: list[T], rank: Callable[[T], int]) -> list[T]:
 
 
 def dealt(falling: list[T], servers: int) -> list[T]:
-    """The items dealt out to this many servers, there and back again, server by server."""
+    """Deal the items to `servers` servers, back and forth, and return them server by server."""
     bins: list[list[T]] = [[] for _ in range(servers)]
     for i, item in enumerate(falling):
         turn, place = divmod(i, servers)
@@ -42,7 +42,7 @@ def dealt(falling: list[T], servers: int) -> list[T]:
 
 
 def to_least_loaded(order: Sequence[Item], servers: int) -> list[Bin] | None:
-    """Each item, in this order, to the least loaded of so many servers that it may join; None if there is none."""
+    """Place each item, in this order, on the least loaded server that it may join; None if it may join none."""
     bins: list[Bin] = [[] for _ in range(servers)]
     loads = [0.0] * servers
     for item in order:

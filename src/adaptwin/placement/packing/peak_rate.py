@@ -1,4 +1,4 @@
-"""Operating point: the tokens/s that a server serves when its batch is full and all of it asks for one adapter."""
+"""Peak rate: the tokens/s of a server whose batch is full of requests for a single adapter."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 
-_IDLE_WEIGHT = 1e-12  # requests/s that weigh the lengths of idle adapters
+_IDLE_WEIGHT = 1e-12  # requests/s with which the lengths of idle adapters are weighted
 
 
 def peak_rate(capacity: Capacity, rank: int) -> float:
-    """Prompt and answer tokens/s that one adapter of this rank can get from a server with one slot, with no other load.
+    """Prompt and answer tokens/s that one adapter of this rank can get from a server with one slot and no other load.
 
-    With rank 0 it is the base model, on a server without slots. The lengths are those of the workload's adapters, mixed
-    by their rates. Tokens are counted as in `Workload.tokens_per_second`: as many as are asked for. Raises
+    Rank 0 stands for the base model, on a server without slots. The lengths are the mean of the workload's adapters,
+    weighted by their rates. As in `Workload.tokens_per_second`, answers count with the tokens asked for. Raises
     `OutOfMemory` when a server with such a slot does not start.
     """
     profile, workload = capacity.profile, capacity.workload
@@ -28,7 +28,7 @@ def peak_rate(capacity: Capacity, rank: int) -> float:
 
 
 def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
-    """One request/s to one adapter, of the mean lengths: the point does not depend on the rate."""
+    """Return the demand of one request/s for one adapter, of mean lengths; the peak rate does not depend on it."""
     demands = demands_on(capacity.profile, capacity.template, capacity.workload)
     return AdapterDemands(
         rate=np.ones(1),

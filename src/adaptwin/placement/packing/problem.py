@@ -1,4 +1,4 @@
-"""Problem and Assignment: what every placement strategy is given, and what it gives back."""
+"""Problem and Assignment: what every placement strategy is given, and what it returns."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -17,19 +17,19 @@ MOST_PARTS = 256  # servers over which one adapter may be split
 
 
 class Assignment(NamedTuple):
-    """One server of a placement: its settings, and the adapters on it with their share of traffic."""
+    """One server of a placement: its settings, and the adapters on it with their shares of traffic."""
 
     server: Server
     shares: Mapping[str, float]
 
 
 class Problem(NamedTuple):
-    """Adapters to place on servers of one profile: all that is asked of a server is asked of `capacity`."""
+    """Adapters to place on servers of one profile; `capacity` answers all questions about a server."""
 
     capacity: Capacity
     lower_bound: int
     progress: Progress
-    deadline: float  # on the clock of `time.perf_counter`; past it a strategy takes the best it has
+    deadline: float  # by the clock of `time.perf_counter`; past it, a strategy returns the best that it has found
     constraints: Constraints = Constraints()
 
     @property
@@ -42,12 +42,12 @@ class Place(Protocol):
     """The function of a strategy: it places each adapter on one server, or on several with shares that sum to one."""
 
     def __call__(self, problem: Problem) -> list[Assignment]:
-        """Place all adapters; raises `Infeasible` when that cannot be done."""
+        """Place all adapters; raises `Infeasible` when that is impossible."""
         ...
 
 
 def merged(items: Iterable[AdapterPart]) -> dict[str, float]:
-    """Items by adapter; parts of the same adapter come together again."""
+    """Return the share of each adapter; parts of the same adapter are added up."""
     shares: dict[str, float] = {}
     for item in items:
         shares[item.name] = shares.get(item.name, 0.0) + item.share
@@ -55,10 +55,10 @@ def merged(items: Iterable[AdapterPart]) -> dict[str, float]:
 
 
 def items_to_place(problem: Problem) -> list[AdapterPart]:
-    """Every adapter with its whole traffic, or in equal parts where it is too hot for a single server.
+    """Return every adapter with its whole traffic, or in equal parts where it is too hot for a single server.
 
     Raises:
-        Infeasible: An adapter fits on no server, however little of its traffic it brings.
+        Infeasible: No server serves some adapter, however small its share of the traffic.
     """
     items: list[AdapterPart] = []
     for name in problem.capacity.names:
@@ -68,7 +68,7 @@ def items_to_place(problem: Problem) -> list[AdapterPart]:
 
 
 def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
-    """In how many equal parts an adapter is placed: one, unless `factor` times it is too hot for a single server."""
+    """Return in how many equal parts to place an adapter, so that a server serves one at `factor` times its traffic."""
     capacity = problem.capacity
     capacity.require_startable(name)
     if capacity.load_of(AdapterPart(name, 1.0)) <= ALONE_LOAD:
@@ -82,14 +82,14 @@ def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
 
 
 def halves(problem: Problem, item: AdapterPart) -> list[AdapterPart]:
-    """An item that no server serves alone, in two; raises `Infeasible` when it is too small to be split again."""
+    """Split an item that no server serves alone in two; raises `Infeasible` if it is too small to be split again."""
     if item.share / 2 < 1.0 / MOST_PARTS:
         raise unservable(problem, item)
     return [AdapterPart(item.name, item.share / 2)] * 2
 
 
 def unservable(problem: Problem, item: AdapterPart) -> Infeasible:
-    """The error for an item that no server serves even alone."""
+    """Return the error for an item that no server serves even alone."""
     capacity = problem.capacity
     adapter, verdict = (
         capacity.adapter(item.name),

@@ -1,4 +1,4 @@
-"""repair: adapters moved off the servers that failed a verification."""
+"""repair: move adapters off the servers that failed a verification."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,10 @@ from adaptwin.placement.packing.ruin_and_recreate import relieve
 
 
 def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequence[int]) -> list[Assignment]:
-    """Take some load off each failing server: onto the others while they serve with it, or else onto new ones.
+    """Move some load off each failing server: to other servers while they still serve all adapters, else to new ones.
 
-    The problem should ask for more headroom than the verification did, so that the same does not happen again.
+    The problem should demand more headroom than the verification did, so that the servers do not fail again.
+    Assignments that do not change are returned as they are; new servers come last.
     """
     before = [as_items(problem, assignment.shares) for assignment in assignments]
     after = [shares_of(contents) for contents in relieve(problem, before, list(failing))]
@@ -28,7 +29,7 @@ def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequenc
 
 
 def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
-    """Its best number of slots; where none serves at the raised traffic, the one that serves most."""
+    """Assign the best number of slots or, where no number sustains the raised traffic, the one that serves the most."""
     try:
         slots = best_slots(capacity, shares).max_loras
     except Infeasible:

@@ -1,10 +1,10 @@
-"""Ruin and recreate: all items placed on the servers there are, or on few more.
+"""Ruin and recreate: place all items on the given servers, or on a few more.
 
-Items without a place are put where they most likely still fit. Where there is no room, some is made: a few servers are
-ruined - part of their items is taken off - and all items without a place are placed again, the largest first. That goes
-on until all have a place or the budget is spent. The surrogate predicts what likely fits; at the end the twin has the
-last word on every server that changed. (Schrimpf and others, "Record breaking optimization results using the ruin and
-recreate principle", 2000.)
+Unplaced items go to servers where they likely still fit. Where no server has the capacity, a few servers are ruined -
+part of their items is taken off - and all unplaced items are placed again, the largest first. This is repeated until
+every item has a place or the budget is spent. The surrogate predicts what likely fits; at the end the twin checks every
+server that changed. (Schrimpf and others, "Record breaking optimization results using the ruin and recreate principle",
+2000.)
 """
 
 import heapq
@@ -24,16 +24,16 @@ from adaptwin.placement.packing.orders import by_falling_load
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # adapters tried on servers, at most
-CANDIDATES = 6  # servers that an adapter is tried on
-CLOSED_LIKELIHOOD = -1.0  # as a likelihood: a server that the twin refused takes no more items
-FRUITLESS_RUINS = 25  # ruins in a row that place no more load, before the search is given up
+TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # tries of an item on a server, at most: per item, and on top
+CANDIDATES = 6  # servers on which an item is tried
+CLOSED_LIKELIHOOD = -1.0  # limit of a server that the twin refused: below any likelihood, so it takes no more items
+FRUITLESS_RUINS = 25  # ruins in a row that place no more load, after which the search is given up
 
 
 def without_emptiest(problem: Problem, bins: list[Bin], factor: float = 1.0) -> list[Bin] | None:
-    """The same items on one server fewer, each server served; None if that is not found.
+    """Place the items on one server fewer, so that all are served; None if no such placement is found.
 
-    The servers given must be served, too. The one with the least load is given up.
+    The items must be served on the given servers, too. The server with the least load is given up.
     """
     given_up = int(np.argmin([load_of(contents) for contents in bins]))
     search = _RuinAndRecreate(
@@ -43,26 +43,27 @@ def without_emptiest(problem: Problem, bins: list[Bin], factor: float = 1.0) -> 
 
 
 def repaired_bins(problem: Problem, bins: list[Bin], factor: float = 1.0) -> list[Bin] | None:
-    """The servers after moves off those that the twin refuses, so that all are served; None if that is not found.
+    """Move items off the servers that the twin refuses until all servers serve; None if that does not succeed.
 
-    There are no more servers than before. With a factor, each bears so many times its traffic.
+    The number of servers does not grow. Each server sustains `factor` times its traffic.
     """
     bad = refused(problem.capacity, bins, factor)
     return _RuinAndRecreate(problem, bins, [], factor).result(bad) if bad else bins
 
 
 def relieve(problem: Problem, bins: list[Bin], failing: list[int], share: float = RELIEF_SHARE) -> list[Bin]:
-    """Take a share of the load off the failing servers, onto the others or, without room there, onto new ones.
+    """Move a share of the load off the failing servers, to the others or, where none has the capacity, to new ones.
 
-    New servers come last; the bins that nothing was taken from or put on are those given.
+    New servers come last. Bins that neither give nor take an item keep their contents.
     """
     return _RuinAndRecreate(problem, bins, []).result(failing, share, may_open=True) or bins
 
 
 def refused(capacity: Capacity, bins: list[Bin], factor: float = 1.0) -> list[int]:
-    """Which servers the twin, or the surrogate where it is sure, does not find served.
+    """Return the indices of servers that do not serve, by the surrogate where it is confident, else by the twin.
 
-    Neither at `factor` times the traffic nor as it is: more traffic is other traffic, too, and may be served by chance.
+    A server must serve both its traffic as it is and `factor` times its traffic: a factor also changes the arrivals, so
+    that more traffic may be served by chance where less is not.
     """
     calls = (joblib.delayed(_is_served)(capacity, shares_of(contents), factor) for contents in bins)
     served = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
@@ -75,7 +76,7 @@ def _is_served(capacity: Capacity, shares: dict[str, float], factor: float) -> b
 
 @dataclass(slots=True)
 class _Place:
-    """A server of the search."""
+    """A server during the search."""
 
     contents: Bin
     demand: ServerDemand | None  # of the contents; None when the server is empty
@@ -91,11 +92,11 @@ class _Place:
         return self.demand.plus(item.demand) if self.demand else item.demand
 
 
-_State = tuple[list[_Place], Bin]  # places, and items without one
+_State = tuple[list[_Place], Bin]  # places, and unplaced items
 
 
 class _RuinAndRecreate:
-    """Places, and items without one. Owns both; only `_recreate`, `_ruin` and `_open` change them."""
+    """A search: places, and unplaced items. It owns both."""
 
     def __init__(self, problem: Problem, bins: list[Bin], unplaced: Bin, factor: float = 1.0) -> None:
         self._capacity, self._problem, self._factor = problem.capacity, problem, factor
@@ -106,15 +107,16 @@ class _RuinAndRecreate:
 
     @property
     def bins(self) -> list[Bin]:
-        """What the servers have now."""
+        """The current items of each server."""
         return [place.contents for place in self._places]
 
     def result(self, failing: list[int], share: float = RELIEF_SHARE, *, may_open: bool = False) -> list[Bin] | None:
-        """Hands that the twin approves of, after load was taken off those that fail; None if none are found.
+        """Move load off the failing servers and return bins that the twin confirms; None if none are found.
 
-        If a share of the load was not enough, twice as much is taken off next.
+        The share of the load that is moved off servers which still fail doubles from round to round.
 
-        Where servers may be opened, bins are always found: as a last resort, items without a place get new servers.
+        With `may_open`, unplaced items get new servers, and servers that still fail in the end are divided, so that
+        bins are always found; `Infeasible` is raised if an item that is not served alone cannot be split.
         """
         for _ in range(RELIEF_ROUNDS):
             for index in failing:
@@ -136,12 +138,12 @@ class _RuinAndRecreate:
         return self.bins
 
     def _open(self, bins: list[Bin]) -> None:
-        """Start new servers for the items without a place."""
+        """Add servers with these bins, which hold all items that were unplaced."""
         self._places += [_place(contents) for contents in bins]
         self._unplaced = []
 
     def _divide(self, failing: list[int]) -> None:
-        """Halve servers until all are served."""
+        """Halve the failing servers until all servers serve."""
         while failing:
             for index in failing:
                 order = by_falling_load(self._places[index].contents)
@@ -151,7 +153,7 @@ class _RuinAndRecreate:
             failing = refused(self._capacity, self.bins, self._factor)
 
     def _place_all(self) -> bool:
-        """Find a place for every item; False when the budget is spent, or nothing gets better, before."""
+        """Find a place for every item; False if tries or time run out, or the search stops improving, before that."""
         best, kept, stuck = math.inf, self._state(), 0
         while True:
             self._recreate()
@@ -172,7 +174,7 @@ class _RuinAndRecreate:
         return _copy((self._places, self._unplaced))
 
     def _ruin(self, index: int, share: float) -> None:
-        """Take about this share of a server's load off: one item at least, and never the last one."""
+        """Take about this share of its load off a server: at least one item, but never the last one."""
         contents, taken = self._places[index].contents, 0.0
         target = share * self._places[index].load
         while len(contents) > 1 and taken < target:
@@ -182,7 +184,7 @@ class _RuinAndRecreate:
         self._places[index] = replace(_place(contents), most=self._places[index].most)
 
     def _recreate(self, places: list[_Place] | None = None, *, emptiest_first: bool = False) -> None:
-        """Put the items without a place, the largest first, where they fit: on the fullest of all or these places."""
+        """Place the unplaced items where they fit, the largest first, on these or all places, the fullest first."""
         left = []
         for item in by_falling_load(self._unplaced):
             for place in _candidates(item, self._places if places is None else places, emptiest_first):
@@ -198,7 +200,7 @@ class _RuinAndRecreate:
 
 
 def _candidates(item: Item, places: list[_Place], emptiest_first: bool) -> list[_Place]:
-    """Servers to try an item on: where it pads no other slots and is not padded, then by their load."""
+    """Return places to try for an item: first where it raises no rank, then where it is padded least, then by load."""
 
     def preference(place: _Place) -> tuple[bool, int, float]:
         rank = place.demand.rank if place.demand else item.rank

@@ -1,4 +1,4 @@
-"""SlotRule: with how many slots a strategy lets a server serve its adapters - the best number, or one for each."""
+"""SlotRule: how a strategy sets the number of slots of a server - the best number, or one for each adapter."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -13,21 +13,21 @@ Shares = Mapping[str, float]
 
 
 class SlotRule(NamedTuple):
-    """Whether a server serves its adapters under the rule, and with how many slots it does."""
+    """Whether a server serves its adapters under the rule, and its number of slots."""
 
     serves: Callable[[Capacity, Shares], bool]
     slots: Callable[[Capacity, Shares], int]
 
 
 def slot_each(capacity: Capacity, shares: Shares) -> int:
-    """A slot for each LoRA adapter."""
+    """Number of slots if each LoRA adapter gets its own."""
     return sum(capacity.adapter(name).rank > 0 for name in shares)
 
 
 def most_slots_by_rank(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
-    """For each rank among these adapters, with how many slots at most vLLM starts; none are counted beyond a slot each.
+    """Return, by rank of these adapters, the largest number of slots with which vLLM starts, up to a slot for each.
 
-    Raises `Infeasible` when it does not start with a single one.
+    Raises `Infeasible` when vLLM does not start with a single slot of some rank.
     """
     loras = {name: capacity.adapter(name).rank for name in names if capacity.adapter(name).rank}
     most = {0: 0}

@@ -1,4 +1,4 @@
-"""UnplacedItems: items without a server, in an order and by size."""
+"""UnplacedItems: items that have no server yet, in an order and by size."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from adaptwin.placement.packing.items import Bin, Item, may_join
 
 
 class UnplacedItems:
-    """Items without a server, in order and by size. Each is taken once."""
+    """Items that have no server yet, in order and by size. Each is taken once."""
 
     def __init__(self, order: list[Item]) -> None:
         self._order = order
@@ -17,7 +17,7 @@ class UnplacedItems:
         self._first = self._smallest = self.taken = 0
 
     def __len__(self) -> int:
-        """How many items there are in all."""
+        """Number of items, including those that are taken."""
         return len(self._order)
 
     def __bool__(self) -> bool:
@@ -31,11 +31,11 @@ class UnplacedItems:
         return self._order[self._first]
 
     def rest(self) -> list[Item]:
-        """Those that are not taken, in order."""
+        """Return the items that are not taken, in order."""
         return [item for item, free in zip(self._order, self._free, strict=True) if free]
 
     def next_ones(self, room: float) -> Iterator[Item]:
-        """The first items that may join one another and together take at most this much; one in any case."""
+        """Yield the first items that may join one another and whose loads sum to at most `room`; at least one."""
         chosen: list[Item] = []
         load, first = 0.0, self.first
         for place in range(self._first, len(self._order)):
@@ -49,7 +49,7 @@ class UnplacedItems:
             yield item
 
     def smallest_ones(self, contents: Bin, room: float) -> Iterator[Item]:
-        """The smallest items of no higher rank that may join these and one another, up to this load."""
+        """Yield the smallest items of no higher rank that may join `contents` and each other, up to the load `room`."""
         while self._smallest < len(self._order) and not self._free[self._by_size[self._smallest]]:
             self._smallest += 1
         rank, chosen = max(item.rank for item in contents), list(contents)
@@ -64,13 +64,13 @@ class UnplacedItems:
             yield item
 
     def take(self, items: list[Item]) -> None:
-        """These are placed."""
+        """Mark these items as taken."""
         for item in items:
             self._free[self._place[id(item)]] = False
         self.taken += len(items)
 
     def put_back(self, items: list[Item]) -> None:
-        """These are not placed after all."""
+        """Mark these items as not taken, after all."""
         for item in items:
             place = self._place[id(item)]
             self._free[place] = True

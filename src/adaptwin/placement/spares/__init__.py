@@ -1,1 +1,1 @@
-"""What a plan holds ready for servers that fail."""
+"""Spares: what a plan keeps ready for servers that fail."""

@@ -1,8 +1,9 @@
-"""Shared spares: all servers serve, and when some fail the others take their adapters over as they run.
+"""Shared spares: all servers serve, and when some fail, the others take over their adapters without a restart.
 
-The load is balanced over all servers. For every set of servers that may fail, its adapters are assigned to the others.
-Then each server gets settings that serve it in all these states: slots as suit the fullest of them, of the highest rank
-that it may have to load. Where the twin refuses a state, the server takes less over then, and all is done again.
+The load is balanced over all servers. For every set of servers that may fail, their adapters are assigned to the other
+servers. Then each server gets settings with which it serves in all these states: the number of slots that suits the
+fullest states, at the highest rank that the server may have to load. Where the twin refuses a state, the server takes
+over less in it, and the assignment starts again.
 """
 
 import math
@@ -25,47 +26,47 @@ from adaptwin.placement.spares.takeover import Taker, assign_takeovers
 from adaptwin.plan.failover import without
 from adaptwin.twin.server import Server, server_rank
 
-MOST_STATES = 2_500  # servers times sets of them that may fail, beyond which it is not tried
-SPARE_ROUNDS = 8  # rounds in which refused servers take less over
-FRUITLESS_ROUNDS = 2  # such rounds in a row with no fewer refusals, before it is given up
-RANK_RELUCTANCE = 0.2  # by how much fuller a server is to be, of what it bears, before another one's rank is raised
-LITTLE_STRAIN = 3.0  # times the TTFT before a failure, at the 99th percentile, that is not worth another search
-REFUSED_SECONDS = 1e6  # seconds of latency of a server that does not serve all its adapters
-FULLEST_STATES = 3  # states of a server, the fullest, by which its number of slots is chosen
-MOST_LOAD_FACTOR = 4.0  # times a server's load up to which it is found out what it bears,
-LIMIT_PRECISION = 1.03  # to within this ratio
+MOST_STATES = 2_500  # servers times sets of servers that may fail, above which shared spares are not tried
+SPARE_ROUNDS = 8  # rounds in which refused servers take over less
+FRUITLESS_ROUNDS = 2  # rounds in a row without fewer refusals, after which the search is given up
+RANK_RELUCTANCE = 0.2  # how much fuller a server must be, as a share of its limit, before another's rank is raised
+LITTLE_STRAIN = 3.0  # ratio of the 99th percentile of TTFT after a failure to before, up to which the search ends
+REFUSED_SECONDS = 1e6  # seconds added to the latency of a server that does not serve all its adapters
+FULLEST_STATES = 3  # number of states of a server, the fullest, by which its number of slots is chosen
+MOST_LOAD_FACTOR = 4.0  # highest factor on a server's load that is tried to find its limit
+LIMIT_PRECISION = 1.03  # ratio to within which a server's limit is found
 
-Failed = tuple[int, ...]  # servers that fail together; empty: none fails
+Failed = tuple[int, ...]  # indices of servers that fail together; empty where none fails
 
 
 class ServerAfterFailure(NamedTuple):
-    """A server while others are gone."""
+    """A server while others have failed."""
 
     failed: Failed
     server: int
 
 
 class Arrangement(NamedTuple):
-    """Servers, and for each set of them that may fail the items that each of the others takes over."""
+    """Servers, and for each set of servers that may fail, the items that each other server takes over."""
 
     assignments: list[Assignment]
     takeovers: dict[Failed, dict[int, Bin]]
 
 
 class TrialResult(NamedTuple):
-    """What a trial with fresh seeds says of an arrangement."""
+    """Result of a trial of an arrangement with fresh seeds."""
 
     refused: set[ServerAfterFailure]
-    strain: float  # how many times as long the first token takes after failures, at the 99th percentile
+    strain: float  # ratio of the 99th percentile of TTFT after failures to that before
 
 
 Trial = Callable[[Arrangement], TrialResult]
 
 
 def shared_spares(problem: Problem, servers: int, spare: int, trial: Trial) -> Arrangement | None:
-    """So many servers of which any `spare` may fail, as the trial confirms; None if none are found.
+    """Arrange `servers` servers so that any `spare` of them may fail, as the trial confirms; None if that fails.
 
-    Of those found, the one with the least strain, or the first with little.
+    Of the arrangements found, the one with the least strain is returned; the search ends at the first with little.
     """
     if servers * len(_failure_sets(servers, spare)) > MOST_STATES:
         return None
@@ -78,12 +79,12 @@ def shared_spares(problem: Problem, servers: int, spare: int, trial: Trial) -> A
 
 
 def _failure_sets(servers: int, spare: int) -> list[Failed]:
-    """Sets of servers that may fail together, small ones first."""
+    """Return the sets of servers that may fail together, small sets first."""
     return list(chain.from_iterable(combinations(range(servers), failed) for failed in range(1, spare + 1)))
 
 
 def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
-    """Ways to balance the load: by rank, with few or any servers ready for higher ranks, or ranks mixed."""
+    """Yield balanced bins and a reluctance to raise ranks: by rank with some, by rank without, and ranks mixed."""
     ways = orders(items_of(problem))
     evened = balanced(problem, [*ways, dealt(ways[0], servers)], servers, 1.0)
     if evened and len(evened.bins) == servers:
@@ -95,7 +96,7 @@ def _ways(problem: Problem, servers: int) -> Iterator[tuple[list[Bin], float]]:
 
 
 class _SpareSearch:
-    """Settings and failovers for given bins. Owns how much servers take over: their highest loads and ranks."""
+    """Search for settings and failovers of given bins. It owns the highest loads and ranks that servers take over."""
 
     def __init__(self, problem: Problem, bins: list[Bin], spare: int, reluctance: float) -> None:
         self._problem, self._capacity, self._reluctance = problem, problem.capacity, reluctance
@@ -108,7 +109,7 @@ class _SpareSearch:
         self._less = TAKEOVER_SHARE
 
     def run(self, trial: Trial) -> list[tuple[float, Arrangement]]:
-        """An arrangement that the twin approves of and the trial confirms, with its strain; none if none is found."""
+        """Return an arrangement that the twin and the trial confirm, with its strain; empty if none is found."""
         found: list[tuple[float, Arrangement]] = []
         fewest, at = math.inf, 0
         limits = [_load_limit(self._capacity, contents) for contents in self._bins]
@@ -131,7 +132,7 @@ class _SpareSearch:
         return found
 
     def _takeovers(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
-        """For each failure, the items that each server takes over; None where an item finds no place."""
+        """Return for each failure the items that each server takes over; None if an item finds no place."""
         bears = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
         takers = [Taker(contents, limit, rank, most_rank) for contents, limit, rank, most_rank in bears]
         takeovers: dict[Failed, dict[int, Bin]] = {}
@@ -149,7 +150,7 @@ class _SpareSearch:
         return takeovers
 
     def _servers(self, takeovers: dict[Failed, dict[int, Bin]]) -> tuple[list[Assignment], set[ServerAfterFailure]]:
-        """Servers with the settings that suit all their states, and the states in which the twin refuses them."""
+        """Return servers with settings that suit all their states, and the states in which the twin refuses them."""
         states: list[dict[Failed, dict[str, float]]] = [{(): shares_of(contents)} for contents in self._bins]
         for failed, taken in takeovers.items():
             for index, more in taken.items():
@@ -162,9 +163,9 @@ class _SpareSearch:
     def _take_less_over(
         self, servers: list[Assignment], takeovers: dict[Failed, dict[int, Bin]], refused: set[ServerAfterFailure]
     ) -> bool:
-        """Let servers take less over, in these states; False where one does not serve even its own adapters.
+        """Let servers take over less in the refused states; False if one does not serve even its own adapters.
 
-        Where it does not because its slots are of too high a rank for them, it is to stay at a lower one.
+        A server that does not serve them because its slots have too high a rank is kept at a lower rank from then on.
         """
         for failed, index in sorted(refused):
             if failed:
@@ -179,7 +180,7 @@ class _SpareSearch:
 
 
 def _load_limit(capacity: Capacity, contents: Bin) -> float:
-    """The best-case load that a server bears, if all its traffic grows."""
+    """Return the best-case load that a server sustains if the traffic of all its adapters grows alike."""
     shares = shares_of(contents)
     bears = largest_factor(
         1.0, MOST_LOAD_FACTOR, LIMIT_PRECISION, lambda factor: choose_slots(capacity, shares, factor) is not None
@@ -188,9 +189,10 @@ def _load_limit(capacity: Capacity, contents: Bin) -> float:
 
 
 def _chosen_settings(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:
-    """Settings that serve a server in all these states, and those states in which they do not.
+    """Return settings with which a server serves in all these states, and the states in which it still does not.
 
-    The number of slots is the one with the lowest latency in the fullest of them, out of those that serve in all.
+    Of the numbers of slots that serve in all states, the one with the lowest latency in the fullest states is chosen;
+    if none does, one that serves while no server has failed is preferred, then the one that serves in most states.
     """
     fullest = sorted(states.values(), key=capacity.load)[-FULLEST_STATES:]
     rank = max(capacity.server(shares, 0).max_lora_rank for shares in states.values())
@@ -223,6 +225,6 @@ def _chosen_settings(capacity: Capacity, states: dict[Failed, dict[str, float]])
 
 
 def _serves_with_room(capacity: Capacity, shares: dict[str, float], server: Server) -> bool:
-    """Whether a server serves these, and a little more traffic: after a failure it is close to its limit."""
+    """Whether a server serves these shares and slightly more traffic: after a failure it is close to its limit."""
     more = {name: share * OTHER_ARRIVALS_FACTOR for name, share in shares.items()}
     return capacity.load(more) <= MOST_LOAD and all(capacity.estimate_on(each, server).ok for each in (shares, more))

@@ -1,8 +1,8 @@
-"""Spares: a plan with so many GPUs more that this many may fail at once with all adapters still served.
+"""Spares: a plan with additional GPUs, so that as many GPUs may fail at once with all adapters still served.
 
-Either all servers serve, and those that are left take the adapters of failed ones over (`shared_spares`); or, where
-that is not found, the spare ones stand by and start with the settings of a failed one, which always works. Where the
-servers are of several profiles, each profile has its own standbys.
+Either all servers serve, and those that remain take over the adapters of failed ones (`shared_spares`). Or, where no
+such plan is found, the spare GPUs stand by and start with the settings of a failed server, which always works. Where
+the servers have several profiles, each profile has its own standbys.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ from adaptwin.plan.plan import PlacedServer, Plan
 
 
 class Spared(NamedTuple):
-    """A plan, and its servers as the planner knows them, without standbys."""
+    """A plan, and its servers with their problems, without standbys."""
 
     plan: Plan
     servers: list[Placed]
@@ -34,9 +34,10 @@ class Spared(NamedTuple):
 def with_spares(
     plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan], *, shared: bool
 ) -> Spared:
-    """The plan with its `PlanOptions.spare` GPUs more, and what to do when servers fail.
+    """Add the spare GPUs that the options of a plan demand, and what to do when servers fail.
 
-    Where spares are not to be shared, the servers stay as they were found, and get standbys.
+    Spares are shared only if `shared` is set, the plan is verified and uses one profile, and shared spares are found.
+    Otherwise the servers stay as they are, and standbys are added.
     """
     problem, found = servers[0].problem, None
     before = problem.capacity.twin_runs, problem.capacity.predictions
@@ -73,7 +74,7 @@ def _shared(plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Place
 
 
 def _failovers(servers: Sequence[PlacedServer], takeovers: dict[Failed, dict[int, Bin]]) -> Iterable[Failover]:
-    """For each set of servers that may fail, the routes of those that were on them."""
+    """Yield, for each set of servers that may fail, the routes of the adapters that were on them."""
     for failed, taken in takeovers.items():
         routes: dict[str, dict[str, float]] = {name: {} for index in failed for name in servers[index].adapters}
         for index, server in enumerate(servers):
@@ -85,7 +86,7 @@ def _failovers(servers: Sequence[PlacedServer], takeovers: dict[Failed, dict[int
 
 
 def _judged(plan: Plan) -> TrialResult:
-    """Whether a plan holds with fresh seeds: after failures first, which is where most do not."""
+    """Verify a plan with fresh seeds: first after failures, where most plans fail, then while all servers run."""
     index = {server.name: number for number, server in enumerate(plan.servers)}
     checks = [verify(plan, verification_seed(plan, number)) for number in range(FAILOVER_VERIFICATIONS)]
     refused = {
@@ -100,7 +101,7 @@ def _judged(plan: Plan) -> TrialResult:
 
 
 def _with_latencies(plan: Plan) -> Plan:
-    """The plan with the latencies after failures, in the first of its verifications."""
+    """Return the plan with the latencies after failures, from the first of its verifications."""
     check = verify(plan, verification_seed(plan, 0))
     described = (
         failover.model_copy(update=_failover_latencies(check, number)) for number, failover in enumerate(plan.failover)

@@ -1,4 +1,4 @@
-"""standby: GPUs without adapters, of which one starts with the settings and all adapters of a server that fails."""
+"""standby: GPUs without adapters, one of which starts with the settings and all adapters of a server that fails."""
 
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -7,9 +7,9 @@ from adaptwin.plan.server_names import new_name
 
 
 def with_standbys(plan: Plan) -> Plan:
-    """The plan with `PlanOptions.spare` standbys more for each profile in use; its failovers name the first of them.
+    """Add `PlanOptions.spare` standbys for each profile in use; the failovers name the first standby of the profile.
 
-    When another server fails, the next one takes its place.
+    When another server fails, the next standby takes its place.
     """
     servers, first = list(plan.servers), dict[str, PlacedServer]()
     for server in plan.servers:

@@ -1,4 +1,4 @@
-"""Takeover: the adapters of servers that fail, assigned to those that run."""
+"""Takeover: assign the adapters of failed servers to the servers that run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ SPLIT_LOAD = 0.03  # best-case load above which an adapter is split rather than 
 
 @dataclass(slots=True)
 class Taker:
-    """A server that may take adapters over, and its limits."""
+    """A server that may take over adapters, and its limits."""
 
-    contents: Bin  # what it serves itself
-    limit: float  # the best-case load that it bears
-    rank: int  # of its slots: raised where an adapter of a higher rank is taken over
-    most_rank: int  # up to which it can be raised
+    contents: Bin  # the items that it serves before the failure
+    limit: float  # the best-case load that it sustains
+    rank: int  # rank of its slots; raised where an adapter of a higher rank is taken over
+    most_rank: int  # highest rank to which its slots may be raised
 
 
 def assign_takeovers(
     problem: Problem, unplaced: Bin, takers: Mapping[int, Taker], caps: Callable[[int], float], reluctance: float
 ) -> dict[int, Bin] | None:
-    """The items that each server takes over, by its number: all get about as full, as a share of what they bear.
+    """Assign items to servers so that all become about equally full, as a share of their limits.
 
-    None where an item finds no place. No server's load exceeds its cap; one is to be fuller than another by
-    `reluctance` before the rank of the other is raised.
+    Returns the items that each server takes over, by the server's number; None if an item finds no place. No server's
+    load exceeds its cap. A server must be fuller than another by `reluctance` before the other's rank is raised.
     """
     taken: dict[int, Bin] = {}
     loads = {index: load_of(taker.contents) for index, taker in takers.items()}

@@ -1,1 +1,1 @@
-"""Ways to place adapters: one file each, and what several of them share."""
+"""Strategies: ways to place adapters on servers of one profile, one file each."""

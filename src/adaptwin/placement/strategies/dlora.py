@@ -1,17 +1,18 @@
-"""dlora: dLoRA's proactive placement, which replicates adapters for as long as that helps the worst off.
+"""dlora: dLoRA's proactive placement, which replicates adapters as long as the worst-off adapter does not lose by it.
 
-A server's memory is its KV cache in tokens, of which each adapter takes what a slot of the fleet's highest rank takes.
-How well off an adapter is: the memory that is left on its servers, together, over its load. Adapters go to the server
-with the fewest of them. Then, again and again, the one whose share of all replicas lags most behind its share of the
-load gets another replica: on the server with the fewest adapters on which it makes the worst off no worse off. Where
-there is none, that ends. Requests are split evenly over replicas, and ``max_loras`` is the number of adapters on the
-server.
+A server's memory is its KV cache in tokens, of which each adapter takes as much as a slot of the fleet's highest rank.
+An adapter is the better off, the larger the free memory of all its servers is relative to its load. Each adapter is
+first placed on the server with the fewest adapters. Then, repeatedly, the adapter whose share of all replicas lags most
+behind its share of the load gets another replica: on the server with the fewest adapters among those where the replica
+makes the worst-off adapter no worse off. The placement ends when there is no such server. Requests are split evenly
+over replicas, and ``max_loras`` is the number of adapters on the server.
 
-From the placement of the published engine (LLMServe/dLoRA-artifact, `find_best_lora_weight_schedule`), which has a
-given number of servers: this one takes the smallest with which each is served. Simplified: unplaced adapters come in
-the order of their load rather than of their number; how well off adapters are is updated rather than counted anew; and
-no replicas are added to bring them to servers + adapters - 1, which is for requests that are migrated while they run.
-Two cases it does not have: replicas leave as much memory as vLLM needs to start, and base-model traffic takes none.
+The source is the placement of the published engine (LLMServe/dLoRA-artifact, `find_best_lora_weight_schedule`), for a
+given number of servers; here, the smallest number that serves all adapters is taken. Three things are simplified:
+adapters are first placed in the order of their load rather than of their number; how well off adapters are is updated
+rather than computed anew; and no replicas are added to bring their number to servers + adapters - 1, which is for
+requests that are migrated while they run. Two things are added: replicas leave as much memory as vLLM needs to start,
+and base-model traffic takes no memory.
 """
 
 from typing import NamedTuple
@@ -25,11 +26,11 @@ from adaptwin.placement.packing.problem import Assignment, Problem, items_to_pla
 from adaptwin.placement.packing.slot_rule import SLOT_EACH
 from adaptwin.twin.server import server_rank
 
-_IDLE_RATE = 1e-12  # requests/s of an idle adapter
+_IDLE_RATE = 1e-12  # requests/s added to every adapter, so that no load is 0
 
 
 def dlora(problem: Problem) -> list[Assignment]:
-    """Place and replicate all adapters; see the module."""
+    """Place and replicate all adapters as the module describes."""
     capacity, items = problem.capacity, items_to_place(problem)
     rate = {name: capacity.workload.rate_of(capacity.adapter(name)) for name in capacity.names}
     names = sorted(rate, key=lambda name: (-rate[name], name))
@@ -54,17 +55,17 @@ def _memory(capacity: Capacity) -> "Memory":
 class Memory(NamedTuple):
     """Memory of a server, in tokens of its KV cache."""
 
-    tokens: float  # without adapters
-    needed: float  # to start
-    slot: float  # that a slot of the fleet's highest rank takes
+    tokens: float  # of a server without adapters
+    needed: float  # for the server to start
+    slot: float  # taken by a slot of the fleet's highest rank
 
 
 def replicated(
     loads: NDArray[np.float64], is_lora: NDArray[np.bool_], memory: Memory, servers: int
 ) -> NDArray[np.bool_]:
-    """Which server has which adapter, of shape (servers, adapters).
+    """Return which server has which adapter, of shape (servers, adapters).
 
-    `loads` of the adapters, all above 0 and falling, and whether they take memory, are of shape (adapters,).
+    `loads`, which are above 0 and falling, and `is_lora`, whether an adapter takes memory, are of shape (adapters,).
     """
     replicas = _Replicas(loads, is_lora, memory, servers)
     while True:
@@ -76,10 +77,10 @@ def replicated(
 
 
 class _Replicas:
-    """Which server has which adapter, and how well off each adapter is by that."""
+    """Which server has which adapter, and how well off each adapter is as a result."""
 
     def __init__(self, loads: NDArray[np.float64], is_lora: NDArray[np.bool_], memory: Memory, servers: int) -> None:
-        """Each adapter in turn on the server with the fewest."""
+        """Place each adapter in turn on the server with the fewest adapters."""
         adapters = np.arange(len(loads))
         self.loads, self.costs, self.needed = loads, memory.slot * is_lora, memory.needed
         self.placed = np.zeros((servers, len(loads)), dtype=np.bool_)
@@ -97,7 +98,7 @@ class _Replicas:
         return [int(server) for server in np.argsort(self.on_server, kind="stable")]
 
     def can_take(self, server: int, adapter: int) -> bool:
-        """Whether the server has room for a replica that it does not have, which makes the worst off no worse off."""
+        """Whether the server lacks this replica, has the memory, and the worst-off adapter would be no worse off."""
         if self.placed[server, adapter] or self.free[server] < self.costs[adapter] + self.needed:
             return False
         there = np.flatnonzero(self.placed[server])

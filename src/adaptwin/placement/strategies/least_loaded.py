@@ -1,6 +1,6 @@
-"""least_loaded: adapters by falling load, each to the least loaded of the smallest number of servers that serves.
+"""least_loaded: place adapters by falling load, each on the least loaded of the fewest servers that serve them all.
 
-That is the longest-processing-time rule, LPT (Graham, "Bounds on multiprocessing timing anomalies", 1969).
+This is the longest-processing-time rule, LPT (Graham, "Bounds on multiprocessing timing anomalies", 1969).
 """
 
 import heapq
@@ -12,7 +12,7 @@ from adaptwin.placement.packing.problem import Assignment, Problem, items_to_pla
 
 
 def least_loaded(problem: Problem) -> list[Assignment]:
-    """Level the best-case load; every server gets its best number of slots."""
+    """Balance the best-case load; every server gets its best number of slots."""
     load = problem.capacity.load_of
     items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
     return fewest_servers(
@@ -23,7 +23,7 @@ def least_loaded(problem: Problem) -> list[Assignment]:
 def longest_first(
     falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int
 ) -> list[list[AdapterPart]]:
-    """Each item to the server with the least load so far; of several to the one with the fewest items."""
+    """Place each item on the server with the least load so far; on a tie, on the one with the fewest items."""
     bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
     least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap
     for item in falling:

@@ -1,15 +1,17 @@
-"""loraserve: LoRAServe's placement, which gives each rank servers of its own, as many as its traffic is worth.
+"""loraserve: LoRAServe's placement, which gives each rank servers of its own, in proportion to its traffic.
 
-The operating point of a rank is the tokens/s that one adapter of it can get from a server; an adapter's utilisation is
-its tokens/s over that. Every server's target is an equal part of the whole utilisation. The servers are divided among
-the ranks in proportion to their utilisation, by largest remainder, high ranks first. The adapters of a rank, by falling
-utilisation, go to its least loaded servers, in parts where a server comes to its target; what finds no room goes whole
-to the least loaded server of at least that rank. ``max_loras`` is the number of adapters on the server.
+The operating point of a rank is the tokens/s that one adapter of that rank can get from a server. An adapter's
+utilisation is its tokens/s divided by its operating point. Every server's target is an equal part of the total
+utilisation. The servers are divided among the ranks in proportion to their utilisation, by largest remainder, high
+ranks first. The adapters of a rank, by falling utilisation, go to its least loaded servers, and are split where a
+server reaches its target. What is left goes whole to the least loaded server of at least that rank. ``max_loras`` is
+the number of adapters on the server.
 
-After the re-implementation that arXiv 2602.24044 compares with, which has a given number of servers: this one takes the
-smallest with which each is served. Operating points come from the steady state rather than from a benchmark. Left out
-is the renaming of servers against a placement before. Two cases the original leaves open: a server on which another
-slot would not start is full, and where no server is of so high a rank, the least loaded becomes it.
+The source is the re-implementation that arXiv 2602.24044 compares with, for a given number of servers; here, the
+smallest number that serves all adapters is taken. Operating points come from the steady state rather than from a
+benchmark. Servers are not renamed to match an earlier placement. Two cases are added that the original leaves open: a
+server on which another slot would not start is full, and where no server has a rank as high as an adapter's, the least
+loaded server is raised to that rank.
 """
 
 import heapq
@@ -30,7 +32,7 @@ CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica
 
 
 class Wanted(NamedTuple):
-    """An adapter, or what is left of it, and the share of a server that all of it is worth."""
+    """An adapter, the utilisation of all its traffic, and the share of its traffic that is still to be placed."""
 
     name: str
     rank: int
@@ -48,19 +50,19 @@ class RankServer:
     loras: int = 0
 
     def add(self, wanted: Wanted, share: float) -> None:
-        """Take this share of an adapter's traffic."""
+        """Assign this share of an adapter's traffic to the server."""
         self.loras += wanted.rank > 0 and wanted.name not in self.shares
         self.shares[wanted.name] = self.shares.get(wanted.name, 0.0) + share
         self.load += wanted.utilisation * share
         self.rank = max(self.rank, wanted.rank)
 
     def starts_with(self, wanted: Wanted, most: Mapping[int, int]) -> bool:
-        """Whether there can be a slot for the adapter, out of the most there can be, by rank."""
+        """Whether the server starts with a slot more for the adapter; `most` gives the most slots by rank."""
         return self.loras + (wanted.rank > 0) <= most[max(self.rank, wanted.rank)]
 
 
 def loraserve(problem: Problem) -> list[Assignment]:
-    """Place all adapters by the budgets of their ranks; see the module."""
+    """Place all adapters by the budgets of their ranks, as the module describes."""
     capacity, items = problem.capacity, items_to_place(problem)
     adapters = _wanted(capacity)
     most = most_slots_by_rank(capacity, capacity.names)
@@ -71,7 +73,7 @@ def loraserve(problem: Problem) -> list[Assignment]:
 
 
 def _wanted(capacity: Capacity) -> list[Wanted]:
-    """The adapters by falling rank, then by falling utilisation."""
+    """Return the adapters by falling rank, then by falling utilisation."""
     workload = capacity.workload
     points = {rank: peak_rate(capacity, rank) for rank in {adapter.rank for adapter in workload.adapters}}
     adapters = [
@@ -86,7 +88,7 @@ def _wanted(capacity: Capacity) -> list[Wanted]:
 
 
 def by_rank(adapters: list[Wanted], most: Mapping[int, int], servers: int) -> list[dict[str, float]]:
-    """Shares on each of the servers; `adapters` by falling rank and utilisation, `most` slots by rank."""
+    """Return the shares on each server; `adapters` are by falling rank and utilisation, `most` gives slots by rank."""
     target = sum(adapter.utilisation for adapter in adapters) / servers
     groups = {rank: list(group) for rank, group in groupby(adapters, key=lambda adapter: adapter.rank)}
     worth = {rank: sum(adapter.utilisation for adapter in group) / target for rank, group in groups.items()}
@@ -102,7 +104,7 @@ def by_rank(adapters: list[Wanted], most: Mapping[int, int], servers: int) -> li
 
 
 def largest_remainder(worth: Mapping[int, float], servers: int) -> dict[int, int]:
-    """Whole servers that sum up to `servers`, as `worth` does: rounded down, and the rest to the largest remainders."""
+    """Round `worth` to whole numbers with the sum `servers`: all down, then up where the remainders are largest."""
     budgets = {rank: math.floor(exact) for rank, exact in worth.items()}
     by_remainder = sorted(worth, key=lambda rank: budgets[rank] - worth[rank])
     for rank in by_remainder[: servers - sum(budgets.values())]:
@@ -111,7 +113,7 @@ def largest_remainder(worth: Mapping[int, float], servers: int) -> dict[int, int
 
 
 def _fill(servers: list[RankServer], adapters: list[Wanted], target: float, most: Mapping[int, int]) -> list[Wanted]:
-    """Fill the servers of a rank, least loaded first, up to the target; gives what finds no room."""
+    """Fill the servers of a rank up to the target, the least loaded first; return what does not fit."""
     least = [(0.0, number, server) for number, server in enumerate(servers)]  # a heap
     left = []
     for adapter in adapters:

@@ -1,11 +1,11 @@
 """max_base: fill servers in the order of the workload, up to the token rate at which the base model peaks.
 
-The paper's code has it as MaxBackbone (arXiv 2602.24044, development only). A server is full when the tokens/s of its
-adapters come to what a full batch of base-model requests of these lengths serves; ``max_loras`` is the number of its
-adapters. Neither twin nor surrogate is asked whether that serves them - adapters cost time and memory beside the peak -
-so the plan may starve until verification finds it out. Two things the original does not have: a server is also full
-when a slot more would not start (the original runs out of memory there), and an adapter too hot for one server comes in
-parts.
+The paper's code calls it MaxBackbone (arXiv 2602.24044, development only). A server is full when the tokens/s of its
+adapters come to what a full batch of base-model requests of these lengths serves. ``max_loras`` is the number of its
+adapters. Neither the twin nor the surrogate checks whether the server serves them. Adapters cost additional time and
+memory, so they may be starved, which only the verification finds. Two things are added to the original: a server is
+also full when one more slot would not start (the original runs out of memory there), and an adapter that is too hot for
+one server is split into equal parts.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
 
 @dataclass(slots=True)
 class _Filling:
-    """A server being filled."""
+    """A server that is being filled."""
 
     items: list[AdapterPart] = field(default_factory=list)
     tokens: float = 0.0
@@ -34,14 +34,14 @@ class _Filling:
 
 
 def max_base(problem: Problem) -> list[Assignment]:
-    """Place all adapters up to the peak; see the module."""
+    """Place all adapters up to the peak rate, as the module describes."""
     capacity, items = problem.capacity, items_to_place(problem)
     bins = [merged(contents) for contents in filled_to(peak_rate(capacity, rank=0), capacity, items)]
     return [Assignment(capacity.server(contents, SLOT_EACH.slots(capacity, contents)), contents) for contents in bins]
 
 
 def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list[list[AdapterPart]]:
-    """Items, in their order, on servers of at most `peak` tokens/s; one above it is alone."""
+    """Place items, in their order, on servers of at most `peak` tokens/s; an item above `peak` is alone."""
     most = most_slots_by_rank(capacity, [item.name for item in items])
     servers = [_Filling()]
     for item in items:

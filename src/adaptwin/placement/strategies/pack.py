@@ -1,13 +1,14 @@
-"""pack, the default: fill servers to their limit, rank by rank, try one fewer as long as it works, and balance them.
+"""pack, the default: fill servers to their limit, rank by rank, balance them, and try one fewer as long as that works.
 
-Slots are preallocated at the highest rank on a server, so ranks are placed in falling order and a server mixes two
-ranks only where one of them ends. Within a rank two orders are tried - hot adapters together, and hot ones dealt
-between cold ones - because either can win: hot adapters together need few slots, mixed ones share them better. Orders
-are filled by what the surrogate thinks likely (`fill`), and servers balanced (`balance`). The twin has its word on
-every one, and what it refuses is repaired by moves (`ruin_and_recreate`).
+Slots are preallocated at the highest rank on a server. Ranks are therefore placed in falling order, and a server mixes
+two ranks only where one of them ends. Within a rank two orders are tried - hot adapters together, and hot and cold ones
+in turn - because either can win: hot adapters together need few slots, mixed ones share slots better. Servers are
+filled in these orders by the surrogate's predictions (`fill`), and balanced (`balance`). The twin checks every server,
+and servers that it refuses are repaired by moves (`ruin_and_recreate`).
 
-One server fewer is tried as long as something works: filling with a little less than the traffic, because the surrogate
-is careful and the twin has the last word; placement by load; and giving up the emptiest server, by ruin and recreate.
+One server fewer is tried, in three ways, as long as one of them works: balancing at slightly less than the traffic,
+because the surrogate is pessimistic and the twin makes the final check; placement by load; and giving up the emptiest
+server, by ruin and recreate.
 """
 
 from collections.abc import Callable
@@ -34,18 +35,18 @@ from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
 
-MOST_MISTAKES = 8  # times that servers are relieved of which the surrogate was sure and the twin is not
+MOST_MISTAKES = 8  # times that servers are relieved which the surrogate approved and the twin refuses
 
 
 def pack(problem: Problem) -> list[Assignment]:
-    """Place all adapters on as few servers as the twin allows; see the module."""
+    """Place all adapters on as few servers as the twin allows, as the module describes."""
     return assigned(problem, packed(problem, partial(items_of, problem)))
 
 
 def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
-    """As few bins as can be found; the twin approves of each.
+    """Return as few bins as can be found, each confirmed by the twin.
 
-    `items` gives what is to be placed, of which each must be served alone with so many times its traffic.
+    Given a factor, `items` returns the items to place, each of which is served alone at that factor on its traffic.
     """
     ways, needed = orders(items(1.0)), 1.0
     first = _filled(problem, ways, needed)
@@ -54,7 +55,7 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
         first = _filled(problem, ways, needed)
     best, factor = _approved_filling(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
-        together = factor * (len(best) - 1) / len(best)  # what one fewer could bear, in terms of the traffic
+        together = factor * (len(best) - 1) / len(best)  # the factor on the traffic that one fewer could sustain
         fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING_FACTOR else None
         if fewer is None:
             break
@@ -67,7 +68,7 @@ def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Bin
 
 
 def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
-    """Each bin on a server with its best number of slots; servers wrongly thought to be served are relieved."""
+    """Assign each bin to a server with its best number of slots; relieve servers that turn out not to serve."""
     capacity = problem.capacity
     for mistake in range(MOST_MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(bins))
@@ -77,7 +78,7 @@ def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
         if not wrong:
             break
         if mistake == MOST_MISTAKES:
-            best_slots(capacity, shares_of(bins[wrong[0]]))  # which says what is wrong
+            best_slots(capacity, shares_of(bins[wrong[0]]))  # raises the error that says what is wrong
         bins = relieve(problem, bins, wrong, min(RUIN_SHARE, RELIEF_SHARE * 2.0**mistake))
     problem.progress("choosing max_loras", len(bins), len(bins))
     return [
@@ -95,10 +96,11 @@ def _best_or_none(capacity: Capacity, contents: Bin) -> SlotChoice | None:
 
 
 def _approved_filling(problem: Problem, ways: list[list[Item]], first: list[Bin], needed: float) -> Filled:
-    """Hands that the twin approves of, and by which factor the surrogate thinks that their traffic can grow.
+    """Return bins that the twin confirms, and the factor by which their traffic can grow according to the surrogate.
 
-    Levelled, or after moves, or on one server more, or in the end with the refused ones' load on further servers. The
-    twin is asked about a little more than the traffic, if they should bear that.
+    Balanced bins are tried, repaired by moves if need be, then the same with one server more. If both fail, load is
+    taken off the refused servers of the first filling, onto further servers if need be. The twin is first run at
+    slightly more than the traffic, where the servers should sustain it.
     """
     for servers in (len(first), len(first) + 1):
         evened = balanced(problem, [*ways, dealt(ways[0], servers)], servers, needed)
@@ -113,7 +115,7 @@ def _approved_filling(problem: Problem, ways: list[list[Item]], first: list[Bin]
 def _one_fewer(
     problem: Problem, ways: list[list[Item]], bins: list[Bin], needed: float, together: float
 ) -> list[Bin] | None:
-    """One server fewer, each approved of by the twin at the factor that is needed; None if that is not found."""
+    """Place all items on one server fewer, each confirmed by the twin at the factor `needed`; None if that fails."""
     servers = len(bins) - 1
     problem.progress(f"packing into {servers} GPUs", 0, 1)
     tight = balanced(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)

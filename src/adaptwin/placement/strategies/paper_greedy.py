@@ -1,11 +1,11 @@
-"""paper_greedy: the placement of arXiv 2602.24044, with the twin as its oracle.
+"""paper_greedy: the placement of arXiv 2602.24044, with the twin, or a confident surrogate, as its oracle.
 
-Ranks in falling order, and within a rank the highest and the lowest remaining rate in turn. Adapters join the current
-GPU one at a time; each time their number reaches a test point, the oracle is asked for the throughput with the slots so
-far and with one step more, the better is kept (the larger on a tie), and then asked whether that starves. If it does,
-or does not start, the adapters since the last test point go back and the GPU is closed. At the end the GPUs with
-untested adapters are tested with the adapters they have (the published code pads with dummies there and opens GPUs
-that are not needed).
+Ranks are placed in falling order, and within a rank the highest and the lowest remaining load in turn. Adapters join
+the current GPU one at a time. Each time their number reaches a test point, the oracle gives the throughput with the
+slots so far and with one step more, and the better number is kept (the larger on a tie). The oracle then says whether
+the server is starved. If it is, or does not start, the adapters since the last test point go back to the queue and the
+GPU is closed. In the end, a GPU with untested adapters is tested with the adapters that it has (the published code pads
+with dummies there and opens GPUs that are not needed).
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ class _Gpu:
 
 
 def paper_greedy(problem: Problem) -> list[Assignment]:
-    """Place all adapters as the paper does; raises `Infeasible` when a GPU cannot take a single adapter."""
+    """Place all adapters as the paper does; raises `Infeasible` when a GPU cannot serve a single adapter."""
     capacity = problem.capacity
     items = items_to_place(problem)
     falling = sorted(items, key=lambda item: (-capacity.adapter(item.name).rank, -capacity.load_of(item), item.name))
@@ -56,7 +56,7 @@ def paper_greedy(problem: Problem) -> list[Assignment]:
 
 
 def _test(problem: Problem, gpu: _Gpu, *, last: bool) -> bool:
-    """Ask the oracle whether the GPU serves what it has; if so the pending adapters are committed."""
+    """Commit the pending adapters if the oracle says that the GPU serves all it has; return whether it stays open."""
     capacity, shares = problem.capacity, merged(gpu.items)
     larger = TEST_POINTS[min(gpu.slot_point, len(TEST_POINTS) - 1)]
     candidates = [slots for slots in (gpu.max_loras, larger) if slots > 0 and capacity.starts(shares, slots)]
@@ -82,7 +82,7 @@ def _give_back(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
 
 
 def _shrink(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
-    """Not even the first test point passes: the paper gives up here; we commit fewer, so that a plan exists."""
+    """Commit fewer adapters where not even the first test point passes; the paper gives up, but a plan shall exist."""
     capacity = problem.capacity
     for count in range(len(gpu.pending), 0, -1):
         fit = choose_slots(capacity, merged(gpu.pending[:count]))

@@ -1,4 +1,4 @@
-"""random: a server by chance for each adapter, out of the smallest number of servers that are then served."""
+"""random: place each adapter on a random server, out of the fewest servers that serve all adapters this way."""
 
 from itertools import groupby
 
@@ -9,9 +9,9 @@ from adaptwin.workload.drawing.random_streams import stream_seed
 
 
 def random_placement(problem: Problem) -> list[Assignment]:
-    """Draw from the workload's seed; every server gets its best number of slots.
+    """Draw a server for each adapter from the workload's seed; every server gets its best number of slots.
 
-    Each adapter draws from a stream of its own, so another adapter, or another order, leaves its server as it was.
+    Each adapter draws from a stream of its own, so that further adapters, or another order, do not change its draw.
     """
     seed, items = problem.capacity.workload.seed, items_to_place(problem)
     draws = [

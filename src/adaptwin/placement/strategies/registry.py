@@ -1,4 +1,4 @@
-"""The strategies: ways to place adapters on servers of one profile, and what each of them can do."""
+"""Registry of strategies: ways to place adapters on servers of one profile, and what each of them supports."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Strategy(NamedTuple):
-    """A way to place adapters, and what it is good for."""
+    """A way to place adapters, and what it supports."""
 
     place: "Place"
     knows_constraints: bool = False
-    packs: bool = False  # its placements are those of `packing`, so GPU types may be mixed and spare servers may serve
+    packs: bool = False  # places by `packing`, so that GPU types may be mixed and spare servers may serve
 
 
 def _place(name: str) -> "Place":
@@ -35,7 +35,7 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def strategy_named(name: str) -> Strategy:
-    """The strategy with this name; raises `SpecError`, which lists all of them."""
+    """Return the strategy with this name; raises `SpecError`, listing all names, if there is none."""
     if name not in STRATEGIES:
         raise SpecError(not_one_of(name, STRATEGIES), "strategy")
     return STRATEGIES[name]

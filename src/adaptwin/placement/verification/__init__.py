@@ -1,1 +1,1 @@
-"""Whether a plan holds, with seeds that the search did not use, and what the twin expects of it."""
+"""Verification: whether a plan holds with seeds that the search did not use, and forecasts for its servers."""

@@ -1,4 +1,4 @@
-"""Forecast: what the twin expects of each server of a placement - figures, headroom, and what binds."""
+"""Forecast: simulated figures, headroom and binding constraint of each server of a placement."""
 
 from collections.abc import Iterable
 
@@ -17,12 +17,12 @@ from adaptwin.workload.workload import Workload
 
 HEADROOM_PRECISION = 0.02  # headroom is found to within 2 % of the traffic
 SLOT_CHOICES_SHOWN = 12
-SERVERS_WITH_ALL_CHOICES = 32  # of which only the nearest numbers of slots are shown
+SERVERS_WITH_ALL_CHOICES = 32  # above it, only the nearest numbers of slots are tried for each server
 NEAREST_CHOICES = 3
 
 
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
-    """What `run` says of a server of a placement, and how much more traffic it takes until a verdict turns."""
+    """Return the figures of a server from its `run`, and how much more traffic it takes until its verdict turns."""
     headroom, binding = _found_headroom(capacity, assignment)
     return Forecast(
         throughput=run.throughput,
@@ -46,7 +46,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
 
 
 def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink | None:
-    """What a server with this headroom does just beyond it; None where no limit was found."""
+    """Simulate a server just beyond its headroom; None where no limit was found."""
     if headroom >= MOST_HEADROOM:
         return None
     traffic = 1.0 + headroom + HEADROOM_PRECISION
@@ -68,7 +68,7 @@ def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink 
 
 
 def _most_missed(workload: Workload, run: Run) -> Missed | None:
-    """The objective that is missed the most, if any is."""
+    """Return the objective that is missed by the largest ratio, if any is missed."""
     missed = [
         Missed(adapter=adapter.name, objective=objective, latency=latency, allowed=allowed)
         for adapter, row in zip(workload.adapters, run.adapters.iter_rows(named=True), strict=True)
@@ -84,7 +84,7 @@ def _most_missed(workload: Workload, run: Run) -> Missed | None:
 def slot_choices(
     capacity: Capacity, assignment: Assignment, run: Run, most: int = SLOT_CHOICES_SHOWN
 ) -> tuple[TriedSlots, ...]:
-    """What the twin says of other numbers of slots for the same adapters, around the chosen one, whose run is given."""
+    """Simulate numbers of slots around the chosen one for the same adapters; `run` is the run of the chosen one."""
     chosen = assignment.server.max_loras
     choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
     first = max(0, min(choices.index(chosen) - most // 2, len(choices) - most))
@@ -95,7 +95,7 @@ def slot_choices(
 
 
 def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
-    """The plan with what the twin expects of each server; of standbys, which are the last, nothing."""
+    """Return the plan with forecasts for all servers but standbys, which come last."""
     progress("measuring headroom", 0, 1)
     described = forecast_all(assignments)
     progress("measuring headroom", 1, 1)
@@ -109,7 +109,7 @@ def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]
 def forecast_all(
     assignments: Iterable[tuple[Capacity, Assignment]],
 ) -> list[tuple[Forecast, tuple[TriedSlots, ...]]]:
-    """Forecast and slot choices of every server, on all cores."""
+    """Return the forecast and the slot choices of every server, computed on all cores."""
     work = list(assignments)
     most = NEAREST_CHOICES if len(work) > SERVERS_WITH_ALL_CHOICES else SLOT_CHOICES_SHOWN
     calls = (joblib.delayed(_forecast_and_choices)(capacity, assignment, most) for capacity, assignment in work)
@@ -124,7 +124,7 @@ def _forecast_and_choices(
 
 
 def _found_headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
-    """How much more traffic the server takes, and what gives way beyond that."""
+    """Return how much more traffic the server sustains, as a share, and what binds beyond that."""
 
     def with_more(headroom: float) -> Answer:
         factor = (1.0 + headroom) / capacity.factor
@@ -137,7 +137,7 @@ def _found_headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, 
 
 
 def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:
-    """What the server lacks where it fails: an objective, KV cache, slots, or otherwise time."""
+    """Return what binds a server in this answer: an objective, the KV cache, the slots, or else compute time."""
     if answer.verdict == "slow":
         return "slo"
     if answer.kv_usage > 0.9:
@@ -148,7 +148,7 @@ def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Bind
 
 
 def _run_with(capacity: Capacity, assignment: Assignment, slots: int) -> Run | None:
-    """The same adapters with this many slots; None when the server would not start."""
+    """Simulate the adapters of a server with this many slots; None if the server would not start."""
     now = assignment.server
     held = max(slots, now.max_cpu_loras or 0)
     server = now.with_slots(slots, max_lora_rank=now.max_lora_rank, max_cpu_loras=held)

@@ -1,4 +1,7 @@
-"""verify: does a plan hold? One twin run per GPU, with a seed the planner did not use; and after failures, too."""
+"""verify: check that a plan holds, by one twin run per GPU with a seed that the planner did not use.
+
+The states after failures are checked, too.
+"""
 
 from adaptwin.plan.check import Check, FailoverCheck
 from adaptwin.plan.failover import Failover
@@ -9,13 +12,13 @@ from adaptwin.workload.drawing.random_streams import stream_seed
 
 
 def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True) -> Check:
-    """Play every server of the plan under its part of the traffic, and each that takes others' in when they fail.
+    """Simulate every server of a plan with its part of the traffic, and every server that takes over adapters.
 
     Args:
         plan: The plan; it carries its workload and profiles.
-        seed: Of the arrivals and lengths; take another than the plan's.
-        jobs: Cores to use; -1 is all.
-        failovers: Whether to play what the plan says of failures, too.
+        seed: Seed of the arrivals and lengths; use another than the plan's.
+        jobs: Number of cores to use; -1 uses all.
+        failovers: Whether to simulate the states after failures, too.
 
     Raises:
         OutOfMemory: A server of the plan would not start.
@@ -38,11 +41,11 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
     )
 
 
-Drawn = tuple[str, PlacedServer]  # a server, and the one whose requests it draws
+Drawn = tuple[str, PlacedServer]  # the name of the server whose requests are drawn, and the server that serves them
 
 
 def _asked(plan: Plan, states: list[tuple[Failover, tuple[PlacedServer, ...]]]) -> list[Drawn]:
-    """Servers that take others' adapters in. A standby gets the very requests that its server would have got."""
+    """Return the servers that take over adapters. A standby gets the same requests as the server that it replaces."""
     bins = {server.name: server.adapters for server in plan.servers}
     return [
         (next((name for name in failover.failed if bins[name] == taker.adapters), taker.name), taker)
@@ -52,14 +55,14 @@ def _asked(plan: Plan, states: list[tuple[Failover, tuple[PlacedServer, ...]]]) 
 
 
 class _Played:
-    """Runs of servers, each played once."""
+    """Runs of servers, each simulated once."""
 
     def __init__(self, plan: Plan, seed: int) -> None:
         self._plan, self._seed = plan, seed
         self._runs: dict[tuple[object, ...], Run] = {}
 
     def play(self, asked: list[Drawn], jobs: int) -> None:
-        """Play these, on so many cores."""
+        """Simulate these servers on `jobs` cores."""
         cases: dict[tuple[object, ...], Case] = {}
         parts = self._plan.workload.parts(server.adapters for _, server in asked)
         for (name, server), part in zip(asked, parts, strict=True):
@@ -68,7 +71,7 @@ class _Played:
         self._runs = dict(zip(cases, simulate_many(cases.values(), jobs=jobs), strict=True))
 
     def run(self, name: str, server: PlacedServer) -> Run:
-        """What was played."""
+        """Return the run of a server that was simulated."""
         return self._runs[_key(name, server)]
 
 
@@ -77,5 +80,5 @@ def _key(name: str, server: PlacedServer) -> tuple[object, ...]:
 
 
 def server_seed(seed: int, server: str) -> int:
-    """Servers draw apart, so that parts of a split adapter do not get the same arrivals."""
+    """Return the seed of a server, which is its own so that parts of a split adapter get different arrivals."""
     return stream_seed(seed, server) >> 1

@@ -1,1 +1,1 @@
-"""Mixes of GPU types for the lowest price."""
+"""Mixes of GPU types at a low price."""

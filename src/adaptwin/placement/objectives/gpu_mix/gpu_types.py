@@ -1,4 +1,4 @@
-"""GPU types that a mix is made of, with all items on each of them."""
+"""GPU types of which a mix is made, each with all items as it serves them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from adaptwin.placement.packing.problem import Problem
 
 
 class GpuType:
-    """A type of GPU. Each item has a number, the same on all types; `items` has None for one that it cannot serve."""
+    """A type of GPU. An item has the same number on all types; `items` has None where this type cannot serve it."""
 
     def __init__(self, problem: Problem, items: Sequence[Item | None]) -> None:
         self.problem, self.items = problem, items
@@ -23,19 +23,19 @@ class GpuType:
         return self.problem.capacity
 
     def contents(self, numbers: Iterable[int]) -> Bin:
-        """The items with these numbers, without those that it cannot serve."""
+        """Return the items with these numbers, without those that this type cannot serve."""
         return [item for number in numbers if (item := self.items[number])]
 
     def numbers(self, contents: Bin) -> list[int]:
-        """The numbers of its items."""
+        """Return the numbers of these items."""
         return [self._number[id(item)] for item in contents]
 
 
 def gpu_types_of(problems: Sequence[Problem]) -> list[GpuType]:
-    """The GPU types of these problems, which are of the same workload.
+    """Return the GPU types of these problems, which must have the same workload.
 
-    A hot adapter is in as many parts as the GPU type needs on which it needs the most. Raises `Infeasible` where no GPU
-    type serves some adapter.
+    A hot adapter is split into the number of parts that the GPU type with the smallest capacity for it needs. Raises
+    `Infeasible` if no GPU type serves some adapter.
     """
     columns: list[list[Item | None]] = [[] for _ in problems]
     apart_from = problems[0].constraints.kept_apart()
@@ -48,7 +48,7 @@ def gpu_types_of(problems: Sequence[Problem]) -> list[GpuType]:
 
 
 def _parts_on_each(problems: Sequence[Problem], members: list[str]) -> list[int]:
-    """In how many parts each GPU type needs a group to be; 0 where it does not serve it."""
+    """Return the number of parts in which each GPU type can serve a group; 0 where it cannot serve the group."""
     needed: list[int] = []
     failures: list[Infeasible] = []
     for problem in problems:

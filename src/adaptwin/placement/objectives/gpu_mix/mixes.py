@@ -1,12 +1,12 @@
-"""Mixes: servers of several GPU types that likely serve all adapters, at a low price.
+"""Mixes: servers of several GPU types that likely serve all adapters at a low price.
 
-This is bin packing with bins of several sizes and prices, where an item's size depends on the bin. What is left of an
-order is served server by server: each GPU type is offered the longest stretch that it likely serves, and the one that
-serves the most for its price takes it. Or some servers of one GPU type come first, filled with those that suit it most,
-and another GPU type takes the rest. The best mix is improved by taking a few of its servers away and serving their
-adapters anew, in an order that is drawn.
+This is bin packing with bins of several sizes and prices, where an item's size depends on the bin. The items of an
+order are placed server by server: each GPU type offers to take the longest stretch that it likely serves, and the type
+that serves the most for its price gets the next server. Alternatively, some servers of one GPU type come first, filled
+with the items that suit it best, and the other GPU types take the rest. The cheapest mix is improved by removing a few
+of its servers and placing their items again, in a randomly drawn order.
 
-What adapters are worth, to compare servers by, is the price of the part of a server that they fill where that is
+To compare servers, an item is worth the price of the part of a server that it fills, on the GPU type where that part is
 cheapest.
 """
 
@@ -27,36 +27,36 @@ from adaptwin.placement.packing.orders import alternating
 from adaptwin.placement.packing.unplaced import UnplacedItems
 from adaptwin.workload.drawing.random_streams import stream_seed
 
-FULL_LOAD = 0.5  # of a GPU's time in the best case: a server that takes so much at the least is full
-COUNT_STEPS = 4  # numbers of servers of one GPU type that are tried, at most
-SERVERS_TAKEN = (2, 3, 4)  # servers of a mix that are taken away at a time
-MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # times that this is done: predicting is cheap, asking the twin is not
-RATIO_DIGITS = 1  # to which advantages are told apart: servers are better filled rank by rank
+FULL_LOAD = 0.5  # best-case load, as a share of a GPU's time, that a full server has at least
+COUNT_STEPS = 4  # steps in which the number of servers of one GPU type is varied, from none to all
+SERVERS_TAKEN = (2, 3, 4)  # numbers of servers that are removed from a mix at a time
+MIX_ROUNDS, MIX_ROUNDS_ASKED = 40, 8  # rounds of improvement by predictions, and where the twin must be run
+RATIO_DIGITS = 1  # digits of price ratios by which items are sorted; few, as servers are better filled rank by rank
 
 
 class MixedServer(NamedTuple):
-    """A server of a mix: its GPU type, and the numbers of what it serves."""
+    """A server of a mix: its GPU type, and the numbers of its items."""
 
     gpu_type: GpuType
     numbers: list[int]
 
     @property
     def contents(self) -> Bin:
-        """What it serves."""
+        """The items of the server."""
         return self.gpu_type.contents(self.numbers)
 
 
 GpuMix = list[MixedServer]
-Order = list[int]  # of numbers
+Order = list[int]  # of the numbers of items
 
 
 def price(mix: GpuMix) -> float:
-    """Per hour."""
+    """Return the price per hour of a mix."""
     return sum(mixed.gpu_type.price for mixed in mix)
 
 
 def mixes(gpu_types: Sequence[GpuType]) -> list[GpuMix]:
-    """Mixes that likely serve all adapters, or nearly so: the surrogate is careful."""
+    """Return mixes that likely serve all adapters, or almost: the surrogate is pessimistic. Empty if none is found."""
     search, tight = _Mixing(gpu_types, 1.0), _Mixing(gpu_types, GPU_MIX_FACTOR)
     found = [*search.made(), *tight.server_by_server()]
     if not found:
@@ -66,7 +66,7 @@ def mixes(gpu_types: Sequence[GpuType]) -> list[GpuMix]:
 
 
 class _Mixing:
-    """What is known of the GPU types, and the ways to make mixes of them."""
+    """Ways to make mixes of GPU types, with the prices and orders of the items."""
 
     def __init__(self, gpu_types: Sequence[GpuType], factor: float) -> None:
         self._gpu_types, self._factor = gpu_types, factor
@@ -76,7 +76,7 @@ class _Mixing:
         self._orders = self._all_orders()
 
     def _price_of_each(self) -> NDArray[np.float64]:
-        """Of the part of a server that an item fills, of shape (GPU types, items); infinite where it is not served."""
+        """Price of the part of a server that each item fills, of shape (GPU types, items); infinite if not served."""
         prices = []
         for gpu_type in self._gpu_types:
             loads = np.array([item.load if item else np.inf for item in gpu_type.items])
@@ -85,7 +85,7 @@ class _Mixing:
         return np.array(prices)
 
     def _all_orders(self) -> list[Order]:
-        """Hot and cold items in turn, by falling and by rising rank, and for each GPU type the most suitable first."""
+        """Return orders: hot and cold in turn, by falling rank, by rising rank, by suitability for each GPU type."""
         on_each = zip(*(gpu_type.items for gpu_type in self._gpu_types), strict=True)
         any_kind = [next(item for item in items if item) for items in on_each]
         falling = sorted(range(len(any_kind)), key=lambda n: (-any_kind[n].rank, -any_kind[n].load, n))
@@ -97,7 +97,7 @@ class _Mixing:
         return orders
 
     def made(self) -> Iterator[GpuMix]:
-        """Mixes of all orders, in all ways."""
+        """Yield the mixes of all orders, made in all ways."""
         yield from self.server_by_server()
         _, falling, rising, *suiting = self._orders
         for gpu_type, suits in zip(self._gpu_types, suiting, strict=True):
@@ -105,12 +105,12 @@ class _Mixing:
                 yield from self._some_of_one(gpu_type, order)
 
     def server_by_server(self) -> Iterator[GpuMix]:
-        """Mixes of all orders, where every server is of the GPU type that serves most for its price."""
+        """Yield the mixes of all orders where every server is of the GPU type that serves the most for its price."""
         for order in self._orders:
             yield from self._whole(self._server_by_server(self._gpu_types, order, self._worth))
 
     def _some_of_one(self, gpu_type: GpuType, order: Order) -> Iterator[GpuMix]:
-        """Some servers of one GPU type for the first of an order, and the others for the rest."""
+        """Yield mixes with servers of one GPU type for the first items of an order, and other types for the rest."""
         own, _ = self._server_by_server([gpu_type], order, self._worth)
         others = [other for other in self._gpu_types if other is not gpu_type]
         for count in sorted({round(step * len(own) / COUNT_STEPS) for step in range(COUNT_STEPS + 1)}):
@@ -126,7 +126,7 @@ class _Mixing:
             yield [self._downsized(mixed) for mixed in mix]
 
     def improved(self, mix: GpuMix) -> GpuMix:
-        """The mix after as many rounds as there are, or as time allows, of serving what few servers serve anew."""
+        """Improve a mix, as far as time allows, by rounds that place the items of a few servers again."""
         problem = self._gpu_types[0].problem
         is_known = all(gpu_type.capacity.surrogate_knows for gpu_type in self._gpu_types)
         rounds = MIX_ROUNDS if is_known else MIX_ROUNDS_ASKED
@@ -144,7 +144,7 @@ class _Mixing:
         return mix
 
     def _anew(self, taken: GpuMix) -> GpuMix | None:
-        """Other servers for the same, in one of the orders."""
+        """Place the items of these servers again, in one of the orders; None if some items cannot be placed."""
         numbers = {number for mixed in taken for number in mixed.numbers}
         order = [n for n in self._orders[int(self._random.integers(len(self._orders)))] if n in numbers]
         first = self._gpu_types[int(self._random.integers(len(self._gpu_types)))]
@@ -158,7 +158,7 @@ class _Mixing:
     def _server_by_server(
         self, gpu_types: Sequence[GpuType], order: Sequence[int], worth: NDArray[np.float64], most: int | None = None
     ) -> tuple[GpuMix, Order]:
-        """Servers of these GPU types for an order, `most` at most, and the items that no GPU type takes."""
+        """Return servers of these GPU types for an order, `most` at most, and the items that are left."""
         waiting = [_Waiting(gpu_type, UnplacedItems(gpu_type.contents(order))) for gpu_type in gpu_types]
         mix: GpuMix = []
         left = dict.fromkeys(order)
@@ -181,7 +181,7 @@ class _Mixing:
         return mix, list(left)
 
     def _offer(self, at: "_Waiting") -> Bin:
-        """What a server of a GPU type would take off its queue; an item that only the twin finds served is alone."""
+        """Return what a server of a GPU type would take off its queue; an item that only the twin serves is alone."""
         if not at.queue:
             return []
         contents = fill_one(at.gpu_type.capacity, at.queue, at.load, self._factor)
@@ -193,7 +193,7 @@ class _Mixing:
         return contents
 
     def _downsized(self, mixed: MixedServer) -> MixedServer:
-        """The same on the cheapest GPU type that likely serves it."""
+        """Move the items of a server to the cheapest GPU type that likely serves them."""
         for gpu_type in sorted(self._gpu_types, key=lambda gpu_type: gpu_type.price):
             if gpu_type.price >= mixed.gpu_type.price:
                 break
@@ -209,7 +209,7 @@ class _Mixing:
 
 @dataclass(slots=True)
 class _Waiting:
-    """The items without a server on one GPU type, and the load of the last server that it offered."""
+    """The unplaced items on one GPU type, and the load of the last server that it offered."""
 
     gpu_type: GpuType
     queue: UnplacedItems
@@ -217,6 +217,6 @@ class _Waiting:
 
 
 def _falling(gpu_type: GpuType, numbers: Sequence[int]) -> Order:
-    """Those that a GPU type serves, by falling rank and load."""
+    """Return the numbers of the items that a GPU type serves, by falling rank and load."""
     items = [(n, item) for n in numbers if (item := gpu_type.items[n])]
     return [n for n, item in sorted(items, key=lambda pair: (-pair[1].rank, -pair[1].load, pair[0]))]
