@@ -152,7 +152,7 @@ def test_verify_ends_with_3_where_a_failure_starves_somebody(adaptwin, folder):
     busier.write(folder / "plan.yaml")
     done = adaptwin("verify", "plan.yaml")
     assert done.code == 3
-    assert "without gpu-0: gpu-1: " in done.out
+    assert "with gpu-0 failed: gpu-1: " in done.out
 
 
 def test_simulate_prints_the_run_and_writes_it(adaptwin, folder):
