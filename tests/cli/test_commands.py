@@ -133,7 +133,7 @@ def test_a_plan_with_spares_says_what_happens_when_a_gpu_fails(adaptwin, folder)
     assert said in (folder / "plan.html").read_text(encoding="utf-8")
     checked = adaptwin("verify", "plan.yaml", "--seed", 5)
     assert checked.code == 0
-    assert "no adapter is starved, also in 2 failure scenarios" in checked.out
+    assert "no adapter is starved, not even in 2 failure scenarios" in checked.out
     failovers = json.loads(adaptwin("verify", "plan.yaml", "--json").out)["failovers"]
     assert failovers == [{"failed": [name], "failures": []} for name in ("gpu-0", "gpu-1")]
 

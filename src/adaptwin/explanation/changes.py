@@ -16,7 +16,7 @@ LESS_TRAFFIC = (0.05, 0.1, 0.2)
 HOTTEST_ADAPTERS = (1, 3, 10)
 LARGER_MAX_NUM_SEQS = (512, 1024)
 LARGER_MEMORY_UTILIZATION = 0.95
-WHOLE_BLOCKS = 256  # a shorter max_model_len is rounded up to a multiple of so many tokens
+WHOLE_BLOCKS = 256  # tokens; a shorter max_model_len is rounded up to a multiple of this
 
 
 class Variant(NamedTuple):

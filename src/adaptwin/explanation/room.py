@@ -47,7 +47,7 @@ class Room:
         return Kin(rank=self._kin.rank, rate=self._kin.rate, more=more)
 
     def takes(self, more: int) -> bool:
-        """Whether the server, as it is, can serve so many more adapters like its own."""
+        """Whether the server, as it is, can serve this many more adapters like its own."""
         shares = {**self.shares, **dict.fromkeys(self._more_names[:more], 1.0)}
         return self._capacity.ask_on(shares, self._server).ok
 

@@ -91,7 +91,8 @@ def test_an_explanation_shows_room_and_restarts(explanation) -> None:
     assert "gpu-2 no start 120 ms – 600 ms –" in text
     assert "- 10 % less traffic: about 3 GPUs" in text
     assert (
-        "gpu-1, with 10.0 requests/s. It could be given up if about 25 % of its traffic (2.50 requests/s) went." in text
+        "gpu-1, with 10.0 requests/s. It could be given up if about 25 % of its traffic (2.50 requests/s) were gone."
+        in text
     )
 
 
@@ -118,7 +119,7 @@ def test_what_saves_nothing_or_is_not_known_is_said() -> None:
     ]
     stuck = Emptiest(server="gpu-1", request_rate=2.0, too_much=1.0)
     assert (
-        "It can be given up only if all its traffic goes."
+        "It can be given up only if all its traffic is gone."
         in saving_lines(nothing.model_copy(update={"emptiest": stuck}), 3)[-1]
     )
     unknown = stuck.model_copy(update={"too_much": None})

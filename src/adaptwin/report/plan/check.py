@@ -13,7 +13,7 @@ def check_table(check: Check) -> RenderableType:
     """Return a report on a verification: whether the plan holds, and the figures of each GPU."""
     gpus = count(len(check.runs), "GPU")
     if check.ok:
-        failures = f", also in {count(len(check.failovers), 'failure scenario')}" if check.failovers else ""
+        failures = f", not even in {count(len(check.failovers), 'failure scenario')}" if check.failovers else ""
         headline = Text(
             f"The plan holds on {gpus} with seed {check.seed}: no adapter is starved{failures}.", style="green"
         )

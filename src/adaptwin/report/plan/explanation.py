@@ -13,7 +13,7 @@ from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
-SHOWN_GPUS = 10  # GPUs, unless they are asked for by name
+SHOWN_GPUS = 10  # number of GPUs shown, unless GPUs are given by name
 NEARLY_ALL_TRAFFIC = 0.95  # of a GPU's traffic
 
 
@@ -156,8 +156,8 @@ def _emptiest_sentence(emptiest: Emptiest) -> str:
     if emptiest.too_much is None:
         return gpu
     if emptiest.too_much >= NEARLY_ALL_TRAFFIC:
-        return f"{gpu} It can be given up only if all its traffic goes."
+        return f"{gpu} It can be given up only if all its traffic is gone."
     gone = (
         f"{percent(emptiest.too_much)} of its traffic ({number(emptiest.too_much * emptiest.request_rate)} requests/s)"
     )
-    return f"{gpu} It could be given up if about {gone} went."
+    return f"{gpu} It could be given up if about {gone} were gone."

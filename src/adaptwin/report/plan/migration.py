@@ -10,11 +10,11 @@ from adaptwin.plan.migration import Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import count
 
-NAMED_ADAPTERS = 3  # up to so many adapters are named; more are counted
+NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
 
 
 def migration_table(found: Migration, gpus: int) -> RenderableType:
-    """Return a report on a migration to a plan with so many GPUs: what changes, and the steps."""
+    """Return a report on a migration to a plan with `gpus` GPUs: what changes, and the steps."""
     if not found.steps:
         return Group(heading("Changes"), Text("Nothing changes: the fleet stays as it is."))
     table = plain_table()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from adaptwin.surrogate.findings import RegimeLine
 
-FEWEST_RUNS = 30  # a regime with fewer runs says too little
+FEWEST_RUNS = 30  # regimes with fewer runs are left out: their errors are too uncertain
 WRONG_PREDICTION = "predicted wrongly"  # the kind of error of a verdict
 REGIME_ERRORS: tuple[tuple[str, str, Callable[[RegimeLine], float]], ...] = (
     ("throughput", "mean error", lambda line: line.throughput),
