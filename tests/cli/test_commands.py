@@ -57,10 +57,10 @@ def test_plan_takes_prices_from_the_fleet_and_from_the_call(adaptwin, folder):
         file.write(f"planning: {{objective: min-cost, prices: {{{name}: 2.5}}}}\n")
     done = adaptwin("plan", "fleet.yaml", "--out", "plan.yaml")
     assert "1 GPU for 3 adapters" in done.out
-    assert "at 2.50 per hour" in done.out
-    assert "less than 2.50 per hour: this one is optimal" in " ".join(done.out.split())
+    assert "at a price of 2.50 per hour" in done.out
+    assert "less than 2.50 per hour. This plan is optimal." in " ".join(done.out.split())
     assert Plan.read(folder / "plan.yaml").cost_per_hour == 2.5
-    assert "at 3.25 per hour" in adaptwin("plan", "fleet.yaml", "--price", f"{name}=3.25").out
+    assert "at a price of 3.25 per hour" in adaptwin("plan", "fleet.yaml", "--price", f"{name}=3.25").out
 
 
 @pytest.mark.parametrize("price", ["h100", "h100=", "h100=much", "h100=0", "h100=-1", "=2", "h100=inf"])
@@ -128,12 +128,12 @@ def test_verify_ends_with_3_where_somebody_starves(adaptwin, planned, words):
 def test_a_plan_with_spares_says_what_happens_when_a_gpu_fails(adaptwin, folder):
     done = adaptwin("plan", "fleet.yaml", "--spare", 1, "--out", "plan.yaml", "--report", "plan.html")
     assert done.code == 0
-    said = "Any 1 GPU may fail: its adapters move to servers that run"
+    said = "Any 1 GPU may fail: its adapters move to running servers, without a restart"
     assert said in " ".join(done.out.split())
     assert said in (folder / "plan.html").read_text(encoding="utf-8")
     checked = adaptwin("verify", "plan.yaml", "--seed", 5)
     assert checked.code == 0
-    assert "nobody starves, nor after 2 failures" in checked.out
+    assert "no adapter is starved, not even in 2 failure scenarios" in checked.out
     failovers = json.loads(adaptwin("verify", "plan.yaml", "--json").out)["failovers"]
     assert failovers == [{"failed": [name], "failures": []} for name in ("gpu-0", "gpu-1")]
 
@@ -152,7 +152,7 @@ def test_verify_ends_with_3_where_a_failure_starves_somebody(adaptwin, folder):
     busier.write(folder / "plan.yaml")
     done = adaptwin("verify", "plan.yaml")
     assert done.code == 3
-    assert "without gpu-0: gpu-1: " in done.out
+    assert "with gpu-0 failed: gpu-1: " in done.out
 
 
 def test_simulate_prints_the_run_and_writes_it(adaptwin, folder):

@@ -32,8 +32,8 @@ def test_replan_prints_what_changes_and_writes_files(adaptwin, changed, planned)
     assert done.code == 0
     for fact in (
         "1 GPU for 3 adapters",
-        "GPUs: 1 before, 1 after; 0 moves, 0 restarts, 1 new adapter, 1 adapter departed.",
-        "refuse requests of a1",
+        "GPUs: 1 before, 1 after; 0 moves, 0 restarts, 1 new adapter, 1 adapter removed.",
+        "refuse requests for a1",
         "unload a1 from gpu-0",
         "load new on gpu-0",
         "route new to gpu-0",
@@ -82,7 +82,7 @@ def test_replan_takes_its_options(adaptwin, changed, planned):
     plan = Plan.read(planned / "next.yaml")
     assert (plan.gpus, plan.migration.restarts, plan.migration.extra_gpus, plan.seed) == (1, 1, 1, 5)
     assert plan.predictions == 0
-    assert "1 more GPU needed for a while" in restarting.out
+    assert "1 extra GPU needed temporarily" in restarting.out
     adaptwin("replan", "plan.yaml", "new.yaml", "--restart-cost", 9, "--move-cost", 0.1, *words)
     assert Plan.read(planned / "next.yaml").migration.restarts == 0
 

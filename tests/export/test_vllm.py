@@ -126,7 +126,7 @@ def test_a_standby_is_described_but_not_started():
     plan = plan_of([Adapter("a", 8, 1.0)], (Server(max_loras=1, max_lora_rank=8), {"a": 1.0}))
     script = vllm_script(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
     assert len(commands(script)) == 1
-    assert f"# gpu-1: a standby, profile {H100.name}. When another server fails, start it again here:" in script
+    assert f"# gpu-1: a standby, profile {H100.name}. When another server fails, run its command here," in script
     assert "with CUDA_VISIBLE_DEVICES=1 and --port 8001." in script
 
 
@@ -139,7 +139,7 @@ def test_a_server_of_the_base_model_that_takes_adapters_in_has_slots_for_them():
     assert "--enable-lora" in base
     assert base[base.index("--max-loras") + 1] == "2"
     assert "--lora-modules" not in base
-    assert "load its adapters on the others" in script
+    assert "load its adapters on other servers" in script
 
 
 def test_where_every_adapter_names_its_weights_no_folder_is_needed():
@@ -150,8 +150,8 @@ def test_where_every_adapter_names_its_weights_no_folder_is_needed():
 def test_a_part_of_an_adapters_traffic_is_said():
     server = Server(max_lora_rank=8)
     script = vllm_script(plan_of([Adapter("hot", 8, 1.0)], (server, {"hot": 0.25}), (server, {"hot": 0.75})))
-    assert "# takes only a part of the traffic of: hot (25%)" in script
-    assert "# takes only a part of the traffic of: hot (75%)" in script
+    assert "# serves only a part of the traffic of: hot (25%)" in script
+    assert "# serves only a part of the traffic of: hot (75%)" in script
 
 
 def test_a_real_plan_gives_valid_shell(planned, tmp_path):

@@ -79,11 +79,11 @@ def test_foes_are_mutual_and_nobodys_own(apart):
         ({"apart": [("a", "a")]}, r"apart: 'a' and 'a' must also be together"),
         (
             {"together": [("a", "b")], "pinned": {"a": "x", "b": "y"}},
-            r"pinned: 'a' must be together with an adapter on another server",
+            r"pinned: 'a' must be together with an adapter that is pinned to another server",
         ),
         (
             {"together": [("a", "c"), ("c", "b")], "pinned": {"a": "x", "b": "y"}},
-            r"pinned: 'a' must be together with an adapter on another server",
+            r"pinned: 'a' must be together with an adapter that is pinned to another server",
         ),
         ({"apart": [("a",)]}, r"apart\[0\]: .*at least 2"),
         ({"together": [()]}, r"together\[0\]: .*at least 2"),

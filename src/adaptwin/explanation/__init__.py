@@ -1,1 +1,1 @@
-"""Understanding a plan: why each GPU is full, what it could still take, and what would save one."""
+"""Understanding a plan: what limits each GPU, its spare capacity, and which changes would save a GPU."""

@@ -1,4 +1,4 @@
-"""Changes to what a plan is made for, that might save a GPU: other settings, fewer promises, less traffic."""
+"""Changes that might save a GPU: other settings, no headroom or margin, less traffic, lower ranks."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,28 +16,28 @@ LESS_TRAFFIC = (0.05, 0.1, 0.2)
 HOTTEST_ADAPTERS = (1, 3, 10)
 LARGER_MAX_NUM_SEQS = (512, 1024)
 LARGER_MEMORY_UTILIZATION = 0.95
-WHOLE_BLOCKS = 256  # tokens to which a shorter max_model_len is rounded up
+WHOLE_BLOCKS = 256  # tokens; a shorter max_model_len is rounded up to a multiple of this
 
 
 class Variant(NamedTuple):
-    """What the servers of one profile are to serve, with which settings, and at how much traffic."""
+    """The workload that the servers of one profile serve, their settings, and the factor on the traffic."""
 
     profile: Profile
     workload: Workload
     template: Server
-    factor: float  # times the traffic
-    gpus: int  # that the plan has for it
+    factor: float  # on the traffic, from headroom and margin
+    gpus: int  # of this profile in the plan
 
 
 class Change(NamedTuple):
-    """What is changed, in words and in deed."""
+    """A change: its description, and the function that applies it."""
 
     what: str
     apply: Callable[[Variant], Variant]
 
 
 def variants_of(plan: Plan) -> list[Variant]:
-    """The plan, profile by profile."""
+    """Return one variant for each profile in use, which describes the plan as it is."""
     variants = []
     for profile in plan.profiles:
         servers = [server for server in plan.servers if server.profile == profile.name]
@@ -52,7 +52,7 @@ def variants_of(plan: Plan) -> list[Variant]:
 
 
 def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
-    """Changes worth trying, those of a kind together, from the smallest to the largest."""
+    """Yield changes worth trying, in groups of one kind, each from the smallest change to the largest."""
     yield from _of_settings(plan, forecasts)
     yield from _of_promises(plan)
     yield [_less_traffic(share) for share in LESS_TRAFFIC]
@@ -74,7 +74,7 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
         yield [
             _setting(f"max_num_seqs {more:,} instead of {least:,}", max_num_seqs=more)
             for more in LARGER_MAX_NUM_SEQS
-            if least < more <= most  # vLLM wants no fewer max_num_batched_tokens
+            if least < more <= most  # vLLM requires max_num_batched_tokens >= max_num_seqs
         ]
     memory = min(server.server.gpu_memory_utilization for server in plan.servers)
     if memory < LARGER_MEMORY_UTILIZATION:
@@ -93,7 +93,7 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
 
 def _of_promises(plan: Plan) -> Iterator[list[Change]]:
     if plan.options.headroom:
-        what = f"without the headroom of {100 * plan.options.headroom:g} % that was asked for"
+        what = f"without the requested headroom of {100 * plan.options.headroom:g} %"
         yield [Change(what, lambda variant: variant._replace(factor=1.0 + plan.margin))]
     if plan.margin:
         what = f"without the safety margin of {100 * plan.margin:.2g} %"
@@ -108,9 +108,7 @@ def _of_ranks(plan: Plan) -> Iterator[list[Change]]:
     lower = ranks[-2] if len(ranks) > 1 else SERVED_RANKS[SERVED_RANKS.index(top) - 1]
     many = sum(adapter.rank == top for adapter in plan.workload.adapters)
     them = f"the {many} adapters" if many > 1 else "the one adapter"
-    yield [
-        Change(f"{them} of rank {top} trained anew at rank {lower}", lambda variant: _retrained(variant, top, lower))
-    ]
+    yield [Change(f"{them} of rank {top} retrained with rank {lower}", lambda variant: _retrained(variant, top, lower))]
 
 
 def _setting(what: str, **update: float) -> Change:
@@ -132,7 +130,7 @@ def _without(names: Sequence[str]) -> Change:
 
 
 def scaled(variant: Variant, factors: Mapping[str, float]) -> Variant:
-    """Some adapters with so many times their traffic; those that have none left are gone."""
+    """Return the variant with the traffic of some adapters scaled; adapters scaled to zero are removed."""
     kept = ((adapter, factors.get(adapter.name, 1.0)) for adapter in variant.workload.adapters)
     adapters = tuple(adapter.scaled(factor) for adapter, factor in kept if factor > 0)
     return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
@@ -147,7 +145,7 @@ def _retrained(variant: Variant, rank: int, lower: int) -> Variant:
 
 
 def _longest_request(workload: Workload) -> int:
-    """Tokens of the longest request there can be, in whole blocks."""
+    """Return the length of the longest possible request in tokens, rounded up to whole blocks."""
     lengths = {workload.lengths_of(adapter) for adapter in workload.adapters}
     return max(map(_longest_of, lengths), default=1)
 

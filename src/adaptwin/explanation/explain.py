@@ -1,4 +1,4 @@
-"""explain: why each GPU of a plan is full, what it could still take, and what would save one."""
+"""explain: what limits each GPU of a plan, its spare capacity, and which changes would save a GPU."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -36,21 +36,21 @@ def explain(
     jobs: int = -1,
     progress: Progress = silent,
 ) -> Explanation:
-    """Why each GPU is full, what it could still take, what one more adapter would do, and what would save a GPU.
+    """Explain a plan: what limits each GPU, its spare capacity, the effect of one more adapter, and how to save a GPU.
 
-    What is said of the plan's servers is what the twin says. What would save a GPU is an estimate.
+    Everything about the servers of the plan is simulated. The changes that would save a GPU are estimates.
 
     Args:
-        plan: The plan; it carries its workload and profiles.
-        rank: Of the adapter that may come; by default the median of the plan's. 0 is more traffic to the base model.
-        rate: Its requests/s; by default the median of the plan's.
-        lengths: Of its requests; by default those of the plan's adapters together.
-        surrogate: Predictors that estimate what would save a GPU, as for `make_plan`.
-        jobs: Cores to use; -1 is all.
-        progress: Told what is being done, and how much of it.
+        plan: The plan, which holds its workload and profiles.
+        rank: Rank of one more adapter; by default the median of the plan's. 0 is traffic to the base model.
+        rate: Requests/s of this adapter; by default the median of the plan's.
+        lengths: Lengths of its requests; by default those of all adapters of the plan together.
+        surrogate: Surrogate that estimates which changes would save a GPU, as for `make_plan`.
+        jobs: Number of cores to use; -1 is all.
+        progress: Called with the current stage, the work done and the total work.
 
     Raises:
-        SpecError: A rank that vLLM does not serve, a rate below zero, or a plan without servers.
+        SpecError: vLLM does not serve the rank, the rate is below zero, or the plan has no servers.
     """
     if not plan.servers:
         raise SpecError("the plan has none: there is nothing to explain", "servers")
@@ -61,7 +61,7 @@ def explain(
     servers: list[ServerExplanation] = []
     for explained in answers:
         servers.append(explained)
-        progress("asking the twin", len(servers), plan.gpus)
+        progress("simulating servers", len(servers), plan.gpus)
     forecasts = {each.server: each.forecast for each in servers}
     return Explanation(
         gpus=plan.gpus,
@@ -91,7 +91,7 @@ def _explained(plan: Plan, placed: PlacedServer, newcomer: Adapter) -> ServerExp
 
 
 def _forecast(room: Room, placed: PlacedServer) -> Forecast:
-    """That of the plan; what it lacks is asked of the twin."""
+    """Return the plan's forecast of the server, completed by simulation where it is missing or lacks a brink."""
     known, assignment = placed.forecast, Assignment(placed.server, room.shares)
     if known is None:
         run = simulate(room.capacity.profile, placed.server, room.capacity.part(room.shares))
@@ -102,7 +102,7 @@ def _forecast(room: Room, placed: PlacedServer) -> Forecast:
 
 
 def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation]) -> Advice:
-    """On a server as it is if one takes it, else on one that restarts, else on a new one."""
+    """Choose where the new adapter goes: to a server as it is, else to one that restarts, else to a new one."""
     good = [each for each in servers if each.addition.ok]
     if good:
         best = min(good, key=lambda each: (each.addition.restart is not None, each.addition.harm))

@@ -1,4 +1,4 @@
-"""Explanation: why a plan is as it is, what its servers could still take, and what would save a GPU."""
+"""Explanation: what limits the GPUs of a plan, their spare capacity, and which changes would save a GPU."""
 
 import math
 from typing import Literal
@@ -11,52 +11,54 @@ from adaptwin.twin.run import Verdict
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
-MOST_MORE = 500  # adapters more than these are not searched for
+MOST_MORE = 500  # where the search for the number of additional adapters ends
 
 
 class Latencies(Spec):
-    """Of a server's requests, in seconds."""
+    """Latencies of a server's requests, in seconds."""
 
     ttft_p99: float
     itl_mean: float
     itl_p99: float
-    in_system: float = Field(description="requests that run or wait, on average: the sum of all latencies, per second")
+    in_system: float = Field(
+        description="mean number of running and waiting requests: the sum of all latencies per second"
+    )
 
 
 class Addition(Spec):
-    """What one more adapter would do to a server; without a restart if that can be."""
+    """The effect of one more adapter on a server, without a restart if possible."""
 
     verdict: Verdict = Field(description="with the headroom and margin of the plan")
-    restart: Server | None = Field(default=None, description="settings that it needs; None: those it has")
+    restart: Server | None = Field(default=None, description="new settings that the server needs; None if none")
     before: Latencies
-    after: Latencies | None = Field(description="None where the server would not start")
+    after: Latencies | None = Field(description="None if the server would not start")
 
     @property
     def ok(self) -> bool:
-        """Whether all adapters would be served."""
+        """Whether the server would start and serve all adapters."""
         return self.after is not None and self.verdict == "ok"
 
     @property
     def harm(self) -> float:
-        """By how much the sum of all latencies grows, the newcomer's own included."""
+        """Growth of the mean number of requests in the server, those of the new adapter included."""
         return math.inf if self.after is None else self.after.in_system - self.before.in_system
 
 
 class Kin(Spec):
-    """An adapter like those that a server has, and how many more of them it takes as it is."""
+    """The average adapter of a server, and how many more like it the server could take without a restart."""
 
     rank: int
     rate: float
-    more: int = Field(description=f"with the headroom and margin of the plan; {MOST_MORE} at most are searched for")
+    more: int = Field(description=f"with the headroom and margin of the plan; at most {MOST_MORE}")
 
     @property
     def more_is_open(self) -> bool:
-        """Whether the search ended without a limit: the server may take still more."""
+        """Whether the search ended without finding a limit: the server may be able to take more."""
         return self.more >= MOST_MORE
 
 
 class ServerExplanation(Spec):
-    """One GPU of a plan: what binds it, and what more it could take."""
+    """One GPU of a plan: what limits it, and its spare capacity."""
 
     server: str
     profile: str
@@ -65,22 +67,24 @@ class ServerExplanation(Spec):
     max_lora_rank: int
     max_num_seqs: int
     loras: int = Field(description="adapters that need a slot")
-    forecast: Forecast = Field(description="with what binds it, its headroom, and what it does just beyond that")
-    kin: Kin = Field(description="more adapters like its own")
-    addition: Addition = Field(description="the newcomer on it")
+    forecast: Forecast = Field(
+        description="the server's forecast, with its headroom, its limit and a run just beyond it"
+    )
+    kin: Kin = Field(description="how many more adapters like its own it could take")
+    addition: Addition = Field(description="the effect of the new adapter on it")
 
 
 class Advice(Spec):
-    """Where the newcomer does least harm."""
+    """Where the new adapter should go: where latencies grow least."""
 
     action: Literal["load", "restart", "new GPU", "nowhere"]
-    server: str | None = Field(default=None, description="on which it is loaded, or which is restarted for it")
-    max_lora_rank: int | None = Field(default=None, description="of the restarted server, or the new one")
-    max_loras: int | None = Field(default=None, description="of the restarted server")
+    server: str | None = Field(default=None, description="server that loads the adapter, or restarts for it")
+    max_lora_rank: int | None = Field(default=None, description="setting of the restarted or new server")
+    max_loras: int | None = Field(default=None, description="setting of the restarted server")
 
 
 class Saving(Spec):
-    """A change, and how many GPUs a new plan would likely have."""
+    """A change, and an estimate of the number of GPUs that a plan with it needs."""
 
     change: str
     gpus: int
@@ -91,21 +95,25 @@ class Emptiest(Spec):
 
     server: str
     request_rate: float
-    too_much: float | None = Field(description="share of its traffic that must go for it to be given up, if known")
+    too_much: float | None = Field(
+        description="share of its traffic that would have to go so that it can be given up; None if unknown"
+    )
 
 
 class Savings(Spec):
-    """What would save a GPU. All counts are estimates."""
+    """Changes that would save a GPU. All counts are estimates."""
 
-    as_it_is: int | None = Field(description="GPUs that a new plan of the same would likely have, if known")
-    tried: tuple[str, ...] = Field(description="changes, those that save nothing included")
-    unknown: tuple[str, ...] = Field(description="changes of which nothing can be said without a plan")
+    as_it_is: int | None = Field(
+        description="GPUs that a new plan without changes is estimated to need; None if unknown"
+    )
+    tried: tuple[str, ...] = Field(description="changes with an estimate, including those that save nothing")
+    unknown: tuple[str, ...] = Field(description="changes without an estimate: only a new plan can tell")
     saving: tuple[Saving, ...]
     emptiest: Emptiest | None
 
 
 class Explanation(Spec):
-    """Why a plan is as it is. Latencies in seconds, rates in requests/s."""
+    """An explanation of a plan. Latencies are in seconds, rates in requests/s."""
 
     gpus: int
     lower_bound: int

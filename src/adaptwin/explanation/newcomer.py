@@ -1,4 +1,4 @@
-"""Typical adapters: what a newcomer is like if nothing else is said."""
+"""Typical adapters of a plan or a workload, for questions about additional ones."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from adaptwin.workload.workload import Adapter, Workload
 
 
 def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: Lengths | None) -> Adapter:
-    """A newcomer: what is not given is like the plan's adapters, of median rank and rate."""
+    """Make a new adapter; by default with the median rank, the median rate and the mean lengths of the plan's."""
     adapters = [adapter for adapter in plan.workload.adapters if adapter.rank] or list(plan.workload.adapters)
     taken = {adapter.name for adapter in plan.workload.adapters}
     return Adapter(
@@ -32,7 +32,7 @@ def _numbered_names(stem: str) -> Iterable[str]:
 
 
 def mean_adapter(workload: Workload) -> Adapter:
-    """An adapter of mean rank, rate and lengths; base-model traffic counts only where there is nothing else."""
+    """Make an adapter of mean rank, rate and lengths; base-model traffic counts only if there is no adapter."""
     adapters = [adapter for adapter in workload.adapters if adapter.rank] or list(workload.adapters)
     mean = math.floor(fmean(adapter.rank for adapter in adapters))
     return Adapter(
@@ -45,7 +45,7 @@ def mean_adapter(workload: Workload) -> Adapter:
 
 
 def mean_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
-    """Lengths of the mean and variance that the requests of these adapters have together."""
+    """Make lengths with the mean and the variance that the requests of these adapters have together."""
     rates: dict[Lengths, float] = {}
     for adapter in adapters:
         lengths = workload.lengths_of(adapter)

@@ -1,4 +1,4 @@
-"""Room: what one more adapter would do to a server that runs, and how many more of its kind it takes."""
+"""Room: the effect of one more adapter on a running server, and how many more like its own the server can take."""
 
 from functools import cached_property
 
@@ -17,43 +17,43 @@ from adaptwin.workload.workload import Adapter
 
 
 class Room:
-    """A server of a plan, and what it is asked about: one newcomer, or more of its kind."""
+    """The spare capacity of a server of a plan: for one new adapter, or for more adapters like its own."""
 
     def __init__(self, plan: Plan, placed: PlacedServer, newcomer: Adapter) -> None:
         self._profile, self._server, self._newcomer = plan.profile_of(placed), placed.server, newcomer
         self._now = plan.workload_of(placed, plan.seed)
         self._kin = mean_adapter(self._now)
         self._more_names = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
-        crowd = (self._kin.model_copy(update={"name": name}) for name in self._more_names)
-        everybody = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *crowd)})
-        self._capacity = Capacity(self._profile, everybody, common_settings(placed.server), plan.factor)
+        more = (self._kin.model_copy(update={"name": name}) for name in self._more_names)
+        together = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *more)})
+        self._capacity = Capacity(self._profile, together, common_settings(placed.server), plan.factor)
 
     @property
     def capacity(self) -> Capacity:
-        """To ask about its adapters, each with all the traffic that it has on this server."""
+        """The capacity of the server; a share of 1 is all the traffic that an adapter has on this server."""
         return self._capacity
 
     @property
     def shares(self) -> dict[str, float]:
-        """What is on it."""
+        """The adapters on the server, each with a share of 1."""
         return {adapter.name: 1.0 for adapter in self._now.adapters}
 
     @cached_property
     def kin(self) -> Kin:
-        """How many more adapters of its kind it takes without a restart."""
+        """The average adapter of the server, and how many more like it the server can take without a restart."""
         fits = self._server.can_load(self._kin.rank)
         start = max(1, len(self._now) // 8)
         more = largest_count_near(MOST_MORE, start, self.takes) if fits and self.takes(1) else 0
         return Kin(rank=self._kin.rank, rate=self._kin.rate, more=more)
 
     def takes(self, more: int) -> bool:
-        """Whether so many more adapters of its kind are served on the server as it is."""
+        """Whether the server, as it is, can serve this many more adapters like its own."""
         shares = {**self.shares, **dict.fromkeys(self._more_names[:more], 1.0)}
         return self._capacity.ask_on(shares, self._server).ok
 
     @cached_property
     def addition(self) -> Addition:
-        """What the newcomer would do."""
+        """The effect of the new adapter on the server."""
         both = {**self.shares, self._newcomer.name: 1.0}
         settings = self._settings(both)
         before = _latencies_of(simulate(self._profile, self._server, self._now))
@@ -65,9 +65,10 @@ class Room:
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
-        """Its settings if they serve all adapters, else others that do; in any case a rank that loads the newcomer.
+        """Choose settings with a rank that can load the new adapter: the current ones if they serve all adapters.
 
-        Where none serve all adapters, as many slots as it has, or as start.
+        Otherwise, settings that serve all adapters. Where none do, the number of slots stays, or is the largest
+        smaller number with which the server starts.
         """
         capacity, now = self._capacity, self._server
         can_load = now.can_load(self._newcomer.rank)
@@ -83,7 +84,7 @@ class Room:
 
 
 def serves_alone(capacity: Capacity, newcomer: Adapter) -> bool:
-    """Whether a GPU of its own would serve an adapter."""
+    """Whether an adapter could be served by a GPU of its own."""
     item = AdapterPart(newcomer.name, 1.0)
     return bool(
         capacity.starts({newcomer.name: 1.0}, capacity.fewest_slots(item)) and choose_slots(capacity, dict([item]))

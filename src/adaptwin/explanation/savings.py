@@ -1,8 +1,8 @@
-"""Savings: which changes would save a GPU. Each is planned anew in outline, as the surrogate predicts.
+"""Savings: which changes would save a GPU, by estimate.
 
-The outline is `fill` without the twin's word on the servers it fills, so its counts are estimates, to be planned to be
-sure. They are compared with the same outline of the plan as it is. Where the surrogate does not know the traffic, the
-twin answers, as long as its budget lasts.
+For each change, `fill` places the adapters on servers, and nothing simulates these servers: the number of servers is an
+outline of a plan. It is compared with the outline of the plan as it is. Only a new plan can confirm a saving. Where the
+surrogate does not know the traffic, the twin answers in its place, within a budget of runs.
 """
 
 import math
@@ -27,10 +27,10 @@ from adaptwin.plan.plan import Plan
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
 
-MOST_TWIN_RUNS = 1500  # for all outlines together
-MANY_ADAPTERS = 1000  # adapters from which on a single order is tried
-BETTER_PLAN_SHARE = 0.95  # times the plan's GPUs: where its outline has fewer, a new plan saves more than a change may
-SHARE_PRECISION = 0.03  # of a GPU's traffic that would have to go
+MOST_TWIN_RUNS = 1500  # budget for all outlines together
+MANY_ADAPTERS = 1000  # with more adapters, an outline tries a single order
+BETTER_PLAN_SHARE = 0.95  # of the plan's GPUs: an outline with fewer says that a new plan alone would save GPUs
+SHARE_PRECISION = 0.03  # of the share of a GPU's traffic that would have to go
 
 
 def savings(
@@ -39,13 +39,13 @@ def savings(
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
 ) -> Savings:
-    """Changes that would likely save a GPU, and what stands in the way of giving up the emptiest.
+    """Estimate which changes would save a GPU, and how much traffic keeps the emptiest GPU from being given up.
 
     Args:
         plan: The plan.
-        forecasts: By server.
-        surrogate: As for `make_plan`.
-        progress: Told what is being done, and how much of it.
+        forecasts: The forecast of every server, by its name.
+        surrogate: The surrogate that predicts whether a server can serve its adapters, as for `make_plan`.
+        progress: Called with the current stage, the work done and the total work.
     """
     variants, outline = variants_of(plan), _Outline(surrogate)
     now = outline.gpus(variants)
@@ -70,10 +70,10 @@ def savings(
 
 
 def _worth_it(plan: Plan, now: int, ladder: Sequence[Change], counts: Sequence[int | None]) -> Iterator[Saving]:
-    """Changes that save a GPU, and more than the smaller changes of their kind.
+    """Yield the changes of one kind that save a GPU, and save more than the smaller changes before them.
 
-    As many are saved as the outline has fewer than without the change - of the plan's, or of the outline's own where a
-    new plan of the same would have fewer by far.
+    A change saves as many GPUs as its outline needs fewer than the outline without it. They are subtracted from the
+    plan's number of GPUs, or, where the outline of the plan as it is needs far fewer, from the number of this outline.
     """
     best = base = plan.gpus if _is_comparable(plan, now) else now
     for change, then in zip(ladder, counts, strict=True):
@@ -83,18 +83,18 @@ def _worth_it(plan: Plan, now: int, ladder: Sequence[Change], counts: Sequence[i
 
 
 def _is_comparable(plan: Plan, now: int) -> bool:
-    """Whether the outline of the plan as it is has about as many GPUs."""
+    """Whether the outline of the plan as it is needs about as many GPUs as the plan has."""
     return now >= BETTER_PLAN_SHARE * plan.gpus
 
 
 class _Outline:
-    """Counts GPUs by filling them, on a budget of twin runs. Owns the budget."""
+    """Outlines: numbers of GPUs, estimated by filling servers. Owns the budget of twin runs."""
 
     def __init__(self, surrogate: Surrogate | Literal["shipped"] | None) -> None:
         self._surrogate, self._left = surrogate, MOST_TWIN_RUNS
 
     def gpus(self, variants: Sequence[Variant]) -> int | None:
-        """How many GPUs these variants likely need together; None where that is not known, or impossible."""
+        """Estimate how many GPUs these variants need together; None where that is impossible or the budget is spent."""
         counts = [self._of_one(variant) for variant in variants]
         return None if None in counts else sum(count for count in counts if count)
 
@@ -131,7 +131,7 @@ class _Frugal(Capacity):
         self._budget = budget
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
-        """What the twin says."""
+        """Run the twin, as `Capacity.ask` does, as long as the budget lasts."""
         if self.twin_runs >= self._budget:
             raise _SpentError
         return super().ask(shares, max_loras, factor)
@@ -140,7 +140,7 @@ class _Frugal(Capacity):
 def _emptiest(
     plan: Plan, forecasts: Mapping[str, Forecast], variants: Sequence[Variant], outline: _Outline, now: int | None
 ) -> Emptiest | None:
-    """The GPU with the most headroom, and how much of its traffic would have to go for a plan without it."""
+    """Find the GPU with the most headroom, and how much of its traffic would have to go so that it can be given up."""
     if len(plan.servers) < 2:
         return None
     emptiest = max(plan.servers, key=lambda s: (forecasts[s.name].headroom, -forecasts[s.name].offered_throughput))
@@ -159,7 +159,7 @@ def _emptiest(
 
 
 def _least(suffices: Callable[[float], bool]) -> float | None:
-    """The least share that suffices, to within `SHARE_PRECISION`; None where not even all of it does."""
+    """Return the least share that suffices, to within `SHARE_PRECISION`; None where not even all of it does."""
     if not suffices(1.0):
         return None
     return round(largest_within(0.0, 1.0, SHARE_PRECISION, lambda share: not suffices(share)).high, 2)

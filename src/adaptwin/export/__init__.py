@@ -1,1 +1,1 @@
-"""Export targets: each writes a plan in the form that a serving stack reads."""
+"""Export targets: each writes a plan in the format of a serving stack."""

@@ -1,4 +1,4 @@
-"""Export targets by name: each is a function from a plan to the text of a file."""
+"""Export targets by name. Each is a function that returns the text of a file for a plan."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""vLLM: the exact ``vllm serve`` command of every server of a plan, as a shell script."""
+"""Export to vLLM: the ``vllm serve`` command of every server of a plan, as a shell script."""
 
 import json
 import shlex
@@ -12,20 +12,20 @@ OPTIONAL_FLAGS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
 
 
 def vllm_script(plan: Plan) -> str:
-    """A shell script with one command per server; comments say when to start a standby.
+    """Return a shell script with one command per server, and comments that say when to start a standby.
 
-    The script looks for the weights of an adapter without an artifact in ``$ADAPTERS/<name>``.
+    The weights of an adapter without an artifact are expected in ``$ADAPTERS/<name>``.
     """
     adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
     lines = [
         "#!/bin/sh",
         f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
-        "# All on one machine, a GPU each; on several machines take each command to its own.",
+        "# The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
     ]
     if plan.failover and not plan.standbys:
-        lines.append("# When a server fails, load its adapters on the others as the plan's `failover` says.")
+        lines.append("# When a server fails, load its adapters on other servers as `failover` in the plan file says.")
     if any(adapters[name].artifact is None for server in plan.servers for name in _loras(server, adapters)):
-        lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # the folder of adapters that name no artifact')
+        lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # folder of the adapters without an artifact')
     for number, server in enumerate(plan.servers):
         if server.is_standby:
             lines += ["", *_standing_by(server, number)]
@@ -36,8 +36,8 @@ def vllm_script(plan: Plan) -> str:
 
 def _standing_by(server: PlacedServer, number: int) -> list[str]:
     return [
-        f"# {server.name}: a standby, profile {server.profile}. When another server fails, start it again here:",
-        f"# the same command, but with CUDA_VISIBLE_DEVICES={number} and --port {FIRST_PORT + number}.",
+        f"# {server.name}: a standby, profile {server.profile}. When another server fails, run its command here,",
+        f"# with CUDA_VISIBLE_DEVICES={number} and --port {FIRST_PORT + number}.",
     ]
 
 
@@ -45,15 +45,15 @@ def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
     lines = [f"# {server.name}: {len(server.adapters)} adapters, profile {server.profile}"]
     parts = [f"{_in_comment(name)} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
     if parts:
-        lines.append(f"# takes only a part of the traffic of: {', '.join(parts)}")
+        lines.append(f"# serves only a part of the traffic of: {', '.join(parts)}")
     base = [name for name in server.adapters if adapters[name].rank == 0]
     if base:
-        lines.append(f"# also serves the base model's own traffic: {', '.join(map(_in_comment, base))}")
+        lines.append(f"# also serves traffic to the base model: {', '.join(map(_in_comment, base))}")
     return lines
 
 
 def _in_comment(name: str) -> str:
-    """The name, escaped where it would break the line of a comment."""
+    """Return the name, escaped if it would break the line of a comment."""
     return name if name.isprintable() else repr(name)
 
 
@@ -86,7 +86,7 @@ def _loras(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
 
 
 def _takes_loras_in(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -> bool:
-    """Whether the server takes over LoRA adapters when others fail."""
+    """Whether the server takes over LoRA adapters when other servers fail."""
     return any(
         server.name in route and adapters[name].rank > 0
         for failover in plan.failover
@@ -95,7 +95,7 @@ def _takes_loras_in(plan: Plan, server: PlacedServer, adapters: dict[str, Adapte
 
 
 def _module(adapter: Adapter) -> str:
-    """``name=path``, or JSON where vLLM would split a name or path at its own signs."""
+    """Return ``name=path``, or JSON where the name or the path has a sign at which vLLM would split it."""
     name = shlex.quote(adapter.name)
     if not adapter.artifact:
         return f'{name}="$ADAPTERS"/{name}'

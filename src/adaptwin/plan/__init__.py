@@ -1,1 +1,1 @@
-"""What a plan is: values, each with a file form; nothing here searches."""
+"""The values that make up a plan, each with a file form; the search for a plan is elsewhere, in `placement`."""

@@ -1,4 +1,4 @@
-"""Check: what a verification of a plan found."""
+"""Check: the result of verifying a plan."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from adaptwin.twin.run import Run
 
 
 class FailoverCheck(NamedTuple):
-    """Servers that fail, and the runs of those that take their adapters in, as they are then."""
+    """Servers that fail together, and simulated runs of the servers that take over their adapters."""
 
     failed: tuple[str, ...]
     runs: list[Run]
@@ -17,18 +17,18 @@ class FailoverCheck(NamedTuple):
 
     @property
     def failures(self) -> list[str]:
-        """What fails then, one line each."""
+        """What goes wrong after the failure, one line each; empty when all adapters are still served."""
         lines = [line for index in self.failing for line in _failures(self.servers[index], self.runs[index], self)]
-        return [f"without {' and '.join(self.failed)}: {line}" for line in lines]
+        return [f"with {' and '.join(self.failed)} failed: {line}" for line in lines]
 
     @property
     def failing(self) -> list[int]:
-        """Positions of the servers that are overloaded, miss an objective or exceed a limit."""
+        """Positions of the `servers` that are overloaded, miss an objective or exceed a limit after the failure."""
         return _failing(self.runs, self.latency_limits)
 
 
 class Check(NamedTuple):
-    """The runs of a verification, in the order of the servers that serve adapters; and those of failovers."""
+    """The result of a verification: a run of every server that serves adapters, and the checks of the failovers."""
 
     runs: list[Run]
     servers: tuple[PlacedServer, ...]
@@ -38,18 +38,18 @@ class Check(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether no server and no adapter starves, waits in a growing queue or misses an objective."""
+        """Whether every server and every adapter is ok: not overloaded, within its objectives and the limits."""
         return not self.failures
 
     @property
     def failures(self) -> list[str]:
-        """What failed, one line each; empty when the plan holds."""
+        """What went wrong, one line each; empty when the plan holds."""
         lines = [line for index in self.failing for line in _failures(self.servers[index], self.runs[index], self)]
         return lines + [line for state in self.failovers for line in state.failures]
 
     @property
     def failing(self) -> list[int]:
-        """Positions of the servers that are overloaded, miss an objective or exceed a limit while none has failed."""
+        """Positions of the `servers` that are overloaded, miss an objective or exceed a limit while all of them run."""
         return _failing(self.runs, self.latency_limits)
 
 
@@ -64,7 +64,10 @@ def _is_within(run: Run, limits: LatencyLimits) -> bool:
 def _failures(server: PlacedServer, run: Run, of: FailoverCheck | Check) -> list[str]:
     name = server.name
     by_verdict = run.adapters.filter(run.adapters["verdict"] != "ok").group_by("verdict").len().sort("verdict")
-    lines = [f"{name}: {count} adapters {verdict}" for verdict, count in by_verdict.iter_rows()]
+    lines = [
+        f"{name}: {count} {'adapter' if count == 1 else 'adapters'} {verdict}"
+        for verdict, count in by_verdict.iter_rows()
+    ]
     if not lines and run.worst != "ok":
         lines = [f"{name}: server {run.verdict}"]
     if not _is_within(run, of.latency_limits):

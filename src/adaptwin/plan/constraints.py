@@ -1,4 +1,4 @@
-"""Constraints: which adapters have their server, which must not meet, and which must stay together."""
+"""Constraints: adapters that are pinned to a server, kept apart, or kept together."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
@@ -16,20 +16,20 @@ Group = Annotated[tuple[str, ...], Field(min_length=2)]
 
 
 class Constraints(Spec):
-    """What a placement must respect besides serving all adapters. Adapters and servers are given by name."""
+    """Constraints on a placement. Adapters and servers are given by name."""
 
-    pinned: dict[str, str] = Field(default_factory=dict, description="adapter: the server it is on")
-    apart: tuple[Group, ...] = Field(default=(), description="of each group no two are on the same server")
-    together: tuple[Group, ...] = Field(default=(), description="each group is on one server")
+    pinned: dict[str, str] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
+    apart: tuple[Group, ...] = Field(default=(), description="groups of adapters of which no two may share a server")
+    together: tuple[Group, ...] = Field(default=(), description="groups of adapters that must share one server")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """No adapters must be both kept apart and together."""
+        """Refuse constraints that contradict each other, such as two adapters both kept apart and kept together."""
         group_of = self.group_of()
         for name, members in _by_value(group_of).items():
             servers = {self.pinned[member] for member in members if member in self.pinned}
             if len(servers) > 1:
-                raise ValueError(f"pinned: {name!r} must be together with an adapter on another server")
+                raise ValueError(f"pinned: {name!r} must be together with an adapter that is pinned to another server")
         for pair in self._apart_pairs():
             if group_of.get(pair[0], pair[0]) == group_of.get(pair[1], pair[1]):
                 raise ValueError(f"apart: {pair[0]!r} and {pair[1]!r} must also be together")
@@ -39,7 +39,7 @@ class Constraints(Spec):
         return bool(self.pinned or self.apart or self.together)
 
     def require_known(self, workload: "Workload") -> None:
-        """Raise `SpecError` where an adapter is named that the workload does not have."""
+        """Raise `SpecError` if a constraint names an adapter that the workload does not have."""
         known = {adapter.name for adapter in workload.adapters}
         for where, names in (
             ("pinned", self.pinned),
@@ -51,7 +51,7 @@ class Constraints(Spec):
                     raise SpecError(f"{name!r} is not an adapter of the workload", f"constraints.{where}")
 
     def among(self, workload: "Workload") -> Self:
-        """What is left of them where some adapters are not there any more."""
+        """Return the constraints without the adapters that the workload does not have."""
         known = {adapter.name for adapter in workload.adapters}
         groups = {
             kind: tuple(
@@ -62,7 +62,10 @@ class Constraints(Spec):
         return self.model_copy(update={"pinned": {n: s for n, s in self.pinned.items() if n in known}, **groups})
 
     def group_of(self) -> dict[str, str]:
-        """For each adapter that must be with others, the first name of its group; those pinned to a server are one."""
+        """Map each adapter that must share a server with others to the first name of its group.
+
+        The adapters pinned to one server form a group. Groups with an adapter in common are merged.
+        """
         first: dict[str, str] = {}
 
         def find(name: str) -> str:
@@ -77,7 +80,7 @@ class Constraints(Spec):
         return {name: find(name) for name in list(first)}
 
     def kept_apart(self) -> dict[str, frozenset[str]]:
-        """For each adapter, the others that it must be kept apart from, among them those pinned to other servers."""
+        """Map each adapter to those it must not share a server with, including those pinned to other servers."""
         found: dict[str, set[str]] = {}
         for a, b in self._apart_pairs():
             found.setdefault(a, set()).add(b)
@@ -85,7 +88,7 @@ class Constraints(Spec):
         return {name: frozenset(names) for name, names in found.items()}
 
     def violations(self, servers: Mapping[str, Iterable[str]]) -> list[str]:
-        """What a placement - server: its adapters - does not respect, one line each."""
+        """List the constraints that a placement violates, one line each; `servers` has the adapters of each server."""
         on: dict[str, set[str]] = {}
         for server, adapters in servers.items():
             for name in adapters:

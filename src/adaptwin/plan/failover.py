@@ -1,4 +1,4 @@
-"""Failover: where the adapters of servers go that fail together."""
+"""Failover: where adapters go when their servers fail."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated
@@ -14,21 +14,30 @@ AdaptersByServer = Mapping[str, Mapping[str, float]]  # server: its adapters, wi
 
 
 class Failover(Spec):
-    """What to do when these servers are gone: the adapters that were on them are routed anew, all others stay.
+    """What to do when these servers fail together: their adapters are routed to other servers, all others stay.
 
-    On servers that run, adapters are loaded as they are; a standby starts first, with the settings given here.
+    A running server loads the adapters without a restart. A standby starts first, with the settings given here.
     """
 
     failed: Annotated[tuple[str, ...], Field(min_length=1)]
     routes: dict[str, dict[str, TrafficShare]] = Field(
-        description="adapter: the servers that take its requests from then on"
+        description="servers that take over each adapter's requests, with their shares, by adapter"
     )
-    settings: dict[str, Server] = Field(default_factory=dict, description="of the standbys that start")
-    ttft_p99: float | None = Field(default=None, description="seconds, of the worst server that takes adapters over")
-    itl_p99: float | None = Field(default=None, description="seconds, of the worst server that takes adapters over")
+    settings: dict[str, Server] = Field(
+        default_factory=dict, description="settings of the standbys that start, by standby"
+    )
+    ttft_p99: float | None = Field(
+        default=None, description="TTFT p99 of the slowest server that takes over adapters, in seconds"
+    )
+    itl_p99: float | None = Field(
+        default=None, description="ITL p99 of the slowest server that takes over adapters, in seconds"
+    )
 
     def takers(self, before: AdaptersByServer) -> dict[str, dict[str, float]]:
-        """The servers that take adapters over, with all that they serve then; `before` is what all servers served."""
+        """Return the servers that take over adapters, with all that they serve afterwards.
+
+        `before` has what every server of the plan served before the failure.
+        """
         taken: dict[str, dict[str, float]] = {}
         for name, route in self.routes.items():
             for server, share in route.items():
@@ -37,9 +46,9 @@ class Failover(Spec):
         return taken
 
     def problems(self, before: AdaptersByServer, constraints: Constraints) -> list[str]:
-        """What does not hang together in it, one line each."""
+        """List the inconsistencies of the failover, one line each; `before` has what every server served."""
         if unknown := (set(self.failed) | {server for route in self.routes.values() for server in route}) - set(before):
-            return [f"{name!r} is no server of the plan" for name in sorted(unknown)]
+            return [f"{name!r} is not a server of the plan" for name in sorted(unknown)]
         lost = {name for server in self.failed for name in before[server]}
         lines = [f"{name!r} is not on {_all(self.failed)}" for name in sorted(set(self.routes) - lost)]
         lines += [f"{name!r} has no route" for name in sorted(lost - set(self.routes))]
@@ -52,7 +61,7 @@ class Failover(Spec):
 
 
 def without(failed: Collection[str], constraints: Constraints) -> Constraints:
-    """What still holds when servers are gone: adapters that were pinned to them may be anywhere."""
+    """Return the constraints that remain when servers fail: the adapters pinned to them may go to any server."""
     pinned = {name: server for name, server in constraints.pinned.items() if server not in failed}
     return constraints.model_copy(update={"pinned": pinned})
 

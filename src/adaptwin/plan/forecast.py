@@ -1,4 +1,4 @@
-"""Forecast: what the twin expects of one server of a plan."""
+"""Forecast: the simulated performance of one server of a plan."""
 
 from typing import Literal
 
@@ -9,12 +9,12 @@ from adaptwin.twin.run import Verdict
 
 Binding = Literal["memory", "compute", "slots", "slo"]
 
-MOST_HEADROOM = 3.0  # more than four times the traffic is not searched for
-BATCH_FULL = 0.8  # of max_num_seqs: with more requests in the batch on average, that is what the others wait for
+MOST_HEADROOM = 3.0  # the search for the headroom ends at four times the traffic
+BATCH_FULL = 0.8  # share of max_num_seqs from which on the batch counts as full, on average over time
 
 
 class Missed(Spec):
-    """An objective that an adapter misses by more than any other; latencies in seconds."""
+    """The latency objective that is missed by the largest factor. Latencies in seconds."""
 
     adapter: str
     objective: Literal["ttft", "itl"]
@@ -23,9 +23,9 @@ class Missed(Spec):
 
 
 class Brink(Spec):
-    """What a server does when its traffic has just grown too much: the numbers that show what binds it."""
+    """A run of a server with slightly more traffic than it can serve, which shows what limits it."""
 
-    traffic: float = Field(description="times the traffic of the plan")
+    traffic: float = Field(description="traffic of this run, as a multiple of the plan's")
     mean_running: float
     mean_waiting: float
     mean_adapters: float = Field(description="distinct adapters in a step, time-weighted")
@@ -39,7 +39,7 @@ class Brink(Spec):
 
 
 class Forecast(Spec):
-    """What the twin expects of one server, at the traffic of the plan. Latencies in seconds."""
+    """The simulated performance of one server at the traffic of the plan. Latencies in seconds."""
 
     throughput: float = Field(description="tokens/s")
     offered_throughput: float = Field(description="tokens/s")
@@ -55,25 +55,27 @@ class Forecast(Spec):
     rejected: int = Field(default=0, description="requests longer than max_model_len")
     verdict: Verdict
     intervals: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="where a real server would be nine times in ten, by figure (`Run.intervals`)"
+        default_factory=dict, description="90 % interval for a real server, by figure (`Run.intervals`)"
     )
-    headroom: float = Field(description="share of traffic the server could take more before a verdict turns")
-    binding: Binding = Field(description="what gives way first when traffic grows")
-    brink: Brink | None = Field(default=None, description="just beyond the headroom; None where that is not known")
+    headroom: float = Field(
+        description="additional traffic, as a share, that the server could serve with every verdict still ok"
+    )
+    binding: Binding = Field(description="what limits the server when its traffic grows")
+    brink: Brink | None = Field(default=None, description="a run just beyond the headroom; None where there is none")
 
     @property
     def headroom_is_open(self) -> bool:
-        """Whether the search for the headroom ended without a limit: the server could take still more."""
+        """Whether the search for the headroom ended without finding a limit: the true headroom may be larger."""
         return self.headroom >= MOST_HEADROOM
 
     def fills_batch(self, max_num_seqs: int) -> bool:
-        """Whether about as many requests run as this limit allows, when the server takes no more traffic."""
+        """Whether the batch is about full when the server reaches its limit: `max_num_seqs` is what limits it."""
         running = self.brink.mean_running if self.brink else self.mean_running
         return running >= BATCH_FULL * max_num_seqs
 
 
 class TriedSlots(Spec):
-    """One value of ``max_loras`` tried for a server, and what the twin said of it."""
+    """One value of ``max_loras`` tried for a server, and the simulated performance with it."""
 
     max_loras: int
     starts: bool

@@ -1,4 +1,4 @@
-"""LatencyLimits: the highest 99th percentiles of latency that every server of a plan may have."""
+"""LatencyLimits: upper limits on the 99th percentiles of latency, which every server of a plan must keep."""
 
 from pydantic import Field
 
@@ -6,7 +6,10 @@ from adaptwin.spec import Spec
 
 
 class LatencyLimits(Spec):
-    """In seconds, over all requests (TTFT) and all gaps between tokens (ITL) of a server; None is no limit."""
+    """Upper limits in seconds, over all requests (TTFT) and all gaps between tokens (ITL) of a server.
+
+    None means that there is no limit.
+    """
 
     ttft_p99: float | None = Field(default=None, gt=0)
     itl_p99: float | None = Field(default=None, gt=0)
@@ -15,7 +18,7 @@ class LatencyLimits(Spec):
         return self.ttft_p99 is not None or self.itl_p99 is not None
 
     def holds(self, *, ttft_p99: float, itl_p99: float) -> bool:
-        """Whether these percentiles are within the limits; what was not measured (NaN) is."""
+        """Whether these percentiles are within the limits; one that was not measured (NaN) counts as within."""
         return not (
             (self.ttft_p99 is not None and ttft_p99 > self.ttft_p99)
             or (self.itl_p99 is not None and itl_p99 > self.itl_p99)

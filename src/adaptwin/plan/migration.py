@@ -1,4 +1,4 @@
-"""Step and Migration: how a running fleet becomes another one, action by action."""
+"""Migration: the steps that turn a running fleet into another one."""
 
 from typing import Literal
 
@@ -16,8 +16,8 @@ class Step(Spec):
 
     ``start`` and ``restart`` name a server, its profile and its settings; ``stop`` names a server. ``load`` and
     ``unload`` name a server and an adapter (vLLM's ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter``); where
-    the adapter is loaded already, ``load`` replaces its weights in place (``load_inplace``). ``route`` names an adapter
-    and gives the servers that take its requests from now on, with their shares; without any, they are refused.
+    the adapter is already loaded, ``load`` replaces its weights in place (``load_inplace``). ``route`` names an adapter
+    and the servers that take its requests from then on, with their shares; with no servers, its requests are refused.
     """
 
     action: Action
@@ -29,12 +29,14 @@ class Step(Spec):
 
 
 class Migration(Spec):
-    """The steps from one plan to another, in an order that leaves no adapter unserved, and what they come to."""
+    """The steps from one plan to another, in an order in which every adapter stays served, and their counts."""
 
     gpus_before: int = Field(ge=0)
-    extra_gpus: int = Field(ge=0, description="GPUs needed for a while, beyond those of the larger of the two plans")
-    moves: int = Field(ge=0, description="loads of an adapter that was served before, on a server it was not on")
-    restarts: int = Field(ge=0, description="servers that get other settings")
+    extra_gpus: int = Field(ge=0, description="GPUs needed temporarily, beyond those of the larger of the two plans")
+    moves: int = Field(
+        ge=0, description="loads of an adapter that was served before, on a server that did not serve it"
+    )
+    restarts: int = Field(ge=0, description="servers that restart with other settings")
     added: int = Field(ge=0, description="adapters that were not served before")
     departed: int = Field(ge=0, description="adapters that are no longer served")
     steps: tuple[Step, ...]

@@ -1,4 +1,4 @@
-"""PlanOptions: what is asked of a plan besides serving the workload."""
+"""PlanOptions: the options of a plan, besides its workload and profiles."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -26,7 +26,7 @@ LatencyKind = Literal["itl", "ttft"]
 
 
 def _share_or_profile(value: Any, _union: Any) -> Any:
-    """The validator of a margin, whose errors name the field rather than the branches of a union."""
+    """Validate a margin; errors name the field instead of the branches of the union."""
     if value == "profile":
         return value
     if isinstance(value, str):
@@ -40,35 +40,41 @@ Margin = Annotated[float | Literal["profile"], WrapValidator(_share_or_profile)]
 class PlanOptions(Spec):
     """Options of a plan: keywords of `make_plan`, `planning` in a fleet file, options of `adaptwin plan`.
 
-    Objective and strategy are names here; `make_plan` knows which there are.
+    Objective and strategy are given by name; `make_plan` refuses names that it does not know.
     """
 
     objective: str = "min-gpus"
     strategy: str = "pack"
-    headroom: Share = Field(default=0.0, description="share of traffic that every GPU must be able to take more")
+    headroom: Share = Field(default=0.0, description="extra traffic that every GPU must be able to serve, as a share")
     margin: Margin = Field(
         default=0.0,
-        description="safety margin on the twin's figures: `profile` for as much as the profile is uncertain, or a "
-        "share of the traffic",
+        description="extra traffic to allow for errors of the twin: `profile` to use the profile's measured "
+        "uncertainty, or a share",
     )
-    gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not find it")
+    gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not choose it")
     ttft_p99: float | None = Field(
-        default=None, gt=0, description="highest 99th percentile of the time to first token on any server, in seconds"
+        default=None,
+        gt=0,
+        description="upper limit for the 99th percentile of the time to first token on every server, in seconds",
     )
     itl_p99: float | None = Field(
-        default=None, gt=0, description="highest 99th percentile of the time between tokens on any server, in seconds"
+        default=None,
+        gt=0,
+        description="upper limit for the 99th percentile of the time between tokens on every server, in seconds",
     )
-    latency: LatencyKind = Field(default="itl", description="latency that min-latency brings down: itl or ttft")
+    latency: LatencyKind = Field(
+        default="itl", description="latency that the objective min-latency minimises: itl or ttft"
+    )
     constraints: Constraints = Constraints()
     prices: dict[str, Price] = Field(
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
-    time_limit: float | None = Field(default=None, gt=0, description="seconds of search at most")
+    time_limit: float | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
-        """Options from keywords; raises `SpecError`, which names the keyword."""
+        """Make options from keywords; raises `SpecError`, which names the keyword."""
         try:
             return cls.model_validate(fields)
         except ValidationError as error:

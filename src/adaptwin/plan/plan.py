@@ -1,4 +1,4 @@
-"""Plan: which adapters go on which server with which settings, and what the twin says of each."""
+"""Plan: the adapters and the settings of every server, with its simulated performance."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
@@ -19,9 +19,10 @@ Goal = Literal["gpus", "price", "latency", "throughput"]
 
 
 class PlacedServer(Spec):
-    """One server of a plan: its settings, and the adapters it serves with their share of traffic (1: all of it).
+    """One server of a plan: its settings and its adapters, each with the share of its traffic (1 is all of it).
 
-    One without adapters is a standby: it does not run until another fails, and starts with the settings of that one.
+    A server without adapters is a standby: it does not run until another server fails, and then starts with the
+    settings of that server.
     """
 
     name: str
@@ -29,16 +30,18 @@ class PlacedServer(Spec):
     server: Server
     adapters: dict[str, TrafficShare]
     forecast: Forecast | None = None
-    choices: tuple[TriedSlots, ...] = Field(default=(), description="the values of max_loras around the chosen one")
+    choices: tuple[TriedSlots, ...] = Field(
+        default=(), description="the chosen max_loras and values near it, as simulated"
+    )
 
     @property
     def is_standby(self) -> bool:
-        """Whether it serves no adapters."""
+        """Whether the server is a standby, which has no adapters."""
         return not self.adapters
 
 
 def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, float]:
-    """Adapters whose shares do not sum to one, with what they sum to."""
+    """Return the adapters whose shares do not sum to one, with their sums."""
     shares = dict.fromkeys((adapter.name for adapter in workload.adapters), 0.0)
     for server in servers:
         for name, share in server.adapters.items():
@@ -47,7 +50,7 @@ def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, f
 
 
 class Plan(Spec):
-    """A placement with everything needed to check it: what was asked, workload, profiles, seed."""
+    """A placement with all that is needed to check it: options, workload, profiles and seed."""
 
     moved: ClassVar[dict[str, str]] = {
         **{name: f"options.{name}" for name in ("objective", "strategy", "headroom", "constraints", "spare")},
@@ -57,30 +60,38 @@ class Plan(Spec):
 
     options: PlanOptions
     seed: int
-    margin: float = Field(default=0.0, description="share of traffic that the safety margin of the options came to")
-    goal: Goal = Field(default="gpus", description="what the objective makes best")
-    promises: bool = Field(default=True, description="whether the objective promises that no adapter starves")
-    lower_bound: int = Field(description="no plan under these profiles can do with fewer GPUs")
-    cost_bound: float | None = Field(default=None, description="nor cost less per hour; None where prices are unknown")
-    verified: bool = Field(default=False, description="a twin run per GPU with fresh seeds found no adapter starving")
-    verified_seeds: tuple[int, ...] = Field(default=(), description="the seeds of these runs, as `verify` takes them")
+    margin: float = Field(default=0.0, description="safety margin that the options resulted in, as a share of traffic")
+    goal: Goal = Field(default="gpus", description="quantity that the objective optimises")
+    promises: bool = Field(default=True, description="whether the objective promises that no adapter is starved")
+    lower_bound: int = Field(description="lower bound on the number of GPUs with these profiles, spare GPUs included")
+    cost_bound: float | None = Field(
+        default=None, description="lower bound on the price per hour; None where a price is unknown"
+    )
+    verified: bool = Field(default=False, description="whether the plan held in simulations with fresh arrivals")
+    verified_seeds: tuple[int, ...] = Field(
+        default=(), description="seeds of these simulations, as `verify` takes them"
+    )
     planning_seconds: float = 0.0
-    search_seconds: float = Field(default=0.0, ge=0, description="of these, until there was something to verify")
+    search_seconds: float = Field(
+        default=0.0, ge=0, description="part of planning_seconds spent on the search, before verification"
+    )
     time_limit_hit: bool = False
-    twin_runs: int = Field(default=0, ge=0, description="questions of the search that the twin answered")
-    predictions: int = Field(default=0, ge=0, description="answers of the surrogate that the search used")
+    twin_runs: int = Field(default=0, ge=0, description="simulations of a server during the search")
+    predictions: int = Field(default=0, ge=0, description="predictions of the surrogate during the search")
     servers: tuple[PlacedServer, ...]
     profiles: tuple[Profile, ...]
     workload: Workload
     failover: tuple[Failover, ...] = Field(
         default=(),
-        description="where adapters go when servers fail; with standbys, the next one serves when another server fails",
+        description="where adapters go when servers fail; with standbys, a further failure starts the next one",
     )
-    migration: Migration | None = Field(default=None, description="from the plan that ran before; of a replan")
+    migration: Migration | None = Field(
+        default=None, description="steps from the plan that ran before; only after a replan"
+    )
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        """Servers name adapters and profiles that are there, and every adapter is served once."""
+        """Check that servers name known adapters and profiles, shares sum to one, and constraints are respected."""
         known = {adapter.name for adapter in self.workload.adapters}
         for index, server in enumerate(self.servers):
             if server.profile not in {profile.name for profile in self.profiles}:
@@ -96,7 +107,7 @@ class Plan(Spec):
 
     @model_validator(mode="after")
     def _can_fail(self) -> Self:
-        """Failovers route just the adapters of the servers that fail, to others, as the constraints ask."""
+        """Check that each failover routes exactly the adapters of the failed servers, and respects the constraints."""
         bins = {server.name: server.adapters for server in self.servers}
         for index, failover in enumerate(self.failover):
             for line in failover.problems(bins, self.options.constraints):
@@ -105,27 +116,27 @@ class Plan(Spec):
 
     @property
     def gpus(self) -> int:
-        """How many GPUs (or tensor-parallel groups) the plan uses."""
+        """Number of GPUs (or tensor-parallel groups) that the plan uses, standbys included."""
         return len(self.servers)
 
     @property
     def factor(self) -> float:
-        """Times the traffic that the servers must bear: headroom and margin."""
+        """Factor on the traffic that every server must serve, from headroom and safety margin."""
         return (1.0 + self.options.headroom) * (1.0 + self.margin)
 
     @property
     def cost_per_hour(self) -> float | None:
-        """What the GPUs cost together; None where a price is unknown."""
+        """Total price of the GPUs per hour; None where a price is unknown."""
         prices = [self.profile_of(server).price_per_hour for server in self.servers]
         return None if None in prices else sum(price for price in prices if price)
 
     @property
     def standbys(self) -> tuple[PlacedServer, ...]:
-        """The servers that stand by for others to fail."""
+        """The servers that start only when another server fails."""
         return tuple(server for server in self.servers if server.is_standby)
 
     def takers(self, failover: Failover) -> tuple[PlacedServer, ...]:
-        """The servers that take adapters over when others fail, as they are then."""
+        """Return the servers that take over adapters in a failover, with the adapters and settings they have then."""
         taken = failover.takers({server.name: server.adapters for server in self.servers})
         return tuple(
             server.model_copy(
@@ -141,9 +152,9 @@ class Plan(Spec):
         )
 
     def profile_of(self, server: PlacedServer) -> Profile:
-        """The profile a server runs on."""
+        """Return the profile of a server."""
         return next(profile for profile in self.profiles if profile.name == server.profile)
 
     def workload_of(self, server: PlacedServer, seed: int | None = None) -> Workload:
-        """The part of the workload that a server sees."""
+        """Return the part of the workload that a server serves, with the workload's seed or another."""
         return self.workload.part(server.adapters, seed)

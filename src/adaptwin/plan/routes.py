@@ -1,4 +1,4 @@
-"""Routes: which servers take an adapter's requests, and which share of them."""
+"""Routes: the servers that take an adapter's requests, and the share of each."""
 
 from adaptwin.plan.plan import Plan
 from adaptwin.workload.workload import Adapter
@@ -7,12 +7,12 @@ Route = dict[str, float]  # server: share of an adapter's requests
 
 
 def adapters_of(plan: Plan) -> dict[str, Adapter]:
-    """The adapters of a plan, by name."""
+    """Return the adapters of a plan, by name."""
     return {adapter.name: adapter for adapter in plan.workload.adapters}
 
 
 def routes_of(plan: Plan) -> dict[str, Route]:
-    """By adapter, the servers that take its requests."""
+    """Return the servers that take each adapter's requests, by adapter."""
     routes: dict[str, Route] = {adapter.name: {} for adapter in plan.workload.adapters}
     for server in plan.servers:
         for name, share in server.adapters.items():

@@ -1,1 +1,1 @@
-"""Changing a fleet that runs: a new plan that moves little, and the steps to it."""
+"""Changing a running fleet: a new plan that moves few adapters, and the steps to it."""

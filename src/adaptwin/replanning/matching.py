@@ -1,4 +1,4 @@
-"""Matching: the servers of a placement called after the running ones that they have most adapters in common with."""
+"""Matching: name the servers of a new placement after the running servers with which they share most adapters."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,10 @@ from adaptwin.plan.routes import Route
 
 
 def matched_names(assignments: Sequence[Assignment], routes: Mapping[str, Route]) -> list[str | None]:
-    """For each server of a placement the running server that it becomes; None where they have no adapter in common.
+    """Return, for each server of a placement, the running server that becomes it; None where none is left to match.
 
-    Pairs are made greedily, the most adapters in common first. `routes` has by adapter the running servers it is on.
+    A pair has at least one adapter in common. Pairs are formed greedily, those with most adapters in common first.
+    `routes` has the running servers of each adapter.
     """
     common = Counter(
         (index, server)

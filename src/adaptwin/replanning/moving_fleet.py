@@ -1,4 +1,4 @@
-"""MovingFleet: servers that run, what is loaded on each, and where adapters are routed; every change is a step."""
+"""MovingFleet: the servers of a fleet in migration, their loaded adapters and the routes; each change is a step."""
 
 from adaptwin.plan.migration import Step
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -8,7 +8,10 @@ from adaptwin.workload.workload import Adapter
 
 
 class MovingFleet:
-    """A fleet on its way from a plan that runs to the adapters of another workload."""
+    """The state of a fleet that migrates from a running plan to the adapters of another workload.
+
+    Each method that changes the state also appends a step to `steps`.
+    """
 
     def __init__(self, plan: Plan, adapters: dict[str, Adapter]) -> None:
         before = adapters_of(plan)
@@ -33,20 +36,20 @@ class MovingFleet:
         self.steps.append(Step(action="start", server=name, profile=profile, settings=settings))
 
     def restart(self, server: PlacedServer) -> None:
-        """Restart a server with the settings it has in the plan."""
+        """Restart a server, to which no requests are routed, with the settings of the new plan."""
         assert not self.serves_anybody(server.name)
         self.settings[server.name], self.loaded[server.name] = server.server, {}
         self._stale = {(on, name) for on, name in self._stale if on != server.name}
         self.steps.append(Step(action="restart", server=server.name, profile=server.profile, settings=server.server))
 
     def stop(self, name: str) -> None:
-        """Stop a server."""
+        """Stop a server, to which no requests are routed."""
         assert not self.serves_anybody(name)
         del self.settings[name], self.loaded[name]
         self.steps.append(Step(action="stop", server=name))
 
     def load(self, server: str, name: str) -> None:
-        """Load an adapter where it is not loaded, or with weights of before; the base model needs no load."""
+        """Load an adapter, unless its current weights are already loaded; the base model needs no load."""
         fresh = name in self.loaded[server] and (server, name) not in self._stale
         if fresh or not self._adapters[name].rank:
             return
@@ -56,14 +59,14 @@ class MovingFleet:
         self.steps.append(Step(action="load", server=server, adapter=name))
 
     def unload(self, server: str, name: str) -> None:
-        """Unload an adapter."""
+        """Unload an adapter from a server to which its requests are not routed."""
         assert server not in self.routes.get(name, {}) or not self._adapters[name].rank
         del self.loaded[server][name]
         self._stale.discard((server, name))
         self.steps.append(Step(action="unload", server=server, adapter=name))
 
     def route(self, name: str, shares: Route) -> None:
-        """Send an adapter's requests to other servers, or refuse them."""
+        """Route an adapter's requests to these servers, given with their shares; with no servers, refuse them."""
         if self.routes.get(name) == shares:
             return
         assert all(self.has(server, name) for server in shares.keys() - self.routes.get(name, {}).keys())
@@ -71,18 +74,18 @@ class MovingFleet:
         self.steps.append(Step(action="route", adapter=name, shares=dict(shares)))
 
     def has(self, server: str, name: str) -> bool:
-        """Whether a server runs and has an adapter loaded, if that has to be."""
+        """Whether a server runs and has the adapter loaded; the base model needs no load."""
         return server in self.settings and (name in self.loaded[server] or not self._adapters[name].rank)
 
     def can_serve(self, server: str, name: str) -> bool:
-        """Whether a server may load an adapter."""
+        """Whether the settings of a server allow it to load an adapter of this rank."""
         return self.settings[server].can_load(self._adapters[name].rank)
 
     def serves_anybody(self, server: str) -> bool:
-        """Whether requests are routed to a server."""
+        """Whether any requests are routed to a server."""
         return any(server in route for route in self.routes.values())
 
 
 def _loaded_weights(adapter: Adapter) -> tuple[object, ...]:
-    """What is loaded: where it differs, an adapter must be loaded again."""
+    """What identifies the weights of an adapter: where it changes, the adapter must be loaded again."""
     return adapter.rank, adapter.artifact, adapter.target_modules

@@ -1,8 +1,8 @@
-"""Ordering: the steps that turn one running fleet into another, with all adapters served all the way.
+"""Ordering: the steps that turn a running fleet into another one, with all adapters served throughout.
 
-Everything is loaded first where it will be served, then routed there, then unloaded where it was. A server that gets
-other settings must restart, and serves no adapters meanwhile: its traffic is parked on servers that run, have the rank
-and have room for it, or else on a stand-in, for which one more GPU is needed for a while.
+Each adapter is first loaded on its new server, then routed there, then unloaded from its old one. A server that gets
+other settings must restart, and serves no adapters meanwhile. Its traffic is parked on running servers that have the
+rank and the spare capacity for it, or else on a stand-in: an extra server, which needs one more GPU temporarily.
 """
 
 import math
@@ -16,12 +16,12 @@ from adaptwin.twin.server import Server, server_rank
 
 
 def migration(old: Plan, new: Plan) -> Migration:
-    """The steps from the plan that runs to a new one; servers are the same where their names are.
+    """Return the steps from the running plan to a new one. Servers with the same name are the same server.
 
-    At every moment each adapter of both plans is routed to servers that run and have it loaded; a new one is routed
-    once it is loaded, and a departed one is unloaded once it is not routed. An adapter is loaded only where
-    ``max_lora_rank`` allows it. While adapters are doubled, a server may hold more of them than ``max_cpu_loras``: vLLM
-    serves them all the same, but reads those least used from disk again.
+    At every moment, each adapter that is in both plans is routed to running servers that have it loaded. A new adapter
+    is routed once it is loaded; a departed one is unloaded once it is no longer routed. An adapter is loaded only where
+    ``max_lora_rank`` allows it. While an adapter is on its old and its new server, a server may hold more adapters than
+    ``max_cpu_loras``: vLLM still serves them all, but reads the least recently used ones from disk again.
     """
     way = _Way(old, new)
     way.refuse_departed()
@@ -44,7 +44,7 @@ def migration(old: Plan, new: Plan) -> Migration:
 
 
 def moves(old: Plan, new: Plan) -> int:
-    """How often an adapter that was served before is loaded on a server that it was not on."""
+    """Count the loads of adapters that were served before, on servers that did not serve them."""
     before, adapters = routes_of(old), adapters_of(new)
     return sum(
         adapters[name].rank > 0 and name in before and server.name not in before[name]
@@ -54,13 +54,13 @@ def moves(old: Plan, new: Plan) -> int:
 
 
 def restarted(old: Plan, new: Plan) -> list[str]:
-    """Servers that are in both plans, but with other settings or on another profile."""
+    """Return the servers that are in both plans, but with other settings or on another profile."""
     before = {server.name: (server.profile, server.server) for server in old.servers}
     return [s.name for s in new.servers if s.name in before and before[s.name] != (s.profile, s.server)]
 
 
 class _Way:
-    """What is still to be done until the fleet is as the new plan wants it."""
+    """The migration of a fleet to the new plan, in stages; `fleet` records the steps."""
 
     def __init__(self, old: Plan, new: Plan) -> None:
         self._adapters = adapters_of(new)
@@ -73,21 +73,21 @@ class _Way:
         self._stand_ins: list[str] = []
 
     def refuse_departed(self) -> None:
-        """Refuse requests of adapters that are no longer served, and unload them."""
+        """Refuse requests for adapters that are no longer served, and unload these adapters."""
         for name in [name for name in self.fleet.routes if name not in self._adapters]:
             self.fleet.route(name, {})
             del self.fleet.routes[name]
         self._tidy()
 
     def start_new(self) -> None:
-        """Start the servers that do not run yet."""
+        """Start the servers that only the new plan has."""
         for server in self._after.values():
             if server.name not in self._before:
                 self.fleet.start(server.name, server.profile, server.server)
                 self._ready.add(server.name)
 
     def settle(self) -> None:
-        """On ready servers, load what will be served there, route adapters that only they will serve, and tidy up."""
+        """Load the adapters of all ready servers, route those that only ready servers will serve, and tidy up."""
         for name, server in self._after.items():
             for adapter in server.adapters if name in self._ready else ():
                 self.fleet.load(name, adapter)
@@ -96,14 +96,14 @@ class _Way:
         self._tidy()
 
     def waiting(self) -> list[str]:
-        """Servers that must restart, the one with the fewest adapters first."""
+        """Return the servers that still have to restart, those with the fewest loaded adapters first."""
         return sorted(
             self._before.keys() & self._after.keys() - self._ready,
             key=lambda name: (len(self.fleet.loaded[name]), name),
         )
 
     def restart(self, name: str) -> None:
-        """Restart a server, with its traffic parked elsewhere meanwhile."""
+        """Restart a server while other servers take its traffic."""
         parked = {adapter: route for adapter, route in self.fleet.routes.items() if name in route}
         hosts = self._hosts(name, parked)
         if hosts is None:
@@ -119,10 +119,10 @@ class _Way:
             self.fleet.load(name, adapter)
         for adapter, route in parked.items():
             if name in self._goal[adapter] and not self._is_served_by_ready(adapter):
-                self.fleet.route(adapter, route)  # as before, until the other servers of its goal are ready
+                self.fleet.route(adapter, route)  # its old route, until all servers of its new route are ready
 
     def stop_old(self) -> None:
-        """Stop the servers that the new plan does not have."""
+        """Stop the servers that only the old plan has."""
         for name in self._before:
             if name not in self._after:
                 self.fleet.stop(name)
@@ -131,7 +131,7 @@ class _Way:
         return self._goal[adapter].keys() <= self._ready
 
     def _tidy(self) -> None:
-        """Unload adapters that ready servers do not need, and stop stand-ins without traffic."""
+        """Unload adapters that ready servers no longer need, and stop stand-ins without traffic."""
         for server in self._after:
             for adapter in list(self.fleet.loaded[server]) if server in self._ready else ():
                 if not self._is_needed(server, adapter):
@@ -146,9 +146,10 @@ class _Way:
         return server in self._goal[adapter] or server in self.fleet.routes[adapter]
 
     def _hosts(self, name: str, parked: dict[str, Route]) -> dict[str, str] | None:
-        """For each adapter a running server with room for its part of a server's traffic; None if one finds none.
+        """Choose, for each parked adapter, a running server to take its traffic; None if some adapter has none.
 
-        Those that will serve it anyway come first, then those with the most room.
+        The server must have spare capacity for the traffic. Ready servers that will serve the adapter anyway come
+        first, then those with the most spare capacity.
         """
         room = {other: self._room(other) for other in self.fleet.settings if other != name}
         hosts: dict[str, str] = {}
@@ -168,7 +169,7 @@ class _Way:
         return hosts
 
     def _room(self, name: str) -> float:
-        """Tokens/s that a server can take more, as far as its forecast knows; a stand-in takes no more."""
+        """Spare capacity of a server in tokens/s, from its forecast; infinite without one, and zero for a stand-in."""
         placed = (self._after if name in self._ready else self._before).get(name)
         if placed is None:
             return 0.0
@@ -179,7 +180,7 @@ class _Way:
         return max(0.0, placed.forecast.offered_throughput * (1.0 + placed.forecast.headroom) - taken)
 
     def _stand_in(self, server: PlacedServer, parked: Iterable[str]) -> str:
-        """A server for the time of a restart, which bears the rank of the adapters parked on it."""
+        """Start an extra server for the time of a restart, able to load the parked adapters, and return its name."""
         name = f"{server.name}-stand-in"
         while name in self.fleet.settings or name in self._after:
             name += "-2"
@@ -192,12 +193,12 @@ class _Way:
 
 
 def _raised(settings: Server, rank: int) -> Server:
-    """The settings with another rank, and a single slot, so that it surely starts."""
+    """Return the settings with this rank, and with a single slot, so that the server starts in any case."""
     return settings.model_copy(update={"max_loras": 1, "max_lora_rank": server_rank(rank)})
 
 
 def _with_host(route: Route, name: str, host: str) -> Route:
-    """A route with another server in the place of one of its own."""
+    """Return a route in which another server, the host, takes the share of one of its servers."""
     shares = {server: share for server, share in route.items() if server != name}
     shares[host] = min(1.0, shares.get(host, 0.0) + route[name])
     return shares

@@ -1,7 +1,7 @@
-"""Rearrangement: the servers of a running fleet with a changed workload, and what it costs to have it like that.
+"""Rearrangement: a placement of a changed workload on a running fleet, and what the change costs.
 
-A server that runs keeps its settings as long as they serve what is on it; where other settings are wanted, it must
-restart. Adapters without a place are put where they fit, without a restart if that can be.
+A running server keeps its settings as long as they serve its adapters; other settings require a restart. Unplaced
+adapters go where they fit, without a restart if possible.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,17 +22,17 @@ from adaptwin.twin.server import Server
 
 
 class Prices(NamedTuple):
-    """What it costs to change a running fleet, in GPUs."""
+    """Costs of changing a running fleet, in GPUs."""
 
-    move: float  # of an adapter to a server where it is not
-    restart: float  # of a server
+    move: float  # of loading a served adapter on a server that does not have it
+    restart: float  # of restarting a server
 
 
 @dataclass(slots=True, frozen=True)
 class Running:
-    """The fleet as it runs, and what can be asked about its servers under the workload to come.
+    """The running fleet, and the capacity of its servers under the new workload.
 
-    Newcomers are welcome where a server has some room to spare (`roomy`), or else where it just serves them.
+    Adapters go first to servers that then still have some headroom (`roomy`), or else to servers that just serve them.
     """
 
     plan: Plan
@@ -46,7 +46,7 @@ class Running:
 
     @classmethod
     def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices) -> Self:
-        """The fleet of a plan."""
+        """Describe the running fleet of a plan."""
         settings = {server.name: server.server for server in plan.servers}
         group_of = problem.constraints.group_of()
         groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
@@ -54,19 +54,19 @@ class Running:
 
     @property
     def capacity(self) -> Capacity:
-        """What is asked about servers, with no room to spare."""
+        """The capacity of the servers without additional headroom."""
         return self.problem.capacity
 
 
 class ServerContents(NamedTuple):
-    """What a server is to serve, and with which settings; None where they are still to be chosen."""
+    """The adapters of a server and its settings; None where the settings are still to be chosen."""
 
     settings: Server | None
     shares: dict[str, float]
 
 
 class Rearrangement:
-    """Servers by name, and adapters that have no place yet. Owns both; `put`, `take` and `restart` change them."""
+    """Servers by name, and the unplaced adapters. Owns both; `put`, `take` and `restart` change them."""
 
     def __init__(
         self, running: Running, contents: Mapping[str, ServerContents], unplaced: Iterable[AdapterPart] = ()
@@ -76,29 +76,29 @@ class Rearrangement:
             name: ServerContents(server.settings, dict(server.shares)) for name, server in contents.items()
         }
         self.unplaced = list(unplaced)
-        self.closed = frozenset[str]()  # servers that take no more
-        self.careful = False  # takes only what leaves room to spare
+        self.closed = frozenset[str]()  # servers that take no more adapters
+        self.careful = False  # whether servers must keep some headroom
 
     def copy(self) -> "Rearrangement":
-        """The same, to try something."""
+        """Return a copy that can be changed on its own."""
         changed = Rearrangement(self.running, self.contents, self.unplaced)
         changed.closed, changed.careful = self.closed, self.careful
         return changed
 
     def without(self, name: str) -> "Rearrangement":
-        """The same without a server; its adapters have no place."""
+        """Return a copy without a server; its adapters are unplaced."""
         changed = self.copy()
         changed.unplaced += [AdapterPart(*item) for item in changed.contents.pop(name).shares.items()]
         return changed
 
     def cost(self) -> float:
-        """GPUs, and what getting there costs, in GPUs."""
+        """Number of GPUs plus the cost of the moves and restarts, in GPUs."""
         prices = self.running.prices
         gpus = sum(bool(server.shares) for server in self.contents.values())
         return gpus + prices.move * self.moves() + prices.restart * sum(map(self._restarts, self.contents))
 
     def moves(self) -> int:
-        """How often an adapter that is served now is on a server where it is not now."""
+        """Count the loads of adapters that are served now, on servers that do not serve them now."""
         return sum(self._moves_to(name, adapter) for name, server in self.contents.items() for adapter in server.shares)
 
     def _moves_to(self, name: str, adapter: str) -> bool:
@@ -109,15 +109,15 @@ class Rearrangement:
         return name in self.running.settings and self.contents[name].settings != self.running.settings[name]
 
     def is_served(self, name: str) -> bool:
-        """Whether a server serves all that is on it."""
+        """Whether a server can serve all of its adapters."""
         return serves(self.capacity, self.contents[name].shares, self.contents[name].settings)
 
     def load_of(self, name: str) -> float:
-        """The load on a server."""
+        """The load on a server: the share of a GPU's time that its adapters take in the best case."""
         return self.capacity.load(self.contents[name].shares)
 
     def take(self, name: str, items: Iterable[AdapterPart]) -> None:
-        """Take items off a server; they have no place then."""
+        """Take items off a server; they become unplaced."""
         shares = self.contents[name].shares
         for item in items:
             left = shares.pop(item.name) - item.share
@@ -126,18 +126,18 @@ class Rearrangement:
             self.unplaced.append(item)
 
     def put(self, name: str, items: Iterable[AdapterPart]) -> None:
-        """Give items without a place to a server."""
+        """Place unplaced items on a server."""
         shares = self.contents[name].shares
         for item in items:
             self.unplaced.remove(item)
             shares[item.name] = min(1.0, shares.get(item.name, 0.0) + item.share)
 
     def restart(self, name: str) -> None:
-        """Leave the settings of a server open."""
+        """Have a server restart: its settings are chosen anew, in `servers`."""
         self.contents[name] = ServerContents(None, self.contents[name].shares)
 
     def settle(self) -> None:
-        """Put those without a place where they fit, with the settings that run."""
+        """Place unplaced items on servers that can serve them with their current settings."""
         for capacity in (self.running.roomy,) if self.careful else (self.running.roomy, self.capacity):
             for rank in self._ranks():
                 takers = [name for name in self._open_to_more() if self._can_load(name, rank)]
@@ -145,14 +145,17 @@ class Rearrangement:
                     self._fill(name, rank, capacity, self.contents[name].settings)
 
     def settle_with_restarts(self) -> None:
-        """Put those without a place where they fit with other settings, on as few servers as may be."""
+        """Place unplaced items on servers that can serve them after a restart, on as few servers as possible."""
         for rank in self._ranks():
             for name in sorted(self._open_to_more(), key=lambda name: (self.load_of(name), name)):
                 if self._fill(name, rank, self.capacity, None):
                     self.restart(name)
 
     def housed(self) -> "Rearrangement":
-        """The fleet with a place for every adapter: as it is, with restarts or with new servers, as is cheapest."""
+        """Return the fleet with every adapter placed, without restarts or new servers if possible.
+
+        Otherwise, restarts together with new servers are compared with new servers alone, and the cheaper way is taken.
+        """
         self.settle()
         if not self.unplaced:
             return self
@@ -165,9 +168,10 @@ class Rearrangement:
         return min(ways, key=Rearrangement.cost)
 
     def open(self) -> None:
-        """Start a server for as many of those without a place as it serves; an item that is too hot is halved.
+        """Add a server for as many unplaced items as it can serve, or halve an item that is too much for one server.
 
-        Raises `Infeasible` where that does not help either.
+        Raises:
+            Infeasible: The constraints rule out a new server for the item, or halving it does not help.
         """
         first = next(item for rank in self._ranks() for item in self._unplaced_of(rank))
         self._gather(first.name)
@@ -175,7 +179,7 @@ class Rearrangement:
             [*self.running.settings, *self.contents]
         )
         if name in self.contents:
-            raise Infeasible(f"{first.name!r} is pinned to {name}, which does not serve it besides the others there")
+            raise Infeasible(f"{first.name!r} is pinned to {name}, which cannot serve it beside its other adapters")
         self.contents[name] = ServerContents(None, {})
         rest = [item for rank in self._ranks() for item in self._unplaced_of(rank) if item != first]
         items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
@@ -183,25 +187,27 @@ class Rearrangement:
         if count < len(self._group(first.name)):
             del self.contents[name]
             if count > 0 or len(self._group(first.name)) > 1:
-                raise Infeasible(f"{', '.join(sorted(self._group(first.name)))} must be together, but fit on no server")
+                raise Infeasible(
+                    f"{', '.join(sorted(self._group(first.name)))} must be together, but no server can serve them"
+                )
             self.unplaced.remove(first)
             self.unplaced += halves(self.running.problem, first)
             return
         self.put(name, items[:count])
 
     def _group(self, adapter: str) -> frozenset[str]:
-        """Adapters that are to be where this one is, itself among them."""
+        """Return the adapters that must share a server with this one, itself included."""
         return self.running.groups.get(adapter, frozenset((adapter,)))
 
     def _gather(self, adapter: str) -> None:
-        """Take the others of an adapter's group off their servers, so that all can go elsewhere together."""
+        """Take the adapters of a group off their servers, so that the whole group can be placed together."""
         for name, server in self.contents.items():
             self.take(
                 name, [AdapterPart(o, server.shares[o]) for o in sorted(self._group(adapter)) if o in server.shares]
             )
 
     def _joining(self, name: str, items: Iterable[AdapterPart], first: Iterable[AdapterPart] = ()) -> list[AdapterPart]:
-        """Of these items, those that may go to a server together with what is on it, after the first ones."""
+        """Return `first`, and the items that may join it and the adapters on a server under the constraints."""
         chosen = list(first)
         on = {*self.contents[name].shares, *(item.name for item in chosen)}
         pinned = self.running.problem.constraints.pinned
@@ -218,7 +224,7 @@ class Rearrangement:
         return chosen
 
     def servers(self) -> tuple[PlacedServer, ...]:
-        """The servers, in the order in which they run, new ones last; settings that were open are chosen."""
+        """Return the servers, running ones first, in their order; chooses the settings that are still open."""
         profile = self.capacity.profile.name
         return tuple(
             PlacedServer(
@@ -229,7 +235,7 @@ class Rearrangement:
         )
 
     def _chosen(self, server: ServerContents) -> Server:
-        """The best settings; where none serves all adapters, those that serve most."""
+        """Choose the best number of slots, or, where none serves all adapters, the one that serves the most tokens."""
         try:
             slots = best_slots(self.capacity, server.shares).max_loras
         except Infeasible:
@@ -241,7 +247,7 @@ class Rearrangement:
         return sorted({self.capacity.adapter(item.name).rank for item in self.unplaced}, reverse=True)
 
     def _unplaced_of(self, rank: int) -> list[AdapterPart]:
-        """Items without a place, the largest first."""
+        """Return the unplaced items of a rank, those with the highest load first."""
         items = (item for item in self.unplaced if self.capacity.adapter(item.name).rank == rank)
         return sorted(items, key=lambda item: (-self.capacity.load_of(item), item.name))
 
@@ -253,14 +259,14 @@ class Rearrangement:
         return settings is None or settings.can_load(rank)
 
     def _padding(self, name: str, rank: int) -> int:
-        """How much larger than an adapter its slots would be, or how much larger it makes those of the others."""
+        """Return by how much the rank of a server's slots and the rank of an adapter differ: the less, the better."""
         settings, shares = self.contents[name]
         if settings is not None:
             return settings.max_lora_rank - rank if rank else 0
         return abs(max((self.capacity.adapter(other).rank for other in shares), default=rank) - rank)
 
     def _fill(self, name: str, rank: int, capacity: Capacity, settings: Server | None) -> int:
-        """Give a server the largest items of a rank that it serves, and the smallest of the rest; how many it took."""
+        """Place the largest items of a rank that a server can serve, then the smallest of the rest; return how many."""
         taken = 0
         for falling in (True, False):
             items = self._joining(name, self._unplaced_of(rank)[:: 1 if falling else -1])
@@ -272,10 +278,10 @@ class Rearrangement:
 
 
 def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | None) -> bool:
-    """Whether a server with these settings, or with those that suit best, serves these adapters.
+    """Whether a server can serve these adapters with these settings, or, for None, with any number of slots.
 
-    The twin has the last word where the server holds more adapters than its ``max_cpu_loras``, which `Capacity` does
-    not foresee: adding adapters to a running server leaves that setting as it is.
+    Adding adapters to a running server leaves its ``max_cpu_loras`` as it is. `Capacity.estimate` assumes that all
+    adapters fit in host memory, so the twin is run where they exceed that setting.
     """
     if not shares:
         return True

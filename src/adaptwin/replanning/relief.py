@@ -1,4 +1,4 @@
-"""relief: servers that do not serve their adapters any more are relieved of some, or get other settings."""
+"""Relief: servers that can no longer serve their adapters give some of them away, or restart with other settings."""
 
 import math
 
@@ -8,13 +8,14 @@ from adaptwin.placement.caution import REPLAN_RELIEF_SHARE
 from adaptwin.replanning.rearrangement import Rearrangement, serves
 
 NEW_SERVER_COST = 1.0  # GPUs
-SIZE_TRIES = 6  # sizes of adapters to take off, the largest first
+SIZE_TRIES = 6  # tries at relieving a server, each with smaller adapters than the last
 
 
 def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
-    """The fleet with each of these servers served: relieved onto others or restarted, whichever is cheaper.
+    """Return the fleet with each of these servers able to serve its adapters.
 
-    Where neither is possible at less than the price of a GPU, what a server cannot serve is left without a place.
+    A server that cannot is relieved of load by other servers or restarts with other settings, whichever is cheaper.
+    Where neither costs less than a new GPU, the adapters that it cannot serve become unplaced.
     """
     for name in names:
         if fleet.is_served(name):
@@ -27,9 +28,9 @@ def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
 
 
 def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
-    """The fleet with a little load taken off these servers, and put on others that have room, or on new ones.
+    """Return the fleet with a small part of the load of these servers moved to other servers, or to new ones.
 
-    With `careful`, only on others with room to spare, so that they do not fail next.
+    With `careful`, the other servers must keep some headroom, so that they do not fail the next verification.
     """
     trial = fleet.copy()
     trial.closed, trial.careful = frozenset(names), careful
@@ -41,7 +42,10 @@ def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearran
 
 
 def _relieved(fleet: Rearrangement, name: str) -> Rearrangement | None:
-    """A server's load taken off until its settings serve the rest, with as few moves as can be; None if no room."""
+    """Move adapters to other servers until a server can serve the rest; None where the others cannot take them.
+
+    The first try moves the fewest adapters, the next ones move smaller adapters.
+    """
     largest = math.inf
     for _ in range(SIZE_TRIES):
         trial = fleet.copy()
@@ -60,7 +64,7 @@ def _relieved(fleet: Rearrangement, name: str) -> Rearrangement | None:
 
 
 def _restarted(fleet: Rearrangement, name: str) -> Rearrangement | None:
-    """All of a server's adapters served with other settings; None if no settings do."""
+    """Return the fleet with a server restarted to serve all of its adapters; None where no settings serve them."""
     if not serves(fleet.capacity, fleet.contents[name].shares, None):
         return None
     trial = fleet.copy()
@@ -75,10 +79,10 @@ def _without_surplus(fleet: Rearrangement, name: str) -> Rearrangement:
 
 
 def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPart] | None:
-    """The fewest items, none of a load above `largest`, without which a server's settings serve the rest.
+    """Return the fewest items to take off a server so that its settings serve the rest; None where that is impossible.
 
-    Those of too high a rank are among them in any case. The last of the heaviest that it takes is the smallest that
-    suffices. None if what is above `largest` is too much already.
+    Items with a load above `largest` stay. Items whose rank is too high for the server are always taken. The others
+    are taken in order of falling load, but the last one taken is the smallest that suffices.
     """
     capacity, (settings, shares) = fleet.capacity, fleet.contents[name]
     falling = sorted(
@@ -103,7 +107,7 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
 
 
 def _relief_of(fleet: Rearrangement, name: str) -> list[AdapterPart]:
-    """The fewest items that make up a little of a server's load; half of its only one."""
+    """Return few items that make up a small part of a server's load; half of its adapter where it has only one."""
     capacity, shares = fleet.capacity, fleet.contents[name].shares
     if len(shares) == 1:
         return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]

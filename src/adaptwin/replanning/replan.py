@@ -1,8 +1,9 @@
-"""replan: a plan for a changed workload that leaves the running fleet as it is where that is worth it.
+"""replan: a plan for a changed workload that changes the running fleet as little as is worthwhile.
 
-Adapters stay where they are, newcomers go where they fit. A server that does not serve its adapters any more is
-relieved or gets other settings; servers that can be given up are; and where planning afresh could be worth all its
-moves, that is tried, too. What counts is the number of GPUs plus what the moves and restarts cost, in GPUs.
+Adapters stay where they are, and new adapters go where they fit. A server that can no longer serve its adapters is
+relieved of some or restarts with other settings. Servers that are not needed are given up. Where a new plan from
+scratch could be worth its many moves, it is tried, too. The plan chosen has the lowest cost: its number of GPUs plus
+the cost of moves and restarts, in GPUs.
 """
 
 import math
@@ -34,9 +35,9 @@ from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.workload.workload import Workload
 
-SERVERS_TO_GIVE_UP = 3  # servers, the emptiest, that are tried to do without
-MOVED_SHARE_AFRESH = 0.5  # of the adapters, at least, usually change servers when all is planned afresh
-MOST_TRAFFIC_FACTOR = 4.0  # times the traffic up to which a server's room is looked for
+SERVERS_TO_GIVE_UP = 3  # of the emptiest servers, how many are candidates for removal
+MOVED_SHARE_AFRESH = 0.5  # share of the adapters that a plan from scratch usually moves, at least
+MOST_TRAFFIC_FACTOR = 4.0  # where the search for a server's headroom ends, as a multiple of its traffic
 
 
 def replan(
@@ -50,26 +51,26 @@ def replan(
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
 ) -> Plan:
-    """Find a plan for another workload that changes little of the plan that runs, and the steps from one to the other.
+    """Find a plan for a changed workload that changes little of the running plan, and the steps from one to the other.
 
-    Strategy, headroom and margin are those of the plan; so are profile and settings, except that servers which restart
-    get the slots and the rank that suit them best. The result is verified by the twin, as `make_plan` does it, and has
-    the steps in its `migration`. Servers that stay keep their names. Where the plan has spare GPUs, the new one has
-    standbys.
+    Strategy, headroom, margin, profile and settings are those of the running plan, except that servers which restart
+    and new servers get the number of slots and the rank that suit them best. The new plan is verified by simulation, as
+    in `make_plan`. Its `migration` has the steps. Servers that stay keep their names. If the running plan has spare
+    GPUs, the new one has standbys.
 
     Args:
         plan: The plan that runs.
-        workload: Adapters and traffic to come. Adapters are the same where their names are.
-        move_cost: What it costs to move an adapter that is served now, in GPUs: up to a hundred moves are worth one.
-        restart_cost: What it costs to restart a server with other settings, in GPUs.
-        seed: Of the draws; by default the plan's.
-        time_limit: Seconds after which no further improvement is looked for.
-        surrogate: As for `make_plan`.
-        progress: Told what is being done, and how much of it.
+        workload: The new adapters and their traffic. Adapters with the same name are the same adapter.
+        move_cost: Cost of moving an adapter that is served now, in GPUs. By default, 100 moves cost as much as a GPU.
+        restart_cost: Cost of restarting a server with other settings, in GPUs.
+        seed: Seed of every random draw; by default the plan's.
+        time_limit: Seconds after which the search tries no further improvements.
+        surrogate: The surrogate that answers where it is confident, as for `make_plan`.
+        progress: Called with the current stage, the work done and the total work.
 
     Raises:
-        Infeasible: Some adapter cannot be served at all; the message names it and what binds.
-        SpecError: A plan without servers or on several profiles, a workload without adapters, or a negative cost.
+        Infeasible: Some adapter cannot be served at all; the message names it and what prevents it.
+        SpecError: The plan has no servers or several profiles, the workload has no adapters, or a cost is negative.
     """
     prices = Prices(move_cost, restart_cost)
     _require_sound(plan, workload, prices)
@@ -89,7 +90,7 @@ def replan(
 
 
 def _without_spares(plan: Plan) -> Plan:
-    """What runs of a plan: standbys do not."""
+    """Return the plan without its standbys, which do not run."""
     serving = tuple(server for server in plan.servers if not server.is_standby)
     options = plan.options.model_copy(update={"spare": 0})
     return plan.model_copy(update={"servers": serving, "options": options, "failover": ()})
@@ -97,7 +98,7 @@ def _without_spares(plan: Plan) -> Plan:
 
 def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
     if not plan.servers:
-        raise SpecError("the plan has none: nothing runs that could be changed", "servers")
+        raise SpecError("the plan has none: there is no running fleet to change", "servers")
     names = sorted({server.profile for server in plan.servers})
     if len(names) > 1:
         raise SpecError(f"run on {', '.join(names)}: only plans on one profile can be changed", "servers")
@@ -109,7 +110,7 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
 
 
 class _ReplanSearch(NamedTuple):
-    """From the running fleet to a verified plan."""
+    """The search for a verified plan, from the running fleet."""
 
     running: Running
     draft: Plan
@@ -125,7 +126,7 @@ class _ReplanSearch(NamedTuple):
         deadline: float,
         progress: Progress,
     ) -> "_ReplanSearch":
-        """A search that asks the plan's headroom and margin of every server."""
+        """Prepare a search in which every server must keep the headroom and margin of the running plan."""
         first = plan.servers[0]
         profile = plan.profile_of(first)
         template = common_settings(first.server)
@@ -144,7 +145,7 @@ class _ReplanSearch(NamedTuple):
         return cls(Running.of(plan, problem, roomy, prices), draft)
 
     def run(self) -> Plan:
-        """The cheapest arrangement, verified and described."""
+        """Return the plan with the lowest cost, verified and with forecasts."""
         progress = self.running.problem.progress
         progress("rearranging", 0, 3)
         fleet = self._with_newcomers(repaired(self._carried_over(), self._changed()))
@@ -157,7 +158,7 @@ class _ReplanSearch(NamedTuple):
         return self._described(self._cheapest(ways)).model_copy(update={"time_limit_hit": late})
 
     def _cheapest(self, ways: list[Rearrangement]) -> Plan:
-        """Of these arrangements, repaired where they fail the verification, the cheapest one."""
+        """Verify and repair the arrangements, and return the cheapest verified plan, or else the cheapest plan."""
         found: list[tuple[bool, float, Plan]] = []
         for way in sorted(ways, key=Rearrangement.cost):
             if not any(plan.verified and cost <= way.cost() for _, cost, plan in found):
@@ -166,7 +167,7 @@ class _ReplanSearch(NamedTuple):
         return min(found, key=lambda attempt: attempt[:2])[2]
 
     def _carried_over(self) -> Rearrangement:
-        """Every adapter that is still there, where it is."""
+        """Return the running fleet with the adapters that the new workload still has."""
         still = set(self.running.capacity.names)
         return Rearrangement(
             self.running,
@@ -179,7 +180,7 @@ class _ReplanSearch(NamedTuple):
         )
 
     def _changed(self) -> list[str]:
-        """Servers that see other traffic than the one that they were verified with."""
+        """Return the servers whose traffic is not the one that they were verified with."""
         plan, workload = self.running.plan, self.draft.workload
         still = set(self.running.capacity.names)
         return [
@@ -191,14 +192,14 @@ class _ReplanSearch(NamedTuple):
         ]
 
     def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:
-        """The fleet with a place for every adapter; newcomers too hot for one server come in parts."""
+        """Return the fleet with every adapter placed; a new adapter with too much traffic for one server is split."""
         fleet.unplaced += [
             item for item in items_to_place(self.running.problem) if item.name not in self.running.routes
         ]
         return fleet.housed()
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
-        """Without servers whose adapters can move to others at less than the price of a GPU."""
+        """Return the fleet without the servers whose adapters can move to others for less than the cost of a GPU."""
         while self._needed(fleet) < len(fleet.contents) and (fewer := self._one_fewer(fleet)) is not None:
             fleet = fewer
         return fleet
@@ -217,10 +218,10 @@ class _ReplanSearch(NamedTuple):
         return None
 
     def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
-        """Whether the GPUs that the fleet's room would save are worth the moves that planning afresh usually takes.
+        """Whether a plan from scratch could save more than its usual number of moves costs.
 
-        It is not tried where adapters are pinned, because the servers must keep their names then, nor where the
-        strategy was a function, of which the plan has the name only.
+        Such a plan is not tried where adapters are pinned, because then servers must keep their names, nor where the
+        strategy was a function, because the plan holds only its name.
         """
         is_known = self.draft.options.strategy in STRATEGIES
         if not is_known or self.running.problem.out_of_time or self.running.problem.constraints.pinned:
@@ -230,23 +231,23 @@ class _ReplanSearch(NamedTuple):
         return fleet.cost() - self._needed(fleet) > paid
 
     def _needed(self, fleet: Rearrangement) -> int:
-        """As how many servers as full as these could be, at the best, the fleet could be."""
+        """Estimate how many servers would suffice if each were filled to its limit; at least the lower bound."""
         loads = [fleet.load_of(name) for name in fleet.contents]
         limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)]
         return max(self.draft.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
 
     def _growth(self, fleet: Rearrangement, name: str) -> float:
-        """The factor by which a server's traffic can grow, to about a tenth."""
+        """Return the factor by which a server's traffic can grow, to within 10 %."""
         settings, shares = fleet.contents[name]
 
-        def bears(factor: float) -> bool:
+        def sustains(factor: float) -> bool:
             grown = {adapter: share * factor for adapter, share in shares.items()}
             return serves(self.running.capacity, grown, settings)
 
-        return largest_factor(1.0, MOST_TRAFFIC_FACTOR, 1.1, bears).high
+        return largest_factor(1.0, MOST_TRAFFIC_FACTOR, 1.1, sustains).high
 
     def _afresh(self) -> list[Rearrangement]:
-        """The strategy's own placement, its servers called after the running ones; none if it finds none."""
+        """Return the strategy's placement from scratch, its servers named after running ones; empty if it has none."""
         try:
             assignments = STRATEGIES[self.draft.options.strategy].place(self.running.problem)
         except Infeasible:
@@ -263,7 +264,7 @@ class _ReplanSearch(NamedTuple):
         ]
 
     def _verified(self, fleet: Rearrangement) -> tuple[Plan, float]:
-        """The plan and its cost, after a little was taken off servers that failed with fresh seeds, until none did."""
+        """Verify a fleet with fresh arrivals, relieving servers that fail, and return the plan and its cost."""
         for repair in range(REPAIR_ROUNDS + 1):
             self.running.problem.progress("verifying", repair, REPAIR_ROUNDS + 1)
             plan = self.draft.model_copy(update={"servers": fleet.servers()})
@@ -276,7 +277,7 @@ class _ReplanSearch(NamedTuple):
         return plan.model_copy(update=update), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
-        """The plan with what the twin expects of every server, and how many answers twin and surrogate gave."""
+        """Return the plan with the forecast of every server, and the number of simulations and predictions."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
             "twin_runs": capacity.twin_runs + roomy.twin_runs,

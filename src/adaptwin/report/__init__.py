@@ -1,1 +1,1 @@
-"""Reports for people: tables for the terminal, figures, and self-contained HTML pages."""
+"""Reports for users: tables for the terminal, figures, and self-contained HTML pages."""

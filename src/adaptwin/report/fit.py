@@ -1,4 +1,4 @@
-"""Fit and comparison as tables for the terminal: residuals by part, errors by regime, what was not measured."""
+"""Terminal reports on a fit (residuals, errors by regime, what was not measured) and on a comparison of runs."""
 
 import math
 
@@ -14,7 +14,7 @@ from adaptwin.twin.run import Run
 
 
 def fit_report(fitted: Fit) -> RenderableType:
-    """What was fitted, how far it is from the measurements, and what they do not cover."""
+    """Return a report on a fit: its residuals, its errors on whole runs, and what the measurements do not cover."""
     parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.hardware}", style="bold")]
     parts += [Text("\nResiduals of the fit", style="bold"), _residuals(fitted)]
     if fitted.profile.error:
@@ -37,8 +37,8 @@ def _errors(profile: Profile) -> RenderableType:
     error = profile.error
     assert error is not None
     headline = Text(
-        f"{error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median TTFT "
-        f"{_percent(error.ttft)} off; starvation label right in {error.starvation:.1f} %"
+        f"Error over {error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median "
+        f"TTFT {_percent(error.ttft)}. Starvation predicted correctly in {error.starvation:.1f} % of them."
     )
     table = _figures_table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
     for spread in profile.spread:
@@ -52,7 +52,7 @@ def _percent(value: float | None) -> str:
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
-    """Rows of figure, measured value and simulated value; latencies in seconds, None where not measured."""
+    """Return rows of a figure's name, its measured value (None if not measured) and its simulated value, in seconds."""
     return [
         ("throughput", measured.throughput, run.throughput),
         ("itl.mean", measured.itl_mean, run.itl.mean),
@@ -64,7 +64,7 @@ def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | 
 
 
 def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
-    """A simulated run beside a measured one, figure by figure."""
+    """Return a table that compares a simulated run with a measured one, figure by figure."""
     table = _figures_table("", "measured", "twin", "twin / measured", "90 % interval")
     for name, real, twin in comparison_rows(run, measured):
         write = number if name in ("throughput", "mean_waiting") else duration

@@ -1,4 +1,4 @@
-"""Profiles for the terminal."""
+"""A table of profiles for the terminal."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from adaptwin.report.style.words import NOTHING
 
 
 def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
-    """The profiles: hardware, model, KV cache without adapters, and the measured error of their twin."""
+    """Return a table of profiles: hardware, model, KV cache without adapters, and the measured error of the twin."""
     table = plain_table()
     table.add_column("Profile\nhardware, model", overflow="fold")
     table.add_column("vLLM")

@@ -1,4 +1,4 @@
-"""A run of the twin for the terminal."""
+"""A report on a run of the twin, for the terminal."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from adaptwin.report.style.tables import add_numbers, heading, plain_table, verd
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 from adaptwin.twin.run import Latency, Run
 
-SHOWN_ADAPTERS = 10  # those served worst
+SHOWN_ADAPTERS = 10  # adapters with the worst verdicts
 _SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
 _INTERVAL_NAMES = {
     "throughput": "Throughput, tok/s",
@@ -24,7 +24,7 @@ _INTERVAL_NAMES = {
 
 
 def run_table(run: Run) -> RenderableType:
-    """A run for the terminal: verdict, latencies, what the server did, and the adapters served worst."""
+    """Return a report on a run: verdict, latencies, facts about the server, and the adapters served worst."""
     parts: list[RenderableType] = [
         _run_headline(run),
         heading("Latency of finished requests"),
@@ -35,7 +35,7 @@ def run_table(run: Run) -> RenderableType:
     if run.confidence:
         parts += [heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
     if run.intervals:
-        parts += [heading("Where a real server would be, nine times in ten"), _interval_table(run.intervals)]
+        parts += [heading("90 % interval for a real server"), _interval_table(run.intervals)]
     parts.append(_worst_adapters(run))
     return Group(*parts)
 
@@ -84,8 +84,8 @@ def _server_facts(run: Run) -> dict[str, str]:
     left = f"{run.running_at_end:,} running and {run.waiting_at_end:,} waiting at the end"
     facts = {
         "Requests": f"{run.arrived:,} arrived, {run.finished:,} finished; {left}",
-        "Batch": f"{number(run.mean_running)} requests and {number(run.mean_adapters)} adapters in the mean",
-        "Queue": f"{number(run.mean_waiting)} waiting in the mean",
+        "Batch": f"{number(run.mean_running)} requests and {number(run.mean_adapters)} adapters on average",
+        "Queue": f"{number(run.mean_waiting)} waiting on average",
         "KV cache": f"{kv_cache}; {run.preemptions:,} preemptions",
         "Adapter loads": loads.format(duration(run.adapter_load_time)),
         "Busy": f"{percent(run.busy)} of the time, {run.steps:,} steps",
@@ -93,7 +93,7 @@ def _server_facts(run: Run) -> dict[str, str]:
     if run.rejected:
         facts["Rejected"] = f"{run.rejected:,} longer than max_model_len or than the KV cache"
     if run.never_admitted:
-        facts["Not sent"] = f"{run.never_admitted:,} still in the client, which is out of connections"
+        facts["Not sent"] = f"{run.never_admitted:,} held back by the client, whose connections are all in use"
     return facts
 
 
@@ -116,7 +116,7 @@ def _worst_adapters(run: Run) -> RenderableType:
     shown = f", the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
     table = plain_table()
     table.add_column("Adapter", overflow="fold", min_width=24)
-    add_numbers(table, "Rank", "Came", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
+    add_numbers(table, "Rank", "Arrived", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:SHOWN_ADAPTERS]:
         table.add_row(Text(row["name"]), *_adapter_cells(row))
@@ -124,7 +124,7 @@ def _worst_adapters(run: Run) -> RenderableType:
 
 
 def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
-    """Worst verdict first, then the smallest share served, then the most traffic."""
+    """Sort key of an adapter: worst verdict first, then the smallest share served, then the most traffic."""
     offered = row["offered_throughput"]
     return _SEVERITY[row["verdict"]], row["throughput"] / max(offered, 1e-9), -offered
 

@@ -1,4 +1,4 @@
-"""A workload for the terminal: how much traffic there is, and of what kind."""
+"""A summary of a workload, for the terminal."""
 
 from collections import Counter
 from typing import Any
@@ -9,7 +9,7 @@ from adaptwin.workload.workload import Workload
 
 
 def workload_summary(workload: Workload) -> dict[str, Any]:
-    """The adapters and their ranks, total rate, mean lengths, window and seed of a workload."""
+    """Return the number of adapters, their ranks, the total rate, mean lengths, window and seed of a workload."""
     ranks = Counter(adapter.rank for adapter in workload.adapters)
     return {
         "adapters": len(workload),
@@ -23,7 +23,7 @@ def workload_summary(workload: Workload) -> dict[str, Any]:
 
 
 def workload_table(workload: Workload) -> Table:
-    """The summary of a workload, a line for each of its figures."""
+    """Return a table of the summary of a workload, with one line per figure."""
     summary = workload_summary(workload)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("adapters", str(summary["adapters"]))

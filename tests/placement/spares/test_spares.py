@@ -314,8 +314,8 @@ def plan_with(profile, failover, constraints=None):
 @pytest.mark.parametrize(
     ("failed", "routes", "message"),
     [
-        (("gpu-7",), {}, "'gpu-7' is no server of the plan"),
-        (("gpu-0",), {"a": {"gpu-7": 1.0}}, "'gpu-7' is no server of the plan"),
+        (("gpu-7",), {}, "'gpu-7' is not a server of the plan"),
+        (("gpu-0",), {"a": {"gpu-7": 1.0}}, "'gpu-7' is not a server of the plan"),
         (("gpu-0",), {}, "'a' has no route"),
         (("gpu-0",), {"a": {"gpu-1": 1.0}, "b": {"gpu-1": 1.0}}, "'b' is not on gpu-0"),
         (("gpu-0",), {"a": {"gpu-0": 1.0}}, "'a' is routed to gpu-0, which failed"),
@@ -338,4 +338,4 @@ def test_a_failover_that_does_not_hold_is_told_with_who_failed(h100, fleet):
     check = verify(plan.model_copy(update={"workload": hot}))
     assert check.failing == []
     assert not check.ok
-    assert check.failures == ["without gpu-0: gpu-1: 2 adapters backlogged"]
+    assert check.failures == ["with gpu-0 failed: gpu-1: 2 adapters backlogged"]

@@ -78,7 +78,7 @@ def test_of_many_gpus_the_fullest_are_shown_and_others_by_name(explanation) -> N
     text = rendered(explanation_table(made))
     assert "gpu-9 " in text  # the tenth
     assert "gpu-60 " not in text
-    assert "What gives way first: " in text
+    assert "What limits the GPUs: " in text
     named = rendered(explanation_table(made, ["gpu-60", "gpu-7"]))
     assert "gpu-60 " in named
     assert "gpu-8 " not in named
@@ -91,12 +91,13 @@ def test_an_explanation_shows_room_and_restarts(explanation) -> None:
     assert "gpu-2 no start 120 ms – 600 ms –" in text
     assert "- 10 % less traffic: about 3 GPUs" in text
     assert (
-        "gpu-1, with 10.0 requests/s: without about 25 % of its traffic (2.50 requests/s) it could be given up" in text
+        "gpu-1, with 10.0 requests/s. It could be given up if about 25 % of its traffic (2.50 requests/s) were gone."
+        in text
     )
 
 
 def test_advice_names_the_gpu_and_what_to_do_with_it() -> None:
-    assert advice_sentence(Advice(action="load", server="gpu-2")) == "It does least harm on gpu-2."
+    assert advice_sentence(Advice(action="load", server="gpu-2")) == "Load it on gpu-2: latencies grow least there."
     restart = advice_sentence(Advice(action="restart", server="gpu-2", max_lora_rank=64, max_loras=8))
     assert restart == "It needs a restart of gpu-2 with --max-lora-rank 64 --max-loras 8."
     assert "new GPU" in advice_sentence(Advice(action="new GPU", max_lora_rank=8))
@@ -105,20 +106,20 @@ def test_advice_names_the_gpu_and_what_to_do_with_it() -> None:
 
 def test_what_saves_nothing_or_is_not_known_is_said() -> None:
     alone = Savings(as_it_is=1, tried=("a",), unknown=(), saving=(), emptiest=None)
-    assert saving_lines(alone, 1) == ["There is only one."]
+    assert saving_lines(alone, 1) == ["The plan has only one GPU."]
     nothing = Savings(as_it_is=3, tried=("a", "b"), unknown=("c",), saving=(), emptiest=None)
     assert saving_lines(nothing, 3) == [
-        "None of 2 changes that were tried, by estimate.",
-        "1 change not tried: the predictors do not know such traffic.",
+        "2 changes tried: by estimate, none saves a GPU.",
+        "1 change without an estimate: make a new plan to find out.",
     ]
     better = Savings(as_it_is=2, tried=(), unknown=(), saving=(), emptiest=None)
     assert saving_lines(better, 3) == [
         "- a new plan, with nothing changed: about 2 GPUs",
-        "These are estimates: make a plan to be sure.",
+        "These are estimates: make a new plan to confirm them.",
     ]
     stuck = Emptiest(server="gpu-1", request_rate=2.0, too_much=1.0)
     assert (
-        "only be given up if all its traffic goes"
+        "It can be given up only if all its traffic is gone."
         in saving_lines(nothing.model_copy(update={"emptiest": stuck}), 3)[-1]
     )
     unknown = stuck.model_copy(update={"too_much": None})

@@ -77,18 +77,18 @@ def test_the_page_says_how_the_plan_was_made(plan, html) -> None:
     text = Page(html).words()
     assert "Objective min-gpus, strategy pack, seed 7" in text
     assert plan.profiles[0].source in text
-    assert "2.1 % of throughput, 4.3 % of mean ITL" in text
+    assert "throughput 2.1 % and mean ITL 4.3 %" in text
     assert "216 real runs" in text
-    assert "at most 1 GPU above the best" in text
+    assert "at most 1 GPU above the optimum" in text
 
 
 def test_each_binding_constraint_is_explained_in_words(html) -> None:
     text = Page(html).words()
     for words in (
-        "GPU memory gives way",
-        "Compute gives way",
-        "Adapter slots give way",
-        "A latency target gives way",
+        "GPU memory is the limit.",
+        "Compute is the limit.",
+        "The adapter slots are the limit.",
+        "A latency target is the limit.",
     ):
         assert words in text
     assert "Its headroom is 27 %" in text
@@ -118,7 +118,7 @@ def test_a_standby_is_called_one_and_has_figures_of_none(plan) -> None:
     html = plan_report(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
     text = Page(html).words()
     assert "A standby: it runs only when another server fails" in text
-    assert "Any 1 GPU may fail: a standby (gpu-4) starts with its settings and takes its adapters over" in text
+    assert "Any 1 GPU may fail: in its place, a standby (gpu-4) starts with its settings and adapters" in text
     drawn(html)
 
 
@@ -126,7 +126,7 @@ def test_unknown_numbers_are_written_as_such(plan) -> None:
     update = {"ttft_p50": math.nan, "ttft_p99": math.nan, "headroom": math.inf, "itl_p99": math.inf}
     servers = tuple(one.model_copy(update={"forecast": one.forecast.model_copy(update=update)}) for one in plan.servers)
     html = plan_report(plan.model_copy(update={"servers": servers}))
-    assert "How much more traffic it could take is not known." in Page(html).text
+    assert "Its headroom is not known." in Page(html).text
     assert not re.search(r"\b(nan|inf)\b", Page(html).text)
     drawn(html)
 

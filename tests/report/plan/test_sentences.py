@@ -15,9 +15,8 @@ def test_a_plan_says_how_far_a_real_gpu_may_be_from_the_figures(plan) -> None:
         }
         servers.append(server.model_copy(update={"forecast": forecast.model_copy(update={"intervals": intervals})}))
     told = uncertainty_sentence(plan.model_copy(update={"servers": tuple(servers)}))
-    assert (
-        told
-        == "A real GPU would have throughput within 5 % and mean ITL within 10 % of these figures, nine times in ten."
+    assert told == (
+        "On a real GPU, expect throughput within 5 % and mean ITL within 10 % of these figures, nine times out of ten."
     )
 
 
@@ -33,5 +32,5 @@ def test_a_plan_says_when_requests_are_too_long(plan) -> None:
 def test_a_plan_says_how_often_predictors_and_the_twin_were_asked(make_plan) -> None:
     plan = make_plan()
     asked = plan.model_copy(update={"predictions": 9_000, "twin_runs": 1})
-    assert "with 9,000 predictions and 1 twin run" in made_how(asked)
+    assert "with 9,000 surrogate predictions and 1 twin run" in made_how(asked)
     assert "prediction" not in made_how(plan.model_copy(update={"predictions": 0}))

@@ -27,10 +27,10 @@ def test_a_plan_shows_all_figures_of_a_gpu(plan) -> None:
 
 def test_a_plan_says_how_far_from_optimal_it_can_be(plan) -> None:
     text = " ".join(rendered(plan_table(plan)).split())
-    assert "fewer than 3 GPUs (lower bound): this one is at most 1 GPU above the best" in text
+    assert "fewer than 3 GPUs. This plan is at most 1 GPU above the optimum." in text
     optimal = plan.model_copy(update={"lower_bound": 4, "verified": False, "time_limit_hit": True})
     text = " ".join(rendered(plan_table(optimal)).split())
-    assert "fewer than 4 GPUs: this one is optimal" in text
+    assert "fewer than 4 GPUs. This plan is optimal." in text
     assert "Not verified" in text
     assert "time limit" in text
 
@@ -47,13 +47,13 @@ def test_a_plan_says_what_it_costs_and_how_far_from_the_cheapest_it_can_be(make_
     assert plan.cost_per_hour is not None
     cost = f"{plan.cost_per_hour:.2f}"
     text = " ".join(rendered(plan_table(plan)).split())
-    assert f"requests/s at {cost} per hour" in text
-    assert f"less than 6.00 per hour (lower bound): this one, for {cost}, is at most" in text
-    assert "at most 1 GPU above the best" in text
+    assert f"requests/s, at a price of {cost} per hour" in text
+    assert f"less than 6.00 per hour. This plan costs {cost}, at most" in text
+    assert "at most 1 GPU above the optimum" in text
     optimal = plan.model_copy(update={"cost_bound": plan.cost_per_hour, "goal": "price"})
     text = " ".join(rendered(plan_table(optimal)).split())
-    assert f"less than {cost} per hour: this one is optimal" in text
-    assert "above the best" not in text
+    assert f"less than {cost} per hour. This plan is optimal." in text
+    assert "above the optimum" not in text
 
 
 def test_a_plan_on_several_profiles_says_how_many_gpus_of_each(make_plan) -> None:
@@ -70,7 +70,7 @@ def test_a_plan_with_standbys_fits_80_columns_and_names_them(plan) -> None:
     text = rendered(plan_table(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=2)}))))
     assert_fits(text)
     assert [line.split()[:3] for line in text.splitlines() if line.startswith("gpu-5")] == [["gpu-5", "0", "standby"]]
-    assert "Any 2 GPUs may fail: a standby (gpu-4, gpu-5) starts" in " ".join(text.split())
+    assert "Any 2 GPUs may fail: in place of each, a standby (gpu-4, gpu-5) starts" in " ".join(text.split())
 
 
 def test_a_plan_without_forecast_is_shown_all_the_same(make_plan) -> None:

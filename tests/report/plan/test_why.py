@@ -27,15 +27,15 @@ def forecast(plan):
 @pytest.mark.parametrize(
     ("binding", "facts"),
     [
-        ("slots", "64 adapters share 48 slots, 46.2 of them in the batch on average; 14.4 requests wait."),
-        ("memory", "the KV cache is 93 % full on average, 12 preemptions; 14.4 requests wait."),
-        ("compute", "230 requests run at once (max_num_seqs 1,024), a token takes 61 ms, busy 100 % of the time"),
-        ("slo", "TTFT p99 is 9.0 s and ITL p99 120 ms, more than was promised"),
+        ("slots", "64 adapters compete for 48 slots, of which 46.2 are in use on average; 14.4 requests wait."),
+        ("memory", "the KV cache is 93 % full on average, with 12 preemptions; 14.4 requests wait."),
+        ("compute", "230 requests run at once (max_num_seqs 1,024), a token takes 61 ms, and the GPU is busy 100 %"),
+        ("slo", "TTFT p99 is 9.0 s and ITL p99 120 ms, above the latency limits"),
     ],
 )
 def test_each_binding_is_told_with_the_numbers_that_show_it(forecast, binding, facts) -> None:
     why = why_full(forecast(binding), **LIMITS)
-    assert why.startswith("With 42 % more traffic ")
+    assert why.startswith("With 42 % more traffic, ")
     assert facts in why
     assert what_binds(forecast(binding), 1024) == binding
 
@@ -43,19 +43,23 @@ def test_each_binding_is_told_with_the_numbers_that_show_it(forecast, binding, f
 def test_a_batch_at_its_limit_is_told_from_a_gpu_that_is_too_slow(forecast) -> None:
     limits = {**LIMITS, "max_num_seqs": 256}
     assert what_binds(forecast("compute"), 256) == "max_num_seqs"
-    assert "the batch is at its limit, max_num_seqs: 230 of 256 running" in why_full(forecast("compute"), **limits)
+    assert "the batch is nearly full: 230 requests run on average (max_num_seqs 256)" in why_full(
+        forecast("compute"), **limits
+    )
     assert what_binds(forecast("compute", mean_running=100.0), 256) == "compute"
     assert what_binds(forecast("memory"), 256) == "memory"
 
 
 def test_the_objective_that_is_missed_is_named(forecast) -> None:
     missed = Missed(adapter="tenant-1", objective="itl", latency=0.061, allowed=0.05)
-    assert "the mean ITL of tenant-1 is 61 ms, 50 ms is allowed" in why_full(forecast("slo", missed=missed), **LIMITS)
+    assert "the mean ITL of tenant-1 is 61 ms, above its target of 50 ms" in why_full(
+        forecast("slo", missed=missed), **LIMITS
+    )
 
 
 def test_a_plan_of_before_says_what_it_knows(plan) -> None:
     why = why_full(plan.servers[0].forecast, **LIMITS)
-    assert why.startswith("Where it is full was not measured; now 11.4 requests run at once")
+    assert why.startswith("Its limit was not simulated. At the planned traffic, 11.4 requests run at once")
 
 
 def with_headroom(plan, headroom, brink=None):
@@ -73,13 +77,13 @@ def test_headroom_beyond_what_is_searched_for_is_written_as_such(plan) -> None:
     assert_fits(text)
     assert text.count(">300 %") == plan.gpus
     html = plan_report(idle)
-    assert "Its headroom is over 300 %: four times its traffic would still be served." in html
-    assert "gives way first." not in html
+    assert "Its headroom is over 300 %: it could serve four times its traffic." in html
+    assert " the limit." not in html
     assert "far from full" in why_full(idle.servers[0].forecast, **LIMITS)
 
 
 def test_the_page_says_why_each_gpu_is_full(plan) -> None:
     html = plan_report(with_headroom(plan, 0.4, BRINK))
-    assert "With 42 % more traffic the KV cache is 93 % full on average, 12 preemptions" in html
-    assert "The batch gives way first." in html  # 230 requests run, vLLM's default for 64 GB is 256
-    assert "the batch is at its limit, max_num_seqs: 230 of 256 running" in html
+    assert "With 42 % more traffic, the KV cache is 93 % full on average, with 12 preemptions" in html
+    assert "The batch size is the limit." in html  # 230 requests run, vLLM's default for 64 GB is 256
+    assert "the batch is nearly full: 230 requests run on average (max_num_seqs 256)" in html

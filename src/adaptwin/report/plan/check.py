@@ -1,4 +1,4 @@
-"""A verification of a plan for the terminal."""
+"""A report on the verification of a plan, for the terminal."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,11 +10,13 @@ from adaptwin.twin.run import Run
 
 
 def check_table(check: Check) -> RenderableType:
-    """A verification for the terminal: whether the plan holds, and what each GPU did."""
+    """Return a report on a verification: whether the plan holds, and the figures of each GPU."""
     gpus = count(len(check.runs), "GPU")
     if check.ok:
-        failures = f", nor after {count(len(check.failovers), 'failure')}" if check.failovers else ""
-        headline = Text(f"The plan holds on {gpus} with seed {check.seed}: nobody starves{failures}.", style="green")
+        failures = f", not even in {count(len(check.failovers), 'failure scenario')}" if check.failovers else ""
+        headline = Text(
+            f"The plan holds on {gpus} with seed {check.seed}: no adapter is starved{failures}.", style="green"
+        )
     else:
         headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
     table = plain_table()

@@ -1,4 +1,4 @@
-"""An explanation of a plan for the terminal; of a large plan it shows the GPUs that matter most."""
+"""An explanation of a plan, for the terminal; for a large plan it shows the GPUs that matter most."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
-SHOWN_GPUS = 10  # GPUs, unless they are asked for by name
+SHOWN_GPUS = 10  # number of GPUs shown, unless GPUs are given by name
 NEARLY_ALL_TRAFFIC = 0.95  # of a GPU's traffic
 
 
 def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> RenderableType:
-    """Why the GPUs are full, what they could still take, what one more adapter does, and what would save a GPU.
+    """Return a report: what limits the GPUs, their spare capacity, the effect of one more adapter, and savings.
 
     Args:
-        explanation: What is known.
-        gpus: Names of those to show; by default all, or of many the fullest ones.
+        explanation: The explanation to show.
+        gpus: Names of the GPUs to show; by default all, or the fullest ones if there are many.
     """
     chosen = [each for each in explanation.servers if each.server in gpus] or list(explanation.servers)
     fullest = sorted(chosen, key=lambda each: each.forecast.headroom)[: max(SHOWN_GPUS, len(gpus))]
@@ -31,11 +31,11 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
     newcomer = explanation.newcomer
     return Group(
         _headline(explanation),
-        heading(f"Why they are full{_fullest(some)}"),
+        heading(f"What limits each GPU{_fullest(some)}"),
         _why_table(shown),
-        heading(f"What they could still take{_fullest(some)}"),
+        heading(f"Spare capacity{_fullest(some)}"),
         _room_table(shown),
-        heading(f"One more adapter of rank {newcomer.rank} with {number(newcomer.rate)} requests/s"),
+        heading(f"Effect of one more adapter of rank {newcomer.rank} with {number(newcomer.rate)} requests/s"),
         _addition_table(sorted(chosen, key=_harm)[: len(shown)] if some else chosen),
         Text(advice_sentence(explanation.advice)),
         heading("What would save a GPU"),
@@ -54,13 +54,15 @@ def _harm(each: ServerExplanation) -> tuple[bool, bool, float]:
 def _headline(explanation: Explanation) -> Text:
     gpus, bound = explanation.gpus, explanation.lower_bound
     above = (
-        "this plan is optimal" if gpus <= bound else f"this plan is at most {count(gpus - bound, 'GPU')} above the best"
+        "This plan is optimal"
+        if gpus <= bound
+        else f"This plan is at most {count(gpus - bound, 'GPU')} above the optimum"
     )
-    text = Text.assemble((count(gpus, "GPU"), "bold"), f". No plan can do with fewer than {bound:,}: {above}.")
+    text = Text.assemble((count(gpus, "GPU"), "bold"), f". Lower bound: {count(bound, 'GPU')}. {above}.")
     if gpus > SHOWN_GPUS:
         binds = Counter(what_binds(each.forecast, each.max_num_seqs) for each in explanation.servers)
         text.append(
-            f"\nWhat gives way first: {', '.join(f'{what} on {many:,}' for what, many in binds.most_common())}."
+            f"\nWhat limits the GPUs: {', '.join(f'{what} on {many:,}' for what, many in binds.most_common())}."
         )
     return text
 
@@ -118,44 +120,44 @@ def _restart(each: ServerExplanation) -> str:
 
 
 def advice_sentence(advice: Advice) -> str:
-    """Which server the new adapter should go to, or what it needs instead."""
+    """Say which server should load the new adapter, or what it needs instead."""
     match advice.action:
         case "load":
-            return f"It does least harm on {advice.server}."
+            return f"Load it on {advice.server}: latencies grow least there."
         case "restart":
             settings = f"--max-lora-rank {advice.max_lora_rank} --max-loras {advice.max_loras}"
             return f"It needs a restart of {advice.server} with {settings}."
         case "new GPU":
-            return "It needs a new GPU: none of these would serve everybody with it."
-    return "No GPU of these kinds serves it, not even alone."
+            return "It needs a new GPU: no GPU of the plan can serve it beside its own adapters."
+    return "No GPU of these types can serve it, not even alone."
 
 
 def saving_lines(found: Savings, gpus: int) -> list[str]:
-    """Changes that save a GPU, those that do not, and how much traffic keeps the emptiest GPU from being given up."""
+    """List the changes that would save a GPU, and the traffic that keeps the emptiest GPU from being given up."""
     if gpus == 1:
-        return ["There is only one."]
+        return ["The plan has only one GPU."]
     lines = []
     if found.as_it_is is not None and found.as_it_is < gpus:
         lines.append(f"- a new plan, with nothing changed: about {count(found.as_it_is, 'GPU')}")
     lines += [f"- {saving.change}: about {count(saving.gpus, 'GPU')}" for saving in found.saving]
     if lines:
-        lines.append("These are estimates: make a plan to be sure.")
+        lines.append("These are estimates: make a new plan to confirm them.")
     elif found.tried:
-        lines.append(f"None of {count(len(found.tried), 'change')} that were tried, by estimate.")
+        lines.append(f"{count(len(found.tried), 'change')} tried: by estimate, none saves a GPU.")
     if found.unknown:
-        lines.append(f"{count(len(found.unknown), 'change')} not tried: the predictors do not know such traffic.")
+        lines.append(f"{count(len(found.unknown), 'change')} without an estimate: make a new plan to find out.")
     if found.emptiest:
         lines.append(_emptiest_sentence(found.emptiest))
     return lines
 
 
 def _emptiest_sentence(emptiest: Emptiest) -> str:
-    who = f"The emptiest GPU is {emptiest.server}, with {number(emptiest.request_rate)} requests/s"
+    gpu = f"The emptiest GPU is {emptiest.server}, with {number(emptiest.request_rate)} requests/s."
     if emptiest.too_much is None:
-        return f"{who}."
+        return gpu
     if emptiest.too_much >= NEARLY_ALL_TRAFFIC:
-        return f"{who}: it can only be given up if all its traffic goes."
+        return f"{gpu} It can be given up only if all its traffic is gone."
     gone = (
         f"{percent(emptiest.too_much)} of its traffic ({number(emptiest.too_much * emptiest.request_rate)} requests/s)"
     )
-    return f"{who}: without about {gone} it could be given up."
+    return f"{gpu} It could be given up if about {gone} were gone."

@@ -1,4 +1,4 @@
-"""What the twin expects of each GPU, as figures: throughput, latencies, KV cache."""
+"""Figures of the simulated performance of each GPU: throughput, latencies, KV cache."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -22,14 +22,14 @@ class ForecastMark(NamedTuple):
 
 
 def throughput_figure(plan: Plan) -> go.Figure:
-    """Tokens/s offered to each GPU and served by it."""
+    """Draw the tokens/s offered to each GPU and served by it."""
     offered = ForecastMark("offered", lambda forecast: forecast.offered_throughput, SECOND_COLOUR, "line-ns-open")
     served = ForecastMark("served", lambda forecast: forecast.throughput)
     return _dots(plan, [served, offered], axis={"title_text": "tokens/s", **FROM_ZERO}, write=number)
 
 
 def ttft_figure(plan: Plan) -> go.Figure:
-    """Median and 99th percentile of the time to first token on each GPU."""
+    """Draw the median and the 99th percentile of the time to first token on each GPU."""
     median = ForecastMark("p50", lambda forecast: forecast.ttft_p50)
     tail = ForecastMark("p99", lambda forecast: forecast.ttft_p99, SECOND_COLOUR, "diamond")
     forecasts = [server.forecast for server in plan.servers if server.forecast]
@@ -38,7 +38,7 @@ def ttft_figure(plan: Plan) -> go.Figure:
 
 
 def itl_figure(plan: Plan) -> go.Figure:
-    """Mean and 99th percentile of the inter-token latency on each GPU, in milliseconds."""
+    """Draw the mean and the 99th percentile of the inter-token latency on each GPU, in milliseconds."""
     mean = ForecastMark("mean", lambda forecast: 1e3 * forecast.itl_mean)
     tail = ForecastMark("p99", lambda forecast: 1e3 * forecast.itl_p99, SECOND_COLOUR, "diamond")
     axis = {"title_text": "milliseconds", **FROM_ZERO}
@@ -46,7 +46,7 @@ def itl_figure(plan: Plan) -> go.Figure:
 
 
 def kv_figure(plan: Plan) -> go.Figure:
-    """Share of the KV cache in use on each GPU, time-weighted."""
+    """Draw the share of the KV cache in use on each GPU, averaged over time."""
     usage = ForecastMark("KV cache in use", lambda forecast: 100.0 * forecast.kv_usage)
     axis = {"title_text": "percent of the KV cache", "range": [0, 102]}
     return _dots(plan, [usage], axis=axis, write=lambda value: percent(value / 100.0))
@@ -55,7 +55,7 @@ def kv_figure(plan: Plan) -> go.Figure:
 def _dots(
     plan: Plan, marks: Sequence[ForecastMark], *, axis: dict[str, Any], write: Callable[[float], str]
 ) -> go.Figure:
-    """A row per GPU and a mark per value of the forecast."""
+    """Draw a row per GPU, with a mark per value of its forecast."""
     known = [(escaped(server.name), server.forecast) for server in plan.servers if server.forecast]
     figure = go.Figure()
     for mark in marks:

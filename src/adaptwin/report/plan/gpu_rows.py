@@ -1,4 +1,4 @@
-"""The layout of figures that have a row per GPU."""
+"""Layout of the figures that have one row per GPU."""
 
 import plotly.graph_objects as go
 
@@ -7,7 +7,7 @@ from adaptwin.report.style.plots import escaped, from_the_top, template
 
 
 def with_gpu_rows(figure: go.Figure, plan: Plan, *, row: int) -> go.Figure:
-    """The figure with a row per GPU, the first on top; with many GPUs the rows are thinner."""
+    """Lay out a figure with one row per GPU, the first on top; with many GPUs the rows are thinner."""
     names = [escaped(server.name) for server in plan.servers]
     figure.update_yaxes(showgrid=False, ticklabelstandoff=6, **from_the_top(names))
     figure.update_layout(

@@ -1,4 +1,4 @@
-"""Headroom of a server in words."""
+"""The headroom of a server as text."""
 
 import math
 
@@ -7,7 +7,7 @@ from adaptwin.report.style.words import percent
 
 
 def headroom_text(forecast: Forecast, over: str = "over ") -> str:
-    """The headroom in percent: ``14 %``, or ``over 300 %`` where the search for it ended without a limit."""
+    """Return the headroom in percent: ``14 %``, or ``over 300 %`` where the search found no limit."""
     if forecast.headroom_is_open and math.isfinite(forecast.headroom):
         return f"{over}{percent(MOST_HEADROOM)}"
     return percent(forecast.headroom)

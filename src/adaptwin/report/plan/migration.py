@@ -1,4 +1,4 @@
-"""A migration for the terminal: how much it changes, and its steps in order; steps that do the same share a line."""
+"""A report on a migration, for the terminal: what it changes, and its steps in order, similar ones on one line."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,11 +10,11 @@ from adaptwin.plan.migration import Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import count
 
-NAMED_ADAPTERS = 3  # adapters that are called by name; more are counted
+NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
 
 
 def migration_table(found: Migration, gpus: int) -> RenderableType:
-    """What changes on the way to a plan with so many GPUs, and the steps."""
+    """Return a report on a migration to a plan with `gpus` GPUs: what changes, and the steps."""
     if not found.steps:
         return Group(heading("Changes"), Text("Nothing changes: the fleet stays as it is."))
     table = plain_table()
@@ -26,20 +26,20 @@ def migration_table(found: Migration, gpus: int) -> RenderableType:
 
 
 def changes_sentence(found: Migration, gpus: int) -> str:
-    """GPUs before and after, and how many adapters and servers change; most counts of zero are left out."""
+    """Say how many GPUs there are before and after, and how many adapters and servers change."""
     parts = [f"{count(found.moves, 'move')}", f"{count(found.restarts, 'restart')}"]
     if found.added:
         parts.append(count(found.added, "new adapter"))
     if found.departed:
-        parts.append(f"{count(found.departed, 'adapter')} departed")
+        parts.append(f"{count(found.departed, 'adapter')} removed")
     text = f"GPUs: {found.gpus_before:,} before, {gpus:,} after; {', '.join(parts)}."
     if found.extra_gpus:
-        text += f"\n{count(found.extra_gpus, 'more GPU')} needed for a while, during the steps."
+        text += f"\n{count(found.extra_gpus, 'extra GPU')} needed temporarily, during the steps."
     return text
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
-    """The steps in order; consecutive ones that do the same on the same server share a line."""
+    """Describe the steps in order; consecutive steps with the same action on the same server share a line."""
     return [_line(list(alike)) for _, alike in groupby(steps, key=_kind)]
 
 
@@ -49,14 +49,14 @@ def _kind(step: Step) -> tuple[str, str | None, bool]:
 
 def _line(alike: list[Step]) -> str:
     step = alike[0]
-    who = _names_of_steps(alike)
+    names = _names_of_steps(alike)
     match step.action:
         case "load":
-            return f"load {who} on {step.server}"
+            return f"load {names} on {step.server}"
         case "unload":
-            return f"unload {who} from {step.server}"
+            return f"unload {names} from {step.server}"
         case "route":
-            return f"route {who} to {_server_names(alike)}" if step.shares else f"refuse requests of {who}"
+            return f"route {names} to {_server_names(alike)}" if step.shares else f"refuse requests for {names}"
         case "stop":
             return f"stop {step.server}"
     assert step.settings
@@ -72,5 +72,5 @@ def _names_of_steps(alike: list[Step]) -> str:
 
 
 def _server_names(alike: list[Step]) -> str:
-    """The servers that the steps route to, sorted by name."""
+    """Return the servers to which the steps route, sorted by name."""
     return ", ".join(sorted({server for step in alike for server in step.shares or ()}))

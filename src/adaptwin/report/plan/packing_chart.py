@@ -1,4 +1,4 @@
-"""Which adapters are on which GPU, as a figure."""
+"""A figure of the adapters on each GPU."""
 
 import math
 from collections import defaultdict
@@ -15,11 +15,11 @@ from adaptwin.report.plan.ranks import RANK_COLOURS, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped
 from adaptwin.report.style.words import count, number, percent
 
-NAMED_SEGMENTS = 1500  # adapters with a segment of their own; the smaller ones share one per rank and GPU
+NAMED_SEGMENTS = 1500  # number of adapters with their own segment; the others share one per rank and GPU
 
 
 class Segment(NamedTuple):
-    """A part of a GPU's bar: one adapter, or the smaller adapters of a rank together."""
+    """A segment of a GPU's bar: one adapter, or the smaller adapters of a rank together."""
 
     server: str
     rank: int
@@ -28,7 +28,7 @@ class Segment(NamedTuple):
 
 
 def packing_figure(plan: Plan) -> go.Figure:
-    """One bar per GPU: its adapters by offered tokens/s, coloured by rank, then the headroom it has left."""
+    """Draw one bar per GPU: its adapters by offered tokens/s, coloured by rank, then its headroom."""
     segments = _bar_segments(placements(plan))
     starts, lengths = _starts(segments)
     figure, gap = go.Figure(), 0.5 if len(segments) < 60 * plan.gpus else 0.15
@@ -52,7 +52,7 @@ def packing_figure(plan: Plan) -> go.Figure:
 
 
 def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
-    """Segments rank by rank on each server; the smaller adapters of a rank share one segment."""
+    """Return the segments of each server, rank by rank; the smaller adapters of a rank share one segment."""
     smallest = sorted((row.tokens for row in rows), reverse=True)[: NAMED_SEGMENTS + 1][-1] if rows else 0.0
     keep_all = len(rows) <= NAMED_SEGMENTS
     groups: dict[tuple[str, int], list[Placement]] = defaultdict(list)
@@ -72,7 +72,7 @@ def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
 
 
 def _starts(segments: Sequence[Segment]) -> tuple[list[float], dict[str, float]]:
-    """The start of each segment on its bar, and the lengths of the bars."""
+    """Return the start of each segment on its bar, and the lengths of the bars."""
     starts, lengths = [], dict.fromkeys((segment.server for segment in segments), 0.0)
     for segment in segments:
         starts.append(lengths[segment.server])
@@ -102,7 +102,7 @@ def _add_headroom(figure: go.Figure, plan: Plan, lengths: dict[str, float]) -> N
             y=[name for name, _, _ in rows],
             base=[round(length, 3) for _, length, _ in rows],
             x=[round(length * forecast.headroom, 3) for _, length, forecast in rows],
-            customdata=[f"{name} could take {headroom_text(forecast)} more traffic" for name, _, forecast in rows],
+            customdata=[f"{name} could serve {headroom_text(forecast)} more traffic" for name, _, forecast in rows],
             hovertemplate="%{customdata}<extra></extra>",
             marker={
                 "color": "rgba(128,128,128,0.10)",

@@ -1,4 +1,4 @@
-"""The page of a plan: one self-contained HTML file, which loads nothing from the network."""
+"""The HTML page of a plan: one self-contained file, which loads nothing from the network."""
 
 import importlib.metadata
 import math
@@ -31,11 +31,11 @@ from adaptwin.report.style.page import Card, Picture, render
 from adaptwin.report.style.words import count, duration, money, number
 from adaptwin.spec import write_atomically
 
-OPEN_SECTIONS = 8  # with more GPUs than this, their sections start closed
+OPEN_SECTIONS = 8  # with more GPUs than this, the section of each GPU starts closed
 
 
 class GpuSection(NamedTuple):
-    """What the page says about one GPU."""
+    """The contents of the section of one GPU."""
 
     placed: PlacedServer
     ranks: str
@@ -44,7 +44,7 @@ class GpuSection(NamedTuple):
     story: str
     settings: list[Setting]
     adapters: list[Placement]
-    tokens: float  # offered by its adapters per second
+    tokens: float  # tokens/s offered to its adapters
     choices: Picture | None
 
 
@@ -53,8 +53,8 @@ _PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
         Picture(
             "packing",
             "Which adapters are on which GPU",
-            "A bar per GPU, a segment per adapter, sized by the tokens per second its traffic asks for and "
-            "coloured by rank. The outlined end is headroom: traffic the GPU could take on top.",
+            "One bar per GPU, one segment per adapter. The length of a segment is the adapter's offered tokens per "
+            "second, its colour the rank. The outlined end is headroom: more traffic that the GPU could serve.",
         ),
         packing_figure,
     ),
@@ -77,8 +77,8 @@ _PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
     (
         Picture(
             "popularity",
-            "How unequal the adapters are",
-            "Requests per second of the adapters, from the most to the least popular, coloured by rank.",
+            "Popularity of the adapters",
+            "Requests per second of each adapter, from the most to the least popular, coloured by rank.",
         ),
         popularity_figure,
     ),
@@ -86,7 +86,7 @@ _PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
 
 
 def plan_report(plan: Plan) -> str:
-    """The plan as one self-contained HTML page: figures, table and settings per GPU, and how it was made."""
+    """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making."""
     sections = list(_sections(plan))
     drawn = {picture.key: draw(plan) for picture, draw in _PLAN_PICTURES}
     drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}
@@ -110,7 +110,7 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
 
 
 def write_plan_report(plan: Plan, path: str | Path) -> None:
-    """Write the page to `path`; raises `SpecError` when the place cannot be written."""
+    """Write the HTML page of a plan to `path`; raises `SpecError` if the file cannot be written."""
     write_atomically(path, plan_report(plan))
 
 
@@ -123,7 +123,7 @@ def _plan_cards(plan: Plan) -> list[Card]:
         Card(
             "Lower bound",
             f"{plan.lower_bound:,}",
-            f"at most {count(above, 'GPU')} above" if above > 0 else "optimal",
+            f"this plan: {count(above, 'GPU')} more" if above > 0 else "this plan is optimal",
         ),
         *_price_cards(plan),
         Card("Adapters", f"{len(plan.workload):,}"),
@@ -137,15 +137,15 @@ def _plan_cards(plan: Plan) -> list[Card]:
     if tails:
         worst, name = max(tails)
         cards.append(Card("Worst TTFT p99", duration(worst), name))
-    verified = Card("Verified", "yes", "a fresh twin run per GPU", "good")
-    cards.append(verified if plan.verified else Card("Verified", "no", "no fresh twin runs", "bad"))
+    verified = Card("Verified", "yes", "simulated with fresh arrivals", "good")
+    cards.append(verified if plan.verified else Card("Verified", "no", "no simulation confirms it", "bad"))
     return cards
 
 
 def _price_cards(plan: Plan) -> list[Card]:
     if plan.cost_per_hour is None:
         return []
-    bound = "" if plan.cost_bound is None else f"at least {money(plan.cost_bound)} for any plan"
+    bound = "" if plan.cost_bound is None else f"any plan costs at least {money(plan.cost_bound)}"
     return [Card("Price per hour", money(plan.cost_per_hour), bound)]
 
 
@@ -170,21 +170,21 @@ def _choices(index: int, server: PlacedServer) -> Picture | None:
     if not server.choices:
         return None
     description = (
-        "Throughput and mean inter-token latency for the values of max_loras that were tried. Too few slots "
-        "make requests wait for one; too many take memory from the KV cache and slow every step down."
+        "Throughput and mean inter-token latency for the values of max_loras that were tried. With too few slots, "
+        "requests wait for one; too many take memory from the KV cache and slow down every step."
     )
     return Picture(f"choices-{index}", f"Why max_loras is {server.server.max_loras}", description)
 
 
 def _planning_facts(plan: Plan) -> dict[str, str]:
-    """How the plan was made, and for which traffic."""
+    """Return how the plan was made, and for which traffic, by label."""
     workload = plan.workload
     arrivals = workload.arrivals if isinstance(workload.arrivals, str) else "replayed timestamps"
     prompt, output = number(workload.lengths.mean_input), number(workload.lengths.mean_output)
     return {
         "Planning": made_how(plan),
-        "Search": "ended early by the time limit" if plan.time_limit_hit else "ran to its end",
+        "Search": "stopped by the time limit" if plan.time_limit_hit else "completed",
         "Traffic": f"{arrivals} arrivals over {duration(workload.duration)}, workload seed {workload.seed}",
-        "Mean lengths": f"{prompt} prompt and {output} output tokens, if not an adapter's own",
+        "Mean lengths": f"{prompt} prompt and {output} output tokens, for adapters without their own lengths",
         "adaptwin": importlib.metadata.version("adaptwin"),
     }

@@ -1,4 +1,4 @@
-"""Adapters on the servers of a plan, with the traffic they get there."""
+"""The adapters on each server of a plan, with the traffic they get there."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Placement(NamedTuple):
 
 
 def placements(plan: Plan) -> list[Placement]:
-    """Every adapter on every server that serves it, in the plan's order of servers, largest traffic first."""
+    """Return the adapters of each server, servers in the plan's order, and those with most traffic first."""
     workload = plan.workload
     means: dict[int, float] = {}  # hashing an empirical distribution for every adapter would take seconds
     for lengths in {id(of): of for of in map(workload.lengths_of, workload.adapters)}.values():

@@ -1,4 +1,4 @@
-"""How unequally traffic is distributed over the adapters, as a figure."""
+"""A figure of the popularity of the adapters: how the traffic is distributed over them."""
 
 import math
 from collections import defaultdict
@@ -10,11 +10,11 @@ from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.ranks import RANK_COLOURS, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped, significant, template
 
-SHOWN_POINTS = 1500  # of the popularity curve
+SHOWN_POINTS = 1500  # points of the popularity curve
 
 
 def popularity_figure(plan: Plan) -> go.Figure:
-    """The adapters' request rates from the most to the least popular, coloured by rank."""
+    """Draw the request rate of each adapter, from the most to the least popular, coloured by rank."""
     adapters = sorted((one for one in plan.workload.adapters if one.rate > 0), key=lambda one: -one.rate)
     totals: dict[int, int] = defaultdict(int)
     for adapter in plan.workload.adapters:
@@ -40,7 +40,7 @@ def popularity_figure(plan: Plan) -> go.Figure:
 
 
 def _thinned(total: int) -> Iterable[int]:
-    """Places on a curve of `total` points: all places of its head, and an even selection from its tail."""
+    """Yield the places to draw on a curve of `total` points: its whole head, and evenly spaced ones from its tail."""
     head = min(total, SHOWN_POINTS // 3)
     step = max(1, math.ceil((total - head) / (SHOWN_POINTS - SHOWN_POINTS // 3)))
     yield from range(head)

@@ -1,11 +1,11 @@
-"""Ranks of adapters: how many of each a server has, how they are written, and their colours in figures."""
+"""Ranks of adapters: their counts per server, their text, and their colours in figures."""
 
 from collections import Counter
 
 from adaptwin.plan.plan import Plan
 from adaptwin.report.style.words import NOTHING
 
-# Paul Tol's colour-blind-safe "vibrant" scheme for the ranks people use; 0 is the base model.
+# Paul Tol's colour-blind-safe "vibrant" scheme for the common ranks; 0 is the base model.
 RANK_COLOURS = {
     0: "#8c8c8c",
     1: "#aa4499",
@@ -21,17 +21,17 @@ RANK_COLOURS = {
 
 
 def rank_counts(plan: Plan) -> list[dict[int, int]]:
-    """For every server of the plan, how many adapters of each rank it serves, in rising order of rank."""
+    """Return, for every server of the plan, the number of adapters of each rank, in rising order of rank."""
     ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
     counted = (Counter(ranks[name] for name in server.adapters) for server in plan.servers)
     return [dict(sorted(counts.items())) for counts in counted]
 
 
 def rank_summary(counts: dict[int, int]) -> str:
-    """Ranks with their counts: ``8×40 16×12``; rank 0, traffic without an adapter, is ``base``."""
+    """Return ranks with their counts: ``8×40 16×12``; rank 0, traffic to the base model, is ``base``."""
     return " ".join(f"{rank or 'base'}×{many}" for rank, many in counts.items()) or NOTHING
 
 
 def rank_name(rank: int) -> str:
-    """A rank in words: ``rank 8``; rank 0, traffic without an adapter, is ``base model``."""
+    """Return the name of a rank: ``rank 8``; rank 0, traffic to the base model, is ``base model``."""
     return f"rank {rank}" if rank else "base model"

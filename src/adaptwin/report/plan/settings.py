@@ -1,4 +1,4 @@
-"""The settings of a server for its section of the page."""
+"""The settings of a server, for its section of the page."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from adaptwin.report.style.words import NOTHING
 
 
 class Setting(NamedTuple):
-    """A setting of vLLM, with the value that this server runs with."""
+    """A setting of vLLM, its value on this server, and whether that is the default."""
 
     name: str
     value: str
@@ -16,7 +16,7 @@ class Setting(NamedTuple):
 
 
 def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
-    """The settings of a server, with the values that vLLM takes by default on its profile."""
+    """Return the settings of a server; those left open have the default that vLLM uses on its profile."""
     server, defaults = placed.server, _defaults(plan, placed)
     rows = []
     for name in type(server).model_fields:
@@ -28,7 +28,7 @@ def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
 
 
 def _defaults(plan: Plan, placed: PlacedServer) -> dict[str, int]:
-    """The values that vLLM takes for settings that are None."""
+    """Return the values that vLLM uses for settings that are None."""
     profile = plan.profile_of(placed)
     try:
         limits = placed.server.limits(profile)

@@ -1,4 +1,4 @@
-"""How a server would perform with other values of max_loras, as a figure."""
+"""A figure of the performance of a server with other values of max_loras."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from adaptwin.report.style.words import duration, number
 
 
 class ChoiceKind(NamedTuple):
-    """A kind of tried value, and how it is drawn."""
+    """A kind of value that was tried, and how it is drawn."""
 
     name: str
     holds: Callable[[TriedSlots, int], bool]
@@ -45,7 +45,7 @@ _CHOICE_KINDS = (
 
 
 def choices_figure(server: PlacedServer) -> go.Figure:
-    """Throughput and mean ITL of one server against ``max_loras``, with the chosen value marked."""
+    """Draw throughput and mean ITL of a server against ``max_loras``, with the chosen value marked."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
     for row, value in ((1, _choice_throughput), (2, _choice_itl)):
         _add_choices(figure, server, value, row=row)
@@ -105,7 +105,7 @@ def _choice_itl(choice: TriedSlots) -> float:
 
 def _describe_choice(choice: TriedSlots) -> str:
     if not choice.starts:
-        return f"<b>max_loras {choice.max_loras}</b><br>does not start: too little KV cache is left"
+        return f"<b>max_loras {choice.max_loras}</b><br>does not start: too little memory is left for the KV cache"
     return (
         f"<b>max_loras {choice.max_loras}</b>: {choice.verdict or 'not judged'}<br>"
         f"{number(choice.throughput)} tokens/s, ITL mean {duration(choice.itl_mean)}<br>"

@@ -1,4 +1,4 @@
-"""What limits a GPU and what its headroom means, for its section of the page."""
+"""The text of a GPU's section of the page: what limits it, and what its headroom means."""
 
 import math
 
@@ -9,26 +9,26 @@ from adaptwin.report.plan.why import what_binds, why_full
 from adaptwin.report.style.words import percent
 
 _LIMIT_SENTENCES: dict[str, str] = {
-    "memory": "GPU memory gives way first. More traffic needs more KV cache than the server has left beside "
-    "the weights and its adapter slots, so requests wait for blocks or are preempted and computed again.",
-    "compute": "Compute gives way first. More traffic makes every step longer, until the GPU cannot produce "
-    "tokens as fast as they are asked for and requests queue.",
-    "max_num_seqs": "The batch gives way first. As many requests run as max_num_seqs allows, so others wait although "
-    "the GPU could compute more at once: a larger max_num_seqs may help.",
-    "slots": "Adapter slots give way first. More traffic asks for more different adapters at once than "
-    "max_loras lets into one batch, so requests wait for a slot although the GPU could take them.",
-    "slo": "A latency target gives way first. The server could process more traffic, but an adapter would "
-    "miss the TTFT or ITL it was promised.",
+    "memory": "GPU memory is the limit. More traffic needs more KV cache than the weights and the adapter slots "
+    "leave, so requests wait for blocks, or are preempted and computed again.",
+    "compute": "Compute is the limit. More traffic makes every step longer, until the GPU can no longer generate "
+    "tokens as fast as they are requested, and requests queue.",
+    "max_num_seqs": "The batch size is the limit. As many requests run as max_num_seqs allows, and others wait "
+    "although the GPU could compute more at once. A larger max_num_seqs may help.",
+    "slots": "The adapter slots are the limit. More traffic needs more different adapters at once than max_loras "
+    "allows in one batch, so requests wait for a slot although the GPU could compute more.",
+    "slo": "A latency target is the limit. The server could process more traffic, but would then miss a target for "
+    "TTFT or ITL.",
 }
 
 
 def story(plan: Plan, server: PlacedServer) -> str:
-    """What gives way first on the server, the numbers that show it, and what its headroom means."""
+    """Say what limits the server, with the numbers that show it, and what its headroom means."""
     forecast = server.forecast
     if server.is_standby:
-        return "A standby: it runs only when another server fails, with the settings and the adapters of that one."
+        return "A standby: it runs only when another server fails, with the settings and the adapters of that server."
     if forecast is None:
-        return "The plan holds no forecast for this GPU."
+        return "The plan has no forecast for this GPU."
     if forecast.headroom_is_open:
         return _headroom_sentence(forecast)
     shown = f"{_limit_in_numbers(plan, server, forecast)} " if forecast.brink else ""
@@ -46,7 +46,7 @@ def _limit_in_numbers(plan: Plan, server: PlacedServer, forecast: Forecast) -> s
 
 
 def limit_of(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:
-    """What gives way first on this server of the plan when its traffic grows."""
+    """Return what limits this server of the plan when its traffic grows."""
     return what_binds(forecast, _max_num_seqs(plan, server))
 
 
@@ -57,15 +57,15 @@ def _max_num_seqs(plan: Plan, server: PlacedServer) -> int:
 def _headroom_sentence(forecast: Forecast) -> str:
     headroom = forecast.headroom
     if not math.isfinite(headroom):
-        return "How much more traffic it could take is not known."
+        return "Its headroom is not known."
     if forecast.headroom_is_open:
         return (
-            f"Its headroom is {headroom_text(forecast)}: four times its traffic would still be served. "
+            f"Its headroom is {headroom_text(forecast)}: it could serve four times its traffic. "
             "More than that was not tried."
         )
     if headroom <= 0:
-        return "It has no headroom: with any more traffic the verdict turns."
+        return "It has no headroom: with more traffic, the verdict would no longer be ok."
     return (
-        f"Its headroom is {percent(headroom)}: all its adapters' traffic could grow by that much before one "
-        "of them starves, falls behind or misses its latency target."
+        f"Its headroom is {percent(headroom)}: the traffic of all its adapters could grow by that much before one "
+        "of them is starved, backlogged or slower than its latency target."
     )

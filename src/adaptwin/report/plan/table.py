@@ -1,4 +1,4 @@
-"""A plan for the terminal, in 80 columns."""
+"""A report on a plan, for a terminal with 80 columns."""
 
 from collections.abc import Sequence
 
@@ -24,12 +24,12 @@ from adaptwin.report.style.words import NOTHING, count, duration, money, number,
 
 
 def plan_table(plan: Plan) -> RenderableType:
-    """A plan for the terminal: headline, then per GPU its settings and what the twin expects of it."""
+    """Return a report on a plan: a headline, then the settings and the simulated performance of each GPU."""
     return Group(
         _plan_headline(plan),
         heading("Servers"),
         _servers_table(plan),
-        heading("What the twin expects"),
+        heading("Expected performance (simulated)"),
         _forecast_table([server for server in plan.servers if not server.is_standby]),
         Text(uncertainty_sentence(plan)),
     )
@@ -38,7 +38,7 @@ def plan_table(plan: Plan) -> RenderableType:
 def _plan_headline(plan: Plan) -> Text:
     adapters, rate = count(len(plan.workload), "adapter"), number(plan.workload.rate)
     gpus = (count(plan.gpus, "GPU"), "bold")
-    priced = "" if plan.cost_per_hour is None else f" at {money(plan.cost_per_hour)} per hour"
+    priced = "" if plan.cost_per_hour is None else f", at a price of {money(plan.cost_per_hour)} per hour"
     text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s{priced}.\n")
     if len(plan.profiles) > 1:
         text.append(f"{used_gpus(plan)}.\n")

@@ -1,1 +1,1 @@
-"""What all pages and tables share: words for numbers, tables, plots, the page itself."""
+"""What all pages and tables share: numbers as text, table and figure styles, and the rendering of pages."""

@@ -1,4 +1,4 @@
-"""Rendering of pages: self-contained HTML files, which load nothing from the network."""
+"""Rendering of HTML pages: self-contained files, which load nothing from the network."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from adaptwin.report.style.words import count, duration, number, percent
 
 
 class Card(NamedTuple):
-    """A headline figure."""
+    """A card of a page, which shows one headline figure."""
 
     label: str
     value: str
@@ -21,7 +21,7 @@ class Card(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure's place on the page; the description also serves readers who do not see it."""
+    """The place of a figure on a page; the description also serves readers who cannot see the figure."""
 
     key: str
     title: str
@@ -29,7 +29,7 @@ class Picture(NamedTuple):
 
 
 def render(name: str, figures: Mapping[str, go.Figure], **values: Any) -> str:
-    """The page made from the template of this name and the values; `figures` is keyed by picture."""
+    """Render the template of this name with the values; `figures` has the figures by the key of their picture."""
     drawn = {
         "figures": {key: _bare(figure) for key, figure in figures.items()},
         "light": _json(template()),
@@ -56,7 +56,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _share(part: float) -> str:
-    """A share in percent with one digit after the point, as it may be small."""
+    """Return a share in percent with one digit after the point, because it may be small."""
     return f"{100.0 * part:.1f} %"
 
 
@@ -66,7 +66,7 @@ def _json(value: Any) -> dict[str, Any]:
 
 
 def _bare(figure: go.Figure) -> dict[str, Any]:
-    """The figure without its template, which the page holds once."""
+    """Return a figure as plain data without its template, which the page holds once for all figures."""
     figure.layout.template = None
     plain = _json(figure)
     plain["layout"].pop("template", None)

@@ -1,4 +1,4 @@
-"""The look that figures share: template, colours, axes, and how values enter plotly."""
+"""The style that all figures share: template, colours, axes, and the form of values."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 
 from adaptwin.report.style.words import duration
 
-# Of Paul Tol's colour-blind-safe "vibrant" scheme.
+# From Paul Tol's colour-blind-safe "vibrant" scheme.
 FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 def template(*, dark: bool = False) -> go.layout.Template:
-    """The look all figures share, for a light or a dark page."""
+    """Return the template that all figures share, for a light or a dark page."""
     text, faint, line = ("#d8dbe0", "#33383f", "#8a9099") if dark else ("#22262c", "#e6e8eb", "#767c85")
     page = "#15181c" if dark else "#ffffff"
     axis = {
@@ -56,13 +56,13 @@ def template(*, dark: bool = False) -> go.layout.Template:
 
 
 def log_ticks(values: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
-    """A logarithmic axis with labels at round values; the fewer decades it spans, the more labels per decade."""
+    """Return a logarithmic axis with labels at round values; with fewer decades, each has more labels."""
     low, high, steps = _decades(values)
     return _axis([step * 10.0**power for power in range(low, high + 1) for step in steps], write)
 
 
 def time_ticks(seconds: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis for latencies, with labels at round seconds, minutes and hours."""
+    """Return a logarithmic axis for latencies, with labels at round seconds, minutes and hours."""
     low, high, steps = _decades(seconds)
     ticks = [
         tick
@@ -75,7 +75,7 @@ def time_ticks(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int, tuple[int, ...]]:
-    """The powers of ten around the values, and where ticks are in each."""
+    """Return the powers of ten around the values, and the steps with a tick in each decade."""
     known = [value for value in values if 0 < value < math.inf] or [1.0]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     return low, high, (1, 2, 5) if high - low <= 1 else (1, 3) if high - low <= 3 else (1,)
@@ -86,16 +86,16 @@ def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, An
 
 
 def from_the_top(names: Sequence[str]) -> dict[str, Any]:
-    """A vertical axis of names, with the first on top."""
+    """Return a vertical axis of names, with the first on top."""
     ends = [len(names) - 0.4, -0.6]
     return {"type": "category", "categoryorder": "array", "categoryarray": list(names), "range": ends}
 
 
 def escaped(name: str) -> str:
-    """A user's name with HTML escaped, because plotly interprets some HTML in every text."""
+    """Escape HTML in a user's name, because plotly interprets some HTML in every text."""
     return escape(name, quote=False)
 
 
 def significant(value: float) -> float | None:
-    """The value with five significant digits, which keep the page small; None, a gap, where it is not finite."""
+    """Round to five significant digits, to keep the page small; None, which leaves a gap, if not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None

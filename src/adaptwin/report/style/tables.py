@@ -1,4 +1,4 @@
-"""The style that all tables for the terminal share."""
+"""The style that all terminal tables share."""
 
 from rich import box
 from rich.table import Table
@@ -8,21 +8,21 @@ _VERDICT_STYLES = {"ok": "green", "slow": "yellow", "backlogged": "red", "starve
 
 
 def heading(text: str) -> Text:
-    """A bold line above a table."""
+    """Return a bold line that goes above a table."""
     return Text(f"\n{text}", style="bold")
 
 
 def plain_table() -> Table:
-    """An empty table without edges or columns."""
+    """Return an empty table without edges or columns."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
 def add_numbers(table: Table, *headers: str) -> None:
-    """Add columns of numbers: right-aligned, and never broken into lines."""
+    """Add columns of numbers, which are right-aligned and never wrapped."""
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
 
 
 def verdict_text(verdict: str) -> Text:
-    """The verdict in its colour."""
+    """Return the verdict in its colour."""
     return Text(verdict, style=_VERDICT_STYLES[verdict])

@@ -1,13 +1,13 @@
-"""Words for numbers: durations, shares, counts and prices, as all tables and pages write them."""
+"""Numbers as text: durations, shares, counts and prices, in the form that all tables and pages share."""
 
 import math
 
-NOTHING = "–"  # where there is no number
+NOTHING = "–"  # stands where there is no number
 _UNITS = (("ms", 1e-3, 0.9995), ("s", 1.0, 59.95), ("min", 60.0, 59.95 * 60.0), ("h", 3600.0, math.inf))
 
 
 def duration(seconds: float) -> str:
-    """Seconds with two or three digits and a unit people read: ``12 ms``, ``1.4 s``, ``2.1 min``."""
+    """Return seconds with two or three digits and a readable unit: ``12 ms``, ``1.4 s``, ``2.1 min``."""
     if not math.isfinite(seconds):
         return NOTHING
     if seconds <= 0:
@@ -18,7 +18,7 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number with about three digits and with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
+    """Return a number with about three digits and with separators: ``0.042``, ``1.25``, ``12.4``, ``5,210``."""
     if not math.isfinite(value):
         return NOTHING
     if value >= 99.95 or value == 0:
@@ -29,12 +29,12 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in percent: ``14 %``."""
+    """Return a share of 1 in percent: ``14 %``."""
     return f"{100.0 * share:,.0f} %" if math.isfinite(share) else NOTHING
 
 
 def share_text(share: float) -> str:
-    """A share in per cent, with enough digits to tell it from 0 and 1: ``14 %``, ``0.83 %``, ``99.94 %``."""
+    """Return a share in percent, with enough digits to tell it from 0 and 1: ``14 %``, ``0.83 %``, ``99.94 %``."""
     if not math.isfinite(share):
         return NOTHING
     distance = 100.0 * min(abs(share), abs(1.0 - share))
@@ -43,10 +43,10 @@ def share_text(share: float) -> str:
 
 
 def count(many: int, noun: str, plural: str = "") -> str:
-    """A number of things: ``1 GPU``, ``4 GPUs``."""
+    """Return a number of things: ``1 GPU``, ``4 GPUs``."""
     return f"{many:,} {noun}" if many == 1 else f"{many:,} {plural or noun + 's'}"
 
 
 def money(value: float) -> str:
-    """A price with two digits after the point, without a currency: ``12.50``."""
+    """Return a price with two digits after the point, without a currency: ``12.50``."""
     return f"{value:,.2f}"

@@ -1,4 +1,4 @@
-"""The learning curve of a training, as a figure."""
+"""A figure of the learning curve of a training."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from adaptwin.surrogate.findings import CurvePoint, Findings
 
 
 class Curve(NamedTuple):
-    """One figure of merit against the number of mixes."""
+    """A curve: one figure of merit against the number of mixes."""
 
     name: str
     value: Callable[[CurvePoint], float]
@@ -28,7 +28,7 @@ _CURVES = (
 
 
 def curve_figure(findings: Findings) -> go.Figure:
-    """Errors of the large models, and F1 of starvation below, against the mixes they were trained on."""
+    """Draw errors and starvation F1 of the large models against the number of mixes that they were trained on."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
     for curve in _CURVES:
         values = [curve.value(point) for point in findings.curve]
@@ -46,7 +46,7 @@ def curve_figure(findings: Findings) -> go.Figure:
         )
     mixes = [point.mixes for point in findings.curve]
     figure.update_xaxes(type="log", tickvals=mixes, ticktext=[f"{many:,}" for many in mixes], tickangle=0)
-    figure.update_xaxes(title_text="mixes trained on, logarithmic", row=2, col=1)
+    figure.update_xaxes(title_text="mixes in the training data, logarithmic", row=2, col=1)
     figure.update_yaxes(title_text="mean error, %", nticks=5, row=1, col=1, **FROM_ZERO)
     figure.update_yaxes(title_text="F1", nticks=5, row=2, col=1)
     return figure.update_layout(template=template(), height=360, margin={"t": 36}, showlegend=True)

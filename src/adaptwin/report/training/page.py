@@ -1,4 +1,4 @@
-"""The page of a training: errors of the predictors against the twin, weakest regimes, and importance of features."""
+"""The HTML page of a training: errors of the models against the twin, by regime, and importance of features."""
 
 import importlib.metadata
 import math
@@ -26,13 +26,13 @@ from adaptwin.report.training.sentences import (
     source_sentence,
     value_text,
 )
-from adaptwin.report.training.weakest import REGIME_ERRORS, Weakness, weakest
+from adaptwin.report.training.weakest import REGIME_ERRORS, WRONG_PREDICTION, Weakness, weakest
 from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
 
-HEADLINES = {  # figures of merit on the cards, and their labels there
+HEADLINES = {  # figures of merit that have a card, with the label of the card
     "throughput, mean error": "Throughput error",
     "mean ITL, mean error": "Mean ITL error",
     "starvation, F1": "Starvation, F1",
@@ -40,24 +40,22 @@ HEADLINES = {  # figures of merit on the cards, and their labels there
 
 _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
     (
-        Picture(
-            "throughput", "Throughput", "Prompt and output tokens per second that are served. Both axes logarithmic."
-        ),
+        Picture("throughput", "Throughput", "Served prompt and output tokens per second. Both axes are logarithmic."),
         predicted_throughput_figure,
     ),
     (
-        Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes logarithmic."),
+        Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes are logarithmic."),
         predicted_itl_figure,
     ),
     (
-        Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes logarithmic."),
+        Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes are logarithmic."),
         predicted_ttft_figure,
     ),
     (
         Picture(
             "regimes",
             "Errors by regime",
-            "Errors of the distilled models, a row per regime. Further left is better. The axis is logarithmic.",
+            "Errors of the distilled models, one row per regime. Further left is better. The axis is logarithmic.",
         ),
         regimes_figure,
     ),
@@ -65,8 +63,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "reliability",
             "Probability of overload",
-            "How often runs were overloaded where the distilled model gave about this probability. On the dotted "
-            "line, probabilities are right. A larger point stands for more runs.",
+            "The share of runs that were overloaded, against the probability that the distilled model predicted. "
+            "On the dotted line, the two agree. A larger point stands for more runs.",
         ),
         reliability_figure,
     ),
@@ -74,8 +72,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "curve",
             "Learning curve",
-            "Scores of the large models when they are trained on a part of the mixes. Where a curve is still falling "
-            "(or F1 still rising) at its end, more runs of the twin would help.",
+            "Scores of the large models when they are trained on a part of the mixes. Where an error is still falling "
+            "(or F1 still rising) at the right end, more twin runs would help.",
         ),
         curve_figure,
     ),
@@ -83,36 +81,36 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "importances",
             "Importance of the features",
-            "How far the answers of the large models move when one feature is shuffled among the runs, as a share of "
-            "how far answers are apart at all. Features that say much the same share their importance.",
+            "How much the predictions of the large models change when one feature is shuffled among the runs, "
+            "relative to the spread of all predictions. Similar features share their importance.",
         ),
         importances_figure,
     ),
 )
 
 _MEANINGS = {
-    "Mix": "Adapters, their shares of the traffic, and a server. A mix has several runs, which differ in load.",
-    "Held out": "Each mix was kept out of one training, and the models of that training were asked about it. Scores, "
-    "errors and points are about runs that the model had not seen.",
-    "Error": "The distance from what the twin says, in per cent of it. It is not the error against a real GPU: that of "
-    "the twin comes on top.",
-    "Mean, median": "A few runs can dominate a mean. Half of the runs are closer than the median, and half are not.",
-    "F1": "Joins two shares: of the runs called starved, how many were; of the runs that starved, how many were called "
-    "so. 1 is perfect.",
-    "95 % interval": "Would hold the figure 95 times in 100 if other mixes had been drawn.",
-    "Large models": "Gradient-boosted trees. They teach the distilled models, and are not kept.",
-    "Distilled": "Small trees with a short formula in each leaf. They are what a surrogate file holds. "
+    "Mix": "Adapters with their shares of the traffic, and a server. Each mix has several runs, which differ in load.",
+    "Held out": "Each mix was left out of one training, and the models of that training predicted its runs. All "
+    "scores, errors and points are for runs that the model had not seen.",
+    "Error": "The difference from the twin's result, in per cent of this result. It is not the error against a real "
+    "GPU: the error of the twin comes on top.",
+    "Mean, median": "A few runs can dominate a mean error. Half of the runs have a smaller error than the median.",
+    "F1": "The harmonic mean of two shares: of the runs predicted to be starved, those that were; of the runs that "
+    "were starved, those predicted to be. 1 is perfect.",
+    "95 % interval": "With other random mixes, the figure would be in this interval 95 times out of 100.",
+    "Large models": "Gradient-boosted trees. They teach the distilled models and are not kept.",
+    "Distilled": "Small trees with a short formula in each leaf. They are what a surrogate file contains. "
     "adaptwin train --explain prints their rules.",
-    "Boundary": "Loads near which a server stops serving everybody. Runs there are the hardest. They are among the "
-    "points and count for the probabilities, but not for the scores and the regimes.",
-    "Overload": "The server or an adapter starves or waits in a growing queue.",
-    "Asking the twin": "Where the probability of overload is neither low nor high enough to be sure, the twin is "
-    "asked. It is also asked where a server is unlike those that were trained on.",
+    "Boundary": "Loads near the point where a server can no longer serve all adapters. Runs there are the hardest to "
+    "predict. They are part of the points and the probabilities, but not of the scores and the regimes.",
+    "Overload": "The server or an adapter is starved, or backlogged: it waits in a growing queue.",
+    "Running the twin": "Where the probability of overload is neither low nor high enough to be confident, the planner "
+    "runs the twin. It also does so for servers unlike those in the training data.",
 }
 
 
 def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> str:
-    """The findings as one self-contained HTML page; surrogates by the name of their profile."""
+    """Return the findings as one self-contained HTML page; `surrogates` is keyed by the name of their profile."""
     return render(
         "training.html",
         {picture.key: draw(findings) for picture, draw in _TRAINING_PICTURES},
@@ -129,12 +127,12 @@ def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> 
 
 
 def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate], path: str | Path) -> None:
-    """Write the page to `path`; raises `SpecError` when the place cannot be written."""
+    """Write the HTML page of a training to `path`; raises `SpecError` if the file cannot be written."""
     write_atomically(path, training_report(findings, surrogates))
 
 
 def _score_cards(findings: Findings) -> Iterator[Card]:
-    """A card per headline figure; of several profiles, it shows the one for which the figure is worst."""
+    """Yield a card per headline figure, with the worst value if there are several profiles."""
     for figure, label in HEADLINES.items():
         lines = {
             profile: line
@@ -143,7 +141,7 @@ def _score_cards(findings: Findings) -> Iterator[Card]:
             if line.figure == figure and math.isfinite(line.distilled.value)
         }
         yield _card(label, lines) if lines else Card(label, NOTHING, "not scored")
-    yield Card("Twin asked", percent(findings.unsure), "of the runs at the boundary")
+    yield Card("Twin still needed", percent(findings.unsure), "of the runs at the boundary")
 
 
 def _card(label: str, lines: dict[str, ScoreLine]) -> Card:
@@ -159,14 +157,14 @@ def _interval_words(score: ScoreWithInterval, unit: str) -> str:
 
 
 class ScoreCell(NamedTuple):
-    """The texts of a score."""
+    """The value and the interval of a score, as text."""
 
     value: str
     interval: str
 
 
 class ScoreRow(NamedTuple):
-    """A figure of merit of the large models and of the distilled ones."""
+    """A row of the scores: one figure of merit, for the large and for the distilled models."""
 
     figure: str
     cells: list[ScoreCell]
@@ -178,24 +176,24 @@ def _score_row(line: ScoreLine) -> ScoreRow:
 
 
 def _weakness(one: Weakness) -> str:
-    """A sentence on the regime in which a figure is furthest off."""
+    """Return a sentence about the regime in which a figure is least accurate."""
     figure = f"{one.figure[0].upper()}{one.figure[1:]}"
     where = f"\N{LEFT DOUBLE QUOTATION MARK}{one.where}\N{RIGHT DOUBLE QUOTATION MARK}"
     error, runs = error_text(one.error), count(one.regime.runs, "run")
-    if one.kind == "called wrongly":
-        return f"{figure} is called wrongly most often at {where}: in {error} of {runs}."
-    return f"{figure} is furthest off at {where}: {error} {one.kind} over {runs}."
+    if one.kind == WRONG_PREDICTION:
+        return f"{figure} is predicted wrongly most often in {where}: for {error} of {runs}."
+    return f"{figure} is least accurate in {where}: {error} {one.kind} over {runs}."
 
 
 class ErrorCell(NamedTuple):
-    """The text of an error."""
+    """An error as text, and whether it is the worst one."""
 
     text: str
-    worst: bool  # of its column
+    worst: bool  # the worst of its column
 
 
 class RegimeRow(NamedTuple):
-    """A regime as the table shows it."""
+    """A row of the table of regimes."""
 
     regime: str
     runs: str
@@ -204,7 +202,7 @@ class RegimeRow(NamedTuple):
 
 
 def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
-    """The rows of the table by dimension."""
+    """Return the rows of the table of regimes, by dimension."""
     worst = {(one.figure, one.regime) for one in weakest(regimes)}
     return {
         dimension: [
@@ -223,13 +221,13 @@ def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
 
 
 def _training_facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
-    """What was trained, and on what."""
+    """Return what was trained, and on which data, by label."""
     facts = {"adaptwin": importlib.metadata.version("adaptwin")}
     for profile, surrogate in surrogates.items():
         rules = sum(len(tree.leaves) for tree in surrogate.trees.values())
         facts[profile] = (
             f"{count(len(surrogate.trees), 'tree')} with {count(rules, 'rule')}, from {surrogate.source}. "
-            f"Not overloaded up to a probability of {share_text(surrogate.sure.below)}; overloaded from "
-            f"{share_text(surrogate.sure.above)} on."
+            f"A server counts as not overloaded up to a probability of {share_text(surrogate.sure.below)}, and as "
+            f"overloaded from {share_text(surrogate.sure.above)} on."
         )
     return facts
