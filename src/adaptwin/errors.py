@@ -46,8 +46,18 @@ class OutOfMemory(Infeasible):
 
 
 def not_one_of(value: object, names: Iterable[str]) -> str:
-    """Return the message that a value is none of the names allowed, with the nearest of them if one is near."""
+    """Return the message that a value is not among the names allowed, with the nearest of them if one is near."""
     names = list(names)
+    return f"{value!r} is not one of {', '.join(names)}{did_you_mean(value, names)}"
+
+
+def neither_file_nor(value: object, names: Iterable[str]) -> str:
+    """Return the message that a value is neither a file nor among the names allowed, with the nearest of them."""
+    names = list(names)
+    return f"{str(value)!r} is neither a file nor one of {', '.join(names)}{did_you_mean(value, names)}"
+
+
+def did_you_mean(value: object, names: Iterable[str]) -> str:
+    """Return ``; did you mean NAME?`` with the name that is nearest to a value, or nothing if none is near."""
     near = difflib.get_close_matches(str(value), names, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"{value!r} is not one of {', '.join(names)}{meant}"
+    return f"; did you mean {near[0]}?" if near else ""

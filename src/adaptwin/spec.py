@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
+from adaptwin.file_kinds import FileKind, recognised
 
 
 class Spec(BaseModel):
@@ -18,10 +19,11 @@ class Spec(BaseModel):
 
     Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value.
     Fields may be given by position, in the order of their declaration. `moved` has, for keys of earlier versions, what
-    is written instead.
+    is written instead. `file_kind` is the kind of its file, so that a file of another kind is recognised.
     """
 
     moved: ClassVar[dict[str, str]] = {}
+    file_kind: ClassVar[FileKind | None] = None
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="null")
 
     def __init__(self, /, *values: Any, **fields: Any) -> None:
@@ -37,7 +39,10 @@ class Spec(BaseModel):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read a value from its YAML (or JSON) file; raises `SpecError` naming the file."""
-        return cls.parse(read_mapping(path), file=path)
+        try:
+            return cls.parse(read_mapping(path), file=path)
+        except SpecError as error:
+            raise (recognised(error, path, cls.file_kind) if cls.file_kind else error) from None
 
     @classmethod
     def parse(cls, fields: dict[str, Any], file: str | Path | None = None) -> Self:
@@ -208,8 +213,8 @@ def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
     allowed = _spec_at(location[:-1], spec)
     if now := getattr(allowed, "moved", {}).get(location[-1]):
         return f"is called {now} now"
-    names = ", ".join(getattr(allowed, "model_fields", {}))
-    return f"unknown key (allowed: {names})" if names else "unknown key"
+    names = list(getattr(allowed, "model_fields", {}))
+    return f"unknown key (allowed: {', '.join(names)}){did_you_mean(location[-1], names)}" if names else "unknown key"
 
 
 def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Self
 import polars as pl
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from adaptwin import file_kinds
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import recognised
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.twin.server import Server
@@ -20,6 +22,7 @@ RUNS_FILE = "runs.json"
 class Setup(Spec):
     """Which server was measured. The parts that were not measured are taken from the profile `start`."""
 
+    file_kind = file_kinds.SETUP
     name: str = Field(min_length=1, description="of the profile to be made")
     hardware: str
     gpu_gib: float = Field(gt=0, description="memory of the GPU that vLLM sees")
@@ -37,6 +40,7 @@ class MeasuredRun(Spec):
     Latencies in seconds, over finished requests; None where not measured.
     """
 
+    file_kind = file_kinds.MEASURED_RUN
     model_config = ConfigDict(allow_inf_nan=False)
 
     name: str
@@ -100,7 +104,7 @@ class Measurements(NamedTuple):
         """Read a folder: setup.yaml, and any of runs.json and memory, loads, planning, steps (.parquet or .csv)."""
         folder = Path(folder)
         if not folder.is_dir():
-            raise SpecError("no such folder", file=folder)
+            raise recognised(SpecError("no such folder", file=folder), folder, file_kinds.MEASUREMENTS)
         tables = {name: _read_table(folder, name) for name in MEASUREMENT_COLUMNS}
         runs = folder / RUNS_FILE
         return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())

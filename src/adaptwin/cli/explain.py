@@ -6,7 +6,7 @@ import typer
 
 from adaptwin.cli.help import default_note, examples
 from adaptwin.cli.options import AsJson, PlanFile
-from adaptwin.errors import OutOfMemory, SpecError
+from adaptwin.errors import OutOfMemory, SpecError, did_you_mean
 
 EXAMPLES = examples("adaptwin explain plan.yaml", "adaptwin explain plan.yaml --rank 64 --rate 0.5 --gpu gpu-0")
 
@@ -44,7 +44,7 @@ def explain_command(
     running = Plan.read(plan)
     known = {server.name for server in running.servers}
     if unknown := [name for name in gpu or () if name not in known]:
-        raise SpecError(f"has no GPU {unknown[0]!r}", "servers", plan)
+        raise SpecError(f"has no GPU {unknown[0]!r}{did_you_mean(unknown[0], known)}", "servers", plan)
     try:
         with progress_bar() as progress:
             found = explain(running, rank=rank, rate=rate, progress=progress)

@@ -12,6 +12,7 @@ from adaptwin.cli.options import AsJson, OutFile, ReportFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.errors import SpecError, not_one_of
+from adaptwin.file_kinds import RUNS, recognised
 from adaptwin.report.training.page import write_training_report
 from adaptwin.report.training.rules import rules_text
 from adaptwin.report.training.table import training_table
@@ -70,7 +71,7 @@ def train_command(
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
         if not explain:
-            raise SpecError("no such folder of runs; a surrogate can be explained: add --explain", file=runs)
+            raise recognised(SpecError("no such folder of runs", file=runs), runs, RUNS)
         _print_rules(load_surrogate(runs), wanted)
         return
     dataset = Dataset.read(runs)
@@ -104,7 +105,7 @@ def _chosen(dataset: Dataset, profile: str | None) -> str:
     if profile is None and len(names) > 1:
         raise SpecError(f"name the profile whose surrogate is wanted: {', '.join(names)}", "profile")
     if profile is not None and profile not in names:
-        raise SpecError(f"{profile!r} is not among the profiles of the runs: {', '.join(names)}", "profile")
+        raise SpecError(not_one_of(profile, names), "profile")
     return profile or str(names[0])
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from adaptwin.dataset.design import Design
 from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import RUNS, recognised
 from adaptwin.spec import write_atomically
 from adaptwin.workload.demand.traffic import Traffic
 
@@ -43,6 +44,8 @@ class Dataset(NamedTuple):
     def read(cls, folder: str | Path) -> Self:
         """Read a folder that `sweep` wrote, finished or not; raises `SpecError` when there is none."""
         folder = Path(folder)
+        if not (folder / DESIGN_FILE).is_file():
+            raise recognised(SpecError(f"no such folder of runs: {DESIGN_FILE} is missing", file=folder), folder, RUNS)
         design = Design.read(folder / DESIGN_FILE)
         files = sorted(folder.glob("part-*.parquet"))
         if not files:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_validator, model_validator
 
-from adaptwin.errors import SpecError
+from adaptwin import file_kinds
+from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.profile import is_profile_file
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
@@ -95,6 +96,7 @@ class Design(Spec):
     draw `mixes` of them. What is in a mix follows from the design and the number of the mix alone.
     """
 
+    file_kind = file_kinds.DESIGN
     profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files; mixes take turns")
     sampler: Literal["grid", "sobol", "lhs", "random"] = "sobol"
     mixes: int = Field(default=1000, ge=1, description="how many are drawn; a grid has as many as it has")
@@ -280,7 +282,7 @@ def load_design(name_or_path: str | Path) -> Design:
         return Design.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
         return Design.read(name_or_path)
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "design")
+    raise SpecError(neither_file_nor(name_or_path, shipped), "design")
 
 
 def _shipped_design_files() -> dict[str, Path]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from adaptwin.errors import Infeasible, SpecError
+from adaptwin.errors import Infeasible, SpecError, not_one_of
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
@@ -83,7 +83,7 @@ def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
     names = [profile.name for profile in profiles]
     for name in options.prices:
         if name not in names:
-            raise SpecError(f"{name!r} is not among the profiles: {', '.join(names)}", "prices")
+            raise SpecError(not_one_of(name, names), "prices")
     return [
         profile.model_copy(update={"price_per_hour": options.prices.get(profile.name, profile.price_per_hour)})
         for profile in profiles

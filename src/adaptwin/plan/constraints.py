@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.spec import Spec
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Constraints(Spec):
         ):
             for name in names:
                 if name not in known:
-                    raise SpecError(f"{name!r} is not an adapter of the workload", f"constraints.{where}")
+                    raise SpecError(
+                        f"{name!r} is not an adapter of the workload{did_you_mean(name, known)}", f"constraints.{where}"
+                    )
 
     def among(self, workload: "Workload") -> Self:
         """Return the constraints without the adapters that the workload does not have."""

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from adaptwin import file_kinds
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.migration import Migration
@@ -52,6 +53,7 @@ def unplaced(workload: Workload, servers: Sequence[PlacedServer]) -> dict[str, f
 class Plan(Spec):
     """A placement with all that is needed to check it: options, workload, profiles and seed."""
 
+    file_kind = file_kinds.PLAN
     moved: ClassVar[dict[str, str]] = {
         **{name: f"options.{name}" for name in ("objective", "strategy", "headroom", "constraints", "spare")},
         "bounds": "options.ttft_p99 and options.itl_p99",

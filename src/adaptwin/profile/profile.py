@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from adaptwin.errors import SpecError
+from adaptwin import file_kinds
+from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
@@ -45,6 +46,7 @@ class Spread(Spec):
 class Profile(Spec):
     """Memory, step, load and scheduler cost of one GPU (or tensor-parallel group) with one base model."""
 
+    file_kind = file_kinds.PROFILE
     name: str
     hardware: str
     model: ModelShape
@@ -82,7 +84,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
         return Profile.read(shipped[str(name_or_path)])
     if is_profile_file(name_or_path) or Path(name_or_path).is_file():
         return Profile.read(name_or_path)
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "profile")
+    raise SpecError(neither_file_nor(name_or_path, shipped), "profile")
 
 
 def is_profile_file(name_or_path: str | Path) -> bool:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from adaptwin import file_kinds
 from adaptwin.arrays import Array
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.profile import Profile
 from adaptwin.shipped_files import shipped_files
-from adaptwin.spec import Spec, read_mapping, write_atomically
+from adaptwin.spec import Spec, write_atomically
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
@@ -73,6 +74,7 @@ class OverloadThresholds(Spec):
 class Surrogate(Spec):
     """Small models distilled from large ones that were trained on runs of the twin, for one profile."""
 
+    file_kind = file_kinds.SURROGATE
     profile: Profile
     source: str = Field(description="what it was trained on")
     windows: tuple[float, float] = Field(description="seconds: the shortest and the longest window trained on")
@@ -92,11 +94,6 @@ class Surrogate(Spec):
         if unknown := sorted(used - known):
             raise ValueError(f"trees: {unknown[0]!r} is not a feature of this version")
         return self
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read a surrogate from its JSON file."""
-        return cls.parse(read_mapping(path), file=path)
 
     def write(self, path: str | Path) -> None:
         """Write it as JSON."""
@@ -200,7 +197,7 @@ def load_surrogate(name_or_path: str | Path) -> Surrogate:
         return Surrogate.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix == ".json" or Path(name_or_path).is_file():
         return Surrogate.read(name_or_path)
-    raise SpecError(f"{str(name_or_path)!r} is neither a file nor one of {', '.join(shipped)}", "surrogate")
+    raise SpecError(neither_file_nor(name_or_path, shipped), "surrogate")
 
 
 def _shipped_surrogate_files() -> dict[str, Path]:

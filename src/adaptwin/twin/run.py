@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field, field_serializer, field_validator
 
+from adaptwin import file_kinds
 from adaptwin.profile.profile import Regime
-from adaptwin.spec import Spec, read_mapping, write_atomically
+from adaptwin.spec import Spec, write_atomically
 from adaptwin.twin.server import Server
 
 Verdict = Literal["ok", "starved", "backlogged", "slow"]
@@ -60,6 +61,7 @@ class Run(Spec):
     adapters (in the batch), finished_tokens and preemptions (since the start).
     """
 
+    file_kind = file_kinds.RUN
     profile: str
     server: Server
     duration: float = Field(description="seconds of arrivals")
@@ -138,11 +140,6 @@ class Run(Spec):
     @field_serializer("adapters", "series")
     def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:
         return None if table is None else table.fill_nan(None).to_dict(as_series=False)
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read a run from its JSON file."""
-        return cls.parse(read_mapping(path), file=path)
 
     def write(self, path: str | Path) -> None:
         """Write the run as JSON; NaN becomes null."""

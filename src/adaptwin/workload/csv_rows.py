@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.spec import read_text
 
 
@@ -54,12 +55,18 @@ class CsvRows(NamedTuple):
     rows: Iterator[CsvRow]
     file: str | Path
 
-    def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[CsvRow]:
-        """The rows, when the header names all of `needed` and, if `optional` is given, nothing beyond it."""
+    def require(
+        self, needed: Collection[str], optional: Collection[str] | None = None, *, kind: FileKind | None = None
+    ) -> Iterator[CsvRow]:
+        """The rows, when the header names all of `needed` and, if `optional` is given, nothing beyond it.
+
+        A file of another kind than `kind`, where that is given, is recognised.
+        """
         for column in needed:
             if column not in self.columns:
                 message = f"missing column (needed: {','.join(needed)}; found: {','.join(self.columns)})"
-                raise SpecError(message, column, self.file)
+                error = SpecError(message, column, self.file)
+                raise recognised(error, self.file, kind) if kind else error
         for column in self.columns:
             if optional is not None and column not in {*needed, *optional}:
                 raise SpecError(f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file)

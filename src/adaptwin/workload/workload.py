@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from adaptwin import file_kinds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.lengths import Lengths
@@ -72,6 +73,7 @@ class Adapter(Spec):
 class Workload(Spec):
     """Adapters and their traffic over a window of time; the seed is part of it."""
 
+    file_kind = file_kinds.FLEET
     adapters: tuple[Adapter, ...]
     lengths: Lengths = Lengths(kind="sharegpt")
     arrivals: ArrivalSource = "poisson"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import ADAPTERS_CSV, RATES_CSV
 from adaptwin.workload.csv_rows import CsvRow, read_rows
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter
@@ -18,7 +19,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, as `lengths_of_means`
     says), ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
     """
-    rows = _without_repeated_names(read_rows(path).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
+    rows = _without_repeated_names(read_rows(path).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS, kind=ADAPTERS_CSV))
     adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
@@ -28,7 +29,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
     """Requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
-    for row in _without_repeated_names(read_rows(path).require(("name", "rate"))):
+    for row in _without_repeated_names(read_rows(path).require(("name", "rate"), kind=RATES_CSV)):
         rate = row.number("rate")
         if rate < 0:
             raise row.wrong("rate", f"{rate:g} must be at least 0")

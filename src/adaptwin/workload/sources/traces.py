@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import TRACE, recognised
 from adaptwin.workload.csv_rows import CsvRow, CsvRows, read_rows
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.synthetic import RankMix, share_out
@@ -168,7 +169,8 @@ def _format_of(rows: CsvRows) -> _Format:
             rows.require(format_[:3])
             return format_
     known = " or ".join(",".join(format_[:3]) for format_ in _FORMATS)
-    raise SpecError(f"no trace we know (needed: {known}; found: {','.join(rows.columns)})", file=rows.file)
+    error = SpecError(f"unknown trace format (needed: {known}; found: {','.join(rows.columns)})", file=rows.file)
+    raise recognised(error, rows.file, TRACE)
 
 
 def _requests_in(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:

@@ -1,0 +1,116 @@
+"""File kinds: what kind of file a command was given by mistake, and which command it was probably meant for."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from adaptwin.errors import SpecError
+
+_HEAD_BYTES = 4096
+
+
+class FileKind(NamedTuple):
+    """A kind of file or folder."""
+
+    name: str  # with its article
+    meant: str  # what the command was probably meant to be
+
+
+PLAN = FileKind("a plan", "did you mean adaptwin verify, explain, replan or export?")
+FLEET = FileKind("a fleet", "did you mean adaptwin plan or simulate?")
+PROFILE = FileKind("a profile", "did you mean --profile?")
+RUN = FileKind("a simulated run", "did you mean adaptwin compare?")
+MEASURED_RUN = FileKind("a measured run", "did you mean the second file of adaptwin compare?")
+SURROGATE = FileKind("a surrogate", "did you mean --surrogate, or adaptwin train --explain?")
+DESIGN = FileKind("a design of a sweep", "did you mean adaptwin sweep?")
+SETUP = FileKind("the setup of a folder of measurements", "did you mean adaptwin fit, with the folder?")
+MEASUREMENTS = FileKind("a folder of measurements", "did you mean adaptwin fit?")
+RUNS = FileKind("a folder of runs", "did you mean adaptwin train?")
+PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter", "did you mean adaptwin workload from-peft?")
+PEFT_FOLDER = FileKind("a folder of PEFT adapters", "did you mean adaptwin workload from-peft?")
+ADAPTERS_CSV = FileKind("a CSV of adapters", "did you mean adaptwin plan or simulate?")
+RATES_CSV = FileKind("a CSV of rates", "did you mean adaptwin workload from-peft --rates?")
+TRACE = FileKind("a request trace", "did you mean adaptwin workload from-trace?")
+PAGE = FileKind("an HTML page", "did you mean the plan that it shows?")
+SCRIPT = FileKind("a script", "did you mean the plan that it was exported from?")
+PARQUET = FileKind("a Parquet file", "did you mean the folder that it belongs to?")
+
+_BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # the first kind whose keys a file has all of
+    (PLAN, ("servers", "lower_bound", "workload")),
+    (SURROGATE, ("trees", "region")),
+    (PROFILE, ("memory", "step_cost")),
+    (RUN, ("offered_throughput", "mean_running")),
+    (MEASURED_RUN, ("workload", "throughput")),
+    (PEFT_ADAPTER, ("peft_type",)),
+    (DESIGN, ("profiles",)),
+    (SETUP, ("vllm_version", "gpu_gib")),
+    (FLEET, ("adapters",)),
+)
+_BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, in lower case
+    (ADAPTERS_CSV, ("name", "rank")),
+    (RATES_CSV, ("name", "rate")),
+    (TRACE, ("timestamp", "contexttokens")),
+    (TRACE, ("timestamp_ms", "input_length")),
+)
+_BY_BEGINNING: tuple[tuple[FileKind, bytes], ...] = (
+    (PAGE, b"<!doctype html"),
+    (PAGE, b"<html"),
+    (SCRIPT, b"#!"),
+    (PARQUET, b"par1"),
+)
+_BY_CONTENTS: tuple[tuple[FileKind, str], ...] = (  # of folders
+    (MEASUREMENTS, "setup.yaml"),
+    (RUNS, "design.yaml"),
+    (PEFT_FOLDER, "adapter_config.json"),
+    (PEFT_FOLDER, "*/adapter_config.json"),
+)
+
+
+def recognised(error: SpecError, path: str | Path, expected: FileKind) -> SpecError:
+    """Return the error that names the kind of a file, if it is not the kind expected, and else the error as it is.
+
+    Args:
+        error: The error that reading the file met.
+        path: The file, or folder.
+        expected: What the file should have been.
+    """
+    kind = kind_of(path)
+    if kind is None or kind == expected:
+        return error
+    return SpecError(f"this is {kind.name}; {kind.meant}", file=path)
+
+
+def kind_of(path: str | Path) -> FileKind | None:
+    """Return the kind of a file or folder; None where it is unknown or cannot be read."""
+    path = Path(path)
+    try:
+        found = _kinds_of_folder(path) if path.is_dir() else _kinds_of_file(path.read_bytes())
+        return next(found, None)
+    except OSError:
+        return None
+
+
+def _kinds_of_folder(path: Path) -> Iterator[FileKind]:
+    return (kind for kind, pattern in _BY_CONTENTS if any(path.glob(pattern)))
+
+
+def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
+    """All kinds of which the content may be, the likeliest first."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    head = content[:_HEAD_BYTES].lstrip().lower()
+    yield from (kind for kind, beginning in _BY_BEGINNING if head.startswith(beginning))
+    keys = _keys_in(content)
+    yield from (kind for kind, needed in _BY_KEYS if keys.issuperset(needed))
+    columns = {column.strip().strip('"') for column in head.split(b"\n")[0].decode(errors="replace").split(",")}
+    yield from (kind for kind, needed in _BY_COLUMNS if columns.issuperset(needed))
+
+
+def _keys_in(content: bytes) -> set[str]:
+    """The keys of a mapping in JSON, or those at the beginning of a line in YAML, which may be damaged elsewhere."""
+    if content.lstrip().startswith(b"{"):
+        with suppress(ValueError):
+            return set(json.loads(content))
+    return {key.decode() for key in re.findall(rb"^(\w+):", content, re.MULTILINE | re.ASCII)}
