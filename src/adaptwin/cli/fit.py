@@ -28,7 +28,7 @@ def fit_command(
     """Fit a profile to what was measured on a server, and say how far it is from that and what was not measured.
 
     The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json;
-    docs/calibration.md tells their columns.
+    docs/reference/measurements.md tells their columns.
     """
     require_writable(out)
     measurements = Measurements.read(folder)
