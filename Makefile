@@ -61,13 +61,13 @@ format: $(READY) ## format the code and sort its imports
 bench: $(READY) ## speed of the twin, as a table
 	$(BIN)/python benchmarks/speed.py
 
-placement: $(READY) ## every strategy on every population, and docs/placement.md (half an hour)
+placement: $(READY) ## every strategy on every population, and docs/measured/placement.md (half an hour)
 	$(BIN)/python benchmarks/placement.py
 
-accuracy: $(READY) ## the twin against real runs, and docs/accuracy.md (needs the measurements beside the project)
+accuracy: $(READY) ## the twin against real runs, and docs/measured/accuracy.md (needs the measurements beside the project)
 	$(BIN)/python benchmarks/accuracy.py
 
-surrogates: $(READY) ## train and ship the predictors anew, and docs/surrogate.md (half an hour)
+surrogates: $(READY) ## train and ship the predictors anew, and docs/measured/surrogate.md (half an hour)
 	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py
 
 profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)

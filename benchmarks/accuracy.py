@@ -1,4 +1,6 @@
-"""How true the twin is: the shipped profiles against all real runs, the paper's twin beside ours; docs/accuracy.md.
+"""How true the twin is: the shipped profiles against all real runs, the paper's twin beside ours.
+
+It writes docs/measured/accuracy.md and its pictures.
 
 The tables on the terminal are those of the page. Runs of the calibration split were fitted to; what is quoted is always
 the validation split, which no fit has seen.
@@ -18,7 +20,7 @@ from adaptwin.twin.uncertainty import NINE_IN_TEN
 from h100_runs import DATA, MODELS, PROJECT, all_rows, measured_runs, require_data
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "accuracy.md"
+PAGE = PROJECT / "docs" / "measured" / "accuracy.md"
 SHORT = {"llama-3.1-8b-instruct": "Llama-3.1-8B", "qwen-2.5-7b-instruct": "Qwen-2.5-7B"}
 SLOT_BANDS = ((1, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 512))
 ADAPTER_BANDS = ((1, 32), (33, 96), (97, 192), (193, 384))
@@ -31,7 +33,9 @@ LARGE_RATE = 100.0  # requests/s, from where the client and the API server fall 
 def main() -> None:
     """Simulate every completed run of both models, print the tables and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--no-page", action="store_true", help="leave docs/accuracy.md and its pictures as they are")
+    parser.add_argument(
+        "--no-page", action="store_true", help="leave docs/measured/accuracy.md and its pictures as they are"
+    )
     arguments = parser.parse_args()
     require_data()
     RESULTS.mkdir(exist_ok=True)
@@ -78,9 +82,9 @@ validation runs, which it never saw, where a table does not say otherwise. A run
 server logged and the number of requests that its client sent. Errors are mean absolute percentages; TTFT is the median
 error of the median over runs that are not in deep overload (under 2,000 requests waiting)."""
 
-PICTURES = """![Real against twin: throughput, mean ITL and median TTFT of the validation runs](images/accuracy.png)
+PICTURES = """![Real against twin: throughput, mean ITL and median TTFT of the validation runs](../images/accuracy.png)
 
-![Errors of throughput and mean ITL by number of slots](images/accuracy-bands.png)"""
+![Errors of throughput and mean ITL by number of slots](../images/accuracy-bands.png)"""
 
 
 def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]], note: str = "") -> str:

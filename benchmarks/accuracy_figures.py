@@ -1,4 +1,4 @@
-"""Pictures for docs/accuracy.md."""
+"""Pictures for docs/measured/accuracy.md."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

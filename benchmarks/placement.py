@@ -1,4 +1,4 @@
-"""Every strategy on every population, how planning scales, and re-planning; docs/placement.md.
+"""Every strategy on every population, how planning scales, and re-planning; docs/measured/placement.md.
 
 A strategy is judged twice: by its own placement, played with arrivals that no planner saw, and by the verified plan
 that `make_plan` makes of it, which repairs what does not hold. GPUs are compared between verified plans.
@@ -33,7 +33,7 @@ from placement_figures import gpus_by_strategy, scaling
 from populations import Population, populations
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "placement.md"
+PAGE = PROJECT / "docs" / "measured" / "placement.md"
 IMAGES = PROJECT / "docs" / "images"
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 FRESH_SEEDS = (20_000, 20_001, 20_002)
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--only", help="populations whose name contains this")
     parser.add_argument("--strategies", default=",".join(STRATEGIES), help="separated by commas")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="adapters for the scaling curve")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/placement.md as it is")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/measured/placement.md as it is")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     parser.add_argument("--kept", action="store_true", help="measure nothing: the page from the results there are")
     parser.add_argument("--plan-one", type=int, help=argparse.SUPPRESS)
@@ -227,11 +227,11 @@ def main() -> None:
         [
             HEAD,
             _gpus(results, strategies),
-            "![GPUs of each strategy over those of pack](images/placement.png)",
+            "![GPUs of each strategy over those of pack](../images/placement.png)",
             _latencies(results, strategies),
             _seconds(results, strategies),
             _scaling(found["scaling"]),
-            "![Time and memory of planning](images/placement-scaling.png)",
+            "![Time and memory of planning](../images/placement-scaling.png)",
             _replanning([Replanned(**row) for row in found["replanned"]]),
         ]
     )

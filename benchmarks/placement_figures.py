@@ -1,4 +1,4 @@
-"""Pictures for docs/placement.md."""
+"""Pictures for docs/measured/placement.md."""
 
 from pathlib import Path
 from typing import Any

@@ -3,7 +3,7 @@
 Every run is played at its measured pace with the shipped profile (`calibration/pace.py`), which gives the mean contents
 of its steps; then each form is fitted to single steps and calibration runs, and judged by the error of a run's mean
 step time: in the fit, cross-validated (configurations held out), and on validation runs. Writes the pictures of
-docs/calibration.md.
+docs/explanation/calibration.md.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shipped predictors: sweep, train, ship, and docs/surrogate.md - how true they are, and how fast.
+"""The shipped predictors: sweep, train, ship, and docs/measured/surrogate.md - how true they are, and how fast.
 
     make surrogates                             # all of it: about half an hour on two cores
     python benchmarks/surrogates.py --no-ship   # the page alone, of predictors trained anew on the same runs
@@ -43,7 +43,7 @@ from adaptwin.workload.sources.synthetic import synthesize
 from h100_runs import DATA, MODELS, PROJECT, measured_runs
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "surrogate.md"
+PAGE = PROJECT / "docs" / "measured" / "surrogate.md"
 SHIPPED = PROJECT / "src" / "adaptwin" / "surrogate" / "data"
 SHORT = {name: model.rsplit("-", 1)[0].replace("-instruct", "") for model, name in MODELS.items()}
 EACH = 150  # cases of every other family and profile
@@ -53,7 +53,7 @@ TIMED = 20_000  # rows evaluated at a time
 HEAD = """# The predictors
 
 Written by `make surrogates`: 100,000 runs of the twin, large models trained on them, and small ones distilled from
-those, which are what ships. [The design](design.md#predictors) says how they work. Errors are mean absolute
+those, which are what ships. [The design](../explanation/surrogate.md) says how they work. Errors are mean absolute
 percentages unless a table says otherwise; a probability above one half counts as a call. Throughput is predicted as
 the share of the offered tokens that is served, so its errors do not contain the luck of the arrivals."""
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=RESULTS / "planning", help="folder of the sweep; completed first")
     parser.add_argument("--kept", action="store_true", help="take the models of the last call instead of training anew")
     parser.add_argument("--no-ship", action="store_true", help="leave the shipped predictors as they are")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/surrogate.md as it is")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/measured/surrogate.md as it is")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     training, findings = _trained(arguments.runs, kept=arguments.kept)

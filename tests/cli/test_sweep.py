@@ -13,9 +13,8 @@ import pytest
 
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.dataset.design import Design, load_design
-from adaptwin.profile.profile import shipped_profiles
 
-LLAMA, QWEN = shipped_profiles()
+LLAMA, QWEN = "h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"
 DESIGN = f"""\
 profiles: [{LLAMA}, {QWEN}]
 mixes: 8

@@ -3,6 +3,8 @@
 import pytest
 
 from adaptwin import Adapter, Infeasible, Lengths, Server, SpecError, Workload, make_plan
+from adaptwin.placement.objectives.registry import OBJECTIVES
+from adaptwin.placement.strategies.registry import STRATEGIES
 
 
 @pytest.fixture
@@ -16,17 +18,8 @@ def small(h100):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (
-            {"strategy": "magic"},
-            (
-                "strategy: 'magic' is not one of pack, paper_greedy, dlora, loraserve, max_base, "
-                "least_loaded, round_robin, random"
-            ),
-        ),
-        (
-            {"objective": "magic"},
-            "objective: 'magic' is not one of min-gpus, slo, min-cost, min-latency, max-throughput",
-        ),
+        ({"strategy": "magic"}, f"strategy: 'magic' is not one of {', '.join(STRATEGIES)}"),
+        ({"objective": "magic"}, f"objective: 'magic' is not one of {', '.join(OBJECTIVES)}"),
         ({"headroom": -0.1}, "headroom: -0.1 must be from 0 to 10"),
         ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),
     ],

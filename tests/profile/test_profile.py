@@ -118,7 +118,7 @@ def test_the_shapes_give_the_weights_of_the_base_model(name, billions):
     assert model.weights_bytes / 2 == pytest.approx(billions * 1e9, rel=0.001)
 
 
-@pytest.mark.parametrize("name", shipped_profiles())
+@pytest.mark.parametrize("name", [LLAMA, QWEN])
 def test_the_gpu_is_one_for_which_vllm_takes_its_smaller_budgets(name):
     assert 60 < load_profile(name).gpu_gib < 70
 

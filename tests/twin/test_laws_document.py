@@ -1,4 +1,4 @@
-"""docs/laws.md names tests that exist, and docs/glossary.md fields that exist."""
+"""docs/reference/laws.md names tests that exist, and docs/reference/glossary.md fields that exist."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ from adaptwin import Run
 from adaptwin.profile.step_cost import StepCost
 
 ROOT = Path(__file__).resolve().parents[2]
-LAWS = (ROOT / "docs" / "laws.md").read_text(encoding="utf-8")
+LAWS = (ROOT / "docs" / "reference" / "laws.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", LAWS)))
 
 
@@ -35,7 +35,7 @@ def test_every_law_watched_at_each_step_is_in_the_document():
 
 
 def test_the_glossary_names_fields_that_exist():
-    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    glossary = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     for spec in (Run, StepCost):
         fields = set(re.findall(rf"`{spec.__name__}\.(\w+)`", glossary))
         assert fields

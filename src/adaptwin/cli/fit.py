@@ -33,7 +33,7 @@ def fit_command(
     """Fit a profile to measurements of a server, and report its errors and what was not measured.
 
     The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json.
-    docs/how-to/calibrate.md describes their columns.
+    docs/reference/measurements.md describes their columns.
     """
     require_writable(out)
     measurements = Measurements.read(folder)

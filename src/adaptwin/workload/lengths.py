@@ -41,7 +41,8 @@ class Mixture(NamedTuple):
 _SHAREGPT_INPUT = Mixture(0.9716, (-5.042, 6.0426), (16.2671, 0.3551), 4, 1024)
 _SHAREGPT_OUTPUT = Mixture(0.5075, (3.6871, 5.7626), (0.5212, 0.6319), 4, 1024)
 # Long prompts have short answers: many conversations begin with what the model said. A running request holds 360 tokens
-# of KV cache in the measured runs, in every one of them; with independent lengths it would hold 441 (docs/accuracy.md).
+# of KV cache in the measured runs, in every one of them; with independent lengths it would hold 441
+# (docs/measured/accuracy.md).
 _SHAREGPT_CORRELATION = -0.385
 
 
