@@ -224,7 +224,7 @@ def test_a_question_without_an_answer_raises_infeasible(profile):
         (lambda: Adapter("a0", 12, 0.1), "Adapter.rank: 12 is not a rank vLLM serves"),
         (lambda: Adapter("a0", 8), "Adapter.rate: missing"),
         (lambda: Adapter("a0", 8, 0.1, colour="red"), "Adapter.colour: unknown key"),
-        (lambda: Workload([Adapter("a", 8, 1.0)] * 2), "Workload.adapters: name 'a' stands twice"),
+        (lambda: Workload([Adapter("a", 8, 1.0)] * 2), "Workload.adapters: duplicate name 'a'"),
         (lambda: Server(max_loras=-1), "Server.max_loras: -1 must be at least 0"),
         (lambda: Lengths.named("pile"), "'pile'"),
         (lambda: load_profile("h200"), "'h200' is neither a file nor one of"),

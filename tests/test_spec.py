@@ -53,7 +53,7 @@ def test_the_file_the_complaints_are_about_is_a_good_one(tmp_path):
         ("d, rank: 16, rate: 0.5", "d, rank: 16, rate: -1", "fleet.yaml: adapters[3].rate: -1 must be at least 0"),
         ("d, rank: 16, rate: 0.5", "d, rank: 16", "fleet.yaml: adapters[3].rate: missing"),
         ("d, rank: 16", "d, rnk: 16", "fleet.yaml: adapters[3].rank: missing"),
-        ("{name: d", "{name: a", "fleet.yaml: adapters: name 'a' stands twice: entries 0 and 3"),
+        ("{name: d", "{name: a", "fleet.yaml: adapters: duplicate name 'a': entries 0 and 3"),
         ("adapters:", "duration: 0\nadapters:", "fleet.yaml: duration: 0 must be above 0"),
         ("adapters:", "seed: 1.5\nadapters:", "fleet.yaml: seed: 1.5 is not valid: "),
     ],

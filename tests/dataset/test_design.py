@@ -190,7 +190,7 @@ def test_a_design_that_is_neither_shipped_nor_a_file_is_refused():
         ({"gpu_memory_utilization": [90]}, "gpu_memory_utilization: 90 must be from 0.01 to 1"),
         ({"sampler": "grid"}, "utilisation: a grid needs a list of values, not a range"),
         ({"sampler": "halton"}, "sampler: 'halton' is not one of 'grid', 'sobol', 'lhs' or 'random'"),
-        ({"profiles": []}, "profiles: needs at least 1 entries, has 0"),
+        ({"profiles": []}, "profiles: too few entries: 0 (at least 1 needed)"),
         ({"mixes": 0}, "mixes: 0 must be at least 1"),
         ({"boundary": 1.5}, "boundary: 1.5 must be at most 1"),
         ({"seed": -1}, "seed: -1 must be at least 0"),

@@ -65,12 +65,12 @@ def test_a_function_may_be_the_strategy_and_the_plan_has_its_name(h100, fleet):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("objective: min-gpus", "objective: is called options.objective now"),
-        ("spare: 1", "spare: is called options.spare now"),
-        ("guesses: 7", "guesses: is called predictions now"),
+        ("objective: min-gpus", "objective: is now called options.objective"),
+        ("spare: 1", "spare: is now called options.spare"),
+        ("guesses: 7", "guesses: is now called predictions"),
         (
             "bounds: {ttft_p99: 2.0}",
-            "bounds: is called options.ttft_p99 and options.itl_p99 now",
+            "bounds: is now called options.ttft_p99 and options.itl_p99",
         ),
     ],
 )

@@ -107,7 +107,7 @@ def test_unknown_arrivals_are_refused_by_name(text):
 
 @pytest.mark.parametrize("timestamps", [(1.0, 0.5), (-1.0, 2.0)])
 def test_timestamps_out_of_order_are_refused(timestamps):
-    with pytest.raises(SpecError, match="at least 0 and in rising order"):
+    with pytest.raises(SpecError, match="at least 0 and in ascending order"):
         Adapter("a", 8, 1.0, arrivals=timestamps)
 
 
@@ -116,8 +116,8 @@ def test_timestamps_out_of_order_are_refused(timestamps):
     [
         ("start,factor\n", "has no rows"),
         ("begin,factor\n0,1\n", "start: missing"),
-        ("start,factor\n0,1\n5,fast\n", "line 3: .*not two numbers"),
-        ("start,factor\n5,1\n5,2\n", "line 3: .*starts must rise"),
+        ("start,factor\n0,1\n5,fast\n", "line 3: .*both must be numbers"),
+        ("start,factor\n5,1\n5,2\n", "line 3: .*starts must be at least 0 and increase"),
         ("start,factor\n0,-1\n", "line 2: .*at least 0"),
     ],
 )

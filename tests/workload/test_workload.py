@@ -133,7 +133,7 @@ def test_a_wrong_workload_names_field_and_value(fields, message):
 
 
 def test_a_name_that_stands_twice_is_refused_with_both_places():
-    with pytest.raises(SpecError, match="'a' stands twice: entries 0 and 2"):
+    with pytest.raises(SpecError, match="duplicate name 'a': entries 0 and 2"):
         Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0), Adapter("a", 8, 1.0)])
 
 

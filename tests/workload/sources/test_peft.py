@@ -96,7 +96,7 @@ def test_rates_that_do_not_fit_are_refused(save, given, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"r": 1024}, "r: 1024 must be a whole number from 1 to 512, the highest rank vLLM serves"),
+        ({"r": 1024}, "r: 1024 must be a whole number from 1 to 512, the highest rank that vLLM serves"),
         ({"r": 0}, "r: 0 must be a whole number"),
         ({"r": "8"}, "r: '8' must be a whole number"),
         ({"r": True}, "r: True must be a whole number"),
@@ -132,7 +132,7 @@ def test_a_broken_configuration_is_named(save, text, message):
 
 
 def test_a_folder_without_adapters_is_refused(tmp_path):
-    with pytest.raises(SpecError, match=r"holds no adapter_config\.json"):
+    with pytest.raises(SpecError, match=r"no adapter_config\.json in this folder or below it"):
         adapters_from_peft(tmp_path, rate=1.0)
 
 

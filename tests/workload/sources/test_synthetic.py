@@ -97,7 +97,7 @@ def test_ranks_that_are_none_are_refused(text):
 
 
 def test_a_rank_with_two_weights_is_refused():
-    with pytest.raises(SpecError, match="'8:1,8:2' names a rank twice"):
+    with pytest.raises(SpecError, match="'8:1,8:2' has a duplicate rank"):
         parse_ranks("8:1,8:2")
 
 
@@ -110,7 +110,7 @@ def test_a_rank_with_two_weights_is_refused():
         ({"ranks": ()}, "ranks: needs at least one rank"),
         ({"ranks": (12,)}, "rank: 12 is not a rank vLLM serves"),
         ({"ranks": {8: -1.0, 16: 2.0}}, "weights must be at least 0"),
-        ({"ranks": {8: 0.0}}, "weights must be at least 0, and one of them above"),
+        ({"ranks": {8: 0.0}}, "weights must be at least 0, and one of them above 0"),
         ({"base_share": 1.0}, "base_share: 1 must be at least 0 and below 1"),
         ({"base_share": -0.1}, "base_share: -0.1 must be at least 0 and below 1"),
         ({"popularity": "pareto:1"}, "popularity: 'pareto:1' is not a known popularity"),

@@ -138,12 +138,12 @@ def test_a_real_trace_keeps_its_spread(shared_data, name):
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("a,b,c", (), "no trace we know (needed: TIMESTAMP,ContextTokens,GeneratedTokens or timestamp_ms,"),
+        ("a,b,c", (), "unknown trace format (needed: TIMESTAMP,ContextTokens,GeneratedTokens or timestamp_ms,"),
         ("TIMESTAMP,ContextTokens", (), "GeneratedTokens: missing column"),
         ("input_length,output_length", (), "timestamp_ms: missing column"),
-        (MOONCAKE, (), "has 0 requests, needs at least 2"),
-        (MOONCAKE, ("0,1,1",), "has 1 requests, needs at least 2"),
-        (MOONCAKE, ("5,1,1", "5,2,2"), "all 2 requests came at the same time"),
+        (MOONCAKE, (), "too few requests: 0 (at least 2 needed)"),
+        (MOONCAKE, ("0,1,1",), "too few requests: 1 (at least 2 needed)"),
+        (MOONCAKE, ("5,1,1", "5,2,2"), "all 2 requests arrive at the same time"),
         (MOONCAKE, ("0,1,1", "soon,1,1"), "line 3: timestamp_ms: 'soon' is not a number"),
         (AZURE, ("2023-11-16 18:15:46,1,1", "yesterday,1,1"), "line 3: TIMESTAMP: 'yesterday' is not a time"),
         (MOONCAKE, ("0,1,1", ",1,1"), "line 3: timestamp_ms: missing"),
