@@ -1,4 +1,4 @@
-"""Quantiles of groups: the values that sorting would give."""
+"""Quantiles of groups: equal to those of the sorted values."""
 
 import math
 
