@@ -1,4 +1,4 @@
-"""Sources: adapters from a CSV, with errors that name file, line and column."""
+"""Adapters from a CSV file, with errors that name file, line and column."""
 
 import time
 
@@ -10,7 +10,7 @@ from adaptwin.workload.sources.adapters_csv import read_adapter_rates, read_adap
 
 @pytest.fixture
 def csv_file(tmp_path):
-    """Write text to a CSV file and return its path."""
+    """Return a function that writes text to a CSV file and returns its path."""
 
     def write(text, encoding="utf-8"):
         path = tmp_path / "adapters.csv"
@@ -45,7 +45,7 @@ def test_rank_0_is_traffic_to_the_base_model(csv_file):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_spaces_quotes_blank_lines_and_byte_order_marks_do_no_harm(csv_file, encoding):
+def test_spaces_quotes_blank_lines_and_byte_order_marks_are_ignored(csv_file, encoding):
     text = 'name, rank ,rate\n\n"Zoë, v2", 8 ,0.1\n   \nb,16.0,1\n'
     adapters = read_adapters_csv(csv_file(text, encoding))
     assert [(adapter.name, adapter.rank) for adapter in adapters] == [("Zoë, v2", 8), ("b", 16)]
@@ -100,14 +100,14 @@ def test_a_missing_file_is_named(tmp_path):
         read_adapters_csv(tmp_path / "none.csv")
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "binary.csv"
     path.write_bytes(b"name,rank,rate\n\xff\xfe,8,1\n")
     with pytest.raises(SpecError, match="cannot be read"):
         read_adapters_csv(path)
 
 
-def test_a_cell_beyond_all_bounds_is_refused_with_its_line(csv_file):
+def test_an_oversized_cell_is_refused_with_its_line(csv_file):
     with pytest.raises(SpecError, match="line 2: not valid CSV: field larger"):
         read_adapters_csv(csv_file(f"name,rank,rate\n{'x' * 200_000},8,1\n"))
 

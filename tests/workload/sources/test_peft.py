@@ -1,4 +1,4 @@
-"""PEFT: adapters from folders as PEFT saves them."""
+"""PEFT: adapters from folders in the format in which PEFT saves them."""
 
 import json
 
@@ -10,7 +10,7 @@ from adaptwin.workload.sources.peft import adapters_from_peft
 
 @pytest.fixture
 def save(tmp_path):
-    """Save an adapter's configuration in a sub-folder, as PEFT does."""
+    """Return a function that saves an adapter's configuration in a sub-folder, as PEFT does."""
 
     def save_config(place, **fields):
         folder = tmp_path / "adapters" / place
@@ -71,7 +71,7 @@ def test_target_modules_may_be_absent(save):
     assert adapter.target_modules is None
 
 
-def test_rates_by_name_go_before_the_rate_of_all(save):
+def test_rates_by_name_take_precedence_over_the_rate_for_all(save):
     save("a")
     root = save("b")
     assert [a.rate for a in adapters_from_peft(root, rates={"a": 2.0, "b": 0.0})] == [2.0, 0.0]
