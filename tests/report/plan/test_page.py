@@ -15,7 +15,7 @@ NASTY = """</script><script>alert("1")</script>'&{{ 7*7 }}"""
 
 
 def renamed(plan, name: str):
-    """The plan with its first adapter, first server and profile under other names."""
+    """Return the plan with other names for its first adapter, first server and profile."""
     old = plan.workload.adapters[1].name
     adapters = tuple(
         one.model_copy(update={"name": name}) if one.name == old else one for one in plan.workload.adapters
