@@ -42,9 +42,9 @@ def test_without_ray_the_error_names_what_to_install(tmp_path, monkeypatch):
 
 def test_without_a_cluster_at_the_address_it_does_not_wait(tmp_path):
     pytest.importorskip("ray")
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # the port is taken, but nothing listens
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # the port is taken, but nothing listens
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(SpecError, match=f"^address: {address}: no Ray cluster answers there"):
             sweep(tiny(), tmp_path / "runs", engine="ray", address=address)
     with pytest.raises(SpecError, match=r"^address: moon: Invalid address format: moon"):

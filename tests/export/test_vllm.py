@@ -74,7 +74,7 @@ def run_script(tmp_path):
     def run(script, **variables):
         (tmp_path / "serve.sh").write_text(script, encoding="utf-8")
         path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {"PATH": path, "CALLS": str(calls), "HOME": "/home/somebody", **variables}
+        environment = {"PATH": path, "CALLS": str(calls), "HOME": "/home/user", **variables}
         done = subprocess.run(
             ["sh", tmp_path / "serve.sh"], env=environment, cwd=tmp_path, capture_output=True, check=True
         )

@@ -138,7 +138,7 @@ def test_waiting_over_ten_seconds_in_the_median_is_a_backlog():
     assert judged(slow[:10] + quick + served(1, start=200.0)).adapters == ["ok"]  # half is not over half
 
 
-def test_starved_says_more_than_backlogged_and_backlogged_more_than_slow():
+def test_starved_takes_precedence_over_backlogged_and_backlogged_over_slow():
     impatient = served(10, wait=20.0)
     assert judged(impatient + unserved(5, start=200.0)).adapters == ["starved"]
     assert judged(impatient, fields={"slo_ttft": 1.0}).adapters == ["backlogged"]

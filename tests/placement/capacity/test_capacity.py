@@ -24,7 +24,7 @@ def test_downhill_stops_at_the_ends():
     assert list(downhill([7], 0, float)) == [7]
 
 
-def test_an_answer_is_what_the_twin_says(h100, fleet, capacity_of):
+def test_an_answer_has_the_figures_of_the_twin(h100, fleet, capacity_of):
     workload = fleet(("a", 8, 2.0), ("b", 16, 1.0))
     answer = capacity_of(workload).ask({"a": 1.0, "b": 1.0}, 2)
     run = simulate(h100, Server(max_loras=2, max_lora_rank=16, max_cpu_loras=2), workload)

@@ -46,11 +46,11 @@ def test_two_sets_on_paper():
 
 
 def test_without_adapters_there_is_no_demand(capacity):
-    nobody = capacity.demand_of([])
-    assert nobody[:5] == (0.0, 0, 0, inf, inf)
-    assert not nobody.traffic.any()
+    none = capacity.demand_of([])
+    assert none[:5] == (0.0, 0, 0, inf, inf)
+    assert not none.traffic.any()
     some = capacity.demand_of([(capacity.names[1], 1.0)])
-    assert_same(some.plus(nobody), some)
+    assert_same(some.plus(none), some)
 
 
 def test_sums_are_of_load_rank_slots_and_objectives(capacity):

@@ -125,6 +125,6 @@ def failing_in(problem, assignments):
     profile, workload = problem.capacity.profile, problem.capacity.workload
     servers = [PlacedServer(f"gpu-{i}", profile.name, a.server, dict(a.shares)) for i, a in enumerate(assignments)]
     plan = Plan(
-        PlanOptions(strategy="by contents"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
     )
     return [index for index, run in enumerate(verify(plan).runs) if run.worst != "ok"]

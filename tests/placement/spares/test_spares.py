@@ -236,7 +236,7 @@ def test_each_profile_in_use_has_its_own_standbys(h100, fleet):
     workload = fleet(("a", 8, 1.0), ("b", 8, 1.0))
     plan = with_standbys(
         Plan(
-            PlanOptions(strategy="by contents", spare=2),
+            PlanOptions(strategy="by hand", spare=2),
             0,
             lower_bound=1,
             servers=servers,
@@ -301,7 +301,7 @@ def plan_with(profile, failover, constraints=None):
     ]
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)], duration=300.0)
     return Plan(
-        PlanOptions(strategy="by contents", spare=1, constraints=constraints or Constraints()),
+        PlanOptions(strategy="by hand", spare=1, constraints=constraints or Constraints()),
         0,
         lower_bound=1,
         servers=servers,

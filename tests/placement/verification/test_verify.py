@@ -15,7 +15,7 @@ def plan_on(profile, workload, *bins, slots=4):
         for i, contents in enumerate(bins)
     ]
     return Plan(
-        PlanOptions(strategy="by contents"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
     )
 
 

@@ -103,7 +103,7 @@ def test_names_from_the_user_cannot_leave_their_place(plan) -> None:
     assert figures["packing"]["layout"]["yaxis"]["categoryarray"][0].startswith("&lt;/script&gt;&lt;script&gt;alert(")
 
 
-def test_the_description_of_a_profile_without_error_says_so(plan) -> None:
+def test_the_description_of_a_profile_without_error_states_that(plan) -> None:
     unchecked = plan.profiles[0].model_copy(update={"error": None})
     assert "not checked against real runs" in plan_report(plan.model_copy(update={"profiles": (unchecked,)}))
 

@@ -117,7 +117,7 @@ def test_the_same_seed_ends_the_same_answers_and_another_ends_others():
 @pytest.mark.parametrize(
     ("workload", "share"),
     [(fleet([5.0]), 0.0), (fleet([5.0], lengths=ANSWERS), 0.5), (Workload([]), 0.5)],
-    ids=["nobody ends early", "no limits", "no adapters"],
+    ids=["no early stops", "no limits", "no adapters"],
 )
 def test_where_no_answer_can_end_early_the_requests_are_the_same_object(workload, share):
     asked, requests = answered(workload, share=share)
