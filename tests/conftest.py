@@ -1,4 +1,4 @@
-"""What tests of several packages share: real measurements, and small fleets on a shipped profile.
+"""Fixtures for tests of several packages: real measurements, and small fleets on a shipped profile.
 
 The fleets have 300 seconds of traffic, so that a plan takes half a second.
 """
@@ -35,14 +35,14 @@ STEP_COST = StepCost(
 
 @pytest.fixture(scope="session")
 def h100():
-    """The shipped profile, its step cost pinned: a better fit of the constants changes no plan here."""
+    """Return a shipped profile with a fixed step cost, so that a new fit of the constants changes no plan here."""
     shipped = load_profile("h100-64gb-llama-3.1-8b-instruct")
     return shipped.model_copy(update={"step_cost": STEP_COST, "request_latency": 0.012})
 
 
 @pytest.fixture(scope="session")
 def fleet():
-    """A function from rows of name, rank and rate to 300 seconds of their traffic."""
+    """Return a function from rows of name, rank and rate to a workload of 300 seconds."""
 
     def make(*rows, **fields):
         return Workload([Adapter(*row) for row in rows], **{"duration": WINDOW, **fields})
@@ -52,7 +52,7 @@ def fleet():
 
 @pytest.fixture(scope="session")
 def capacity_of(h100):
-    """A function from a workload to its capacity on the H100."""
+    """Return a function from a workload to its capacity on the H100."""
 
     def make(workload, factor=1.0):
         return Capacity(h100, workload, Server(), factor)
@@ -62,7 +62,7 @@ def capacity_of(h100):
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real measurements and traces beside the project; without it the test is skipped."""
+    """Return the folder of real measurements and traces beside the project; skip the test without it."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the real measurements in {folder}")

@@ -9,8 +9,8 @@ from adaptwin import load_profile
 from adaptwin.calibration.compare import compare, profile_error
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-RUNS = 6  # of each model
-RATE = 60.0  # requests/s; runs with more take long
+RUNS = 6  # runs per model
+RATE = 60.0  # requests/s; runs at higher rates take long
 
 
 @pytest.fixture(scope="module")

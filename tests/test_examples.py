@@ -1,4 +1,4 @@
-"""The example fleet can be planned, and the Python of the pages runs."""
+"""Examples: the fleets can be planned, and the code on the documentation pages runs."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
 MIXED = PROJECT / "examples" / "mixed-fleet.yaml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
-WINDOW = 900.0  # seconds; the example's own hour takes four times as long to plan
+WINDOW = 900.0  # seconds; the hour of the example takes four times as long to plan
 
 
 def blocks(language):
-    """Code blocks of the pages in a language, named after page and line."""
+    """Yield the code blocks of the pages in a language, named after page and line."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for found in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
@@ -48,7 +48,7 @@ def test_the_mix_of_gpus_is_cheaper_than_either_type_alone():
     assert plan.cost_bound <= plan.cost_per_hour < min(alone)
 
 
-def test_the_profile_that_nobody_has_measured_says_so():
+def test_the_derived_profile_states_that_it_was_not_measured():
     _, derived = fleet_profiles(read_fleet(MIXED), MIXED)
     assert derived.error is None
     assert derived.spread == ()
@@ -57,7 +57,7 @@ def test_the_profile_that_nobody_has_measured_says_so():
     assert derived.memory.estimated
 
 
-def test_the_example_is_what_the_pages_say():
+def test_the_example_is_as_the_pages_describe_it():
     fleet = read_fleet(FLEET)
     assert len(fleet) == 201
     assert {adapter.rank for adapter in fleet.adapters} == {0, 8, 16, 32, 64}
@@ -72,7 +72,7 @@ def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
-    """Those that name a profile file mean the one of the examples."""
+    """Profile files that a fleet names are those of the examples."""
     for file in MIXED.parent.glob("*.yaml"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "fleet.yaml").write_text(text, encoding="utf-8")

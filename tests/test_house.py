@@ -1,17 +1,17 @@
-"""No name stands for two things: a module-level name is defined in one file."""
+"""Module-level names: each is defined in one file only."""
 
 import importlib.util
 from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parents[1] / "benchmarks" / "house.py"
-ALLOWED = {  # with the reason
+ALLOWED = {  # exceptions, with the reason
     "AdapterSlots": "the reference and the kernel call the same thing by the same name",
     "Ledger": "the reference and the kernel",
     "Scheduler": "the reference and the kernel",
 }
 
 
-def test_every_module_level_name_stands_in_one_file():
+def test_every_module_level_name_is_defined_in_one_file():
     spec = importlib.util.spec_from_file_location("house", HOUSE)
     house = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(house)

@@ -1,4 +1,4 @@
-"""Machine code is kept, and belongs to the very sources it was made from."""
+"""Compilation: machine code is cached, and used only with the sources it was made from."""
 
 import pickle
 import re
@@ -16,7 +16,7 @@ COMPILES = re.compile(r"^@(compiled|borrowing)|= compiled\(", re.MULTILINE)
 
 @pytest.fixture
 def stamp(tmp_path, monkeypatch):
-    """What stamps the sources in `tmp_path`; each package has a file and, in a sub-folder, another one."""
+    """Return the function that stamps the sources in `tmp_path`, where each package has a file and a sub-folder."""
     for package in jit.COMPILED_PACKAGES:
         (tmp_path / package / "inner").mkdir(parents=True)
         (tmp_path / package / "cost.py").write_text("a = 1")
@@ -53,8 +53,8 @@ def test_a_file_that_moves_changes_the_stamp(stamp, tmp_path):
     assert stamp() != before
 
 
-def test_machine_code_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
-    """It may name types that there are no more, as after an update."""
+def test_machine_code_of_other_sources_is_not_read(tmp_path, monkeypatch):
+    """Cached code may name types that no longer exist, as after an update."""
     kept = _play_chapter._cache._cache_file
     index = tmp_path / "index.nbi"
     monkeypatch.setattr(kept, "_index_path", str(index))

@@ -1,4 +1,4 @@
-"""The public API, as the design page writes it."""
+"""The public API, as the design page describes it."""
 
 import ast
 import inspect
@@ -125,7 +125,7 @@ def test_a_run_has_the_figures_of_the_design(run, workload):
         assert 0 < latency.mean < latency.p99 * 1.02
     assert run.itl.mean < run.ttft.mean < run.e2e.mean
     assert run.preemptions == 0
-    assert run.adapter_loads == 0  # both fit, and the servers are asked once everything is loaded
+    assert run.adapter_loads == 0  # both adapters fit, and the requests arrive after everything is loaded
     assert run.kv_cache_tokens > 131_072
     assert run.mean_running > 0
     assert run.mean_waiting >= 0
@@ -168,7 +168,7 @@ def test_simulate_leaves_its_arguments_as_they_are_and_repeats_itself(profile, w
     assert other.to_json() != run.to_json()
 
 
-def test_simulate_many_answers_in_the_order_of_the_cases(profile, workload, run):
+def test_simulate_many_keeps_the_order_of_the_cases(profile, workload, run):
     cases = [(profile, Server(max_loras=slots, max_lora_rank=16), workload) for slots in (1, 2, 1)]
     one, two, again = simulate_many(cases, jobs=2)
     assert one.adapter_loads > two.adapter_loads
@@ -213,7 +213,7 @@ def test_a_server_that_would_not_start_raises_out_of_memory(profile, workload):
         simulate(profile, Server(max_loras=500, max_lora_rank=512), workload)
 
 
-def test_a_question_without_an_answer_raises_infeasible(profile):
+def test_a_problem_without_a_solution_raises_infeasible(profile):
     with pytest.raises(Infeasible, match="'a0'"):
         make_plan(profile, Workload([Adapter("a0", 8, 5.0, slo_itl=1e-6)], duration=600.0))
 
@@ -224,7 +224,7 @@ def test_a_question_without_an_answer_raises_infeasible(profile):
         (lambda: Adapter("a0", 12, 0.1), "Adapter.rank: 12 is not a rank vLLM serves"),
         (lambda: Adapter("a0", 8), "Adapter.rate: missing"),
         (lambda: Adapter("a0", 8, 0.1, colour="red"), "Adapter.colour: unknown key"),
-        (lambda: Workload([Adapter("a", 8, 1.0)] * 2), "Workload.adapters: name 'a' stands twice"),
+        (lambda: Workload([Adapter("a", 8, 1.0)] * 2), "Workload.adapters: duplicate name 'a'"),
         (lambda: Server(max_loras=-1), "Server.max_loras: -1 must be at least 0"),
         (lambda: Lengths.named("pile"), "'pile'"),
         (lambda: load_profile("h200"), "'h200' is neither a file nor one of"),
@@ -257,7 +257,7 @@ HEAVY = ("numba", "numpy", "polars", "plotly", "pydantic", "joblib", "scipy", "s
 
 
 def loaded_by(code):
-    """The heavy modules that a fresh interpreter has loaded after some code."""
+    """Return the heavy modules that a fresh interpreter has loaded after running some code."""
     report = f"import sys; print(*[name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1].split()
@@ -298,6 +298,6 @@ def test_no_public_name_is_hidden_by_a_module_of_that_name():
     assert not set(adaptwin.__all__) & {module.name for module in pkgutil.iter_modules(adaptwin.__path__)}
 
 
-def test_there_is_no_other_name():
+def test_unknown_names_raise_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'adaptwin' has no attribute 'plant'"):
         _ = adaptwin.plant

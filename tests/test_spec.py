@@ -1,4 +1,4 @@
-"""Spec: values that read and write their file, and say where it is wrong."""
+"""Spec: values are read from and written to files, and errors name their place."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from adaptwin.spec import Spec, dump_yaml, field_path, read_mapping, write_atomi
 
 
 class Point(Spec):
-    """A value with all kinds of fields."""
+    """A value with several kinds of fields."""
 
     x: float
     y: float = 0.0
@@ -31,7 +31,7 @@ adapters:
 
 
 def complaint(tmp_path, text, name="fleet.yaml"):
-    """What reading a workload from this text says, without the folder."""
+    """Return the error of reading a workload from this text, without the folder."""
     (tmp_path / name).write_text(text)
     with pytest.raises(SpecError) as error:
         Workload.read(tmp_path / name)
@@ -40,7 +40,7 @@ def complaint(tmp_path, text, name="fleet.yaml"):
     return str(error.value).removeprefix(f"{tmp_path}{os.sep}")
 
 
-def test_the_file_the_complaints_are_about_is_a_good_one(tmp_path):
+def test_the_file_that_the_errors_are_made_from_is_valid(tmp_path):
     (tmp_path / "fleet.yaml").write_text(FLEET)
     assert len(Workload.read(tmp_path / "fleet.yaml")) == 4
 
@@ -53,7 +53,7 @@ def test_the_file_the_complaints_are_about_is_a_good_one(tmp_path):
         ("d, rank: 16, rate: 0.5", "d, rank: 16, rate: -1", "fleet.yaml: adapters[3].rate: -1 must be at least 0"),
         ("d, rank: 16, rate: 0.5", "d, rank: 16", "fleet.yaml: adapters[3].rate: missing"),
         ("d, rank: 16", "d, rnk: 16", "fleet.yaml: adapters[3].rank: missing"),
-        ("{name: d", "{name: a", "fleet.yaml: adapters: name 'a' stands twice: entries 0 and 3"),
+        ("{name: d", "{name: a", "fleet.yaml: adapters: duplicate name 'a': entries 0 and 3"),
         ("adapters:", "duration: 0\nadapters:", "fleet.yaml: duration: 0 must be above 0"),
         ("adapters:", "seed: 1.5\nadapters:", "fleet.yaml: seed: 1.5 is not valid: "),
     ],
@@ -62,7 +62,7 @@ def test_an_error_names_file_field_and_value(tmp_path, old, new, said):
     assert complaint(tmp_path, FLEET.replace(old, new)).startswith(said)
 
 
-def test_an_unknown_key_lists_the_ones_allowed_where_it_stands(tmp_path):
+def test_an_unknown_key_lists_the_keys_allowed_there(tmp_path):
     allowed = ", ".join(Adapter.model_fields)
     assert complaint(tmp_path, FLEET.replace("d, rank: 16", "d, rank: 16, rnk: 16")) == (
         f"fleet.yaml: adapters[3].rnk: unknown key (allowed: {allowed})"
@@ -81,17 +81,17 @@ def test_an_empty_file_is_called_empty(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "line"), [("adapters: [", 2), ("a: 1\nb: {\n", 3), ("a: 1\n  b: 2\n", 2), ("\ta: 1", 1)]
 )
-def test_broken_yaml_is_called_so_with_its_line(tmp_path, text, line):
+def test_broken_yaml_is_named_with_its_line(tmp_path, text, line):
     assert complaint(tmp_path, text).startswith(f"fleet.yaml: line {line}: not valid YAML: ")
 
 
-def test_broken_json_is_called_so_with_its_line(tmp_path):
+def test_broken_json_is_named_with_its_line(tmp_path):
     said = complaint(tmp_path, '{\n "adapters": [],\n}', name="fleet.json")
     assert said.startswith("fleet.json: line 3: not valid JSON: ")
 
 
 @pytest.mark.parametrize(("text", "kind"), [("- 1\n- 2\n", "list"), ("hello", "str"), ("3.5", "float")])
-def test_a_file_that_is_no_mapping_is_told_what_it_is(tmp_path, text, kind):
+def test_a_file_without_a_mapping_is_refused_with_what_it_holds(tmp_path, text, kind):
     assert complaint(tmp_path, text) == f"fleet.yaml: expected a mapping of fields, found a {kind}"
 
 
@@ -123,7 +123,7 @@ def test_an_error_in_python_names_the_class_and_the_field():
         Server(slots=3)
 
 
-def test_every_error_of_ours_can_be_caught_as_one():
+def test_every_error_can_be_caught_by_its_base_class():
     assert issubclass(SpecError, AdaptwinError)
     assert issubclass(SpecError, ValueError)
 
@@ -195,7 +195,7 @@ def test_a_workload_reads_back_as_it_was_written(tmp_path):
     assert Workload.read(tmp_path / "w.yaml") == workload
 
 
-def test_what_is_none_is_left_out_of_the_file(tmp_path):
+def test_fields_that_are_none_are_left_out_of_the_file(tmp_path):
     Point(1.0).write(tmp_path / "p.yaml")
     assert "label" not in (tmp_path / "p.yaml").read_text()
 
@@ -208,7 +208,7 @@ def test_writing_replaces_the_file_and_leaves_nothing_else_behind(tmp_path):
     assert (tmp_path / "p.yaml").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_folder_that_is_not_there_is_named_and_not_made(tmp_path):
+def test_a_missing_folder_is_named_and_not_created(tmp_path):
     with pytest.raises(SpecError, match=r"nowhere/p\.yaml: cannot be written: No such file or directory"):
         Point(1.0).write(tmp_path / "nowhere" / "p.yaml")
     assert list(tmp_path.iterdir()) == []
@@ -226,7 +226,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
 
 
 def test_a_failed_write_leaves_the_place_as_it_was(tmp_path):
-    """A folder stands where the file should go, so the last move fails."""
+    """There is a folder in the place of the file, so the final move fails."""
     (tmp_path / "p.yaml").mkdir()
     with pytest.raises(SpecError, match=r"p\.yaml: cannot be written: Is a directory"):
         Point(1.0).write(tmp_path / "p.yaml")

@@ -1,6 +1,6 @@
-"""adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and the placement it proves.
+"""adaptwin: plan multi-LoRA serving with vLLM - a digital twin, and placements that it verifies.
 
-The names of the public interface are loaded when they are first used, so that `import adaptwin` is quick.
+A public name is loaded when it is first used, so that `import adaptwin` is quick.
 """
 
 import importlib
@@ -82,7 +82,7 @@ __all__ = [
     "verify",
 ]
 
-_MODULES = {  # of the names above
+_MODULES = {  # the module that defines each public name
     "Adapter": "workload.workload",
     "AdaptwinError": "errors",
     "Check": "plan.check",
@@ -130,7 +130,7 @@ _MODULES = {  # of the names above
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, loaded from its module when it is first used (PEP 562)."""
+    """Load a public name from its module when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
@@ -139,5 +139,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names and those that every module has."""
+    """List the public names and the names that every module has."""
     return sorted({*globals(), *__all__})

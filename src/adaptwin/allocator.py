@@ -1,10 +1,10 @@
-"""Memory: what the process frees it keeps, so that the next run of the twin need not fetch the same pages again."""
+"""Memory allocation: the process keeps memory that it frees, so the next run of the twin can reuse the same pages."""
 
 import ctypes
 import sys
 from functools import lru_cache
 
-KEPT = 256 << 20  # bytes
+KEPT = 256 << 20  # bytes of freed memory
 LARGEST = 32 << 20  # bytes of one block that is kept; glibc allows no more
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -12,10 +12,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Have glibc keep up to 256 MB that were freed; with other C libraries nothing happens.
+    """Let glibc keep up to 256 MB of freed memory; do nothing with other C libraries.
 
-    A run allocates and frees some dozens of bytes per request. By default glibc hands blocks of this size back to the
-    system, and fetching them page by page again takes up to a third of the next run's time.
+    A run allocates and frees arrays of some dozens of bytes per request. By default glibc returns blocks of this size
+    to the system, and getting them back page by page takes up to a third of the next run's time.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

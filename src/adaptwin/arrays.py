@@ -1,4 +1,4 @@
-"""Arrays: the type of arrays of floats."""
+"""Array: the type of a NumPy array of 64-bit floats."""
 
 import numpy as np
 from numpy.typing import NDArray

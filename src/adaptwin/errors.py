@@ -1,8 +1,8 @@
-"""What can go wrong, and for whom.
+"""Errors: what adaptwin raises, and the exit code of each.
 
 AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
-├── SpecError                 the user's input is wrong: names file, field and value   (exit code 1)
-└── Infeasible                the question has no answer: names the binding constraint (exit code 2)
+├── SpecError                 the input is wrong; names file, field and value          (exit code 1)
+└── Infeasible                there is no solution; names the binding constraint       (exit code 2)
     └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
 """
 
@@ -18,12 +18,12 @@ class AdaptwinError(Exception):
 
 
 class SpecError(AdaptwinError, ValueError):
-    """Wrong input: where it stands, what it is, and what is allowed.
+    """Wrong input; the message names file and field, the value, and what is allowed.
 
     Args:
         message: What is wrong, naming the value and what is allowed.
-        field: Path of the value, such as ``adapters[3].rank``; empty when the whole file is meant.
-        file: The file it stands in; None for values made in Python.
+        field: Path of the value, such as ``adapters[3].rank``; empty when the file as a whole is wrong.
+        file: The file that holds the value; None for values made in Python.
     """
 
     def __init__(self, message: str, field: str = "", file: str | Path | None = None) -> None:
@@ -31,18 +31,18 @@ class SpecError(AdaptwinError, ValueError):
         super().__init__(": ".join(str(part) for part in (file, field, message) if part))
 
     def at(self, file: str | Path) -> "SpecError":
-        """The same error, said of a file."""
+        """Return a copy of the error that names this file."""
         return SpecError(self.message, self.field, file)
 
 
 class Infeasible(AdaptwinError):
-    """A question without an answer; the message names the binding constraint."""
+    """A problem without a solution; the message names the binding constraint."""
 
     exit_code = 2
 
 
 class OutOfMemory(Infeasible):
-    """The server would not start: its KV cache is too small, or nothing is left for it."""
+    """The server would not start: its KV cache is too small, or no memory is left for it."""
 
 
 def not_one_of(value: object, names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Numba compilation, one way for the whole project: cached on disk, and free of the interpreter lock."""
+"""Numba compilation, done the same way everywhere: cached on disk, and without the global interpreter lock."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,39 +21,39 @@ COMPILED_PACKAGES = ("profile", "steady_state", "surrogate", "twin", "workload")
 
 
 def compiled(function: F) -> F:
-    """Compile `function` on first call; the machine code is kept, so it happens once per installation.
+    """Compile `function` on its first call and cache the machine code on disk, so this happens once per installation.
 
-    Without ``fastmath``: a compiled function gives the very bits its Python source gives, which is what lets
-    the kernel be compared with the reference twin to the last digit.
+    ``fastmath`` is off: a compiled function returns exactly the bits that its Python source returns, so the kernel can
+    be compared with the reference twin to the last digit.
     """
     return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS)(function)))
 
 
 def borrowing(function: F) -> F:
-    """Compile a function that makes no arrays, so that the arrays it is given need no counting of references.
+    """Compile a function that creates no arrays, so that its array arguments need no reference counting.
 
-    Counting costs more than most of what is done with the arrays. Compiled functions that it calls with arrays must be
-    `inlined` or `called`.
+    Reference counting takes longer than most of the work on the arrays. Compiled functions to which it passes arrays
+    must be `inlined` or `called`.
     """
     return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS, **_BORROWING)(function)))
 
 
 def inlined(function: F) -> F:
-    """Compile a function into the `borrowing` ones that call it, however long it is; Python cannot call it.
+    """Compile a function into each `borrowing` function that calls it, however long it is; Python cannot call it.
 
-    A call that is not inlined passes every field of every array in a tuple, which takes longer than most of what is
-    done in a step. So this is for what is called in every step.
+    A call that is not inlined passes every field of every array in a tuple, which takes longer than most of the work in
+    a step. Use this for functions that are called in every step.
     """
     return cast(F, _njit(forceinline=True, **_PART, **_OPTIONS, **_BORROWING)(function))
 
 
 def called(function: F) -> F:
-    """Compile a function that the `borrowing` ones call; LLVM inlines it where it thinks this worthwhile."""
+    """Compile a function for `borrowing` functions to call; LLVM decides whether to inline it."""
     return cast(F, _njit(**_PART, **_OPTIONS, **_BORROWING)(function))
 
 
 def _kept(dispatcher: Any) -> Any:
-    """The compiled function, whose machine code on disk belongs to these very sources."""
+    """Tie the cached machine code of a compiled function to the current sources."""
     if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
         # Numba looks at the file of a function only, not at those of what it calls. It compares the version before it
         # reads anything else, which may name types that these sources do not have.
@@ -71,9 +71,9 @@ def is_cached(function: Callable[..., object]) -> bool:
 
 @lru_cache(maxsize=1)
 def _stamp() -> str:
-    """A hash of this file and of all sources of the packages that compile, those of sub-folders included.
+    """Hash this file and all source files of the packages that compile, including those in sub-folders.
 
-    It tells machine code of these very sources from that of another version.
+    The hash distinguishes machine code of the current sources from that of other versions.
     """
     sources = hashlib.blake2b(digest_size=16)
     root = Path(__file__).parent

@@ -1,9 +1,9 @@
-"""Progress: how long work tells what it is doing."""
+"""Progress: the callback through which long-running work reports how far it is."""
 
 from collections.abc import Callable
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
+Progress = Callable[[str, int, int], None]  # stage, units of work done, units of work in total
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
-    """A progress that shows nothing."""
+    """Report nothing."""

@@ -1,6 +1,6 @@
-"""Rounding: constants as they are written down, to their significant digits."""
+"""Rounding: to the significant digits with which constants are written."""
 
 
 def rounded(value: float, digits: int) -> float:
-    """The value to this many significant digits."""
+    """Round a value to this many significant digits."""
     return float(f"{value:.{digits}g}")

@@ -1,4 +1,4 @@
-"""Spec: an immutable, strict value that reads and writes its file."""
+"""Spec: an immutable, strictly validated value with a file form."""
 
 import json
 import os
@@ -15,11 +15,12 @@ from adaptwin.file_kinds import FileKind, recognised
 
 
 class Spec(BaseModel):
-    """A frozen value with a YAML file form.
+    """A frozen value that is read from and written to a YAML file.
 
-    Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value.
-    Fields may be given by position, in the order of their declaration. `moved` has, for keys of earlier versions, what
-    is written instead. `file_kind` is the kind of its file, so that a file of another kind is recognised.
+    Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value. Fields
+    may be given by position, in the order of their declaration. `moved` maps keys of earlier versions to the keys that
+    replace them. `file_kind` is the kind of the file, by which a file of another kind
+    is recognised.
     """
 
     moved: ClassVar[dict[str, str]] = {}
@@ -33,12 +34,12 @@ class Spec(BaseModel):
         except ValidationError as error:
             raise spec_error(error, type(self)) from None
 
-    # Tells pydantic that nested values need not go through this constructor, so that errors keep their path.
+    # Tells pydantic not to call this constructor for nested values, so that errors keep their full path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a value from its YAML (or JSON) file; raises `SpecError` naming the file."""
+        """Read a value from a YAML or JSON file; raises `SpecError` naming file and field."""
         try:
             return cls.parse(read_mapping(path), file=path)
         except SpecError as error:
@@ -46,7 +47,7 @@ class Spec(BaseModel):
 
     @classmethod
     def parse(cls, fields: dict[str, Any], file: str | Path | None = None) -> Self:
-        """Make a value from plain data that came from `file`."""
+        """Make a value from plain data; raises `SpecError` naming `file`, which is where the data comes from."""
         try:
             return cls.model_validate(fields, context={"folder": Path(file).parent if file else Path()})
         except ValidationError as error:
@@ -55,20 +56,20 @@ class Spec(BaseModel):
             raise (error.at(file) if file and not error.file else error) from None
 
     def write(self, path: str | Path) -> None:
-        """Write the value to its YAML file; the file is replaced as a whole or not at all."""
+        """Write the value to a YAML file, which is replaced as a whole or not at all; raises `SpecError`."""
         write_atomically(path, dump_yaml(self.file_form()))
 
     def file_form(self) -> dict[str, Any]:
-        """The plain data that its file holds."""
+        """Return the value as plain data, as its file holds it."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Read a YAML or JSON file that must hold a mapping; raises `SpecError` naming the file."""
+    """Read a mapping from a YAML or JSON file; raises `SpecError` naming the file."""
     text = read_text(path)
     try:
         is_json = Path(path).suffix == ".json"
-        data = json.loads(text) if is_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe one)
+        data = json.loads(text) if is_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
     except json.JSONDecodeError as error:
         raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
     except yaml.YAMLError as error:
@@ -83,7 +84,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file; raises `SpecError` when it cannot be read."""
+    """Read the text of a file; raises `SpecError` when it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -93,14 +94,14 @@ def read_text(path: str | Path) -> str:
 
 
 def require_writable(*paths: str | Path | None) -> None:
-    """Raise `SpecError` where a file cannot be written, before any work is done for it."""
+    """Raise `SpecError` if one of the files cannot be written, so that work does not start in vain."""
     for path in paths:
         if path and not os.access(Path(path).parent, os.W_OK):
             raise SpecError("cannot be written: its folder does not exist or is not writable", file=path)
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write `content` to `path` as a whole or not at all; raises `SpecError` when the place cannot be written."""
+    """Write `content` to `path` as a whole or not at all; raises `SpecError` when the file cannot be written."""
     path = Path(path)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -119,37 +120,37 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
 
 
 def dump_yaml(data: Any) -> str:
-    """Plain data as YAML, fields in their own order, short lists and mappings on one line."""
+    """Format plain data as YAML: fields in their own order, short lists and mappings on one line."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Refuses a key that stands twice in a mapping, where YAML would silently take the last."""
+    """A YAML loader that refuses duplicate keys, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """The mapping, with keys that differ."""
+        """Construct a mapping; raises `yaml.MarkedYAMLError` for a duplicate key."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+                    raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Floats as people write them: 0.1, 2.5e-05."""
+    """A YAML dumper that writes floats in their shortest form: 0.1, 2.5e-05."""
 
 
 def _represent_float(dumper: Any, value: float) -> Any:
     text = {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}.get(repr(value), repr(value))
-    if "e" in text and "." not in text:  # YAML 1.1 wants a dot in 1e-05
+    if "e" in text and "." not in text:  # YAML 1.1 reads 1e-05 as text: a float needs a dot
         text = text.replace("e", ".0e")
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
 def _represent_list(dumper: Any, values: list[Any]) -> Any:
-    """Lists of numbers, and lists of such lists, go on one line (or a few)."""
+    """Write lists of numbers, and lists of such lists, in flow style: on as few lines as they need."""
     numeric = bool(values) and all(
         isinstance(value, int | float) or (isinstance(value, list) and all(isinstance(v, int | float) for v in value))
         for value in values
@@ -162,23 +163,23 @@ _Dumper.add_representer(list, _represent_list)
 
 
 def spec_error(error: ValidationError, spec: type[BaseModel], file: str | Path | None = None) -> SpecError:
-    """The first problem pydantic found, in our words; said of the class when there is no file.
+    """Return the first problem that pydantic found; without a file, the error names the class.
 
-    A key of an earlier version comes first: what is missing is then most likely what it is called now.
+    A key of an earlier version takes precedence: a field that is missing too is most likely the one that replaced it.
     """
     field, message = first_problem(error, spec)
     return SpecError(message, field if file else f"{spec.__name__}.{field}".rstrip("."), file)
 
 
 def first_problem(error: ValidationError, spec: type[BaseModel]) -> tuple[str, str]:
-    """The path of the field and the message of the first problem, or of the first key of an earlier version."""
+    """Return field path and message of the first key of an earlier version, or else of the first problem."""
     problems: list[Any] = error.errors(include_url=False)
     problem = next((each for each in problems if _moved_to(each, spec)), problems[0])
     return field_path(problem["loc"]), _explain(problem, spec)
 
 
 def field_path(location: tuple[int | str, ...]) -> str:
-    """``("adapters", 3, "rank")`` as ``adapters[3].rank``."""
+    """Format a location as a path: ``("adapters", 3, "rank")`` becomes ``adapters[3].rank``."""
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -196,7 +197,7 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
         "less_than_equal": lambda: f"{value!r} must be at most {limits['le']:g}",
         "literal_error": lambda: f"{value!r} is not one of {limits['expected']}",
         "value_error": lambda: str(limits["error"]),
-        "too_short": lambda: f"needs at least {limits['min_length']} entries, has {limits['actual_length']}",
+        "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",
     }
     if kind in explain:
         return explain[kind]()
@@ -209,23 +210,23 @@ def _short(value: Any) -> str:
 
 
 def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
-    """Name the keys allowed where an unknown one was found, or what a key of an earlier version is called now."""
+    """Return the message for an unknown key: the keys allowed there, or what replaced a key of an earlier version."""
     allowed = _spec_at(location[:-1], spec)
     if now := getattr(allowed, "moved", {}).get(location[-1]):
-        return f"is called {now} now"
+        return f"is now called {now}"
     names = list(getattr(allowed, "model_fields", {}))
     return f"unknown key (allowed: {', '.join(names)}){did_you_mean(location[-1], names)}" if names else "unknown key"
 
 
 def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:
-    """Whether the problem is a key of an earlier version."""
+    """Return whether the problem is a key of an earlier version."""
     if problem["type"] != "extra_forbidden":
         return False
     return problem["loc"][-1] in getattr(_spec_at(problem["loc"][:-1], spec), "moved", {})
 
 
 def _spec_at(location: tuple[int | str, ...], spec: type[BaseModel]) -> Any:
-    """The Spec at a place inside another one; None where there is none."""
+    """Return the Spec at a location inside another one, or None."""
     found: Any = spec
     for part in location:
         fields = getattr(found, "model_fields", {})
@@ -235,7 +236,7 @@ def _spec_at(location: tuple[int | str, ...], spec: type[BaseModel]) -> Any:
 
 
 def _model_in(annotation: Any) -> Any:
-    """The Spec inside an annotation such as ``list[Adapter] | None``."""
+    """Return the Spec inside an annotation such as ``list[Adapter] | None``, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = [_model_in(part) for part in getattr(annotation, "__args__", ())]

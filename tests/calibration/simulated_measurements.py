@@ -1,4 +1,4 @@
-"""Measurements made by the twin: what a server would show if a profile were true."""
+"""Simulated measurements: what would be measured on a server with the costs of a given profile."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from adaptwin.profile.scheduler_cost import SchedulerCost, scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 
 GPU_GIB = 10.0
-CONFIGURATIONS = (  # slots, rank, adapters, requests/s of each
+CONFIGURATIONS = (  # slots, rank, adapters, requests/s per adapter
     (1, 8, 1, 4.0),
     (1, 8, 1, 12.0),
     (4, 8, 4, 0.5),
@@ -33,13 +33,13 @@ STEPS = ((1, 8, 60, 120, 130, 400, 600, 2000), (0, 5_000, 40_000), (0, 1, 4, 16)
 
 
 def plain_setup(start: object = None, **fields: object) -> Setup:
-    """The server that was measured."""
+    """Return the setup of the measured server."""
     given = {"name": "made", "hardware": "paper", "gpu_gib": GPU_GIB, "vllm_version": "0.8.5", **fields}
     return Setup(start=None if start is None else str(start), model=plain_profile().model, **given)
 
 
 def true_profile() -> Profile:
-    """The plain profile, its memory as the shapes of its model have it, and a queue that can be felt."""
+    """Return the plain profile with memory from the model's shapes and a noticeable cost per waiting request."""
     plain = plain_profile()
     memory = MemoryModel.from_shapes(plain.model, GPU_GIB * GIB)
     scheduler = plain.scheduler_cost.model_copy(update={"per_waiting": 10e-6})
@@ -47,7 +47,7 @@ def true_profile() -> Profile:
 
 
 def wrong_profile(factor: float = 3.0) -> Profile:
-    """What a fit starts from: a step costs several times as much, and nothing else that is fitted is right either."""
+    """Return a profile to start a fit from: steps are slower by `factor`, and all other fitted costs are wrong, too."""
     true = true_profile()
     update = {
         "name": "wrong",
@@ -62,14 +62,14 @@ def wrong_profile(factor: float = 3.0) -> Profile:
 
 
 def slower(profile: Profile, factor: float) -> Profile:
-    """The profile with steps that take so many times as long."""
+    """Return the profile with steps that take `factor` times as long."""
     cost = profile.step_cost
     update = {name: factor * getattr(cost, name) for name in STEP_TERMS}
     return profile.model_copy(update={"step_cost": cost.model_copy(update=update)})
 
 
 def measured(profile: Profile, slots: int, rank: int, adapters: int, rate: float, **fields: object) -> MeasuredRun:
-    """What a benchmark of 60 seconds would report if the profile were true."""
+    """Return what a benchmark of 60 seconds would report on a server with the costs of the profile."""
     server = Server(max_loras=slots, max_lora_rank=rank, max_cpu_loras=max(slots, adapters))
     workload = Workload(
         [Adapter(f"a{i}", rank, rate) for i in range(adapters)],
@@ -91,24 +91,24 @@ def measured(profile: Profile, slots: int, rank: int, adapters: int, rate: float
 
 
 def runs_of(profile: Profile) -> tuple[MeasuredRun, ...]:
-    """A dozen short runs, from light load to overload."""
+    """Return a dozen short runs, from light load to overload."""
     return tuple(measured(profile, *configuration) for configuration in CONFIGURATIONS)
 
 
 def seconds_of(profile: Profile, server: tuple[int, int], tokens: int, context: int, adapters: int) -> float:
-    """From the start of a step to the start of the next, if the profile were true and nobody waits."""
+    """Return the seconds from the start of a step to the start of the next one, without waiting requests."""
     cost = profile.step_cost.resolve(max_loras=server[0], max_lora_rank=server[1])
     planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running_in(tokens), 0)
     return step_seconds(cost, tokens, context, adapters) + planning
 
 
 def running_in(tokens: int) -> int:
-    """Requests in a step of so many tokens."""
+    """Return the number of requests in a step of this many tokens."""
     return min(tokens, 100)
 
 
 def steps_of(profile: Profile) -> pl.DataFrame:
-    """Steps on a grid of everything that they cost."""
+    """Return steps on a grid of servers, tokens, context and adapters."""
     rows = [
         (*server, *step, running_in(step[0]), seconds_of(profile, server, *step))
         for server, *step in product(SERVERS, *STEPS)
@@ -119,7 +119,7 @@ def steps_of(profile: Profile) -> pl.DataFrame:
 
 
 def planning_of(profile: Profile) -> pl.DataFrame:
-    """The scheduler's time for steps of few and of many requests, and for one that leaves requests waiting."""
+    """Return the scheduler's time for steps of few and of many requests, and for one with waiting requests."""
     cost = profile.scheduler_cost.coefficients()
     plans = ((1, 0), (10, 0), (50, 0), (200, 0), (200, 5000))
     rows = [(running, waiting, scheduler_seconds(cost, running, waiting)) for running, waiting in plans]
@@ -127,7 +127,7 @@ def planning_of(profile: Profile) -> pl.DataFrame:
 
 
 def loads_of(profile: Profile) -> pl.DataFrame:
-    """Loads of adapters that fill their slots, and of some that do not, from both sources."""
+    """Return loads from both sources, of adapters that fill their slots and of some that do not."""
     cost = profile.load_cost
     sizes = ((8, 8), (8, 32), (16, 32), (32, 32))
     rows = [("host", rank, padded, cost.to_gpu(rank, padded)) for rank, padded in sizes]

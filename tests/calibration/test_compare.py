@@ -1,4 +1,4 @@
-"""compare, profile_error, spreads: the twin beside measured runs, with errors worked out by hand; and intervals."""
+"""compare, profile_error, spreads: the twin against measured runs, with errors worked out by hand; intervals."""
 
 import math
 
@@ -21,13 +21,13 @@ def traffic(rate):
 
 
 def measured(name, rate, **fields):
-    """A run as it might have been measured."""
+    """Return a run with made-up measurements."""
     figures = {"throughput": 500.0, "itl_mean": 0.02, "itl_p99": 0.05, "tpot_mean": 0.021, "ttft_p50": 0.1, **fields}
     return MeasuredRun(name=name, server=SERVER, workload=traffic(rate), **figures)
 
 
 def twin_of(rate, repeats=MOST_REPEATS):
-    """The same run, simulated; a short one is played a dozen times."""
+    """Simulate a run at this rate, by default with the repeats of a short run."""
     return simulate(H100, SERVER, traffic(rate), repeats=repeats)
 
 
@@ -63,7 +63,7 @@ def test_both_sides_are_in_the_row(rows):
     assert rows["regime"].to_list() == ["calm", "calm"]
 
 
-def test_figures_that_were_not_measured_are_empty_wherever_they_stand():
+def test_figures_that_were_not_measured_are_empty_in_any_row():
     blank = {"itl_mean": None, "itl_p99": None, "tpot_mean": None, "ttft_p50": None}
     runs = [*(measured(f"r{i}", 0.01, **blank) for i in range(101)), measured("last", 0.01)]
     assert compare(H100, runs, jobs=1)["real_ttft_p50"].to_list() == [None] * 101 + [0.1]
@@ -74,8 +74,8 @@ def test_a_queue_of_thousands_is_deep_overload():
     assert compare(H100, runs, jobs=1)["deep_overload"].to_list() == [True, False]
 
 
-def test_a_long_run_is_played_fewer_times():
-    """Until 60,000 requests were played, of 120, 12,000, 16,800 and 60,000 to a run; 3 to 12 times."""
+def test_a_long_run_is_repeated_fewer_times():
+    """Runs of 120, 12,000, 16,800 and 60,000 requests are repeated up to 60,000 requests, 3 to 12 times."""
     assert [rerun(H100, measured("r", rate)).repeats for rate in (0.5, 50.0, 70.0, 250.0)] == [12, 5, 4, 3]
 
 
@@ -93,7 +93,7 @@ HEAD = ("regime", "deep_overload", "real_starved", "twin_starved", "throughput",
 
 
 def table(*lines):
-    """Lines of regime, whether deep, whether starved (real, twin), and of each figure (real, twin)."""
+    """Make a table of lines: regime, deep overload, starved (real, twin), then (real, twin) of each figure."""
     columns = {name: [line[i] for line in lines] for i, name in enumerate(HEAD[:4])}
     for i, name in enumerate(HEAD[4:], start=4):
         columns[f"real_{name}"] = [line[i][0] for line in lines]
@@ -102,10 +102,10 @@ def table(*lines):
 
 
 FOUR = table(
-    ("calm", False, False, False, (100.0, 110.0), (0.010, 0.012), (1.0, 1.1)),  # 10, 20 and 10 % off
-    ("busy", False, True, False, (200.0, 180.0), (None, 0.020), (1.0, 1.3)),  # 10, -, 30; the label is wrong
-    ("starved", True, True, True, (100.0, 125.0), (0.020, 0.020), (1.0, 9.0)),  # 25, 0, 800 in deep overload
-    ("calm", False, False, False, (100.0, 95.0), (0.010, 0.009), (2.0, 0.8)),  # 5, 10 and 60
+    ("calm", False, False, False, (100.0, 110.0), (0.010, 0.012), (1.0, 1.1)),  # errors of 10, 20 and 10 %
+    ("busy", False, True, False, (200.0, 180.0), (None, 0.020), (1.0, 1.3)),  # 10, -, 30 %; the label is wrong
+    ("starved", True, True, True, (100.0, 125.0), (0.020, 0.020), (1.0, 9.0)),  # 25, 0, 800 %, in deep overload
+    ("calm", False, False, False, (100.0, 95.0), (0.010, 0.009), (2.0, 0.8)),  # 5, 10 and 60 %
 )
 
 
@@ -114,12 +114,12 @@ def test_errors_are_those_worked_out_by_hand():
     assert error.runs == 4
     assert error.throughput == pytest.approx((10 + 10 + 25 + 5) / 4)
     assert error.itl == pytest.approx((20 + 0 + 10) / 3)
-    assert error.ttft == pytest.approx(30.0)  # the median, without the run in deep overload
+    assert error.ttft == pytest.approx(30.0)  # the median without the run in deep overload
     assert error.starvation == 75.0
 
 
 def shifted(regime, throughput, itl, ttft=None, deep=False):
-    """A run whose real figures are e to the given powers of the twin's."""
+    """Make a line with real figures that are exp(shift) times those of the twin."""
     real = [value * math.exp(shift) for value, shift in ((500.0, throughput), (0.02, itl))]
     first = None if ttft is None else 0.1 * math.exp(ttft)
     return regime, deep, False, False, (real[0], 500.0), (real[1], 0.02), (first, 0.1)
@@ -132,9 +132,9 @@ def test_spreads_are_those_worked_out_by_hand():
             shifted("calm", sign * 0.1, itl, -sign * 0.2)
             for sign, itl in ((1, 0.3), (-1, -0.4), (1, 0), (-1, 0), (1, 0))
         ),
-        # busy: only four
+        # busy: only four runs, too few
         *(shifted("busy", 0.1, 0.1, 0.1) for _ in range(4)),
-        # starved: six, of which two in deep overload and one without TTFT
+        # starved: six runs, two of them in deep overload and one without TTFT
         *(shifted("starved", 0.05, 0.0, 0.5, deep=i < 2) for i in range(5)),
         shifted("starved", 0.05, 0.0),
     )
@@ -177,7 +177,7 @@ def with_spread(*spread):
 
 
 def test_intervals_hold_the_middle_nine_tenths():
-    """exp(+-1.645 x 0.1) is 0.848 and 1.179."""
+    """For a spread of 0.1, exp(+-1.645 x 0.1) is 0.848 and 1.179."""
     profile = with_spread(Spread(regime="calm", runs=9, throughput=0.1, itl=0.2, ttft=0.3))
     run = simulate(profile, SERVER, traffic(0.5))
     low, high = run.intervals["throughput"]

@@ -1,4 +1,4 @@
-"""Coverage: a sentence for every regime that was not measured, and none for those that were."""
+"""Coverage: a sentence for everything that was not measured, and none for what was."""
 
 import polars as pl
 import pytest
@@ -23,7 +23,7 @@ def run(slots, rank, adapters, *, starved=False):
 
 
 def steps(*rows):
-    """Rows of (slots, padded rank, tokens, adapters in the step)."""
+    """Make steps of rows (slots, padded rank, tokens, adapters in the step)."""
     table = pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "tokens", "adapters"], orient="row")
     return table.with_columns(context=pl.lit(0.0), running=pl.lit(1.0), seconds=pl.lit(0.01))
 
@@ -42,7 +42,7 @@ EVERYTHING = Measurements(
 REACH = "runs had 4 to 16 slots and 2 to 8 adapters: beyond that, nothing was checked"
 
 
-def test_where_everything_was_measured_only_the_reach_of_the_runs_is_told():
+def test_where_everything_was_measured_only_the_range_of_the_runs_is_stated():
     assert uncovered(EVERYTHING) == [REACH]
 
 
@@ -71,11 +71,11 @@ def test_where_everything_was_measured_only_the_reach_of_the_runs_is_told():
     ],
     ids=["memory", "planning", "loads", "disk", "base model", "overload", "light load"],
 )
-def test_what_is_missing_is_told(change, sentence):
+def test_what_is_missing_is_stated(change, sentence):
     assert uncovered(EVERYTHING._replace(**change)) == [sentence, REACH]
 
 
-def test_runs_with_as_many_slots_as_adapters_say_nothing_of_swapping():
+def test_runs_with_as_many_slots_as_adapters_do_not_check_swapping():
     assert uncovered(EVERYTHING._replace(runs=(RUNS[0], RUNS[2]))) == [
         "no run had more adapters than slots: swapping was not checked",
         "runs had 4 to 16 slots and 2 to 4 adapters: beyond that, nothing was checked",
@@ -86,7 +86,7 @@ def test_without_runs_there_is_no_error():
     assert uncovered(EVERYTHING._replace(runs=())) == [NO_RUNS]
 
 
-def test_with_neither_steps_nor_runs_step_costs_are_those_of_the_start():
+def test_without_steps_and_runs_step_costs_are_those_of_the_start():
     assert uncovered(EVERYTHING._replace(steps=None, runs=())) == [
         "neither steps nor runs were measured: step costs are those of the-start",
         NO_RUNS,
@@ -102,7 +102,7 @@ def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
         no_runs,
     ]
     assert uncovered(alone._replace(steps=steps((0, 8, 2048, 0), (4, 8, 1, 1), (4, 64, 1, 0)))) == [no_runs]
-    assert uncovered(alone._replace(runs=RUNS)) == [REACH]  # whole runs have both in them
+    assert uncovered(alone._replace(runs=RUNS)) == [REACH]  # whole runs contain both
 
 
 def test_ranks_above_the_highest_measured_are_extrapolated():
@@ -113,7 +113,7 @@ def test_ranks_above_the_highest_measured_are_extrapolated():
     ]
 
 
-def test_from_one_rank_the_cost_of_another_cannot_be_told():
+def test_from_one_rank_the_cost_of_another_is_unknown():
     one = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") == 8), runs=(run(4, 8, 4), *RUNS[1:]))
     assert uncovered(one) == [
         "no step or run had max_lora_rank above 8: what ranks 16, 32, 64, 128, 256, 320, 512 cost is extrapolated",

@@ -1,4 +1,4 @@
-"""fit: measurements that the twin itself made give back the profile that made them."""
+"""fit: measurements simulated with a profile give back this profile."""
 
 import numpy as np
 import polars as pl
@@ -25,13 +25,13 @@ from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
 
 TRUE = true_profile()
-UNSEEN = (24, 16, 30, 0.3)  # slots, rank, adapters, requests/s of each
+UNSEEN = (24, 16, 30, 0.3)  # slots, rank, adapters, requests/s per adapter
 FLOODED = (12, 32, 16, 4.0)
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """The file of a profile that is wrong in all that is fitted."""
+    """Return the file of a profile in which everything that is fitted is wrong."""
     path = tmp_path_factory.mktemp("profiles") / "wrong.yaml"
     wrong_profile().write(path)
     return path
@@ -39,7 +39,7 @@ def start(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(start):
-    """Measurements of every part but memory."""
+    """Return measurements of every part but memory."""
     tables = {"loads": loads_of(TRUE), "planning": planning_of(TRUE), "steps": steps_of(TRUE)}
     return Measurements(plain_setup(start), **tables, runs=runs_of(TRUE))
 
@@ -60,7 +60,7 @@ def from_runs(everything):
 
 
 def unseen_steps():
-    """Servers and steps that are on no grid."""
+    """Yield servers and steps that are not on the measured grid."""
     rng = np.random.default_rng(7)
     for _ in range(200):
         slots, rank = int(rng.integers(1, 40)), int(rng.choice([8, 16, 32]))
@@ -68,16 +68,16 @@ def unseen_steps():
         yield (slots, rank), *step
 
 
-# Everything that was measured comes back
+# Everything that was measured is recovered
 
 
-def test_steps_that_it_has_not_seen_are_predicted(fitted):
+def test_steps_outside_of_the_measurements_are_predicted(fitted):
     for step in unseen_steps():
         assert seconds_of(fitted.profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.01)
 
 
 @pytest.mark.parametrize("configuration", [UNSEEN, FLOODED], ids=["calm", "starved"])
-def test_runs_that_it_has_not_seen_are_predicted(fitted, configuration):
+def test_runs_outside_of_the_measurements_are_predicted(fitted, configuration):
     real = measured(TRUE, *configuration)
     twin = simulate(fitted.profile, real.server, real.workload)
     assert twin.starved == real.starved == (configuration == FLOODED)
@@ -87,21 +87,21 @@ def test_runs_that_it_has_not_seen_are_predicted(fitted, configuration):
         assert twin.ttft.p50 == pytest.approx(real.ttft_p50, rel=0.03)
 
 
-def test_what_api_server_and_client_add_comes_back(fitted):
+def test_the_time_of_api_server_and_client_is_recovered(fitted):
     assert fitted.profile.request_latency == pytest.approx(TRUE.request_latency, rel=0.1)
 
 
-def test_what_a_waiting_request_costs_comes_back_roughly(fitted):
+def test_the_cost_of_a_waiting_request_is_roughly_recovered(fitted):
     assert fitted.profile.scheduler_cost.per_waiting == pytest.approx(TRUE.scheduler_cost.per_waiting, rel=0.5)
 
 
-def test_loads_and_planning_come_back(fitted):
+def test_loads_and_planning_are_recovered(fitted):
     assert fitted.profile.load_cost.model_dump() == pytest.approx(TRUE.load_cost.model_dump())
     assert fitted.profile.scheduler_cost.base == pytest.approx(TRUE.scheduler_cost.base)
     assert fitted.profile.scheduler_cost.per_running == pytest.approx(TRUE.scheduler_cost.per_running)
 
 
-def test_memory_comes_back(start):
+def test_memory_is_recovered(start):
     law = MemoryModel.from_shapes(TRUE.model, 10 * GIB).model_copy(update={"slot_bytes": 3e6, "estimated": False})
     sizes = [(slots, rank) for slots in (1, 20, 90) for rank in (8, 64)]
     table = pl.DataFrame(
@@ -116,8 +116,8 @@ def test_memory_comes_back(start):
         assert memory.kv_cache_tokens(**size) == pytest.approx(law.kv_cache_tokens(**size), rel=1e-3)
 
 
-def test_scrapes_come_back(start):
-    """Pauses in the last quarter of runs whose /metrics are read every two seconds."""
+def test_scrapes_are_recovered(start):
+    """Pauses are measured in the last quarter of runs whose /metrics are scraped every two seconds."""
     scrapes = ScrapeCost(per_label_set=50e-6, per_label=5e-6)
     scraped = TRUE.model_copy(update={"scrape_cost": scrapes})
     runs = []
@@ -161,7 +161,7 @@ def test_every_run_was_predicted_by_a_fit_to_others(fitted, everything):
 
 
 def test_an_odd_configuration_is_not_predicted_by_a_fit_that_has_seen_it(everything):
-    """Runs alone have more constants than runs: any fit to all of them follows the odd one, a third slower."""
+    """There are more constants than runs, so a fit to all runs follows the odd one, which is a third slower."""
     *others, odd = (everything.runs[i] for i in (0, 2, 4, 7, 8))
     odd = odd.model_copy(update={"tpot_mean": 1.33 * odd.tpot_mean, "itl_mean": 1.33 * odd.itl_mean})
     followed = fit(everything._replace(steps=None, runs=(*others, odd)))
@@ -177,7 +177,7 @@ def test_the_spread_is_that_of_the_runs_that_were_compared(fitted):
     assert spread.runs == len(calm) >= 5
     ratio = np.log(calm["real_itl_mean"] / calm["twin_itl_mean"])
     assert spread.itl == pytest.approx(float(np.sqrt((ratio**2).mean())), abs=1e-4)
-    assert fitted.profile.spread_in("busy") is None  # too few of them to tell
+    assert fitted.profile.spread_in("busy") is None  # too few runs
 
 
 def test_the_profile_is_named_after_what_was_measured(fitted, start):
@@ -216,7 +216,7 @@ def test_two_fits_are_equal(fitted, everything):
     assert again.comparison.equals(fitted.comparison)
 
 
-def test_where_it_starts_does_not_matter(fitted, from_runs, everything, tmp_path):
+def test_the_start_does_not_change_the_result(fitted, from_runs, everything, tmp_path):
     slower(TRUE, 0.2).write(tmp_path / "other.yaml")
     other = everything._replace(setup=plain_setup(tmp_path / "other.yaml"))
     assert fit(other).profile == fitted.profile
@@ -225,14 +225,14 @@ def test_where_it_starts_does_not_matter(fitted, from_runs, everything, tmp_path
     assert rows["twin_itl_mean"].to_list() == pytest.approx(others["twin_itl_mean"].to_list(), rel=0.02)
 
 
-def test_a_true_profile_stays_true(everything, tmp_path):
+def test_a_fit_that_starts_from_the_true_profile_keeps_it(everything, tmp_path):
     TRUE.write(tmp_path / "true.yaml")
     profile = fit(everything._replace(setup=plain_setup(tmp_path / "true.yaml"))).profile
     for step in unseen_steps():
         assert seconds_of(profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.01)
 
 
-def test_stalls_in_a_few_steps_and_one_odd_run_do_not_decide(everything):
+def test_stalls_in_a_few_steps_and_one_odd_run_have_little_influence(everything):
     stalled = pl.when(pl.int_range(pl.len()) % 25 == 0).then(3 * pl.col("seconds")).otherwise(pl.col("seconds"))
     odd = everything.runs[2].model_copy(update={"tpot_mean": 1.5 * everything.runs[2].tpot_mean})
     runs = (*everything.runs[:2], odd, *everything.runs[3:])
@@ -261,7 +261,7 @@ def test_runs_alone_are_enough_for_runs(from_runs):
     assert from_runs.profile.error.itl < 3
 
 
-def test_what_was_not_measured_is_that_of_the_start(everything, start):
+def test_parts_that_were_not_measured_are_those_of_the_start(everything, start):
     profile = fit(Measurements(plain_setup(start), loads=everything.loads)).profile
     wrong = wrong_profile()
     for part in ("step_cost", "scheduler_cost", "scrape_cost", "request_latency"):
@@ -276,7 +276,7 @@ def test_runs_of_one_configuration_cannot_be_cross_validated(everything):
     assert "the same, cross-validated" not in {part.part for part in only.residuals}
 
 
-def test_a_figure_that_few_runs_have_is_no_hindrance(everything):
+def test_figures_that_few_runs_have_are_used(everything):
     first, *others = everything.runs
     blank = {"itl_mean": None, "itl_p99": None, "ttft_p50": None}
     few = fit(everything._replace(runs=(first, *(run.model_copy(update=blank) for run in others))))

@@ -1,4 +1,4 @@
-"""Memory, loads and planning: laws that are known come back from their tables."""
+"""Memory, loads and planning: known laws are recovered from tables made with them."""
 
 import polars as pl
 import pytest
@@ -28,7 +28,7 @@ def memory_of(law: MemoryModel, sizes=SIZES) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "kv_cache_tokens"], orient="row")
 
 
-def test_the_memory_law_comes_back():
+def test_the_memory_law_is_recovered():
     memory, part = fit_memory(memory_of(LAW), SETUP)
     assert memory.slot_bytes == pytest.approx(2 * MIB, rel=1e-3)  # tokens are whole blocks
     assert memory.slot_bytes_per_rank == pytest.approx(MIB, rel=1e-4)
@@ -40,14 +40,14 @@ def test_the_memory_law_comes_back():
     assert part.worst < 0.01
 
 
-def test_on_paper():
+def test_a_memory_law_worked_out_by_hand():
     """9 GiB less the weights less 1 GiB: without slots 8 GiB - weights; a slot of rank 8 takes 10 MiB."""
     free = 8 * GIB - SETUP.model.weights_bytes
     tokens = [int((free - slots * 10 * MIB) / SETUP.model.kv_bytes_per_token) for slots in (0, 100, 200)]
     table = pl.DataFrame({"max_loras": [0, 100, 200], "max_lora_rank": [8, 8, 8], "kv_cache_tokens": tokens})
     memory, _ = fit_memory(table, SETUP)
     assert memory.activation_bytes == pytest.approx(GIB, rel=1e-5)
-    # one rank cannot tell the two apart, but their sum at this rank
+    # with one rank, only the sum of the two at this rank is known
     assert memory.slot_bytes + 8 * memory.slot_bytes_per_rank == pytest.approx(10 * MIB, rel=1e-4)
 
 
@@ -66,7 +66,7 @@ def loads():
 START = LoadCost(gpu_base=1.0, gpu_per_rank=2.0, gpu_per_padding=3.0, disk_base=4.0, disk_per_rank=5.0)
 
 
-def test_loads_come_back(loads):
+def test_loads_are_recovered(loads):
     cost, parts = fit_loads(loads, START)
     assert cost.model_dump() == pytest.approx(TRUE.load_cost.model_dump())
     assert [part.part for part in parts] == ["adapter loads from host", "adapter loads from disk"]
@@ -88,7 +88,7 @@ def test_of_loads_that_are_alike_the_median_counts(loads):
     assert cost == fit_loads(loads, START)[0]
 
 
-def test_planning_comes_back_and_waiting_is_left_to_the_runs():
+def test_planning_is_recovered_and_waiting_is_left_to_the_runs():
     start = SchedulerCost(base=1.0, per_running=1.0, per_waiting=7e-6)
     cost, part = fit_planning(planning_of(TRUE), start)
     assert (cost.base, cost.per_running) == pytest.approx((100e-6, 10e-6))
@@ -98,6 +98,6 @@ def test_planning_comes_back_and_waiting_is_left_to_the_runs():
 
 
 def test_a_residual_is_in_percent_of_what_was_measured():
-    """11 for 10, 10 for 20 and 30 for 30: 10, 50 and 0 %."""
+    """Fitted values of 11, 10 and 30 for 10, 20 and 30 are off by 10, 50 and 0 %."""
     part = residual("x", [11.0, 10.0, 30.0], [10.0, 20.0, 30.0])
     assert part == ("x", 3, pytest.approx(20.0), pytest.approx(50.0))

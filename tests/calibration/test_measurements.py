@@ -1,4 +1,4 @@
-"""Measurements: a folder reads back as it was written, and what is wrong in it is named."""
+"""Measurements: a folder reads back as it was written, and errors in it are named."""
 
 import json
 
@@ -22,7 +22,7 @@ def everything():
 
 
 def same(one: Measurements, other: Measurements) -> bool:
-    """Whether both hold the same, down to the numbers in the tables."""
+    """Return whether both are equal, including the numbers in the tables."""
     for name in TABLES:
         mine, theirs = getattr(one, name), getattr(other, name)
         if (mine is None) != (theirs is None):
@@ -57,11 +57,11 @@ def test_tables_may_be_csv_with_columns_in_any_order_and_more_of_them(everything
     assert read.steps["tokens"].dtype == pl.Float64
 
 
-# What is wrong is named, with its file
+# Errors are named with their file
 
 
 def error_of(folder) -> str:
-    """What is wrong with the folder, without the path to it, on one line."""
+    """Return the error of reading the folder, on one line and without the path."""
     with pytest.raises(SpecError) as caught:
         Measurements.read(folder)
     return " ".join(str(caught.value).removeprefix(f"{folder}/").split())
@@ -69,13 +69,13 @@ def error_of(folder) -> str:
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a setup only."""
+    """Return a folder with only a setup."""
     SETUP.write(tmp_path / "setup.yaml")
     return tmp_path
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file"])
-def test_a_folder_that_is_none_is_refused(tmp_path, kind):
+def test_a_path_that_is_not_a_folder_is_refused(tmp_path, kind):
     if kind == "file":
         (tmp_path / "folder").write_text("hello", encoding="utf-8")
     with pytest.raises(SpecError) as caught:
@@ -146,7 +146,7 @@ def test_a_value_of_the_wrong_kind_is_named_with_its_column(folder):
     assert '"eight"' in message
 
 
-def test_a_parquet_file_that_is_none_is_refused(folder):
+def test_an_invalid_parquet_file_is_refused(folder):
     (folder / "steps.parquet").write_bytes(b"hello")
     assert error_of(folder).startswith("steps.parquet: cannot be read: ")
 
@@ -176,7 +176,7 @@ def test_a_wrong_run_is_refused_with_its_place_in_the_list(everything, folder, s
     ("text", "message"),
     [('[{"name": ', "invalid JSON: EOF"), ("", "invalid JSON: EOF"), ("{}", "should be a valid array")],
 )
-def test_runs_that_are_no_list_are_refused(folder, text, message):
+def test_runs_that_are_not_a_list_are_refused(folder, text, message):
     (folder / "runs.json").write_text(text, encoding="utf-8")
     error = error_of(folder)
     assert error.startswith("runs.json: ")

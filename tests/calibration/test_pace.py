@@ -1,4 +1,4 @@
-"""Pace: a run of a server whose steps take longer is played by as much more slowly."""
+"""Pace: the run of a slower server is simulated with its steps slowed down by the same factor."""
 
 import math
 
@@ -11,7 +11,7 @@ from adaptwin.twin.scenario import make_scenario
 
 TRUE = true_profile()
 CALM, CROWDED, STARVED = CONFIGURATIONS[6], CONFIGURATIONS[5], CONFIGURATIONS[11]
-FLOODED = (8, 16, 8, 20.0)  # ten times the traffic that it can bear
+FLOODED = (8, 16, 8, 20.0)  # ten times the traffic that the server sustains
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.2, 3.0])
@@ -23,7 +23,7 @@ def test_the_factor_of_a_slower_server_is_found(factor, configuration):
     assert abs(pace.miss) < PACE_TOLERANCE
 
 
-def test_at_the_right_pace_the_steps_hold_what_the_real_ones_held():
+def test_at_the_right_pace_the_steps_have_the_contents_of_the_real_ones():
     real = slower(TRUE, 1.2)
     run = measured(real, *CALM)
     pace = at_measured_pace(TRUE, run)
@@ -33,13 +33,13 @@ def test_at_the_right_pace_the_steps_hold_what_the_real_ones_held():
     assert wrong.steps > 1.15 * outcome.steps
 
 
-def test_the_first_token_is_told_without_what_api_server_and_client_add():
+def test_the_time_to_first_token_excludes_api_server_and_client():
     run = measured(TRUE, *CALM)
     pace = at_measured_pace(TRUE, run)
     assert run.ttft_p50 - pace.ttft_p50 == pytest.approx(TRUE.request_latency, abs=1e-4)
 
 
-def test_a_run_without_time_per_token_cannot_be_played():
+def test_a_run_without_time_per_token_has_no_pace():
     blank = measured(TRUE, *CALM, tpot_mean=None, itl_mean=None)
     assert at_measured_pace(TRUE, blank) is None
 
@@ -49,8 +49,8 @@ def test_without_time_per_output_token_the_inter_token_latency_is_taken():
     assert at_measured_pace(TRUE, run).factor == pytest.approx(1.2, rel=0.03)
 
 
-def test_a_starved_run_weighs_its_throughput_too():
-    """Per token it is as fast as the twin, and it served a tenth less: the twin is then off by as much either way."""
+def test_the_pace_of_a_starved_run_also_depends_on_its_throughput():
+    """The run is as fast per token as the twin and serves a tenth less, so the errors in both are balanced."""
     run = measured(TRUE, *FLOODED)
     assert run.starved
     served_less = run.model_copy(update={"throughput": 0.9 * run.throughput})
@@ -63,13 +63,13 @@ def test_a_starved_run_weighs_its_throughput_too():
     assert too_slow > 0.02
 
 
-def test_of_a_run_that_is_not_starved_the_throughput_does_not_count():
+def test_the_pace_of_other_runs_does_not_depend_on_throughput():
     run = measured(TRUE, *CALM)
     assert not run.starved
     assert at_measured_pace(TRUE, run.model_copy(update={"throughput": 0.9 * run.throughput})).factor == 1.0
 
 
-def test_a_scraper_and_few_connections_are_played_too():
+def test_a_scraper_and_few_connections_are_simulated_too():
     run = measured(TRUE, *STARVED, scrape_every=2.0, max_in_flight=20)
     pace = at_measured_pace(TRUE, run)
     assert pace.label_sets > 10

@@ -1,4 +1,4 @@
-"""Step terms: the linear form of the fit is the step cost of the twin, for single steps and summed over a run."""
+"""Step terms: the linear form of the fit equals the twin's step cost, for single steps and for whole runs."""
 
 import numpy as np
 import polars as pl
@@ -42,7 +42,7 @@ COLUMNS = ("max_loras", "max_lora_rank", "tokens", "context", "adapters")
 
 
 def seconds_of_steps(cost, steps):
-    """The linear form for single steps."""
+    """Return the seconds of single steps by the linear form."""
     slots, rank = steps["max_loras"].to_numpy().astype(float), steps["max_lora_rank"].to_numpy()
     return term_columns(slots, rank, means_of_steps(steps, cost)) @ constants_of(cost)
 
@@ -59,7 +59,7 @@ def test_the_linear_form_is_the_step_cost(cost, rows):
 
 
 @pytest.mark.parametrize("tokens", [TRUE.step_cost.split_tokens, TRUE.step_cost.graph_tokens])
-def test_the_last_step_of_a_kind_is_told_from_the_first_of_the_next(tokens):
+def test_steps_on_either_side_of_a_threshold_are_distinguished(tokens):
     steps = pl.DataFrame(
         [(8, 32, tokens, 5000, 3), (8, 32, tokens + 1, 5000, 3)], schema=COLUMNS, orient="row"
     ).with_columns(running=pl.lit(1))
@@ -72,12 +72,12 @@ def test_the_last_step_of_a_kind_is_told_from_the_first_of_the_next(tokens):
 @pytest.mark.parametrize(
     ("slots", "rate", "lengths"),
     [
-        (2, 3.0, Lengths.fixed(40, 12)),  # loads all the time: a dozen adapters for two slots
+        (2, 3.0, Lengths.fixed(40, 12)),  # constant loads: a dozen adapters for two slots
         (
             12,
             1.0,
             Lengths.lognormal(input_mean=600, input_cv=1.0, output_mean=30, output_cv=0.5),
-        ),  # too many for graphs
+        ),  # steps too large for CUDA graphs
         (4, 40.0, Lengths.fixed(200, 5)),  # overload: requests wait
     ],
     ids=["loads", "long prompts", "overload"],
@@ -96,8 +96,8 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     assert busy == pytest.approx(totals.steps * step + planning, abs=1e-9 * totals.steps)  # whole nanoseconds
 
 
-def test_those_runs_have_in_them_what_the_form_is_about():
-    """A dozen adapters with long prompts, short ones and a queue: every sum is above zero in the last of the runs."""
+def test_these_runs_contain_every_term_of_the_form():
+    """In the last run, a dozen adapters with long and short prompts and a queue make every sum positive."""
     workload = Workload(
         [Adapter(f"a{i}", 8, 10.0) for i in range(12)],
         lengths=Lengths.lognormal(input_mean=300, input_cv=2.0, output_mean=5, output_cv=0.5),
@@ -129,7 +129,7 @@ def test_constants_are_put_back_to_five_digits():
     assert (thirds.graph_tokens, thirds.split_tokens) == (cost.graph_tokens, cost.split_tokens)
 
 
-# Many steps that are alike are one point
+# Many similar steps become one point
 
 
 def logged(count, tokens, seconds, **fields):
@@ -138,7 +138,7 @@ def logged(count, tokens, seconds, **fields):
     return pl.DataFrame(columns).select(steps_of(TRUE).columns)
 
 
-def test_of_steps_that_are_alike_the_median_counts_and_rare_ones_are_left_out():
+def test_similar_steps_become_their_median_and_rare_ones_are_left_out():
     steps = pl.concat(
         [
             logged(990, 10, 1.0),
@@ -161,7 +161,7 @@ def test_few_steps_are_points_as_they_are():
     assert points(steps, TRUE.step_cost).equals(steps)
 
 
-def test_steps_on_both_sides_of_a_jump_are_never_alike():
+def test_steps_on_both_sides_of_a_jump_are_never_merged():
     sides = {0.010: (120, 127), 0.020: (128, 130), 0.030: (505, 512), 0.040: (513, 520)}
     steps = pl.concat([logged(500, tokens, seconds) for seconds, pair in sides.items() for tokens in pair])
     made = points(steps, TRUE.step_cost)

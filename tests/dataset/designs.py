@@ -1,4 +1,4 @@
-"""Designs so small that a test can play them."""
+"""Designs that are small enough to be simulated in a test."""
 
 from adaptwin.dataset.design import Design
 from adaptwin.dataset.mix import Mix, make_mix
@@ -19,23 +19,23 @@ TINY = {
 
 
 def tiny(**fields) -> Design:
-    """A few mixes of a few adapters for 20 seconds each."""
+    """Return a design of a few mixes with a few adapters, for 20 seconds each."""
     return Design(**{**TINY, **fields})
 
 
 def one(**fields) -> Design:
-    """A design with one mix; every dimension has the one value that is given for it, or is left to the defaults."""
+    """Return a design with one mix; each dimension has the given value or its default."""
     return tiny(profiles=(LLAMA,), sampler="random", mixes=1, **fields)
 
 
 def mixes_of(design: Design) -> list[Mix | None]:
-    """All mixes of a design, in order."""
+    """Return all mixes of a design, in order."""
     profiles = [load_profile(name) for name in design.profiles]
     return [make_mix(design, profiles[i % len(profiles)], i, values) for i, values in enumerate(design.values())]
 
 
 def the_mix(**fields) -> Mix:
-    """The mix of `one` such design."""
+    """Return the mix of the design that `one` makes of these fields."""
     (mix,) = mixes_of(one(**fields))
     assert mix is not None
     return mix

@@ -1,4 +1,4 @@
-"""Closing in: the bracket around the boundary, and where it is asked next."""
+"""Closing in: the bracket around the boundary, and the next load to try."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def test_the_first_bracket_holds_nearly_all_servers():
     assert Bracket() == pytest.approx((0.01, 4.0))
     assert Bracket().at(0.0) == pytest.approx(0.01)
     assert Bracket().at(1.0) == pytest.approx(4.0)
-    assert Bracket().at(0.5) == pytest.approx(0.8)  # half of a default design's servers stop below
+    assert Bracket().at(0.5) == pytest.approx(0.8)  # half of the servers in a default design have their boundary below
     assert Bracket().at(0.15) == pytest.approx(0.3)
 
 
@@ -30,12 +30,12 @@ def test_a_load_that_is_served_lies_below_the_boundary_and_another_above():
     assert after([(0.3, True), (0.9, False), (0.6, True)]) == pytest.approx((0.6, 0.9))
 
 
-def test_what_was_known_already_changes_nothing():
+def test_a_run_outside_of_the_bracket_changes_nothing():
     bracket = after([(0.3, True), (0.9, False)])
     assert bracket.with_run(0.2, served=True) == bracket.with_run(1.5, served=False) == bracket
 
 
-def test_where_chance_contradicts_itself_nothing_is_left_between():
+def test_contradicting_runs_close_the_bracket():
     assert after([(0.3, True), (0.9, False), (2.0, True)]) == (0.9, 0.9)
     assert after([(0.3, True), (0.9, False), (0.1, False)]) == (0.3, 0.3)
     assert after([(0.5, True), (0.5, False)]).at(0.4) == pytest.approx(0.5)
@@ -56,7 +56,7 @@ def test_the_next_load_lies_in_the_bracket_and_rises_with_its_share(runs, share,
 
 
 @given(st.floats(0.02, 3.5), st.lists(st.floats(0.3, 0.7), min_size=20, max_size=20))
-def test_it_closes_in_on_a_boundary_that_is_sharp(boundary, shares):
+def test_it_closes_in_on_a_sharp_boundary(boundary, shares):
     bracket = Bracket()
     for share in shares:
         load = bracket.at(share)

@@ -1,4 +1,4 @@
-"""Design: what is drawn from it, what a file of it holds, and what is refused."""
+"""Design: drawing from it, its file form, and errors."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from adaptwin.dataset.mix import make_mix
 RATES = (3.2, 1.6, 0.8, 0.4, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125)  # of arXiv 2602.24044
 
 
-# The shipped ones
+# Shipped designs
 
 
 @pytest.mark.parametrize("name", shipped_designs())
@@ -57,10 +57,10 @@ def test_the_paper_has_51120_rows():
     assert len(paper.values()) == 11 * 11 * 8 * 120
 
 
-# What is drawn
+# Drawing
 
 
-def test_a_grid_has_all_combinations_that_make_sense():
+def test_a_grid_has_all_valid_combinations():
     alike = {"ranks": ((8,),), "popularity": ("uniform",)}
     design = tiny(sampler="grid", adapters=(1, 2, 8), max_loras=(1, 2, 4), utilisation=(0.5, 2.0), **alike)
     made = [(m.values["adapters"], m.values["max_loras"], m.values["utilisation"]) for m in mixes_of(design) if m]
@@ -69,7 +69,7 @@ def test_a_grid_has_all_combinations_that_make_sense():
     assert design.varying == ["adapters", "utilisation", "max_loras"]
 
 
-def test_what_stands_twice_in_a_list_is_drawn_twice_as_often():
+def test_a_value_listed_twice_is_drawn_twice_as_often():
     design = tiny(mixes=1024, popularity=("uniform", "uniform", "zipf:1"), async_scheduling=(False, False, False, True))
     drawn = Counter((values["popularity"], values["async_scheduling"]) for values in design.values())
     for popularity, is_async, share in (("uniform", False, 1 / 2), ("zipf:1", False, 1 / 4), ("zipf:1", True, 1 / 12)):
@@ -88,7 +88,7 @@ def test_fewer_sobol_mixes_are_the_first_of_more():
     assert tiny(mixes=100).values()[:13] == tiny(mixes=13).values()
 
 
-def test_mixes_come_from_the_seed():
+def test_mixes_depend_on_the_seed():
     first, again, other = (tiny(seed=seed, mixes=5).values() for seed in (1, 1, 2))
     assert first == again != other
 
@@ -117,13 +117,13 @@ def test_numbers_of_a_range_lie_between_its_ends():
         (("fixed", "several"), ["input_mean", "output_mean", "length_cv"]),
     ],
 )
-def test_means_of_lengths_vary_only_where_lengths_ask_for_them(lengths, asked):
+def test_means_of_lengths_vary_only_where_lengths_need_them(lengths, asked):
     design = tiny(lengths=lengths, input_mean=Range(low=10, high=20), output_mean=(10, 20))
     assert [name for name in design.varying if name in ("input_mean", "output_mean", "length_cv")] == asked
 
 
-def test_a_grid_needs_no_scipy_and_a_sampler_says_that_it_does(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.stats", None)  # what Python does for a module that must not be imported
+def test_a_grid_needs_no_scipy_and_a_sampler_names_it_if_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)  # makes the import of this module fail
     fixed = {"utilisation": (1.0,), "max_loras": (1,)}
     assert len(tiny(sampler="grid", **fixed).values()) == 3 * 3 * 3
     assert len(tiny(sampler="random").values()) == 7
@@ -190,7 +190,7 @@ def test_a_design_that_is_neither_shipped_nor_a_file_is_refused():
         ({"gpu_memory_utilization": [90]}, "gpu_memory_utilization: 90 must be from 0.01 to 1"),
         ({"sampler": "grid"}, "utilisation: a grid needs a list of values, not a range"),
         ({"sampler": "halton"}, "sampler: 'halton' is not one of 'grid', 'sobol', 'lhs' or 'random'"),
-        ({"profiles": []}, "profiles: needs at least 1 entries, has 0"),
+        ({"profiles": []}, "profiles: too few entries: 0 (at least 1 needed)"),
         ({"mixes": 0}, "mixes: 0 must be at least 1"),
         ({"boundary": 1.5}, "boundary: 1.5 must be at most 1"),
         ({"seed": -1}, "seed: -1 must be at least 0"),
@@ -208,5 +208,5 @@ def test_a_wrong_design_is_refused_by_its_field(tmp_path, fields, message):
     assert str(error.value).startswith(f"{file}: {message}")
 
 
-def test_the_design_that_these_spoil_is_right():
+def test_the_design_that_these_fields_change_is_valid():
     assert len(tiny().values()) == 7

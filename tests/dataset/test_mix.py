@@ -1,4 +1,4 @@
-"""Mix: a point of a design made real."""
+"""Mix: server and workload at a point of a design."""
 
 from collections import Counter
 
@@ -38,7 +38,7 @@ def test_demands_are_those_of_the_workload():
     assert all(ours == pytest.approx(theirs) for ours, theirs in zip(mix.demands, again, strict=True))
 
 
-def test_absolute_rates_are_dealt_out_in_turn():
+def test_absolute_rates_are_assigned_in_turn():
     mix = the_mix(adapters=(7,), popularity=("rates:3.2,1.6,0.8",), **GIVEN)
     assert rates_of(mix) == {3.2: 3, 1.6: 2, 0.8: 2}
 
@@ -47,8 +47,8 @@ def test_absolute_rates_may_leave_adapters_without_traffic():
     assert rates_of(the_mix(adapters=(5,), popularity=("rates:2,0",), **GIVEN)) == {2.0: 3, 0.0: 2}
 
 
-def test_the_base_model_gets_its_share_of_whatever_comes():
-    # Four adapters ask for 3 + 1 + 3 + 1 = 8 requests/s; with 2 more to the base model that is a fifth of the traffic.
+def test_the_base_model_gets_its_share_of_the_traffic():
+    # Four adapters get 3 + 1 + 3 + 1 = 8 requests/s; 2 more to the base model are a fifth of the traffic.
     given = the_mix(adapters=(4,), base_share=(0.2,), popularity=("rates:3,1",), **GIVEN).workload
     assert (given.adapters[-1].name, given.adapters[-1].rank, given.adapters[-1].rate) == ("base", 0, 2.0)
     assert given.rate == 10.0
@@ -57,7 +57,7 @@ def test_the_base_model_gets_its_share_of_whatever_comes():
     assert shared.adapters[-1].rate == pytest.approx(0.2 * shared.rate)
 
 
-def test_ranks_are_dealt_in_turn_and_do_not_follow_the_rates():
+def test_ranks_are_assigned_in_turn_and_do_not_follow_the_rates():
     design = tiny(adapters=(8,), ranks=((8, 16, 32),), popularity=("zipf:2",), max_loras=(4,), mixes=40)
     mixes = mixes_of(design)
     assert all(Counter(a.rank for a in mix.workload.adapters) == {8: 3, 16: 3, 32: 2} for mix in mixes)
@@ -127,7 +127,7 @@ def test_a_server_has_the_settings_of_its_design(fields, field, value):
     assert getattr(mix.server, field) == value
 
 
-def test_more_slots_than_adapters_and_servers_that_do_not_start_make_no_sense():
+def test_more_slots_than_adapters_and_servers_that_do_not_start_make_no_mix():
     values = {"adapters": (2,), "ranks": ((8,),)}
     for fields in ({"max_loras": (3,)}, {"max_loras": (1,), "gpu_memory_utilization": (0.2,)}):
         assert mixes_of(tiny(**values, **fields)) == [None] * 7
@@ -145,7 +145,7 @@ def test_a_mix_depends_on_no_other_mix():
     assert alone.workload == mixes_of(few)[2].workload
 
 
-def test_another_seed_deals_anew():
+def test_another_seed_gives_other_rates():
     values = tiny(adapters=(8,), popularity=("dirichlet:0.5",)).values()[0]
     one, other = (make_mix(tiny(seed=seed), load_profile(LLAMA), 0, values).workload for seed in (0, 1))
     assert [a.rate for a in one.adapters] != [a.rate for a in other.adapters]

@@ -1,4 +1,4 @@
-"""play_mix: the runs of a mix, as rows."""
+"""play_mix: the runs of a mix as rows."""
 
 import math
 
@@ -23,7 +23,7 @@ def rows_of(**fields):
 
 
 @pytest.mark.parametrize("utilisation", [0.2, 0.8, 3.0])
-def test_a_row_says_what_simulate_says(utilisation):
+def test_a_row_has_the_figures_of_simulate(utilisation):
     fields = {**SEVERAL, "utilisation": (utilisation,), "loads": 1, "duration": (120.0,)}
     mix, (row,) = the_mix(**fields), rows_of(**fields)
     run = simulate(mix.profile, mix.server, mix.workload.scaled(utilisation), seed=row["seed"])
@@ -66,7 +66,7 @@ def test_the_share_of_loads_that_close_in_is_the_designs(boundary, sought):
 
 @pytest.fixture(scope="module")
 def closed_in():
-    """The rows of four mixes whose adapters take turns in few slots, all loads sought."""
+    """Return the rows of four mixes with few slots for many adapters; all loads close in on the boundary."""
     crowded = {"adapters": (16,), "max_loras": (2,), "popularity": ("hot:0.6",), "duration": (300.0,)}
     design = tiny(loads=6, boundary=1.0, most_requests=10**6, mixes=4, **crowded)
     return [play_mix(design, mix) for mix in mixes_of(design)]
@@ -74,7 +74,7 @@ def closed_in():
 
 @pytest.mark.parametrize("number", range(4))
 def test_each_load_that_closes_in_lies_between_those_that_were_served_and_those_that_were_not(closed_in, number):
-    starves = number // 2 == 1  # of two mixes on each profile one looks for where the server starves
+    starves = number // 2 == 1  # of two mixes on each profile, one closes in on where the server starves
     served, not_served = 0.01, 4.0
     for row in closed_in[number]:
         assert served <= row["utilisation"] <= not_served
@@ -85,8 +85,8 @@ def test_each_load_that_closes_in_lies_between_those_that_were_served_and_those_
     assert not_served < 2 * served
 
 
-def test_adapters_suffer_before_their_server_starves(closed_in):
-    """So the two kinds of mixes close in on different loads."""
+def test_adapters_are_overloaded_before_their_server_is_starved(closed_in):
+    """Mixes that close in on starved servers therefore end at higher loads than those for overloaded adapters."""
     assert any(row["worst"] != "ok" and not row["starved"] for rows in closed_in for row in rows)
     ends = [rows[-1]["utilisation"] for rows in closed_in]
     assert max(ends[:2]) < min(ends[2:])
@@ -101,7 +101,7 @@ def test_a_rate_that_is_too_high_is_lowered_and_marked():
     assert [(row["capped"], row["utilisation"]) for row in free] == [(False, 0.1)]
 
 
-def test_given_rates_are_played_as_they_are():
+def test_given_rates_are_simulated_unchanged():
     (row,) = rows_of(adapters=(4,), popularity=("rates:2,1",), utilisation=None, loads=1)
     assert (row["chosen"], row["rate"], row["utilisation"], row["capped"]) == ("given", 6.0, 1.0, False)
 
@@ -116,6 +116,6 @@ def test_the_worst_share_is_a_share_or_unknown():
     assert (quiet["arrived"], quiet["starved"], quiet["verdict"]) == (0, False, "ok")
 
 
-def test_a_mix_is_played_the_same_every_time():
+def test_playing_a_mix_is_deterministic():
     first, again = (rows_of(adapters=(8,), lengths=("several",)) for _ in range(2))
     assert repr(first) == repr(again)

@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster: the same rows."""
+"""sweep on a Ray cluster: the rows are the same."""
 
 import socket
 import sys
@@ -13,7 +13,7 @@ from adaptwin.twin.compilation import compile_twin
 
 @pytest.fixture
 def cluster():
-    """A cluster of two workers on this machine, for as long as a test takes."""
+    """Start a cluster of two workers on this machine for the duration of a test."""
     ray = pytest.importorskip("ray")
     compile_twin()
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
@@ -21,9 +21,9 @@ def cluster():
     ray.shutdown()
 
 
-def test_a_cluster_plays_the_same_partitions_to_the_byte_and_is_left_running(cluster, tmp_path, monkeypatch):
+def test_a_cluster_makes_the_same_partitions_to_the_byte_and_is_left_running(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("adaptwin.dataset.sweep.MIXES_PER_PARTITION", 2)
-    monkeypatch.setattr("adaptwin.dataset.sweep.PARTITIONS_PER_WORKER", 1)  # two of the four partitions at a time
+    monkeypatch.setattr("adaptwin.dataset.sweep.PARTITIONS_PER_WORKER", 1)  # two of the four partitions at once
     local, remote = tmp_path / "local", tmp_path / "remote"
     here, there = sweep(tiny(), local, jobs=1), sweep(tiny(), remote, engine="ray")
     assert there.rows.equals(here.rows)
@@ -33,18 +33,18 @@ def test_a_cluster_plays_the_same_partitions_to_the_byte_and_is_left_running(clu
     assert cluster.is_initialized()
 
 
-def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)  # what Python does for a module that must not be imported
+def test_without_ray_the_error_names_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # makes the import of this module fail
     with pytest.raises(SpecError, match=r"^engine: ray needs Ray: pip install 'adaptwin\[ray\]'$"):
         sweep(tiny(), tmp_path / "runs", engine="ray")
     assert not (tmp_path / "runs").exists()
 
 
-def test_where_nobody_answers_it_does_not_wait(tmp_path):
+def test_without_a_cluster_at_the_address_it_does_not_wait(tmp_path):
     pytest.importorskip("ray")
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # taken, but nobody listens
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # the port is taken, but nothing listens
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(SpecError, match=f"^address: {address}: no Ray cluster answers there"):
             sweep(tiny(), tmp_path / "runs", engine="ray", address=address)
     with pytest.raises(SpecError, match=r"^address: moon: Invalid address format: moon"):

@@ -1,4 +1,4 @@
-"""sweep: the same rows by any number of workers and after any kill, and no others."""
+"""sweep: the rows are the same for any number of workers and after any interruption."""
 
 import os
 import shutil
@@ -37,12 +37,12 @@ def compiled():
 
 @pytest.fixture
 def small_partitions(monkeypatch):
-    """Two mixes in each, so that the seven of a tiny design need four."""
+    """Put two mixes in each partition, so that the seven of a tiny design need four partitions."""
     monkeypatch.setattr(f"{MODULE}.MIXES_PER_PARTITION", 2)
 
 
 def contents(folder):
-    """What is in a folder, byte by byte."""
+    """Return the bytes of every file in a folder, by name."""
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
@@ -52,7 +52,7 @@ PARTITIONS = [f"part-0000{number}.parquet" for number in range(4)]
 # The rows
 
 
-def test_rows_are_those_of_each_mix_played_by_itself(tmp_path):
+def test_rows_are_those_of_each_mix_on_its_own(tmp_path):
     rows = sweep(tiny(), tmp_path, jobs=1).rows
     by_hand = [row for mix in mixes_of(tiny()) for row in play_mix(tiny(), mix)]
     assert rows.select("mix", "run").rows() == [(mix, run) for mix in range(7) for run in range(2)]
@@ -78,7 +78,7 @@ def test_the_size_of_partitions_does_not_change_the_rows(tmp_path, monkeypatch):
     assert len(contents(tmp_path / "parts")) == 1 + 3
 
 
-def test_mixes_that_make_no_sense_leave_no_rows(tmp_path, small_partitions):
+def test_invalid_mixes_have_no_rows(tmp_path, small_partitions):
     design = tiny(adapters=(1, 8), max_loras=(4,))
     rows = sweep(design, tmp_path, jobs=1).rows
     sensible = [number for number, values in enumerate(design.values()) if values["adapters"] == 8]
@@ -102,7 +102,7 @@ def test_progress_counts_partitions_with_those_that_were_there(tmp_path, small_p
 # The files
 
 
-def test_partitions_know_their_design_and_their_seed(tmp_path, small_partitions):
+def test_partitions_name_their_design_and_their_seed(tmp_path, small_partitions):
     design = tiny(seed=5)
     sweep(design, tmp_path, jobs=1)
     for number in range(4):
@@ -113,7 +113,7 @@ def test_partitions_know_their_design_and_their_seed(tmp_path, small_partitions)
     assert Design.read(tmp_path / "design.yaml") == design
 
 
-def test_a_dataset_reads_back_sorted_whatever_its_files_are_called(tmp_path, small_partitions):
+def test_a_dataset_reads_back_sorted_for_any_file_names(tmp_path, small_partitions):
     swept = sweep(tiny(), tmp_path, jobs=1)
     (tmp_path / PARTITIONS[0]).rename(tmp_path / "part-99999.parquet")
     dataset = Dataset.read(tmp_path)
@@ -136,7 +136,7 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path):
         Dataset.read(tmp_path)
 
 
-def test_a_file_that_is_no_partition_is_refused(tmp_path):
+def test_a_file_that_is_not_a_partition_is_refused(tmp_path):
     sweep(tiny(mixes=1), tmp_path, jobs=1)
     file = partition_file(tmp_path, 0)
     read_partition(file).drop("seed", "rate").write_parquet(file)
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_partition_is_refused(tmp_path):
 # Stopped and started again
 
 
-def test_what_is_there_is_not_played_again(tmp_path, small_partitions):
+def test_existing_partitions_are_not_made_again(tmp_path, small_partitions):
     sweep(tiny(), tmp_path, jobs=1)
     before = contents(tmp_path)
     times = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
@@ -163,7 +163,7 @@ def test_what_is_there_is_not_played_again(tmp_path, small_partitions):
     assert {name for name in after if after[name] != times[name]} == {PARTITIONS[2]}
 
 
-def test_files_that_a_killed_sweep_left_half_written_do_no_harm(tmp_path, small_partitions):
+def test_unfinished_files_of_a_killed_sweep_are_ignored(tmp_path, small_partitions):
     swept = sweep(tiny(), tmp_path / "undisturbed", jobs=1)
     folder = tmp_path / "disturbed"
     folder.mkdir()
@@ -181,17 +181,17 @@ def test_a_sweep_killed_in_the_middle_goes_on_to_the_same_bytes(tmp_path):
     design.write(tmp_path / "d.yaml")
     program = shutil.which("adaptwin", path=sysconfig.get_path("scripts"))
     words = [program, "sweep", "d.yaml", "--out", "killed", "--jobs", "2"]
-    environment = {**os.environ, "JOBLIB_TEMP_FOLDER": str(tmp_path)}  # which nobody clears up after a kill
+    environment = {**os.environ, "JOBLIB_TEMP_FOLDER": str(tmp_path)}  # a killed sweep leaves files there
     running = subprocess.Popen(words, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     while not partition_file(killed, 0).exists() and not partition_file(killed, 1).exists():
-        assert running.poll() is None, "it ended before it could be killed"
+        assert running.poll() is None, "the sweep ended before it could be killed"
         time.sleep(0.005)
     running.kill()
     assert running.wait() == -signal.SIGKILL
-    os.killpg(running.pid, signal.SIGTERM)  # its workers, which would wait some minutes for more to do
+    os.killpg(running.pid, signal.SIGTERM)  # its workers, which would otherwise stay for minutes
     there = sorted(killed.glob("part-*.parquet"))
     assert 1 <= len(there) < 4
-    for file in there:  # whole, as all that are there
+    for file in there:  # complete, as every partition that exists
         assert len(read_partition(file)) == (100 if file.name == PARTITIONS[3] else 200)
 
     sweep(design, killed, jobs=2)
@@ -242,7 +242,7 @@ def test_a_partition_of_other_origin_is_refused(tmp_path, field, value, named):
     assert str(error.value) == f"{file}: out: was made with {named}: sweep into a new folder"
 
 
-def test_a_partition_that_nobody_signed_is_refused(tmp_path):
+def test_a_partition_without_an_origin_is_refused(tmp_path):
     sweep(tiny(), tmp_path, jobs=1)
     file = partition_file(tmp_path, 0)
     pl.read_parquet(file).write_parquet(file)
@@ -259,7 +259,7 @@ def test_a_partition_that_nobody_signed_is_refused(tmp_path):
         ({"address": "auto"}, "address: 'auto' is of use with engine ray only"),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused_and_leaves_nothing_behind(tmp_path, arguments, message):
+def test_a_wrong_argument_is_refused_and_leaves_nothing_behind(tmp_path, arguments, message):
     with pytest.raises(SpecError) as error:
         sweep(tiny(), tmp_path / "runs", **arguments)
     assert str(error.value) == message
@@ -272,7 +272,7 @@ def test_an_unknown_profile_is_refused_and_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
     with pytest.raises(SpecError, match=f"^{tmp_path}/runs: out: cannot be made: File exists$"):
         sweep(tiny(), tmp_path / "runs")

@@ -1,4 +1,4 @@
-"""Explanations: what they say of a plan holds when it is tried."""
+"""Explanations: their statements about a plan hold when they are tried."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SEATS = Server(max_num_seqs=16)
 
 @pytest.fixture(scope="module")
 def seated(h100, fleet):
-    """Two GPUs, for no other reason than a small ``max_num_seqs``."""
+    """Return a plan on two GPUs, which only a small ``max_num_seqs`` makes necessary."""
     workload = fleet(*((f"a{i:02}", 8, 0.5) for i in range(12)))
     return make_plan(h100, workload, server=SEATS, surrogate=None)
 
@@ -46,7 +46,7 @@ def test_beyond_its_headroom_a_server_does_not_serve(seated):
         assert (run.mean_running, run.mean_waiting) == (brink.mean_running, brink.mean_waiting)
 
 
-def test_a_batch_at_its_limit_is_seen(seated, explained):
+def test_a_batch_at_its_limit_is_recognised(seated, explained):
     assert seated.gpus == 2
     assert all(placed.forecast.fills_batch(16) for placed in seated.servers)
     assert not any(placed.forecast.fills_batch(256) for placed in seated.servers)
@@ -56,11 +56,11 @@ def test_a_batch_at_its_limit_is_seen(seated, explained):
 def test_a_larger_max_num_seqs_saves_a_gpu_where_the_batch_is_at_its_limit(h100, seated, explained):
     found = {saving.change: saving.gpus for saving in explained.savings.saving}
     assert found["max_num_seqs 512 instead of 16"] == 1
-    assert "max_num_seqs 1,024 instead of 16" in explained.savings.tried  # but saves no more
+    assert "max_num_seqs 1,024 instead of 16" in explained.savings.tried  # tried, but saves no more than 512
     assert make_plan(h100, seated.workload, server=Server(max_num_seqs=512), surrogate=None).gpus == 1
 
 
-def test_the_emptiest_gpu_is_not_needed_without_about_what_it_has_too_much(h100, seated, explained):
+def test_without_the_excess_load_the_emptiest_gpu_is_not_needed(h100, seated, explained):
     emptiest = explained.savings.emptiest
     placed = next(each for each in seated.servers if each.name == emptiest.server)
     assert emptiest.server == max(seated.servers, key=lambda each: each.forecast.headroom).name
@@ -81,7 +81,7 @@ def test_what_a_server_could_still_take_is_served_and_one_more_is_not(seated, ex
         assert not room.takes(each.kin.more + 1)
 
 
-def test_adapters_of_other_names_find_about_as_much_room(seated, explained):
+def test_about_as_many_adapters_of_other_names_are_served(seated, explained):
     placed, kin = seated.servers[0], explained.servers[0].kin
 
     def serves(more):
@@ -126,7 +126,7 @@ def test_where_slots_are_short_one_more_adapter_needs_a_restart_with_more(h100, 
     assert (found.advice.action, found.advice.max_loras) == ("restart", 2)
 
 
-def test_the_newcomer_goes_where_it_does_least_harm(explained):
+def test_the_new_adapter_goes_where_it_adds_the_least_latency(explained):
     as_it_is = [each for each in explained.servers if each.addition.ok and not each.addition.restart]
     harm = {each.server: each.addition.harm for each in as_it_is}
     assert explained.advice.server == min(harm, key=harm.get)
@@ -140,7 +140,7 @@ def test_an_adapter_that_fits_nowhere_needs_a_new_gpu_unless_that_would_not_do_e
     assert explain(seated, rank=8, rate=60.0, surrogate=None).advice.action == "nowhere"
 
 
-def test_headroom_that_was_asked_for_is_kept_and_costs_a_gpu(h100, fleet):
+def test_required_headroom_is_kept_and_costs_a_gpu(h100, fleet):
     workload = fleet(*((f"a{i}", 8, 0.5) for i in range(6)))
     plan = make_plan(h100, workload, server=SEATS, headroom=0.8, surrogate=None)
     assert plan.gpus == 2
@@ -158,7 +158,7 @@ def test_a_server_far_from_full_has_no_brink(h100, fleet):
     assert found.kin.more > 0
 
 
-def test_plans_of_before_are_explained_all_the_same(seated, explained, tmp_path):
+def test_plans_of_earlier_versions_are_explained_equally(seated, explained, tmp_path):
     old = without_brinks(seated)
     old.write(tmp_path / "plan.yaml")
     assert "brink" not in (tmp_path / "plan.yaml").read_text(encoding="utf-8")
@@ -171,7 +171,7 @@ def test_plans_of_before_are_explained_all_the_same(seated, explained, tmp_path)
     ]
 
 
-def test_gpus_of_two_kinds_are_each_explained_by_their_own_profile(h100, seated, explained):
+def test_gpus_of_two_types_are_explained_by_their_own_profiles(h100, seated, explained):
     slow = h100.step_cost.model_copy(update={"base": 2.0 * h100.step_cost.base})
     other = h100.model_copy(update={"name": "slower", "step_cost": slow})
     first, second = seated.servers
@@ -199,7 +199,7 @@ def test_the_objective_that_is_missed_is_named(h100, fleet):
     assert missed.latency > 0.02
 
 
-def test_by_default_the_newcomer_is_the_median_adapter(h100, fleet):
+def test_by_default_the_new_adapter_is_the_median_one(h100, fleet):
     rows = (("newcomer", 8, 0.1), ("b", 16, 0.3), ("c", 64, 0.2), ("base", 0, 9.0))
     plan = make_plan(h100, fleet(*rows), surrogate=None)
     newcomer = typical_adapter(plan, None, None, None)
@@ -219,7 +219,7 @@ def test_lengths_together_have_the_mean_of_all_requests(fleet):
     assert mean_lengths(workload, workload.adapters[:1]) == Lengths.fixed(100, 10)
 
 
-def test_what_cannot_be_known_is_not_claimed(seated, explained, monkeypatch):
+def test_savings_that_were_not_tried_are_unknown(seated, explained, monkeypatch):
     monkeypatch.setattr(savings, "MOST_TWIN_RUNS", 0)
     forecasts = {placed.name: placed.forecast for placed in seated.servers}
     found = savings.savings(seated, forecasts, surrogate=None)

@@ -1,4 +1,4 @@
-"""Conformance: what every export target owes the plans that it writes."""
+"""Conformance: what holds for the text of every export target."""
 
 import pytest
 
@@ -20,7 +20,7 @@ every_target = pytest.mark.parametrize("write", TARGETS.values(), ids=TARGETS.ke
 
 
 def make_plan() -> Plan:
-    """Two servers that share an adapter, one of the base model, and a standby."""
+    """Make a plan of two servers that share an adapter, a base-model server, and a standby."""
     return Plan(
         PlanOptions(strategy="by hand", spare=1),
         7,

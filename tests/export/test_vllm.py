@@ -42,7 +42,7 @@ FAKE_VLLM = """\
 
 
 def plan_of(adapters, *servers):
-    """A plan made by hand; a server is its settings and a mapping of names to shares."""
+    """Make a plan by hand; a server is given as its settings and a mapping of names to shares."""
     placed = [PlacedServer(f"gpu-{i}", H100.name, *server) for i, server in enumerate(servers)]
     return Plan(
         PlanOptions(strategy="by hand"),
@@ -55,7 +55,7 @@ def plan_of(adapters, *servers):
 
 
 def commands(script):
-    """The words of every command of a script, as the shell splits them; each is sent to the background."""
+    """Return the words of every command in a script, as the shell splits them; each must end with ``&``."""
     joined = script.replace("\\\n", " ").splitlines()
     lines = [line for line in joined if " vllm serve " in line]
     assert all(line.endswith(" &") for line in lines)
@@ -64,7 +64,7 @@ def commands(script):
 
 @pytest.fixture
 def run_script(tmp_path):
-    """Run a script with a fake vllm on the path, and return its environment setting and words, port by port."""
+    """Return a function that runs a script with a fake vllm and returns environment setting and words by port."""
     program, calls = tmp_path / "bin" / "vllm", tmp_path / "calls"
     program.parent.mkdir()
     calls.mkdir()
@@ -74,7 +74,7 @@ def run_script(tmp_path):
     def run(script, **variables):
         (tmp_path / "serve.sh").write_text(script, encoding="utf-8")
         path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {"PATH": path, "CALLS": str(calls), "HOME": "/home/somebody", **variables}
+        environment = {"PATH": path, "CALLS": str(calls), "HOME": "/home/user", **variables}
         done = subprocess.run(
             ["sh", tmp_path / "serve.sh"], env=environment, cwd=tmp_path, capture_output=True, check=True
         )
@@ -86,7 +86,7 @@ def run_script(tmp_path):
 
 @pytest.fixture(scope="module")
 def planned():
-    """A real plan of several servers, with a hot adapter, mixed ranks, base-model traffic and awkward names."""
+    """Make a plan of several servers with a hot adapter, mixed ranks, base-model traffic and awkward names."""
     names = [Adapter(name, (8, 16)[i % 2], 0.4) for i, name in enumerate(AWKWARD)]
     hot, base = Adapter("hot", 8, 45.0, artifact="/models/hot one"), Adapter("base", 0, 1.0)
     return make_plan(H100, Workload([*names, hot, base], duration=300.0))
@@ -130,7 +130,7 @@ def test_a_standby_is_described_but_not_started():
     assert "with CUDA_VISIBLE_DEVICES=1 and --port 8001." in script
 
 
-def test_a_server_of_the_base_model_that_takes_adapters_in_has_slots_for_them():
+def test_a_base_model_server_that_takes_over_adapters_has_slots_for_them():
     settings = Server(max_loras=2, max_lora_rank=16, max_cpu_loras=4)
     plan = plan_of([Adapter("base", 0, 1.0), Adapter("a", 8, 1.0)], (settings, {"base": 1.0}), (settings, {"a": 1.0}))
     failover = Failover(("gpu-1",), {"a": {"gpu-0": 1.0}})
@@ -147,7 +147,7 @@ def test_where_every_adapter_names_its_weights_no_folder_is_needed():
     assert "ADAPTERS" not in vllm_script(plan)
 
 
-def test_a_part_of_an_adapters_traffic_is_said():
+def test_the_share_of_an_adapters_traffic_is_shown():
     server = Server(max_lora_rank=8)
     script = vllm_script(plan_of([Adapter("hot", 8, 1.0)], (server, {"hot": 0.25}), (server, {"hot": 0.75})))
     assert "# serves only a part of the traffic of: hot (25%)" in script

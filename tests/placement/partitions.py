@@ -1,8 +1,8 @@
-"""All placements of a few adapters, for brute force."""
+"""Partitions: all placements of a few adapters, for brute force."""
 
 
 def partitions(things):
-    """All ways to part things into groups."""
+    """Yield all ways to divide things into groups."""
     if not things:
         yield []
         return

@@ -1,4 +1,4 @@
-"""make_plan: what it refuses, and what it does with several profiles."""
+"""make_plan: arguments that it refuses, and plans with several profiles."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from adaptwin.placement.strategies.registry import STRATEGIES
 
 @pytest.fixture
 def small(h100):
-    """The same GPU with memory for a few slots only."""
+    """Return the H100 with memory for few slots only."""
     memory = h100.memory.model_copy(update={"gpu_bytes": 24 * 2.0**30})
     shape = h100.model.model_copy(update={"max_model_len": 8192})
     return h100.model_copy(update={"name": "small", "memory": memory, "model": shape})
@@ -24,7 +24,7 @@ def small(h100):
         ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),
     ],
 )
-def test_what_makes_no_sense_is_refused(h100, fleet, fields, message):
+def test_wrong_options_are_refused(h100, fleet, fields, message):
     with pytest.raises(SpecError, match=f"^{message}$"):
         make_plan(h100, fleet(("a", 8, 1.0)), **fields)
 
@@ -42,7 +42,7 @@ def test_of_several_profiles_the_one_that_needs_the_fewest_gpus_is_used(h100, sm
     assert plan.gpus < make_plan(small, workload).gpus
 
 
-def test_a_profile_that_cannot_start_is_passed_over(h100, fleet):
+def test_a_profile_that_cannot_start_is_not_used(h100, fleet):
     tiny = h100.model_copy(
         update={"name": "tiny", "memory": h100.memory.model_copy(update={"gpu_bytes": 24 * 2.0**30})}
     )
@@ -93,7 +93,7 @@ def test_replayed_timestamps_of_a_hot_adapter_are_split(h100):
     assert plan.gpus == 3
 
 
-def test_a_lone_adapter_with_few_requests_is_served(h100):
+def test_a_single_adapter_with_few_requests_is_served(h100):
     lone = Workload([Adapter("lone", 8, 0.05)], duration=300.0)
     assert all(make_plan(h100, lone, seed=seed).verified for seed in range(12))
 

@@ -1,4 +1,4 @@
-"""The margin that a profile's uncertainty asks for: of full servers, one in twenty serves still less."""
+"""The margin for a profile's uncertainty: one full server in twenty serves even less."""
 
 import math
 
@@ -25,13 +25,13 @@ def small(fleet):
 
 
 def uncertain(profile, **sigma):
-    """The profile with these spreads of throughput, by regime."""
+    """Return the profile with these spreads of throughput, by regime."""
     spread = tuple(Spread(regime=regime, runs=9, throughput=value) for regime, value in sigma.items())
     return profile.model_copy(update={"spread": spread})
 
 
 def test_the_margin_is_that_of_a_starved_server(h100, small):
-    """Only there is throughput what the server can do, and not what was asked; e to the 1.645 x 0.04 is 1.068."""
+    """Only in the starved regime is throughput that of the server, not of its traffic; exp(1.645 x 0.04) is 1.068."""
     plan = make_plan(uncertain(h100, calm=0.001, busy=0.01, starved=0.04), small, margin="profile")
     assert plan.margin == math.exp(1.645 * 0.04) - 1
     assert plan.margin == pytest.approx(0.068, abs=5e-4)
@@ -43,7 +43,7 @@ def test_where_no_starved_run_was_measured_the_largest_spread_counts(h100, small
     assert plan.margin == math.exp(1.645 * 0.02) - 1
 
 
-def test_a_profile_that_does_not_know_its_uncertainty_is_refused(h100, small):
+def test_a_profile_without_a_known_uncertainty_is_refused(h100, small):
     with pytest.raises(SpecError, match=f"^margin: profile {h100.name} states no uncertainty"):
         make_plan(uncertain(h100), small, margin="profile")
 
@@ -53,17 +53,17 @@ def test_a_margin_in_figures_needs_no_spread(h100, small):
     assert make_plan(uncertain(h100, busy=0.04), small).margin == 0.0
 
 
-def test_of_several_profiles_each_has_its_own(h100, small):
+def test_each_of_several_profiles_has_its_own_margin(h100, small):
     sure, unsure = (
         uncertain(h100.model_copy(update={"name": name}), busy=sigma) for name, sigma in (("sure", 0.01), ("un", 0.2))
     )
     for profiles, sigma in (((sure, unsure), 0.01), ((unsure, sure), 0.2)):
         plan = make_plan(profiles, small, margin="profile")
-        assert plan.servers[0].profile == profiles[0].name  # both need one GPU
+        assert plan.servers[0].profile == profiles[0].name  # one GPU of either is enough
         assert plan.margin == math.exp(1.645 * sigma) - 1
 
 
-def test_the_less_certain_a_profile_is_the_more_gpus_it_takes(h100, fleet):
+def test_a_less_certain_profile_needs_more_gpus(h100, fleet):
     hot = fleet(("hot", 8, 20.0), ("b", 16, 1.0))
     gpus = [make_plan(uncertain(h100, busy=sigma), hot, margin="profile").gpus for sigma in (0.0, 0.4)]
     assert gpus == [1, 2]
@@ -71,7 +71,7 @@ def test_the_less_certain_a_profile_is_the_more_gpus_it_takes(h100, fleet):
     assert make_plan(h100, hot, margin=margin).gpus == 2
 
 
-def test_a_plan_with_it_reads_back_as_it_was_written(h100, small, tmp_path):
+def test_a_plan_with_a_margin_reads_back_as_it_was_written(h100, small, tmp_path):
     plan = make_plan(uncertain(h100, busy=0.04), small, margin="profile")
     plan.write(tmp_path / "plan.yaml")
     assert Plan.read(tmp_path / "plan.yaml") == plan
@@ -89,7 +89,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [("fleet.yaml", "--margin", "profile"), ("asks.yaml",)], ids=" ".join)
-def test_a_fleet_or_the_command_line_may_ask_for_it(folder, capsys, words):
+def test_a_fleet_or_the_command_line_may_set_the_margin(folder, capsys, words):
     assert run(["plan", *words, "--out", "plan.yaml"]) == 0
     capsys.readouterr()
     plan = Plan.read(folder / "plan.yaml")
@@ -102,7 +102,7 @@ def test_the_command_line_overrides_the_fleet(folder, capsys):
     assert Plan.read(folder / "plan.yaml").margin == 0.05
 
 
-def test_a_fleet_that_asks_for_it_reads_back_as_it_was_written(folder):
+def test_a_fleet_with_a_margin_reads_back_as_it_was_written(folder):
     fleet = read_fleet("asks.yaml")
     assert fleet.planning.margin == "profile"
     fleet.write("again.yaml")

@@ -1,4 +1,4 @@
-"""Constraints: who belongs together, who must not meet, and what is said when that cannot be or is not so."""
+"""Constraints: groups, adapters kept apart, contradictions, and violations."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +12,14 @@ NAMES = "abcdefgh"
 groups = st.lists(st.lists(st.sampled_from(NAMES), min_size=2, max_size=3, unique=True), max_size=4)
 
 
-def test_without_constraints_everybody_is_free():
+def test_without_constraints_nothing_is_constrained():
     free = Constraints()
     assert not free
     assert (free.group_of(), free.kept_apart(), free.violations({"gpu-0": ["a", "b"]})) == ({}, {}, [])
 
 
 @pytest.mark.parametrize("fields", [{"pinned": {"a": "x"}}, {"apart": [("a", "b")]}, {"together": [("a", "b")]}])
-def test_one_constraint_is_enough(fields):
+def test_constraints_are_true_if_there_is_one(fields):
     assert Constraints(**fields)
 
 
@@ -38,8 +38,8 @@ def test_adapters_pinned_to_one_server_are_a_group():
 
 @law
 @given(together=groups)
-def test_a_group_is_whoever_is_reached(together):
-    """As by brute force: joined until nothing changes, and called by the first of their names."""
+def test_groups_are_connected_components(together):
+    """Groups equal those of brute force: merged until nothing changes, and named after their first adapter."""
     sets = [set(group) for group in together]
     for _ in NAMES:
         sets = [set().union(*(other for other in sets if other & one)) for one in sets]
@@ -47,22 +47,22 @@ def test_a_group_is_whoever_is_reached(together):
     assert Constraints(together=together).group_of() == expected
 
 
-# Foes
+# Adapters kept apart
 
 
-def test_of_a_group_apart_everybody_is_everybodys_foe():
+def test_all_adapters_of_an_apart_group_are_kept_apart():
     apart_from = Constraints(apart=[("a", "b", "c"), ("c", "d")]).kept_apart()
     assert apart_from == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b", "d"}, "d": {"c"}}
 
 
-def test_adapters_pinned_to_different_servers_are_foes():
+def test_adapters_pinned_to_different_servers_are_kept_apart():
     apart_from = Constraints(pinned={"a": "gpu-0", "b": "gpu-0", "c": "gpu-1"}).kept_apart()
     assert apart_from == {"a": {"c"}, "b": {"c"}, "c": {"a", "b"}}
 
 
 @law
 @given(apart=groups)
-def test_foes_are_mutual_and_nobodys_own(apart):
+def test_being_kept_apart_is_symmetric_and_never_from_itself(apart):
     apart_from = Constraints(apart=apart).kept_apart()
     assert all(name in apart_from[foe] and foe != name for name, others in apart_from.items() for foe in others)
 
@@ -98,7 +98,7 @@ def test_contradictions_are_refused(fields, message):
 @law
 @given(apart=groups, together=groups, pins=st.dictionaries(st.sampled_from(NAMES), st.sampled_from("xyz"), max_size=4))
 def test_what_is_not_refused_can_be_placed(apart, together, pins):
-    """Every group on a server of its own, those pinned to one together: nothing is violated."""
+    """With each group on a server of its own, and adapters pinned to one server together, nothing is violated."""
     try:
         constraints = Constraints(apart=apart, together=together, pinned=pins)
     except ValueError:
@@ -112,7 +112,7 @@ def test_what_is_not_refused_can_be_placed(apart, together, pins):
     assert constraints.violations(servers) == []
 
 
-def test_not_all_of_them_are_refused():
+def test_not_all_combinations_are_refused():
     assert Constraints(apart=[("a", "b")], together=[("b", "c")], pinned={"a": "x", "c": "y"})
 
 
@@ -124,12 +124,12 @@ def test_not_all_of_them_are_refused():
         ({"together": [("zz", "b")]}, r"constraints\.together\[0\]"),
     ],
 )
-def test_names_that_nobody_has_are_refused(fields, where):
+def test_names_that_no_adapter_has_are_refused(fields, where):
     with pytest.raises(SpecError, match=f"{where}: 'zz' is not an adapter of the workload"):
         Constraints(**fields).require_known(Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)]))
 
 
-def test_names_that_somebody_has_are_not():
+def test_names_of_adapters_are_not_refused():
     Constraints(pinned={"a": "x"}, together=[("a", "b")]).require_known(
         Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)])
     )
@@ -138,7 +138,7 @@ def test_names_that_somebody_has_are_not():
 # Violations
 
 
-def test_violations_are_said_one_by_one():
+def test_violations_are_listed_one_by_one():
     constraints = Constraints(
         pinned={"a": "gpu-0", "e": "gpu-1"}, apart=[("b", "c", "d"), ("a", "d")], together=[("f", "g"), ("h", "i")]
     )
@@ -152,19 +152,19 @@ def test_violations_are_said_one_by_one():
     ]
 
 
-def test_a_group_that_is_split_alike_is_not_on_one_server():
+def test_a_group_that_is_split_equally_is_not_on_one_server():
     constraints = Constraints(together=[("a", "b")])
     assert constraints.violations({"gpu-0": ["a", "b"], "gpu-1": ["a", "b"]}) == [
         "'a', 'b' must be together, but are not on one server"
     ]
 
 
-def test_who_is_not_placed_violates_nothing():
+def test_adapters_that_are_not_placed_violate_nothing():
     constraints = Constraints(pinned={"a": "gpu-0"}, apart=[("b", "c")], together=[("d", "e")])
     assert constraints.violations({"gpu-0": ["b"], "gpu-1": ["d"]}) == []
 
 
-def test_strategies_without_constraints_say_so(h100, fleet):
+def test_strategies_without_constraints_refuse_them(h100, fleet):
     constraints, workload = Constraints(pinned={"a": "gpu-0"}), fleet(("a", 8, 1.0))
     with pytest.raises(SpecError, match="strategy: random does not support constraints; use pack"):
         make_plan(h100, workload, strategy="random", constraints=constraints)

@@ -21,7 +21,7 @@ from adaptwin.plan.options import PlanOptions
         ({"spares": 1}, r"^spares: unknown key \(allowed: objective, strategy, "),
     ],
 )
-def test_what_makes_no_sense_names_the_keyword(fields, message):
+def test_wrong_options_name_the_keyword(fields, message):
     with pytest.raises(SpecError, match=message):
         PlanOptions.of(fields)
 
@@ -30,7 +30,7 @@ def test_every_option_is_a_keyword_of_make_plan():
     parameters = inspect.signature(make_plan).parameters
     assert set(PlanOptions.model_fields) <= set(parameters)
     for name, field in PlanOptions.model_fields.items():
-        if name != "prices":  # a mapping that may be left out
+        if name != "prices":  # a mapping, whose default is None in make_plan
             assert parameters[name].default == field.default
 
 
@@ -65,17 +65,17 @@ def test_a_function_may_be_the_strategy_and_the_plan_has_its_name(h100, fleet):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("objective: min-gpus", "objective: is called options.objective now"),
-        ("spare: 1", "spare: is called options.spare now"),
-        ("guesses: 7", "guesses: is called predictions now"),
+        ("objective: min-gpus", "objective: is now called options.objective"),
+        ("spare: 1", "spare: is now called options.spare"),
+        ("guesses: 7", "guesses: is now called predictions"),
         (
             "bounds: {ttft_p99: 2.0}",
-            "bounds: is called options.ttft_p99 and options.itl_p99 now",
+            "bounds: is now called options.ttft_p99 and options.itl_p99",
         ),
     ],
 )
 def test_a_key_of_an_earlier_version_names_the_new_one(tmp_path, line, message):
-    """Though an old plan lacks what is required now."""
+    """The error names the old key, although required new fields are missing, too."""
     path = tmp_path / "plan.yaml"
     path.write_text(f"seed: 0\n{line}\nlower_bound: 1\nservers: []\nprofiles: []\n", encoding="utf-8")
     with pytest.raises(SpecError) as refusal:

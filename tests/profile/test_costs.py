@@ -1,4 +1,4 @@
-"""StepCost, LoadCost and SchedulerCost: more work never takes less time, whatever the constants."""
+"""StepCost, LoadCost and SchedulerCost: more work never takes less time, for any constants."""
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +26,7 @@ SLOTS = st.fixed_dictionaries({"max_loras": st.integers(1, 400), "max_lora_rank"
 @given(cost=STEP_COSTS, slots=SLOTS, step=STEPS, more=st.integers(1, 1000), name=st.sampled_from(sorted(WORK)))
 def test_more_of_anything_in_a_step_never_makes_it_faster(cost, slots, step, more, name):
     larger = {**step, name: step[name] + more}
-    if step["tokens"] <= cost.split_tokens < larger["tokens"]:  # but where vLLM's shrink kernel splits its sum less
+    if step["tokens"] <= cost.split_tokens < larger["tokens"]:  # vLLM's shrink kernel splits its sum less
         cost = cost.model_copy(update=dict.fromkeys(SPLIT, 0.0))
     coefficients = cost.resolve(**slots)
     assert step_seconds(coefficients, **larger) >= step_seconds(coefficients, **step)
@@ -65,9 +65,9 @@ def test_a_step_costs_the_sum_of_its_terms():
     assert step_seconds(coefficients, 100, 5000, 0) == pytest.approx(3.65e-3)
     # 3 adapters: 1 + 0.1 + 3 x (0.2 + 0.1) + 0.03 ms more
     assert step_seconds(coefficients, 100, 5000, 3) == pytest.approx(3.65e-3 + 2.03e-3)
-    # 99 tokens are 0.01 + 0.001 + 0.001 + 0.0003 ms less, but 99 x 10 us for the slots and 3 x 0.4 ms are to be added
+    # 99 tokens: 0.01 + 0.001 + 0.001 + 0.0003 ms less, but a split sum adds 99 x 10 us for the slots and 3 x 0.4 ms
     assert step_seconds(coefficients, 99, 5000, 3) == pytest.approx(5.68e-3 - 0.0123e-3 + 0.99e-3 + 1.2e-3)
-    # 200 tokens are too many for a CUDA graph: 1 + 0.1 + 0.1 + 0.03 ms and 7 ms more
+    # 200 tokens: 1 + 0.1 + 0.1 + 0.03 ms more, and 7 ms more as they are too many for a CUDA graph
     assert step_seconds(coefficients, 200, 5000, 3) == pytest.approx(5.68e-3 + 1.23e-3 + 7e-3)
 
 

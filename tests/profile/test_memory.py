@@ -1,4 +1,4 @@
-"""MemoryModel: where the GPU's memory goes, by hand and as a law."""
+"""MemoryModel: how the GPU's memory is used, worked out by hand and as a law."""
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +44,7 @@ def test_the_kv_cache_is_what_weights_activations_and_slots_leave(slots, rank, u
     rank=st.sampled_from([8, 16, 32, 64]),
     block_size=st.sampled_from([1, 8, 16, 32]),
 )
-def test_more_slots_or_a_higher_rank_never_leave_more_room(memory, slots, more, rank, block_size):
+def test_more_slots_or_a_higher_rank_never_leave_more_kv_cache(memory, slots, more, rank, block_size):
     tokens = memory.kv_cache_tokens(max_loras=slots, max_lora_rank=rank, block_size=block_size)
     assert tokens % block_size == 0
     assert memory.kv_cache_tokens(max_loras=slots + more, max_lora_rank=rank, block_size=block_size) <= tokens

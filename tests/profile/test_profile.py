@@ -1,4 +1,4 @@
-"""Profiles: the shipped ones load and start what the real servers started, and files say what is wrong with them."""
+"""Profiles: shipped ones start the servers that started in reality, and errors in files are named."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_both_measured_models_are_shipped():
 
 
 @pytest.mark.parametrize("name", shipped_profiles())
-def test_a_shipped_profile_loads_and_bears_its_name(name):
+def test_a_shipped_profile_loads_and_has_its_own_name(name):
     profile = load_profile(name)
     assert profile.name == name
     assert not profile.memory.estimated
@@ -47,7 +47,7 @@ def test_a_negative_cost_is_refused_by_file_and_field(tmp_path):
         load_profile(tmp_path / "mine.yaml")
 
 
-# What the measured servers did: "GPU KV cache size" of their logs, and the most slots with which they started.
+# Measured on real servers: "GPU KV cache size" from their logs, and the most slots with which they started.
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_the_kv_cache_follows_the_law_of_the_measured_servers(name, slots, rank,
 @pytest.mark.parametrize(
     ("name", "slots", "rank", "starts"),
     [
-        (LLAMA, 384, 8, True),  # 154,240 tokens were measured; one request may have 131,072
+        (LLAMA, 384, 8, True),  # measured: 154,240 tokens; one request may have 131,072
         (LLAMA, 512, 8, False),
-        (LLAMA, 224, 16, True),  # 138,272
+        (LLAMA, 224, 16, True),  # measured: 138,272 tokens
         (LLAMA, 256, 16, False),
-        (LLAMA, 96, 32, True),  # 168,064
+        (LLAMA, 96, 32, True),  # measured: 168,064 tokens
         (LLAMA, 128, 32, False),
-        (QWEN, 384, 16, True),  # 165,664; one request may have 32,768
-        (QWEN, 224, 32, True),  # 67,136
-        (QWEN, 256, 32, False),  # nothing left
+        (QWEN, 384, 16, True),  # measured: 165,664 tokens; one request may have 32,768
+        (QWEN, 224, 32, True),  # measured: 67,136 tokens
+        (QWEN, 256, 32, False),  # no memory left for the KV cache
     ],
 )
 def test_servers_start_where_the_measured_ones_started(name, slots, rank, starts):
@@ -123,7 +123,7 @@ def test_the_gpu_is_one_for_which_vllm_takes_its_smaller_budgets(name):
     assert 60 < load_profile(name).gpu_gib < 70
 
 
-def test_a_profile_that_nobody_checked_says_so():
+def test_a_profile_that_was_not_checked_has_no_error():
     fields = load_profile(LLAMA).file_form()
     del fields["error"]
     assert Profile.parse(fields).error is None

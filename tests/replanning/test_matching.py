@@ -1,4 +1,4 @@
-"""matched_names: servers of a placement take the names of the running ones that hold most of the same adapters."""
+"""matched_names: a server gets the name of the running server with which it has the most adapters in common."""
 
 from adaptwin import Server
 from adaptwin.placement.packing.problem import Assignment
@@ -20,7 +20,7 @@ def test_a_name_is_given_once():
     assert matched_names([on("a"), on("b", "c")], ROUTES) == [None, "x"]
 
 
-def test_who_shares_nobody_with_any_has_no_name():
+def test_a_server_without_common_adapters_gets_no_name():
     assert matched_names([on("new"), on("a")], ROUTES) == [None, "x"]
 
 

@@ -1,4 +1,4 @@
-"""migration: every step is possible when its turn comes, nobody is unserved meanwhile, and the end is the new plan."""
+"""migration: every step is possible, no adapter goes unserved meanwhile, and the result is the new plan."""
 
 from collections import Counter
 
@@ -33,7 +33,7 @@ def forecast(headroom, throughput):
 
 @pytest.fixture(scope="module")
 def plan_of(h100):
-    """A function from adapters (name: rank) and servers (name: settings, shares) to a plan."""
+    """Return a function from adapters (name: rank) and servers (name: settings, shares) to a plan."""
 
     def make(ranks, servers, headroom=None):
         workload = Workload([Adapter(name, rank, 1.0) for name, rank in ranks.items()], duration=60.0)
@@ -61,7 +61,7 @@ def plan_of(h100):
 
 
 class Replay:
-    """A running fleet that knows what is possible, and refuses the rest."""
+    """A running fleet that carries out steps and asserts that each is possible."""
 
     def __init__(self, old, new):
         self.old, self.new = ({a.name: a.rank for a in plan.workload.adapters} for plan in (old, new))
@@ -97,7 +97,7 @@ class Replay:
         assert rank > 0
         assert server.max_loras > 0
         assert rank <= server.max_lora_rank
-        assert self.loaded[step.server].get(step.adapter) != rank  # not in vain
+        assert self.loaded[step.server].get(step.adapter) != rank  # no needless load
         self.loaded[step.server][step.adapter] = rank
 
     def unload(self, step):
@@ -138,7 +138,7 @@ class Replay:
 
 
 def replayed(old, new):
-    """The migration, every step of it tried out."""
+    """Return the migration, after carrying out every step of it."""
     found = migration(old, new)
     replay = Replay(old, new)
     for step in found.steps:
@@ -150,7 +150,7 @@ def replayed(old, new):
 
 @st.composite
 def fleets(draw, before=None):
-    """Ranks and servers of a fleet; mostly as `before`, where that is given."""
+    """Draw ranks and servers of a fleet, mostly as in `before` where that is given."""
     ranks_before, servers_before = before or ({}, {})
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
     ranks = {name: draw(st.sampled_from([0, 8, 16, 64])) for name in names}
@@ -176,7 +176,7 @@ def fleets(draw, before=None):
 
 @st.composite
 def changes(draw):
-    """A fleet and another one, and the headroom by the forecasts of both, None where there are none."""
+    """Draw two fleets and the headroom in the forecasts of both, or None for no forecasts."""
     before = draw(fleets())
     return before, draw(fleets(before)), draw(st.sampled_from([None, 0.0, 0.5]))
 
@@ -208,7 +208,7 @@ def test_the_cases_have_restarts_stand_ins_splits_and_departures(plan_of):
         seen.update(
             {
                 "restarts": found.restarts > 0,
-                "restarts with everybody parked on others": found.restarts > 0 and found.extra_gpus == 0,
+                "restarts with all adapters parked on others": found.restarts > 0 and found.extra_gpus == 0,
                 "stand-ins": any("stand-in" in name for name in names),
                 "departures": found.departed > 0,
                 "additions": found.added > 0,
@@ -268,13 +268,13 @@ def test_an_adapter_with_another_rank_is_loaded_in_place(plan_of):
 
 
 def restart(plan_of, headroom):
-    """The settings of gpu-0 change, beside gpu-1, which may have room."""
+    """Return the migration for new settings of gpu-0, beside gpu-1 with this headroom."""
     ranks = {"a": 8, "b": 8}
     old = plan_of(ranks, {"gpu-0": (SMALL, {"a": 1.0}), "gpu-1": (SMALL, {"b": 1.0})}, headroom)
     return replayed(old, plan_of(ranks, {"gpu-0": (LARGE, {"a": 1.0}), "gpu-1": (SMALL, {"b": 1.0})}, headroom))
 
 
-def test_who_is_served_by_a_server_that_restarts_is_parked_where_there_is_room(plan_of):
+def test_adapters_of_a_restarting_server_are_parked_where_there_is_headroom(plan_of):
     found = restart(plan_of, headroom=5.0)
     assert (found.restarts, found.extra_gpus, found.moves) == (1, 0, 0)
     assert actions(found) == [
@@ -287,7 +287,7 @@ def test_who_is_served_by_a_server_that_restarts_is_parked_where_there_is_room(p
     ]
 
 
-def test_without_room_a_stand_in_with_the_new_settings_takes_the_traffic(plan_of):
+def test_without_headroom_a_stand_in_with_the_new_settings_takes_the_traffic(plan_of):
     found = restart(plan_of, headroom=0.0)
     assert (found.restarts, found.extra_gpus) == (1, 1)
     assert actions(found)[:3] == [("start", "gpu-0-stand-in"), ("load", "gpu-0-stand-in", "a"), ("route", "a")]

@@ -1,4 +1,4 @@
-"""replan: little changes where little changed, the rest moves no further than it pays, and the plan is verified."""
+"""replan: small changes of the workload cause few moves, further moves pay off, and the plan is verified."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ WINDOW = 300.0
 
 @pytest.fixture(scope="module")
 def fleet_plan(h100):
-    """Sixty adapters, planned for some servers."""
+    """Return a plan for sixty adapters on at least three servers."""
     workload = synthesize(adapters=60, rate=60, ranks=(8, 16, 32), popularity="zipf:0.9", duration=WINDOW)
     plan = make_plan(h100, workload)
     assert plan.gpus >= 3
@@ -24,7 +24,7 @@ def fleet_plan(h100):
 
 @pytest.fixture
 def running(h100):
-    """A function from adapters and servers (settings, adapters) to a plan that runs, verified or not."""
+    """Return a function from workload and servers (settings, adapters) to a running plan, which is not verified."""
 
     def make(workload, servers, **fields):
         placed = tuple(
@@ -38,7 +38,7 @@ def running(h100):
 
 
 def with_rates(workload, rates):
-    """The workload with other rates of some adapters."""
+    """Return the workload with other rates for some adapters."""
     changed = tuple(a.model_copy(update={"rate": rates.get(a.name, a.rate)}) for a in workload.adapters)
     return workload.model_copy(update={"adapters": changed})
 
@@ -48,7 +48,7 @@ def plus(workload, *adapters):
 
 
 def where(plan):
-    """By server, who is on it."""
+    """Return the adapters of each server, by its name."""
     return {server.name: set(server.adapters) for server in plan.servers}
 
 
@@ -69,7 +69,7 @@ def test_the_same_workload_changes_nothing(fleet_plan):
     assert again.verified
 
 
-def test_a_new_adapter_that_fits_moves_nobody(fleet_plan):
+def test_a_new_adapter_that_fits_moves_no_other(fleet_plan):
     new = replan(fleet_plan, plus(fleet_plan.workload, Adapter("new", 8, 0.02)))
     loads = [step for step in new.migration.steps if step.action == "load"]
     assert [(step.adapter, step.action) for step in new.migration.steps] == [("new", "load"), ("new", "route")]
@@ -96,26 +96,26 @@ def test_a_server_whose_adapters_all_departed_is_stopped(running, fleet):
 
 @pytest.fixture
 def two_halves(running, fleet):
-    """Two servers where one would do; on each four adapters."""
+    """Return a plan with four adapters on each of two servers, where one server is enough."""
     names = [f"a{i}" for i in range(8)]
     workload = fleet(*((name, 8, 0.5) for name in names))
     return running(workload, {"x": (slots(8, 8), names[:4]), "y": (slots(8, 8), names[4:])})
 
 
-def test_a_server_nobody_needs_is_stopped_when_moves_are_cheap(two_halves):
+def test_an_unneeded_server_is_stopped_when_moves_are_cheap(two_halves):
     new = replan(two_halves, two_halves.workload, move_cost=0.01)
     assert new.gpus == 1
     assert (new.migration.gpus_before, new.migration.moves, new.migration.restarts) == (2, 4, 0)
     assert new.migration.steps[-1].action == "stop"
 
 
-def test_when_moves_are_dear_everybody_stays(two_halves):
+def test_when_moves_are_expensive_no_adapter_moves(two_halves):
     new = replan(two_halves, two_halves.workload, move_cost=0.3)
     assert where(new) == where(two_halves)
     assert new.migration.steps == ()
 
 
-def test_an_adapter_that_gets_too_hot_for_its_server_makes_room_with_few_moves(fleet_plan):
+def test_an_adapter_that_gets_too_hot_for_its_server_causes_few_moves(fleet_plan):
     rates = {adapter.name: adapter.rate for adapter in fleet_plan.workload.adapters}
     fullest = min(fleet_plan.servers, key=lambda server: server.forecast.headroom)
     hot = max(fullest.adapters, key=rates.__getitem__)
@@ -162,7 +162,7 @@ def test_new_servers_have_the_settings_common_to_all(running, fleet):
     assert [(s.server.max_num_seqs, s.server.gpu_memory_utilization) for s in new.servers] == [(64, 0.8)] * 2
 
 
-def test_planning_afresh_is_taken_where_it_is_worth_its_moves(running, fleet):
+def test_a_fresh_plan_is_used_where_it_is_worth_its_moves(running, fleet):
     names = [f"a{i}" for i in range(12)]
     workload = fleet(*((name, 8 if i % 2 else 64, 1.0) for i, name in enumerate(names)))
     servers = {f"s{i}": (slots(1, 64), names[3 * i : 3 * i + 3]) for i in range(4)}
@@ -172,7 +172,7 @@ def test_planning_afresh_is_taken_where_it_is_worth_its_moves(running, fleet):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_tenth_of_the_rates_changed_few_move_and_gpus_are_about_as_few_as_afresh(h100, fleet_plan, seed):
+def test_after_a_tenth_of_the_rates_changed_few_move_and_gpus_are_about_those_of_a_fresh_plan(h100, fleet_plan, seed):
     random = np.random.default_rng(seed)
     adapters = fleet_plan.workload.adapters
     chosen = random.choice(len(adapters), len(adapters) // 10, replace=False)
@@ -204,7 +204,7 @@ def test_the_result_is_a_plan_for_the_new_workload_with_the_options_of_the_old(h
     assert check.ok
 
 
-def test_answers_repeat_themselves_and_arguments_are_left_as_they_were(fleet_plan):
+def test_replanning_is_deterministic_and_does_not_modify_its_arguments(fleet_plan):
     workload = plus(fleet_plan.workload, Adapter("new", 32, 3.0))
     before = fleet_plan.model_dump_json(), workload.model_dump_json()
     first, again = (replan(fleet_plan, workload) for _ in range(2))
@@ -221,7 +221,7 @@ def test_a_plan_can_be_changed_again_and_again(fleet_plan):
     assert plan.gpus <= fleet_plan.gpus + 1
 
 
-def test_without_time_the_rest_is_still_a_sound_plan(fleet_plan):
+def test_out_of_time_the_plan_is_still_verified(fleet_plan):
     new = replan(fleet_plan, plus(fleet_plan.workload, Adapter("new", 8, 0.02)), time_limit=1e-9)
     assert new.verified
     assert new.time_limit_hit
@@ -235,7 +235,7 @@ def test_progress_comes_to_its_end(fleet_plan):
     assert all(done == total for done, total in last.values())
 
 
-def test_what_makes_no_sense_is_refused(running, h100, fleet):
+def test_wrong_arguments_are_refused(running, h100, fleet):
     workload = fleet(("a", 8, 1.0))
     plan = running(workload, {"x": (slots(1, 8), ["a"])})
     nothing = running(Workload([]), {})

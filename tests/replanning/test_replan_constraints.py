@@ -1,4 +1,4 @@
-"""replan keeps the constraints of the plan that runs."""
+"""replan: keeps the constraints of the running plan."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def names(workload, *positions):
 
 @pytest.fixture(scope="module")
 def running(h100, workload):
-    """Three adapters apart, four together, two pinned to different servers."""
+    """Return a plan with three adapters apart, four together, and two pinned to different servers."""
     constraints = Constraints(
         pinned=dict(zip(names(workload, 30, 31), ("east", "west"), strict=True)),
         apart=(names(workload, 5, 6, 7),),
@@ -47,7 +47,7 @@ def test_a_group_that_outgrows_its_server_moves_whole(running, workload):
     assert found.verified
 
 
-def test_adapters_that_left_constrain_nobody(running, workload):
+def test_adapters_that_left_are_dropped_from_the_constraints(running, workload):
     left = workload.model_copy(update={"adapters": workload.adapters[12:]})
     found = replan(running, left)
     assert found.options.constraints.together == (names(workload, 12, 13),)
@@ -55,7 +55,7 @@ def test_adapters_that_left_constrain_nobody(running, workload):
     assert violations(found) == []
 
 
-def test_newcomers_are_free(running, workload):
+def test_new_adapters_have_no_constraints(running, workload):
     more = workload.model_copy(update={"adapters": (*workload.adapters, Adapter("new", 8, 0.1))})
     found = replan(running, more)
     assert (violations(found), found.migration.added, found.migration.moves) == ([], 1, 0)

@@ -1,4 +1,4 @@
-"""What a server does just beyond its headroom, with numbers made by hand."""
+"""A server just beyond its headroom, with made-up numbers."""
 
 from adaptwin.plan.forecast import Brink
 

@@ -1,4 +1,4 @@
-"""A plan with plausible numbers, made by hand, so that the report needs no strategy to be tested."""
+"""A hand-made plan with plausible numbers, so that tests of the report need no strategy."""
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ def make_profile(name: str = "h100-64gb-llama-3.1-8b-instruct") -> Profile:
 
 
 def _choices(chosen: int, rate: float) -> tuple[TriedSlots, ...]:
-    """Throughput rises until the adapters fit, falls when slots eat the KV cache; 96 do not start."""
+    """Make slot choices: throughput rises up to enough slots, then falls as they take KV cache; 96 do not start."""
     choices = []
     for slots in (4, 8, 16, 24, 32, 48, 64):
         served = rate * TOKENS * min(0.985, 0.35 + slots / (1.5 * chosen), max(0.2, 1.6 - slots / (2.4 * chosen)))
@@ -101,7 +101,7 @@ def _forecast(index: int, rate: float) -> Forecast:
 
 
 def _workload(adapters: int, gpus: int) -> Workload:
-    """Zipf-like popularity, a hot adapter first, ranks drawn 60/30/10."""
+    """Make a workload of Zipf-like popularity, with a hot adapter first and ranks drawn 60/30/10."""
     generator = np.random.default_rng(0)
     rates = 1.0 / np.arange(1, adapters + 1) ** 0.8
     rates *= 9.0 * gpus / rates.sum()
@@ -122,7 +122,7 @@ def plan() -> Plan:
 
 
 def make_plan(*, gpus: int = 4, adapters: int = 200, profiles: int = 1, forecast: bool = True) -> Plan:
-    """A plan that deals adapters out in turn; the most popular one is split over the first two GPUs."""
+    """Make a plan with round-robin placement; the most popular adapter is split over the first two GPUs."""
     workload = _workload(adapters, gpus)
     dealt: list[dict[str, float]] = [{} for _ in range(gpus)]
     for position, adapter in enumerate(workload.adapters):
@@ -159,7 +159,7 @@ def make_plan(*, gpus: int = 4, adapters: int = 200, profiles: int = 1, forecast
 
 @pytest.fixture(scope="session")
 def overloaded() -> Run:
-    """A run in which more than ten adapters are not ok."""
+    """Return a run in which more than ten adapters are not ok."""
     plan = make_plan(gpus=4, adapters=60)
     server = plan.servers[0].server.model_copy(update={"max_loras": 4, "max_cpu_loras": 60})
     workload = plan.workload.model_copy(update={"duration": 300.0})

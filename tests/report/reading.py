@@ -1,4 +1,4 @@
-"""How tests read what reports have written: HTML pages, and text on a terminal."""
+"""Helpers of tests that read reports: HTML pages, and text on a terminal."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from rich.console import Console
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of scripts and styles."""
+    """The tags of a page with their attributes, and its text outside of scripts and styles."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Page(HTMLParser):
         return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
 
     def words(self) -> str:
-        """The text with single spaces."""
+        """Return the text with single spaces."""
         return " ".join(self.text.split())
 
 
@@ -68,7 +68,7 @@ def rendered(renderable: object, width: int = 80) -> str:
 
 
 def words(renderable: object) -> str:
-    """What is rendered, with single spaces."""
+    """Return the rendered text with single spaces."""
     return " ".join(rendered(renderable).split())
 
 

@@ -5,7 +5,7 @@ from tests.report.reading import assert_fits, rendered
 from adaptwin.report.profiles import profiles_table
 
 
-def test_profiles_fit_80_columns_and_an_unchecked_one_says_so(plan) -> None:
+def test_profiles_fit_80_columns_and_an_unchecked_one_is_marked(plan) -> None:
     checked = plan.profiles[0]
     text = rendered(profiles_table([checked, checked.model_copy(update={"name": "other", "error": None})]))
     assert_fits(text)

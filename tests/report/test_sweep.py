@@ -1,4 +1,4 @@
-"""What a sweep has found, as a table."""
+"""The table of a sweep's results."""
 
 import io
 import re

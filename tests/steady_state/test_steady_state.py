@@ -1,4 +1,4 @@
-"""Steady state: what averages alone say of a server, against paper, laws and the twin."""
+"""Steady state: the closed form against numbers worked out by hand, laws, and the twin."""
 
 import math
 from itertools import pairwise
@@ -19,7 +19,7 @@ LLAMA, QWEN = "h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct
 
 
 class Case(NamedTuple):
-    """A server under its traffic."""
+    """A server and its traffic."""
 
     profile: Profile
     server: Server
@@ -52,10 +52,10 @@ def base_only(rate, **fields):
 
 
 @pytest.mark.parametrize(("rank", "pace"), [(0, 10_220_700), (8, 12_921_800)], ids=["base model", "LoRA"])
-def test_an_idle_servers_pace_is_that_of_a_lonely_decode(rank, pace):
-    # A request of 100 prompt and 3 answer tokens reads 100 and 101 tokens, over three answer tokens 67 each.
+def test_the_pace_of_an_idle_server_is_that_of_a_single_decode(rank, pace):
+    # A request of 100 prompt and 3 answer tokens reads 100 and 101 cached tokens: 67 for each of its answer tokens.
     # A step of one token: 10.1 ms + 10.03 us for the token + 0.67 us for the context + 110 us for planning; with LoRA
-    # 2.7 ms for the one adapter and 1.1 us for its token besides.
+    # 2.7 ms more for the one adapter and 1.1 us more for its token.
     workload = Workload([Adapter("a", rank, 1e-9)], lengths=Lengths.fixed(100, 3), duration=1200.0)
     settled = Case(plain_profile(), Server(max_loras=1, max_lora_rank=16), workload).settled
     assert settled.pace == pytest.approx(pace / 1e9, abs=1e-9)
@@ -76,7 +76,7 @@ def test_a_load_costs_what_the_twin_takes_for_it(rank):
 
 
 def test_the_batch_is_bounded_by_seats_by_the_budget_or_by_the_cache():
-    # 100 prompt tokens over 3 of the answer: a request takes 1 + 100/3 tokens of every step, and holds 67 + 101/3 + 8.
+    # A request of 100 prompt and 3 answer tokens takes 1 + 100/3 tokens of each step and holds 67 + 101/3 + 8 tokens.
     workload = base_only(1.0, lengths=Lengths.fixed(100, 3))
     bounds = {"max_num_seqs": 7, "max_num_batched_tokens": 2060, "kv_cache_tokens": 4096 + 16}
     roomy = {"max_num_seqs": 5000, "max_num_batched_tokens": 10_000, "kv_cache_tokens": 10**6}
@@ -88,7 +88,7 @@ def test_the_batch_is_bounded_by_seats_by_the_budget_or_by_the_cache():
     assert settled.settled.fitting == pytest.approx(4096 / held)
 
 
-def test_nobody_asks_and_nothing_runs():
+def test_without_requests_nothing_runs():
     for workload in (base_only(0.0), fleet(4, 0.0)):
         settled = Case(plain_profile(), Server(max_loras=2), workload).settled
         assert all(math.isfinite(value) for value in settled)
@@ -96,7 +96,7 @@ def test_nobody_asks_and_nothing_runs():
         assert (settled.slot_wait, settled.loads, settled.reached) == (0.0, 0.0, 1.0)
 
 
-def test_with_a_slot_for_each_adapter_nobody_waits_and_nothing_is_loaded():
+def test_with_a_slot_for_each_adapter_no_request_waits_and_nothing_is_loaded():
     for slots in (20, 30):
         settled = Case(load_profile(LLAMA), Server(max_loras=slots, max_lora_rank=8), fleet(20, 40.0)).settled
         assert (settled.slot_wait, settled.slot_waiting, settled.slots_full, settled.loads) == (0.0, 0.0, 0.0, 0.0)
@@ -111,7 +111,7 @@ POPULARITIES = st.sampled_from(["uniform", "zipf:1.0", "dirichlet:0.5", "hot:0.5
 
 @st.composite
 def cases(draw, slots=st.integers(0, 40)):  # noqa: B008
-    """Servers under any traffic, with fewer or more slots than adapters."""
+    """Draw servers under any traffic, with fewer or more slots than adapters."""
     adapters, more = draw(st.integers(1, 60)), draw(slots)
     workload = fleet(
         adapters,
@@ -150,7 +150,7 @@ def test_requests_in_the_batch_are_those_that_come_while_one_is_answered(case):
         assert coming >= 0.99 * settled.most_running
 
 
-def test_little_is_asked_about_both_full_and_other_batches():
+def test_littles_law_is_tested_on_full_and_on_other_batches():
     met = set()
 
     @SOME
@@ -164,7 +164,7 @@ def test_little_is_asked_about_both_full_and_other_batches():
 
 @SOME
 @given(cases())
-def test_what_is_a_share_is_one_and_nothing_is_below_zero(case):
+def test_shares_are_at_most_one_and_no_figure_is_negative(case):
     settled = case.settled
     assert all(math.isfinite(value) and value >= 0 for value in settled)
     assert all(getattr(settled, name) <= 1 for name in ("slots_full", "slot_waiting", "reached", "stalled"))
@@ -178,8 +178,8 @@ def test_what_is_a_share_is_one_and_nothing_is_below_zero(case):
 
 @SOME
 @given(cases(), st.floats(1.1, 10))
-def test_more_traffic_never_makes_a_token_come_sooner(case, factor):
-    """On a server that serves its base model, or has a slot for everybody."""
+def test_more_traffic_never_makes_tokens_faster(case, factor):
+    """The server has a slot for every adapter."""
     more = case._replace(server=case.server.model_copy(update={"max_loras": len(case.workload)}))
     before, after = more.settled, more._replace(workload=case.workload.scaled(factor)).settled
     assert after.utilisation > before.utilisation
@@ -189,7 +189,7 @@ def test_more_traffic_never_makes_a_token_come_sooner(case, factor):
 
 @pytest.mark.parametrize("popularity", ["uniform", "zipf:1.0", "dirichlet:0.5"])
 @pytest.mark.parametrize("rate", [0.5, 2.0, 5.0])
-def test_where_everybody_gets_a_slot_in_time_more_slots_never_make_the_wait_longer(rate, popularity):
+def test_where_every_adapter_gets_a_slot_in_time_more_slots_never_make_the_wait_longer(rate, popularity):
     workload = fleet(150, rate, popularity=popularity, duration=3600.0)
     servers = [Server(max_loras=slots, max_lora_rank=8, max_cpu_loras=150) for slots in (1, 2, 4, 8, 16, 32, 64, 150)]
     settled = [Case(load_profile(LLAMA), server, workload).settled for server in servers]
@@ -269,7 +269,7 @@ def test_an_overloaded_server_serves_its_capacity(name):
     assert run.itl.mean == pytest.approx(settled.pace, rel=0.05)
 
 
-def test_where_it_sees_a_wait_for_slots_the_twin_has_a_queue():
+def test_where_it_predicts_a_wait_for_slots_the_twin_has_a_queue():
     profile, workload = load_profile(LLAMA), fleet(100, 3.0, duration=1800.0)
     few, enough = (Server(max_loras=slots, max_lora_rank=8, max_cpu_loras=100) for slots in (4, 48))
     assert Case(profile, few, workload).settled.slot_wait > 5.0

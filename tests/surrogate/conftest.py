@@ -1,4 +1,4 @@
-"""A small sweep and what is trained on it: a minute of traffic, a hundred mixes."""
+"""A small sweep and a training on it: a hundred mixes with a minute of traffic each."""
 
 import pytest
 
@@ -22,11 +22,11 @@ DESIGN = Design(
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
-    """Some hundred runs of both profiles."""
+    """Return some hundred runs of both profiles."""
     return sweep(DESIGN, tmp_path_factory.mktemp("runs"), jobs=1)
 
 
 @pytest.fixture(scope="session")
 def training(dataset):
-    """Predictors trained on them."""
+    """Return a training on these runs."""
     return train(dataset, folds=2)

@@ -1,4 +1,4 @@
-"""Distillation: a small tree says what it is taught."""
+"""Distillation: a small tree reproduces what it is taught."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def test_a_smooth_function_is_followed_closer_with_more_leaves():
     assert many < 0.1
 
 
-def test_formulas_are_short_and_answers_stay_within_what_was_taught():
+def test_formulas_are_short_and_answers_stay_within_those_taught():
     taught = FEATURES.sum(axis=1)
     tree, said = followed(taught)
     assert max(len(leaf.weights) for leaf in tree.leaves) == LEAF_TERMS

@@ -1,4 +1,4 @@
-"""Features know nothing of names and order; the steady state's answer is near the twin's where nothing is scarce."""
+"""Features: independent of names and order; close to the twin where nothing is scarce."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_names_and_order_of_adapters_do_not_matter():
     assert looked_at(there)[1] == pytest.approx(looked_at(back)[1])
 
 
-def test_features_by_hand():
+def test_features_worked_out_by_hand():
     lengths = Lengths.fixed(100, 50)
     features, steady_answer = looked_at(Workload(adapters(1.0, 3.0), lengths=lengths, duration=1000.0))
     assert np.exp(features.prompt) == pytest.approx(100)
@@ -57,7 +57,7 @@ def test_features_by_hand():
     assert steady_answer.offered == pytest.approx(4 * 150)
 
 
-def test_each_figure_stands_in_the_column_of_its_name():
+def test_each_feature_is_in_the_column_of_its_name():
     profile, workload = PROFILES[0], Workload(adapters(0.1, 0.4, 3.0, 0.8, 0.3), arrivals="gamma:cv=3")
     traffic, by_octave = sum_demands(demands_on(profile, SERVER, workload))
     limits, costs = SERVER.limits(profile), costs_of(profile, SERVER)
@@ -118,7 +118,7 @@ def test_servers_with_the_same_traffic_are_looked_at_as_one_by_one():
 
 
 def test_a_table_has_the_features_of_each_of_its_rows(dataset):
-    """A row holds all that its features need: nothing is lost on the way through the file."""
+    """A row of the dataset holds everything that its features need."""
     profiles = {profile.name: profile for profile in PROFILES}
     some = dataset.rows.sample(20, seed=0)
     together, steady_answers = features_of_table(some, profiles)

@@ -1,4 +1,4 @@
-"""The region of the training data: what lies outside is called so, whether by one feature or by their combination."""
+"""Region of the training data: points outside are recognised, by one feature or by a combination of features."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_feature_beyond_its_range_is_outside(row, expected):
     assert inside(*row) is expected
 
 
-def test_a_combination_that_never_came_up_is_outside_though_each_feature_is_within_its_range():
+def test_a_new_combination_is_outside_though_each_feature_is_within_its_range():
     assert inside(1.0, 1.0, 0.5)
     assert not inside(1.0, -1.0, 0.5)
 
@@ -34,6 +34,6 @@ def test_what_is_outside_is_clipped_to_the_box():
     assert clipped[0].tolist() == [REGION.high[0], 0.0, REGION.low[2]]
 
 
-def test_a_region_goes_through_its_file(tmp_path):
+def test_a_region_reads_back_as_it_was_written(tmp_path):
     REGION.write(tmp_path / "region.yaml")
     assert Region.read(tmp_path / "region.yaml") == REGION

@@ -1,4 +1,4 @@
-"""The shipped surrogates: what people call, and how it answers where it knows and where it does not."""
+"""Shipped surrogates: predictions inside and outside of the training data, and errors."""
 
 import math
 
@@ -45,7 +45,7 @@ def test_every_shipped_profile_has_a_surrogate_with_its_constants():
 
 
 @pytest.mark.parametrize("rate", [0.5, 3.0, 8.0])
-def test_guesses_are_near_the_twins_answers(surrogate, rate):
+def test_predictions_are_near_the_figures_of_the_twin(surrogate, rate):
     workload = fleet(rate)
     prediction, run = surrogate.predict(workload, SERVER), simulate(surrogate.profile, SERVER, workload)
     assert prediction.inside
@@ -56,20 +56,20 @@ def test_guesses_are_near_the_twins_answers(surrogate, rate):
     assert prediction.starvation < 0.1
 
 
-def test_a_flood_starves(surrogate):
+def test_very_high_traffic_is_predicted_to_starve(surrogate):
     prediction = surrogate.predict(fleet(80.0), SERVER)
     assert prediction.starvation > 0.95
     assert prediction.overload > 0.95
     assert prediction.throughput < 80 * 418 * 0.9
 
 
-def test_many_guesses_are_the_single_ones_in_order(surrogate):
+def test_many_predictions_equal_the_single_ones_in_order(surrogate):
     cases = [(fleet(rate), SERVER) for rate in (4.0, 0.5, 60.0)]
     assert surrogate.predict_many(cases) == [surrogate.predict(*case) for case in cases]
 
 
 def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
-    """Also outside of the region, where either says so."""
+    """The two agree outside of the region as well, and on what is outside."""
     profile, workloads = surrogate.profile, [fleet(rate) for rate in (0.5, 4.0, 8.0, 20.0, 80.0, 3000.0)]
     server = SERVER.limits(profile), costs_of(profile, SERVER)
     rows = [features_of(sum_demands(demands_on(profile, SERVER, w)), *server, w.duration) for w in workloads]
@@ -82,7 +82,7 @@ def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
     assert alone[0] < 0.05 < 0.95 < alone[4]
 
 
-def test_without_traffic_nobody_starves(surrogate):
+def test_without_traffic_no_adapter_is_starved(surrogate):
     prediction = surrogate.predict(Workload([Adapter("a", 8, 0.0)]), SERVER)
     assert (prediction.throughput, prediction.starvation, prediction.inside) == (0.0, 0.0, True)
     assert math.isnan(prediction.itl_mean)
@@ -99,7 +99,7 @@ def test_without_traffic_nobody_starves(surrogate):
     ],
     ids=["replayed arrivals", "short window", "adapters on disk", "a watermark", "very long prompts"],
 )
-def test_what_was_not_trained_on_is_said(surrogate, workload, server):
+def test_servers_outside_of_the_training_data_are_marked(surrogate, workload, server):
     assert not surrogate.predict(workload, server).inside
 
 
@@ -110,8 +110,8 @@ def test_a_server_that_does_not_start_or_serve_is_an_error_as_from_the_twin(surr
         surrogate.predict(fleet(1.0), SERVER.model_copy(update={"max_lora_rank": 8}))
 
 
-def test_predictors_serve_a_profile_they_were_not_trained_on():
-    """A GPU twice as slow: the prediction follows the constants of its profile."""
+def test_a_surrogate_may_be_used_for_another_profile():
+    """For a GPU that is half as fast, predictions follow the constants of its profile."""
     shipped = load_profile(LLAMA)
     doubled = {
         name: 2 * getattr(shipped.step_cost, name) for name in ("base", "per_token", "lora_base", "lora_per_adapter")
@@ -122,7 +122,7 @@ def test_predictors_serve_a_profile_they_were_not_trained_on():
     assert prediction.itl_mean == pytest.approx(run.itl.mean, rel=0.08)
 
 
-def test_neither_name_nor_file_is_an_error(tmp_path):
+def test_a_surrogate_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(SpecError, match="'h200' is neither a file nor one of h100-"):
         load_surrogate("h200")
     (tmp_path / "s.json").write_text("{}", encoding="utf-8")

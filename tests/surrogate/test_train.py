@@ -1,4 +1,4 @@
-"""Training on a small sweep: scores of mixes that were held out, models that hang together."""
+"""Training on a small sweep: scores on held-out mixes, and consistent models."""
 
 import numpy as np
 import polars as pl
@@ -30,8 +30,8 @@ def test_every_row_is_predicted_by_models_that_did_not_see_its_mix(training):
             assert len(predictions[output.name]) == len(training.examples.rows)
 
 
-def test_even_a_hundred_mixes_teach_more_than_nothing(training):
-    """The answers of the steady state are what a model would give that learned nothing."""
+def test_a_hundred_mixes_are_enough_to_beat_the_steady_state(training):
+    """A model that learned nothing would return the steady-state answers."""
     column = SteadyStateAnswer._fields.index("itl_p99")
     steady_answer, actual = training.examples.steady_answers[:, column], training.examples.rows["itl_p99"].to_numpy()
     learned = training.held_out.teacher["itl_p99"]
@@ -42,13 +42,13 @@ def test_even_a_hundred_mixes_teach_more_than_nothing(training):
 
 
 def test_loads_that_were_given_count_as_drawn(training):
-    """As in the paper's grid, whose rates are absolute: only loads sought at the boundary are left out of scores."""
+    """The rates of the paper's grid are absolute; scores leave out only loads that close in on the boundary."""
     rows = training.examples.rows
     assert training.examples.drawn.tolist() == (rows["chosen"] == "drawn").to_list()
     assert training.examples._replace(rows=rows.with_columns(chosen=pl.lit("given"))).drawn.all()
 
 
-def test_targets_are_undone_by_values(training):
+def test_values_invert_targets(training):
     examples = training.examples
     for output in OUTPUTS:
         if output.scale == "ratio":
@@ -58,7 +58,7 @@ def test_targets_are_undone_by_values(training):
             assert back[known] == pytest.approx(measured[known])
 
 
-def test_a_surrogate_goes_through_its_file(training, tmp_path):
+def test_a_surrogate_reads_back_as_it_was_written(training, tmp_path):
     before = training.surrogates[LLAMA]
     before.write(tmp_path / "surrogate.json")
     after = Surrogate.read(tmp_path / "surrogate.json")
@@ -67,12 +67,12 @@ def test_a_surrogate_goes_through_its_file(training, tmp_path):
     assert after.predict_features(*rows)[0].tolist() == before.predict_features(*rows)[0].tolist()
 
 
-def test_training_is_the_same_twice(dataset, training):
+def test_training_is_deterministic(dataset, training):
     again = train(dataset, folds=2)
     assert again.surrogates == training.surrogates
 
 
-def test_too_little_to_learn_from_is_said(dataset):
+def test_too_little_data_is_an_error(dataset):
     few = dataset._replace(rows=dataset.rows.filter(pl.col("mix") < 10))
     with pytest.raises(SpecError, match="10 mixes; at least 30 are needed"):
         train(few)
@@ -81,7 +81,7 @@ def test_too_little_to_learn_from_is_said(dataset):
         train(idle)
 
 
-def test_findings_tell_of_every_output_and_learn_from_more_mixes(training):
+def test_findings_cover_every_output_and_growing_numbers_of_mixes(training):
     findings = find(training)
     assert [len(lines) for lines in findings.scores.values()] == [len(OUTPUTS)] * 2
     for lines in findings.scores.values():

@@ -1,4 +1,4 @@
-"""Scenarios for the twin's tests: random small ones, ones worked out by hand, and a profile of round numbers."""
+"""Scenarios for tests of the twin: random small ones, hand-made ones, and a profile of round numbers."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ same_every_time = settings(
 
 @st.composite
 def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
-    """Small servers with too little of everything: slots, host memory, KV blocks, seats and budget."""
+    """Draw small servers that lack everything: slots, host memory, KV blocks, seats and budget."""
     adapters = draw(_adapters())
     block_size = draw(st.sampled_from([1, 2, 4, 16]))
     kv_blocks = draw(st.integers(1, 240 // block_size))
@@ -64,7 +64,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
     )
 
 
-# With the first two, steps end just when requests arrive, samples are taken and the window closes.
+# With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive, samples are taken and windows close.
 STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST = {
@@ -101,7 +101,7 @@ def _requests(draw, adapters: int) -> Requests:
     row = st.tuples(st.integers(0, latest), st.integers(0, adapters - 1), st.integers(1, 40), st.integers(1, 40))
     requests = requests_of(draw(st.lists(row, min_size=count, max_size=count)))
     more = draw(st.lists(st.sampled_from([0, 0, 0, 10, 60]), min_size=count, max_size=count))
-    return requests._replace(asked=requests.output + np.array(more, np.int32))  # what answers that end early left out
+    return requests._replace(asked=requests.output + np.array(more, np.int32))  # `more` is lost by early ends
 
 
 @st.composite
@@ -119,7 +119,7 @@ def _windows(draw) -> Window:
 
 
 def requests_of(rows) -> Requests:
-    """Rows of (arrival in milliseconds, adapter, input, output), in order of arrival."""
+    """Make requests of rows (arrival in milliseconds, adapter, input, output), in order of arrival."""
     table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.float64).reshape(-1, 4)
     return Requests(
         arrival=(table[:, 0] * MS).astype(np.int64),
@@ -133,10 +133,10 @@ def requests_of(rows) -> Requests:
 def by_hand(
     rows, *, adapters=1, base_model=(), loads_ms=(0, 0), position=None, window=None, scrape_ms=0, **limits
 ) -> Scenario:
-    """A server whose every step takes 1 ms, with room for everything that is not limited by name.
+    """Make a scenario where every step takes 1 ms and only the limits given by name bind.
 
-    `loads_ms` is (to the GPU, from disk) for every adapter; adapters in `base_model` need no slot; `scrape_ms` is what
-    a scrape costs per combination of adapters seen.
+    `loads_ms` is the load time of every adapter (to the GPU, from disk); adapters in `base_model` need no slot;
+    `scrape_ms` is the time that a scrape takes per combination of adapters seen.
     """
     roomy = Limits(
         block_size=16,
@@ -169,20 +169,20 @@ _WHOLE_RUN = {"warmup": 0, "end": 1000 * MS, "drain": True, "max_in_flight": 0, 
 
 
 class Step(NamedTuple):
-    """One step as a bystander sees it, after scheduling and loading; requests are given by their numbers."""
+    """The state in one step, after scheduling and loading; requests are given by their indices."""
 
     start: int
     end: int
-    tokens: dict[int, int]  # of each scheduled request
+    tokens: dict[int, int]  # scheduled tokens by request
     running: tuple[int, ...]
     waiting: tuple[int, ...]
     preempted: int
     skipped: int
-    cut_short: bool  # a prefill got less than it still needs
-    adapters: set[int]  # of the scheduled requests that need a slot
+    cut_short: bool  # a prefill got fewer tokens than it still needs
+    adapters: set[int]  # adapters of the scheduled requests that need a slot
     on_gpu: set[int]
     on_host: set[int]
-    blocks_held: int  # summed over the requests
+    blocks_held: int  # sum over the requests
     blocks_free: int
     arrived: int
     finished: int
@@ -190,7 +190,7 @@ class Step(NamedTuple):
 
 
 class WatchedTwin(ReferenceTwin):
-    """The reference twin with somebody who writes every step down."""
+    """The reference twin, which also records the state in every step."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
@@ -221,7 +221,7 @@ class WatchedTwin(ReferenceTwin):
         )
 
     def _skipped(self, batch: Batch) -> int:
-        """Requests passed over for want of a slot, in a step whose scan went through the whole waiting queue."""
+        """Count the requests skipped for lack of a slot, in a step that scanned the whole waiting queue."""
         limits, waiting = self.scenario.limits, self.scheduler.waiting
         stopped_early = (
             len(batch.preempted_reqs) > 0
@@ -235,14 +235,14 @@ class WatchedTwin(ReferenceTwin):
 
 
 def watch(scenario: Scenario) -> tuple[Outcome, list[Step]]:
-    """Play a scenario on the reference twin and write down every step, idle stretches between them included."""
+    """Run a scenario on the reference twin; return its outcome and every step, idle times included."""
     twin = WatchedTwin(scenario)
     outcome = twin.run()
     return outcome, twin.seen if twin.seen and twin.seen[-1].tokens else twin.seen[:-1]
 
 
 def plain_profile() -> Profile:
-    """A profile of round numbers, with which one can reckon on paper."""
+    """Return a profile of round numbers, for calculations by hand."""
     return Profile(
         name="plain",
         hardware="paper",

@@ -1,4 +1,4 @@
-"""The compiled kernel does what the reference twin does, to the last digit."""
+"""The compiled kernel gives the same outcome as the reference twin, to the last digit."""
 
 import numba
 import numpy as np
@@ -17,7 +17,7 @@ def assert_kernel_equals_reference(scenario: Scenario) -> Outcome:
     kernel, reference = play(scenario), ReferenceTwin(scenario).run()
     for name, ours, theirs in zip(Outcome._fields, kernel, reference, strict=True):
         assert np.array_equal(ours, theirs), f"{name}: kernel {ours}, reference {theirs}"
-        assert numba.typeof(ours) == numba.typeof(theirs), name  # the same machine code sums them up
+        assert numba.typeof(ours) == numba.typeof(theirs), name  # so the same machine code sums both up
     return kernel
 
 
@@ -28,7 +28,7 @@ def test_the_kernel_equals_the_reference_in_every_field(scenario):
 
 
 def fleet(adapters, rate, **fields):
-    """Adapters of ranks 0, 8, 16 and 32 in turn, the first four times as busy as the last."""
+    """Make adapters of ranks 0, 8, 16 and 32 in turn; the first has four times the traffic of the last."""
     weights = np.linspace(4, 1, adapters)
     rates = rate * weights / weights.sum()
     ranks = (0, 8, 16, 32)
@@ -51,7 +51,7 @@ LITTLE_MEMORY = Server(
         (LITTLE_MEMORY.model_copy(update={"watermark": 0.05}), {"drain": True}),
     ],
 )
-def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, options):
+def test_the_kernel_equals_the_reference_on_servers_of_realistic_size(server, options):
     profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
     scenario = make_scenario(profile, server, fleet(24, 9.0, duration=60.0), seed=6, **options)
     assert len(scenario.requests.arrival) > 400
@@ -62,7 +62,7 @@ def test_the_kernel_equals_the_reference_on_servers_as_people_run_them(server, o
 
 @pytest.mark.parametrize("options", [{}, {"scrape_every": 0.5}, {"sample_every": 1.0, "max_in_flight": 60}])
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_the_kernel_equals_the_reference_where_most_are_passed_over_and_loads_come_in_chains(options, asynchronous):
+def test_the_kernel_equals_the_reference_where_most_requests_are_skipped_and_loads_are_many(options, asynchronous):
     server = Server(max_loras=5, max_lora_rank=32, max_cpu_loras=9, max_num_seqs=24, async_scheduling=asynchronous)
     workload = fleet(60, 12.0, duration=40.0, lengths=Lengths.lognormal(
         input_mean=120, input_cv=2.0, output_mean=40, output_cv=1.0
@@ -74,7 +74,7 @@ def test_the_kernel_equals_the_reference_where_most_are_passed_over_and_loads_co
 
 
 def test_the_kernel_equals_the_reference_over_many_short_steps():
-    """More steps, more preemptions and more resumptions than the kernel first makes room for."""
+    """Steps, preemptions and resumptions exceed the capacity with which the kernel's arrays start."""
     rows = [(i % 7, i % 3, 4 + i % 11, 60 + i % 13) for i in range(80)]
     scenario = by_hand(rows, adapters=3, max_loras=2, block_size=4, kv_blocks=40, max_num_seqs=8)
     assert assert_kernel_equals_reference(scenario).preemptions > 150

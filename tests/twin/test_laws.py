@@ -1,4 +1,4 @@
-"""Laws that hold at every step of every run, watched on the reference twin (the kernel equals it)."""
+"""Laws that hold at every step of every run, checked on the reference twin (the kernel equals it)."""
 
 from collections import Counter
 from itertools import pairwise
@@ -16,7 +16,7 @@ from adaptwin.twin.reference.engine import ReferenceTwin
 
 @same_every_time
 @given(scenarios())
-def test_every_request_is_somewhere_at_every_step(scenario):
+def test_every_request_is_accounted_for_at_every_step(scenario):
     outcome, steps = watch(scenario)
     for step in steps:
         assert step.arrived == step.finished + len(step.running) + len(step.waiting) + step.rejected
@@ -78,7 +78,7 @@ def test_a_step_computes_at_least_one_token_and_at_most_its_budget(scenario):
 
 @same_every_time
 @given(scenarios())
-def test_nobody_is_admitted_in_a_step_that_preempts(scenario):
+def test_no_request_is_admitted_in_a_step_that_preempts(scenario):
     _, steps = watch(scenario)
     for before, step in pairwise(steps):
         if step.preempted:
@@ -109,9 +109,9 @@ def test_a_finished_request_has_exactly_its_answer(scenario):
     assert np.array_equal(outcome.generated > 0, outcome.first_token >= 0)
     if scenario.window.warmup == 0:
         gaps = (scenario.requests.output[done] - 1).sum()
-        # Tokens made during a scrape come as one chunk, unless they are too many; more than none are always too many.
+        # Tokens made during a scrape are one chunk, unless a step makes over `output_chunk`; with 0, each step does.
         merged = scenario.window.scrape_every > 0 and scenario.limits.output_chunk > 0
-        merged = merged or scenario.step_cost.base < 1e-9  # and so do those of steps that take no time
+        merged = merged or scenario.step_cost.base < 1e-9  # tokens of steps that take no time merge, too
         assert outcome.gaps.sum() <= gaps if merged else outcome.gaps.sum() == gaps
 
 
@@ -126,7 +126,7 @@ def test_equal_scenarios_give_equal_outcomes_and_stay_as_they_were(scenario):
 
 
 def test_the_random_scenarios_do_meet_everything_the_laws_are_about():
-    """Each law may hold for want of an occasion; the same examples must give plenty of occasions."""
+    """A law holds trivially if no example tests it, so there must be many examples of each kind."""
     met: Counter[str] = Counter()
 
     @same_every_time
@@ -155,7 +155,7 @@ def fleet(rates, ranks, **fields):
 
 
 def all_but_the_silent(run):
-    """Everything a run says of the server and of the adapters that somebody asks for; text, so that NaN is NaN."""
+    """Return all figures of the server and of adapters with requests, as text, so that NaN equals NaN."""
     return repr(run.model_copy(update={"adapters": None})), repr(
         run.adapters.filter(run.adapters["name"] != "silent").rows()
     )
@@ -168,8 +168,8 @@ def all_but_the_silent(run):
     place=st.integers(0, 6),
     max_loras=st.integers(1, 8),
 )
-def test_an_adapter_that_nobody_asks_for_changes_nothing(rates, rank, place, max_loras):
-    """Unless it takes the place of another at start-up: so it is loaded first, or there is a slot for everyone."""
+def test_an_adapter_without_requests_changes_nothing(rates, rank, place, max_loras):
+    """Adapters loaded last keep their slots at start-up: here it is loaded first, or every adapter has a slot."""
     assume(place == 0 or max_loras > len(rates))
     workload = fleet(rates, [8] * len(rates))
     adapters = list(workload.adapters)

@@ -1,4 +1,4 @@
-"""Named tuples, and the records and tables that are filled for them, have the same names in the same order."""
+"""Named tuples and the records and tables that hold their values have the same names in the same order."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Numbers worked out by hand: what one lonely request costs, and what queueing theory says of light load."""
+"""Numbers worked out by hand: the time of a single request, and the waits that queueing theory predicts."""
 
 import math
 
@@ -25,7 +25,7 @@ LORA_DECODES = 2 * 2_701_100
 TO_GPU, FROM_DISK = 3_200_000, 38_000_000
 
 ME = Adapter("me", 8, 0.0, arrivals=(1.0,))
-OTHERS = [Adapter(f"other{i}", 8, 0.0) for i in range(2)]  # nobody asks for them, but they are loaded
+OTHERS = [Adapter(f"other{i}", 8, 0.0) for i in range(2)]  # without requests, but loaded at start-up
 
 SHIPPED = pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
 
@@ -48,7 +48,7 @@ SHIPPED = pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h
     ],
     ids=["base model", "on the GPU", "in host memory", "on disk"],
 )
-def test_one_lonely_request_costs_exactly_what_the_profile_says(adapters, ttft, e2e):
+def test_a_single_request_costs_exactly_what_the_profile_says(adapters, ttft, e2e):
     workload = Workload(adapters, lengths=Lengths.fixed(100, 3), duration=10.0)
     server = Server(max_loras=1, max_lora_rank=16, max_cpu_loras=2)
 
@@ -57,15 +57,15 @@ def test_one_lonely_request_costs_exactly_what_the_profile_says(adapters, ttft, 
     assert outcome.finish - 1000 * MS == [e2e]
 
     run = simulate(plain_profile(), server, workload)
-    assert run.ttft.mean == pytest.approx(0.005 + ttft / 1e9, abs=1e-12)  # with what API and client add
+    assert run.ttft.mean == pytest.approx(0.005 + ttft / 1e9, abs=1e-12)  # with the time that API server and client add
     assert run.e2e.mean == pytest.approx(0.005 + e2e / 1e9, abs=1e-12)
     assert run.itl.mean == pytest.approx((e2e - ttft) / 2 / 1e9, abs=1e-12)
-    assert run.tpot.mean == pytest.approx((e2e - ttft) / 2 / 1e9, abs=1e-9)  # whole nanoseconds
+    assert run.tpot.mean == pytest.approx((e2e - ttft) / 2 / 1e9, abs=1e-9)  # rounded to whole nanoseconds
     assert run.adapters["ttft_p50"][0] == run.adapters["ttft_p99"][0] == pytest.approx(0.005 + ttft / 1e9)
 
 
 @SHIPPED
-def test_a_lonely_prompt_on_a_shipped_profile_takes_one_step(name):
+def test_a_single_prompt_on_a_shipped_profile_takes_one_step(name):
     profile = load_profile(name)
     workload = Workload([Adapter("me", 0, 0.0, arrivals=(0.5,))], lengths=Lengths.fixed(200, 1), duration=10.0)
     cost, scheduler = profile.step_cost, profile.scheduler_cost
@@ -84,7 +84,7 @@ def test_padding_every_slot_to_a_higher_rank_costs_what_the_formula_says():
 
 
 def poisson_waits(load, runs=12, requests=40_000, **limits):
-    """Mean waits (in steps) of requests of one step each, by run: prompts of one token, answers of one token."""
+    """Return the mean wait (in steps) of each run, for requests that take one step each: one token in, one out."""
     waits = []
     for seed in range(runs):
         gaps = np.random.default_rng(seed).exponential(MS / load, requests)
@@ -97,7 +97,7 @@ def poisson_waits(load, runs=12, requests=40_000, **limits):
 
 
 def assert_mean(samples, expected):
-    """Within four standard errors, which are within 5 % of what is expected."""
+    """Assert that the mean is within four standard errors of `expected`, and that these are below 5 % of it."""
     error = samples.std(ddof=1) / len(samples) ** 0.5
     assert 4 * error < 0.05 * expected
     assert abs(samples.mean() - expected) < 4 * error
@@ -111,18 +111,18 @@ def test_one_request_at_a_time_waits_as_in_an_m_d_1_queue(load):
 
 @pytest.mark.parametrize("load", [0.1, 0.5, 2.0])
 def test_requests_that_share_steps_wait_for_the_rest_of_the_step_they_came_in(load):
-    """Batch service without limit: who comes during a step waits for the rest of it, half a step in the mean.
+    """Batch service without limit: a request that arrives during a step waits for its rest, half a step on average.
 
-    Steps follow on one another with probability 1 - exp(-load), so a busy stretch lasts exp(load) steps and an idle
-    one 1 / load: the server is busy for load exp(load) / (1 + load exp(load)) of the time. For small loads the mean
-    wait is load / 2, as in the M/D/1 queue.
+    A step is followed by another with probability 1 - exp(-load), so a busy period lasts exp(load) steps and an idle
+    period 1 / load steps: the server is busy for load exp(load) / (1 + load exp(load)) of the time. For small loads the
+    mean wait is load / 2, as in the M/D/1 queue.
     """
     busy = load * np.exp(load) / (1 + load * np.exp(load))
     assert_mean(poisson_waits(load), busy / 2)
 
 
 def times_on(profile, load, prompt, runs=16, requests=25_000):
-    """Mean seconds from arrival to answer, by run, of base-model requests that would make this load one at a time."""
+    """Return the mean seconds from arrival to answer of each run; `load` is that of one request at a time."""
     seconds = step_of(profile, prompt)
     duration = requests * seconds / load
     workload = Workload([Adapter("base", 0, load / seconds)], lengths=Lengths.fixed(prompt, 1), duration=duration)
@@ -132,7 +132,7 @@ def times_on(profile, load, prompt, runs=16, requests=25_000):
 
 
 def step_of(profile, tokens, requests=1):
-    """Seconds of a step with so many prompt tokens of so many requests, on a server with one slot."""
+    """Return the seconds of a step with this many prompt tokens and requests, on a server with one slot."""
     cost = profile.step_cost.resolve(max_loras=1, max_lora_rank=16)
     scheduler = profile.scheduler_cost
     return step_seconds(cost, tokens, 0, 0) + scheduler.base + requests * scheduler.per_running
@@ -141,32 +141,33 @@ def step_of(profile, tokens, requests=1):
 @SHIPPED
 @pytest.mark.parametrize("load", [0.3, 0.7])
 def test_prompts_that_fill_a_step_wait_as_in_an_m_d_1_queue_on_a_real_profile(name, load):
-    """With 2,048 tokens and as large a budget each prompt has a step of its own, one after the other."""
+    """With 2,048 tokens and a budget of the same size, each prompt takes a step of its own."""
     profile = load_profile(name)
     service = step_of(profile, 2048)
     assert_mean(times_on(profile, load, 2048) - service, service * load / (2 * (1 - load)))
 
 
 def batch_service(seconds, rate):
-    """Mean time from arrival to the end of one's step, where a step takes everybody who waits: `seconds[n - 1]` for n.
+    """Return the mean time from a request's arrival to the end of its step, where a step takes all waiting requests.
 
-    The sizes of steps are a Markov chain: Poisson many come during a step and are in the next, and if none does, the
-    next step has one. Those who come during a step wait for half of it in the mean, those who find the server idle do
-    not; everybody takes the step that they are in.
+    A step of n requests takes `seconds[n - 1]`. The sizes of steps form a Markov chain: the requests that arrive during
+    a step, a Poisson number, are in the next step; if none arrives, the next step has one request. A request that
+    arrives during a step waits for half of it on average; one that finds the server idle does not wait. Both then take
+    the time of their own step.
     """
     sizes, coming = np.arange(1, len(seconds) + 1), rate * seconds
     arrive = [np.exp(-coming) * coming**k / math.factorial(k) for k in range(len(seconds) + 1)]
     chain = np.array([arrive[0] + arrive[1], *arrive[2:]]).T
     chain[:, -1] += 1.0 - chain.sum(axis=1)
     share = np.linalg.matrix_power(chain, 64)[0]
-    assert share[-1] < 1e-9  # no larger step matters
+    assert share[-1] < 1e-9  # larger steps do not matter
     return share @ (sizes * seconds + rate * seconds**2 / 2) / (share @ sizes)
 
 
 @SHIPPED
 @pytest.mark.parametrize("load", [0.5, 1.5])
 def test_prompts_that_share_steps_on_a_real_profile_wait_as_in_a_queue_with_batch_service(name, load):
-    """Requests of 50 tokens: two take hardly longer than one, and a load of one and a half is borne."""
+    """Two requests of 50 tokens take hardly longer than one, so a load of 1.5 can be served."""
     profile = load_profile(name)
     seconds = np.array([step_of(profile, 50 * n, n) for n in range(1, 41)])
     service = seconds[0]
@@ -175,10 +176,10 @@ def test_prompts_that_share_steps_on_a_real_profile_wait_as_in_a_queue_with_batc
 
 @SHIPPED
 def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue(name):
-    """At a load of 4 % who waits has found one step running, whether or not steps are shared.
+    """At a load of 4 %, a request that waits has found one step running, whether or not requests share steps.
 
-    What the two laws differ by is of the order of the load: prompts of 200 tokens in a step of their own would have to
-    wait for one another, while here they lengthen the step that they share.
+    The two laws differ by the order of the load: in steps of their own, prompts of 200 tokens would wait for one
+    another; here they lengthen the step that they share.
     """
     profile, load = load_profile(name), 0.04
     seconds = np.array([step_of(profile, 200 * n, n) for n in range(1, 11)])
@@ -189,7 +190,7 @@ def test_light_load_on_a_real_profile_waits_as_in_an_m_d_1_queue(name):
 
 
 def test_sixty_hours_of_a_full_cache_are_summed_up_right():
-    """62,500 blocks held for 2.2e14 ns are more than 64 bits hold: 60 steps of an hour each, after the prompt's own."""
+    """62,500 blocks held for 2.2e14 ns overflow 64 bits: 60 steps of an hour each, after that of the prompt."""
     huge = {"token_budget": 2_000_000, "max_model_len": 2_000_000, "kv_blocks": 62_600}
     scenario = by_hand([(0, 0, 1_000_000, 61)], window={"end": 61 * 3600 * 10**9, "drain": True}, **huge)
     outcome = play(scenario._replace(step_cost=scenario.step_cost._replace(base=3600.0)))

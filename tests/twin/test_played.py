@@ -1,4 +1,4 @@
-"""The figures of a played run, worked out by hand, and the same in `Run`."""
+"""Played: its figures, worked out by hand, and their equality with those of `Run`."""
 
 from math import inf, isnan
 
@@ -27,7 +27,7 @@ def test_the_figures_of_one_request_of_three_steps_in_a_window_of_ten():
     assert run.mean_waiting == run.metrics_stall == 0.0
     assert run.kv_usage == pytest.approx(0.3 / 100)
     assert run.kv_cache_tokens == 16 * 101
-    assert run.ttft.mean == pytest.approx(0.001 + 0.005)  # and what API server and client add
+    assert run.ttft.mean == pytest.approx(0.001 + 0.005)  # with the time that API server and client add
     assert run.itl.mean == run.tpot.mean == pytest.approx(0.001)
     assert run.e2e.mean == run.e2e_mean == pytest.approx(0.003 + 0.005)
 
@@ -53,7 +53,7 @@ def test_a_client_out_of_connections_keeps_the_rest():
     assert (run.running_at_end, run.waiting_at_end, run.never_admitted) == (1, 0, 2)
 
 
-def test_a_run_says_what_was_played():
+def test_a_run_has_the_figures_of_the_played_scenario():
     workload = Workload([Adapter("a", 8, 3.0), Adapter("b", 16, 1.0)], duration=30.0)
     server = Server(max_loras=1, max_lora_rank=16)
     run = simulate(plain_profile(), server, workload)

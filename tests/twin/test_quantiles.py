@@ -1,4 +1,4 @@
-"""Quantiles of groups: the values that sorting would give."""
+"""Quantiles of groups: equal to those of the sorted values."""
 
 import math
 
@@ -28,6 +28,6 @@ def test_quantiles_are_those_of_the_sorted_group(groups, dice):
 
 
 @pytest.mark.parametrize("values", [[7] * 1000, [0] * 500 + [2**50] * 500, list(range(10**9, 10**9 + 1000))])
-def test_groups_that_lie_in_few_bins_are_told_apart_all_the_same(values):
+def test_quantiles_are_exact_even_for_values_in_few_bins(values):
     found = grouped_quantiles(np.array(values), np.zeros(1000, np.int32), np.array([1000]), SHARES)
     assert found[:, 0].tolist() == [by_sorting(values, share) for share in SHARES]

@@ -1,4 +1,4 @@
-"""Run and simulate: what a simulation leaves behind, and what its figures mean."""
+"""Run and simulate: the results of a simulation, and what its figures mean."""
 
 import json
 import math
@@ -32,7 +32,7 @@ ALONE = FIRST_TOKEN + 20.64213e-3
 
 
 def replayed(*times, **fields):
-    """One adapter of the base model with requests of 100 tokens in and 3 out at the given seconds."""
+    """Make a workload of base-model requests of 100 tokens in and 3 out that arrive at the given seconds."""
     fields = {"lengths": Lengths.fixed(100, 3), "duration": 10.0, **fields}
     return Workload([Adapter("base", 0, 0.0, arrivals=times)], **fields)
 
@@ -74,7 +74,7 @@ def test_a_run_with_a_misspelt_verdict_is_refused(tmp_path):
 
 @pytest.mark.parametrize("window", ["cut", "drain"])
 @pytest.mark.parametrize("workload", [Workload([]), fleet(rates=(0.0, 0.0))], ids=["no adapters", "no requests"])
-def test_a_workload_without_requests_is_a_valid_question(workload, window):
+def test_a_workload_without_requests_can_be_simulated(workload, window):
     run = simulate(plain_profile(), SERVER, workload, window=window)
     assert run.throughput == run.offered_throughput == run.arrived == run.steps == 0
     assert all(math.isnan(value) for _, value in (*run.ttft, *run.itl, *run.tpot, *run.e2e))
@@ -104,7 +104,7 @@ def test_requests_longer_than_max_model_len_are_counted_as_rejected_and_not_as_o
 
 
 def test_requests_that_wait_in_the_client_count_as_offered_and_their_wait_counts():
-    """Three at once, one at a time: the first is over after one request's time, the last after three."""
+    """Three requests arrive at once and are served one at a time, so the last is done after three times as long."""
     free, limited = (
         simulate(plain_profile(), SERVER, replayed(1.0, 1.0, 1.0), max_in_flight=limit) for limit in (None, 1)
     )
@@ -125,7 +125,7 @@ def test_a_cut_window_counts_only_what_finished_inside_it():
 
 
 def test_the_warm_up_is_left_out_of_every_figure():
-    """Of requests at 1, 4 and 7 s, the first is over by the end of a warm-up of 2 s."""
+    """Of requests at 1, 4 and 7 s, the first is done before the warm-up of 2 s ends."""
     run = simulate(plain_profile(), SERVER, replayed(1.0, 4.0, 7.0), warmup=2.0)
     assert run.throughput == run.offered_throughput == pytest.approx(2 * 103 / 8.0)
     assert run.request_rate == run.offered_request_rate == pytest.approx(2 / 8.0)
@@ -142,7 +142,7 @@ def test_busy_running_and_memory_are_shares_of_the_window():
     run = simulate(plain_profile(), SERVER, replayed(1.0))
     assert run.busy == run.mean_running == pytest.approx(ALONE / 10.0)
     assert run.mean_adapters == 0.0
-    blocks = (10e9 * 0.9 - 5e9 - 1e9 - 2 * 17e6) // 1.6e6 - 1  # seven of them hold 100 tokens, and 102 too
+    blocks = (10e9 * 0.9 - 5e9 - 1e9 - 2 * 17e6) // 1.6e6 - 1  # seven blocks hold 100 tokens, and also 102
     assert run.kv_usage == pytest.approx(run.busy * 7 / blocks)
 
 
@@ -180,7 +180,7 @@ def test_bins_of_gaps_follow_one_another():
 
 
 def test_offered_tokens_are_those_asked_for_and_served_tokens_those_of_the_answers():
-    """A fifth of the answers end after half of the 40 tokens in the mean: 36 of them are given, of 100 in all."""
+    """A fifth of the answers end after half of their 40 tokens on average: 60 + 36 tokens are served of 60 + 40."""
     plain = plain_profile()
     model = plain.model.model_copy(update={"early_stop_share": 0.2, "early_stop_reach": 0.5})
     profile = plain.model_copy(update={"model": model})
@@ -246,7 +246,7 @@ def test_the_series_has_one_row_for_every_second_of_the_window(window):
 
 
 def test_the_series_shows_what_happened_in_its_second():
-    """A request at 0.99 s is still running at 1 s, and over at 2 s; another comes at 3.5 s."""
+    """A request that arrives at 0.99 s is running at 1 s and done at 2 s; another arrives at 3.5 s."""
     series = simulate(plain_profile(), SERVER, replayed(0.99, 3.5, duration=4.0), record=True).series
     assert series.select("running", "adapters", "finished_tokens").rows() == [
         (0, 0, 0),

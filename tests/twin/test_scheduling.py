@@ -1,4 +1,4 @@
-"""vLLM's scheduling worked out by hand: every step takes 1 ms, so times can be counted on fingers."""
+"""vLLM's scheduling, worked out by hand: every step takes 1 ms, so times are numbers of steps."""
 
 import pytest
 from tests.twin.scenarios import MS, by_hand, watch
@@ -11,7 +11,7 @@ A, B = 0, 1
 
 @pytest.fixture(params=["kernel", "reference"])
 def played(request):
-    """Both implementations, for they must agree with the hand as with each other."""
+    """Return either implementation: both must agree with the numbers worked out by hand."""
     return play if request.param == "kernel" else lambda scenario: ReferenceTwin(scenario).run()
 
 
@@ -19,8 +19,8 @@ def ms(times):
     return [time / MS for time in times]
 
 
-# One slot; B waits while A is in the batch. Step 1 admits requests 0 and 2, step 2 request 4, which only came with
-# request 3; A's last token comes at 3 ms, and step 4 at last admits both requests of B, in their order.
+# One slot; B waits while A is in the batch. Step 1 admits requests 0 and 2; step 2 admits request 4, which arrived with
+# request 3. A's last token is made at 3 ms, so step 4 admits both requests of B, in their order.
 ONE_SLOT = by_hand([(0, A, 4, 3), (0, B, 4, 1), (0, A, 4, 1), (1, B, 4, 1), (1, A, 4, 1)], adapters=2, max_loras=1)
 
 
@@ -36,7 +36,7 @@ def test_skipped_requests_keep_their_order():
     assert steps[-1].running == (1, 3)
 
 
-def test_without_a_free_seat_nobody_overtakes(played):
+def test_without_a_free_seat_no_request_overtakes(played):
     outcome = played(ONE_SLOT._replace(limits=ONE_SLOT.limits._replace(max_num_seqs=1)))
     assert ms(outcome.finish) == [3, 4, 5, 6, 7]
 
@@ -56,11 +56,11 @@ def test_the_base_model_needs_no_slot(played):
 
 def test_waiting_requests_cost_scheduler_time(played):
     scenario = ONE_SLOT._replace(scheduler_cost=ONE_SLOT.scheduler_cost._replace(per_waiting=1e-3))
-    # One, two and two requests wait in steps 1, 2 and 3; requests 3 and 4 now arrive during the first.
+    # One, two and two requests wait in steps 1, 2 and 3; requests 3 and 4 now arrive during step 1.
     assert ms(played(scenario).finish) == [8, 9, 2, 9, 5]
 
 
-# Six blocks of four tokens. Request 0 takes four blocks and a fifth for its answer; request 1 needs three.
+# Six blocks of four tokens. Request 0 takes four blocks and a fifth one for its answer; request 1 needs three.
 FULL_CACHE = by_hand([(0, A, 16, 4), (0, A, 12, 1), (0, A, 4, 1)], block_size=4, kv_blocks=6)
 
 
@@ -70,12 +70,13 @@ def test_a_request_that_does_not_fit_in_the_cache_holds_up_those_behind_it(playe
     assert outcome.preemptions == 0
 
 
-# Four blocks of two tokens. Step 2 needs a third block for request 0, so request 1 loses its two; step 3 has one block
-# free, but request 1 now comes back with five tokens; request 0 leaves at 4 ms, and step 5 takes both others.
+# Four blocks of two tokens. Step 2 needs a third block for request 0, so request 1 is preempted and loses its two. In
+# step 3 one block is free, but request 1 now needs room for five tokens. Request 0 finishes at 4 ms, and step 5 admits
+# both others.
 PREEMPTION = by_hand([(0, A, 4, 4), (0, A, 4, 3), (1, A, 2, 1)], block_size=2, kv_blocks=4)
 
 
-def test_a_preempted_request_keeps_its_first_token_and_what_it_has_said(played):
+def test_a_preempted_request_keeps_its_first_token_and_its_answer_so_far(played):
     outcome = played(PREEMPTION)
     assert outcome.preemptions == 1
     assert ms(outcome.first_token) == [1, 1, 5]
@@ -90,7 +91,7 @@ def test_a_preempted_request_goes_to_the_front_of_the_queue():
 
 def test_a_preempted_request_computes_prompt_and_answer_again():
     _, steps = watch(PREEMPTION)
-    assert steps[4].tokens == {1: 5, 2: 2}  # four of the prompt, and the token it had said
+    assert steps[4].tokens == {1: 5, 2: 2}  # request 1: four tokens of the prompt and one of the answer
 
 
 def test_the_gap_over_a_preemption_counts_as_an_inter_token_gap(played):
@@ -100,7 +101,7 @@ def test_the_gap_over_a_preemption_counts_as_an_inter_token_gap(played):
 
 
 def test_a_long_prompt_is_computed_in_chunks_beside_the_decodes(played):
-    """A budget of four: prompt 0 takes 4, 4 and 2, and prompt 1 the two left, then one beside the decode."""
+    """With a budget of four, prompt 0 takes 4, 4 and 2 tokens; prompt 1 takes the 2 left, then 1 beside a decode."""
     scenario = by_hand([(0, A, 10, 2), (0, A, 3, 1)], token_budget=4, max_num_seqs=2)
     outcome = played(scenario)
     assert ms(outcome.first_token) == [3, 4]
@@ -111,7 +112,7 @@ def test_a_long_prompt_is_computed_in_chunks_beside_the_decodes(played):
 
 @pytest.mark.parametrize(("reserve", "finish", "preemptions"), [(False, [2, 4], 1), (True, [2, 4], 0)])
 def test_reserving_the_whole_prompt_admits_later_and_saves_a_preemption(played, reserve, finish, preemptions):
-    """Three blocks of four: prompt 1 needs all, its first chunk of four tokens only one."""
+    """Of three blocks of four tokens, prompt 1 needs all, but its first chunk of four tokens only one."""
     scenario = by_hand(
         [(0, A, 4, 2), (0, A, 12, 1)],
         block_size=4,
@@ -141,7 +142,7 @@ def test_the_clock_jumps_over_idle_time(played):
     assert (ms(outcome.finish), outcome.steps) == ([1, 501], 2)
 
 
-def test_requests_that_the_server_cannot_hold_are_rejected_and_block_nobody(played):
+def test_requests_that_the_server_cannot_hold_are_rejected_and_block_no_other(played):
     rows = [(0, A, 60, 41), (0, A, 60, 40), (0, A, 4, 1)]
     outcome = played(by_hand(rows, max_model_len=100))
     assert outcome.rejected.tolist() == [True, False, False]
@@ -150,11 +151,11 @@ def test_requests_that_the_server_cannot_hold_are_rejected_and_block_nobody(play
     assert outcome.finish.tolist() == [-1, -1, MS]
 
 
-# Adapters. Three of them, loaded in order at start-up; a load to the GPU takes 1 ms.
+# Adapters: three, loaded in order at start-up; a load to the GPU takes 1 ms.
 
 
 def test_a_server_starts_with_the_adapters_loaded_last(played):
-    """Two slots, so adapters 1 and 2 are there; only adapter 0 must be loaded."""
+    """With two slots, adapters 1 and 2 are on the GPU; only adapter 0 must be loaded."""
     for adapter, loads in ((0, 1), (1, 0), (2, 0)):
         outcome = played(by_hand([(0, adapter, 4, 1)], adapters=3, max_loras=2, max_cpu_loras=3, loads_ms=(1, 0)))
         assert (outcome.gpu_loads, outcome.finish[0]) == (loads, (1 + loads) * MS)
@@ -163,8 +164,8 @@ def test_a_server_starts_with_the_adapters_loaded_last(played):
 @pytest.mark.parametrize(
     ("order", "loads"),
     [
-        ([0, 1, 2], 2),  # 0 comes first and drives out 1, the oldest, which this step needs: 1 is loaded again
-        ([1, 0, 2], 1),  # 1 comes first and is touched, so 0 drives out 2
+        ([0, 1, 2], 2),  # 0 is visited first and evicts 1, the oldest, which this step needs: 1 is loaded again
+        ([1, 0, 2], 1),  # 1 is visited first and becomes the newest, so 0 evicts 2
     ],
 )
 def test_eviction_takes_the_oldest_adapter_even_one_that_the_same_step_still_needs(played, order, loads):
@@ -179,11 +180,11 @@ def test_eviction_takes_the_oldest_adapter_even_one_that_the_same_step_still_nee
         )
     )
     assert (outcome.gpu_loads, outcome.load_time) == (loads, loads * MS)
-    assert ms(outcome.finish) == [1 + loads] * 2  # one after the other, before the step
+    assert ms(outcome.finish) == [1 + loads] * 2  # loads run one after the other, before the step
 
 
 def test_an_adapter_that_is_neither_on_the_gpu_nor_in_host_memory_comes_from_disk(played):
-    """One slot, two places in host memory, which start with adapters 1 and 2; a disk load takes 5 ms."""
+    """There is one slot; host memory holds two adapters, at first 1 and 2; a load from disk takes 5 ms."""
 
     def finish(*adapters):
         rows = [(20 * i, adapter, 4, 1) for i, adapter in enumerate(adapters)]
@@ -195,12 +196,12 @@ def test_an_adapter_that_is_neither_on_the_gpu_nor_in_host_memory_comes_from_dis
     assert finish(2) == (0, 0, [1])
     assert finish(1) == (1, 0, [2])
     assert finish(0) == (1, 1, [7])
-    assert finish(0, 2, 0) == (3, 1, [7, 2, 2])  # 0 drives 1 out of host memory, 2 stays there
-    assert finish(0, 1, 2) == (3, 3, [7, 7, 7])  # each comes just after it was driven out
+    assert finish(0, 2, 0) == (3, 1, [7, 2, 2])  # 0 evicts 1 from host memory, 2 stays there
+    assert finish(0, 1, 2) == (3, 3, [7, 7, 7])  # each is needed just after it was evicted
 
 
 def test_leaving_host_memory_means_leaving_the_gpu(played):
-    """Host memory for two, slots for two: adapter 0 drives out 1, and 2 is then the oldest."""
+    """Host memory and slots hold two adapters each: adapter 0 evicts 1, and 2 is then the oldest."""
     rows = [(0, 0, 4, 1), (20, 2, 4, 1), (40, 1, 4, 1)]
     outcome = played(by_hand(rows, adapters=3, max_loras=2, max_cpu_loras=2, loads_ms=(1, 5)))
     assert (outcome.gpu_loads, outcome.disk_loads) == (2, 2)
@@ -214,7 +215,7 @@ def test_a_cut_window_gives_no_credit_for_what_is_not_finished(played):
     outcome = played(by_hand([(0, A, 4, 3), (1, A, 4, 3)], window={"drain": False, "end": 3 * MS}))
     assert outcome.finish.tolist() == [3 * MS, -1]
     assert (outcome.generated.tolist(), outcome.running.tolist(), outcome.end) == ([3, 2], [False, True], 3 * MS)
-    assert outcome.gaps.sum() == 2  # of the finished request alone
+    assert outcome.gaps.sum() == 2  # gaps of the finished request only
 
 
 def test_a_step_that_would_end_after_a_cut_window_yields_nothing(played):
@@ -229,7 +230,7 @@ def test_draining_lets_every_request_finish(played):
 
 
 def test_the_client_sends_nothing_while_it_is_out_of_connections(played):
-    """One request in flight: the second is sent when the first is done, and its wait in the client counts."""
+    """With one request in flight, the next is sent when the one before is done."""
     window = {"max_in_flight": 1, "drain": False, "end": 5 * MS}
     outcome = played(by_hand([(0, A, 4, 2)] * 4, window=window))
     assert outcome.finish.tolist() == [2 * MS, 4 * MS, -1, -1]

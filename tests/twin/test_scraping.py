@@ -1,4 +1,4 @@
-"""What scraping /metrics does to the requests of an API server that remembers every combination of adapters."""
+"""How scrapes of /metrics delay requests, on an API server that keeps every combination of adapters."""
 
 import pytest
 from tests.twin.scenarios import MS, by_hand
@@ -13,7 +13,7 @@ IMPLEMENTATIONS = pytest.mark.parametrize("run", [play, lambda scenario: Referen
 
 
 @IMPLEMENTATIONS
-def test_tokens_made_while_the_server_stands_still_arrive_together(run) -> None:
+def test_tokens_made_while_the_server_is_blocked_arrive_together(run) -> None:
     # Steps of 1 ms end at 1, 2, ... One combination is seen, so the scrape at 3 ms takes 4 ms: until 7 ms.
     outcome = run(by_hand([(0, 0, 4, 10)], window={"scrape_every": 3 * MS}, scrape_ms=4))
     assert outcome.first_token[0] == 1 * MS
@@ -26,23 +26,23 @@ def test_tokens_made_while_the_server_stands_still_arrive_together(run) -> None:
 
 @IMPLEMENTATIONS
 def test_tokens_of_large_steps_are_chunks_of_their_own_even_when_they_arrive_together(run) -> None:
-    # As above, but with two requests, and an output handler that takes one token at once: every token is a chunk of
-    # its own, though those of steps 3 to 7 all come at 7 ms. Gaps of 1, 5, 0, 0, 0, 0, 1, 1 and 5 ms.
+    # Two requests, and an output handler that takes one token at once. Every token is a chunk of its own, although the
+    # tokens of steps 3 to 7 all arrive at 7 ms: gaps of 1, 5, 0, 0, 0, 0, 1, 1 and 5 ms.
     rows, window = [(0, 0, 4, 10), (0, 0, 4, 10)], {"scrape_every": 3 * MS}
     outcome = run(by_hand(rows, window=window, scrape_ms=4, output_chunk=1))
     assert outcome.finish.tolist() == [14 * MS, 14 * MS]
     assert outcome.gaps[gap_bin(0)] == 2 * 4
     assert outcome.gaps.sum() == 2 * 9
     assert outcome.gap_sum == 2 * 13 * MS
-    # One that takes both at once merges them as before.
+    # An output handler that takes both tokens at once merges them.
     merged = run(by_hand(rows, window=window, scrape_ms=4, output_chunk=2))
     assert (merged.gaps[gap_bin(0)], merged.gaps.sum(), merged.gap_sum) == (0, 2 * 5, 2 * 13 * MS)
 
 
 @IMPLEMENTATIONS
 def test_whether_tokens_are_chunks_of_their_own_is_decided_step_by_step(run) -> None:
-    # The second request has its last token in step 5. Steps 4 and 5 yield two tokens, more than are taken at once;
-    # steps 6 and 7 yield one, which joins the chunk of 7 ms. Gaps of 1, 5, 0, 0, 1, 1 and 5 ms, and 1, 5, 0 and 0 ms.
+    # The second request ends in step 5. Steps 4 and 5 yield two tokens, more than the output handler takes at once;
+    # steps 6 and 7 yield one, which joins the chunk at 7 ms. Gaps of 1, 5, 0, 0, 1, 1 and 5 ms, and 1, 5, 0 and 0 ms.
     rows = [(0, 0, 4, 10), (0, 0, 4, 5)]
     outcome = run(by_hand(rows, window={"scrape_every": 3 * MS}, scrape_ms=4, output_chunk=1))
     assert outcome.gaps[gap_bin(0)] == 2 + 2
@@ -51,17 +51,17 @@ def test_whether_tokens_are_chunks_of_their_own_is_decided_step_by_step(run) -> 
 
 
 @IMPLEMENTATIONS
-def test_a_request_that_comes_while_the_server_stands_still_waits_until_it_is_done(run) -> None:
+def test_a_request_that_arrives_during_a_scrape_waits_until_it_is_done(run) -> None:
     outcome = run(by_hand([(0, 0, 4, 1), (4, 0, 4, 1)], window={"scrape_every": 3 * MS}, scrape_ms=5))
-    # Two combinations by then: somebody ran, and nobody - but the first is gone before the engine reports it.
-    assert outcome.first_token[1] == 9 * MS  # 3 + 5 ms of scrape, and its own step
+    # Request 0 leaves before the engine reports its step, so the scrape knows only the empty combination: 5 ms.
+    assert outcome.first_token[1] == 9 * MS  # the scrape takes 5 ms from 3 ms on; then its own step
 
 
 @IMPLEMENTATIONS
 def test_the_page_grows_with_the_combinations_of_adapters_seen(run) -> None:
     rows = [(0, 0, 4, 30), (5, 1, 4, 20), (10, 2, 4, 3)]
     outcome = run(by_hand(rows, adapters=3, window={"scrape_every": 100 * MS}, scrape_ms=1))
-    # Running | waiting: {0|}, {0|1}, {0 1|}, {0 1|2}, {0 1 2|} and {|}; {0 1|} and {0|} come again and are known.
+    # Running | waiting: {0|}, {0|1}, {0 1|}, {0 1|2}, {0 1 2|} and {|}; {0 1|} and {0|} are seen again.
     assert outcome.label_sets == 6
     assert outcome.labels == 1 + 2 + 2 + 3 + 3 + 0
 
@@ -69,15 +69,15 @@ def test_the_page_grows_with_the_combinations_of_adapters_seen(run) -> None:
 @IMPLEMENTATIONS
 def test_a_request_that_arrives_during_a_step_is_seen_waiting_after_it(run) -> None:
     window = {"scrape_every": 100 * MS}
-    # Running | waiting: {0|} after two steps, {0|1} after the third, {0 1|} after the fourth, {0|} and {|} in the end.
+    # Running | waiting: {0|} after two steps, {0|1} after the third, {0 1|} after the fourth, {0|} and {|} at the end.
     during = run(by_hand([(0, 0, 4, 10), (2.5, 1, 4, 2)], adapters=2, window=window))
     assert (during.label_sets, during.labels) == (4, 1 + 2 + 2 + 0)
-    # One that finds the server idle is in a step before anything is reported: {0|}, {|}, {1|} and {|} again.
+    # A request that finds the server idle is in a step before anything is reported: {0|}, {|}, {1|} and {|} again.
     idle = run(by_hand([(0, 0, 4, 2), (4.5, 1, 4, 2)], adapters=2, window=window))
     assert (idle.label_sets, idle.labels) == (3, 1 + 0 + 1)
 
 
-def test_nobody_stands_still_when_nobody_scrapes() -> None:
+def test_without_scrapes_the_server_never_stalls() -> None:
     outcome = play(by_hand([(0, 0, 4, 10)], scrape_ms=5))
     assert (outcome.stalled, outcome.label_sets) == (0, 0)
 
@@ -94,8 +94,8 @@ def test_scraping_merges_chunks_but_takes_no_throughput() -> None:
 
 
 @IMPLEMENTATIONS
-def test_a_scrape_that_begins_while_a_step_is_planned_holds_up_who_comes_after_it(run) -> None:
-    # With asynchronous scheduling the clock stops between planning and the step: at 10 + 1.5 ms, after request 2 came.
+def test_a_scrape_that_begins_while_a_step_is_planned_delays_requests_that_arrive_after_it(run) -> None:
+    # With asynchronous scheduling the clock stops between planning and step: at 10 + 1.5 ms, after request 2 arrived.
     rows = [(0, 0, 4, 1), (10, 0, 4, 3), (11, 0, 4, 3)]
     scenario = by_hand(rows, window={"scrape_every": 10 * MS + MS // 2}, scrape_ms=4, async_scheduling=True)
     outcome = run(scenario._replace(scheduler_cost=SchedulerCoefficients(1.5e-3, 0.0, 0.0)))

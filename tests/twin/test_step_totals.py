@@ -1,4 +1,4 @@
-"""StepTotals: what is in the steps of a run, worked out by hand."""
+"""StepTotals: the contents of the steps of a run, worked out by hand."""
 
 import pytest
 from tests.twin.scenarios import MS, by_hand
@@ -45,26 +45,26 @@ def test_three_requests_on_paper(twin):
 
 
 @BOTH
-def test_a_step_that_the_window_cuts_off_is_in_the_tally(twin):
-    """After 3.5 ms three steps are done; what is in the fourth was seen all the same."""
+def test_a_step_that_the_window_cuts_off_is_counted(twin):
+    """After 3.5 ms three steps are done; the contents of the fourth are counted as well."""
     outcome = twin(three_requests(end=7 * MS // 2, drain=False))
     assert outcome.steps == 3
     assert outcome.step_totals == BY_HAND
 
 
 @BOTH
-def test_warm_up_does_not_hide_a_step(twin):
+def test_steps_of_the_warm_up_are_counted(twin):
     assert twin(three_requests(warmup=3 * MS)).step_totals == BY_HAND
 
 
 @BOTH
-def test_nothing_is_summed_up_unless_asked_for(twin):
+def test_nothing_is_summed_up_unless_step_totals_are_on(twin):
     assert twin(three_requests(step_totals=False)).step_totals == StepTotals(*[0] * len(StepTotals._fields))
 
 
 @BOTH
-def test_of_a_preempted_request_all_that_is_computed_again_counts(twin):
-    """Two prompts of 16 tokens fill the two blocks: the second is preempted for the first one's next token."""
+def test_tokens_that_a_preempted_request_computes_again_count(twin):
+    """Two prompts of 16 tokens fill both blocks, so the second is preempted for the next token of the first."""
     rows = ((0, 0, 16, 2), (0, 0, 16, 2))
     # 1: both prompts; 2: a decode over 16 tokens, the other waits; 3: the other's 17 tokens, as a prompt again
     outcome = twin(by_hand(rows, kv_blocks=2, block_size=16, window={"step_totals": True}))

@@ -1,4 +1,4 @@
-"""Verdicts worked out by hand: every request is written down with the times of its first and last token."""
+"""Verdicts, worked out by hand: every request is given with the times of its first and last token."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from adaptwin.twin.verdict import judge
 
 END = 600.0
 NEVER = None
-TOKENS = 100  # of every request: 50 in, 50 out
+TOKENS = 100  # tokens of every request: 50 in, 50 out
 
 
 def judged(*adapters, fields=None, warmup=0.0):
-    """The judgement on adapters, each a list of (arrival, first token, last token[, holds a seat]) in seconds."""
+    """Judge adapters, each given as a list of (arrival, first token, last token[, holds a seat]) in seconds."""
     told = sorted((row, a) for a, rows in enumerate(adapters) for row in (key(*row) for row in rows))
     scenario = by_hand(
         [(row[0] * 1e3, a, 50, 50) for row, a in told],
@@ -38,7 +38,7 @@ def key(arrival, first, last, seat=False):
 
 
 def served(count, start=0.0, gap=5.0, wait=1.0):
-    """`count` requests, one every `gap` seconds, each with a first token after `wait` and the last 1 s later."""
+    """Make `count` requests, one every `gap` seconds; the first token comes after `wait`, the last 1 s later."""
     return [(start + gap * i, start + gap * i + wait, start + gap * i + wait + 1.0) for i in range(count)]
 
 
@@ -114,7 +114,7 @@ def test_a_queue_that_holds_less_than_ten_seconds_of_traffic_is_no_backlog():
 
 
 def test_a_burst_in_the_last_ten_seconds_is_no_backlog_but_an_old_queue_is():
-    """Twenty requests that wait: by the end for 6 to 8 s, or for 18 to 20 s."""
+    """At the end, twenty requests have waited for 6 to 8 s, or for 18 to 20 s."""
     just_come, old = (judged(served(93) + unserved(20, start=start, gap=0.1)) for start in (592.0, 580.0))
     assert (just_come.server, just_come.adapters) == ("ok", ["ok"])
     assert (old.server, old.adapters) == ("backlogged", ["backlogged"])
@@ -138,7 +138,7 @@ def test_waiting_over_ten_seconds_in_the_median_is_a_backlog():
     assert judged(slow[:10] + quick + served(1, start=200.0)).adapters == ["ok"]  # half is not over half
 
 
-def test_starved_says_more_than_backlogged_and_backlogged_more_than_slow():
+def test_starved_takes_precedence_over_backlogged_and_backlogged_over_slow():
     impatient = served(10, wait=20.0)
     assert judged(impatient + unserved(5, start=200.0)).adapters == ["starved"]
     assert judged(impatient, fields={"slo_ttft": 1.0}).adapters == ["backlogged"]
@@ -163,7 +163,7 @@ def test_the_ttft_objective_includes_what_api_and_client_add():
 
 
 def test_an_adapter_that_misses_its_itl_objective_is_slow():
-    """49 gaps in one second: 20.4 ms each."""
+    """There are 49 gaps in one second: 20.4 ms each."""
     assert judged(served(20), fields={"slo_itl": 0.020}).adapters == ["slow"]
     assert judged(served(20), fields={"slo_itl": 0.021}).adapters == ["ok"]
 
@@ -173,7 +173,7 @@ def test_an_objective_missed_by_an_adapter_is_not_held_against_the_server():
     assert (judgement.server, judgement.worst) == ("ok", "slow")
 
 
-def test_what_came_during_the_warm_up_does_not_count():
+def test_requests_of_the_warm_up_do_not_count():
     rows = unserved(5) + served(20, start=100.0)
     assert judged(rows, warmup=90.0).adapters == ["ok"]
     assert judged(rows).adapters == ["starved"]
@@ -185,7 +185,7 @@ def fleet(adapters, rate, **fields):
 
 @pytest.mark.parametrize("rate", [7.0, 7.5, 8.0])
 def test_full_throughput_with_a_long_wait_for_the_first_token_shows_as_backlogged(rate):
-    """What the paper calls fine: 0.98 of the tokens are served, and the median request waits half a minute."""
+    """Not starved by the paper's measure: 0.98 of the tokens are served, but the median request waits half a minute."""
     server = Server(max_loras=16, max_lora_rank=8, max_cpu_loras=128)
     run = simulate(load_profile("h100-64gb-llama-3.1-8b-instruct"), server, fleet(128, rate))
     assert not run.starved
@@ -194,7 +194,7 @@ def test_full_throughput_with_a_long_wait_for_the_first_token_shows_as_backlogge
     assert run.verdict == "backlogged"
 
 
-def test_slots_for_everyone_make_the_same_load_ok():
+def test_a_slot_for_every_adapter_makes_the_same_load_ok():
     server = Server(max_loras=128, max_lora_rank=8)
     run = simulate(load_profile("h100-64gb-llama-3.1-8b-instruct"), server, fleet(128, 7.5))
     assert (run.verdict, run.worst) == ("ok", "ok")

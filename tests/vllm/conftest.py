@@ -1,4 +1,4 @@
-"""vLLM is imported once, here: quietly, without a network, and without its dependencies' warnings."""
+"""vLLM is imported once, here: quietly, without network access, and without the warnings of its dependencies."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
-logging.getLogger("vllm").setLevel(logging.CRITICAL)  # it has advice on every configuration
+logging.getLogger("vllm").setLevel(logging.CRITICAL)  # vLLM logs advice on every configuration
 
 try:
     with warnings.catch_warnings():
@@ -22,7 +22,7 @@ _SUMMARY = pytest.StashKey[dict[str, dict[str, int]]]()
 
 @pytest.fixture
 def summary(pytestconfig) -> dict[str, dict[str, int]]:
-    """What was compared, under the name of vLLM's class; printed at the end."""
+    """Counts of what was compared, by the name of vLLM's class; printed at the end."""
     return pytestconfig.stash.setdefault(_SUMMARY, {})
 
 

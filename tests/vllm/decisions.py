@@ -1,4 +1,4 @@
-"""What a scheduler decides, step by step, and where two of them part."""
+"""Decisions of a scheduler, step by step, and the first difference between two schedulers."""
 
 from itertools import zip_longest
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from adaptwin.twin.scenario import Scenario
 
 
 class Decision(NamedTuple):
-    """One planned step; requests are given by their numbers."""
+    """One planned step; requests are given by their indices."""
 
-    clock: int  # when it was planned, in nanoseconds
-    tokens: tuple[tuple[int, int], ...]  # of each scheduled request, in order
+    clock: int  # time of planning, in nanoseconds
+    tokens: tuple[tuple[int, int], ...]  # (request, tokens) of each scheduled request, in order
     preempted: tuple[int, ...]  # in order
     running: tuple[int, ...]
     waiting: tuple[int, ...]
@@ -21,14 +21,14 @@ class Decision(NamedTuple):
 
 
 class Played(NamedTuple):
-    """A whole run."""
+    """The decisions and token times of a whole run."""
 
     decisions: list[Decision]
-    token_times: dict[int, list[int]]  # of each request that was let in
+    token_times: dict[int, list[int]]  # times of the tokens, by accepted request, in nanoseconds
 
 
 class _WatchedScheduler(Scheduler):
-    """The twin's scheduler with somebody who writes every decision down."""
+    """The twin's scheduler, which also records every decision."""
 
     def __init__(self, twin: ReferenceTwin) -> None:
         super().__init__(twin.scenario.limits)
@@ -51,7 +51,7 @@ class _WatchedScheduler(Scheduler):
 
 
 def play_twin(scenario: Scenario) -> Played:
-    """The scenario on the reference twin."""
+    """Run a scenario on the reference twin and return its decisions."""
     twin = ReferenceTwin(scenario)
     twin.scheduler = scheduler = _WatchedScheduler(twin)
     twin.run()
@@ -59,7 +59,7 @@ def play_twin(scenario: Scenario) -> Played:
 
 
 def first_difference(twin: Played, vllm: Played, scenario: Scenario) -> str | None:
-    """Where the twin leaves vLLM, for a reader; None when it never does."""
+    """Describe the first difference between twin and vLLM; None when there is none."""
     for step, (ours, theirs) in enumerate(zip_longest(twin.decisions, vllm.decisions)):
         if ours != theirs:
             return _report(step, twin.decisions, vllm.decisions, scenario)

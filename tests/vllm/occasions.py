@@ -1,4 +1,4 @@
-"""What a run of vLLM's scheduler met, counted: agreement may be for want of an occasion to differ."""
+"""Occasions in a run of vLLM's scheduler, counted: without them, agreement would prove little."""
 
 from collections import Counter
 from itertools import pairwise
@@ -9,7 +9,7 @@ from adaptwin.twin.scenario import Scenario
 
 
 def occasions(vllm: Played, scenario: Scenario) -> Counter[str]:
-    """How often a run came to a point where a scheduler can go wrong; one line of the summary for each."""
+    """Count the situations in a run in which a scheduler can go wrong, with a line of the summary for each."""
     limits, requests, decisions = scenario.limits, scenario.requests, vllm.decisions
     slots = int(scenario.adapters.needs_slot.sum())
     met = Counter(
@@ -56,19 +56,19 @@ def _lacks_slot(index: int, decision: Decision, scenario: Scenario) -> bool:
 
 
 def _overtaken(before: Decision, decision: Decision) -> int:
-    """Requests that wait on although one from behind them has started: only want of a slot allows that."""
+    """Count the requests that keep waiting while a later one starts, which only the lack of a slot allows."""
     place = {index: place for place, index in enumerate(before.waiting)}
     started = set(decision.running) - set(before.running)
 
     def in_queue(index: int) -> tuple[int, int]:
-        return place.get(index, len(place)), index  # who came since stands behind
+        return place.get(index, len(place)), index  # requests that arrived since are behind
 
     last = max(map(in_queue, started), default=(-1, -1))
     return sum(in_queue(index) < last for index in decision.waiting)
 
 
 def _behind_the_head(decision: Decision, scenario: Scenario) -> dict[str, int]:
-    """A waiting request that lacks neither a slot nor seat nor tokens is held back by blocks, and all behind it too."""
+    """Count the requests at the head of the queue that lack only blocks, and the requests behind them."""
     limits, requests = scenario.limits, scenario.requests
     left = limits.token_budget - _tokens(decision)
     queue = [index for index in decision.waiting if not _lacks_slot(index, decision, scenario)]
@@ -92,6 +92,6 @@ def _behind_the_head(decision: Decision, scenario: Scenario) -> dict[str, int]:
 
 
 def _ended_waiting(decisions: list[Decision]) -> int:
-    """Preempted requests that never ran again: their last token was being made."""
+    """Count the preempted requests that never ran again, as their last token was already being computed."""
     latest = {index: step for step, decision in enumerate(decisions) for index, _ in decision.tokens}
     return sum(latest[index] < step for step, decision in enumerate(decisions) for index in decision.preempted)

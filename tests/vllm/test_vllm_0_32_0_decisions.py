@@ -1,4 +1,4 @@
-"""vLLM 0.32.0's own schedulers and the reference twin decide the same, step by step."""
+"""The schedulers of vLLM 0.32.0 and the reference twin make the same decisions, step by step."""
 
 from collections import Counter
 from importlib.metadata import version
@@ -34,7 +34,7 @@ def test_the_twin_decides_what_vllm_decides(asynchronous, never, summary):
         met.update(occasions(vllm, scenario))
     summary["AsyncScheduler" if asynchronous else "Scheduler"] = {**compared, "differences": len(differences)} | met
     assert not differences, "\n\n".join(differences[:3])
-    assert {what for what, count in met.items() if count < 20} == never, "the workloads are not what they are for"
+    assert {what for what, count in met.items() if count < 20} == never, "workloads without the intended occasions"
 
 
 OTHERWISE = {

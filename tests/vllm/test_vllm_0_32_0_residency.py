@@ -1,4 +1,4 @@
-"""vLLM 0.32.0's own LRU managers and the twin hold, load and evict the same adapters, step by step."""
+"""The LRU managers of vLLM 0.32.0 and the twin hold, load and evict the same adapters, step by step."""
 
 import random
 from collections import Counter
@@ -21,7 +21,7 @@ def test_the_twin_holds_the_adapters_that_vllm_holds(summary):
     compared = {"sequences": SEQUENCES, "steps": met.pop("steps"), "differences": len(differences)}
     summary["LRUCacheWorkerLoRAManager"] = compared | met
     assert not differences, "\n\n".join(differences[:3])
-    assert min(met.values()) > 100, "the sequences are not what they are for"
+    assert min(met.values()) > 100, "sequences without the intended occasions"
 
 
 def _first_difference(rng: random.Random, met: Counter[str]) -> str | None:
@@ -30,7 +30,7 @@ def _first_difference(rng: random.Random, met: Counter[str]) -> str | None:
     vllm = VllmAdapters(max_loras=max_loras, max_cpu_loras=max_cpu_loras, adapters=adapters)
     vllm.serve(list(range(adapters)))
     twin = _slots(adapters, max_loras, max_cpu_loras)
-    gpu, disk = len(vllm.gpu_loads), len(vllm.disk_loads)  # start-up does not count
+    gpu, disk = len(vllm.gpu_loads), len(vllm.disk_loads)  # loads at start-up do not count
     for step in range(STEPS):
         batch = rng.sample(range(adapters), rng.randint(0, min(max_loras, adapters)))
         missing, gpu_loads, disk_loads = set(batch) - set(twin.gpu), twin.gpu_loads, twin.disk_loads
@@ -62,7 +62,7 @@ def test_loads_cost_the_adapter_that_vllm_loads():
 
 
 def _slots(adapters: int, max_loras: int, max_cpu_loras: int) -> AdapterSlots:
-    """The twin's, where loading an adapter costs a digit of its own."""
+    """Return the twin's slots; the load time of each adapter is a decimal digit of its own."""
     limits = Limits(
         block_size=16,
         kv_blocks=100,

@@ -1,4 +1,4 @@
-"""vLLM's own LRU managers of adapters, with nothing behind them: no model, no weights, no files."""
+"""vLLM's LRU managers of adapters without a model, weights or files."""
 
 import torch
 from vllm.config import LoRAConfig
@@ -9,31 +9,31 @@ from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 
 
 class VllmAdapters:
-    """What `LRUCacheWorkerLoRAManager` keeps on the GPU and in host memory, and what it had to load for it."""
+    """The adapters that `LRUCacheWorkerLoRAManager` holds on the GPU and in host memory, and its loads."""
 
     def __init__(self, *, max_loras: int, max_cpu_loras: int, adapters: int) -> None:
         self.worker = _Worker(LoRAConfig(max_loras=max_loras, max_cpu_loras=max_cpu_loras, max_lora_rank=8))
         self.requests = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(adapters)]
 
     def serve(self, adapters: list[int]) -> None:
-        """Load what a server loads at its start: `--lora-modules`, one call of `add_lora` after the other."""
+        """Load adapters as a server does at its start (`--lora-modules`): one call of `add_lora` after the other."""
         for adapter in adapters:
             self.worker.add_adapter(self.requests[adapter])
 
     def step(self, adapters: list[int]) -> None:
-        """A step whose batch needs these adapters, visited in this order (vLLM's own is that of a set)."""
+        """Run a step that needs these adapters and visits them in this order (vLLM's order is that of a set)."""
         self.worker.set_active_adapters(dict.fromkeys(self.requests[adapter] for adapter in adapters), None)
 
     @property
     def on_gpu(self) -> list[int]:
-        """Adapters in slots, the oldest first."""
+        """Adapters in slots, least recently used first."""
         manager = self.worker._adapter_manager
         assert {a for a in manager.lora_index_to_id if a is not None} == set(manager._active_adapters)
         return [adapter - 1 for adapter in manager._active_adapters.order]
 
     @property
     def on_host(self) -> list[int]:
-        """Adapters in host memory, the oldest first."""
+        """Adapters in host memory, least recently used first."""
         return [adapter - 1 for adapter in self.worker._adapter_manager._registered_adapters.order]
 
     @property
@@ -48,7 +48,7 @@ class VllmAdapters:
 
 
 class _Manager(LRUCacheLoRAModelManager):
-    """vLLM's manager on a model without layers: only what counts adapters is set up."""
+    """vLLM's manager for a model without layers: only the bookkeeping of adapters is set up."""
 
     def __init__(self, lora_config: LoRAConfig) -> None:
         self.lora_config = lora_config
@@ -69,7 +69,7 @@ class _Manager(LRUCacheLoRAModelManager):
 
 
 class _Worker(LRUCacheWorkerLoRAManager):
-    """vLLM's worker, whose disk holds every adapter."""
+    """vLLM's worker manager, for which every adapter is on disk."""
 
     def __init__(self, lora_config: LoRAConfig) -> None:
         self.lora_config = lora_config

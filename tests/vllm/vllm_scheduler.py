@@ -1,7 +1,7 @@
-"""vLLM's own Scheduler and AsyncScheduler, played in virtual time: no model runs and no clock is read.
+"""vLLM's Scheduler and AsyncScheduler in virtual time: no model runs and no clock is read.
 
 The drivers are the loops of `EngineCore.step` and `EngineCore.step_with_batch_queue` (vllm/v1/engine/core.py) with
-the forward pass replaced by the scenario's costs: every request that has computed all it knows gets one token.
+the forward pass replaced by the scenario's costs: every request with all known tokens computed gets one token.
 """
 
 import json
@@ -35,7 +35,7 @@ A_TOKEN, LAST_TOKEN = 7, 8
 
 
 class Planned(NamedTuple):
-    """A batch on its way through the model."""
+    """A batch that the model is computing."""
 
     output: SchedulerOutput
     sampled: set[str]  # scheduled requests that get a token
@@ -43,7 +43,7 @@ class Planned(NamedTuple):
 
 
 class VllmScheduler:
-    """One engine without a model: the scheduler, the clock and what clients see."""
+    """An engine without a model: the scheduler, the clock, and the token times that clients see."""
 
     def __init__(self, scenario: Scenario, *, watermark: float = 0.0) -> None:
         self.scenario, self.limits = scenario, scenario.limits
@@ -55,7 +55,7 @@ class VllmScheduler:
         self.token_times: dict[int, list[int]] = {}
 
     def play(self) -> Played:
-        """Every decision until all requests have finished, and when each token was made."""
+        """Run until all requests have finished; return every decision and the time of every token."""
         batches: deque[Planned] = deque()
         while self.arrivals or batches or self.scheduler.has_requests():
             if not batches and not self.scheduler.has_requests():
@@ -79,9 +79,9 @@ class VllmScheduler:
             index = self.arrivals.popleft()
             prompt, answer, asked, adapter = (int(column[index]) for column in columns)
             if prompt + asked > limits.max_model_len:
-                continue  # the API server of 0.8.5 refuses it (that of 0.32.0 shortens the answer)
+                continue  # the API server of 0.8.5 rejects it (that of 0.32.0 shortens the answer)
             if -(-(prompt + answer - 1) // limits.block_size) > limits.kv_blocks:
-                continue  # with a cache this small vLLM would not have started
+                continue  # with so small a cache, vLLM would not have started
             sampling = SamplingParams(max_tokens=asked, stop_token_ids=[LAST_TOKEN], ignore_eos=True, temperature=0)
             lora = self.adapters[adapter] if self.scenario.adapters.needs_slot[adapter] else None
             self.scheduler.add_request(
@@ -123,7 +123,7 @@ class VllmScheduler:
         return Planned(output, sampled, self.model_free if tokens else self.clock)
 
     def _take_output(self, planned: Planned) -> None:
-        """The oldest batch's tokens come back, when they are there."""
+        """Wait for the oldest batch and pass its tokens to the scheduler."""
         self.clock = max(self.clock, planned.end)
         ids = list(planned.output.num_scheduled_tokens)
         rows = [[self._token(int(request_id))] if request_id in planned.sampled else [] for request_id in ids]
@@ -137,13 +137,13 @@ class VllmScheduler:
         )
 
     def _token(self, index: int) -> int:
-        """The request's next token, which the client sees now."""
+        """Return the request's next token and record the time at which the client sees it."""
         self.token_times[index].append(self.clock)
         is_last = len(self.token_times[index]) == self.scenario.requests.output[index]
         return LAST_TOKEN if is_last else A_TOKEN
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
-        """Seconds of planning and of the forward pass, from what vLLM says is in the batch."""
+        """Return the seconds of planning and of the forward pass for the batch that vLLM planned."""
         scheduler, context, adapters = self.scheduler, 0, set()
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = scheduler.requests[request_id]
@@ -182,7 +182,7 @@ def _scheduler(limits: Limits, watermark: float) -> Scheduler:
         else None,
         device_config=DeviceConfig("cpu"),
     )
-    config.scheduler_config.async_scheduling = limits.async_scheduling  # the CPU platform has switched it off
+    config.scheduler_config.async_scheduling = limits.async_scheduling  # the CPU platform switches it off
     blocks = limits.kv_blocks + 1  # one is the null block
     config.cache_config.num_gpu_blocks = blocks
     spec = FullAttentionSpec(block_size=limits.block_size, num_kv_heads=2, head_size=32, dtype=torch.float32)
@@ -198,7 +198,7 @@ def _scheduler(limits: Limits, watermark: float) -> Scheduler:
 
 @cache
 def _model() -> ModelConfig:
-    """The smallest Llama that vLLM takes for one; it has no weights and no tokenizer."""
+    """Return the smallest Llama that vLLM accepts, without weights and tokenizer."""
     shape = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

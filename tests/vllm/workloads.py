@@ -1,4 +1,4 @@
-"""Random small servers and workloads, with too little of everything; the same for the same seed."""
+"""Random small servers that lack everything, and workloads for them, determined by a seed."""
 
 import random
 from typing import NamedTuple
@@ -16,14 +16,14 @@ MS = 1_000_000  # nanoseconds
 
 
 class Case(NamedTuple):
-    """What the twin plays, and the one setting of vLLM that it does not hold."""
+    """A scenario for the twin, and the one setting of vLLM that it does not contain."""
 
     scenario: Scenario
     watermark: float
 
 
 def random_case(seed: int, *, asynchronous: bool = False) -> Case:
-    """A server that lacks slots, blocks, seats or budget. Adapters load in no time: residency has a test of its own."""
+    """Return a server that lacks slots, blocks, seats or budget; loads take no time, as they are tested separately."""
     rng = random.Random(seed)
     count = rng.choice((1, 2, 5, 8))
     needs_slot = np.array([rng.random() < 0.8 for _ in range(count)], np.bool_)
@@ -41,7 +41,7 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
         token_budget=max_num_seqs + rng.choice((0, 1, 5, 40)),
         max_model_len=rng.randint(40, 90),
         reserve_whole_prompt=rng.random() < 0.5,
-        watermark_blocks=int(watermark * (kv_blocks + 1)),  # of all blocks, the null block too
+        watermark_blocks=int(watermark * (kv_blocks + 1)),  # a share of all blocks, including the null block
         async_scheduling=asynchronous,
     )
     scenario = Scenario(
@@ -56,11 +56,11 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
     return Case(scenario, watermark)
 
 
-# With the first two, steps end just when requests arrive.
+# With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive.
 STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST_STEP_COST = StepCoefficients(5e-3, 1e-4, 1e-6, 1e-3, 20, 1e-3, 1e-4, 1e-4, 1e-5, 12, 1e-4, 1e-4)
-_MOST_PLANNING = SchedulerCoefficients(8e-3, 1e-4, 1e-4)  # at times longer than the forward pass
+_MOST_PLANNING = SchedulerCoefficients(8e-3, 1e-4, 1e-4)  # sometimes longer than the forward pass
 
 
 def _up_to(rng: random.Random, most: float) -> float:
@@ -68,7 +68,7 @@ def _up_to(rng: random.Random, most: float) -> float:
 
 
 def _requests(rng: random.Random, adapters: int, *, early: bool) -> Requests:
-    """Where some may end early, `max_tokens` is more than the answer."""
+    """Draw requests; if `early`, some have more `max_tokens` than their answer."""
     latest = rng.choice((0, 5, 50, 400))
     favourite = rng.randrange(adapters)
     rows = sorted(

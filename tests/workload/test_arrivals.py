@@ -1,4 +1,4 @@
-"""Arrivals: how the families are named, and how regular or bursty they come."""
+"""Arrivals: the names of the families, and how regular or bursty their arrivals are."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SECOND = 1_000_000_000
 
 
 def times(arrivals, rate=2.0, duration=20_000.0, seed=0):
-    """Arrival times in seconds of one adapter."""
+    """Return the arrival times of one adapter, in seconds."""
     workload = Workload([Adapter("a", 8, rate)], arrivals=arrivals, duration=duration, seed=seed)
     return draw_requests(workload).arrival / SECOND
 
@@ -35,7 +35,7 @@ def test_poisson_gaps_have_a_cv_of_one():
 
 
 @pytest.mark.parametrize("cv", [0.5, 1.5, 3.0])
-def test_gamma_gaps_have_the_cv_asked_for(cv):
+def test_gamma_gaps_have_the_given_cv(cv):
     assert gap_cv(f"gamma:cv={cv}") == pytest.approx(cv, rel=0.06)
 
 
@@ -55,7 +55,7 @@ def test_regimes_switch_between_the_factor_and_its_inverse():
     assert per_period.max() > 1 > per_period.min()
 
 
-def test_regimes_of_two_adapters_switch_on_their_own():
+def test_regimes_of_two_adapters_switch_independently():
     adapters = [Adapter(name, 8, 2.0) for name in ("a", "b")]
     requests = draw_requests(Workload(adapters, arrivals="regimes:period=100,factor=4", duration=10_000.0))
     counts = [np.histogram(requests.arrival[requests.adapter == i], bins=100)[0] for i in (0, 1)]
@@ -78,7 +78,7 @@ def test_before_the_first_start_of_a_rates_file_the_factor_is_one(tmp_path):
     assert len(found) == pytest.approx(20_000, rel=0.05)
 
 
-def test_a_rates_file_lies_beside_the_file_that_names_it(tmp_path):
+def test_a_rates_file_is_looked_for_beside_the_file_that_names_it(tmp_path):
     (tmp_path / "day.csv").write_text("start,factor\n0,2\n", encoding="utf-8")
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text("adapters: [{name: a, rank: 8, rate: 1}]\narrivals: rates:day.csv\n", encoding="utf-8")
@@ -107,7 +107,7 @@ def test_unknown_arrivals_are_refused_by_name(text):
 
 @pytest.mark.parametrize("timestamps", [(1.0, 0.5), (-1.0, 2.0)])
 def test_timestamps_out_of_order_are_refused(timestamps):
-    with pytest.raises(SpecError, match="at least 0 and in rising order"):
+    with pytest.raises(SpecError, match="at least 0 and in ascending order"):
         Adapter("a", 8, 1.0, arrivals=timestamps)
 
 
@@ -116,8 +116,8 @@ def test_timestamps_out_of_order_are_refused(timestamps):
     [
         ("start,factor\n", "has no rows"),
         ("begin,factor\n0,1\n", "start: missing"),
-        ("start,factor\n0,1\n5,fast\n", "line 3: .*not two numbers"),
-        ("start,factor\n5,1\n5,2\n", "line 3: .*starts must rise"),
+        ("start,factor\n0,1\n5,fast\n", "line 3: .*both must be numbers"),
+        ("start,factor\n5,1\n5,2\n", "line 3: .*starts must be at least 0 and increase"),
         ("start,factor\n0,-1\n", "line 2: .*at least 0"),
     ],
 )

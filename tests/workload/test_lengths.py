@@ -1,4 +1,4 @@
-"""Lengths: the means and shapes that were asked for, and nothing clipped."""
+"""Lengths: distributions have the given means and shapes, and nothing is clipped."""
 
 import math
 
@@ -40,18 +40,18 @@ def test_long_sharegpt_prompts_have_short_answers():
     assert table.output[long].mean() < 0.6 * table.output.mean()
 
 
-def test_pairing_sharegpt_leaves_prompts_and_answers_as_they_were():
-    """Either side has the entries of its own distribution, each as often as there."""
+def test_pairing_sharegpt_leaves_prompts_and_answers_unchanged():
+    """Prompts and answers each keep all entries of their own distribution."""
     table = Lengths.named("sharegpt").table()
     assert np.array_equal(np.sort(table.input), _mixture_table(_SHAREGPT_INPUT))
     assert np.array_equal(np.sort(table.output), _mixture_table(_SHAREGPT_OUTPUT))
 
 
 def test_a_running_sharegpt_request_holds_some_360_tokens():
-    """Mean over decode steps of the prompt and the answer so far; the measured runs show 361.
+    """The mean of prompt and answer so far, over all decode steps; the measured runs show 361.
 
-    A request is in as many steps as its answer has tokens, and holds half of it in their mean. Prompts that have
-    nothing to do with their answers would make it over 420.
+    A request takes part in as many steps as its answer has tokens and holds half of the answer on average. With prompts
+    that are independent of their answers, the mean would be over 420.
     """
     table = Lengths.named("sharegpt").table()
     prompt, answer = table.input.astype(float), table.output.astype(float)
@@ -61,7 +61,7 @@ def test_a_running_sharegpt_request_holds_some_360_tokens():
 
 
 def correlation_of_ranks(a, b):
-    """Spearman's, with ties ranked by their middle."""
+    """Return Spearman's rank correlation, with the middle rank for ties."""
     ranks = [(np.searchsorted(np.sort(x), x) + np.searchsorted(np.sort(x), x, side="right")) / 2 for x in (a, b)]
     return np.corrcoef(*ranks)[0, 1]
 
@@ -83,7 +83,7 @@ def test_empirical_lengths_are_the_pairs_themselves():
 @settings(max_examples=25, deadline=None)
 def test_lognormal_keeps_its_mean(mean, cv):
     lengths = Lengths.lognormal(input_mean=mean, input_cv=cv, output_mean=mean, output_cv=cv)
-    half_a_token = 0.5  # lengths are whole numbers: with no spread, all are rounded the same way
+    half_a_token = 0.5  # lengths are whole numbers: without spread, all are rounded in the same direction
     assert lengths.mean_input == pytest.approx(mean, rel=0.02, abs=half_a_token)
     assert lengths.mean_output == lengths.mean_input
     assert lengths.table().input.min() >= 1
@@ -143,7 +143,7 @@ def test_the_file_form_means_the_same(file_form, lengths):
     assert lengths.model_dump(mode="json") == file_form
 
 
-def test_only_sharegpt_lengths_are_limits_unless_one_says_so():
+def test_only_sharegpt_lengths_are_limits_by_default():
     assert Lengths.named("sharegpt").are_limits
     for lengths in (Lengths.fixed(250, 231), Lengths.empirical([(12, 80)])):
         assert not lengths.are_limits
@@ -173,7 +173,7 @@ def test_sharegpt_lengths_are_the_same_however_they_are_made():
         ),
     ],
 )
-def test_lengths_that_cannot_be_are_refused(make, message):
+def test_invalid_lengths_are_refused(make, message):
     with pytest.raises(SpecError, match=message):
         make()
 

@@ -1,4 +1,4 @@
-"""Workload: what an adapter may be, and how traffic is split and scaled."""
+"""Workload: valid adapters, and how traffic is split and scaled."""
 
 import pytest
 from hypothesis import given
@@ -47,8 +47,8 @@ def test_a_part_holds_the_named_adapters_only():
     assert workload.part({"a": 1.0}, seed=9).seed == 9
 
 
-def test_parts_are_what_each_of_several_servers_sees():
-    """Adapters as they stand in the workload, each with its share of the rate; nobody else, and no server left out."""
+def test_parts_are_the_traffic_of_each_server():
+    """Each server gets its adapters in the order of the workload, with their shares; unknown names are ignored."""
     workload = Workload([Adapter("a", 8, 2.0), Adapter("b", 16, 1.0), Adapter("c", 8, 3.0)], duration=60.0, seed=7)
     parts = workload.parts([{"c": 1.0, "a": 0.25}, {}, {"a": 0.75, "stranger": 1.0, "b": 1.0}])
     assert [[(a.name, a.rate) for a in part.adapters] for part in parts] == [
@@ -59,7 +59,7 @@ def test_parts_are_what_each_of_several_servers_sees():
     assert {(part.duration, part.seed) for part in parts} == {(60.0, 7)}
 
 
-def test_parts_are_those_that_one_server_at_a_time_sees():
+def test_parts_equal_the_part_of_each_server():
     workload = Workload([Adapter(f"a{i}", 8, float(i)) for i in range(4)])
     hands = [{"a0": 1.0, "a1": 0.5}, {"a1": 0.5, "a3": 1.0}, {"a2": 1.0}]
     assert workload.parts(hands) == [workload.part(hand) for hand in hands]
@@ -87,12 +87,12 @@ def test_scaled_multiplies_every_rate_and_repeats_replayed_requests():
     scaled = workload.scaled(2.0)
     assert [adapter.rate for adapter in scaled.adapters] == [2.0, 0.5]
     assert scaled.adapters[1].arrivals == (1.0, 1.0, 2.0, 2.0)
-    assert workload.rate == 1.0 + 2 / 4  # the timestamps count, not the rate beside them
+    assert workload.rate == 1.0 + 2 / 4  # the timestamps count, not the given rate
     assert scaled.rate == 2 * workload.rate
 
 
 @pytest.mark.parametrize("rank", [0, *SERVED_RANKS])
-def test_the_ranks_vllm_serves_are_ranks(rank):
+def test_ranks_that_vllm_serves_are_accepted(rank):
     assert Adapter("a", rank, 1.0).rank == rank
 
 
@@ -132,8 +132,8 @@ def test_a_wrong_workload_names_field_and_value(fields, message):
         Workload([Adapter("a", 8, 1.0)], **fields)
 
 
-def test_a_name_that_stands_twice_is_refused_with_both_places():
-    with pytest.raises(SpecError, match="'a' stands twice: entries 0 and 2"):
+def test_a_duplicate_name_is_refused_with_both_places():
+    with pytest.raises(SpecError, match="duplicate name 'a': entries 0 and 2"):
         Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0), Adapter("a", 8, 1.0)])
 
 

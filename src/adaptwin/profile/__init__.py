@@ -1,1 +1,1 @@
-"""What the hardware costs: memory, steps, loads and the scheduler, as constants and pure functions of them."""
+"""Profiles: what a server costs in memory and time, as constants and pure functions of them."""

@@ -1,4 +1,4 @@
-"""MemoryModel: how many tokens of KV cache a server has left, and whether it starts at all."""
+"""MemoryModel: how many tokens of KV cache a server has, and whether it can start."""
 
 from typing import Self
 
@@ -12,26 +12,26 @@ GIB = 1024**3
 
 
 class MemoryModel(Spec):
-    """Where the GPU's memory goes, in bytes.
+    """How a GPU's memory is used, in bytes.
 
     KV tokens = (GPU memory x utilization - weights - activations - slots x slot bytes) / KV bytes per token.
     vLLM preallocates every slot at ``max_lora_rank``, so one adapter of rank 64 makes all slots rank-64 slots.
-    On the measured H100 the law is linear in slots and in slots x rank to about 0.5 %.
+    On the measured H100, memory is linear in slots and in slots x rank to about 0.5 %.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    gpu_bytes: float = Field(gt=0, description="memory of the GPU that vLLM sees")
-    weights_bytes: float = Field(gt=0, description="the base model's weights")
-    activation_bytes: float = Field(ge=0, description="peak of a profiling step, CUDA graphs and the rest")
-    kv_bytes_per_token: float = Field(gt=0, description="keys and values of one token over all layers")
-    slot_bytes: float = Field(ge=0, description="one adapter slot, whatever its rank")
+    gpu_bytes: float = Field(gt=0, description="GPU memory as vLLM sees it")
+    weights_bytes: float = Field(gt=0, description="weights of the base model")
+    activation_bytes: float = Field(ge=0, description="peak of the profiling step, CUDA graphs, and all else")
+    kv_bytes_per_token: float = Field(gt=0, description="keys and values of one token in all layers")
+    slot_bytes: float = Field(ge=0, description="one adapter slot, at any rank")
     slot_bytes_per_rank: float = Field(ge=0, description="one adapter slot, per unit of max_lora_rank")
-    estimated: bool = Field(default=False, description="derived from the model's shapes, not measured")
+    estimated: bool = Field(default=False, description="true if derived from the model's shapes, not measured")
 
     @classmethod
     def from_shapes(cls, model: ModelShape, gpu_bytes: float, activation_bytes: float = 4.5 * GIB) -> Self:
-        """The law for a model that was never measured, from the shapes of its matrices; marked as an estimate."""
+        """Estimate the memory use of a model from the shapes of its matrices alone; sets `estimated`."""
         return cls(
             gpu_bytes=gpu_bytes,
             weights_bytes=model.weights_bytes,
@@ -45,15 +45,15 @@ class MemoryModel(Spec):
     def kv_cache_tokens(
         self, *, max_loras: int, max_lora_rank: int, gpu_memory_utilization: float = 0.9, block_size: int = 16
     ) -> int:
-        """Tokens of KV cache, floored to whole blocks; 0 when nothing is left."""
+        """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left."""
         slots = max_loras * (self.slot_bytes + self.slot_bytes_per_rank * max_lora_rank)
         free = self.gpu_bytes * gpu_memory_utilization - self.weights_bytes - self.activation_bytes - slots
         return max(0, int(free / (self.kv_bytes_per_token * block_size))) * block_size
 
     def require_startable(self, kv_cache_tokens: int, *, max_model_len: int, block_size: int, what: str) -> None:
-        """Raise `OutOfMemory` where vLLM refuses to start: one request of full length must fit in the KV cache.
+        """Raise `OutOfMemory` if vLLM would refuse to start: one request of full length must fit in the KV cache.
 
-        The rule is vLLM's own (``check_enough_kv_cache_memory`` in vllm/v1/core/kv_cache_utils.py).
+        The rule is that of vLLM (``check_enough_kv_cache_memory`` in vllm/v1/core/kv_cache_utils.py).
         """
         if kv_cache_tokens <= block_size:  # one block is vLLM's null block
             raise OutOfMemory(f"{what}: no memory is left for the KV cache")

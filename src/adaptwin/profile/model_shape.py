@@ -1,4 +1,4 @@
-"""ModelShape: the shapes of a model's matrices, from which its memory can be worked out."""
+"""ModelShape: the shapes of a model's matrices, from which its memory is computed."""
 
 from pydantic import Field
 
@@ -21,18 +21,18 @@ class ModelShape(Spec):
     tied_embeddings: bool = False
     lora_embeddings: bool = Field(
         default=False,
-        description="vLLM also preallocates LoRA weights for the embedding and the output matrix",
+        description="true if vLLM also preallocates LoRA weights for the embedding and the output matrix",
     )
     early_stop_share: float = Field(
-        default=0.0, ge=0, le=1, description="of answers that end before the length that a data set's answer had"
+        default=0.0, ge=0, le=1, description="share of answers that end before the length in the data set"
     )
     early_stop_reach: float = Field(
-        default=0.5, gt=0, le=1, description="part of that length which such an answer reaches in the mean"
+        default=0.5, gt=0, le=1, description="mean part of its length that an answer reaches if it ends early"
     )
 
     @property
     def _linear_layers(self) -> list[tuple[int, int]]:
-        """(inputs, outputs) of the linear layers of one transformer layer: q, k, v, o, gate, up, down."""
+        """(inputs, outputs) of each linear layer in a transformer layer: q, k, v, o, gate, up, down."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         return [
             (self.hidden, query),
@@ -46,19 +46,19 @@ class ModelShape(Spec):
 
     @property
     def weights_bytes(self) -> float:
-        """Bytes of the base model's weights (norms and biases left out: under 0.1 %)."""
+        """Bytes of the base model's weights, without norms and biases (under 0.1 %)."""
         per_layer = sum(inputs * outputs for inputs, outputs in self._linear_layers)
         embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
         return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)
 
     @property
     def kv_bytes_per_token(self) -> float:
-        """Bytes of keys and values that one token leaves in the cache."""
+        """Bytes of keys and values that one token takes in the KV cache."""
         return float(2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_weight)
 
     @property
     def adapter_bytes_per_rank(self) -> float:
-        """Bytes of an adapter on all linear layers, per unit of rank: the A and B matrices of each layer."""
+        """Bytes per unit of rank of an adapter on all linear layers: the A and B matrices of each layer."""
         per_layer = sum(inputs + outputs for inputs, outputs in self._linear_layers)
         embeddings = 2 * (self.vocabulary + self.hidden) if self.lora_embeddings else 0
         return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)

@@ -1,4 +1,4 @@
-"""Profile: what one kind of server costs - hardware, base model and vLLM version together."""
+"""Profile: what one type of server costs, for given hardware, base model and vLLM version."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,24 +16,26 @@ from adaptwin.profile.step_cost import StepCost
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
 
-# Nobody waits; requests wait, yet all are served; under 0.9 of the tokens are.
+# calm: no request waits; busy: requests wait and are served; starved: under 0.9 of the tokens are served.
 Regime = Literal["calm", "busy", "starved"]
 
 
 class ProfileError(Spec):
-    """How far the profile's twin is from real runs it was not fitted to: mean absolute percentage errors."""
+    """Mean absolute percentage errors of the profile's twin against real runs that it was not fitted to."""
 
     runs: int = Field(ge=0, description="real runs compared")
-    throughput: float = Field(ge=0, description="percent, over all runs")
-    itl: float | None = Field(default=None, ge=0, description="percent, mean inter-token latency; None: not measured")
-    ttft: float | None = Field(default=None, ge=0, description="percent, median over runs outside deep overload")
-    starvation: float = Field(ge=0, le=100, description="percent of runs whose starvation label is right")
+    throughput: float = Field(ge=0, description="percent, all runs")
+    itl: float | None = Field(default=None, ge=0, description="mean inter-token latency: percent; None: not measured")
+    ttft: float | None = Field(
+        default=None, ge=0, description="time to first token: percent, median over runs outside deep overload"
+    )
+    starvation: float = Field(ge=0, le=100, description="percent of runs with the right starvation label")
 
 
 class Spread(Spec):
-    """How far real runs were from the twin in one regime: root mean squares of the logarithm of real over twin.
+    """Deviation of real runs from the twin in one regime: root mean square of the logarithm of real over twin.
 
-    From real runs that the fit which predicted them had not seen (cross-validation over configurations).
+    Each real run is compared with a twin that was fitted to other runs (cross-validation over configurations).
     """
 
     regime: Regime
@@ -44,17 +46,17 @@ class Spread(Spec):
 
 
 class Profile(Spec):
-    """Memory, step, load and scheduler cost of one GPU (or tensor-parallel group) with one base model."""
+    """Memory, step, load, scheduler and scrape cost of one GPU (or tensor-parallel group) with one base model."""
 
     file_kind = file_kinds.PROFILE
     name: str
     hardware: str
     model: ModelShape
     vllm_version: str
-    source: str = Field(description="the measurements behind the constants")
-    error: ProfileError | None = Field(default=None, description="None for a profile that nobody has checked")
-    spread: tuple[Spread, ...] = Field(default=(), description="of real runs around the twin, by regime")
-    price_per_hour: float | None = Field(default=None, gt=0, description="of the whole group; any currency")
+    source: str = Field(description="measurements that the constants come from")
+    error: ProfileError | None = Field(default=None, description="accuracy against real runs; None: not checked")
+    spread: tuple[Spread, ...] = Field(default=(), description="deviation of real runs from the twin, by regime")
+    price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU or group; any currency")
     request_latency: float = Field(ge=0, description="seconds that API server, tokenizer and client add to a request")
     memory: MemoryModel
     step_cost: StepCost
@@ -63,22 +65,22 @@ class Profile(Spec):
     scrape_cost: ScrapeCost = ScrapeCost()
 
     def spread_in(self, regime: Regime) -> Spread | None:
-        """The spread in a regime, None where no run was in it."""
+        """Return the spread in a regime; None when no real run was in it."""
         return next((spread for spread in self.spread if spread.regime == regime), None)
 
     @property
     def gpu_gib(self) -> float:
-        """GPU memory in GiB, by which vLLM chooses its default budgets."""
+        """GPU memory in GiB, from which vLLM chooses its default budgets of tokens and requests."""
         return self.memory.gpu_bytes / GIB
 
 
 def shipped_profiles() -> list[str]:
-    """Names of the profiles that come with adaptwin."""
+    """Return the names of the profiles that come with adaptwin."""
     return list(_shipped_profile_files())
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """A shipped profile by name, or one from a YAML file; raises `SpecError` when there is neither."""
+    """Load a shipped profile by name, or a profile from a file; raises `SpecError` when there is neither."""
     shipped = _shipped_profile_files()
     if str(name_or_path) in shipped:
         return Profile.read(shipped[str(name_or_path)])
@@ -88,7 +90,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
 
 def is_profile_file(name_or_path: str | Path) -> bool:
-    """Whether this looks like a file, not like the name of a shipped profile."""
+    """Return whether this is the name of a YAML or JSON file rather than that of a shipped profile."""
     return Path(name_or_path).suffix in (".yaml", ".yml", ".json")
 
 

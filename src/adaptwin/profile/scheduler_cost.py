@@ -1,4 +1,4 @@
-"""SchedulerCost: the time vLLM's scheduler takes to plan one step."""
+"""SchedulerCost: the time that vLLM's scheduler takes to plan one step."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from adaptwin.spec import Spec
 
 
 class SchedulerCoefficients(NamedTuple):
-    """A `SchedulerCost` as the inner loop takes it."""
+    """The constants of a `SchedulerCost` as a tuple for the inner loop; seconds."""
 
     base: float
     per_running: float
@@ -16,23 +16,23 @@ class SchedulerCoefficients(NamedTuple):
 
 
 class SchedulerCost(Spec):
-    """Seconds of CPU time per step; before asynchronous scheduling the GPU waits for it.
+    """Seconds of CPU time per step; without asynchronous scheduling, the GPU waits for it.
 
-    Waiting requests cost whether the scan passes over them for want of a slot or stops before them: measured step times
-    grow by 0.3 microseconds per waiting request either way.
+    A waiting request costs time whether the scheduler skips it for lack of a slot or stops before it: measured step
+    times grow by 0.3 microseconds per waiting request in both cases.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     base: float = Field(ge=0)
-    per_running: float = Field(ge=0, description="per request scheduled in the step")
-    per_waiting: float = Field(ge=0, description="per request that is still waiting afterwards")
+    per_running: float = Field(ge=0, description="seconds per request scheduled in the step")
+    per_waiting: float = Field(ge=0, description="seconds per request still waiting afterwards")
 
     def coefficients(self) -> SchedulerCoefficients:
-        """The same constants as the inner loop takes them."""
+        """Return the constants as a tuple for the inner loop."""
         return SchedulerCoefficients(self.base, self.per_running, self.per_waiting)
 
 
 def scheduler_seconds(cost: SchedulerCoefficients, running: int, waiting: int) -> float:
-    """Seconds of one scheduling pass. The kernel compiles this very function, the reference calls it as it is."""
+    """Return the seconds of one scheduling pass; the kernel compiles this function, the reference twin calls it."""
     return cost.base + cost.per_running * running + cost.per_waiting * waiting

@@ -1,4 +1,4 @@
-"""StepCost: how long one forward pass takes, from what is in it."""
+"""StepCost: the time of one forward pass, given what it computes."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ from pydantic import ConfigDict, Field
 
 from adaptwin.spec import Spec
 
-RANK_BLOCK = 16  # rows of an adapter's A matrix that one thread block takes: BLOCK_N of vLLM's shrink kernel
+RANK_BLOCK = 16  # rows of an adapter's A matrix that one thread block computes: BLOCK_N of vLLM's shrink kernel
 
 
 class StepCoefficients(NamedTuple):
-    """A `StepCost` with the server's slots and padded rank put in: what the inner loop needs."""
+    """A `StepCost` for given slots and padded rank, as the inner loop needs it; seconds and tokens."""
 
     base: float
     per_token: float
@@ -27,7 +27,7 @@ class StepCoefficients(NamedTuple):
 
 
 class StepCost(Spec):
-    """Seconds of a forward pass; every term is non-negative.
+    """Seconds that a forward pass takes; every term is non-negative.
 
     seconds = base + per_token T + per_context_token C + per_slot S (1 + ...) + per_token_slot T S
             + [T > graph_tokens] eager
@@ -36,14 +36,14 @@ class StepCost(Spec):
             + [T <= split_tokens] (split_per_token_slot T S + split_per_adapter U)
 
     with T tokens in the step (prefill and decode alike), C tokens of KV cache read by decodes, U distinct adapters and
-    S slots (``max_loras``). Terms ending in ``_block`` are added once for every further block of 16 that the padded
-    rank (``max_lora_rank``) fills: ranks 8 and 16 cost the same, 32 is one further block.
+    S slots (``max_loras``). Constants ending in ``_block`` are added once for every block of 16 beyond the first that
+    the padded rank (``max_lora_rank``) fills: ranks 8 and 16 cost the same, rank 32 adds one block.
 
-    The form follows vLLM's kernels (vllm/lora/ops/triton_ops): they launch a grid over token blocks x slots, so slots
-    cost although most of their blocks exit at once; adapters in the batch cost as many blocks that do work. In batches
-    below 128 tokens the shrink kernel splits its sum into 64 parts instead of 8, each a launch of its own: eight times
-    the blocks, and the reason why a step of 127 tokens can take longer than one of 128. Steps larger than the largest
-    captured CUDA graph run eagerly.
+    The form follows vLLM's kernels (vllm/lora/ops/triton_ops). They launch a grid over token blocks x slots, so a slot
+    costs time although most of its blocks exit at once, and each adapter in the batch adds blocks that do work. Below
+    128 tokens the shrink kernel splits its sum into 64 parts instead of 8, each in thread blocks of its own. This makes
+    eight times as many blocks, which is why a step of 127 tokens can take longer than one of 128. A step with more
+    tokens than the largest captured CUDA graph runs eagerly.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -51,23 +51,27 @@ class StepCost(Spec):
     base: float = Field(ge=0)
     per_token: float = Field(ge=0)
     per_context_token: float = Field(ge=0)
-    eager: float = Field(default=0.0, ge=0, description="of a step too large for a CUDA graph")
+    eager: float = Field(default=0.0, ge=0, description="seconds added to a step that is too large for a CUDA graph")
     graph_tokens: int = Field(default=512, ge=0, description="tokens of the largest captured CUDA graph")
-    per_slot: float = Field(default=0.0, ge=0, description="per slot, used or not")
-    per_slot_block: float = Field(default=0.0, ge=0, description="per slot and further 16 of the padded rank")
+    per_slot: float = Field(default=0.0, ge=0, description="seconds per slot, used or not")
+    per_slot_block: float = Field(
+        default=0.0, ge=0, description="seconds per slot and block of 16 of the padded rank, the first not counted"
+    )
     per_token_slot: float = Field(default=0.0, ge=0)
     lora_base: float = Field(default=0.0, ge=0)
     lora_per_token: float = Field(default=0.0, ge=0)
     lora_per_adapter: float = Field(default=0.0, ge=0)
     lora_per_adapter_block: float = Field(default=0.0, ge=0)
     lora_per_token_adapter: float = Field(default=0.0, ge=0)
-    split_tokens: int = Field(default=127, ge=0, description="tokens up to which the shrink kernel splits its sum")
+    split_tokens: int = Field(
+        default=127, ge=0, description="most tokens of a step for which the shrink kernel splits its sum"
+    )
     split_per_token_slot: float = Field(default=0.0, ge=0)
     split_per_adapter: float = Field(default=0.0, ge=0)
     split_per_adapter_block: float = Field(default=0.0, ge=0)
 
     def resolve(self, *, max_loras: int, max_lora_rank: int) -> StepCoefficients:
-        """Put the server's slots and padded rank in."""
+        """Return the coefficients for a server with these slots and this padded rank."""
         further = further_blocks(max_lora_rank)
         return StepCoefficients(
             base=self.base + max_loras * (self.per_slot + self.per_slot_block * further),
@@ -86,12 +90,12 @@ class StepCost(Spec):
 
 
 def further_blocks(max_lora_rank: int) -> int:
-    """Blocks of 16 that the padded rank fills beyond the first."""
+    """Return the number of blocks of 16 that the padded rank fills beyond the first."""
     return max(0, -(-max_lora_rank // RANK_BLOCK) - 1)
 
 
 def step_seconds(cost: StepCoefficients, tokens: int, context: int, adapters: int) -> float:
-    """Seconds of one forward pass. The kernel compiles this very function, the reference calls it as it is."""
+    """Return the seconds of one forward pass; the kernel compiles this function, the reference twin calls it."""
     seconds = cost.base + cost.per_token * tokens + cost.per_context_token * context
     if tokens > cost.graph_tokens:
         seconds += cost.eager

@@ -1,1 +1,1 @@
-"""Who asks for what, and when."""
+"""Workloads: adapters, their requests, and when these arrive."""

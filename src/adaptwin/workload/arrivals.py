@@ -1,4 +1,4 @@
-"""Arrivals: when requests come - Poisson, Gamma, regime-switching, piecewise rates, or replayed timestamps."""
+"""Arrivals: when requests arrive - Poisson, Gamma, regime-switching, piecewise rates, or replayed timestamps."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +11,11 @@ FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, or a
 
 
 class ArrivalProcess(NamedTuple):
-    """A renewal process whose rate is the adapter's own times a factor that may change over time.
+    """A renewal process; its rate is that of the adapter times a factor that may change over time.
 
-    `cv` is the coefficient of variation of the gaps: 1 is Poisson. The factor is redrawn every
-    `period` seconds between `factor` and 1 / `factor` (regimes, with mean 1), or follows `rates`, (start in
-    seconds, factor) pairs.
+    `cv` is the coefficient of variation of the gaps between arrivals; 1 is a Poisson process. The factor is drawn anew
+    every `period` seconds, `factor` or 1 / `factor` with mean 1 (regimes), or follows `rates`: pairs of start (seconds)
+    and factor.
     """
 
     cv: float = 1.0
@@ -28,7 +28,10 @@ FIELDS: dict[str, dict[str, float]] = {"poisson": {}, "gamma": {"cv": 2.0}, "reg
 
 
 def parse_arrivals(text: str) -> ArrivalProcess:
-    """The process named by ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5`` or ``rates:FILE``."""
+    """Parse ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5`` or ``rates:FILE``.
+
+    Raises `ValueError` for an unknown process or option, and `SpecError` for what is wrong in the file.
+    """
     return ArrivalProcess(rates=read_rates(text.removeprefix("rates:"))) if text.startswith("rates:") else _family(text)
 
 
@@ -40,7 +43,7 @@ def _family(text: str) -> ArrivalProcess:
         raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})")
     values = {**FIELDS[family], **options}
     if not all(0 < value < float("inf") for value in values.values()):
-        raise ValueError(f"{text!r}: every number must be above 0")
+        raise ValueError(f"{text!r}: every number must be above 0 and finite")
     return ArrivalProcess(cv=values.get("cv", 1.0), period=values.get("period", 0.0), factor=values.get("factor", 1.0))
 
 
@@ -52,16 +55,17 @@ def _options(text: str, rest: str) -> dict[str, float]:
 
 
 def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
-    """Read a CSV of ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`."""
+    """Read a CSV file with columns ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`."""
     rates: list[tuple[float, float]] = []
     for row in read_rows(path).require(("start", "factor")):
         cells, line = (row.cells.get("start", ""), row.cells.get("factor", "")), f"line {row.line}"
         try:
             start, factor = float(cells[0]), float(cells[1])
         except ValueError:
-            raise SpecError(f"{cells[0]!r},{cells[1]!r} are not two numbers", line, path) from None
+            raise SpecError(f"start {cells[0]!r}, factor {cells[1]!r}: both must be numbers", line, path) from None
         if factor < 0 or start < 0 or (rates and start <= rates[-1][0]):
-            raise SpecError(f"{start:g},{factor:g}: starts must rise from 0, factors be at least 0", line, path)
+            message = f"start {start:g}, factor {factor:g}: starts must be at least 0 and increase, factors at least 0"
+            raise SpecError(message, line, path)
         rates.append((start, factor))
     if not rates:
         raise SpecError("has no rows", file=path)

@@ -1,4 +1,4 @@
-"""CSV rows: a file read row by row, where every complaint names file, line and column."""
+"""CSV rows: a file read row by row, with errors that name file, line and column."""
 
 import csv
 import io
@@ -13,20 +13,20 @@ from adaptwin.spec import read_text
 
 
 class CsvRow(NamedTuple):
-    """One row: its cells by column, empty ones left out, and where it stands."""
+    """One row of a CSV file: its non-empty cells by column, its line, and the file."""
 
     cells: dict[str, str]
     line: int
     file: str | Path
 
     def text(self, column: str) -> str:
-        """The cell's text; raises `SpecError` when it is empty."""
+        """Return the text of a cell; raises `SpecError` when it is empty."""
         if column not in self.cells:
             raise self.wrong(column, "missing")
         return self.cells[column]
 
     def number(self, column: str) -> float:
-        """The cell as a finite number."""
+        """Return a cell as a finite number; raises `SpecError` when it is none."""
         text = self.text(column)
         try:
             value = float(text)
@@ -37,19 +37,19 @@ class CsvRow(NamedTuple):
         return value
 
     def whole(self, column: str) -> int:
-        """The cell as a whole number; 8.0 is one."""
+        """Return a cell as a whole number, such as 8 or 8.0; raises `SpecError` when it is none."""
         value = self.number(column)
         if not value.is_integer():
             raise self.wrong(column, f"{self.cells[column]!r} is not a whole number")
         return int(value)
 
     def wrong(self, column: str, message: str) -> SpecError:
-        """The error that says `message` of this row's cell."""
+        """Return a `SpecError` with this message that names file, line and column."""
         return SpecError(message, f"line {self.line}: {column}", self.file)
 
 
 class CsvRows(NamedTuple):
-    """A CSV file: the columns its header names, and its rows, read once."""
+    """A CSV file: the columns that its header names, and its rows, which can be iterated over once."""
 
     columns: tuple[str, ...]
     rows: Iterator[CsvRow]
@@ -58,9 +58,9 @@ class CsvRows(NamedTuple):
     def require(
         self, needed: Collection[str], optional: Collection[str] | None = None, *, kind: FileKind | None = None
     ) -> Iterator[CsvRow]:
-        """The rows, when the header names all of `needed` and, if `optional` is given, nothing beyond it.
+        """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given.
 
-        A file of another kind than `kind`, where that is given, is recognised.
+        If `kind` is given, a file of another kind is recognised.
         """
         for column in needed:
             if column not in self.columns:
@@ -74,7 +74,7 @@ class CsvRows(NamedTuple):
 
 
 def read_rows(path: str | Path) -> CsvRows:
-    """Open a CSV file with a header; blank lines are skipped, a byte order mark is ignored."""
+    """Read a CSV file with a header; blank lines and a byte order mark are skipped. Raises `SpecError`."""
     reader = csv.reader(io.StringIO(read_text(path).removeprefix("\ufeff")), skipinitialspace=True)
     lines = _filled_lines(reader, path)
     header = next(lines, None)
@@ -83,12 +83,12 @@ def read_rows(path: str | Path) -> CsvRows:
     columns = tuple(cell.strip() for cell in header[1])
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
-        raise SpecError(f"column {twice!r} stands twice", f"line {header[0]}", path)
+        raise SpecError(f"duplicate column {twice!r}", f"line {header[0]}", path)
     return CsvRows(columns, _rows(columns, lines, path), path)
 
 
 def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not blank."""
+    """Yield line number and cells of every line that is not blank."""
     line = 0
     try:
         for cells in reader:

@@ -12,14 +12,14 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 
 from adaptwin.spec import Spec
 
-TABLE_SIZE = 8192  # of the shared distributions
-OWN_TABLE_SIZE = 1024  # of a lognormal, of which every adapter may have its own
-MAX_TOKENS = 10_000_000  # longer than any model's context
+TABLE_SIZE = 8192  # entries in the table of a published distribution
+OWN_TABLE_SIZE = 1024  # entries in the table of a lognormal; smaller, as every adapter may have one of its own
+MAX_TOKENS = 10_000_000  # more than the context of any model
 KINDS = ("sharegpt", "fixed", "lognormal", "empirical")
 
 
 class LengthTable(NamedTuple):
-    """Token counts to draw from uniformly; `joint` when entry i of both belongs to one request."""
+    """Token counts to draw from uniformly; `joint`: entry i of both arrays belongs to one request."""
 
     input: NDArray[np.int32]
     output: NDArray[np.int32]
@@ -36,18 +36,18 @@ class Mixture(NamedTuple):
     high: int
 
 
-# ShareGPT (first two turns, 4 to 1,024 tokens), fitted to its published histogram after tilting that to the means
-# and standard deviations of the tokenizers of Llama-3.1 and Qwen-2.5 (222 / 249 in, 196 / 210 out).
+# ShareGPT (first two turns, 4 to 1,024 tokens): fitted to its published histogram after tilting the histogram to the
+# means and standard deviations under the tokenizers of Llama-3.1 and Qwen-2.5 (222 / 249 in, 196 / 210 out).
 _SHAREGPT_INPUT = Mixture(0.9716, (-5.042, 6.0426), (16.2671, 0.3551), 4, 1024)
 _SHAREGPT_OUTPUT = Mixture(0.5075, (3.6871, 5.7626), (0.5212, 0.6319), 4, 1024)
-# Long prompts have short answers: many conversations begin with what the model said. A running request holds 360 tokens
-# of KV cache in the measured runs, in every one of them; with independent lengths it would hold 441
+# Long prompts have short answers: many conversations begin with a turn of the model. In every measured run, a running
+# request holds 360 tokens of KV cache on average; with independent lengths it would hold 441
 # (docs/measured/accuracy.md).
 _SHAREGPT_CORRELATION = -0.385
 
 
 class Lengths(Spec):
-    """Lengths of requests in tokens; make one with `named`, `fixed`, `lognormal` or `empirical`.
+    """Prompt and answer lengths of requests, in tokens; made by `named`, `fixed`, `lognormal` or `empirical`.
 
     In a file: ``sharegpt``, ``{fixed: [250, 231]}``, ``{empirical: [[12, 80], [300, 40]]}`` or ``{lognormal:
     {input_mean: 300, input_cv: 1.0, output_mean: 200, output_cv: 1.0}}``.
@@ -61,28 +61,28 @@ class Lengths(Spec):
     output_cv: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
     are_limits: bool = Field(
         default=False,
-        description="outputs are max_tokens, which the model may not reach (ModelShape.early_stop_share); "
-        "always so for sharegpt, whose answers are another model's",
+        description="outputs are max_tokens, which an answer may not reach (ModelShape.early_stop_share); "
+        "always true of sharegpt, as its answers come from another model",
     )
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """A published distribution: ``sharegpt`` (means 222 in, 196 out)."""
+        """Return a published distribution: ``sharegpt`` (mean 222 prompt tokens, 196 answer tokens)."""
         return cls.model_validate(name) if name == "sharegpt" else cls(kind=name)
 
     @classmethod
-    def fixed(cls, input: int, output: int) -> Self:  # noqa: A002 (the field's own words)
-        """Every request has `input` prompt tokens and `output` answer tokens."""
+    def fixed(cls, input: int, output: int) -> Self:  # noqa: A002 (the usual terms)
+        """Return lengths where every request has `input` prompt tokens and `output` answer tokens."""
         return cls(kind="fixed", pairs=((input, output),))
 
     @classmethod
     def empirical(cls, pairs: Iterable[tuple[int, int]], *, are_limits: bool = False) -> Self:
-        """Requests resampled from measured (input, output) pairs."""
+        """Return lengths that are resampled from measured (input, output) pairs, in tokens."""
         return cls(kind="empirical", pairs=tuple((int(i), int(o)) for i, o in pairs), are_limits=are_limits)
 
     @classmethod
     def lognormal(cls, *, input_mean: float, input_cv: float, output_mean: float, output_cv: float) -> Self:
-        """Independent lognormal lengths with these means (tokens) and coefficients of variation."""
+        """Return independent lognormal lengths with these means (tokens) and coefficients of variation."""
         return cls(
             kind="lognormal",
             input_mean=input_mean,
@@ -112,7 +112,7 @@ class Lengths(Spec):
     def _in_range(cls, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         for pair in pairs:
             if not 1 <= min(pair) <= max(pair) <= MAX_TOKENS:
-                raise ValueError(f"{list(pair)} must be from 1 to {MAX_TOKENS:,} tokens each")
+                raise ValueError(f"{list(pair)}: input and output must be from 1 to {MAX_TOKENS:,} tokens")
         return pairs
 
     @model_validator(mode="after")
@@ -141,11 +141,11 @@ class Lengths(Spec):
 
     @cached_property
     def fingerprint(self) -> int:
-        """The hash, worked out once: thousands of pairs would be gone through whenever a table is looked up."""
+        """The hash, computed once: every look-up of a table needs it, and there may be thousands of pairs."""
         return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
     def table(self) -> LengthTable:
-        """The distribution as equally likely entries."""
+        """Return the distribution as a table of equally likely entries."""
         return _length_table(self)
 
     @property
@@ -191,9 +191,9 @@ def _mixture_table(mixture: Mixture) -> NDArray[np.int32]:
 
 
 def _paired(inputs: NDArray[np.int32], outputs: NDArray[np.int32], correlation: float) -> LengthTable:
-    """Pairs of two rising tables by a Gaussian copula of this correlation; each keeps its entries."""
+    """Pair the entries of two ascending tables by a Gaussian copula with this correlation; each keeps its entries."""
     normal: NDArray[np.float64] = _normal_quantiles(len(inputs))
-    golden = np.arange(len(inputs)) * ((math.sqrt(5.0) - 1.0) / 2.0) % 1.0  # evenly spread whatever the input
+    golden = np.arange(len(inputs)) * ((math.sqrt(5.0) - 1.0) / 2.0) % 1.0  # evenly spread over any stretch of inputs
     score = np.add(correlation * normal, math.sqrt(1.0 - correlation**2) * normal[_sorted_positions(golden)])
     return LengthTable(inputs, np.ascontiguousarray(outputs[_sorted_positions(score)]), joint=True)
 
@@ -203,7 +203,7 @@ def _sorted_positions(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
 
 def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
-    """Quantiles of a lognormal, scaled so that the rounded entries keep the mean that was asked for."""
+    """Return quantiles of a lognormal, scaled so that the entries have this mean even after rounding."""
     sigma = math.sqrt(math.log1p(cv * cv))
     values = np.exp(sigma * _normal_quantiles(OWN_TABLE_SIZE))
     scale = mean / values.mean()
@@ -215,6 +215,6 @@ def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
 
 @lru_cache(maxsize=4)
 def _normal_quantiles(size: int) -> NDArray[np.float64]:
-    """The middles of equally likely stretches of a normal variate."""
+    """Return the medians of `size` equally likely intervals of the standard normal distribution."""
     quantile = NormalDist().inv_cdf
     return np.array([quantile((i + 0.5) / size) for i in range(size)])

@@ -1,4 +1,4 @@
-"""Adapter and Workload: who is served, how much each asks for, and for how long we look."""
+"""Adapter and Workload: the adapters of a fleet, their traffic, and the window of time that is simulated."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ SERVED_RANKS = (
     256,
     320,
     512,
-)  # vLLM's choices for --max-lora-rank (vllm/config/lora.py)
+)  # values that vLLM accepts for --max-lora-rank (vllm/config/lora.py)
 
 
 def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
@@ -30,7 +30,7 @@ def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo)
             value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:')).resolve()}"
         parse_arrivals(value)
     elif value and (min(value) < 0 or list(value) != sorted(value)):
-        raise ValueError("timestamps must be at least 0 and in rising order")
+        raise ValueError("timestamps must be at least 0 and in ascending order")
     return value
 
 
@@ -38,17 +38,19 @@ ArrivalSource = Annotated[str | tuple[float, ...], AfterValidator(_known_arrival
 
 
 class Adapter(Spec):
-    """One LoRA adapter and the traffic it gets; rank 0 is traffic to the base model, which needs no slot."""
+    """One LoRA adapter and its traffic; rank 0 stands for traffic to the base model, which needs no slot."""
 
     name: str = Field(min_length=1)
     rank: int
     rate: float = Field(ge=0, allow_inf_nan=False, description="requests per second")
-    lengths: Lengths | None = Field(default=None, description="None takes the workload's")
-    arrivals: ArrivalSource | None = Field(default=None, description="None takes the workload's")
-    artifact: str | None = Field(default=None, description="path or URL of the weights")
+    lengths: Lengths | None = Field(default=None, description="lengths of requests; None: those of the workload")
+    arrivals: ArrivalSource | None = Field(
+        default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
+    )
+    artifact: str | None = Field(default=None, description="path or URL of the adapter's weights")
     target_modules: tuple[str, ...] | None = None
-    slo_ttft: float | None = Field(default=None, gt=0, description="seconds, for the 99th percentile")
-    slo_itl: float | None = Field(default=None, gt=0, description="seconds, for the mean")
+    slo_ttft: float | None = Field(default=None, gt=0, description="objective for TTFT at the 99th percentile, seconds")
+    slo_itl: float | None = Field(default=None, gt=0, description="objective for the mean ITL, seconds")
 
     @field_validator("rank")
     @classmethod
@@ -58,7 +60,7 @@ class Adapter(Spec):
         return rank
 
     def scaled(self, factor: float) -> Self:
-        """The adapter with `factor` times its traffic; of replayed timestamps an even selection, or repetitions."""
+        """Return the adapter with `factor` times its traffic; its timestamps are thinned out evenly or repeated."""
         if factor == 1.0:
             return self
         update: dict[str, Any] = {"rate": self.rate * factor}
@@ -71,13 +73,13 @@ class Adapter(Spec):
 
 
 class Workload(Spec):
-    """Adapters and their traffic over a window of time; the seed is part of it."""
+    """Adapters and their traffic over a window of time, with the seed that it is drawn from."""
 
     file_kind = file_kinds.FLEET
     adapters: tuple[Adapter, ...]
     lengths: Lengths = Lengths(kind="sharegpt")
     arrivals: ArrivalSource = "poisson"
-    duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds")
+    duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds of traffic")
     seed: int = Field(default=0, ge=0)
 
     @field_validator("adapters")
@@ -86,7 +88,7 @@ class Workload(Spec):
         seen: dict[str, int] = {}
         for index, adapter in enumerate(adapters):
             if adapter.name in seen:
-                raise ValueError(f"name {adapter.name!r} stands twice: entries {seen[adapter.name]} and {index}")
+                raise ValueError(f"duplicate name {adapter.name!r}: entries {seen[adapter.name]} and {index}")
             seen[adapter.name] = index
         return adapters
 
@@ -95,40 +97,40 @@ class Workload(Spec):
 
     @property
     def rate(self) -> float:
-        """Requests per second over all adapters."""
+        """Requests per second of all adapters together."""
         return sum(self.rate_of(adapter) for adapter in self.adapters)
 
     @property
     def max_rank(self) -> int:
-        """The highest rank among the adapters; 0 when there is only base-model traffic."""
+        """The highest rank of any adapter; 0 when all traffic goes to the base model."""
         return max((adapter.rank for adapter in self.adapters), default=0)
 
     def lengths_of(self, adapter: Adapter) -> Lengths:
-        """The adapter's own lengths, or the workload's."""
+        """Return the adapter's own lengths, or else those of the workload."""
         return adapter.lengths or self.lengths
 
     def rate_of(self, adapter: Adapter) -> float:
-        """Requests per second of an adapter: its rate, or what its replayed timestamps come to."""
+        """Requests per second of an adapter: its rate, or its replayed timestamps in the window over the duration."""
         if isinstance(adapter.arrivals, tuple):
             return sum(time < self.duration for time in adapter.arrivals) / self.duration
         return adapter.rate
 
     def tokens_per_second(self, adapter: Adapter) -> float:
-        """Prompt and output tokens per second that the adapter asks for in the mean."""
+        """Mean prompt and output tokens per second that the adapter's requests ask for."""
         lengths = self.lengths_of(adapter)
         return self.rate_of(adapter) * (lengths.mean_input + lengths.mean_output)
 
     def with_arrivals(self, arrivals: str) -> Self:
-        """The workload with other arrivals; adapters with arrivals of their own keep those. Raises `SpecError`."""
+        """Return the workload with other arrivals; adapters with their own arrivals keep them. Raises `SpecError`."""
         return type(self)(**{**dict(self), "arrivals": arrivals})
 
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
-        """The traffic of the named adapters only, each with its share: what one server sees of a fleet."""
+        """Return the traffic that one server of a fleet receives: each named adapter with this share of its traffic."""
         part = self.parts([shares])[0]
         return part if seed is None else part.model_copy(update={"seed": seed})
 
     def parts(self, servers: Iterable[Mapping[str, float]]) -> list[Self]:
-        """What each of several servers sees, given the adapters of each with their shares."""
+        """Return the traffic that each of several servers receives, given the shares of its adapters."""
         place = {adapter.name: index for index, adapter in enumerate(self.adapters)}
         parts = []
         for shares in servers:
@@ -138,5 +140,5 @@ class Workload(Spec):
         return parts
 
     def scaled(self, factor: float) -> Self:
-        """The same adapters with `factor` times the traffic each."""
+        """Return the workload with `factor` times the traffic of every adapter."""
         return self.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in self.adapters)})

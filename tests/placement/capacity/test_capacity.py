@@ -1,4 +1,4 @@
-"""Capacity: answers of the twin about adapters on one server, and the search for its number of slots."""
+"""Capacity: answers of the twin about adapters on one server, and the search for the number of slots."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_downhill_stops_at_the_ends():
     assert list(downhill([7], 0, float)) == [7]
 
 
-def test_an_answer_is_what_the_twin_says(h100, fleet, capacity_of):
+def test_an_answer_has_the_figures_of_the_twin(h100, fleet, capacity_of):
     workload = fleet(("a", 8, 2.0), ("b", 16, 1.0))
     answer = capacity_of(workload).ask({"a": 1.0, "b": 1.0}, 2)
     run = simulate(h100, Server(max_loras=2, max_lora_rank=16, max_cpu_loras=2), workload)
@@ -34,14 +34,14 @@ def test_an_answer_is_what_the_twin_says(h100, fleet, capacity_of):
     assert answer.kv_usage == run.kv_usage
 
 
-def test_an_answer_is_asked_for_once(fleet, capacity_of):
+def test_the_twin_is_run_once_for_an_answer(fleet, capacity_of):
     capacity = capacity_of(fleet(("a", 8, 2.0), ("b", 16, 1.0)))
     assert capacity.ask({"a": 1.0, "b": 1.0}, 1) is capacity.ask({"b": 1.0, "a": 1.0}, 1)
     capacity.ask({"a": 1.0, "b": 1.0}, 2)
     assert capacity.twin_runs == 2
 
 
-def test_a_share_a_factor_and_headroom_are_the_same_thing(fleet, capacity_of):
+def test_a_share_a_factor_and_headroom_are_equivalent(fleet, capacity_of):
     half = capacity_of(fleet(("a", 8, 10.0))).ask({"a": 0.5}, 1)
     assert half == capacity_of(fleet(("a", 8, 5.0))).ask({"a": 1.0}, 1)
     assert half == capacity_of(fleet(("a", 8, 2.5))).ask({"a": 1.0}, 1, factor=2.0)
@@ -103,13 +103,13 @@ def test_the_best_number_of_slots_has_the_lowest_latency(fleet, capacity_of):
     assert best_slots(capacity, shares).answer.e2e_mean == lowest
 
 
-def test_there_is_no_best_where_nothing_serves(fleet, capacity_of):
+def test_without_a_number_of_slots_that_serves_there_is_no_best(fleet, capacity_of):
     capacity = capacity_of(fleet(("a", 8, 60.0), ("b", 8, 60.0)))
     with pytest.raises(Infeasible, match=r"2 adapters do not fit on one h100-64gb-llama-3.1-8b-instruct"):
         best_slots(capacity, {"a": 1.0, "b": 1.0})
 
 
-def test_an_adapter_without_room_for_a_slot_is_named(h100, fleet):
+def test_an_adapter_without_memory_for_a_slot_is_named(h100, fleet):
     small = h100.model_copy(update={"memory": h100.memory.model_copy(update={"slot_bytes_per_rank": 2e9})})
     capacity = Capacity(small, fleet(("a", 8, 1.0)), Server())
     wide = capacity.workload.adapters[0].model_copy(update={"rank": 64, "name": "wide"})

@@ -1,4 +1,4 @@
-"""Bisection, against what is worked out by hand."""
+"""Bisection, compared with results worked out by hand."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ def test_the_largest_count_is_that_of_brute_force(most, holding):
     assert largest_count(most, lambda count: count <= holding) == min(most, holding)
 
 
-def test_where_all_of_it_holds_there_is_one_question():
+def test_where_the_largest_count_holds_there_is_one_trial():
     asked = []
     assert largest_count(1000, lambda count: asked.append(count) or True) == 1000
     assert asked == [1000]

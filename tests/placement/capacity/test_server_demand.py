@@ -1,4 +1,4 @@
-"""Sums of what sets of adapters ask for: those of both are those of the whole."""
+"""ServerDemand: the demands of two sets of adapters add up to the demand of their union."""
 
 from math import inf
 
@@ -25,7 +25,7 @@ def sums(load=0.1, rank=8, loras=1, slo_ttft=inf, slo_itl=inf):
 
 @pytest.fixture(scope="module")
 def capacity(h100):
-    """Of adapters of several ranks, one of them the base model, some with objectives."""
+    """Return the capacity for adapters of several ranks and the base model, some of them with objectives."""
     dealt = synthesize(adapters=COUNT - 1, rate=5.0, ranks=(8, 64), popularity="zipf:1.0", base_share=0.2)
     slos = [{}, {"slo_ttft": 2.0}, {"slo_itl": 0.05}, {"slo_ttft": 0.5, "slo_itl": 0.2}]
     adapters = [a.model_copy(update=slos[i % 4]) for i, a in enumerate(dealt.adapters)]
@@ -45,12 +45,12 @@ def test_two_sets_on_paper():
     assert both.traffic[0] == 0.75
 
 
-def test_nobody_asks_for_nothing(capacity):
-    nobody = capacity.demand_of([])
-    assert nobody[:5] == (0.0, 0, 0, inf, inf)
-    assert not nobody.traffic.any()
+def test_without_adapters_there_is_no_demand(capacity):
+    none = capacity.demand_of([])
+    assert none[:5] == (0.0, 0, 0, inf, inf)
+    assert not none.traffic.any()
     some = capacity.demand_of([(capacity.names[1], 1.0)])
-    assert_same(some.plus(nobody), some)
+    assert_same(some.plus(none), some)
 
 
 def test_sums_are_of_load_rank_slots_and_objectives(capacity):
@@ -85,12 +85,12 @@ def test_prefixes_are_sums_of_the_first_ones(capacity, order):
     assert_same(total(each), grown)
 
 
-def test_a_prefix_has_plain_numbers():
+def test_a_prefix_has_python_numbers():
     first = total([sums(), sums()])
     assert [type(value) for value in first[:5]] == [float, int, int, float, float]
 
 
-def test_asking_changes_no_sums(capacity):
+def test_predictions_do_not_modify_the_demand(capacity):
     named = [(name, 1.0) for name in capacity.names]
     given_, again = capacity.demand_of(named), capacity.demand_of(named)
     capacity.likelihood_of_overload(given_, 1.5)

@@ -1,4 +1,4 @@
-"""WorkloadSurrogate spares the twin where the surrogate is sure, and changes no answer there."""
+"""WorkloadSurrogate: saves runs of the twin where the surrogate is confident, without changing answers."""
 
 import pytest
 
@@ -24,22 +24,22 @@ def shares(factor, workload=WORKLOAD):
 @pytest.mark.parametrize(
     ("factor", "slots", "ok"), [(0.2, 24, True), (0.5, 40, True), (6.0, 24, False), (1.0, 1, False)]
 )
-def test_where_the_surrogate_is_sure_the_twin_agrees_and_is_not_asked(factor, slots, ok):
+def test_where_the_surrogate_is_confident_the_twin_agrees_and_is_not_run(factor, slots, ok):
     seeing, blind = capacities()
     assert seeing.estimate(shares(factor), slots).ok is ok
     assert blind.ask(shares(factor), slots).ok is ok
     assert (seeing.twin_runs, seeing.predictions) == (0, 1)
 
 
-def test_near_the_boundary_the_twin_is_asked():
-    """Somewhere between serving everybody and not, the surrogate cannot be sure."""
+def test_near_the_boundary_the_twin_is_run():
+    """Near the traffic at which adapters become overloaded, the surrogate cannot be confident."""
     seeing, blind = capacities()
     answers = [(seeing.estimate(shares(1 + i / 10), 24), blind.ask(shares(1 + i / 10), 24)) for i in range(20)]
     assert 0 < seeing.twin_runs < 20
     assert sum(foreseen.ok != played.ok for foreseen, played in answers) <= 1
 
 
-def test_a_fit_has_slots_with_which_the_twin_serves_everybody():
+def test_with_the_chosen_slots_the_twin_serves_every_adapter():
     seeing, blind = capacities()
     for factor in (0.3, 1.0, 1.5):
         fit = choose_slots(seeing, shares(factor))
@@ -57,8 +57,8 @@ def test_the_best_number_of_slots_is_chosen_by_the_twin():
     assert seeing.twin_runs < blind.twin_runs
 
 
-def test_objectives_are_for_the_twin_to_judge():
-    """A surrogate knows nothing of them: it can only say that a server is overloaded anyway."""
+def test_objectives_are_judged_by_the_twin():
+    """A confident answer of the surrogate does not include objectives, except that a server is overloaded anyway."""
     strict = WORKLOAD.model_copy(
         update={"adapters": tuple(a.model_copy(update={"slo_itl": 1e-4}) for a in WORKLOAD.adapters)}
     )
@@ -69,7 +69,7 @@ def test_objectives_are_for_the_twin_to_judge():
     assert seeing.twin_runs == 1
 
 
-def test_outside_of_what_was_trained_on_the_twin_is_asked():
+def test_outside_of_the_training_data_the_twin_is_run():
     short = WORKLOAD.model_copy(update={"duration": 120.0})
     seeing, _ = capacities(short)
     seeing.estimate(shares(0.2), 24)
@@ -106,8 +106,8 @@ def test_a_likelihood_is_that_of_the_best_number_of_slots():
     assert seeing.likelihood_of_overload(sums(seeing), 1.6) == pytest.approx(min(chances))
 
 
-def test_a_factor_headroom_and_shares_are_the_same_to_the_surrogate():
-    """But for the octaves, in which adapters stay where they were counted."""
+def test_a_factor_headroom_and_shares_are_equivalent_for_the_surrogate():
+    """The octaves are the exception: under a factor, adapters stay in the bin of their original traffic."""
     known = WorkloadSurrogate(load_surrogate(LLAMA.name), WORKLOAD, Server())
     seeing = Capacity(LLAMA, WORKLOAD, Server(), surrogate=known)
     roomy = Capacity(LLAMA, WORKLOAD, Server(), 1.5, known)
@@ -117,15 +117,15 @@ def test_a_factor_headroom_and_shares_are_the_same_to_the_surrogate():
     assert expected_prediction(seeing, sums(seeing, 1.5)).throughput == pytest.approx(by_factor.throughput, rel=0.02)
 
 
-def test_what_is_surely_too_much_is_likely_overloaded_without_anybody_being_asked():
-    """Beyond 1.25 of a GPU's best-case load, and where no number of slots starts."""
+def test_far_too_much_load_is_overload_without_a_run_or_a_prediction():
+    """Beyond 1.25 of a GPU's best-case load, neither the twin nor the surrogate is needed."""
     seeing, blind = capacities()
     for capacity in (seeing, blind):
         assert capacity.likelihood_of_overload(sums(capacity), 1.26 / sums(capacity).load) == 1.0
         assert (capacity.twin_runs, capacity.predictions) == (0, 0)
 
 
-def test_without_a_surrogate_the_twin_must_be_asked():
+def test_without_a_surrogate_there_is_no_likelihood():
     _, blind = capacities()
     assert blind.likelihood_of_overload(sums(blind)) is None
     assert expected_prediction(blind, sums(blind)) is None
@@ -145,7 +145,7 @@ def test_an_objective_that_is_likely_missed_is_as_bad_as_overload():
     assert relaxed.likelihood_of_overload(sums(relaxed)) == pytest.approx(plain.likelihood_of_overload(sums(plain)))
 
 
-def test_what_is_expected_is_the_lowest_latency_among_slots_that_likely_serve():
+def test_the_expected_prediction_has_the_lowest_latency_among_slots_that_likely_serve():
     seeing, _ = capacities()
     guesses = seeing.surrogate.predict(sums(seeing).traffic, seeing.slot_choices(shares(1.0)), 16)
     likely = [guess for guess in guesses if guess.inside and guess.overload <= 0.5]
@@ -153,8 +153,8 @@ def test_what_is_expected_is_the_lowest_latency_among_slots_that_likely_serve():
     assert expected_prediction(seeing, sums(seeing)) == min(likely, key=lambda guess: guess.e2e_mean)
 
 
-def test_slots_with_which_somebody_may_suffer_are_not_the_best():
-    """Under a little more traffic or other arrivals: a choice on the brink is worth little, however fast it is."""
+def test_slots_with_a_risk_of_overload_are_not_the_best():
+    """The best number of slots also serves with a little more traffic or other arrivals, even if others are faster."""
     seeing, _ = capacities()
     choices = seeing.slot_choices(shares(1.5))
     guesses = dict(zip(choices, seeing.surrogate.predict(sums(seeing, 1.5).traffic, choices, 16), strict=True))
@@ -165,7 +165,7 @@ def test_slots_with_which_somebody_may_suffer_are_not_the_best():
     assert seeing.ask(shares(1.5), chosen, 1.1).ok
 
 
-def test_a_plan_says_who_answered():
+def test_a_plan_counts_predictions_and_twin_runs():
     few = Workload([Adapter(f"a{i}", 8, 0.2) for i in range(30)])
     seeing, blind = make_plan(LLAMA, few), make_plan(LLAMA, few, surrogate=None)
     assert seeing.gpus == blind.gpus

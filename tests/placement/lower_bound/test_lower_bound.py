@@ -1,4 +1,4 @@
-"""The bounds and the work they rest on: below what the twin needs, and below every placement."""
+"""The lower bounds, and the least work that they rest on: below the twin and below every placement."""
 
 import functools
 import math
@@ -30,19 +30,19 @@ RANDOM_FLEETS = 16
 
 
 def cheapest(names, price_of):
-    """The price of the cheapest of all ways to part adapters into servers, by the price of each; None: not served."""
+    """Return the price of the cheapest partition of adapters into servers; `price_of` is None if one is not served."""
     price = functools.cache(price_of)
     prices = ([price(frozenset(group)) for group in way] for way in partitions(names))
     return min((sum(of_servers) for of_servers in prices if None not in of_servers), default=None)
 
 
 def optimum(capacity):
-    """The fewest servers that serve all adapters whole, of all ways to place them."""
+    """Return the fewest servers that serve all adapters without splitting any, by brute force."""
     return cheapest(capacity.names, lambda group: choose_slots(capacity, dict.fromkeys(group, 1.0)) and 1)
 
 
 def random_fleet(seed, fleet, **fields):
-    """Up to eight adapters of mixed ranks, none too hot for a GPU, for which about two to four GPUs are needed."""
+    """Return five to eight adapters of mixed ranks, none too hot for a GPU, that need about two to four GPUs."""
     random = np.random.default_rng(seed)
     count = int(random.integers(5, 9))
     rates = np.minimum(22.0, random.uniform(30.0, 110.0) * random.dirichlet(np.full(count, 2.0)))
@@ -50,14 +50,14 @@ def random_fleet(seed, fleet, **fields):
     return fleet(*[(f"a{i}", int(ranks[i]), float(rates[i])) for i in range(count)], **fields)
 
 
-def test_five_things_part_in_52_ways():
+def test_five_elements_have_52_partitions():
     assert [len(list(partitions(list(range(n))))) for n in range(6)] == [1, 1, 2, 5, 15, 52]
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("rank", [0, 8, 64])
-def test_no_server_answers_requests_faster_than_their_work(h100, rank, lengths):
-    """By whichever shared_by. What is left of the requests that run at the end is a small part of so long a window."""
+def test_no_server_serves_requests_faster_than_their_work(h100, rank, lengths):
+    """This holds for every `SharedBy`. Requests still running at the end are a small part of so long a window."""
     for seqs in (64, 256, 1024):
         template = Server(max_num_seqs=seqs)
         works = [work_seconds(h100, template, lengths, rank, shared_by) for shared_by in SHARED_BY]
@@ -81,15 +81,15 @@ def test_work_grows_with_rank_and_lengths(h100):
 @pytest.mark.parametrize(
     ("shared_by", "share"),
     [
-        (SharedBy("tokens", False), 5 / 2048),  # prompt 3 and two decodes
+        (SharedBy("tokens", False), 5 / 2048),  # a prompt of 3 and two decodes
         (SharedBy("seats", False), 3 / 64),
         (SharedBy("cache", False), (3 + 4 + 5) / 4096),
         (SharedBy("tokens", True), 5 / 2048 * 3),  # the largest step costs three times the constant
-        (SharedBy("seats", True), 5 / 768 + 3 / 64 / 3),  # 2 / 1,536 per token; 512 of them are 2/3 of the constant
+        (SharedBy("seats", True), 5 / 768 + 3 / 64 / 3),  # 2 / 1,536 per token: for 512, 2/3 of the constant
     ],
 )
 def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100, shared_by, share):
-    """Prompt 3, answer 3: five tokens in three steps, two decodes that read 3 and 4 cached tokens."""
+    """With prompt 3 and answer 3 there are five tokens in three steps; two decodes read 3 and 4 cached tokens."""
     cost = h100.step_cost
     law = dict.fromkeys(type(cost).model_fields, 0.0)
     figures = {"base": 1.0, "per_token": 10.0, "per_context_token": 1000.0, "eager": 2.0, "graph_tokens": 512}
@@ -100,8 +100,8 @@ def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100, shared_by, share):
     assert work_seconds(profile, server, Lengths.fixed(3, 3), 0, shared_by) == pytest.approx(expected, rel=1e-12)
 
 
-def test_blocks_are_filled_up_but_for_the_last_steps(h100):
-    """Prompt 16, answer 32: the steps hold 16 tokens once, 32 and 48 in sixteen steps each but the last."""
+def test_blocks_are_full_except_in_the_last_steps(h100):
+    """With prompt 16 and answer 32, the first step holds 16 tokens, 16 steps hold 32 and 15 steps hold 48."""
     by_cache, by_seats = SharedBy("cache", False), SharedBy("seats", False)
     server = Server(max_num_seqs=1, kv_cache_tokens=4096 + 16, max_model_len=4096)
 
@@ -117,7 +117,7 @@ def test_blocks_are_filled_up_but_for_the_last_steps(h100):
     assert constant(by_cache, Lengths.fixed(16, 32)) == pytest.approx(at_least / 4096)
 
 
-def test_the_fair_yardstick_is_that_of_what_runs_out_first(h100, fleet):
+def test_work_is_measured_by_the_resource_that_runs_out_first(h100, fleet):
     for lengths, by in (((250, 231), "seats"), ((4000, 20), "tokens"), ((3000, 600), "cache")):
         workload = fleet(("a", 8, 1.0), ("b", 16, 2.0), lengths=Lengths.fixed(*lengths))
         shared_by, work = RequestKinds.of(workload).measure(h100, Server(), np.array([1.0, 2.0]))
@@ -142,8 +142,8 @@ def test_in_a_long_window_the_bound_is_the_work_rounded_up(h100, fleet):
 
 
 @pytest.mark.parametrize("lengths", [*LENGTHS.values(), None], ids=[*LENGTHS, "mixed"])
-def test_whatever_one_gpu_serves_is_bounded_by_one_and_half_as_much_again_by_two(h100, fleet, lengths):
-    """The traffic of three adapters, raised until somebody starves or queues; where mixed, each has its own lengths."""
+def test_the_bound_is_one_for_what_one_gpu_serves_and_two_for_half_as_much_again(h100, fleet, lengths):
+    """The traffic of three adapters is raised until one is overloaded; if mixed, each has its own lengths."""
     own = [lengths] * 3 if lengths else [LENGTHS[name] for name in ("sharegpt", "much cache", "one token")]
     at_first = fleet(*[(f"a{i}", (0, 8, 16)[i], 1.0) for i in range(3)], duration=1200.0)
     adapters = [a.model_copy(update={"lengths": own[i]}) for i, a in enumerate(at_first.adapters)]
@@ -161,7 +161,7 @@ def test_whatever_one_gpu_serves_is_bounded_by_one_and_half_as_much_again_by_two
 
 
 def test_in_a_short_window_it_leaves_out_the_queue_and_what_is_still_running(h100, fleet):
-    """Of answers of one token nothing is left at the end. The queue may hold 10 s of traffic and five requests."""
+    """Answers of one token leave nothing running at the end. The queue may hold 10 s of traffic and five requests."""
     one = LENGTHS["one token"]
     work = work_seconds(h100, Server(), one, 8)
     for gpus in (1.9, 2.1):
@@ -171,7 +171,7 @@ def test_in_a_short_window_it_leaves_out_the_queue_and_what_is_still_running(h10
 
 
 def test_an_adapter_of_few_requests_counts_as_if_it_were_the_cheapest(h100, fleet):
-    """Three hundred requests in five minutes may all be long, but one adapter in thousands may not be served."""
+    """An adapter of under five requests is not judged by itself, so it counts with the work of the cheapest one."""
     long = Lengths.fixed(3000, 500)
     rare = [Adapter(f"a{i}", 8, 0.01, long) for i in range(3000)]
     often = [Adapter(f"a{i}", 8, 0.3, long) for i in range(100)]
@@ -185,9 +185,10 @@ def test_an_adapter_of_few_requests_counts_as_if_it_were_the_cheapest(h100, flee
 
 
 def test_requests_that_all_come_early_are_counted_as_well(h100, fleet):
-    """The second half of the window is empty, but by its end nine tenths of the first are to be served.
+    """All requests arrive early in the window, but nine tenths of them must be served by its end.
 
-    They are as many as come at 50 a second until a minute before the end; and those that do have a second half, too.
+    They are as many as arrive at 50 per second until a minute before the end; the bound for that steady traffic is not
+    lower.
     """
     early = tuple(np.linspace(0, 30.0, 12_000))
     replay = fleet().model_copy(update={"adapters": (Adapter("a", 8, 1.0, arrivals=early),)})
@@ -238,7 +239,7 @@ def test_no_placement_of_random_fleets_beats_the_bound_and_pack_nearly_always_fi
 
 
 def test_no_mix_of_profiles_is_cheaper_than_the_cost_bound(h100, fleet):
-    """A second GPU of half the memory, which takes one and a half times as long for everything, at 0.6 of the price."""
+    """The small GPU has 0.6 of the memory, takes 1.5 times as long for everything, and costs 0.6 of the price."""
     slow = {name: value * 1.5 for name, value in h100.step_cost.model_dump().items() if not name.endswith("tokens")}
     small = h100.model_copy(
         update={
@@ -279,7 +280,7 @@ def test_the_cost_bound_is_that_of_whole_gpus(h100, fleet):
 
 
 def test_requests_that_are_rejected_cost_nothing(h100):
-    """One of ten requests is longer than the server takes; the bound is nine tenths of the others' work."""
+    """One request in ten is too long for the server, so the work is nine tenths of that of the others."""
     server = Server(max_model_len=2048)
     mixed, short = Lengths.empirical([(100, 50)] * 9 + [(3000, 3000)]), Lengths.fixed(100, 50)
     assert work_seconds(h100, server, mixed, 8) == pytest.approx(0.9 * work_seconds(h100, server, short, 8))

@@ -1,4 +1,4 @@
-"""Conformance: what every objective owes the plans it makes."""
+"""Conformance: what holds for the plans of every objective."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from adaptwin import make_plan
 from adaptwin.placement.objectives.registry import OBJECTIVES, with_given_gpus
 from adaptwin.plan.plan import unplaced
 
-NEEDED = {  # keywords that an objective cannot do without
+NEEDED = {  # keywords that an objective requires
     "min-gpus": {},
     "slo": {"itl_p99": 1.0},
     "min-cost": {"prices": {"h100-64gb-llama-3.1-8b-instruct": 2.5}},
@@ -22,7 +22,7 @@ def workload(fleet):
     return fleet(*((f"a{i}", (8, 16)[i % 2], 1.0) for i in range(8)))
 
 
-def test_every_objective_is_tried_here():
+def test_every_objective_is_tested_here():
     assert list(NEEDED) == list(OBJECTIVES)
 
 
@@ -35,7 +35,7 @@ def test_every_adapter_is_placed_and_served(h100, workload, objective):
 
 
 @every_objective
-def test_the_plan_says_what_its_objective_makes_best_and_promises(h100, workload, objective):
+def test_the_plan_has_the_goal_and_the_promises_of_its_objective(h100, workload, objective):
     plan = make_plan(h100, workload, objective=objective, **NEEDED[objective])
     assert (plan.options.objective, plan.goal, plan.promises) == (
         objective,

@@ -1,4 +1,4 @@
-"""min-cost: the cheapest mix of GPUs, against all mixes that there are where they can be counted."""
+"""min-cost: the cheapest mix of GPUs, compared with all possible mixes where these can be enumerated."""
 
 import functools
 import itertools
@@ -26,13 +26,13 @@ DEAR, CHEAP = 2.5, 1.0
 
 @pytest.fixture(scope="module")
 def big(h100):
-    """The H100, with a price."""
+    """Return the H100 with a price."""
     return h100.model_copy(update={"price_per_hour": DEAR})
 
 
 @pytest.fixture(scope="module")
 def small(h100):
-    """A cheaper GPU, half as fast, with memory for a few slots only, and for none of rank 256."""
+    """Return a cheaper GPU, half as fast, with memory for few slots, and for none of rank 256."""
     cost = h100.step_cost
     slower = {name: 2.0 * getattr(cost, name) for name in ("base", "per_token", "per_context_token", "lora_per_token")}
     return h100.model_copy(
@@ -59,7 +59,7 @@ def problems_of(profiles, workload):
 
 
 def optimum(profiles, workload):
-    """The lowest price of all ways to part adapters into servers, each of whichever profile serves it cheapest."""
+    """Return the lowest price of any partition into servers, each of the cheapest profile that serves it."""
     capacities = [Capacity(profile, workload, Server()) for profile in profiles]
 
     @functools.cache
@@ -72,7 +72,7 @@ def optimum(profiles, workload):
 
 
 def few(seed):
-    """Five adapters, each of which the small GPU serves alone if it starts; more traffic with every seed."""
+    """Return five adapters, each of which the small GPU serves alone if it starts; traffic grows with the seed."""
     random = np.random.default_rng(seed)
     rates = (1.0 + 0.5 * seed) * random.uniform(0.3, 1.0, 5)
     ranks = random.choice([8, 16, 64, 256], 5, p=[0.4, 0.3, 0.2, 0.1])
@@ -81,7 +81,7 @@ def few(seed):
 
 @pytest.fixture(scope="module")
 def compared(big, small):
-    """A function from a seed to the plan of few adapters, and the lowest price of all placements."""
+    """Return a function from a seed to a plan for few adapters and the lowest price of all placements."""
     profiles = [big.model_copy(update={"price_per_hour": 3.5 * CHEAP}), small]
 
     @functools.cache
@@ -112,7 +112,7 @@ def test_the_best_of_all_placements_is_found_nearly_always(compared):
 
 @pytest.fixture(scope="module")
 def remainder():
-    """More than the dear GPU serves, by less than the cheap one does."""
+    """Return traffic that exceeds what the expensive GPU serves by less than what the cheap one serves."""
     return synthesize(adapters=30, rate=33, ranks=(8, 16), popularity="zipf:0.5", duration=300.0)
 
 
@@ -142,7 +142,7 @@ def test_with_one_type_it_is_the_fewest_gpus_times_their_price(big, remainder):
     assert plan.cost_per_hour == DEAR * make_plan(big, remainder).gpus
 
 
-def test_a_type_that_is_only_dearer_is_not_rented(big, remainder):
+def test_a_type_that_is_only_more_expensive_is_not_used(big, remainder):
     twice = big.model_copy(update={"name": "twice", "price_per_hour": 2 * DEAR})
     plan = make_plan([twice, big], remainder, objective="min-cost")
     assert {server.profile for server in plan.servers} == {big.name}
@@ -165,7 +165,7 @@ def test_a_type_that_cannot_start_with_some_adapters_serves_the_others(big, smal
     assert next(server.profile for server in plan.servers if "high" in server.adapters) == big.name
 
 
-def test_a_type_that_serves_nobody_is_passed_over(big, small, remainder):
+def test_a_type_that_serves_no_adapter_is_not_used(big, small, remainder):
     hopeless = small.model_copy(update={"memory": small.memory.model_copy(update={"gpu_bytes": 20 * 2.0**30})})
     plan = make_plan([big, hopeless], remainder, objective="min-cost")
     assert {server.profile for server in plan.servers} == {big.name}
@@ -212,13 +212,13 @@ def test_baselines_use_one_type(big, small, remainder):
     assert plan.cost_per_hour == min(other.cost_per_hour for other in alone)
 
 
-def test_a_search_out_of_time_still_places_everybody(big, small, remainder):
+def test_a_search_out_of_time_still_places_every_adapter(big, small, remainder):
     plan = make_plan([big, small], remainder, objective="min-cost", time_limit=0.001)
     assert plan.time_limit_hit
     assert plan.verified
 
 
-def test_every_mix_serves_everybody_once_on_servers_that_start(big, small):
+def test_every_mix_serves_every_item_once_on_servers_that_start(big, small):
     workload = synthesize(adapters=40, rate=60, ranks=(8, 16, 256), popularity="zipf:1.0", duration=300.0)
     kinds = gpu_types_of(problems_of([big, small], workload))
     assert None in kinds[1].items
@@ -230,7 +230,7 @@ def test_every_mix_serves_everybody_once_on_servers_that_start(big, small):
         assert price(mix) == pytest.approx(sum(mixed.gpu_type.price for mixed in mix))
 
 
-def test_all_kinds_have_the_same_parts_of_hot_adapters(big, small, fleet):
+def test_all_gpu_types_have_the_same_parts_of_hot_adapters(big, small, fleet):
     kinds = gpu_types_of(problems_of([big, small], fleet(("hot", 8, 30.0), ("cold", 8, 1.0))))
     assert len(kinds[0].items) == len(kinds[1].items) > 2
     assert [item.shares for item in kinds[0].items] == [item.shares for item in kinds[1].items]

@@ -1,4 +1,4 @@
-"""Objectives for a given number of GPUs, or within bounds on latency: what more GPUs, and promises, are good for."""
+"""Objectives for a given number of GPUs, or with bounds on latency."""
 
 import functools
 
@@ -11,13 +11,13 @@ from adaptwin.workload.sources.synthetic import synthesize
 
 @pytest.fixture(scope="module")
 def crowd():
-    """For two GPUs: one does not serve them."""
+    """Return a workload that needs two GPUs."""
     return synthesize(adapters=8, rate=32, ranks=(8, 16), popularity="zipf:0.7", duration=300.0)
 
 
 @pytest.fixture(scope="module")
 def planned(h100, crowd):
-    """A function from what is asked of a plan for the crowd to the plan."""
+    """Return a function from the options of a plan for this workload to the plan."""
 
     @functools.cache
     def plan(objective, gpus=None, **fields):
@@ -35,7 +35,7 @@ def served(plan):
 
 
 def in_turn(plan, gpus):
-    """Tokens per second that so many GPUs serve with the adapters dealt out in turn, with a slot for each."""
+    """Return the tokens per second that GPUs serve with round-robin placement and a slot for each adapter."""
     (profile,), names = plan.profiles, [adapter.name for adapter in plan.workload.adapters]
     settings = Server(max_loras=len(names), max_lora_rank=16)
     parts = plan.workload.parts(dict.fromkeys(names[first::gpus], 1.0) for first in range(gpus))
@@ -43,7 +43,7 @@ def in_turn(plan, gpus):
 
 
 def placed(plan):
-    """How much of each adapter's traffic is on some server."""
+    """Return the share of each adapter's traffic that is placed on servers."""
     shares = {}
     for server in plan.servers:
         for name, share in server.adapters.items():
@@ -79,14 +79,14 @@ def test_too_few_gpus_are_refused(planned):
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
-def test_no_less_is_served_than_by_dealing_in_turn(planned, gpus):
+def test_no_less_is_served_than_by_round_robin(planned, gpus):
     plan = planned("max-throughput", gpus)
     assert plan.gpus == gpus
     assert placed(plan) == pytest.approx({adapter.name: 1.0 for adapter in plan.workload.adapters})
     assert served(plan) >= in_turn(plan, gpus)
 
 
-def test_on_too_few_gpus_somebody_starves_and_most_is_served(planned):
+def test_on_too_few_gpus_the_plan_is_not_verified_and_serves_less(planned):
     few, enough = planned("max-throughput", 1), planned("max-throughput", 2)
     assert not few.verified
     assert enough.verified
@@ -107,16 +107,16 @@ def test_bounds_are_kept_under_another_seed(planned):
     assert all(run.itl.p99 <= bound for run in check.runs)
 
 
-def test_a_bound_that_no_gpu_keeps_has_no_answer(planned):
+def test_a_bound_that_no_gpu_meets_is_infeasible(planned):
     with pytest.raises(Infeasible, match="cannot be served"):
         planned("slo", itl_p99=0.001)
 
 
-# What is asked for wrongly
+# Wrong options
 
 
 @pytest.mark.parametrize("objective", ["min-latency", "max-throughput"])
-def test_a_missing_number_of_gpus_is_said(planned, objective):
+def test_a_missing_number_of_gpus_is_an_error(planned, objective):
     with pytest.raises(SpecError, match=f"^gpus: missing: {objective} needs the number of GPUs"):
         planned(objective)
 
@@ -127,12 +127,12 @@ def test_a_number_of_gpus_that_is_to_be_found_is_refused(planned, objective):
         planned(objective, 2)
 
 
-def test_no_gpus_are_too_few(planned):
+def test_zero_gpus_are_refused(planned):
     with pytest.raises(SpecError, match=r"^gpus: 0 must be at least 1"):
         planned("max-throughput", 0)
 
 
-def test_missing_bounds_are_said(planned):
+def test_missing_bounds_are_an_error(planned):
     with pytest.raises(SpecError, match=r"^objective: slo needs ttft_p99, itl_p99, or adapters with an slo_ttft"):
         planned("slo")
 

@@ -1,6 +1,6 @@
-"""Servers whose room is known: with them packing is bin packing, and can be worked out by contents.
+"""Servers of known capacity: on these, packing is bin packing and can be worked out by hand.
 
-An adapter's name says rank and load: ``8:0.25a`` has rank 8 and takes a quarter of a server.
+The name of an adapter gives its rank and load: ``8:0.25a`` has rank 8 and takes a quarter of a server.
 """
 
 from collections.abc import Iterable
@@ -22,22 +22,22 @@ JUST = 1e-9
 
 
 class Named(NamedTuple):
-    """What a name says."""
+    """Rank and load of an adapter, as in its name."""
 
     rank: int
     rate: float
 
 
 class Rooms(NamedTuple):
-    """Servers with room for a load, and for less or more by the surrogate's prediction; each has one slot."""
+    """Servers that serve a known load, which the surrogate may predict wrongly; each has one slot."""
 
     room: float = 1.0
-    predicted: float | None = None  # the room that the surrogate predicts; that of the servers, if not given
+    predicted: float | None = None  # the load that the surrogate predicts to be served; None: `room`
     workload: Workload = Workload(adapters=())
     surrogate_knows: bool = True
 
     class profile(NamedTuple):  # noqa: N801
-        """Its name, for messages."""
+        """The name of the profile, for messages."""
 
         name = "room"
 
@@ -53,7 +53,7 @@ class Rooms(NamedTuple):
         return name
 
     def require_startable(self, name):
-        """Every rank is."""
+        """Accept every rank."""
 
     def load_of(self, item):
         return self.adapter(item.name).rate * item.share
@@ -84,44 +84,44 @@ class Rooms(NamedTuple):
         return [1]
 
     def predict(self, *_):
-        """Nothing: the twin is asked."""
+        """Return no prediction, so the twin is run."""
         return []
 
     def sure_answers(self, *_):
         return []
 
     def known_predictions(self, demand, _=1.0):
-        """Fuller servers are slower: a token takes as long as the load says."""
+        """Predict a time per token that equals the load, so fuller servers are slower."""
         load = demand.load
         return [Prediction(load, 1.0, load, *[load] * 4, 1.0, 0.0, 0.0, inside=True)]
 
 
 def problem_of(capacity=None, lower_bound=1, deadline=inf, **fields):
-    """A problem on servers whose room is known; it is one, if not given."""
+    """Make a problem on servers of known capacity, by default 1."""
     return Problem(capacity or Rooms(), lower_bound, silent, deadline, **fields)
 
 
 def item(*names, share=1.0, apart_from=()) -> Item:
-    """One adapter, or several that stay together."""
+    """Make an item of one adapter, or of several that stay together."""
     shares = tuple(AdapterPart(name, share) for name in names)
     return Item(shares, Rooms().demand_of(shares), frozenset(apart_from))
 
 
 def items(*names) -> Bin:
-    """One item for each name."""
+    """Make one item for each name."""
     return [item(name) for name in names]
 
 
 def names(contents: Iterable[Item]) -> list[str]:
-    """Of all adapters of a contents."""
+    """Return the names of all adapters on one server."""
     return [share.name for each in contents for share in each.shares]
 
 
 def loads(bins: Iterable[Bin]) -> list[float]:
-    """Of each contents."""
+    """Return the load of each server."""
     return [round(sum(each.load for each in contents), 6) for contents in bins]
 
 
 def everybody(bins: Iterable[Bin]) -> list[str]:
-    """Names of all adapters of all bins, sorted."""
+    """Return the names of all adapters on all servers, sorted."""
     return sorted(name for contents in bins for name in names(contents))

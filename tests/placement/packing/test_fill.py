@@ -1,4 +1,4 @@
-"""fill: what servers get whose room is known, worked out by contents."""
+"""fill: the contents of servers of known capacity, worked out by hand."""
 
 import pytest
 from hypothesis import given, settings
@@ -46,8 +46,8 @@ def test_a_long_prefix_is_found_to_one_per_cent_in_few_steps(most, holding, gues
 
 @law
 @given(true=st.integers(100, 100_000), data=st.data())
-def test_a_good_guess_is_galloped_from(true, data):
-    """Within a sixteenth of the answer six questions are enough, where bisection takes up to seventeen."""
+def test_from_a_close_guess_few_trials_are_enough(true, data):
+    """From within a twentieth of the answer, six trials are enough; bisection takes up to seventeen."""
     tried = []
     guess = data.draw(st.integers(true - true // 20, true + true // 20))
 
@@ -73,7 +73,7 @@ def test_the_longest_prefix_on_the_twin_is_that_of_brute_force(h100, capacity_of
 # Next-fit
 
 
-def test_nobody_needs_no_server():
+def test_without_items_no_server_is_needed():
     assert filled([]) == []
 
 
@@ -88,14 +88,14 @@ def test_a_hole_is_filled_with_the_smallest_of_no_higher_rank():
     assert everybody(bins[1:]) == ["16:0.5", "64:0.05", "8:0.3"]
 
 
-def test_a_hole_that_is_not_worth_it_stays():
-    """The next one takes 0.04 of a server: no more than that is lost."""
+def test_a_small_hole_is_not_filled():
+    """The item that did not fit takes 0.04 of a server, so no more than that is left unused."""
     bins = filled(items("8:0.97", "8:0.04", "8:0.01"))
     assert list(map(names, bins)) == [["8:0.97"], ["8:0.04", "8:0.01"]]
 
 
-def test_what_the_guess_says_is_what_servers_are_filled_to():
-    """The twin would find room for one more, but is not asked."""
+def test_servers_are_filled_up_to_the_prediction():
+    """By the twin, another item would fit, but the twin is not run."""
     assert loads(filled(items(*["8:0.2"] * 9), predicted=0.6)) == [0.6, 0.6, 0.6]
 
 
@@ -104,31 +104,31 @@ def test_an_item_that_is_not_likely_served_is_alone_if_the_twin_serves_it():
     assert list(map(names, bins)) == [["8:0.9"], ["8:0.3a", "8:0.3b"]]
 
 
-def test_an_item_that_nobody_serves_is_halved_until_it_is():
+def test_an_item_that_no_server_serves_is_halved_until_one_does():
     bins = filled(items("8:3", "8:0.25"))
     assert loads(bins) == [1.0, 0.75, 0.75, 0.75]
     assert sum(shares_of(contents)["8:3"] for contents in bins) == pytest.approx(1.0)
 
 
-def test_halves_bring_nobody_back():
-    """They come in the midst of the order: who is on a server already stays there, once."""
+def test_halving_an_item_does_not_place_others_twice():
+    """The halves join the order at the point reached; items that are on a server already stay there."""
     bins = filled(items("8:0.9", "8:1.6", "8:0.9b"))
     assert sum(loads(bins)) == pytest.approx(3.4)
     assert [name for name in everybody(bins) if name != "8:1.6"] == ["8:0.9", "8:0.9b"]
 
 
-def test_halves_end_somewhere():
+def test_halving_ends_with_an_error():
     with pytest.raises(Infeasible, match=r"^8:600.rate: .* cannot be served on room: starved even alone"):
         filled(items("8:600"))
 
 
-def test_an_item_that_bears_its_own_traffic_only_is_alone():
-    """At 1.2 times the traffic 0.9 is 1.08: too much, but served as it is, and not halved. 0.7 has room beside it."""
+def test_an_item_that_is_served_only_without_the_factor_is_alone():
+    """At 1.2 times the traffic, 0.9 is 1.08, which is too much; it is served alone and not halved."""
     assert list(map(names, filled(items("8:0.9", "8:0.1", "8:0.7"), 1.2))) == [["8:0.9"], ["8:0.1", "8:0.7"]]
     assert list(map(names, filled(items("8:0.9", "8:0.1", "8:0.7")))) == [["8:0.9", "8:0.1"], ["8:0.7"]]
 
 
-def test_what_is_too_hot_anyway_is_halved_at_any_factor():
+def test_an_item_too_hot_for_a_server_is_halved_at_any_factor():
     assert loads(filled(items("8:1.6"), 1.2)) == [0.8, 0.8]
 
 
@@ -146,20 +146,20 @@ def test_more_traffic_needs_no_fewer_servers_here(weights, factor):
 @law
 @given(weights=st.lists(st.integers(1, 100), min_size=1, max_size=30))
 def test_less_than_twice_as_many_servers_as_there_is_load(weights):
-    """As next-fit promises: two neighbours are never both at most half full - but for what is too small to matter."""
+    """Next-fit guarantees that two neighbours together are more than full, up to holes too small to fill."""
     bins = filled(items(*(f"8:{weight / 100}" for weight in weights)))
     assert len(bins) <= 2 * sum(loads(bins)) / 0.95 + 1
 
 
-# Who must not meet, and who must stay together
+# Adapters kept apart, and adapters kept together
 
 
-def test_foes_never_share_a_server():
+def test_adapters_kept_apart_never_share_a_server():
     bins = filled([item("8:0.1a", apart_from=["8:0.1b"]), item("8:0.1b", apart_from=["8:0.1a"]), item("8:0.1c")])
     assert list(map(names, bins)) == [["8:0.1a", "8:0.1c"], ["8:0.1b"]]
 
 
-def test_foes_are_not_put_into_holes_either():
+def test_holes_are_not_filled_with_adapters_kept_apart():
     bins = filled(
         [item("8:0.6", apart_from=["8:0.1"]), item("8:0.5"), item("8:0.1", apart_from=["8:0.6"]), item("8:0.2")]
     )
@@ -182,7 +182,7 @@ def test_a_group_that_no_server_serves_is_not_split():
     pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=20),
     factor=st.sampled_from([1.0, 1.3]),
 )
-def test_nobody_meets_a_foe(weights, pairs, factor):
+def test_constraints_to_keep_apart_always_hold(weights, pairs, factor):
     named = [f"8:{weight / 100}{'abcdefghijklmnopqrst'[i]}" for i, weight in enumerate(weights)]
     count = len(named)
     apart_from = {name: set() for name in named}

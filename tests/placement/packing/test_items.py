@@ -1,4 +1,4 @@
-"""Items: what is placed as a whole, out of adapters, constraints and what one server serves."""
+"""Items: what is placed as a whole, given adapters, constraints and what one server serves."""
 
 import pytest
 from tests.placement.packing.rooms import item, items, problem_of
@@ -13,7 +13,7 @@ from adaptwin.progress import silent
 
 @pytest.fixture
 def problem(fleet, capacity_of):
-    """A function from rows of adapters, and constraints, to the problem of placing them."""
+    """Return a function from rows of adapters, and constraints, to the problem of placing them."""
 
     def make(*rows, **constraints):
         return Problem(capacity_of(fleet(*rows)), 1, silent, float("inf"), Constraints(**constraints))
@@ -55,7 +55,7 @@ def test_adapters_that_stay_together_are_one_item(problem):
     assert (found[1].rank, found[1].demand.loras) == (16, 2)
 
 
-def test_adapters_pinned_to_one_server_are_one_item_and_foes_of_those_on_another(problem):
+def test_adapters_pinned_to_one_server_are_one_item_and_apart_from_those_on_another(problem):
     found = items_of(problem(*CALM, pinned={"a": "gpu-0", "b": "gpu-0", "base": "gpu-1"}))
     assert [(each.name, len(each.shares), each.apart_from) for each in found] == [
         ("a", 2, {"base"}),
@@ -64,7 +64,7 @@ def test_adapters_pinned_to_one_server_are_one_item_and_foes_of_those_on_another
     ]
 
 
-def test_the_foes_of_a_group_are_those_of_all_its_members(problem):
+def test_a_group_is_apart_from_all_that_its_members_are_apart_from(problem):
     found = items_of(problem(*CALM, together=[("a", "b")], apart=[("a", "c"), ("b", "base")]))
     assert {each.name: set(each.apart_from) for each in found} == {"a": {"c", "base"}, "c": {"a"}, "base": {"b"}}
     assert not may_join(found[0], [found[1]])
@@ -72,7 +72,7 @@ def test_the_foes_of_a_group_are_those_of_all_its_members(problem):
     assert may_join(found[2], [found[1]])
 
 
-def test_parts_of_an_adapter_get_on_with_each_other(problem):
+def test_parts_of_an_adapter_may_share_a_server(problem):
     found = items_of(problem(("hot", 8, 60.0), ("cold", 8, 0.1), apart=[("hot", "cold")]))
     assert may_join(found[0], [found[1]])
     assert not may_join(found[-1], [found[0]])
@@ -86,17 +86,17 @@ def test_a_group_that_no_server_serves_is_refused(problem):
 
 
 def test_a_pinned_adapter_that_no_server_serves_is_refused(problem):
-    """Parts of it would be on other servers, too."""
+    """It cannot be split, as parts of it would be on other servers."""
     with pytest.raises(Infeasible, match=r"^adapters\[0\]: 'hot' is pinned to gpu-0, but no single h100-64gb-.*"):
         items_of(problem(("hot", 8, 60.0), ("cold", 8, 0.1), pinned={"hot": "gpu-0"}))
 
 
 def told(contents):
-    """All that is known of the items, but for the raw sums."""
+    """Return everything about the items except the raw sums."""
     return [(each.shares, each.apart_from, each.demand[:5]) for each in contents]
 
 
-def test_a_hand_of_a_server_is_made_of_the_same_items(problem):
+def test_the_contents_of_a_server_are_made_of_the_same_items(problem):
     given = problem(*CALM, together=[("c", "b")], apart=[("a", "base")])
     made = items_of(given)
     assert told(as_items(given, {name: 1.0 for name, _, _ in CALM})) == told(made)
@@ -104,7 +104,7 @@ def test_a_hand_of_a_server_is_made_of_the_same_items(problem):
     assert [each.apart_from for each in as_items(given, {"a": 0.25})] == [{"base"}]
 
 
-def test_halves_have_half_the_share_and_the_same_foes():
+def test_halves_have_half_the_share_and_the_same_constraints():
     one, other = halved(problem_of(), item("8:3", share=0.5, apart_from=["8:1"]))
     assert one.shares == other.shares == (AdapterPart("8:3", 0.25),)
     assert one.load == 0.75
@@ -118,5 +118,5 @@ def test_what_must_be_whole_is_not_halved():
         halved(problem_of(constraints=Constraints(pinned={"8:3": "gpu-7"})), item("8:3"))
 
 
-def test_parts_of_one_adapter_come_together_again():
+def test_parts_of_one_adapter_add_up_to_one_share():
     assert shares_of([item("8:1", share=0.25), *items("8:0.5"), item("8:1", share=0.5)]) == {"8:1": 0.75, "8:0.5": 1.0}

@@ -1,4 +1,4 @@
-"""Orders worked out by contents."""
+"""Orders, worked out by hand."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def test_alternating_keeps_ranks_apart():
     assert "".join(alternating(list("abcde"), rank.__getitem__)) == "acbde"
 
 
-def test_dealt_goes_there_and_back_again():
+def test_dealt_changes_direction_after_every_round():
     assert dealt(list(range(7)), 3) == [0, 5, 6, 1, 4, 2, 3]
     assert dealt(list(range(4)), 1) == [0, 1, 2, 3]
     assert dealt([], 2) == []
@@ -28,7 +28,7 @@ def test_dealt_goes_there_and_back_again():
 
 @settings(derandomize=True, database=None)
 @given(count=st.integers(0, 40), servers=st.integers(1, 12))
-def test_orders_lose_nobody(count, servers):
+def test_orders_lose_no_item(count, servers):
     everybody = list(range(count))
     assert sorted(dealt(everybody, servers)) == everybody
     assert sorted(alternating(everybody, lambda number: number % 3)) == everybody
@@ -55,19 +55,19 @@ def test_the_largest_come_first_whatever_their_rank():
 
 
 def test_each_goes_to_the_least_loaded():
-    """To the first of those that are alike."""
+    """Of equally loaded servers, the first is chosen."""
     bins = to_least_loaded(items("8:0.5", "8:0.4", "8:0.3", "8:0.1a", "8:0.1b"), 2)
     assert list(map(names, bins)) == [["8:0.5", "8:0.1a", "8:0.1b"], ["8:0.4", "8:0.3"]]
     assert loads(to_least_loaded(items("8:0.5"), 2)) == [0.5, 0.0]
     assert to_least_loaded([], 2) == [[], []]
 
 
-def test_each_goes_to_the_least_loaded_of_those_it_gets_on_with():
+def test_each_goes_to_the_least_loaded_server_that_it_need_not_be_apart_from():
     foe = item("8:0.1", apart_from=["8:0.4"])
     assert list(map(names, to_least_loaded([*items("8:0.5", "8:0.4"), foe], 2))) == [["8:0.5", "8:0.1"], ["8:0.4"]]
 
 
-def test_where_foes_cannot_be_kept_apart_there_is_no_deal():
+def test_without_enough_servers_to_keep_items_apart_there_is_no_placement():
     trio = [item(f"8:0.1{a}", apart_from=[f"8:0.1{b}" for b in "abc" if b != a]) for a in "abc"]
     assert to_least_loaded(trio, 2) is None
     assert list(map(names, to_least_loaded(trio, 3))) == [["8:0.1a"], ["8:0.1b"], ["8:0.1c"]]

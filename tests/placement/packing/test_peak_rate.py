@@ -1,4 +1,4 @@
-"""Operating point: what a full batch serves, where all that costs anything is the step itself."""
+"""Peak rate: the tokens per second of a full batch, where only the step itself takes time."""
 
 import pytest
 
@@ -13,7 +13,7 @@ LENGTHS = Lengths.fixed(100, 50)
 
 @pytest.fixture
 def constant(h100):
-    """The H100 with steps of 10 ms, and 5 ms more with an adapter."""
+    """Return the H100 with steps of 10 ms, or of 15 ms with an adapter."""
     step = StepCost(base=0.010, per_token=0.0, per_context_token=0.0, lora_base=0.005)
     planning = SchedulerCost(base=0.0, per_running=0.0, per_waiting=0.0)
     return h100.model_copy(update={"step_cost": step, "scheduler_cost": planning})
@@ -24,7 +24,7 @@ def on(profile, *adapters, **fields):
 
 
 def test_a_full_batch_gives_a_token_to_each_request_in_every_step(constant):
-    """200 requests of 50 answers and 150 tokens in all: 400 requests/s in steps of 10 ms."""
+    """200 requests of 50 answer tokens and 150 tokens in total: 400 requests/s in steps of 10 ms."""
     capacity = on(constant, Adapter("a", 8, 1.0))
     assert peak_rate(capacity, rank=0) == pytest.approx(400 * 150)
     assert peak_rate(capacity, rank=8) == pytest.approx(400 * 150 / 1.5)
@@ -39,13 +39,13 @@ def test_it_depends_neither_on_the_rate_nor_on_the_number_of_adapters(h100):
 
 
 def test_lengths_are_mixed_by_their_rates(constant):
-    """One long request in four: 125 answer tokens in the mean, 375 in all."""
+    """One request in four is long: 125 answer tokens on average, 375 tokens in total."""
     long = Adapter("long", 8, 1.0, lengths=Lengths.fixed(700, 350))
     capacity = on(constant, Adapter("short", 8, 3.0), long)
     assert peak_rate(capacity, rank=0) == pytest.approx(200 / (125 * 0.010) * 375)
 
 
-def test_an_adapter_costs_and_a_higher_rank_does_not_pay(h100):
+def test_adapters_and_higher_ranks_lower_the_peak_rate(h100):
     capacity = on(h100, Adapter("a", 8, 1.0))
     points = [peak_rate(capacity, rank) for rank in (0, 8, 64, 256)]
     assert points == sorted(points, reverse=True)

@@ -1,4 +1,4 @@
-"""repair: load is moved off servers that failed, and nobody else notices."""
+"""repair: load is moved off servers that failed; other servers stay as they are."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from adaptwin.progress import silent
 
 @pytest.fixture
 def placed(fleet, capacity_of):
-    """A function from rates, and who is on which server, to problem and assignments."""
+    """Return a function from rates by adapter, for each server, to problem and assignments."""
 
     def make(*servers, factor=1.05, **constraints):
         rows = [(name, 8, rate) for server in servers for name, rate in server.items()]
@@ -37,7 +37,7 @@ def everybody(assignments):
     return sorted(name for a in assignments for name in a.shares)
 
 
-def test_load_moves_to_servers_that_have_room(placed):
+def test_load_moves_to_servers_with_spare_capacity(placed):
     problem, before = placed(hot(*"abcdefgh"), hot("i"), hot("j"))
     after = repair(problem, before, [0])
     assert everybody(after) == list("abcdefghij")
@@ -46,8 +46,8 @@ def test_load_moves_to_servers_that_have_room(placed):
     assert len(after[0].shares) < 8
 
 
-def test_a_failing_server_loses_somebody_though_the_search_sees_nothing_wrong(placed):
-    """It failed with other arrivals than those of the search."""
+def test_a_failing_server_loses_an_adapter_even_if_the_search_finds_it_served(placed):
+    """The server failed with other arrivals than those of the search."""
     problem, before = placed(hot(*"abc", rate=0.5), hot(*"de", rate=0.5))
     after = repair(problem, before, [0])
     assert len(after[0].shares) < 3
@@ -55,7 +55,7 @@ def test_a_failing_server_loses_somebody_though_the_search_sees_nothing_wrong(pl
 
 
 def test_servers_that_nothing_was_moved_to_keep_their_settings(placed):
-    """Those on which somebody came get the number of slots that is best for them now."""
+    """Servers that gained an adapter get the number of slots that is best for them now."""
     problem, before = placed(hot(*"abc", rate=0.5), hot(*"de", rate=0.5), hot(*"fghi", rate=1.0))
     after = repair(problem, before, [0])
     changed = [i for i, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
@@ -65,7 +65,7 @@ def test_servers_that_nothing_was_moved_to_keep_their_settings(placed):
         assert after[index].server.max_loras == best_slots(problem.capacity, after[index].shares).max_loras
 
 
-def test_a_server_is_opened_where_there_is_no_room(placed):
+def test_without_spare_capacity_a_server_is_opened(placed):
     problem, before = placed(hot(*"abcdefghijkl"))
     after = repair(problem, before, [0])
     assert len(after) > 1
@@ -73,7 +73,7 @@ def test_a_server_is_opened_where_there_is_no_room(placed):
     assert everybody(after) == list("abcdefghijkl")
 
 
-def test_a_part_of_an_adapter_meets_the_other_part(placed):
+def test_two_parts_of_an_adapter_on_one_server_become_one_share(placed):
     problem, before = placed(hot(*"abcdefgh"), hot("i"))
     split = [before[0]._replace(shares={**before[0].shares, "a": 0.5}), before[1]._replace(shares={"i": 1.0, "a": 0.5})]
     after = repair(problem, split, [0])
@@ -91,7 +91,7 @@ def test_constraints_are_respected(placed):
     assert problem.constraints.violations({str(i): a.shares for i, a in enumerate(after)}) == []
 
 
-def test_repaired_servers_serve_with_the_headroom_asked_for(placed):
+def test_repaired_servers_sustain_the_required_headroom(placed):
     problem, before = placed(hot(*"abcdefgh"), hot("i"), hot("j"), factor=1.3)
     assert served(problem, repair(problem, before, [0])) == [True] * 3
 
@@ -104,7 +104,7 @@ def test_an_adapter_that_no_server_serves_at_the_raised_traffic_is_halved(placed
 
 
 def test_a_single_adapter_that_is_served_stays_as_it_is(placed):
-    """It failed with other arrivals than those of the search, but there is nobody to move."""
+    """The server failed with other arrivals than those of the search, but has no other adapter to move."""
     problem, before = placed({"a": 20.0})
     assert [dict(a.shares) for a in repair(problem, before, [0])] == [{"a": 1.0}]
 
@@ -121,10 +121,10 @@ def test_repeated_repair_makes_a_failing_plan_hold(placed):
 
 
 def failing_in(problem, assignments):
-    """Which servers a verification with fresh seeds finds failing."""
+    """Return the indices of servers that fail a verification with fresh seeds."""
     profile, workload = problem.capacity.profile, problem.capacity.workload
     servers = [PlacedServer(f"gpu-{i}", profile.name, a.server, dict(a.shares)) for i, a in enumerate(assignments)]
     plan = Plan(
-        PlanOptions(strategy="by contents"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
     )
     return [index for index, run in enumerate(verify(plan).runs) if run.worst != "ok"]

@@ -1,4 +1,4 @@
-"""without_emptiest, repaired_bins and relieve: bin packing worked out by contents, on servers whose room is known."""
+"""without_emptiest, repaired_bins and relieve: bin packing on servers of known capacity, worked out by hand."""
 
 import pytest
 from hypothesis import given, settings
@@ -29,25 +29,25 @@ def same(one, other):
         ([["8:0.1a"], ["8:0.1b"]], [0.2]),
     ],
 )
-def test_one_server_fewer_where_there_is_room(bins, found):
+def test_one_server_fewer_where_capacity_allows_it(bins, found):
     without = without_emptiest(problem_of(), hands_of(*bins))
     assert everybody(without) == sorted(name for contents in bins for name in contents)
     assert sorted(loads(without)) == found
 
 
 @pytest.mark.parametrize("bins", [[["8:0.7a"], ["8:0.7b"], ["8:0.7c"]], [["8:0.9a"], ["8:0.2a"]], [["8:0.1"]]])
-def test_what_cannot_be_squeezed_is_not(bins):
+def test_without_enough_capacity_there_is_no_smaller_placement(bins):
     assert without_emptiest(problem_of(), hands_of(*bins)) is None
 
 
-def test_squeezed_servers_bear_the_factor():
+def test_fewer_servers_still_sustain_the_factor():
     bins = hands_of(["8:0.4a", "8:0.1a"], ["8:0.4b", "8:0.05"])
     assert loads(without_emptiest(problem_of(), bins)) == [0.95]
     assert loads(without_emptiest(problem_of(), bins, 1.05)) == [0.95]
     assert without_emptiest(problem_of(), bins, 1.06) is None
 
 
-def test_what_is_given_stays_as_it_was():
+def test_arguments_are_not_modified():
     bins = hands_of(["8:0.6a", "8:0.2a"], ["8:0.6b", "8:0.2b"], ["8:0.4a"])
     before = [list(contents) for contents in bins]
     without_emptiest(problem_of(), bins)
@@ -56,19 +56,19 @@ def test_what_is_given_stays_as_it_was():
     assert bins == before
 
 
-def test_squeeze_finds_the_same_every_time():
+def test_without_emptiest_is_deterministic():
     bins = hands_of(["8:0.5a", "8:0.2a"], ["8:0.5b", "8:0.2b"], ["8:0.3a", "8:0.3b"])
     assert without_emptiest(problem_of(), bins) == without_emptiest(problem_of(), bins)
 
 
-def test_an_adapter_goes_where_it_pads_nobodys_slots():
-    """0.2 of rank 8 fits with either; the server of rank 8 takes it, though the other is as full."""
+def test_an_adapter_goes_where_it_pads_no_slots():
+    """A load of 0.2 of rank 8 fits on either server; the one of rank 8 takes it, though both are equally full."""
     assert same(
         without_emptiest(problem_of(), hands_of(["64:0.5"], ["8:0.5"], ["8:0.2"])), [["8:0.5", "8:0.2"], ["64:0.5"]]
     )
 
 
-def test_an_adapter_that_pads_somebodys_slots_goes_there_if_there_is_no_room_elsewhere():
+def test_an_adapter_pads_the_slots_of_others_if_it_fits_nowhere_else():
     assert same(
         without_emptiest(problem_of(), hands_of(["8:0.5"], ["8:0.9"], ["64:0.3"])), [["8:0.5", "64:0.3"], ["8:0.9"]]
     )
@@ -81,13 +81,13 @@ def test_base_model_traffic_goes_to_the_fullest_server_that_takes_it():
 
 
 def test_out_of_time_nothing_is_ruined():
-    """What fits at once is still found."""
+    """What fits without a search is still found."""
     hurried = problem_of(deadline=0.0)
     assert loads(without_emptiest(hurried, hands_of(["8:0.5"], ["8:0.4"]))) == [0.9]
     assert without_emptiest(hurried, hands_of(["8:0.6a", "8:0.2a"], ["8:0.6b", "8:0.2b"], ["8:0.4a"])) is None
 
 
-def test_foes_are_not_squeezed_together():
+def test_items_kept_apart_are_not_put_together():
     one, other = item("8:0.4", apart_from=["8:0.3"]), item("8:0.3", apart_from=["8:0.4"])
     assert without_emptiest(problem_of(), [[one], [other]]) is None
     swapped = without_emptiest(problem_of(), [[one], [item("8:0.6")], [other]])
@@ -103,7 +103,7 @@ def test_groups_are_moved_whole():
 
 
 class Moody(Rooms):
-    """Servers that the twin finds overloaded at just these factors."""
+    """Servers that the twin finds overloaded at exactly these factors."""
 
     def ask(self, shares, slots, factor=1.0):
         answer = super().ask(shares, slots, factor)
@@ -125,38 +125,38 @@ def test_a_server_without_adapters_is_not_refused():
 # repaired_bins
 
 
-def test_servers_that_nobody_refuses_need_no_mending():
+def test_bins_without_a_refused_server_need_no_repair():
     bins = hands_of(["8:0.5"], ["8:1"])
     assert repaired_bins(problem_of(), bins) is bins
 
 
-def test_moves_mend_what_is_too_full():
+def test_moves_repair_what_is_too_full():
     repaired = repaired_bins(problem_of(), hands_of(["8:0.4a", "8:0.4b", "8:0.4c"], ["8:0.5"]))
     assert everybody(repaired) == ["8:0.4a", "8:0.4b", "8:0.4c", "8:0.5"]
     assert loads(repaired) == [0.8, 0.9]
 
 
-def test_a_server_that_was_refused_takes_nobody_in():
-    """0.6 + 0.4 and 0.6 + 0.2 would do, but 0.4 would have to go where 0.6 left; a third server is free to take it."""
+def test_a_refused_server_takes_no_item():
+    """0.6 + 0.4 and 0.6 + 0.2 would fit, but only by moving 0.4 to the refused server; a third server may take it."""
     bins = hands_of(["8:0.6a", "8:0.6b"], ["8:0.4", "8:0.2"])
     assert repaired_bins(problem_of(), bins) is None
     assert repaired_bins(problem_of(), [*bins, items("8:0.3")]) is not None
 
 
-def test_moves_mend_what_does_not_bear_the_factor():
+def test_moves_repair_what_does_not_sustain_the_factor():
     bins = hands_of(["8:0.3a", "8:0.3b", "8:0.3c"], ["8:0.5"])
     assert repaired_bins(problem_of(), bins, 1.1) is bins
     assert loads(repaired_bins(problem_of(), bins, 1.2)) == [0.6, 0.8]
     assert repaired_bins(problem_of(), bins, 1.7) is None
 
 
-def test_what_moves_cannot_mend_is_not_mended():
+def test_without_enough_capacity_there_is_no_repair():
     assert repaired_bins(problem_of(), hands_of(["8:0.6", "8:0.5"], ["8:0.8"])) is None
     assert repaired_bins(problem_of(), hands_of(["8:1.5"], ["8:0.1"])) is None
 
 
-def test_what_was_put_on_too_optimistically_is_taken_off_again():
-    """The guess sees twice the room that there is: only the twin ends it."""
+def test_items_placed_by_an_optimistic_prediction_are_moved_again():
+    """The prediction is twice the true capacity; only the twin corrects it."""
     repaired = repaired_bins(problem_of(Rooms(1.0, predicted=2.0)), hands_of(["8:0.3"] * 4, ["8:0.1"] * 3))
     assert max(loads(repaired)) <= 1.0
 
@@ -164,37 +164,37 @@ def test_what_was_put_on_too_optimistically_is_taken_off_again():
 # relieve
 
 
-def test_servers_that_are_refused_are_relieved_whether_they_are_said_to_fail_or_not():
+def test_refused_servers_are_relieved_even_if_not_named_as_failing():
     assert max(loads(relieve(problem_of(), hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.3"]), []))) <= 1.0
 
 
-def test_load_is_moved_onto_servers_with_room():
+def test_load_is_moved_to_servers_with_spare_capacity():
     relieved = relieve(problem_of(), hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.9"], ["8:0.3"]), [0])
     assert len(relieved) == 3
     assert max(loads(relieved)) <= 1.0
     assert everybody(relieved) == ["8:0.2", "8:0.3", "8:0.4", "8:0.5", "8:0.9"]
 
 
-def test_hands_that_nothing_was_moved_from_or_to_are_as_they_were():
+def test_servers_without_a_move_are_unchanged():
     bins = hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.9", "8:0.05"], ["8:0.3"])
     assert names(relieve(problem_of(), bins, [0])[1]) == ["8:0.9", "8:0.05"]
     assert list(map(names, relieve(problem_of(), bins[1:], []))) == [["8:0.9", "8:0.05"], ["8:0.3"]]
 
 
-def test_a_server_that_fails_is_relieved_even_if_it_looks_well():
-    """Other arrivals did it: the twin, asked about those of the search, sees nothing wrong."""
+def test_a_failing_server_is_relieved_even_if_the_twin_finds_it_served():
+    """It failed with other arrivals; with those of the search, the twin finds it served."""
     bins = hands_of(["8:0.3a", "8:0.3b", "8:0.3c"], ["8:0.3d"])
     assert loads(relieve(problem_of(), bins, [0])) == [0.6, 0.6]
 
 
 def test_what_is_taken_off_a_failing_server_does_not_go_back_to_it():
-    """Though it is the emptiest and of the right rank."""
+    """The failing server is the emptiest and has the right rank, but takes nothing back."""
     relieved = relieve(problem_of(), hands_of(["16:0.2", "16:0.1"], ["8:0.5"], ["64:0.8"]), [0])
     assert len(relieved[0]) == 1
     assert len(relieved) == 3
 
 
-def test_where_there_is_no_room_a_server_is_opened_at_the_end():
+def test_without_spare_capacity_a_server_is_added_at_the_end():
     bins = hands_of(["8:0.6", "8:0.5"], ["8:0.9"])
     relieved = relieve(problem_of(), bins, [0])
     assert relieved[1] == bins[1]
@@ -203,20 +203,20 @@ def test_where_there_is_no_room_a_server_is_opened_at_the_end():
 
 
 def test_servers_that_are_refused_again_and_again_are_divided_in_the_end():
-    """No guess helps: it finds room for everybody on one server, on which the twin serves one at a time."""
+    """By the prediction all fit on one server; by the twin a server serves one adapter."""
     relieved = relieve(problem_of(Rooms(0.1, predicted=9.0)), hands_of(["8:0.1"] * 8), [0])
     assert loads(relieved) == [0.1] * 8
 
 
 def test_a_single_item_is_never_taken_off_its_server_but_halved_in_the_end():
-    """It would go from server to server."""
+    """Otherwise it would move from server to server."""
     relieved = relieve(problem_of(), hands_of(["8:1.1"], ["8:0.1"]), [0])
     assert loads(relieved) == [0.55, 0.1, 0.55]
     assert list(map(names, relieved)) == [["8:1.1"], ["8:0.1"], ["8:1.1"]]
     assert loads(relieve(problem_of(), hands_of(["8:0.9"], ["8:0.1"]), [0])) == [0.9, 0.1]
 
 
-def test_relieved_servers_keep_foes_apart_and_groups_whole():
+def test_relieved_servers_keep_constraints():
     group, foe = item("8:0.3a", "8:0.3b", apart_from=["8:0.2"]), item("8:0.2", apart_from=["8:0.3a", "8:0.3b"])
     relieved = relieve(problem_of(), [[group, item("8:0.4b"), item("8:0.4c")], [foe]], [0])
     assert everybody(relieved) == ["8:0.2", "8:0.3a", "8:0.3b", "8:0.4b", "8:0.4c"]
@@ -230,8 +230,8 @@ def test_relieved_servers_keep_foes_apart_and_groups_whole():
     pairs=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=10),
     predicted=st.sampled_from([0.8, 1.0, 1.2]),
 )
-def test_whatever_is_wrong_is_put_right(placed, pairs, predicted):
-    """No item is lost, every server serves, and items kept apart stay so; without opening one, or it is said."""
+def test_every_wrong_placement_is_repaired(placed, pairs, predicted):
+    """No item is lost, every server serves, items stay apart; `repaired_bins` opens no server, or returns None."""
     named = [f"8:{load / 100}{'abcdefghijklmnopqrst'[i]}" for i, (load, _) in enumerate(placed)]
     apart_from = {name: set() for name in named}
     for i, j in pairs:

@@ -1,4 +1,4 @@
-"""make_plan with spare GPUs: with any so many of them gone, the others serve everybody."""
+"""make_plan with spare GPUs: if up to this many GPUs fail, the others serve all adapters."""
 
 import math
 import time
@@ -19,7 +19,7 @@ from adaptwin.replanning.replan import replan
 
 
 def without(plan, failover):
-    """The plan that runs when servers have failed, made by contents from the routes."""
+    """Return the plan that runs after a failure, built by hand from the routes of the failover."""
     servers = []
     for server in plan.servers:
         contents = {name: share for name, share in server.adapters.items() if name not in failover.routes}
@@ -38,7 +38,7 @@ def without(plan, failover):
 
 
 def assert_any_may_fail(plan, seed=17):
-    """Each server that serves may fail: its adapters, and no others, are routed anew, and nobody starves."""
+    """Assert that each serving server may fail: only its adapters are routed anew, and no adapter is starved."""
     singles = {failover.failed: failover for failover in plan.failover if len(failover.failed) == 1}
     assert set(singles) == {(server.name,) for server in plan.servers if not server.is_standby}
     for failover in plan.failover:
@@ -51,7 +51,7 @@ def assert_any_may_fail(plan, seed=17):
 
 @pytest.fixture(scope="module")
 def crowd(fleet):
-    """Mixed ranks; two GPUs serve them."""
+    """Return adapters of mixed ranks that two GPUs serve."""
     return fleet(*[(f"a{i:02}", 8 if i % 3 else 16, 1.6) for i in range(24)])
 
 
@@ -65,7 +65,7 @@ def spared(h100, crowd):
     return make_plan(h100, crowd, spare=1)
 
 
-def test_one_gpu_more_lets_any_one_fail(bare, spared):
+def test_with_one_more_gpu_any_single_one_may_fail(bare, spared):
     assert (bare.gpus, spared.gpus) == (2, 3)
     assert spared.verified
     assert spared.standbys == ()
@@ -92,13 +92,13 @@ def test_running_servers_keep_their_settings_when_another_fails(spared):
             assert taker.server == next(s.server for s in spared.servers if s.name == taker.name)
 
 
-def test_latencies_after_a_failure_are_told(spared):
+def test_latencies_after_a_failure_are_in_the_plan(spared):
     before = max(server.forecast.itl_mean for server in spared.servers)
     assert all(before < failover.itl_p99 < math.inf for failover in spared.failover)
     assert all(0 < failover.ttft_p99 < math.inf for failover in spared.failover)
 
 
-def test_verify_plays_the_failovers(spared):
+def test_verify_simulates_the_failovers(spared):
     check = verify(spared, seed=3)
     assert check.ok
     assert [state.failed for state in check.failovers] == [failover.failed for failover in spared.failover]
@@ -108,7 +108,7 @@ def test_verify_plays_the_failovers(spared):
     assert verify(spared, seed=3, failovers=False).failovers == ()
 
 
-def test_a_plan_with_spares_is_the_same_whenever_it_is_made(h100, crowd, spared):
+def test_planning_with_spares_is_deterministic(h100, crowd, spared):
     again = make_plan(h100, crowd, spare=1)
     untimed = {"planning_seconds": 0.0, "search_seconds": 0.0}
     assert again.model_copy(update=untimed) == spared.model_copy(update=untimed)
@@ -142,7 +142,7 @@ def test_an_adapter_of_a_very_high_rank_among_many_of_a_low_one_may_lose_its_ser
     assert_any_may_fail(plan)
 
 
-def test_base_traffic_and_adapters_take_one_another_in(h100, fleet):
+def test_servers_of_the_base_model_and_of_adapters_may_replace_each_other(h100, fleet):
     plan = make_plan(h100, fleet(("base", 0, 6.0), ("a", 8, 2.0), ("b", 16, 2.0)), spare=1)
     assert plan.gpus == 2
     assert_any_may_fail(plan)
@@ -154,7 +154,7 @@ def test_a_hot_adapter_that_is_split_may_lose_a_part(h100, fleet):
     assert_any_may_fail(plan)
 
 
-def test_a_lone_adapter_is_served_by_both(h100, fleet):
+def test_a_single_adapter_is_served_by_both_servers(h100, fleet):
     plan = make_plan(h100, fleet(("a", 8, 1.0)), spare=1)
     assert [server.adapters for server in plan.servers] == [{"a": 0.5}] * 2
     assert_any_may_fail(plan)
@@ -184,12 +184,12 @@ def test_bounds_on_latency_hold_after_a_failure(h100, crowd):
 
 @pytest.fixture(scope="module")
 def inseparable(h100, fleet):
-    """Everybody must be on one server, so another has nobody."""
+    """Return a plan with all adapters on one server, so another server has none."""
     workload = fleet(("a", 8, 1.0), ("b", 16, 1.0))
     return make_plan(h100, workload, spare=1, constraints=Constraints(together=[("a", "b")]))
 
 
-def test_those_who_must_be_together_have_a_standby_with_the_flags_of_their_server(inseparable):
+def test_adapters_that_must_be_together_have_a_standby_with_the_settings_of_their_server(inseparable):
     serving, standby = inseparable.servers
     assert standby.is_standby
     assert (standby.adapters, standby.forecast) == ({}, None)
@@ -221,7 +221,7 @@ def test_other_strategies_keep_their_servers_and_get_standbys(h100, crowd):
     assert_any_may_fail(plan)
 
 
-def test_where_the_time_is_up_there_are_standbys(h100, crowd):
+def test_out_of_time_the_plan_has_standbys(h100, crowd):
     plan = make_plan(h100, crowd, spare=1, time_limit=1e-9)
     assert len(plan.standbys) == 1
     assert plan.time_limit_hit
@@ -236,7 +236,7 @@ def test_each_profile_in_use_has_its_own_standbys(h100, fleet):
     workload = fleet(("a", 8, 1.0), ("b", 8, 1.0))
     plan = with_standbys(
         Plan(
-            PlanOptions(strategy="by contents", spare=2),
+            PlanOptions(strategy="by hand", spare=2),
             0,
             lower_bound=1,
             servers=servers,
@@ -294,14 +294,14 @@ def test_spares_that_make_no_sense_are_refused(h100, fleet, fields, message):
 
 
 def plan_with(profile, failover, constraints=None):
-    """Two adapters on two servers, and a failover."""
+    """Make a plan of two adapters on two servers, with a failover."""
     servers = [
         PlacedServer("gpu-0", profile.name, Server(max_loras=2), {"a": 1.0}),
         PlacedServer("gpu-1", profile.name, Server(max_loras=2), {"b": 1.0}),
     ]
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 1.0)], duration=300.0)
     return Plan(
-        PlanOptions(strategy="by contents", spare=1, constraints=constraints or Constraints()),
+        PlanOptions(strategy="by hand", spare=1, constraints=constraints or Constraints()),
         0,
         lower_bound=1,
         servers=servers,
@@ -322,7 +322,7 @@ def plan_with(profile, failover, constraints=None):
         (("gpu-0",), {"a": {"gpu-1": 0.5}}, "the shares of 'a' sum to 0.5, not to 1"),
     ],
 )
-def test_a_failover_must_route_who_was_there_to_who_is_left(h100, failed, routes, message):
+def test_a_failover_must_route_the_adapters_of_failed_servers_to_the_others(h100, failed, routes, message):
     with pytest.raises(SpecError, match=rf"failover\[0\]: {message}"):
         plan_with(h100, Failover(failed, routes))
 
@@ -332,7 +332,7 @@ def test_a_failover_must_respect_the_constraints(h100):
         plan_with(h100, Failover(("gpu-0",), {"a": {"gpu-1": 1.0}}), Constraints(apart=[("a", "b")]))
 
 
-def test_a_failover_that_does_not_hold_is_told_with_who_failed(h100, fleet):
+def test_a_failover_that_does_not_hold_is_reported_with_the_failed_server(h100, fleet):
     plan = plan_with(h100, Failover(("gpu-0",), {"a": {"gpu-1": 1.0}}))
     hot = Workload([Adapter("a", 8, 18.0), Adapter("b", 8, 18.0)], duration=300.0)
     check = verify(plan.model_copy(update={"workload": hot}))

@@ -1,4 +1,4 @@
-"""Conformance: what every strategy owes the plans it makes, whatever the fleet."""
+"""Conformance: what holds for the plans of every strategy, for any fleet."""
 
 from functools import cache
 
@@ -41,12 +41,12 @@ every_fleet = pytest.mark.parametrize("fleet", FLEETS)
 
 @pytest.fixture(scope="module")
 def plan_of(h100):
-    """A function from strategy and fleet to the plan, which is made once."""
+    """Return a function from strategy and fleet to the plan, which is made once."""
     return cache(lambda strategy, fleet: make_plan(h100, FLEETS[fleet], strategy=strategy))
 
 
 def test_these_strategies_are_offered_in_this_order():
-    """There may be more between them."""
+    """There may be other strategies between them."""
     these = ["pack", "paper_greedy", "dlora", "loraserve", "max_base", "least_loaded", "round_robin", "random"]
     assert [name for name in STRATEGIES if name in these] == these
 
@@ -115,7 +115,7 @@ def test_the_lower_bound_is_not_above_the_plan(plan_of, strategy, fleet):
 
 @every_fleet
 @every_strategy
-def test_the_plan_says_what_was_asked(h100, plan_of, strategy, fleet):
+def test_the_plan_has_the_options_it_was_made_with(h100, plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert (plan.options.objective, plan.options.strategy, plan.seed, plan.time_limit_hit) == (
         "min-gpus",

@@ -1,4 +1,4 @@
-"""dlora: replicas worked out by contents, and the same as by the rule written down plainly."""
+"""dlora: replicas worked out by hand, and equal to those of a plain implementation of the rule."""
 
 import numpy as np
 import pytest
@@ -10,24 +10,24 @@ from adaptwin.placement.strategies.dlora import Memory, replicated
 
 
 def placed(loads, servers, memory, slot=10.0, needed=0.0):
-    """Which server has which adapter, as rows of 0 and 1."""
+    """Return a row for each server, with 1 for each adapter that it has and 0 for the others."""
     loads = np.array(loads, dtype=np.float64)
     found = replicated(loads, np.ones(len(loads), dtype=bool), Memory(memory, needed, slot), servers)
     return found.astype(int).tolist()
 
 
 def test_the_hottest_is_replicated():
-    """Of 90 tokens on each server, 90/4 tokens are for a unit of its load; with one replica more 170/4, then 250/4."""
+    """With 90 tokens free on each server, a unit of its load has 90/4; with another replica 170/4, then 250/4."""
     assert placed([4, 1, 1], servers=3, memory=100) == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
 
 
 def test_equals_are_not_replicated():
-    """A replica of one would take memory from another that is no better off."""
+    """A replica of one adapter would take memory from another that has no more tokens per unit of load."""
     assert placed([1, 1, 1, 1], servers=2, memory=100) == [[1, 0, 1, 0], [0, 1, 0, 1]]
 
 
-def test_a_replica_must_not_make_the_worst_off_worse_off():
-    """The second has 30/2 tokens and would keep 20/2, as much as the first has: 30/3. From 28/2 too little is left."""
+def test_a_replica_must_not_lower_the_lowest_memory_per_load():
+    """The second has 30/2 tokens and would keep 20/2, as many as the first (30/3); of 28/2 too few would be left."""
     assert placed([3, 2], servers=2, memory=40) == [[1, 1], [1, 1]]
     assert placed([3, 2], servers=2, memory=38) == [[1, 0], [0, 1]]
 
@@ -39,13 +39,13 @@ def test_there_is_no_replica_without_memory():
 
 
 def test_base_model_traffic_takes_no_memory():
-    """So it is replicated wherever it lags behind, however little memory there is."""
+    """Base-model traffic is therefore replicated wherever it lags behind, however little memory there is."""
     found = replicated(np.array([8.0, 1.0]), np.array([False, True]), Memory(10.0, 0.0, 10.0), 2)
     assert found.astype(int).tolist() == [[1, 0], [1, 1]]
 
 
 def plainly(loads, cost, memory, servers):
-    """The rule as dLoRA has it: all is counted anew for each replica that is tried."""
+    """Apply the rule of dLoRA without shortcuts: everything is recomputed for each replica that is tried."""
     on = [[a for a in range(len(loads)) if a % servers == s] for s in range(servers)]
 
     def worst_off():
@@ -73,8 +73,8 @@ def plainly(loads, cost, memory, servers):
     memory=st.sampled_from([16.0, 64.0, 256.0, 1024.0]),
     servers=st.integers(1, 5),
 )
-def test_it_is_the_rule_of_dlora(loads, memory, servers):
-    """Powers of two, so that both round alike."""
+def test_replicas_follow_the_rule_of_dlora(loads, memory, servers):
+    """All numbers are powers of two, so both implementations round equally."""
     falling = sorted(loads, reverse=True)
     assert placed(falling, servers, memory, slot=8.0) == plainly(falling, 8.0, memory, servers)
 

@@ -1,4 +1,4 @@
-"""least_loaded: the longest-processing-time rule on loads small enough to follow."""
+"""least_loaded: the longest-processing-time rule, on loads small enough to check by hand."""
 
 from adaptwin import make_plan
 from adaptwin.placement.capacity.server_demand import AdapterPart
@@ -11,17 +11,17 @@ def levels(loads, servers):
 
 
 def test_each_goes_to_the_least_loaded():
-    assert levels([3, 3, 2, 2, 2], 2) == [[3, 2, 2], [3, 2]]  # 7 and 5, where 6 and 6 were possible
+    assert levels([3, 3, 2, 2, 2], 2) == [[3, 2, 2], [3, 2]]  # 7 and 5, although 6 and 6 is possible
     assert levels([5, 3, 3, 1], 2) == [[5, 1], [3, 3]]
     assert levels([3, 2, 1], 3) == [[3], [2], [1]]
 
 
-def test_idle_ones_go_where_there_are_few():
+def test_idle_adapters_go_to_the_server_with_the_fewest():
     assert levels([0, 0, 0, 0, 0], 2) == [[0, 0, 0], [0, 0]]
 
 
-def test_hot_ones_do_not_meet_as_they_do_by_turns(h100, fleet):
-    """Every second adapter is hot: dealt in turn to two servers, one gets all hot ones."""
+def test_hot_adapters_are_kept_apart_where_round_robin_puts_them_together(h100, fleet):
+    """Every second adapter is hot, so round-robin on two servers puts all hot ones on one server."""
     workload = fleet(*[(f"a{i}", 8, 0.5 if i % 2 else 8.0) for i in range(8)])
     assert make_plan(h100, workload, strategy="least_loaded").gpus == 2
     assert make_plan(h100, workload, strategy="round_robin").gpus == 3

@@ -1,4 +1,4 @@
-"""loraserve: budgets and shares worked out by contents, and that nothing of an adapter is lost."""
+"""loraserve: budgets and shares worked out by hand; the shares of every adapter sum to one."""
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ PLENTY = {0: 0, 8: 100, 16: 100, 64: 100}
 
 
 def dealt(servers, *adapters, most=PLENTY):
-    """Shares on each server, of adapters given as rank and utilisation by name."""
+    """Return the shares on each server, for adapters given as name, rank and utilisation."""
     wanted = [Wanted(name, rank, utilisation) for name, rank, utilisation in adapters]
     return [{name: pytest.approx(share) for name, share in shares.items()} for shares in by_rank(wanted, most, servers)]
 
@@ -23,34 +23,34 @@ def test_budgets_are_rounded_by_largest_remainder():
 
 
 def test_an_adapter_is_split_where_a_server_comes_to_its_target():
-    """1.5 servers' worth on two: at 0.75 the second has room for 0.25 of the last one's 0.4, the first for 0.15."""
+    """A load of 1.5 on two servers: up to 0.75, the second can take 0.25 of the 0.4 of c, and the first 0.15."""
     first, second = dealt(2, ("a", 8, 0.6), ("b", 8, 0.5), ("c", 8, 0.4))
     assert first == {"a": 1.0, "c": 0.375}
     assert second == {"b": 1.0, "c": 0.625}
 
 
-def test_what_finds_no_room_among_its_rank_goes_whole_to_a_higher_one():
-    """Rank 16 has half a server's worth and gets a whole one: the other half is for the rest of rank 8."""
+def test_an_adapter_that_does_not_fit_at_its_rank_goes_to_a_higher_one():
+    """Rank 16 has a load of 0.5 and gets a whole server, so the rest of rank 8 goes to its other half."""
     high, low = dealt(2, ("a", 16, 0.5), ("b", 8, 0.75), ("c", 8, 0.75))
     assert high == {"a": 1.0, "c": pytest.approx(2 / 3)}
     assert low == {"b": 1.0, "c": pytest.approx(1 / 3)}
 
 
-def test_what_finds_no_room_stays_where_no_server_is_of_a_higher_rank():
-    """Rank 16 has 1.2 servers' worth and gets one, which is filled beyond its target of 1."""
+def test_without_a_server_of_higher_rank_an_adapter_stays_at_its_rank():
+    """Rank 16 has a load of 1.2 and gets one server, which is filled beyond its target of 1."""
     high, *low = dealt(3, ("a", 16, 0.6), ("b", 16, 0.6), ("c", 8, 0.9), ("d", 8, 0.9))
     assert high == {"a": 1.0, "b": 1.0}
     assert low == [{"c": 1.0}, {"d": 1.0}]
 
 
-def test_a_rank_without_a_budget_makes_one_server_its_own():
-    """The first of rank 64 goes to the least loaded server, and the second follows it though it is not any more."""
+def test_adapters_of_a_rank_without_a_budget_share_one_server():
+    """The first adapter of rank 64 goes to the least loaded server; the second follows, though it is no longer that."""
     adapters = [("x", 64, 0.04), ("y", 64, 0.02), ("a", 8, 0.98), ("b", 8, 0.96)]
     assert dealt(2, *adapters) == [{"a": 1.0}, {"b": 1.0, "x": 1.0, "y": 1.0}]
 
 
 def test_a_server_without_another_slot_is_full():
-    """The hot one fills the first server and all but 0.04 of the second, where the others would go."""
+    """The hot adapter fills the first server and leaves 0.04 of the second, to which the others go."""
     adapters = [("hot", 8, 0.9), *[(f"a{i}", 8, 0.01) for i in range(4)]]
     assert [len(shares) for shares in dealt(2, *adapters)] == [1, 5]
     assert [len(shares) for shares in dealt(2, *adapters, most={0: 0, 8: 3})] == [3, 3]
@@ -64,7 +64,7 @@ def test_a_server_without_another_slot_is_full():
     servers=st.integers(1, 8),
     slots=st.sampled_from([2, 100]),
 )
-def test_nothing_of_an_adapter_is_lost(adapters, servers, slots):
+def test_the_shares_of_every_adapter_sum_to_one(adapters, servers, slots):
     falling = sorted(adapters, key=lambda adapter: (-adapter[0], -adapter[1]))
     wanted = [Wanted(f"a{i}", *adapter) for i, adapter in enumerate(falling)]
     found = by_rank(wanted, {0: 0, 8: slots, 16: slots, 64: slots}, servers)
@@ -75,7 +75,7 @@ def test_nothing_of_an_adapter_is_lost(adapters, servers, slots):
         assert min(shares) > 0.0
 
 
-def test_ranks_are_kept_apart_where_each_is_worth_servers(h100, fleet):
+def test_ranks_that_fill_servers_are_kept_apart(h100, fleet):
     adapters = [(f"high-{i}", 64, 3.0) for i in range(6)] + [(f"low-{i}", 8, 3.0) for i in range(6)]
     plan = make_plan(h100, fleet(*adapters), strategy="loraserve")
     assert sorted(server.server.max_lora_rank for server in plan.servers) == [8, 64]

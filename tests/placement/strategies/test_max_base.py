@@ -1,4 +1,4 @@
-"""max_base: servers filled to a peak, by contents; and that nobody is asked whether that serves."""
+"""max_base: servers filled up to a peak rate, worked out by hand, without any run of the twin."""
 
 import time
 
@@ -18,7 +18,7 @@ LENGTHS = Lengths.fixed(100, 50)  # one request/s is 150 tokens/s
 
 @pytest.fixture
 def filled(capacity_of, fleet):
-    """A function from a peak and the adapters' rates to the adapters of each server."""
+    """Return a function from a peak and the adapters' rates to the adapters of each server."""
 
     def fill(peak, *rates, factor=1.0, rank=8):
         capacity = capacity_of(fleet(*[(f"a{i}", rank, r) for i, r in enumerate(rates)], lengths=LENGTHS), factor)
@@ -34,7 +34,7 @@ def test_a_server_is_closed_where_the_peak_would_be_passed(filled):
 
 
 def test_a_closed_server_gets_nothing_more(filled):
-    """The third would still fit on the first server; the order of the workload is kept."""
+    """The third adapter would fit on the first server, but the order of the workload is kept."""
     assert filled(450.0, 2.0, 2.0, 1.0, 2.0) == ["a0", "a1 a2", "a3"]
 
 
@@ -63,8 +63,8 @@ def test_most_slots_are_those_with_which_vllm_starts(capacity_of, fleet):
     assert most_slots_by_rank(few, few.names) == {0: 0, 8: 2}
 
 
-def test_it_may_starve_until_it_is_verified(h100, capacity_of, fleet):
-    """Adapters cost what the base model's peak does not know."""
+def test_its_placement_is_repaired_by_verification(h100, capacity_of, fleet):
+    """The peak of the base model does not include the cost of adapters."""
     workload = fleet(*[(f"a{i:02}", 64, 0.6) for i in range(50)])
     capacity = capacity_of(workload)
     bound = lower_bound([h100], workload, Server())

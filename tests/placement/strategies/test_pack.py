@@ -1,4 +1,4 @@
-"""pack: levelling and packing worked out by contents, and what it makes of fleets that are hard in some way."""
+"""pack: balancing and packing worked out by hand, and plans for fleets that are hard to place."""
 
 import math
 from functools import cache, partial
@@ -31,36 +31,36 @@ POPULATIONS = [
 ]
 
 
-# Levelling, on servers whose room is known
+# Balancing, on servers of known capacity
 
 
 def balanced_at(order, servers, least=1.0, most=4.0, **fields):
     return balanced(problem_of(Rooms(**fields)), [order], servers, least, most)
 
 
-def test_servers_are_filled_at_the_highest_factor_at_which_they_suffice():
-    """Ten tenths on three servers: four at most on each, so that the traffic can grow 2.5-fold. Dealt, it is faster."""
+def test_servers_are_filled_at_the_highest_factor_for_which_they_are_enough():
+    """Ten tenths on three servers: each gets four at most, so the traffic can grow 2.5-fold. By load is faster."""
     evened = balanced_at(items(*["8:0.1"] * 10), 3)
     assert 2.5 / PREDICTED_PRECISION <= evened.factor <= 2.5
     assert sorted(loads(evened.bins)) == [0.3, 0.3, 0.4]
 
 
-def test_where_the_deal_by_load_does_not_do_an_order_is_filled():
-    """By load there come 0.5 + 0.33 on either server first, and then 1.16 on one of them."""
+def test_where_placing_by_load_fails_an_order_is_filled():
+    """By falling load, each server first gets 0.5 + 0.33, and one of them then gets 1.16."""
     evened = balanced_at(items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c"), 2)
     assert sorted(loads(evened.bins)) == [0.99, 1.0]
     assert evened.factor == 1.0
 
 
-def test_where_foes_cannot_be_dealt_apart_an_order_is_filled():
-    """By load a and b come to different servers, and c, a foe of both, to neither."""
+def test_where_placing_by_load_breaks_constraints_an_order_is_filled():
+    """By falling load, a and b go to different servers, and c, which must be apart from both, to neither."""
     order = [item("8:0.3a"), item("8:0.2b"), item("8:0.1c", apart_from=["8:0.3a", "8:0.2b"])]
     assert to_least_loaded(order, 2) is None
     assert list(map(names, balanced_at(order, 2).bins)) == [["8:0.3a", "8:0.2b"], ["8:0.1c"]]
 
 
-def test_hands_bear_what_the_fullest_of_them_bears():
-    """0.5 can grow twofold, and is never said to bear more, nor to bear anything if it must grow by more."""
+def test_the_fullest_server_determines_the_factor():
+    """A load of 0.5 can grow twofold: no higher factor is returned, and None where a higher one is the least."""
 
     def borne(least, most):
         return _borne(problem_of(), [items("8:0.3", "8:0.2"), [], items("8:0.1")], least, most)
@@ -72,7 +72,7 @@ def test_hands_bear_what_the_fullest_of_them_bears():
     assert _borne(problem_of(), [], 1.0, 4.0) is None
 
 
-def test_no_factor_beyond_the_highest_asked_for():
+def test_no_factor_exceeds_the_highest_one_allowed():
     for most in (4.0, 1.05, 1.0):
         assert most / PREDICTED_PRECISION <= balanced_at(items("8:0.1"), 1, most=most).factor <= most
 
@@ -85,27 +85,27 @@ def test_a_highest_factor_that_fails_ends_the_search(bearable):
 
 @pytest.mark.parametrize("most", [1.01, 1.1, 1.3])
 def test_a_highest_factor_that_fails_is_found_though_it_is_near(most):
-    """Asked for no more than `most`, of which a little less is borne."""
+    """The factor that the server sustains is a little below `most`."""
     evened = balanced_at(items(f"8:{1.001 / most}"), 1, most=most)
     assert most / 1.001 / PREDICTED_PRECISION <= evened.factor < most
 
 
-def test_nothing_is_levelled_that_does_not_bear_the_least_factor():
+def test_nothing_is_balanced_that_does_not_sustain_the_least_factor():
     assert balanced_at(items("8:0.6", "8:0.5"), 1) is None
     assert balanced_at(items("8:0.6", "8:0.5"), 1, least=0.9, most=1.0).factor == pytest.approx(
         1 / 1.1, rel=PREDICTED_PRECISION - 1
     )
 
 
-def test_an_item_alone_on_its_server_bears_at_least_its_own_traffic():
-    """The others are balanced, and so many times the traffic is not said to be borne by it."""
+def test_an_item_alone_on_its_server_sustains_at_least_its_own_traffic():
+    """The other items are balanced; the factor is the one that this item sustains."""
     evened = balanced_at(items("8:0.9", "8:0.2a", "8:0.2b", "8:0.2c"), 3)
     assert sorted(loads(evened.bins)) == [0.2, 0.4, 0.9]
     assert 1 / 0.9 / PREDICTED_PRECISION <= evened.factor <= 1 / 0.9
     assert balanced_at(items("8:0.9"), 3, least=1.2).factor == 1.0
 
 
-def test_where_asking_is_dear_factors_are_told_apart_less():
+def test_without_the_surrogate_factors_are_searched_less_precisely():
     def steps(**fields):
         asked = []
         problem = problem_of(Rooms(**fields))._replace(progress=lambda what, *_: asked.append(what))
@@ -115,8 +115,8 @@ def test_where_asking_is_dear_factors_are_told_apart_less():
     assert steps(surrogate_knows=False) < steps()
 
 
-def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
-    """All bear 1.2 times the traffic; 0.6 and 0.6 are faster than 0.8 and 0.4, and than 0.7 and 0.5 by load."""
+def test_of_orders_with_headroom_the_one_with_the_lowest_latency_is_taken():
+    """All sustain 1.2 times the traffic; 0.6 and 0.6 are faster than 0.8 and 0.4, and than 0.7 and 0.5 by load."""
     hot, cold = items("8:0.3a", "8:0.3b"), items("8:0.2a", "8:0.2b", "8:0.2c")
     assert loads(to_least_loaded([*hot, *cold], 2)) == [0.7, 0.5]
     assert loads(balanced(problem_of(), [hot + cold], 2, 1.0, most=1.2).bins) == [0.7, 0.5]
@@ -124,8 +124,8 @@ def test_of_roomy_orders_the_one_with_the_lowest_latency_is_taken():
         assert loads(balanced(problem_of(), ways, 2, 1.0, most=1.2).bins) == [0.6, 0.6]
 
 
-def test_where_nobody_has_room_to_spare_the_roomiest_is_taken():
-    """0.98 bears 1.02 times its traffic, and 1.0 nothing more; though its tokens come faster on the whole."""
+def test_without_enough_headroom_the_order_with_the_most_is_taken():
+    """0.98 sustains 1.02 times its traffic, 1.0 no more than its own, although its mean latency is lower."""
     full, roomier = items("8:1", "8:0.1"), items("8:0.98", "8:0.9")
     assert latency_of([[each] for each in full]) < latency_of([[each] for each in roomier])
     evened = balanced(problem_of(), [full, roomier], 2, 1.0)
@@ -137,8 +137,8 @@ def latency_of(bins):
     return mean_itl(Rooms(), bins)
 
 
-def test_of_orders_one_of_which_is_tight_the_roomy_one_is_taken():
-    """Though the other's tokens come faster on the whole."""
+def test_an_order_with_headroom_is_preferred_to_a_tight_one():
+    """The tight order has the lower mean latency, but is not taken."""
     tight, roomy = items("8:1", "8:0.55a", "8:0.55b"), items("8:0.95a", "8:0.95b", "8:0.2")
     assert latency_of([[each] for each in tight]) < latency_of([[each] for each in roomy])
     assert loads(balanced(problem_of(), [tight, roomy], 3, 1.0).bins) == [0.95, 0.95, 0.2]
@@ -157,7 +157,7 @@ def test_latency_is_unknown_where_the_surrogate_knows_nothing():
     assert mean_itl(Blind(), [items("8:0.2"), items("8:0.6")]) == math.inf
 
 
-def test_out_of_time_there_is_only_the_deal_by_load():
+def test_out_of_time_items_are_only_placed_by_load():
     hurried = problem_of(deadline=0.0)
     assert sorted(loads(balanced(hurried, [items(*["8:0.1"] * 10)], 3, 1.0).bins)) == [0.3, 0.3, 0.4]
     assert balanced(hurried, [items("8:0.5a", "8:0.5b", "8:0.33a", "8:0.33b", "8:0.33c")], 2, 1.0) is None
@@ -165,7 +165,7 @@ def test_out_of_time_there_is_only_the_deal_by_load():
 
 @settings(derandomize=True, database=None, max_examples=50, deadline=None)
 @given(weights=st.lists(st.integers(1, 60), min_size=1, max_size=20), more=st.integers(0, 2))
-def test_levelled_servers_bear_the_factor_and_are_no_more_than_asked_for(weights, more):
+def test_balanced_servers_sustain_the_factor_and_are_no_more_than_given(weights, more):
     ways = orders(items(*(f"8:{weight / 100}" for weight in weights)))
     servers = len(fill(problem_of(), ways[0])) + more
     evened = balanced(problem_of(), ways, servers, 1.0)
@@ -175,7 +175,7 @@ def test_levelled_servers_bear_the_factor_and_are_no_more_than_asked_for(weights
     assert 1.0 <= evened.factor <= 4.0
 
 
-# Packing, on servers whose room is known
+# Packing, on servers of known capacity
 
 
 def packed_on(order, lower_bound=1, deadline=math.inf, **fields):
@@ -183,7 +183,7 @@ def packed_on(order, lower_bound=1, deadline=math.inf, **fields):
 
 
 def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
-    """A load of 4.78 in large pieces."""
+    """The items are large; their total load is 4.78."""
     order = items(*(f"8:0.{load}" for load in (40, 58, 49, 27, 36, 33, 50, 42, 55, 25, 37, 26)))
     assert min(len(fill(problem_of(), way)) for way in orders(order)) == 6
     assert len(packed_on(order)) == 5
@@ -192,38 +192,38 @@ def test_one_server_fewer_is_found_than_orders_can_be_cut_into():
 
 
 def test_one_server_fewer_is_found_by_ruin_and_recreate():
-    """A load of 5.88 in large pieces: on six servers, which no order comes near, 0.02 of each is idle."""
+    """The items are large, with a total load of 5.88: on six servers, 0.02 of each is idle, too tight for orders."""
     order = items(*(f"8:0.{load}" for load in (39, 58, 57, 20, 58, 41, 24, 39, 42, 39, 50, 40, 31, 50)))
     assert balanced(problem_of(), orders(order), 6, FEWER_SERVERS_FACTOR, 1.0) is None
     assert len(packed_on(order)) == 6
 
 
-def test_what_the_guess_thinks_too_much_is_tried():
-    """By the guess a server takes ten at most, and eleven by the twin, who has the last word."""
+def test_a_placement_that_is_predicted_to_fail_is_tried():
+    """By the prediction a server serves a load of 1.0, by the twin 1.05; the twin decides."""
     assert loads(packed_on(items(*["8:0.01"] * 105), predicted=1.0, room=1.05)) == [1.05]
     assert len(packed_on(items(*["8:0.01"] * 105), predicted=1.0, room=1.04)) == 2
 
 
-def test_what_the_guess_wrongly_thinks_served_is_mended():
+def test_a_placement_that_is_wrongly_predicted_to_hold_is_repaired():
     bins = packed_on(items(*["8:0.1"] * 12), predicted=1.3)
     assert max(loads(bins)) <= 1.0
     assert len(bins) == 2
     assert len(everybody(bins)) == 12
 
 
-def test_more_than_a_dozen_servers_are_filled_with_a_little_room_to_spare():
-    """Of 0.05 each, twenty fill a server and nineteen bear 1.03 times their traffic: 300 need 15 servers, or 16."""
+def test_more_than_a_dozen_servers_are_filled_with_a_little_headroom():
+    """At 0.05 each, 20 items fill a server and 19 sustain 1.03 times the traffic: 300 items need 15 servers, or 16."""
     bins = packed_on(items(*["8:0.05"] * 300))
     assert len(bins) == 16
     assert max(loads(bins)) <= 1.0 / 1.03
     assert loads(packed_on(items(*["8:0.05"] * 200))) == [1.0] * 10
 
 
-def test_more_than_a_dozen_servers_without_room_to_spare_are_filled_as_they_are():
+def test_more_than_a_dozen_servers_without_headroom_are_filled_completely():
     assert loads(packed_on(items(*["8:1"] * 14))) == [1.0] * 14
 
 
-def test_a_packing_is_the_same_every_time():
+def test_packing_is_deterministic():
     order = items(*(f"8:0.{i}" for i in range(11, 99, 7)))
     assert list(map(names, packed_on(order))) == list(map(names, packed_on(order)))
 
@@ -232,7 +232,7 @@ def test_a_packing_is_the_same_every_time():
 
 
 class Stricter(Rooms):
-    """The twin, asked for the best number of slots, finds less room than the surrogate was sure of."""
+    """Servers that, by the twin, serve less than the surrogate is confident of."""
 
     def predict(self, demand, choices, factor=1.0):
         return [each._replace(throughput=factor * demand.load) for each in self.known_predictions(demand)] * len(
@@ -255,7 +255,7 @@ def test_servers_for_which_no_number_of_slots_is_found_are_relieved():
     assert max(Rooms().load(each.shares) for each in assignments) <= 0.9 + 1e-9
 
 
-def test_a_server_for_which_there_is_none_and_nobody_to_move_is_said():
+def test_a_single_adapter_without_a_number_of_slots_that_serves_is_infeasible():
     with pytest.raises(Infeasible, match="1 adapters do not fit"):
         assigned(problem_of(Stricter()), [items("8:0.5"), items("8:0.95")])
 
@@ -265,11 +265,11 @@ def test_a_server_for_which_there_is_none_and_nobody_to_move_is_said():
 
 @pytest.fixture(scope="module")
 def constrained(h100):
-    """A function from constraints to assignments that respect them, of adapters for two servers."""
+    """Return a function from constraints to assignments that respect them, for a workload of two servers."""
     surrogate = load_surrogate(h100.name).on(h100)
 
     def place(foreseen=True, **constraints):
-        """Foreseen are windows of 15 minutes or more."""
+        """Place the adapters; the surrogate knows windows of 15 minutes or more (`foreseen`)."""
         workload = synthesize(
             adapters=16, rate=42, ranks=(8, 16), popularity="zipf:0.7", duration=900 if foreseen else 300
         )
@@ -286,7 +286,7 @@ def constrained(h100):
 
 
 def named_servers(problem, assignments):
-    """Servers by the name that somebody is pinned to, or by their number."""
+    """Return the adapters of each server, by the name that one of them is pinned to, or else by number."""
     pinned = problem.constraints.pinned
     return {
         next((pinned[name] for name in each.shares if name in pinned), f"free-{number}"): list(each.shares)
@@ -312,12 +312,12 @@ def test_without_constraints_two_servers_are_enough(constrained):
     assert len(constrained()) == 2
 
 
-def test_constraints_are_respected_where_the_twin_is_asked_everything(constrained):
+def test_constraints_are_respected_where_only_the_twin_is_used(constrained):
     assert len(constrained(foreseen=False, apart=[("a000", "a001")], together=[("a001", "a002")])) == 2
 
 
-def test_who_is_not_constrained_may_share_a_server_with_who_is(constrained):
-    """A server for each of those apart, and everybody else is on one of these."""
+def test_adapters_without_constraints_share_servers_with_those_kept_apart(constrained):
+    """Each adapter that is kept apart has a server, and all others share these servers."""
     apart = ("a000", "a001", "a002")
     assert all(any(name in each.shares for name in apart) for each in constrained(apart=[apart]))
 
@@ -337,7 +337,7 @@ def test_constraints_hold_whatever_they_are(weights, apart, together, predicted)
         constraints = Constraints(**{key: [[named[i] for i in group] for group in groups[key]] for key in groups})
         problem = problem_of(capacity, constraints=constraints)
         order = items_of(problem)
-    except (ValueError, Infeasible):  # apart and together, or too much for one server
+    except (ValueError, Infeasible):  # contradictory constraints, or a group too large for one server
         return
     bins = packed(problem, lambda _: order)
     assert everybody(bins) == sorted(named)
@@ -350,7 +350,7 @@ def test_constraints_hold_whatever_they_are(weights, apart, together, predicted)
 
 @pytest.fixture(scope="module")
 def plans_of(h100):
-    """A function from the number of a population to a plan of each strategy, by its name."""
+    """Return a function from the number of a population to the plans of all strategies, by name."""
 
     @cache
     def plans(number):
@@ -397,7 +397,7 @@ def test_base_model_traffic_alone_needs_no_slots(h100, fleet, rate):
     assert (plan.gpus > 1) == (rate > 50)
 
 
-def test_one_adapter_of_rank_64_spoils_one_server_at_most(h100, fleet):
+def test_one_adapter_of_rank_64_pads_the_slots_of_one_server_only(h100, fleet):
     plan = make_plan(h100, fleet(("high", 64, 0.2), *[(f"low-{i:02}", 8, 1.0) for i in range(40)]))
     assert sorted(server.server.max_lora_rank for server in plan.servers) == [8] * (plan.gpus - 1) + [64]
     assert plan.gpus == 2
@@ -420,7 +420,7 @@ def test_an_objective_that_a_full_server_misses_costs_gpus(h100, fleet):
     assert all(itl <= 0.03 for run in verify(strict, seed=9).runs for itl in run.adapters["itl_mean"])
 
 
-def test_an_adapter_that_asks_for_too_much_is_named(h100, fleet):
+def test_an_adapter_with_too_much_traffic_is_named(h100, fleet):
     with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 50000 requests/s of 'flood' cannot be served"):
         make_plan(h100, fleet(("calm", 8, 1.0), ("flood", 8, 50000.0), duration=60.0))
 

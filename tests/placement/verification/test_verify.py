@@ -1,4 +1,4 @@
-"""verify and unplaced: a plan that does not hold is found out."""
+"""verify and unplaced: a plan that does not hold is detected."""
 
 import pytest
 
@@ -9,13 +9,13 @@ from adaptwin.plan.plan import PlacedServer, unplaced
 
 
 def plan_on(profile, workload, *bins, slots=4):
-    """A plan made by contents: one server of rank 16 for each mapping of names to shares."""
+    """Make a plan by hand: one server of rank 16 for each mapping of names to shares."""
     servers = [
         PlacedServer(f"gpu-{i}", profile.name, Server(max_loras=slots, max_lora_rank=16, max_cpu_loras=64), contents)
         for i, contents in enumerate(bins)
     ]
     return Plan(
-        PlanOptions(strategy="by contents"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
+        PlanOptions(strategy="by hand"), 0, lower_bound=1, servers=servers, profiles=[profile], workload=workload
     )
 
 
@@ -24,7 +24,7 @@ def crowd(fleet):
     return fleet(*[(f"a{i:02}", 8, 3.0) for i in range(40)])
 
 
-def test_a_plan_with_everybody_on_one_server_does_not_hold(h100, crowd):
+def test_a_plan_with_all_adapters_on_one_server_does_not_hold(h100, crowd):
     plan = plan_on(h100, crowd, {adapter.name: 1.0 for adapter in crowd.adapters})
     check = verify(plan)
     assert not check.ok
@@ -43,7 +43,7 @@ def test_failures_name_the_server_that_failed(h100, crowd):
     assert {line.split(":")[0] for line in check.failures} == {"gpu-1"}
 
 
-def test_a_check_is_the_same_for_a_seed_and_another_for_another(h100, fleet):
+def test_a_check_depends_only_on_the_seed(h100, fleet):
     plan = plan_on(h100, fleet(("a", 8, 2.0), ("b", 16, 2.0)), {"a": 1.0, "b": 1.0})
     first, again, other = verify(plan, seed=3), verify(plan, seed=3, jobs=1), verify(plan, seed=4)
     assert first.ok
@@ -52,7 +52,7 @@ def test_a_check_is_the_same_for_a_seed_and_another_for_another(h100, fleet):
     assert (first.seed, other.seed) == (3, 4)
 
 
-def test_parts_of_a_split_adapter_draw_apart(h100, fleet):
+def test_parts_of_a_split_adapter_have_independent_arrivals(h100, fleet):
     plan = plan_on(h100, fleet(("a", 8, 8.0)), {"a": 0.5}, {"a": 0.5})
     one, two = verify(plan).runs
     assert one.offered_throughput != two.offered_throughput

@@ -1,4 +1,4 @@
-"""Explanations on a terminal."""
+"""Explanations, as shown on a terminal."""
 
 import pytest
 from tests.report.brink import BRINK
@@ -21,7 +21,7 @@ from adaptwin.twin.server import Server
 
 @pytest.fixture
 def explanation(make_plan):
-    """A function from a number of GPUs to an explanation of a plan that has them."""
+    """Return a function from a number of GPUs to an explanation of a plan with this many."""
 
     def make(gpus, *, name="gpu"):
         latencies = Latencies(ttft_p99=0.6, itl_mean=0.05, itl_p99=0.12, in_system=100.0)
@@ -84,7 +84,7 @@ def test_of_many_gpus_the_fullest_are_shown_and_others_by_name(explanation) -> N
     assert "gpu-8 " not in named
 
 
-def test_an_explanation_shows_room_and_restarts(explanation) -> None:
+def test_an_explanation_shows_spare_capacity_and_restarts(explanation) -> None:
     text = " ".join(rendered(explanation_table(explanation(4))).split())
     assert "gpu-0 30 1 % over 500 32 0.25" in text
     assert "max_lora_rank 64, max_loras 8" in text
@@ -104,7 +104,7 @@ def test_advice_names_the_gpu_and_what_to_do_with_it() -> None:
     assert "not even alone" in advice_sentence(Advice(action="nowhere"))
 
 
-def test_what_saves_nothing_or_is_not_known_is_said() -> None:
+def test_changes_that_save_nothing_or_are_unknown_are_stated() -> None:
     alone = Savings(as_it_is=1, tried=("a",), unknown=(), saving=(), emptiest=None)
     assert saving_lines(alone, 1) == ["The plan has only one GPU."]
     nothing = Savings(as_it_is=3, tried=("a", "b"), unknown=("c",), saving=(), emptiest=None)

@@ -15,7 +15,7 @@ NASTY = """</script><script>alert("1")</script>'&{{ 7*7 }}"""
 
 
 def renamed(plan, name: str):
-    """The plan with its first adapter, first server and profile under other names."""
+    """Return the plan with other names for its first adapter, first server and profile."""
     old = plan.workload.adapters[1].name
     adapters = tuple(
         one.model_copy(update={"name": name}) if one.name == old else one for one in plan.workload.adapters
@@ -103,7 +103,7 @@ def test_names_from_the_user_cannot_leave_their_place(plan) -> None:
     assert figures["packing"]["layout"]["yaxis"]["categoryarray"][0].startswith("&lt;/script&gt;&lt;script&gt;alert(")
 
 
-def test_the_description_of_a_profile_without_error_says_so(plan) -> None:
+def test_the_description_of_a_profile_without_error_states_that(plan) -> None:
     unchecked = plan.profiles[0].model_copy(update={"error": None})
     assert "not checked against real runs" in plan_report(plan.model_copy(update={"profiles": (unchecked,)}))
 

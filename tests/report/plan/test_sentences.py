@@ -29,7 +29,7 @@ def test_a_plan_says_when_requests_are_too_long(plan) -> None:
     assert "139 requests" in rendered(plan_table(long))
 
 
-def test_a_plan_says_how_often_predictors_and_the_twin_were_asked(make_plan) -> None:
+def test_a_plan_counts_its_predictions_and_twin_runs(make_plan) -> None:
     plan = make_plan()
     asked = plan.model_copy(update={"predictions": 9_000, "twin_runs": 1})
     assert "with 9,000 surrogate predictions and 1 twin run" in made_how(asked)

@@ -1,4 +1,4 @@
-"""Why GPUs are full, in words."""
+"""The sentences that say why GPUs are full."""
 
 import pytest
 from tests.report.brink import BRINK
@@ -15,7 +15,7 @@ LIMITS = {"loras": 64, "max_loras": 48, "max_num_seqs": 1024}
 
 @pytest.fixture
 def forecast(plan):
-    """A function from a binding to a forecast that has it, with a brink."""
+    """Return a function from a binding constraint to a forecast with it and a brink."""
 
     def make(binding, **brink):
         update = {"binding": binding, "brink": BRINK.model_copy(update=brink)}
@@ -33,14 +33,14 @@ def forecast(plan):
         ("slo", "TTFT p99 is 9.0 s and ITL p99 120 ms, above the latency limits"),
     ],
 )
-def test_each_binding_is_told_with_the_numbers_that_show_it(forecast, binding, facts) -> None:
+def test_each_binding_constraint_is_explained_with_its_numbers(forecast, binding, facts) -> None:
     why = why_full(forecast(binding), **LIMITS)
     assert why.startswith("With 42 % more traffic, ")
     assert facts in why
     assert what_binds(forecast(binding), 1024) == binding
 
 
-def test_a_batch_at_its_limit_is_told_from_a_gpu_that_is_too_slow(forecast) -> None:
+def test_a_batch_at_its_limit_is_distinguished_from_a_slow_gpu(forecast) -> None:
     limits = {**LIMITS, "max_num_seqs": 256}
     assert what_binds(forecast("compute"), 256) == "max_num_seqs"
     assert "the batch is nearly full: 230 requests run on average (max_num_seqs 256)" in why_full(
@@ -57,7 +57,7 @@ def test_the_objective_that_is_missed_is_named(forecast) -> None:
     )
 
 
-def test_a_plan_of_before_says_what_it_knows(plan) -> None:
+def test_a_plan_without_a_brink_shows_its_current_load(plan) -> None:
     why = why_full(plan.servers[0].forecast, **LIMITS)
     assert why.startswith("Its limit was not simulated. At the planned traffic, 11.4 requests run at once")
 

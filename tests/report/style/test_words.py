@@ -24,7 +24,7 @@ from adaptwin.report.style.words import duration, number, percent, share_text
         (math.inf, "–"),
     ],
 )
-def test_latencies_are_written_with_the_unit_people_use(seconds: float, text: str) -> None:
+def test_latencies_are_written_with_the_usual_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -64,5 +64,5 @@ def test_a_share_is_written_in_percent() -> None:
         (math.nan, "–"),
     ],
 )
-def test_a_share_near_none_or_all_keeps_apart_from_it(share: float, text: str) -> None:
+def test_a_share_near_0_or_100_percent_is_not_rounded_to_it(share: float, text: str) -> None:
     assert share_text(share) == text

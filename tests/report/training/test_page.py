@@ -75,7 +75,7 @@ def test_the_weakest_regimes_are_named_in_words_and_marked_in_the_table(html) ->
     assert "above 30070 05.9 %17.8 %92.6 %8.4 %52 %".replace(" ", "") in text.replace(" ", "")
 
 
-def test_the_page_says_what_was_trained_and_when_it_is_sure(html) -> None:
+def test_the_page_states_what_was_trained_and_when_it_is_confident(html) -> None:
     text = Page(html).words()
     assert "Trained on 1,000 runs of 250 mixes, adaptwin 0.1.0, for 2 profiles." in text
     assert "9 trees with 18 rules, from 1,000 runs of 250 mixes" in text

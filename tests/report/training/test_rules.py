@@ -20,7 +20,7 @@ def test_a_rule_is_a_condition_in_natural_units_and_a_prediction_in_words() -> N
     # 0.93 is exp of the threshold; odds of 49 are 98 %; odds grow with the root of the adapters.
     assert "if utilisation > 0.93: is starved with probability 98.0 % (50 % to 99.966 %); 100 rows" in text
     assert "twice the adapters: x 1.41" in text
-    assert "time per token" not in text  # its term does next to nothing
+    assert "time per token" not in text  # its term is negligible
     text = words(rules_text(make_surrogate(), "itl_mean"))
     assert (
         "if burstiness of arrivals <= 2.00: mean ITL is 1.07 x the steady-state value (0.82 to 1.35); 300 rows" in text
@@ -32,7 +32,7 @@ def test_a_rule_is_a_condition_in_natural_units_and_a_prediction_in_words() -> N
 
 
 def test_the_prediction_is_for_a_place_where_the_rule_holds() -> None:
-    # The training data's middle has 64 adapters, and the rule holds up to 3: 1 + 3 of them double the odds twice.
+    # The mean of the training data has 64 adapters, and the rule holds up to 3: 1 + 3 of them double the odds twice.
     few = leaf(0.0, 10, {"adapters": 1.0}, low=-8.0, high=8.0)
     tree = split("adapters", math.log(4.0), few, leaf(0.0, 5, low=-8.0, high=8.0))
     text = words(rules_text(make_surrogate(overload=tree), "overload"))
@@ -62,13 +62,13 @@ def test_every_output_has_rules_that_fit_a_terminal() -> None:
         assert "2 rules" in text
 
 
-def test_a_tree_of_one_leaf_always_says_the_same() -> None:
+def test_a_tree_of_one_leaf_has_one_prediction() -> None:
     tree = ModelTree(features=("",), thresholds=(0.0,), right=(0,), leaves=(leaf(0.0, 7, low=-1.0, high=1.0),))
     assert "always: mean ITL is 1.00 x" in words(rules_text(make_surrogate(itl_mean=tree), "itl_mean"))
 
 
 def chain(*questions: tuple[str, float]) -> ModelTree:
-    """Each question leads on when it is answered with no; the last leaf has most rows."""
+    """Return a tree in which the right branch of each split leads to the next one; the last leaf has the most rows."""
     names = [name for feature, _ in questions for name in (feature, "")] + [""]
     thresholds = [value for _, limit in questions for value in (limit, 0.0)] + [0.0]
     right = [value for number in range(len(questions)) for value in (2 * number + 2, 0)] + [0]
@@ -88,8 +88,8 @@ def chain(*questions: tuple[str, float]) -> ModelTree:
         ("utilisation", 0.6931, 0.6932, "utilisation about 2.00"),
     ],
 )
-def test_questions_about_one_feature_become_one_interval(feature: str, low: float, high: float, text: str) -> None:
-    # The second leaf: not up to low, but up to high.
+def test_conditions_on_one_feature_become_one_interval(feature: str, low: float, high: float, text: str) -> None:
+    # The second leaf: above low and up to high.
     rules = words(rules_text(make_surrogate(itl_mean=chain((feature, low), (feature, high))), "itl_mean"))
     assert f"if {text}: mean ITL" in rules
 

@@ -1,4 +1,4 @@
-"""Expected requests, worked out by hand, and as drawn."""
+"""Expected requests: worked out by hand, and compared with requests that are drawn."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_replayed_arrivals_are_counted():
     assert expected(replay, Adapter("b", 8, 1.0), start=2.0, end=99.0) == [2.0, 97.0]
 
 
-def test_replayed_arrivals_of_the_workload_are_dealt_out_by_rate():
+def test_replayed_arrivals_of_the_workload_are_distributed_by_rate():
     adapters = Adapter("a", 8, 3.0), Adapter("b", 8, 1.0), Adapter("c", 8, 9.0, arrivals="poisson")
     assert expected(*adapters, arrivals=(1.0, 2.0, 3.0, 60.0), start=0.0, end=50.0) == [2.25, 0.75, 450.0]
     assert expected(Adapter("a", 8, 0.0), arrivals=(1.0,)) == [0.0]
@@ -41,7 +41,7 @@ def test_rates_of_a_file_are_followed(tmp_path):
 
 
 @pytest.mark.parametrize("arrivals", ["poisson", "gamma:cv=2", "regimes:period=5,factor=2"])
-def test_as_many_come_as_are_expected(arrivals):
+def test_drawn_requests_are_as_many_as_expected(arrivals):
     workload = Workload([Adapter(f"a{i}", 8, 3.0) for i in range(200)], duration=100.0, arrivals=arrivals)
     drawn = draw_requests(workload).arrival / 1e9
     assert np.sum(drawn >= 50.0) == pytest.approx(expected_requests(workload, 50.0, 100.0).sum(), rel=0.03)

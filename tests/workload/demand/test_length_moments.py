@@ -1,4 +1,4 @@
-"""LengthMoments: means of a request, worked out by hand and counted over all pairs."""
+"""LengthMoments: means per request, worked out by hand and computed over all pairs."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def moments(lengths, *, share=0.0, reach=1.0, longest=PLENTY) -> LengthMoments:
 # By hand
 
 
-def test_a_request_reads_its_prompt_and_what_it_has_said_with_every_token_but_the_first():
-    # 10 + 11 + 12 cached tokens before the second, third and fourth token.
+def test_each_answer_token_but_the_first_reads_the_prompt_and_the_answer_so_far():
+    # 10 + 11 + 12 cached tokens are read for the second, third and fourth token.
     assert moments(Lengths.fixed(10, 4)) == LengthMoments(
         served=1.0, prompt=10.0, answer=4.0, asked=4.0, context=33.0, prompt_squares=100.0, answer_squares=16.0
     )
@@ -40,9 +40,9 @@ def test_an_answer_of_one_token_reads_nothing():
     assert moments(Lengths.fixed(10, 1)).context == 0.0
 
 
-def test_the_longest_mean_rest_is_at_the_age_at_which_most_is_left():
+def test_the_longest_mean_rest_is_at_the_age_with_the_most_tokens_left():
     assert longest_mean_rest(Lengths.fixed(10, 4), PLENTY) == 4.0
-    assert longest_mean_rest(Lengths.empirical([(1, 1), (1, 2), (1, 9)]), PLENTY) == 7.0  # once two have been given
+    assert longest_mean_rest(Lengths.empirical([(1, 1), (1, 2), (1, 9)]), PLENTY) == 7.0  # after two tokens
     assert longest_mean_rest(Lengths.empirical([(1, 8), (1, 9), (1, 10)]), PLENTY) == 9.0
     assert longest_mean_rest(Lengths.fixed(10, 4), 3) == 3.0
 
@@ -54,7 +54,7 @@ def test_moments_are_means_over_requests():
     )
 
 
-def test_what_is_too_long_is_rejected_and_counts_as_nothing():
+def test_requests_that_are_too_long_are_rejected_and_count_as_zero():
     pairs = Lengths.empirical([(10, 4), (20, 6)])
     assert moments(pairs, longest=26) == moments(pairs)
     assert moments(pairs, longest=25) == LengthMoments(0.5, 5.0, 2.0, 2.0, 16.5, 50.0, 8.0)
@@ -74,7 +74,7 @@ def test_an_early_end_leaves_one_token():
     assert moments(limits, share=1.0, reach=0.1).answer == 1.0
 
 
-def test_a_request_is_rejected_by_what_it_asks_for_not_by_what_it_gets():
+def test_a_request_is_rejected_by_the_tokens_asked_for_not_by_those_given():
     limits = Lengths.empirical([(10, 8)], are_limits=True)
     assert moments(limits, share=1.0, reach=0.5, longest=17).served == 0.0
 
@@ -127,7 +127,7 @@ def test_a_shorter_limit_serves_no_more_and_an_early_end_gives_no_more(pairs, sh
     assert some.context <= moments(lengths, longest=longest).context + 1e-9
 
 
-# Against what is drawn and played
+# Against drawn requests and runs of the twin
 
 
 def test_moments_are_the_means_of_many_requests_that_are_drawn():

@@ -1,4 +1,4 @@
-"""Traffic: sums over adapters, whatever they are called and however they are ordered."""
+"""Traffic: sums over adapters, independent of their names and their order."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def traffic_of(*adapters, **fields) -> Traffic:
 
 @st.composite
 def fleets(draw, prefix="a"):
-    """Adapters of all kinds, some without traffic."""
+    """Draw adapters of all kinds, some without traffic."""
     kinds = st.tuples(
         st.sampled_from([0, 8, 16, 64]),
         st.just(0.0) | st.floats(1e-6, 20),
@@ -92,19 +92,19 @@ def test_three_adapters_on_paper():
     )
 
 
-def test_nobody_asks_for_nothing():
+def test_without_adapters_there_is_no_traffic():
     assert traffic_of() == Traffic(*[0.0] * len(Traffic._fields))
     assert traffic_of(Adapter("silent", 64, 0.0)) == traffic_of()
 
 
-def test_requests_that_are_too_long_come_but_are_not_served():
+def test_requests_that_are_too_long_count_as_arriving_but_not_as_served():
     adapters = [Adapter("a", 8, 2.0, lengths=SHORT), Adapter("b", 8, 1.0, lengths=LONG)]
     traffic = demand_of(Workload(adapters), longest=119).traffic
     assert (traffic.rate, traffic.served_rate, traffic.prompt) == (3.0, 2.0, 20.0)
 
 
 def test_adapters_are_binned_by_octaves_of_tokens():
-    # Bin 1 begins at 2^-15 tokens/s, the next at twice that, and so on: bin 16 at one, the last at 512.
+    # Bin 1 begins at 2^-15 tokens/s and each further bin at twice as many: bin 16 at 1, the last at 512.
     rates = {0.25: 16, 0.4999 / 4: 14, 0.5: 17, 127.0: 24, 128.0: 25, 1e6: 25, 2.0**-17: 1, 2.0**-17.1: 0, 1e-9: 0}
     for rate, place in rates.items():
         by_octave = demand_of(Workload([Adapter("a", 8, rate)], lengths=SHORT)).by_octave
@@ -128,11 +128,11 @@ def test_dispersion_is_the_squared_variation_of_the_gaps_weighted_by_rate():
     assert traffic_of(steady, bursty).dispersion == (3 * 1 + 1 * 9) / 4
 
 
-def test_swing_is_the_relative_variance_of_the_whole_rate():
+def test_swing_is_the_relative_variance_of_the_total_rate():
     # The factor is 2 with probability 1/3, else 1/2: its mean is 1, the mean of its square 1.5.
     restless = [Adapter(f"a{i}", 8, 1.0, arrivals="regimes:period=60,factor=2") for i in range(2)]
     assert traffic_of(restless[0]).swing == pytest.approx(0.5)
-    assert traffic_of(*restless).swing == pytest.approx(0.25)  # each on its own: two swing half as much as one
+    assert traffic_of(*restless).swing == pytest.approx(0.25)  # independent: two swing half as much as one
     assert traffic_of(*restless, Adapter("calm", 8, 2.0)).swing == pytest.approx(0.5 * 2 / 16)
 
 
@@ -185,7 +185,7 @@ def test_a_share_of_an_adapter_is_an_adapter_with_less_traffic(adapters, data):
 
 @given(adapters=fleets())
 @settings(deadline=None)
-def test_everybody_is_counted_once(adapters):
+def test_every_adapter_is_counted_once(adapters):
     traffic, by_octave = demand_of(Workload(adapters, lengths=SHORT))
     loras = [a for a in adapters if a.rank and a.rate]
     assert by_octave[:, 0].sum() == traffic.adapters == len(loras)
@@ -199,7 +199,7 @@ def test_everybody_is_counted_once(adapters):
 
 
 def test_each_raw_sum_stands_in_the_column_of_its_name():
-    """A LoRA adapter and two shares of the base model's traffic, with no two sums the same."""
+    """A LoRA adapter and two shares of the base model's traffic make all sums different."""
     moments = LengthMoments(
         served=0.6, prompt=11.0, answer=7.0, asked=13.0, context=101.0, prompt_squares=211.0, answer_squares=59.0
     )
@@ -239,7 +239,7 @@ def test_each_raw_sum_stands_in_the_column_of_its_name():
 
 
 def test_raw_sums_on_paper():
-    """Dispersion and swing are not divided by the rate yet, so that they can be added."""
+    """In raw sums, dispersion and swing are not divided by the rate, so that they can be added."""
     restless = Adapter("b", 16, 2.0, lengths=SHORT, arrivals="regimes:period=60,factor=2")
     raw = sums_of(Adapter("a", 8, 3.0, lengths=SHORT, arrivals="gamma:cv=2"), restless)
     fields = dict(zip(Traffic._fields, raw, strict=False))
@@ -271,8 +271,8 @@ def test_cumulative_sums_are_those_of_adding_one_after_the_other(each):
 
 @given(adapters=fleets(), factor=st.floats(0.01, 100))
 @settings(deadline=None)
-def test_a_factor_is_a_share_of_everybody_but_for_the_octaves(adapters, factor):
-    """Adapters stay in the bins in which they were counted: that is the price of asking without counting again."""
+def test_a_factor_equals_a_share_of_every_adapter_except_in_the_octaves(adapters, factor):
+    """Adapters stay in the bins of their original traffic, as a factor does not count them again."""
     raw = sums_of(*adapters)
     scaled, counted = demand_in(raw, factor), demand_of(Workload(adapters), [factor] * len(adapters))
     assert scaled.traffic == pytest.approx(counted.traffic)

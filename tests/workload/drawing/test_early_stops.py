@@ -1,4 +1,4 @@
-"""Early stops: a share of the answers ends before its limit, each adapter's by a generator of its own."""
+"""Early stops: a share of the answers ends before the limit; each adapter has its own generator."""
 
 import numpy as np
 import pytest
@@ -20,23 +20,23 @@ def fleet(rates, **fields):
 
 
 def answered(workload, seed=0, **options):
-    """The requests of a workload as they are asked for, and as a model answers them that ends many of them early."""
+    """Return the requests of a workload as drawn, and as answered by a model that ends many answers early."""
     asked = draw_requests(workload, seed)
     return asked, end_early(asked, workload, seed, **{**OFTEN, **options})
 
 
 def outputs_of(workload, name, **options):
-    """Lengths of the answers that one adapter gives."""
+    """Return the lengths of one adapter's answers."""
     _, requests = answered(workload, **options)
     index = [adapter.name for adapter in workload.adapters].index(name)
     return requests.output[requests.adapter == index].tolist()
 
 
 @pytest.mark.parametrize(("share", "reach"), [(0.3, 0.4), (0.055, 0.287), (0.0107, 0.4), (1.0, 0.9), (0.5, 0.05)])
-def test_so_many_answers_end_early_and_reach_so_far_in_the_mean(share, reach):
-    """Some 200,000 answers of a million tokens, so that rounding up hardly matters; both within four standard errors.
+def test_share_and_mean_reach_of_early_stops_are_as_given(share, reach):
+    """With about 200,000 answers of a million tokens, rounding up hardly matters; four standard errors are allowed.
 
-    How far they reach is a power p of a uniform number, of mean 1 / (1 + p) and mean square 1 / (1 + 2 p).
+    The reach of an answer is the power p of a uniform number, with mean 1 / (1 + p) and mean square 1 / (1 + 2 p).
     """
     lengths = Lengths.empirical([(1, 1_000_000)], are_limits=True)
     _, requests = answered(fleet([200.0], lengths=lengths, duration=1000.0), share=share, reach=reach)
@@ -49,7 +49,7 @@ def test_so_many_answers_end_early_and_reach_so_far_in_the_mean(share, reach):
 
 
 def test_an_answer_that_ends_early_may_end_anywhere():
-    """With a mean reach of one half all lengths are as likely."""
+    """With a mean reach of one half, all lengths are equally likely."""
     _, requests = answered(fleet([100.0], duration=1000.0), share=1.0, reach=0.5)
     tenths = np.bincount((requests.output - 1) // 100, minlength=10) / len(requests.output)
     assert tenths == pytest.approx([0.1] * 10, abs=0.005)
@@ -62,7 +62,7 @@ def test_an_answer_that_ends_early_may_end_anywhere():
     reach=st.floats(0.01, 1),
 )
 @settings(max_examples=50, deadline=None)
-def test_an_answer_has_at_least_one_token_and_at_most_what_was_asked(rates, lengths, share, reach):
+def test_an_answer_has_at_least_one_token_and_at_most_its_limit(rates, lengths, share, reach):
     asked, requests = answered(fleet(rates, lengths=lengths), share=share, reach=reach)
     assert np.all((requests.output >= 1) & (requests.output <= requests.asked))
     assert requests.output.dtype == asked.output.dtype
@@ -102,7 +102,7 @@ def test_one_adapter_more_leaves_the_early_stops_of_the_others_alone(rates, extr
 
 
 def test_adapters_have_early_stops_of_their_own():
-    """The same requests of two adapters do not end early together."""
+    """For two adapters with the same requests, different answers end early."""
     times = tuple(float(i) for i in range(100))
     workload = Workload([Adapter(name, 8, 1.0, arrivals=times, lengths=LIMITS) for name in "ab"], duration=100.0)
     assert outputs_of(workload, "a") != outputs_of(workload, "b")
@@ -117,7 +117,7 @@ def test_the_same_seed_ends_the_same_answers_and_another_ends_others():
 @pytest.mark.parametrize(
     ("workload", "share"),
     [(fleet([5.0]), 0.0), (fleet([5.0], lengths=ANSWERS), 0.5), (Workload([]), 0.5)],
-    ids=["nobody ends early", "no limits", "no adapters"],
+    ids=["no early stops", "no limits", "no adapters"],
 )
 def test_where_no_answer_can_end_early_the_requests_are_the_same_object(workload, share):
     asked, requests = answered(workload, share=share)

@@ -1,4 +1,4 @@
-"""Requests: drawn from the seed, each adapter on its own, in order of time."""
+"""Requests: drawn from the seed, independently for each adapter, in order of time."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def fleet(rates, **fields):
 
 
 def of_adapter(workload, name):
-    """(arrival, input, output) of the requests of one adapter."""
+    """Return arrivals, inputs and outputs of the requests of one adapter."""
     requests = draw_requests(workload)
     index = [adapter.name for adapter in workload.adapters].index(name)
     mine = requests.adapter == index
@@ -37,7 +37,7 @@ def test_requests_come_sorted_and_inside_the_window(rates, arrivals, seed):
 
 @given(rates=RATES, extra=st.floats(0, 5), arrivals=FAMILIES, place=st.integers(0, 6))
 @settings(max_examples=50, deadline=None)
-def test_one_adapter_more_leaves_the_others_alone(rates, extra, arrivals, place):
+def test_another_adapter_leaves_the_requests_of_the_others_unchanged(rates, extra, arrivals, place):
     before = fleet(rates, arrivals=arrivals, duration=100.0)
     adapters = list(before.adapters)
     adapters.insert(place, Adapter("newcomer", 16, extra))
@@ -65,7 +65,7 @@ def test_an_adapter_without_traffic_sends_nothing():
     assert set(draw_requests(fleet([0.0, 1.0])).adapter) == {1}
 
 
-def test_no_adapters_no_requests():
+def test_without_adapters_there_are_no_requests():
     assert [len(column) for column in draw_requests(Workload([]))] == [0, 0, 0, 0, 0]
 
 
@@ -75,8 +75,8 @@ def test_timestamps_replay_exactly():
     assert of_adapter(workload, "a")[0] == [int(time * 10**9) for time in times]
 
 
-def test_a_crowd_at_one_moment_is_sorted_like_all_others():
-    """Thousands of requests within a second of an hour: too many in one place for sorting by insertion."""
+def test_many_requests_at_one_moment_are_sorted_correctly():
+    """Thousands of requests arrive within one second of an hour: too many in one bucket for insertion sort."""
     generator = np.random.default_rng(0)
     own = [tuple(sorted(1800 + generator.random(700))) for _ in range(8)]
     workload = Workload([Adapter(f"a{i}", 8, 1.0, arrivals=times) for i, times in enumerate(own)])
@@ -112,7 +112,7 @@ def test_as_many_pairs_as_timestamps_are_taken_in_order():
     assert list(zip(inputs, outputs, strict=True)) == pairs
 
 
-def test_empirical_pairs_stay_together_and_come_equally_often():
+def test_empirical_pairs_stay_together_and_are_drawn_equally_often():
     pairs = [(10, 1), (20, 2), (30, 3), (40, 4)]
     requests = draw_requests(fleet([5.0], lengths=Lengths.empirical(pairs), duration=2000.0))
     drawn = list(zip(requests.input.tolist(), requests.output.tolist(), strict=True))

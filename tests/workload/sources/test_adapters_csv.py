@@ -1,4 +1,4 @@
-"""Sources: adapters from a CSV, with errors that name file, line and column."""
+"""Adapters from a CSV file, with errors that name file, line and column."""
 
 import time
 
@@ -10,7 +10,7 @@ from adaptwin.workload.sources.adapters_csv import read_adapter_rates, read_adap
 
 @pytest.fixture
 def csv_file(tmp_path):
-    """Write text to a CSV file and return its path."""
+    """Return a function that writes text to a CSV file and returns its path."""
 
     def write(text, encoding="utf-8"):
         path = tmp_path / "adapters.csv"
@@ -45,7 +45,7 @@ def test_rank_0_is_traffic_to_the_base_model(csv_file):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_spaces_quotes_blank_lines_and_byte_order_marks_do_no_harm(csv_file, encoding):
+def test_spaces_quotes_blank_lines_and_byte_order_marks_are_ignored(csv_file, encoding):
     text = 'name, rank ,rate\n\n"Zoë, v2", 8 ,0.1\n   \nb,16.0,1\n'
     adapters = read_adapters_csv(csv_file(text, encoding))
     assert [(adapter.name, adapter.rank) for adapter in adapters] == [("Zoë, v2", 8), ("b", 16)]
@@ -59,7 +59,7 @@ def test_spaces_quotes_blank_lines_and_byte_order_marks_do_no_harm(csv_file, enc
         ("name,rank,rate\n", "has no rows"),
         ("name,rate\na,0.1\n", "rank: missing column (needed: name,rank,rate; found: name,rate)"),
         ("name,rank,rate,speed\na,8,1,2\n", "speed: unknown column (allowed: name,rank,rate,input_mean,"),
-        ("name,rank,rate,rate\na,8,1,2\n", "line 1: column 'rate' stands twice"),
+        ("name,rank,rate,rate\na,8,1,2\n", "line 1: duplicate column 'rate'"),
         ("name,rank,rate\na,8,fast\n", "line 2: rate: 'fast' is not a number"),
         ("name,rank,rate\na,8,nan\n", "line 2: rate: 'nan' is not a finite number"),
         ("name,rank,rate\na,8,inf\n", "line 2: rate: 'inf' is not a finite number"),
@@ -69,7 +69,7 @@ def test_spaces_quotes_blank_lines_and_byte_order_marks_do_no_harm(csv_file, enc
         ("name,rank,rate\na,8,0.1,7\n", "line 2: has 4 cells, but the header names 3 columns"),
         ("name,rank,rate\n\na,12,0.1\n", "line 3: rank: 12 is not a rank vLLM serves (1, 8, 16, 32, 64,"),
         ("name,rank,rate\na,8.5,0.1\n", "line 2: rank: '8.5' is not a whole number"),
-        ("name,rank,rate\na,8,1\nb,8,1\na,16,1\n", "line 4: name: 'a' stands twice: lines 2 and 4"),
+        ("name,rank,rate\na,8,1\nb,8,1\na,16,1\n", "line 4: name: duplicate name 'a': lines 2 and 4"),
         ("name,rank,rate,slo_ttft_ms\na,8,1,0\n", "line 2: slo_ttft_ms: 0 must be above 0"),
         ("name,rank,rate,slo_itl_ms\na,8,1,soon\n", "line 2: slo_itl_ms: 'soon' is not a number"),
         (
@@ -100,14 +100,14 @@ def test_a_missing_file_is_named(tmp_path):
         read_adapters_csv(tmp_path / "none.csv")
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "binary.csv"
     path.write_bytes(b"name,rank,rate\n\xff\xfe,8,1\n")
     with pytest.raises(SpecError, match="cannot be read"):
         read_adapters_csv(path)
 
 
-def test_a_cell_beyond_all_bounds_is_refused_with_its_line(csv_file):
+def test_an_oversized_cell_is_refused_with_its_line(csv_file):
     with pytest.raises(SpecError, match="line 2: not valid CSV: field larger"):
         read_adapters_csv(csv_file(f"name,rank,rate\n{'x' * 200_000},8,1\n"))
 
@@ -130,7 +130,7 @@ def test_rates_by_name_need_two_columns_and_ignore_others(csv_file):
         ("name\na\n", "rate: missing column"),
         ("name,rate\n", "has no rows"),
         ("name,rate\na,-1\n", "line 2: rate: -1 must be at least 0"),
-        ("name,rate\na,1\na,2\n", "line 3: name: 'a' stands twice: lines 2 and 3"),
+        ("name,rate\na,1\na,2\n", "line 3: name: duplicate name 'a': lines 2 and 3"),
     ],
 )
 def test_wrong_rates_are_named_with_their_place(csv_file, text, message):

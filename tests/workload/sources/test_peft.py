@@ -1,4 +1,4 @@
-"""PEFT: adapters from folders as PEFT saves them."""
+"""PEFT: adapters from folders in the format in which PEFT saves them."""
 
 import json
 
@@ -10,7 +10,7 @@ from adaptwin.workload.sources.peft import adapters_from_peft
 
 @pytest.fixture
 def save(tmp_path):
-    """Save an adapter's configuration in a sub-folder, as PEFT does."""
+    """Return a function that saves an adapter's configuration in a sub-folder, as PEFT does."""
 
     def save_config(place, **fields):
         folder = tmp_path / "adapters" / place
@@ -71,7 +71,7 @@ def test_target_modules_may_be_absent(save):
     assert adapter.target_modules is None
 
 
-def test_rates_by_name_go_before_the_rate_of_all(save):
+def test_rates_by_name_take_precedence_over_the_rate_for_all(save):
     save("a")
     root = save("b")
     assert [a.rate for a in adapters_from_peft(root, rates={"a": 2.0, "b": 0.0})] == [2.0, 0.0]
@@ -96,7 +96,7 @@ def test_rates_that_do_not_fit_are_refused(save, given, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"r": 1024}, "r: 1024 must be a whole number from 1 to 512, the highest rank vLLM serves"),
+        ({"r": 1024}, "r: 1024 must be a whole number from 1 to 512, the highest rank that vLLM serves"),
         ({"r": 0}, "r: 0 must be a whole number"),
         ({"r": "8"}, "r: '8' must be a whole number"),
         ({"r": True}, "r: True must be a whole number"),
@@ -132,7 +132,7 @@ def test_a_broken_configuration_is_named(save, text, message):
 
 
 def test_a_folder_without_adapters_is_refused(tmp_path):
-    with pytest.raises(SpecError, match=r"holds no adapter_config\.json"):
+    with pytest.raises(SpecError, match=r"no adapter_config\.json in this folder or below it"):
         adapters_from_peft(tmp_path, rate=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Popularity: how unevenly the traffic falls on adapters."""
+"""Popularity: how the traffic is distributed to adapters."""
 
 from collections import Counter
 
@@ -44,12 +44,12 @@ def test_zipf_shares_fall_with_the_power_of_the_place():
     assert popularity_shares("zipf:2", 2) == pytest.approx([0.8, 0.2])
 
 
-def test_the_hot_adapter_has_its_share_and_the_others_the_same_each():
+def test_the_hot_adapter_has_its_share_and_the_others_share_the_rest_equally():
     assert popularity_shares("hot:0.7", 4) == pytest.approx([0.7, 0.1, 0.1, 0.1])
     assert popularity_shares("hot:0.1", 3) == pytest.approx([0.1, 0.45, 0.45])
 
 
-def test_one_adapter_has_all_of_it_even_where_one_is_hot():
+def test_a_single_adapter_has_all_traffic_for_every_family():
     assert [popularity_shares(family, 1).tolist() for family in FAMILIES] == [[1.0]] * len(FAMILIES)
 
 
@@ -59,7 +59,7 @@ def test_a_smaller_dirichlet_is_more_uneven():
     assert largest[0] > 3 * largest[-1]
 
 
-def test_levels_are_dealt_out_in_turn():
+def test_levels_are_assigned_in_turn():
     shares = popularity_shares("levels:3", 8, seed=1)
     assert len(set(shares.tolist())) == 3
     assert shares[:3].tolist() == shares[3:6].tolist()
@@ -73,25 +73,25 @@ def test_levels_are_drawn_evenly_from_three_decades():
     assert all(900 < count < 1100 for count in Counter(np.ceil(decades)).values())
 
 
-def test_adapters_that_come_later_leave_the_levels_as_they_are():
+def test_more_adapters_leave_the_levels_unchanged():
     few, many = popularity_shares("levels:4", 4, seed=5), popularity_shares("levels:4", 10, seed=5)
     assert many[:4] / many[0] == pytest.approx(few / few[0])
 
 
-def test_the_logarithms_of_lognormal_shares_have_the_deviation_that_was_asked_for():
+def test_the_logarithms_of_lognormal_shares_have_the_given_deviation():
     for sigma in (0.5, 2.0):
         logarithms = np.log(popularity_shares(f"lognormal:{sigma}", 5000))
         assert np.std(logarithms) == pytest.approx(sigma, rel=0.03)
 
 
 @pytest.mark.parametrize("family", ["dirichlet", "levels", "lognormal"])
-def test_what_is_drawn_comes_from_the_seed(family):
+def test_random_shares_depend_on_the_seed(family):
     first, again, other = (popularity_shares(family, 10, seed).tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 @pytest.mark.parametrize("family", ["uniform", "zipf", "hot"])
-def test_what_is_not_drawn_knows_no_seed(family):
+def test_fixed_shares_do_not_depend_on_the_seed(family):
     assert popularity_shares(family, 10, 1).tolist() == popularity_shares(family, 10, 2).tolist()
 
 
@@ -125,7 +125,7 @@ def test_a_popularity_without_a_number_takes_the_usual_one(short, long):
         ("levels:2.5", "'levels:2.5': the number of levels must be whole"),
     ],
 )
-def test_a_popularity_that_is_none_is_refused(popularity, message):
+def test_an_unknown_popularity_is_refused(popularity, message):
     with pytest.raises(SpecError) as error:
         popularity_shares(popularity, 3)
     assert str(error.value).startswith(f"popularity: {message}")

@@ -1,4 +1,4 @@
-"""Deal: rates, ranks and names of a fleet made from a total rate."""
+"""Synthetic workloads: rates, ranks and names of a fleet with a given total rate."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ POPULARITIES = st.sampled_from(
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=50)
-def test_the_dealt_rates_sum_to_the_total(adapters, rate, popularity, base_share, seed):
+def test_rates_sum_to_the_total(adapters, rate, popularity, base_share, seed):
     fields = {"popularity": popularity, "base_share": base_share, "seed": seed}
     workload = synthesize(adapters=adapters, rate=rate, ranks=(8, 16), **fields)
     assert workload.rate == pytest.approx(rate)
@@ -31,12 +31,12 @@ def test_the_dealt_rates_sum_to_the_total(adapters, rate, popularity, base_share
     assert sum(adapter.rate for adapter in workload.adapters if adapter.rank == 0) == rate * base_share
 
 
-def test_ranks_are_dealt_in_turn():
+def test_ranks_are_assigned_in_turn():
     assert assign_ranks((8, 16, 32), 5) == [8, 16, 32, 8, 16]
     assert assign_ranks((8, 8, 64), 4) == [8, 8, 64, 8]
 
 
-def test_equal_weights_are_dealt_in_turn_too():
+def test_ranks_of_equal_weight_are_assigned_in_turn():
     assert assign_ranks({8: 0.1, 16: 0.1, 32: 0.1}, 6) == [8, 16, 32, 8, 16, 32]
 
 
@@ -71,7 +71,7 @@ def test_base_traffic_is_one_more_adapter_of_rank_0():
     assert (base.name, base.rank, base.rate) == ("base", 0, 2.0)
 
 
-def test_a_made_up_fleet_holds_what_was_asked_for():
+def test_a_synthetic_workload_has_the_given_fields():
     fields = {"lengths": Lengths.fixed(10, 20), "arrivals": "gamma:cv=3", "duration": 60.0, "seed": 7}
     workload = synthesize(adapters=2, rate=1, ranks=(8,), **fields)
     assert {name: getattr(workload, name) for name in fields} == fields
@@ -91,13 +91,13 @@ def test_ranks_as_the_command_line_gives_them(text, ranks):
 
 
 @pytest.mark.parametrize("text", ["", "8,", "eight", "8:0.5,16", "8:", "8:1:2", "8.5"])
-def test_ranks_that_are_none_are_refused(text):
+def test_invalid_ranks_are_refused(text):
     with pytest.raises(SpecError, match=f"ranks: '{text}' is neither a list of ranks"):
         parse_ranks(text)
 
 
 def test_a_rank_with_two_weights_is_refused():
-    with pytest.raises(SpecError, match="'8:1,8:2' names a rank twice"):
+    with pytest.raises(SpecError, match="'8:1,8:2' has a duplicate rank"):
         parse_ranks("8:1,8:2")
 
 
@@ -110,13 +110,13 @@ def test_a_rank_with_two_weights_is_refused():
         ({"ranks": ()}, "ranks: needs at least one rank"),
         ({"ranks": (12,)}, "rank: 12 is not a rank vLLM serves"),
         ({"ranks": {8: -1.0, 16: 2.0}}, "weights must be at least 0"),
-        ({"ranks": {8: 0.0}}, "weights must be at least 0, and one of them above"),
+        ({"ranks": {8: 0.0}}, "weights must be at least 0, and one of them above 0"),
         ({"base_share": 1.0}, "base_share: 1 must be at least 0 and below 1"),
         ({"base_share": -0.1}, "base_share: -0.1 must be at least 0 and below 1"),
         ({"popularity": "pareto:1"}, "popularity: 'pareto:1' is not a known popularity"),
         ({"seed": -1}, "seed: -1 must be at least 0"),
     ],
 )
-def test_a_fleet_that_cannot_be_is_refused(fields, message):
+def test_invalid_arguments_are_refused(fields, message):
     with pytest.raises(SpecError, match=message):
         synthesize(**{"adapters": 2, "rate": 1.0, "ranks": (8,), **fields})

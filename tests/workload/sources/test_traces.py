@@ -1,4 +1,4 @@
-"""Trace: rates and lengths of a request log's first part."""
+"""Traces: rate and lengths of the first part of a request log."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ REAL_TRACES = ("azure_2023_conv.csv", "azure_2023_code.csv", "mooncake_2025_conv
 
 @pytest.fixture
 def trace_file(tmp_path):
-    """Write a trace and return its path."""
+    """Return a function that writes a trace and returns its path."""
 
     def write(header, *rows):
         path = tmp_path / "trace.csv"
@@ -27,7 +27,7 @@ def trace_file(tmp_path):
 
 @pytest.fixture
 def ten_requests(trace_file):
-    """One request every second from 0 to 10 s, except at 5 s; longer prompts in the second half."""
+    """Write a trace of one request per second from 0 to 10 s, except at 5 s, with longer prompts in the second half."""
     return trace_file(MOONCAKE, *(f"{t * 1000},{10 if t < 5 else 99},{t + 1}" for t in range(11) if t != 5))
 
 
@@ -60,7 +60,7 @@ def test_lengths_of_0_tokens_are_raised_to_1(trace_file):
     assert trace.output.tolist() == [5, 1]
 
 
-def test_other_columns_do_no_harm(trace_file):
+def test_other_columns_are_ignored(trace_file):
     assert len(read_trace(trace_file(f"id,{MOONCAKE}", "x,0,1,1", "y,1,1,1")).time) == 2
 
 
@@ -82,7 +82,7 @@ def test_lengths_are_those_of_the_first_part(ten_requests):
     assert lengths.pairs == ((10, 1), (10, 2), (10, 3), (10, 4), (10, 5))
 
 
-def test_the_traffic_is_dealt_as_asked_for(ten_requests):
+def test_the_traffic_is_distributed_by_popularity(ten_requests):
     fields = {"popularity": "zipf:1", "base_share": 0.25, "duration": 60.0, "seed": 3}
     workload = workload_from_trace(ten_requests, adapters=2, ranks=(8, 16), **fields)
     assert [(a.name, a.rank) for a in workload.adapters] == [("a000", 8), ("a001", 16), ("base", 0)]
@@ -90,7 +90,7 @@ def test_the_traffic_is_dealt_as_asked_for(ten_requests):
     assert (workload.duration, workload.seed, workload.arrivals) == (60.0, 3, "poisson")
 
 
-def test_few_pairs_are_all_kept_by_rising_total():
+def test_few_pairs_are_all_kept_in_ascending_order_of_total():
     pairs = representative_pairs(np.array([5, 1, 3]), np.array([1, 1, 9]))
     assert pairs.tolist() == [[1, 1], [5, 1], [3, 9]]
 
@@ -107,7 +107,7 @@ def test_a_selection_of_pairs_keeps_both_means(seed, count, spread):
     assert pairs.mean(axis=0) == pytest.approx(tokens.mean(axis=0), rel=0.01)
 
 
-def test_one_request_that_outweighs_all_others_is_no_trouble():
+def test_one_request_may_outweigh_all_others():
     inputs = np.ones(1000, dtype=np.int64)
     inputs[500] = 10**6
     assert representative_pairs(inputs, np.ones(1000, dtype=np.int64)).shape == (MAX_PAIRS, 2)
@@ -138,12 +138,12 @@ def test_a_real_trace_keeps_its_spread(shared_data, name):
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("a,b,c", (), "no trace we know (needed: TIMESTAMP,ContextTokens,GeneratedTokens or timestamp_ms,"),
+        ("a,b,c", (), "unknown trace format (needed: TIMESTAMP,ContextTokens,GeneratedTokens or timestamp_ms,"),
         ("TIMESTAMP,ContextTokens", (), "GeneratedTokens: missing column"),
         ("input_length,output_length", (), "timestamp_ms: missing column"),
-        (MOONCAKE, (), "has 0 requests, needs at least 2"),
-        (MOONCAKE, ("0,1,1",), "has 1 requests, needs at least 2"),
-        (MOONCAKE, ("5,1,1", "5,2,2"), "all 2 requests came at the same time"),
+        (MOONCAKE, (), "too few requests: 0 (at least 2 needed)"),
+        (MOONCAKE, ("0,1,1",), "too few requests: 1 (at least 2 needed)"),
+        (MOONCAKE, ("5,1,1", "5,2,2"), "all 2 requests arrive at the same time"),
         (MOONCAKE, ("0,1,1", "soon,1,1"), "line 3: timestamp_ms: 'soon' is not a number"),
         (AZURE, ("2023-11-16 18:15:46,1,1", "yesterday,1,1"), "line 3: TIMESTAMP: 'yesterday' is not a time"),
         (MOONCAKE, ("0,1,1", ",1,1"), "line 3: timestamp_ms: missing"),
@@ -175,6 +175,6 @@ def test_a_missing_trace_is_named(tmp_path):
         ({"adapters": 0}, "adapters: 0 must be at least 1"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(ten_requests, fields, message):
+def test_wrong_arguments_are_refused(ten_requests, fields, message):
     with pytest.raises(SpecError, match=message):
         workload_from_trace(ten_requests, **{"adapters": 1, "ranks": (8,), **fields})

@@ -1,1 +1,1 @@
-"""What a workload asks of a server in the mean, in figures that add up."""
+"""Demand: the mean load that a workload puts on a server, in figures that can be added up."""

@@ -1,4 +1,4 @@
-"""Expected requests: how many come within a stretch of the window, in the mean over all seeds."""
+"""Expected requests: mean number of arrivals in a part of the window, over all seeds."""
 
 import itertools
 from bisect import bisect_left
@@ -11,7 +11,10 @@ from adaptwin.workload.workload import Workload
 
 
 def expected_requests(workload: Workload, start: float, end: float) -> NDArray[np.float64]:
-    """Requests of each adapter from `start` to `end` seconds, of shape (adapters,); replayed ones are counted."""
+    """Return the expected requests of each adapter from `start` to `end` seconds; shape (adapters,).
+
+    Replayed timestamps are counted; those of the workload are distributed to the adapters by rate.
+    """
     usual = workload.arrivals
     shared = _per_rate(workload, usual, start, end)
     return np.array(
@@ -28,7 +31,7 @@ def expected_requests(workload: Workload, start: float, end: float) -> NDArray[n
 
 
 def _per_rate(workload: Workload, arrivals: str | tuple[float, ...], start: float, end: float) -> float:
-    """Requests for each request/s of an adapter without arrivals of its own; it has its part of replayed ones."""
+    """Return expected requests per unit of rate of an adapter that has no arrivals of its own."""
     if isinstance(arrivals, str):
         return _steady_seconds(arrivals, start, end)
     rate = sum(adapter.rate for adapter in workload.adapters if adapter.arrivals is None)
@@ -40,7 +43,7 @@ def _between(times: tuple[float, ...], start: float, end: float) -> int:
 
 
 def _steady_seconds(arrivals: str, start: float, end: float) -> float:
-    """Seconds of the adapter's own rate in which as many requests come as from `start` to `end`."""
+    """Return the seconds at factor 1 that bring as many requests as the time from `start` to `end`."""
     rates = parse_arrivals(arrivals).rates
     if not rates:
         return end - start

@@ -1,4 +1,4 @@
-"""LengthMoments: what a request of a length distribution asks for in the mean."""
+"""LengthMoments: mean demand of a request whose lengths follow a distribution."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from adaptwin.workload.lengths import Lengths
 
 
 class LengthMoments(NamedTuple):
-    """Means over all requests of a distribution; those that are rejected as too long count as nothing."""
+    """Means over all requests of a distribution; requests that are rejected as too long count as 0."""
 
-    served: float  # share that is not rejected
-    prompt: float  # tokens
-    answer: float  # tokens given
-    asked: float  # tokens of the answer that were asked for
+    served: float  # share of the requests that is not rejected
+    prompt: float  # prompt tokens
+    answer: float  # answer tokens given
+    asked: float  # answer tokens asked for
     context: float  # cached tokens read, summed over the decode steps
     prompt_squares: float
     answer_squares: float
@@ -23,11 +23,12 @@ class LengthMoments(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def length_moments(lengths: Lengths, early_stop_share: float, early_stop_reach: float, longest: int) -> LengthMoments:
-    """The moments of lengths on a model that ends a share of the answers early, at a mean of `reach` of their length.
+    """Return the moments of lengths on a model that ends `early_stop_share` of the answers early.
 
-    Let a request have p prompt and o answer tokens: it is in o - 1 decode steps, which read
-    sum_{i=1}^{o-1} (p + i - 1) cached tokens. As that is convex in o, answers that end early are given their mean
-    length, and the context is at most what there will be. Requests longer than `longest` tokens are rejected.
+    An answer that ends early has, on average, `early_stop_reach` of its length. A request with p prompt tokens and o
+    answer tokens takes part in o - 1 decode steps, which read sum_{i=1}^{o-1} (p + i - 1) cached tokens. Answers that
+    end early are computed with their mean length; as the sum is convex in o, `context` is a lower bound. Requests
+    longer than `longest` tokens are rejected.
     """
     early = early_stop_share if lengths.are_limits else 0.0
     table = lengths.table()
@@ -55,9 +56,9 @@ def _joint_sums(
 def _independent_sums(
     prompt: NDArray[np.float64], asked: NDArray[np.float64], answer: NDArray[np.float64], longest: int
 ) -> tuple[float, ...]:
-    """The same where any prompt meets any answer: by sums over the prompts that are short enough for an answer."""
+    """Return the same sums as `_joint_sums` for independent lengths: for each answer, over all prompts that fit."""
     rising = np.sort(prompt)
-    fitting = np.searchsorted(rising, longest - asked, side="right")  # prompts, per answer
+    fitting = np.searchsorted(rising, longest - asked, side="right")  # number of prompts, per answer
     prompts, squares = (np.concatenate(([0.0], np.cumsum(rising**power)))[fitting] for power in (1, 2))
     decodes = answer - 1.0
     reading = decodes * (decodes - 1.0).clip(0.0) / 2.0
@@ -75,11 +76,11 @@ def _independent_sums(
 
 @lru_cache(maxsize=4096)
 def longest_mean_rest(lengths: Lengths, longest: int) -> float:
-    """The mean of the tokens that an answer still has before it, at the age at which that is highest.
+    """Return the highest mean residual length of an answer over all ages, in tokens.
 
-    No answer is longer than `longest` tokens. Answers that end early have no longer a rest in the mean.
+    Answers are cut at `longest` tokens. Early stops do not raise the mean residual length.
     """
     rising = np.sort(np.minimum(lengths.table().output, longest)).astype(np.float64)
-    means = np.cumsum(rising[::-1])[::-1] / np.arange(len(rising), 0, -1)  # of those from each on
+    means = np.cumsum(rising[::-1])[::-1] / np.arange(len(rising), 0, -1)  # of each answer and all longer ones
     ages = np.concatenate(([0.0], rising[:-1]))
     return float((means - ages).max())

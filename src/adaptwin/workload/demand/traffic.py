@@ -1,4 +1,4 @@
-"""Traffic: what a set of adapters asks of a server, in sums that know neither their names nor their order."""
+"""Traffic: the demand of a set of adapters, in sums that depend neither on their names nor on their order."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,38 +11,38 @@ from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.length_moments import LengthMoments, length_moments
 from adaptwin.workload.workload import Adapter, Workload
 
-OCTAVES = 26  # bins of adapters by the answer tokens/s they ask for, each twice as far as the one before
-FIRST_OCTAVE = -15  # log2 of the tokens/s from which the second bin begins; the first holds all below
+OCTAVES = 26  # bins of adapters by their answer tokens/s, each twice as wide as the one before
+FIRST_OCTAVE = -15  # log2 of the tokens/s at which the second bin begins; the first bin holds all adapters below
 OCTAVE_ADAPTERS, OCTAVE_TOKENS = 0, 1  # columns of `Demand.by_octave`
 _KNOWN_ARRIVALS = ("poisson", "gamma", "regimes")
 
 
 class Traffic(NamedTuple):
-    """Sums over adapters; rates are per second."""
+    """Sums over a set of adapters; rates are per second."""
 
     rate: float  # requests/s
-    lora_rate: float  # of these, to LoRA adapters
+    lora_rate: float  # requests/s to LoRA adapters
     served_rate: float  # requests/s that are not rejected as too long
-    prompt: float  # tokens/s
-    answer: float  # tokens/s given
+    prompt: float  # prompt tokens/s
+    answer: float  # answer tokens/s given
     asked: float  # answer tokens/s asked for
     context: float  # cached tokens/s read by decode steps
-    prompt_squares: float  # sum of rate times the mean square of the prompt's tokens
-    answer_squares: float
+    prompt_squares: float  # sum of rate times mean square of the prompt tokens
+    answer_squares: float  # sum of rate times mean square of the answer tokens
     rank_rate: float  # sum of rate times rank
-    rate_squares: float
-    hottest: float  # requests/s of the adapter with most
+    rate_squares: float  # sum of squared rates
+    hottest: float  # requests/s of the adapter with the most
     adapters: float  # LoRA adapters with traffic
     max_rank: float
     dispersion: float  # mean squared coefficient of variation of the gaps between arrivals, weighted by rate
-    swing: float  # variance of the whole rate where regimes change it, over the square of the rate
-    unknown_rate: float  # requests/s of adapters whose arrivals are replayed or follow a file
+    swing: float  # variance of the total rate under regimes, over the square of the rate
+    unknown_rate: float  # requests/s of adapters with replayed arrivals or with rates from a file
 
 
 class Demand(NamedTuple):
-    """`Traffic`, and how it is spread: LoRA adapters by the answer tokens/s that each asks for.
+    """`Traffic`, and its distribution over LoRA adapters, binned by their answer tokens/s.
 
-    `by_octave` has the shape (octaves, 2): how many adapters there are in a bin, and the tokens/s of all of them.
+    `by_octave` has the shape (octaves, 2): the number of adapters in each bin, and their tokens/s in total.
     """
 
     traffic: Traffic
@@ -50,7 +50,7 @@ class Demand(NamedTuple):
 
 
 class AdapterDemands(NamedTuple):
-    """What each adapter of a workload asks for, of shape (adapters,) each: what `sum_demands` sums up."""
+    """Demand of each adapter of a workload, which `sum_demands` adds up; arrays have the shape (adapters,)."""
 
     rate: NDArray[np.float64]
     rank: NDArray[np.float64]
@@ -60,7 +60,7 @@ class AdapterDemands(NamedTuple):
     unknown: NDArray[np.bool_]
 
     def of(self, adapters: NDArray[np.int64]) -> "AdapterDemands":
-        """Those of some adapters, by position."""
+        """Return the demands of some adapters, given their positions."""
         return AdapterDemands(
             self.rate[adapters],
             self.rank[adapters],
@@ -72,7 +72,7 @@ class AdapterDemands(NamedTuple):
 
 
 def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach: float, longest: int) -> AdapterDemands:
-    """What each adapter asks for; `longest` is the model's or the server's ``max_model_len``."""
+    """Return the demand of each adapter; `longest` is the ``max_model_len`` of the model or the server."""
     adapters = workload.adapters
     moments = [
         length_moments(workload.lengths_of(adapter), early_stop_share, early_stop_reach, longest)
@@ -91,7 +91,7 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
 
 
 def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, bool]:
-    """Squared coefficient of variation of the gaps, relative variance of the rate, and whether neither is known."""
+    """Return squared coefficient of variation of gaps, relative variance of the rate, and whether both are unknown."""
     arrivals = workload.arrivals if adapter.arrivals is None else adapter.arrivals
     if not isinstance(arrivals, str) or not arrivals.startswith(_KNOWN_ARRIVALS):
         return 1.0, 0.0, True
@@ -101,24 +101,24 @@ def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, boo
 
 
 _TRAFFIC_FIELDS = len(Traffic._fields)
-SUMS = _TRAFFIC_FIELDS + OCTAVES * 2  # how many raw sums there are
-_COLUMN: Any = Traffic(*range(_TRAFFIC_FIELDS))  # where raw sums have each field of `Traffic`
-_MOMENT: Any = LengthMoments(*range(len(LengthMoments._fields)))  # where `per_request` has each moment
-_MAXIMA = (_COLUMN.hottest, _COLUMN.max_rank)  # of two sets together, these are the larger of both
+SUMS = _TRAFFIC_FIELDS + OCTAVES * 2  # number of raw sums
+_COLUMN: Any = Traffic(*range(_TRAFFIC_FIELDS))  # position of each field of `Traffic` in the raw sums
+_MOMENT: Any = LengthMoments(*range(len(LengthMoments._fields)))  # column of each moment in `per_request`
+_MAXIMA = (_COLUMN.hottest, _COLUMN.max_rank)  # of two sets together, these are the larger of the two
 
 
 def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> Demand:
-    """The demand of all adapters, or of each with a share of its traffic: an array of shape (adapters,)."""
+    """Return the demand of all adapters, each with its share of traffic if `shares`, of shape (adapters,), is given."""
     return demand_in(raw_sums(demands, shares))
 
 
 def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """The same in sums that `add_sums` can add: the fields of `Traffic`, then the octaves, in one array."""
+    """Return the demand as raw sums, which `add_sums` can add: the fields of `Traffic`, then the octaves."""
     return _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
 
 
 def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raw sums of two sets of adapters as those of both together."""
+    """Return the raw sums of the union of two sets of adapters."""
     both: NDArray[np.float64] = one + other
     for field in _MAXIMA:
         both[field] = max(one[field], other[field])
@@ -126,7 +126,7 @@ def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
 
 
 def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raw sums of the first, the first two, ... of several sets of adapters; shape (sets, sums)."""
+    """Return the raw sums of the first set of adapters, of the first two, and so on; shape (sets, SUMS)."""
     sums: NDArray[np.float64] = np.cumsum(each, axis=0)
     for field in _MAXIMA:
         sums[:, field] = np.maximum.accumulate(each[:, field])
@@ -134,7 +134,7 @@ def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
-    """The demand in raw sums, with `factor` times the traffic."""
+    """Return the demand that raw sums stand for, with `factor` times the traffic."""
     scaled = sums * factor
     scaled[_COLUMN.rate_squares] *= factor
     scaled[_COLUMN.swing] *= factor
@@ -152,7 +152,7 @@ def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
 
 @compiled
 def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
-    """Raw sums: the fields of `Traffic` - but dispersion and swing not yet divided by the rate - and the octaves."""
+    """Return raw sums: the fields of `Traffic`, with dispersion and swing not divided by the rate, and the octaves."""
     both = np.zeros(SUMS)
     sums, by_octave = both[:_TRAFFIC_FIELDS], both[_TRAFFIC_FIELDS:].reshape(OCTAVES, 2)
     for a in range(len(rates)):

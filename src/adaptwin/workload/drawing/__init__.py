@@ -1,1 +1,1 @@
-"""Requests drawn from a workload: random streams, sorting, answers that end early."""
+"""Drawing the requests of a workload: random streams, sorting, answers that end early."""

@@ -1,4 +1,4 @@
-"""Early stops: answers that the model ends before the length that was asked for."""
+"""Early stops: answers that the model ends before they reach the length asked for."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,17 @@ from adaptwin.workload.workload import Workload
 
 
 def end_early(requests: Requests, workload: Workload, seed: int, *, share: float, reach: float) -> Requests:
-    """The requests as a model answers them that ends a share of the answers early.
+    """Return the requests with a share of the answers cut short, as a model ends them early.
 
-    Only lengths that are limits (`Lengths.are_limits`) are shortened: others are answers as they were. Each adapter has
-    a generator of its own for this, too.
+    Only answer lengths that are limits (`Lengths.are_limits`) are shortened; all others are lengths of real answers.
+    Each adapter draws its early stops from a generator of its own.
 
     Args:
-        requests: As drawn; left as they are.
-        workload: What they were drawn from.
-        seed: That they were drawn with.
-        share: Of the answers that end early.
-        reach: Part of its length that such an answer reaches in the mean.
+        requests: The requests as drawn; they are not modified.
+        workload: The workload that the requests were drawn from.
+        seed: The seed that the requests were drawn with.
+        share: Share of the answers that end early.
+        reach: Mean part of its length that an answer reaches if it ends early.
     """
     limited = np.array([workload.lengths_of(adapter).are_limits for adapter in workload.adapters], dtype=np.bool_)
     if share == 0 or not limited.any():
@@ -40,7 +40,7 @@ def _answers_cut_short(
     share: float,
     power: float,
 ) -> NDArray[np.int32]:
-    """Lengths of the answers; u ** power of a uniform u has the mean 1 / (1 + power)."""
+    """Return the answer lengths; for a uniform u, u ** power has the mean 1 / (1 + power)."""
     output = asked.copy()
     state = seeds.copy()
     threshold = np.uint64(share * 4294967296.0)

@@ -1,7 +1,7 @@
-"""Dice: random numbers for the compiled loops, from counters that cost nothing to start.
+"""Random streams: random numbers for compiled loops, from generators that cost nothing to start.
 
-A generator is a 64-bit state to which `GOLDEN` is added before each draw; SplitMix64 turns it into random bits. The
-logarithm of the standard library is as fast as a ziggurat here.
+A generator is a 64-bit counter to which `GOLDEN` is added before each draw; SplitMix64 turns it into random bits.
+Exponential variates are logarithms of uniform ones, which is as fast as a ziggurat here.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def stream_seed(seed: int, *names: str) -> int:
-    """A 64-bit seed for the stream with these names, independent of all others."""
+    """Return a 64-bit seed for the stream with these names, independent of all other streams."""
     text = "\x1f".join((str(seed), *names))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 @compiled
 def split_mix(state: np.uint64) -> np.uint64:
-    """SplitMix64's output function (Steele, Lea, Flood 2014)."""
+    """Return random bits for a state: the output function of SplitMix64 (Steele, Lea, Flood 2014)."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -30,20 +30,23 @@ def split_mix(state: np.uint64) -> np.uint64:
 
 @compiled
 def uniform(state: np.uint64) -> float:
-    """A number in (0, 1] from the generator's state."""
+    """Return a number in (0, 1] from the state of a generator."""
     return (float(split_mix(state) >> np.uint64(11)) + 1.0) * (1.0 / 9007199254740992.0)
 
 
 @compiled
 def exponential(state: np.uint64) -> tuple[float, np.uint64]:
-    """An exponential variate of mean 1, and the state after it."""
+    """Draw an exponential variate of mean 1; return it and the new state of the generator."""
     state += GOLDEN
     return -np.log(uniform(state)), state
 
 
 @compiled
 def gamma(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
-    """A Gamma variate of mean 1 by Marsaglia and Tsang's method (2000), boosted for shapes below 1."""
+    """Draw a Gamma variate of mean 1; return it and the new state of the generator.
+
+    The method is that of Marsaglia and Tsang (2000), boosted for shapes below 1.
+    """
     boosted = shape + 1.0 if shape < 1.0 else shape
     d = boosted - 1.0 / 3.0
     c = 1.0 / np.sqrt(9.0 * d)

@@ -1,4 +1,4 @@
-"""Requests: a workload played out - every request with its time, adapter and lengths, drawn from the seed."""
+"""Requests: every request of a workload with its arrival time, adapter and lengths, drawn from the seed."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,35 +15,35 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import ArrivalSource, Workload
 
 NANOSECONDS = 1_000_000_000
-MOST_REQUESTS = 100_000_000  # some 5 GB
-_SLICE = 4096  # requests that are drawn and sorted together
-_CROWDED_BUCKET = 64  # requests in one bucket that are too many to sort by insertion
+MOST_REQUESTS = 100_000_000  # these take about 5 GB
+_SLICE = 4096  # mean number of requests that are drawn and sorted together
+_CROWDED_BUCKET = 64  # with more requests in a bucket, insertion sort would take too long
 NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
 
 
 class Requests(NamedTuple):
-    """All requests of a window in order of arrival; equal times in the order of the adapters. Each of shape (n,)."""
+    """All requests of a window in order of arrival, then of adapters; every array has the shape (n,)."""
 
     arrival: NDArray[np.int64]  # nanoseconds since the start
     adapter: NDArray[np.int32]  # index into Workload.adapters
     input: NDArray[np.int32]  # prompt tokens
     output: NDArray[np.int32]  # answer tokens
-    asked: NDArray[np.int32]  # answer tokens that were asked for: max_tokens; the same array where no answer ends early
+    asked: NDArray[np.int32]  # answer tokens asked for (max_tokens); the array `output` itself if no answer ends early
 
 
 class _Sources(NamedTuple):
-    """Where each adapter's arrivals come from, in flat arrays for the compiled loop."""
+    """What the requests of each adapter are drawn from, in flat arrays for the compiled loop."""
 
     seed: NDArray[np.uint64]
     rate: NDArray[np.float64]
-    shape: NDArray[np.float64]  # of the Gamma gaps; 1 is Poisson
-    segment_first: NDArray[np.int64]  # adapter a's segments are first[a] : first[a + 1]
+    shape: NDArray[np.float64]  # shape parameter of the Gamma-distributed gaps; 1 is a Poisson process
+    segment_first: NDArray[np.int64]  # segments of adapter a: segment_first[a] : segment_first[a + 1]
     segment_start: NDArray[np.float64]
     segment_factor: NDArray[np.float64]
-    given_first: NDArray[np.int64]  # replayed timestamps likewise; none means drawn
+    given_first: NDArray[np.int64]  # replayed timestamps of adapter a: given_first[a] : given_first[a + 1]
     given: NDArray[np.float64]
     replayed: NDArray[np.bool_]
-    table_first: NDArray[np.int64]  # adapter a draws lengths from first[a], size[a] entries
+    table_first: NDArray[np.int64]  # adapter a draws its prompts from table_size[a] entries of `lengths`
     table_size: NDArray[np.int64]
     output_first: NDArray[np.int64]
     output_size: NDArray[np.int64]
@@ -52,15 +52,15 @@ class _Sources(NamedTuple):
 
 
 def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
-    """Draw every request of the workload's window.
+    """Draw every request of the workload's window; raises `SpecError` when there would be too many.
 
     Each adapter draws from a generator of its own, seeded by its name, so adding an adapter leaves the arrivals
-    and lengths of the others as they were.
+    and lengths of the others unchanged.
     """
     expected = workload.rate * workload.duration
     if expected > MOST_REQUESTS:
         raise SpecError(
-            f"{expected:.3g} requests in {workload.duration:g} s; at most {MOST_REQUESTS:.0e} are simulated", "rate"
+            f"{expected:.3g} requests in {workload.duration:g} s are too many (at most {MOST_REQUESTS:.0e})", "rate"
         )
     sources = _sources(workload, workload.seed if seed is None else seed)
     arrival, adapter, inputs, outputs = _draw(sources, workload.duration)
@@ -83,7 +83,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     of_adapter = [tables.place(adapter.lengths) if adapter.lengths else shared for adapter in adapters]
     rows = np.array(of_adapter, dtype=np.int64).reshape(-1, 5)
     pairing = rows[:, 4].astype(np.int8)
-    for index, adapter in enumerate(adapters):  # a replay: as many pairs as timestamps of its own belong together
+    for index, adapter in enumerate(adapters):  # one pair per timestamp: pair i belongs to timestamp i
         if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
             pairing[index] = 2
     return _Sources(
@@ -106,7 +106,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
 
 
 def adapter_seeds(workload: Workload, seed: int, *stream: str) -> NDArray[np.uint64]:
-    """A seed for each adapter, from its name, and for what is drawn with it."""
+    """Return a seed for each adapter, from its name and the names of the stream; shape (adapters,)."""
     names = np.array([_name_seed(adapter.name) for adapter in workload.adapters], np.uint64)
     return names ^ np.uint64(stream_seed(seed, *stream))
 
@@ -117,19 +117,19 @@ def _name_seed(name: str) -> int:
 
 
 def _firsts(groups: list[tuple[tuple[float, float], ...]] | list[tuple[float, ...]]) -> NDArray[np.int64]:
-    """Offsets of groups laid one behind the other."""
+    """Return the offsets of groups that are stored one after the other."""
     return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
 
 
 def _process(arrivals: ArrivalSource) -> ArrivalProcess:
-    """What arrivals are drawn from; timestamps that are given need nothing."""
+    """Return the process that arrivals are drawn from; replayed timestamps make no use of it."""
     return parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
 
 
 def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
-    """Replayed timestamps per adapter; None where arrivals are drawn.
+    """Return the replayed timestamps of each adapter; None for an adapter with arrivals that are drawn.
 
-    Timestamps of the whole workload are shared out to its adapters at random, in proportion to their rates.
+    Timestamps of the workload are distributed to the adapters at random, in proportion to their rates.
     """
     own = [a.arrivals if isinstance(a.arrivals, tuple) else None for a in workload.adapters]
     if isinstance(workload.arrivals, str):
@@ -147,7 +147,7 @@ def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] |
 
 
 def _rate_segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
-    """(start, factor) of the stretches of constant rate; none when the rate never changes."""
+    """Return (start, factor) of each segment of constant rate; empty when the rate never changes."""
     if process.rates:
         return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
     if not process.period:
@@ -161,7 +161,7 @@ def _rate_segments(process: ArrivalProcess, duration: float, seed: int, name: st
 
 
 class _LengthTables:
-    """Length tables of all adapters in one array; adapters with the same lengths share theirs."""
+    """The length tables of all adapters in one array; adapters with equal lengths share a table."""
 
     def __init__(self) -> None:
         self._placed: dict[Lengths, tuple[int, int, int, int, int]] = {}
@@ -187,10 +187,10 @@ class _LengthTables:
 
 @compiled
 def _draw(sources, duration):
-    """All requests in order, one slice of time after the other: each is drawn, sorted and given its lengths.
+    """Draw all requests in order, one slice of time after the other: draw arrivals, sort them, draw the lengths.
 
-    A slice is small enough to stay in the processor's caches. Its requests are sorted as single numbers, the time since
-    the slice began with the adapter's number behind it, so that equal times keep the order of the adapters.
+    A slice is small enough to stay in the processor's caches. Its requests are sorted as single integers: the time
+    since the slice began, with the index of the adapter in the low bits, so equal times keep the order of the adapters.
     """
     adapters, end = len(sources.rate), np.int64(duration * 1e9)
     expected = float(len(sources.given))
@@ -204,7 +204,7 @@ def _draw(sources, duration):
         slices *= 2
     width = end // slices + 1
 
-    # What each adapter sends next, where it is among its stretches or given timestamps, and its generators.
+    # Per adapter: next arrival, current time, position among segments or given timestamps, and states of generators.
     due, now, place = np.empty(adapters, np.int64), np.zeros(adapters), np.empty(adapters, np.int64)
     state, lengths_state = sources.seed.copy(), np.empty(adapters, np.uint64)
     taken = np.zeros(adapters, np.int64)
@@ -262,7 +262,7 @@ def _draw(sources, duration):
 
 @compiled
 def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, bits):
-    """Draw arrivals of a Poisson process with a rate that never changes, as long as there is time and room for them."""
+    """Draw arrivals of a Poisson process of constant rate until the slice ends or `keys` is full."""
     its_due, its_now, its_state = due[a], now[a], state[a]
     while its_due < until and drawn < len(keys):
         keys[drawn] = (its_due - start) << bits | a
@@ -276,7 +276,7 @@ def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, 
 
 @compiled
 def _next(sources, duration, a, now, place, state):
-    """The adapter's next arrival in nanoseconds, and where it is then: time, place and state of its generator."""
+    """Return the adapter's next arrival in nanoseconds, then its new time, place and state of the generator."""
     if sources.replayed[a]:
         if place == sources.given_first[a + 1] or sources.given[place] >= duration:
             return NO_MORE, now, place, state
@@ -288,7 +288,7 @@ def _next(sources, duration, a, now, place, state):
     else:
         gap, state = gamma(sources.shape[a], state)
     gap /= sources.rate[a]
-    # Spend the gap, which is in time of factor 1, over the stretches of constant rate.
+    # The gap is in time at factor 1; convert it segment by segment.
     last = sources.segment_first[a + 1]
     factor = sources.segment_factor[place] if place < last else 1.0
     while place + 1 < last and gap > (sources.segment_start[place + 1] - now) * factor:
@@ -304,7 +304,7 @@ def _next(sources, duration, a, now, place, state):
 
 @compiled
 def _sort(keys, in_order, span):
-    """Sort keys below `span` that are spread over it: into buckets of about one, then by insertion."""
+    """Sort keys that are spread over 0 to `span`: into buckets of about one key each, then by insertion."""
     shift = 0
     while span >> shift > 2 * len(keys):
         shift += 1
@@ -329,6 +329,6 @@ def _sort(keys, in_order, span):
 @compiled
 def _enlarged(array, size):
     larger = np.empty(size, array.dtype)
-    for i in range(len(array)):  # quicker to compile than assigning a slice
+    for i in range(len(array)):  # compiles faster than the assignment of a slice
         larger[i] = array[i]
     return larger

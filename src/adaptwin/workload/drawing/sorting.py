@@ -1,11 +1,11 @@
-"""Sorting of whole numbers in compiled loops; NumPy's sort takes Numba seconds to compile."""
+"""Sorting of integers in compiled loops; Numba takes seconds to compile NumPy's sort."""
 
 from adaptwin.jit import compiled
 
 
 @compiled
 def shell_sort(values):
-    """Sort in place (Shell 1959, with Knuth's gaps)."""
+    """Sort an array in place (Shell 1959, with Knuth's gaps)."""
     gap = 1
     while gap < len(values) // 3:
         gap = 3 * gap + 1
@@ -16,7 +16,7 @@ def shell_sort(values):
 
 @compiled
 def insertion_sort(values, gap):
-    """Sort in place what lies `gap` apart; quick where little is out of order."""
+    """Sort the elements that are `gap` apart in place; fast where few are out of order."""
     for i in range(gap, len(values)):
         value, j = values[i], i
         while j >= gap and values[j - gap] > value:

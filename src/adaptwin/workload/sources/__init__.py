@@ -1,1 +1,1 @@
-"""Workloads from what people have: one file per format."""
+"""Sources of workloads: one module per format."""

@@ -1,4 +1,4 @@
-"""Sources: adapters, or their rates alone, from a CSV file."""
+"""Adapters, or only their rates, from a CSV file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +16,8 @@ OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
-    Optional columns are ``input_mean,output_mean`` (both or neither: lognormal lengths, as `lengths_of_means`
-    says), ``artifact``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has none.
+    Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
+    ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
     """
     rows = _without_repeated_names(read_rows(path).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS, kind=ADAPTERS_CSV))
     adapters = tuple(_adapter_of_row(row) for row in rows)
@@ -27,7 +27,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 
 
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
-    """Requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
+    """Read requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
     for row in _without_repeated_names(read_rows(path).require(("name", "rate"), kind=RATES_CSV)):
         rate = row.number("rate")
@@ -40,17 +40,17 @@ def read_adapter_rates(path: str | Path) -> dict[str, float]:
 
 
 def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
-    """Lengths of which only the means are known: independent lognormals, coefficient of variation 1."""
+    """Return lengths with these means (tokens): independent lognormals with coefficient of variation 1."""
     return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
 
 
 def _without_repeated_names(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
-    """The rows, as long as no name stands twice."""
+    """Yield the rows; raises `SpecError` for a duplicate name."""
     line_of: dict[str, int] = {}
     for row in rows:
         name = row.text("name")
         if name in line_of:
-            raise row.wrong("name", f"{name!r} stands twice: lines {line_of[name]} and {row.line}")
+            raise row.wrong("name", f"duplicate name {name!r}: lines {line_of[name]} and {row.line}")
         line_of[name] = row.line
         yield row
 
@@ -68,12 +68,12 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
         )
-    except SpecError as error:  # of a field of Adapter or Lengths, which has its column's name
+    except SpecError as error:  # the fields of Adapter and Lengths have the names of their columns
         raise (error if error.file else row.wrong(error.field.rpartition(".")[2], error.message)) from None
 
 
 def _seconds(row: CsvRow, column: str) -> float | None:
-    """The cell's milliseconds in seconds; None when it is empty."""
+    """Return a cell in milliseconds as seconds; None when it is empty."""
     if column not in row.cells:
         return None
     milliseconds = row.number(column)
@@ -83,10 +83,10 @@ def _seconds(row: CsvRow, column: str) -> float | None:
 
 
 def _lengths_of_row(row: CsvRow) -> Lengths | None:
-    """The lengths that the two means stand for; None when both are empty."""
+    """Return lengths with the two means of a row; None when both are empty."""
     if "input_mean" not in row.cells and "output_mean" not in row.cells:
         return None
     for column, other in (("input_mean", "output_mean"), ("output_mean", "input_mean")):
         if column not in row.cells:
-            raise row.wrong(column, f"missing, but {other} is given (both or neither)")
+            raise row.wrong(column, f"missing, but {other} is given (give both or neither)")
     return lengths_of_means(row.number("input_mean"), row.number("output_mean"))

@@ -1,4 +1,4 @@
-"""PEFT: adapters from a folder of LoRA weights, each with its adapter_config.json."""
+"""PEFT: adapters from folders of LoRA weights, each with an adapter_config.json."""
 
 import json
 import os
@@ -17,25 +17,25 @@ CONFIG = "adapter_config.json"
 def adapters_from_peft(
     folder: str | Path, *, rate: float | None = None, rates: Mapping[str, float] | None = None
 ) -> tuple[Adapter, ...]:
-    """Every adapter in a folder or below it, in the order of their paths, named after its own folder.
+    """Return every adapter in a folder and its sub-folders, sorted by path and named after its own folder.
 
-    Where two folders have the same name, both adapters take their path below `folder` as their name. The rank
-    is the one vLLM pads the weights to, the highest of ``rank_pattern`` included. Requests per second come
-    from `rates` by name, and are `rate` for those it leaves out. Raises `SpecError` naming file and field.
+    Adapters in folders of the same name are named after their path below `folder`. The rank is the lowest one that vLLM
+    serves and that holds ``r`` and every rank in ``rank_pattern``. `rates` has requests per second by name; adapters
+    that are not in it get `rate`. Raises `SpecError` naming file and field.
     """
     root = Path(folder).resolve()
     if not root.is_dir():
         raise SpecError("no such folder", file=folder)
     folders = _adapter_folders(root)
     if not folders:
-        raise SpecError(f"holds no {CONFIG}, nor does a folder below it", file=folder)
+        raise SpecError(f"no {CONFIG} in this folder or below it", file=folder)
     names = _adapter_names(root, folders)
     rate_of = _adapter_rates(names, rate, rates or {})
     return tuple(_adapter_in(place, name, rate_of[name]) for place, name in zip(folders, names, strict=True))
 
 
 def _adapter_folders(root: Path) -> list[Path]:
-    """Folders with a configuration, sorted; links to folders are followed, unless they lead back up."""
+    """Return the folders with a configuration, sorted; links to folders are followed unless they form a cycle."""
     found = []
     for place, below, files in os.walk(root, followlinks=True):
         real = os.path.realpath(place)
@@ -46,7 +46,7 @@ def _adapter_folders(root: Path) -> list[Path]:
 
 
 def _leads_up(folder: Path, place: str) -> bool:
-    """Whether `folder` is a link to `place` or to a folder above it."""
+    """Return whether `folder` is a link to `place` or to one of its parents."""
     return folder.is_symlink() and Path(place).is_relative_to(folder.resolve())
 
 
@@ -56,13 +56,14 @@ def _adapter_names(root: Path, folders: list[Path]) -> list[str]:
 
 
 def _adapter_rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
-    """The rate of every adapter, when each has one and `rates` names no other."""
+    """Return the rate of every adapter; raises `SpecError` for a missing rate or an unknown name in `rates`."""
     for name in rates:
         if name not in names:
             raise SpecError(f"{name!r} is not one of the adapters found: {_listed(names)}", "rates")
     for name in names:
         if name not in rates and rate is None:
-            raise SpecError(f"no rate for {name!r}: give one for all, or one for each", "rates" if rates else "rate")
+            message = f"no rate for {name!r}: give one rate for all adapters, or one for each"
+            raise SpecError(message, "rates" if rates else "rate")
     return {name: rates[name] if rate is None else rates.get(name, rate) for name in names}
 
 
@@ -95,7 +96,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _served_rank(config: dict[str, Any], path: Path) -> int:
-    """The lowest rank vLLM serves that holds every module's own."""
+    """Return the lowest rank that vLLM serves and that is not below the rank of any module."""
     if "r" not in config:
         raise SpecError("missing", "r", path)
     pattern = config.get("rank_pattern") or {}
@@ -107,14 +108,14 @@ def _served_rank(config: dict[str, Any], path: Path) -> int:
         **{f"rank_pattern.{name}": rank for name, rank in pattern.items()},
     }.items():
         if type(rank) is not int or not 1 <= rank <= SERVED_RANKS[-1]:
-            message = f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank vLLM serves"
+            message = f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank that vLLM serves"
             raise SpecError(message, field, path)
         needed = max(needed, rank)
     return next(rank for rank in SERVED_RANKS if rank >= needed)
 
 
 def _target_modules(config: dict[str, Any], path: Path) -> tuple[str, ...] | None:
-    """The modules' names; one entry when PEFT holds a pattern such as ``all-linear``."""
+    """Return the names of the target modules, or a single pattern such as ``all-linear``; None when not given."""
     modules = config.get("target_modules")
     if modules is None:
         return None

@@ -1,4 +1,4 @@
-"""Popularity: how unevenly the traffic of a fleet falls on its adapters."""
+"""Popularity: how the traffic of a fleet is distributed to its adapters."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,22 @@ from adaptwin.errors import SpecError
 from adaptwin.workload.drawing.random_streams import stream_seed
 
 POPULARITIES = "uniform, dirichlet:0.5, zipf:1.0, hot:0.5, levels:3 or lognormal:1.5"
-DECADES = 3.0  # by which the levels of `levels` may be apart
+DECADES = 3.0  # powers of ten that the rates of `levels` are drawn from
 
 _Weights = Callable[[np.random.Generator, int, float], NDArray[np.float64]]
 
 
 def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[np.float64]:
-    """Shares of the traffic, which sum to 1: shape (adapters,).
+    """Return the share of the traffic that each adapter gets, of shape (adapters,); shares sum to 1.
 
-    - ``uniform``: all the same;
-    - ``dirichlet:ALPHA``: a random draw, the more uneven the smaller ALPHA;
-    - ``zipf:S``: the k-th adapter gets a share in proportion to k to the power of -S;
-    - ``hot:SHARE``: the first adapter gets this share, the others the same each;
-    - ``levels:K``: K different rates, drawn from three decades and assigned in turn;
-    - ``lognormal:SIGMA``: a random draw whose logarithms have this standard deviation.
+    - ``uniform``: all shares are equal;
+    - ``dirichlet:ALPHA``: shares are drawn at random; a smaller ALPHA makes them less even;
+    - ``zipf:S``: the share of the k-th adapter is proportional to k to the power of -S;
+    - ``hot:SHARE``: the first adapter gets SHARE, the others share the rest equally;
+    - ``levels:K``: K different rates are drawn from three decades and assigned in turn;
+    - ``lognormal:SIGMA``: shares are drawn at random; their logarithms have the standard deviation SIGMA.
+
+    Raises `SpecError` for an unknown popularity.
     """
     family, number = parse_popularity(popularity)
     weights = _WEIGHTS[family](np.random.default_rng(stream_seed(seed, "popularity")), adapters, number)
@@ -31,7 +33,7 @@ def popularity_shares(popularity: str, adapters: int, seed: int = 0) -> NDArray[
 
 
 def parse_popularity(popularity: str) -> tuple[str, float]:
-    """The family and its number; raises `SpecError` for one that is not known."""
+    """Return the family and its number; raises `SpecError` when the family is unknown or the number out of range."""
     family, colon, text = popularity.partition(":")
     unknown = SpecError(f"{popularity!r} is not a known popularity ({POPULARITIES})", "popularity")
     if family not in _USUAL_NUMBERS or (colon and family == "uniform"):

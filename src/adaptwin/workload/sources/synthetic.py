@@ -1,4 +1,4 @@
-"""Synthetic workloads: the traffic of a whole fleet, shared out to adapters by popularity, with their ranks."""
+"""Synthetic workloads: the traffic of a fleet, distributed to adapters by popularity, with a rank for each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ def synthesize(
     duration: float = 3600.0,
     seed: int = 0,
 ) -> Workload:
-    """A made-up fleet: `rate` requests/s in all, shared out to `adapters` adapters as `share_out` does."""
+    """Return a synthetic workload of `rate` requests/s in total, distributed to the adapters by `share_out`."""
     shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
     return Workload(adapters=shared, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
 
@@ -32,9 +32,9 @@ def synthesize(
 def share_out(
     rate: float, *, adapters: int, ranks: RankMix, popularity: str, base_share: float, seed: int
 ) -> tuple[Adapter, ...]:
-    """Adapters ``a000``, ``a001`` ... that share `rate` requests/s by popularity, with the ranks of `assign_ranks`.
+    """Return adapters ``a000``, ``a001`` ... that share `rate` requests/s by popularity, with ranks by `assign_ranks`.
 
-    `base_share` of the traffic goes to the base model, the adapter ``base`` of rank 0 at the end.
+    The base model gets `base_share` of the traffic: it is the last adapter, ``base``, with rank 0. Raises `SpecError`.
     """
     if adapters < 1:
         raise SpecError(f"{adapters} must be at least 1", "adapters")
@@ -54,16 +54,16 @@ def share_out(
 
 
 def assign_ranks(ranks: RankMix, adapters: int) -> list[int]:
-    """A rank for every adapter: in turn from a sequence, or in proportion to the weights of a mapping.
+    """Return a rank for every adapter: in turn from a sequence, or in proportion to the weights of a mapping.
 
-    With weights, each adapter takes the rank that is furthest behind its share so far, so nothing is random.
+    With weights, each adapter gets the rank that is furthest behind its share so far, so the result is not random.
     """
     if not ranks:
         raise SpecError("needs at least one rank", "ranks")
     if not isinstance(ranks, Mapping):
         return [ranks[index % len(ranks)] for index in range(adapters)]
     if min(ranks.values()) < 0 or not 0 < (total := sum(ranks.values())) < float("inf"):
-        raise SpecError(f"{dict(ranks)}: weights must be at least 0, and one of them above", "ranks")
+        raise SpecError(f"{dict(ranks)}: weights must be at least 0, and one of them above 0", "ranks")
     counts = dict.fromkeys(ranks, 0)
     assigned: list[int] = []
     for place in range(1, adapters + 1):
@@ -76,7 +76,7 @@ def assign_ranks(ranks: RankMix, adapters: int) -> list[int]:
 
 
 def parse_ranks(text: str) -> RankMix:
-    """Ranks as the command line gives them: ``8,16,32`` in turn, or ``8:0.6,16:0.3,32:0.1`` by weight."""
+    """Parse ranks of the command line: ``8,16,32`` in turn, or ``8:0.6,16:0.3,32:0.1`` by weight."""
     parts = [part.strip() for part in text.split(",")]
     try:
         if ":" not in text:
@@ -84,8 +84,8 @@ def parse_ranks(text: str) -> RankMix:
         pairs = [part.split(":") for part in parts]
         weights = {int(rank): float(weight) for rank, weight in pairs}
     except ValueError:
-        message = f"{text!r} is neither a list of ranks (8,16,32) nor one with weights (8:0.6,16:0.3,32:0.1)"
+        message = f"{text!r} is neither a list of ranks (8,16,32) nor ranks with weights (8:0.6,16:0.3,32:0.1)"
         raise SpecError(message, "ranks") from None
     if len(weights) < len(pairs):
-        raise SpecError(f"{text!r} names a rank twice", "ranks")
+        raise SpecError(f"{text!r} has a duplicate rank", "ranks")
     return weights

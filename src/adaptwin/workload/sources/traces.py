@@ -1,4 +1,4 @@
-"""Trace: a workload from a log of requests - the Azure or the Mooncake format."""
+"""Traces: a workload from a log of requests in the format of Azure or Mooncake."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.synthetic import RankMix, share_out
 from adaptwin.workload.workload import Workload
 
-MAX_PAIRS = 512  # lengths are kept as that many pairs: enough for the means, few enough for a readable file
+MAX_PAIRS = 512  # pairs of lengths that are kept: enough for accurate means, few enough for a readable file
 
 
 class Trace(NamedTuple):
-    """Requests in order of arrival. Each of shape (n,)."""
+    """Requests in order of arrival; every array has the shape (n,)."""
 
     time: NDArray[np.float64]  # seconds since the first request
     input: NDArray[np.int64]  # prompt tokens, at least 1
@@ -31,7 +31,7 @@ class Trace(NamedTuple):
         return float(self.time[-1])
 
     def until(self, time: float) -> "Trace":
-        """The requests up to and including `time` seconds."""
+        """Return the requests up to and including `time` seconds."""
         count = int(np.searchsorted(self.time, time, side="right"))
         return Trace(self.time[:count], self.input[:count], self.output[:count])
 
@@ -48,11 +48,11 @@ def workload_from_trace(
     rate_scale: float = 1.0,
     seed: int = 0,
 ) -> Workload:
-    """A workload with the rate and the lengths of a trace's first part, shared out to adapters by popularity.
+    """Return a workload with rate and lengths of the first part of a trace, distributed to adapters by popularity.
 
-    The rest of the trace is left as traffic that a plan has not seen. `first_part` is a share of the trace's
-    time, `rate_scale` multiplies every rate, and `adapters`, `ranks`, `popularity` and `base_share` mean what
-    they mean to `share_out`. Raises `SpecError` naming file, line and column.
+    The rest of the trace remains as traffic that a plan has not seen. `first_part` is a share of the trace's time,
+    `rate_scale` multiplies every rate, and `share_out` describes `adapters`, `ranks`, `popularity` and `base_share`.
+    Raises `SpecError` naming file, line and column.
     """
     if not 0 < first_part <= 1:
         raise SpecError(f"{first_part:g} must be above 0 and at most 1", "first_part")
@@ -71,17 +71,17 @@ def read_trace(path: str | Path) -> Trace:
     """Read a request trace in one of the known formats; raises `SpecError` naming file, line and column.
 
     Azure: ``TIMESTAMP,ContextTokens,GeneratedTokens``; Mooncake: ``timestamp_ms,input_length,output_length``.
-    More columns do no harm. A length of 0 tokens is raised to 1.
+    Other columns are ignored. A length of 0 tokens is raised to 1.
     """
     rows = read_rows(path)
     format_ = _format_of(rows)
     requests = np.array(list(_requests_in(rows.rows, format_)), dtype=np.float64).reshape(-1, 3)
     if len(requests) < 2:
-        raise SpecError(f"has {len(requests)} requests, needs at least 2", file=path)
+        raise SpecError(f"too few requests: {len(requests)} (at least 2 needed)", file=path)
     requests = requests[np.argsort(requests[:, 0], kind="stable")]
     time = requests[:, 0] - requests[0, 0]
     if time[-1] <= 0:
-        raise SpecError(f"all {len(requests)} requests came at the same time, which is no rate", file=path)
+        raise SpecError(f"all {len(requests)} requests arrive at the same time, so there is no rate", file=path)
     tokens = np.maximum(1, requests[:, 1:]).astype(np.int64)
     return Trace(time, tokens[:, 0], tokens[:, 1])
 
@@ -89,12 +89,12 @@ def read_trace(path: str | Path) -> Trace:
 def representative_pairs(
     inputs: NDArray[np.int64], outputs: NDArray[np.int64], limit: int = MAX_PAIRS
 ) -> NDArray[np.int64]:
-    """At most `limit` of the pairs that stand for all of them: shape (min(n, limit), 2), by rising total.
+    """Return at most `limit` pairs that represent all of them: shape (min(n, limit), 2), in ascending order of total.
 
-    A systematic sample in serpentine order (as surveys use): strata by total tokens, inside each by output,
-    up and down in turn, and of every n/limit neighbours in that order the middle one. Then a few give way to
-    another of their neighbourhood, until both means agree with those of all pairs within 0.1 %, or no
-    exchange helps, as when one request outweighs all others.
+    The pairs are a systematic sample in serpentine order, as in surveys: strata by total tokens, sorted by output in
+    ascending and descending order in turn; of every n/limit neighbours in this order, the middle one is chosen. Then
+    single pairs are exchanged for others of their neighbourhood until both means agree with those of all pairs within
+    0.1 %, or until no exchange helps, as when one request outweighs all others.
     """
     pairs = np.stack([inputs, outputs], axis=1)
     if len(pairs) > limit:
@@ -108,7 +108,7 @@ def representative_pairs(
 def _balanced(
     chosen: NDArray[np.int64], ordered: NDArray[np.int64], slot: NDArray[np.int64], tolerance: float = 0.001
 ) -> NDArray[np.int64]:
-    """`chosen`, one pair per slot, some replaced by others of a slot next to theirs until the means agree."""
+    """Replace pairs of `chosen`, one per slot, by others of the same or an adjacent slot until the means agree."""
     wanted = ordered.mean(axis=0) * len(chosen)
     spare = np.tile(ordered, (3, 1))
     place = np.clip(np.concatenate([slot - 1, slot, slot + 1]), 0, len(chosen) - 1)
@@ -125,7 +125,7 @@ def _balanced(
 
 
 def _serpentine(pairs: NDArray[np.int64], strata: int) -> NDArray[np.int64]:
-    """Indices of pairs that are neighbours in total and output, one behind the other."""
+    """Return the indices of the pairs in serpentine order: neighbours are similar in total and output."""
     total = pairs.sum(axis=1)
     stratum = np.empty(len(pairs), dtype=np.int64)
     stratum[np.argsort(total, kind="stable")] = np.arange(len(pairs)) * strata // len(pairs)
@@ -134,7 +134,7 @@ def _serpentine(pairs: NDArray[np.int64], strata: int) -> NDArray[np.int64]:
 
 
 class _Format(NamedTuple):
-    """The columns of a trace, and how its times become seconds."""
+    """The columns of a trace, and the function that converts its times to seconds."""
 
     time: str
     input: str
@@ -163,7 +163,7 @@ _FORMATS = (
 
 
 def _format_of(rows: CsvRows) -> _Format:
-    """The format that shares columns with the header; all of its columns must be there."""
+    """Return the format that shares columns with the header; raises `SpecError` if one of its columns is missing."""
     for format_ in _FORMATS:
         if {*format_[:3]} & {*rows.columns}:
             rows.require(format_[:3])
@@ -174,7 +174,7 @@ def _format_of(rows: CsvRows) -> _Format:
 
 
 def _requests_in(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
-    """(seconds, input, output) of every row, as it stands."""
+    """Yield (seconds, input, output) of every row, unchanged."""
     for row in rows:
         tokens = row.whole(format_.input), row.whole(format_.output)
         if min(tokens) < 0:
