@@ -65,11 +65,11 @@ def test_an_error_names_file_field_and_value(tmp_path, old, new, said):
 def test_an_unknown_key_lists_the_keys_allowed_there(tmp_path):
     allowed = ", ".join(Adapter.model_fields)
     assert complaint(tmp_path, FLEET.replace("d, rank: 16", "d, rank: 16, rnk: 16")) == (
-        f"fleet.yaml: adapters[3].rnk: unknown key (allowed: {allowed})"
+        f"fleet.yaml: adapters[3].rnk: unknown key (allowed: {allowed}); did you mean rank?"
     )
     allowed = ", ".join(Workload.model_fields)
     assert complaint(tmp_path, "length: sharegpt\n" + FLEET) == (
-        f"fleet.yaml: length: unknown key (allowed: {allowed})"
+        f"fleet.yaml: length: unknown key (allowed: {allowed}); did you mean rank?"
     )
 
 

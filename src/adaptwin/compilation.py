@@ -22,7 +22,7 @@ from numba.core import event
 from adaptwin.jit import is_cached
 from adaptwin.progress import Progress, silent
 
-STAGE = "compiling (only once)"
+STAGE = "compiling (once)"
 _FUNCTION_DONE, _JOB_DONE = ".", "done"  # lines of the second process
 _SPEED_LOOP = 20_000  # rounds of a loop that takes as long as compilation in proportion
 _SPEED_LOOP_SECONDS = 0.0022  # of that loop on the machine where the seconds of the jobs were measured
@@ -95,7 +95,7 @@ def _work(jobs: deque[Job], meter: "_Meter") -> None:
         with _counted(lambda job=job: meter.function_done(job)):  # type: ignore[misc]
             job.run()
         meter.job_done(job)
-        job = _next(jobs)
+        job = _next_job(jobs)
     if helper.ident:
         helper.join()
 
@@ -116,7 +116,7 @@ def _have_done_elsewhere(jobs: deque[Job], meter: "_Meter") -> None:
     ):
         assert process.stdin
         assert process.stdout
-        while job := _next(jobs):
+        while job := _next_job(jobs):
             print(job.call, file=process.stdin, flush=True)
             for line in process.stdout:
                 if line.strip() == _JOB_DONE:
@@ -212,7 +212,7 @@ def _may_help(jobs: Sequence[Job]) -> bool:
     return bool(jobs) and cores > 1 and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
-def _next(jobs: deque[Job]) -> Job | None:
+def _next_job(jobs: deque[Job]) -> Job | None:
     with suppress(IndexError):
         return jobs.popleft()
     return None

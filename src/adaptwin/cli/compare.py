@@ -9,12 +9,9 @@ import typer
 from rich.console import Console
 
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.cli.help import examples
 from adaptwin.cli.options import AsJson
 from adaptwin.report.fit import comparison_rows, comparison_table
 from adaptwin.twin.run import Run
-
-EXAMPLES = examples("adaptwin compare run.json measured.json")
 
 
 def compare_command(

@@ -4,11 +4,9 @@ from typing import Annotated
 
 import typer
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, PlanFile
 from adaptwin.errors import OutOfMemory, SpecError, did_you_mean
-
-EXAMPLES = examples("adaptwin explain plan.yaml", "adaptwin explain plan.yaml --rank 64 --rate 0.5 --gpu gpu-0")
 
 
 def explain_command(

@@ -4,13 +4,10 @@ from typing import Annotated
 
 import typer
 
-from adaptwin.cli.help import examples
 from adaptwin.cli.options import OutFile, PlanFile, completing
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
 from adaptwin.spec import write_atomically
-
-EXAMPLES = examples("adaptwin export plan.yaml --to vllm --out serve.sh")
 
 
 def export_command(

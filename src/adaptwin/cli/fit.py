@@ -10,14 +10,11 @@ from rich.console import Console
 from adaptwin.calibration.fit import Fit, fit
 from adaptwin.calibration.measurements import Measurements
 from adaptwin.calibration.step_fit import FIT_ROUNDS
-from adaptwin.cli.help import examples
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError
 from adaptwin.report.fit import fit_report
 from adaptwin.spec import require_writable
-
-EXAMPLES = examples("adaptwin fit measurements/ --out my-gpu.yaml", "adaptwin plan fleet.yaml --profile my-gpu.yaml")
 
 
 def fit_command(

@@ -6,6 +6,6 @@ def default_note(default: object) -> str:
     return f"[dim]\\[default: {default}][/dim]"
 
 
-def examples(*commands: str) -> str:
+def example_lines(*commands: str) -> str:
     """Return the end of a help text: example commands, one per line."""
     return "[bold]Examples[/bold]\n" + "\n".join(f"  {command}" for command in commands)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import (
     SHIPPED,
     Arrivals,
@@ -34,13 +34,6 @@ from adaptwin.spec import require_writable
 if TYPE_CHECKING:
     from adaptwin.plan.plan import Plan
 
-EXAMPLES = examples(
-    "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
-    "adaptwin plan adapters.csv --profile h100-64gb-llama-3.1-8b-instruct",
-    "adaptwin plan fleet.yaml --headroom 20% --spare 1",
-    "adaptwin plan fleet.yaml --objective slo --ttft-p99 2s --itl-p99 50ms",
-    "adaptwin plan fleet.yaml --objective min-latency --gpus 4",
-)
 NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
 
 

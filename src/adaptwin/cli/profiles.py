@@ -2,11 +2,8 @@
 
 import json
 
-from adaptwin.cli.help import examples
 from adaptwin.cli.options import AsJson
 from adaptwin.profile.profile import load_profile, shipped_profiles
-
-EXAMPLES = examples("adaptwin profiles", "adaptwin profiles --json")
 
 
 def profiles_command(as_json: AsJson = False) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import (
     SHIPPED,
     AsJson,
@@ -24,11 +24,6 @@ from adaptwin.spec import require_writable
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
     from adaptwin.plan.plan import Plan
-
-EXAMPLES = examples(
-    "adaptwin replan plan.yaml new-fleet.yaml --out new-plan.yaml",
-    "adaptwin replan plan.yaml new-fleet.yaml --move-cost 0.001",
-)
 
 
 def replan_command(

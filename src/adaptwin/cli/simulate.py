@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, described
 from adaptwin.errors import OutOfMemory
 from adaptwin.spec import require_writable
@@ -12,11 +12,6 @@ from adaptwin.twin.server import Server, server_rank
 
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
-
-EXAMPLES = examples(
-    "adaptwin simulate fleet.yaml --max-loras 48 --max-cpu-loras 201",
-    "adaptwin simulate fleet.yaml --max-loras 16 --duration 600 --repeats 5",
-)
 
 
 def setting(field: str, default: str, least: int = 1) -> Any:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
@@ -18,11 +18,6 @@ from adaptwin.dataset.design import Design, load_design, shipped_designs
 from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import SpecError
 from adaptwin.report.sweep import summary, sweep_table
-
-EXAMPLES = examples(
-    "adaptwin sweep planning --out runs --mixes 50",
-    "adaptwin sweep design.yaml --out runs --profile my-gpu.yaml",
-)
 
 
 def sweep_command(

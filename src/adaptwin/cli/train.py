@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptwin.cli.help import default_note, examples
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile, ReportFile
 from adaptwin.cli.progress import progress_bar
 from adaptwin.dataset.dataset import Dataset
@@ -23,11 +23,6 @@ from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
 from adaptwin.surrogate.train import TRAINING_FOLDS, train
 
 DEFAULT_OUTPUTS = ("starvation", "itl_mean")
-EXAMPLES = examples(
-    "adaptwin train runs --out surrogate.json --report training.html",
-    "adaptwin train surrogate.json --explain --output ttft_p99",
-    "adaptwin plan fleet.yaml --surrogate surrogate.json",
-)
 
 
 def train_command(

@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptwin.cli.help import examples
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile
 from adaptwin.cli.plan import NOT_PROMISED
 from adaptwin.errors import OutOfMemory, SpecError
 
 if TYPE_CHECKING:
     from adaptwin.plan.check import Check
-
-EXAMPLES = examples("adaptwin verify plan.yaml --seed 7", "adaptwin verify plan.yaml --arrivals gamma:cv=3")
 
 
 def verify_command(

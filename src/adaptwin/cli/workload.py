@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptwin.cli.help import examples
+from adaptwin.cli.help import example_lines
 from adaptwin.cli.options import AsJson, complete_profile
 from adaptwin.errors import SpecError
 from adaptwin.workload.sources.popularity import POPULARITIES
@@ -15,29 +15,23 @@ if TYPE_CHECKING:
     from adaptwin.workload.lengths import Lengths
     from adaptwin.workload.workload import Workload
 
-SHAREGPT = "sharegpt"
-TRACE_EXAMPLES = examples(
+DEFAULT_LENGTHS = "sharegpt"
+TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8,16 --out f.yaml",
     "adaptwin workload from-trace azure.csv --adapters 64 --ranks 8:0.7,16:0.3 --out f.yaml",
 )
-SYNTH_EXAMPLES = examples(
+SYNTH_EXAMPLES = example_lines(
     "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out fleet.yaml",
 )
-PEFT_EXAMPLES = examples(
+PEFT_EXAMPLES = example_lines(
     "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
     "adaptwin workload from-peft adapters/ --rates rates.csv --out fleet.yaml",
-)
-EXAMPLES = examples(
-    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out fleet.yaml",
-    "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
-    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",
 )
 
 workload_commands = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    epilog=EXAMPLES,
     help="Make a fleet file from a trace or PEFT folders, or a synthetic one.",
 )
 
@@ -59,7 +53,7 @@ FleetArrivals = Annotated[
 ]
 NamedLengths = Annotated[
     str | None,
-    typer.Option("--lengths", metavar="NAME", help="Published distribution of lengths.", show_default=SHAREGPT),
+    typer.Option("--lengths", metavar="NAME", help="Published distribution of lengths.", show_default=DEFAULT_LENGTHS),
 ]
 InputMean = Annotated[
     float | None,
@@ -195,7 +189,7 @@ def _lengths_of_options(name: str | None, input_mean: float | None, output_mean:
     from adaptwin.workload.sources.adapters_csv import lengths_of_means
 
     if input_mean is None and output_mean is None:
-        return Lengths.named(name or SHAREGPT)
+        return Lengths.named(name or DEFAULT_LENGTHS)
     if input_mean is None or output_mean is None:
         raise SpecError("give both or neither", "--input-mean, --output-mean")
     if name:

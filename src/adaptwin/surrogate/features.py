@@ -91,7 +91,7 @@ def features_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`Features` and `SteadyStateAnswer` as arrays, of a server that gets any traffic at all."""
     features, steady_answers = np.empty(FEATURE_COUNT), np.empty(STEADY_ANSWER_COUNT)
-    _fill(features, steady_answers, demand.traffic, demand.by_octave, limits, costs, duration)
+    _write_features(features, steady_answers, demand.traffic, demand.by_octave, limits, costs, duration)
     return features, steady_answers
 
 
@@ -129,7 +129,7 @@ def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple
         key = (name, *of_server)
         if key not in known:
             known[key] = _server_of_row(profiles[name], *of_server)
-        _fill(features[i], steady_answers[i], Traffic(*traffics[i]), by_octave[i], *known[key], duration)
+        _write_features(features[i], steady_answers[i], Traffic(*traffics[i]), by_octave[i], *known[key], duration)
     return features, steady_answers
 
 
@@ -153,12 +153,12 @@ def _arrays_of_servers(traffic, by_octave, limits, costs, duration):
     """`Features` and `SteadyStateAnswer`, a row for each server."""
     features, steady_answers = np.empty((len(limits), FEATURE_COUNT)), np.empty((len(limits), STEADY_ANSWER_COUNT))
     for i in range(len(limits)):
-        _fill(features[i], steady_answers[i], traffic, by_octave, limits[i], costs[i], duration)
+        _write_features(features[i], steady_answers[i], traffic, by_octave, limits[i], costs[i], duration)
     return features, steady_answers
 
 
 @compiled
-def _fill(features, steady_answers, traffic, by_octave, limits, costs, duration):
+def _write_features(features, steady_answers, traffic, by_octave, limits, costs, duration):
     """Write the fields of `Features` and `SteadyStateAnswer`, in order, into two arrays.
 
     Assigning whole rows would be shorter, but Numba then compiles the message of a shape that does not fit: 2 s.

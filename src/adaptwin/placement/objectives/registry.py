@@ -20,7 +20,7 @@ class Objective(NamedTuple):
     promises: bool = True  # whether it promises that no adapter is starved
 
 
-def _place(name: str) -> "PlaceOnProfiles":
+def _objective(name: str) -> "PlaceOnProfiles":
     """The function of an objective, from the module of the same name."""
     return function_from(f"{__package__}.{name}", name)
 
@@ -28,11 +28,11 @@ def _place(name: str) -> "PlaceOnProfiles":
 _price_of_servers: "Measure" = function_from(f"{__package__}.min_cost", "price_of_servers")
 
 OBJECTIVES: dict[str, Objective] = {
-    "min-gpus": Objective(_place("min_gpus")),
-    "slo": Objective(_place("slo")),
-    "min-cost": Objective(_place("min_cost"), goal="price", measure=_price_of_servers),
-    "min-latency": Objective(_place("min_latency"), goal="latency", given_gpus=True),
-    "max-throughput": Objective(_place("max_throughput"), goal="throughput", given_gpus=True, promises=False),
+    "min-gpus": Objective(_objective("min_gpus")),
+    "slo": Objective(_objective("slo")),
+    "min-cost": Objective(_objective("min_cost"), goal="price", measure=_price_of_servers),
+    "min-latency": Objective(_objective("min_latency"), goal="latency", given_gpus=True),
+    "max-throughput": Objective(_objective("max_throughput"), goal="throughput", given_gpus=True, promises=False),
 }
 
 

@@ -17,20 +17,20 @@ class Strategy(NamedTuple):
     packs: bool = False  # places by `packing`, so that GPU types may be mixed and spare servers may serve
 
 
-def _place(name: str) -> "Place":
+def _strategy(name: str) -> "Place":
     """The function of a strategy, from the module of the same name."""
     return function_from(f"{__package__}.{name}", name)
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "pack": Strategy(_place("pack"), knows_constraints=True, packs=True),
-    "paper_greedy": Strategy(_place("paper_greedy")),
-    "dlora": Strategy(_place("dlora")),
-    "loraserve": Strategy(_place("loraserve")),
-    "max_base": Strategy(_place("max_base")),
-    "least_loaded": Strategy(_place("least_loaded")),
-    "round_robin": Strategy(_place("round_robin")),
-    "random": Strategy(_place("random_placement")),
+    "pack": Strategy(_strategy("pack"), knows_constraints=True, packs=True),
+    "paper_greedy": Strategy(_strategy("paper_greedy")),
+    "dlora": Strategy(_strategy("dlora")),
+    "loraserve": Strategy(_strategy("loraserve")),
+    "max_base": Strategy(_strategy("max_base")),
+    "least_loaded": Strategy(_strategy("least_loaded")),
+    "round_robin": Strategy(_strategy("round_robin")),
+    "random": Strategy(_strategy("random_placement")),
 }
 
 

@@ -1,0 +1,132 @@
+"""COMMANDS: every command, in the order in which people need them, with what it does and examples of its use."""
+
+import importlib
+from typing import Any, NamedTuple
+
+import typer
+
+from adaptwin.cli.help import example_lines
+
+
+class Command(NamedTuple):
+    """Where a command (or group of commands) is, what it does in one line, and examples."""
+
+    module: str
+    function: str
+    help: str
+    examples: tuple[str, ...]
+
+
+COMMANDS = {
+    "plan": Command(
+        "plan",
+        "plan_command",
+        "Find the fewest GPUs that serve a fleet, and verify the plan.",
+        (
+            "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
+            "adaptwin plan adapters.csv --profile h100-64gb-llama-3.1-8b-instruct",
+            "adaptwin plan fleet.yaml --headroom 20% --spare 1",
+            "adaptwin plan fleet.yaml --objective slo --ttft-p99 2s --itl-p99 50ms",
+            "adaptwin plan fleet.yaml --objective min-latency --gpus 4",
+        ),
+    ),
+    "simulate": Command(
+        "simulate",
+        "simulate_command",
+        "Simulate one vLLM server under a fleet's traffic.",
+        (
+            "adaptwin simulate fleet.yaml --max-loras 48 --max-cpu-loras 201",
+            "adaptwin simulate fleet.yaml --max-loras 16 --duration 600 --repeats 5",
+        ),
+    ),
+    "verify": Command(
+        "verify",
+        "verify_command",
+        "Simulate a plan again with fresh arrivals.",
+        ("adaptwin verify plan.yaml --seed 7", "adaptwin verify plan.yaml --arrivals gamma:cv=3"),
+    ),
+    "explain": Command(
+        "explain",
+        "explain_command",
+        "Say what limits each GPU of a plan, and what would save one.",
+        ("adaptwin explain plan.yaml", "adaptwin explain plan.yaml --rank 64 --rate 0.5 --gpu gpu-0"),
+    ),
+    "replan": Command(
+        "replan",
+        "replan_command",
+        "Adapt a running plan to a changed fleet, and list the steps.",
+        (
+            "adaptwin replan plan.yaml new-fleet.yaml --out new-plan.yaml",
+            "adaptwin replan plan.yaml new-fleet.yaml --move-cost 0.001",
+        ),
+    ),
+    "export": Command(
+        "export",
+        "export_command",
+        "Write the configuration that runs a plan on a serving stack.",
+        ("adaptwin export plan.yaml --to vllm --out serve.sh",),
+    ),
+    "workload": Command(
+        "workload",
+        "workload_commands",
+        "Make a fleet file from a trace or PEFT folders, or a synthetic one.",
+        (
+            "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out fleet.yaml",
+            "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
+            "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",
+        ),
+    ),
+    "profiles": Command(
+        "profiles",
+        "profiles_command",
+        "List the shipped profiles, with their measured errors.",
+        ("adaptwin profiles", "adaptwin profiles --json"),
+    ),
+    "fit": Command(
+        "fit",
+        "fit_command",
+        "Fit a profile to measurements of your own server.",
+        ("adaptwin fit measurements/ --out my-gpu.yaml", "adaptwin plan fleet.yaml --profile my-gpu.yaml"),
+    ),
+    "compare": Command(
+        "compare",
+        "compare_command",
+        "Compare a simulated run with a measured one.",
+        ("adaptwin compare run.json measured.json",),
+    ),
+    "sweep": Command(
+        "sweep",
+        "sweep_command",
+        "Simulate many servers and workloads, to train a surrogate on.",
+        (
+            "adaptwin sweep planning --out runs --mixes 50",
+            "adaptwin sweep design.yaml --out runs --profile my-gpu.yaml",
+        ),
+    ),
+    "train": Command(
+        "train",
+        "train_command",
+        "Train a surrogate on the runs of a sweep.",
+        (
+            "adaptwin train runs --out surrogate.json --report training.html",
+            "adaptwin train surrogate.json --explain --output ttft_p99",
+            "adaptwin plan fleet.yaml --surrogate surrogate.json",
+        ),
+    ),
+}
+
+
+def load_command(name: str) -> Any:
+    """Return a command, or group of commands, with its options and its examples."""
+    command = COMMANDS[name]
+    found = getattr(importlib.import_module(f"adaptwin.cli.{command.module}"), command.function)
+    epilog = example_lines(*command.examples)
+    if isinstance(found, typer.Typer):
+        loaded = typer.main.get_command(found)
+        loaded.epilog = epilog
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        single.command(epilog=epilog)(found)
+        loaded = typer.main.get_command(single)
+    loaded.name, loaded.short_help = name, command.help
+    return loaded
