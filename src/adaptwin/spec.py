@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -172,9 +173,15 @@ def spec_error(error: ValidationError, spec: type[BaseModel], file: str | Path |
 
 
 def first_problem(error: ValidationError, spec: type[BaseModel]) -> tuple[str, str]:
-    """Return field path and message of the first key of an earlier version, or else of the first problem."""
+    """Return field path and message of the first problem.
+
+    A key of an earlier version comes first, then a key that is nearly the missing one: each explains what is missing.
+    """
     problems: list[Any] = error.errors(include_url=False)
-    problem = next((each for each in problems if _moved_to(each, spec)), problems[0])
+    missing = {tuple(each["loc"]) for each in problems if each["type"] == "missing"}
+    moved = (each for each in problems if _moved_to(each, spec))
+    misspelt = (each for each in problems if _is_nearly(each, missing))
+    problem = next(chain(moved, misspelt), problems[0])
     return field_path(problem["loc"]), _explain(problem, spec)
 
 
@@ -223,6 +230,13 @@ def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:
     if problem["type"] != "extra_forbidden":
         return False
     return problem["loc"][-1] in getattr(_spec_at(problem["loc"][:-1], spec), "moved", {})
+
+
+def _is_nearly(problem: dict[str, Any], missing: set[tuple[int | str, ...]]) -> bool:
+    """Return whether the problem is an unknown key that is nearly one of those missing in the same place."""
+    *place, key = problem["loc"]
+    beside = [str(location[-1]) for location in missing if list(location[:-1]) == place]
+    return problem["type"] == "extra_forbidden" and bool(did_you_mean(key, beside))
 
 
 def _spec_at(location: tuple[int | str, ...], spec: type[BaseModel]) -> Any:

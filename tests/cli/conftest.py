@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from adaptwin.cli.main import run
-from adaptwin.twin.compilation import compile_twin
+from adaptwin.surrogate.compilation import compile_planning
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 FLEET = f"""\
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
     """Compiling says so on stderr, once; here it is done before."""
-    compile_twin()
+    compile_planning()
 
 
 @pytest.fixture

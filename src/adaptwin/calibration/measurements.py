@@ -103,8 +103,9 @@ class Measurements(NamedTuple):
     def read(cls, folder: str | Path) -> Self:
         """Read a folder: setup.yaml, and any of runs.json and memory, loads, planning, steps (.parquet or .csv)."""
         folder = Path(folder)
-        if not folder.is_dir():
-            raise recognised(SpecError("no such folder", file=folder), folder, file_kinds.MEASUREMENTS)
+        if not (folder / SETUP_FILE).is_file():
+            what = f"no {SETUP_FILE} in this folder" if folder.is_dir() else "no such folder"
+            raise recognised(SpecError(what, file=folder), folder, file_kinds.MEASUREMENTS)
         tables = {name: _read_table(folder, name) for name in MEASUREMENT_COLUMNS}
         runs = folder / RUNS_FILE
         return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())

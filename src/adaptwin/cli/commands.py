@@ -71,7 +71,7 @@ COMMANDS = {
         "workload_commands",
         "Make a fleet file from a trace or PEFT folders, or a synthetic one.",
         (
-            "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out fleet.yaml",
+            "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out f.yaml",
             "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
             "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",
         ),

@@ -17,9 +17,10 @@ WRONG_INPUT = 1
 
 
 FIRST_STEPS = (
-    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16 --out fleet.yaml",
-    "adaptwin plan fleet.yaml --profile h100-64gb-llama-3.1-8b-instruct --out plan.yaml",
-    "adaptwin export plan.yaml --to vllm",
+    "adaptwin profiles",
+    "adaptwin plan adapters.csv --profile h100-64gb-llama-3.1-8b-instruct",
+    "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
+    "adaptwin export plan.yaml --to vllm --out serve.sh",
 )
 
 

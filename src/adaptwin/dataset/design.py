@@ -280,7 +280,7 @@ def load_design(name_or_path: str | Path) -> Design:
     shipped = _shipped_design_files()
     if str(name_or_path) in shipped:
         return Design.read(shipped[str(name_or_path)])
-    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).is_file():
+    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).exists():
         return Design.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "design")
 

@@ -54,27 +54,33 @@ class CsvRows(NamedTuple):
     columns: tuple[str, ...]
     rows: Iterator[CsvRow]
     file: str | Path
+    kind: FileKind | None  # what the file should be, if it has a name
 
-    def require(
-        self, needed: Collection[str], optional: Collection[str] | None = None, *, kind: FileKind | None = None
-    ) -> Iterator[CsvRow]:
-        """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given.
-
-        If `kind` is given, a file of another kind is recognised.
-        """
+    def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[CsvRow]:
+        """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given."""
         for column in needed:
             if column not in self.columns:
                 message = f"missing column (needed: {','.join(needed)}; found: {','.join(self.columns)})"
                 error = SpecError(message, column, self.file)
-                raise recognised(error, self.file, kind) if kind else error
+                raise recognised(error, self.file, self.kind) if self.kind else error
         for column in self.columns:
             if optional is not None and column not in {*needed, *optional}:
                 raise SpecError(f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file)
         return self.rows
 
 
-def read_rows(path: str | Path) -> CsvRows:
-    """Read a CSV file with a header; blank lines and a byte order mark are skipped. Raises `SpecError`."""
+def read_rows(path: str | Path, kind: FileKind | None = None) -> CsvRows:
+    """Read a CSV file with a header; blank lines and a byte order mark are skipped. Raises `SpecError`.
+
+    If `kind` is given, a file of another kind is recognised.
+    """
+    try:
+        return _read(path, kind)
+    except SpecError as error:
+        raise (recognised(error, path, kind) if kind else error) from None
+
+
+def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
     reader = csv.reader(io.StringIO(read_text(path).removeprefix("\ufeff")), skipinitialspace=True)
     lines = _filled_lines(reader, path)
     header = next(lines, None)
@@ -84,7 +90,7 @@ def read_rows(path: str | Path) -> CsvRows:
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         raise SpecError(f"duplicate column {twice!r}", f"line {header[0]}", path)
-    return CsvRows(columns, _rows(columns, lines, path), path)
+    return CsvRows(columns, _rows(columns, lines, path), path, kind)
 
 
 def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tuple[int, list[str]]]:

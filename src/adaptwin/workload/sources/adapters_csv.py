@@ -19,7 +19,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
     ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
     """
-    rows = _without_repeated_names(read_rows(path).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS, kind=ADAPTERS_CSV))
+    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
     adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
@@ -29,7 +29,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
     """Read requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
-    for row in _without_repeated_names(read_rows(path).require(("name", "rate"), kind=RATES_CSV)):
+    for row in _without_repeated_names(read_rows(path, RATES_CSV).require(("name", "rate"))):
         rate = row.number("rate")
         if rate < 0:
             raise row.wrong("rate", f"{rate:g} must be at least 0")

@@ -73,7 +73,7 @@ def read_trace(path: str | Path) -> Trace:
     Azure: ``TIMESTAMP,ContextTokens,GeneratedTokens``; Mooncake: ``timestamp_ms,input_length,output_length``.
     Other columns are ignored. A length of 0 tokens is raised to 1.
     """
-    rows = read_rows(path)
+    rows = read_rows(path, TRACE)
     format_ = _format_of(rows)
     requests = np.array(list(_requests_in(rows.rows, format_)), dtype=np.float64).reshape(-1, 3)
     if len(requests) < 2:

@@ -1,0 +1,108 @@
+"""A command that is given a file of the wrong kind says what the file is, and which command takes it."""
+
+import pytest
+
+from adaptwin import Plan, Profile, Run, Surrogate, Workload, file_kinds, load_profile, surrogate_for
+from adaptwin.calibration.measurements import MeasuredRun, Setup
+from adaptwin.dataset.design import Design, load_design
+from adaptwin.file_kinds import kind_of
+
+CLASSES = (Plan, Workload, Profile, Run, MeasuredRun, Surrogate, Design, Setup)
+SETUP = """\
+name: mine
+hardware: H100
+gpu_gib: 80
+vllm_version: 0.8.5
+"""
+KINDS = {
+    "fleet.yaml": "a fleet",
+    "plan.yaml": "a plan",
+    "plan.html": "an HTML page",
+    "serve.sh": "a script",
+    "run.json": "a simulated run",
+    "profile.yaml": "a profile",
+    "surrogate.json": "a surrogate",
+    "design.yaml": "a design of a sweep",
+    "adapters.csv": "a CSV of adapters",
+    "trace.csv": "a request trace",
+    "adapter/adapter_config.json": "the configuration of a PEFT adapter",
+    "adapter": "a folder of PEFT adapters",
+    "measurements/setup.yaml": "the setup of a folder of measurements",
+    "measurements": "a folder of measurements",
+}
+TAKES = {  # kinds that each command takes as its first file
+    "plan": ("a fleet", "a CSV of adapters"),
+    "simulate": ("a fleet", "a CSV of adapters"),
+    "verify": ("a plan",),
+    "explain": ("a plan",),
+    "export": ("a plan",),
+    "compare": ("a simulated run",),
+    "fit": ("a folder of measurements",),
+    "train": (),
+    "sweep": ("a design of a sweep",),
+    "workload from-trace": ("a request trace",),
+}
+MORE = {
+    "compare": ("run.json",),
+    "sweep": ("--out", "runs"),
+    "workload from-trace": ("--adapters", "2", "--ranks", "8", "--out", "f.yaml"),
+}
+
+
+@pytest.fixture
+def everything(planned, adaptwin, h100):
+    """The folder with a file of every kind."""
+    h100.write(planned / "profile.yaml")
+    surrogate_for(h100).write(planned / "surrogate.json")
+    load_design("planning").write(planned / "design.yaml")
+    (planned / "adapters.csv").write_text("name,rank,rate\na,8,0.5\n")
+    (planned / "trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,374,44\n")
+    for name, content in (("adapter/adapter_config.json", '{"peft_type": "LORA"}'), ("measurements/setup.yaml", SETUP)):
+        (planned / name).parent.mkdir()
+        (planned / name).write_text(content)
+    assert adaptwin("simulate", "fleet.yaml", "--duration", "60", "--out", "run.json").code == 0
+    assert adaptwin("export", "plan.yaml", "--out", "serve.sh").code == 0
+    (planned / "plan.html").write_text("<!DOCTYPE html>\n<html></html>\n")
+    return planned
+
+
+@pytest.fixture(scope="module")
+def h100():
+    return load_profile("h100-64gb-llama-3.1-8b-instruct")
+
+
+def test_files_of_every_kind_are_recognised(everything):
+    assert {name: kind_of(everything / name).name for name in KINDS} == KINDS
+
+
+def test_a_wrong_kind_of_file_is_named_by_every_command(everything, adaptwin):
+    for command, taken in TAKES.items():
+        for name, kind in KINDS.items():
+            if kind in taken:
+                continue
+            done = adaptwin(*command.split(), name, *MORE.get(command, ()))
+            assert done.code == 1, (command, name)
+            assert done.err.startswith(f"adaptwin: {name}: this is {kind}; did you mean "), (command, name, done.err)
+
+
+def test_a_broken_file_of_the_right_kind_keeps_its_own_error(everything, adaptwin):
+    (everything / "fleet.yaml").write_text("adapters:\n- {name: a, rank: 8, rat: 1}\n")
+    assert adaptwin("plan", "fleet.yaml").err.startswith("adaptwin: fleet.yaml: adapters[0].rat: unknown key")
+    (everything / "adapters.csv").write_text("name,rank,rates\na,8,0.5\n")
+    assert adaptwin("plan", "adapters.csv").err.startswith("adaptwin: adapters.csv: rate: missing column")
+
+
+def test_plans_of_a_wrong_order_are_recognised(everything, adaptwin):
+    assert "fleet.yaml: this is a fleet" in adaptwin("replan", "fleet.yaml", "plan.yaml").err
+
+
+def test_a_file_of_no_known_kind_keeps_its_own_error(folder, adaptwin):
+    (folder / "notes.yaml").write_text("buy: milk\n")
+    assert adaptwin("verify", "notes.yaml").err == "adaptwin: notes.yaml: options: missing\n"
+    assert adaptwin("verify", "nothing.yaml").err == "adaptwin: nothing.yaml: no such file\n"
+
+
+@pytest.mark.parametrize("spec", CLASSES)
+def test_the_keys_of_a_kind_are_fields_of_its_file(spec):
+    keys = next(keys for kind, keys in file_kinds._BY_KEYS if kind == spec.file_kind)
+    assert set(keys) <= set(spec.model_fields)
