@@ -16,14 +16,14 @@ class FileKind(NamedTuple):
     """A kind of file or folder."""
 
     name: str  # with its article
-    meant: str  # what the command was probably meant to be
+    meant: str  # what it is for, or which command was probably meant
 
 
 PLAN = FileKind("a plan", "did you mean adaptwin verify, explain, replan or export?")
 FLEET = FileKind("a fleet", "did you mean adaptwin plan or simulate?")
 PROFILE = FileKind("a profile", "did you mean --profile?")
-RUN = FileKind("a simulated run", "did you mean adaptwin compare?")
-MEASURED_RUN = FileKind("a measured run", "did you mean the second file of adaptwin compare?")
+RUN = FileKind("a simulated run", "adaptwin compare takes it as its first file")
+MEASURED_RUN = FileKind("a measured run", "adaptwin compare takes it as its second file")
 SURROGATE = FileKind("a surrogate", "did you mean --surrogate, or adaptwin train --explain?")
 DESIGN = FileKind("a design of a sweep", "did you mean adaptwin sweep?")
 SETUP = FileKind("the setup of a folder of measurements", "did you mean adaptwin fit, with the folder?")

@@ -234,9 +234,11 @@ def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:
 
 def _is_nearly(problem: dict[str, Any], missing: set[tuple[int | str, ...]]) -> bool:
     """Return whether the problem is an unknown key that is nearly one of those missing in the same place."""
+    if problem["type"] != "extra_forbidden":
+        return False
     *place, key = problem["loc"]
     beside = [str(location[-1]) for location in missing if list(location[:-1]) == place]
-    return problem["type"] == "extra_forbidden" and bool(did_you_mean(key, beside))
+    return bool(did_you_mean(key, beside))
 
 
 def _spec_at(location: tuple[int | str, ...], spec: type[BaseModel]) -> Any:

@@ -121,8 +121,8 @@ def replace(file, old, new):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda m: (m / "setup.yaml").unlink(), "measured/setup.yaml: no such file"),
-        (lambda m: replace(m / "setup.yaml", "gpu_gib", "gpu_gb"), "measured/setup.yaml: gpu_gib: missing"),
+        (lambda m: (m / "setup.yaml").unlink(), "measured: no setup.yaml in this folder"),
+        (lambda m: replace(m / "setup.yaml", "gpu_gib", "gpu_gb"), "measured/setup.yaml: gpu_gb: unknown key"),
         (
             lambda m: replace(m / "setup.yaml", f"start: {m.parent / 'start.yaml'}\n", ""),
             "measured: setup.start: name a profile to start from",
@@ -138,7 +138,7 @@ def replace(file, old, new):
         ),
         (
             lambda m: replace(m / "runs.json", '"throughput"', '"thruput"'),
-            "measured/runs.json: [0].throughput: missing",
+            "measured/runs.json: [0].thruput: unknown key",
         ),
         (
             lambda m: (m / "memory.csv").write_text("max_loras,max_lora_rank\n1,8\n", encoding="utf-8"),

@@ -163,7 +163,7 @@ def test_a_wrong_design_is_refused_in_one_line(adaptwin, folder, design, old, ne
         (("no.yaml", "--out", "runs"), "no.yaml: no such file"),
         (("d.yaml", "--out", "d.yaml"), "d.yaml: out: cannot be made: File exists"),
         (("d.yaml", "--out", "/proc/runs"), "/proc/runs: out: cannot be made: No such file or directory"),
-        (("paper", "--out", "runs", "--mixes", 5), "--mixes: 5 cannot be had of paper: a grid has as many mixes as"),
+        (("paper", "--out", "runs", "--mixes", 5), "--mixes: 5: paper is a grid, whose number of mixes is fixed"),
         (("d.yaml", "--out", "runs", "--jobs", 0), "jobs: 0 must be at least 1, or -1 for one per core"),
         (("d.yaml", "--out", "runs", "--address", "auto"), "address: 'auto' is of use with engine ray only"),
     ],

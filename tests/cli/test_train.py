@@ -47,10 +47,10 @@ def test_runs_become_a_surrogate_a_page_and_a_table(adaptwin, swept):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nowhere",), "nowhere: no such folder of runs; a surrogate can be explained: add --explain"),
+        (("nowhere",), "nowhere: no such folder of runs"),
         (("nowhere", "--explain"), "surrogate: 'nowhere' is neither a file nor one of h100-"),
         ((".", "--output", "speed"), "output: 'speed' is not one of served, itl_mean"),
-        ((".",), "design.yaml: no such file"),
+        ((".",), "no such folder of runs: design.yaml is missing"),
         ((".", "--out", "no/s.json"), "no/s.json: cannot be written"),
     ],
 )
@@ -72,4 +72,4 @@ def test_windows_too_short_to_judge_adapters_are_said(adaptwin, folder):
 def test_which_profile_is_asked_before_anything_is_trained(adaptwin, swept):
     done = adaptwin("train", "runs", "--out", "s.json", "--profile", "h200")
     assert (done.code, done.out) == (1, "")
-    assert "profile: 'h200' is not among the profiles of the runs: h100-64gb-llama-3.1-8b-instruct" in done.err
+    assert "profile: 'h200' is not one of h100-64gb-llama-3.1-8b-instruct" in done.err

@@ -111,7 +111,7 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
         (("plan", "fleet.yaml", "--objective", "min-cost"), f"price_per_hour: profile {PROFILE} has none"),
         (
             ("plan", "fleet.yaml", "--price", "h200=2.5"),
-            f"prices: 'h200' is not among the profiles: {PROFILE}",
+            f"prices: 'h200' is not one of {PROFILE}",
         ),
         (
             ("plan", "fleet.yaml", "--spare", 1, "--objective", "min-latency", "--gpus", 2),
@@ -128,8 +128,8 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
             "Server.max_lora_rank: 8 is below the rank 16 of adapter 'a1'",
         ),
         (("simulate", "fleet.yaml", "--warmup", 900), "warmup: 900.0 must be "),
-        (("verify", "fleet.yaml"), "fleet.yaml: options: missing"),
-        (("export", "fleet.yaml"), "fleet.yaml: options: missing"),
+        (("verify", "fleet.yaml"), "fleet.yaml: this is a fleet; did you mean adaptwin plan or simulate?"),
+        (("export", "fleet.yaml"), "fleet.yaml: this is a fleet; did you mean adaptwin plan or simulate?"),
         (("export", "fleet.yaml", "--to", "helm"), "--to: 'helm' is not one of vllm"),
         (
             ("workload", "synth", "--adapters", 0, "--rate", 1, "--ranks", 8, "--out", "w.yaml"),

@@ -129,7 +129,7 @@ def test_an_unfinished_dataset_can_be_read(tmp_path, small_partitions):
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):
-    with pytest.raises(SpecError, match=r"design\.yaml: no such file$"):
+    with pytest.raises(SpecError, match=r"no such folder of runs: design\.yaml is missing$"):
         Dataset.read(tmp_path)
     tiny().write(tmp_path / "design.yaml")
     with pytest.raises(SpecError, match=f"^{tmp_path}: holds no partition yet: run adaptwin sweep$"):
