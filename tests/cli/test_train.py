@@ -66,7 +66,7 @@ def test_windows_too_short_to_judge_adapters_are_said(adaptwin, folder):
     assert adaptwin("sweep", "design.yaml", "--out", "runs", "--jobs", 1).code == 0
     done = adaptwin("train", "runs")
     assert done.code == 1
-    assert "runs: none of the runs tells worst_share: sweep longer windows or more traffic" in done.err
+    assert "runs: none of the runs has worst_share: sweep longer windows or more traffic" in done.err
 
 
 def test_which_profile_is_asked_before_anything_is_trained(adaptwin, swept):

@@ -50,7 +50,7 @@ def test_rules_name_the_questions_and_come_by_size():
 
 
 def test_a_tree_that_leads_nowhere_is_refused():
-    with pytest.raises(SpecError, match=r"right\[0\]: 9 is no node"):
+    with pytest.raises(SpecError, match=r"right\[0\]: 9 is not a later node"):
         ModelTree(features=("x", "", ""), thresholds=(0, 0, 0), right=(9, 0, 0), leaves=(leaf(0), leaf(0)))
-    with pytest.raises(SpecError, match="do not belong together"):
+    with pytest.raises(SpecError, match="do not match in length"):
         ModelTree(features=("",), thresholds=(0.0,), right=(0,), leaves=())
