@@ -28,17 +28,17 @@ def swept(adaptwin, folder):
 def test_runs_become_a_surrogate_a_page_and_a_table(adaptwin, swept):
     done = adaptwin("train", "runs", "--out", "s.json", "--report", "t.html", "--folds", 2)
     assert done.code == 0
-    assert "On mixes held out" in done.out
+    assert "Scores on held-out mixes" in done.out
     surrogate = Surrogate.read(swept / "s.json")
     assert surrogate.profile.name == "h100-64gb-llama-3.1-8b-instruct"
     assert surrogate.windows == (150.0, 150.0)
-    assert "What the predictors have learned" in (swept / "t.html").read_text(encoding="utf-8")
+    assert "Training of the surrogate" in (swept / "t.html").read_text(encoding="utf-8")
 
     as_json = adaptwin("train", "runs", "--folds", 2, "--json")
     assert json.loads(as_json.out) == {surrogate.profile.name: surrogate.scores}
 
     explained = adaptwin("train", "s.json", "--explain", "--output", "overload")
-    assert "is overloaded with" in explained.out
+    assert "the probability of overload is" in explained.out
 
     plan = adaptwin("plan", "fleet.yaml", "--surrogate", "s.json")
     assert plan.code == 0

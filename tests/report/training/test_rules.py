@@ -18,14 +18,14 @@ from adaptwin.surrogate.outputs import NAMES
 def test_a_rule_is_a_condition_in_natural_units_and_a_prediction_in_words() -> None:
     text = words(rules_text(make_surrogate(), "starvation"))
     # 0.93 is exp of the threshold; odds of 49 are 98 %; odds grow with the root of the adapters.
-    assert "if utilisation > 0.93: starves with 98.0 % (50 % to 99.966 %); 100 rows" in text
+    assert "if utilisation > 0.93: the probability of starvation is 98.0 % (50 % to 99.966 %); 100 rows" in text
     assert "twice the adapters: x 1.41" in text
     assert "time per token" not in text  # its term does next to nothing
     text = words(rules_text(make_surrogate(), "itl_mean"))
     assert "if burstiness of arrivals <= 2.00: mean ITL is 1.07 x the steady state's (0.82 to 1.35); 300 rows" in text
     text = words(rules_text(make_surrogate(), "worst_share"))
-    assert "if no asynchronous scheduling: the worst adapter gets 97.0 % of its tokens (50 % to 100 %)" in text
-    assert "if asynchronous scheduling: the worst adapter gets 60 %" in text
+    assert "if no asynchronous scheduling: the worst-served adapter gets 97.0 % of its tokens (50 % to 100 %)" in text
+    assert "if asynchronous scheduling: the worst-served adapter gets 60 %" in text
     assert "10 points more chance that no slot is free: -3.0 points" in text
 
 
@@ -34,7 +34,7 @@ def test_the_prediction_is_for_a_place_where_the_rule_holds() -> None:
     few = leaf(0.0, 10, {"adapters": 1.0}, low=-8.0, high=8.0)
     tree = split("adapters", math.log(4.0), few, leaf(0.0, 5, low=-8.0, high=8.0))
     text = words(rules_text(make_surrogate(overload=tree), "overload"))
-    assert "if adapters <= 3: is overloaded with 80 %" in text
+    assert "if adapters <= 3: the probability of overload is 80 %" in text
 
 
 def test_a_prediction_stays_within_its_limits() -> None:
@@ -49,7 +49,7 @@ def test_rules_come_in_the_order_of_their_rows_and_no_more_than_wanted() -> None
     both, one = words(rules_text(make_surrogate(), "itl_mean")), words(rules_text(make_surrogate(), "itl_mean", most=1))
     assert [item.rows for item in tree.leaves] == [300, 700]
     assert both.index("> 2.00") < both.index("<= 2.00")
-    assert "2 rules from 1,000 rows; the most frequent 1 hold 70 % of them." in one
+    assert "2 rules from 1,000 rows; the rules shown cover 70 % of the rows." in one
     assert "<= 2.00" not in one
 
 

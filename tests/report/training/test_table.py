@@ -27,9 +27,9 @@ def test_the_table_of_a_training_fits_a_terminal_and_has_every_score_with_its_in
 
 
 def test_the_table_says_how_often_the_twin_is_asked() -> None:
-    said = "For 64 % of the runs at the boundary the twin is asked: their probability of overload is between 0.88 % and"
+    said = "A planner runs the twin for 64 % of the runs at the boundary: their probability of overload is between 0.88"
     assert said in words(training_table(make_findings(), make_surrogates()))
-    assert "is not known" in words(training_table(make_findings(unsure=math.nan), make_surrogates()))
+    assert "it is not known" in words(training_table(make_findings(unsure=math.nan), make_surrogates()))
 
 
 def test_scores_that_nobody_knows_are_dashes() -> None:

@@ -11,7 +11,7 @@ from adaptwin.surrogate.findings import CurvePoint, Findings
 
 
 class Curve(NamedTuple):
-    """One figure of merit against the number of mixes."""
+    """One score against the number of mixes."""
 
     name: str
     value: Callable[[CurvePoint], float]
@@ -21,14 +21,14 @@ class Curve(NamedTuple):
 
 
 _CURVES = (
-    Curve("throughput", lambda point: point.throughput, FIRST_COLOUR, 1, lambda value: f"{value:.1f} % off"),
-    Curve("mean ITL", lambda point: point.itl, SECOND_COLOUR, 1, lambda value: f"{value:.1f} % off"),
+    Curve("throughput", lambda point: point.throughput, FIRST_COLOUR, 1, lambda value: f"error {value:.1f} %"),
+    Curve("mean ITL", lambda point: point.itl, SECOND_COLOUR, 1, lambda value: f"error {value:.1f} %"),
     Curve("starvation", lambda point: point.starvation_f1, BAD_COLOUR, 2, lambda value: f"F1 {value:.3f}"),
 )
 
 
 def curve_figure(findings: Findings) -> go.Figure:
-    """Errors of the large models, and F1 of starvation below, against the mixes they were trained on."""
+    """Draw the errors of the large models, and F1 of starvation below, against the number of mixes trained on."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
     for curve in _CURVES:
         values = [curve.value(point) for point in findings.curve]

@@ -29,7 +29,7 @@ _BARS = (
 
 
 def importances_figure(findings: Findings) -> go.Figure:
-    """How far answers move when a feature is shuffled among runs, for the features that matter most."""
+    """Draw how far answers change when a feature is shuffled among runs, for the features that matter most."""
     lines = findings.importances[:SHOWN_FEATURES]
     phrases = [VOCABULARY[line.feature].phrase for line in lines]
     figure = go.Figure()
@@ -40,11 +40,11 @@ def importances_figure(findings: Findings) -> go.Figure:
             name=bars.name,
             x=[significant(100.0 * value) for value in values],
             y=phrases,
-            customdata=[f"{bars.name} moves by {percent(value)}" for value in values],
+            customdata=[f"{bars.name} changes by {percent(value)}" for value in values],
             hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             marker={"color": bars.colour},
         )
-    figure.update_xaxes(title_text="of the spread of answers", rangemode="tozero", ticksuffix=" %")
+    figure.update_xaxes(title_text="change, of the spread of answers", rangemode="tozero", ticksuffix=" %")
     figure.update_yaxes(showgrid=False, ticklabelstandoff=6, **from_the_top(phrases))
     return figure.update_layout(
         template=template(), barmode="group", bargap=0.3, height=110 + 34 * len(lines), margin={"t": 36}

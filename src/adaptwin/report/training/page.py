@@ -1,4 +1,4 @@
-"""The page of a training: errors of the predictors against the twin, weakest regimes, and importance of features."""
+"""The page of a training: errors of the surrogate against the twin, weakest regimes, and importance of features."""
 
 import importlib.metadata
 import math
@@ -26,13 +26,13 @@ from adaptwin.report.training.sentences import (
     source_sentence,
     value_text,
 )
-from adaptwin.report.training.weakest import REGIME_ERRORS, Weakness, weakest
+from adaptwin.report.training.weakest import REGIME_ERRORS, WRONG_KIND, Weakness, weakest
 from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
 
-HEADLINES = {  # figures of merit on the cards, and their labels there
+HEADLINES = {  # scores on the cards, and their labels there
     "throughput, mean error": "Throughput error",
     "mean ITL, mean error": "Mean ITL error",
     "starvation, F1": "Starvation, F1",
@@ -57,7 +57,7 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "regimes",
             "Errors by regime",
-            "Errors of the distilled models, a row per regime. Further left is better. The axis is logarithmic.",
+            "Errors of the distilled models, one row per regime. Further left is better. The axis is logarithmic.",
         ),
         regimes_figure,
     ),
@@ -65,8 +65,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "reliability",
             "Probability of overload",
-            "How often runs were overloaded where the distilled model gave about this probability. On the dotted "
-            "line, probabilities are right. A larger point stands for more runs.",
+            "How often runs were overloaded to which the distilled model gave about this probability. On the dotted "
+            "line, probability and frequency agree. A larger point stands for more runs.",
         ),
         reliability_figure,
     ),
@@ -74,8 +74,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "curve",
             "Learning curve",
-            "Scores of the large models when they are trained on a part of the mixes. Where a curve is still falling "
-            "(or F1 still rising) at its end, more runs of the twin would help.",
+            "Scores of the large models when they are trained on only some of the mixes. If an error still falls, or "
+            "F1 still rises, at the end of its curve, more runs of the twin would help.",
         ),
         curve_figure,
     ),
@@ -83,36 +83,36 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "importances",
             "Importance of the features",
-            "How far the answers of the large models move when one feature is shuffled among the runs, as a share of "
-            "how far answers are apart at all. Features that say much the same share their importance.",
+            "How far the answers of the large models change when one feature is shuffled among the runs, as a share "
+            "of the spread of the answers. Features that carry much the same information share their importance.",
         ),
         importances_figure,
     ),
 )
 
 _MEANINGS = {
-    "Mix": "Adapters, their shares of the traffic, and a server. A mix has several runs, which differ in load.",
-    "Held out": "Each mix was kept out of one training, and the models of that training were asked about it. Scores, "
-    "errors and points are about runs that the model had not seen.",
-    "Error": "The distance from what the twin says, in per cent of it. It is not the error against a real GPU: that of "
-    "the twin comes on top.",
-    "Mean, median": "A few runs can dominate a mean. Half of the runs are closer than the median, and half are not.",
-    "F1": "Joins two shares: of the runs called starved, how many were; of the runs that starved, how many were called "
-    "so. 1 is perfect.",
-    "95 % interval": "Would hold the figure 95 times in 100 if other mixes had been drawn.",
-    "Large models": "Gradient-boosted trees. They teach the distilled models, and are not kept.",
-    "Distilled": "Small trees with a short formula in each leaf. They are what a surrogate file holds. "
+    "Mix": "Adapters, their shares of the traffic, and a server. Each mix has several runs, which differ in load.",
+    "Held out": "Each mix was left out of one training, and the models of that training predicted it. All scores, "
+    "errors and points are about runs of mixes that the model was not trained on.",
+    "Error": "The difference from what the twin reports, in per cent of it. It is not the error against a real GPU, to "
+    "which the error of the twin adds.",
+    "Mean, median": "A few runs can dominate a mean. Half of the runs have a smaller error than the median.",
+    "F1": "Combines two shares: of the runs predicted to be starved, how many were; of the runs that were starved, how "
+    "many were predicted to be. 1 is perfect.",
+    "95 % interval": "Where the figure would lie 95 times in 100 if other mixes had been drawn.",
+    "Large models": "Gradient-boosted trees. The distilled models learn from their answers. They are not kept.",
+    "Distilled": "Small trees with a short formula in each leaf, which a surrogate file holds. "
     "adaptwin train --explain prints their rules.",
-    "Boundary": "Loads near which a server stops serving everybody. Runs there are the hardest. They are among the "
-    "points and count for the probabilities, but not for the scores and the regimes.",
-    "Overload": "The server or an adapter starves or waits in a growing queue.",
-    "Asking the twin": "Where the probability of overload is neither low nor high enough to be sure, the twin is "
-    "asked. It is also asked where a server is unlike those that were trained on.",
+    "Boundary": "Loads near which a server stops serving all its traffic. Runs there are the hardest to predict. They "
+    "are among the points and count for the probabilities, but not for the scores and the regimes.",
+    "Overload": "The server, or an adapter on it, is starved or backlogged.",
+    "Running the twin": "A planner runs the twin if the probability of overload is neither low nor high enough to be "
+    "confident, or if a server is unlike those in the training data.",
 }
 
 
 def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> str:
-    """The findings as one self-contained HTML page; surrogates by the name of their profile."""
+    """Render the findings as one self-contained HTML page; surrogates by the name of their profile."""
     return render(
         "training.html",
         {picture.key: draw(findings) for picture, draw in _TRAINING_PICTURES},
@@ -129,12 +129,12 @@ def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> 
 
 
 def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate], path: str | Path) -> None:
-    """Write the page to `path`; raises `SpecError` when the place cannot be written."""
+    """Write the page to `path`; raises `SpecError` if that fails."""
     write_atomically(path, training_report(findings, surrogates))
 
 
 def _score_cards(findings: Findings) -> Iterator[Card]:
-    """A card per headline figure; of several profiles, it shows the one for which the figure is worst."""
+    """Yield one card per headline score; of several profiles, the card shows the one with the worst score."""
     for figure, label in HEADLINES.items():
         lines = {
             profile: line
@@ -143,7 +143,7 @@ def _score_cards(findings: Findings) -> Iterator[Card]:
             if line.figure == figure and math.isfinite(line.distilled.value)
         }
         yield _card(label, lines) if lines else Card(label, NOTHING, "not scored")
-    yield Card("Twin asked", percent(findings.unsure), "of the runs at the boundary")
+    yield Card("Twin needed", percent(findings.unsure), "of the runs at the boundary")
 
 
 def _card(label: str, lines: dict[str, ScoreLine]) -> Card:
@@ -159,14 +159,14 @@ def _interval_words(score: ScoreWithInterval, unit: str) -> str:
 
 
 class ScoreCell(NamedTuple):
-    """The texts of a score."""
+    """A score in words."""
 
     value: str
     interval: str
 
 
 class ScoreRow(NamedTuple):
-    """A figure of merit of the large models and of the distilled ones."""
+    """One score of the large models and of the distilled ones."""
 
     figure: str
     cells: list[ScoreCell]
@@ -178,20 +178,20 @@ def _score_row(line: ScoreLine) -> ScoreRow:
 
 
 def _weakness(one: Weakness) -> str:
-    """A sentence on the regime in which a figure is furthest off."""
+    """Return a sentence on the regime in which a figure has its largest error."""
     figure = f"{one.figure[0].upper()}{one.figure[1:]}"
     where = f"\N{LEFT DOUBLE QUOTATION MARK}{one.where}\N{RIGHT DOUBLE QUOTATION MARK}"
     error, runs = error_text(one.error), count(one.regime.runs, "run")
-    if one.kind == "called wrongly":
-        return f"{figure} is called wrongly most often at {where}: in {error} of {runs}."
-    return f"{figure} is furthest off at {where}: {error} {one.kind} over {runs}."
+    if one.kind == WRONG_KIND:
+        return f"{figure} is predicted wrongly most often at {where}: in {error} of {runs}."
+    return f"{figure} has its largest {one.kind} at {where}: {error} over {runs}."
 
 
 class ErrorCell(NamedTuple):
-    """The text of an error."""
+    """An error in words."""
 
     text: str
-    worst: bool  # of its column
+    worst: bool  # whether it is the largest of its column
 
 
 class RegimeRow(NamedTuple):
@@ -204,7 +204,7 @@ class RegimeRow(NamedTuple):
 
 
 def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
-    """The rows of the table by dimension."""
+    """Return the rows of the table of regimes, by dimension."""
     worst = {(one.figure, one.regime) for one in weakest(regimes)}
     return {
         dimension: [
@@ -223,13 +223,13 @@ def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
 
 
 def _training_facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
-    """What was trained, and on what."""
+    """Return the facts of the training: version, trees, training runs, thresholds of overload."""
     facts = {"adaptwin": importlib.metadata.version("adaptwin")}
     for profile, surrogate in surrogates.items():
         rules = sum(len(tree.leaves) for tree in surrogate.trees.values())
         facts[profile] = (
             f"{count(len(surrogate.trees), 'tree')} with {count(rules, 'rule')}, from {surrogate.source}. "
-            f"Not overloaded up to a probability of {share_text(surrogate.sure.below)}; overloaded from "
-            f"{share_text(surrogate.sure.above)} on."
+            f"A server counts as not overloaded up to a probability of {share_text(surrogate.sure.below)}, and as "
+            f"overloaded from {share_text(surrogate.sure.above)} on."
         )
     return facts

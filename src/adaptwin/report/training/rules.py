@@ -1,4 +1,4 @@
-"""The rules of a distilled tree in words."""
+"""The rules of a distilled tree, in words."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.surrogate.vocabulary import VOCABULARY, Word
 
 SHOWN_TERMS = 3  # terms of a formula that are shown
-NO_EFFECT = 0.005  # on the scale of the output: a term below it is not worth a word
+NO_EFFECT = 0.005  # on the scale of the output: terms with a smaller effect are not shown
 _PREDICTION_TEXTS = {
     "served": "throughput is {} the steady state's",
     "itl_mean": "mean ITL is {} the steady state's",
@@ -24,21 +24,22 @@ _PREDICTION_TEXTS = {
     "ttft_p50": "median TTFT is {} the steady state's",
     "ttft_p99": "TTFT p99 is {} the steady state's",
     "e2e_mean": "mean latency is {} the steady state's",
-    "worst_share": "the worst adapter gets {} of its tokens",
-    "starvation": "starves with {}",
-    "overload": "is overloaded with {}",
+    "worst_share": "the worst-served adapter gets {} of its tokens",
+    "starvation": "the probability of starvation is {}",
+    "overload": "the probability of overload is {}",
 }
 _SCALES: dict[str, LearnedScale] = {output.name: output.scale for output in OUTPUTS}
 _HOW_TO_READ = (
-    '"a to b" is above a, and up to b. A prediction is that for the middle of the training data, moved to where the '
-    "rule holds; in brackets, what it is kept between. Below it are the strongest terms of its formula: "
+    'A condition "a to b" holds above a, and up to b. A rule shows its formula at the mean of the training data, with '
+    "each feature moved into the range that the rule allows. In brackets are the limits to which the formula is "
+    "clipped. The line below shows the strongest terms of the formula: "
 )
 _TERMS_MEAN: dict[LearnedScale, str] = {
-    "ratio": "what they multiply it by.",
-    "odds": "what they multiply its odds by.",
-    "share": "how many points they add.",
+    "ratio": "the factor by which a change of a feature multiplies the prediction.",
+    "odds": "the factor by which a change of a feature multiplies the odds.",
+    "share": "the percentage points that a change of a feature adds.",
 }
-# Thresholds lie between two whole numbers, and the ends of ranges a little beside one.
+# Whole numbers are rounded down with a margin: thresholds lie between two of them, ends of ranges close to one.
 _UNIT_TEXTS: dict[str, Callable[[float], str]] = {
     "s": duration,
     "share": share_text,
@@ -47,19 +48,19 @@ _UNIT_TEXTS: dict[str, Callable[[float], str]] = {
 
 
 class Interval(NamedTuple):
-    """Values of a feature, above `low` and up to `high`."""
+    """An interval of a feature: above `low`, and up to `high`."""
 
     low: float = -math.inf
     high: float = math.inf
 
 
 def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableType:
-    """The rules of a distilled tree in words, those with most training rows first.
+    """Show the rules of a distilled tree in words, those with most training rows first.
 
     Args:
-        surrogate: Whose tree.
-        output: A key of its trees, such as "starvation".
-        most: Rules to show, those with most rows first.
+        surrogate: The surrogate that holds the tree.
+        output: The output that the tree predicts, such as "starvation".
+        most: Largest number of rules to show.
     """
     rules = rules_of(surrogate.trees[output])
     rows = sum(rule.leaf.rows for rule in rules)
@@ -73,7 +74,7 @@ def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableT
     headline = Text.assemble(
         (f"\n{output} of {surrogate.profile.name}: ", "bold"),
         f"{count(len(rules), 'rule')} from {count(rows, 'row')}; ",
-        f"the most frequent {len(shown):,} hold {covered} of them.\n",
+        f"the rules shown cover {covered} of the rows.\n",
     )
     return Group(headline, table, Text(_HOW_TO_READ + _TERMS_MEAN[_SCALES[output]], style="dim"))
 
@@ -91,7 +92,7 @@ def _rule(rule: Rule, output: str, region: Region) -> Text:
 
 
 def merged_conditions(conditions: Iterable[tuple[str, str, float]]) -> dict[str, Interval]:
-    """One interval for each feature, in the order in which the conditions first name them."""
+    """Merge conditions to one interval per feature, in the order in which the conditions first name the features."""
     intervals: dict[str, Interval] = {}
     for name, sign, threshold in conditions:
         low, high = intervals.get(name, Interval())
@@ -111,14 +112,14 @@ def _condition(word: Word, interval: Interval) -> str:
 
 
 def _range(word: Word, interval: Interval) -> str:
-    """An interval in words: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
+    """Write an interval in words: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
     bare = word._replace(unit="") if word.unit not in _UNIT_TEXTS else word
     low, high = _quantity(bare, interval.low), _quantity(word, interval.high)
     return f"about {high}" if low == _quantity(bare, interval.high) else f"{low} to {high}"
 
 
 def _quantity(word: Word, value: float) -> str:
-    """A value of a feature, written as the quantity that it stands for."""
+    """Write a value of a feature as the quantity that it stands for."""
     natural = word.natural(value)
     if word.unit in _UNIT_TEXTS:
         return _UNIT_TEXTS[word.unit](natural)
@@ -130,7 +131,7 @@ def _value_text(value: float) -> str:
 
 
 def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> float:
-    """The formula at the mean of the training data, moved to where the rule holds."""
+    """Evaluate the formula at the mean of the training data, each feature moved into the interval of the rule."""
     means = dict(zip(region.features, region.mean, strict=True))
     value = leaf.constant
     for name, weight in leaf.weights.items():
@@ -140,7 +141,7 @@ def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> fl
 
 
 def _prediction_text(value: float, scale: LearnedScale) -> str:
-    """A prediction in words, from a value on the scale of the output."""
+    """Write a prediction in words, from a value on the scale of the output."""
     return f"{_figure(value, scale)} x" if scale == "ratio" else _figure(value, scale)
 
 
@@ -151,7 +152,7 @@ def _figure(value: float, scale: LearnedScale) -> str:
 
 
 def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: LearnedScale) -> list[str]:
-    """The terms with most effect on the formula, over the values that rule and training data leave each feature."""
+    """Describe the terms with most effect over the values that the rule and the training data leave to a feature."""
     box = {name: Interval(*ends) for name, *ends in zip(region.features, region.low, region.high, strict=True)}
 
     def width(name: str) -> float:
@@ -168,20 +169,20 @@ def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale:
 
 
 def _term(word: Word, weight: float, width: float, scale: LearnedScale) -> str:
-    """The effect of a step of a feature: ``twice the adapters: x 1.03``."""
+    """Describe the effect of a step of a feature: ``twice the adapters: x 1.03``."""
     change, step = _imaginable_step(word, width)
     effect = weight * step
     return f"{change}: {100.0 * effect:+.1f} points" if scale == "share" else f"{change}: x {_factor(math.exp(effect))}"
 
 
 def _imaginable_step(word: Word, width: float) -> tuple[str, float]:
-    """A plausible step of a feature within that width, in words, and its size on the feature's scale."""
+    """Return a plausible step of a feature within a width: in words, and its size on the feature's scale."""
     if word.unit == "switch":
         return word.phrase, 1.0
     if word.scale == "plain":
         step = 0.1 if width > 0.1 else 0.01
         return f"{count(round(100 * step), 'point') if word.unit == 'share' else step} more {word.phrase}", step
-    # Of adapters and slots there are so many that one more of them makes no difference.
+    # "twice the" ignores the one in "log of one plus" for adapters and slots, because there are many of them.
     exact = word.scale == "log" or word.unit == "whole"
     return f"twice {'the' if exact else '1 +'} {word.phrase}", math.log(2.0)
 

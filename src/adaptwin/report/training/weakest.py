@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from adaptwin.surrogate.findings import RegimeLine
 
-FEWEST_RUNS = 30  # in a regime that is called the weakest: fewer say too little
+FEWEST_RUNS = 30  # runs that a regime needs to be ranked: fewer do not tell enough
+WRONG_KIND = "predicted wrongly"
 REGIME_ERRORS: tuple[tuple[str, str, Callable[[RegimeLine], float]], ...] = (
     ("throughput", "mean error", lambda line: line.throughput),
     ("mean ITL", "mean error", lambda line: line.itl),
     ("median TTFT", "median error", lambda line: line.ttft),
-    ("overload", "called wrongly", lambda line: 100.0 * line.overload_wrong),
+    ("overload", WRONG_KIND, lambda line: 100.0 * line.overload_wrong),
 )
 
 
@@ -25,12 +26,12 @@ class Weakness(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The regime in words."""
+        """The dimension and the regime, in words."""
         return f"{self.regime.dimension}: {self.regime.regime}"
 
 
 def weakest(regimes: Sequence[RegimeLine], most: int = 1) -> list[Weakness]:
-    """For each figure, the regimes with the largest errors; regimes with few runs are left out."""
+    """Return the regimes with the largest errors of each figure; regimes with few runs are left out."""
     found = []
     for figure, kind, error in REGIME_ERRORS:
         known = [line for line in regimes if line.runs >= FEWEST_RUNS and math.isfinite(error(line))]
