@@ -58,9 +58,9 @@ servers, how fast they are, and how often a planner still runs the twin. It is m
 {generated_by("surrogates", after="a change to the twin, the shipped profiles, the features or the training")}"""
 
 HOW = """The training data are 100,000 runs of the twin. Large models are trained on them, and small models are
-distilled from the large ones; the small models are shipped. [The design](../design.md) explains why, and
-[how to train a surrogate](../how-to/train-a-surrogate.md) does the same for your own profile. Errors are mean absolute
-percentage errors unless a table says otherwise. An event counts as predicted where its probability is above one half.
+distilled from the large ones; the small models are shipped. [The design](../design.md) explains why. For a surrogate of
+your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage errors unless a
+table says otherwise. An event counts as predicted where its probability is above one half.
 Throughput is predicted as the served share of the offered tokens, so its error does not include the randomness of the
 arrivals. The [glossary](../reference/glossary.md) explains the terms."""
 
