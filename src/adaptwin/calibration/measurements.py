@@ -23,7 +23,7 @@ class Setup(Spec):
     name: str = Field(min_length=1, description="name of the profile to be fitted")
     hardware: str
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="setting of the servers in memory.csv")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
     model: ModelShape
     vllm_version: str
     source: str = ""
