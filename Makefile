@@ -58,19 +58,19 @@ format: $(READY) ## format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --select I .
 
-bench: $(READY) ## speed of the twin, as a table
+bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 	$(BIN)/python benchmarks/speed.py
 
-placement: $(READY) ## every strategy on every population, and docs/measured/placement.md (half an hour)
+placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (half an hour)
 	$(BIN)/python benchmarks/placement.py
 
-accuracy: $(READY) ## the twin against real runs, and docs/measured/accuracy.md (needs the measurements beside the project)
+accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accuracy.md (needs the measurements)
 	$(BIN)/python benchmarks/accuracy.py
 
-surrogates: $(READY) ## train and ship the predictors anew, and docs/measured/surrogate.md (half an hour)
+surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/surrogate.md (half an hour)
 	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py
 
-profiles: $(READY) ## refit the shipped profiles (needs the measurements beside the project)
+profiles: $(READY) ## refit the shipped profiles (needs the measurements)
 	PYTHONPATH=benchmarks $(BIN)/python making/profiles.py
 
 clean: ## remove what the targets made

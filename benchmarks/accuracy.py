@@ -1,14 +1,11 @@
-"""How true the twin is: the shipped profiles against all real runs, the paper's twin beside ours.
+"""Accuracy of the twin: the shipped profiles against all real runs, and against the paper's twin.
 
-It writes docs/measured/accuracy.md and its pictures.
-
-The tables on the terminal are those of the page. Runs of the calibration split were fitted to; what is quoted is always
-the validation split, which no fit has seen.
+Writes docs/measured/accuracy.md, and prints the tables of that page. The profiles were fitted to runs of the
+calibration split. The figures to quote are those of the validation split, which no fit has used.
 """
 
 import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,24 +14,25 @@ import accuracy_figures as figures
 from adaptwin import Lengths, OutOfMemory, Profile, Server, load_profile
 from adaptwin.calibration.compare import DEEP_OVERLOAD, compare
 from adaptwin.twin.uncertainty import NINE_IN_TEN
-from h100_runs import DATA, MODELS, PROJECT, all_rows, measured_runs, require_data
+from h100_runs import DATA, MODELS, all_rows, measured_runs, require_data
+from measured_page import IMAGES, PAGES, bullet, generated_by, paragraph, section
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "measured" / "accuracy.md"
+PAGE = PAGES / "accuracy.md"
 SHORT = {"llama-3.1-8b-instruct": "Llama-3.1-8B", "qwen-2.5-7b-instruct": "Qwen-2.5-7B"}
 SLOT_BANDS = ((1, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 512))
 ADAPTER_BANDS = ((1, 32), (33, 96), (97, 192), (193, 384))
 RATE_BANDS = ((0, 5), (5, 20), (20, 100), (100, 1000))
-MANY_RUNNING, MANY_PREEMPTIONS = 20, 500  # requests, and how often they were preempted in an hour
+MANY_RUNNING, MANY_PREEMPTIONS = 20, 500  # mean running requests, and preemptions in an hour
 BLOCK = 16  # tokens of a KV block, half of which is empty on average
-LARGE_RATE = 100.0  # requests/s, from where the client and the API server fall behind
+LARGE_RATE = 100.0  # requests/s above which the client and the API server fall behind
 
 
 def main() -> None:
     """Simulate every completed run of both models, print the tables and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--no-page", action="store_true", help="leave docs/measured/accuracy.md and its pictures as they are"
+        "--no-page", action="store_true", help="do not write docs/measured/accuracy.md and its pictures"
     )
     arguments = parser.parse_args()
     require_data()
@@ -51,17 +49,19 @@ def main() -> None:
         _cache(rows),
         _intervals(rows),
         _worst(rows),
+        _weaknesses(rows),
     ]
-    page = "\n\n".join([HEAD, PICTURES, *sections, _where_wrong(rows)]) + "\n"
+    page = "\n\n".join([HEAD, PICTURES, *sections]) + "\n"
     print("\n\n".join(sections))
     if not arguments.no_page:
         PAGE.write_text(page, encoding="utf-8")
         validation = rows.filter(pl.col("split") == "validation")
-        figures.scatter(validation, SHORT, PROJECT / "docs" / "images" / "accuracy.png")
-        figures.errors_by_band(validation, SHORT, SLOT_BANDS, PROJECT / "docs" / "images" / "accuracy-bands.png")
+        figures.scatter(validation, SHORT, IMAGES / "accuracy.png")
+        figures.errors_by_band(validation, SHORT, SLOT_BANDS, IMAGES / "accuracy-bands.png")
 
 
 def _compared(model: str, split: str) -> pl.DataFrame:
+    """Simulate the runs of a split, and add what only the table of runs has."""
     profile = load_profile(MODELS[model])
     table = compare(profile, measured_runs(model, split))
     settings = all_rows(model).select(
@@ -74,40 +74,40 @@ def _compared(model: str, split: str) -> pl.DataFrame:
     return table.join(settings, on="name").with_columns(model=pl.lit(model), split=pl.lit(split))
 
 
-HEAD = """# How true the twin is
+WHAT = f"""This page shows how far the twin is from real servers: every completed run of the public H100 data set
+(vLLM 0.8.5, 64 GB of GPU memory; arXiv 2508.08343), simulated with the shipped profiles.
+{generated_by("accuracy", after="a change to the twin or to the shipped profiles")} The measurements must lie beside the
+project."""
 
-Written by `make accuracy`: every completed run of the public H100 data set (vLLM 0.8.5, 64 GB; arXiv 2508.08343),
-simulated with the shipped profiles. The fit saw the micro-benchmarks and the calibration runs; figures are those of
-validation runs, which it never saw, where a table does not say otherwise. A run is simulated with the KV cache that its
-server logged and the number of requests that its client sent. Errors are mean absolute percentages; TTFT is the median
-error of the median over runs that are not in deep overload (under 2,000 requests waiting)."""
+HOW = f"""The profiles were fitted to the micro-benchmarks and the calibration runs
+([how](../explanation/calibration.md)). Unless a table says otherwise, figures are those of the validation runs, which
+the fit has not used. Each run is simulated with the KV cache size that its server logged and the number of requests
+that its client sent. Errors are mean absolute percentage errors. The error of TTFT is the median error of the median
+TTFT, over runs outside deep overload (up to {DEEP_OVERLOAD:,} requests waiting on average). The
+[glossary](../reference/glossary.md) explains the terms."""
 
-PICTURES = """![Real against twin: throughput, mean ITL and median TTFT of the validation runs](../images/accuracy.png)
+HEAD = f"# Accuracy of the twin\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
 
-![Errors of throughput and mean ITL by number of slots](../images/accuracy-bands.png)"""
+PICTURES = """![Throughput, mean ITL and median TTFT of the validation runs: twin against real](../images/accuracy.png)
 
-
-def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]], note: str = "") -> str:
-    """A section with a table in Markdown."""
-    lines = [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    lines += [f"| {' | '.join(row)} |" for row in body]
-    return "\n".join(lines + (["", note] if note else []))
+![Errors of throughput and mean ITL by number of slots, one point per run](../images/accuracy-bands.png)"""
 
 
-def _ratio(rows: pl.DataFrame, figure: str) -> pl.Series:
+def _errors_of(rows: pl.DataFrame, figure: str) -> pl.Series:
+    """Signed errors of the twin in per cent, of the runs that have the figure."""
     return (rows[f"twin_{figure}"] / rows[f"real_{figure}"] - 1).drop_nulls().drop_nans() * 100
 
 
 def _mape(rows: pl.DataFrame, figure: str) -> str:
-    return f"{_ratio(rows, figure).abs().mean():.1f}" if len(rows) else "-"
+    return f"{_errors_of(rows, figure).abs().mean():.1f}" if len(rows) else "-"
 
 
 def _bias(rows: pl.DataFrame, figure: str) -> str:
-    return f"{_ratio(rows, figure).mean():+.1f}" if len(rows) else "-"
+    return f"{_errors_of(rows, figure).mean():+.1f}" if len(rows) else "-"
 
 
 def _ttft(rows: pl.DataFrame) -> str:
-    return f"{_ratio(rows.filter(~pl.col('deep_overload')), 'ttft_p50').abs().median():.1f}"
+    return f"{_errors_of(rows.filter(~pl.col('deep_overload')), 'ttft_p50').abs().median():.1f}"
 
 
 def _right(rows: pl.DataFrame) -> str:
@@ -126,19 +126,21 @@ def _errors(rows: pl.DataFrame) -> str:
         "split",
         "runs",
         "throughput",
-        "unsaturated",
-        "saturated",
-        "ITL",
-        "TPOT",
-        "ITL p99",
-        "TTFT",
-        "starved right",
+        "throughput, not starved",
+        "throughput, starved",
+        "mean ITL",
+        "mean TPOT",
+        "p99 ITL",
+        "median TTFT",
+        "starvation correct",
     ]
-    return _table("Errors, %", header, body)
+    note = """Errors in per cent; two columns divide the runs by whether the real server was starved. The last column is
+    the share of the runs for which the twin is right about starvation, in per cent."""
+    return section("Errors by model", header, body, paragraph(note))
 
 
 def _against_paper(rows: pl.DataFrame) -> str:
-    """The paper's twin on the rows it has; it was given the real arrivals, and the real queue's maximum as its cap."""
+    """Compare with the paper's twin, which was given the real arrivals and, as its cap, the real queue's maximum."""
     paper = pl.read_parquet(DATA / "paper_twin_predictions.parquet").filter(pl.col("completed_benchmark"))
     both = rows.filter(pl.col("split") == "validation").join(paper, left_on="name", right_on="run_id")
     body = []
@@ -150,23 +152,22 @@ def _against_paper(rows: pl.DataFrame) -> str:
         arrived = part["dt_finished_requests"] / part["dt_arrivals"] < 0.9
         right = 100 * (arrived == part["real_starved"]).mean()
         body.append(
-            [SHORT[str(model)], "the paper's", str(len(part)), f"{raw:.1f} ({corrected:.1f})",
+            [SHORT[str(model)], "paper", str(len(part)), f"{raw:.1f} ({corrected:.1f})",
              f"{paper_itl.abs().mean():.1f}", f"{paper_itl.min():+.0f} to {paper_itl.max():+.0f}", f"{right:.1f}"]
         )  # fmt: skip
-        ours = _ratio(part, "itl_mean")
+        ours = _errors_of(part, "itl_mean")
         body.append(
-            [SHORT[str(model)], "ours", str(len(part)), _mape(part, "throughput"), _mape(part, "itl_mean"),
+            [SHORT[str(model)], "adaptwin", str(len(part)), _mape(part, "throughput"), _mape(part, "itl_mean"),
              f"{ours.min():+.0f} to {ours.max():+.0f}", _right(part)]
         )  # fmt: skip
-    note = (
-        "In brackets: after dividing out that the paper's twin draws requests 11 to 13 % too long. Its starvation "
-        "label is by requests finished over arrived, as its authors have it."
-    )
-    return _table(
-        "The paper's twin on the same validation runs, %",
-        ["model", "twin", "runs", "throughput", "ITL", "ITL, worst", "starved right"],
+    note = """Errors in per cent on the validation runs for which the paper's authors publish the figures of their twin.
+    The paper's twin draws requests that are 11 to 13 % too long; the error in brackets is corrected for that. Its
+    verdict of starvation compares finished with arrived requests, as its authors do."""
+    return section(
+        "Comparison with the paper's twin",
+        ["model", "twin", "runs", "throughput", "mean ITL", "mean ITL, range", "starvation correct"],
         body,
-        note,
+        paragraph(note),
     )
 
 
@@ -186,8 +187,10 @@ def _bands(rows: pl.DataFrame) -> str:
             part = validation.filter((pl.col("model") == model) & condition)
             cells += [str(len(part)), *(f"{_mape(part, f)} ({_bias(part, f)})" for f in ("throughput", "itl_mean"))]
         body.append([what, label, *cells])
-    names = [f"{SHORT[model]} {what}" for model in MODELS for what in ("runs", "throughput", "ITL")]
-    return _table("Error (and bias) by band, validation runs, %", ["", "", *names], body)
+    names = [f"{SHORT[model]}: {what}" for model in MODELS for what in ("runs", "throughput", "mean ITL")]
+    note = """Errors in per cent on validation runs, grouped by slots, adapters, `max_lora_rank` and request rate. In
+    brackets the bias: the mean signed error, which is positive where the twin is too high."""
+    return section("Errors by range of settings and traffic", ["quantity", "range", *names], body, paragraph(note))
 
 
 def _starvation(rows: pl.DataFrame) -> str:
@@ -199,12 +202,13 @@ def _starvation(rows: pl.DataFrame) -> str:
             for real, twin in ((True, True), (True, False), (False, True), (False, False))
         ]
         body.append([SHORT[str(model)], *cells])
-    header = ["model", "starved, said so", "starved, missed", "served, false alarm", "served, said so"]
-    return _table("Starvation, validation runs", header, body)
+    header = ["model", "starved, predicted", "starved, missed", "not starved, false alarm", "not starved, predicted"]
+    note = "Numbers of validation runs, by whether the real server was starved and what the twin predicted."
+    return section("Starvation", header, body, note)
 
 
 def _choice_of_slots(rows: pl.DataFrame) -> str:
-    """What is lost by taking the number of slots that the twin says has the highest throughput."""
+    """Show what is lost by choosing the number of slots with the highest simulated throughput."""
     cells = []
     for keys, part in rows.group_by("model", "folder_group", "max_lora_rank", "adapters", maintain_order=True):
         if part["max_loras"].n_unique() < 2:
@@ -217,20 +221,20 @@ def _choice_of_slots(rows: pl.DataFrame) -> str:
         regret = part["regret"]
         right = int((regret == 0).sum())
         body.append([SHORT[str(model)], str(len(part)), str(right), f"{regret.mean():.2f}", f"{regret.max():.1f}"])
-    note = (
-        "One case per mix of rates and ranks and number of adapters, with all its measured numbers of slots (runs of "
-        "both splits). In most cases several of them serve all traffic, and which is best is noise."
-    )
-    return _table(
-        "The number of slots that the twin would choose",
-        ["model", "cases", "the best chosen", "regret, mean %", "regret, worst %"],
+    note = """Each case is a mix of rates and ranks with one number of adapters, measured with several numbers of slots
+    (runs of both splits). The twin chooses the number with the highest simulated throughput; the regret is the real
+    throughput that this choice loses against the best measured one. In most cases several numbers of slots serve all
+    traffic, and noise decides which of them is best."""
+    return section(
+        "Choice of the number of slots",
+        ["model", "cases", "best one chosen", "mean regret, %", "largest regret, %"],
         body,
-        note,
+        paragraph(note),
     )
 
 
 def _startability() -> str:
-    """Every run of the table that started or failed for want of memory, and what the profile says of it."""
+    """Compare every run that started or failed for lack of memory with what the profile predicts."""
     cells: dict[tuple[str, str], int] = {}
     for model, name in MODELS.items():
         profile = load_profile(name)
@@ -241,12 +245,10 @@ def _startability() -> str:
                 cells[key] = cells.get(key, 0) + 1
     outcomes = ("started", "one request does not fit", "no memory left")
     body = [[real, *(str(cells.get((real, said), 0)) for said in outcomes)] for real in outcomes]
-    note = (
-        "Both splits, with the profile's law of memory: all runs of the table but six that failed for other reasons (a "
-        "port in use, an illegal access). vLLM reports some servers with no memory left as out of CUDA memory while it "
-        "loads or warms up; they count as such."
-    )
-    return _table("Does the server start?", ["real", *(f"said: {said}" for said in outcomes)], body, note)
+    note = """Numbers of runs of both splits, by what happened (rows) and what the profile's memory model predicts
+    (columns). Six runs that failed for other reasons (a port in use, an illegal access) are left out. vLLM reports some
+    servers without memory left as out of CUDA memory while it loads or warms up; they count as "no memory left"."""
+    return section("Whether the server starts", ["real", *(f"predicted: {p}" for p in outcomes)], body, paragraph(note))
 
 
 REASONS = {"kv_too_small_for_max_seq_len": "one request does not fit"}
@@ -265,7 +267,7 @@ def _predicted_start(profile: Profile, row: dict[str, object]) -> str:
 
 
 def _cache(rows: pl.DataFrame) -> str:
-    """What running requests hold, and how often they are preempted; both depend on how lengths go together."""
+    """Compare KV cache per running request and preemptions; both depend on how prompt and answer lengths correlate."""
     lengths = Lengths.named("sharegpt").table()
     answer = lengths.output.astype(float)
     alone = lengths.input.mean() + (answer**2).mean() / (2 * answer.mean()) + BLOCK / 2
@@ -280,17 +282,21 @@ def _cache(rows: pl.DataFrame) -> str:
     header = [
         "model",
         "calm runs",
-        "real",
-        "twin",
-        "with independent lengths",
+        "real, tokens",
+        "twin, tokens",
+        "independent lengths, tokens",
         "KV-bound runs",
         "preemptions, twin / real",
     ]
-    return _table("KV cache per running request, tokens, and preemptions (median ratio)", header, body)
+    note = f"""KV cache per running request, in validation runs without queue and with over {MANY_RUNNING} running
+    requests (mean ± standard deviation); and the median ratio of simulated to real preemptions, in validation runs with
+    over {MANY_PREEMPTIONS} of them. "Independent lengths" is what a request would hold if the lengths of prompt and
+    answer were independent."""
+    return section("KV cache and preemptions", header, body, paragraph(note))
 
 
 def _intervals(rows: pl.DataFrame) -> str:
-    """How often validation runs lie inside the 90 % intervals, whose width comes from the calibration runs."""
+    """Show how often validation runs lie inside the 90 % intervals, whose width comes from the calibration runs."""
     validation = rows.filter(pl.col("split") == "validation")
     body = []
     for (model,), part in validation.group_by("model", maintain_order=True):
@@ -300,7 +306,10 @@ def _intervals(rows: pl.DataFrame) -> str:
             for figure, name in (("throughput", "throughput"), ("itl", "itl_mean"), ("ttft", "ttft_p50"))
         ]
         body.append([SHORT[str(model)], *cells])
-    return _table("Real runs inside the 90 % intervals, validation, %", ["model", "throughput", "ITL", "TTFT"], body)
+    note = """Share of the validation runs, in per cent, whose real figure lies inside the 90 % interval of the twin.
+    The width of the intervals comes from the calibration runs."""
+    header = ["model", "throughput", "mean ITL", "median TTFT"]
+    return section("Coverage of the 90 % intervals", header, body, paragraph(note))
 
 
 def _coverage(profile: Profile, rows: pl.DataFrame, spread_name: str, figure: str) -> str:
@@ -324,28 +333,31 @@ def _worst(rows: pl.DataFrame) -> str:
          f"{row['throughput']:+.1f}", f"{row['itl']:+.1f}", "yes" if row["real_starved"] else "no"]
         for row in validation.sort("badness", descending=True).head(10).iter_rows(named=True)
     ]  # fmt: skip
-    return _table(
-        "The ten validation runs that the twin is most wrong about",
-        ["model", "mix", "slots", "adapters", "requests/s", "throughput, %", "ITL, %", "starved"],
+    return section(
+        "The ten largest errors",
+        ["model", "mix", "slots", "adapters", "requests/s", "throughput, %", "mean ITL, %", "starved"],
         body,
+        "Validation runs with the largest error of throughput or mean ITL; signed errors of the twin.",
     )
 
 
-def _where_wrong(rows: pl.DataFrame) -> str:
+def _weaknesses(rows: pl.DataFrame) -> str:
     validation = rows.filter(pl.col("split") == "validation")
     flooded, rest = validation.filter(pl.col("rate") > LARGE_RATE), validation.filter(pl.col("rate") <= LARGE_RATE)
     waiting = validation.filter(~pl.col("deep_overload") & (pl.col("regime") == "busy"))
-    return f"""## Where it is wrong
-
-- **Floods.** Above {LARGE_RATE:g} requests/s ({len(flooded)} runs) throughput is {_mape(flooded, "throughput")} % off
-  ({_bias(flooded, "throughput")} % on average), below it {_mape(rest, "throughput")} %. There the client and the API
-  server fall behind: the sampler's own scrapes take 10 to 25 s, and tokens arrive seconds late. The twin models the
-  processor time of neither, so the 99th percentile of ITL is off as well.
-- **At the edge.** Where requests begin to queue ({len(waiting)} runs, under {DEEP_OVERLOAD:,} waiting) a few percent of
-  step time decide between no queue and a long one: median TTFT is {_ttft(waiting)} % off in the median, single runs by
-  far more. The intervals of the profile say so.
-- **Ranks above 32, prompts above 2,048 tokens, other GPUs** are not in the data. Rank enters by blocks of 16, as the
-  kernels have it; attention of long prompts to their own earlier chunks is not charged."""
+    high_rates = f"""**High request rates.** Above {LARGE_RATE:g} requests/s ({len(flooded)} runs), the error of
+    throughput is {_mape(flooded, "throughput")} % (bias {_bias(flooded, "throughput")} %); below, it is
+    {_mape(rest, "throughput")} %. At such rates the client and the API server fall behind: scrapes of the metrics take
+    10 to 25 s, and tokens arrive seconds late. The twin does not model the processor time of either, so its 99th
+    percentile of ITL is inaccurate there as well."""
+    near_saturation = f"""**Near saturation.** Where requests begin to queue ({len(waiting)} runs with up to
+    {DEEP_OVERLOAD:,} waiting), a few per cent of step time decide between no queue and a long one. The median error of
+    the median TTFT is {_ttft(waiting)} %, and errors of single runs are far larger. The profile's intervals reflect
+    this."""
+    not_measured = """**Outside the data.** Ranks above 32, prompts above 2,048 tokens and other GPUs were not measured.
+    The cost of a rank grows in blocks of 16, as in vLLM's kernels. The attention of long prompts to their own earlier
+    chunks is not modelled."""
+    return "\n".join(["## Known weaknesses", "", *map(bullet, (high_rates, near_saturation, not_measured))])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PANELS = (
 
 
 def scatter(rows: pl.DataFrame, names: Mapping[str, str], path: Path) -> None:
-    """Real against twin for each figure, one color a model."""
+    """Draw the twin against real runs for each figure, one colour per model."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), constrained_layout=True)
     for axis, (name, label, scale) in zip(axes, PANELS, strict=True):
         shown = rows.filter(~pl.col("deep_overload")) if name == "ttft_p50" else rows
@@ -36,7 +36,7 @@ def scatter(rows: pl.DataFrame, names: Mapping[str, str], path: Path) -> None:
 
 
 def errors_by_band(rows: pl.DataFrame, names: Mapping[str, str], bands: Sequence[tuple[int, int]], path: Path) -> None:
-    """Signed errors of single runs by band of slots, with the range that was asked for."""
+    """Draw the signed errors of single runs by band of slots, with the mean of each band."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 3.6), constrained_layout=True, sharex=True)
     for axis, (name, label) in zip(axes, (("throughput", "throughput"), ("itl_mean", "mean ITL")), strict=True):
         for shift, ((model, title), color) in enumerate(zip(names.items(), COLORS, strict=True)):

@@ -1,4 +1,4 @@
-"""The measured runs of the H100 data set (vLLM 0.8.5), read into adaptwin's own words."""
+"""The measured runs of the H100 data set (vLLM 0.8.5), read into adaptwin's own types."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -17,22 +17,22 @@ MODELS = {
     "qwen-2.5-7b-instruct": "h100-64gb-qwen-2.5-7b-instruct",
 }
 SCRAPE_EVERY = 2.0  # seconds that the authors' sampler slept between scrapes of /metrics
-CLIENT_CONNECTIONS = 26_000  # requests in the server, at most: one TCP connection each, out of 28,000 ephemeral ports
+CLIENT_CONNECTIONS = 26_000  # most requests in the server: each needs a TCP connection, out of 28,000 ephemeral ports
 
 
 def require_data() -> None:
-    """End with a clear message where the measurements are absent."""
+    """Exit with a clear message if the measurements are missing."""
     if not DATA.is_dir():
-        raise SystemExit(f"the measurements are not here: {DATA}")
+        raise SystemExit(f"the measurements are missing: {DATA} is not a folder")
 
 
 def all_rows(model: str) -> pl.DataFrame:
-    """The table of runs of a model, failed ones among them."""
+    """Read the table of runs of a model, including failed ones."""
     return pl.read_parquet(DATA / "runs.parquet").filter(pl.col("model") == model)
 
 
 def measured_runs(model: str, split: str) -> list[MeasuredRun]:
-    """The completed runs of a model in ``calibration``, ``validation`` or ``all``."""
+    """Read the completed runs of a model; the split is ``calibration``, ``validation`` or ``all``."""
     table = all_rows(model).filter(pl.col("completed_benchmark") & pl.col("median_ttft_ms").is_not_null())
     if split != "all":
         table = table.filter(pl.col("split") == split)
@@ -66,10 +66,10 @@ def _measured(row: dict[str, Any], pause: float | None) -> MeasuredRun:
 
 
 def _workload(row: dict[str, Any]) -> Workload:
-    """Adapter i has rank ``ranks[i mod K]`` and rate ``rates[i mod L]``, scaled to the arrivals that were sent.
+    """Return the workload of a run: adapter i has rank ``ranks[i mod K]`` and rate ``rates[i mod L]``.
 
-    Where these were not counted, each adapter sent one request more than its rate says: the client sends the first at
-    once (counted ones bear that out).
+    Rates are scaled to the requests that were sent. Where these were not counted, each adapter is taken to have sent
+    one request more than its rate says, because the client sends the first one at once; the counted runs confirm this.
     """
     ranks = [int(rank) for rank in row["ranks"].split(",")]
     rates = [float(rate) for rate in row["rates"].split(",")]
@@ -88,7 +88,7 @@ def _workload(row: dict[str, Any]) -> Workload:
 
 @lru_cache
 def _lengths(mean_input: int, mean_output: int) -> Lengths:
-    """ShareGPT's lengths with the means that the model's own tokenizer gives them."""
+    """Scale ShareGPT's lengths to the means that the model's own tokenizer gives."""
     shape = Lengths.named("sharegpt")
     table = shape.table()
     inputs = np.maximum(1, np.rint(table.input * (mean_input / shape.mean_input)))
@@ -98,7 +98,10 @@ def _lengths(mean_input: int, mean_output: int) -> Lengths:
 
 @lru_cache
 def scrape_pauses() -> dict[str, float]:
-    """Seconds by which the sampler's rounds were longer than its sleep, mean over the last quarter, by run."""
+    """Return the mean pause of scrapes in the last quarter of a run, in seconds, by run.
+
+    A pause is the time by which a round of the sampler was longer than its sleep.
+    """
     series = pl.read_parquet(DATA / "timeseries.parquet").sort("run_id", "t_s")
     late = (
         series.with_columns(round=pl.col("t_s").diff().over("run_id"))

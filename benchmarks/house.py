@@ -1,10 +1,10 @@
-"""The shape of the source: modules and lines by package, the largest file and function, names that stand in two files.
+"""The shape of the source: modules and lines by package, the largest file and function, names defined in several files.
 
     python benchmarks/house.py                              # this checkout
     python benchmarks/house.py ../adaptwin-0.1/src/adaptwin  # the sources of another one
 
-A module-level name - function, class or constant, private ones included - that stands in two files means two things, or
-one thing twice. `tests/test_house.py` lists those that are allowed, each with its reason.
+A module-level name - function, class or constant, private ones included - that is defined in two files means two
+things, or one thing twice. `tests/test_house.py` lists the exceptions, each with its reason.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "adaptwin"
 
 
 class Package(NamedTuple):
-    """A package, with all that is below it."""
+    """A package, with all modules below it."""
 
     name: str
     modules: int
@@ -38,13 +38,13 @@ def main() -> None:
     console = Console(width=120)
     console.print(_table(packages(source)))
     twice = names_in_several_files(source)
-    console.print(f"{len(twice)} module-level names stand in several files")
+    console.print(f"{len(twice)} module-level names are defined in several files")
     for name, files in sorted(twice.items()):
         console.print(f"  {name}: {', '.join(files)}", highlight=False)
 
 
 def packages(source: Path) -> list[Package]:
-    """The packages of a source folder; modules beside them come first."""
+    """Return the packages of a source folder; the modules beside them come first, as one entry."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(source.rglob("*.py")):
         parts = path.relative_to(source).parts
@@ -59,7 +59,7 @@ def packages(source: Path) -> list[Package]:
 
 
 def names_in_several_files(source: Path) -> dict[str, list[str]]:
-    """Module-level names that are defined in more than one file, with these files."""
+    """Return the module-level names that are defined in more than one file, with these files."""
     files: dict[str, list[str]] = defaultdict(list)
     for path in sorted(source.rglob("*.py")):
         for name in dict.fromkeys(_defined(ast.parse(path.read_text(encoding="utf-8")))):

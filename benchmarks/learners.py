@@ -1,4 +1,4 @@
-"""Other learners on the same runs: forests, nearest neighbours, and the seven features of the paper."""
+"""Other learners on the training runs: forests, nearest neighbours, and the seven features of the paper."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +15,13 @@ from adaptwin.surrogate.score import f1, mean_error
 from adaptwin.surrogate.teacher import teach
 from adaptwin.surrogate.train import Examples, actual_figures
 
-ROWS = 20_000  # to learn from: forests take long
+ROWS = 20_000  # rows to train on: forests take long
 
 Learned = Callable[[Examples], dict[str, Array]]  # figures by output
 
 
 def compared(examples: Examples) -> list[list[str]]:
-    """A row for each learner: errors of throughput and mean ITL, and F1 of starvation, on held-out mixes."""
+    """Return a row per learner: errors of throughput and mean ITL, and F1 of starvation, on held-out mixes."""
     held = examples.mixes % 5 == 0
     chosen = np.flatnonzero(~held)
     generator = np.random.default_rng(0)
@@ -31,11 +31,11 @@ def compared(examples: Examples) -> list[list[str]]:
     forest = {"n_estimators": 150, "min_samples_leaf": 2, "n_jobs": -1, "random_state": 0}
     learners: dict[str, Learned] = {
         "none: the steady state alone": _steady_alone,
-        "boosted trees (what ships is distilled from)": _boosted(training),
+        "boosted trees (the large models)": _boosted(training),
         "random forests": _plain(
             training, lambda: RandomForestRegressor(max_features=0.4, **forest), RandomForestClassifier(**forest), _ours
         ),
-        "extremely random trees": _plain(
+        "extremely randomised trees": _plain(
             training, lambda: ExtraTreesRegressor(**forest), RandomForestClassifier(**forest), _ours
         ),
         "nearest neighbour": _plain(
@@ -75,12 +75,15 @@ def _boosted(training: Examples) -> Learned:
 
 
 def _ours(examples: Examples) -> tuple[Array, Array]:
-    """Our features, and the steady state's answers that are corrected."""
+    """Return the surrogate's features, and the steady state's answers to be corrected."""
     return examples.features, examples.steady_answers
 
 
 def _papers(examples: Examples) -> tuple[Array, Array]:
-    """Sum and spread of rates; highest, mean and spread of ranks; slots; adapters - and nothing to correct."""
+    """Return the paper's features, and ones in place of answers to be corrected.
+
+    The features are sum and spread of the rates; highest, mean and spread of the ranks; slots; and adapters.
+    """
     rows = examples.rows
     count = np.maximum(1.0, rows["adapters"].to_numpy())
     mean = rows["rate"].to_numpy() / count
@@ -100,7 +103,7 @@ def _papers(examples: Examples) -> tuple[Array, Array]:
 def _plain(
     training: Examples, regressor: Callable[[], Any], classifier: Any, seen: Callable[[Examples], tuple[Array, Array]]
 ) -> Learned:
-    """A learner of scikit-learn's on what is seen of an example."""
+    """Train scikit-learn's models on the columns that `seen` returns of the examples."""
     features, steady_answers = seen(training)
     actual = actual_figures(training)
     models: dict[str, Any] = {"starvation": classifier.fit(features, actual["starvation"] > 0.5)}

@@ -1,4 +1,4 @@
-"""Servers under traffic of kinds that predictors were not trained on: real clients and lengths, other popularities."""
+"""Servers under traffic that no training mix has: real clients, real lengths, other popularities."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,7 +17,7 @@ from adaptwin.workload.sources.popularity import popularity_shares
 from h100_runs import DATA
 
 TRACES = DATA.parent / "traces"
-RANKS = ((8,), (16, 32), (8, 16, 32), (16, 32, 64), (8, 8, 16, 64))  # two of them are in no training mix
+RANKS = ((8,), (16, 32), (8, 16, 32), (16, 32, 64), (8, 8, 16, 64))  # three of them are in no training mix
 UTILISATIONS = (0.05, 1.5)
 FEWEST_TOKENS = 1.0
 
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
 
 def cases(profiles: list[Profile], each: int, seed: int = 1) -> Iterator[Case]:
-    """`each` cases of every family on every profile."""
+    """Yield up to `each` cases of every family of traffic on every profile."""
     families = {
         "ServeGen clients": _servegen,
         "Azure conversations": lambda generator: _traced("azure_2023_conv.csv", generator),
@@ -51,7 +51,10 @@ def cases(profiles: list[Profile], each: int, seed: int = 1) -> Iterator[Case]:
 def _case(
     family: str, profile: Profile, adapters: list[Adapter], generator: np.random.Generator, number: int
 ) -> Case | None:
-    """The adapters, whose rates are shares, on a server with a number of slots that planners consider."""
+    """Place adapters, whose rates are shares, on a server with a number of slots that planners consider.
+
+    None if the server would not start.
+    """
     ranks = [adapter.rank for adapter in adapters]
     template = Server(
         max_loras=1,
@@ -74,7 +77,7 @@ def _case(
 
 
 def _servegen(generator: np.random.Generator) -> list[Adapter]:
-    """Some clients of a production service in one of its ten-minute windows, each with its own lengths and bursts."""
+    """Draw some clients of a production service in a ten-minute window, each with its own lengths and bursts."""
     rates, lengths = _clients()
     window = rates[int(generator.integers(len(rates)))]
     known = window.join(lengths, on=["pool", "client"]).filter(pl.col("rate_rps") > 0)
@@ -103,7 +106,7 @@ def _clients() -> tuple[list[pl.DataFrame], pl.DataFrame]:
 
 
 def _client_lengths(row: dict[str, float]) -> Lengths:
-    def spread(what: str) -> float:  # of a lognormal with this mean and median
+    def spread(what: str) -> float:  # coefficient of variation of a lognormal with this mean and median
         ratio = row[f"{what}_tokens_mean"] / max(FEWEST_TOKENS, row[f"{what}_tokens_p50"])
         return float(np.sqrt(np.clip(ratio**2 - 1.0, 0.05, 4.0)))
 
@@ -116,7 +119,7 @@ def _client_lengths(row: dict[str, float]) -> Lengths:
 
 
 def _traced(file: str, generator: np.random.Generator) -> list[Adapter]:
-    """Adapters whose requests are as long as those of a real service."""
+    """Draw adapters whose requests have the lengths of a real service."""
     return _adapters(f"lognormal:{generator.uniform(0.5, 2.5):.2f}", _traced_lengths(file), generator)
 
 
@@ -127,7 +130,7 @@ def _traced_lengths(file: str) -> Lengths:
 
 
 def _bimodal(generator: np.random.Generator) -> list[Adapter]:
-    """Requests of two kinds: short questions with long answers, and long documents with short ones."""
+    """Draw adapters with requests of two kinds: short questions with long answers, long documents with short ones."""
     short, long = int(generator.integers(20, 200)), int(generator.integers(1000, 4000))
     share = int(generator.integers(1, 10))
     lengths = Lengths.empirical(

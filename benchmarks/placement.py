@@ -1,7 +1,8 @@
-"""Every strategy on every population, how planning scales, and re-planning; docs/measured/placement.md.
+"""Placement: every strategy on every population, how planning scales, and re-planning.
 
-A strategy is judged twice: by its own placement, played with arrivals that no planner saw, and by the verified plan
-that `make_plan` makes of it, which repairs what does not hold. GPUs are compared between verified plans.
+Writes docs/measured/placement.md. A strategy is evaluated twice: by its own placement, simulated with arrivals that no
+planner has used, and by the verified plan that `make_plan` makes from it with repairs. GPUs are compared between
+verified plans.
 """
 
 import argparse
@@ -28,23 +29,22 @@ from adaptwin.surrogate.surrogate import surrogate_for
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.sources.synthetic import synthesize
-from h100_runs import PROJECT
+from measured_page import IMAGES, PAGES, cores, generated_by, paragraph, section
 from placement_figures import gpus_by_strategy, scaling
 from populations import Population, populations
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "measured" / "placement.md"
-IMAGES = PROJECT / "docs" / "images"
+PAGE = PAGES / "placement.md"
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 FRESH_SEEDS = (20_000, 20_001, 20_002)
 SIZES = (100, 1_000, 10_000, 100_000)
-CHANGED, BY = 0.1, 2.0  # share of the adapters whose rate changes, and by which factor at most, up or down
+CHANGED, BY = 0.1, 2.0  # share of the adapters whose rate changes, and the largest factor, up or down
 DRAWS = 3
 REPLANNED = ("the example", "high rates, ranks 8/16, 256", "low rates, ranks 8/16/32, 1280", "Azure x10, 1280")
 
 
 class Result(NamedTuple):
-    """What a strategy did with a population."""
+    """The outcome of one strategy on one population."""
 
     population: str
     kind: str
@@ -52,18 +52,18 @@ class Result(NamedTuple):
     rate: float
     bound: int
     strategy: str
-    alone: int  # GPUs of its own placement; 0: none was found
-    overloaded: int  # adapters that starve or wait in a growing queue there, with fresh arrivals
-    gpus: int  # of the verified plan; 0: none
-    holds: bool  # with fresh seeds
-    itl_mean: float  # of all servers, weighted by their throughput
-    itl_p99: float  # the worst server's
-    ttft_p99: float  # the worst server's
-    seconds: float  # for the verified plan, forecasts included
+    alone: int  # GPUs of the strategy's own placement; 0: none was found
+    overloaded: int  # adapters that are starved or backlogged in that placement, with fresh arrivals
+    gpus: int  # GPUs of the verified plan; 0: there is none
+    holds: bool  # whether the verified plan holds with fresh seeds
+    itl_mean: float  # mean over all servers, weighted by their throughput
+    itl_p99: float  # of the worst server
+    ttft_p99: float  # of the worst server
+    seconds: float  # to make the verified plan, forecasts included
 
 
 def judge(profile: Profile, population: Population, strategy: str) -> Result:
-    """A strategy on a population: alone, and as a verified plan."""
+    """Evaluate a strategy on a population: by its own placement, and by the verified plan."""
     workload = population.workload
     known = (population.name, population.kind, len(workload), workload.rate)
     bound = lower_bound([profile], workload, Server())
@@ -87,7 +87,7 @@ def judge(profile: Profile, population: Population, strategy: str) -> Result:
 
 
 def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> tuple[int, int]:
-    """GPUs of a strategy's own placement, and how many adapters are overloaded there."""
+    """Return the GPUs of a strategy's own placement, and the number of adapters that are overloaded in it."""
     known = WorkloadSurrogate(surrogate_for(profile), workload, Server())
     capacity = Capacity(profile, workload, Server(), surrogate=known)
     try:
@@ -101,11 +101,11 @@ def _alone(profile: Profile, workload: Workload, strategy: str, bound: int) -> t
     return len(servers), sum(max((run.adapters["verdict"] != "ok").sum(), run.verdict != "ok") for run in runs)
 
 
-# How it scales
+# Scaling
 
 
 def plan_one(adapters: int) -> dict[str, Any]:
-    """A fleet of this size planned in a process of its own, and what that took."""
+    """Plan a fleet of this size in a process of its own, and return its GPUs, time and memory."""
     command = [sys.executable, __file__, "--plan-one", str(adapters)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -113,7 +113,7 @@ def plan_one(adapters: int) -> dict[str, Any]:
 def _plan_here(adapters: int) -> dict[str, Any]:
     fleet = synthesize(adapters=adapters, rate=0.1 * adapters, ranks=(8, 16, 32), popularity="zipf:0.9")
     profile = load_profile(PROFILE)
-    make_plan(profile, synthesize(adapters=20, rate=2.0, ranks=(8,)))  # loads what is compiled
+    make_plan(profile, synthesize(adapters=20, rate=2.0, ranks=(8,)))  # loads the compiled functions
     plan = make_plan(profile, fleet)
     return {
         "adapters": adapters,
@@ -129,7 +129,7 @@ def _plan_here(adapters: int) -> dict[str, Any]:
 
 
 def _peak_memory() -> float:
-    """MiB that this process had at most; not `getrusage`, which counts what its parent had before it."""
+    """Peak memory of this process in MiB; not from `getrusage`, which includes the parent before the fork."""
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
 
@@ -138,14 +138,14 @@ def _peak_memory() -> float:
 
 
 class Replanned(NamedTuple):
-    """A fleet after some of its rates have changed."""
+    """The outcome of re-planning a fleet after some of its rates have changed."""
 
     population: str
     draw: int
     adapters: int
-    before: int  # GPUs
-    gpus: int
-    afresh: int
+    before: int  # GPUs of the plan that runs
+    gpus: int  # GPUs after re-planning
+    afresh: int  # GPUs of a new plan for the changed workload
     moves: int
     restarts: int
     verified: bool
@@ -153,10 +153,10 @@ class Replanned(NamedTuple):
 
 
 def change(workload: Workload, draw: int) -> Workload:
-    """A tenth of the adapters with up to twice their rate, or down to half of it."""
-    dice = np.random.default_rng(stream_seed(draw, "change"))
-    chosen = set(dice.choice(len(workload), size=round(CHANGED * len(workload)), replace=False).tolist())
-    factors = BY ** dice.uniform(-1.0, 1.0, size=len(workload))
+    """Change the rates of a tenth of the adapters, up to double or down to half."""
+    generator = np.random.default_rng(stream_seed(draw, "change"))
+    chosen = set(generator.choice(len(workload), size=round(CHANGED * len(workload)), replace=False).tolist())
+    factors = BY ** generator.uniform(-1.0, 1.0, size=len(workload))
 
     def changed(index: int, adapter: Adapter) -> Adapter:
         return adapter.scaled(float(factors[index])) if index in chosen else adapter
@@ -165,7 +165,7 @@ def change(workload: Workload, draw: int) -> Workload:
 
 
 def replanned(profile: Profile, population: Population) -> list[Replanned]:
-    """The fleet changed several times, from the same running plan."""
+    """Re-plan a fleet after several changes, each from the same running plan."""
     running = make_plan(profile, population.workload)
     results = []
     for draw in range(DRAWS):
@@ -194,27 +194,33 @@ def replanned(profile: Profile, population: Population) -> list[Replanned]:
 
 # The page
 
-HEAD = """# How few GPUs
+WHAT = f"""This page compares `pack`, the strategy that plans use by default, with the other placement strategies: GPUs,
+latency and planning time on many fleets of adapters. It also shows how planning scales, and what re-planning changes.
+{generated_by("placement", after="a change to planning, the twin, the shipped profiles or the shipped surrogates")}"""
 
-Written by `python benchmarks/placement.py` (`make placement`): Llama-3.1-8B on a 64 GB H100 as measured, an hour of
-traffic, two cores."""
+HOW = f"""All plans are for Llama-3.1-8B on an H100 with 64 GB, with the shipped profile and an hour of traffic. They
+were made on {cores()}. See [how to choose an objective](../how-to/objectives.md) for planning,
+[the design](../design.md) for how `pack` works, and the [glossary](../reference/glossary.md) for the terms."""
 
-GPUS_NOTE = """GPUs of each strategy's verified plan. Behind an arrow: what the strategy's own placement was, where it
-has another size or fails when it is played with arrivals that no planner saw; after the exclamation mark how many
-adapters starve there or wait in a growing queue. `make_plan` repairs such placements. A dash: no verified plan.
-**Bold**: a plan that fails with one of three further seeds, which neither planner nor verification saw."""
+HEAD = f"# Placement strategies compared\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
+
+GPUS_NOTE = """Each cell is the number of GPUs of the strategy's verified plan; a dash means that there is none.
+`make_plan` repairs a placement that does not hold. After an arrow stands the number of GPUs before repair, where that
+differs or the placement overloads adapters. After an exclamation mark stands the number of adapters that are starved or
+backlogged when this placement is simulated with arrivals that no planner has used. A plan in **bold** fails with at
+least one of three further seeds, which neither planning nor verification has used."""
 
 
 def main() -> None:
-    """Place everything, print the tables, write the page."""
+    """Run all strategies on all populations, print the tables and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=10_000, help="adapters of the largest population")
-    parser.add_argument("--only", help="populations whose name contains this")
-    parser.add_argument("--strategies", default=",".join(STRATEGIES), help="separated by commas")
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="adapters for the scaling curve")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/measured/placement.md as it is")
-    parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
-    parser.add_argument("--kept", action="store_true", help="measure nothing: the page from the results there are")
+    parser.add_argument("--only", help="run only populations whose name contains this")
+    parser.add_argument("--strategies", default=",".join(STRATEGIES), help="strategies to run, separated by commas")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of adapters for the scaling table")
+    parser.add_argument("--no-page", action="store_true", help="do not write docs/measured/placement.md")
+    parser.add_argument("--fresh", action="store_true", help="ignore the results of earlier calls")
+    parser.add_argument("--kept", action="store_true", help="measure nothing; write the page from earlier results")
     parser.add_argument("--plan-one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.plan_one:
@@ -227,11 +233,11 @@ def main() -> None:
         [
             HEAD,
             _gpus(results, strategies),
-            "![GPUs of each strategy over those of pack](../images/placement.png)",
+            "![GPUs of each strategy's verified plan, by population, with the lower bound](../images/placement.png)",
             _latencies(results, strategies),
             _seconds(results, strategies),
             _scaling(found["scaling"]),
-            "![Time and memory of planning](../images/placement-scaling.png)",
+            "![Time and memory of planning by number of adapters](../images/placement-scaling.png)",
             _replanning([Replanned(**row) for row in found["replanned"]]),
         ]
     )
@@ -243,7 +249,7 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """All that is asked for; what was measured before, in this or an earlier call, is not measured again."""
+    """Measure what the arguments select, except for results that an earlier call has kept."""
     profile, strategies = load_profile(PROFILE), arguments.strategies.split(",")
     chosen = [p for p in populations(arguments.largest) if not arguments.only or arguments.only in p.name]
     sizes = [int(size) for size in arguments.sizes.split(",") if size]
@@ -265,14 +271,14 @@ def _measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
 
 class Kept:
-    """What was measured, by name, in a file that grows with every measurement."""
+    """Results by name, kept in a file that is written after every measurement."""
 
     def __init__(self, file: Path, *, fresh: bool, only_kept: bool) -> None:
         self._file, self._only_kept = file, only_kept
         self._rows: dict[str, Any] = {} if fresh or not file.is_file() else json.loads(file.read_text())
 
     def row(self, name: str, measure: Callable[[], Any]) -> Any:
-        """What is known by this name, measured now if it is not; None where nothing may be measured."""
+        """Return the result of this name, measured now if it is not kept; None if nothing may be measured."""
         if name not in self._rows and not self._only_kept:
             self._rows[name] = measure()
             self._file.parent.mkdir(exist_ok=True)
@@ -283,11 +289,6 @@ class Kept:
 def _tracked(work: list[Any], what: str) -> Any:
     console = Console(stderr=True)
     return track(work, what, console=console, disable=not console.is_terminal)
-
-
-def _table(title: str, header: list[str], body: list[list[str]], note: str = "") -> str:
-    lines = [f"## {title}", "", *([note, ""] if note else []), f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in body])
 
 
 def _by_population(results: list[Result]) -> dict[str, dict[str, Result]]:
@@ -302,7 +303,7 @@ def _by_strategy(
 ) -> str:
     rows = _by_population(results).items()
     body = [[name, *(cell(of[strategy]) if strategy in of else "" for strategy in strategies)] for name, of in rows]
-    return _table(title, ["population", *(f"`{name}`" for name in strategies)], body, note)
+    return section(title, ["population", *(f"`{name}`" for name in strategies)], body, paragraph(note))
 
 
 def _gpus(results: list[Result], strategies: list[str]) -> str:
@@ -311,19 +312,19 @@ def _gpus(results: list[Result], strategies: list[str]) -> str:
         first = next(iter(of.values()))
         cells = [_gpu_cell(of[strategy]) for strategy in strategies if strategy in of]
         body.append([name, f"{first.adapters:,}", f"{first.rate:.1f}", str(first.bound), *cells])
-    header = ["population", "adapters", "req/s", "bound", *(f"`{name}`" for name in strategies)]
-    return _table("GPUs", header, body, f"{GPUS_NOTE}\n\n{_summary(results)}")
+    header = ["population", "adapters", "requests/s", "lower bound", *(f"`{name}`" for name in strategies)]
+    return section("GPUs by strategy", header, body, f"{paragraph(GPUS_NOTE)}\n\n{_summary(results)}")
 
 
 def _summary(results: list[Result]) -> str:
-    """What the table comes to."""
+    """Summarise the table of GPUs in sentences."""
     by_population = _by_population(results)
     packs = [of["pack"] for of in by_population.values() if "pack" in of]
     near = sum(p.gpus - p.bound <= max(1, 0.1 * p.bound) for p in packs)
     first = (
-        f"`pack` on {len(packs)} populations: {sum(p.gpus for p in packs)} GPUs, where the bounds come to "
-        f"{sum(p.bound for p in packs)}; {near} are within one GPU or 10 % of the bound; "
-        f"{sum(not p.holds for p in packs)} fail with a further seed."
+        f"On {len(packs)} populations, `pack` needs {sum(p.gpus for p in packs)} GPUs in total; the lower bounds add "
+        f"up to {sum(p.bound for p in packs)}. {near} of its plans are within one GPU or 10 % of the bound; "
+        f"{sum(not p.holds for p in packs)} fail with a further seed. Compared with the other strategies:"
     )
     lines = []
     for strategy in dict.fromkeys(result.strategy for result in results if result.strategy != "pack"):
@@ -334,10 +335,10 @@ def _summary(results: list[Result]) -> str:
         saved = 1.0 - sum(p.gpus for p, _ in both) / total if total else 0.0
         starving = sum(o.overloaded > 0 for _, o in pairs)
         lines.append(
-            f"- against `{strategy}`: fewer GPUs on {fewer}, more on {more}, {100 * saved:.0f} % fewer in all; its own "
-            f"placement overloads adapters on {starving}"
+            f"- `{strategy}`: `pack` needs fewer GPUs on {fewer} populations, more on {more}, and {100 * saved:.0f} % "
+            f"fewer in total; before repair, `{strategy}` overloads adapters on {starving}"
         )
-    return "\n".join([first, "", *lines])
+    return "\n".join([paragraph(first), "", *lines])
 
 
 def _gpu_cell(result: Result) -> str:
@@ -354,17 +355,28 @@ def _latencies(results: list[Result], strategies: list[str]) -> str:
             return "-"
         return f"{1e3 * result.itl_mean:.0f} / {1e3 * result.itl_p99:.0f} / {result.ttft_p99:.1f}"
 
-    note = "Of the verified plans: mean ITL, ms / worst ITL p99, ms / worst TTFT p99, s. Fewer GPUs are fuller GPUs."
-    return _by_strategy("Latency", results, strategies, cell, note)
+    note = """Of the verified plans: mean ITL in ms / p99 of ITL of the worst server in ms / p99 of TTFT of the worst
+    server in s. A plan with fewer GPUs puts more load on each."""
+    return _by_strategy("Latency by strategy", results, strategies, cell, note)
 
 
 def _seconds(results: list[Result], strategies: list[str]) -> str:
-    note = "For the verified plan with its forecasts; the search is stopped after a minute."
-    return _by_strategy("Planning, s", results, strategies, lambda result: f"{result.seconds:.1f}", note)
+    note = "Time to make the verified plan with its forecasts. The search stops after a minute."
+    return _by_strategy("Planning time in seconds", results, strategies, lambda result: f"{result.seconds:.1f}", note)
 
 
 def _scaling(rows: list[dict[str, Any]]) -> str:
-    header = ["adapters", "req/s", "bound", "GPUs", "verified", "search, s", "all, s", "twin runs", "memory, MiB"]
+    header = [
+        "adapters",
+        "requests/s",
+        "lower bound",
+        "GPUs",
+        "verified",
+        "search, s",
+        "total, s",
+        "twin runs",
+        "peak memory, MiB",
+    ]
     body = [
         [
             f"{row['adapters']:,}",
@@ -379,10 +391,9 @@ def _scaling(rows: list[dict[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    note = (
-        "Zipf popularity (0.9), ranks 8, 16 and 32, 0.1 requests/s per adapter. All: with verification and forecasts."
-    )
-    return _table("How it scales", header, body, note)
+    note = """Plans by `pack` for fleets with Zipf popularity (exponent 0.9), ranks 8, 16 and 32, and 0.1 requests/s per
+    adapter. The total includes verification and forecasts."""
+    return section("Scaling with the number of adapters", header, body, paragraph(note))
 
 
 def _replanning(rows: list[Replanned]) -> str:
@@ -390,10 +401,10 @@ def _replanning(rows: list[Replanned]) -> str:
         "population",
         "draw",
         "GPUs before",
-        "re-planned",
-        "afresh",
+        "GPUs re-planned",
+        "GPUs of a new plan",
         "moves",
-        "of adapters",
+        "moves, of adapters",
         "restarts",
         "seconds",
     ]
@@ -411,8 +422,9 @@ def _replanning(rows: list[Replanned]) -> str:
         ]
         for row in rows
     ]
-    note = "A tenth of the rates is changed, by a factor of a half to two; the running plan is `pack`'s."
-    return _table("Re-planning", header, body, note)
+    note = """A tenth of the adapters change their rate, each by a factor between a half and two, and `replan` adapts
+    the running plan, which `pack` has made. The fifth column is what a new plan for the changed rates would need."""
+    return section("Re-planning after a change of rates", header, body, paragraph(note))
 
 
 if __name__ == "__main__":

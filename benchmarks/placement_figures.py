@@ -12,7 +12,7 @@ MARKERS = "os^vDPX*"
 
 
 def gpus_by_strategy(rows: list[dict[str, Any]], path: Path) -> None:
-    """GPUs of every verified plan, one row a population."""
+    """Draw the GPUs of every verified plan, one row per population, with the lower bound."""
     populations = list(dict.fromkeys(row["population"] for row in rows))
     strategies = list(dict.fromkeys(row["strategy"] for row in rows))
     place = {name: len(populations) - 1 - i for i, name in enumerate(populations)}
@@ -45,7 +45,7 @@ def gpus_by_strategy(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def scaling(rows: list[dict[str, Any]], path: Path) -> None:
-    """Seconds and memory over the number of adapters."""
+    """Draw seconds and memory of planning over the number of adapters."""
     adapters = [row["adapters"] for row in rows]
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), constrained_layout=True)
     for name, label, color in (

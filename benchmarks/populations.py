@@ -1,4 +1,4 @@
-"""Populations: the fleets that placements are compared on."""
+"""Populations: the fleets of adapters on which placement strategies are compared."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,7 +18,7 @@ PAPER_RATES = {"high": (1.6, 0.8, 0.4), "low": (0.1, 0.05, 0.025)}  # requests/s
 
 
 class Population(NamedTuple):
-    """A fleet to plan, and where it comes from."""
+    """A fleet to plan, and its origin."""
 
     name: str
     kind: str
@@ -26,7 +26,7 @@ class Population(NamedTuple):
 
 
 def populations(largest: int) -> Iterator[Population]:
-    """The paper's fleets, real clients, and fleets made to be hard; none with more than `largest` adapters."""
+    """Yield the paper's fleets, real clients, and adversarial fleets, without those of over `largest` adapters."""
     for family in (_example, _papers, _azure, _clients, _adversarial):
         yield from (population for population in family() if len(population.workload) <= largest)
 
@@ -36,7 +36,7 @@ def _example() -> Iterator[Population]:
 
 
 def _papers() -> Iterator[Population]:
-    """Rates and ranks of the paper's single-GPU runs, on as many GPUs as it takes."""
+    """Fleets with the rates and ranks of the paper's single-GPU runs, on as many GPUs as they need."""
     for level, counts in (("high", (64, 256)), ("low", (256, 640, 1280))):
         for ranks in ((8, 16), (8, 16, 32)):
             for adapters in counts:
@@ -45,7 +45,7 @@ def _papers() -> Iterator[Population]:
 
 
 def _azure() -> Iterator[Population]:
-    """The paper's placement runs: an Azure window shared out by Dirichlet(0.5), with ShareGPT's lengths."""
+    """Fleets of the paper's placement runs: an Azure window shared out by Dirichlet(0.5), with ShareGPT's lengths."""
     for adapters, scale in ((128, 1.0), (384, 4.0), (1280, 10.0)) if TRACES.is_dir() else ():
         trace = TRACES / "azure_2023_conv.csv"
         fleet = workload_from_trace(trace, adapters=adapters, ranks=(8, 16, 32), rate_scale=scale)
@@ -73,7 +73,7 @@ def _in_turn(adapters: int, rates: tuple[float, ...], ranks: tuple[int, ...]) ->
 
 
 def _servegen(rate: float) -> Workload:
-    """The clients of a production service in its busiest ten minutes, each with its mean lengths."""
+    """The clients of a production service in its busiest ten minutes, each with its own mean lengths."""
     rates = pl.read_parquet(TRACES / "servegen_client_rates.parquet").filter(pl.col("rate_rps") > 0)
     busiest = rates.group_by("start_s").agg(pl.col("rate_rps").sum()).sort("rate_rps")["start_s"][-1]
     lengths = pl.read_parquet(TRACES / "servegen_client_lengths.parquet")

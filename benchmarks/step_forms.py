@@ -1,9 +1,9 @@
-"""Which terms of the step law are earned: forms of it compared by cross-validation over configurations.
+"""Which terms the step-cost law needs: forms of it, compared by cross-validation over configurations.
 
-Every run is played at its measured pace with the shipped profile (`calibration/pace.py`), which gives the mean contents
-of its steps; then each form is fitted to single steps and calibration runs, and judged by the error of a run's mean
-step time: in the fit, cross-validated (configurations held out), and on validation runs. Writes the pictures of
-docs/explanation/calibration.md.
+Every run is simulated at its measured pace with the shipped profile (`calibration/pace.py`), which gives the mean
+contents of its steps. Each form is then fitted to single steps and calibration runs. Its score is the error of a run's
+mean step time: in the fit, cross-validated (configurations held out), and on validation runs. Also draws the pictures
+of docs/explanation/calibration.md.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _played(model: str, split: str) -> StepFit:
-    """The fit's own problem, each run played at its measured pace with the shipped profile."""
+    """Return the linear problem of the fit, each run simulated at its measured pace with the shipped profile."""
     profile = load_profile(MODELS[model])
     of_split = measurements(model)._replace(runs=tuple(measured_runs(model, split)))
     problem = StepFit(profile, of_split, lambda *_: None)
@@ -79,7 +79,7 @@ def _error(predicted: np.ndarray, seconds: np.ndarray) -> float:
 
 
 def _draw_law(path: Path) -> None:
-    """Measured steps with 300 slots, by tokens and adapters, and the law through them."""
+    """Draw the measured steps with 300 slots, by tokens and adapters, and the fitted law."""
     figure, axes = plt.subplots(1, 2, figsize=(12, 4), constrained_layout=True, sharey=True)
     for axis, (model, name) in zip(axes, MODELS.items(), strict=True):
         steps = measurements(model).steps
@@ -93,7 +93,7 @@ def _draw_law(path: Path) -> None:
             axis.scatter(shown["tokens"], 1e3 * shown["seconds"], s=14, color=color, label=label)
             resolved = cost.resolve(max_loras=slots, max_lora_rank=8)
             tokens = np.arange(1, 1050)
-            context = 60 * np.minimum(tokens, 250) if adapters else 120 * tokens  # as in the steps measured
+            context = 60 * np.minimum(tokens, 250) if adapters else 120 * tokens  # as in the measured steps
             law = [1e3 * step_seconds(resolved, int(t), int(c), adapters) for t, c in zip(tokens, context, strict=True)]
             axis.plot(tokens, law, color=color, linewidth=1)
         axis.set(xlabel="tokens in the step", ylabel="step, ms", title=name, xlim=(0, 1050), ylim=(0, 160))
@@ -104,7 +104,7 @@ def _draw_law(path: Path) -> None:
 
 
 def _draw_pauses(path: Path) -> None:
-    """Pauses of the sampler's scrapes in the last quarter of runs, and what the combinations of adapters explain."""
+    """Draw the twin's scrape pauses, from label sets, against those measured in the last quarter of each run."""
     figure, axis = plt.subplots(figsize=(6, 4), constrained_layout=True)
     for (model, name), color in zip(MODELS.items(), ("#3b6fb6", "#d2762b"), strict=True):
         cost = load_profile(name).scrape_cost

@@ -1,13 +1,13 @@
-"""Whether the twin has become slower: this checkout against another revision, in turn, in one run.
+"""Test whether the twin has become slower: time this checkout and another revision in turn.
 
-    python benchmarks/versions.py HEAD~1               # or any other revision: old and new in turn
+    python benchmarks/versions.py HEAD~1               # or any other revision
     python benchmarks/versions.py v0.1 --rounds 25
 
-Each version has a process of its own, which plays what it is told. In each round both play the same case with the same
-seed, one right after the other and in changing order, so that a machine whose speed drifts does no harm. As the speed
-of a process depends on where its memory happens to lie, there are several of them, one after the other. Only the public
-API is used, which all versions have. What counts is the median over all rounds of new over old, of the wall time of a
-whole `simulate` call.
+Each version runs in a process of its own. In each round, both simulate the same case with the same seed, one right
+after the other and in alternating order, so that a drift in the speed of the machine does not distort the comparison.
+Because the speed of a process depends on where its memory happens to lie, several processes of each version are used,
+one after the other. Only the public API is used, which all versions have. The result is the median over all rounds of
+the ratio new over old of the wall time of a whole `simulate` call.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from rich.table import Table
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
-ALLOWED = 1.05  # times the old version's time
-QUICK = 0.02  # seconds: what takes less is played several times, and the quickest counts
+ALLOWED = 1.05  # largest median ratio of new to old
+QUICK = 0.02  # seconds; a shorter case is simulated several times, and the fastest counts
 
 
 class Case(NamedTuple):
-    """A server and its load, for an hour."""
+    """A server and its load over an hour."""
 
     adapters: int
     rate: float  # requests per second in total
@@ -54,11 +54,11 @@ CASES = {
 
 
 def main() -> None:
-    """Compare the versions and print a table; exit code 1 where a case is more than 5 % slower."""
+    """Compare the versions and print a table; the exit code is 1 if a case is more than 5 % slower."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("revision", nargs="?", default="HEAD", help="the old version")
-    parser.add_argument("--processes", type=int, default=6, help="of each version, one after the other")
-    parser.add_argument("--rounds", type=int, default=11, help="times that each process plays each case")
+    parser.add_argument("revision", nargs="?", default="HEAD", help="git revision of the old version")
+    parser.add_argument("--processes", type=int, default=6, help="processes of each version, one after the other")
+    parser.add_argument("--rounds", type=int, default=11, help="times that each process simulates each case")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--play", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
         _git("worktree", "add", "--quiet", "--detach", str(old), arguments.revision)
         try:
             for source in (old / "src", PROJECT / "src"):
-                with _Player(source) as player:  # which compiles what is missing
+                with _Player(source) as player:  # compiles what is missing in the cache
                     player.seconds(arguments.cases[0], seed=0)
             ratios: dict[str, list[float]] = {name: [] for name in arguments.cases}
             for _ in range(arguments.processes):
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def compare(before: "_Player", after: "_Player", name: str, rounds: int) -> list[float]:
-    """New over old, a ratio for each round."""
+    """Return the ratio of new to old seconds for each round."""
     ratios = []
     for player in (before, after):
         player.seconds(name, seed=0)  # warms up
@@ -96,7 +96,7 @@ def compare(before: "_Player", after: "_Player", name: str, rounds: int) -> list
 
 
 class _Player:
-    """A process that plays cases with the sources of one version."""
+    """A process that simulates cases with the sources of one version."""
 
     def __init__(self, source: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(source)}
@@ -111,7 +111,7 @@ class _Player:
         self._process.communicate()
 
     def seconds(self, name: str, seed: int) -> float:
-        """Wall time of a case."""
+        """Return the wall time of a case, in seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(name, seed, sep="\t", file=self._process.stdin, flush=True)
@@ -119,8 +119,8 @@ class _Player:
 
 
 def play_what_is_asked() -> None:
-    """Play a case and a seed for each line of the standard input, and print the seconds that it took."""
-    from adaptwin import Adapter, Server, Workload, load_profile, simulate  # of the version that is measured
+    """Simulate the case and seed of each line of the standard input, and print the seconds that it took."""
+    from adaptwin import Adapter, Server, Workload, load_profile, simulate  # the version that is being timed
 
     profile = load_profile(PROFILE)
     for line in sys.stdin:
@@ -140,7 +140,7 @@ def play_what_is_asked() -> None:
 
 
 def table(ratios: dict[str, list[float]]) -> Table:
-    """The ratios, a row for each case, and their geometric mean."""
+    """Show the ratios, a row per case, and their geometric mean."""
     shown = Table(title="Wall time of simulate, new over old", title_justify="left")
     shown.add_column("case")
     for header in ("median", "lower quartile", "upper quartile"):

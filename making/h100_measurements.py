@@ -1,4 +1,4 @@
-"""The H100 data set as folders of measurements, as `adaptwin fit` reads them: one per model, calibration runs only."""
+"""Convert the H100 data set to folders that `adaptwin fit` reads: one per model, with the calibration runs only."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements,
 from adaptwin.profile.model_shape import ModelShape
 from h100_runs import DATA, MODELS, measured_runs
 
-GPU_GIB = 63.43  # from the measured servers' own messages
+GPU_GIB = 63.43  # from the log messages of the measured servers
 SHAPES = {
     "llama-3.1-8b-instruct": ModelShape(
         name="meta-llama/Llama-3.1-8B-Instruct", hidden=4096, layers=32, heads=32, kv_heads=8, head_dim=128,
@@ -27,7 +27,7 @@ LORA_BATCH = {"llama-3.1-8b-instruct": 220, "qwen-2.5-7b-instruct": 250}  # max_
 
 
 def measurements(model: str) -> Measurements:
-    """Everything that the fit of a model may see."""
+    """Return everything to which a model's profile is fitted."""
     return Measurements(
         setup=Setup(
             name=MODELS[model],
@@ -62,7 +62,10 @@ def _micro(model: str) -> pl.DataFrame:
 
 
 def _loads(model: str) -> pl.DataFrame:
-    """Loads of the experiment that loads one adapter after the other; its first fifty are the server's start-up."""
+    """Return the loads of the experiment that loads one adapter after the other, without the server's start-up.
+
+    Start-up makes the first fifty loads from the host.
+    """
     runs = (
         _micro(model)
         .filter(pl.col("experiment") == "predictor_loading")
@@ -83,7 +86,7 @@ def _loads(model: str) -> pl.DataFrame:
 
 
 def _logged(model: str, experiment: str) -> pl.DataFrame:
-    """Steps inside the benchmark window of an experiment, with its settings."""
+    """Return the steps inside the benchmark window of an experiment, with its settings."""
     settings = _micro(model).filter(pl.col("experiment") == experiment)
     columns = ("run_id", "max_loras", "max_lora_rank", "max_num_seqs", "synthetic_output_tokens")
     log = pl.read_parquet(DATA / "engine_steps.parquet").with_columns(pl.col("run_id").cast(pl.String))
@@ -93,7 +96,7 @@ def _logged(model: str, experiment: str) -> pl.DataFrame:
 
 
 def _planning(model: str) -> pl.DataFrame:
-    """Scheduler time of steady decodes: as many requests as the server may run."""
+    """Return the scheduler's time for steady decodes, with as many requests as the server may run."""
     parts = [
         _logged(model, experiment).select(
             running=pl.col("max_num_seqs").cast(pl.Int64),
@@ -109,7 +112,7 @@ def _planning(model: str) -> pl.DataFrame:
 
 
 def _steps(model: str) -> pl.DataFrame:
-    """Medians of steady steps where the log does not tell tokens, and the logged steps where it does."""
+    """Return medians of steady steps where the log has no tokens, and groups of similar steps where it has them."""
     parts = [_alone(model), _one_adapter(model), _without_lora(model), _with_lora(model)]
     if model.startswith("llama"):
         parts.append(_full_prefill(model))
@@ -125,14 +128,14 @@ def _point(table: pl.DataFrame, **columns: object) -> pl.DataFrame:
 
 
 def _alone(model: str) -> pl.DataFrame:
-    """One request to the base model on servers with 8 to 384 empty slots."""
+    """Return steps of one request to the base model, on servers with 8 to 384 empty slots."""
     log = _logged(model, "find_available_gpu_memory").group_by("max_loras", "max_lora_rank").agg(SECONDS.median())
     one = pl.lit(1.0)
     return _point(log, tokens=one, context=pl.lit(100.0), adapters=pl.lit(0.0), running=one)
 
 
 def _one_adapter(model: str) -> pl.DataFrame:
-    """One request at a time, each with another adapter, on a server with one slot."""
+    """Return steps of one request at a time, each with another adapter, on a server with one slot."""
     log = _logged(model, "predictor_loading").filter(pl.col("unique_adapters") == 1)
     log = log.group_by("max_loras", "max_lora_rank").agg(SECONDS.median())
     one = pl.lit(1.0)
@@ -140,7 +143,7 @@ def _one_adapter(model: str) -> pl.DataFrame:
 
 
 def _without_lora(model: str) -> pl.DataFrame:
-    """Decodes of 50 to 1,000 requests at once, 100 to 400 tokens long, without LoRA."""
+    """Return decode steps of 50 to 1,000 requests at once, 100 to 400 tokens long, without LoRA."""
     log = (
         _logged(model, "default_latency_decode")
         .group_by("max_num_seqs", "synthetic_output_tokens")
@@ -159,7 +162,7 @@ def _without_lora(model: str) -> pl.DataFrame:
 
 
 def _full_prefill(model: str) -> pl.DataFrame:
-    """Steps full of prefill, without LoRA."""
+    """Return steps that are full of prefill, without LoRA."""
     log = _logged(model, "default_latency_prefill").select(SECONDS.median())
     return _point(
         log,
@@ -173,7 +176,10 @@ def _full_prefill(model: str) -> pl.DataFrame:
 
 
 def _with_lora(model: str) -> pl.DataFrame:
-    """Steps with 1 to 300 adapters of rank 8 and 300 slots; four in five tokens beyond a full batch are prompts."""
+    """Return steps with 1 to 300 adapters of rank 8 and 300 slots, averaged over similar steps.
+
+    Tokens beyond a full batch of decodes come from new prompts, each of which replaces a decode.
+    """
     log = _logged(model, "latency_overhead_lora").filter(pl.col("batched_tokens").is_not_null())
     batch = LORA_BATCH[model]
     tokens = pl.col("batched_tokens")
@@ -200,6 +206,6 @@ def _with_lora(model: str) -> pl.DataFrame:
 
 
 def write_folder(model: str, folder: Path) -> Path:
-    """Write the folder that `adaptwin fit` reads; rows stay outside the project."""
+    """Write the folder of a model that `adaptwin fit` reads, and return its path."""
     measurements(model).write(folder / model)
     return folder / model

@@ -1,7 +1,6 @@
-"""Rebuild the two shipped profiles: folders of measurements, then `adaptwin fit`, then the error on runs it never saw.
+"""Rebuild the two shipped profiles: write folders of measurements, fit them, and add the error on validation runs.
 
-The folders stay in benchmarks/results: `adaptwin fit benchmarks/results/measurements/MODEL --out profile.yaml` does the
-same by hand.
+The folders are kept, so `adaptwin fit making/results/measurements/MODEL --out profile.yaml` repeats a fit by hand.
 """
 
 import argparse
@@ -23,7 +22,7 @@ FOLDERS = Path(__file__).resolve().parent / "results" / "measurements"
 def main() -> None:
     """Fit, report and write both profiles."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=MODELS, action="append", help="one model only")
+    parser.add_argument("--model", choices=MODELS, action="append", help="model to fit; may be repeated (default: all)")
     arguments = parser.parse_args()
     require_data()
     for model in arguments.model or MODELS:

@@ -1,9 +1,10 @@
-"""The shipped predictors: sweep, train, ship, and docs/measured/surrogate.md - how true they are, and how fast.
+"""Make the shipped surrogates: sweep, train, ship, and write docs/measured/surrogate.md.
 
-    make surrogates                             # all of it: about half an hour on two cores
-    python benchmarks/surrogates.py --no-ship   # the page alone, of predictors trained anew on the same runs
+    make surrogates                                                # everything: about half an hour on two cores
+    PYTHONPATH=benchmarks python making/surrogates.py --no-ship    # only the page, with surrogates trained anew
 
-Sections on real runs and on traffic of other kinds need the measurements beside the project, and are left out without.
+The sections on real servers and on traffic outside the training mixes need the measurements beside the project, and are
+left out without them.
 """
 
 import argparse
@@ -41,21 +42,29 @@ from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.demand.traffic import sum_demands
 from adaptwin.workload.sources.synthetic import synthesize
 from h100_runs import DATA, MODELS, PROJECT, measured_runs
+from measured_page import PAGES, cores, generated_by, paragraph, section
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = PROJECT / "docs" / "measured" / "surrogate.md"
+PAGE = PAGES / "surrogate.md"
 SHIPPED = PROJECT / "src" / "adaptwin" / "surrogate" / "data"
 SHORT = {name: model.rsplit("-", 1)[0].replace("-instruct", "") for model, name in MODELS.items()}
-EACH = 150  # cases of every other family and profile
-FLEETS = ((100, 20.0), (300, 60.0), (1000, 120.0))  # adapters, requests/s: plans whose questions are counted
-TIMED = 20_000  # rows evaluated at a time
+EACH = 150  # cases per family of traffic and profile
+FLEETS = ((100, 20.0), (300, 60.0), (1000, 120.0))  # adapters, requests/s: plans whose twin runs are counted
+TIMED = 20_000  # rows in a timed batch
+REPEATS = 7  # of every timing, of which the fastest counts
 
-HEAD = """# The predictors
+WHAT = f"""This page shows how accurate the predictions of the shipped surrogates are, against the twin and against real
+servers, how fast they are, and how often a planner still runs the twin. It is made together with the surrogates.
+{generated_by("surrogates", after="a change to the twin, the shipped profiles, the features or the training")}"""
 
-Written by `make surrogates`: 100,000 runs of the twin, large models trained on them, and small ones distilled from
-those, which are what ships. [The design](../explanation/surrogate.md) says how they work. Errors are mean absolute
-percentages unless a table says otherwise; a probability above one half counts as a call. Throughput is predicted as
-the share of the offered tokens that is served, so its errors do not contain the luck of the arrivals."""
+HOW = """The training data are 100,000 runs of the twin. Large models are trained on them, and small models are
+distilled from the large ones; the small models are shipped. [The design](../design.md) explains why. For a surrogate of
+your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage errors unless a
+table says otherwise. An event counts as predicted where its probability is above one half.
+Throughput is predicted as the served share of the offered tokens, so its error does not include the randomness of the
+arrivals. The [glossary](../reference/glossary.md) explains the terms."""
+
+HEAD = f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
 
 
 def main() -> None:
@@ -63,8 +72,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=RESULTS / "planning", help="folder of the sweep; completed first")
     parser.add_argument("--kept", action="store_true", help="take the models of the last call instead of training anew")
-    parser.add_argument("--no-ship", action="store_true", help="leave the shipped predictors as they are")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/measured/surrogate.md as it is")
+    parser.add_argument("--no-ship", action="store_true", help="do not replace the shipped surrogates")
+    parser.add_argument("--no-page", action="store_true", help="do not write docs/measured/surrogate.md")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     training, findings = _trained(arguments.runs, kept=arguments.kept)
@@ -82,7 +91,7 @@ def main() -> None:
 
 
 def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:
-    """What the sweep teaches; kept for a later call."""
+    """Return a training on the sweep and its findings, which are kept for a later call."""
     file = RESULTS / "training.pickle"
     if kept and file.exists():
         return pickle.loads(file.read_bytes())  # noqa: S301 (our own)
@@ -94,27 +103,20 @@ def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:
     return training, findings
 
 
-def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]], note: str = "") -> str:
-    """A section with a table in Markdown."""
-    lines = [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    lines += [f"| {' | '.join(row)} |" for row in body]
-    return "\n".join(lines + (["", note] if note else []))
-
-
 def _held_out(findings: Findings) -> list[str]:
     sections = []
     for name, lines in findings.scores.items():
         body = [[line.figure, _interval(line, line.teacher), _interval(line, line.distilled)] for line in lines]
-        title = f"Held-out mixes, {SHORT.get(name, name)}"
-        sections.append(_table(title, ["figure", "large models", "distilled"], body, HELD_OUT_NOTE))
+        title = f"Accuracy on held-out runs, {SHORT.get(name, name)}"
+        note = "" if sections else paragraph(HELD_OUT_NOTE)
+        sections.append(section(title, ["figure", "large models", "distilled"], body, note))
     return sections
 
 
-HELD_OUT_NOTE = (
-    "Every mix - adapters with their popularity, ranks and lengths, on a server - was predicted by models trained on "
-    "others. Loads are those drawn evenly from nearly idle to 2.5 times overloaded; runs at the boundary are left out. "
-    "In brackets: where the figure would be 95 times in 100 with other mixes."
-)
+HELD_OUT_NOTE = """Every mix - adapters with their popularity, ranks and lengths, on a server - was predicted by models
+that were trained on other mixes. Loads are drawn evenly, on a logarithmic scale, from nearly idle to 2.5 times what the
+server can do; runs placed at the boundary of overload are left out. In brackets: where the figure would lie 95 times in
+100 if other mixes had been drawn."""
 
 
 def _interval(line: ScoreLine, score: ScoreWithInterval) -> str:
@@ -138,13 +140,15 @@ def _weakest(findings: Findings) -> str:
         ]
         for line in findings.regimes
     ]
-    header = ["by", "from", "runs", "throughput", "ITL", "median TTFT", "overload wrong, %", "overloaded, %"]
-    note = "Distilled models, held-out mixes at drawn loads. TTFT: median error."
-    return _table("Where they are weak, %", header, body, note)
+    header = ["quantity", "range", "runs", "throughput", "mean ITL", "median TTFT", "overload wrong", "overloaded"]
+    note = """Errors of the distilled models in per cent, on held-out mixes at drawn loads; that of TTFT is the median
+    error. The last two columns are shares of the runs in per cent: those for which overload is predicted wrongly, and
+    those that are overloaded."""
+    return section("Where the surrogate is weak", header, body, paragraph(note))
 
 
 def _transfer(training: Training) -> str:
-    """Large models of one profile, asked about the other."""
+    """Score large models that are trained on one profile on runs of the other."""
     examples = training.examples
     profile, held = examples.rows["profile"].to_numpy(), examples.mixes % 5 == 0
     names = list(training.surrogates)
@@ -157,42 +161,41 @@ def _transfer(training: Training) -> str:
             throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))
             row += [f"{throughput:.1f} %", f"{itl:.1f} %", f"{flag:.3f}"]
         body.append(row)
-    header = ["trained on", *[f"{SHORT[name]}: {figure}" for name in names for figure in ("throughput", "ITL", "F1")]]
-    return _table("Does it hold on another GPU or model?", header, body, TRANSFER_NOTE)
+    figures = ("throughput", "mean ITL", "starvation F1")
+    header = ["trained on", *[f"{SHORT[name]}: {figure}" for name in names for figure in figures]]
+    return section("Transfer to another profile", header, body, paragraph(TRANSFER_NOTE))
 
 
-TRANSFER_NOTE = (
-    "Large models, every fifth mix held out. The features are ratios that mean the same on any profile, so what was "
-    "learned on one holds on the other nearly as well: the shipped predictors also serve profiles that you calibrate."
-)
+TRANSFER_NOTE = """Errors and F1 of large models, with every fifth mix held out. The features are ratios that mean the
+same on any profile, so what was learned on one profile holds almost as well on another. The shipped surrogates can
+therefore be used with profiles that you calibrate."""
 
 
 def _learners(training: Training) -> str:
-    header = ["learner", "throughput", "ITL", "starvation F1"]
-    return _table("Which learner, and which features?", header, learners.compared(training.examples), LEARNERS_NOTE)
+    header, body = ["learner", "throughput", "mean ITL", "starvation F1"], learners.compared(training.examples)
+    return section("Choice of learner and features", header, body, paragraph(LEARNERS_NOTE))
 
 
-LEARNERS_NOTE = (
-    f"{learners.ROWS:,} runs to learn from, both profiles; every fifth mix held out. All learners but the last correct "
-    "the steady state's answer by the same features. The last has what the paper's models had: sum and "
-    "spread of rates, three figures of the ranks, slots and adapters; no lengths, no bursts, no settings."
-)
+LEARNERS_NOTE = f"""Errors and F1 of learners trained on {learners.ROWS:,} runs of both profiles, with every fifth mix
+held out. All learners but the last use the steady state's answer and, except for the first, correct it by the same
+features. The last one has only the inputs of the paper's models: sum and spread of the rates, three figures of the
+ranks, slots and adapters, but no lengths, bursts or server settings."""
 
 
 class Asked(NamedTuple):
-    """Cases with what the twin and the predictors say of them."""
+    """Cases, with the runs of the twin and the predictions for them."""
 
     cases: Sequence[other_families.Case]
     runs: Sequence[Run]
-    again: Sequence[Run]  # with another seed: how far chance alone puts two runs apart
+    again: Sequence[Run]  # with another seed, which shows how far two runs differ by chance alone
     distilled: list[Prediction]
     large: Array  # (cases, outputs)
 
 
 def _beside_real(training: Training) -> list[str]:
-    """Sections that need the data beside the project."""
+    """Return the sections that need the measurements beside the project."""
     if not DATA.is_dir():
-        print(f"left out, for want of {DATA}: traffic of other kinds, real runs")
+        print(f"sections on other traffic and on real servers are left out: no measurements in {DATA}")
         return []
     profiles = [surrogate.profile for surrogate in training.surrogates.values()]
     return [_other_families(_ask(training, list(other_families.cases(profiles, EACH)))), _real_runs(training)]
@@ -210,13 +213,13 @@ def _ask(training: Training, asked: list[other_families.Case]) -> Asked:
 
 
 def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Array, Array]:
-    """Features of a server, and what the steady state answers."""
+    """Return the features of a server, and the steady state's answers."""
     demand = sum_demands(demands_on(surrogate.profile, server, workload))
     return features_of(demand, server.limits(surrogate.profile), costs_of(surrogate.profile, server), workload.duration)
 
 
 def _say(teacher: Teacher, seen: list[tuple[Array, Array]]) -> Array:
-    """What the large models say, shape (rows, outputs)."""
+    """Predict with the large models, shape (rows, outputs)."""
     features, steady_answers = (np.array(column) for column in zip(*seen, strict=True))
     return np.column_stack([output.value(teacher.learned(output, features), steady_answers) for output in OUTPUTS])
 
@@ -226,17 +229,18 @@ def _other_families(asked: Asked) -> str:
     inside = np.array([prediction.inside for prediction in asked.distilled])
     everything = np.ones(len(family), np.bool_)
     body = [_family_row(asked, name, family == name) for name in dict.fromkeys(family.tolist())]
-    body += [_family_row(asked, "all", everything), _family_row(asked, "all inside the training region", inside)]
+    body += [_family_row(asked, "all", everything), _family_row(asked, "all inside the region", inside)]
     body.append(_again_row(asked))
-    header = ["traffic", "runs", "inside, %", "throughput", "ITL", "median TTFT", "starvation F1", "overload right, %"]
-    return _table("Traffic of other kinds, % (distilled / large models)", header, body, OTHER_NOTE)
+    header = ["traffic", "runs", "inside", "throughput", "mean ITL", "median TTFT", "starvation F1", "overload correct"]
+    return section("Traffic outside the training mixes", header, body, paragraph(OTHER_NOTE))
 
 
-OTHER_NOTE = (
-    "One run of the twin each. ServeGen's production clients (rates, bursts and lengths of each), lengths of the Azure "
-    "traces, lognormal popularities and requests of two kinds are in no training mix. TTFT: median error. Starvation "
-    "is the paper's flag for the server; overload: any adapter starves or waits in a growing queue."
-)
+OTHER_NOTE = """Errors in per cent, of the distilled / the large models, against one run of the twin per case; that of
+TTFT is the median error. No training mix has ServeGen's production clients (each with its own rate, bursts and
+lengths), the lengths of the Azure traces, lognormal popularities or requests of two kinds. "Inside" is the share of
+cases inside the region of the training data, in per cent. Starvation is that of the server, as in the paper. The last
+column is the share of cases for which overload, of the server or of an adapter on it, is predicted correctly. The last
+row compares the twin with itself: it shows how far runs differ by chance."""
 
 
 def _family_row(asked: Asked, name: str, chosen: Array) -> list[str]:
@@ -261,7 +265,7 @@ def _family_row(asked: Asked, name: str, chosen: Array) -> list[str]:
 
 
 def _again_row(asked: Asked) -> list[str]:
-    """The twin against itself with another seed: what no predictor of a single run can do much better than."""
+    """Compare the twin with itself under another seed; no prediction of a single run can be much better than this."""
     first, second = asked.runs, asked.again
     served = [np.array([run.throughput / run.offered_throughput for run in runs]) for runs in (second, first)]
     itl = [np.array([run.itl.mean for run in runs]) for runs in (second, first)]
@@ -272,7 +276,7 @@ def _again_row(asked: Asked) -> list[str]:
     right = np.mean([(a.worst != "ok") == (b.worst != "ok") for a, b in zip(first, second, strict=True)])
     cells = [f"{np.nanmean(error(*served)):.1f}", f"{np.nanmean(error(*itl)):.1f}", f"{np.nanmedian(error(*ttft)):.1f}"]
     return [
-        "all, by the twin with another seed",
+        "all, twin with another seed",
         str(len(first)),
         "",
         *cells,
@@ -282,7 +286,7 @@ def _again_row(asked: Asked) -> list[str]:
 
 
 def _real_runs(training: Training) -> str:
-    """Validation runs of real servers: the twin, with and without the scrapes of its metrics, and the predictors."""
+    """Compare with real validation runs: the twin, with and without the scrapes of metrics, and the surrogate."""
     body = []
     for model, name in MODELS.items():
         surrogate, runs = training.surrogates[name], measured_runs(model, "validation")
@@ -290,7 +294,7 @@ def _real_runs(training: Training) -> str:
         real = compare(surrogate.profile, runs)
         distilled = [surrogate.predict(run.workload, run.server) for run in runs]
         large = _say(training.teacher, [_seen(surrogate, run.workload, run.server) for run in runs])
-        said = {
+        predicted = {
             "twin": _twin_figures(real),
             "twin, as in training": _twin_figures(compare(surrogate.profile, as_trained)),
             "large models": {name: large[:, i] for i, name in enumerate(NAMES)},
@@ -300,23 +304,33 @@ def _real_runs(training: Training) -> str:
         inside = np.array([prediction.inside for prediction in distilled])
         everywhere = np.ones(len(runs), np.bool_)
         for where, chosen in (("all", everywhere), ("inside", inside)):
-            for who, figures in said.items():
+            for source, figures in predicted.items():
                 part = {name: values[chosen] for name, values in figures.items()}
                 throughput = part.get("throughput", part["served"] * offered[chosen] if "served" in part else None)
                 body.append(
-                    [SHORT[name], where, str(chosen.sum()), who, *_real_row(real.filter(chosen), throughput, part)]
+                    [SHORT[name], where, str(chosen.sum()), source, *_real_row(real.filter(chosen), throughput, part)]
                 )
-    header = ["model", "runs", "", "said by", "throughput", "ITL", "ITL bias", "median TTFT", "F1", "right, %"]
-    return _table("Real servers: validation runs, %", header, body, REAL_NOTE)
+    header = [
+        "profile",
+        "region",
+        "runs",
+        "predicted by",
+        "throughput",
+        "mean ITL",
+        "mean ITL, bias",
+        "median TTFT",
+        "starvation F1",
+        "starvation correct",
+    ]
+    return section("Accuracy on real servers", header, body, paragraph(REAL_NOTE))
 
 
-REAL_NOTE = (
-    "Real vLLM 0.8.5 on an H100 (see [accuracy](accuracy.md)); nobody here was fitted to these runs. TTFT: median "
-    "error outside deep overload. Their servers were scraped for metrics every 2 s, which held them up, and their "
-    "client had at most 26,000 requests open, which keeps the queue, and with it the scheduler's work, short in deep "
-    "overload. Predictors are trained without either, so they should be compared with the twin as in training. Runs "
-    "that are not inside offer up to nine times what a server can do."
-)
+REAL_NOTE = """Errors in per cent on validation runs of real servers, vLLM 0.8.5 on an H100 (see
+[accuracy of the twin](accuracy.md)), to which neither profiles nor surrogates were fitted; that of TTFT is the median
+error outside deep overload. The servers were scraped for metrics every 2 s, which delayed them, and their client had at
+most 26,000 requests open, which keeps the queue, and with it the scheduler's work, short in deep overload. The
+surrogates are trained without either, so compare them with the rows "twin, as in training". Runs outside the region of
+the training data offer up to nine times what a server can do."""
 
 
 def _twin_figures(table: pl.DataFrame) -> dict[str, Array]:
@@ -346,7 +360,7 @@ def _real_row(real: pl.DataFrame, throughput: Array, figures: dict[str, Array]) 
 
 
 def _guard(findings: Findings) -> str:
-    """How often the twin is asked, in training data at the boundary and in whole plans."""
+    """Count how often the twin is run, for training data at the boundary and in whole plans."""
     profile = load_profile(next(iter(MODELS.values())))
     body = []
     for adapters, rate in FLEETS:
@@ -364,15 +378,14 @@ def _guard(findings: Findings) -> str:
                 f"{with_[1]:.1f} / {without[1]:.1f}",
             ]
         )
-    header = ["adapters", "requests/s", "GPUs", "predicted", "asked of the twin", "without predictors", "seconds"]
-    return _table("How often the twin is asked", header, body, GUARD_NOTE.format(100 * findings.unsure))
+    header = ["adapters", "requests/s", "GPUs", "predictions", "twin runs", "twin runs without surrogate", "seconds"]
+    note = GUARD_NOTE.format(100 * findings.unsure)
+    return section("How often a planner runs the twin", header, body, paragraph(note))
 
 
-GUARD_NOTE = (
-    "Plans by `pack`, verified by the twin; a slash divides plans with and without predictors. A question is one "
-    "number of slots for one set of adapters. Of the training runs that were placed at the boundary between serving "
-    "everybody and not, {:.0f} % would be asked of the twin."
-)
+GUARD_NOTE = """Plans by `pack`, verified by the twin; a slash separates plans with and without the surrogate. One
+prediction or one twin run answers whether a server with a given number of slots serves a given set of adapters. Of the
+training runs placed at the boundary of overload, the planner would run the twin for {:.0f} %."""
 
 
 def _planned(profile: Profile, fleet: Workload, surrogate: str | None) -> tuple[Plan, float]:
@@ -395,17 +408,18 @@ def _speed(training: Training) -> str:
     demand, costs = sum_demands(demands), costs_of(surrogate.profile, server)
     rows = len(features)
     timed: list[tuple[str, Callable[[], object], int]] = [
-        ("all nine figures, a batch", lambda: surrogate.predict_features(features, steady_answers), rows),
-        ("of which the trees", lambda: evaluate(forest, features), rows),
-        ("of which the region", lambda: clip_to(region, features), rows),
-        ("all nine figures, a single row", lambda: surrogate.predict_features(one, one_steady_answer), 1),
+        ("all figures, in a batch", lambda: surrogate.predict_features(features, steady_answers), rows),
+        ("part of it: the trees", lambda: evaluate(forest, features), rows),
+        ("part of it: the region", lambda: clip_to(region, features), rows),
+        ("all figures, a single row", lambda: surrogate.predict_features(one, one_steady_answer), 1),
         ("features of a server (steady state)", lambda: features_of(demand, limits, costs, 3600.0), 1),
         ("sums over 256 adapters", lambda: sum_demands(demands), 1),
-        ("`predict(workload, server)` with 256 adapters, everything", lambda: surrogate.predict(fleet, server), 1),
-        ("a row by the large models, in a batch", lambda: _all_large(training.teacher, features[:2000]), 2000),
+        ("`predict(workload, server)` with 256 adapters, whole call", lambda: surrogate.predict(fleet, server), 1),
+        ("all figures by the large models, in a batch", lambda: _all_large(training.teacher, features[:2000]), 2000),
     ]
     body = [[what, f"{_microseconds(call, count):.2f}"] for what, call, count in timed]
-    return _table("Speed", ["what", "microseconds per row"], body, "One core; the fastest of several repeats.")
+    note = f"Microseconds per row, a server under its traffic, on one core: the fastest of {REPEATS} repeats."
+    return section("Speed of a prediction", ["step", "microseconds"], body, note)
 
 
 def _all_large(teacher: Teacher, features: Array) -> None:
@@ -416,7 +430,7 @@ def _all_large(teacher: Teacher, features: Array) -> None:
 def _microseconds(call: Callable[[], object], rows: int) -> float:
     call()
     best = math.inf
-    for _ in range(7):
+    for _ in range(REPEATS):
         started, count = time.perf_counter(), 0
         while time.perf_counter() - started < 0.05:
             call()
@@ -426,7 +440,7 @@ def _microseconds(call: Callable[[], object], rows: int) -> float:
 
 
 def _cost() -> str:
-    """How long 100,000 runs take, from a part of the same design played now."""
+    """Measure how long 100,000 runs take, by simulating a part of the design."""
     design = load_design("planning").model_copy(update={"mixes": 600})
     folder = RESULTS / f"timing-{time.time_ns()}"
     started = time.perf_counter()
@@ -441,13 +455,13 @@ def _cost() -> str:
         ["simulated hours", f"{hours:,.0f}"],
         ["seconds", f"{seconds:.0f}"],
         ["runs per second", f"{len(rows) / seconds:.0f}"],
-        ["100,000 runs would take, minutes", f"{100_000 / len(rows) * seconds / 60.0:.0f}"],
-        ["rates lowered to keep a run within 400,000 requests, %", f"{100 * capped:.1f}"],
+        ["minutes that 100,000 runs would take", f"{100_000 / len(rows) * seconds / 60.0:.0f}"],
+        ["runs whose rate was lowered to at most 400,000 requests, %", f"{100 * capped:.1f}"],
     ]
-    return _table("What the training data costs", ["", ""], body, COST_NOTE)
+    return section("Cost of the training data", ["quantity", "value"], body, COST_NOTE)
 
 
-COST_NOTE = "The first 600 mixes of the design, on all cores of this machine, start of the workers included."
+COST_NOTE = f"The first 600 mixes of the design, simulated on {cores()}, including the start of the workers."
 
 
 if __name__ == "__main__":

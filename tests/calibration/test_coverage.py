@@ -11,8 +11,8 @@ from adaptwin.calibration.measurements import MeasuredRun
 TRUE = true_profile()
 
 NO_RUNS = (
-    "no whole runs were measured: the profile has no error, predictions no interval, and request latency and the cost "
-    "of waiting requests are those of the-start"
+    "no whole runs were measured: the profile has no error, its simulations have no intervals, and request latency and "
+    "the cost of waiting requests are taken from the-start"
 )
 
 
@@ -39,7 +39,7 @@ EVERYTHING = Measurements(
     steps=STEPS,
     runs=RUNS,
 )
-REACH = "runs had 4 to 16 slots and 2 to 8 adapters: beyond that, nothing was checked"
+REACH = "runs had 4 to 16 slots and 2 to 8 adapters: nothing outside these ranges was checked"
 
 
 def test_where_everything_was_measured_only_the_range_of_the_runs_is_stated():
@@ -49,16 +49,16 @@ def test_where_everything_was_measured_only_the_range_of_the_runs_is_stated():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"memory": None}, "memory was not measured: the KV cache is an estimate from the model's shapes"),
-        ({"planning": None}, "the scheduler was not measured: its cost is that of the-start"),
-        ({"loads": None}, "adapter loads were not measured: their cost is that of the-start"),
+        ({"memory": None}, "memory was not measured: the size of the KV cache is estimated from the model's shapes"),
+        ({"planning": None}, "the scheduler was not measured: its cost is taken from the-start"),
+        ({"loads": None}, "adapter loads were not measured: their cost is taken from the-start"),
         (
             {"loads": loads_of(TRUE).filter(pl.col("source") == "host")},
-            "no adapter was loaded from disk: its cost is that of the-start",
+            "no adapter was loaded from disk: the cost of such loads is taken from the-start",
         ),
         (
             {"steps": STEPS.filter(pl.col("max_loras") > 0)},
-            "no server without LoRA was measured: its share of a step could not be told from the base model's",
+            "no server without LoRA was measured: the costs of LoRA could not be separated from the base model's",
         ),
         (
             {"runs": (*RUNS[:2], run(16, 8, 2))},
@@ -77,8 +77,8 @@ def test_what_is_missing_is_stated(change, sentence):
 
 def test_runs_with_as_many_slots_as_adapters_do_not_check_swapping():
     assert uncovered(EVERYTHING._replace(runs=(RUNS[0], RUNS[2]))) == [
-        "no run had more adapters than slots: swapping was not checked",
-        "runs had 4 to 16 slots and 2 to 4 adapters: beyond that, nothing was checked",
+        "no run had more adapters than slots: the swapping of adapters was not checked",
+        "runs had 4 to 16 slots and 2 to 4 adapters: nothing outside these ranges was checked",
     ]
 
 
@@ -88,7 +88,7 @@ def test_without_runs_there_is_no_error():
 
 def test_without_steps_and_runs_step_costs_are_those_of_the_start():
     assert uncovered(EVERYTHING._replace(steps=None, runs=())) == [
-        "neither steps nor runs were measured: step costs are those of the-start",
+        "neither steps nor runs were measured: step costs are taken from the-start",
         NO_RUNS,
     ]
 
@@ -97,8 +97,8 @@ def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
     alone = EVERYTHING._replace(steps=steps((0, 8, 100, 0), (4, 8, 200, 0), (4, 64, 2047, 0)), runs=())
     no_runs = NO_RUNS
     assert uncovered(alone) == [
-        "no step had an adapter in it: LoRA's costs could not be told",
-        "no step had more than 2047 tokens: what long prompts cost is extrapolated",
+        "no step had an adapter in it: the costs of LoRA could not be determined",
+        "no step had more than 2047 tokens: the cost of long prompts is extrapolated",
         no_runs,
     ]
     assert uncovered(alone._replace(steps=steps((0, 8, 2048, 0), (4, 8, 1, 1), (4, 64, 1, 0)))) == [no_runs]
@@ -108,7 +108,7 @@ def test_steps_alone_must_have_adapters_and_long_prompts_in_them():
 def test_ranks_above_the_highest_measured_are_extrapolated():
     low = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") < 64), runs=(run(4, 32, 4), *RUNS[1:]))
     assert uncovered(low) == [
-        "no step or run had max_lora_rank above 32: what ranks 64, 128, 256, 320, 512 cost is extrapolated",
+        "no step or run had max_lora_rank above 32: the cost of ranks 64, 128, 256, 320, 512 is extrapolated",
         REACH,
     ]
 
@@ -116,8 +116,8 @@ def test_ranks_above_the_highest_measured_are_extrapolated():
 def test_from_one_rank_the_cost_of_another_is_unknown():
     one = EVERYTHING._replace(steps=STEPS.filter(pl.col("max_lora_rank") == 8), runs=(run(4, 8, 4), *RUNS[1:]))
     assert uncovered(one) == [
-        "no step or run had max_lora_rank above 8: what ranks 16, 32, 64, 128, 256, 320, 512 cost is extrapolated",
-        "all steps and runs had max_lora_rank 8: what a higher rank costs could not be told",
+        "no step or run had max_lora_rank above 8: the cost of ranks 16, 32, 64, 128, 256, 320, 512 is extrapolated",
+        "all steps and runs had max_lora_rank 8: the cost of a higher rank could not be determined",
         REACH,
     ]
 

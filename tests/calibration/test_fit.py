@@ -142,10 +142,10 @@ def test_residuals_are_named_and_small(fitted):
         "planning a step",
         "single steps",
         "mean step of a run",
-        "the same, cross-validated",
+        "mean step of a run, cross-validated",
     ]
     assert parts["single steps"].points == len(steps_of(TRUE))
-    assert parts["mean step of a run"].points == parts["the same, cross-validated"].points == 12
+    assert parts["mean step of a run"].points == parts["mean step of a run, cross-validated"].points == 12
     assert all(part.mean < 1.0 for part in fitted.residuals)
     assert all(part.mean <= part.worst < 3.0 for part in fitted.residuals)
 
@@ -273,7 +273,7 @@ def test_runs_of_one_configuration_cannot_be_cross_validated(everything):
     only = fit(everything._replace(runs=everything.runs[:2]))
     assert only.comparison is None
     assert (only.profile.error, only.profile.spread) == (None, ())
-    assert "the same, cross-validated" not in {part.part for part in only.residuals}
+    assert "mean step of a run, cross-validated" not in {part.part for part in only.residuals}
 
 
 def test_figures_that_few_runs_have_are_used(everything):

@@ -141,7 +141,7 @@ def test_a_wrong_table_is_refused_with_its_row_and_column(folder, name, text, me
 def test_a_value_of_the_wrong_kind_is_named_with_its_column(folder):
     (folder / "loads.csv").write_text(LOADS + "host,eight,8,0.1\n", encoding="utf-8")
     message = error_of(folder)
-    assert message.startswith("loads.csv: a value has the wrong kind: ")
+    assert message.startswith("loads.csv: a value has the wrong type: ")
     assert "'rank'" in message
     assert '"eight"' in message
 
@@ -163,7 +163,7 @@ def test_an_invalid_parquet_file_is_refused(folder):
             "[1].workload.adapters[0].rank: 12 is not a rank vLLM serves",
         ),
     ],
-    ids=["unknown key", "missing", "wrong kind", "unknown key of the server", "rank 12"],
+    ids=["unknown key", "missing", "wrong type", "unknown key of the server", "rank 12"],
 )
 def test_a_wrong_run_is_refused_with_its_place_in_the_list(everything, folder, spoil, message):
     everything.write(folder)

@@ -34,7 +34,11 @@ def test_explain_shows_the_gpus_that_are_named(adaptwin, planned):
 
 def test_wrong_words_are_named(adaptwin, planned):
     done = adaptwin("explain", "plan.yaml", "--gpu", "gpu-9")
-    assert (done.code, done.out, done.err) == (1, "", "adaptwin: plan.yaml: servers: has no GPU 'gpu-9'; did you mean gpu-0?\n")
+    assert (done.code, done.out, done.err) == (
+        1,
+        "",
+        "adaptwin: plan.yaml: servers: has no GPU 'gpu-9'; did you mean gpu-0?\n",
+    )
     done = adaptwin("explain", "plan.yaml", "--rank", 12)
     assert done.code == 1
     assert "12 is not a rank vLLM serves" in done.err

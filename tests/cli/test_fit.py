@@ -54,7 +54,7 @@ def test_fit_says_how_far_it_is_and_what_was_not_measured(adaptwin, measured):
     error = fitted.profile.error
     assert f"6 runs: throughput {error.throughput:.1f} %, mean ITL {error.itl:.1f} %" in done.out
     text = " ".join(done.out.split())
-    assert "- memory was not measured: the KV cache is an estimate from the model's shapes" in text
+    assert "- memory was not measured: the size of the KV cache is estimated from the model's shapes" in text
     assert all(f"- {warning}" in text for warning in fitted.warnings)
 
 

@@ -161,11 +161,11 @@ def test_a_wrong_design_is_refused_in_one_line(adaptwin, folder, design, old, ne
     [
         (("nope", "--out", "runs"), "design: 'nope' is neither a file nor one of paper, planning"),
         (("no.yaml", "--out", "runs"), "no.yaml: no such file"),
-        (("d.yaml", "--out", "d.yaml"), "d.yaml: out: cannot be made: File exists"),
-        (("d.yaml", "--out", "/proc/runs"), "/proc/runs: out: cannot be made: No such file or directory"),
+        (("d.yaml", "--out", "d.yaml"), "d.yaml: out: cannot be created: File exists"),
+        (("d.yaml", "--out", "/proc/runs"), "/proc/runs: out: cannot be created: No such file or directory"),
         (("paper", "--out", "runs", "--mixes", 5), "--mixes: 5: paper is a grid, whose number of mixes is fixed"),
         (("d.yaml", "--out", "runs", "--jobs", 0), "jobs: 0 must be at least 1, or -1 for one per core"),
-        (("d.yaml", "--out", "runs", "--address", "auto"), "address: 'auto' is of use with engine ray only"),
+        (("d.yaml", "--out", "runs", "--address", "auto"), "address: 'auto' needs the engine ray"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused_in_one_line(adaptwin, folder, words, message):
@@ -176,7 +176,7 @@ def test_a_folder_of_another_design_is_refused_and_left_as_it_is(adaptwin, folde
     assert adaptwin(*SWEEP).code == 0
     before = {file.name: file.read_bytes() for file in (folder / "runs").iterdir()}
     message = refused(adaptwin, folder, *SWEEP, "--seed", 3)
-    assert message == "runs: out: was swept with another design, which differs in seed: sweep into a new folder"
+    assert message == "runs: out: holds a sweep of another design, which differs in seed: sweep into a new folder"
     assert {file.name: file.read_bytes() for file in (folder / "runs").iterdir()} == before
 
 

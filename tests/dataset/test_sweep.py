@@ -132,7 +132,7 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(SpecError, match=r"no such folder of runs: design\.yaml is missing$"):
         Dataset.read(tmp_path)
     tiny().write(tmp_path / "design.yaml")
-    with pytest.raises(SpecError, match=f"^{tmp_path}: holds no partition yet: run adaptwin sweep$"):
+    with pytest.raises(SpecError, match=f"^{tmp_path}: holds no partition of a dataset yet: run adaptwin sweep$"):
         Dataset.read(tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_not_a_partition_is_refused(tmp_path):
     file = partition_file(tmp_path, 0)
     read_partition(file).drop("seed", "rate").write_parquet(file)
     with pytest.raises(
-        SpecError, match=r"part-00000\.parquet: has not the columns of a dataset \(missing: seed, rate\)"
+        SpecError, match=r"part-00000\.parquet: does not have the columns of a dataset \(missing: seed, rate\)"
     ):
         Dataset.read(tmp_path)
     file.write_bytes(b"half a file")
@@ -210,7 +210,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_to_the_same_bytes(tmp_path):
 def test_another_design_is_refused_and_changes_nothing(tmp_path, fields, names):
     sweep(tiny(), tmp_path, jobs=1)
     before = contents(tmp_path)
-    with pytest.raises(SpecError, match=f"was swept with another design, which differs in {names}: sweep into a new"):
+    with pytest.raises(SpecError, match=f"holds a sweep of another design, which differs in {names}: sweep into a new"):
         sweep(tiny(**fields), tmp_path, jobs=1)
     assert contents(tmp_path) == before
 
@@ -256,7 +256,7 @@ def test_a_partition_without_an_origin_is_refused(tmp_path):
         ({"jobs": 0}, "jobs: 0 must be at least 1, or -1 for one per core"),
         ({"jobs": -2}, "jobs: -2 must be at least 1, or -1 for one per core"),
         ({"engine": "dask"}, "engine: 'dask' is not one of local, ray"),
-        ({"address": "auto"}, "address: 'auto' is of use with engine ray only"),
+        ({"address": "auto"}, "address: 'auto' needs the engine ray"),
     ],
 )
 def test_a_wrong_argument_is_refused_and_leaves_nothing_behind(tmp_path, arguments, message):
@@ -274,5 +274,5 @@ def test_an_unknown_profile_is_refused_and_leaves_nothing_behind(tmp_path):
 
 def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
-    with pytest.raises(SpecError, match=f"^{tmp_path}/runs: out: cannot be made: File exists$"):
+    with pytest.raises(SpecError, match=f"^{tmp_path}/runs: out: cannot be created: File exists$"):
         sweep(tiny(), tmp_path / "runs")

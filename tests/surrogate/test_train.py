@@ -74,7 +74,7 @@ def test_training_is_deterministic(dataset, training):
 
 def test_too_little_data_is_an_error(dataset):
     few = dataset._replace(rows=dataset.rows.filter(pl.col("mix") < 10))
-    with pytest.raises(SpecError, match="10 mixes; at least 30 are needed"):
+    with pytest.raises(SpecError, match="10 mixes are too few; at least 30 are needed"):
         train(few)
     idle = dataset._replace(rows=dataset.rows.filter(~pl.col("starved")))
     with pytest.raises(SpecError, match="none of the runs show starvation"):

@@ -1,1 +1,1 @@
-"""From measurements to a profile, and back: what was measured, the fit, the comparison."""
+"""Measurements of real servers: fit a profile to them, and compare the twin with them."""

@@ -1,4 +1,4 @@
-"""compare: what the twin says against what was measured, run by run."""
+"""compare: simulate measured runs, and set the twin's figures beside the measured ones, run by run."""
 
 from collections.abc import Sequence
 from typing import get_args
@@ -12,15 +12,15 @@ from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import simulate
 
-ENOUGH_REQUESTS = 60_000  # whose mean length is known to half a percent
-FEWEST_FOR_SPREAD = 5  # runs
+ENOUGH_REQUESTS = 60_000  # requests to simulate in all; their mean length is then known to half a percent
+FEWEST_FOR_SPREAD = 5  # runs of a regime
 FIGURES = {"throughput": "throughput", "itl": "itl_mean", "ttft": "ttft_p50"}
 FEWEST_REPEATS, MOST_REPEATS = 3, 12
-DEEP_OVERLOAD = 2000  # requests waiting on average: there the client, not the server, decides what TTFT is seen
+DEEP_OVERLOAD = 2000  # mean waiting requests above which the client, not the server, determines the measured TTFT
 
 
 def rerun(profile: Profile, measured: MeasuredRun) -> Run:
-    """The measured run, simulated several times, a short one more often, so that no single draw counts for much."""
+    """Simulate a measured run several times, a short one more often, so that no single draw of requests dominates."""
     expected = max(1.0, measured.workload.rate * measured.workload.duration)
     return simulate(
         profile,
@@ -33,7 +33,13 @@ def rerun(profile: Profile, measured: MeasuredRun) -> Run:
 
 
 def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
-    """One row per run: its settings, and each figure as measured (``real_``) and as simulated (``twin_``)."""
+    """Simulate measured runs; return a row per run, with each figure as measured (``real_``) and simulated (``twin_``).
+
+    Args:
+        profile: The profile to simulate with.
+        runs: The measured runs.
+        jobs: Number of threads; -1 is one per core.
+    """
     compile_twin()
     simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
     rows = [_comparison(real, twin) for real, twin in zip(runs, simulated, strict=True)]
@@ -41,7 +47,7 @@ def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) ->
 
 
 def profile_error(rows: pl.DataFrame) -> ProfileError:
-    """The errors of a comparison, in percent: means, and the median for TTFT."""
+    """Errors of the rows of `compare`, in per cent: means, and the median for TTFT."""
     off = {figure: (_ratios(rows, name) - 1).abs() * 100 for figure, name in FIGURES.items()}
     return ProfileError(
         runs=len(rows),
@@ -53,7 +59,7 @@ def profile_error(rows: pl.DataFrame) -> ProfileError:
 
 
 def spreads(rows: pl.DataFrame) -> tuple[Spread, ...]:
-    """The spread of real runs around the twin, by the regime that the twin says they are in."""
+    """Spread of real runs around the twin by the regime that the twin assigns them to; rows are those of `compare`."""
     found = []
     for regime in get_args(Regime):
         part = rows.filter(pl.col("regime") == regime)
@@ -66,13 +72,13 @@ def spreads(rows: pl.DataFrame) -> tuple[Spread, ...]:
 
 
 def _spread(rows: pl.DataFrame, figure: str) -> float | None:
-    """Root mean square of the logarithm of real over twin; None where too few runs have the figure."""
+    """Root mean square of the logarithm of twin over real; None if too few runs have the figure."""
     logs = _ratios(rows, figure).log()
     return round(_float((logs**2).mean()) ** 0.5, 4) if len(logs) >= FEWEST_FOR_SPREAD else None
 
 
 def _ratios(rows: pl.DataFrame, figure: str) -> pl.Series:
-    """Twin over real, of the runs in which both have the figure; TTFT outside deep overload only."""
+    """Ratio of twin to real in the runs that have the figure in both; TTFT only outside deep overload."""
     rows = rows.filter(~pl.col("deep_overload")) if figure == "ttft_p50" else rows
     ratio = (rows[f"twin_{figure}"] / rows[f"real_{figure}"]).cast(pl.Float64).drop_nulls()
     return ratio.filter(ratio.is_finite() & (ratio > 0))

@@ -1,4 +1,4 @@
-"""Coverage: which regimes of serving the measurements behind a profile say nothing about."""
+"""Coverage: the regimes of serving that the measurements behind a profile do not cover."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ MOST_TOKENS_OF_INTEREST = 2048
 
 
 def uncovered(measurements: Measurements) -> list[str]:
-    """A sentence for every regime that was not measured, and what the profile says of it instead."""
+    """Return one sentence for every regime that was not measured, which also says what the profile uses instead."""
     return [
         *_uncovered_parts(measurements),
         *_uncovered_ranks(measurements),
@@ -24,15 +24,15 @@ def uncovered(measurements: Measurements) -> list[str]:
 def _uncovered_parts(measurements: Measurements) -> Iterator[str]:
     start = measurements.setup.start
     if measurements.memory is None:
-        yield "memory was not measured: the KV cache is an estimate from the model's shapes"
+        yield "memory was not measured: the size of the KV cache is estimated from the model's shapes"
     if measurements.planning is None:
-        yield f"the scheduler was not measured: its cost is that of {start}"
+        yield f"the scheduler was not measured: its cost is taken from {start}"
     if measurements.loads is None:
-        yield f"adapter loads were not measured: their cost is that of {start}"
+        yield f"adapter loads were not measured: their cost is taken from {start}"
     elif not (measurements.loads["source"] == "disk").any():
-        yield f"no adapter was loaded from disk: its cost is that of {start}"
+        yield f"no adapter was loaded from disk: the cost of such loads is taken from {start}"
     if measurements.steps is None and not measurements.runs:
-        yield f"neither steps nor runs were measured: step costs are those of {start}"
+        yield f"neither steps nor runs were measured: step costs are taken from {start}"
 
 
 def _uncovered_ranks(measurements: Measurements) -> Iterator[str]:
@@ -42,9 +42,9 @@ def _uncovered_ranks(measurements: Measurements) -> Iterator[str]:
         ranks |= set(with_lora["max_lora_rank"].to_list())
     if ranks and max(ranks) < HIGHEST_RANK_OF_INTEREST:
         higher = ", ".join(str(rank) for rank in SERVED_RANKS if rank > max(ranks))
-        yield f"no step or run had max_lora_rank above {max(ranks)}: what ranks {higher} cost is extrapolated"
+        yield f"no step or run had max_lora_rank above {max(ranks)}: the cost of ranks {higher} is extrapolated"
     if len(ranks) == 1:
-        yield f"all steps and runs had max_lora_rank {max(ranks)}: what a higher rank costs could not be told"
+        yield f"all steps and runs had max_lora_rank {max(ranks)}: the cost of a higher rank could not be determined"
 
 
 def _uncovered_steps(measurements: Measurements) -> Iterator[str]:
@@ -52,33 +52,33 @@ def _uncovered_steps(measurements: Measurements) -> Iterator[str]:
     if steps is None:
         return
     if not (steps["adapters"] > 0).any() and not measurements.runs:
-        yield "no step had an adapter in it: LoRA's costs could not be told"
+        yield "no step had an adapter in it: the costs of LoRA could not be determined"
     if not (steps["max_loras"] == 0).any():
-        yield "no server without LoRA was measured: its share of a step could not be told from the base model's"
+        yield "no server without LoRA was measured: the costs of LoRA could not be separated from the base model's"
     most = int(steps["tokens"].to_numpy().max())
     if most < MOST_TOKENS_OF_INTEREST and not measurements.runs:
-        yield f"no step had more than {most} tokens: what long prompts cost is extrapolated"
+        yield f"no step had more than {most} tokens: the cost of long prompts is extrapolated"
 
 
 def _uncovered_runs(measurements: Measurements) -> Iterator[str]:
     runs = measurements.runs
     if not runs:
         yield (
-            "no whole runs were measured: the profile has no error, predictions no interval, and request latency and "
-            f"the cost of waiting requests are those of {measurements.setup.start}"
+            "no whole runs were measured: the profile has no error, its simulations have no intervals, and request "
+            f"latency and the cost of waiting requests are taken from {measurements.setup.start}"
         )
         return
     silent = sum(run.time_per_token is None for run in runs)
     if silent:
-        yield f"{silent} of {len(runs)} runs have neither tpot_mean nor itl_mean: they say nothing of step costs"
+        yield f"{silent} of {len(runs)} runs have neither tpot_mean nor itl_mean: step costs are fitted without them"
     if not any(run.starved for run in runs):
         yield "no run was starved: throughput under overload was not checked"
     if all(run.starved for run in runs):
         yield "every run was starved: latency under light load was not checked"
     if not any(len(run.workload) > run.server.max_loras for run in runs):
-        yield "no run had more adapters than slots: swapping was not checked"
+        yield "no run had more adapters than slots: the swapping of adapters was not checked"
     slots, adapters = [run.server.max_loras for run in runs], [len(run.workload) for run in runs]
     yield (
         f"runs had {min(slots)} to {max(slots)} slots and {min(adapters)} to {max(adapters)} adapters: "
-        "beyond that, nothing was checked"
+        "nothing outside these ranges was checked"
     )

@@ -1,7 +1,7 @@
-"""fit: measurements -> Profile, with the residuals of every part and a warning for what was not measured.
+"""fit: measurements -> Profile, with the residuals of every part and a warning for everything that was not measured.
 
-Memory, adapter loads and planning are fitted to tables of their own (`hardware.py`), all else to single steps and whole
-runs (`step_fit.py`).
+Memory, adapter loads and planning are each fitted to a table of their own (`hardware.py`). Everything else is fitted to
+single steps and whole runs (`step_fit.py`).
 """
 
 from typing import NamedTuple
@@ -21,19 +21,24 @@ from adaptwin.twin.compilation import compile_twin
 
 
 class Fit(NamedTuple):
-    """A fitted profile, and how far it is from what it was fitted to."""
+    """A fitted profile, and how far it is from the measurements."""
 
     profile: Profile
     residuals: list[Residual]
-    comparison: pl.DataFrame | None  # every run, predicted by a fit to the other configurations (see `compare`)
+    comparison: pl.DataFrame | None  # every run, simulated with a fit to the other configurations (see `compare`)
     warnings: list[str]
 
 
 def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progress = silent) -> Fit:
-    """Fit a profile to measurements; parts that were not measured are those of the profile that the setup starts from.
+    """Fit a profile to measurements; parts that were not measured are taken from the profile in `setup.start`.
+
+    Args:
+        measurements: What was measured.
+        rounds: Most rounds of simulating the runs and fitting the costs of steps to them.
+        progress: Called with the number of runs simulated.
 
     Raises:
-        SpecError: The measurements hold nothing to fit, or the setup names no profile to start from where it must.
+        SpecError: The measurements hold nothing to fit, or the setup names no profile to start from.
         ImportError: scipy is not installed (``pip install 'adaptwin[fit]'``).
     """
     profile = _first_profile(measurements)
@@ -55,11 +60,11 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
         profile, residuals = steps.profile, residuals + steps.residuals()
         if steps.lost:
             warnings.append(
-                f"{steps.lost} of {len(steps.runs)} runs could not be played at their pace and were left out"
+                f"{steps.lost} of {len(steps.runs)} runs could not be simulated at their pace and were left out"
             )
         comparison = steps.cross_validated()
         if measurements.runs and not (comparison is not None and spreads(comparison)):
-            warnings.append("too few runs for intervals: five of one regime, of several configurations, are needed")
+            warnings.append("too few runs for intervals: they need five of one regime, from several configurations")
         if comparison is not None:
             update = {"error": profile_error(comparison), "spread": spreads(comparison)}
             profile = profile.model_copy(update=update)
@@ -67,12 +72,12 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
 
 
 def _first_profile(measurements: Measurements) -> Profile:
-    """The profile before anything is fitted."""
+    """Return the profile before the fit: that of `setup.start`, with the setup's facts and memory from the shapes."""
     setup = measurements.setup
     if all(part is None or len(part) == 0 for part in measurements[1:]):
         raise SpecError("the folder holds no measurements: memory, loads, planning, steps or runs", "measurements")
     if setup.start is None:
-        raise SpecError("name a profile to start from, for what was not measured and as a first guess", "setup.start")
+        raise SpecError("name a profile to start from; it supplies what was not measured", "setup.start")
     try:
         start = load_profile(setup.start)
     except SpecError as error:

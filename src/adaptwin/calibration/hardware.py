@@ -1,4 +1,4 @@
-"""Memory, adapter loads and planning: the parts of a profile that are fitted to tables of their own."""
+"""Fits of memory, adapter loads and planning, the parts of a profile that are each fitted to a table of their own."""
 
 from typing import NamedTuple
 
@@ -15,37 +15,40 @@ from adaptwin.rounding import rounded
 
 
 class Residual(NamedTuple):
-    """How far a part of the fit is from its measurements."""
+    """How far a part of the fit is from its measurements: absolute errors in per cent."""
 
     part: str
     points: int
-    mean: float  # absolute error, percent
+    mean: float
     worst: float
 
 
 def residual(part: str, fitted: np.ndarray, measured: np.ndarray) -> Residual:
-    """Relative errors of fitted values, in percent."""
+    """Summarise the relative errors of fitted values, in per cent."""
     error = 100 * np.abs(np.asarray(fitted, float) / np.asarray(measured, float) - 1)
     return Residual(part, len(error), float(error.mean()), float(error.max()))
 
 
 def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual]:
-    """KV tokens fall linearly with slots and with slots x rank: what each costs, and what is left without any.
+    """Fit the memory of activations and slots: KV tokens fall linearly with slots and with slots x rank.
 
-    Only servers that started are fitted, by the relative error of their tokens. Tokens per byte are those of the
-    model's shapes.
+    Only servers that started are used, and the relative error of their KV tokens is minimised. The bytes of a KV token
+    are those of the model's shapes.
+
+    Raises:
+        SpecError: No server started, or one had more KV tokens than fit beside the weights.
     """
     started = table.filter(pl.col("kv_cache_tokens") > 0)
     if started.is_empty():
-        raise SpecError("no server started: the KV cache cannot be told", "memory: kv_cache_tokens")
+        raise SpecError("no server started, so the size of the KV cache is unknown", "memory: kv_cache_tokens")
     slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
     budget = setup.gpu_gib * GIB * setup.gpu_memory_utilization - setup.model.weights_bytes
     kv_bytes = setup.model.kv_bytes_per_token
-    used = budget - tokens * kv_bytes  # activations, and slots x (a + b rank)
+    used = budget - tokens * kv_bytes  # activations + slots x (slot_bytes + slot_bytes_per_rank x rank)
     if (used <= 0).any():
         most = int(budget / kv_bytes)
         raise SpecError(
-            f"{int(tokens.max()):,} tokens are more than the GPU holds beside the weights ({most:,}): check gpu_gib, "
+            f"{int(tokens.max()):,} tokens are more than fit beside the weights ({most:,}): check gpu_gib, "
             "gpu_memory_utilization and the model's shapes",
             "memory: kv_cache_tokens",
         )
@@ -69,7 +72,13 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> tuple[MemoryModel, Residual
 
 
 def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Residual]]:
-    """Medians by source, rank and padded rank, fitted; a source that was not measured is `start`'s."""
+    """Fit load costs to the median seconds by source, rank and padded rank.
+
+    A source that was not measured, host or disk, keeps its costs of `start`.
+
+    Raises:
+        SpecError: The median seconds of a measured source are 0.
+    """
     medians = table.group_by("source", "rank", "max_lora_rank").agg(pl.col("seconds").median())
     constants, residuals = start.model_dump(), []
     for source, names in (
@@ -80,7 +89,7 @@ def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Resi
         if part.is_empty():
             continue
         if (part["seconds"] <= 0).any():
-            raise SpecError(f"loads from {source} took 0 s in the median", "loads: seconds")
+            raise SpecError(f"the median load from {source} took 0 s; it must take longer", "loads: seconds")
         rank, padded, seconds = (part[name].to_numpy().astype(float) for name in ("rank", "max_lora_rank", "seconds"))
         columns = np.stack([np.ones(len(rank)), rank, padded - rank], axis=1)[:, : len(names)]
         solution = nonnegative(columns, seconds)
@@ -90,10 +99,16 @@ def fit_loads(table: pl.DataFrame, start: LoadCost) -> tuple[LoadCost, list[Resi
 
 
 def fit_planning(table: pl.DataFrame, start: SchedulerCost) -> tuple[SchedulerCost, Residual]:
-    """Seconds per step by requests scheduled, from rows in which nobody waits; what waiting costs is fitted to runs."""
+    """Fit the scheduler's seconds per step to the requests scheduled, from rows without waiting requests.
+
+    The cost of waiting requests is that of `start`; it is fitted later, to runs.
+
+    Raises:
+        SpecError: No row is without waiting requests, or their median seconds are 0.
+    """
     calm = table.filter(pl.col("waiting") == 0).group_by("running").agg(pl.col("seconds").median()).sort("running")
     if calm.is_empty() or (calm["seconds"] <= 0).any():
-        raise SpecError("needs rows in which nobody waits, with more than 0 s in the median", "planning: seconds")
+        raise SpecError("needs rows with waiting 0 and a median above 0 s", "planning: seconds")
     running, seconds = calm["running"].to_numpy().astype(float), calm["seconds"].to_numpy()
     columns = np.stack([np.ones(len(running)), running], axis=1)
     base, per_running = nonnegative(columns, seconds)

@@ -1,23 +1,26 @@
-"""Robust least squares with coefficients that may not be negative: the one solver of the fit."""
+"""Robust least squares with non-negative coefficients, the solver of every part of the fit."""
 
 import numpy as np
 
 from adaptwin.arrays import Array
 
-HUBER = 0.06  # relative residual beyond which a row pulls with constant force
+HUBER = 0.06  # relative residual beyond which a row's influence no longer grows
 REWEIGHTING_ROUNDS = 6
 
 
 def nonnegative(columns: Array, target: Array, weight: Array | None = None) -> Array:
-    """Coefficients x >= 0 for which ``columns @ x`` comes closest to `target`, in relative terms.
+    """Find the coefficients x >= 0 for which ``columns @ x`` is closest to `target`, in relative terms.
 
-    Minimises the weighted Huber loss of ``columns @ x / target - 1`` by iteratively reweighted least squares; a few odd
-    rows so do not decide. Needs scipy (Lawson and Hanson's algorithm).
+    Minimises the weighted Huber loss of ``columns @ x / target - 1`` by iteratively reweighted least squares (scipy's
+    ``nnls``, Lawson and Hanson's algorithm), so that a few outliers have little influence.
 
     Args:
         columns: Shape (rows, coefficients), non-negative.
         target: Shape (rows,), above 0.
-        weight: Of each row's residual; None: 1.
+        weight: Weight of each row's residual, shape (rows,); None weighs all rows equally.
+
+    Raises:
+        ImportError: scipy is not installed.
     """
     try:
         from scipy.optimize import nnls

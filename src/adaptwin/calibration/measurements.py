@@ -1,4 +1,4 @@
-"""Measurements: what was measured on real servers, in the twin's own words, and the folder that holds it."""
+"""Measurements: what was measured on real servers, in the twin's terms, and the folder that holds it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,24 +20,24 @@ RUNS_FILE = "runs.json"
 
 
 class Setup(Spec):
-    """Which server was measured. The parts that were not measured are taken from the profile `start`."""
+    """The server that was measured. Parts of it that were not measured are taken from the profile `start`."""
 
     file_kind = file_kinds.SETUP
-    name: str = Field(min_length=1, description="of the profile to be made")
+    name: str = Field(min_length=1, description="name of the profile to be fitted")
     hardware: str
-    gpu_gib: float = Field(gt=0, description="memory of the GPU that vLLM sees")
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="of the servers in the table of memory")
+    gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
     model: ModelShape
     vllm_version: str
     source: str = ""
-    start: str | None = Field(default=None, description="shipped profile or file, for what was not measured")
+    start: str | None = Field(default=None, description="shipped profile or file that supplies the rest")
     price_per_hour: float | None = Field(default=None, gt=0)
 
 
 class MeasuredRun(Spec):
-    """One benchmark run of a real server: what it was given, and what its client reported.
+    """One benchmark run of a real server: its settings and workload, and what its client reported.
 
-    Latencies in seconds, over finished requests; None where not measured.
+    Latencies are in seconds, over finished requests. Figures that were not measured are None.
     """
 
     file_kind = file_kinds.MEASURED_RUN
@@ -46,10 +46,10 @@ class MeasuredRun(Spec):
     name: str
     server: Server
     workload: Workload
-    max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client could have open")
+    max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client may have open")
     scrape_every: float | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
     throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
-    starved: bool = Field(default=False, description="served under 0.9 of the tokens that were asked for")
+    starved: bool = Field(default=False, description="whether under 0.9 of the tokens asked for were served")
     itl_mean: float | None = Field(default=None, gt=0)
     itl_p99: float | None = Field(default=None, gt=0)
     tpot_mean: float | None = Field(default=None, gt=0)
@@ -61,11 +61,11 @@ class MeasuredRun(Spec):
 
     @property
     def time_per_token(self) -> float | None:
-        """Mean seconds per output token: by request, or else by token; None where neither was measured."""
+        """Mean seconds per output token: the mean TPOT, or else the mean ITL; None if neither was measured."""
         return self.tpot_mean or self.itl_mean
 
 
-MEASUREMENT_COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their types
+MEASUREMENT_COLUMNS: dict[str, dict[str, Any]] = {  # columns of each table, with their types
     "memory": {"max_loras": pl.Int64, "max_lora_rank": pl.Int64, "kv_cache_tokens": pl.Int64},
     "loads": {"source": pl.String, "rank": pl.Int64, "max_lora_rank": pl.Int64, "seconds": pl.Float64},
     "planning": {"running": pl.Int64, "waiting": pl.Int64, "seconds": pl.Float64},
@@ -82,13 +82,13 @@ MEASUREMENT_COLUMNS: dict[str, dict[str, Any]] = {  # of the tables, with their 
 
 
 class Measurements(NamedTuple):
-    """What a profile is fitted to. Every part but the setup may be absent (None, or no runs).
+    """Measurements to which a profile is fitted. Every part but the setup may be absent (None, or no runs).
 
-    - memory: KV cache of a server, by its slots and padded rank; 0 tokens where it did not start;
-    - loads: seconds to bring an adapter to the GPU from the ``host`` or from ``disk``, by its rank and the padded rank;
-    - planning: seconds of the scheduler per step, by requests scheduled and left waiting;
+    - memory: KV cache tokens of a server, by its slots and padded rank; 0 where it did not start;
+    - loads: seconds to load an adapter to the GPU from the ``host`` or from ``disk``, by its rank and the padded rank;
+    - planning: seconds that the scheduler takes per step, by the requests scheduled and the requests left waiting;
     - steps: seconds from the start of a step to the start of the next while the engine is busy, planning included, by
-      what is in it (``max_loras`` 0: a server without LoRA);
+      the contents of the step (``max_loras`` 0: a server without LoRA);
     - runs: whole benchmark runs.
     """
 
@@ -101,7 +101,11 @@ class Measurements(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
-        """Read a folder: setup.yaml, and any of runs.json and memory, loads, planning, steps (.parquet or .csv)."""
+        """Read a folder: setup.yaml, and any of runs.json and memory, loads, planning, steps (.parquet or .csv).
+
+        Raises:
+            SpecError: The folder or its setup does not exist, or a file has missing columns or wrong values.
+        """
         folder = Path(folder)
         if not (folder / SETUP_FILE).is_file():
             what = f"no {SETUP_FILE} in this folder" if folder.is_dir() else "no such folder"
@@ -111,7 +115,7 @@ class Measurements(NamedTuple):
         return cls(_setup(folder), **tables, runs=_read_runs(runs) if runs.is_file() else ())
 
     def write(self, folder: str | Path) -> None:
-        """Write the folder; it is made where it is missing."""
+        """Write the measurements to a folder, which is created if it does not exist."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.setup.write(folder / SETUP_FILE)
@@ -126,7 +130,7 @@ class Measurements(NamedTuple):
 
 
 def _setup(folder: Path) -> Setup:
-    """The setup; a profile file to start from may lie beside it."""
+    """Read the setup; the name of a profile file to start from is relative to the folder."""
     setup = Setup.read(folder / SETUP_FILE)
     beside = folder / setup.start if setup.start else None
     return setup.model_copy(update={"start": str(beside)}) if beside and beside.is_file() else setup
@@ -143,7 +147,7 @@ def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
 
 
 def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
-    """The table, its columns as they must be; None where there is no file."""
+    """Read a table, with its columns cast to their types and checked; None if there is no file."""
     for path, read in ((folder / f"{name}.parquet", pl.read_parquet), (folder / f"{name}.csv", pl.read_csv)):
         if path.is_file():
             try:
@@ -161,7 +165,7 @@ def _typed(table: pl.DataFrame, columns: Mapping[str, Any], path: Path) -> pl.Da
     try:
         typed = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
-        raise SpecError(f"a value has the wrong kind: {error}", file=path) from None
+        raise SpecError(f"a value has the wrong type: {error}", file=path) from None
     if typed.is_empty():
         raise SpecError("has no rows", file=path)
     for name in columns:

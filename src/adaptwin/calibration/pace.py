@@ -1,10 +1,10 @@
-"""Pace: a measured run played by the twin at the pace that was measured.
+"""Pace: simulate a measured run at the time per output token that was measured.
 
-Step costs cannot be read off a run's figures: the slower the steps, the more requests run at once, which makes steps
-slower still. So the twin plays the run with all step costs multiplied by one factor, and looks for the factor at which
-its mean time per output token is the measured one - or, where the run was starved and throughput is a matter of pace as
-well, at which both are off by the same ratio. What was in the steps then is what was in the real ones, as nearly as the
-twin can tell, and the fit becomes linear.
+The costs of steps cannot be read off a run's figures: the slower the steps, the more requests run at once, which makes
+steps slower still. The run is therefore simulated with all step costs multiplied by one factor, and the factor is
+sought at which the mean time per output token is the measured one. If the run was starved, its throughput depends on
+the pace as well; then the factor is sought at which time per token and throughput are off by the same ratio. The
+simulated steps then have the contents of the real ones, as closely as the twin can tell, and the fit becomes linear.
 """
 
 import math
@@ -17,26 +17,26 @@ from adaptwin.twin.played import play_scenario
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.step_totals import StepTotals
 
-PACE_TOLERANCE = 0.004  # in logarithms of the time per output token
+PACE_TOLERANCE = 0.004  # in the logarithm of the time per output token
 PACE_TRIES = 7
-LARGEST_CORRECTION = 0.5
+LARGEST_CORRECTION = 0.5  # of the logarithm of the factor, from one try to the next
 
 
 class Pace(NamedTuple):
-    """A measured run at its measured pace."""
+    """A measured run, simulated at its measured pace."""
 
-    factor: float  # on all step costs
-    miss: float  # logarithm of twin over measured pace
+    factor: float  # by which all step costs are multiplied
+    miss: float  # logarithm of the twin's pace over the measured one
     step_totals: StepTotals
-    ttft_p50: float  # seconds, without what API server and client add
+    ttft_p50: float  # seconds, without the latency that API server and client add
     label_sets: int
     labels: int
 
 
 def at_measured_pace(profile: Profile, run: MeasuredRun) -> Pace | None:
-    """Play a run at its measured time per output token, or else inter-token latency; None if neither was measured.
+    """Simulate a run at its measured time per output token, or else ITL; None if neither was measured.
 
-    A run of which the twin finishes nothing, or only answers of one token, has no pace: its miss is infinite.
+    If the twin finishes no request, or only requests with answers of one token, the miss is infinite.
     """
     measured = run.time_per_token
     if not measured:
@@ -70,7 +70,7 @@ def _played_at(profile: Profile, run: MeasuredRun, factor: float, measured: floa
     )
     played = play_scenario(paced, run.workload, scenario)
     per_token, finished_tokens = played.tpot.mean, played.totals.finished_tokens
-    miss = math.log(per_token / measured) if per_token > 0 else math.inf  # too slow to finish anything, most likely
+    miss = math.log(per_token / measured) if per_token > 0 else math.inf  # most likely too slow to finish a request
     if run.starved and run.throughput > 0 and finished_tokens > 0:
         miss = (miss - math.log(finished_tokens / run.workload.duration / run.throughput)) / 2
     return Pace(

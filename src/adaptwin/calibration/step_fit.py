@@ -1,8 +1,8 @@
-"""StepFit: the costs of steps, fitted to single steps and to whole runs together.
+"""StepFit: fit the costs of steps to single steps and to whole runs together.
 
-Each run is played at its measured pace (`pace.py`), which makes its mean step time a linear form in the constants, with
-the mean contents of its steps as columns. As the contents depend a little on the constants, this is repeated until they
-settle. Everything is robust, non-negative least squares (`least_squares.py`).
+Each run is simulated at its measured pace (`pace.py`), which makes its mean step time a linear form in the constants,
+with the mean contents of its steps as columns. Because the contents depend a little on the constants, simulation and
+fit are repeated until the constants settle. All fits are robust, non-negative least squares (`least_squares.py`).
 """
 
 import joblib
@@ -36,17 +36,17 @@ Mask = NDArray[np.bool_]
 FIT_ROUNDS = 4
 FIT_FOLDS = 6
 SETTLED_CHANGE = 0.003  # mean change of the runs' step times from one round to the next
-FARTHEST_MISS = 0.05  # a run that the twin cannot play closer to its measured pace than this is left out
-CALM_TTFT = 1.0  # seconds: above it, requests queue, and what API server and client add cannot be told
+FARTHEST_MISS = 0.05  # logarithm of the pace: a run that cannot be simulated closer to its measured pace is left out
+CALM_TTFT = 1.0  # seconds; above it requests queue, which hides the latency that API server and client add
 MOST_TOKENS = 4800.0  # output tokens/s above which the API server falls behind, so that a scrape waits for it
-LATE_GROWTH = 0.875  # what the page has grown to, on average, in the last quarter of a run
+LATE_GROWTH = 0.875  # mean size of the /metrics page in the last quarter of a run, over its final size
 
 
 class StepFit:
-    """Step cost, the scheduler's cost of waiting requests, request latency and scrape cost.
+    """Fit of step cost, the scheduler's cost of waiting requests, request latency and scrape cost.
 
-    `columns` and `target` are the linear problem of single steps: what each constant is multiplied with (the
-    `STEP_TERMS`, and waiting requests), and seconds; `of_runs` gives that of the runs as they were played last.
+    `columns` and `target` are the linear problem of the single steps: the factor of each constant (the `STEP_TERMS`,
+    then waiting requests), and the seconds. `of_runs` returns the linear problem of the runs as last simulated.
     """
 
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
@@ -60,7 +60,7 @@ class StepFit:
             self.columns, self.target = np.empty((0, len(STEP_TERMS) + 1)), np.empty(0)
 
     def run(self, rounds: int) -> None:
-        """Play and fit until the constants settle, `rounds` times at most."""
+        """Simulate and fit in turn until the constants settle, for at most `rounds` rounds."""
         if len(self.target):
             self._take(nonnegative(self.columns[:, :-1], self.target))
         for round_ in range(rounds if self.runs else 0):
@@ -76,14 +76,14 @@ class StepFit:
             self.profile = self._with_the_rest(self.profile, self._everyone())
 
     def _constants(self) -> Array:
-        """All that is fitted: the terms of a step, and seconds per waiting request."""
+        """Return the constants of the linear problem: the terms of a step, then seconds per waiting request."""
         return np.append(constants_of(self.profile.step_cost), self.profile.scheduler_cost.per_waiting)
 
     def _take(self, constants: Array) -> None:
         self.profile = _with_step_constants(self.profile, constants)
 
     def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
-        """Columns and seconds of single steps, without the planning of what runs."""
+        """Return columns and seconds of single steps; the seconds exclude the planning of running requests."""
         means = means_of_steps(steps, self.profile.step_cost)
         slots, rank = (steps[name].to_numpy().astype(float) for name in ("max_loras", "max_lora_rank"))
         columns = self._rows(slots, rank, means)
@@ -92,7 +92,7 @@ class StepFit:
         return columns, np.maximum(steps["seconds"].to_numpy() - planning, 1e-6)
 
     def of_runs(self) -> tuple[Array, Array, Mask]:
-        """Columns and mean seconds of a step of each run, and which of the runs could be played at their pace."""
+        """Return columns and mean step seconds of each run, and which runs could be simulated at their pace."""
         means = means_per_step([pace.step_totals for pace in self.paces])
         slots, rank = (
             np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
@@ -107,12 +107,15 @@ class StepFit:
         return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
 
     def solve(self, columns: Array, target: Array, terms: Mask | None = None) -> Array:
-        """Constants for these runs and all steps, of the chosen terms only; the others are 0.
+        """Solve for the constants, from these runs and all single steps; terms that are not chosen are 0.
 
-        Both sides weigh the same, however many steps were logged.
+        The single steps together weigh no more than the runs, however many steps were logged.
+
+        Raises:
+            SpecError: There are neither runs nor single steps to fit to.
         """
         if not len(target) and not len(self.target):
-            raise SpecError("the twin could play none of the runs at its measured pace: start nearer to them", "runs")
+            raise SpecError("no run could be simulated at its measured pace: choose another setup.start", "runs")
         share = min(1.0, (len(target) / max(1, len(self.target))) ** 0.5) if len(target) else 1.0
         weight = np.concatenate([np.full(len(self.target), share), np.ones(len(target))])
         rows, seconds = np.vstack([self.columns, columns]), np.append(self.target, target)
@@ -122,7 +125,7 @@ class StepFit:
         return constants
 
     def play(self, round_: int, rounds: int) -> None:
-        """Play every run at its measured pace."""
+        """Simulate every run at its measured pace."""
         stage = f"round {round_ + 1} of up to {rounds + 1}"
         calls = (joblib.delayed(at_measured_pace)(self.profile, run) for run in self.runs)
         played = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(calls)
@@ -135,14 +138,14 @@ class StepFit:
         return np.ones(len(self.runs), dtype=bool)
 
     def _with_the_rest(self, profile: Profile, chosen: Mask) -> Profile:
-        """The profile with what is fitted beside the steps to the chosen runs."""
+        """Return the profile with scrape cost and request latency fitted to the chosen runs."""
         return self._with_latency(self._with_scrape_cost(profile, chosen), chosen)
 
     def _chosen(self, chosen: Mask) -> list[tuple[MeasuredRun, Pace]]:
         return [pair for pair, is_in in zip(zip(self.runs, self.paces, strict=True), chosen, strict=True) if is_in]
 
     def _with_latency(self, profile: Profile, chosen: Mask) -> Profile:
-        """What API server, tokenizer and client add: the median difference of TTFT where nobody queues."""
+        """Fit the latency that API server, tokenizer and client add: the median difference in TTFT without a queue."""
         added = [
             run.ttft_p50 - pace.ttft_p50
             for run, pace in self._chosen(chosen)
@@ -153,7 +156,7 @@ class StepFit:
         return profile.model_copy(update={"request_latency": rounded(max(0.0, float(np.median(added))), 4)})
 
     def _with_scrape_cost(self, profile: Profile, chosen: Mask) -> Profile:
-        """How long /metrics takes to be written, from the scraper's pauses and the combinations that it had seen."""
+        """Fit the seconds that writing /metrics takes to the pauses of scrapes and the label sets on the page."""
         rows = [
             (LATE_GROWTH * pace.label_sets, LATE_GROWTH * pace.labels, run.scrape_pause)
             for run, pace in self._chosen(chosen)
@@ -168,11 +171,11 @@ class StepFit:
 
     @property
     def lost(self) -> int:
-        """Runs that the twin could not play at their pace."""
+        """Number of runs that the twin could not simulate at their pace."""
         return sum(abs(pace.miss) >= FARTHEST_MISS for pace in self.paces)
 
     def residuals(self) -> list[Residual]:
-        """Of single steps, and of the mean steps of runs, also when their configuration is left out of the fit."""
+        """Return the residuals of single steps and of runs' mean steps, the latter also by cross-validation."""
         parts = []
         if len(self.target):
             parts.append(residual("single steps", self.columns @ self._constants(), self.target))
@@ -184,11 +187,11 @@ class StepFit:
                 held_out[mine] = columns[mine] @ self.solve(columns[others], target[others])
             told = kept & ~np.isnan(held_out)
             if told.any():
-                parts.append(residual("the same, cross-validated", held_out[told], target[told]))
+                parts.append(residual("mean step of a run, cross-validated", held_out[told], target[told]))
         return parts
 
     def cross_validated(self) -> pl.DataFrame | None:
-        """Every run as predicted by a fit to the other configurations; None without runs of at least two."""
+        """Simulate every run with a fit to the other configurations; None without runs of at least two of them."""
         columns, target, kept = self.of_runs()
         parts, folds = [], self.folds(kept)
         for done, (others, mine) in enumerate(folds):
@@ -199,7 +202,7 @@ class StepFit:
         return pl.concat(parts, how="vertical_relaxed") if parts else None
 
     def folds(self, kept: Mask) -> list[tuple[Mask, Mask]]:
-        """(the others that can be fitted to, mine): runs of as many slots and adapters fall into the same fold."""
+        """Return pairs of masks: runs to fit to, runs held out. Runs of equal slots and adapters share a fold."""
         keys = sorted({_configuration(run) for run in self.runs})
         order = np.random.default_rng(0).permutation(len(keys))
         fold_of = {keys[k]: i % FIT_FOLDS for i, k in enumerate(order)}
@@ -209,7 +212,7 @@ class StepFit:
 
 
 def _blank(profile: Profile, measurements: Measurements) -> Profile:
-    """The profile without what is fitted to runs, so that the fit does not depend on where it starts."""
+    """Reset what is fitted to runs, so that the fit does not depend on the profile that it starts from."""
     update: dict[str, object] = {}
     if measurements.runs:
         update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})
@@ -219,7 +222,7 @@ def _blank(profile: Profile, measurements: Measurements) -> Profile:
 
 
 def _with_step_constants(profile: Profile, constants: Array) -> Profile:
-    """The profile with these constants for the terms of a step, and the last one for each waiting request."""
+    """Return the profile with these constants for the terms of a step, the last one being that per waiting request."""
     update: dict[str, object] = {"step_cost": with_constants(profile.step_cost, constants[: len(STEP_TERMS)])}
     if len(constants) > len(STEP_TERMS):
         update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": rounded(constants[-1], 4)})
@@ -231,6 +234,6 @@ def _configuration(run: MeasuredRun) -> tuple[int, int]:
 
 
 def _output_rate(run: MeasuredRun, pace: Pace) -> float:
-    """Output tokens per second, from the requests that ran at once and the time that each of their tokens took."""
+    """Output tokens per second: mean running requests over the time per output token."""
     per_step = pace.step_totals.running / max(1, pace.step_totals.steps)
     return per_step / (run.time_per_token or np.inf)

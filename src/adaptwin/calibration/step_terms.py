@@ -1,4 +1,4 @@
-"""Step terms: a step's seconds as a linear form in the constants of `StepCost`, for the fit."""
+"""Step terms: the seconds of a step as a linear form in the constants of `StepCost`, for the fit."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,9 @@ STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in KERNEL_
 
 
 def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
-    """What each of the `STEP_TERMS` is multiplied with, shape (rows, terms).
+    """Return the factor of each of the `STEP_TERMS`, shape (rows, terms).
 
-    `means` are the fields of `StepTotals` per step, each of shape (rows,): one step each, or means over a run's steps.
+    `means` holds the fields of `StepTotals`, each of shape (rows,): of single steps, or as means over a run's steps.
     """
     further = np.array([further_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
     columns = {
@@ -41,7 +41,7 @@ def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Arr
 
 
 def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
-    """The fields of a `StepTotals` for single steps: columns tokens, context, adapters and running."""
+    """Return the fields of `StepTotals` for single steps, from their tokens, context, adapters and running requests."""
     tokens, context, adapters, running = (
         steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running")
     )
@@ -62,17 +62,17 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
 
 
 def means_per_step(totals: list[StepTotals]) -> dict[str, Array]:
-    """The fields of `StepTotals` per step, each of shape (totals,)."""
+    """Return the fields of several `StepTotals` as means per step, each of shape (totals,)."""
     table = np.array(totals, dtype=float).reshape(-1, len(StepTotals._fields))
     return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
 
 
 def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:
-    """Steps that are alike made one point: medians of their seconds, so that rare stalls do not count.
+    """Merge similar steps to one point, with the median of their seconds, so that rare stalls do not count.
 
-    Alike are steps of one kind of server whose tokens and adapters differ by less than an eighth, on the same side of
-    the places where the cost jumps. What occurred fewer than four times among many steps says too little and is left
-    out.
+    Steps are similar if they are of one kind of server, their tokens and adapters differ by less than an eighth, and
+    they are on the same side of the places where the cost jumps. Points of fewer than four steps are left out. A table
+    of fewer than 2,000 steps is returned unchanged.
     """
     if len(steps) < 2000:
         return steps
@@ -94,10 +94,10 @@ def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:
 
 
 def with_constants(cost: StepCost, constants: Array) -> StepCost:
-    """The cost with these constants for its `STEP_TERMS`, to five digits."""
+    """Return the cost with these constants for its `STEP_TERMS`, rounded to five digits."""
     return cost.model_copy(update={name: rounded(x, 5) for name, x in zip(STEP_TERMS, constants, strict=True)})
 
 
 def constants_of(cost: StepCost) -> Array:
-    """The constants of the `STEP_TERMS`."""
+    """Return the constants of the `STEP_TERMS`, shape (terms,)."""
     return np.array([getattr(cost, name) for name in STEP_TERMS])

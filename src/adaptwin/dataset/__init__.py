@@ -1,1 +1,1 @@
-"""Runs of the twin by the hundred thousand, as data to learn from."""
+"""Datasets of many runs of the twin, from which the surrogate is trained."""

@@ -1,4 +1,4 @@
-"""Dataset: rows of twin runs and the design they came from - a folder of Parquet partitions."""
+"""Dataset: runs of the twin, one per row, and the design they came from, in a folder of Parquet partitions."""
 
 import io
 from pathlib import Path
@@ -31,10 +31,10 @@ DATASET_COLUMNS = (
 
 
 class Dataset(NamedTuple):
-    """Runs of the twin: one row each, ordered by mix and run. Rates per second, latencies in seconds.
+    """Runs of the twin, one per row, ordered by mix and run. Rates are per second, latencies in seconds.
 
-    A mix - adapters, their shares of the traffic, a server - has several rows that differ in load; what is to be held
-    out must be held out by mix.
+    A mix - adapters, their shares of the traffic, a server - has several rows that differ in load. Rows of one mix
+    resemble each other, so hold out whole mixes when you score a model.
     """
 
     design: Design
@@ -42,19 +42,23 @@ class Dataset(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
-        """Read a folder that `sweep` wrote, finished or not; raises `SpecError` when there is none."""
+        """Read a folder that `sweep` wrote, even if the sweep is not finished.
+
+        Raises:
+            SpecError: The folder holds no partition, or one of its files cannot be read.
+        """
         folder = Path(folder)
         if not (folder / DESIGN_FILE).is_file():
             raise recognised(SpecError(f"no such folder of runs: {DESIGN_FILE} is missing", file=folder), folder, RUNS)
         design = Design.read(folder / DESIGN_FILE)
         files = sorted(folder.glob("part-*.parquet"))
         if not files:
-            raise SpecError("holds no partition yet: run adaptwin sweep", file=folder)
+            raise SpecError("holds no partition of a dataset yet: run adaptwin sweep", file=folder)
         return cls(design, pl.concat([read_partition(file) for file in files]).sort("mix", "run"))
 
 
 def table_of(rows: list[Row]) -> pl.DataFrame:
-    """Rows as a table with the columns of a dataset."""
+    """Convert rows to a table with the columns of a dataset."""
     return pl.DataFrame(rows, schema={name: _type(name) for name in DATASET_COLUMNS})
 
 
@@ -65,24 +69,24 @@ def _type(name: str) -> Any:
 
 
 def partition_file(folder: Path, number: int) -> Path:
-    """Where a partition of a dataset is."""
+    """Path of a partition of the dataset in `folder`."""
     return folder / f"part-{number:05}.parquet"
 
 
 def read_partition(file: Path) -> pl.DataFrame:
-    """The rows of a partition; raises `SpecError` when the file is none."""
+    """Read the rows of a partition; raises `SpecError` if the file is not one."""
     try:
         table = pl.read_parquet(file, glob=False)  # brackets in a path are brackets
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SpecError(f"cannot be read as Parquet: {error}", file=file) from None
     if tuple(table.columns) != DATASET_COLUMNS:
         missing = [name for name in DATASET_COLUMNS if name not in table.columns]
-        raise SpecError(f"has not the columns of a dataset (missing: {', '.join(missing) or 'none'})", file=file)
+        raise SpecError(f"does not have the columns of a dataset (missing: {', '.join(missing) or 'none'})", file=file)
     return table
 
 
 def partition_origin(file: Path) -> dict[str, str]:
-    """What a partition says of where it comes from; raises `SpecError` when it cannot be read."""
+    """Read the origin that a partition was written with; raises `SpecError` if the file cannot be read."""
     try:
         return {name: text for name, text in pl.read_parquet_metadata(file).items() if name.startswith("adaptwin.")}
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -90,7 +94,7 @@ def partition_origin(file: Path) -> dict[str, str]:
 
 
 def write_partition(file: Path, table: pl.DataFrame, origin: dict[str, str]) -> None:
-    """Write a partition as a whole or not at all; the same rows and origin give the same bytes."""
+    """Write a partition atomically; the same rows and origin give the same bytes."""
     buffer = io.BytesIO()
     table.write_parquet(buffer, metadata=origin)
     write_atomically(file, buffer.getvalue())

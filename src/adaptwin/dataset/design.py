@@ -1,4 +1,4 @@
-"""Design: which servers under which traffic a sweep plays - what a design file holds."""
+"""Design: the servers and the traffic that a sweep simulates, as a design file holds them."""
 
 import itertools
 import math
@@ -23,14 +23,14 @@ from adaptwin.workload.workload import SERVED_RANKS
 
 NO_SCIPY = "{} needs SciPy: pip install 'adaptwin[train]'"
 LengthKind = Literal["sharegpt", "fixed", "lognormal", "several"]
-Values = dict[str, Any]  # one value for each dimension of a design; none for means of lengths that nobody asks for
-MEANS: dict[LengthKind, tuple[str, ...]] = {  # dimensions that each kind of lengths asks for
+Values = dict[str, Any]  # one value per dimension of a design; means of lengths that no kind uses may be absent
+MEANS: dict[LengthKind, tuple[str, ...]] = {  # dimensions that each kind of lengths uses
     "sharegpt": (),
     "fixed": ("input_mean", "output_mean"),
     "lognormal": ("input_mean", "output_mean", "length_cv"),
     "several": ("input_mean", "output_mean", "length_cv"),
 }
-BOUNDS = {  # of the values of a dimension
+BOUNDS = {  # lowest and highest value allowed in a dimension
     "adapters": (1, 100_000),
     "base_share": (0, 0.99),
     "utilisation": (1e-6, 1000),
@@ -47,11 +47,11 @@ BOUNDS = {  # of the values of a dimension
 
 
 class Range(Spec):
-    """A number drawn between two ends."""
+    """A range of numbers from which a value is drawn evenly."""
 
     low: float = Field(allow_inf_nan=False)
     high: float = Field(allow_inf_nan=False)
-    log: bool = Field(default=False, description="evenly over the logarithm")
+    log: bool = Field(default=False, description="draw evenly on a logarithmic scale")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -62,14 +62,14 @@ class Range(Spec):
         return self
 
     def at(self, share: float) -> float:
-        """The number below which this share of the range lies."""
+        """Return the number below which this share of the range lies."""
         if self.log:
             return math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         return self.low + share * (self.high - self.low)
 
 
 def _choices_of(kind: type[float]) -> WrapValidator:
-    """Takes a list of numbers or a `Range`; errors name the place, not the branches of a union."""
+    """Accept a list of numbers or a `Range`, with errors that name the place and not the branches of a union."""
     choices: TypeAdapter[Any] = TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]
 
     def validate(value: Any, _union: Any) -> Any:
@@ -89,52 +89,63 @@ Counts = Annotated[tuple[int, ...] | Range, _choices_of(int)]
 
 
 class Design(Spec):
-    """Mixes of adapters on servers, each played under several loads.
+    """Mixes of adapters on servers, each simulated under several loads.
 
-    Every field from `adapters` on is a dimension: a list of choices, or a `Range`. What stands twice in a list is drawn
-    twice as often. A mix has one value of each; ``grid`` takes all combinations that make sense, the other samplers
-    draw `mixes` of them. What is in a mix follows from the design and the number of the mix alone.
+    Every field from `adapters` on is a dimension: a list of choices, or a `Range`. A choice that is listed twice is
+    drawn twice as often. A mix has one value of each dimension. The sampler ``grid`` takes all combinations that can be
+    simulated; the other samplers draw `mixes` of them. The contents of a mix depend only on the design and the number
+    of the mix.
     """
 
     file_kind = file_kinds.DESIGN
-    profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files; mixes take turns")
+    profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files, assigned to mixes in turn")
     sampler: Literal["grid", "sobol", "lhs", "random"] = "sobol"
-    mixes: int = Field(default=1000, ge=1, description="how many are drawn; a grid has as many as it has")
-    loads: int = Field(default=4, ge=1, description="runs of each mix, under different total rates")
+    mixes: int = Field(default=1000, ge=1, description="number of mixes to draw; ignored by the sampler grid")
+    loads: int = Field(default=4, ge=1, description="runs of each mix, at different total rates")
     boundary: float = Field(
-        default=0.5, ge=0, le=1, description="share of the loads that close in on where the server stops serving all"
+        default=0.5, ge=0, le=1, description="share of the loads placed where the server stops serving all traffic"
     )
     seed: int = Field(default=0, ge=0)
     most_requests: int = Field(
-        default=400_000, ge=1, le=MOST_REQUESTS, description="in one run; a higher rate is lowered to that"
+        default=400_000, ge=1, le=MOST_REQUESTS, description="requests in one run; a higher rate is lowered to this"
     )
 
     adapters: Counts = Range(low=1, high=512, log=True)
     ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="assigned in turn")
     popularity: tuple[str, ...] = Field(
         default=("uniform", "dirichlet:0.5", "zipf:1.0"),
-        description="or rates:3.2,1.6,0.8: requests/s, assigned in turn",
+        description="how traffic is shared; or rates:3.2,1.6,0.8, requests/s assigned to adapters in turn",
     )
-    base_share: Numbers = Field(default=(0.0,), description="of the traffic, to the base model")
+    base_share: Numbers = Field(default=(0.0,), description="share of the traffic that goes to the base model")
     utilisation: Numbers | None = Field(
         default=Range(low=0.03, high=3.0, log=True),
-        description="arriving traffic over what a full batch serves; null where popularities are rates",
+        description="arriving traffic over what a full batch serves; null if popularities are rates",
     )
-    lengths: tuple[LengthKind, ...] = Field(default=("sharegpt",), description="several: three lognormals")
-    input_mean: Numbers = Field(default=Range(low=20, high=4000, log=True), description="unless sharegpt")
-    output_mean: Numbers = Field(default=Range(low=10, high=800, log=True), description="unless sharegpt")
-    length_cv: Numbers = Field(default=Range(low=0.2, high=1.5), description="of lognormal lengths, one or several")
+    lengths: tuple[LengthKind, ...] = Field(
+        default=("sharegpt",), description="kind of request lengths; several: three lognormal distributions"
+    )
+    input_mean: Numbers = Field(
+        default=Range(low=20, high=4000, log=True), description="mean prompt tokens; unused by sharegpt"
+    )
+    output_mean: Numbers = Field(
+        default=Range(low=10, high=800, log=True), description="mean answer tokens; unused by sharegpt"
+    )
+    length_cv: Numbers = Field(
+        default=Range(low=0.2, high=1.5), description="coefficient of variation of lognormal lengths, one or several"
+    )
     arrivals: tuple[str, ...] = ("poisson",)
     duration: Numbers = (3600.0,)
     max_loras: Counts = Field(
         default=Range(low=0.0, high=1.2),
-        description="slots; a range is of the logarithm, from one (0) to the most that start and are of use (1)",
+        description="slots; a range is on a log scale from 1 slot (0) to the most that start and are useful (1)",
     )
     further_padding: tuple[bool, ...] = Field(
-        default=(False,), description="max_lora_rank is a step above the highest rank"
+        default=(False,), description="whether max_lora_rank is one step above the highest rank"
     )
     max_num_seqs: tuple[int, ...] = (256,)
-    max_num_batched_tokens: tuple[int, ...] = Field(default=(2048,), description="at least max_num_seqs is taken")
+    max_num_batched_tokens: tuple[int, ...] = Field(
+        default=(2048,), description="token budget of a step; raised to max_num_seqs where it is lower"
+    )
     max_model_len: tuple[int | None, ...] = (None,)
     gpu_memory_utilization: Numbers = (0.9,)
     async_scheduling: tuple[bool, ...] = (False,)
@@ -162,7 +173,7 @@ class Design(Spec):
     @classmethod
     def _served_ranks(cls, mixes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
         if () in mixes:
-            raise ValueError("each entry needs at least one rank")
+            raise ValueError("each list needs at least one rank")
         for rank in itertools.chain(*mixes):
             if rank not in SERVED_RANKS:
                 raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
@@ -184,7 +195,7 @@ class Design(Spec):
     def _known_arrivals(cls, processes: tuple[str, ...]) -> tuple[str, ...]:
         for text in processes:
             if text.startswith("rates:"):
-                raise ValueError(f"{text!r}: a file is no part of a design (poisson, gamma:cv=3, regimes:factor=1.5)")
+                raise ValueError(f"{text!r}: a design cannot use a file (poisson, gamma:cv=3, regimes:factor=1.5)")
             parse_arrivals(text)
         return processes
 
@@ -195,9 +206,9 @@ class Design(Spec):
                 raise ValueError(f"{name}: needs at least one value")
         absolute = {absolute_rates(text) is not None for text in self.popularity}
         if absolute != {self.utilisation is None}:
-            raise ValueError("popularity: rates:... go with utilisation null, all others with a utilisation")
+            raise ValueError("popularity: rates:... needs utilisation null, all others need a utilisation")
         if self.utilisation is None and self.loads > 1:
-            raise ValueError(f"loads: {self.loads} must be 1 where popularities are rates")
+            raise ValueError(f"loads: {self.loads} must be 1 if popularities are rates")
         if self.sampler == "grid" and (ranges := [name for name in self.varying if self._is_range(name)]):
             raise ValueError(f"{ranges[0]}: a grid needs a list of values, not a range")
         return self
@@ -217,11 +228,11 @@ class Design(Spec):
         ]
 
     def file_form(self) -> dict[str, Any]:
-        """The plain data that its file holds, with a utilisation that is null."""
+        """Return the plain data of the design file, with all defaults and a utilisation that is null."""
         return self.model_dump(mode="json")
 
     def values(self) -> list[Values]:
-        """The values of every mix, in order; combinations of a grid that make no sense are among them."""
+        """Return the values of every mix, in order; a grid includes combinations that cannot be simulated."""
         fixed = {name: (getattr(self, name) or (None,))[0] for name in dimension_names() if not self._is_range(name)}
         choices = [getattr(self, name) for name in self.varying]
         if self.sampler == "grid":
@@ -231,7 +242,7 @@ class Design(Spec):
         return [{**fixed, **dict(zip(self.varying, row, strict=True))} for row in rows]
 
     def _points(self) -> NDArray[np.float64]:
-        """Points of the unit cube, shape (mixes, varying dimensions)."""
+        """Draw points of the unit cube, shape (mixes, varying dimensions)."""
         dimensions = len(self.varying)
         if self.sampler == "random" or not dimensions:
             return np.random.default_rng(self.seed).random((self.mixes, dimensions))
@@ -242,19 +253,19 @@ class Design(Spec):
         points: NDArray[np.float64]
         if self.sampler == "lhs":
             points = qmc.LatinHypercube(dimensions, rng=self.seed).random(self.mixes)
-        else:  # a power of two of them, which alone are evenly spread
+        else:  # drawn as a power of two, because only then a Sobol sequence is evenly spread
             points = qmc.Sobol(dimensions, rng=self.seed).random_base2((self.mixes - 1).bit_length())[: self.mixes]
         return points
 
 
 def dimension_names() -> list[str]:
-    """All dimensions of a design, in order."""
+    """Return the names of all dimensions of a design, in order."""
     names = list(Design.model_fields)
     return names[names.index("adapters") :]
 
 
 def absolute_rates(popularity: str) -> tuple[float, ...] | None:
-    """The requests/s of ``rates:3.2,1.6,0.8``; None of a popularity that leaves the total open."""
+    """Parse the requests/s of ``rates:3.2,1.6,0.8``; None for a popularity that gives shares and not rates."""
     if not popularity.startswith("rates:"):
         return None
     try:
@@ -262,7 +273,7 @@ def absolute_rates(popularity: str) -> tuple[float, ...] | None:
     except ValueError:
         rates = ()
     if not rates or not all(0 <= rate < math.inf for rate in rates):
-        raise SpecError(f"{popularity!r} must be rates: and then requests/s, separated by commas", "popularity")
+        raise SpecError(f"{popularity!r} must be rates: followed by requests/s, separated by commas", "popularity")
     return rates
 
 
@@ -276,7 +287,7 @@ def shipped_designs() -> list[str]:
 
 
 def load_design(name_or_path: str | Path) -> Design:
-    """A shipped design by name, or one from a YAML file; raises `SpecError` when there is neither."""
+    """Load a shipped design by name, or a design from a file; raises `SpecError` if there is neither."""
     shipped = _shipped_design_files()
     if str(name_or_path) in shipped:
         return Design.read(shipped[str(name_or_path)])

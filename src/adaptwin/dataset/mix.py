@@ -1,4 +1,4 @@
-"""Mix: one point of a design made real - a profile, a server, and adapters with their shares of the traffic."""
+"""Mix: one point of a design made concrete - a profile, a server, and adapters with their shares of the traffic."""
 
 import math
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
 from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload
 
-CLASSES = 3  # lengths that adapters have between them where a mix has several
+CLASSES = 3  # different length distributions among the adapters of a mix with several lengths
 
 
 class Mix(NamedTuple):
-    """A server and the adapters on it. Where loads vary, the workload's rates are those of utilisation 1."""
+    """A server and the adapters on it. If the design has a utilisation, the rates are those of utilisation 1."""
 
     number: int
     values: Values
@@ -32,7 +32,7 @@ class Mix(NamedTuple):
 
 
 def make_mix(design: Design, profile: Profile, number: int, values: Values) -> Mix | None:
-    """The mix with this number; None where it makes no sense: more slots than adapters, or too little memory."""
+    """Make the mix with this number; None if it has more slots than adapters, or its server would not start."""
     generator = np.random.default_rng(stream_seed(design.seed, "mix", str(number)))
     ranks = _ranks_of_adapters(values, generator)
     server = _server_of_mix(design, profile, values, ranks)
@@ -56,7 +56,7 @@ def make_mix(design: Design, profile: Profile, number: int, values: Values) -> M
 
 
 def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A rank for every adapter: in turn, then shuffled."""
+    """Assign a rank to every adapter: in turn, then shuffled."""
     ranks = values["ranks"]
     assigned = np.array([ranks[i % len(ranks)] for i in range(round(values["adapters"]))])
     generator.shuffle(assigned)
@@ -64,7 +64,7 @@ def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArra
 
 
 def _server_of_mix(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
-    """The server; None where it would not start, or has more slots than adapters."""
+    """Return the server of a mix; None if it would not start, or has more slots than adapters."""
     rank = server_rank(int(ranks.max()))
     if values["further_padding"]:
         rank = server_rank(min(rank + 1, SERVED_RANKS[-1]))
@@ -89,7 +89,7 @@ def _server_of_mix(design: Design, profile: Profile, values: Values, ranks: NDAr
 
 
 def most_slots_that_start(profile: Profile, template: Server, at_most: int) -> int:
-    """The most slots with which the server starts; 0 when it does not with one."""
+    """Return the largest number of slots with which the server starts; 0 if it does not start with one."""
     good, bad = 0, at_most + 1
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -101,7 +101,7 @@ def most_slots_that_start(profile: Profile, template: Server, at_most: int) -> i
 
 
 def _adapters_with_rates(values: Values, ranks: NDArray[np.int64], generator: np.random.Generator) -> list[Adapter]:
-    """Adapters with their rates; rates that are shares of an open total sum to 1, the base model's among them."""
+    """Return adapters with their rates; rates that are shares sum to 1, the base model's included."""
     seed, base = int(generator.integers(1 << 32)), values["base_share"]
     absolute = absolute_rates(values["popularity"])
     if absolute is None:
@@ -122,7 +122,7 @@ def _adapters_with_rates(values: Values, ranks: NDArray[np.int64], generator: np
 
 
 def _lengths_of_adapters(values: Values, generator: np.random.Generator) -> list[Lengths]:
-    """What adapters draw their lengths from: one for all, or several."""
+    """Return the length distributions of the adapters: one for all of them, or several to choose from."""
     kind = values["lengths"]
     if kind == "sharegpt":
         return [Lengths.named("sharegpt")]

@@ -1,4 +1,4 @@
-"""play_mix: the runs of a mix, each as a row of data."""
+"""play_mix: simulate a mix under its loads, one row of data per run."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def play_mix(design: Design, mix: Mix) -> list[Row]:
-    """Play a mix under its loads; the last of them close in on where its server stops serving everybody."""
+    """Simulate a mix under its loads; the last loads close in on the boundary of what its server sustains."""
     if mix.values["utilisation"] is None:
         return [_played_row(design, mix, 0, 1.0, "given")]
     generator = np.random.default_rng(stream_seed(design.seed, "loads", str(mix.number)))
@@ -32,7 +32,8 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
         else:
             utilisation = mix.values["utilisation"] if run == 0 else _drawn(design, generator)
         row = _played_row(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
-        # Half of the mixes look for where the server starves, the others for where the first adapter suffers.
+        # Half of the mixes look for the load at which the server is starved, the others for the load at which it, or
+        # the first adapter on it, is starved or backlogged.
         served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
         bracket = bracket.with_run(row["utilisation"], served=served)
         rows.append(row)
@@ -46,7 +47,7 @@ def _drawn(design: Design, generator: np.random.Generator) -> float:
 
 
 def _played_row(design: Design, mix: Mix, run: int, load: float, chosen: str) -> Row:
-    """One run at `load` times the mix's rates, or as much of it as the design allows."""
+    """Simulate one run at `load` times the mix's rates, or at the highest load that the design allows."""
     expected = mix.workload.rate * mix.workload.duration
     allowed = design.most_requests / expected if expected > 0 else load
     factor = min(load, allowed)
@@ -90,7 +91,7 @@ def _server_settings(mix: Mix, played: Played) -> Row:
 
 
 def _figures(played: Played) -> Row:
-    """What the run came to: rates per second of the window, latencies in seconds."""
+    """Figures of a run: rates per second of the window, latencies in seconds."""
     sums, outcome, judgement = played.totals, played.outcome, played.judgement
     return {
         "arrived": sums.arrivals,
@@ -118,7 +119,7 @@ def _figures(played: Played) -> Row:
 
 
 def _worst_share(judgement: Judgement) -> float:
-    """Share of its tokens that the adapter served worst has got, of those with enough requests to tell; NaN: none."""
+    """Share of its tokens that the worst-served adapter got, among adapters with enough requests; NaN without any."""
     sums = judgement.by_adapter
     tells = sums.counted >= MIN_REQUESTS
     if not tells.any():

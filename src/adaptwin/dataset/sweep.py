@@ -30,9 +30,9 @@ from adaptwin.spec import dump_yaml
 from adaptwin.twin.compilation import compile_twin
 
 MIXES_PER_PARTITION = 100
-PARTITIONS_PER_WORKER = 4  # of a Ray cluster that are played before any of them is written
+PARTITIONS_PER_WORKER = 4  # partitions per worker of a Ray cluster that are simulated before any of them is written
 NO_RAY = "ray needs Ray: pip install 'adaptwin[ray]'"
-_DIFFERENCES = {  # in what partitions of one sweep have in common
+_DIFFERENCES = {  # how a partition of another sweep may differ, by the part of its origin
     "version": "another version of adaptwin",
     "design": "another design",
     "seed": "another seed",
@@ -41,7 +41,7 @@ _DIFFERENCES = {  # in what partitions of one sweep have in common
 
 
 class Task(NamedTuple):
-    """A partition to play."""
+    """A partition to simulate."""
 
     number: int
     design: Design
@@ -58,24 +58,24 @@ def sweep(
     address: str | None = None,
     progress: Progress = silent,
 ) -> Dataset:
-    """Play all mixes of a design, and keep their rows in a folder of Parquet partitions.
+    """Simulate all mixes of a design, and write their runs to a folder of Parquet partitions.
 
-    Each partition holds the rows of a hundred mixes and is written as a whole when they have been played, so a sweep
-    that was killed goes on where it was, and no row is lost or doubled. Rows follow from the design and its profiles
-    alone: they are the same for any number of workers on any engine.
+    Each partition holds the rows of a hundred mixes and is written as a whole once they have been simulated. A sweep
+    that was killed therefore continues where it stopped, and no row is lost or duplicated. Rows depend only on the
+    design and its profiles: they are the same for any number of workers and any engine.
 
     Args:
-        design: What to play.
-        out: Folder of the partitions; made if it is not there. It may hold a part of the same design's rows.
-        jobs: Processes; -1 is one per core (with Ray: of the cluster).
+        design: The mixes to simulate.
+        out: Folder of the partitions; it is made if it does not exist. It may hold some of the same design's rows.
+        jobs: Number of processes; -1 is one per core (with Ray: per core of the cluster).
         engine: ``local`` processes, or the workers of a Ray cluster.
-        address: Of the Ray cluster, ``auto`` or ``host:port`` of its head; None takes the one that is running, or
-            starts one on this machine for as long as the sweep takes.
-        progress: Told how many partitions are done.
+        address: Address of the Ray cluster, ``auto`` or ``host:port`` of its head; None uses the cluster that is
+            running, or starts one on this machine for the duration of the sweep.
+        progress: Called with the number of partitions done.
 
     Raises:
-        SpecError: The folder holds rows of another design, or of other profiles or another version of adaptwin; or
-            it cannot be written, or an argument makes no sense, or what the design or the engine needs is missing.
+        SpecError: The folder holds rows of another design, other profiles or another version of adaptwin, or cannot
+            be written; an argument has no valid value; or a package that the design or the engine needs is missing.
     """
     _require_sense(jobs, engine, address)
     folder = Path(out)
@@ -97,13 +97,13 @@ def sweep(
 
 
 def _require_sense(jobs: int, engine: str, address: str | None) -> None:
-    """Raise `SpecError` for an argument of `sweep` that makes no sense."""
+    """Raise `SpecError` for an argument of `sweep` that has no valid value."""
     if jobs < 1 and jobs != -1:
         raise SpecError(f"{jobs} must be at least 1, or -1 for one per core", "jobs")
     if engine not in ("local", "ray"):
         raise SpecError(f"{engine!r} is not one of local, ray", "engine")
     if address is not None and engine != "ray":
-        raise SpecError(f"{address!r} is of use with engine ray only", "address")
+        raise SpecError(f"{address!r} needs the engine ray", "address")
 
 
 def _task(number: int, design: Design, profiles: tuple[Profile, ...], values: list[Values]) -> Task:
@@ -112,9 +112,10 @@ def _task(number: int, design: Design, profiles: tuple[Profile, ...], values: li
 
 
 def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Partitions as they are done: from local processes one by one, from Ray in rounds, as joblib has it no other way.
+    """Yield partitions when they are done: local ones one by one, those from Ray in rounds.
 
-    A round has several partitions for each worker, so that few of them wait for its last.
+    joblib cannot return results from Ray one by one. A round has several partitions per worker, so that workers are
+    rarely idle while the last partition of the round is simulated.
     """
     play = joblib.delayed(_play_partition)
     if engine == "local":
@@ -128,7 +129,7 @@ def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tupl
 
 
 def _play_partition(task: Task) -> tuple[int, pl.DataFrame]:
-    """The rows of a partition, played by a worker."""
+    """Simulate the mixes of a partition, in a worker."""
     compile_twin()
     rows = []
     for number, values in task.mixes.items():
@@ -138,23 +139,23 @@ def _play_partition(task: Task) -> tuple[int, pl.DataFrame]:
 
 
 def _claim(folder: Path, design: Design) -> None:
-    """Make the folder this design's; raises `SpecError` when it is another's."""
+    """Write the design to the folder; raises `SpecError` if the folder belongs to another design."""
     file = folder / DESIGN_FILE
     if file.exists():
         found = Design.read(file)
         if names := [name for name in Design.model_fields if getattr(found, name) != getattr(design, name)]:
-            message = f"was swept with another design, which differs in {', '.join(names)}: sweep into a new folder"
+            message = f"holds a sweep of another design, which differs in {', '.join(names)}: sweep into a new folder"
             raise SpecError(message, "out", folder)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"cannot be made: {error.strerror}", "out", folder) from None
+        raise SpecError(f"cannot be created: {error.strerror}", "out", folder) from None
     design.write(file)
 
 
 def _origin(design: Design, profiles: Sequence[Profile]) -> dict[str, str]:
-    """What rows rest on: two partitions with the same origin belong together."""
+    """Everything on which rows depend; partitions with the same origin belong to the same sweep."""
     constants = hashlib.blake2b("".join(dump_yaml(p.file_form()) for p in profiles).encode(), digest_size=8)
     return {
         "adaptwin.version": version("adaptwin"),
@@ -165,7 +166,7 @@ def _origin(design: Design, profiles: Sequence[Profile]) -> dict[str, str]:
 
 
 def _is_done(file: Path, origin: dict[str, str]) -> bool:
-    """Whether a partition is there; raises `SpecError` when it rests on something else."""
+    """Return whether a partition exists; raises `SpecError` if it exists with another origin."""
     if not file.exists():
         return False
     found = partition_origin(file)
@@ -178,7 +179,7 @@ def _is_done(file: Path, origin: dict[str, str]) -> bool:
 
 @contextmanager
 def _workers(engine: str, address: str | None) -> Iterator[None]:
-    """Where joblib finds its workers meanwhile; Ray is left as it was found, running or not."""
+    """Set the workers that joblib uses within the context; Ray is left as it was before, running or not."""
     if engine == "local":
         with joblib.parallel_config(backend="loky"):
             yield
@@ -205,7 +206,7 @@ def _workers(engine: str, address: str | None) -> Iterator[None]:
 
 
 def _require_answer(address: str | None) -> None:
-    """Raise `SpecError` where nobody answers at host:port, which Ray would go on trying for a quarter of an hour."""
+    """Raise `SpecError` if nothing answers at host:port; Ray itself would retry for a quarter of an hour."""
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if not colon:
         return

@@ -1,4 +1,4 @@
-"""Terminal reports on a fit (residuals, errors by regime, what was not measured) and on a comparison of runs."""
+"""Tables of a fit and of a comparison for the terminal: residuals by part, errors by regime, gaps in measurements."""
 
 import math
 
@@ -14,11 +14,11 @@ from adaptwin.twin.run import Run
 
 
 def fit_report(fitted: Fit) -> RenderableType:
-    """Return a report on a fit: its residuals, its errors on whole runs, and what the measurements do not cover."""
+    """Show a fit: what was fitted, how far it is from the measurements, and what they do not cover."""
     parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.hardware}", style="bold")]
     parts += [Text("\nResiduals of the fit", style="bold"), _residuals(fitted)]
     if fitted.profile.error:
-        parts += [Text("\nWhole runs, each predicted by a fit to the other configurations", style="bold")]
+        parts += [Text("\nWhole runs, each simulated with a fit to the other configurations", style="bold")]
         parts += [_errors(fitted.profile)]
     if fitted.warnings:
         parts += [Text("\nNot covered by the measurements", style="bold")]
@@ -37,8 +37,8 @@ def _errors(profile: Profile) -> RenderableType:
     error = profile.error
     assert error is not None
     headline = Text(
-        f"Error over {error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median "
-        f"TTFT {_percent(error.ttft)}. Starvation predicted correctly in {error.starvation:.1f} % of them."
+        f"Errors over {error.runs} runs: throughput {error.throughput:.1f} %, mean ITL {_percent(error.itl)}, median "
+        f"TTFT {_percent(error.ttft)}. Starvation is simulated correctly in {error.starvation:.1f} % of them."
     )
     table = _figures_table("spread (one standard deviation)", "runs", "throughput", "ITL", "TTFT")
     for spread in profile.spread:
@@ -52,7 +52,7 @@ def _percent(value: float | None) -> str:
 
 
 def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
-    """Return rows of a figure's name, its measured value (None if not measured) and its simulated value, in seconds."""
+    """Return rows of figure, measured value and simulated value; latencies in seconds, None where not measured."""
     return [
         ("throughput", measured.throughput, run.throughput),
         ("itl.mean", measured.itl_mean, run.itl.mean),
@@ -64,7 +64,7 @@ def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | 
 
 
 def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
-    """Return a table that compares a simulated run with a measured one, figure by figure."""
+    """Show a simulated run beside a measured one, figure by figure."""
     table = _figures_table("", "measured", "twin", "twin / measured", "90 % interval")
     for name, real, twin in comparison_rows(run, measured):
         write = number if name in ("throughput", "mean_waiting") else duration

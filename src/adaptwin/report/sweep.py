@@ -1,4 +1,4 @@
-"""A table of the runs of a sweep, for the terminal."""
+"""Table of a sweep: runs, traffic and verdicts by profile."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ VERDICTS = ("ok", "backlogged", "starved")
 
 
 def sweep_table(dataset: Dataset) -> RenderableType:
-    """Return a table of runs by profile: their number, their traffic, and the share of runs with each worst verdict."""
+    """Show the runs of each profile: their number, their traffic, and the share of them with each worst verdict."""
     rows, design = dataset.rows, dataset.design
     whole = summary(rows)
     title = Text(f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}\n")
@@ -29,7 +29,7 @@ def sweep_table(dataset: Dataset) -> RenderableType:
 
 
 def summary(rows: pl.DataFrame) -> dict[str, Any]:
-    """Return the totals of these runs, and the share of runs with each worst verdict."""
+    """Return totals over runs, and the share of them with each worst verdict."""
     of_verdict = [(pl.col("worst") == verdict).mean().alias(verdict) for verdict in VERDICTS]
     return rows.select(
         pl.len().alias("runs"),

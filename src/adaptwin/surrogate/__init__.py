@@ -1,1 +1,1 @@
-"""What the twin would say, in microseconds: predictors learned from its runs."""
+"""Predictions, in microseconds, of what the twin would report: models trained on its runs."""

@@ -1,4 +1,4 @@
-"""distil: what a large model says -> a ModelTree that says nearly the same."""
+"""distil: the answers of a large model -> a small ModelTree that answers nearly the same."""
 
 import math
 
@@ -12,20 +12,23 @@ from adaptwin.surrogate.model_tree import LEAF_TERMS, Leaf, ModelTree
 from adaptwin.surrogate.teacher import NO_SCIKIT_LEARN
 
 LEAVES = 128
-ODDS_LEAVES = 256  # a boundary needs more of them than a smooth function
-UNDECIDED_ODDS = 2.0  # log odds within which the questions are to tell rows apart: beyond, the call is clear
-FEWEST_ROWS = 150  # in a leaf
-RIDGE = 3.0  # rows' worth of pull of a weight towards zero
-LEAF_TAIL = 0.002  # share of a leaf's rows beyond either limit of its formula
+ODDS_LEAVES = 256  # a boundary needs more leaves than a smooth function
+UNDECIDED_ODDS = 2.0  # the questions need not tell apart log odds beyond this: there the call is clear
+FEWEST_ROWS = 150  # training rows in a leaf
+RIDGE = 3.0  # strength of the ridge penalty, in rows of standardised features
+LEAF_TAIL = 0.002  # share of a leaf's training rows beyond either limit of its formula
 
 
 def distil(
     features: Array, taught: Array, names: tuple[str, ...], *, leaves: int = LEAVES, clear: float = math.inf
 ) -> ModelTree:
-    """A tree of formulas that follows `taught`, shape (rows,), which a large model said of `features`.
+    """Fit a tree of formulas to `taught`, shape (rows,), the answers of a large model for `features`.
 
-    The questions are those of a regression tree, which need not tell apart what is further than `clear` from zero; in
-    each of its leaves, a ridge regression keeps the `LEAF_TERMS` features that matter most there.
+    The questions are those of a regression tree on answers clipped to `clear` on either side of zero. In each leaf, a
+    ridge regression keeps the `LEAF_TERMS` features with the largest effect there.
+
+    Raises:
+        SpecError: scikit-learn is not installed.
     """
     try:
         from sklearn.tree import DecisionTreeRegressor

@@ -1,8 +1,9 @@
-"""Features: what predictors see of a server and its traffic. Training and placement both use this file.
+"""Features: what the surrogate sees of a server and its traffic. Training and placement both use this file.
 
-Most are ratios from the steady state - how full the batch is, how many adapters want a slot - so that what is learned
-on one mix, length or GPU means the same on another. None knows an adapter's name or place.
-`SteadyStateAnswer` is what the steady state alone answers; predictors learn by what factor the twin departs from it.
+Most features are ratios from the steady state - how full the batch is, how many adapters want a slot - so that what is
+learned on one mix, length or GPU means the same on another. No feature depends on an adapter's name or position.
+`SteadyStateAnswer` is what the steady state alone answers; the surrogate learns by which factor the twin departs from
+it.
 """
 
 import math
@@ -23,63 +24,63 @@ from adaptwin.steady_state.steady_state import solve
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.demand.traffic import OCTAVES, Demand, Traffic
 
-STAYING_REQUESTS = 3.0  # requests in flight on average, with which an adapter hardly ever leaves its slot
+STAYING_REQUESTS = 3.0  # mean requests in flight above which an adapter hardly ever leaves its slot
 
 
 class Features(NamedTuple):
-    """One server under its traffic. Logarithms are natural; ratios have no unit."""
+    """Features of one server under its traffic. Logarithms are natural; ratios have no unit."""
 
-    utilisation: float  # log of the arriving requests over those a full batch serves
+    utilisation: float  # log of the arriving requests over those that a full batch serves
     fullness: float  # log of the running requests over the most that can run
-    kv_fullness: float  # log of their KV cache over what there is
+    kv_fullness: float  # log of the running requests over those that fit the KV cache
     kv_bound: float  # log of the requests that fit the KV cache over those that other limits allow
     step_fullness: float  # log of the tokens in a step over the token budget
     step_size: float  # log of the tokens in a step over those of the largest CUDA graph
     slot_pressure: float  # log of the adapters that want a slot over the slots
-    slot_pressure_later: float  # the same if requests took four times as long
+    slot_pressure_later: float  # log of the adapters that want a slot, if requests took four times as long, over slots
     staying: float  # log of the adapters that hardly ever leave their slot over the slots
-    slots_full: float  # probability that no slot is free, if nobody waits
+    slots_full: float  # probability that every slot is busy, if no request waited for one
     slot_wait: float  # log of one plus the seconds that an adapter waits for a slot
-    slot_wait_lifetimes: float  # log of one plus that wait in lifetimes of a request
-    slot_waiting: float  # share of the requests that come while their adapter waits
+    slot_wait_lifetimes: float  # log of one plus the wait for a slot, in lifetimes of a request
+    slot_waiting: float  # share of the LoRA requests that arrive while their adapter waits for a slot
     slot_reached: float  # share of the requests that get a slot within the window
-    slot_supply: float  # log of the slots over the adapters; 0 when there is one for each
+    slot_supply: float  # log of the slots over the adapters; 0 when each adapter has a slot
     reloads: float  # log of one plus the adapters loaded per second
-    stalled: float  # share of the time that loading them takes
+    stalled: float  # share of the time that loading adapters takes
     pace: float  # log of the seconds from token to token
     running: float  # log of the running requests
-    crowding: float  # log of the running requests per adapter that has one
+    crowding: float  # log of the running LoRA requests per adapter in a step
     slots: float  # log of one plus the slots
     adapters: float  # log of one plus the adapters
     rank: float  # log of max_lora_rank
     prompt: float  # log of the mean prompt's tokens
     answer: float  # log of the mean answer's tokens
-    prompt_spread: float  # coefficient of variation over all requests
-    answer_spread: float
+    prompt_spread: float  # coefficient of variation of the prompts' tokens, over all requests
+    answer_spread: float  # coefficient of variation of the answers' tokens, over all requests
     chunks: float  # log of the mean prompt over the token budget
-    lora_share: float  # of the requests
-    hottest: float  # log of the share of requests of the adapter with most
-    evenness: float  # log of how many equally popular adapters would be as uneven
+    lora_share: float  # share of the requests that use an adapter
+    hottest: float  # log of the share of the requests that go to the busiest adapter
+    evenness: float  # log of the number of equally popular adapters whose shares have as large a sum of squares
     burstiness: float  # log of the squared coefficient of variation of the gaps between arrivals
-    swing: float  # relative variance of the arrival rate where regimes change
+    swing: float  # relative variance of the arrival rate, where it switches between regimes
     lifetimes: float  # log of the window over the lifetime of a request
     requests: float  # log of the requests in the window
     rejected: float  # share of requests that are too long
     capacity_tokens: float  # log of the tokens/s that a full batch serves
-    is_async: float  # whether steps are planned while the one before computes
+    is_async: float  # 1 if a step is planned while the step before it computes, else 0
 
 
 class SteadyStateAnswer(NamedTuple):
-    """What the steady state alone would answer: what predictors correct."""
+    """What the steady state alone answers: the figures that the surrogate corrects. Latencies are in seconds."""
 
     offered: float  # tokens/s
-    served: float  # share of the tokens
-    itl_mean: float  # seconds, and so below
+    served: float  # share of the offered tokens
+    itl_mean: float
     itl_p99: float
     ttft_p50: float
     ttft_p99: float
     e2e_mean: float
-    window: float  # seconds that were looked at: nobody who waited longer has finished
+    window: float  # seconds; no latency exceeds it, as a request that waits longer does not finish
 
 
 FEATURE_COUNT, STEADY_ANSWER_COUNT = len(Features._fields), len(SteadyStateAnswer._fields)
@@ -89,21 +90,21 @@ OFFERED = SteadyStateAnswer._fields.index("offered")
 def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`Features` and `SteadyStateAnswer` as arrays, of a server that gets any traffic at all."""
+    """Return `Features` and `SteadyStateAnswer` as arrays, for a server that has traffic."""
     features, steady_answers = np.empty(FEATURE_COUNT), np.empty(STEADY_ANSWER_COUNT)
     _write_features(features, steady_answers, demand.traffic, demand.by_octave, limits, costs, duration)
     return features, steady_answers
 
 
 class ServerTable(NamedTuple):
-    """Several servers, as the compiled loop takes them."""
+    """Several servers in the form that the compiled loop takes."""
 
     limits: numba.typed.List
     costs: numba.typed.List
 
 
 def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
-    """Servers as a table, which is worth keeping: making it takes longer than asking about it."""
+    """Convert servers to a table, which is worth keeping: making it takes longer than computing features from it."""
     limits, costs = zip(*servers, strict=True)
     return ServerTable(numba.typed.List(limits), numba.typed.List(costs))
 
@@ -111,12 +112,12 @@ def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
 def features_of_servers(
     demand: Demand, servers: ServerTable, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`Features` and `SteadyStateAnswer` of each of these servers with the same traffic, of shape (servers, ...)."""
+    """Return `Features` and `SteadyStateAnswer` of several servers with the same traffic, of shape (servers, ...)."""
     return _arrays_of_servers(demand.traffic, demand.by_octave, servers.limits, servers.costs, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
-    """`Features` (rows, features) and `SteadyStateAnswer` (rows, 8) of the rows of a dataset; profiles by name."""
+    """Return `Features` (rows, features) and `SteadyStateAnswer` (rows, 8) for rows of a dataset; profiles by name."""
     traffics = rows.select(Traffic._fields).rows()
     by_octave = np.ascontiguousarray(rows.select(OCTAVE_COLUMNS).to_numpy()).reshape(-1, OCTAVES, 2)
     settings = rows.select(
@@ -150,7 +151,7 @@ def _server_of_row(
 
 @compiled
 def _arrays_of_servers(traffic, by_octave, limits, costs, duration):
-    """`Features` and `SteadyStateAnswer`, a row for each server."""
+    """Return `Features` and `SteadyStateAnswer` as arrays with a row for each server."""
     features, steady_answers = np.empty((len(limits), FEATURE_COUNT)), np.empty((len(limits), STEADY_ANSWER_COUNT))
     for i in range(len(limits)):
         _write_features(features[i], steady_answers[i], traffic, by_octave, limits[i], costs[i], duration)
@@ -172,7 +173,7 @@ def _write_features(features, steady_answers, traffic, by_octave, limits, costs,
 
 @compiled
 def _features(state, traffic, by_octave, limits, costs, duration):
-    """The features of a server in this steady state."""
+    """Features of a server in this steady state."""
     served_rate, rate = max(traffic.served_rate, 1e-12), max(traffic.rate, 1e-12)
     prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
     lifetime = answer * state.pace
@@ -187,7 +188,7 @@ def _features(state, traffic, by_octave, limits, costs, duration):
         slot_supply = min(0.0, math.log(slots / traffic.adapters))
         crowding = _log(state.running * traffic.lora_rate / rate / max(state.adapters, 1e-6))
     is_async = 1.0 if limits.async_scheduling else 0.0
-    # Numba takes that many keywords where there is no `if` among them.
+    # Numba compiles a call with this many keywords only if no argument contains an `if`.
     return Features(
         utilisation=_log(state.utilisation),
         fullness=_log(state.running / state.most_running),
@@ -232,7 +233,7 @@ def _features(state, traffic, by_octave, limits, costs, duration):
 
 @compiled
 def _steady_answer(state, traffic, limits, costs, duration):
-    """What a server in this steady state would answer."""
+    """Return what the steady state answers for a server."""
     served_rate = max(traffic.served_rate, 1e-12)
     prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
     lifetime = answer * state.pace
@@ -242,7 +243,7 @@ def _steady_answer(state, traffic, limits, costs, duration):
     ttft = prefill + 0.5 * state.pace * min(1.0, state.running) + 0.5 * over * duration
     served = min(state.reached, 1.0 / max(state.utilisation, 1e-9)) / (1.0 + lifetime / duration)
     offered = traffic.prompt + traffic.asked
-    given = (traffic.prompt + traffic.answer) / max(offered, 1e-9)  # of what was asked for: answers may end early
+    given = (traffic.prompt + traffic.answer) / max(offered, 1e-9)  # under 1 where answers end early
     return SteadyStateAnswer(
         offered=offered,
         served=served * given,

@@ -1,4 +1,4 @@
-"""Findings: what a training has shown - scores with intervals, errors by regime, what more data and features bring."""
+"""Findings of a training: scores with intervals, errors by regime, and what more data and each feature contribute."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,16 +15,16 @@ from adaptwin.surrogate.score import BINS, ScoreWithInterval, error, f1, mean_er
 from adaptwin.surrogate.teacher import Teacher, teach
 from adaptwin.surrogate.train import Examples, HeldOut, Training, actual_figures
 
-SAMPLED_RUNS = 1500  # runs shown one by one
+SAMPLED_RUNS = 1500  # runs shown as single points
 CURVE_SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the mixes that are not held out
 HELD_OUT_EVERY = 5  # every fifth mix is held out for the learning curve and the importances
-# Outputs that the learning curve and the importances look at.
+# Outputs that the learning curve and the importances consider.
 JUDGED_OUTPUTS = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "starvation"))
 SHUFFLED_ROWS = 5000
 
 
 class ScoreLine(NamedTuple):
-    """A figure of merit on held-out mixes at drawn loads: per cent, or a share for F1."""
+    """One score on held-out mixes at drawn loads: per cent, or F1 as a share."""
 
     figure: str  # such as "throughput, mean error"
     unit: str  # "%" or ""
@@ -33,20 +33,20 @@ class ScoreLine(NamedTuple):
 
 
 class RegimeLine(NamedTuple):
-    """Errors of the distilled models in one regime, on held-out mixes: per cent, and shares where they say so."""
+    """Errors of the distilled models in one regime, on held-out mixes, in per cent unless a comment says otherwise."""
 
     dimension: str  # such as "slot pressure"
     regime: str  # such as "1 to 2"
     runs: int
     throughput: float  # mean error
     itl: float  # mean error
-    ttft: float  # median error of the median
-    overload_wrong: float  # share of the runs whose overload is called wrongly
-    overloaded: float  # share of the runs
+    ttft: float  # median error of the median TTFT
+    overload_wrong: float  # share of the runs for which the model is wrong about overload
+    overloaded: float  # share of the runs that are overloaded
 
 
 class CurvePoint(NamedTuple):
-    """The large models, trained on a part of the mixes."""
+    """Scores of the large models when they are trained on only some of the mixes."""
 
     mixes: int
     throughput: float  # mean error, %
@@ -55,7 +55,7 @@ class CurvePoint(NamedTuple):
 
 
 class Importance(NamedTuple):
-    """How far answers move when a feature is shuffled among runs, as a share of how far they are apart at all."""
+    """How much outputs change when a feature is shuffled among runs: a share of the output's standard deviation."""
 
     feature: str
     throughput: float
@@ -64,7 +64,7 @@ class Importance(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """How often servers were overloaded where the distilled model gave about this probability."""
+    """Observed frequency of overload among runs to which the distilled model gave about this probability."""
 
     probability: float
     frequency: float
@@ -72,7 +72,7 @@ class Reliability(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """All that the report shows."""
+    """Everything that the report of a training shows."""
 
     scores: dict[str, list[ScoreLine]]  # by profile
     regimes: list[RegimeLine]
@@ -80,18 +80,21 @@ class Findings(NamedTuple):
     importances: list[Importance]  # the most important first
     reliability: list[Reliability]
     sample: pl.DataFrame  # some runs: profile, worst, and twin_X and predicted_X for throughput, itl_mean, ttft_p50
-    unsure: float  # share of the boundary runs on which the twin would be asked
+    unsure: float  # share of the boundary runs for which a planner would run the twin; NaN without such runs
 
 
 def find(training: Training, *, progress: Progress = silent) -> Findings:
-    """Look into a training; the learning curve and the importances train the large models some more times."""
+    """Evaluate a training: scores, errors by regime, learning curve, importances.
+
+    The learning curve trains the large models again on parts of the mixes.
+    """
     examples, held_out = training.examples, training.held_out
-    progress("judging", 0, len(CURVE_SHARES) + 1)
+    progress("evaluating", 0, len(CURVE_SHARES) + 1)
     held = examples.mixes % HELD_OUT_EVERY == 0
     curve = []
     for number, share in enumerate(CURVE_SHARES, 1):
         curve.append(_curve_point(examples, held, share))
-        progress("judging", number, len(CURVE_SHARES) + 1)
+        progress("evaluating", number, len(CURVE_SHARES) + 1)
     names = examples.rows["profile"].to_numpy()
     findings = Findings(
         scores={name: _score_lines(examples, held_out, names == name) for name in training.surrogates},
@@ -102,7 +105,7 @@ def find(training: Training, *, progress: Progress = silent) -> Findings:
         sample=_sample(examples, held_out),
         unsure=_unsure(training),
     )
-    progress("judging", len(CURVE_SHARES) + 1, len(CURVE_SHARES) + 1)
+    progress("evaluating", len(CURVE_SHARES) + 1, len(CURVE_SHARES) + 1)
     return findings
 
 
@@ -195,7 +198,7 @@ def _regime_line(
 
 
 def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> CurvePoint:
-    """The judged outputs, learned from the first mixes that are not held out."""
+    """Train on the first mixes that are not held out, and score the judged outputs on those that are."""
     available = np.unique(examples.mixes[~held])
     mixes = available[: max(1, round(share * len(available)))]
     training = examples.where(~held & (examples.mixes <= mixes[-1]))
@@ -204,7 +207,7 @@ def _curve_point(examples: Examples, held: NDArray[np.bool_], share: float) -> C
 
 
 def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float]:
-    """Errors of throughput and mean ITL, in per cent, and F1 of starvation, of large models on mixes they never saw."""
+    """Return a teacher's mean errors of throughput and mean ITL, in per cent, and its F1 of starvation, on `test`."""
     actual = actual_figures(test)
     predicted = {o.name: o.value(teacher.learned(o, test.features), test.steady_answers) for o in JUDGED_OUTPUTS}
     throughput, itl = (mean_error(predicted[name], actual[name], test.mixes).value for name in ("served", "itl_mean"))
@@ -212,7 +215,7 @@ def judged_scores(teacher: Teacher, test: Examples) -> tuple[float, float, float
 
 
 def _importances(training: Training) -> list[Importance]:
-    """Permutation importances of the large models that are kept, on a sample of the runs."""
+    """Permutation importances of the final large models, on a sample of the runs, the most important feature first."""
     examples = training.examples
     generator = np.random.default_rng(0)
     chosen = np.zeros(len(examples.rows), np.bool_)
@@ -223,7 +226,7 @@ def _importances(training: Training) -> list[Importance]:
     for column, name in enumerate(Features._fields):
         shuffled = part.features.copy()
         generator.shuffle(shuffled[:, column])
-        # By how much what the model says moves, in units of how much it moves between runs at all.
+        # Standard deviation of the change in the model's output, then divided by that of the output itself.
         moved = {o.name: float(np.std(training.teacher.learned(o, shuffled) - taught[o.name])) for o in JUDGED_OUTPUTS}
         shares = [moved[name] / max(1e-9, float(np.std(answers))) for name, answers in taught.items()]
         found.append(Importance(name, *shares))

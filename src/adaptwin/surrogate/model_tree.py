@@ -1,4 +1,4 @@
-"""ModelTree: a small decision tree with a short linear formula in each leaf; evaluated compiled, and readable."""
+"""ModelTree: a small decision tree with a short linear formula in each leaf, readable and fast to evaluate."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,46 +15,47 @@ LEAF_TERMS = 8  # features in a leaf's formula
 
 
 class Leaf(Spec):
-    """``constant + sum of weight x feature``, kept between `low` and `high`."""
+    """A formula: ``constant + sum of weight x feature``, clipped to `low` and `high`."""
 
     constant: float
-    weights: dict[str, float] = Field(max_length=LEAF_TERMS, description="by feature")
+    weights: dict[str, float] = Field(max_length=LEAF_TERMS, description="one weight per feature, by its name")
     low: float
     high: float
-    rows: int = Field(ge=0, description="training rows that fell into it")
+    rows: int = Field(ge=0, description="training rows that fell into this leaf")
 
 
 class ModelTree(Spec):
-    """Questions in preorder: ``feature <= threshold`` goes left, to the next node; otherwise right.
+    """A decision tree whose nodes are listed in preorder.
 
-    Node i asks about ``features[i]``; a leaf has the empty name there, and is the next of `leaves`.
+    Node i asks whether ``features[i] <= thresholds[i]``. If so, the next node follows; otherwise, node ``right[i]``. A
+    leaf has an empty name in `features`; the leaves' formulas are in `leaves`, in the same order.
     """
 
     features: tuple[str, ...]
     thresholds: tuple[float, ...]
-    right: tuple[int, ...] = Field(description="node to go to when the answer is no; 0 in a leaf")
+    right: tuple[int, ...] = Field(description="node that follows if the answer is no; 0 in a leaf")
     leaves: tuple[Leaf, ...]
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         count, leaves = len(self.features), sum(name == "" for name in self.features)
         if not count == len(self.thresholds) == len(self.right) or leaves != len(self.leaves):
-            raise ValueError("features, thresholds, right and leaves do not belong together")
+            raise ValueError("features, thresholds, right and leaves do not match in length")
         for node, (name, right) in enumerate(zip(self.features, self.right, strict=True)):
             if name and not node + 1 < right < count:
-                raise ValueError(f"right[{node}]: {right} is no node behind it")
+                raise ValueError(f"right[{node}]: {right} is not a later node of the tree")
         return self
 
 
 class Rule(NamedTuple):
-    """A leaf, and the questions on the way to it: feature, ``<=`` or ``>``, threshold."""
+    """A leaf, and the conditions that lead to it: feature, ``<=`` or ``>``, threshold."""
 
     conditions: list[tuple[str, str, float]]
     leaf: Leaf
 
 
 def rules_of(tree: ModelTree) -> list[Rule]:
-    """All leaves, those with most rows first."""
+    """Return one rule per leaf, those with most training rows first."""
     leaves = iter(tree.leaves)
 
     def below(node: int, conditions: list[tuple[str, str, float]]) -> list[Rule]:
@@ -68,19 +69,19 @@ def rules_of(tree: ModelTree) -> list[Rule]:
 
 
 class Forest(NamedTuple):
-    """Several trees in flat arrays, as the compiled loop takes them."""
+    """Several trees as flat arrays for the compiled loop."""
 
     roots: NDArray[np.int32]
     feature: NDArray[np.int32]  # -1 in a leaf
     threshold: NDArray[np.float64]
-    right: NDArray[np.int32]  # in a leaf: the number of the leaf
-    terms: NDArray[np.int32]  # (leaves, LEAF_TERMS): features of a leaf's formula
+    right: NDArray[np.int32]  # in a leaf: the index of the leaf
+    terms: NDArray[np.int32]  # (leaves, LEAF_TERMS): columns of the features in a leaf's formula
     weights: NDArray[np.float64]  # (leaves, LEAF_TERMS)
     limits: NDArray[np.float64]  # (leaves, 3): constant, low, high
 
 
 def plant(trees: Sequence[ModelTree], names: Sequence[str]) -> Forest:
-    """Trees in flat arrays; `names` are the columns of the features they will be given."""
+    """Convert trees to flat arrays; `names` are the columns of the features that `evaluate` will get."""
     position = {name: index for index, name in enumerate(names)}
     roots: list[int] = []
     feature: list[int] = []
@@ -113,7 +114,7 @@ def plant(trees: Sequence[ModelTree], names: Sequence[str]) -> Forest:
 
 @compiled
 def evaluate(forest: Forest, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each tree says of each row of features: shape (rows, trees)."""
+    """Evaluate each tree on each row of features, shape (rows, features); the result has shape (rows, trees)."""
     answers = np.empty((len(features), len(forest.roots)))
     for i in range(len(features)):
         for t in range(len(forest.roots)):

@@ -1,7 +1,7 @@
-"""Outputs: what predictors answer, and the scale on which each is learned.
+"""Outputs: the figures that the surrogate predicts, and the scale on which each is learned.
 
 Latencies and the served share are learned as the logarithm of their ratio to the steady state's answer, probabilities
-as log odds, the worst adapter's share as it is.
+as log odds, and the share of the worst-served adapter as it is.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from adaptwin.surrogate.features import SteadyStateAnswer
 
 LearnedScale = Literal["ratio", "odds", "share"]
 
-MOST_ODDS = 8.0  # of learned log odds: one in three thousand
+MOST_ODDS = 8.0  # limit of the learned log odds: a probability of one in three thousand
 
 
 class Output(NamedTuple):
-    """One figure: its name, how it is learned, and what rows of a dataset say of it."""
+    """One predicted figure: its name, the scale on which it is learned, and its value in the rows of a dataset."""
 
     name: str
     scale: LearnedScale
@@ -27,11 +27,11 @@ class Output(NamedTuple):
 
     @property
     def steady_column(self) -> int:
-        """The column of `SteadyStateAnswer` with the answer that is corrected."""
+        """Index of the column of `SteadyStateAnswer` that this output corrects."""
         return SteadyStateAnswer._fields.index(self.name)
 
     def target(self, rows: pl.DataFrame, steady_answers: Array) -> Array:
-        """What is to be learned, shape (rows,): on the output's scale, NaN where a row does not tell."""
+        """Return the values to learn, shape (rows,), on the output's scale; NaN where a row has no such figure."""
         values = self.measured(rows).cast(pl.Float64).to_numpy()
         if self.scale != "ratio":
             return values
@@ -40,7 +40,7 @@ class Output(NamedTuple):
         return np.where(np.isfinite(ratio), ratio, np.nan)
 
     def value(self, learned: Array, steady_answers: Array) -> Array:
-        """The figure itself, from what a predictor gives on the output's scale."""
+        """Convert a model's answers, which are on the output's scale, to the figure itself."""
         if self.scale == "ratio":
             most = 1.0 if self.name == "served" else steady_answers[:, SteadyStateAnswer._fields.index("window")]
             figure: Array = np.minimum(most, steady_answers[:, self.steady_column] * np.exp(learned))

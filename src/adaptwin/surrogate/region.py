@@ -1,4 +1,4 @@
-"""Region: where predictors have seen data. Outside it they would extrapolate, and say so."""
+"""Region: where the training data lies. Outside it the surrogate would extrapolate, and its predictions say so."""
 
 from typing import NamedTuple, Self
 
@@ -12,12 +12,12 @@ from adaptwin.rounding import rounded
 from adaptwin.spec import Spec
 
 BOX_TAIL = 0.0005  # share of the training rows beyond either end of the box
-INSIDE_SHARE = 0.999  # share of them that are less far from the middle than is still inside
-BOX_SLACK = 0.02  # of the box's width, by which a row may be outside
+INSIDE_SHARE = 0.999  # share of the training rows within the largest distance from the mean that counts as inside
+BOX_SLACK = 0.02  # share of the box's width by which a row may lie outside the box and still count as inside
 
 
 class Region(Spec):
-    """A box around the training rows, and an ellipsoid in it: a combination may be unusual where no feature is."""
+    """A box around the training rows, and an ellipsoid in it that excludes unusual combinations of usual values."""
 
     features: tuple[str, ...]
     low: tuple[float, ...]
@@ -26,11 +26,11 @@ class Region(Spec):
     whitening: tuple[tuple[float, ...], ...] = Field(
         description="rows of a triangular matrix that makes features uncorrelated"
     )
-    farthest: float = Field(gt=0, description="squared distance from the mean, whitened, that is still inside")
+    farthest: float = Field(gt=0, description="largest squared distance from the mean, whitened, that is inside")
 
     @classmethod
     def around(cls, features: Array, names: tuple[str, ...]) -> Self:
-        """The region of training rows, shape (rows, features)."""
+        """Return the region of these training rows, of shape (rows, features)."""
         low, high = np.quantile(features, [BOX_TAIL, 1.0 - BOX_TAIL], axis=0)
         inside = np.clip(features, low, high)
         mean, deviation = inside.mean(axis=0), inside.std(axis=0) + 1e-6
@@ -47,7 +47,7 @@ class Region(Spec):
         )
 
     def arrays(self) -> "RegionArrays":
-        """The same as the compiled loop takes it."""
+        """Return the region as flat arrays for the compiled loop."""
         count = len(self.features)
         whitening = np.zeros((count, count))
         for i, row in enumerate(self.whitening):
@@ -71,7 +71,7 @@ def _rounded(values: Array) -> tuple[float, ...]:
 
 @compiled
 def clip_to(region: RegionArrays, features: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """The features put into the box, and whether each row was inside the region; shapes (rows, features), (rows,)."""
+    """Clip the features to the box, and tell which rows were inside the region: (rows, features), (rows,)."""
     rows, count = features.shape
     clipped, inside = np.empty((rows, count)), np.ones(rows, np.bool_)
     for i in range(rows):

@@ -1,4 +1,4 @@
-"""Surrogate: what the twin would say of a server under a workload, in microseconds."""
+"""Surrogate: predicts in microseconds what the twin would report for a server under a workload."""
 
 import json
 import math
@@ -27,13 +27,13 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
-WINDOW_TOLERANCE = 1.05  # a window that is so much longer or shorter is still one that was trained on
+WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known
 
 
 class Prediction(NamedTuple):
-    """What predictors say of a server, over a window as long as the workload's: tokens/s and seconds.
+    """What the surrogate predicts for a server over a window as long as the workload's: tokens/s and seconds.
 
-    Where there is no traffic, throughput is 0, latencies are NaN and nobody starves, as the twin would say.
+    Without traffic, throughput is 0, latencies are NaN and no adapter is starved, as in a run of the twin.
     """
 
     throughput: float
@@ -43,10 +43,10 @@ class Prediction(NamedTuple):
     ttft_p50: float
     ttft_p99: float
     e2e_mean: float
-    worst_share: float  # of its tokens that the adapter served worst gets
-    starvation: float  # probability that under 0.9 of the tokens are served
-    overload: float  # probability that the server or an adapter starves or waits in a growing queue
-    inside: bool  # whether training data had servers like this one; if not, ask the twin
+    worst_share: float  # share of its tokens that the worst-served adapter gets
+    starvation: float  # probability that the server is starved: under 0.9 of the offered tokens are served
+    overload: float  # probability that the server, or an adapter on it, is starved or backlogged
+    inside: bool  # whether the training data held servers like this one; if not, run the twin
 
 
 _NO_TRAFFIC = Prediction(
@@ -65,42 +65,42 @@ _NO_TRAFFIC = Prediction(
 
 
 class OverloadThresholds(Spec):
-    """Overload probabilities beyond which a prediction was as good as never wrong on held-out mixes."""
+    """Probabilities of overload beyond which predictions on held-out mixes were almost never wrong."""
 
-    below: float = Field(ge=0, le=1, description="up to here the server is not overloaded")
-    above: float = Field(ge=0, le=1, description="from here on it is")
+    below: float = Field(ge=0, le=1, description="up to this probability, the server counts as not overloaded")
+    above: float = Field(ge=0, le=1, description="from this probability on, the server counts as overloaded")
 
 
 class Surrogate(Spec):
-    """Small models distilled from large ones that were trained on runs of the twin, for one profile."""
+    """Small models for one profile, distilled from large models that were trained on runs of the twin."""
 
     file_kind = file_kinds.SURROGATE
     profile: Profile
-    source: str = Field(description="what it was trained on")
-    windows: tuple[float, float] = Field(description="seconds: the shortest and the longest window trained on")
+    source: str = Field(description="the runs that the models were trained on, in words")
+    windows: tuple[float, float] = Field(description="seconds: the shortest and the longest training window")
     region: Region
     sure: OverloadThresholds
-    trees: dict[str, ModelTree] = Field(description="by output")
+    trees: dict[str, ModelTree] = Field(description="one tree per output, by the name of the output")
     scores: dict[str, dict[str, float]] = Field(
-        default_factory=dict, description="on held-out mixes, of the large models and the distilled ones"
+        default_factory=dict, description="scores on held-out mixes of the large models and of the distilled ones"
     )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if missing := [name for name in NAMES if name not in self.trees]:
-            raise ValueError(f"trees: has none for {missing[0]}")
+            raise ValueError(f"trees: the tree for {missing[0]!r} is missing")
         known = set(Features._fields)
         used = {name for tree in self.trees.values() for name in tree.features if name} | set(self.region.features)
         if unknown := sorted(used - known):
-            raise ValueError(f"trees: {unknown[0]!r} is not a feature of this version")
+            raise ValueError(f"trees: {unknown[0]!r} is not a feature of this version of adaptwin")
         return self
 
     def write(self, path: str | Path) -> None:
-        """Write it as JSON."""
+        """Write the surrogate to a JSON file."""
         write_atomically(path, json.dumps(self.file_form(), separators=(",", ":")) + "\n")
 
     def predict(self, workload: Workload, server: Server) -> Prediction:
-        """What the twin would say of this server under this workload.
+        """Predict what the twin would report for this server under this workload.
 
         Raises:
             OutOfMemory: vLLM would refuse to start with these settings.
@@ -109,7 +109,7 @@ class Surrogate(Spec):
         return self.predict_many([(workload, server)])[0]
 
     def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
-        """The same for many cases, in their order."""
+        """Predict many cases, each a workload and a server, in the order given; raises what `predict` raises."""
         work = list(cases)
         features, steady_answers = np.zeros((len(work), FEATURE_COUNT)), np.zeros((len(work), STEADY_ANSWER_COUNT))
         known = np.zeros(len(work), np.bool_)
@@ -127,7 +127,7 @@ class Surrogate(Spec):
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
-        """Whether window, arrivals and settings are of the kinds that were trained on."""
+        """Return whether window, arrivals and server settings are of kinds that the training data covers."""
         usual, host = Server(), server.max_cpu_loras
         return (
             self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
@@ -140,15 +140,15 @@ class Surrogate(Spec):
         )
 
     def on(self, profile: Profile) -> Self:
-        """The same predictors for another profile: their features are ratios that mean the same on any."""
+        """Return this surrogate for another profile, without scores: its features mean the same on any profile."""
         return self if profile == self.profile else self.model_copy(update={"profile": profile, "scores": {}})
 
     def predict_features(self, features: Array, steady_answers: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Answers of shape (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
+        """Return predictions (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
 
         Args:
-            features: Shape (rows, features), as `features_of` gives them.
-            steady_answers: Shape (rows, 8), likewise.
+            features: Shape (rows, features), as `features_of` returns them.
+            steady_answers: Shape (rows, 8), as `features_of` returns them.
         """
         forest, region = self._arrays
         clipped, inside = clip_to(region, features)
@@ -157,7 +157,7 @@ class Surrogate(Spec):
         return np.column_stack(columns), inside
 
     def overloads(self, features: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """The probability of overload alone, shape (rows,), and whether each row is in the region."""
+        """Return only the probability of overload, shape (rows,), and whether each row is in the region."""
         forest, region = self._overload_arrays
         clipped, inside = clip_to(region, features)
         return 1.0 / (1.0 + np.exp(-evaluate(forest, clipped)[:, 0])), inside
@@ -172,7 +172,7 @@ class Surrogate(Spec):
 
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
-    """The prediction in an answer of `predict_features`, for a server that is offered so many tokens/s."""
+    """Convert a row of `predict_features` to a `Prediction`, for a server that is offered `offered` tokens/s."""
     if offered == 0.0:
         return _NO_TRAFFIC
     figures = dict(zip(NAMES, answer.tolist(), strict=True))
@@ -180,7 +180,7 @@ def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
 
 
 def surrogate_for(profile: Profile) -> Surrogate:
-    """The shipped predictors for a profile of whatever GPU and model; whether they know it, each prediction says."""
+    """Return the shipped surrogate for a profile of any GPU and model; `Prediction.inside` tells where it applies."""
     shipped = shipped_surrogates()
     return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 
@@ -191,7 +191,11 @@ def shipped_surrogates() -> list[str]:
 
 
 def load_surrogate(name_or_path: str | Path) -> Surrogate:
-    """A shipped surrogate by the name of its profile, or one from a JSON file; raises `SpecError` for neither."""
+    """Load a shipped surrogate by the name of its profile, or a surrogate from a JSON file.
+
+    Raises:
+        SpecError: The argument is neither a shipped name nor a file, or the file is not a surrogate.
+    """
     shipped = _shipped_surrogate_files()
     if str(name_or_path) in shipped:
         return Surrogate.read(shipped[str(name_or_path)])

@@ -1,4 +1,4 @@
-"""Teacher: the large models - gradient-boosted trees, one for each output - that small ones are distilled from."""
+"""Teacher: the large models, gradient-boosted trees, one per output, from which the small models are distilled."""
 
 from typing import Any, NamedTuple
 
@@ -10,20 +10,20 @@ from adaptwin.surrogate.features import Features
 from adaptwin.surrogate.outputs import MOST_ODDS, OUTPUTS, Output
 
 NO_SCIKIT_LEARN = "training needs scikit-learn: pip install 'adaptwin[train]'"
-# Where physics knows the sign: more traffic per slot, seat or block never helps anybody.
+# Features whose effect on starvation and overload has a known sign: more traffic per slot or seat never helps.
 RISING_ODDS = {"utilisation": 1, "slot_pressure": 1, "slots_full": 1, "slot_wait": 1, "slot_reached": -1}
 LEARNER_SETTINGS = {"learning_rate": 0.05, "max_leaf_nodes": 63, "l2_regularization": 3.0, "min_samples_leaf": 30}
-MOST_TREES, ROWS_PER_TREE = 1200, 20  # few rows do not bear many trees
+MOST_TREES, ROWS_PER_TREE = 1200, 20  # fewer trees for fewer rows, against overfitting
 
 
 class Teacher(NamedTuple):
-    """A model for each output; odds are corrected by ``scale x odds + shift`` so that they are right on average."""
+    """One model per output. Log odds are corrected by ``scale x odds + shift`` to give calibrated probabilities."""
 
     models: dict[str, Any]
     odds: dict[str, tuple[float, float]]
 
     def learned(self, output: Output, features: Array) -> Array:
-        """What it says on the output's scale, shape (rows,)."""
+        """Return the model's answers for an output, on the output's scale, shape (rows,)."""
         model = self.models[output.name]
         if output.scale != "odds":
             answer: Array = model.predict(features)
@@ -40,7 +40,19 @@ def teach(
     odds: dict[str, tuple[float, float]],
     outputs: tuple[Output, ...] = OUTPUTS,
 ) -> Teacher:
-    """Train a model for each output on rows whose target is known. Shapes (rows, features) and (rows,)."""
+    """Train one model per output, each on the rows that have a target for it.
+
+    Args:
+        features: Shape (rows, features).
+        targets: By name of the output, shape (rows,), on the output's scale; NaN where a row has none.
+        seed: Seed of the models.
+        odds: Scale and shift that correct the log odds, by name of the output; not corrected where absent.
+        outputs: The outputs to learn.
+
+    Raises:
+        SpecError: No row has a target for an output, an event occurs in all rows or in none, or scikit-learn is not
+            installed.
+    """
     regressor, classifier = _learners()
     models: dict[str, Any] = {}
     settings = {
@@ -51,12 +63,12 @@ def teach(
     for output in outputs:
         known = np.isfinite(targets[output.name])
         if not known.any():
-            raise SpecError(f"none of the runs tells {output.name}: sweep longer windows or more traffic", "runs")
+            raise SpecError(f"none of the runs has {output.name}: sweep longer windows or more traffic", "runs")
         x, y = features[known], targets[output.name][known]
         if output.scale == "odds":
             if y.min() == y.max():
                 state = "all" if y.max() else "none"
-                raise SpecError(f"{state} of the runs show {output.name}: sweep servers on both sides of it", "runs")
+                raise SpecError(f"{state} of the runs show {output.name}: sweep servers with and without it", "runs")
             signs = [RISING_ODDS.get(name, 0) for name in Features._fields]
             models[output.name] = classifier(**settings, monotonic_cst=signs).fit(x, y > 0.5)
         else:
@@ -73,7 +85,7 @@ def _learners() -> tuple[Any, Any]:
 
 
 def corrected_odds(odds: Array, happened: Array) -> tuple[float, float]:
-    """Scale and shift that make held-out odds fit what happened best (Platt 1999), by Newton's method."""
+    """Fit the scale and shift that calibrate held-out log odds to what happened (Platt 1999), by Newton's method."""
     scale, shift = 1.0, 0.0
     design = np.column_stack([odds, np.ones(len(odds))])
     for _ in range(20):

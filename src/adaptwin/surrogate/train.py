@@ -1,4 +1,4 @@
-"""train: a Dataset -> a Surrogate for each of its profiles, with scores on mixes that were held out."""
+"""train: a Dataset -> a Surrogate for each of its profiles, with scores on held-out mixes."""
 
 from importlib.metadata import version
 from typing import NamedTuple
@@ -24,11 +24,11 @@ from adaptwin.surrogate.teacher import Teacher, corrected_odds, teach
 
 TRAINING_FOLDS = 3
 FEWEST_MIXES = 30
-WRONG_SHARE = 0.002  # share of sure predictions that may be wrong
+WRONG_SHARE = 0.002  # largest share of wrong ones among the predictions that count as confident
 
 
 class Examples(NamedTuple):
-    """Rows of a dataset as predictors see them."""
+    """Rows of a dataset in the form that the models are trained on."""
 
     rows: pl.DataFrame
     features: Array  # (rows, features)
@@ -36,61 +36,63 @@ class Examples(NamedTuple):
     targets: dict[str, Array]  # by output, (rows,); on the output's scale
 
     def where(self, chosen: NDArray[np.bool_]) -> "Examples":
-        """Some of the rows."""
+        """Return the examples with only the chosen rows."""
         targets = {name: values[chosen] for name, values in self.targets.items()}
         return Examples(self.rows.filter(chosen), self.features[chosen], self.steady_answers[chosen], targets)
 
     @property
     def mixes(self) -> NDArray[np.int64]:
-        """The mix of each row: what belongs together."""
+        """The mix of each row; rows of one mix are held out together."""
         numbers: NDArray[np.int64] = self.rows["mix"].to_numpy()
         return numbers
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
-        """Rows whose load was drawn or given: those sought at the boundary are the hardest, and chosen for it."""
+        """Which rows have a load that was drawn or given; the others were placed at the boundary, the hardest loads."""
         drawn: NDArray[np.bool_] = (self.rows["chosen"] != "boundary").to_numpy()
         return drawn
 
 
 class HeldOut(NamedTuple):
-    """Predictions for mixes that were not trained on, by output; shape (rows,) each, as figures."""
+    """Predictions for every row by models not trained on its mix: by output, shape (rows,), converted to figures."""
 
     teacher: dict[str, Array]
     distilled: dict[str, Array]
 
 
 class Training(NamedTuple):
-    """What `train` leaves behind."""
+    """Everything that `train` returns."""
 
-    surrogates: dict[str, Surrogate]  # by name of the profile
+    surrogates: dict[str, Surrogate]  # by the name of the profile
     teacher: Teacher
     examples: Examples
     held_out: HeldOut
-    scores: dict[str, dict[str, dict[str, float]]]  # by profile, then of the teacher and distilled, then by figure
+    scores: dict[str, dict[str, dict[str, float]]]  # by profile, then teacher or distilled, then figure
 
 
 def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progress: Progress = silent) -> Training:
-    """Train large models on a dataset, distil small ones from them, and score both on mixes they did not see.
+    """Train large models on a dataset, distil small ones from them, and score both on held-out mixes.
 
-    One model serves all profiles of the dataset: its features are ratios that mean the same on each. Every mix is held
-    out once: `folds` times, models are trained on the other mixes and asked about it. The models that are kept are
-    trained on all of them.
+    One set of models serves all profiles of the dataset, because its features mean the same on each. The scores come
+    from cross-validation over mixes. The models that are kept are trained on all mixes.
 
     Args:
-        dataset: Rows of `sweep`.
-        folds: Parts into which the mixes are divided.
-        seed: Of the division and of the models.
-        progress: Told how many of the models are trained.
+        dataset: Runs of the twin, as `sweep` returns them.
+        folds: Number of parts into which the mixes are divided for the cross-validation.
+        seed: Seed of the division and of the models.
+        progress: Called with the number of trainings done.
 
     Raises:
-        SpecError: Too few mixes, none that starve, or scikit-learn is not installed.
+        SpecError: The dataset has too few mixes, all or none of its runs are starved or overloaded, no run has a
+            figure, or scikit-learn is not installed.
     """
     profiles = {name: load_profile(name) for name in dataset.design.profiles}
     by_name = {profile.name: profile for profile in profiles.values()}
     examples = make_examples(dataset.rows, by_name)
     if examples.rows["mix"].n_unique() < FEWEST_MIXES:
-        raise SpecError(f"{examples.rows['mix'].n_unique()} mixes; at least {FEWEST_MIXES} are needed", "runs")
+        raise SpecError(
+            f"{examples.rows['mix'].n_unique()} mixes are too few; at least {FEWEST_MIXES} are needed", "runs"
+        )
     progress("training", 0, folds + 1)
     held_out, odds = _cross_fit(examples, folds, seed, progress)
     teacher = teach(examples.features, examples.targets, seed, odds)
@@ -118,7 +120,7 @@ def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progr
 
 
 def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
-    """Features and targets of rows in which any request arrived; profiles by name."""
+    """Compute features and targets of the rows in which any request arrived; profiles by name."""
     rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0))
     features, steady_answers = features_of_table(rows, profiles)
     return Examples(
@@ -127,7 +129,7 @@ def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
 
 
 def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
-    """A small tree for each output of a teacher."""
+    """Distil one small tree per output from a teacher."""
     trees: dict[str, ModelTree] = {}
     for output in OUTPUTS:
         taught = teacher.learned(output, features)
@@ -141,7 +143,7 @@ def distil_all(features: Array, teacher: Teacher) -> dict[str, ModelTree]:
 def _cross_fit(
     examples: Examples, folds: int, seed: int, progress: Progress
 ) -> tuple[HeldOut, dict[str, tuple[float, float]]]:
-    """Predictions of models that did not see the mix, and what corrects the odds of such models."""
+    """Predict every mix by models not trained on it, and fit the corrections of their log odds (see `Teacher`)."""
     mixes = np.unique(examples.mixes)
     fold_of = dict(zip(mixes.tolist(), np.random.default_rng(seed).permutation(len(mixes)) % folds, strict=True))
     fold = np.array([fold_of[mix] for mix in examples.mixes.tolist()])
@@ -171,7 +173,7 @@ def _cross_fit(
 
 
 def _overload_thresholds(probability: Array, overloaded: NDArray[np.bool_]) -> OverloadThresholds:
-    """The probabilities beyond which one in `1 / WRONG_SHARE` held-out predictions at most was wrong."""
+    """Return the probabilities beyond which at most `WRONG_SHARE` of the held-out predictions were wrong."""
     order = np.argsort(probability)
     wrong = np.cumsum(overloaded[order]) / np.arange(1, len(order) + 1)
     below = probability[order][np.flatnonzero(wrong <= WRONG_SHARE)[-1]] if (wrong <= WRONG_SHARE).any() else 0.0
@@ -182,12 +184,12 @@ def _overload_thresholds(probability: Array, overloaded: NDArray[np.bool_]) -> O
 
 
 def actual_figures(examples: Examples) -> dict[str, Array]:
-    """What the twin said, by output."""
+    """What the twin measured, by output, shape (rows,)."""
     return {output.name: output.measured(examples.rows).cast(pl.Float64).to_numpy() for output in OUTPUTS}
 
 
 def _scores(examples: Examples, held_out: HeldOut, chosen: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    """Figures of merit on held-out mixes at loads that were drawn, not sought at the boundary."""
+    """Scores on held-out mixes at drawn loads, without those placed at the boundary: by kind of model, then figure."""
     chosen = chosen & examples.drawn
     actual, mixes = actual_figures(examples), examples.mixes[chosen]
     scores: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""Vocabulary: what features are called among people, in which unit, and of what they are logarithms."""
+"""Vocabulary: each feature in plain words, with its unit and its scale."""
 
 import math
 from typing import Literal, NamedTuple
@@ -7,10 +7,10 @@ FeatureScale = Literal["plain", "log", "log of one plus"]
 
 
 class Word(NamedTuple):
-    """How people say a feature.
+    """A feature in plain words.
 
-    The unit is empty for ratios. Three units are ways of writing: "s" for seconds, "share" for per cent, "whole" for
-    numbers without a fraction; "switch" is on or off.
+    The unit is empty for ratios. Three units set how a value is written: "s" for seconds, "share" for per cent,
+    "whole" for whole numbers. The unit "switch" stands for on or off.
     """
 
     phrase: str
@@ -18,7 +18,7 @@ class Word(NamedTuple):
     scale: FeatureScale = "plain"
 
     def natural(self, value: float) -> float:
-        """The quantity itself, in its unit, where the feature has this value."""
+        """Convert a value of the feature to the quantity itself, in its unit."""
         if self.scale == "plain":
             return value
         return math.exp(value) if self.scale == "log" else math.expm1(value)

@@ -1,4 +1,4 @@
-"""A training with made-up numbers, so that tests of its report need no data and no scikit-learn."""
+"""A training with numbers made by hand, so that its report needs no data and no scikit-learn to be tested."""
 
 import math
 
@@ -18,7 +18,7 @@ NAN = math.nan
 
 
 def scores(throughput: float = 3.1, starvation: float = 0.956) -> list[ScoreLine]:
-    """Return the scores of one profile: two errors, one of them without an interval, and an F1."""
+    """Of one profile: two errors, one of them without an interval, and an F1."""
     return [
         ScoreLine(
             "throughput, mean error", "%", ScoreWithInterval(2.4, 2.2, 2.6), ScoreWithInterval(throughput, 2.9, 3.3)
@@ -40,7 +40,7 @@ REGIMES = [
 
 
 def make_findings(**changes: object) -> Findings:
-    """Return findings for two profiles, with these changes."""
+    """Findings for two profiles, with changes."""
     findings = Findings(
         scores={LLAMA: scores(), QWEN: scores(throughput=2.7, starvation=0.931)},
         regimes=REGIMES,
@@ -69,7 +69,7 @@ def leaf(constant: float, rows: int, weights: dict[str, float] | None = None, *,
 
 
 def split(feature: str, threshold: float, left: Leaf, right: Leaf) -> ModelTree:
-    """Return a tree with one split."""
+    """A tree that asks one question."""
     return ModelTree(
         features=(feature, "", ""), thresholds=(threshold, 0.0, 0.0), right=(2, 0, 0), leaves=(left, right)
     )
@@ -98,7 +98,7 @@ TREES = dict.fromkeys(NAMES, ITL) | {"starvation": STARVATION, "overload": STARV
 
 
 def make_surrogate(profile: str = LLAMA, **trees: ModelTree) -> Surrogate:
-    """Return a surrogate of trees with two leaves each; in its region, every feature lies between 0 and 8."""
+    """Trees of two leaves each, in a region in which every feature lies between 0 and 8."""
     count = len(Features._fields)
     middle = {"adapters": math.log(65.0)}
     return Surrogate(

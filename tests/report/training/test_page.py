@@ -45,7 +45,7 @@ def test_the_cards_show_the_profile_for_which_a_figure_is_worst(html) -> None:
     text = Page(html).words()
     assert f"Throughput error3.1 %2.9 to 3.3; large models 2.4 %; {LLAMA}" in text
     assert f"Starvation, F10.9310.948 to 0.963; large models 0.966; {QWEN}" in text
-    assert "Twin still needed64 %of the runs at the boundary" in text
+    assert "Twin needed64 %of the runs at the boundary" in text
 
 
 def test_of_one_profile_the_cards_do_not_repeat_its_name() -> None:
@@ -68,18 +68,18 @@ def test_every_profile_has_its_scores_with_intervals(html) -> None:
 def test_the_weakest_regimes_are_named_in_words_and_marked_in_the_table(html) -> None:
     page = Page(html)
     text = page.words()
-    assert "Throughput is least accurate in “utilisation: above 1.5”: 13.9 % mean error over 300 runs." in text
-    assert "Median TTFT is least accurate in “adapters: above 300”: 92.6 % median error over 700 runs." in text
-    assert "Overload is predicted wrongly most often in “adapters: above 300”: for 8.4 % of 700 runs." in text
+    assert "Throughput has its largest mean error at “utilisation: above 1.5”: 13.9 % over 300 runs." in text
+    assert "Median TTFT has its largest median error at “adapters: above 300”: 92.6 % over 700 runs." in text
+    assert "Overload is predicted wrongly most often at “adapters: above 300”: in 8.4 % of 700 runs." in text
     assert sum(attributes.get("class") == "n worst" for _, attributes in page.tags) == 4
     assert "above 30070 05.9 %17.8 %92.6 %8.4 %52 %".replace(" ", "") in text.replace(" ", "")
 
 
-def test_the_page_states_what_was_trained_and_when_it_is_confident(html) -> None:
+def test_the_page_says_what_was_trained_and_when_it_is_sure(html) -> None:
     text = Page(html).words()
     assert "Trained on 1,000 runs of 250 mixes, adaptwin 0.1.0, for 2 profiles." in text
     assert "9 trees with 18 rules, from 1,000 runs of 250 mixes" in text
-    assert "A server counts as not overloaded up to a probability of 0.88 %, and as overloaded from 99.0 % on." in text
+    assert "not overloaded up to a probability of 0.88 %, and as overloaded from 99.0 % on." in text
 
 
 def test_unknown_numbers_are_dashes() -> None:
@@ -91,7 +91,7 @@ def test_unknown_numbers_are_dashes() -> None:
     assert "Throughput error–not scored" in text
     assert "throughput, mean error––" in text
     assert "4,000–––4.0 %12 %" in text
-    assert "how often the twin is still needed is not known" in text
+    assert "it is not known how often a planner would run the twin" in text
     drawn(page)
 
 
@@ -101,7 +101,7 @@ def test_a_training_without_findings_has_a_page() -> None:
     )
     text = Page(training_report(empty, make_surrogates())).words()
     assert "No profile was scored." in text
-    assert "No regime has enough runs to tell." in text
+    assert "No regime has enough runs for a comparison." in text
 
 
 def test_names_cannot_leave_their_place() -> None:

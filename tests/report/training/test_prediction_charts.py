@@ -22,7 +22,7 @@ def test_every_verdict_has_a_colour_of_its_own() -> None:
 
 def test_predictions_stand_over_what_the_twin_says_by_verdict() -> None:
     points = {trace.name: (list(trace.x), list(trace.y)) for trace in predicted_itl_figure(make_findings()).data}
-    assert points["ok"] == ([0.02], [0.021])  # another run had no token gap to measure
+    assert points["ok"] == ([0.02], [0.021])  # another run had no token to measure
     assert points["starved"] == ([0.08], [0.07])
     assert points["backlogged"] == ([0.04], [0.044])
 

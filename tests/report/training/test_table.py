@@ -26,13 +26,13 @@ def test_the_table_of_a_training_fits_a_terminal_and_has_every_score_with_its_in
     assert QWEN in text
 
 
-def test_the_table_states_how_often_the_twin_is_needed() -> None:
-    said = "needed for 64 % of the runs at the boundary: their predicted probability of overload is between 0.88 % and"
+def test_the_table_says_how_often_the_twin_is_asked() -> None:
+    said = "A planner runs the twin for 64 % of the runs at the boundary: their probability of overload is between 0.88"
     assert said in words(training_table(make_findings(), make_surrogates()))
-    assert "is not known" in words(training_table(make_findings(unsure=math.nan), make_surrogates()))
+    assert "it is not known" in words(training_table(make_findings(unsure=math.nan), make_surrogates()))
 
 
-def test_unknown_scores_are_dashes() -> None:
+def test_scores_that_nobody_knows_are_dashes() -> None:
     unknown = ScoreLine(
         "mean ITL, mean error",
         "%",

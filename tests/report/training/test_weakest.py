@@ -23,7 +23,7 @@ def test_the_weakest_regime_of_each_figure_is_one_with_enough_runs() -> None:
     assert "utilisation: above 1.5 300 13.9 % mean error" in words(training_table(make_findings(), make_surrogates()))
 
 
-def test_regimes_without_a_number_are_never_the_weakest() -> None:
+def test_regimes_without_a_number_are_nobodys_weakest() -> None:
     unknown = REGIMES[0]._replace(throughput=math.nan, itl=math.nan, ttft=math.nan, overload_wrong=math.nan)
     assert weakest([unknown]) == []
     assert "No regime" in words(training_table(make_findings(regimes=[unknown]), make_surrogates()))

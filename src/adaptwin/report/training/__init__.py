@@ -1,1 +1,1 @@
-"""Reports on the training of surrogates: tables, rules, figures and the page."""
+"""Reports on a training: tables, rules, figures and the page."""

@@ -1,4 +1,4 @@
-"""A figure of the learning curve of a training."""
+"""The learning curve of a training, as a figure."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from adaptwin.surrogate.findings import CurvePoint, Findings
 
 
 class Curve(NamedTuple):
-    """A curve: one figure of merit against the number of mixes."""
+    """One score against the number of mixes."""
 
     name: str
     value: Callable[[CurvePoint], float]
@@ -21,14 +21,14 @@ class Curve(NamedTuple):
 
 
 _CURVES = (
-    Curve("throughput", lambda point: point.throughput, FIRST_COLOUR, 1, lambda value: f"{value:.1f} % off"),
-    Curve("mean ITL", lambda point: point.itl, SECOND_COLOUR, 1, lambda value: f"{value:.1f} % off"),
+    Curve("throughput", lambda point: point.throughput, FIRST_COLOUR, 1, lambda value: f"error {value:.1f} %"),
+    Curve("mean ITL", lambda point: point.itl, SECOND_COLOUR, 1, lambda value: f"error {value:.1f} %"),
     Curve("starvation", lambda point: point.starvation_f1, BAD_COLOUR, 2, lambda value: f"F1 {value:.3f}"),
 )
 
 
 def curve_figure(findings: Findings) -> go.Figure:
-    """Draw errors and starvation F1 of the large models against the number of mixes that they were trained on."""
+    """Draw the errors of the large models, and F1 of starvation below, against the number of mixes trained on."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
     for curve in _CURVES:
         values = [curve.value(point) for point in findings.curve]
@@ -46,7 +46,7 @@ def curve_figure(findings: Findings) -> go.Figure:
         )
     mixes = [point.mixes for point in findings.curve]
     figure.update_xaxes(type="log", tickvals=mixes, ticktext=[f"{many:,}" for many in mixes], tickangle=0)
-    figure.update_xaxes(title_text="mixes in the training data, logarithmic", row=2, col=1)
+    figure.update_xaxes(title_text="mixes trained on, logarithmic", row=2, col=1)
     figure.update_yaxes(title_text="mean error, %", nticks=5, row=1, col=1, **FROM_ZERO)
     figure.update_yaxes(title_text="F1", nticks=5, row=2, col=1)
     return figure.update_layout(template=template(), height=360, margin={"t": 36}, showlegend=True)

@@ -1,4 +1,4 @@
-"""A figure of the importance of each feature for the large models."""
+"""How much each feature matters to the large models, as a figure."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from adaptwin.report.style.words import percent
 from adaptwin.surrogate.findings import Findings, Importance
 from adaptwin.surrogate.vocabulary import VOCABULARY
 
-SHOWN_FEATURES = 12  # number of features shown, the most important ones
+SHOWN_FEATURES = 12  # the most important ones
 
 
 class Bars(NamedTuple):
-    """The bars of one output: the importance of every feature for it."""
+    """The importances for one output."""
 
     name: str
     value: Callable[[Importance], float]
@@ -29,7 +29,7 @@ _BARS = (
 
 
 def importances_figure(findings: Findings) -> go.Figure:
-    """Draw how much predictions change when a feature is shuffled among runs, for the most important features."""
+    """Draw how far answers change when a feature is shuffled among runs, for the features that matter most."""
     lines = findings.importances[:SHOWN_FEATURES]
     phrases = [VOCABULARY[line.feature].phrase for line in lines]
     figure = go.Figure()
@@ -44,7 +44,7 @@ def importances_figure(findings: Findings) -> go.Figure:
             hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             marker={"color": bars.colour},
         )
-    figure.update_xaxes(title_text="change, relative to the spread of predictions", rangemode="tozero", ticksuffix=" %")
+    figure.update_xaxes(title_text="change, of the spread of answers", rangemode="tozero", ticksuffix=" %")
     figure.update_yaxes(showgrid=False, ticklabelstandoff=6, **from_the_top(phrases))
     return figure.update_layout(
         template=template(), barmode="group", bargap=0.3, height=110 + 34 * len(lines), margin={"t": 36}

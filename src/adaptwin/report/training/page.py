@@ -1,4 +1,4 @@
-"""The HTML page of a training: errors of the models against the twin, by regime, and importance of features."""
+"""The page of a training: errors of the surrogate against the twin, weakest regimes, and importance of features."""
 
 import importlib.metadata
 import math
@@ -26,13 +26,13 @@ from adaptwin.report.training.sentences import (
     source_sentence,
     value_text,
 )
-from adaptwin.report.training.weakest import REGIME_ERRORS, WRONG_PREDICTION, Weakness, weakest
+from adaptwin.report.training.weakest import REGIME_ERRORS, WRONG_KIND, Weakness, weakest
 from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
 
-HEADLINES = {  # figures of merit that have a card, with the label of the card
+HEADLINES = {  # scores on the cards, and their labels there
     "throughput, mean error": "Throughput error",
     "mean ITL, mean error": "Mean ITL error",
     "starvation, F1": "Starvation, F1",
@@ -40,15 +40,17 @@ HEADLINES = {  # figures of merit that have a card, with the label of the card
 
 _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] = (
     (
-        Picture("throughput", "Throughput", "Served prompt and output tokens per second. Both axes are logarithmic."),
+        Picture(
+            "throughput", "Throughput", "Prompt and output tokens per second that are served. Both axes logarithmic."
+        ),
         predicted_throughput_figure,
     ),
     (
-        Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes are logarithmic."),
+        Picture("itl", "Mean inter-token latency", "The mean gap between output tokens. Both axes logarithmic."),
         predicted_itl_figure,
     ),
     (
-        Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes are logarithmic."),
+        Picture("ttft", "Median time to first token", "From arrival to the first token. Both axes logarithmic."),
         predicted_ttft_figure,
     ),
     (
@@ -63,8 +65,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "reliability",
             "Probability of overload",
-            "The share of runs that were overloaded, against the probability that the distilled model predicted. "
-            "On the dotted line, the two agree. A larger point stands for more runs.",
+            "How often runs were overloaded to which the distilled model gave about this probability. On the dotted "
+            "line, probability and frequency agree. A larger point stands for more runs.",
         ),
         reliability_figure,
     ),
@@ -72,8 +74,8 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "curve",
             "Learning curve",
-            "Scores of the large models when they are trained on a part of the mixes. Where an error is still falling "
-            "(or F1 still rising) at the right end, more twin runs would help.",
+            "Scores of the large models when they are trained on only some of the mixes. If an error still falls, or "
+            "F1 still rises, at the end of its curve, more runs of the twin would help.",
         ),
         curve_figure,
     ),
@@ -81,36 +83,36 @@ _TRAINING_PICTURES: tuple[tuple[Picture, Callable[[Findings], go.Figure]], ...] 
         Picture(
             "importances",
             "Importance of the features",
-            "How much the predictions of the large models change when one feature is shuffled among the runs, "
-            "relative to the spread of all predictions. Similar features share their importance.",
+            "How far the answers of the large models change when one feature is shuffled among the runs, as a share "
+            "of the spread of the answers. Features that carry much the same information share their importance.",
         ),
         importances_figure,
     ),
 )
 
 _MEANINGS = {
-    "Mix": "Adapters with their shares of the traffic, and a server. Each mix has several runs, which differ in load.",
-    "Held out": "Each mix was left out of one training, and the models of that training predicted its runs. All "
-    "scores, errors and points are for runs that the model had not seen.",
-    "Error": "The difference from the twin's result, in per cent of this result. It is not the error against a real "
-    "GPU: the error of the twin comes on top.",
-    "Mean, median": "A few runs can dominate a mean error. Half of the runs have a smaller error than the median.",
-    "F1": "The harmonic mean of two shares: of the runs predicted to be starved, those that were; of the runs that "
-    "were starved, those predicted to be. 1 is perfect.",
-    "95 % interval": "With other random mixes, the figure would be in this interval 95 times out of 100.",
-    "Large models": "Gradient-boosted trees. They teach the distilled models and are not kept.",
-    "Distilled": "Small trees with a short formula in each leaf. They are what a surrogate file contains. "
+    "Mix": "Adapters, their shares of the traffic, and a server. Each mix has several runs, which differ in load.",
+    "Held out": "Each mix was left out of one training, and the models of that training predicted it. All scores, "
+    "errors and points are about runs of mixes that the model was not trained on.",
+    "Error": "The difference from what the twin reports, in per cent of it. It is not the error against a real GPU, to "
+    "which the error of the twin adds.",
+    "Mean, median": "A few runs can dominate a mean. Half of the runs have a smaller error than the median.",
+    "F1": "Combines two shares: of the runs predicted to be starved, how many were; of the runs that were starved, how "
+    "many were predicted to be. 1 is perfect.",
+    "95 % interval": "Where the figure would lie 95 times in 100 if other mixes had been drawn.",
+    "Large models": "Gradient-boosted trees. The distilled models learn from their answers. They are not kept.",
+    "Distilled": "Small trees with a short formula in each leaf, which a surrogate file holds. "
     "adaptwin train --explain prints their rules.",
-    "Boundary": "Loads near the point where a server can no longer serve all adapters. Runs there are the hardest to "
-    "predict. They are part of the points and the probabilities, but not of the scores and the regimes.",
-    "Overload": "The server or an adapter is starved, or backlogged: it waits in a growing queue.",
-    "Running the twin": "Where the probability of overload is neither low nor high enough to be confident, the planner "
-    "runs the twin. It also does so for servers unlike those in the training data.",
+    "Boundary": "Loads near which a server stops serving all its traffic. Runs there are the hardest to predict. They "
+    "are among the points and count for the probabilities, but not for the scores and the regimes.",
+    "Overload": "The server, or an adapter on it, is starved or backlogged.",
+    "Running the twin": "A planner runs the twin if the probability of overload is neither low nor high enough to be "
+    "confident, or if a server is unlike those in the training data.",
 }
 
 
 def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> str:
-    """Return the findings as one self-contained HTML page; `surrogates` is keyed by the name of their profile."""
+    """Render the findings as one self-contained HTML page; surrogates by the name of their profile."""
     return render(
         "training.html",
         {picture.key: draw(findings) for picture, draw in _TRAINING_PICTURES},
@@ -127,12 +129,12 @@ def training_report(findings: Findings, surrogates: Mapping[str, Surrogate]) -> 
 
 
 def write_training_report(findings: Findings, surrogates: Mapping[str, Surrogate], path: str | Path) -> None:
-    """Write the HTML page of a training to `path`; raises `SpecError` if the file cannot be written."""
+    """Write the page to `path`; raises `SpecError` if that fails."""
     write_atomically(path, training_report(findings, surrogates))
 
 
 def _score_cards(findings: Findings) -> Iterator[Card]:
-    """Yield a card per headline figure, with the worst value if there are several profiles."""
+    """Yield one card per headline score; of several profiles, the card shows the one with the worst score."""
     for figure, label in HEADLINES.items():
         lines = {
             profile: line
@@ -141,7 +143,7 @@ def _score_cards(findings: Findings) -> Iterator[Card]:
             if line.figure == figure and math.isfinite(line.distilled.value)
         }
         yield _card(label, lines) if lines else Card(label, NOTHING, "not scored")
-    yield Card("Twin still needed", percent(findings.unsure), "of the runs at the boundary")
+    yield Card("Twin needed", percent(findings.unsure), "of the runs at the boundary")
 
 
 def _card(label: str, lines: dict[str, ScoreLine]) -> Card:
@@ -157,14 +159,14 @@ def _interval_words(score: ScoreWithInterval, unit: str) -> str:
 
 
 class ScoreCell(NamedTuple):
-    """The value and the interval of a score, as text."""
+    """A score in words."""
 
     value: str
     interval: str
 
 
 class ScoreRow(NamedTuple):
-    """A row of the scores: one figure of merit, for the large and for the distilled models."""
+    """One score of the large models and of the distilled ones."""
 
     figure: str
     cells: list[ScoreCell]
@@ -176,24 +178,24 @@ def _score_row(line: ScoreLine) -> ScoreRow:
 
 
 def _weakness(one: Weakness) -> str:
-    """Return a sentence about the regime in which a figure is least accurate."""
+    """Return a sentence on the regime in which a figure has its largest error."""
     figure = f"{one.figure[0].upper()}{one.figure[1:]}"
     where = f"\N{LEFT DOUBLE QUOTATION MARK}{one.where}\N{RIGHT DOUBLE QUOTATION MARK}"
     error, runs = error_text(one.error), count(one.regime.runs, "run")
-    if one.kind == WRONG_PREDICTION:
-        return f"{figure} is predicted wrongly most often in {where}: for {error} of {runs}."
-    return f"{figure} is least accurate in {where}: {error} {one.kind} over {runs}."
+    if one.kind == WRONG_KIND:
+        return f"{figure} is predicted wrongly most often at {where}: in {error} of {runs}."
+    return f"{figure} has its largest {one.kind} at {where}: {error} over {runs}."
 
 
 class ErrorCell(NamedTuple):
-    """An error as text, and whether it is the worst one."""
+    """An error in words."""
 
     text: str
-    worst: bool  # the worst of its column
+    worst: bool  # whether it is the largest of its column
 
 
 class RegimeRow(NamedTuple):
-    """A row of the table of regimes."""
+    """A regime as the table shows it."""
 
     regime: str
     runs: str
@@ -221,7 +223,7 @@ def _regimes(regimes: Sequence[RegimeLine]) -> dict[str, list[RegimeRow]]:
 
 
 def _training_facts(surrogates: Mapping[str, Surrogate]) -> dict[str, str]:
-    """Return what was trained, and on which data, by label."""
+    """Return the facts of the training: version, trees, training runs, thresholds of overload."""
     facts = {"adaptwin": importlib.metadata.version("adaptwin")}
     for profile, surrogate in surrogates.items():
         rules = sum(len(tree.leaves) for tree in surrogate.trees.values())

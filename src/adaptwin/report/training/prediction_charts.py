@@ -1,4 +1,4 @@
-"""Figures of predictions against the twin's results: throughput, latencies, probability of overload."""
+"""Predictions of the surrogate against the twin, as figures: throughput, latencies, probability of overload."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _GUIDE = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 
 
 class Compared(NamedTuple):
-    """A quantity that the twin and the distilled model both give, and the text of its axes."""
+    """A figure that both the twin and the distilled model give, and the format of its axes."""
 
     name: str  # as in the columns of the sample
     title: str
@@ -34,22 +34,22 @@ class Compared(NamedTuple):
 
 
 def predicted_throughput_figure(findings: Findings) -> go.Figure:
-    """Draw served tokens/s of some runs: predictions of the distilled model against the twin's results."""
+    """Draw the served tokens/s of some runs, as predicted by the distilled model, against the twin."""
     return _predictions(findings, Compared("throughput", "tokens/s", lambda values: log_ticks(values, number), number))
 
 
 def predicted_itl_figure(findings: Findings) -> go.Figure:
-    """Draw the mean ITL of some runs: predictions of the distilled model against the twin's results."""
+    """Draw the mean inter-token latency of some runs, as predicted by the distilled model, against the twin."""
     return _predictions(findings, Compared("itl_mean", "mean ITL", time_ticks, duration))
 
 
 def predicted_ttft_figure(findings: Findings) -> go.Figure:
-    """Draw the median TTFT of some runs: predictions of the distilled model against the twin's results."""
+    """Draw the median time to first token of some runs, as predicted by the distilled model, against the twin."""
     return _predictions(findings, Compared("ttft_p50", "median TTFT", time_ticks, duration))
 
 
 def _predictions(findings: Findings, of: Compared) -> go.Figure:
-    """Draw a point per run, coloured by its verdict; on the dotted line, prediction and twin agree."""
+    """Draw one point per run, coloured by its verdict; on the dotted line, prediction and twin agree."""
     names = [f"twin_{of.name}", f"predicted_{of.name}"]
     known = findings.sample.filter(pl.all_horizontal(pl.col(names).is_finite() & (pl.col(names) > 0.0)))
     figure = go.Figure()
@@ -79,7 +79,7 @@ def _log_range(values: Sequence[float]) -> list[float]:
 
 
 def reliability_figure(findings: Findings) -> go.Figure:
-    """Draw the share of runs that were overloaded against the predicted probability; larger points have more runs."""
+    """Draw how often runs were overloaded against the predicted probability; larger points stand for more runs."""
     lines = findings.reliability
     most = max((line.runs for line in lines), default=1)
     figure = go.Figure()
@@ -89,7 +89,7 @@ def reliability_figure(findings: Findings) -> go.Figure:
         x=[significant(100.0 * line.probability) for line in lines],
         y=[significant(100.0 * line.frequency) for line in lines],
         customdata=[
-            f"{count(line.runs, 'run')}: {percent(line.probability)} predicted, {percent(line.frequency)} observed"
+            f"{count(line.runs, 'run')}: {percent(line.probability)} predicted, {percent(line.frequency)} overloaded"
             for line in lines
         ],
         hovertemplate="%{customdata}<extra></extra>",

@@ -1,4 +1,4 @@
-"""A figure of the errors of the distilled models by regime."""
+"""Errors of the distilled models by regime, as a figure."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -19,11 +19,11 @@ from adaptwin.report.style.plots import (
 from adaptwin.report.style.words import count
 from adaptwin.surrogate.findings import Findings, RegimeLine
 
-LONGEST_NAME = 20  # characters of a regime's name beside its row
+LONGEST_NAME = 20  # characters of the name of a regime beside its row
 
 
 class Mark(NamedTuple):
-    """The marks of one kind of error in the figure."""
+    """One kind of error in the figure of the regimes."""
 
     name: str
     value: Callable[[RegimeLine], float]
@@ -39,7 +39,7 @@ _MARKS = (
 
 
 def regimes_figure(findings: Findings) -> go.Figure:
-    """Draw the errors of the distilled models, one row per regime, grouped by the quantity that defines the regimes."""
+    """Draw the errors of the distilled models, a row per regime, grouped by the quantity that defines the regimes."""
     regimes = findings.regimes
     figure = go.Figure()
     for mark in _MARKS:
@@ -50,7 +50,7 @@ def regimes_figure(findings: Findings) -> go.Figure:
             x=[significant(value) if value > 0.0 else None for value in values],
             y=[_row_name(line) for line in regimes],
             customdata=[
-                f"{_row_name(line)}<br>{mark.name} {value:.1f} % off, {count(line.runs, 'run')}"
+                f"{_row_name(line)}<br>{mark.name} error {value:.1f} %, {count(line.runs, 'run')}"
                 for line, value in zip(regimes, values, strict=True)
             ],
             hovertemplate="%{customdata}<extra></extra>",
@@ -75,10 +75,10 @@ def by_dimension(regimes: Sequence[RegimeLine]) -> list[tuple[str, list[RegimeLi
 
 
 def _row_name(line: RegimeLine) -> str:
-    """Return the name of a row; it has the quantity, as two quantities may have regimes of the same name."""
+    """The name of a row, with the quantity, because two quantities may have regimes of the same name."""
     return f"{escaped(line.dimension)}: {escaped(line.regime)}"
 
 
 def _cut_to_fit(regime: str) -> str:
-    """Return the name of a regime, cut so that the figure fits on a small screen."""
+    """Shorten the name of a regime to fit beside the figure on a small screen."""
     return regime if len(regime) <= LONGEST_NAME else f"{regime[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

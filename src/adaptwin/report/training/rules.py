@@ -1,4 +1,4 @@
-"""The rules of a distilled tree as text."""
+"""The rules of a distilled tree, in words."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -18,28 +18,28 @@ from adaptwin.surrogate.vocabulary import VOCABULARY, Word
 SHOWN_TERMS = 3  # terms of a formula that are shown
 NO_EFFECT = 0.005  # on the scale of the output: terms with a smaller effect are not shown
 _PREDICTION_TEXTS = {
-    "served": "throughput is {} the steady-state value",
-    "itl_mean": "mean ITL is {} the steady-state value",
-    "itl_p99": "ITL p99 is {} the steady-state value",
-    "ttft_p50": "median TTFT is {} the steady-state value",
-    "ttft_p99": "TTFT p99 is {} the steady-state value",
-    "e2e_mean": "mean latency is {} the steady-state value",
-    "worst_share": "the worst adapter gets {} of its tokens",
-    "starvation": "is starved with probability {}",
-    "overload": "is overloaded with probability {}",
+    "served": "throughput is {} the steady state's",
+    "itl_mean": "mean ITL is {} the steady state's",
+    "itl_p99": "ITL p99 is {} the steady state's",
+    "ttft_p50": "median TTFT is {} the steady state's",
+    "ttft_p99": "TTFT p99 is {} the steady state's",
+    "e2e_mean": "mean latency is {} the steady state's",
+    "worst_share": "the worst-served adapter gets {} of its tokens",
+    "starvation": "the probability of starvation is {}",
+    "overload": "the probability of overload is {}",
 }
 _SCALES: dict[str, LearnedScale] = {output.name: output.scale for output in OUTPUTS}
 _HOW_TO_READ = (
-    '"a to b" means above a, and up to b. The prediction shown is the formula of the rule at the mean of the training '
-    "data, moved to where the rule applies. In brackets are the limits to which predictions of the rule are clipped. "
-    "Below it are the strongest terms of the formula, "
+    'A condition "a to b" holds above a, and up to b. A rule shows its formula at the mean of the training data, with '
+    "each feature moved into the range that the rule allows. In brackets are the limits to which the formula is "
+    "clipped. The line below shows the strongest terms of the formula: "
 )
 _TERMS_MEAN: dict[LearnedScale, str] = {
-    "ratio": "as factors on the prediction.",
-    "odds": "as factors on the odds.",
-    "share": "as percentage points to add.",
+    "ratio": "the factor by which a change of a feature multiplies the prediction.",
+    "odds": "the factor by which a change of a feature multiplies the odds.",
+    "share": "the percentage points that a change of a feature adds.",
 }
-# Whole numbers are rounded down: thresholds lie between two of them, and the ends of ranges slightly beside one.
+# Whole numbers are rounded down with a margin: thresholds lie between two of them, ends of ranges close to one.
 _UNIT_TEXTS: dict[str, Callable[[float], str]] = {
     "s": duration,
     "share": share_text,
@@ -48,18 +48,18 @@ _UNIT_TEXTS: dict[str, Callable[[float], str]] = {
 
 
 class Interval(NamedTuple):
-    """An interval of values of a feature, above `low` and up to `high`."""
+    """An interval of a feature: above `low`, and up to `high`."""
 
     low: float = -math.inf
     high: float = math.inf
 
 
 def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableType:
-    """Return the rules of a distilled tree as text, those with most training rows first.
+    """Show the rules of a distilled tree in words, those with most training rows first.
 
     Args:
-        surrogate: The surrogate that has the tree.
-        output: A key of its trees, such as "starvation".
+        surrogate: The surrogate that holds the tree.
+        output: The output that the tree predicts, such as "starvation".
         most: Largest number of rules to show.
     """
     rules = rules_of(surrogate.trees[output])
@@ -73,8 +73,8 @@ def rules_text(surrogate: Surrogate, output: str, most: int = 12) -> RenderableT
         table.add_row(f"{place}.", _rule(rule, output, surrogate.region))
     headline = Text.assemble(
         (f"\n{output} of {surrogate.profile.name}: ", "bold"),
-        f"{count(len(rules), 'rule')} from {count(rows, 'training row')}; ",
-        f"the rules shown cover {covered} of them.\n",
+        f"{count(len(rules), 'rule')} from {count(rows, 'row')}; ",
+        f"the rules shown cover {covered} of the rows.\n",
     )
     return Group(headline, table, Text(_HOW_TO_READ + _TERMS_MEAN[_SCALES[output]], style="dim"))
 
@@ -92,7 +92,7 @@ def _rule(rule: Rule, output: str, region: Region) -> Text:
 
 
 def merged_conditions(conditions: Iterable[tuple[str, str, float]]) -> dict[str, Interval]:
-    """Return one interval for each feature, in the order in which the conditions first name the features."""
+    """Merge conditions to one interval per feature, in the order in which the conditions first name the features."""
     intervals: dict[str, Interval] = {}
     for name, sign, threshold in conditions:
         low, high = intervals.get(name, Interval())
@@ -112,14 +112,14 @@ def _condition(word: Word, interval: Interval) -> str:
 
 
 def _range(word: Word, interval: Interval) -> str:
-    """Return an interval as text: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
+    """Write an interval in words: ``2 to 9``, ``12 ms to 1.4 s``, ``0.3 to 2.00 per slot``."""
     bare = word._replace(unit="") if word.unit not in _UNIT_TEXTS else word
     low, high = _quantity(bare, interval.low), _quantity(word, interval.high)
     return f"about {high}" if low == _quantity(bare, interval.high) else f"{low} to {high}"
 
 
 def _quantity(word: Word, value: float) -> str:
-    """Return a value of a feature as text, converted to the quantity that it stands for."""
+    """Write a value of a feature as the quantity that it stands for."""
     natural = word.natural(value)
     if word.unit in _UNIT_TEXTS:
         return _UNIT_TEXTS[word.unit](natural)
@@ -131,7 +131,7 @@ def _value_text(value: float) -> str:
 
 
 def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> float:
-    """Evaluate the formula at the mean of the training data, moved to where the rule applies."""
+    """Evaluate the formula at the mean of the training data, each feature moved into the interval of the rule."""
     means = dict(zip(region.features, region.mean, strict=True))
     value = leaf.constant
     for name, weight in leaf.weights.items():
@@ -141,7 +141,7 @@ def _middle(leaf: Leaf, intervals: Mapping[str, Interval], region: Region) -> fl
 
 
 def _prediction_text(value: float, scale: LearnedScale) -> str:
-    """Return a prediction as text, from a value on the scale of the output."""
+    """Write a prediction in words, from a value on the scale of the output."""
     return f"{_figure(value, scale)} x" if scale == "ratio" else _figure(value, scale)
 
 
@@ -152,7 +152,7 @@ def _figure(value: float, scale: LearnedScale) -> str:
 
 
 def _terms(leaf: Leaf, intervals: Mapping[str, Interval], region: Region, scale: LearnedScale) -> list[str]:
-    """Return the terms with the largest effect over the values that rule and training data allow each feature."""
+    """Describe the terms with most effect over the values that the rule and the training data leave to a feature."""
     box = {name: Interval(*ends) for name, *ends in zip(region.features, region.low, region.high, strict=True)}
 
     def width(name: str) -> float:
@@ -176,13 +176,13 @@ def _term(word: Word, weight: float, width: float, scale: LearnedScale) -> str:
 
 
 def _imaginable_step(word: Word, width: float) -> tuple[str, float]:
-    """Return a plausible step of a feature within this width, as text, and its size on the feature's scale."""
+    """Return a plausible step of a feature within a width: in words, and its size on the feature's scale."""
     if word.unit == "switch":
         return word.phrase, 1.0
     if word.scale == "plain":
         step = 0.1 if width > 0.1 else 0.01
         return f"{count(round(100 * step), 'point') if word.unit == 'share' else step} more {word.phrase}", step
-    # Counts of adapters and slots enter as 1 + count; they are so large that the 1 makes no difference.
+    # "twice the" ignores the one in "log of one plus" for adapters and slots, because there are many of them.
     exact = word.scale == "log" or word.unit == "whole"
     return f"twice {'the' if exact else '1 +'} {word.phrase}", math.log(2.0)
 

@@ -1,4 +1,4 @@
-"""A report on a training, for the terminal: scores, least accurate regimes, and how often the twin is needed."""
+"""Tables of a training for the terminal: its scores, its weakest regimes, and how often the twin is still run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,11 @@ from adaptwin.surrogate.surrogate import Surrogate
 
 
 def training_table(findings: Findings, surrogates: Mapping[str, Surrogate]) -> RenderableType:
-    """Return scores on held-out mixes by profile, the least accurate regimes, and how often the twin is needed."""
+    """Show the scores on held-out mixes by profile, the weakest regimes, and how often the twin is still run."""
     parts: list[RenderableType] = [Text(source_sentence(surrogates), style="bold")]
     for profile, lines in findings.scores.items():
-        parts += [heading(f"Accuracy on held-out mixes, {profile}"), _scores_table(lines)]
-    parts += [heading("Where the distilled models are least accurate"), _weakest_table(findings.regimes)]
+        parts += [heading(f"Scores on held-out mixes, {profile}"), _scores_table(lines)]
+    parts += [heading("Where the distilled models are weakest"), _weakest_table(findings.regimes)]
     return Group(*parts, Text(f"\n{asked_sentence(findings, surrogates)}"))
 
 
@@ -33,7 +33,7 @@ def _scores_table(lines: Sequence[ScoreLine]) -> RenderableType:
 def _weakest_table(regimes: Sequence[RegimeLine]) -> RenderableType:
     found = weakest(regimes, most=2)
     if not found:
-        return Text(f"No regime has the {FEWEST_RUNS} runs that are needed to tell.")
+        return Text(f"No regime has the {FEWEST_RUNS} runs that a comparison needs.")
     table = plain_table()
     table.add_column("Figure", no_wrap=True)
     table.add_column("Regime", overflow="fold")

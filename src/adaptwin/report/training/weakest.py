@@ -1,4 +1,4 @@
-"""The regimes in which the distilled models have their largest errors."""
+"""The regimes in which the distilled models have the largest errors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 from adaptwin.surrogate.findings import RegimeLine
 
-FEWEST_RUNS = 30  # regimes with fewer runs are left out: their errors are too uncertain
-WRONG_PREDICTION = "predicted wrongly"  # the kind of error of a verdict
+FEWEST_RUNS = 30  # runs that a regime needs to be ranked: fewer do not tell enough
+WRONG_KIND = "predicted wrongly"
 REGIME_ERRORS: tuple[tuple[str, str, Callable[[RegimeLine], float]], ...] = (
     ("throughput", "mean error", lambda line: line.throughput),
     ("mean ITL", "mean error", lambda line: line.itl),
     ("median TTFT", "median error", lambda line: line.ttft),
-    ("overload", WRONG_PREDICTION, lambda line: 100.0 * line.overload_wrong),
+    ("overload", WRONG_KIND, lambda line: 100.0 * line.overload_wrong),
 )
 
 
 class Weakness(NamedTuple):
-    """A figure, and a regime in which the distilled models have a large error for it."""
+    """A figure, and a regime in which the distilled models have a large error."""
 
     figure: str  # such as "mean ITL"
     kind: str  # such as "mean error"
@@ -26,12 +26,12 @@ class Weakness(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The regime as text: its dimension and its range."""
+        """The dimension and the regime, in words."""
         return f"{self.regime.dimension}: {self.regime.regime}"
 
 
 def weakest(regimes: Sequence[RegimeLine], most: int = 1) -> list[Weakness]:
-    """Return, for each figure, the regimes with the largest errors; regimes with few runs are left out."""
+    """Return the regimes with the largest errors of each figure; regimes with few runs are left out."""
     found = []
     for figure, kind, error in REGIME_ERRORS:
         known = [line for line in regimes if line.runs >= FEWEST_RUNS and math.isfinite(error(line))]
