@@ -39,12 +39,14 @@ def changes_sentence(found: Migration, gpus: int) -> str:
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
-    """Describe the steps in order; consecutive steps with the same action on the same server share a line."""
-    return [_line(list(alike)) for _, alike in groupby(steps, key=_kind)]
-
-
-def _kind(step: Step) -> tuple[str, str | None, bool]:
-    return step.action, step.server, step.shares == {}
+    """Describe the steps in order; among consecutive steps with the same action, those on one server share a line."""
+    lines: list[str] = []
+    for _, stretch in groupby(steps, key=lambda step: (step.action, step.shares == {})):
+        by_server: dict[str | None, list[Step]] = {}
+        for step in stretch:
+            by_server.setdefault(step.server, []).append(step)
+        lines += map(_line, by_server.values())
+    return lines
 
 
 def _line(alike: list[Step]) -> str:

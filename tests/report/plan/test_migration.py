@@ -1,0 +1,47 @@
+"""The steps of a migration, similar ones on one line, in an order that means the same."""
+
+from adaptwin.plan.migration import Step
+from adaptwin.report.plan.migration import step_lines
+from adaptwin.twin.server import Server
+
+
+def load(adapter, server):
+    return Step(action="load", adapter=adapter, server=server)
+
+
+def route(adapter, **shares):
+    return Step(action="route", adapter=adapter, shares=shares)
+
+
+def test_loads_that_alternate_between_servers_take_one_line_per_server():
+    assert step_lines([load("a", "gpu-0"), load("b", "gpu-3"), load("c", "gpu-0"), load("d", "gpu-3")]) == [
+        "load a, c on gpu-0",
+        "load b, d on gpu-3",
+    ]
+
+
+def test_loads_before_and_after_a_route_stay_apart():
+    steps = [load("a", "gpu-0"), route("a", **{"gpu-0": 1.0}), load("b", "gpu-0"), route("b", **{"gpu-0": 1.0})]
+    assert step_lines(steps) == [
+        "load a on gpu-0",
+        "route a to gpu-0",
+        "load b on gpu-0",
+        "route b to gpu-0",
+    ]
+
+
+def test_routes_to_servers_and_refusals_are_different_lines():
+    assert step_lines([route("a", **{"gpu-1": 0.5, "gpu-0": 0.5}), route("b")]) == [
+        "route a to gpu-0, gpu-1",
+        "refuse requests for b",
+    ]
+
+
+def test_many_adapters_are_counted():
+    assert step_lines([load(f"a{i}", "gpu-0") for i in range(4)]) == ["load 4 adapters on gpu-0"]
+
+
+def test_each_server_that_starts_has_its_settings():
+    settings = Server(max_loras=4, max_lora_rank=16)
+    starts = [Step(action="start", server=f"gpu-{i}", settings=settings) for i in range(2)]
+    assert step_lines(starts) == [f"start gpu-{i} (max_loras 4, max_lora_rank 16)" for i in range(2)]
