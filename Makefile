@@ -74,5 +74,5 @@ profiles: $(READY) ## refit the shipped profiles (needs the measurements)
 	PYTHONPATH=benchmarks $(BIN)/python making/profiles.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) demo benchmarks/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -65,7 +65,7 @@ class StepFit:
             self._take(nonnegative(self.columns[:, :-1], self.target))
         for round_ in range(rounds if self.runs else 0):
             self.play(round_, rounds)
-            self.profile = self._with_scrape_cost(self.profile, self._everyone())
+            self.profile = self._with_scrape_cost(self.profile, self._all_runs())
             columns, target, kept = self.of_runs()
             before = columns @ self._constants()
             self._take(self.solve(columns[kept], target[kept]))
@@ -73,7 +73,7 @@ class StepFit:
                 break
         if self.runs:
             self.play(rounds, rounds)
-            self.profile = self._with_the_rest(self.profile, self._everyone())
+            self.profile = self._with_the_rest(self.profile, self._all_runs())
 
     def _constants(self) -> Array:
         """Return the constants of the linear problem: the terms of a step, then seconds per waiting request."""
@@ -134,7 +134,7 @@ class StepFit:
             self.paces.append(pace)
             self.progress(stage, len(self.paces), len(self.runs))
 
-    def _everyone(self) -> Mask:
+    def _all_runs(self) -> Mask:
         return np.ones(len(self.runs), dtype=bool)
 
     def _with_the_rest(self, profile: Profile, chosen: Mask) -> Profile:

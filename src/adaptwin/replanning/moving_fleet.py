@@ -37,14 +37,14 @@ class MovingFleet:
 
     def restart(self, server: PlacedServer) -> None:
         """Restart a server, to which no requests are routed, with the settings of the new plan."""
-        assert not self.serves_anybody(server.name)
+        assert not self.serves_traffic(server.name)
         self.settings[server.name], self.loaded[server.name] = server.server, {}
         self._stale = {(on, name) for on, name in self._stale if on != server.name}
         self.steps.append(Step(action="restart", server=server.name, profile=server.profile, settings=server.server))
 
     def stop(self, name: str) -> None:
         """Stop a server, to which no requests are routed."""
-        assert not self.serves_anybody(name)
+        assert not self.serves_traffic(name)
         del self.settings[name], self.loaded[name]
         self.steps.append(Step(action="stop", server=name))
 
@@ -81,7 +81,7 @@ class MovingFleet:
         """Whether the settings of a server allow it to load an adapter of this rank."""
         return self.settings[server].can_load(self._adapters[name].rank)
 
-    def serves_anybody(self, server: str) -> bool:
+    def serves_traffic(self, server: str) -> bool:
         """Whether any requests are routed to a server."""
         return any(server in route for route in self.routes.values())
 

@@ -136,7 +136,7 @@ class _Way:
             for adapter in list(self.fleet.loaded[server]) if server in self._ready else ():
                 if not self._is_needed(server, adapter):
                     self.fleet.unload(server, adapter)
-        for name in [name for name in self._stand_ins if not self.fleet.serves_anybody(name)]:
+        for name in [name for name in self._stand_ins if not self.fleet.serves_traffic(name)]:
             self.fleet.stop(name)
             self._stand_ins.remove(name)
 

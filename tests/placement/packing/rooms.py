@@ -122,6 +122,6 @@ def loads(bins: Iterable[Bin]) -> list[float]:
     return [round(sum(each.load for each in contents), 6) for contents in bins]
 
 
-def everybody(bins: Iterable[Bin]) -> list[str]:
+def placed_names(bins: Iterable[Bin]) -> list[str]:
     """Return the names of all adapters on all servers, sorted."""
     return sorted(name for contents in bins for name in names(contents))

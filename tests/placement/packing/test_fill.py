@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
+from tests.placement.packing.rooms import Rooms, item, items, loads, names, placed_names, problem_of
 
 from adaptwin import Infeasible
 from adaptwin.placement.capacity.largest import largest_count_near
@@ -85,7 +85,7 @@ def test_servers_take_the_longest_stretches_that_fit():
 def test_a_hole_is_filled_with_the_smallest_of_no_higher_rank():
     bins = filled(items("16:0.6", "16:0.5", "64:0.05", "8:0.3", "8:0.2", "8:0.1"))
     assert names(bins[0]) == ["16:0.6", "8:0.1", "8:0.2"]
-    assert everybody(bins[1:]) == ["16:0.5", "64:0.05", "8:0.3"]
+    assert placed_names(bins[1:]) == ["16:0.5", "64:0.05", "8:0.3"]
 
 
 def test_a_small_hole_is_not_filled():
@@ -114,7 +114,7 @@ def test_halving_an_item_does_not_place_others_twice():
     """The halves join the order at the point reached; items that are on a server already stay there."""
     bins = filled(items("8:0.9", "8:1.6", "8:0.9b"))
     assert sum(loads(bins)) == pytest.approx(3.4)
-    assert [name for name in everybody(bins) if name != "8:1.6"] == ["8:0.9", "8:0.9b"]
+    assert [name for name in placed_names(bins) if name != "8:1.6"] == ["8:0.9", "8:0.9b"]
 
 
 def test_halving_ends_with_an_error():
@@ -137,7 +137,7 @@ def test_an_item_too_hot_for_a_server_is_halved_at_any_factor():
 def test_more_traffic_needs_no_fewer_servers_here(weights, factor):
     order = orders(items(*(f"8:{weight / 100}" for weight in weights)))[0]
     bins, more = filled(order), filled(order, factor)
-    assert sorted(everybody(bins)) == sorted(everybody(more))
+    assert sorted(placed_names(bins)) == sorted(placed_names(more))
     assert max(loads(bins)) <= 1.0
     assert max(loads(more)) * factor <= 1.0 + 1e-6
     assert len(more) >= sum(loads(bins)) * factor - 1e-6
@@ -191,7 +191,7 @@ def test_constraints_to_keep_apart_always_hold(weights, pairs, factor):
             apart_from[a].add(b)
             apart_from[b].add(a)
     bins = filled([item(name, apart_from=apart_from[name]) for name in named], factor)
-    assert everybody(bins) == sorted(named)
+    assert placed_names(bins) == sorted(named)
     assert all(
         may_join(each, [other for other in contents if other is not each]) for contents in bins for each in contents
     )

@@ -29,9 +29,9 @@ def test_dealt_changes_direction_after_every_round():
 @settings(derandomize=True, database=None)
 @given(count=st.integers(0, 40), servers=st.integers(1, 12))
 def test_orders_lose_no_item(count, servers):
-    everybody = list(range(count))
-    assert sorted(dealt(everybody, servers)) == everybody
-    assert sorted(alternating(everybody, lambda number: number % 3)) == everybody
+    placed_names = list(range(count))
+    assert sorted(dealt(placed_names, servers)) == placed_names
+    assert sorted(alternating(placed_names, lambda number: number % 3)) == placed_names
 
 
 def test_orders_are_by_falling_rank_then_load_then_name():

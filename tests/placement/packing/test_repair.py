@@ -33,14 +33,14 @@ def served(problem, assignments):
     return [problem.capacity.ask_on(a.shares, a.server).ok for a in assignments]
 
 
-def everybody(assignments):
+def placed_names(assignments):
     return sorted(name for a in assignments for name in a.shares)
 
 
 def test_load_moves_to_servers_with_spare_capacity(placed):
     problem, before = placed(hot(*"abcdefgh"), hot("i"), hot("j"))
     after = repair(problem, before, [0])
-    assert everybody(after) == list("abcdefghij")
+    assert placed_names(after) == list("abcdefghij")
     assert len(after) == 3
     assert served(problem, after) == [True] * 3
     assert len(after[0].shares) < 8
@@ -51,7 +51,7 @@ def test_a_failing_server_loses_an_adapter_even_if_the_search_finds_it_served(pl
     problem, before = placed(hot(*"abc", rate=0.5), hot(*"de", rate=0.5))
     after = repair(problem, before, [0])
     assert len(after[0].shares) < 3
-    assert everybody(after) == list("abcde")
+    assert placed_names(after) == list("abcde")
 
 
 def test_servers_that_nothing_was_moved_to_keep_their_settings(placed):
@@ -70,7 +70,7 @@ def test_without_spare_capacity_a_server_is_opened(placed):
     after = repair(problem, before, [0])
     assert len(after) > 1
     assert served(problem, after) == [True] * len(after)
-    assert everybody(after) == list("abcdefghijkl")
+    assert placed_names(after) == list("abcdefghijkl")
 
 
 def test_two_parts_of_an_adapter_on_one_server_become_one_share(placed):

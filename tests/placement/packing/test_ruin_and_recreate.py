@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
+from tests.placement.packing.rooms import Rooms, item, items, loads, names, placed_names, problem_of
 
 from adaptwin.placement.packing.items import may_join
 from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
@@ -31,7 +31,7 @@ def same(one, other):
 )
 def test_one_server_fewer_where_capacity_allows_it(bins, found):
     without = without_emptiest(problem_of(), hands_of(*bins))
-    assert everybody(without) == sorted(name for contents in bins for name in contents)
+    assert placed_names(without) == sorted(name for contents in bins for name in contents)
     assert sorted(loads(without)) == found
 
 
@@ -132,7 +132,7 @@ def test_bins_without_a_refused_server_need_no_repair():
 
 def test_moves_repair_what_is_too_full():
     repaired = repaired_bins(problem_of(), hands_of(["8:0.4a", "8:0.4b", "8:0.4c"], ["8:0.5"]))
-    assert everybody(repaired) == ["8:0.4a", "8:0.4b", "8:0.4c", "8:0.5"]
+    assert placed_names(repaired) == ["8:0.4a", "8:0.4b", "8:0.4c", "8:0.5"]
     assert loads(repaired) == [0.8, 0.9]
 
 
@@ -172,7 +172,7 @@ def test_load_is_moved_to_servers_with_spare_capacity():
     relieved = relieve(problem_of(), hands_of(["8:0.5", "8:0.4", "8:0.2"], ["8:0.9"], ["8:0.3"]), [0])
     assert len(relieved) == 3
     assert max(loads(relieved)) <= 1.0
-    assert everybody(relieved) == ["8:0.2", "8:0.3", "8:0.4", "8:0.5", "8:0.9"]
+    assert placed_names(relieved) == ["8:0.2", "8:0.3", "8:0.4", "8:0.5", "8:0.9"]
 
 
 def test_servers_without_a_move_are_unchanged():
@@ -219,7 +219,7 @@ def test_a_single_item_is_never_taken_off_its_server_but_halved_in_the_end():
 def test_relieved_servers_keep_constraints():
     group, foe = item("8:0.3a", "8:0.3b", apart_from=["8:0.2"]), item("8:0.2", apart_from=["8:0.3a", "8:0.3b"])
     relieved = relieve(problem_of(), [[group, item("8:0.4b"), item("8:0.4c")], [foe]], [0])
-    assert everybody(relieved) == ["8:0.2", "8:0.3a", "8:0.3b", "8:0.4b", "8:0.4c"]
+    assert placed_names(relieved) == ["8:0.2", "8:0.3a", "8:0.3b", "8:0.4b", "8:0.4c"]
     assert all(("8:0.3a" in names(contents)) == ("8:0.3b" in names(contents)) for contents in relieved)
     assert not any({"8:0.3a", "8:0.2"} <= set(names(contents)) for contents in relieved)
 
@@ -245,7 +245,7 @@ def test_every_wrong_placement_is_repaired(placed, pairs, predicted):
     wrong = refused(problem.capacity, bins)
     repaired, relieved = repaired_bins(problem, bins), relieve(problem, bins, wrong)
     for found in (relieved, repaired or relieved):
-        assert everybody(found) == sorted(named)
+        assert placed_names(found) == sorted(named)
         assert not refused(problem.capacity, found)
         assert all(may_join(each, contents) for contents in found for each in contents)
     assert repaired is None or len(repaired) == 5

@@ -6,7 +6,7 @@ from functools import cache, partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.placement.packing.rooms import Rooms, everybody, item, items, loads, names, problem_of
+from tests.placement.packing.rooms import Rooms, item, items, loads, names, placed_names, problem_of
 
 from adaptwin import Adapter, Infeasible, Server, Workload, load_surrogate, make_plan, simulate, verify
 from adaptwin.placement.capacity.answer import Answer
@@ -170,7 +170,7 @@ def test_balanced_servers_sustain_the_factor_and_are_no_more_than_given(weights,
     servers = len(fill(problem_of(), ways[0])) + more
     evened = balanced(problem_of(), ways, servers, 1.0)
     assert len(evened.bins) <= servers
-    assert everybody(evened.bins) == everybody([ways[0]])
+    assert placed_names(evened.bins) == placed_names([ways[0]])
     assert max(loads(evened.bins)) * evened.factor <= 1.0 + 1e-6
     assert 1.0 <= evened.factor <= 4.0
 
@@ -208,7 +208,7 @@ def test_a_placement_that_is_wrongly_predicted_to_hold_is_repaired():
     bins = packed_on(items(*["8:0.1"] * 12), predicted=1.3)
     assert max(loads(bins)) <= 1.0
     assert len(bins) == 2
-    assert len(everybody(bins)) == 12
+    assert len(placed_names(bins)) == 12
 
 
 def test_more_than_a_dozen_servers_are_filled_with_a_little_headroom():
@@ -251,7 +251,7 @@ class Stricter(Rooms):
 def test_servers_for_which_no_number_of_slots_is_found_are_relieved():
     bins = [items(*(f"8:0.1{letter}" for letter in "abcdefghij")), items("8:0.5")]
     assignments = assigned(problem_of(Stricter()), bins)
-    assert sorted(name for each in assignments for name in each.shares) == everybody(bins)
+    assert sorted(name for each in assignments for name in each.shares) == placed_names(bins)
     assert max(Rooms().load(each.shares) for each in assignments) <= 0.9 + 1e-9
 
 
@@ -340,7 +340,7 @@ def test_constraints_hold_whatever_they_are(weights, apart, together, predicted)
     except (ValueError, Infeasible):  # contradictory constraints, or a group too large for one server
         return
     bins = packed(problem, lambda _: order)
-    assert everybody(bins) == sorted(named)
+    assert placed_names(bins) == sorted(named)
     assert max(loads(bins)) <= 1.0
     assert constraints.violations({str(number): names(contents) for number, contents in enumerate(bins)}) == []
 

@@ -31,8 +31,8 @@ class WorkloadSurrogate:
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._demands = demands_on(surrogate.profile, template, workload)
         self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}
-        nobody = sum_demands(self._demands, np.zeros(len(self._position)))
-        self._knows_kind = surrogate.knows(nobody, self._server(1, 1), workload.duration)
+        no_traffic = sum_demands(self._demands, np.zeros(len(self._position)))
+        self._knows_kind = surrogate.knows(no_traffic, self._server(1, 1), workload.duration)
 
     @property
     def knows_traffic(self) -> bool:

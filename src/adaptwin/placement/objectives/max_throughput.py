@@ -26,8 +26,8 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
         for bins in _throughput_candidates(problem, asked.options):
             chosen = [_most_served(problem.capacity, shares_of(contents)) for contents in bins]
             served = sum(answer.throughput for _, answer in chosen)
-            suffering = sum(not answer.ok for _, answer in chosen)
-            found.append(((-served, suffering), placed(problem, [assignment for assignment, _ in chosen])))
+            not_ok = sum(not answer.ok for _, answer in chosen)
+            found.append(((-served, not_ok), placed(problem, [assignment for assignment, _ in chosen])))
     if not found:
         raise Infeasible(f"gpus: {asked.options.gpus}: no placement on this number satisfies the constraints")
     return min(found, key=lambda way: way[0])[1]

@@ -129,14 +129,14 @@ def _approved_mix(gpu_types: Sequence[GpuType], mix: GpuMix) -> list[ApprovedSer
     servers: list[ApprovedServer] = []
     parts = [(gpu_type, [mixed.contents for mixed in mix if mixed.gpu_type is gpu_type]) for gpu_type in gpu_types]
     for gpu_type, bins in sorted(parts, key=lambda part: -len(part[1])):
-        approved = _approved_hands(gpu_type.problem, bins) if bins else []
+        approved = _approved_bins(gpu_type.problem, bins) if bins else []
         if approved is None:
             return None
         servers += [ApprovedServer(gpu_type.problem, contents) for contents in approved]
     return [_downsized(gpu_types, approved_server) for approved_server in servers]
 
 
-def _approved_hands(problem: Problem, bins: list[Bin]) -> list[Bin] | None:
+def _approved_bins(problem: Problem, bins: list[Bin]) -> list[Bin] | None:
     """Place the items on no more servers or, where these are few, on as many as needed; None where that fails."""
     if len(bins) <= FEW_SERVERS:
         anew = _packed(problem, bins)

@@ -133,8 +133,8 @@ class _SpareSearch:
 
     def _takeovers(self, limits: list[float]) -> dict[Failed, dict[int, Bin]] | None:
         """Return for each failure the items that each server takes over; None if an item finds no place."""
-        bears = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
-        takers = [Taker(contents, limit, rank, most_rank) for contents, limit, rank, most_rank in bears]
+        servers = zip(self._movable, limits, self._ranks, self._most_ranks, strict=True)
+        takers = [Taker(contents, limit, rank, most_rank) for contents, limit, rank, most_rank in servers]
         takeovers: dict[Failed, dict[int, Bin]] = {}
         for failed in self._failures:
             taken = assign_takeovers(
@@ -182,10 +182,10 @@ class _SpareSearch:
 def _load_limit(capacity: Capacity, contents: Bin) -> float:
     """Return the best-case load that a server sustains if the traffic of all its adapters grows alike."""
     shares = shares_of(contents)
-    bears = largest_factor(
+    factors = largest_factor(
         1.0, MOST_LOAD_FACTOR, LIMIT_PRECISION, lambda factor: choose_slots(capacity, shares, factor) is not None
     )
-    return load_of(contents) * bears.low
+    return load_of(contents) * factors.low
 
 
 def _chosen_settings(capacity: Capacity, states: dict[Failed, dict[str, float]]) -> tuple[Server, list[Failed]]:

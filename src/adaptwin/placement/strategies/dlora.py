@@ -77,7 +77,7 @@ def replicated(
 
 
 class _Replicas:
-    """Which server has which adapter, and how well off each adapter is as a result."""
+    """Which server has which adapter, and the free memory per load that each adapter finds as a result."""
 
     def __init__(self, loads: NDArray[np.float64], is_lora: NDArray[np.bool_], memory: Memory, servers: int) -> None:
         """Place each adapter in turn on the server with the fewest adapters."""
@@ -87,7 +87,7 @@ class _Replicas:
         self.placed[adapters % servers, adapters] = True
         self.of_adapter, self.on_server = self.placed.sum(axis=0), self.placed.sum(axis=1)
         self.free = memory.tokens - self.placed @ self.costs
-        self.well_off = (self.free @ self.placed) / loads
+        self.free_per_load = (self.free @ self.placed) / loads
 
     def most_lagging(self) -> int:
         """The adapter whose share of the replicas is farthest below its share of the load."""
@@ -102,14 +102,14 @@ class _Replicas:
         if self.placed[server, adapter] or self.free[server] < self.costs[adapter] + self.needed:
             return False
         there = np.flatnonzero(self.placed[server])
-        then = self.well_off[there] - self.costs[adapter] / self.loads[there]
-        return bool(then.min(initial=np.inf) >= self.well_off.min())
+        then = self.free_per_load[there] - self.costs[adapter] / self.loads[there]
+        return bool(then.min(initial=np.inf) >= self.free_per_load.min())
 
     def place(self, server: int, adapter: int) -> None:
         """Put a replica of the adapter on the server."""
         self.free[server] -= self.costs[adapter]
-        self.well_off -= self.placed[server] * self.costs[adapter] / self.loads
-        self.well_off[adapter] += self.free[server] / self.loads[adapter]
+        self.free_per_load -= self.placed[server] * self.costs[adapter] / self.loads
+        self.free_per_load[adapter] += self.free[server] / self.loads[adapter]
         self.placed[server, adapter] = True
         self.of_adapter[adapter] += 1
         self.on_server[server] += 1
