@@ -32,7 +32,6 @@ RUNS = FileKind("a folder of runs", "did you mean adaptwin train?")
 PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter", "did you mean adaptwin workload from-peft?")
 PEFT_FOLDER = FileKind("a folder of PEFT adapters", "did you mean adaptwin workload from-peft?")
 ADAPTERS_CSV = FileKind("a CSV of adapters", "did you mean adaptwin plan or simulate?")
-RATES_CSV = FileKind("a CSV of rates", "did you mean adaptwin workload from-peft --rates?")
 TRACE = FileKind("a request trace", "did you mean adaptwin workload from-trace?")
 PAGE = FileKind("an HTML page", "did you mean the plan that it shows?")
 SCRIPT = FileKind("a script", "did you mean the plan that it was exported from?")
@@ -45,13 +44,12 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # the first kind who
     (RUN, ("offered_throughput", "mean_running")),
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
-    (DESIGN, ("profiles",)),
+    (DESIGN, ("profiles", "sampler")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),
 )
 _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, in lower case
     (ADAPTERS_CSV, ("name", "rank")),
-    (RATES_CSV, ("name", "rate")),
     (TRACE, ("timestamp", "contexttokens")),
     (TRACE, ("timestamp_ms", "input_length")),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adaptwin.errors import SpecError
-from adaptwin.file_kinds import ADAPTERS_CSV, RATES_CSV
+from adaptwin.file_kinds import ADAPTERS_CSV
 from adaptwin.workload.csv_rows import CsvRow, read_rows
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter
@@ -29,7 +29,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
     """Read requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
-    for row in _without_repeated_names(read_rows(path, RATES_CSV).require(("name", "rate"))):
+    for row in _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(("name", "rate"))):
         rate = row.number("rate")
         if rate < 0:
             raise row.wrong("rate", f"{rate:g} must be at least 0")
