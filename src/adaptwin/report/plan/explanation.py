@@ -70,7 +70,7 @@ def _headline(explanation: Explanation) -> Text:
 def _why_table(servers: Sequence[ServerExplanation]) -> Table:
     table = plain_table()
     table.add_column("GPU", overflow="fold")
-    table.add_column("Bound by", no_wrap=True)
+    table.add_column("Limited by", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in servers:
         why = why_full(each.forecast, loras=each.loras, max_loras=each.max_loras, max_num_seqs=each.max_num_seqs)

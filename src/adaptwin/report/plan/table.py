@@ -79,7 +79,7 @@ def _forecast_table(servers: Sequence[PlacedServer]) -> Table:
     table.add_column("GPU", overflow="fold")
     add_numbers(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     add_numbers(table, "KV\nuse", "Head-\nroom")
-    table.add_column("Bound\nby", no_wrap=True)
+    table.add_column("Limited\nby", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     for server in servers:
         table.add_row(Text(server.name), *_forecast_cells(server.forecast))
