@@ -79,7 +79,8 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
 def price_of(profile: Profile) -> float:
     """Return the price per hour of a server of a profile; raises `SpecError` if it is unknown."""
     if profile.price_per_hour is None:
-        raise SpecError(f"profile {profile.name} has none", "price_per_hour")
+        message = f"profile {profile.name} has none: give it in the profile, as prices of the plan, or with --price"
+        raise SpecError(message, "price_per_hour")
     return profile.price_per_hour
 
 
