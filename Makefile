@@ -11,7 +11,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format bench placement accuracy surrogates profiles clean
+.PHONY: help demo test test-live check format console bench placement accuracy surrogates profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ check: $(READY) ## formatting, lint, types, imports
 format: $(READY) ## format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --select I .
+
+console: $(READY) ## run the commands that the pages show; writes their output into the pages
+	$(BIN)/python making/console.py
 
 bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 	$(BIN)/python benchmarks/speed.py

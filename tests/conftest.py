@@ -61,6 +61,24 @@ def capacity_of(h100):
 
 
 @pytest.fixture(scope="session")
+def understood():
+    """Return a function that reads the words of a command line as the program does; wrong ones raise an error."""
+    import typer
+
+    from adaptwin.cli.main import program
+
+    def read(words):
+        group = typer.main.get_command(program)
+        context = group.make_context("adaptwin", list(words))
+        name, command, rest = group.resolve_command(context, list(words))
+        while hasattr(command, "commands"):
+            name, command, rest = command.resolve_command(context, rest)
+        command.make_context(name, rest, parent=context)  # reads every option; runs nothing
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real measurements and traces beside the project; skip the test without it."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptwin import make_plan, verify
+from adaptwin import load_design, make_plan, verify
 from adaptwin.placement.planner import priced
 from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
 MIXED = PROJECT / "examples" / "mixed-fleet.yaml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
+DESIGN = "# design.yaml\n"  # first line of a block that is a design, not a fleet
 WINDOW = 900.0  # seconds; the hour of the example takes four times as long to plan
 
 
@@ -70,7 +71,7 @@ def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
     exec(compile(code, "page", "exec"), {"__name__": "__main__"})  # noqa: S102 (our own pages)
 
 
-@pytest.mark.parametrize("text", list(blocks("yaml")))
+@pytest.mark.parametrize("text", [block for block in blocks("yaml") if not block.values[0].startswith(DESIGN)])
 def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
     """Profile files that a fleet names are those of the examples."""
     for file in MIXED.parent.glob("*.yaml"):
@@ -78,6 +79,12 @@ def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
     (tmp_path / "fleet.yaml").write_text(text, encoding="utf-8")
     fleet = read_fleet(tmp_path / "fleet.yaml")
     assert fleet_profiles(fleet, tmp_path / "fleet.yaml")
+
+
+@pytest.mark.parametrize("text", [block for block in blocks("yaml") if block.values[0].startswith(DESIGN)])
+def test_the_designs_of_the_pages_can_be_read(text, tmp_path):
+    (tmp_path / "design.yaml").write_text(text, encoding="utf-8")
+    assert load_design(tmp_path / "design.yaml").mixes
 
 
 def test_the_pages_have_code():
