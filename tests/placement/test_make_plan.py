@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import Adapter, Infeasible, Lengths, Server, SpecError, Workload, make_plan
+from adaptwin import Adapter, Constraints, Infeasible, Lengths, Server, SpecError, Workload, make_plan
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 
@@ -105,3 +105,14 @@ def test_an_adapter_that_fits_only_in_parts_is_split(small, fleet):
 
 def test_the_papers_greedy_places_an_adapter_where_eight_slots_do_not_start(small, fleet):
     assert make_plan(small, fleet(("a", 64, 1.0)), strategy="paper_greedy").gpus == 1
+
+
+def test_servers_are_listed_by_name_even_if_pins_name_them(h100, fleet):
+    pinned = {"a": "gpu-1", "b": "gpu-0", "c": "edge"}
+    plan = make_plan(h100, fleet(("a", 8, 0.2), ("b", 8, 0.2), ("c", 8, 0.2)), constraints=Constraints(pinned=pinned))
+    assert [(server.name, list(server.adapters)) for server in plan.servers] == [
+        ("edge", ["c"]),
+        ("gpu-0", ["b"]),
+        ("gpu-1", ["a"]),
+    ]
+    assert plan.verified

@@ -1,5 +1,6 @@
 """adaptwin export: a plan in the words of a serving stack."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -28,5 +29,6 @@ def export_command(
     text = TARGETS[to](Plan.read(plan))
     if out:
         write_atomically(out, text)
+        print(f"written to {out}", file=sys.stderr)
     else:
         print(text, end="")

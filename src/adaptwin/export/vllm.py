@@ -19,7 +19,7 @@ def vllm_script(plan: Plan) -> str:
     adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
     lines = [
         "#!/bin/sh",
-        f"# {plan.gpus} vLLM servers, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
+        f"# {plan.gpus} vLLM {'server' if plan.gpus == 1 else 'servers'}, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
         "# The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
     ]
     if plan.failover and not plan.standbys:

@@ -176,7 +176,9 @@ class _Planner:
             "planning_seconds": time.perf_counter() - started,
             "search_seconds": sum(attempt.seconds for attempt in attempts),
         }
-        return plan.model_copy(update={name: round(value, 3) for name, value in seconds.items()})
+        by_name = tuple(sorted(plan.servers, key=lambda server: server.name))  # pins name servers out of order
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        return plan.model_copy(update={"servers": by_name, **rounded})
 
     def _rank(self, attempt: _Attempt) -> tuple[bool, float, int]:
         """Sort key: verified plans first, then the objective's measure, then the number of GPUs."""
