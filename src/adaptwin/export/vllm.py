@@ -17,9 +17,10 @@ def vllm_script(plan: Plan) -> str:
     The weights of an adapter without an artifact are expected in ``$ADAPTERS/<name>``.
     """
     adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
+    servers = f"{plan.gpus} vLLM server{'' if plan.gpus == 1 else 's'}"
     lines = [
         "#!/bin/sh",
-        f"# {plan.gpus} vLLM {'server' if plan.gpus == 1 else 'servers'}, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
+        f"# {servers}, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
         "# The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
     ]
     if plan.failover and not plan.standbys:
