@@ -7,6 +7,7 @@ their machine code in the cache on disk, where the other one finds it.
 
 import gc
 import importlib
+import math
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 from numba.core import event
@@ -26,6 +27,7 @@ STAGE = "compiling (once)"
 _FUNCTION_DONE, _JOB_DONE = ".", "done"  # lines of the second process
 _SPEED_LOOP = 20_000  # rounds of a loop that takes as long as compilation in proportion
 _SPEED_LOOP_SECONDS = 0.0022  # of that loop on the machine where the seconds of the jobs were measured
+_START_SECONDS = 1.0  # that the second process takes to start, before it compiles
 _SECONDS_BETWEEN_LINES = 5.0
 _SERVE = "from adaptwin.compilation import serve; serve()"
 
@@ -63,7 +65,8 @@ def compile_missing(jobs: Sequence[Job], progress: Progress = silent) -> None:
     if not missing:
         return
     if progress is silent or not sys.stderr.isatty():
-        progress = _Lines(sum(job.seconds for job in missing) / (2 if _may_help(missing[1:]) else 1) * _slowness())
+        alone = sum(job.seconds for job in missing)
+        progress = _Lines((alone / 2 + _START_SECONDS if _may_help(missing[1:]) else alone) * _slowness())
     with _no_collection():
         _work(deque(missing), _Meter(missing, progress))
         for job in missing:
@@ -133,6 +136,8 @@ class _Meter:
         self.total = sum(job.seconds for job in jobs)
         self._progress = progress
         self._done = {job.call: 0.0 for job in jobs}
+        self._reported = -1
+        self._lock = Lock()
         self._report()
 
     def function_done(self, job: Job) -> None:
@@ -144,7 +149,11 @@ class _Meter:
         self._report()
 
     def _report(self) -> None:
-        self._progress(STAGE, round(100 * sum(self._done.values()) / self.total), 100)
+        with self._lock:
+            done = math.floor(100 * sum(self._done.values()) / self.total + 1e-9)
+            if done > self._reported:
+                self._reported = done
+                self._progress(STAGE, done, 100)
 
 
 class _Lines:
