@@ -22,9 +22,8 @@ from reference_text import code, docstring_of, link, paragraph, prose, table
 FILES_PAGE = "files.md"
 
 WHAT = f"""This page shows every field of the files that people write or read: fleets, CSV files of adapters, plans,
-profiles, designs of sweeps, measurements and runs. {
-    generated_by("reference", after="a change to a class that has a file form")
-}"""
+profiles, designs of sweeps, measurements and runs.
+{generated_by("reference", after="a change to a class that has a file form")}"""
 
 HOW = """Files are YAML or, with the suffix `.json`, JSON. Unknown keys, missing fields and values out of range are
 refused, with the name of the file, the field and the value. A field that is *required* has no default. The default

@@ -126,7 +126,7 @@ def _class(described: type) -> Iterator[str]:
         yield f"**Methods and properties**\n\n{members}"
 
 
-def _fields(described: type) -> Iterator[str]:
+def _fields(described: Any) -> Iterator[str]:
     if issubclass(described, adaptwin.AdaptwinError):
         bases = ", ".join(_linked(code(base.__name__)) for base in described.__bases__)
         yield f"Derived from {bases}. The program ends with exit code {described.exit_code}."
@@ -189,7 +189,7 @@ def _first_line(member: Any) -> str:
 def _called(described: type, name: str, member: Any) -> str:
     """Return how a property or method is used, with its types."""
     if isinstance(member, property | cached_property):
-        function = getattr(member, "fget", None) or member.func
+        function = member.fget if isinstance(member, property) else member.func
         return f"{name}: {_type(_definition(function).returns, function)}"
     function = getattr(member, "__func__", member)
     node, owner = _definition(function), "Plan" if described is Spec else described.__name__

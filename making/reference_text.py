@@ -9,7 +9,7 @@ from typing import NamedTuple
 import measured_page
 
 _CODE = re.compile(r"(`[^`]*`)")
-_TOGETHER = re.compile(r"`[^`]{1,60}`|\[[^\]]{1,60}\]\(")  # not divided between two lines: literals and links
+_TOGETHER = re.compile(r"`[^`]{1,110}`|\[[^\]]{1,60}\]\(")  # not divided between two lines: literals and links
 _SECTIONS = ("Args:", "Raises:")
 
 

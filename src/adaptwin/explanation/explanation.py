@@ -31,7 +31,9 @@ class Addition(Spec):
     verdict: Verdict = Field(
         description="worst verdict with the new adapter, at the traffic that headroom and margin of the plan require"
     )
-    restart: Server | None = Field(default=None, description="new settings that the server needs; None if none")
+    restart: Server | None = Field(
+        default=None, description="new settings that the server needs; None if it needs no restart"
+    )
     before: Latencies = Field(description="latencies without the new adapter")
     after: Latencies | None = Field(description="latencies with the new adapter; None if the server would not start")
 
