@@ -11,7 +11,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format console bench placement accuracy surrogates profiles clean
+.PHONY: help demo test test-live check format console reference bench placement accuracy surrogates profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/
 
 profiles: $(READY) ## refit the shipped profiles (needs the measurements)
 	PYTHONPATH=benchmarks $(BIN)/python making/profiles.py
+
+reference: $(READY) ## write the command line, files and Python pages of docs/reference from the code
+	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(LIVE) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -23,10 +23,10 @@ from adaptwin.twin.compilation import compile_twin
 class Fit(NamedTuple):
     """A fitted profile, and how far it is from the measurements."""
 
-    profile: Profile
-    residuals: list[Residual]
+    profile: Profile  # the fitted profile
+    residuals: list[Residual]  # error of each part of the fit
     comparison: pl.DataFrame | None  # every run, simulated with a fit to the other configurations (see `compare`)
-    warnings: list[str]
+    warnings: list[str]  # what was not measured, one sentence each
 
 
 def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progress = silent) -> Fit:

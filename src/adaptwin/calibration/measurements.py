@@ -24,14 +24,16 @@ class Setup(Spec):
 
     file_kind = file_kinds.SETUP
     name: str = Field(min_length=1, description="name of the profile to be fitted")
-    hardware: str
+    hardware: str = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
-    model: ModelShape
-    vllm_version: str
-    source: str = ""
-    start: str | None = Field(default=None, description="shipped profile or file that supplies the rest")
-    price_per_hour: float | None = Field(default=None, gt=0)
+    model: ModelShape = Field(description="shapes of the base model")
+    vllm_version: str = Field(description="version of vLLM that was measured")
+    source: str = Field(default="", description="where the measurements are from, in words")
+    start: str | None = Field(
+        default=None, description="shipped profile, or profile file relative to the folder, for what was not measured"
+    )
+    price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU per hour, in any currency")
 
 
 class MeasuredRun(Spec):
@@ -43,18 +45,18 @@ class MeasuredRun(Spec):
     file_kind = file_kinds.MEASURED_RUN
     model_config = ConfigDict(allow_inf_nan=False)
 
-    name: str
-    server: Server
-    workload: Workload
+    name: str = Field(description="name of the run")
+    server: Server = Field(description="vLLM settings of the server")
+    workload: Workload = Field(description="adapters and their traffic")
     max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client may have open")
     scrape_every: float | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
     throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
     starved: bool = Field(default=False, description="whether under 0.9 of the tokens asked for were served")
-    itl_mean: float | None = Field(default=None, gt=0)
-    itl_p99: float | None = Field(default=None, gt=0)
-    tpot_mean: float | None = Field(default=None, gt=0)
-    ttft_p50: float | None = Field(default=None, gt=0)
-    mean_waiting: float | None = Field(default=None, ge=0)
+    itl_mean: float | None = Field(default=None, gt=0, description="mean ITL, in seconds")
+    itl_p99: float | None = Field(default=None, gt=0, description="99th percentile of the ITL, in seconds")
+    tpot_mean: float | None = Field(default=None, gt=0, description="mean TPOT, in seconds")
+    ttft_p50: float | None = Field(default=None, gt=0, description="median TTFT, in seconds")
+    mean_waiting: float | None = Field(default=None, ge=0, description="waiting requests, mean over time")
     scrape_pause: float | None = Field(
         default=None, ge=0, description="seconds that a scrape of /metrics took, mean over the last quarter of the run"
     )

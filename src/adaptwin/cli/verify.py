@@ -23,7 +23,7 @@ def verify_command(
 ) -> None:
     """Simulate a plan again with fresh arrivals, one run per GPU and per planned failure.
 
-    Exit code 0: every adapter is served. 3: an adapter is starved or backlogged.
+    Exit code 0: the plan holds. 3: an adapter is starved or backlogged, or a limit on latency is exceeded.
     """
     from rich.console import Console
 

@@ -37,8 +37,8 @@ class Dataset(NamedTuple):
     resemble each other, so hold out whole mixes when you score a model.
     """
 
-    design: Design
-    rows: pl.DataFrame
+    design: Design  # the design that was simulated
+    rows: pl.DataFrame  # one row per run
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:

@@ -49,9 +49,9 @@ BOUNDS = {  # lowest and highest value allowed in a dimension
 class Range(Spec):
     """A range of numbers from which a value is drawn evenly."""
 
-    low: float = Field(allow_inf_nan=False)
-    high: float = Field(allow_inf_nan=False)
-    log: bool = Field(default=False, description="draw evenly on a logarithmic scale")
+    low: float = Field(allow_inf_nan=False, description="lowest value")
+    high: float = Field(allow_inf_nan=False, description="highest value")
+    log: bool = Field(default=False, description="whether values are drawn evenly on a logarithmic scale")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -99,19 +99,25 @@ class Design(Spec):
 
     file_kind = file_kinds.DESIGN
     profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files, assigned to mixes in turn")
-    sampler: Literal["grid", "sobol", "lhs", "random"] = "sobol"
+    sampler: Literal["grid", "sobol", "lhs", "random"] = Field(
+        default="sobol",
+        description="how mixes are drawn: all combinations, a Sobol sequence, a Latin hypercube, or independently",
+    )
     mixes: int = Field(default=1000, ge=1, description="number of mixes to draw; ignored by the sampler grid")
     loads: int = Field(default=4, ge=1, description="runs of each mix, at different total rates")
     boundary: float = Field(
         default=0.5, ge=0, le=1, description="share of the loads placed where the server stops serving all traffic"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="seed of all random draws")
     most_requests: int = Field(
         default=400_000, ge=1, le=MOST_REQUESTS, description="requests in one run; a higher rate is lowered to this"
     )
 
-    adapters: Counts = Range(low=1, high=512, log=True)
-    ranks: tuple[tuple[int, ...], ...] = Field(default=((8,), (8, 16), (8, 16, 32)), description="assigned in turn")
+    adapters: Counts = Field(default=Range(low=1, high=512, log=True), description="adapters of a mix")
+    ranks: tuple[tuple[int, ...], ...] = Field(
+        default=((8,), (8, 16), (8, 16, 32)),
+        description="lists of LoRA ranks; the ranks of the drawn list are assigned to adapters in turn",
+    )
     popularity: tuple[str, ...] = Field(
         default=("uniform", "dirichlet:0.5", "zipf:1.0"),
         description="how traffic is shared; or rates:3.2,1.6,0.8, requests/s assigned to adapters in turn",
@@ -133,8 +139,10 @@ class Design(Spec):
     length_cv: Numbers = Field(
         default=Range(low=0.2, high=1.5), description="coefficient of variation of lognormal lengths, one or several"
     )
-    arrivals: tuple[str, ...] = ("poisson",)
-    duration: Numbers = (3600.0,)
+    arrivals: tuple[str, ...] = Field(
+        default=("poisson",), description="arrival process: poisson, gamma:cv=3 or regimes:period=300,factor=1.5"
+    )
+    duration: Numbers = Field(default=(3600.0,), description="seconds of traffic in a run")
     max_loras: Counts = Field(
         default=Range(low=0.0, high=1.2),
         description="slots; a range is on a log scale from 1 slot (0) to the most that start and are useful (1)",
@@ -142,13 +150,17 @@ class Design(Spec):
     further_padding: tuple[bool, ...] = Field(
         default=(False,), description="whether max_lora_rank is one step above the highest rank"
     )
-    max_num_seqs: tuple[int, ...] = (256,)
+    max_num_seqs: tuple[int, ...] = Field(default=(256,), description="requests that may run at once")
     max_num_batched_tokens: tuple[int, ...] = Field(
         default=(2048,), description="token budget of a step; raised to max_num_seqs where it is lower"
     )
-    max_model_len: tuple[int | None, ...] = (None,)
-    gpu_memory_utilization: Numbers = (0.9,)
-    async_scheduling: tuple[bool, ...] = (False,)
+    max_model_len: tuple[int | None, ...] = Field(
+        default=(None,), description="tokens of one request, prompt and answer; null: the model's"
+    )
+    gpu_memory_utilization: Numbers = Field(default=(0.9,), description="share of the GPU memory that vLLM may use")
+    async_scheduling: tuple[bool, ...] = Field(
+        default=(False,), description="whether a step is planned while the previous one is computed"
+    )
 
     @field_validator("profiles")
     @classmethod

@@ -17,9 +17,9 @@ MOST_MORE = 500  # where the search for the number of additional adapters ends
 class Latencies(Spec):
     """Latencies of a server's requests, in seconds."""
 
-    ttft_p99: float
-    itl_mean: float
-    itl_p99: float
+    ttft_p99: float = Field(description="99th percentile of the TTFT, in seconds")
+    itl_mean: float = Field(description="mean ITL, in seconds")
+    itl_p99: float = Field(description="99th percentile of the ITL, in seconds")
     in_system: float = Field(
         description="mean number of running and waiting requests: the sum of all latencies per second"
     )
@@ -28,10 +28,14 @@ class Latencies(Spec):
 class Addition(Spec):
     """The effect of one more adapter on a server, without a restart if possible."""
 
-    verdict: Verdict = Field(description="with the headroom and margin of the plan")
-    restart: Server | None = Field(default=None, description="new settings that the server needs; None if none")
-    before: Latencies
-    after: Latencies | None = Field(description="None if the server would not start")
+    verdict: Verdict = Field(
+        description="worst verdict with the new adapter, at the traffic that headroom and margin of the plan require"
+    )
+    restart: Server | None = Field(
+        default=None, description="new settings that the server needs; None if it needs no restart"
+    )
+    before: Latencies = Field(description="latencies without the new adapter")
+    after: Latencies | None = Field(description="latencies with the new adapter; None if the server would not start")
 
     @property
     def ok(self) -> bool:
@@ -47,9 +51,12 @@ class Addition(Spec):
 class Kin(Spec):
     """The average adapter of a server, and how many more like it the server could take without a restart."""
 
-    rank: int
-    rate: float
-    more: int = Field(description=f"with the headroom and margin of the plan; at most {MOST_MORE}")
+    rank: int = Field(description="LoRA rank of the average adapter")
+    rate: float = Field(description="requests per second of the average adapter")
+    more: int = Field(
+        description="additional adapters that the server could take, with the headroom and margin of the plan; "
+        f"at most {MOST_MORE}"
+    )
 
     @property
     def more_is_open(self) -> bool:
@@ -60,12 +67,12 @@ class Kin(Spec):
 class ServerExplanation(Spec):
     """One GPU of a plan: what limits it, and its spare capacity."""
 
-    server: str
-    profile: str
-    adapters: int
-    max_loras: int
-    max_lora_rank: int
-    max_num_seqs: int
+    server: str = Field(description="name of the server")
+    profile: str = Field(description="name of the server's profile")
+    adapters: int = Field(description="adapters on the server, the base model included")
+    max_loras: int = Field(description="slots")
+    max_lora_rank: int = Field(description="rank at which every slot is preallocated")
+    max_num_seqs: int = Field(description="requests that may run at once")
     loras: int = Field(description="adapters that need a slot")
     forecast: Forecast = Field(
         description="the server's forecast, with its headroom, its limit and a run just beyond it"
@@ -77,7 +84,7 @@ class ServerExplanation(Spec):
 class Advice(Spec):
     """Where the new adapter should go: where latencies grow least."""
 
-    action: Literal["load", "restart", "new GPU", "nowhere"]
+    action: Literal["load", "restart", "new GPU", "nowhere"] = Field(description="what to do to serve the adapter")
     server: str | None = Field(default=None, description="server that loads the adapter, or restarts for it")
     max_lora_rank: int | None = Field(default=None, description="setting of the restarted or new server")
     max_loras: int | None = Field(default=None, description="setting of the restarted server")
@@ -86,15 +93,15 @@ class Advice(Spec):
 class Saving(Spec):
     """A change, and an estimate of the number of GPUs that a plan with it needs."""
 
-    change: str
-    gpus: int
+    change: str = Field(description="change, in words")
+    gpus: int = Field(description="GPUs that a plan with the change is estimated to need")
 
 
 class Emptiest(Spec):
     """The GPU with the most headroom."""
 
-    server: str
-    request_rate: float
+    server: str = Field(description="name of the server")
+    request_rate: float = Field(description="requests per second that arrive")
     too_much: float | None = Field(
         description="share of its traffic that would have to go so that it can be given up; None if unknown"
     )
@@ -108,16 +115,18 @@ class Savings(Spec):
     )
     tried: tuple[str, ...] = Field(description="changes with an estimate, including those that save nothing")
     unknown: tuple[str, ...] = Field(description="changes without an estimate: only a new plan can tell")
-    saving: tuple[Saving, ...]
-    emptiest: Emptiest | None
+    saving: tuple[Saving, ...] = Field(description="changes that are estimated to save GPUs")
+    emptiest: Emptiest | None = Field(
+        description="GPU with the most headroom; None if the plan has fewer than two GPUs"
+    )
 
 
 class Explanation(Spec):
     """An explanation of a plan. Latencies are in seconds, rates in requests/s."""
 
-    gpus: int
-    lower_bound: int
-    newcomer: Adapter
-    servers: tuple[ServerExplanation, ...]
-    advice: Advice
-    savings: Savings
+    gpus: int = Field(description="GPUs of the plan")
+    lower_bound: int = Field(description="lower bound on the number of GPUs")
+    newcomer: Adapter = Field(description="additional adapter whose effect was simulated")
+    servers: tuple[ServerExplanation, ...] = Field(description="what limits each server, and its spare capacity")
+    advice: Advice = Field(description="where the additional adapter should go")
+    savings: Savings = Field(description="changes that would save a GPU")

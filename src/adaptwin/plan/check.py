@@ -30,11 +30,11 @@ class FailoverCheck(NamedTuple):
 class Check(NamedTuple):
     """The result of a verification: a run of every server that serves adapters, and the checks of the failovers."""
 
-    runs: list[Run]
-    servers: tuple[PlacedServer, ...]
-    seed: int
-    latency_limits: LatencyLimits = NO_LATENCY_LIMITS
-    failovers: tuple[FailoverCheck, ...] = ()
+    runs: list[Run]  # a simulated run of each of the servers
+    servers: tuple[PlacedServer, ...]  # the servers that serve adapters
+    seed: int  # the seed that was verified with
+    latency_limits: LatencyLimits = NO_LATENCY_LIMITS  # limits that every server must keep
+    failovers: tuple[FailoverCheck, ...] = ()  # a check of each planned failure
 
     @property
     def ok(self) -> bool:

@@ -19,7 +19,9 @@ class Failover(Spec):
     A running server loads the adapters without a restart. A standby starts first, with the settings given here.
     """
 
-    failed: Annotated[tuple[str, ...], Field(min_length=1)]
+    failed: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="names of the servers that fail together"
+    )
     routes: dict[str, dict[str, TrafficShare]] = Field(
         description="servers that take over each adapter's requests, with their shares, by adapter"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
 from adaptwin.plan.options import PlanOptions
@@ -16,9 +16,13 @@ from adaptwin.workload.workload import Workload
 class Fleet(Workload):
     """A workload that may name its profiles, planning options and the settings that all servers share."""
 
-    profile: tuple[str, ...] = ()
-    planning: PlanOptions = PlanOptions()
-    server: Server = Server()
+    profile: tuple[str, ...] = Field(
+        default=(),
+        description="profiles to plan for: names of shipped ones, or files relative to the fleet file; a single one "
+        "needs no list",
+    )
+    planning: PlanOptions = Field(default=PlanOptions(), description="options of a plan")
+    server: Server = Field(default=Server(), description="vLLM settings that all servers share")
 
     @field_validator("profile", mode="before")
     @classmethod

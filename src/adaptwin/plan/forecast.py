@@ -16,44 +16,46 @@ BATCH_FULL = 0.8  # share of max_num_seqs from which on the batch counts as full
 class Missed(Spec):
     """The latency objective that is missed by the largest factor. Latencies in seconds."""
 
-    adapter: str
-    objective: Literal["ttft", "itl"]
-    latency: float = Field(description="99th percentile of the TTFT, or mean ITL")
-    allowed: float
+    adapter: str = Field(description="name of the adapter")
+    objective: Literal["ttft", "itl"] = Field(description="objective that is missed")
+    latency: float = Field(description="simulated latency in seconds: 99th percentile of the TTFT, or mean ITL")
+    allowed: float = Field(description="limit that the objective sets, in seconds")
 
 
 class Brink(Spec):
     """A run of a server with slightly more traffic than it can serve, which shows what limits it."""
 
     traffic: float = Field(description="traffic of this run, as a multiple of the plan's")
-    mean_running: float
-    mean_waiting: float
-    mean_adapters: float = Field(description="distinct adapters in a step, time-weighted")
-    kv_usage: float
-    busy: float
-    preemptions: int
-    ttft_p99: float
-    itl_mean: float
-    itl_p99: float
-    missed: Missed | None = None
+    mean_running: float = Field(description="running requests, mean over time")
+    mean_waiting: float = Field(description="waiting requests, mean over time")
+    mean_adapters: float = Field(description="distinct adapters in a step, mean over time")
+    kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    busy: float = Field(description="share of the time in which a step was running")
+    preemptions: int = Field(description="requests that were preempted")
+    ttft_p99: float = Field(description="99th percentile of the TTFT, in seconds")
+    itl_mean: float = Field(description="mean ITL, in seconds")
+    itl_p99: float = Field(description="99th percentile of the ITL, in seconds")
+    missed: Missed | None = Field(
+        default=None, description="latency objective that is missed by the largest factor; None if none is missed"
+    )
 
 
 class Forecast(Spec):
     """The simulated performance of one server at the traffic of the plan. Latencies in seconds."""
 
-    throughput: float = Field(description="tokens/s")
-    offered_throughput: float = Field(description="tokens/s")
+    throughput: float = Field(description="prompt + output tokens/s of requests that finished")
+    offered_throughput: float = Field(description="prompt + output tokens/s that arrived")
     request_rate: float = Field(description="requests/s offered")
-    ttft_p50: float
-    ttft_p99: float
-    itl_mean: float
-    itl_p99: float
-    kv_usage: float = Field(description="share of the KV cache, time-weighted")
-    mean_running: float
-    busy: float
-    preemptions: int
+    ttft_p50: float = Field(description="median TTFT, in seconds")
+    ttft_p99: float = Field(description="99th percentile of the TTFT, in seconds")
+    itl_mean: float = Field(description="mean ITL, in seconds")
+    itl_p99: float = Field(description="99th percentile of the ITL, in seconds")
+    kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    mean_running: float = Field(description="running requests, mean over time")
+    busy: float = Field(description="share of the time in which a step was running")
+    preemptions: int = Field(description="requests that were preempted")
     rejected: int = Field(default=0, description="requests longer than max_model_len")
-    verdict: Verdict
+    verdict: Verdict = Field(description="worst verdict among the server and its adapters")
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % interval for a real server, by figure (`Run.intervals`)"
     )
@@ -77,10 +79,12 @@ class Forecast(Spec):
 class TriedSlots(Spec):
     """One value of ``max_loras`` tried for a server, and the simulated performance with it."""
 
-    max_loras: int
-    starts: bool
-    throughput: float = 0.0
-    itl_mean: float = 0.0
-    ttft_p50: float = 0.0
-    kv_cache_tokens: int = 0
-    verdict: Verdict | None = Field(default=None, description="None when the server does not start")
+    max_loras: int = Field(description="slots")
+    starts: bool = Field(description="whether the server starts with so many slots; if not, its figures are 0")
+    throughput: float = Field(default=0.0, description="prompt + output tokens/s of requests that finished")
+    itl_mean: float = Field(default=0.0, description="mean ITL, in seconds")
+    ttft_p50: float = Field(default=0.0, description="median TTFT, in seconds")
+    kv_cache_tokens: int = Field(default=0, description="size of the KV cache, in tokens")
+    verdict: Verdict | None = Field(
+        default=None, description="worst verdict among the server and its adapters; None when the server does not start"
+    )

@@ -20,18 +20,20 @@ class Step(Spec):
     and the servers that take its requests from then on, with their shares; with no servers, its requests are refused.
     """
 
-    action: Action
-    server: str | None = None
-    adapter: str | None = None
-    shares: dict[str, TrafficShare] | None = None
-    profile: str | None = None
-    settings: Server | None = None
+    action: Action = Field(description="what to do")
+    server: str | None = Field(default=None, description="server that the step is about; None for route")
+    adapter: str | None = Field(default=None, description="adapter of load, unload and route")
+    shares: dict[str, TrafficShare] | None = Field(
+        default=None, description="share of the adapter's requests that each server takes from then on, for route"
+    )
+    profile: str | None = Field(default=None, description="profile of the server, for start and restart")
+    settings: Server | None = Field(default=None, description="vLLM settings of the server, for start and restart")
 
 
 class Migration(Spec):
     """The steps from one plan to another, in an order in which every adapter stays served, and their counts."""
 
-    gpus_before: int = Field(ge=0)
+    gpus_before: int = Field(ge=0, description="GPUs of the plan that ran before")
     extra_gpus: int = Field(ge=0, description="GPUs needed temporarily, beyond those of the larger of the two plans")
     moves: int = Field(
         ge=0, description="loads of an adapter that was served before, on a server that did not serve it"
@@ -39,4 +41,4 @@ class Migration(Spec):
     restarts: int = Field(ge=0, description="servers that restart with other settings")
     added: int = Field(ge=0, description="adapters that were not served before")
     departed: int = Field(ge=0, description="adapters that are no longer served")
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = Field(description="steps, in the order in which to take them")

@@ -1,5 +1,6 @@
 """PlanOptions: the options of a plan, besides its workload and profiles."""
 
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WrapValidator
@@ -10,13 +11,14 @@ from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.spec import Spec, first_problem
 
 
-def _within(low: int, high: int) -> AfterValidator:
-    def validate(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"{value} must be from {low} to {high}")
-        return value
+def _require_within(value: float, *, low: int, high: int) -> float:
+    if not low <= value <= high:
+        raise ValueError(f"{value} must be from {low} to {high}")
+    return value
 
-    return AfterValidator(validate)
+
+def _within(low: int, high: int) -> AfterValidator:
+    return AfterValidator(partial(_require_within, low=low, high=high))
 
 
 Share = Annotated[float, _within(0, 10)]
@@ -34,7 +36,7 @@ def _share_or_profile(value: Any, _union: Any) -> Any:
     return TypeAdapter(Share).validate_python(value)
 
 
-Margin = Annotated[float | Literal["profile"], WrapValidator(_share_or_profile)]
+Margin = Annotated[Share | Literal["profile"], WrapValidator(_share_or_profile)]
 
 
 class PlanOptions(Spec):
@@ -43,8 +45,8 @@ class PlanOptions(Spec):
     Objective and strategy are given by name; `make_plan` refuses names that it does not know.
     """
 
-    objective: str = "min-gpus"
-    strategy: str = "pack"
+    objective: str = Field(default="min-gpus", description="what the plan optimises, by name")
+    strategy: str = Field(default="pack", description="how adapters are placed on servers of one type, by name")
     headroom: Share = Field(default=0.0, description="extra traffic that every GPU must be able to serve, as a share")
     margin: Margin = Field(
         default=0.0,
@@ -65,7 +67,9 @@ class PlanOptions(Spec):
     latency: LatencyKind = Field(
         default="itl", description="latency that the objective min-latency minimises: itl or ttft"
     )
-    constraints: Constraints = Constraints()
+    constraints: Constraints = Field(
+        default=Constraints(), description="adapters that are pinned to a server, kept apart, or kept together"
+    )
     prices: dict[str, Price] = Field(
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )

@@ -26,11 +26,15 @@ class PlacedServer(Spec):
     settings of that server.
     """
 
-    name: str
-    profile: str
-    server: Server
-    adapters: dict[str, TrafficShare]
-    forecast: Forecast | None = None
+    name: str = Field(description="name of the server, such as gpu-0")
+    profile: str = Field(description="name of the server's profile, among the profiles of the plan")
+    server: Server = Field(description="vLLM settings of the server")
+    adapters: dict[str, TrafficShare] = Field(
+        description="share of each adapter's requests that the server gets, by adapter; empty for a standby"
+    )
+    forecast: Forecast | None = Field(
+        default=None, description="simulated performance of the server; None for a standby"
+    )
     choices: tuple[TriedSlots, ...] = Field(
         default=(), description="the chosen max_loras and values near it, as simulated"
     )
@@ -60,8 +64,8 @@ class Plan(Spec):
         "guesses": "predictions",
     }
 
-    options: PlanOptions
-    seed: int
+    options: PlanOptions = Field(description="options that the plan was made with")
+    seed: int = Field(description="seed of the search; the verification uses other seeds")
     margin: float = Field(default=0.0, description="safety margin that the options resulted in, as a share of traffic")
     goal: Goal = Field(default="gpus", description="quantity that the objective optimises")
     promises: bool = Field(default=True, description="whether the objective promises that no adapter is starved")
@@ -73,16 +77,16 @@ class Plan(Spec):
     verified_seeds: tuple[int, ...] = Field(
         default=(), description="seeds of these simulations, as `verify` takes them"
     )
-    planning_seconds: float = 0.0
+    planning_seconds: float = Field(default=0.0, description="seconds that planning took, verification included")
     search_seconds: float = Field(
         default=0.0, ge=0, description="part of planning_seconds spent on the search, before verification"
     )
-    time_limit_hit: bool = False
+    time_limit_hit: bool = Field(default=False, description="whether the time limit ended the search")
     twin_runs: int = Field(default=0, ge=0, description="simulations of a server during the search")
     predictions: int = Field(default=0, ge=0, description="predictions of the surrogate during the search")
-    servers: tuple[PlacedServer, ...]
-    profiles: tuple[Profile, ...]
-    workload: Workload
+    servers: tuple[PlacedServer, ...] = Field(description="servers, standbys included, which come last")
+    profiles: tuple[Profile, ...] = Field(description="profiles of the servers, in full")
+    workload: Workload = Field(description="workload that the plan serves")
     failover: tuple[Failover, ...] = Field(
         default=(),
         description="where adapters go when servers fail; with standbys, a further failure starts the next one",

@@ -21,13 +21,15 @@ class MemoryModel(Spec):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    gpu_bytes: float = Field(gt=0, description="GPU memory as vLLM sees it")
-    weights_bytes: float = Field(gt=0, description="weights of the base model")
-    activation_bytes: float = Field(ge=0, description="peak of the profiling step, CUDA graphs, and all else")
-    kv_bytes_per_token: float = Field(gt=0, description="keys and values of one token in all layers")
-    slot_bytes: float = Field(ge=0, description="one adapter slot, at any rank")
-    slot_bytes_per_rank: float = Field(ge=0, description="one adapter slot, per unit of max_lora_rank")
-    estimated: bool = Field(default=False, description="true if derived from the model's shapes, not measured")
+    gpu_bytes: float = Field(gt=0, description="GPU memory as vLLM sees it, in bytes")
+    weights_bytes: float = Field(gt=0, description="weights of the base model, in bytes")
+    activation_bytes: float = Field(ge=0, description="peak of the profiling step, CUDA graphs, and all else, in bytes")
+    kv_bytes_per_token: float = Field(gt=0, description="keys and values of one token in all layers, in bytes")
+    slot_bytes: float = Field(ge=0, description="one adapter slot, at any rank, in bytes")
+    slot_bytes_per_rank: float = Field(ge=0, description="one adapter slot, in bytes per unit of max_lora_rank")
+    estimated: bool = Field(
+        default=False, description="whether the constants are derived from the model's shapes, not measured"
+    )
 
     @classmethod
     def from_shapes(cls, model: ModelShape, gpu_bytes: float, activation_bytes: float = 4.5 * GIB) -> Self:

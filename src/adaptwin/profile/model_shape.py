@@ -8,20 +8,20 @@ from adaptwin.spec import Spec
 class ModelShape(Spec):
     """A decoder-only transformer with grouped-query attention and a gated MLP (Llama, Qwen, Mistral)."""
 
-    name: str
-    hidden: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
-    head_dim: int = Field(gt=0)
-    intermediate: int = Field(gt=0)
-    vocabulary: int = Field(gt=0)
-    max_model_len: int = Field(gt=0)
-    bytes_per_weight: int = Field(default=2, gt=0)
-    tied_embeddings: bool = False
+    name: str = Field(description="name of the model")
+    hidden: int = Field(gt=0, description="width of the hidden state")
+    layers: int = Field(gt=0, description="transformer layers")
+    heads: int = Field(gt=0, description="attention heads")
+    kv_heads: int = Field(gt=0, description="heads of keys and values")
+    head_dim: int = Field(gt=0, description="width of an attention head")
+    intermediate: int = Field(gt=0, description="width of the MLP")
+    vocabulary: int = Field(gt=0, description="tokens in the vocabulary")
+    max_model_len: int = Field(gt=0, description="longest context of the model, in tokens")
+    bytes_per_weight: int = Field(default=2, gt=0, description="bytes of a weight, and of a value in the KV cache")
+    tied_embeddings: bool = Field(default=False, description="whether the output matrix is that of the embedding")
     lora_embeddings: bool = Field(
         default=False,
-        description="true if vLLM also preallocates LoRA weights for the embedding and the output matrix",
+        description="whether vLLM also preallocates LoRA weights for the embedding and the output matrix",
     )
     early_stop_share: float = Field(
         default=0.0, ge=0, le=1, description="share of answers that end before the length in the data set"

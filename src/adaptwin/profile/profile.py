@@ -24,12 +24,16 @@ class ProfileError(Spec):
     """Mean absolute percentage errors of the profile's twin against real runs that it was not fitted to."""
 
     runs: int = Field(ge=0, description="real runs compared")
-    throughput: float = Field(ge=0, description="percent, all runs")
-    itl: float | None = Field(default=None, ge=0, description="mean inter-token latency: percent; None: not measured")
-    ttft: float | None = Field(
-        default=None, ge=0, description="time to first token: percent, median over runs outside deep overload"
+    throughput: float = Field(ge=0, description="error of the throughput in per cent, all runs")
+    itl: float | None = Field(
+        default=None, ge=0, description="error of the mean inter-token latency in per cent; None: not measured"
     )
-    starvation: float = Field(ge=0, le=100, description="percent of runs with the right starvation label")
+    ttft: float | None = Field(
+        default=None,
+        ge=0,
+        description="error of the median time to first token in per cent, median over runs outside deep overload",
+    )
+    starvation: float = Field(ge=0, le=100, description="share of runs with the right starvation label, in per cent")
 
 
 class Spread(Spec):
@@ -38,31 +42,33 @@ class Spread(Spec):
     Each real run is compared with a twin that was fitted to other runs (cross-validation over configurations).
     """
 
-    regime: Regime
-    runs: int = Field(ge=0)
-    throughput: float = Field(ge=0)
-    itl: float | None = Field(default=None, ge=0, description="mean inter-token latency")
-    ttft: float | None = Field(default=None, ge=0, description="median time to first token")
+    regime: Regime = Field(description="regime that the twin assigns the runs to")
+    runs: int = Field(ge=0, description="real runs compared")
+    throughput: float = Field(ge=0, description="spread of the throughput")
+    itl: float | None = Field(default=None, ge=0, description="spread of the mean inter-token latency")
+    ttft: float | None = Field(default=None, ge=0, description="spread of the median time to first token")
 
 
 class Profile(Spec):
     """Memory, step, load, scheduler and scrape cost of one GPU (or tensor-parallel group) with one base model."""
 
     file_kind = file_kinds.PROFILE
-    name: str
-    hardware: str
-    model: ModelShape
-    vllm_version: str
+    name: str = Field(description="name of the profile")
+    hardware: str = Field(description="GPU, in words")
+    model: ModelShape = Field(description="shapes of the base model")
+    vllm_version: str = Field(description="version of vLLM that was measured")
     source: str = Field(description="measurements that the constants come from")
     error: ProfileError | None = Field(default=None, description="accuracy against real runs; None: not checked")
     spread: tuple[Spread, ...] = Field(default=(), description="deviation of real runs from the twin, by regime")
-    price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU or group; any currency")
+    price_per_hour: float | None = Field(
+        default=None, gt=0, description="price of the GPU or group per hour, in any currency"
+    )
     request_latency: float = Field(ge=0, description="seconds that API server, tokenizer and client add to a request")
-    memory: MemoryModel
-    step_cost: StepCost
-    load_cost: LoadCost
-    scheduler_cost: SchedulerCost
-    scrape_cost: ScrapeCost = ScrapeCost()
+    memory: MemoryModel = Field(description="use of the GPU's memory")
+    step_cost: StepCost = Field(description="time of a forward pass")
+    load_cost: LoadCost = Field(description="time to load an adapter")
+    scheduler_cost: SchedulerCost = Field(description="time to plan a step")
+    scrape_cost: ScrapeCost = Field(default=ScrapeCost(), description="time for which a scrape of the metrics blocks")
 
     def spread_in(self, regime: Regime) -> Spread | None:
         """Return the spread in a regime; None when no real run was in it."""

@@ -24,7 +24,7 @@ class SchedulerCost(Spec):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    base: float = Field(ge=0)
+    base: float = Field(ge=0, description="seconds of every step")
     per_running: float = Field(ge=0, description="seconds per request scheduled in the step")
     per_waiting: float = Field(ge=0, description="seconds per request still waiting afterwards")
 

@@ -29,11 +29,11 @@ class StepCoefficients(NamedTuple):
 class StepCost(Spec):
     """Seconds that a forward pass takes; every term is non-negative.
 
-    seconds = base + per_token T + per_context_token C + per_slot S (1 + ...) + per_token_slot T S
-            + [T > graph_tokens] eager
-            + [a LoRA request is in the batch] (lora_base + lora_per_token T + lora_per_adapter U
-              + lora_per_token_adapter T U)
-            + [T <= split_tokens] (split_per_token_slot T S + split_per_adapter U)
+        seconds = base + per_token T + per_context_token C + per_slot S + per_token_slot T S
+                + [T > graph_tokens] eager
+                + [a LoRA request is in the batch] (lora_base + lora_per_token T + lora_per_adapter U
+                  + lora_per_token_adapter T U)
+                + [T <= split_tokens] (split_per_token_slot T S + split_per_adapter U)
 
     with T tokens in the step (prefill and decode alike), C tokens of KV cache read by decodes, U distinct adapters and
     S slots (``max_loras``). Constants ending in ``_block`` are added once for every block of 16 beyond the first that
@@ -48,27 +48,42 @@ class StepCost(Spec):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    base: float = Field(ge=0)
-    per_token: float = Field(ge=0)
-    per_context_token: float = Field(ge=0)
+    base: float = Field(ge=0, description="seconds of every step")
+    per_token: float = Field(ge=0, description="seconds per token in the step")
+    per_context_token: float = Field(ge=0, description="seconds per token of KV cache that decodes read")
     eager: float = Field(default=0.0, ge=0, description="seconds added to a step that is too large for a CUDA graph")
     graph_tokens: int = Field(default=512, ge=0, description="tokens of the largest captured CUDA graph")
     per_slot: float = Field(default=0.0, ge=0, description="seconds per slot, used or not")
     per_slot_block: float = Field(
         default=0.0, ge=0, description="seconds per slot and block of 16 of the padded rank, the first not counted"
     )
-    per_token_slot: float = Field(default=0.0, ge=0)
-    lora_base: float = Field(default=0.0, ge=0)
-    lora_per_token: float = Field(default=0.0, ge=0)
-    lora_per_adapter: float = Field(default=0.0, ge=0)
-    lora_per_adapter_block: float = Field(default=0.0, ge=0)
-    lora_per_token_adapter: float = Field(default=0.0, ge=0)
+    per_token_slot: float = Field(default=0.0, ge=0, description="seconds per token and slot")
+    lora_base: float = Field(default=0.0, ge=0, description="seconds added to a step with a LoRA request")
+    lora_per_token: float = Field(default=0.0, ge=0, description="seconds per token of a step with a LoRA request")
+    lora_per_adapter: float = Field(default=0.0, ge=0, description="seconds per distinct adapter in the step")
+    lora_per_adapter_block: float = Field(
+        default=0.0,
+        ge=0,
+        description="seconds per distinct adapter and block of 16 of the padded rank, the first not counted",
+    )
+    lora_per_token_adapter: float = Field(
+        default=0.0, ge=0, description="seconds per token and distinct adapter in the step"
+    )
     split_tokens: int = Field(
         default=127, ge=0, description="most tokens of a step for which the shrink kernel splits its sum"
     )
-    split_per_token_slot: float = Field(default=0.0, ge=0)
-    split_per_adapter: float = Field(default=0.0, ge=0)
-    split_per_adapter_block: float = Field(default=0.0, ge=0)
+    split_per_token_slot: float = Field(
+        default=0.0, ge=0, description="seconds per token and slot in a step of up to split_tokens tokens"
+    )
+    split_per_adapter: float = Field(
+        default=0.0, ge=0, description="seconds per distinct adapter in a step of up to split_tokens tokens"
+    )
+    split_per_adapter_block: float = Field(
+        default=0.0,
+        ge=0,
+        description="seconds per distinct adapter and block of 16 of the padded rank, the first not counted, in a "
+        "step of up to split_tokens tokens",
+    )
 
     def resolve(self, *, max_loras: int, max_lora_rank: int) -> StepCoefficients:
         """Return the coefficients for a server with these slots and this padded rank."""

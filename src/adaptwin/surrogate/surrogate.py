@@ -36,13 +36,13 @@ class Prediction(NamedTuple):
     Without traffic, throughput is 0, latencies are NaN and no adapter is starved, as in a run of the twin.
     """
 
-    throughput: float
+    throughput: float  # prompt + output tokens/s
     served: float  # share of the offered tokens
-    itl_mean: float
-    itl_p99: float
-    ttft_p50: float
-    ttft_p99: float
-    e2e_mean: float
+    itl_mean: float  # seconds
+    itl_p99: float  # seconds
+    ttft_p50: float  # seconds
+    ttft_p99: float  # seconds
+    e2e_mean: float  # seconds from arrival to the last token
     worst_share: float  # share of its tokens that the worst-served adapter gets
     starvation: float  # probability that the server is starved: under 0.9 of the offered tokens are served
     overload: float  # probability that the server, or an adapter on it, is starved or backlogged
@@ -75,11 +75,11 @@ class Surrogate(Spec):
     """Small models for one profile, distilled from large models that were trained on runs of the twin."""
 
     file_kind = file_kinds.SURROGATE
-    profile: Profile
+    profile: Profile = Field(description="profile that the predictions are for")
     source: str = Field(description="the runs that the models were trained on, in words")
     windows: tuple[float, float] = Field(description="seconds: the shortest and the longest training window")
-    region: Region
-    sure: OverloadThresholds
+    region: Region = Field(description="region of the training data, in which predictions can be trusted")
+    sure: OverloadThresholds = Field(description="probabilities of overload from which on it is certain")
     trees: dict[str, ModelTree] = Field(description="one tree per output, by the name of the output")
     scores: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="scores on held-out mixes of the large models and of the distilled ones"

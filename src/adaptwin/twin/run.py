@@ -41,10 +41,10 @@ def worst_of(verdicts: set[Verdict]) -> Verdict:
 class Latency(Spec):
     """A distribution of latencies in seconds; NaN where nothing was measured."""
 
-    mean: float = float("nan")
-    p50: float = float("nan")
-    p90: float = float("nan")
-    p99: float = float("nan")
+    mean: float = Field(default=float("nan"), description="mean, in seconds")
+    p50: float = Field(default=float("nan"), description="median, in seconds")
+    p90: float = Field(default=float("nan"), description="90th percentile, in seconds")
+    p99: float = Field(default=float("nan"), description="99th percentile, in seconds")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -62,50 +62,54 @@ class Run(Spec):
     """
 
     file_kind = file_kinds.RUN
-    profile: str
-    server: Server
+    profile: str = Field(description="name of the profile")
+    server: Server = Field(description="vLLM settings of the server")
     duration: float = Field(description="seconds of arrivals")
-    window: Literal["cut", "drain"]
-    warmup: float
-    seed: int
-    repeats: int = 1
+    window: Literal["cut", "drain"] = Field(
+        description="end of the run: cut stops the clock after `duration`, drain lets all requests finish"
+    )
+    warmup: float = Field(description="seconds at the start that are left out of rates, latencies and means over time")
+    seed: int = Field(description="seed of all random draws; of repeated runs, that of the first")
+    repeats: int = Field(default=1, description="runs with successive seeds, of which the figures are means")
 
     throughput: float = Field(description="prompt + output tokens/s of requests that finished inside the window")
     offered_throughput: float = Field(description="prompt + output tokens/s that arrived")
     request_rate: float = Field(description="requests/s that finished")
     offered_request_rate: float = Field(description="requests/s that arrived")
-    ttft: Latency = Field(description="time to first token, over finished requests")
-    itl: Latency = Field(description="inter-token latency, over all gaps of finished requests")
-    tpot: Latency = Field(description="time per output token after the first, over finished requests")
-    e2e: Latency = Field(description="from arrival to the last token, over finished requests")
-    arrived: int
-    finished: int
-    running_at_end: int
-    waiting_at_end: int
+    ttft: Latency = Field(description="time to first token (TTFT), over finished requests")
+    itl: Latency = Field(description="inter-token latency (ITL), over all gaps of finished requests")
+    tpot: Latency = Field(description="time per output token after the first (TPOT), over finished requests")
+    e2e: Latency = Field(description="time from arrival to the last token, over finished requests")
+    arrived: int = Field(description="requests that arrived, warm-up included")
+    finished: int = Field(description="requests that finished, warm-up included")
+    running_at_end: int = Field(description="requests that were running at the end")
+    waiting_at_end: int = Field(description="requests in the waiting queue at the end")
     never_admitted: int = Field(description="requests still held back by a client that is out of connections")
     rejected: int = Field(description="requests longer than max_model_len or than the whole KV cache")
-    preemptions: int
-    adapter_loads: int
-    disk_loads: int
+    preemptions: int = Field(description="preemptions of requests, warm-up included")
+    adapter_loads: int = Field(description="loads of an adapter to the GPU, warm-up included")
+    disk_loads: int = Field(description="loads of an adapter from disk to host memory, warm-up included")
     adapter_load_time: float = Field(description="seconds that steps waited for adapters")
-    kv_cache_tokens: int
-    kv_usage: float = Field(description="share of the KV cache in use, time-weighted")
-    mean_running: float
-    mean_waiting: float
-    mean_adapters: float = Field(description="distinct adapters in a step, time-weighted over the window")
+    kv_cache_tokens: int = Field(description="size of the KV cache, in tokens")
+    kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    mean_running: float = Field(description="running requests, mean over time")
+    mean_waiting: float = Field(description="waiting requests, mean over time")
+    mean_adapters: float = Field(description="distinct adapters in a step, mean over time")
     busy: float = Field(description="share of the window in which a step was running")
     metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes stalled the API server")
-    steps: int
+    steps: int = Field(description="steps of the engine, warm-up included")
     simulated: float = Field(description="seconds of simulated time")
-    verdict: Verdict
+    verdict: Verdict = Field(description="verdict on the server alone")
     confidence: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="95 % intervals of the means over repeats, by metric"
     )
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
     )
-    adapters: pl.DataFrame
-    series: pl.DataFrame | None = None
+    adapters: pl.DataFrame = Field(description="figures of every adapter, one row per adapter")
+    series: pl.DataFrame | None = Field(
+        default=None, description="time series, one row per second; None unless it was recorded"
+    )
 
     @property
     def starved(self) -> bool:

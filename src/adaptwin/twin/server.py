@@ -14,8 +14,13 @@ class Server(Spec):
     """The settings of one vLLM server; a setting that is None takes vLLM's default for the profile's GPU and model."""
 
     max_loras: int = Field(default=1, ge=0, description="slots: adapters in one batch; 0 serves the base model only")
-    max_lora_rank: int = Field(default=16, description="rank at which every slot is preallocated")
-    max_cpu_loras: int | None = Field(default=None, ge=0, description="adapters in host memory")
+    max_lora_rank: int = Field(
+        default=16,
+        description=f"rank at which every slot is preallocated, one of {', '.join(map(str, SERVED_RANKS))}",
+    )
+    max_cpu_loras: int | None = Field(
+        default=None, ge=0, description="adapters in host memory, those on the GPU included; at least max_loras"
+    )
     max_num_seqs: int | None = Field(default=None, ge=1, description="requests that may run at once")
     max_num_batched_tokens: int | None = Field(default=None, ge=1, description="token budget of one step")
     max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request, prompt and answer")
@@ -32,7 +37,9 @@ class Server(Spec):
         default=False,
         description="plan a step while the previous one is computed (default on GPUs in current vLLM; not in 0.8.5)",
     )
-    kv_cache_tokens: int | None = Field(default=None, ge=1, description="measured KV cache; None: from the profile")
+    kv_cache_tokens: int | None = Field(
+        default=None, ge=1, description="size of the KV cache in tokens, as measured; None: computed from the profile"
+    )
 
     @field_validator("max_lora_rank")
     @classmethod

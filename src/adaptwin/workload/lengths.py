@@ -53,15 +53,33 @@ class Lengths(Spec):
     {input_mean: 300, input_cv: 1.0, output_mean: 200, output_cv: 1.0}}``.
     """
 
-    kind: Literal["sharegpt", "fixed", "lognormal", "empirical"]
-    pairs: tuple[tuple[int, int], ...] = ()
-    input_mean: float | None = Field(default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False)
-    input_cv: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
-    output_mean: float | None = Field(default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False)
-    output_cv: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    kind: Literal["sharegpt", "fixed", "lognormal", "empirical"] = Field(description="kind of distribution")
+    pairs: tuple[tuple[int, int], ...] = Field(
+        default=(), description="pairs of prompt and answer tokens; of fixed lengths, a single one"
+    )
+    input_mean: float | None = Field(
+        default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False, description="mean prompt tokens, lognormal"
+    )
+    input_cv: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="coefficient of variation of prompt tokens, lognormal",
+    )
+    output_mean: float | None = Field(
+        default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False, description="mean answer tokens, lognormal"
+    )
+    output_cv: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="coefficient of variation of answer tokens, lognormal",
+    )
     are_limits: bool = Field(
         default=False,
-        description="outputs are max_tokens, which an answer may not reach (ModelShape.early_stop_share); "
+        description="whether outputs are max_tokens, which an answer may not reach (ModelShape.early_stop_share); "
         "always true of sharegpt, as its answers come from another model",
     )
 

@@ -40,15 +40,19 @@ ArrivalSource = Annotated[str | tuple[float, ...], AfterValidator(_known_arrival
 class Adapter(Spec):
     """One LoRA adapter and its traffic; rank 0 stands for traffic to the base model, which needs no slot."""
 
-    name: str = Field(min_length=1)
-    rank: int
+    name: str = Field(min_length=1, description="name of the adapter, unique in the fleet")
+    rank: int = Field(
+        description=f"LoRA rank, one of {', '.join(map(str, SERVED_RANKS))}; 0 for traffic to the base model"
+    )
     rate: float = Field(ge=0, allow_inf_nan=False, description="requests per second")
     lengths: Lengths | None = Field(default=None, description="lengths of requests; None: those of the workload")
     arrivals: ArrivalSource | None = Field(
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
     artifact: str | None = Field(default=None, description="path or URL of the adapter's weights")
-    target_modules: tuple[str, ...] | None = None
+    target_modules: tuple[str, ...] | None = Field(
+        default=None, description="modules of the model that the adapter changes, as in PEFT"
+    )
     slo_ttft: float | None = Field(default=None, gt=0, description="objective for TTFT at the 99th percentile, seconds")
     slo_itl: float | None = Field(default=None, gt=0, description="objective for the mean ITL, seconds")
 
@@ -76,11 +80,16 @@ class Workload(Spec):
     """Adapters and their traffic over a window of time, with the seed that it is drawn from."""
 
     file_kind = file_kinds.FLEET
-    adapters: tuple[Adapter, ...]
-    lengths: Lengths = Lengths(kind="sharegpt")
-    arrivals: ArrivalSource = "poisson"
+    adapters: tuple[Adapter, ...] = Field(description="adapters and their traffic, with distinct names")
+    lengths: Lengths = Field(
+        default=Lengths(kind="sharegpt"), description="lengths of requests to adapters without lengths of their own"
+    )
+    arrivals: ArrivalSource = Field(
+        default="poisson",
+        description="arrival process, or timestamps (seconds), of adapters without arrivals of their own",
+    )
     duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds of traffic")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="seed of all random draws")
 
     @field_validator("adapters")
     @classmethod

@@ -1,0 +1,29 @@
+"""Write the pages of docs/reference that are made from the code: the command line, the files, and the Python API.
+
+make reference
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from command_line_page import command_line_page
+from files_page import FILES_PAGE, files_page
+from python_page import python_page
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+REFERENCE_PAGES: dict[str, Callable[[], str]] = {
+    "command-line.md": command_line_page,
+    FILES_PAGE: files_page,
+    "python.md": python_page,
+}
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, make_page in REFERENCE_PAGES.items():
+        (FOLDER / name).write_text(make_page(), encoding="utf-8")
+        print(f"docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()
