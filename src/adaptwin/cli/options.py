@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 SHIPPED: Literal["shipped"] = "shipped"
 
 
-def described(spec: type[Spec], field: str, default: str = "") -> str:
-    """Return the help text of an option: the description of a field of a file, and the default."""
+def described(spec: type[Spec], field: str, default: str = "", values: str = "") -> str:
+    """Return the help text of an option: the description of a field of a file, examples of values, and the default."""
     description = spec.model_fields[field].description or ""
-    sentence = f"{description[0].upper()}{description[1:]}."
+    sentence = f"{description[0].upper()}{description[1:]}{f', such as {values}' if values else ''}."
     return f"{sentence} {default_note(default)}" if default else sentence
 
 

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
 
 
-def plan_option(field: str, default: object = None) -> str:
+def plan_option(field: str, default: object = None, values: str = "") -> str:
     """Return the help text of an option that is a field of `PlanOptions`; its default is that of the field."""
     known = default if default is not None else PlanOptions.model_fields[field].default
-    return described(PlanOptions, field, "" if known is None else f"the fleet's, or {known}")
+    return described(PlanOptions, field, "" if known is None else f"the fleet's, or {known}", values)
 
 
 def one_of(names: dict[str, Any], default: str) -> str:
@@ -72,11 +72,21 @@ def plan_command(
     ] = None,
     ttft_p99: Annotated[
         float | None,
-        typer.Option(parser=seconds, metavar="TIME", rich_help_panel="Goal", help=plan_option("ttft_p99", "no limit")),
+        typer.Option(
+            parser=seconds,
+            metavar="TIME",
+            rich_help_panel="Goal",
+            help=plan_option("ttft_p99", "no limit", "2s or 500ms"),
+        ),
     ] = None,
     itl_p99: Annotated[
         float | None,
-        typer.Option(parser=seconds, metavar="TIME", rich_help_panel="Goal", help=plan_option("itl_p99", "no limit")),
+        typer.Option(
+            parser=seconds,
+            metavar="TIME",
+            rich_help_panel="Goal",
+            help=plan_option("itl_p99", "no limit", "50ms or 0.05"),
+        ),
     ] = None,
     price: Annotated[
         list[str] | None,
@@ -89,12 +99,14 @@ def plan_command(
     ] = None,
     headroom: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Safety", help=plan_option("headroom", "none")),
+        typer.Option(
+            parser=share, metavar="SHARE", rich_help_panel="Safety", help=plan_option("headroom", "none", "20% or 0.2")
+        ),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
-            parser=share_or_profile, metavar="SHARE", rich_help_panel="Safety", help=plan_option("margin", "none")
+            parser=share_or_profile, metavar="SHARE", rich_help_panel="Safety", help=plan_option("margin", "none", "5%")
         ),
     ] = None,
     spare: Annotated[
