@@ -185,4 +185,4 @@ def plain(markup: str | None) -> str:
 
 
 def _console(*lines: str) -> str:
-    return "\n".join(["```sh", *lines, "```"])
+    return "\n".join(["```bash", *lines, "```"])

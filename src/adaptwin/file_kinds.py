@@ -37,7 +37,9 @@ PAGE = FileKind("an HTML page", "did you mean the plan that it shows?")
 SCRIPT = FileKind("a script", "did you mean the plan that it was exported from?")
 PARQUET = FileKind("a Parquet file", "did you mean the folder that it belongs to?")
 
-_BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # the first kind whose keys a file has all of
+_BY_KEYS: tuple[
+    tuple[FileKind, tuple[str, ...]], ...
+] = (  # kinds and the keys by which they are known, the likeliest first
     (PLAN, ("servers", "lower_bound", "workload")),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
@@ -45,6 +47,7 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # the first kind who
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
     (DESIGN, ("profiles", "sampler")),
+    (DESIGN, ("profiles", "adapters")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),
 )
@@ -75,20 +78,19 @@ def recognised(error: SpecError, path: str | Path, expected: FileKind) -> SpecEr
         path: The file, or folder.
         expected: What the file should have been.
     """
-    kind = kind_of(path)
-    if kind is None or kind == expected:
+    kinds = kinds_of(path)
+    if not kinds or expected in kinds:
         return error
-    return SpecError(f"this is {kind.name}; {kind.meant}", file=path)
+    return SpecError(f"this is {kinds[0].name}; {kinds[0].meant}", file=path)
 
 
-def kind_of(path: str | Path) -> FileKind | None:
-    """Return the kind of a file or folder; None where it is unknown or cannot be read."""
+def kinds_of(path: str | Path) -> list[FileKind]:
+    """Return the kinds that a file or folder may be, the likeliest first; none where it is unknown or unreadable."""
     path = Path(path)
     try:
-        found = _kinds_of_folder(path) if path.is_dir() else _kinds_of_file(path.read_bytes())
-        return next(found, None)
+        return list(_kinds_of_folder(path) if path.is_dir() else _kinds_of_file(path.read_bytes()))
     except OSError:
-        return None
+        return []
 
 
 def _kinds_of_folder(path: Path) -> Iterator[FileKind]:

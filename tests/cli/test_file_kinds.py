@@ -5,7 +5,7 @@ import pytest
 from adaptwin import Plan, Profile, Run, Surrogate, Workload, file_kinds, load_profile, surrogate_for
 from adaptwin.calibration.measurements import MeasuredRun, Setup
 from adaptwin.dataset.design import Design, load_design
-from adaptwin.file_kinds import kind_of
+from adaptwin.file_kinds import kinds_of
 
 CLASSES = (Plan, Workload, Profile, Run, MeasuredRun, Surrogate, Design, Setup)
 SETUP = """\
@@ -72,7 +72,7 @@ def h100():
 
 
 def test_files_of_every_kind_are_recognised(everything):
-    assert {name: kind_of(everything / name).name for name in KINDS} == KINDS
+    assert {name: kinds_of(everything / name)[0].name for name in KINDS} == KINDS
 
 
 def test_a_wrong_kind_of_file_is_named_by_every_command(everything, adaptwin):

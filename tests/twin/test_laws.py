@@ -129,7 +129,7 @@ def test_the_random_scenarios_do_meet_everything_the_laws_are_about():
     """A law holds trivially if no example tests it, so there must be many examples of each kind."""
     met: Counter[str] = Counter()
 
-    @same_every_time
+    @settings(same_every_time, max_examples=3 * same_every_time.max_examples)
     @given(scenarios())
     def count(scenario):
         outcome, steps = watch(scenario)
