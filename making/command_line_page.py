@@ -119,7 +119,7 @@ def _described(name: str) -> Iterator[str]:
 def _details(called: Called) -> Iterator[str]:
     first, *further = (paragraph(prose(part)) for part in plain(called.command.help).split("\n\n"))
     yield first
-    yield _console(_usage(called))
+    yield f"Usage: {code(_usage(called))}"
     yield from further
     params = [_param(called.command, param) for param in called.command.params if param.name != "help"]
     if arguments := [[each.name, each.meaning] for each in params if not each.panel]:

@@ -37,9 +37,7 @@ PAGE = FileKind("an HTML page", "did you mean the plan that it shows?")
 SCRIPT = FileKind("a script", "did you mean the plan that it was exported from?")
 PARQUET = FileKind("a Parquet file", "did you mean the folder that it belongs to?")
 
-_BY_KEYS: tuple[
-    tuple[FileKind, tuple[str, ...]], ...
-] = (  # kinds and the keys by which they are known, the likeliest first
+_BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
@@ -47,9 +45,9 @@ _BY_KEYS: tuple[
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
     (DESIGN, ("profiles", "sampler")),
-    (DESIGN, ("profiles", "adapters")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),
+    (DESIGN, ("profiles", "adapters")),  # may as well be a fleet with a misspelt key
 )
 _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, in lower case
     (ADAPTERS_CSV, ("name", "rank")),
@@ -79,7 +77,7 @@ def recognised(error: SpecError, path: str | Path, expected: FileKind) -> SpecEr
         expected: What the file should have been.
     """
     kinds = kinds_of(path)
-    if not kinds or expected in kinds:
+    if not kinds or kinds[0] == expected or (kinds[0] == FLEET and expected in kinds):
         return error
     return SpecError(f"this is {kinds[0].name}; {kinds[0].meant}", file=path)
 
