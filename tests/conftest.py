@@ -69,6 +69,9 @@ def understood():
 
     def read(words):
         group = typer.main.get_command(program)
+        if words[0].startswith("--"):  # such as --install-completion, which acts as soon as it is read
+            assert words[0] in {name for param in group.params for name in param.opts}
+            return
         context = group.make_context("adaptwin", list(words))
         name, command, rest = group.resolve_command(context, list(words))
         while hasattr(command, "commands"):
