@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -94,11 +94,18 @@ def read_text(path: str | Path) -> str:
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
 
 
-def require_writable(*paths: str | Path | None) -> None:
-    """Raise `SpecError` if one of the files cannot be written, so that work does not start in vain."""
-    for path in paths:
-        if path and not os.access(Path(path).parent, os.W_OK):
+def require_writable(*paths: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
+    """Raise `SpecError` if a file cannot be written or would replace an input or another output.
+
+    Commands call it first, so that work does not start in vain.
+    """
+    seen = {Path(path).resolve(): "an input" for path in inputs}
+    for path in (path for path in paths if path):
+        if not os.access(Path(path).parent, os.W_OK):
             raise SpecError("cannot be written: its folder does not exist or is not writable", file=path)
+        if before := seen.get(Path(path).resolve()):
+            raise SpecError(f"cannot be written: it is {before} of the same command", file=path)
+        seen[Path(path).resolve()] = "another output"
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

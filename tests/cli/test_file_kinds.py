@@ -106,3 +106,29 @@ def test_a_file_of_no_known_kind_keeps_its_own_error(folder, adaptwin):
 def test_the_keys_of_a_kind_are_fields_of_its_file(spec):
     keys = next(keys for kind, keys in file_kinds._BY_KEYS if kind == spec.file_kind)
     assert set(keys) <= set(spec.model_fields)
+
+
+def test_a_csv_of_adapters_may_have_any_name(folder, adaptwin):
+    (folder / "adapters.txt").write_text("name,rank,rate\na,8,0.5\nb,8,0.5\n")
+    done = adaptwin("plan", "adapters.txt", "--profile", "h100-64gb-llama-3.1-8b-instruct", "--json")
+    assert done.code == 0
+    assert '"b"' in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("plan", "fleet.yaml", "--out", "fleet.yaml"), "fleet.yaml: cannot be written: it is an input of the same"),
+        (("plan", "fleet.yaml", "--report", "./fleet.yaml"), "fleet.yaml: cannot be written: it is an input of the"),
+        (("plan", "fleet.yaml", "--out", "a", "--report", "a"), "a: cannot be written: it is another output of the"),
+        (("simulate", "fleet.yaml", "--out", "fleet.yaml"), "fleet.yaml: cannot be written: it is an input of the"),
+        (("replan", "plan.yaml", "fleet.yaml", "--out", "plan.yaml"), "plan.yaml: cannot be written: it is an input"),
+        (("export", "plan.yaml", "--out", "plan.yaml"), "plan.yaml: cannot be written: it is an input of the same"),
+    ],
+)
+def test_an_output_never_replaces_an_input_or_another_output(planned, adaptwin, words, message):
+    before = {path: path.read_bytes() for path in planned.iterdir()}
+    done = adaptwin(*words)
+    assert done.code == 1
+    assert done.err.startswith(f"adaptwin: {message}")
+    assert {path: path.read_bytes() for path in planned.iterdir()} == before

@@ -26,7 +26,11 @@ def commands():
 
 
 ALL = dict(commands())
-EXAMPLES = [example for command in COMMANDS.values() for example in command.examples] + list(FIRST_STEPS)
+EXAMPLES = {  # those of the table of commands, of the program and of the commands of a group
+    *(example for command in COMMANDS.values() for example in command.examples),
+    *(line.strip() for command in ALL.values() for line in command.epilog.splitlines()[1:]),
+    *FIRST_STEPS,
+}
 
 
 def options_of(command):
@@ -49,7 +53,7 @@ def test_every_option_states_its_default(name):
         assert option.default is not None or option.show_default is not True or "default:" in option.help, option.name
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", sorted(EXAMPLES))
 def test_every_example_is_understood_and_fits_a_line(example, understood):
     assert len(example) <= WIDTH
     program_name, *words = shlex.split(example)

@@ -1,6 +1,7 @@
 """COMMANDS: every command, in the order in which people need them, with what it does and examples of its use."""
 
 import importlib
+import inspect
 from typing import Any, NamedTuple
 
 import typer
@@ -16,6 +17,8 @@ class Command(NamedTuple):
     help: str
     examples: tuple[str, ...]
 
+
+HELP_OPTIONS = ["-h", "--help"]
 
 COMMANDS = {
     "plan": Command(
@@ -71,7 +74,7 @@ COMMANDS = {
         "workload_commands",
         "Make a fleet file from a trace or PEFT folders, or a synthetic one.",
         (
-            "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8 --out f.yaml",
+            "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
             "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
             "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",
         ),
@@ -128,5 +131,13 @@ def load_command(name: str) -> Any:
         single = typer.Typer(add_completion=False, rich_markup_mode="rich")
         single.command(epilog=epilog)(found)
         loaded = typer.main.get_command(single)
+    for each in (loaded, *getattr(loaded, "commands", {}).values()):
+        each.help = _unwrapped(each.help)
+        each.context_settings["help_option_names"] = HELP_OPTIONS
     loaded.name, loaded.short_help = name, command.help
     return loaded
+
+
+def _unwrapped(text: str | None) -> str:
+    """The paragraphs of a docstring, each in one line: typer keeps line breaks, which are those of the source."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n"))

@@ -8,7 +8,7 @@ import typer
 from adaptwin.cli.options import OutFile, PlanFile, completing
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
-from adaptwin.spec import write_atomically
+from adaptwin.spec import require_writable, write_atomically
 
 
 def export_command(
@@ -28,6 +28,7 @@ def export_command(
         raise SpecError(not_one_of(to, TARGETS), "--to")
     text = TARGETS[to](Plan.read(plan))
     if out:
+        require_writable(out, inputs=[plan])
         write_atomically(out, text)
         print(f"written to {out}", file=sys.stderr)
     else:

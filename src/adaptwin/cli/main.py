@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from adaptwin.cli.commands import COMMANDS, load_command
+from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
 from adaptwin.cli.help import example_lines
 from adaptwin.errors import AdaptwinError
 
@@ -46,6 +46,7 @@ program = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": HELP_OPTIONS},
     epilog=example_lines(*FIRST_STEPS),
 )
 

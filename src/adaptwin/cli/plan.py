@@ -163,7 +163,7 @@ def plan_command(
     from adaptwin.placement.fleet import plan_fleet, require_known_names
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
-    require_writable(out, report)
+    require_writable(out, report, inputs=[fleet])
     known = surrogate_named(surrogate)
     fleet_read = read_fleet(fleet)
     try:

@@ -59,7 +59,7 @@ def replan_command(
     from adaptwin.plan.plan import Plan
     from adaptwin.replanning.replan import replan
 
-    require_writable(out, report)
+    require_writable(out, report, inputs=[plan, fleet])
     known = surrogate_named(surrogate)
     running, fleet_read = Plan.read(plan), read_fleet(fleet)
     with progress_bar() as progress:

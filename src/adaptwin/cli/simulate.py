@@ -103,7 +103,7 @@ def simulate_command(
     from adaptwin.twin.compilation import compile_twin
     from adaptwin.twin.simulate import simulate
 
-    require_writable(out)
+    require_writable(out, inputs=[fleet])
     fleet_read = read_fleet(fleet)
     profiles = fleet_profiles(fleet_read, fleet, profile)
     server = _server(

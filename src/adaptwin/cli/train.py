@@ -62,7 +62,7 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the parts and the models.")] = 0,
 ) -> None:
     """Train large models on runs of the twin, distil small ones, and score both on mixes that were held out."""
-    require_writable(out, report)
+    require_writable(out, report, inputs=[runs])
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
         if not explain:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 DEFAULT_LENGTHS = "sharegpt"
 TRACE_EXAMPLES = example_lines(
-    "adaptwin workload from-trace azure.csv --adapters 128 --ranks 8,16 --out f.yaml",
-    "adaptwin workload from-trace azure.csv --adapters 64 --ranks 8:0.7,16:0.3 --out f.yaml",
+    "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
+    "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --out f.yaml",
 )
 SYNTH_EXAMPLES = example_lines(
-    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out fleet.yaml",
+    "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out f.yaml",
 )
 PEFT_EXAMPLES = example_lines(
     "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",

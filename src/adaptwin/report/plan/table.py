@@ -1,12 +1,9 @@
 """A report on a plan, for a terminal with 80 columns."""
 
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
@@ -19,6 +16,7 @@ from adaptwin.report.plan.sentences import (
     used_gpus,
     verified_sentence,
 )
+from adaptwin.report.plan.story import limit_of
 from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
@@ -30,7 +28,7 @@ def plan_table(plan: Plan) -> RenderableType:
         heading("Servers"),
         _servers_table(plan),
         heading("Expected performance (simulated)"),
-        _forecast_table([server for server in plan.servers if not server.is_standby]),
+        _forecast_table(plan),
         Text(uncertainty_sentence(plan)),
     )
 
@@ -74,19 +72,21 @@ def _servers_table(plan: Plan) -> Table:
     return table
 
 
-def _forecast_table(servers: Sequence[PlacedServer]) -> Table:
+def _forecast_table(plan: Plan) -> Table:
     table = plain_table()
     table.add_column("GPU", overflow="fold")
     add_numbers(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     add_numbers(table, "KV\nuse", "Head-\nroom")
     table.add_column("Limited\nby", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
-    for server in servers:
-        table.add_row(Text(server.name), *_forecast_cells(server.forecast))
+    for server in plan.servers:
+        if not server.is_standby:
+            table.add_row(Text(server.name), *_forecast_cells(plan, server))
     return table
 
 
-def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
+def _forecast_cells(plan: Plan, server: PlacedServer) -> list[RenderableType]:
+    forecast = server.forecast
     if forecast is None:
         return [NOTHING] * 9
     return [
@@ -97,6 +97,6 @@ def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
         duration(forecast.itl_mean),
         percent(forecast.kv_usage),
         headroom_text(forecast, over=">"),
-        forecast.binding,
+        limit_of(plan, server, forecast).replace("_seqs", "\n_seqs"),  # as narrow as the headings
         verdict_text(forecast.verdict),
     ]
