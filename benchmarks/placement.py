@@ -27,7 +27,7 @@ from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.progress import silent
 from adaptwin.surrogate.surrogate import surrogate_for
 from adaptwin.twin.simulate import Case, simulate_many
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.sources.synthetic import synthesize
 from measured_page import IMAGES, PAGES, cores, generated_by, paragraph, section
 from placement_figures import gpus_by_strategy, scaling

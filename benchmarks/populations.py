@@ -8,7 +8,7 @@ import polars as pl
 
 from adaptwin import Adapter, Lengths, Workload
 from adaptwin.plan.fleet import read_fleet
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.sources.synthetic import synthesize
 from adaptwin.workload.sources.traces import workload_from_trace
 from h100_runs import DATA, PROJECT

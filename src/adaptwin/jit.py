@@ -64,9 +64,12 @@ def _kept(dispatcher: Any) -> Any:
 
 
 def is_cached(function: Callable[..., object]) -> bool:
-    """Whether machine code for `function` is already on disk, so that a first call needs no compilation."""
+    """Whether machine code for `function` and this processor is on disk, so that a first call needs no compilation."""
     cache = getattr(function, "_cache", None)
-    return bool(cache is None or cache._cache_file._load_index())
+    if cache is None:  # with NUMBA_DISABLE_JIT
+        return True
+    processor = function.targetctx.codegen().magic_tuple()  # type: ignore[attr-defined]
+    return any(key[1] == processor for key in cache._cache_file._load_index())
 
 
 @lru_cache(maxsize=1)

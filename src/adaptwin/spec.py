@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adaptwin.errors import SpecError, did_you_mean
+from adaptwin.errors import SpecError, did_you_mean, not_one_of
 from adaptwin.file_kinds import FileKind, recognised
 
 
@@ -58,7 +59,9 @@ class Spec(BaseModel):
 
     def write(self, path: str | Path) -> None:
         """Write the value to a YAML file, which is replaced as a whole or not at all; raises `SpecError`."""
-        write_atomically(path, dump_yaml(self.file_form()))
+        is_json = Path(path).suffix == ".json"
+        form = self.file_form()
+        write_atomically(path, json.dumps(form, indent=1, ensure_ascii=False) + "\n" if is_json else dump_yaml(form))
 
     def file_form(self) -> dict[str, Any]:
         """Return the value as plain data, as its file holds it."""
@@ -209,7 +212,7 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
         "greater_than_equal": lambda: f"{value!r} must be at least {limits['ge']:g}",
         "less_than": lambda: f"{value!r} must be below {limits['lt']:g}",
         "less_than_equal": lambda: f"{value!r} must be at most {limits['le']:g}",
-        "literal_error": lambda: f"{value!r} is not one of {limits['expected']}",
+        "literal_error": lambda: not_one_of(value, re.findall(r"'([^']*)'", limits["expected"])),
         "value_error": lambda: str(limits["error"]),
         "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",
     }

@@ -6,7 +6,7 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, PlanFile
-from adaptwin.errors import OutOfMemory, SpecError, did_you_mean
+from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 
 
 def explain_command(
@@ -42,7 +42,7 @@ def explain_command(
     running = Plan.read(plan)
     known = {server.name for server in running.servers}
     if unknown := [name for name in gpu or () if name not in known]:
-        raise SpecError(f"has no GPU {unknown[0]!r}{did_you_mean(unknown[0], known)}", "servers", plan)
+        raise SpecError(not_one_of(unknown[0], sorted(known)), "servers", plan)
     try:
         with progress_bar() as progress:
             found = explain(running, rank=rank, rate=rate, progress=progress)

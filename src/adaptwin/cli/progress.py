@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -31,14 +32,14 @@ def progress_bar() -> Iterator[Report]:
         transient=True,
         disable=not console.is_terminal,
     )
-    tasks: dict[str, int] = {}
+    tasks: dict[str, TaskID] = {}
 
     def report(stage: str, done: int, total: int) -> None:
         if stage not in tasks:
-            for other in bar.tasks:
-                bar.update(other.id, visible=False)
-            tasks[stage] = int(bar.add_task(stage, total=total))
-        bar.update(bar.task_ids[list(tasks).index(stage)], completed=done, total=total)
+            tasks[stage] = bar.add_task(stage, total=total)
+        for task in bar.tasks:
+            bar.update(task.id, visible=task.id == tasks[stage])
+        bar.update(tasks[stage], completed=done, total=total)
 
     with bar:
         yield report

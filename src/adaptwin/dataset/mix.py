@@ -12,7 +12,7 @@ from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on, steady_state
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
 from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload

@@ -11,7 +11,7 @@ from adaptwin.twin.played import Played, play_scenario
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 OCTAVE_COLUMNS = [f"{what}_{number:02}" for number in range(OCTAVES) for what in ("adapters", "tokens")]
 

@@ -1,6 +1,7 @@
 """find_plan: search for servers, verify and repair them, and search again with a safety factor if need be."""
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -176,7 +177,7 @@ class _Planner:
             "planning_seconds": time.perf_counter() - started,
             "search_seconds": sum(attempt.seconds for attempt in attempts),
         }
-        by_name = tuple(sorted(plan.servers, key=lambda server: server.name))  # pins name servers out of order
+        by_name = tuple(sorted(plan.servers, key=_place_in_list))  # pins name servers out of order
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
 
@@ -255,6 +256,12 @@ class _Planner:
         used = {server.profile for server in placed_servers}
         margin = max((self.margins[name] for name in used), default=0.0)
         return self.draft.model_copy(update={"servers": placed_servers, "margin": margin})
+
+
+def _place_in_list(server: PlacedServer) -> tuple[bool, list[tuple[int, str]]]:
+    """Sort key: standbys last, then by name, where the numbers in a name count as numbers."""
+    parts = re.split(r"(\d+)", server.name)
+    return server.is_standby, [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:

@@ -13,8 +13,8 @@ from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Limits, Server
 from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.drawing.early_stops import end_early
-from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
+from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
 NOT_YET = -1  # in place of a time: it has not happened by the end

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, Workload
-from adaptwin.workload.drawing.random_streams import stream_seed
 from adaptwin.workload.drawing.requests import draw_requests
+from adaptwin.workload.drawing.seeds import stream_seed
 
 RATES = st.lists(st.floats(0, 2), min_size=1, max_size=6)
 FAMILIES = st.sampled_from(["poisson", "gamma:cv=0.5", "gamma:cv=3", "regimes:period=20,factor=2"])

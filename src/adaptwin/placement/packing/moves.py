@@ -15,7 +15,7 @@ from adaptwin.placement.packing.balance import balanced
 from adaptwin.placement.packing.items import Bin, Item, item_of, items_of, load_of, may_join
 from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 BinScore = Callable[[Bin], float]  # maps the items of one server to its score; lower is better
 OverallScore = Callable[[Iterable[float]], float]  # maps the scores of all servers to one score

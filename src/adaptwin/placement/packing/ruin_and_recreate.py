@@ -22,7 +22,7 @@ from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_overload, load_of, may_join, shares_of
 from adaptwin.placement.packing.orders import by_falling_load
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # tries of an item on a server, at most: per item, and on top
 CANDIDATES = 6  # servers on which an item is tried

@@ -169,7 +169,7 @@ class _SpareSearch:
         """
         for failed, index in sorted(refused):
             if failed:
-                load = load_of(self._bins[index]) + load_of(takeovers[failed][index])
+                load = load_of(self._bins[index]) + load_of(takeovers[failed].get(index, []))
                 self._caps[ServerAfterFailure(failed, index)] = self._less * load
                 continue
             lower = [rank for rank in self._ranks if rank < servers[index].server.max_lora_rank]

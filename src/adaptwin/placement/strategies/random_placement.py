@@ -5,7 +5,7 @@ from itertools import groupby
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 
 def random_placement(problem: Problem) -> list[Assignment]:

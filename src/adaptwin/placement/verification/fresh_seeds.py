@@ -2,7 +2,7 @@
 
 from adaptwin.placement.verification.verify import verify
 from adaptwin.plan.plan import Plan
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 VERIFICATIONS = 5
 FAILOVER_VERIFICATIONS = 5  # of failovers, which leave many servers close to their limit

@@ -8,7 +8,7 @@ from adaptwin.plan.failover import Failover
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 
 def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True) -> Check:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.jit import borrowing, inlined, is_cached
+from adaptwin.jit import borrowing, inlined
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.kernel.adapter_slots import all_taken, empty_slots, load, needs_new_slot
@@ -75,11 +75,6 @@ def play(scenario: Scenario) -> Outcome:
         )
     stop(engine.scheduler, engine.ledger, notes, int(engine.clock["steps"][0]), scenario.window.warmup)
     return _outcome(engine)
-
-
-def is_compiled() -> bool:
-    """Whether the kernel's machine code is available, so that a first run starts at once."""
-    return bool(getattr(_play_chapter, "signatures", ())) or is_cached(_play_chapter)
 
 
 def _first_engine(scenario: Scenario) -> Engine:

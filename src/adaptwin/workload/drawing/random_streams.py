@@ -4,19 +4,11 @@ A generator is a 64-bit counter to which `GOLDEN` is added before each draw; Spl
 Exponential variates are logarithms of uniform ones, which is as fast as a ziggurat here.
 """
 
-import hashlib
-
 import numpy as np
 
 from adaptwin.jit import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def stream_seed(seed: int, *names: str) -> int:
-    """Return a 64-bit seed for the stream with these names, independent of all other streams."""
-    text = "\x1f".join((str(seed), *names))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 @compiled

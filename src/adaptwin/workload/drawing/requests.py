@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
-from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, gamma, split_mix, stream_seed
+from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, gamma, split_mix
+from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.drawing.sorting import insertion_sort, shell_sort
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import ArrivalSource, Workload

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 POPULARITIES = "uniform, dirichlet:0.5, zipf:1.0, hot:0.5, levels:3 or lognormal:1.5"
 DECADES = 3.0  # powers of ten that the rates of `levels` are drawn from

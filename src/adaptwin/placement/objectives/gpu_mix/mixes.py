@@ -25,7 +25,7 @@ from adaptwin.placement.packing.fill import fill_one
 from adaptwin.placement.packing.items import Bin, likelihood_of_overload, load_of, shares_of
 from adaptwin.placement.packing.orders import alternating
 from adaptwin.placement.packing.unplaced import UnplacedItems
-from adaptwin.workload.drawing.random_streams import stream_seed
+from adaptwin.workload.drawing.seeds import stream_seed
 
 FULL_LOAD = 0.5  # best-case load, as a share of a GPU's time, that a full server has at least
 COUNT_STEPS = 4  # steps in which the number of servers of one GPU type is varied, from none to all
