@@ -51,7 +51,7 @@ def main() -> None:
         _worst(rows),
         _weaknesses(rows),
     ]
-    page = "\n\n".join([HEAD, PICTURES, *sections]) + "\n"
+    page = "\n\n".join([HEAD, PICTURES, *sections, END]) + "\n"
     print("\n\n".join(sections))
     if not arguments.no_page:
         PAGE.write_text(page, encoding="utf-8")
@@ -74,10 +74,8 @@ def _compared(model: str, split: str) -> pl.DataFrame:
     return table.join(settings, on="name").with_columns(model=pl.lit(model), split=pl.lit(split))
 
 
-WHAT = f"""This page shows how far the twin is from real servers: every completed run of the public H100 data set
-(vLLM 0.8.5, 64 GB of GPU memory; arXiv 2508.08343), simulated with the shipped profiles.
-{generated_by("accuracy", after="a change to the twin or to the shipped profiles")} The measurements must lie beside the
-project."""
+WHAT = """This page shows how far the twin is from real servers: every completed run of the public H100 data set
+(vLLM 0.8.5, 64 GB of GPU memory; arXiv 2508.08343), simulated with the shipped profiles."""
 
 HOW = f"""The profiles were fitted to the micro-benchmarks and the calibration runs
 ([how](../explanation/calibration.md)). Unless a table says otherwise, figures are those of the validation runs, which
@@ -87,6 +85,11 @@ TTFT, over runs outside deep overload (up to {DEEP_OVERLOAD:,} requests waiting 
 [glossary](../reference/glossary.md) explains the terms."""
 
 HEAD = f"# Accuracy of the twin\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
+END = generated_by(
+    "accuracy",
+    after="a change to the twin or to the shipped profiles",
+    note="The measurements must lie beside the project.",
+)
 
 PICTURES = """![Throughput, mean ITL and median TTFT of the validation runs: twin against real](../images/accuracy.png)
 

@@ -194,21 +194,32 @@ def replanned(profile: Profile, population: Population) -> list[Replanned]:
 
 # The page
 
-WHAT = f"""This page compares `pack`, the strategy that plans use by default, with the other placement strategies: GPUs,
-latency and planning time on many fleets of adapters. It also shows how planning scales, and what re-planning changes.
-{generated_by("placement", after="a change to planning, the twin, the shipped profiles or the shipped surrogates")}"""
+WHAT = """This page compares `pack`, the strategy that plans use by default, with the other placement strategies: GPUs,
+latency and planning time on many fleets of adapters. It also shows how planning scales, and what re-planning
+changes."""
 
 HOW = f"""All plans are for Llama-3.1-8B on an H100 with 64 GB, with the shipped profile and an hour of traffic. They
-were made on {cores()}. See [how to choose an objective](../how-to/objectives.md) for planning,
-[the design](../design.md) for how `pack` works, and the [glossary](../reference/glossary.md) for the terms."""
+were made on {cores()}. [How to choose an objective](../how-to/objectives.md) shows how to make a
+plan, [How planning works](../explanation/planning.md) explains what `pack` does, and the
+[glossary](../reference/glossary.md) explains the terms."""
 
 HEAD = f"# Placement strategies compared\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
+END = generated_by("placement", after="a change to planning, the twin, the shipped profiles or the shipped surrogates")
 
-GPUS_NOTE = """Each cell is the number of GPUs of the strategy's verified plan; a dash means that there is none.
-`make_plan` repairs a placement that does not hold. After an arrow stands the number of GPUs before repair, where that
-differs or the placement overloads adapters. After an exclamation mark stands the number of adapters that are starved or
-backlogged when this placement is simulated with arrivals that no planner has used. A plan in **bold** fails with at
-least one of three further seeds, which neither planning nor verification has used."""
+GPUS_NOTE = """`make_plan` repairs a placement that does not hold. Each cell therefore has the number of GPUs of the
+verified plan and, where repair changed it or the strategy's own placement overloads adapters, the number before
+repair."""
+
+LEGEND = """| in a cell | meaning |
+|---|---|
+| `3` | the verified plan has 3 GPUs |
+| `-` | there is no verified plan |
+| **`3`**, in bold | the plan fails with at least one of three further seeds, unused in planning and verification |
+| `← 3` | the strategy's own placement, before repair, has 3 GPUs |
+| `!64` | 64 adapters are starved or backlogged when that placement is simulated with arrivals unused in planning |"""
+
+EXAMPLE_NOTE = """For example, `3 ← 3!64`: the strategy places all adapters on 3 GPUs, where 64 of them are overloaded.
+After repair, the plan has 3 GPUs, too, and is verified."""
 
 
 def main() -> None:
@@ -239,6 +250,7 @@ def main() -> None:
             _scaling(found["scaling"]),
             "![Time and memory of planning by number of adapters](../images/placement-scaling.png)",
             _replanning([Replanned(**row) for row in found["replanned"]]),
+            END,
         ]
     )
     print(page)
@@ -313,7 +325,8 @@ def _gpus(results: list[Result], strategies: list[str]) -> str:
         cells = [_gpu_cell(of[strategy]) for strategy in strategies if strategy in of]
         body.append([name, f"{first.adapters:,}", f"{first.rate:.1f}", str(first.bound), *cells])
     header = ["population", "adapters", "requests/s", "lower bound", *(f"`{name}`" for name in strategies)]
-    return section("GPUs by strategy", header, body, f"{paragraph(GPUS_NOTE)}\n\n{_summary(results)}")
+    notes = [_summary(results), paragraph(GPUS_NOTE), LEGEND, paragraph(EXAMPLE_NOTE)]
+    return section("GPUs by strategy", header, body, "\n\n".join(notes))
 
 
 def _summary(results: list[Result]) -> str:

@@ -34,14 +34,14 @@ MANY_RUNS, MANY_REPEATS = 120, 5  # runs in a call of `simulate_many`, and calls
 STARTS = 5  # timed starts with the machine code in the cache
 NOTABLE_RATIO = 200  # of the paper's seconds to ours: runs below it are counted
 
-WHAT = f"""This page shows how long the twin takes to simulate an hour of traffic on one server, how many runs it
-simulates per second, how long the command line takes to start, and how the twin compares in speed with the paper's.
-{generated_by("bench", after="a change to the twin or to the shipped profiles")}"""
+WHAT = """This page shows how long the twin takes to simulate an hour of traffic on one server, how many runs it
+simulates per second, how long the command line takes to start, and how the twin compares in speed with the paper's."""
 
 HOW = f"""Measured on a machine with {cores()}; other machines give other figures. Figures are medians. In brackets: the
 lower and the upper quartile. The [glossary](../reference/glossary.md) explains the terms."""
 
 HEAD = f"# Speed of the twin\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
+END = generated_by("bench", after="a change to the twin or to the shipped profiles")
 
 
 class Case(NamedTuple):
@@ -88,7 +88,7 @@ def main() -> None:
         _startup(results["startup"]),
         _paper(results["paper"]),
     ]
-    page = "\n\n".join([HEAD, *sections])
+    page = "\n\n".join([HEAD, *sections, END])
     print(page)
     if not arguments.no_page:
         PAGE.write_text(page + "\n", encoding="utf-8")

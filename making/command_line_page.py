@@ -14,8 +14,7 @@ from adaptwin.errors import Infeasible
 from measured_page import generated_by
 from reference_text import code, link, paragraph, prose, table
 
-WHAT = f"""This page shows every command of `adaptwin` with its arguments, options, defaults and examples.
-{generated_by("reference", after="a change to a command or to one of its options")}"""
+WHAT = "This page shows every command of `adaptwin` with its arguments, options, defaults and examples."
 
 HOW = """Every command prints its part of this page with `--help`, such as `adaptwin plan --help`; `adaptwin --version`
 prints the version. [Files](files.md) describes the files that commands read and write."""
@@ -33,12 +32,16 @@ EXIT_CODES = (
     (Infeasible.exit_code, "no solution: no plan exists, or a server would not start; the message names the cause"),
     (NOT_PROMISED, "a plan was made but is not verified, or `adaptwin verify` found that it does not hold"),
 )
-EXIT_NOTE = "An error is one line on the standard error output, which begins with `adaptwin:`."
+EXIT_NOTE = """Errors go to the standard error output. For an unknown command, an unknown option, or a value that cannot
+be read (`--gpus two`), the program prints the usage and a box that names the mistake. Every other error is one line
+that begins with `adaptwin:`."""
 
 COMPLETION = """Commands, options and names such as those of profiles, objectives and strategies can be completed with
 the tab key. Install the completion for your shell once, then start a new shell:"""
 COMPLETION_COMMAND = "adaptwin --install-completion"
 COMPLETION_NOTE = "`adaptwin --show-completion` prints the script instead of installing it."
+
+END = generated_by("reference", after="a change to a command or to one of its options")
 
 PLAIN_PANEL = "Options"
 DEFAULT_NOTE = re.compile(r"\s*\[default: (.*)\]$", re.DOTALL)
@@ -67,7 +70,7 @@ def command_line_page() -> str:
     parts = ["# Command line", paragraph(WHAT), paragraph(HOW), *_overview(), *_common_parts()]
     for name in COMMANDS:
         parts += _described(name)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, END]) + "\n"
 
 
 def commands_of(name: str) -> list[Called]:
@@ -88,7 +91,7 @@ def _overview() -> Iterator[str]:
 def _common_parts() -> Iterator[str]:
     yield "## Exit codes"
     yield table(["code", "meaning"], [[str(number), meaning] for number, meaning in EXIT_CODES])
-    yield EXIT_NOTE
+    yield paragraph(EXIT_NOTE)
     yield "## JSON"
     without = [called.name for name in COMMANDS for called in commands_of(name) if not _knows_json(called)]
     yield paragraph(JSON_NOTE.format(" and ".join(map(code, without))))

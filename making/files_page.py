@@ -21,9 +21,8 @@ from reference_text import code, docstring_of, link, paragraph, prose, table
 
 FILES_PAGE = "files.md"
 
-WHAT = f"""This page shows every field of the files that people write or read: fleets, CSV files of adapters, plans,
-profiles, designs of sweeps, measurements and runs.
-{generated_by("reference", after="a change to a class that has a file form")}"""
+WHAT = """This page shows every field of the files that people write or read: fleets, CSV files of adapters, plans,
+profiles, designs of sweeps, measurements and runs."""
 
 HOW = """Files are YAML or, with the suffix `.json`, JSON. Unknown keys, missing fields and values out of range are
 refused, with the name of the file, the field and the value. A field that is *required* has no default. The default
@@ -117,6 +116,8 @@ LENGTH_FORMS = (
 LENGTHS_NOTE = """The word `sharegpt`, or a mapping with one of the other keys of this table:"""
 MOMENTS_NOTE = "Fields of `lognormal`, all required, and `are_limits`, which may stand beside any of the keys:"
 
+END = generated_by("reference", after="a change to a class that has a file form")
+
 
 def files_page() -> str:
     """Return the page."""
@@ -127,7 +128,7 @@ def files_page() -> str:
         parts += _section(section)
         if section is SECTIONS[0]:
             parts += _csv_section()
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, END]) + "\n"
 
 
 def described_classes() -> dict[type[Spec], FileSection]:

@@ -15,8 +15,7 @@ from files_page import FILES_PAGE, described_classes
 from measured_page import generated_by
 from reference_text import Docstring, bullet, code, docstring_of, link, paragraph, prose, table
 
-WHAT = f"""This page shows every public function and class of `adaptwin`.
-{generated_by("reference", after="a change to a public function or class")}"""
+WHAT = "This page shows every public function and class of `adaptwin`."
 
 HOW = """Import names from the package itself: `from adaptwin import load_profile, make_plan, read_fleet`. Inside the
 package, units are seconds, tokens, bytes and requests per second. Wrong input raises `SpecError`. What commands do with
@@ -47,6 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 WITH_PARTS = ("Explanation",)  # classes whose parts are described, too, although they are in no file
 SIGNATURE_WIDTH = 100
+END = generated_by("reference", after="a change to a public function or class")
 
 
 def python_page() -> str:
@@ -58,7 +58,7 @@ def python_page() -> str:
         parts.append(f"## {title}")
         for name in names:
             parts += _described(name)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, END]) + "\n"
 
 
 def _contents() -> Iterator[str]:

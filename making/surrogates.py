@@ -53,18 +53,22 @@ FLEETS = ((100, 20.0), (300, 60.0), (1000, 120.0))  # adapters, requests/s: plan
 TIMED = 20_000  # rows in a timed batch
 REPEATS = 7  # of every timing, of which the fastest counts
 
-WHAT = f"""This page shows how accurate the predictions of the shipped surrogates are, against the twin and against real
-servers, how fast they are, and how often a planner still runs the twin. It is made together with the surrogates.
-{generated_by("surrogates", after="a change to the twin, the shipped profiles, the features or the training")}"""
+WHAT = """This page shows how accurate the predictions of the shipped surrogates are, against the twin and against real
+servers, how fast they are, and how often a planner still runs the twin."""
 
 HOW = """The training data are 100,000 runs of the twin. Large models are trained on them, and small models are
-distilled from the large ones; the small models are shipped. [The design](../design.md) explains why. For a surrogate of
-your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage errors unless a
-table says otherwise. An event counts as predicted where its probability is above one half.
+distilled from the large ones; the small models are shipped. [The surrogate](../explanation/surrogate.md) explains why.
+For a surrogate of your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage
+errors unless a table says otherwise. An event counts as predicted where its probability is above one half.
 Throughput is predicted as the served share of the offered tokens, so its error does not include the randomness of the
 arrivals. The [glossary](../reference/glossary.md) explains the terms."""
 
 HEAD = f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
+END = generated_by(
+    "surrogates",
+    after="a change to the twin, the shipped profiles, the features or the training",
+    note="The same command trains the shipped surrogates.",
+)
 
 
 def main() -> None:
@@ -87,7 +91,7 @@ def main() -> None:
     print("\n\n".join(sections))
     if not arguments.no_page:
         write_training_report(findings, training.surrogates, RESULTS / "training.html")
-        PAGE.write_text("\n\n".join([HEAD, *sections]) + "\n", encoding="utf-8")
+        PAGE.write_text("\n\n".join([HEAD, *sections, END]) + "\n", encoding="utf-8")
 
 
 def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:

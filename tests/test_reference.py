@@ -14,7 +14,7 @@ REFERENCE = ROOT / "docs" / "reference"
 NAMES = ("command-line.md", "files.md", "python.md")
 
 TAGS = {
-    *("a", "code", "em", "h1", "h2", "h3", "h4", "li", "p", "pre", "strong", "ul"),
+    *("a", "code", "em", "h1", "h2", "h3", "h4", "hr", "li", "p", "pre", "strong", "ul"),
     *("table", "tbody", "td", "th", "thead", "tr"),
 }
 

@@ -53,8 +53,8 @@ class Adapter(Spec):
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
     )
-    slo_ttft: float | None = Field(default=None, gt=0, description="objective for TTFT at the 99th percentile, seconds")
-    slo_itl: float | None = Field(default=None, gt=0, description="objective for the mean ITL, seconds")
+    slo_ttft: float | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
+    slo_itl: float | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
 
     @field_validator("rank")
     @classmethod
