@@ -30,6 +30,7 @@ from adaptwin import (
     simulate_many,
     verify,
 )
+from adaptwin.cli.commands import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,12 @@ def test_the_package_is_imported_without_its_heavy_parts():
 
 def test_the_help_of_the_program_is_shown_without_them():
     assert loaded_by("from adaptwin.cli.main import run; run(['--help'])") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_is_shown_without_what_it_runs(command):
+    heavy = loaded_by(f"from adaptwin.cli.main import run; run(['{command}', '--help'])")
+    assert set(heavy) <= {"numpy", "pydantic"}
 
 
 def test_profiles_are_listed_without_simulating_or_drawing_anything():

@@ -1,5 +1,6 @@
 """Spec: values are read from and written to files, and errors name their place."""
 
+import json
 import math
 import os
 
@@ -60,6 +61,13 @@ def test_the_file_that_the_errors_are_made_from_is_valid(tmp_path):
 )
 def test_an_error_names_file_field_and_value(tmp_path, old, new, said):
     assert complaint(tmp_path, FLEET.replace(old, new)).startswith(said)
+
+
+def test_a_value_with_the_suffix_json_is_written_as_json_and_reads_back(tmp_path):
+    workload = Workload([Adapter("ä", 8, 0.5)], duration=60.0)
+    workload.write(tmp_path / "fleet.json")
+    assert json.loads((tmp_path / "fleet.json").read_text(encoding="utf-8"))["adapters"][0]["name"] == "ä"
+    assert Workload.read(tmp_path / "fleet.json") == workload
 
 
 def test_an_unknown_key_lists_the_keys_allowed_there(tmp_path):

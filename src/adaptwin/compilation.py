@@ -57,7 +57,7 @@ def compile_missing(jobs: Sequence[Job], progress: Progress = silent) -> None:
     missing = sorted((job for job in jobs if not job.is_done), key=lambda job: -job.seconds)
     if missing:
         if progress is silent or not has_terminal():
-            progress = ProgressLines(_expected_seconds(missing))
+            progress = ProgressLines(_estimated_seconds(missing))
         with _no_collection():
             _compile(missing, Meter({job.call: job.seconds for job in missing}, progress))
     _known_done.update(job.call for job in jobs)
@@ -154,7 +154,7 @@ def _can_share(jobs: Sequence[Job]) -> bool:
     return bool(jobs) and cores > 1 and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
-def _expected_seconds(jobs: Sequence[Job]) -> float:
+def _estimated_seconds(jobs: Sequence[Job]) -> float:
     alone = sum(job.seconds for job in jobs)
     return slowness() * (alone / 2 + _START_SECONDS if _can_share(jobs[1:]) else alone)
 

@@ -2,6 +2,7 @@
 
 AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
 ├── SpecError                 the input is wrong; names file, field and value          (exit code 1)
+│   └── WrongKind             the file is of another kind than expected (file_kinds)   (exit code 1)
 └── Infeasible                there is no solution; names the binding constraint       (exit code 2)
     └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
 """

@@ -1,4 +1,4 @@
-"""File kinds: what kind of file a command was given by mistake, and which command it was probably meant for."""
+"""File kinds: what kind of file was given by mistake."""
 
 import json
 import re
@@ -13,29 +13,43 @@ _HEAD_BYTES = 4096
 
 
 class FileKind(NamedTuple):
-    """A kind of file or folder."""
+    """A kind of file or folder: its name, with the article."""
 
-    name: str  # with its article
-    meant: str  # what it is for, or which command was probably meant
+    name: str
 
 
-PLAN = FileKind("a plan", "did you mean adaptwin verify, explain, replan or export?")
-FLEET = FileKind("a fleet", "did you mean adaptwin plan or simulate?")
-PROFILE = FileKind("a profile", "did you mean --profile?")
-RUN = FileKind("a simulated run", "adaptwin compare takes it as its first file")
-MEASURED_RUN = FileKind("a measured run", "adaptwin compare takes it as its second file")
-SURROGATE = FileKind("a surrogate", "did you mean --surrogate, or adaptwin train --explain?")
-DESIGN = FileKind("a design of a sweep", "did you mean adaptwin sweep?")
-SETUP = FileKind("the setup of a folder of measurements", "did you mean adaptwin fit, with the folder?")
-MEASUREMENTS = FileKind("a folder of measurements", "did you mean adaptwin fit?")
-RUNS = FileKind("a folder of runs", "did you mean adaptwin train?")
-PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter", "did you mean adaptwin workload from-peft?")
-PEFT_FOLDER = FileKind("a folder of PEFT adapters", "did you mean adaptwin workload from-peft?")
-ADAPTERS_CSV = FileKind("a CSV of adapters", "did you mean adaptwin plan or simulate?")
-TRACE = FileKind("a request trace", "did you mean adaptwin workload from-trace?")
-PAGE = FileKind("an HTML page", "did you mean the plan that it shows?")
-SCRIPT = FileKind("a script", "did you mean the plan that it was exported from?")
-PARQUET = FileKind("a Parquet file", "did you mean the folder that it belongs to?")
+PLAN = FileKind("a plan")
+FLEET = FileKind("a fleet")
+PROFILE = FileKind("a profile")
+RUN = FileKind("a simulated run")
+MEASURED_RUN = FileKind("a measured run")
+SURROGATE = FileKind("a surrogate")
+DESIGN = FileKind("a design of a sweep")
+SETUP = FileKind("the setup of a folder of measurements")
+MEASUREMENTS = FileKind("a folder of measurements")
+RUNS = FileKind("a folder of runs")
+PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter")
+PEFT_FOLDER = FileKind("a folder of PEFT adapters")
+ADAPTERS_CSV = FileKind("a CSV of adapters")
+TRACE = FileKind("a request trace")
+PAGE = FileKind("an HTML page")
+SCRIPT = FileKind("a script")
+PARQUET = FileKind("a Parquet file")
+
+
+class WrongKind(SpecError):
+    """A file of another kind than expected.
+
+    Args:
+        kind: The kind of the file.
+        expected: The kind that was expected.
+        file: The file.
+    """
+
+    def __init__(self, kind: FileKind, expected: FileKind, file: str | Path) -> None:
+        self.kind, self.expected = kind, expected
+        super().__init__(f"this is {kind.name}, not {expected.name}", file=file)
+
 
 _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
@@ -79,14 +93,16 @@ def recognised(error: SpecError, path: str | Path, expected: FileKind) -> SpecEr
     kinds = kinds_of(path)
     if not kinds or kinds[0] == expected or (kinds[0] == FLEET and expected in kinds):
         return error
-    return SpecError(f"this is {kinds[0].name}; {kinds[0].meant}", file=path)
+    return WrongKind(kinds[0], expected, path)
 
 
 def kinds_of(path: str | Path) -> list[FileKind]:
     """Return the kinds that a file or folder may be, the likeliest first; none where it is unknown or unreadable."""
     path = Path(path)
     try:
-        return list(_kinds_of_folder(path) if path.is_dir() else _kinds_of_file(path.read_bytes()))
+        if path.is_dir():
+            return list(_kinds_of_folder(path))
+        return list(_kinds_of_file(path.read_bytes())) if path.is_file() else []  # a pipe cannot be read twice
     except OSError:
         return []
 

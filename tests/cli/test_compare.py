@@ -117,8 +117,8 @@ def test_a_run_in_which_nothing_finished_has_no_latencies(adaptwin, folder, real
     [
         (("no.json", "measured.json"), "no.json: no such file"),
         (("run.json", "no.json"), "no.json: no such file"),
-        (("run.json", "run.json"), "run.json: this is a simulated run; "),
-        (("measured.json", "run.json"), "measured.json: this is a measured run; "),
+        (("run.json", "run.json"), "run.json: this is a simulated run, not a measured run"),
+        (("measured.json", "run.json"), "measured.json: this is a measured run, not a simulated run"),
         (("run.json", "list.json"), "list.json: expected a mapping of fields, found a list"),
         (("run.json", "broken.json"), "broken.json: line 1: not valid JSON: "),
         (("run.json", "extra.json"), "extra.json: thruput: unknown key (allowed: name, server, workload,"),

@@ -37,7 +37,7 @@ def test_wrong_words_are_named(adaptwin, planned):
     assert (done.code, done.out, done.err) == (
         1,
         "",
-        "adaptwin: plan.yaml: servers: has no GPU 'gpu-9'; did you mean gpu-0?\n",
+        "adaptwin: plan.yaml: servers: 'gpu-9' is not one of gpu-0; did you mean gpu-0?\n",
     )
     done = adaptwin("explain", "plan.yaml", "--rank", 12)
     assert done.code == 1

@@ -82,7 +82,7 @@ def test_a_wrong_kind_of_file_is_named_by_every_command(everything, adaptwin):
                 continue
             done = adaptwin(*command.split(), name, *MORE.get(command, ()))
             assert done.code == 1, (command, name)
-            assert done.err.startswith(f"adaptwin: {name}: this is {kind}; "), (command, name, done.err)
+            assert done.err.startswith(f"adaptwin: {name}: this is {kind}, not "), (command, name, done.err)
 
 
 def test_a_broken_file_of_the_right_kind_keeps_its_own_error(everything, adaptwin):

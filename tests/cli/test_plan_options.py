@@ -62,7 +62,7 @@ def test_without_bounds_there_are_none(plan):
         (("--gpus", 2), "gpus: 2: min-gpus finds the number of GPUs"),
         (("--objective", "slo"), "slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl"),
         (("--objective", "max-throughput", "--gpus", 0), "Invalid value for '--gpus': "),
-        ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of 'itl' or 'ttft'"),
+        ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of itl, ttft"),
         (("--ttft-p99", "soon"), "'soon' is not a time, such as 500ms or 2s"),
         (("--itl-p99", "0ms"), "'0ms' must be above 0"),
         (("--itl-p99", "-1"), "'-1' must be above 0"),

@@ -128,8 +128,8 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
             "Server.max_lora_rank: 8 is below the rank 16 of adapter 'a1'",
         ),
         (("simulate", "fleet.yaml", "--warmup", 900), "warmup: 900.0 must be "),
-        (("verify", "fleet.yaml"), "fleet.yaml: this is a fleet; did you mean adaptwin plan or simulate?"),
-        (("export", "fleet.yaml"), "fleet.yaml: this is a fleet; did you mean adaptwin plan or simulate?"),
+        (("verify", "fleet.yaml"), "fleet.yaml: this is a fleet, not a plan; did you mean adaptwin plan or simulate?"),
+        (("export", "fleet.yaml"), "fleet.yaml: this is a fleet, not a plan; did you mean adaptwin plan or simulate?"),
         (("export", "fleet.yaml", "--to", "helm"), "--to: 'helm' is not one of vllm"),
         (
             ("workload", "synth", "--adapters", 0, "--rate", 1, "--ranks", 8, "--out", "w.yaml"),

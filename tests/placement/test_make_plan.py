@@ -116,3 +116,18 @@ def test_servers_are_listed_by_name_even_if_pins_name_them(h100, fleet):
         ("gpu-1", ["a"]),
     ]
     assert plan.verified
+
+
+def test_the_numbers_in_names_count_as_numbers_and_standbys_come_last(h100, fleet):
+    pinned = Constraints(pinned={"a": "gpu-10", "b": "gpu-9", "c": "zeus"})
+    plan = make_plan(h100, fleet(("a", 8, 20.0), ("b", 8, 20.0), ("c", 8, 20.0)), constraints=pinned, spare=1)
+    assert [server.name for server in plan.servers if not server.is_standby] == ["gpu-9", "gpu-10", "zeus"]
+    assert [server.is_standby for server in plan.servers] == sorted(server.is_standby for server in plan.servers)
+    assert plan.verified
+
+
+def test_spares_for_servers_that_take_nothing_over_are_planned(h100, fleet):
+    pinned = Constraints(pinned={"a0": "zeus", "a1": "apollo"})
+    plan = make_plan(h100, fleet(("a0", 8, 18.0), ("a1", 8, 18.0)), constraints=pinned, spare=1)
+    assert plan.verified
+    assert {"zeus", "apollo"} <= {server.name for server in plan.servers}

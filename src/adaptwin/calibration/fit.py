@@ -10,9 +10,10 @@ import polars as pl
 
 from adaptwin.calibration.compare import profile_error, spreads
 from adaptwin.calibration.coverage import uncovered
+from adaptwin.calibration.fit_rounds import FIT_ROUNDS
 from adaptwin.calibration.hardware import Residual, fit_loads, fit_memory, fit_planning
 from adaptwin.calibration.measurements import Measurements
-from adaptwin.calibration.step_fit import FIT_ROUNDS, StepFit
+from adaptwin.calibration.step_fit import StepFit
 from adaptwin.errors import SpecError
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile
@@ -77,7 +78,9 @@ def _first_profile(measurements: Measurements) -> Profile:
     if all(part is None or len(part) == 0 for part in measurements[1:]):
         raise SpecError("the folder holds no measurements: memory, loads, planning, steps or runs", "measurements")
     if setup.start is None:
-        raise SpecError("name a profile to start from; it supplies what was not measured", "setup.start")
+        raise SpecError(
+            "name a profile to start from; it supplies the first guess and what was not measured", "setup.start"
+        )
     try:
         start = load_profile(setup.start)
     except SpecError as error:

@@ -33,7 +33,6 @@ from adaptwin.rounding import rounded
 
 Mask = NDArray[np.bool_]
 
-FIT_ROUNDS = 4
 FIT_FOLDS = 6
 SETTLED_CHANGE = 0.003  # mean change of the runs' step times from one round to the next
 FARTHEST_MISS = 0.05  # logarithm of the pace: a run that cannot be simulated closer to its measured pace is left out

@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.cli.options import AsJson
-from adaptwin.report.fit import comparison_rows, comparison_table
-from adaptwin.twin.run import Run
 
 
 def compare_command(
@@ -25,6 +21,12 @@ def compare_command(
     as_json: AsJson = False,
 ) -> None:
     """Compare a simulated run with a measured one, figure by figure."""
+    from rich.console import Console
+
+    from adaptwin.calibration.measurements import MeasuredRun
+    from adaptwin.report.fit import comparison_rows, comparison_table
+    from adaptwin.twin.run import Run
+
     simulated, real = Run.read(run), MeasuredRun.read(measured)
     if as_json:
         rows = {

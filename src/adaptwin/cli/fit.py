@@ -2,19 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from adaptwin.calibration.fit import Fit, fit
-from adaptwin.calibration.measurements import Measurements
-from adaptwin.calibration.step_fit import FIT_ROUNDS
+from adaptwin.calibration.fit_rounds import FIT_ROUNDS
 from adaptwin.cli.options import AsJson, OutFile
-from adaptwin.cli.progress import progress_bar
 from adaptwin.errors import SpecError
-from adaptwin.report.fit import fit_report
 from adaptwin.spec import require_writable
+
+if TYPE_CHECKING:
+    from adaptwin.calibration.fit import Fit
 
 
 def fit_command(
@@ -32,6 +30,13 @@ def fit_command(
     The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json.
     docs/reference/measurements.md describes their columns.
     """
+    from rich.console import Console
+
+    from adaptwin.calibration.fit import fit
+    from adaptwin.calibration.measurements import Measurements
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.report.fit import fit_report
+
     require_writable(out)
     measurements = Measurements.read(folder)
     with progress_bar() as progress:
@@ -51,7 +56,7 @@ def fit_command(
         Console(stderr=True).print(f"profile written to {out}", highlight=False)
 
 
-def _fit_as_data(fitted: Fit) -> dict[str, Any]:
+def _fit_as_data(fitted: "Fit") -> dict[str, Any]:
     return {
         "profile": fitted.profile.file_form(),
         "residuals": [part._asdict() for part in fitted.residuals],

@@ -10,7 +10,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
 from adaptwin.cli.help import example_lines
+from adaptwin.cli.meant import command_meant
 from adaptwin.errors import AdaptwinError
+from adaptwin.file_kinds import WrongKind
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
 WRONG_INPUT = 1
@@ -79,7 +81,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit as end:
         return WRONG_INPUT if end.code == USAGE_ERROR else int(end.code or 0)
     except AdaptwinError as error:
-        print(f"adaptwin: {' '.join(str(error).split())}", file=sys.stderr)
+        hint = command_meant(error, " ".join(arguments[:1])) if isinstance(error, WrongKind) else ""
+        print(f"adaptwin: {' '.join(str(error).split())}{hint}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `adaptwin plan ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -58,7 +58,7 @@ def simulate_command(
             min=0,
             metavar="SECONDS",
             rich_help_panel="Run",
-            help="Seconds at the start that are left out of all figures.",
+            help="Seconds at the start that rates, latencies, time averages and verdicts leave out.",
         ),
     ] = 0.0,
     window: Annotated[

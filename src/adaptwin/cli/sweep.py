@@ -4,27 +4,26 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
-from adaptwin.cli.progress import progress_bar
-from adaptwin.dataset.dataset import Dataset
-from adaptwin.dataset.design import Design, load_design, shipped_designs
-from adaptwin.dataset.sweep import sweep
 from adaptwin.errors import SpecError
-from adaptwin.report.sweep import summary, sweep_table
+from adaptwin.shipped_files import shipped_files
+
+if TYPE_CHECKING:
+    from adaptwin.dataset.dataset import Dataset
+    from adaptwin.dataset.design import Design
 
 
 def sweep_command(
     design: Annotated[
         str,
         typer.Argument(
-            metavar="DESIGN", help=f"Design file (YAML), or a shipped design: {', '.join(shipped_designs())}."
+            metavar="DESIGN",
+            help=f"Design file (YAML), or a shipped design: {', '.join(shipped_files('adaptwin.dataset', '.yaml'))}.",
         ),
     ],
     out: Annotated[
@@ -59,6 +58,13 @@ def sweep_command(
 
     After an interruption, the same command resumes where the sweep stopped.
     """
+    from rich.console import Console
+    from rich.text import Text
+
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.dataset.sweep import sweep
+    from adaptwin.report.sweep import sweep_table
+
     described = _design(design, profiles=tuple(profile) if profile else None, mixes=mixes, seed=seed)
     started = time.perf_counter()
     try:
@@ -76,8 +82,10 @@ def sweep_command(
     Console(stderr=True).print(done, soft_wrap=True)
 
 
-def _design(name: str, **given: object) -> Design:
+def _design(name: str, **given: object) -> "Design":
     """The design with the fields given on the command line."""
+    from adaptwin.dataset.design import Design, load_design
+
     design = load_design(name)
     given = {field: value for field, value in given.items() if value is not None}
     if "mixes" in given and design.sampler == "grid":
@@ -85,7 +93,9 @@ def _design(name: str, **given: object) -> Design:
     return Design(**{**design.model_dump(), **given})
 
 
-def _dataset_as_data(dataset: Dataset, out: Path) -> dict[str, object]:
+def _dataset_as_data(dataset: "Dataset", out: Path) -> dict[str, object]:
+    from adaptwin.report.sweep import summary
+
     rows = dataset.rows
     return {
         "folder": str(out),

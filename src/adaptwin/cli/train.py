@@ -2,25 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile, ReportFile
-from adaptwin.cli.progress import progress_bar
-from adaptwin.dataset.dataset import Dataset
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.file_kinds import RUNS, recognised
-from adaptwin.report.training.page import write_training_report
-from adaptwin.report.training.rules import rules_text
-from adaptwin.report.training.table import training_table
 from adaptwin.spec import require_writable
-from adaptwin.surrogate.findings import find
-from adaptwin.surrogate.outputs import NAMES
-from adaptwin.surrogate.surrogate import Surrogate, load_surrogate
-from adaptwin.surrogate.train import TRAINING_FOLDS, train
+from adaptwin.surrogate.training_folds import TRAINING_FOLDS
+
+if TYPE_CHECKING:
+    from adaptwin.dataset.dataset import Dataset
+    from adaptwin.surrogate.surrogate import Surrogate
 
 DEFAULT_OUTPUTS = ("starvation", "itl_mean")
 
@@ -51,7 +46,7 @@ def train_command(
         typer.Option(
             "--output",
             metavar="NAME",
-            help=f"Output that --explain prints, one of {', '.join(NAMES)}. May be repeated. "
+            help="Output that --explain prints, such as ttft_p99; an unknown name lists them all. May be repeated. "
             + default_note(" and ".join(DEFAULT_OUTPUTS)),
         ),
     ] = None,
@@ -62,6 +57,16 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the parts and the models.")] = 0,
 ) -> None:
     """Train large models on runs of the twin, distil small ones, and score both on mixes that were held out."""
+    from rich.console import Console
+
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.dataset.dataset import Dataset
+    from adaptwin.report.training.page import write_training_report
+    from adaptwin.report.training.table import training_table
+    from adaptwin.surrogate.findings import find
+    from adaptwin.surrogate.surrogate import load_surrogate
+    from adaptwin.surrogate.train import train
+
     require_writable(out, report, inputs=[runs])
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
@@ -88,13 +93,15 @@ def train_command(
 
 
 def _known_outputs(output: list[str] | None) -> list[str]:
+    from adaptwin.surrogate.outputs import NAMES
+
     for name in output or ():
         if name not in NAMES:
             raise SpecError(not_one_of(name, NAMES), "output")
     return output or list(DEFAULT_OUTPUTS)
 
 
-def _chosen(dataset: Dataset, profile: str | None) -> str:
+def _chosen(dataset: "Dataset", profile: str | None) -> str:
     """The profile that was asked for, or the only one there is."""
     names = dataset.rows["profile"].unique().sort().to_list()
     if profile is None and len(names) > 1:
@@ -104,7 +111,11 @@ def _chosen(dataset: Dataset, profile: str | None) -> str:
     return profile or str(names[0])
 
 
-def _print_rules(surrogate: Surrogate, outputs: list[str]) -> None:
+def _print_rules(surrogate: "Surrogate", outputs: list[str]) -> None:
+    from rich.console import Console
+
+    from adaptwin.report.training.rules import rules_text
+
     console = Console()
     for name in outputs:
         console.print(rules_text(surrogate, name))

@@ -65,7 +65,7 @@ class Room:
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
-        """Choose settings with a rank that can load the new adapter: the current ones if they serve all adapters.
+        """Choose settings that can load the new adapter: the current slots, at a higher rank if needed, if they serve all.
 
         Otherwise, settings that serve all adapters. Where none do, the number of slots stays, or is the largest
         smaller number with which the server starts.

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
-from adaptwin.file_kinds import ADAPTERS_CSV, kinds_of
+from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, kinds_of
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
 from adaptwin.twin.server import Server
@@ -45,7 +45,8 @@ class Fleet(Workload):
 
 def read_fleet(path: str | Path) -> Fleet:
     """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
-    is_csv = Path(path).suffix.lower() == ".csv" or ADAPTERS_CSV in kinds_of(path)
+    kinds = kinds_of(path)
+    is_csv = ADAPTERS_CSV in kinds or (Path(path).suffix.lower() == ".csv" and FLEET not in kinds)
     fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
     if not fleet.adapters:
         raise SpecError("lists no adapter", "adapters", path)

@@ -25,7 +25,9 @@ class ScrapeCost(Spec):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    per_label_set: float = Field(default=0.0, ge=0, description="seconds per combination of adapters seen")
+    per_label_set: float = Field(
+        default=0.0, ge=0, description="seconds per combination of running and waiting adapters seen"
+    )
     per_label: float = Field(default=0.0, ge=0, description="seconds per adapter name in the combinations seen")
 
     def coefficients(self) -> ScrapeCoefficients:

@@ -218,7 +218,7 @@ class _ReplanSearch(NamedTuple):
         return None
 
     def _afresh_may_pay(self, fleet: Rearrangement) -> bool:
-        """Whether a plan from scratch could save more than its usual number of moves costs.
+        """Whether a plan from scratch could save GPUs that are worth more than the moves that it usually takes.
 
         Such a plan is not tried where adapters are pinned, because then servers must keep their names, nor where the
         strategy was a function, because the plan holds only its name.

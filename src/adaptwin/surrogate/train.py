@@ -21,8 +21,8 @@ from adaptwin.surrogate.region import Region, clip_to
 from adaptwin.surrogate.score import calibration_error, error, f1, mean_error
 from adaptwin.surrogate.surrogate import OverloadThresholds, Surrogate
 from adaptwin.surrogate.teacher import Teacher, corrected_odds, teach
+from adaptwin.surrogate.training_folds import TRAINING_FOLDS
 
-TRAINING_FOLDS = 3
 FEWEST_MIXES = 30
 WRONG_SHARE = 0.002  # largest share of wrong ones among the predictions that count as confident
 

@@ -24,7 +24,7 @@ def bound_sentence(plan: Plan) -> str:
     """Say how far the number of GPUs is from the lower bound."""
     above = plan.gpus - plan.lower_bound
     spares = f", {plan.options.spare} of them spare" if plan.options.spare else ""
-    bound = f"Lower bound: no plan can use fewer than {count(plan.lower_bound, 'GPU')}{spares}."
+    bound = f"Lower bound: no plan with these profiles can use fewer than {count(plan.lower_bound, 'GPU')}{spares}."
     if above <= 0:
         return f"{bound} This plan is optimal."
     return f"{bound} This plan is at most {count(above, 'GPU')} above the optimum."
@@ -37,7 +37,7 @@ def cost_sentence(plan: Plan) -> str:
         return ""
     if bound is None:
         return f"Price per hour: {money(cost)}."
-    said = f"Lower bound: no plan can cost less than {money(bound)} per hour."
+    said = f"Lower bound: no plan with these profiles can cost less than {money(bound)} per hour."
     if cost - bound < 0.005:
         return f"{said} This plan is optimal."
     return f"{said} This plan costs {money(cost)}, at most {money(cost - bound)} above the optimum."

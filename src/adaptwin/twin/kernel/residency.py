@@ -106,7 +106,7 @@ def _visit(residency, step):
         if not member.newcomer:
             member.recency = (step - 1) * count + member.position
     time = np.int64(0)
-    later = 0  # number of the next member on the GPU whose turn has not come, newcomers excepted
+    later = 0  # index in the batch of the next member that is on the GPU and not a newcomer
     for i in range(members):
         a = batch[i]
         adapter = place[a]
