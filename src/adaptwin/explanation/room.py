@@ -65,10 +65,10 @@ class Room:
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
     def _settings(self, shares: dict[str, float]) -> Server:
-        """Choose settings that can load the new adapter: the current slots, at a higher rank if needed, if they serve all.
+        """Choose settings that can load the new adapter: the current slots, with a higher rank if needed.
 
-        Otherwise, settings that serve all adapters. Where none do, the number of slots stays, or is the largest
-        smaller number with which the server starts.
+        Where these do not serve all adapters, choose other settings that do. Where none do, the number of slots stays,
+        or is the largest smaller number with which the server starts.
         """
         capacity, now = self._capacity, self._server
         can_load = now.can_load(self._newcomer.rank)

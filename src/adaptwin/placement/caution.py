@@ -1,6 +1,6 @@
 """Caution: the planner's safety factors and likelihoods, in one place because they work together.
 
-The surrogate predicts how likely a server is to be overloaded: how likely it or one of its adapters is starved or backlogged.
+The surrogate predicts how likely a server is to be overloaded: that it or one of its adapters is starved or backlogged.
 Servers are filled up to a given likelihood, the twin makes the final check of each server, and the whole plan is
 verified with arrivals that no search has seen. A higher likelihood or a smaller factor yields fewer GPUs per search,
 but more servers that the twin refuses or that fail the verification.

@@ -194,7 +194,7 @@ def _receive(scenario, engine):
 
 @inlined
 def _idle(scenario, engine):
-    """Advance the clock to the next request or, if there is none, to the end of the run; return whether there is none."""
+    """Advance the clock to the next request or, without one, to the end of the run; return whether there is none."""
     arrival, window = scenario.requests.arrival, scenario.window
     clock, arrived = engine.clock[0], engine.scheduler.queue.state[0].arrived
     over = arrived == len(arrival)
