@@ -7,10 +7,8 @@ it.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.steady_state.costs import Costs, costs_of
 from adaptwin.steady_state.in_flight import adapters_with_more, busy_adapters
 from adaptwin.steady_state.steady_state import solve
+from adaptwin.surrogate.server_table import ServerTable, costs_in, limits_in, server_table
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.demand.traffic import OCTAVES, Demand, Traffic
 
@@ -91,29 +90,15 @@ def features_of(
     demand: Demand, limits: Limits, costs: Costs, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return `Features` and `SteadyStateAnswer` as arrays, for a server that has traffic."""
-    features, steady_answers = np.empty(FEATURE_COUNT), np.empty(STEADY_ANSWER_COUNT)
-    _write_features(features, steady_answers, demand.traffic, demand.by_octave, limits, costs, duration)
-    return features, steady_answers
-
-
-class ServerTable(NamedTuple):
-    """Several servers in the form that the compiled loop takes."""
-
-    limits: numba.typed.List
-    costs: numba.typed.List
-
-
-def server_table(servers: Sequence[tuple[Limits, Costs]]) -> ServerTable:
-    """Convert servers to a table, which is worth keeping: making it takes longer than computing features from it."""
-    limits, costs = zip(*servers, strict=True)
-    return ServerTable(numba.typed.List(limits), numba.typed.List(costs))
+    features, steady_answers = features_of_servers(demand, server_table([(limits, costs)]), duration)
+    return features[0], steady_answers[0]
 
 
 def features_of_servers(
     demand: Demand, servers: ServerTable, duration: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return `Features` and `SteadyStateAnswer` of several servers with the same traffic, of shape (servers, ...)."""
-    return _arrays_of_servers(demand.traffic, demand.by_octave, servers.limits, servers.costs, duration)
+    return _arrays_of_servers(demand.traffic, demand.by_octave, servers, duration)
 
 
 def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple[NDArray[np.float64], ...]:
@@ -125,12 +110,13 @@ def features_of_table(rows: pl.DataFrame, profiles: dict[str, Profile]) -> tuple
         "max_model_len", "async_scheduling", "duration",
     ).rows()  # fmt: skip
     features, steady_answers = np.empty((len(rows), FEATURE_COUNT)), np.empty((len(rows), STEADY_ANSWER_COUNT))
-    known: dict[tuple[object, ...], tuple[Limits, Costs]] = {}
+    known: dict[tuple[object, ...], ServerTable] = {}
     for i, (name, *of_server, duration) in enumerate(settings):
         key = (name, *of_server)
         if key not in known:
-            known[key] = _server_of_row(profiles[name], *of_server)
-        _write_features(features[i], steady_answers[i], Traffic(*traffics[i]), by_octave[i], *known[key], duration)
+            known[key] = server_table([_server_of_row(profiles[name], *of_server)])
+        of_row = _arrays_of_servers(Traffic(*traffics[i]), by_octave[i], known[key], duration)
+        features[i], steady_answers[i] = (array[0] for array in of_row)
     return features, steady_answers
 
 
@@ -150,11 +136,12 @@ def _server_of_row(
 
 
 @compiled
-def _arrays_of_servers(traffic, by_octave, limits, costs, duration):
+def _arrays_of_servers(traffic, by_octave, servers, duration):
     """Return `Features` and `SteadyStateAnswer` as arrays with a row for each server."""
-    features, steady_answers = np.empty((len(limits), FEATURE_COUNT)), np.empty((len(limits), STEADY_ANSWER_COUNT))
-    for i in range(len(limits)):
-        _write_features(features[i], steady_answers[i], traffic, by_octave, limits[i], costs[i], duration)
+    features, steady_answers = np.empty((len(servers), FEATURE_COUNT)), np.empty((len(servers), STEADY_ANSWER_COUNT))
+    for i in range(len(servers)):
+        limits, costs = limits_in(servers, i), costs_in(servers, i)
+        _write_features(features[i], steady_answers[i], traffic, by_octave, limits, costs, duration)
     return features, steady_answers
 
 

@@ -13,10 +13,9 @@ from adaptwin.surrogate.features import (
     FEATURE_COUNT,
     OFFERED,
     STEADY_ANSWER_COUNT,
-    ServerTable,
     features_of_servers,
-    server_table,
 )
+from adaptwin.surrogate.server_table import ServerTable, server_table
 from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from, surrogate_for
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, demand_in, raw_sums, sum_demands
