@@ -87,6 +87,13 @@ def test_the_designs_of_the_pages_can_be_read(text, tmp_path):
     assert load_design(tmp_path / "design.yaml").mixes
 
 
+@pytest.mark.parametrize("text", list(blocks("csv")))
+def test_the_csv_of_the_pages_can_be_read(text, tmp_path):
+    (tmp_path / "adapters.csv").write_text(text, encoding="utf-8")
+    assert len(read_fleet(tmp_path / "adapters.csv").adapters) == len(text.splitlines()) - 1
+
+
 def test_the_pages_have_code():
+    assert list(blocks("csv"))
     assert list(blocks("python"))
     assert list(blocks("yaml"))
