@@ -24,11 +24,11 @@ def export_command(
     """Write the configuration that runs a plan on a serving stack, to stdout or a file."""
     from adaptwin.plan.plan import Plan
 
+    require_writable(out, inputs=[plan])
     if to not in TARGETS:
         raise SpecError(not_one_of(to, TARGETS), "--to")
     text = TARGETS[to](Plan.read(plan))
     if out:
-        require_writable(out, inputs=[plan])
         write_atomically(out, text)
         print(f"written to {out}", file=sys.stderr)
     else:

@@ -19,7 +19,6 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
-from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import server_rank
 from adaptwin.twin.simulate import simulate
 from adaptwin.workload.lengths import Lengths
@@ -55,7 +54,7 @@ def explain(
     if not plan.servers:
         raise SpecError("the plan has none: there is nothing to explain", "servers")
     newcomer = typical_adapter(plan, rank, rate, lengths)
-    (compile_twin if surrogate is None else compile_planning)(progress)
+    compile_planning(progress, predicts=surrogate is not None)
     calls = (joblib.delayed(_explained)(plan, placed, newcomer) for placed in plan.servers)
     answers = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls)
     servers: list[ServerExplanation] = []

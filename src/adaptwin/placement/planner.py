@@ -29,7 +29,6 @@ from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
-from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
@@ -59,7 +58,7 @@ def find_plan(
     strategy = strategy or strategy_named(options.strategy)
     _require_possible(profiles, workload, options, objective, strategy)
     require_free(template)
-    (compile_twin if surrogate is None else compile_planning)(progress)
+    compile_planning(progress, predicts=surrogate is not None)
     profiles = priced(profiles, options)
     margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from adaptwin.errors import SpecError
-from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, kinds_of
+from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, WrongKind
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
 from adaptwin.twin.server import Server
@@ -45,12 +45,20 @@ class Fleet(Workload):
 
 def read_fleet(path: str | Path) -> Fleet:
     """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
-    kinds = kinds_of(path)
-    is_csv = ADAPTERS_CSV in kinds or (Path(path).suffix.lower() == ".csv" and FLEET not in kinds)
-    fleet = Fleet(adapters=read_adapters_csv(path)) if is_csv else Fleet.read(path)
+    readers = {FLEET: Fleet.read, ADAPTERS_CSV: _fleet_of_csv}
+    try:
+        fleet = readers[ADAPTERS_CSV if Path(path).suffix.lower() == ".csv" else FLEET](path)
+    except WrongKind as error:  # the other of the two, under a name with another suffix
+        if error.kind not in readers:
+            raise
+        fleet = readers[error.kind](path)
     if not fleet.adapters:
         raise SpecError("lists no adapter", "adapters", path)
     return fleet
+
+
+def _fleet_of_csv(path: str | Path) -> Fleet:
+    return Fleet(adapters=read_adapters_csv(path))
 
 
 def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:

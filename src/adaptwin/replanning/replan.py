@@ -32,7 +32,6 @@ from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, Se
 from adaptwin.replanning.relief import relieved, repaired
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
-from adaptwin.twin.compilation import compile_twin
 from adaptwin.workload.workload import Workload
 
 SERVERS_TO_GIVE_UP = 3  # of the emptiest servers, how many are candidates for removal
@@ -74,7 +73,7 @@ def replan(
     """
     prices = Prices(move_cost, restart_cost)
     _require_sound(plan, workload, prices)
-    (compile_twin if surrogate is None else compile_planning)(progress)
+    compile_planning(progress, predicts=surrogate is not None)
     started = time.perf_counter()
     deadline = started + (math.inf if time_limit is None else time_limit)
     running = _without_spares(plan)

@@ -27,10 +27,10 @@ _PREDICTION = Job(
 )
 
 
-def compile_planning(progress: Progress = silent) -> None:
-    """Compile what a simulation and a prediction need, where that has not been done."""
+def compile_planning(progress: Progress = silent, *, predicts: bool = True) -> None:
+    """Compile what a simulation needs and, if planning predicts, a prediction, where that has not been done."""
     keep_freed_memory()
-    compile_missing((*TWIN, _PREDICTION), progress)
+    compile_missing((*TWIN, _PREDICTION) if predicts else TWIN, progress)
 
 
 def compile_prediction() -> None:
