@@ -10,8 +10,9 @@ import yaml
 from tests.dataset.designs import LLAMA, TINY, mixes_of, tiny
 
 from adaptwin import SpecError, load_profile
-from adaptwin.dataset.design import Design, Range, absolute_rates, load_design, shipped_designs
+from adaptwin.dataset.design import Design, Range, absolute_rates, load_design
 from adaptwin.dataset.mix import make_mix
+from adaptwin.dataset.shipped_designs import shipped_designs
 
 RATES = (3.2, 1.6, 0.8, 0.4, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125)  # of arXiv 2602.24044
 

@@ -10,8 +10,8 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
+from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError
-from adaptwin.shipped_files import shipped_files
 
 if TYPE_CHECKING:
     from adaptwin.dataset.dataset import Dataset
@@ -23,7 +23,7 @@ def sweep_command(
         str,
         typer.Argument(
             metavar="DESIGN",
-            help=f"Design file (YAML), or a shipped design: {', '.join(shipped_files('adaptwin.dataset', '.yaml'))}.",
+            help=f"Design file (YAML), or a shipped design: {', '.join(shipped_designs())}.",
         ),
     ],
     out: Annotated[

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_validator, model_validator
 
 from adaptwin import file_kinds
+from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.profile import is_profile_file
-from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.drawing.requests import MOST_REQUESTS
@@ -293,20 +293,11 @@ def _value_at(dimension: tuple[Any, ...] | Range, share: float) -> Any:
     return dimension.at(share) if isinstance(dimension, Range) else dimension[int(share * len(dimension))]
 
 
-def shipped_designs() -> list[str]:
-    """Names of the designs that come with adaptwin."""
-    return list(_shipped_design_files())
-
-
 def load_design(name_or_path: str | Path) -> Design:
     """Load a shipped design by name, or a design from a file; raises `SpecError` if there is neither."""
-    shipped = _shipped_design_files()
+    shipped = shipped_designs()
     if str(name_or_path) in shipped:
         return Design.read(shipped[str(name_or_path)])
     if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).exists():
         return Design.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "design")
-
-
-def _shipped_design_files() -> dict[str, Path]:
-    return shipped_files("adaptwin.dataset", ".yaml")
