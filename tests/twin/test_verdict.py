@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.twin.scenarios import by_hand, plain_profile
 
 from adaptwin import Adapter, Server, Workload, load_profile, simulate
 from adaptwin.twin.kernel.play import play
-from adaptwin.twin.run import worst_of
+from adaptwin.twin.run import VERDICTS, is_ok, worst_of
 from adaptwin.twin.verdict import judge
 
 END = 600.0
@@ -14,22 +16,25 @@ NEVER = None
 TOKENS = 100  # tokens of every request: 50 in, 50 out
 
 
-def judged(*adapters, fields=None, warmup=0.0):
-    """Judge adapters, each given as a list of (arrival, first token, last token[, holds a seat]) in seconds."""
+def judged(*adapters, fields=None, warmup=0.0, rejected=(), drain=False, end=END):
+    """Judge adapters, each given as a list of (arrival, first token, last token[, holds a seat]) in seconds.
+
+    The requests that arrive at one of the times in `rejected` are rejected.
+    """
     told = sorted((row, a) for a, rows in enumerate(adapters) for row in (key(*row) for row in rows))
     scenario = by_hand(
         [(row[0] * 1e3, a, 50, 50) for row, a in told],
         adapters=len(adapters),
-        window={"end": int(END * 1e9), "drain": False, "warmup": int(warmup * 1e9)},
+        window={"end": int(end * 1e9), "drain": drain, "warmup": int(warmup * 1e9)},
     )
     happened = play(by_hand([]))._replace(
         first_token=np.array([row[1] * 1e9 if row[1] < np.inf else -1 for row, _ in told], np.int64),
         finish=np.array([row[2] * 1e9 if row[2] < np.inf else -1 for row, _ in told], np.int64),
-        rejected=np.zeros(len(told), np.bool_),
+        rejected=np.array([row[0] in rejected for row, _ in told], np.bool_),
         running=np.array([row[3] for row, _ in told], np.bool_),
-        end=int(END * 1e9),
+        end=int(end * 1e9),
     )
-    workload = Workload([Adapter(f"a{i}", 8, 1.0, **(fields or {})) for i in range(len(adapters))], duration=END)
+    workload = Workload([Adapter(f"a{i}", 8, 1.0, **(fields or {})) for i in range(len(adapters))], duration=end)
     return judge(plain_profile(), workload, scenario, happened)
 
 
@@ -93,11 +98,37 @@ def test_a_request_that_was_preempted_and_waits_again_is_not_served():
     assert judged(served(10) + preempted).adapters == ["starved"]
 
 
-def test_fewer_than_five_requests_say_too_little_unless_none_was_served():
-    assert judged(served(3) + unserved(1, start=200.0)).adapters == ["ok"]
-    assert judged(unserved(1, start=200.0)).adapters == ["ok"]
-    assert judged(unserved(2, start=200.0)).adapters == ["starved"]
-    assert judged(served(3) + unserved(2, start=200.0)).adapters == ["starved"]
+def test_a_few_requests_say_whether_they_were_served():
+    assert judged(unserved(1, start=200.0)).adapters == ["starved"]
+    assert judged(served(1)).adapters == ["ok"]
+    assert judged(served(3) + unserved(1, start=200.0)).adapters == ["starved"]
+    assert judged(unserved(1, start=541.0)).adapters == ["ok"]  # 59 s old: not due yet
+
+
+def test_a_few_requests_say_nothing_about_a_queue():
+    """All of them waited over 10 s, but the server, which has many other requests, keeps up."""
+    assert judged(served(4, wait=12.0), served(90)).adapters == ["sluggish", "ok"]
+    assert judged(served(5, wait=12.0), served(90)).adapters == ["backlogged", "ok"]
+    assert judged(served(4, wait=12.0)).server == "sluggish"
+
+
+def test_fifty_adapters_whose_only_request_gets_nothing_are_starved_and_so_is_their_server():
+    judgement = judged(*(unserved(1, start=5.0 * i) for i in range(50)))
+    assert judgement.adapters == ["starved"] * 50
+    assert judgement.server == "starved"
+
+
+def test_a_rejected_request_was_not_served_however_young_it_is():
+    assert judged(served(18), rejected=(0.0, 5.0)).adapters == ["starved"]  # 2 of 18
+    assert judged(served(21), rejected=(0.0, 5.0)).adapters == ["ok"]  # 2 of 21
+    young = unserved(2, start=590.0)
+    assert judged(served(16) + young, rejected=(590.0, 595.0)).adapters == ["starved"]
+    assert judged(served(16) + young).adapters == ["ok"]
+
+
+def test_a_server_that_rejects_everything_is_starved():
+    judgement = judged(unserved(10), rejected=tuple(5.0 * i for i in range(10)))
+    assert (judgement.server, judgement.adapters) == ("starved", ["starved"])
 
 
 def test_a_queue_that_grew_through_the_window_is_a_backlog():
@@ -124,7 +155,8 @@ def test_a_queue_that_did_not_grow_is_no_backlog():
     # Seven wait at the end; in the middle, at 300 s, eight of the served ones had waited over 10 s, too.
     jam = [(280.0 + i, 303.0, 304.0) for i in range(8)]
     rows = served(85, gap=3.0) + jam + unserved(7, start=560.0)
-    assert judged(rows).adapters == ["ok"]
+    assert judged(rows, fields={"slo_ttft": 30.0}).adapters == ["ok"]
+    assert judged(rows).adapters == ["sluggish"]
     # If they had come 11 s later, the middle would have seen a burst, and no queue.
     burst = [(291.0 + i, 303.0, 304.0) for i in range(8)]
     rows = served(85, gap=3.0) + burst + unserved(7, start=560.0)
@@ -135,14 +167,16 @@ def test_waiting_over_ten_seconds_in_the_median_is_a_backlog():
     slow, quick = served(11, wait=10.5), served(9, start=100.0)
     assert judged(slow + quick).adapters == ["backlogged"]
     assert judged(slow + quick).server == "backlogged"
-    assert judged(slow[:10] + quick + served(1, start=200.0)).adapters == ["ok"]  # half is not over half
+    assert judged(slow[:10] + quick + served(1, start=200.0)).adapters == ["sluggish"]  # half is not over half
 
 
 def test_starved_takes_precedence_over_backlogged_and_backlogged_over_slow():
     impatient = served(10, wait=20.0)
     assert judged(impatient + unserved(5, start=200.0)).adapters == ["starved"]
     assert judged(impatient, fields={"slo_ttft": 1.0}).adapters == ["backlogged"]
-    assert worst_of({"ok", "slow"}) == "slow"
+    assert worst_of({"ok", "sluggish"}) == "sluggish"
+    assert worst_of({"sluggish", "unknown"}) == "unknown"
+    assert worst_of({"unknown", "slow"}) == "slow"
     assert worst_of({"ok", "slow", "backlogged"}) == "backlogged"
     assert worst_of({"ok", "slow", "backlogged", "starved"}) == "starved"
     assert worst_of(set()) == "ok"
@@ -153,7 +187,7 @@ def test_an_adapter_that_misses_its_ttft_objective_is_slow():
     late = served(2, start=550.0, wait=3.0)
     assert judged(served(99) + late[:1], fields={"slo_ttft": 2.0}).adapters == ["ok"]
     assert judged(served(98) + late, fields={"slo_ttft": 2.0}).adapters == ["slow"]
-    assert judged(served(98) + late).adapters == ["ok"]
+    assert judged(served(98) + late, fields={"slo_ttft": 4.0}).adapters == ["ok"]
 
 
 def test_the_ttft_objective_includes_what_api_and_client_add():
@@ -171,6 +205,96 @@ def test_an_adapter_that_misses_its_itl_objective_is_slow():
 def test_an_objective_missed_by_an_adapter_is_not_held_against_the_server():
     judgement = judged(served(20), fields={"slo_itl": 0.020})
     assert (judgement.server, judgement.worst) == ("ok", "slow")
+
+
+def test_over_one_in_a_hundred_waits_above_two_seconds_without_an_objective_is_sluggish():
+    """5 ms in the plain profile: a first token after 1.997 s reaches the client after 2.002 s."""
+    long = served(2, start=550.0, wait=1.997)
+    judgement = judged(served(98) + long)
+    assert (judgement.server, judgement.adapters, judgement.worst) == ("sluggish", ["sluggish"], "sluggish")
+    assert judged(served(99) + long[:1]).adapters == ["ok"]
+    assert judged(served(98) + served(2, start=550.0, wait=1.994)).adapters == ["ok"]
+
+
+def test_a_server_is_sluggish_by_the_requests_without_an_objective_alone():
+    """Three of the ten requests of `free` are long; so are all of `bound`, whose objective allows it."""
+    scenario_rows = served(7) + served(3, start=300.0, wait=3.0), served(10, wait=3.0)
+    fields = {"slo_ttft": 5.0}
+    assert judged(*scenario_rows, fields=fields).server == "ok"
+    assert judged(*scenario_rows).server == "sluggish"
+
+
+def test_sluggish_is_a_grade_of_ok_and_unknown_is_not():
+    assert [verdict for verdict in VERDICTS if is_ok(verdict)] == ["sluggish", "ok"]
+
+
+def test_a_window_of_under_two_minutes_shows_nothing_unless_the_server_is_overloaded():
+    for end, verdict in ((119.0, "unknown"), (120.0, "ok")):
+        judgement = judged(served(10), [], end=end)
+        assert (judgement.server, judgement.adapters) == (verdict, [verdict, verdict])
+    assert judged(served(10, start=90.0), end=200.0, warmup=81.0).server == "unknown"
+    assert judged(served(10) + unserved(9, gap=1.0), end=90.0).server == "starved"
+    assert judged(served(2) + unserved(30, start=20.0, gap=0.5), end=60.0).server == "backlogged"
+    assert judged([], end=60.0).server == "ok"
+
+
+def test_a_window_in_which_no_due_request_finished_shows_nothing():
+    """All of the answers take longer than the window, so the server is still filling up when it ends."""
+    in_seat = [(10.0 * i, 10.0 * i + 1.0, NEVER, True) for i in range(20)]
+    assert judged(in_seat).server == "unknown"
+    assert judged(in_seat + served(1)).server == "ok"
+
+
+def test_a_drained_window_is_judged_by_the_first_tokens_that_came_before_the_last_arrival():
+    """In the end, all requests are served; at 600 s, none of the late ones was."""
+    late = [(300.0 + i, 700.0 + i, 701.0 + i) for i in range(3)]
+    assert judged(served(20) + late, drain=True).adapters == ["starved"]
+    slow_answers = [(300.0 + i, 301.0 + i, 700.0 + i) for i in range(3)]
+    judgement = judged(served(20) + slow_answers, drain=True)
+    assert (judgement.server, judgement.adapters) == ("ok", ["ok"])
+
+
+seconds = st.floats(0.0, 600.0).map(lambda value: round(value, 3))
+requests = st.tuples(seconds, st.one_of(st.none(), st.floats(0.0, 100.0)), st.one_of(st.none(), seconds), st.booleans())
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.lists(requests, max_size=8), min_size=1, max_size=6),
+    st.sampled_from([30.0, 119.0, 120.0, 600.0]),
+    st.booleans(),
+    st.sampled_from([None, 3.0]),
+)
+def test_server_and_adapters_agree(rows, end, drain, slo):
+    """If the server is overloaded, some adapter is; if all that ask are, the server is; unknown goes for all."""
+    adapters = [
+        [
+            (arrival, NEVER, NEVER, seat)
+            if wait is None
+            else (
+                arrival,
+                arrival + wait,
+                NEVER if answer is None else arrival + wait + answer,
+                answer is None and seat,
+            )
+            for arrival, wait, answer, seat in of_adapter
+            if arrival < end
+        ]
+        for of_adapter in rows
+    ]
+    judgement = judged(*adapters, end=end, drain=drain, fields={"slo_ttft": slo})
+    asking = {verdict for verdict, own in zip(judgement.adapters, adapters, strict=True) if own}
+    overloaded = {"starved", "backlogged"}
+    if judgement.server in overloaded:
+        assert overloaded & asking
+    if judgement.server == "starved":
+        assert "starved" in asking
+    if asking and asking <= overloaded:
+        assert judgement.server in overloaded
+    if judgement.server == "sluggish":
+        assert asking & {"sluggish", *overloaded}
+    assert ("unknown" in judgement.adapters) <= (judgement.server in {"unknown", *overloaded})
+    assert (judgement.server == "unknown") <= (not {"ok", "sluggish"} & set(judgement.adapters))
 
 
 def test_requests_of_the_warm_up_do_not_count():

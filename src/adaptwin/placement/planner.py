@@ -30,6 +30,7 @@ from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import require_long_enough
 from adaptwin.workload.workload import Workload
 
 ONE_IN_TWENTY = 1.645  # standard deviations that a normal variate exceeds, on one side, in one case in twenty
@@ -96,6 +97,7 @@ def _require_possible(
     """Raise `SpecError` if options contradict each other, the profiles or the workload."""
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
+    require_long_enough(workload)
     if objective.given_gpus and options.gpus is None:
         raise SpecError(f"missing: {options.objective} needs the number of GPUs", "gpus")
     if not objective.given_gpus and options.gpus is not None:

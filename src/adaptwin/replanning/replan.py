@@ -32,6 +32,7 @@ from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, Se
 from adaptwin.replanning.relief import relieved, repaired
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.twin.verdict import require_long_enough
 from adaptwin.workload.workload import Workload
 
 SERVERS_TO_GIVE_UP = 3  # of the emptiest servers, how many are candidates for removal
@@ -103,6 +104,7 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
         raise SpecError(f"run on {', '.join(names)}: only plans on one profile can be changed", "servers")
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
+    require_long_enough(workload)
     for name, price in zip(("move_cost", "restart_cost"), prices, strict=True):
         if not 0 <= price < math.inf:
             raise SpecError(f"{price} must be at least 0", name)

@@ -1,6 +1,7 @@
 """A report on a run of the twin, for the terminal."""
 
 import math
+from collections import Counter
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,10 +10,10 @@ from rich.text import Text
 
 from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
-from adaptwin.twin.run import Latency, Run
+from adaptwin.twin.run import VERDICTS, Latency, Run, Verdict, worst_of
+from adaptwin.twin.verdict import SHORTEST_WINDOW
 
 SHOWN_ADAPTERS = 10  # adapters with the worst verdicts
-_SEVERITY = {"starved": 0, "backlogged": 1, "slow": 2, "ok": 3}
 _INTERVAL_NAMES = {
     "throughput": "Throughput, tok/s",
     "ttft.p50": "TTFT p50",
@@ -50,9 +51,18 @@ def _run_headline(run: Run) -> Text:
         f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
         f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
         (rejected if run.rejected else "", "bold red"),
+        (_why_unknown(run) if run.worst == "unknown" else "", "magenta"),
         f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
         f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
         f"window {run.window}{f', warm-up {duration(run.warmup)}' if run.warmup else ''}.",
+    )
+
+
+def _why_unknown(run: Run) -> str:
+    if run.duration - run.warmup < SHORTEST_WINDOW:
+        return f"Unknown: a window needs {duration(SHORTEST_WINDOW)} after warm-up to show whether a server keeps up.\n"
+    return (
+        "Unknown: requests were due, but none has finished. A longer window would show whether the server keeps up.\n"
     )
 
 
@@ -109,24 +119,26 @@ def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
 
 
 def _worst_adapters(run: Run) -> RenderableType:
-    bad = [row for row in run.adapters.iter_rows(named=True) if row["verdict"] != "ok"]
-    if not bad:
-        return Text.assemble("\nAdapters: all ", str(len(run.adapters)), " are ", verdict_text("ok"), ".")
-    bad.sort(key=_severity)
-    shown = f", the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
+    verdicts = Counter(run.adapters["verdict"])
+    worst: Verdict = worst_of(verdicts)
+    if len(verdicts) == 1 and worst in ("ok", "unknown"):
+        return Text.assemble(f"\nAdapters: all {len(run.adapters):,} are ", verdict_text(worst), ".")
+    bad = sorted((row for row in run.adapters.iter_rows(named=True) if row["verdict"] != "ok"), key=_severity)
+    shown = f"; the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
+    numbers = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in VERDICTS if verdicts[verdict])
     table = plain_table()
     table.add_column("Adapter", overflow="fold", min_width=24)
     add_numbers(table, "Rank", "Arrived", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:SHOWN_ADAPTERS]:
         table.add_row(Text(row["name"]), *_adapter_cells(row))
-    return Group(heading(f"Adapters not ok: {len(bad):,} of {len(run.adapters):,}{shown}"), table)
+    return Group(heading(f"Adapters: {numbers}{shown}"), table)
 
 
 def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
     """Sort key of an adapter: worst verdict first, then the smallest share served, then the most traffic."""
     offered = row["offered_throughput"]
-    return _SEVERITY[row["verdict"]], row["throughput"] / max(offered, 1e-9), -offered
+    return VERDICTS.index(row["verdict"]), row["throughput"] / max(offered, 1e-9), -offered
 
 
 def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.report.style.tables import add_numbers, plain_table
 
-VERDICTS = ("ok", "backlogged", "starved")
+SHOWN_VERDICTS = ("ok", "sluggish", "backlogged", "starved")
 
 
 def sweep_table(dataset: Dataset) -> RenderableType:
@@ -19,10 +19,10 @@ def sweep_table(dataset: Dataset) -> RenderableType:
     title = Text(f"{whole['mixes']:,} mixes, {len(rows):,} runs, seed {design.seed}\n")
     table = plain_table()
     table.add_column("Profile", overflow="fold")
-    add_numbers(table, "Runs", "Hours", "Requests", *(verdict.capitalize() for verdict in VERDICTS))
+    add_numbers(table, "Runs", "Hours", "Requests", *(verdict.capitalize() for verdict in SHOWN_VERDICTS))
     for profile in rows["profile"].unique(maintain_order=True).to_list():
         part = summary(rows.filter(profile=profile))
-        shares = [f"{100 * part[verdict]:.0f} %" for verdict in VERDICTS]
+        shares = [f"{100 * part[verdict]:.0f} %" for verdict in SHOWN_VERDICTS]
         hours = f"{part['simulated_hours']:,.1f}"
         table.add_row(profile, f"{part['runs']:,}", hours, f"{part['requests']:,}", *shares)
     return Group(title, table, Text("\n" + _caps(rows, whole["capped"], design.most_requests)))
@@ -30,7 +30,7 @@ def sweep_table(dataset: Dataset) -> RenderableType:
 
 def summary(rows: pl.DataFrame) -> dict[str, Any]:
     """Return totals over runs, and the share of them with each worst verdict."""
-    of_verdict = [(pl.col("worst") == verdict).mean().alias(verdict) for verdict in VERDICTS]
+    of_verdict = [(pl.col("worst") == verdict).mean().alias(verdict) for verdict in SHOWN_VERDICTS]
     return rows.select(
         pl.len().alias("runs"),
         pl.col("mix").n_unique().alias("mixes"),

@@ -1,8 +1,9 @@
 """Run: the result of a simulation, for the server and for every adapter."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import polars as pl
 from pydantic import Field, field_serializer, field_validator
@@ -12,7 +13,8 @@ from adaptwin.profile.profile import Regime
 from adaptwin.spec import Spec, write_atomically
 from adaptwin.twin.server import Server
 
-Verdict = Literal["ok", "starved", "backlogged", "slow"]
+Verdict = Literal["starved", "backlogged", "slow", "unknown", "sluggish", "ok"]  # from the worst to the best
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 ADAPTER_COLUMNS = {
     "name": pl.String,
@@ -32,10 +34,17 @@ ADAPTER_COLUMNS = {
 SERIES_COLUMNS = ("time", "running", "waiting", "kv_usage", "adapters", "finished_tokens", "preemptions")
 
 
-def worst_of(verdicts: set[Verdict]) -> Verdict:
-    """Return the worst of the verdicts: starved is worse than backlogged, backlogged than slow, and slow than ok."""
-    order: tuple[Verdict, ...] = ("starved", "backlogged", "slow")
-    return next((verdict for verdict in order if verdict in verdicts), "ok")
+def worst_of(verdicts: Collection[str]) -> Verdict:
+    """Return the worst of the verdicts, in the order of `VERDICTS`; ok if there are none."""
+    return next((verdict for verdict in VERDICTS if verdict in verdicts), "ok")
+
+
+def is_ok(verdict: str | None) -> bool:
+    """Whether a verdict lets a plan hold. Sluggish is a grade of ok: all requests are served, some after a long wait.
+
+    Unknown is not ok, because nothing has been shown.
+    """
+    return verdict in ("ok", "sluggish")
 
 
 class Latency(Spec):
@@ -127,6 +136,11 @@ class Run(Spec):
     def worst(self) -> Verdict:
         """The worst verdict among server and adapters."""
         return worst_of({self.verdict, *self.adapters["verdict"]})
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server and all of its adapters are ok, or ok but sluggish."""
+        return is_ok(self.worst)
 
     @field_validator("adapters", "series", mode="before")
     @classmethod

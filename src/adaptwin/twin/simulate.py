@@ -48,7 +48,7 @@ def simulate(
         workload: Adapters, traffic and the length of the window; it is not changed.
         seed: Seed of all random draws; None takes the workload's.
         repeats: Number of runs, with seeds ``seed, seed + 1, ...``. Above 1 the result holds means, with 95 % intervals
-            in `Run.confidence`; its table of adapters is that of the first seed.
+            in `Run.confidence`, and the worst verdict on the server; its table of adapters is that of the first seed.
         window: ``"cut"`` stops the clock at the workload's duration, and unfinished requests count for nothing in
             the throughput, as in a benchmark of fixed length; ``"drain"`` lets all requests finish.
         warmup: Seconds at the start that rates, latencies, time averages and verdicts leave out.

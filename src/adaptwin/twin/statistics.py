@@ -42,16 +42,16 @@ class AdapterTotals(NamedTuple):
     finished_tokens: NDArray[np.int64]
     gap_sum: NDArray[np.int64]  # nanoseconds
     gap_count: NDArray[np.int64]
-    counted: NDArray[np.int64]  # requests old enough to count for the verdict
+    counted: NDArray[np.int64]  # requests that were rejected, or are old enough to count for the verdict
     counted_tokens: NDArray[np.int64]
-    unserved: NDArray[np.int64]  # counted requests that have not finished and hold no seat
-    unserved_tokens: NDArray[np.int64]
+    unserved_tokens: NDArray[np.int64]  # tokens of counted requests that were rejected or are not being served
     waiting_at_end: NDArray[np.int64]  # requests without a first token at the end
     overdue_at_half: NDArray[np.int64]  # requests that, halfway through, had waited too long for their first token
     impatient: NDArray[np.int64]  # finished requests that waited too long for their first token
     late: NDArray[np.int64]  # finished requests that missed their adapter's TTFT objective
+    sluggish: NDArray[np.int64]  # finished requests that waited long enough to be noticed, and had no objective
     overdue_at_end: NDArray[np.int64]  # requests that, at the end, had waited too long for their first token
-    due_tokens: NDArray[np.int64]  # tokens of requests that have finished or are old enough to count
+    due_tokens: NDArray[np.int64]  # tokens of requests that have finished or are counted
     wait_p50: NDArray[np.float64]  # nanoseconds to the first token, over finished requests; NaN if there are none
     wait_p99: NDArray[np.float64]
 
@@ -77,6 +77,7 @@ def sum_up(
     grace: float,
     patience: float,
     objectives: NDArray[np.float64],
+    long_waits: NDArray[np.float64],
 ) -> tuple[Totals, AdapterTotals]:
     """Sum up a run, as a whole and by adapter.
 
@@ -88,10 +89,13 @@ def sum_up(
         patience: Seconds; a request that waits longer for its first token is `overdue` meanwhile, and `impatient` once
             it has finished.
         objectives: TTFT objective of each adapter in seconds, without `request_latency`; infinite where there is none.
+        long_waits: Wait in seconds from which a request of each adapter counts as `sluggish`; infinite for an adapter
+            with an objective.
     """
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
     sums = _no_sums(len(scenario.requests.arrival), len(objectives))
-    _sum_up(sums, scenario.requests, outcome, scenario.window, latency_, grace_, patience_, objectives * NANOSECONDS)
+    limits = _WaitLimits(grace_, patience_, objectives * NANOSECONDS, long_waits * NANOSECONDS)
+    _sum_up(sums, scenario.requests, outcome, scenario.window, latency_, limits)
     whole = dict(zip(_WHOLE_SUMS.names or (), sums.whole[0].item(), strict=True))
     columns = {name: np.ascontiguousarray(sums.by_adapter[name]) for name in _ADAPTER_SUMS.names or ()}
     waits, adapter_of_wait = sums.waits[: whole["finished"]], sums.adapter_of_wait[: whole["finished"]]
@@ -131,6 +135,15 @@ class _Sums(NamedTuple):
     adapter_of_wait: NDArray[np.int32]
 
 
+class _WaitLimits(NamedTuple):
+    """Limits in nanoseconds, as `sum_up` describes them; the last two have one entry per adapter."""
+
+    grace: int
+    patience: int
+    objectives: NDArray[np.float64]
+    long_waits: NDArray[np.float64]
+
+
 def _no_sums(requests: int, adapters: int) -> _Sums:
     return _Sums(
         by_adapter=np.zeros(adapters, _ADAPTER_SUMS),
@@ -144,44 +157,48 @@ def _no_sums(requests: int, adapters: int) -> _Sums:
 
 
 @borrowing
-def _sum_up(sums, requests, outcome, window, request_latency, grace, patience, objectives):
+def _sum_up(sums, requests, outcome, window, request_latency, limits):
     """Fill the sums in one pass over the requests; times in nanoseconds."""
-    half = (window.warmup + window.end) // 2
-    oldest_young = window.end - grace
+    half, end, patience = (window.warmup + window.end) // 2, window.end, limits.patience
     for r in range(len(requests.arrival)):
         a = requests.adapter[r]
         row = sums.by_adapter[a]
+        arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
+        tokens, counts = requests.input[r] + requests.output[r], arrival >= window.warmup
         if outcome.rejected[r]:
             row.rejected += 1
+            if counts:
+                _count_for_verdict(row, tokens, False)
             continue
-        arrival, first, finish = requests.arrival[r], outcome.first_token[r], outcome.finish[r]
-        if arrival >= window.warmup:
+        waits_at_end = first < 0 or first > end
+        if counts:
             row.arrivals += 1
             row.offered_tokens += requests.input[r] + requests.asked[r]
-            tokens = requests.input[r] + requests.output[r]
-            _count_for_verdict(row, tokens, arrival <= oldest_young, finish >= 0, outcome.running[r])
+            if arrival <= end - limits.grace:
+                is_served = not waits_at_end if window.drain else finish >= 0 or outcome.running[r]
+                _count_for_verdict(row, tokens, is_served)
+            elif finish >= 0:
+                row.due_tokens += tokens
         row.waiting_at_end += first < 0
         row.overdue_at_half += arrival <= half - patience and (first < 0 or first > half)
-        row.overdue_at_end += arrival <= window.end - patience and first < 0
+        row.overdue_at_end += arrival <= end - patience and waits_at_end
         sums.whole[0].served += finish >= 0
         if finish > window.warmup:
             wait = first - arrival
             row.impatient += wait > patience
-            row.late += wait > objectives[a]
+            row.late += wait > limits.objectives[a]
+            row.sluggish += wait > limits.long_waits[a]
             _count_finished(sums, row, requests, r, wait, finish - first, request_latency)
 
 
 @inlined
-def _count_for_verdict(row, tokens, is_old, has_finished, is_running):
-    """Count a request that arrived after the warm-up."""
-    if is_old:
-        row.counted += 1
-        row.counted_tokens += tokens
-        if not has_finished and not is_running:
-            row.unserved += 1
-            row.unserved_tokens += tokens
-    if is_old or has_finished:
-        row.due_tokens += tokens
+def _count_for_verdict(row, tokens, is_served):
+    """Count a request that arrived after the warm-up, and was rejected or is old enough to be judged."""
+    row.counted += 1
+    row.counted_tokens += tokens
+    row.due_tokens += tokens
+    if not is_served:
+        row.unserved_tokens += tokens
 
 
 @inlined

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from adaptwin.profile.profile import Profile
-from adaptwin.twin.run import Latency, Run
+from adaptwin.twin.run import Latency, Run, worst_of
 
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
 
 def mean_of(runs: Sequence[Run]) -> Run:
-    """Average repeated runs, and add 95 % intervals (normal approximation) for the metrics used in planning."""
+    """Average repeated runs, and add 95 % intervals (normal approximation) for the metrics used in planning.
+
+    The verdict on the server is the worst of theirs.
+    """
     update: dict[str, Any] = {"repeats": len(runs)}
     for name, value in runs[0]:
         values = [getattr(run, name) for run in runs]
@@ -24,6 +27,7 @@ def mean_of(runs: Sequence[Run]) -> Run:
             update[name] = float(np.mean(values))
         elif type(value) is int and name not in ("seed", "repeats", "kv_cache_tokens"):
             update[name] = round(float(np.mean(values)))
+    update["verdict"] = worst_of([run.verdict for run in runs])
     update["confidence"] = {
         "throughput": _interval([run.throughput for run in runs]),
         "offered_throughput": _interval([run.offered_throughput for run in runs]),

@@ -19,12 +19,12 @@ the adapter's own work. (Fewer than five is at most four; the fifth is the reque
 the first half.)
 
 **No adapter is starved.** Of the tokens of each adapter's requests that are older than 60 s at the end of the window,
-at most a tenth belong to requests that have neither finished nor hold a seat.
+at most a tenth belong to requests that have neither finished nor hold a seat, or were rejected.
 
-Adapters with fewer than five requests are not judged on their own. The bounds hold for mean traffic (a window whose
-draws stay below the mean may need less) and for placements that split an adapter only where each part receives five
-requests in 10 s. They leave out what makes real plans need more: slots, and the time that each adapter in a step takes.
-How few adapters share a step depends on chance, and on how long requests may wait for others of their adapter. The rule
+The queue of an adapter with fewer than five requests is not judged on its own. The bounds hold for mean traffic (a
+window whose draws stay below the mean may need less) and for placements that split an adapter only where each part
+receives five requests in 10 s. They leave out what makes real plans need more: slots, and the time that each adapter in
+a step takes. How few adapters share a step depends on chance, and on how long requests may wait for others of their adapter. The rule
 that half of the requests start within 10 s leaves this so open that a bound proved from it would be worth little.
 """
 
@@ -119,7 +119,7 @@ def _demands(
             for cheapest, dearest in [(work.min(), work.max())]
         ]
     )
-    yield np.array([STARVED_BELOW * old * judged * work / (end + overhang) for work, overhang in measured])
+    yield np.array([STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured])
 
 
 def _measured(

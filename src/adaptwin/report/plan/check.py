@@ -6,7 +6,7 @@ from rich.text import Text
 from adaptwin.plan.check import Check
 from adaptwin.report.style.tables import add_numbers, plain_table, verdict_text
 from adaptwin.report.style.words import count, duration, number, percent
-from adaptwin.twin.run import Run
+from adaptwin.twin.run import Run, is_ok
 
 
 def check_table(check: Check) -> RenderableType:
@@ -27,6 +27,8 @@ def check_table(check: Check) -> RenderableType:
     for server, run in zip(check.servers, check.runs, strict=True):
         table.add_row(Text(server.name), *_check_cells(run))
     lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
+    if rejected := sum(run.rejected for run in check.runs):
+        lines.append(Text(f"{count(rejected, 'request')} rejected: longer than max_model_len.", style="bold red"))
     return Group(headline, Text(), table, *lines)
 
 
@@ -39,6 +41,6 @@ def _check_cells(run: Run) -> list[RenderableType]:
         duration(run.ttft.p99),
         duration(run.itl.mean),
         percent(run.kv_usage),
-        f"{sum(verdict != 'ok' for verdict in run.adapters['verdict']):,}",
+        f"{sum(not is_ok(verdict) for verdict in run.adapters['verdict']):,}",
         verdict_text(run.worst),
     ]

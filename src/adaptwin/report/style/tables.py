@@ -4,7 +4,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-_VERDICT_STYLES = {"ok": "green", "slow": "yellow", "backlogged": "red", "starved": "bold red"}
+from adaptwin.twin.run import Verdict
+
+_VERDICT_STYLES: dict[Verdict, str] = {
+    "starved": "bold red",
+    "backlogged": "red",
+    "slow": "yellow",
+    "unknown": "magenta",
+    "sluggish": "cyan",
+    "ok": "green",
+}
 
 
 def heading(text: str) -> Text:
@@ -23,6 +32,6 @@ def add_numbers(table: Table, *headers: str) -> None:
         table.add_column(header, justify="right", no_wrap=True)
 
 
-def verdict_text(verdict: str) -> Text:
+def verdict_text(verdict: Verdict) -> Text:
     """Return the verdict in its colour."""
     return Text(verdict, style=_VERDICT_STYLES[verdict])

@@ -19,8 +19,16 @@ from adaptwin.report.style.plots import (
 )
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.surrogate.findings import Findings
+from adaptwin.twin.run import Verdict
 
-VERDICT_COLOURS = {"ok": FIRST_COLOUR, "slow": THIRD_COLOUR, "backlogged": SECOND_COLOUR, "starved": BAD_COLOUR}
+VERDICT_COLOURS: dict[Verdict, str] = {
+    "ok": FIRST_COLOUR,
+    "sluggish": "#33bbee",
+    "unknown": "#8c8c8c",
+    "slow": THIRD_COLOUR,
+    "backlogged": SECOND_COLOUR,
+    "starved": BAD_COLOUR,
+}
 _GUIDE = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 
 
