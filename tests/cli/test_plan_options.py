@@ -76,7 +76,7 @@ def test_wrong_gpus_and_latencies_are_refused(adaptwin, folder, words, message):
 
 def test_a_bound_that_no_gpu_keeps_ends_with_2(adaptwin, folder):
     """Even with a 256th of the requests, seven a minute."""
-    text = f"profile: {PROFILE}\nduration: 60\nadapters:\n- {{name: hot, rank: 8, rate: 30}}\n"
+    text = f"profile: {PROFILE}\nduration: 120\nadapters:\n- {{name: hot, rank: 8, rate: 30}}\n"
     (folder / "hot.yaml").write_text(text, encoding="utf-8")
     done = adaptwin("plan", "hot.yaml", "--itl-p99", "1ms", "--out", "plan.yaml")
     assert done.code == 2

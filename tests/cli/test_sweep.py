@@ -24,7 +24,7 @@ adapters: [1, 2, 8]
 lengths: [fixed]
 input_mean: [100]
 output_mean: [20]
-duration: [60]
+duration: [120]
 """
 
 
@@ -43,7 +43,7 @@ def test_sweep_writes_a_dataset_and_says_what_is_in_it(adaptwin, folder):
     assert done.code == 0
     assert done.out.splitlines()[0].rstrip() == "8 mixes, 16 runs, seed 0"
     lowered = f"{capped(folder)} ({100 * capped(folder) / 16:.1f} %)"
-    assert f"Rates lowered to keep a run within 1,500 requests: {lowered}, the lowest to 25.00 requests/s." in (
+    assert f"Rates lowered to keep a run within 1,500 requests: {lowered}, the lowest to 12.50 requests/s." in (
         " ".join(done.out.split())
     )
     assert done.err.startswith("16 runs in runs after ")

@@ -175,7 +175,7 @@ def test_an_adapter_too_big_for_any_gpu_ends_with_2(adaptwin, folder):
 
 
 def test_traffic_beyond_every_server_ends_with_2(adaptwin, folder):
-    text = fleet(ONE, "name: flood, rank: 8, rate: 50000").replace("300", "60")
+    text = fleet(ONE, "name: flood, rank: 8, rate: 50000").replace("300", "120")
     (folder / "flood.yaml").write_text(text, encoding="utf-8")
     done = adaptwin("plan", "flood.yaml", "--out", "out.yaml", "--report", "out.html")
     assert one_line(done).startswith("flood.yaml: adapters[1].rate: 50000 requests/s of 'flood' cannot be served on")

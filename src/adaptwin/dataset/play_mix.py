@@ -8,7 +8,6 @@ from adaptwin.dataset.closing_in import Bracket
 from adaptwin.dataset.design import Design, Range
 from adaptwin.dataset.mix import Mix
 from adaptwin.twin.played import Played, play_scenario
-from adaptwin.twin.run import is_ok
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.verdict import MIN_REQUESTS, STARVED_BELOW, Judgement
 from adaptwin.workload.demand.traffic import OCTAVES, sum_demands
@@ -35,7 +34,7 @@ def play_mix(design: Design, mix: Mix) -> list[Row]:
         row = _played_row(design, mix, run, utilisation, "drawn" if run < drawn else "boundary")
         # Half of the mixes look for the load at which the server is starved, the others for the load at which it, or
         # the first adapter on it, is starved or backlogged.
-        served = not row["starved"] if mix.number // len(design.profiles) % 2 else is_ok(row["worst"])
+        served = not row["starved"] if mix.number // len(design.profiles) % 2 else row["worst"] == "ok"
         bracket = bracket.with_run(row["utilisation"], served=served)
         rows.append(row)
     return rows

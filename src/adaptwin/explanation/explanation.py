@@ -7,7 +7,7 @@ from pydantic import Field
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.spec import Spec
-from adaptwin.twin.run import Verdict, is_ok
+from adaptwin.twin.run import Verdict
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
@@ -40,7 +40,7 @@ class Addition(Spec):
     @property
     def ok(self) -> bool:
         """Whether the server would start and serve all adapters."""
-        return self.after is not None and is_ok(self.verdict)
+        return self.after is not None and self.verdict == "ok"
 
     @property
     def harm(self) -> float:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import PlacedServer
-from adaptwin.twin.run import VERDICTS, Run, is_ok
+from adaptwin.twin.run import VERDICTS, Run
 
 
 class FailoverCheck(NamedTuple):
@@ -55,7 +55,7 @@ class Check(NamedTuple):
 
 
 def _failing(runs: list[Run], limits: LatencyLimits) -> list[int]:
-    return [index for index, run in enumerate(runs) if not run.ok or not _is_within(run, limits)]
+    return [index for index, run in enumerate(runs) if run.worst != "ok" or not _is_within(run, limits)]
 
 
 def _is_within(run: Run, limits: LatencyLimits) -> bool:
@@ -68,9 +68,9 @@ def _failures(server: PlacedServer, run: Run, of: FailoverCheck | Check) -> list
     lines = [
         f"{name}: {verdicts[verdict]} {'adapter' if verdicts[verdict] == 1 else 'adapters'} {verdict}"
         for verdict in VERDICTS
-        if verdicts[verdict] and not is_ok(verdict)
+        if verdicts[verdict] and verdict != "ok"
     ]
-    if not lines and not run.ok:
+    if not lines and run.worst != "ok":
         lines = [f"{name}: server {run.verdict}"]
     if not _is_within(run, of.latency_limits):
         lines.append(f"{name}: TTFT p99 {run.ttft.p99:.3g} s, ITL p99 {1e3 * run.itl.p99:.3g} ms: above the limits")

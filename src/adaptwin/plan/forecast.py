@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from adaptwin.spec import Spec
-from adaptwin.twin.run import Verdict
+from adaptwin.twin.run import Grade, Verdict, grade_of
 
 Binding = Literal["memory", "compute", "slots", "slo"]
 
@@ -56,6 +56,10 @@ class Forecast(Spec):
     preemptions: int = Field(description="requests that were preempted")
     rejected: int = Field(default=0, description="requests longer than max_model_len")
     verdict: Verdict = Field(description="worst verdict among the server and its adapters")
+    sluggish: bool = Field(
+        default=False,
+        description="whether over 1 % of requests without a limit or objective on TTFT wait for over 2 s",
+    )
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % interval for a real server, by figure (`Run.intervals`)"
     )
@@ -64,6 +68,11 @@ class Forecast(Spec):
     )
     binding: Binding = Field(description="what limits the server when its traffic grows")
     brink: Brink | None = Field(default=None, description="a run just beyond the headroom; None where there is none")
+
+    @property
+    def grade(self) -> Grade:
+        """The verdict, or sluggish if that is ok but requests wait for long."""
+        return grade_of(self.verdict, sluggish=self.sluggish)
 
     @property
     def headroom_is_open(self) -> bool:

@@ -1,16 +1,15 @@
 """A report on a run of the twin, for the terminal."""
 
 import math
-from collections import Counter
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
+from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
-from adaptwin.twin.run import VERDICTS, Latency, Run, Verdict, worst_of
+from adaptwin.twin.run import VERDICTS, Grade, Latency, Run, grade_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
 SHOWN_ADAPTERS = 10  # adapters with the worst verdicts
@@ -47,7 +46,7 @@ def _run_headline(run: Run) -> Text:
     server = run.server
     return Text.assemble(
         "Server: ",
-        verdict_text(run.verdict),
+        grade_text(grade_of(run.verdict, sluggish=run.sluggish)),
         f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
         f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
         (rejected if run.rejected else "", "bold red"),
@@ -119,20 +118,24 @@ def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
 
 
 def _worst_adapters(run: Run) -> RenderableType:
-    verdicts = Counter(run.adapters["verdict"])
-    worst: Verdict = worst_of(verdicts)
-    if len(verdicts) == 1 and worst in ("ok", "unknown"):
-        return Text.assemble(f"\nAdapters: all {len(run.adapters):,} are ", verdict_text(worst), ".")
-    bad = sorted((row for row in run.adapters.iter_rows(named=True) if row["verdict"] != "ok"), key=_severity)
-    shown = f"; the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
-    numbers = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in VERDICTS if verdicts[verdict])
+    rows = list(run.adapters.iter_rows(named=True))
+    grades = {_grade(row) for row in rows}
+    if grades <= {"ok"} or grades == {"unknown"}:
+        return Text.assemble(f"\nAdapters: all {len(rows):,} are ", grade_text(min(grades, default="ok")), ".")
+    bad = sorted((row for row in rows if _grade(row) != "ok"), key=_severity)
+    what = "sluggish" if grades <= {"ok", "sluggish"} else "not ok or sluggish" if "sluggish" in grades else "not ok"
+    shown = f", the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
     table = plain_table()
     table.add_column("Adapter", overflow="fold", min_width=24)
     add_numbers(table, "Rank", "Arrived", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:SHOWN_ADAPTERS]:
         table.add_row(Text(row["name"]), *_adapter_cells(row))
-    return Group(heading(f"Adapters: {numbers}{shown}"), table)
+    return Group(heading(f"Adapters {what}: {len(bad):,} of {len(rows):,}{shown}"), table)
+
+
+def _grade(row: dict[str, Any]) -> Grade:
+    return grade_of(row["verdict"], sluggish=row["sluggish"])
 
 
 def _severity(row: dict[str, Any]) -> tuple[int, float, float]:
@@ -148,5 +151,5 @@ def _adapter_cells(row: dict[str, Any]) -> list[RenderableType]:
         f"{row['arrivals']:,}",
         f"{row['finished']:,}",
         *(NOTHING if latency is None else duration(latency) for latency in latencies),
-        verdict_text(row["verdict"]),
+        grade_text(_grade(row)),
     ]

@@ -9,7 +9,7 @@ from rich.text import Text
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.report.style.tables import add_numbers, plain_table
 
-SHOWN_VERDICTS = ("ok", "sluggish", "backlogged", "starved")
+SHOWN_VERDICTS = ("ok", "backlogged", "starved")
 
 
 def sweep_table(dataset: Dataset) -> RenderableType:

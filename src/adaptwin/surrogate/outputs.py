@@ -12,7 +12,6 @@ import polars as pl
 
 from adaptwin.arrays import Array
 from adaptwin.surrogate.features import SteadyStateAnswer
-from adaptwin.twin.run import VERDICTS, is_ok
 
 LearnedScale = Literal["ratio", "odds", "share"]
 
@@ -58,6 +57,6 @@ OUTPUTS = (
     Output("e2e_mean", "ratio", lambda rows: rows["e2e_mean"]),
     Output("worst_share", "share", lambda rows: rows["worst_share"]),
     Output("starvation", "odds", lambda rows: rows["starved"]),
-    Output("overload", "odds", lambda rows: ~rows["worst"].is_in([verdict for verdict in VERDICTS if is_ok(verdict)])),
+    Output("overload", "odds", lambda rows: rows["worst"] != "ok"),
 )
 NAMES = tuple(output.name for output in OUTPUTS)

@@ -33,7 +33,7 @@ _DRAWING = Job(
 _STATISTICS = Job(
     call="adaptwin.twin.compilation:compile_statistics",
     entries=("adaptwin.twin.statistics:_sum_up", "adaptwin.twin.kernel.presence:_add_all"),
-    functions=10,
+    functions=11,
     seconds=1.5,
 )
 TWIN = (_KERNEL, _DRAWING, _STATISTICS)

@@ -13,8 +13,9 @@ from adaptwin.profile.profile import Regime
 from adaptwin.spec import Spec, write_atomically
 from adaptwin.twin.server import Server
 
-Verdict = Literal["starved", "backlogged", "slow", "unknown", "sluggish", "ok"]  # from the worst to the best
+Verdict = Literal["starved", "backlogged", "slow", "unknown", "ok"]  # from the worst to the best
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Grade = Literal[Verdict, "sluggish"]
 
 ADAPTER_COLUMNS = {
     "name": pl.String,
@@ -29,6 +30,7 @@ ADAPTER_COLUMNS = {
     "itl_mean": pl.Float64,
     "waiting_at_end": pl.Int64,
     "verdict": pl.String,
+    "sluggish": pl.Boolean,
 }
 
 SERIES_COLUMNS = ("time", "running", "waiting", "kv_usage", "adapters", "finished_tokens", "preemptions")
@@ -39,12 +41,9 @@ def worst_of(verdicts: Collection[str]) -> Verdict:
     return next((verdict for verdict in VERDICTS if verdict in verdicts), "ok")
 
 
-def is_ok(verdict: str | None) -> bool:
-    """Whether a verdict lets a plan hold. Sluggish is a grade of ok: all requests are served, some after a long wait.
-
-    Unknown is not ok, because nothing has been shown.
-    """
-    return verdict in ("ok", "sluggish")
+def grade_of(verdict: Verdict, *, sluggish: bool) -> Grade:
+    """Return the verdict, or sluggish for what is ok but lets requests wait for long."""
+    return "sluggish" if sluggish and verdict == "ok" else verdict
 
 
 class Latency(Spec):
@@ -65,7 +64,7 @@ class Run(Spec):
     """The result of a simulation. Rates are per second of the window after warm-up, latencies in seconds.
 
     `adapters` is a polars DataFrame with one row per adapter: name, rank, arrivals, finished, rejected,
-    offered_throughput and throughput (tokens/s), ttft_p50, ttft_p99, itl_mean (s), waiting_at_end, verdict.
+    offered_throughput and throughput (tokens/s), ttft_p50, ttft_p99, itl_mean (s), waiting_at_end, verdict, sluggish.
     `series`, with ``record=True``, has one row per sampling time: time (s), running, waiting, kv_usage (0 to 1),
     adapters (in the batch), finished_tokens and preemptions (since the start).
     """
@@ -109,6 +108,9 @@ class Run(Spec):
     steps: int = Field(description="steps of the engine, warm-up included")
     simulated: float = Field(description="seconds of simulated time")
     verdict: Verdict = Field(description="verdict on the server alone")
+    sluggish: bool = Field(
+        default=False, description="whether over 1 % of requests without a TTFT objective waited over 2 s"
+    )
     confidence: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="95 % intervals of the means over repeats, by metric"
     )
@@ -138,9 +140,9 @@ class Run(Spec):
         return worst_of({self.verdict, *self.adapters["verdict"]})
 
     @property
-    def ok(self) -> bool:
-        """Whether the server and all of its adapters are ok, or ok but sluggish."""
-        return is_ok(self.worst)
+    def grade(self) -> Grade:
+        """The worst verdict, or sluggish if that is ok but the server lets requests wait for long."""
+        return grade_of(self.worst, sluggish=self.sluggish)
 
     @field_validator("adapters", "series", mode="before")
     @classmethod

@@ -49,6 +49,7 @@ def summarise(played: Played, *, server: Server, seed: int) -> Run:
         steps=outcome.steps,
         simulated=outcome.end / NANOSECONDS,
         verdict=played.judgement.server,
+        sluggish=played.judgement.is_sluggish,
         adapters=_adapter_table(played),
         series=_series(played),
     )
@@ -70,6 +71,7 @@ def _adapter_table(played: Played) -> pl.DataFrame:
         "itl_mean": itl,
         "waiting_at_end": sums.waiting_at_end,
         "verdict": played.judgement.adapters,
+        "sluggish": played.judgement.sluggish_adapters,
     }
     return pl.DataFrame(columns, schema=ADAPTER_COLUMNS)
 

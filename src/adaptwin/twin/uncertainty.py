@@ -28,6 +28,7 @@ def mean_of(runs: Sequence[Run]) -> Run:
         elif type(value) is int and name not in ("seed", "repeats", "kv_cache_tokens"):
             update[name] = round(float(np.mean(values)))
     update["verdict"] = worst_of([run.verdict for run in runs])
+    update["sluggish"] = any(run.sluggish for run in runs)
     update["confidence"] = {
         "throughput": _interval([run.throughput for run in runs]),
         "offered_throughput": _interval([run.offered_throughput for run in runs]),

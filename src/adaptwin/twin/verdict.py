@@ -14,10 +14,11 @@ The verdicts, from the worst to the best:
 - slow: an adapter misses its TTFT or ITL objective.
 - unknown: none of these, but the window cannot show that the server is ok: it is shorter than 120 s, so that not even
   half of it is older than 60 s; or requests are due, but none has finished, so that the server is still filling up.
-- sluggish: ok, but over one in a hundred requests waited over 2 s for the first token, although no objective allows it.
-  People notice such a wait. It is a grade of ok, because without an objective only the user can say whether it is bad:
-  `Run.ok`, a verified plan and the search make no difference between the two.
 - ok: none of these. A run in which nothing arrives is ok.
+
+Ok has a grade: *sluggish* is what is ok, but lets over one in a hundred requests without a TTFT objective wait over 2 s
+for the first token. People notice such a wait. It is no verdict, because without an objective only the user can say
+whether it is bad: the search, a verified plan and exit codes make no difference between sluggish and ok.
 
 Few requests say little about a queue. So an adapter with fewer than five requests that count is backlogged only if the
 server is, too. They do say whether they were served: an adapter is starved if its only request was not, and ok if it
@@ -63,6 +64,8 @@ class Judgement(NamedTuple):
 
     server: Verdict
     adapters: list[Verdict]
+    is_sluggish: bool  # whether the server is
+    sluggish_adapters: NDArray[np.bool_]
     totals: Totals
     by_adapter: AdapterTotals
 
@@ -87,8 +90,7 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
     )
     seconds = max(1, scenario.window.end - scenario.window.warmup) / NANOSECONDS
     is_unknown = not _shows_enough(sums, seconds)
-    is_sluggish = sums.sluggish[is_free].sum() > LATE_SHARE * sums.finished[is_free].sum()
-    server = _server_verdict(sums, seconds, "unknown" if is_unknown else "sluggish" if is_sluggish else "ok")
+    server = _server_verdict(sums, seconds, "unknown" if is_unknown else "ok")
     slo_itl = np.array([adapter.slo_itl or np.inf for adapter in workload.adapters])
     adapters: list[Verdict] = np.select(
         [
@@ -96,12 +98,18 @@ def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Out
             _is_backlogged(sums, seconds, server),
             _is_slow(sums, slo_itl),
             np.full_like(is_free, is_unknown),
-            sums.sluggish > LATE_SHARE * sums.finished,
         ],
         VERDICTS[:-1],
         VERDICTS[-1],
     ).tolist()
-    return Judgement(_no_better(server, adapters, sums), adapters, totals, sums)
+    return Judgement(
+        server=_no_better(server, adapters, sums),
+        adapters=adapters,
+        is_sluggish=bool(sums.sluggish[is_free].sum() > LATE_SHARE * sums.finished[is_free].sum()),
+        sluggish_adapters=sums.sluggish > LATE_SHARE * sums.finished,
+        totals=totals,
+        by_adapter=sums,
+    )
 
 
 def _shows_enough(sums: AdapterTotals, seconds: float) -> bool:

@@ -176,6 +176,6 @@ def test_a_fleet_without_requests_needs_one_gpu(h100, strategy):
 )
 @every_strategy
 def test_what_cannot_be_served_is_named(h100, strategy, adapter, message):
-    workload = few(("calm", 8, 1.0), adapter).model_copy(update={"duration": 30.0})
+    workload = few(("calm", 8, 1.0), adapter).model_copy(update={"duration": 120.0})
     with pytest.raises(Infeasible, match=message):
         make_plan(h100, workload, strategy=strategy, server=Server(gpu_memory_utilization=0.6))

@@ -422,7 +422,7 @@ def test_an_objective_that_a_full_server_misses_costs_gpus(h100, fleet):
 
 def test_an_adapter_with_too_much_traffic_is_named(h100, fleet):
     with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 50000 requests/s of 'flood' cannot be served"):
-        make_plan(h100, fleet(("calm", 8, 1.0), ("flood", 8, 50000.0), duration=60.0))
+        make_plan(h100, fleet(("calm", 8, 1.0), ("flood", 8, 50000.0), duration=120.0))
 
 
 def test_headroom_holds_when_the_traffic_grows(h100):

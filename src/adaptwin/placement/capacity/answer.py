@@ -4,7 +4,7 @@ from math import inf, nan
 from typing import NamedTuple
 
 from adaptwin.surrogate.surrogate import Prediction
-from adaptwin.twin.run import Verdict, is_ok
+from adaptwin.twin.run import Verdict
 from adaptwin.twin.verdict import STARVED_BELOW
 
 
@@ -24,8 +24,8 @@ class Answer(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the server starts, and it and its adapters are ok, or ok but sluggish."""
-        return self.starts and is_ok(self.verdict)
+        """Whether the server starts, and it and its adapters are ok."""
+        return self.starts and self.verdict == "ok"
 
     @property
     def not_starved(self) -> bool:

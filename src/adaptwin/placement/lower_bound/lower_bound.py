@@ -19,13 +19,14 @@ the adapter's own work. (Fewer than five is at most four; the fifth is the reque
 the first half.)
 
 **No adapter is starved.** Of the tokens of each adapter's requests that are older than 60 s at the end of the window,
-at most a tenth belong to requests that have neither finished nor hold a seat, or were rejected.
+at most a tenth belong to requests that were rejected, or that have neither finished nor hold a seat.
 
-The queue of an adapter with fewer than five requests is not judged on its own. The bounds hold for mean traffic (a
-window whose draws stay below the mean may need less) and for placements that split an adapter only where each part
-receives five requests in 10 s. They leave out what makes real plans need more: slots, and the time that each adapter in
-a step takes. How few adapters share a step depends on chance, and on how long requests may wait for others of their adapter. The rule
-that half of the requests start within 10 s leaves this so open that a bound proved from it would be worth little.
+The first rule judges no adapter with fewer than five requests on its own; the second judges all. The bounds hold for
+mean traffic (a window whose draws stay below the mean may need less) and for placements that split an adapter only
+where each part receives five requests in 10 s. They leave out what makes real plans need more: slots, and the time that
+each adapter in a step takes. How few adapters share a step depends on chance, and on how long requests may wait for
+others of their adapter. The rule that half of the requests start within 10 s leaves this so open that a bound proved
+from it would be worth little.
 """
 
 import math

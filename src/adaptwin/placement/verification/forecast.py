@@ -38,6 +38,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         preemptions=run.preemptions,
         rejected=run.rejected,
         verdict=run.worst,
+        sluggish=run.sluggish and capacity.latency_limits.ttft_p99 is None,
         intervals=run.intervals,
         headroom=headroom,
         binding=binding,

@@ -4,9 +4,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from adaptwin.plan.check import Check
-from adaptwin.report.style.tables import add_numbers, plain_table, verdict_text
+from adaptwin.report.style.tables import add_numbers, grade_text, plain_table
 from adaptwin.report.style.words import count, duration, number, percent
-from adaptwin.twin.run import Run, is_ok
+from adaptwin.twin.run import Run
 
 
 def check_table(check: Check) -> RenderableType:
@@ -41,6 +41,6 @@ def _check_cells(run: Run) -> list[RenderableType]:
         duration(run.ttft.p99),
         duration(run.itl.mean),
         percent(run.kv_usage),
-        f"{sum(not is_ok(verdict) for verdict in run.adapters['verdict']):,}",
-        verdict_text(run.worst),
+        f"{sum(verdict != 'ok' for verdict in run.adapters['verdict']):,}",
+        grade_text(run.grade),
     ]

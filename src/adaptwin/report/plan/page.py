@@ -20,6 +20,7 @@ from adaptwin.report.plan.sentences import (
     failover_sentence,
     made_how,
     rejected_sentence,
+    sluggish_sentence,
     uncertainty_sentence,
     used_gpus,
     verified_sentence,
@@ -105,7 +106,13 @@ def plan_report(plan: Plan) -> str:
 
 
 def _summary_sentences(plan: Plan) -> tuple[str, ...]:
-    said = (*bound_sentences(plan), verified_sentence(plan), failover_sentence(plan), rejected_sentence(plan))
+    said = (
+        *bound_sentences(plan),
+        verified_sentence(plan),
+        failover_sentence(plan),
+        rejected_sentence(plan),
+        sluggish_sentence(plan),
+    )
     return tuple(filter(None, said))
 
 

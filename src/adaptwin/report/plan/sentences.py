@@ -7,6 +7,7 @@ from collections.abc import Callable
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.report.style.words import count, duration, money, percent
+from adaptwin.twin.verdict import LONG_WAIT
 
 _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
     ("throughput", "throughput", lambda forecast: forecast.throughput),
@@ -89,6 +90,18 @@ def rejected_sentence(plan: Plan) -> str:
     rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
     window = duration(plan.workload.duration)
     return f"{count(rejected, 'request')} in {window} would be rejected: longer than max_model_len." if rejected else ""
+
+
+def sluggish_sentence(plan: Plan) -> str:
+    """Say how many GPUs let requests wait for long although they are ok; empty if none does."""
+    slow = sum(server.forecast.grade == "sluggish" for server in plan.servers if server.forecast)
+    if not slow:
+        return ""
+    verb = "is" if slow == 1 else "are"
+    return (
+        f"{count(slow, 'GPU')} {verb} sluggish: over 1 % of requests wait over {LONG_WAIT:g} s for the first token. "
+        "A limit on TTFT (--ttft-p99) rules this out."
+    )
 
 
 def uncertainty_sentence(plan: Plan) -> str:

@@ -10,7 +10,6 @@ from adaptwin.plan.forecast import TriedSlots
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.report.style.plots import BAD_COLOUR, FIRST_COLOUR, FROM_ZERO, SECOND_COLOUR, significant, template
 from adaptwin.report.style.words import duration, number
-from adaptwin.twin.run import is_ok
 
 
 class ChoiceKind(NamedTuple):
@@ -24,12 +23,12 @@ class ChoiceKind(NamedTuple):
 _CHOICE_KINDS = (
     ChoiceKind(
         "tried",
-        lambda choice, chosen: choice.max_loras != chosen and choice.starts and not _is_bad(choice),
+        lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict in (None, "ok"),
         {"symbol": "circle", "size": 7, "color": FIRST_COLOUR},
     ),
     ChoiceKind(
         "not ok",
-        lambda choice, chosen: choice.max_loras != chosen and choice.starts and _is_bad(choice),
+        lambda choice, chosen: choice.max_loras != chosen and choice.starts and choice.verdict not in (None, "ok"),
         {"symbol": "triangle-down-open", "size": 9, "color": BAD_COLOUR, "line": {"width": 2}},
     ),
     ChoiceKind(
@@ -43,10 +42,6 @@ _CHOICE_KINDS = (
         {"symbol": "star", "size": 14, "color": SECOND_COLOUR},
     ),
 )
-
-
-def _is_bad(choice: TriedSlots) -> bool:
-    return choice.verdict is not None and not is_ok(choice.verdict)
 
 
 def choices_figure(server: PlacedServer) -> go.Figure:

@@ -12,12 +12,13 @@ from adaptwin.report.plan.sentences import (
     failover_sentence,
     made_how,
     rejected_sentence,
+    sluggish_sentence,
     uncertainty_sentence,
     used_gpus,
     verified_sentence,
 )
 from adaptwin.report.plan.story import limit_of
-from adaptwin.report.style.tables import add_numbers, heading, plain_table, verdict_text
+from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
 
@@ -44,6 +45,8 @@ def _plan_headline(plan: Plan) -> Text:
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
     if rejected := rejected_sentence(plan):
         text.append(f"\n{rejected}", style="bold red")
+    if sluggish := sluggish_sentence(plan):
+        text.append(f"\n{sluggish}", style="yellow")
     if failover := failover_sentence(plan):
         text.append(f"\n{failover}")
     text.append(f"\n{made_how(plan)}.")
@@ -98,5 +101,5 @@ def _forecast_cells(plan: Plan, server: PlacedServer) -> list[RenderableType]:
         percent(forecast.kv_usage),
         headroom_text(forecast, over=">"),
         limit_of(plan, server, forecast).replace("_seqs", "\n_seqs"),  # as narrow as the headings
-        verdict_text(forecast.verdict),
+        grade_text(forecast.grade),
     ]

@@ -1,12 +1,15 @@
 """The style that all terminal tables share."""
 
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.twin.run import Verdict
+if TYPE_CHECKING:
+    from adaptwin.twin.run import Grade
 
-_VERDICT_STYLES: dict[Verdict, str] = {
+_GRADE_STYLES: "dict[Grade, str]" = {
     "starved": "bold red",
     "backlogged": "red",
     "slow": "yellow",
@@ -32,6 +35,6 @@ def add_numbers(table: Table, *headers: str) -> None:
         table.add_column(header, justify="right", no_wrap=True)
 
 
-def verdict_text(verdict: Verdict) -> Text:
-    """Return the verdict in its colour."""
-    return Text(verdict, style=_VERDICT_STYLES[verdict])
+def grade_text(grade: "Grade") -> Text:
+    """Return the grade in its colour."""
+    return Text(grade, style=_GRADE_STYLES[grade])

@@ -23,7 +23,6 @@ from adaptwin.twin.run import Verdict
 
 VERDICT_COLOURS: dict[Verdict, str] = {
     "ok": FIRST_COLOUR,
-    "sluggish": "#33bbee",
     "unknown": "#8c8c8c",
     "slow": THIRD_COLOUR,
     "backlogged": SECOND_COLOUR,
