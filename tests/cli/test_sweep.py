@@ -70,7 +70,7 @@ def test_as_json_it_is_the_design_with_demand_and_shares(adaptwin, folder, desig
     rows = Dataset.read(folder / "runs").rows
     assert Design.parse(data["design"]) == load_design(design)
     assert (data["folder"], data["mixes"], data["runs"]) == ("runs", 8, 16)
-    assert data["simulated_hours"] == pytest.approx(16 * 60 / 3600)
+    assert data["simulated_hours"] == pytest.approx(16 * 120 / 3600)
     assert data["requests"] == rows["arrived"].sum()
     assert data["capped"] == capped(folder) > 0
     assert data["ok"] == (rows["worst"] == "ok").mean()
