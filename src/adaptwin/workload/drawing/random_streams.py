@@ -56,3 +56,16 @@ def gamma(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
         state += GOLDEN
         value *= uniform(state) ** (1.0 / shape)
     return value / shape, state
+
+
+@compiled
+def first_gap(shape: float, state: np.uint64) -> tuple[float, np.uint64]:
+    """Draw the time to the first event of a renewal process with Gamma gaps of mean 1 that began long ago.
+
+    Seen from a random moment, the gap around it is drawn in proportion to its length, and the moment lies anywhere in
+    it (Cox 1962, Renewal Theory, chapter 5): a uniform share of a Gamma variate whose shape is larger by one. With it,
+    as many events are expected in every second from the first one on.
+    """
+    around, state = gamma(shape + 1.0, state)
+    state += GOLDEN
+    return uniform(state) * around * (shape + 1.0) / shape, state

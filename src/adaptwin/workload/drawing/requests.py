@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
-from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, gamma, split_mix
+from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, first_gap, gamma, split_mix
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.drawing.sorting import insertion_sort, shell_sort
 from adaptwin.workload.lengths import Lengths
@@ -215,7 +215,7 @@ def _draw(sources, duration):
         is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_first[a + 1]
         is_steady[a] &= not sources.replayed[a]
         lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
-        due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
+        due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a], True)
 
     capacity = int(expected + 6.0 * np.sqrt(expected)) + 64
     arrival, adapter = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
@@ -234,7 +234,7 @@ def _draw(sources, duration):
                 else:
                     keys[drawn] = (due[a] - start) << bits | a
                     drawn += 1
-                    due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a])
+                    due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a], False)
         _sort(keys[:drawn], in_order[:drawn], width << bits)
 
         if count + drawn > capacity:
@@ -276,7 +276,7 @@ def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, 
 
 
 @compiled
-def _next(sources, duration, a, now, place, state):
+def _next(sources, duration, a, now, place, state, is_first):
     """Return the adapter's next arrival in nanoseconds, then its new time, place and state of the generator."""
     if sources.replayed[a]:
         if place == sources.given_first[a + 1] or sources.given[place] >= duration:
@@ -286,6 +286,8 @@ def _next(sources, duration, a, now, place, state):
         return NO_MORE, now, place, state
     if sources.shape[a] == 1.0:
         gap, state = exponential(state)
+    elif is_first:
+        gap, state = first_gap(sources.shape[a], state)
     else:
         gap, state = gamma(sources.shape[a], state)
     gap /= sources.rate[a]
