@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
-from adaptwin.workload.drawing.random_streams import GOLDEN, exponential, first_gap, gamma, split_mix
+from adaptwin.workload.drawing.random_streams import (
+    GOLDEN,
+    exponential,
+    first_gap,
+    gamma,
+    split_mix,
+    uniform,
+)
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.drawing.sorting import insertion_sort, shell_sort
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import ArrivalSource, Workload
+from adaptwin.workload.workload import Workload
 
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # these take about 5 GB
@@ -38,7 +45,11 @@ class _Sources(NamedTuple):
     seed: NDArray[np.uint64]
     rate: NDArray[np.float64]
     shape: NDArray[np.float64]  # shape parameter of the Gamma-distributed gaps; 1 is a Poisson process
-    segment_first: NDArray[np.int64]  # segments of adapter a: segment_first[a] : segment_first[a + 1]
+    period: NDArray[np.float64]  # seconds between draws of the regime; 0 without regimes
+    swing: NDArray[np.float64]  # factor on the rate in a raised regime
+    regime_seed: NDArray[np.uint64]
+    segment_first: NDArray[np.int64]  # segments of adapter a: segment_first[a] : segment_last[a]
+    segment_last: NDArray[np.int64]
     segment_start: NDArray[np.float64]
     segment_factor: NDArray[np.float64]
     given_first: NDArray[np.int64]  # replayed timestamps of adapter a: given_first[a] : given_first[a + 1]
@@ -70,15 +81,8 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
 
 def _sources(workload: Workload, seed: int) -> _Sources:
     adapters = workload.adapters
-    usual = _process(workload.arrivals)
-    processes = [_process(adapter.arrivals) if adapter.arrivals else usual for adapter in adapters]
+    processes = _Processes(workload)
     given = _given_timestamps(workload, seed)
-    segments = [
-        _rate_segments(process, workload.duration, seed, adapter.name)
-        for process, adapter in zip(processes, adapters, strict=True)
-    ]
-    starts = [start for pairs in segments for start, _ in pairs]
-    factors = [factor for pairs in segments for _, factor in pairs]
     tables = _LengthTables()
     shared = tables.place(workload.lengths)
     of_adapter = [tables.place(adapter.lengths) if adapter.lengths else shared for adapter in adapters]
@@ -90,10 +94,14 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     return _Sources(
         seed=adapter_seeds(workload, seed),
         rate=np.array([adapter.rate for adapter in adapters], dtype=np.float64),
-        shape=np.array([process.cv**-2 for process in processes], dtype=np.float64),
-        segment_first=_firsts(segments),
-        segment_start=np.array(starts, dtype=np.float64),
-        segment_factor=np.array(factors, dtype=np.float64),
+        shape=processes.column("cv") ** -2,
+        period=processes.column("period"),
+        swing=processes.column("factor"),
+        regime_seed=adapter_seeds(workload, seed, "regimes"),
+        segment_first=processes.segment_first,
+        segment_last=processes.segment_last,
+        segment_start=np.ascontiguousarray(processes.segments[:, 0]),
+        segment_factor=np.ascontiguousarray(processes.segments[:, 1]),
         given_first=_firsts([times or () for times in given]),
         given=np.array([time for times in given for time in times or ()], dtype=np.float64),
         replayed=np.array([times is not None for times in given], dtype=np.bool_),
@@ -117,14 +125,9 @@ def _name_seed(name: str) -> int:
     return stream_seed(0, name)
 
 
-def _firsts(groups: list[tuple[tuple[float, float], ...]] | list[tuple[float, ...]]) -> NDArray[np.int64]:
+def _firsts(groups: list[tuple[float, ...]]) -> NDArray[np.int64]:
     """Return the offsets of groups that are stored one after the other."""
     return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
-
-
-def _process(arrivals: ArrivalSource) -> ArrivalProcess:
-    """Return the process that arrivals are drawn from; replayed timestamps make no use of it."""
-    return parse_arrivals(arrivals) if isinstance(arrivals, str) else ArrivalProcess()
 
 
 def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
@@ -147,18 +150,30 @@ def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] |
     return [tuple(times_of[i]) if i in times_of else times for i, times in enumerate(own)]
 
 
-def _rate_segments(process: ArrivalProcess, duration: float, seed: int, name: str) -> tuple[tuple[float, float], ...]:
-    """Return (start, factor) of each segment of constant rate; empty when the rate never changes."""
-    if process.rates:
-        return process.rates if process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
-    if not process.period:
-        return ()
-    generator = np.random.default_rng(stream_seed(seed, name, "regimes"))
-    raised = generator.random(int(np.ceil(duration / process.period))) < 1.0 / (
-        1.0 + process.factor
-    )  # keeps the mean at 1
-    factors = np.where(raised, process.factor, 1.0 / process.factor)
-    return tuple((i * process.period, float(factor)) for i, factor in enumerate(factors))
+class _Processes:
+    """The arrival processes of all adapters, each parsed once, and their segments of constant rate in flat arrays."""
+
+    def __init__(self, workload: Workload) -> None:
+        usual = workload.arrivals
+        named = [usual if adapter.arrivals is None else adapter.arrivals for adapter in workload.adapters]
+        names = [arrivals if isinstance(arrivals, str) else "poisson" for arrivals in named]  # timestamps need none
+        distinct = {name: index for index, name in enumerate(dict.fromkeys(names))}
+        self.of_adapter = np.array([distinct[name] for name in names], np.int64)
+        self.distinct = [parse_arrivals(name) for name in distinct]
+        segments = [_rate_segments(process) for process in self.distinct]
+        firsts = np.concatenate(([0], np.cumsum([len(rows) for rows in segments]))).astype(np.int64)
+        self.segment_first, self.segment_last = firsts[:-1][self.of_adapter], firsts[1:][self.of_adapter]
+        self.segments = np.concatenate([np.zeros((0, 2)), *segments])
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a field of the process of each adapter."""
+        return np.array([getattr(process, name) for process in self.distinct], np.float64)[self.of_adapter]
+
+
+def _rate_segments(process: ArrivalProcess) -> NDArray[np.float64]:
+    """Return (start, factor) of each segment of a file of rates; none for other processes."""
+    rates = process.rates if not process.rates or process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
+    return np.array(rates, np.float64).reshape(-1, 2)
 
 
 class _LengthTables:
@@ -211,9 +226,11 @@ def _draw(sources, duration):
     taken = np.zeros(adapters, np.int64)
     is_steady = np.empty(adapters, np.bool_)
     for a in range(adapters):
-        place[a] = sources.given_first[a] if sources.replayed[a] else sources.segment_first[a]
-        is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_first[a + 1]
-        is_steady[a] &= not sources.replayed[a]
+        place[a] = 0 if sources.period[a] > 0.0 else sources.segment_first[a]
+        if sources.replayed[a]:
+            place[a] = sources.given_first[a]
+        is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_last[a]
+        is_steady[a] &= not sources.replayed[a] and sources.period[a] == 0.0
         lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
         due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a], True)
 
@@ -292,17 +309,27 @@ def _next(sources, duration, a, now, place, state, is_first):
         gap, state = gamma(sources.shape[a], state)
     gap /= sources.rate[a]
     # The gap is in time at factor 1; convert it segment by segment.
-    last = sources.segment_first[a + 1]
-    factor = sources.segment_factor[place] if place < last else 1.0
-    while place + 1 < last and gap > (sources.segment_start[place + 1] - now) * factor:
-        gap -= (sources.segment_start[place + 1] - now) * factor
-        now = sources.segment_start[place + 1]
+    until, factor = _segment(sources, a, place)
+    while until < duration and gap >= (until - now) * factor:
+        gap -= (until - now) * factor
+        now = until
         place += 1
-        factor = sources.segment_factor[place]
+        until, factor = _segment(sources, a, place)
     if factor <= 0.0:
         return NO_MORE, now, place, state
     now += gap / factor
     return np.int64(now * 1e9) if now < duration else NO_MORE, now, place, state
+
+
+@compiled
+def _segment(sources, a, place):
+    """Return when the adapter's segment of constant rate ends, and its factor on the rate."""
+    if sources.period[a] > 0.0:
+        raised = uniform(sources.regime_seed[a] + np.uint64(place + 1) * GOLDEN) * (1.0 + sources.swing[a]) < 1.0
+        return (place + 1) * sources.period[a], sources.swing[a] if raised else 1.0 / sources.swing[a]  # of mean 1
+    last = sources.segment_last[a]
+    until = sources.segment_start[place + 1] if place + 1 < last else np.inf
+    return until, sources.segment_factor[place] if place < last else 1.0
 
 
 @compiled
