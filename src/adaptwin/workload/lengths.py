@@ -1,7 +1,7 @@
 """Lengths: how long prompts and answers are, as joint (input, output) pairs of tokens."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple, Self
@@ -161,6 +161,11 @@ class Lengths(Spec):
     def fingerprint(self) -> int:
         """The hash, computed once: every look-up of a table needs it, and there may be thousands of pairs."""
         return hash(tuple(getattr(self, name) for name in type(self).model_fields))
+
+    def repeated(self, number: Sequence[int]) -> Self:
+        """Return lengths with each measured pair as often as `number` says."""
+        pairs = tuple(pair for pair, many in zip(self.pairs, number, strict=True) for _ in range(many))
+        return type(self)(kind=self.kind, pairs=pairs, are_limits=self.are_limits)
 
     def table(self) -> LengthTable:
         """Return the distribution as a table of equally likely entries."""

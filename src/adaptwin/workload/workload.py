@@ -1,5 +1,7 @@
 """Adapter and Workload: the adapters of a fleet, their traffic, and the window of time that is simulated."""
 
+import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,7 +12,10 @@ from adaptwin import file_kinds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.timestamps import copies, deal, repeated
 
+MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
+MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
 SERVED_RANKS = (
     1,
     8,
@@ -29,8 +34,8 @@ def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo)
         if value.startswith("rates:") and info.context:
             value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:')).resolve()}"
         parse_arrivals(value)
-    elif value and (min(value) < 0 or list(value) != sorted(value)):
-        raise ValueError("timestamps must be at least 0 and in ascending order")
+    elif value and not (value[0] >= 0 and all(a <= b for a, b in itertools.pairwise((*value, MOST_SECONDS)))):
+        raise ValueError(f"timestamps must be from 0 to {MOST_SECONDS:.1e} seconds and in ascending order")
     return value
 
 
@@ -44,7 +49,7 @@ class Adapter(Spec):
     rank: int = Field(
         description=f"LoRA rank, one of {', '.join(map(str, SERVED_RANKS))}; 0 for traffic to the base model"
     )
-    rate: float = Field(ge=0, allow_inf_nan=False, description="requests per second")
+    rate: float = Field(ge=0, le=MOST_RATE, allow_inf_nan=False, description="requests per second")
     lengths: Lengths | None = Field(default=None, description="lengths of requests; None: those of the workload")
     arrivals: ArrivalSource | None = Field(
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
@@ -63,16 +68,20 @@ class Adapter(Spec):
             raise ValueError(f"{rank} is not a rank vLLM serves ({', '.join(map(str, SERVED_RANKS))}; 0: base model)")
         return rank
 
-    def scaled(self, factor: float) -> Self:
-        """Return the adapter with `factor` times its traffic; its timestamps are thinned out evenly or repeated."""
+    def scaled(self, factor: float, start: float = 0.0) -> Self:
+        """Return the adapter with `factor` times its traffic.
+
+        Of its timestamps, some are left out, or further ones lie between them; see `timestamps.copies`, also for
+        `start`. Lengths that belong to the timestamps, one pair each, are left out or repeated with them.
+        """
         if factor == 1.0:
             return self
         update: dict[str, Any] = {"rate": self.rate * factor}
         if isinstance(self.arrivals, tuple):
-            copies = (int((i + 1) * factor) - int(i * factor) for i in range(len(self.arrivals)))
-            update["arrivals"] = tuple(
-                time for time, count in zip(self.arrivals, copies, strict=True) for _ in range(count)
-            )
+            number = copies(len(self.arrivals), factor, start)
+            update["arrivals"] = repeated(self.arrivals, number)
+            if self.lengths and self.lengths.kind == "empirical" and len(self.lengths.pairs) == len(number):
+                update["lengths"] = self.lengths.repeated(number.tolist()) if number.any() else None
         return self.model_copy(update=update)
 
 
@@ -88,7 +97,9 @@ class Workload(Spec):
         default="poisson",
         description="arrival process, or timestamps (seconds), of adapters without arrivals of their own",
     )
-    duration: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="seconds of traffic")
+    duration: float = Field(
+        default=3600.0, gt=0, le=MOST_SECONDS, allow_inf_nan=False, description="seconds of traffic"
+    )
     seed: int = Field(default=0, ge=0, description="seed of all random draws")
 
     @field_validator("adapters")
@@ -107,7 +118,7 @@ class Workload(Spec):
     @property
     def rate(self) -> float:
         """Requests per second of all adapters together."""
-        return sum(self.rate_of(adapter) for adapter in self.adapters)
+        return sum(self.rates)
 
     @property
     def max_rank(self) -> int:
@@ -118,11 +129,57 @@ class Workload(Spec):
         """Return the adapter's own lengths, or else those of the workload."""
         return adapter.lengths or self.lengths
 
+    @property
+    def rates(self) -> list[float]:
+        """Requests per second of each adapter, as `rate_of` says."""
+        weights = self._weights
+        return [self._rate_of(adapter, weights) for adapter in self.adapters]
+
     def rate_of(self, adapter: Adapter) -> float:
-        """Requests per second of an adapter: its rate, or its replayed timestamps in the window over the duration."""
+        """Requests per second of an adapter: its rate, or its replayed timestamps in the window over the duration.
+
+        Of timestamps of the workload, it is the mean share that the adapter gets.
+        """
+        return self._rate_of(adapter, self._weights)
+
+    def _rate_of(self, adapter: Adapter, weights: tuple[float, int]) -> float:
         if isinstance(adapter.arrivals, tuple):
-            return sum(time < self.duration for time in adapter.arrivals) / self.duration
-        return adapter.rate
+            return self._replayed(adapter.arrivals)
+        if adapter.arrivals is not None or isinstance(self.arrivals, str):
+            return adapter.rate
+        total, sharing = weights
+        return self._replayed(self.arrivals) * (adapter.rate / total if total > 0 else 1.0 / sharing)
+
+    @property
+    def _weights(self) -> tuple[float, int]:
+        """The rates of the adapters that share the timestamps of the workload, in total, and their number."""
+        if isinstance(self.arrivals, str):
+            return 0.0, 0
+        sharing = [adapter.rate for adapter in self.adapters if adapter.arrivals is None]
+        return sum(sharing), len(sharing)
+
+    def _replayed(self, times: tuple[float, ...]) -> float:
+        """Timestamps per second in the window."""
+        return bisect_left(times, self.duration) / self.duration
+
+    def dealt(self, seed: int | None = None) -> Self:
+        """Return the workload with its timestamps dealt to the adapters that have no arrivals of their own.
+
+        Each adapter gets timestamps in proportion to its rate, drawn with the seed; None takes the workload's. A
+        workload without timestamps is returned as it is.
+        """
+        if isinstance(self.arrivals, str):
+            return self
+        sharing = [adapter for adapter in self.adapters if adapter.arrivals is None]
+        if not sharing:
+            return self.model_copy(update={"arrivals": "poisson"})
+        times = deal(self.arrivals, [adapter.rate for adapter in sharing], self.seed if seed is None else seed)
+        of_name = dict(zip((adapter.name for adapter in sharing), times, strict=True))
+        adapters = tuple(
+            adapter.model_copy(update={"arrivals": of_name[adapter.name]}) if adapter.name in of_name else adapter
+            for adapter in self.adapters
+        )
+        return self.model_copy(update={"adapters": adapters, "arrivals": "poisson"})
 
     def tokens_per_second(self, adapter: Adapter) -> float:
         """Mean prompt and output tokens per second that the adapter's requests ask for."""
@@ -135,19 +192,30 @@ class Workload(Spec):
 
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
         """Return the traffic that one server of a fleet receives: each named adapter with this share of its traffic."""
-        part = self.parts([shares])[0]
+        part = self.parts([shares], seed)[0]
         return part if seed is None else part.model_copy(update={"seed": seed})
 
-    def parts(self, servers: Iterable[Mapping[str, float]]) -> list[Self]:
-        """Return the traffic that each of several servers receives, given the shares of its adapters."""
-        place = {adapter.name: index for index, adapter in enumerate(self.adapters)}
+    def parts(self, servers: Iterable[Mapping[str, float]], seed: int | None = None) -> list[Self]:
+        """Return the traffic that each of several servers receives, given the shares of its adapters.
+
+        Timestamps of the workload are dealt once for all servers, with `seed` or the workload's. Those of a split
+        adapter are divided between its servers.
+        """
+        whole = self.dealt(seed)
+        place = {adapter.name: index for index, adapter in enumerate(whole.adapters)}
+        given: dict[str, float] = {}  # share of each adapter that the servers before have got
         parts = []
         for shares in servers:
-            known = sorted((place[name], share) for name, share in shares.items() if name in place)
-            chosen = tuple(self.adapters[index].scaled(min(1.0, share)) for index, share in known)
-            parts.append(self.model_copy(update={"adapters": chosen}))
+            chosen = []
+            for index, share in sorted((place[name], share) for name, share in shares.items() if name in place):
+                adapter = whole.adapters[index]
+                start = given.get(adapter.name, 0.0)
+                given[adapter.name] = start + share
+                chosen.append(adapter.scaled(min(1.0, share), start % 1.0))
+            parts.append(whole.model_copy(update={"adapters": tuple(chosen)}))
         return parts
 
     def scaled(self, factor: float) -> Self:
         """Return the workload with `factor` times the traffic of every adapter."""
-        return self.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in self.adapters)})
+        whole = self.dealt()
+        return whole.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in whole.adapters)})

@@ -49,12 +49,13 @@ class Capacity:
         surrogate: WorkloadSurrogate | None = None,
         latency_limits: LatencyLimits = NO_LATENCY_LIMITS,
     ) -> None:
+        workload = workload.dealt()
         self.profile, self.workload, self.template, self.factor = profile, workload, template, factor
         self.surrogate, self.latency_limits = surrogate, latency_limits
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
-        work: list[float] = work_of_each(profile, template, workload).tolist()
-        self._work = {a.name: work[i] * workload.rate_of(a) for i, a in enumerate(workload.adapters)}
+        work = work_of_each(profile, template, workload) * np.array(workload.rates)
+        self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}
         self._answers_on: dict[tuple[frozenset[AdapterPart], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank

@@ -41,4 +41,4 @@ def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
 
 
 def _rate_weights(capacity: Capacity) -> list[float]:
-    return [capacity.workload.rate_of(adapter) + _IDLE_WEIGHT for adapter in capacity.workload.adapters]
+    return [rate + _IDLE_WEIGHT for rate in capacity.workload.rates]

@@ -95,7 +95,8 @@ def unservable(problem: Problem, item: AdapterPart) -> Infeasible:
         capacity.adapter(item.name),
         capacity.ask({item.name: item.share}, capacity.fewest_slots(item)),
     )
+    rate = capacity.workload.rate_of(adapter)
     return Infeasible(
-        f"{capacity.path(item.name)}.rate: {adapter.rate:g} requests/s of {item.name!r} cannot be served on "
+        f"{capacity.path(item.name)}.rate: {rate:g} requests/s of {item.name!r} cannot be served on "
         f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"
     )

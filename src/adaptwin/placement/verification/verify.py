@@ -64,7 +64,7 @@ class _Played:
     def play(self, asked: list[Drawn], jobs: int) -> None:
         """Simulate these servers on `jobs` cores."""
         cases: dict[tuple[object, ...], Case] = {}
-        parts = self._plan.workload.parts(server.adapters for _, server in asked)
+        parts = self._plan.workload.parts((server.adapters for _, server in asked), self._seed)
         for (name, server), part in zip(asked, parts, strict=True):
             case = Case(self._plan.profile_of(server), server.server, part, server_seed(self._seed, name))
             cases[_key(name, server)] = case

@@ -23,12 +23,13 @@ def placements(plan: Plan) -> list[Placement]:
     for lengths in {id(of): of for of in map(workload.lengths_of, workload.adapters)}.values():
         means[id(lengths)] = lengths.mean_input + lengths.mean_output
     adapters = {adapter.name: adapter for adapter in workload.adapters}
+    rates = dict(zip(adapters, workload.rates, strict=True))
     rows = []
     for server in plan.servers:
         placed = []
         for name, share in server.adapters.items():
             adapter = adapters[name]
-            rate = adapter.rate * share
+            rate = rates[name] * share
             tokens = rate * means[id(workload.lengths_of(adapter))]
             placed.append(Placement(server.name, name, adapter.rank, share, rate, tokens))
         rows += sorted(placed, key=lambda row: -row.tokens)

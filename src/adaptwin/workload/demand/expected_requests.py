@@ -15,27 +15,22 @@ def expected_requests(workload: Workload, start: float, end: float) -> NDArray[n
 
     Replayed timestamps are counted; those of the workload are distributed to the adapters by rate.
     """
-    usual = workload.arrivals
-    shared = _per_rate(workload, usual, start, end)
-    return np.array(
-        [
-            adapter.rate * shared
-            if adapter.arrivals is None
-            else _between(adapter.arrivals, start, end)
-            if isinstance(adapter.arrivals, tuple)
-            else adapter.rate * _steady_seconds(adapter.arrivals, start, end)
-            for adapter in workload.adapters
-        ],
-        dtype=np.float64,
-    )
-
-
-def _per_rate(workload: Workload, arrivals: str | tuple[float, ...], start: float, end: float) -> float:
-    """Return expected requests per unit of rate of an adapter that has no arrivals of its own."""
-    if isinstance(arrivals, str):
-        return _steady_seconds(arrivals, start, end)
-    rate = sum(adapter.rate for adapter in workload.adapters if adapter.arrivals is None)
-    return _between(arrivals, start, end) / rate if rate > 0 else 0.0
+    usual, sharing = workload.arrivals, [adapter.rate for adapter in workload.adapters if adapter.arrivals is None]
+    total = sum(sharing)
+    seconds: dict[str, float] = {}
+    expected = []
+    for adapter in workload.adapters:
+        arrivals = usual if adapter.arrivals is None else adapter.arrivals
+        if isinstance(arrivals, str):
+            if arrivals not in seconds:
+                seconds[arrivals] = _steady_seconds(arrivals, start, end)
+            expected.append(adapter.rate * seconds[arrivals])
+        elif adapter.arrivals is None:
+            share = adapter.rate / total if total > 0 else 1.0 / len(sharing)
+            expected.append(share * _between(arrivals, start, end))
+        else:
+            expected.append(float(_between(arrivals, start, end)))
+    return np.array(expected, np.float64)
 
 
 def _between(times: tuple[float, ...], start: float, end: float) -> int:

@@ -81,7 +81,7 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
     kinds = [_burstiness(adapter, workload) for adapter in adapters]
     dispersion, swing, unknown = (np.array(column) for column in zip(*kinds, strict=True)) if kinds else ((),) * 3
     return AdapterDemands(
-        rate=np.array([workload.rate_of(adapter) for adapter in adapters], dtype=np.float64),
+        rate=np.array(workload.rates, dtype=np.float64),
         rank=np.array([adapter.rank for adapter in adapters], dtype=np.float64),
         per_request=np.array(moments, dtype=np.float64).reshape(-1, len(LengthMoments._fields)),
         dispersion=np.asarray(dispersion, dtype=np.float64),

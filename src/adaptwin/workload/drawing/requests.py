@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
+from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.drawing.random_streams import (
     GOLDEN,
     exponential,
@@ -69,7 +70,7 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
     Each adapter draws from a generator of its own, seeded by its name, so adding an adapter leaves the arrivals
     and lengths of the others unchanged.
     """
-    expected = workload.rate * workload.duration
+    expected = float(expected_requests(workload, 0.0, workload.duration).sum())
     if expected > MOST_REQUESTS:
         raise SpecError(
             f"{expected:.3g} requests in {workload.duration:g} s are too many (at most {MOST_REQUESTS:.0e})", "rate"
@@ -80,9 +81,10 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
 
 
 def _sources(workload: Workload, seed: int) -> _Sources:
+    workload = workload.dealt(seed)
     adapters = workload.adapters
     processes = _Processes(workload)
-    given = _given_timestamps(workload, seed)
+    given = [adapter.arrivals if isinstance(adapter.arrivals, tuple) else None for adapter in adapters]
     tables = _LengthTables()
     shared = tables.place(workload.lengths)
     of_adapter = [tables.place(adapter.lengths) if adapter.lengths else shared for adapter in adapters]
@@ -103,7 +105,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
         segment_start=np.ascontiguousarray(processes.segments[:, 0]),
         segment_factor=np.ascontiguousarray(processes.segments[:, 1]),
         given_first=_firsts([times or () for times in given]),
-        given=np.array([time for times in given for time in times or ()], dtype=np.float64),
+        given=np.concatenate([np.zeros(0), *(np.array(times, np.float64) for times in given if times)]),
         replayed=np.array([times is not None for times in given], dtype=np.bool_),
         table_first=np.ascontiguousarray(rows[:, 0]),
         table_size=np.ascontiguousarray(rows[:, 1]),
@@ -128,26 +130,6 @@ def _name_seed(name: str) -> int:
 def _firsts(groups: list[tuple[float, ...]]) -> NDArray[np.int64]:
     """Return the offsets of groups that are stored one after the other."""
     return np.concatenate(([0], np.cumsum([len(group) for group in groups]))).astype(np.int64)
-
-
-def _given_timestamps(workload: Workload, seed: int) -> list[tuple[float, ...] | None]:
-    """Return the replayed timestamps of each adapter; None for an adapter with arrivals that are drawn.
-
-    Timestamps of the workload are distributed to the adapters at random, in proportion to their rates.
-    """
-    own = [a.arrivals if isinstance(a.arrivals, tuple) else None for a in workload.adapters]
-    if isinstance(workload.arrivals, str):
-        return own
-    sharing = [i for i, adapter in enumerate(workload.adapters) if adapter.arrivals is None]
-    rates = np.array([workload.adapters[i].rate for i in sharing])
-    if not sharing or rates.sum() <= 0:
-        return [() if a.arrivals is None else times for a, times in zip(workload.adapters, own, strict=True)]
-    generator = np.random.default_rng(stream_seed(seed, "", "timestamps"))
-    receivers = generator.choice(sharing, size=len(workload.arrivals), p=rates / rates.sum())
-    times_of: dict[int, list[float]] = {i: [] for i in sharing}
-    for time, i in zip(workload.arrivals, receivers, strict=True):
-        times_of[int(i)].append(time)
-    return [tuple(times_of[i]) if i in times_of else times for i, times in enumerate(own)]
 
 
 class _Processes:

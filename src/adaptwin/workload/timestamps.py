@@ -1,0 +1,51 @@
+"""Timestamps: recorded arrivals, dealt to adapters, and divided between servers, thinned out or added to.
+
+Lists of timestamps are in seconds and in ascending order.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptwin.workload.drawing.seeds import stream_seed
+
+_GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+def deal(times: Sequence[float], weights: Sequence[float], seed: int) -> list[tuple[float, ...]]:
+    """Return the timestamps that each adapter gets, drawn at random in proportion to the weights.
+
+    Where all weights are 0, every adapter is equally likely.
+    """
+    chances = np.array(weights, np.float64)
+    chances = chances / chances.sum() if chances.sum() > 0 else np.full(len(chances), 1.0 / len(chances))
+    receivers = np.random.default_rng(stream_seed(seed, "", "timestamps")).choice(len(chances), len(times), p=chances)
+    order = np.argsort(receivers, kind="stable")
+    ends = np.cumsum(np.bincount(receivers, minlength=len(chances)))
+    dealt = np.asarray(times, np.float64)[order].tolist()
+    return [tuple(dealt[start:end]) for start, end in itertools.pairwise((0, *ends.tolist()))]
+
+
+def copies(count: int, factor: float, start: float = 0.0) -> NDArray[np.int64]:
+    """Return how often each of `count` timestamps occurs in `factor` times the traffic; shape (count,).
+
+    Timestamp i has a place in [0, 1), the i-th multiple of the golden ratio modulo 1, which is spread evenly over any
+    stretch of timestamps. It occurs once for each whole number by which its place, shifted, lies in the interval from
+    `start` to `start + factor`. So intervals that share no part have no timestamp in common, and those that together
+    make up [0, 1) divide the timestamps between them.
+    """
+    place = np.arange(count) * _GOLDEN_RATIO % 1.0
+    number: NDArray[np.int64] = (np.ceil(start + factor - place) - np.ceil(start - place)).astype(np.int64)
+    return number
+
+
+def repeated(times: Sequence[float], number: NDArray[np.int64]) -> tuple[float, ...]:
+    """Return the timestamps, each as often as `number` says; further copies lie between it and the next one."""
+    kept = np.asarray(times, np.float64)
+    at = np.repeat(np.arange(len(kept)), number)
+    rank = np.arange(len(at)) - np.repeat(np.cumsum(number) - number, number)  # of each copy, from 0
+    gap = np.diff(kept, append=kept[-1:])
+    return tuple((kept[at] + gap[at] * rank / np.maximum(1, number)[at]).tolist())
