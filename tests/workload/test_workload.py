@@ -86,7 +86,7 @@ def test_scaled_multiplies_every_rate_and_repeats_replayed_requests():
     workload = Workload([Adapter("a", 8, 1.0), Adapter("b", 8, 0.25, arrivals=(1.0, 2.0))], duration=4.0)
     scaled = workload.scaled(2.0)
     assert [adapter.rate for adapter in scaled.adapters] == [2.0, 0.5]
-    assert scaled.adapters[1].arrivals == (1.0, 1.0, 2.0, 2.0)
+    assert scaled.adapters[1].arrivals == (1.0, 1.5, 2.0, 2.0)
     assert workload.rate == 1.0 + 2 / 4  # the timestamps count, not the given rate
     assert scaled.rate == 2 * workload.rate
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from adaptwin.errors import SpecError
 from adaptwin.workload.csv_rows import read_rows
 
-FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, or a list of timestamps"
+FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, rates:cv=2,FILE, or a list of timestamps"
 
 
 class ArrivalProcess(NamedTuple):
@@ -25,37 +25,67 @@ class ArrivalProcess(NamedTuple):
 
 
 FIELDS: dict[str, dict[str, float]] = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
+BOUNDS = {"cv": (0.01, 100.0), "period": (1.0, 1e8), "factor": (0.01, 100.0)}  # beyond, hours tell nothing of the mean
+MOST_FACTOR = 1e6  # of a file of rates
 
 
 def parse_arrivals(text: str) -> ArrivalProcess:
-    """Parse ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5`` or ``rates:FILE``.
+    """Parse ``poisson``, ``gamma:cv=3``, ``regimes:period=300,factor=1.5``, ``rates:FILE`` or ``rates:cv=2,FILE``.
 
     Raises `ValueError` for an unknown process or option, and `SpecError` for what is wrong in the file.
     """
-    return ArrivalProcess(rates=read_rates(text.removeprefix("rates:"))) if text.startswith("rates:") else _family(text)
+    if text.startswith("rates:"):
+        options, path = split_rates(text)
+        return ArrivalProcess(cv=_in_bounds(text, "cv", options or "cv=1"), rates=read_rates(path))
+    return _family(text)
+
+
+def split_rates(text: str) -> tuple[str, str]:
+    """Split ``rates:cv=2,FILE`` into its option, which may be missing, and its file."""
+    rest = text.removeprefix("rates:")
+    option, comma, path = rest.partition(",")
+    return (option, path) if comma and option.startswith("cv=") else ("", rest)
 
 
 @lru_cache(maxsize=256)
 def _family(text: str) -> ArrivalProcess:
     family, _, rest = text.partition(":")
-    options = _options(text, rest)
-    if family not in FIELDS or not options.keys() <= FIELDS[family].keys():
+    values = dict(FIELDS.get(family, {}))
+    for part in rest.split(",") if rest else ():
+        name = part.partition("=")[0]
+        if name not in values:
+            raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})")
+        values[name] = _in_bounds(text, name, part)
+    if family not in FIELDS:
         raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})")
-    values = {**FIELDS[family], **options}
-    if not all(0 < value < float("inf") for value in values.values()):
-        raise ValueError(f"{text!r}: every number must be above 0 and finite")
     return ArrivalProcess(cv=values.get("cv", 1.0), period=values.get("period", 0.0), factor=values.get("factor", 1.0))
 
 
-def _options(text: str, rest: str) -> dict[str, float]:
+def _in_bounds(text: str, name: str, option: str) -> float:
+    low, high = BOUNDS[name]
     try:
-        return {name: float(value) for name, _, value in (part.partition("=") for part in rest.split(",") if part)}
+        value = float(option.partition("=")[2])
     except ValueError:
         raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})") from None
+    if not low <= value <= high:
+        raise ValueError(f"{text!r}: {name} must be from {low:g} to {high:g}")
+    return value
 
 
 def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
-    """Read a CSV file with columns ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`."""
+    """Read a CSV file with columns ``start,factor``: from `start` seconds on, every rate is multiplied by `factor`.
+
+    A file that has not changed since is not read again.
+    """
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return _read_rates(path, 0, 0)
+    return _read_rates(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_rates(path: str | Path, _changed: int, _size: int) -> tuple[tuple[float, float], ...]:
     rates: list[tuple[float, float]] = []
     for row in read_rows(path).require(("start", "factor")):
         cells, line = (row.cells.get("start", ""), row.cells.get("factor", "")), f"line {row.line}"
@@ -63,8 +93,11 @@ def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
             start, factor = float(cells[0]), float(cells[1])
         except ValueError:
             raise SpecError(f"start {cells[0]!r}, factor {cells[1]!r}: both must be numbers", line, path) from None
-        if factor < 0 or start < 0 or (rates and start <= rates[-1][0]):
-            message = f"start {start:g}, factor {factor:g}: starts must be at least 0 and increase, factors at least 0"
+        if not (0 <= factor <= MOST_FACTOR and 0 <= start < float("inf") and (not rates or start > rates[-1][0])):
+            message = (
+                f"start {start:g}, factor {factor:g}: starts must be at least 0 and increase, "
+                f"factors must be at least 0 and at most {MOST_FACTOR:g}"
+            )
             raise SpecError(message, line, path)
         rates.append((start, factor))
     if not rates:

@@ -4,15 +4,12 @@ Lists of timestamps are in seconds and in ascending order.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.workload.drawing.seeds import stream_seed
-
-_GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 def deal(times: Sequence[float], weights: Sequence[float], seed: int) -> list[tuple[float, ...]]:
@@ -29,17 +26,10 @@ def deal(times: Sequence[float], weights: Sequence[float], seed: int) -> list[tu
     return [tuple(dealt[start:end]) for start, end in itertools.pairwise((0, *ends.tolist()))]
 
 
-def copies(count: int, factor: float, start: float = 0.0) -> NDArray[np.int64]:
-    """Return how often each of `count` timestamps occurs in `factor` times the traffic; shape (count,).
-
-    Timestamp i has a place in [0, 1), the i-th multiple of the golden ratio modulo 1, which is spread evenly over any
-    stretch of timestamps. It occurs once for each whole number by which its place, shifted, lies in the interval from
-    `start` to `start + factor`. So intervals that share no part have no timestamp in common, and those that together
-    make up [0, 1) divide the timestamps between them.
-    """
-    place = np.arange(count) * _GOLDEN_RATIO % 1.0
-    number: NDArray[np.int64] = (np.ceil(start + factor - place) - np.ceil(start - place)).astype(np.int64)
-    return number
+def copies(count: int, factor: float) -> NDArray[np.int64]:
+    """Return how often each of `count` timestamps occurs in `factor` times the traffic, evenly spread: (count,)."""
+    ends: NDArray[np.int64] = np.floor(np.arange(1, count + 1) * factor).astype(np.int64)
+    return np.diff(ends, prepend=np.int64(0))
 
 
 def repeated(times: Sequence[float], number: NDArray[np.int64]) -> tuple[float, ...]:

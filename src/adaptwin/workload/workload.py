@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from adaptwin import file_kinds
 from adaptwin.spec import Spec
-from adaptwin.workload.arrivals import parse_arrivals
+from adaptwin.workload.arrivals import parse_arrivals, split_rates
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.timestamps import copies, deal, repeated
 
 MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
 MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
+_ROUNDING = 1e-9  # of sums of shares
 SERVED_RANKS = (
     1,
     8,
@@ -32,10 +35,14 @@ SERVED_RANKS = (
 def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
     if isinstance(value, str):
         if value.startswith("rates:") and info.context:
-            value = f"rates:{Path(info.context['folder'], value.removeprefix('rates:')).resolve()}"
+            option, path = split_rates(value)
+            resolved = Path(info.context["folder"], path).resolve()
+            value = f"rates:{option},{resolved}" if option else f"rates:{resolved}"
         parse_arrivals(value)
     elif value and not (value[0] >= 0 and all(a <= b for a, b in itertools.pairwise((*value, MOST_SECONDS)))):
-        raise ValueError(f"timestamps must be from 0 to {MOST_SECONDS:.1e} seconds and in ascending order")
+        raise ValueError(
+            f"timestamps must be at least 0 and in ascending order, and at most {MOST_SECONDS:.1e} seconds"
+        )
     return value
 
 
@@ -68,20 +75,30 @@ class Adapter(Spec):
             raise ValueError(f"{rank} is not a rank vLLM serves ({', '.join(map(str, SERVED_RANKS))}; 0: base model)")
         return rank
 
-    def scaled(self, factor: float, start: float = 0.0) -> Self:
+    def scaled(self, factor: float) -> Self:
         """Return the adapter with `factor` times its traffic.
 
-        Of its timestamps, some are left out, or further ones lie between them; see `timestamps.copies`, also for
-        `start`. Lengths that belong to the timestamps, one pair each, are left out or repeated with them.
+        Of its timestamps, some are left out, or further ones lie between them. Lengths that belong to the timestamps,
+        one pair each, are left out or repeated with them.
         """
         if factor == 1.0:
             return self
-        update: dict[str, Any] = {"rate": self.rate * factor}
-        if isinstance(self.arrivals, tuple):
-            number = copies(len(self.arrivals), factor, start)
-            update["arrivals"] = repeated(self.arrivals, number)
-            if self.lengths and self.lengths.kind == "empirical" and len(self.lengths.pairs) == len(number):
-                update["lengths"] = self.lengths.repeated(number.tolist()) if number.any() else None
+        if not isinstance(self.arrivals, tuple):
+            return self.model_copy(update={"rate": self.rate * factor})
+        return self._with_traffic(factor, copies(len(self.arrivals), factor))
+
+    def split(self, share: float) -> tuple[Self, Self]:
+        """Return an adapter with timestamps with this share of them, and with the rest."""
+        assert isinstance(self.arrivals, tuple)
+        number = copies(len(self.arrivals), share)
+        return self._with_traffic(share, number), self._with_traffic(1.0 - share, 1 - number)
+
+    def _with_traffic(self, factor: float, number: NDArray[np.int64]) -> Self:
+        """Return the adapter with `factor` times its rate, and each of its timestamps as often as `number` says."""
+        assert isinstance(self.arrivals, tuple)
+        update: dict[str, Any] = {"rate": self.rate * factor, "arrivals": repeated(self.arrivals, number)}
+        if self.lengths and self.lengths.kind == "empirical" and len(self.lengths.pairs) == len(number):
+            update["lengths"] = self.lengths.repeated(number.tolist()) if number.any() else None
         return self.model_copy(update=update)
 
 
@@ -199,19 +216,25 @@ class Workload(Spec):
         """Return the traffic that each of several servers receives, given the shares of its adapters.
 
         Timestamps of the workload are dealt once for all servers, with `seed` or the workload's. Those of a split
-        adapter are divided between its servers.
+        adapter are divided between its servers: each server gets its share of those that the servers before it left.
         """
         whole = self.dealt(seed)
         place = {adapter.name: index for index, adapter in enumerate(whole.adapters)}
-        given: dict[str, float] = {}  # share of each adapter that the servers before have got
+        left: dict[str, tuple[Adapter, float]] = {}  # what the servers before have left of a split adapter
         parts = []
         for shares in servers:
             chosen = []
             for index, share in sorted((place[name], share) for name, share in shares.items() if name in place):
                 adapter = whole.adapters[index]
-                start = given.get(adapter.name, 0.0)
-                given[adapter.name] = start + share
-                chosen.append(adapter.scaled(min(1.0, share), start % 1.0))
+                if share >= 1.0 or not isinstance(adapter.arrivals, tuple):
+                    chosen.append(adapter.scaled(min(1.0, share)))
+                    continue
+                rest, remaining = left.get(adapter.name, (adapter, 1.0))
+                if share > remaining + _ROUNDING:
+                    rest, remaining = adapter, 1.0
+                part, rest = rest.split(min(1.0, share / remaining + _ROUNDING))
+                left[adapter.name] = rest, remaining - share
+                chosen.append(part)
             parts.append(whole.model_copy(update={"adapters": tuple(chosen)}))
         return parts
 

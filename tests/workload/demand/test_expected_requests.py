@@ -28,7 +28,8 @@ def test_replayed_arrivals_are_counted():
 def test_replayed_arrivals_of_the_workload_are_distributed_by_rate():
     adapters = Adapter("a", 8, 3.0), Adapter("b", 8, 1.0), Adapter("c", 8, 9.0, arrivals="poisson")
     assert expected(*adapters, arrivals=(1.0, 2.0, 3.0, 60.0), start=0.0, end=50.0) == [2.25, 0.75, 450.0]
-    assert expected(Adapter("a", 8, 0.0), arrivals=(1.0,)) == [0.0]
+    assert expected(Adapter("a", 8, 0.0), arrivals=(1.0,)) == [1.0]
+    assert expected(Adapter("a", 8, 0.0), Adapter("b", 8, 1.0), arrivals=(1.0,)) == [0.0, 1.0]
 
 
 def test_rates_of_a_file_are_followed(tmp_path):

@@ -143,7 +143,7 @@ def test_replays_and_files_are_unknown(tmp_path):
     traffic = traffic_of(replayed, filed, Adapter("c", 8, 4.0), duration=10.0)
     assert traffic.unknown_rate == pytest.approx(0.3 + 2.0)
     assert traffic.rate == pytest.approx(6.3)
-    assert traffic_of(Adapter("a", 8, 2.0), arrivals=(1.0, 2.0)).unknown_rate == 2.0
+    assert traffic_of(Adapter("a", 8, 2.0), arrivals=(1.0, 2.0), duration=4.0).unknown_rate == 0.5
 
 
 # Laws

@@ -1,0 +1,125 @@
+"""Timestamps: dealt to adapters, divided between servers, thinned out and added to."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, Lengths, Workload
+from adaptwin.workload.drawing.requests import draw_requests
+from adaptwin.workload.timestamps import copies, deal, repeated
+
+TIMES = tuple(0.25 * i for i in range(400))
+
+
+def fleet(*rates, **fields):
+    adapters = [Adapter(f"a{i}", 8, rate) for i, rate in enumerate(rates)]
+    return Workload(adapters, **{"arrivals": TIMES, "duration": 100.0, **fields})
+
+
+def times_of(workload):
+    return sorted(time for adapter in workload.adapters for time in adapter.arrivals or ())
+
+
+def test_each_timestamp_is_dealt_to_one_adapter_in_proportion_to_its_rate():
+    workload = fleet(3.0, 1.0, 0.0).dealt()
+    assert times_of(workload) == list(TIMES)
+    often, rare, never = (len(adapter.arrivals) for adapter in workload.adapters)
+    assert never == 0
+    assert often == pytest.approx(300, abs=4 * 75**0.5)  # binomial, 400 times 3/4
+    assert often + rare == 400
+
+
+def test_without_rates_each_adapter_gets_as_many():
+    assert all(len(times) == pytest.approx(100, abs=40) for times in deal(TIMES, [0.0] * 4, seed=1))
+    assert fleet(0.0, 0.0).rates == [2.0, 2.0]
+
+
+def test_an_adapter_with_arrivals_of_its_own_gets_none_of_the_others():
+    own = Adapter("own", 8, 1.0, arrivals="poisson")
+    workload = fleet(1.0).model_copy(update={"adapters": (own, Adapter("a", 8, 1.0))})
+    assert [adapter.arrivals for adapter in workload.dealt().adapters] == ["poisson", TIMES]
+
+
+def test_what_is_dealt_is_what_is_drawn():
+    workload = fleet(3.0, 1.0, seed=7)
+    for seed in (None, 3):
+        dealt, drawn = draw_requests(workload.dealt(seed), seed), draw_requests(workload, seed)
+        assert all(np.array_equal(one, other) for one, other in zip(dealt, drawn, strict=True))
+
+
+def test_rates_are_those_of_the_timestamps_in_the_window():
+    workload = fleet(3.0, 1.0)
+    assert workload.rates == [3.0, 1.0]
+    assert workload.rate == workload.scaled(1.0).rate == 4.0
+    assert fleet(3.0, 1.0, duration=200.0).rate == 2.0
+    assert fleet(3.0, 1.0, duration=50.0).rate == 4.0
+
+
+def test_servers_receive_every_timestamp_exactly_once():
+    workload = fleet(3.0, 1.0)
+    parts = workload.parts([{"a0": 0.5}, {"a0": 0.2, "a1": 1.0}, {"a0": 0.3}], seed=5)
+    assert sorted(time for part in parts for time in times_of(part)) == list(TIMES)
+    whole = len(workload.dealt(5).adapters[0].arrivals)
+    for part, share in zip(parts, (0.5, 0.2, 0.3), strict=True):
+        assert len(part.adapters[0].arrivals) == pytest.approx(share * whole, abs=3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6), st.integers(0, 500))
+def test_servers_whose_shares_make_up_the_whole_divide_the_timestamps(weights, count):
+    shares = [weight / sum(weights) for weight in weights]
+    times = tuple(float(i) for i in range(count))
+    workload = Workload([Adapter("a", 8, 1.0, arrivals=times)], duration=1000.0)
+    parts = workload.parts([{"a": share} for share in shares])
+    assert sorted(time for part in parts for time in times_of(part)) == list(times)
+    for part, share in zip(parts, shares, strict=True):
+        assert len(part.adapters[0].arrivals) == pytest.approx(share * count, abs=len(shares))
+        assert part.adapters[0].rate == pytest.approx(share)
+
+
+def test_servers_of_another_state_start_with_the_whole_again():
+    """Of a failed server's adapter, the servers that take over receive all, whatever the servers before received."""
+    workload = fleet(3.0, 1.0)
+    before, one, other = workload.parts([{"a0": 0.6}, {"a0": 0.7}, {"a0": 0.3}], seed=1)
+    assert sorted(times_of(one) + times_of(other)) == times_of(workload.parts([{"a0": 1.0}], seed=1)[0])
+    assert len(times_of(before)) == pytest.approx(0.6 * 300, abs=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0.0, 8.0), st.integers(0, 2000))
+def test_scaled_timestamps_are_as_many_as_asked_for(factor, count):
+    assert abs(copies(count, factor).sum() - factor * count) <= 1
+    assert set(copies(count, factor).tolist()) <= {int(factor), int(factor) + 1}
+
+
+def test_thinned_timestamps_are_some_of_the_recorded_ones():
+    thinned = Adapter("a", 8, 4.0, arrivals=TIMES).scaled(0.3)
+    assert set(thinned.arrivals) < set(TIMES)
+    assert (len(thinned.arrivals), thinned.rate) == (pytest.approx(120, abs=3), pytest.approx(1.2))
+
+
+def test_added_timestamps_lie_between_the_recorded_ones():
+    assert repeated((1.0, 2.0, 4.0), np.array([1, 2, 1])) == (1.0, 2.0, 3.0, 4.0)
+    assert repeated((1.0, 2.0), np.array([4, 2])) == (1.0, 1.25, 1.5, 1.75, 2.0, 2.0)
+    raised = Adapter("a", 8, 4.0, arrivals=TIMES).scaled(1.5).arrivals
+    assert set(TIMES) < set(raised)
+    assert list(raised) == sorted(raised)
+    assert len(set(raised)) == len(raised) - (raised[-1] == raised[-2])
+
+
+def test_lengths_that_belong_to_the_timestamps_stay_with_them():
+    pairs = [(i + 1, 2 * i + 1) for i in range(len(TIMES))]
+    adapter = Adapter("a", 8, 4.0, arrivals=TIMES, lengths=Lengths.empirical(pairs))
+    for factor in (0.4, 1.0, 2.5):
+        requests = draw_requests(Workload([adapter.scaled(factor)], duration=100.0))
+        recorded = (requests.arrival / 1e9 / 0.25 + 1e-6).astype(int)  # of an added request, the one before it
+        assert requests.input.tolist() == [pairs[i][0] for i in recorded]
+        assert requests.output.tolist() == [pairs[i][1] for i in recorded]
+
+
+def test_a_scaled_workload_has_as_many_times_its_timestamps():
+    for factor in (0.5, 1.2, 3.0):
+        scaled = fleet(3.0, 1.0).scaled(factor)
+        assert len(times_of(scaled)) == pytest.approx(400 * factor, abs=6)
+        assert scaled.rate == pytest.approx(4.0 * factor, rel=0.02)
