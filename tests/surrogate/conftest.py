@@ -1,4 +1,4 @@
-"""A small sweep and a training on it: a hundred mixes with a minute of traffic each."""
+"""A small sweep and a training on it: a hundred mixes with two or four minutes of traffic each."""
 
 import pytest
 
@@ -12,7 +12,7 @@ DESIGN = Design(
     sampler="random",
     mixes=120,
     loads=3,
-    duration=(60.0, 120.0),
+    duration=(120.0, 240.0),
     most_requests=5000,
     max_num_seqs=(64, 256),
     arrivals=("poisson", "gamma:cv=2"),

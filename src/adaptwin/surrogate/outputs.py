@@ -57,6 +57,18 @@ OUTPUTS = (
     Output("e2e_mean", "ratio", lambda rows: rows["e2e_mean"]),
     Output("worst_share", "share", lambda rows: rows["worst_share"]),
     Output("starvation", "odds", lambda rows: rows["starved"]),
-    Output("overload", "odds", lambda rows: rows["worst"] != "ok"),
+    Output("overload", "odds", lambda rows: rows["starved"] | (rows["worst"] != "ok")),
 )
 NAMES = tuple(output.name for output in OUTPUTS)
+_NOT_BELOW = (("overload", "starvation"), ("ttft_p99", "ttft_p50"))  # the first figure is at least the second
+
+
+def figures_of(learned: Array, steady_answers: Array) -> dict[str, Array]:
+    """Convert the models' answers, of shape (rows, outputs), to figures that do not contradict each other, by name.
+
+    Each output has a model of its own. A starved server is overloaded, and a percentile is no lower than the median.
+    """
+    figures = {output.name: output.value(learned[:, i], steady_answers) for i, output in enumerate(OUTPUTS)}
+    for name, least in _NOT_BELOW:
+        figures[name] = np.maximum(figures[name], figures[least])
+    return figures

@@ -21,12 +21,13 @@ from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS
+from adaptwin.surrogate.outputs import NAMES, figures_of
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
-from adaptwin.workload.demand.traffic import Demand, sum_demands
+from adaptwin.workload.demand.traffic import LONGEST_PERIOD, Demand, sum_demands
 from adaptwin.workload.workload import Workload
 
+MOST_CHANCE = 0.1  # relative standard deviation of the tokens of a window up to which its figures can be predicted
 WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known
 
 
@@ -45,7 +46,7 @@ class Prediction(NamedTuple):
     e2e_mean: float  # seconds from arrival to the last token
     worst_share: float  # share of its tokens that the worst-served adapter gets
     starvation: float  # probability that the server is starved: under 0.9 of the offered tokens are served
-    overload: float  # probability that the server, or an adapter on it, is starved or backlogged
+    overload: float  # probability that the server is starved, or that it or an adapter on it is not ok
     inside: bool  # whether the training data held servers like this one; if not, run the twin
 
 
@@ -119,7 +120,7 @@ class Surrogate(Spec):
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
                 features[row], steady_answers[row] = features_of(demand, limits, costs, workload.duration)
-            known[row] = self.knows(demand, server, workload.duration)
+            known[row] = self.knows(demand, server, workload.duration) and _is_predictable(demand, workload.duration)
         answers, inside = self.predict_features(features, steady_answers)
         return [
             prediction_from(answer, bool(within and sure), offered)
@@ -153,22 +154,39 @@ class Surrogate(Spec):
         forest, region = self._arrays
         clipped, inside = clip_to(region, features)
         learned = evaluate(forest, clipped)
-        columns = [output.value(learned[:, i], steady_answers) for i, output in enumerate(OUTPUTS)]
-        return np.column_stack(columns), inside
+        figures = figures_of(learned, steady_answers)
+        return np.column_stack([figures[name] for name in NAMES]), inside
 
     def overloads(self, features: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Return only the probability of overload, shape (rows,), and whether each row is in the region."""
         forest, region = self._overload_arrays
         clipped, inside = clip_to(region, features)
-        return 1.0 / (1.0 + np.exp(-evaluate(forest, clipped)[:, 0])), inside
+        return 1.0 / (1.0 + np.exp(-evaluate(forest, clipped).max(axis=1))), inside
 
     @cached_property
     def _overload_arrays(self) -> tuple[Forest, RegionArrays]:
-        return plant([self.trees["overload"]], Features._fields), self.region.arrays()
+        trees = [self.trees[name] for name in ("overload", "starvation")]  # a starved server is overloaded
+        return plant(trees, Features._fields), self.region.arrays()
 
     @cached_property
     def _arrays(self) -> tuple[Forest, RegionArrays]:
         return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()
+
+
+def _is_predictable(demand: Demand, duration: float) -> bool:
+    """Whether the tokens that arrive in a window of `duration` seconds are likely near their mean.
+
+    The number of tokens in a window varies, relative to its mean, by the square root of (d + c^2) / n + s: n requests
+    on average, whose gaps have the squared coefficient of variation d and whose lengths have the coefficient c, at
+    rates that regimes change by the relative variance s. What one window brings can be predicted only if that is small.
+    """
+    traffic = demand.traffic
+    requests, tokens = traffic.served_rate * duration, traffic.prompt + traffic.answer
+    if requests <= 0.0 or tokens <= 0.0:
+        return True
+    squares = (traffic.prompt_squares + traffic.answer_squares) * traffic.served_rate / (tokens * tokens)
+    changes = traffic.swing * min(1.0, LONGEST_PERIOD / duration)
+    return (traffic.dispersion + max(0.0, squares - 1.0)) / requests + changes <= MOST_CHANCE**2
 
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:

@@ -16,7 +16,7 @@ from adaptwin.rounding import rounded
 from adaptwin.surrogate.distil import ODDS_LEAVES, UNDECIDED_ODDS, distil
 from adaptwin.surrogate.features import Features, features_of_table
 from adaptwin.surrogate.model_tree import ModelTree, evaluate, plant
-from adaptwin.surrogate.outputs import OUTPUTS
+from adaptwin.surrogate.outputs import OUTPUTS, figures_of
 from adaptwin.surrogate.region import Region, clip_to
 from adaptwin.surrogate.score import calibration_error, error, f1, mean_error
 from adaptwin.surrogate.surrogate import OverloadThresholds, Surrogate
@@ -120,8 +120,8 @@ def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progr
 
 
 def make_examples(rows: pl.DataFrame, profiles: dict[str, Profile]) -> Examples:
-    """Compute features and targets of the rows in which any request arrived; profiles by name."""
-    rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0))
+    """Compute features and targets of the rows in which requests arrived and that could be judged; profiles by name."""
+    rows = rows.filter((pl.col("arrived") > 0) & (pl.col("served_rate") > 0) & (pl.col("worst") != "unknown"))
     features, steady_answers = features_of_table(rows, profiles)
     return Examples(
         rows, features, steady_answers, {output.name: output.target(rows, steady_answers) for output in OUTPUTS}
@@ -165,10 +165,7 @@ def _cross_fit(
             odds[output.name] = corrected_odds(learned["teacher"][:, column], examples.targets[output.name])
             for values in learned.values():
                 values[:, column] = odds[output.name][0] * values[:, column] + odds[output.name][1]
-    figures = {
-        kind: {output.name: output.value(values[:, i], examples.steady_answers) for i, output in enumerate(OUTPUTS)}
-        for kind, values in learned.items()
-    }
+    figures = {kind: figures_of(values, examples.steady_answers) for kind, values in learned.items()}
     return HeldOut(**figures), odds
 
 

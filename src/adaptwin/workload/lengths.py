@@ -15,6 +15,7 @@ from adaptwin.spec import Spec
 TABLE_SIZE = 8192  # entries in the table of a published distribution
 OWN_TABLE_SIZE = 1024  # entries in the table of a lognormal; smaller, as every adapter may have one of its own
 MAX_TOKENS = 10_000_000  # more than the context of any model
+MOST_VARIATION = 10.0  # coefficient of variation of a lognormal: a table of its size shows no more
 KINDS = ("sharegpt", "fixed", "lognormal", "empirical")
 
 
@@ -63,7 +64,7 @@ class Lengths(Spec):
     input_cv: float | None = Field(
         default=None,
         ge=0,
-        le=100,
+        le=MOST_VARIATION,
         allow_inf_nan=False,
         description="coefficient of variation of prompt tokens, lognormal",
     )
@@ -73,7 +74,7 @@ class Lengths(Spec):
     output_cv: float | None = Field(
         default=None,
         ge=0,
-        le=100,
+        le=MOST_VARIATION,
         allow_inf_nan=False,
         description="coefficient of variation of answer tokens, lognormal",
     )
@@ -138,6 +139,9 @@ class Lengths(Spec):
         moments = (self.input_mean, self.input_cv, self.output_mean, self.output_cv)
         if self.kind == "lognormal" and None in moments:
             raise ValueError("lognormal needs input_mean, input_cv, output_mean and output_cv")
+        for name, mean, cv in (("input", self.input_mean, self.input_cv), ("output", self.output_mean, self.output_cv)):
+            if mean is not None and cv is not None and mean * float(_lognormal_quantiles(cv)[-1]) > MAX_TOKENS:
+                raise ValueError(f"{name}_mean {mean:g} with {name}_cv {cv:g} exceeds {MAX_TOKENS:,} tokens at times")
         if self.kind in ("fixed", "empirical") and not self.pairs:
             raise ValueError(f"{self.kind} needs at least one pair of input and output tokens")
         return self
@@ -226,14 +230,34 @@ def _sorted_positions(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
 
 def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
-    """Return quantiles of a lognormal, scaled so that the entries have this mean even after rounding."""
-    sigma = math.sqrt(math.log1p(cv * cv))
-    values = np.exp(sigma * _normal_quantiles(OWN_TABLE_SIZE))
-    scale = mean / values.mean()
-    for _ in range(6):
-        scale *= mean / np.maximum(1, np.rint(scale * values)).mean()
-    table: NDArray[np.int32] = np.maximum(1, np.rint(scale * values)).astype(np.int32)
+    """Return quantiles of a lognormal, scaled so that the entries have this mean even after rounding.
+
+    No entry is below 1, so a mean near 1 allows for few entries above it, whatever the coefficient of variation.
+    """
+    values = _lognormal_quantiles(cv)
+    low, high = 0.0, 2.0 * mean
+    for _ in range(60):  # the mean of the entries rises with the scale
+        scale = (low + high) / 2.0
+        low, high = (scale, high) if np.maximum(1.0, np.rint(scale * values)).mean() < mean else (low, scale)
+    table: NDArray[np.int32] = np.maximum(1.0, np.rint(high * values)).astype(np.int32)
     return table
+
+
+@lru_cache(maxsize=256)
+def _lognormal_quantiles(cv: float) -> NDArray[np.float64]:
+    """Return quantiles of a lognormal, scaled to a mean of 1 and with this coefficient of variation.
+
+    The quantiles of a lognormal vary less than the lognormal itself, because the highest one stands for all above it;
+    so they are those of a slightly wider one.
+    """
+    low, high = 0.0, 2.0 * math.sqrt(math.log1p(cv * cv))
+    values = np.ones(OWN_TABLE_SIZE)
+    for _ in range(50):
+        sigma = (low + high) / 2.0
+        values = np.exp(sigma * _normal_quantiles(OWN_TABLE_SIZE))
+        values /= values.mean()
+        low, high = (sigma, high) if values.std() < cv else (low, sigma)
+    return values
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from adaptwin.workload.workload import Adapter, Workload
 OCTAVES = 26  # bins of adapters by their answer tokens/s, each twice as wide as the one before
 FIRST_OCTAVE = -15  # log2 of the tokens/s at which the second bin begins; the first bin holds all adapters below
 OCTAVE_ADAPTERS, OCTAVE_TOKENS = 0, 1  # columns of `Demand.by_octave`
+LONGEST_PERIOD = 600.0  # seconds: the regimes of a server with longer ones may not come to a mean in a window
 _KNOWN_ARRIVALS = ("poisson", "gamma", "regimes")
 
 
@@ -96,6 +97,8 @@ def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, boo
     if not isinstance(arrivals, str) or not arrivals.startswith(_KNOWN_ARRIVALS):
         return 1.0, 0.0, True
     process = parse_arrivals(arrivals)
+    if process.period > LONGEST_PERIOD:
+        return 1.0, 0.0, True
     swing = (process.factor - 1.0) ** 2 / process.factor if process.period else 0.0
     return process.cv**2, swing, False
 
