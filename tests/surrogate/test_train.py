@@ -20,7 +20,7 @@ def test_there_is_a_surrogate_for_each_profile_with_the_same_trees(training):
     assert llama.trees == qwen.trees
     assert llama.profile != qwen.profile
     assert set(llama.trees) == set(NAMES)
-    assert llama.windows == (60.0, 120.0)
+    assert llama.windows == (120.0, 240.0)
 
 
 def test_every_row_is_predicted_by_models_that_did_not_see_its_mix(training):
