@@ -158,6 +158,13 @@ def from_peft(
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV with columns name,rate; takes precedence over --rate.")
     ] = None,
+    skip_unsupported: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unsupported",
+            help="Leave out adapters that vLLM cannot serve, such as those of other base models, and list them.",
+        ),
+    ] = False,
     lengths: NamedLengths = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
@@ -168,13 +175,24 @@ def from_peft(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet of the adapters whose adapter_config.json files are in a folder."""
+    from adaptwin.profile.profile import load_profile
     from adaptwin.workload.sources.adapters_csv import read_adapter_rates
-    from adaptwin.workload.sources.peft import adapters_from_peft
+    from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
 
-    rate_of = read_adapter_rates(rates) if rates else None
+    found = read_peft_folder(
+        folder,
+        rate=rate,
+        rates=read_adapter_rates(rates) if rates else None,
+        base_model=load_profile(profile[0]).model.name if profile else None,
+        skip_unsupported=skip_unsupported,
+    )
+    for name, reason in found.skipped.items():
+        typer.echo(f"left out {name}: {reason}", err=True)
+    for name, reason in found.warnings.items():
+        typer.echo(f"warning: {name}: {reason}", err=True)
     workload = Workload(
-        adapters=adapters_from_peft(folder, rate=rate, rates=rate_of),
+        adapters=found.adapters,
         lengths=_lengths_of_options(lengths, input_mean, output_mean),
         arrivals=_from_anywhere(arrivals),
         duration=duration,

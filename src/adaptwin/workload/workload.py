@@ -62,6 +62,9 @@ class Adapter(Spec):
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
     artifact: str | None = Field(default=None, description="path or URL of the adapter's weights")
+    base_model: str | None = Field(
+        default=None, min_length=1, description="name of the base model that the adapter was trained on"
+    )
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
     )

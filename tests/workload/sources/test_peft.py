@@ -5,7 +5,7 @@ import json
 import pytest
 
 from adaptwin import SpecError
-from adaptwin.workload.sources.peft import adapters_from_peft
+from adaptwin.workload.sources.peft import adapters_from_peft, read_peft_folder
 
 
 @pytest.fixture
@@ -102,8 +102,6 @@ def test_rates_that_do_not_fit_are_refused(save, given, message):
         ({"r": True}, "r: True must be a whole number"),
         ({"rank_pattern": {"q_proj": 513}}, "rank_pattern.q_proj: 513 must be a whole number"),
         ({"rank_pattern": [16]}, "rank_pattern: [16] must be a mapping"),
-        ({"peft_type": "IA3"}, "peft_type: 'IA3' must be 'LORA'"),
-        ({"peft_type": None}, "peft_type: missing, must be 'LORA'"),
         ({"target_modules": 3}, "target_modules: 3 must be a name or a list of names"),
         ({"target_modules": [3]}, "target_modules: [3] must be a name or a list of names"),
     ],
@@ -120,7 +118,10 @@ def test_a_configuration_vllm_cannot_serve_is_named_with_file_and_field(save, fi
         ('{"peft_type": "LORA",\n "r": }', "adapter_config.json: line 2: not valid JSON"),
         ("[]", "adapter_config.json: expected a mapping of fields, found a list"),
         ('{"peft_type": "LORA"}', "adapter_config.json: r: missing"),
-        ('{"r": 8}', "adapter_config.json: peft_type: missing, must be 'LORA'"),
+        (
+            '{"r": 8}',
+            "cannot serve 1 of 1 adapters together with the others (--skip-unsupported leaves them out): a (peft_type: missing must be 'LORA')",
+        ),
     ],
 )
 def test_a_broken_configuration_is_named(save, text, message):
@@ -139,3 +140,75 @@ def test_a_folder_without_adapters_is_refused(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(SpecError, match="none: no such folder"):
         adapters_from_peft(tmp_path / "none", rate=1.0)
+
+
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"use_dora": True}, "use_dora True: vLLM does not support DoRA"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save lm_head: vLLM loads no saved modules"),
+        ({"bias": "lora_only"}, "bias lora_only: vLLM loads no biases"),
+        ({"lora_bias": True}, "lora_bias True: vLLM loads no biases"),
+        ({"target_parameters": ["mlp.experts.down_proj"]}, "target_parameters mlp.experts.down_proj"),
+        ({"trainable_token_indices": [1, 2]}, "trainable_token_indices 1, 2"),
+        ({"task_type": "SEQ_CLS"}, "task_type SEQ_CLS: vLLM serves adapters of language models"),
+        ({"target_modules": ["q_proj", "score"]}, "target_modules score: vLLM has no LoRA on these modules"),
+        ({"peft_type": "IA3"}, "peft_type: 'IA3' must be 'LORA'"),
+        ({"peft_type": None}, "peft_type: missing must be 'LORA'"),
+        ({"base_model_name_or_path": "mistralai/Mistral-7B-v0.1"}, f"not {LLAMA}"),
+    ],
+)
+def test_what_vllm_refuses_to_load_is_refused_or_left_out(save, fields, reason):
+    save("good", base_model_name_or_path=LLAMA)
+    save("fine", base_model_name_or_path=LLAMA)
+    root = save("bad", **{"base_model_name_or_path": LLAMA, **fields})
+    with pytest.raises(SpecError, match="vLLM cannot serve 1 of 3 adapters") as caught:
+        read_peft_folder(root, rate=1.0)
+    assert f"bad ({reason}" in str(caught.value) or reason in str(caught.value)
+    found = read_peft_folder(root, rate=1.0, skip_unsupported=True)
+    assert [adapter.name for adapter in found.adapters] == ["fine", "good"]
+    assert list(found.skipped) == ["bad"]
+    assert reason in found.skipped["bad"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bias": "none", "use_dora": False, "modules_to_save": None, "lora_bias": False},
+        {"use_rslora": True},
+        {"task_type": "CAUSAL_LM"},
+        {"target_modules": "all-linear"},
+        {"target_modules": ["model.layers.3.self_attn.q_proj", "lm_head", "embed_tokens"]},
+        {"target_modules": ".*language_model.*"},
+        {"layers_to_transform": [1, 2]},
+        {"base_model_name_or_path": "unsloth/Llama-3.1-8B-bnb-4bit"},
+        {"base_model_name_or_path": "/models/llama"},
+        {"base_model_name_or_path": None},
+    ],
+)
+def test_what_vllm_loads_is_accepted(save, fields):
+    save("good", base_model_name_or_path=LLAMA)
+    found = read_peft_folder(save("other", **fields), rate=1.0, base_model=LLAMA)
+    assert (len(found.adapters), found.skipped, found.warnings) == (2, {}, {})
+
+
+def test_patterns_that_vllm_loads_but_does_not_apply_are_told(save):
+    root = save("a", r=8, rank_pattern={"q_proj": 100}, alpha_pattern={"q_proj": 200})
+    found = read_peft_folder(root, rate=1.0)
+    assert found.adapters[0].rank == 128
+    assert "alpha_pattern" in found.warnings["a"]
+    assert "rank_pattern" in found.warnings["a"]
+
+
+def test_the_model_that_is_served_decides_which_adapters_fit(save):
+    """Without it, the base model of most adapters does."""
+    for name in ("one", "two"):
+        save(name, base_model_name_or_path=LLAMA)
+    root = save("three", base_model_name_or_path="Qwen/Qwen2.5-7B")
+    assert [a.name for a in read_peft_folder(root, rate=1.0, skip_unsupported=True).adapters] == ["one", "two"]
+    qwen = read_peft_folder(root, rate=1.0, base_model="Qwen/Qwen2.5-7B-Instruct", skip_unsupported=True)
+    assert [(adapter.name, adapter.base_model) for adapter in qwen.adapters] == [("three", "Qwen/Qwen2.5-7B")]
+    assert sorted(qwen.skipped) == ["one", "two"]

@@ -10,14 +10,14 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter
 
 NEEDED_COLUMNS = ("name", "rank", "rate")
-OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "slo_ttft_ms", "slo_itl_ms")
+OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base_model", "slo_ttft_ms", "slo_itl_ms")
 
 
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
-    ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
+    ``base_model``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
     """
     rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
     adapters = tuple(_adapter_of_row(row) for row in rows)
@@ -65,6 +65,7 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
             rate=rate,
             lengths=_lengths_of_row(row),
             artifact=row.cells.get("artifact"),
+            base_model=row.cells.get("base_model"),
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
         )

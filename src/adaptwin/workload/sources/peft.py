@@ -5,23 +5,56 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adaptwin.errors import SpecError
+from adaptwin.model_names import differs, model_key
 from adaptwin.spec import read_text
+from adaptwin.workload.sources.peft_features import not_applied, refusals
 from adaptwin.workload.workload import SERVED_RANKS, Adapter
 
 CONFIG = "adapter_config.json"
+MOST_LISTED = 20  # adapters named in an error
+
+
+class PeftFolder(NamedTuple):
+    """What a folder of adapters holds: adapters that vLLM serves, and what is to be said about them and the others."""
+
+    adapters: tuple[Adapter, ...]
+    skipped: dict[str, str]  # why an adapter was left out, by name
+    warnings: dict[str, str]  # what vLLM loads of an adapter but does not apply, by name
 
 
 def adapters_from_peft(
     folder: str | Path, *, rate: float | None = None, rates: Mapping[str, float] | None = None
 ) -> tuple[Adapter, ...]:
-    """Return every adapter in a folder and its sub-folders, sorted by path and named after its own folder.
+    """Return every adapter in a folder and its sub-folders; see `read_peft_folder`, which can also leave some out."""
+    return read_peft_folder(folder, rate=rate, rates=rates).adapters
+
+
+def read_peft_folder(
+    folder: str | Path,
+    *,
+    rate: float | None = None,
+    rates: Mapping[str, float] | None = None,
+    base_model: str | None = None,
+    skip_unsupported: bool = False,
+) -> PeftFolder:
+    """Read every adapter in a folder and its sub-folders, sorted by path and named after its own folder.
 
     Adapters in folders of the same name are named after their path below `folder`. The rank is the lowest one that vLLM
-    serves and that holds ``r`` and every rank in ``rank_pattern``. `rates` has requests per second by name; adapters
-    that are not in it get `rate`. Raises `SpecError` naming file and field.
+    serves and that holds ``r`` and every rank in ``rank_pattern``.
+
+    Args:
+        folder: The folder; links to folders are followed.
+        rate: Requests per second of adapters that are not in `rates`.
+        rates: Requests per second, by name.
+        base_model: The model that will be served. An adapter that was trained on another one cannot be. Without it, all
+            adapters must have been trained on the same model.
+        skip_unsupported: Leave out adapters that vLLM cannot serve. Otherwise they are an error.
+
+    Raises:
+        SpecError: A configuration is wrong, a rate is missing, or vLLM cannot serve an adapter; it names all of those.
     """
     root = Path(folder).resolve()
     if not root.is_dir():
@@ -30,8 +63,52 @@ def adapters_from_peft(
     if not folders:
         raise SpecError(f"no {CONFIG} in this folder or below it", file=folder)
     names = _adapter_names(root, folders)
-    rate_of = _adapter_rates(names, rate, rates or {})
-    return tuple(_adapter_in(place, name, rate_of[name]) for place, name in zip(folders, names, strict=True))
+    configs = {name: _read_config(place / CONFIG) for name, place in zip(names, folders, strict=True)}
+    wanted = base_model or _usual_base(configs)
+    reasons = {name: "; ".join(_reasons(config, wanted)) for name, config in configs.items()}
+    skipped = {name: reason for name, reason in reasons.items() if reason}
+    if skipped and not skip_unsupported:
+        raise SpecError(_unsupported(skipped, len(names)), file=folder)
+    kept = [name for name in names if name not in skipped]
+    if not kept:
+        raise SpecError(_unsupported(skipped, len(names)), file=folder)
+    rate_of = _adapter_rates(names, kept, rate, rates or {})
+    return PeftFolder(
+        adapters=tuple(
+            _adapter_in(place, name, configs[name], rate_of[name])
+            for place, name in zip(folders, names, strict=True)
+            if name not in skipped
+        ),
+        skipped=skipped,
+        warnings={name: "; ".join(told) for name in kept if (told := not_applied(configs[name]))},
+    )
+
+
+def _reasons(config: dict[str, Any], base_model: str | None) -> list[str]:
+    reasons = refusals(config)
+    base = _base_model(config)
+    if base_model is not None and differs(base, base_model):
+        reasons.append(f"base model {base}: not {base_model}")
+    return reasons
+
+
+def _base_model(config: dict[str, Any]) -> str | None:
+    base = config.get("base_model_name_or_path")
+    return base if isinstance(base, str) and base else None
+
+
+def _usual_base(configs: Mapping[str, dict[str, Any]]) -> str | None:
+    """Return the base model that most adapters name; None if none does."""
+    bases = [base for config in configs.values() if (base := _base_model(config))]
+    keys = Counter(map(model_key, bases))
+    return max(bases, key=lambda base: keys[model_key(base)], default=None)
+
+
+def _unsupported(skipped: Mapping[str, str], count: int) -> str:
+    told = [f"{name} ({reason})" for name, reason in list(skipped.items())[:MOST_LISTED]]
+    more = f" and {len(skipped) - MOST_LISTED:,} more" if len(skipped) > MOST_LISTED else ""
+    head = f"vLLM cannot serve {len(skipped):,} of {count:,} adapters together with the others"
+    return f"{head} (--skip-unsupported leaves them out): {', '.join(told)}{more}"
 
 
 def _adapter_folders(root: Path) -> list[Path]:
@@ -55,32 +132,32 @@ def _adapter_names(root: Path, folders: list[Path]) -> list[str]:
     return [folder.relative_to(root).as_posix() if count[folder.name] > 1 else folder.name for folder in folders]
 
 
-def _adapter_rates(names: list[str], rate: float | None, rates: Mapping[str, float]) -> dict[str, float]:
-    """Return the rate of every adapter; raises `SpecError` for a missing rate or an unknown name in `rates`."""
+def _adapter_rates(
+    names: list[str], kept: list[str], rate: float | None, rates: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the rate of every adapter kept; raises `SpecError` for a missing rate or an unknown name in `rates`."""
     for name in rates:
         if name not in names:
             raise SpecError(f"{name!r} is not one of the adapters found: {_listed(names)}", "rates")
-    for name in names:
+    for name in kept:
         if name not in rates and rate is None:
             message = f"no rate for {name!r}: give one rate for all adapters, or one for each"
             raise SpecError(message, "rates" if rates else "rate")
-    return {name: rates[name] if rate is None else rates.get(name, rate) for name in names}
+    return {name: rates[name] if rate is None else rates.get(name, rate) for name in kept}
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
-def _adapter_in(folder: Path, name: str, rate: float) -> Adapter:
+def _adapter_in(folder: Path, name: str, config: dict[str, Any], rate: float) -> Adapter:
     path = folder / CONFIG
-    config = _read_config(path)
-    if (kind := config.get("peft_type")) != "LORA":
-        raise SpecError("missing, must be 'LORA'" if kind is None else f"{kind!r} must be 'LORA'", "peft_type", path)
     return Adapter(
         name=name,
         rank=_served_rank(config, path),
         rate=rate,
         artifact=str(folder),
+        base_model=_base_model(config),
         target_modules=_target_modules(config, path),
     )
 
