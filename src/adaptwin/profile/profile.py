@@ -8,6 +8,7 @@ from pydantic import Field
 from adaptwin import file_kinds
 from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.measured import MeasuredRange, fingerprint
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
@@ -60,6 +61,9 @@ class Profile(Spec):
     source: str = Field(description="measurements that the constants come from")
     error: ProfileError | None = Field(default=None, description="accuracy against real runs; None: not checked")
     spread: tuple[Spread, ...] = Field(default=(), description="deviation of real runs from the twin, by regime")
+    measured: MeasuredRange | None = Field(
+        default=None, description="settings and traffic of the real runs; None: not compared with real runs"
+    )
     price_per_hour: float | None = Field(
         default=None, gt=0, description="price of the GPU or group per hour, in any currency"
     )
@@ -73,6 +77,12 @@ class Profile(Spec):
     def spread_in(self, regime: Regime) -> Spread | None:
         """Return the spread in a regime; None when no real run was in it."""
         return next((spread for spread in self.spread if spread.regime == regime), None)
+
+    @property
+    def constants(self) -> str:
+        """Fingerprint of all constants that simulated figures depend on."""
+        named = ("model", "request_latency", "memory", "step_cost", "load_cost", "scheduler_cost", "scrape_cost")
+        return fingerprint(self.model_dump(mode="json", include=set(named)))
 
     @property
     def gpu_gib(self) -> float:

@@ -117,6 +117,10 @@ class Run(Spec):
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
     )
+    assumptions: tuple[str, ...] = Field(default=(), description="what the figures assume, in words")
+    extrapolations: tuple[str, ...] = Field(
+        default=(), description="how the server differs from those that were measured, in words; empty if in nothing"
+    )
     adapters: pl.DataFrame = Field(description="figures of every adapter, one row per adapter")
     series: pl.DataFrame | None = Field(
         default=None, description="time series, one row per second; None unless it was recorded"

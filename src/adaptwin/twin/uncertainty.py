@@ -48,9 +48,9 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
 
 def with_intervals(run: Run, profile: Profile) -> Run:
-    """Return the run with 90 % intervals for the figures of a real server, if the profile's spread is known."""
+    """Return the run with 90 % intervals for the figures of a real server, if such servers were measured."""
     spread = profile.spread_in(run.regime)
-    if spread is None:
+    if spread is None or run.extrapolations:
         return run
     figures = {
         "throughput": (run.throughput, spread.throughput),
