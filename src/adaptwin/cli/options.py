@@ -69,7 +69,8 @@ Arrivals = Annotated[
     typer.Option(
         metavar="KIND",
         help="Arrivals of the adapters that have none of their own: poisson, gamma:cv=3, "
-        f"regimes:period=300,factor=1.5 or rates:FILE. {default_note('those of the file, or poisson')}",
+        "regimes:period=300,factor=1.5, rates:FILE or rates:cv=2,FILE. "
+        f"{default_note('those of the file, or poisson')}",
     ),
 ]
 SurrogateName = Annotated[

@@ -159,6 +159,7 @@ def plan_command(
 
     Exit code 0: the plan is verified. 1: wrong input. 2: there is no plan. 3: the plan is not verified.
     """
+    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.placement.fleet import plan_fleet, require_known_names
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
@@ -171,6 +172,7 @@ def plan_command(
     except SpecError as error:
         raise error.at(fleet) from None
     profiles = fleet_profiles(fleet_read, fleet, profile)
+    warn_of_late_timestamps(fleet_read if arrivals is None else fleet_read.workload.with_arrivals(arrivals))
     named = {
         "objective": objective,
         "strategy": strategy,

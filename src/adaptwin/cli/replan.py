@@ -54,6 +54,7 @@ def replan_command(
     profile or other settings is refused; the planning section of the fleet is not used. Costs are in GPUs: with
     --move-cost 0.01, saving a GPU is worth up to 100 moves.
     """
+    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.plan.fleet import read_fleet
     from adaptwin.plan.plan import Plan
@@ -62,6 +63,7 @@ def replan_command(
     require_writable(out, report, inputs=[plan, fleet])
     known = surrogate_named(surrogate)
     running, fleet_read = Plan.read(plan), read_fleet(fleet)
+    warn_of_late_timestamps(fleet_read)
     with progress_bar() as progress:
         try:
             _require_same_servers(running, fleet_read, fleet)

@@ -97,6 +97,7 @@ def simulate_command(
     """
     from rich.console import Console
 
+    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
     from adaptwin.report.run import run_table
@@ -117,6 +118,7 @@ def simulate_command(
         gpu_memory_utilization=gpu_memory_utilization,
     )
     workload = fleet_read.workload.model_copy(update={"duration": duration or fleet_read.duration})
+    warn_of_late_timestamps(workload)
     with progress_bar() as progress:
         compile_twin(progress)
     try:

@@ -27,6 +27,7 @@ def verify_command(
     """
     from rich.console import Console
 
+    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.placement.verification.verify import verify
     from adaptwin.plan.plan import Plan
@@ -37,6 +38,7 @@ def verify_command(
         found = Plan.read(plan)
         if arrivals is not None:
             found = found.model_copy(update={"workload": found.workload.with_arrivals(arrivals)})
+        warn_of_late_timestamps(found.workload)
         with progress_bar() as progress:
             compile_twin(progress)
         check = verify(found, seed)

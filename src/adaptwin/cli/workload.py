@@ -47,8 +47,8 @@ FleetArrivals = Annotated[
     str,
     typer.Option(
         metavar="KIND",
-        help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5, or rates:FILE (CSV with columns "
-        "start,factor).",
+        help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5, or rates:FILE or rates:cv=2,FILE (CSV with "
+        "columns start,factor).",
     ),
 ]
 NamedLengths = Annotated[
@@ -217,8 +217,9 @@ def _lengths_of_options(name: str | None, input_mean: float | None, output_mean:
 
 def _from_anywhere(arrivals: str) -> str:
     """Arrivals that mean the same wherever the fleet lies, which reads relative paths from its own folder."""
-    family, _, file = arrivals.partition(":")
-    return f"rates:{Path(file).resolve()}" if family == "rates" else arrivals
+    from adaptwin.workload.arrivals import with_absolute_path
+
+    return with_absolute_path(arrivals, Path())
 
 
 def _write(workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool) -> None:

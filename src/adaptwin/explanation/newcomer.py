@@ -7,17 +7,17 @@ from statistics import fmean, median, median_low
 from adaptwin.plan.plan import Plan
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Adapter, Workload
+from adaptwin.workload.workload import Adapter, MeanRates, Workload
 
 
 def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: Lengths | None) -> Adapter:
     """Make a new adapter; by default with the median rank, the median rate and the mean lengths of the plan's."""
     adapters = [adapter for adapter in plan.workload.adapters if adapter.rank] or list(plan.workload.adapters)
-    taken = {adapter.name for adapter in plan.workload.adapters}
+    taken, rates = {adapter.name for adapter in plan.workload.adapters}, MeanRates(plan.workload)
     return Adapter(
         name=next(name for name in _numbered_names("newcomer") if name not in taken),
         rank=(median_low(a.rank for a in adapters) if adapters else 8) if rank is None else rank,
-        rate=(median(map(plan.workload.rate_of, adapters)) if adapters else 1.0) if rate is None else rate,
+        rate=(median(map(rates.of, adapters)) if adapters else 1.0) if rate is None else rate,
         lengths=lengths or mean_lengths(plan.workload, adapters),
         arrivals=None if isinstance(plan.workload.arrivals, str) else "poisson",
     )
@@ -38,7 +38,7 @@ def mean_adapter(workload: Workload) -> Adapter:
     return Adapter(
         name="mean",
         rank=server_rank(mean) if mean else 0,
-        rate=fmean(map(workload.rate_of, adapters)),
+        rate=fmean(map(MeanRates(workload).of, adapters)),
         lengths=mean_lengths(workload, adapters),
         arrivals=None if isinstance(workload.arrivals, str) else "poisson",
     )
@@ -46,10 +46,10 @@ def mean_adapter(workload: Workload) -> Adapter:
 
 def mean_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
     """Make lengths with the mean and the variance that the requests of these adapters have together."""
-    rates: dict[Lengths, float] = {}
+    mean_rates, rates = MeanRates(workload), dict[Lengths, float]()
     for adapter in adapters:
         lengths = workload.lengths_of(adapter)
-        rates[lengths] = rates.get(lengths, 0.0) + workload.rate_of(adapter)
+        rates[lengths] = rates.get(lengths, 0.0) + mean_rates.of(adapter)
     total = sum(rates.values())
     if len(rates) < 2 or not total:
         return next(iter(rates), workload.lengths)

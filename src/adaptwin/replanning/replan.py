@@ -186,12 +186,12 @@ class _ReplanSearch(NamedTuple):
         """Return the servers whose traffic is not the one that they were verified with."""
         plan, workload = self.running.plan, self.draft.workload
         still = set(self.running.capacity.names)
+        kept = [{n: share for n, share in server.adapters.items() if n in still} for server in plan.servers]
+        before, after = plan.workload.parts(kept, 0), workload.parts((server.adapters for server in plan.servers), 0)
         return [
             server.name
-            for server in plan.servers
-            if not plan.verified
-            or plan.workload.part({n: share for n, share in server.adapters.items() if n in still}, 0)
-            != workload.part(server.adapters, 0)
+            for server, one, other in zip(plan.servers, before, after, strict=True)
+            if not plan.verified or one.model_copy(update={"seed": other.seed}) != other
         ]
 
     def _with_newcomers(self, fleet: Rearrangement) -> Rearrangement:

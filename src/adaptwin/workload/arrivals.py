@@ -1,5 +1,6 @@
 """Arrivals: when requests arrive - Poisson, Gamma, regime-switching, piecewise rates, or replayed timestamps."""
 
+import itertools
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,20 @@ class ArrivalProcess(NamedTuple):
     factor: float = 1.0
     rates: tuple[tuple[float, float], ...] = ()
 
+    def seconds_at_factor_one(self, start: float, end: float) -> float:
+        """Return the seconds at factor 1 that bring as many requests, on average, as the time from start to end."""
+        if not self.rates:
+            return end - start
+        return sum(
+            factor * max(0.0, min(end, until) - max(start, since))
+            for (since, factor), (until, _) in itertools.pairwise((*self.stretches, (float("inf"), 0.0)))
+        )
+
+    @property
+    def stretches(self) -> tuple[tuple[float, float], ...]:
+        """The pairs of `rates` from second 0 on: before the first start, the factor is 1."""
+        return self.rates if not self.rates or self.rates[0][0] == 0 else ((0.0, 1.0), *self.rates)
+
 
 FIELDS: dict[str, dict[str, float]] = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
 BOUNDS = {"cv": (0.01, 100.0), "period": (1.0, 1e8), "factor": (0.01, 100.0)}  # beyond, hours tell nothing of the mean
@@ -35,12 +50,20 @@ def parse_arrivals(text: str) -> ArrivalProcess:
     Raises `ValueError` for an unknown process or option, and `SpecError` for what is wrong in the file.
     """
     if text.startswith("rates:"):
-        options, path = split_rates(text)
+        options, path = _split_rates(text)
         return ArrivalProcess(cv=_in_bounds(text, "cv", options or "cv=1"), rates=read_rates(path))
     return _family(text)
 
 
-def split_rates(text: str) -> tuple[str, str]:
+def with_absolute_path(text: str, folder: str | Path) -> str:
+    """Return an arrival process that means the same anywhere: the path of its file, if any, starts from `folder`."""
+    if not text.startswith("rates:"):
+        return text
+    option, path = _split_rates(text)
+    return "rates:" + ",".join(filter(None, (option, str(Path(folder, path).resolve()))))
+
+
+def _split_rates(text: str) -> tuple[str, str]:
     """Split ``rates:cv=2,FILE`` into its option, which may be missing, and its file."""
     rest = text.removeprefix("rates:")
     option, comma, path = rest.partition(",")

@@ -15,6 +15,7 @@ from adaptwin.spec import Spec
 TABLE_SIZE = 8192  # entries in the table of a published distribution
 OWN_TABLE_SIZE = 1024  # entries in the table of a lognormal; smaller, as every adapter may have one of its own
 MAX_TOKENS = 10_000_000  # more than the context of any model
+MEAN_ERROR = 0.005  # of the mean of a lognormal's table
 MOST_VARIATION = 10.0  # coefficient of variation of a lognormal: a table of its size shows no more
 KINDS = ("sharegpt", "fixed", "lognormal", "empirical")
 
@@ -232,14 +233,19 @@ def _sorted_positions(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 def _lognormal_table(mean: float, cv: float) -> NDArray[np.int32]:
     """Return quantiles of a lognormal, scaled so that the entries have this mean even after rounding.
 
-    No entry is below 1, so a mean near 1 allows for few entries above it, whatever the coefficient of variation.
+    No entry is below 1, so a mean near 1 allows for few entries above it, whatever the coefficient of variation. Where
+    many entries are equal, as without variation, rounding all of them up or all of them down can miss the mean; then
+    some are rounded up and some down.
     """
     values = _lognormal_quantiles(cv)
     low, high = 0.0, 2.0 * mean
     for _ in range(60):  # the mean of the entries rises with the scale
         scale = (low + high) / 2.0
         low, high = (scale, high) if np.maximum(1.0, np.rint(scale * values)).mean() < mean else (low, scale)
-    table: NDArray[np.int32] = np.maximum(1.0, np.rint(high * values)).astype(np.int32)
+    below, table = (np.maximum(1.0, np.rint(scale * values)).astype(np.int32) for scale in (low, high))
+    if table.mean() > (1.0 + MEAN_ERROR) * mean:
+        too_many = round(float(table.sum() - mean * len(table)))
+        table[np.flatnonzero(table > below)[:too_many]] -= 1
     return table
 
 

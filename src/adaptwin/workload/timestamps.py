@@ -27,9 +27,16 @@ def deal(times: Sequence[float], weights: Sequence[float], seed: int) -> list[tu
 
 
 def copies(count: int, factor: float) -> NDArray[np.int64]:
-    """Return how often each of `count` timestamps occurs in `factor` times the traffic, evenly spread: (count,)."""
-    ends: NDArray[np.int64] = np.floor(np.arange(1, count + 1) * factor).astype(np.int64)
-    return np.diff(ends, prepend=np.int64(0))
+    """Return how often each of `count` timestamps occurs in `factor` times the traffic; shape (count,).
+
+    Those that occur once more than others are drawn at random, as evenly spaced ones would be less bursty than the
+    list. A higher factor only adds to them.
+    """
+    whole = int(factor)
+    number = np.full(count, whole, np.int64)
+    at_random = np.random.default_rng(stream_seed(count, "", "copies")).permutation(count)
+    number[at_random[: round((factor - whole) * count)]] += 1
+    return number
 
 
 def repeated(times: Sequence[float], number: NDArray[np.int64]) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from adaptwin import file_kinds
 from adaptwin.spec import Spec
-from adaptwin.workload.arrivals import parse_arrivals, split_rates
+from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.timestamps import copies, deal, repeated
 
@@ -34,10 +34,8 @@ SERVED_RANKS = (
 
 def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
     if isinstance(value, str):
-        if value.startswith("rates:") and info.context:
-            option, path = split_rates(value)
-            resolved = Path(info.context["folder"], path).resolve()
-            value = f"rates:{option},{resolved}" if option else f"rates:{resolved}"
+        if info.context:
+            value = with_absolute_path(value, info.context["folder"])
         parse_arrivals(value)
     elif value and not (value[0] >= 0 and all(a <= b for a, b in itertools.pairwise((*value, MOST_SECONDS)))):
         raise ValueError(
@@ -151,36 +149,17 @@ class Workload(Spec):
 
     @property
     def rates(self) -> list[float]:
-        """Requests per second of each adapter, as `rate_of` says."""
-        weights = self._weights
-        return [self._rate_of(adapter, weights) for adapter in self.adapters]
+        """Requests per second of each adapter, as `rate_of` says; quicker than to ask for one after the other."""
+        rates = MeanRates(self)
+        return [rates.of(adapter) for adapter in self.adapters]
 
     def rate_of(self, adapter: Adapter) -> float:
-        """Requests per second of an adapter: its rate, or its replayed timestamps in the window over the duration.
+        """Requests per second of an adapter, on average over the window.
 
-        Of timestamps of the workload, it is the mean share that the adapter gets.
+        It is the adapter's rate, times the mean factor of a file of rates; or its replayed timestamps in the window
+        over the duration. Of timestamps of the workload, it is the mean share that the adapter gets.
         """
-        return self._rate_of(adapter, self._weights)
-
-    def _rate_of(self, adapter: Adapter, weights: tuple[float, int]) -> float:
-        if isinstance(adapter.arrivals, tuple):
-            return self._replayed(adapter.arrivals)
-        if adapter.arrivals is not None or isinstance(self.arrivals, str):
-            return adapter.rate
-        total, sharing = weights
-        return self._replayed(self.arrivals) * (adapter.rate / total if total > 0 else 1.0 / sharing)
-
-    @property
-    def _weights(self) -> tuple[float, int]:
-        """The rates of the adapters that share the timestamps of the workload, in total, and their number."""
-        if isinstance(self.arrivals, str):
-            return 0.0, 0
-        sharing = [adapter.rate for adapter in self.adapters if adapter.arrivals is None]
-        return sum(sharing), len(sharing)
-
-    def _replayed(self, times: tuple[float, ...]) -> float:
-        """Timestamps per second in the window."""
-        return bisect_left(times, self.duration) / self.duration
+        return MeanRates(self).of(adapter)
 
     def dealt(self, seed: int | None = None) -> Self:
         """Return the workload with its timestamps dealt to the adapters that have no arrivals of their own.
@@ -207,8 +186,11 @@ class Workload(Spec):
         return self.rate_of(adapter) * (lengths.mean_input + lengths.mean_output)
 
     def with_arrivals(self, arrivals: str) -> Self:
-        """Return the workload with other arrivals; adapters with their own arrivals keep them. Raises `SpecError`."""
-        return type(self)(**{**dict(self), "arrivals": arrivals})
+        """Return the workload with other arrivals; adapters with their own arrivals keep them. Raises `SpecError`.
+
+        The path of a file of rates starts from the working directory.
+        """
+        return type(self)(**{**dict(self), "arrivals": with_absolute_path(arrivals, Path())})
 
     def part(self, shares: Mapping[str, float], seed: int | None = None) -> Self:
         """Return the traffic that one server of a fleet receives: each named adapter with this share of its traffic."""
@@ -235,7 +217,7 @@ class Workload(Spec):
                 rest, remaining = left.get(adapter.name, (adapter, 1.0))
                 if share > remaining + _ROUNDING:
                     rest, remaining = adapter, 1.0
-                part, rest = rest.split(min(1.0, share / remaining + _ROUNDING))
+                part, rest = rest.split(min(1.0, share / remaining))
                 left[adapter.name] = rest, remaining - share
                 chosen.append(part)
             parts.append(whole.model_copy(update={"adapters": tuple(chosen)}))
@@ -245,3 +227,39 @@ class Workload(Spec):
         """Return the workload with `factor` times the traffic of every adapter."""
         whole = self.dealt()
         return whole.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in whole.adapters)})
+
+    @property
+    def late_timestamps(self) -> tuple[int, int]:
+        """Number of timestamps that lie after the window, and of all timestamps."""
+        every = [self.arrivals, *(adapter.arrivals for adapter in self.adapters)]
+        lists = [arrivals for arrivals in every if isinstance(arrivals, tuple)]
+        return sum(len(times) - bisect_left(times, self.duration) for times in lists), sum(map(len, lists))
+
+
+class MeanRates:
+    """Mean requests per second of the adapters of a workload over its window."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._usual, self._duration = workload.arrivals, workload.duration
+        self._mean_factor: dict[str, float] = {}  # by arrival process
+        if isinstance(self._usual, tuple):
+            sharing = [adapter.rate for adapter in workload.adapters if adapter.arrivals is None]
+            self._total, self._sharing = sum(sharing), len(sharing)
+
+    def of(self, adapter: Adapter) -> float:
+        """Return the mean rate of an adapter, as `Workload.rate_of` says."""
+        arrivals = self._usual if adapter.arrivals is None else adapter.arrivals
+        if isinstance(arrivals, str):
+            return adapter.rate * self._factor(arrivals)
+        replayed = bisect_left(arrivals, self._duration) / self._duration
+        if adapter.arrivals is not None:
+            return replayed
+        return replayed * (adapter.rate / self._total if self._total > 0 else 1.0 / self._sharing)
+
+    def _factor(self, arrivals: str) -> float:
+        if not arrivals.startswith("rates:"):
+            return 1.0
+        if arrivals not in self._mean_factor:
+            seconds = parse_arrivals(arrivals).seconds_at_factor_one(0.0, self._duration)
+            self._mean_factor[arrivals] = seconds / self._duration
+        return self._mean_factor[arrivals]

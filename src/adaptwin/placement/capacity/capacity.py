@@ -54,6 +54,7 @@ class Capacity:
         self.surrogate, self.latency_limits = surrogate, latency_limits
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
+        self._rates = dict(zip(self._by_name, workload.rates, strict=True))
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}
@@ -75,6 +76,10 @@ class Capacity:
     def adapter(self, name: str) -> Adapter:
         """The adapter with this name."""
         return self._by_name[name]
+
+    def rate(self, name: str) -> float:
+        """The adapter's mean requests per second."""
+        return self._rates[name]
 
     def path(self, name: str) -> str:
         """The adapter's path in its fleet file, such as ``adapters[3]``."""

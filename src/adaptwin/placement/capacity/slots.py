@@ -119,8 +119,7 @@ def _likeliest(
 
 def _busy_adapters(capacity: Capacity, shares: Mapping[str, float]) -> float:
     """Estimate how many adapters have a request running at a time, if each request takes `RESIDENCE_SECONDS`."""
-    loras = [(capacity.adapter(name), share) for name, share in shares.items() if capacity.adapter(name).rank]
-    rates = np.array([capacity.workload.rate_of(adapter) * share for adapter, share in loras])
+    rates = np.array([capacity.rate(name) * share for name, share in shares.items() if capacity.adapter(name).rank])
     return float(np.sum(1.0 - np.exp(-rates * RESIDENCE_SECONDS)))
 
 

@@ -91,11 +91,10 @@ def halves(problem: Problem, item: AdapterPart) -> list[AdapterPart]:
 def unservable(problem: Problem, item: AdapterPart) -> Infeasible:
     """Return the error for an item that no server serves even alone."""
     capacity = problem.capacity
-    adapter, verdict = (
-        capacity.adapter(item.name),
+    rate, verdict = (
+        capacity.rate(item.name),
         capacity.ask({item.name: item.share}, capacity.fewest_slots(item)),
     )
-    rate = capacity.workload.rate_of(adapter)
     return Infeasible(
         f"{capacity.path(item.name)}.rate: {rate:g} requests/s of {item.name!r} cannot be served on "
         f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"

@@ -32,7 +32,7 @@ _IDLE_RATE = 1e-12  # requests/s added to every adapter, so that no load is 0
 def dlora(problem: Problem) -> list[Assignment]:
     """Place and replicate all adapters as the module describes."""
     capacity, items = problem.capacity, items_to_place(problem)
-    rate = {name: capacity.workload.rate_of(capacity.adapter(name)) for name in capacity.names}
+    rate = {name: capacity.rate(name) for name in capacity.names}
     names = sorted(rate, key=lambda name: (-rate[name], name))
     loads = np.array([rate[name] + _IDLE_RATE for name in names])
     is_lora = np.array([capacity.adapter(name).rank > 0 for name in names])

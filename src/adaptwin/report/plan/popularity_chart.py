@@ -15,7 +15,9 @@ SHOWN_POINTS = 1500  # points of the popularity curve
 
 def popularity_figure(plan: Plan) -> go.Figure:
     """Draw the request rate of each adapter, from the most to the least popular, coloured by rank."""
-    adapters = sorted((one for one in plan.workload.adapters if one.rate > 0), key=lambda one: -one.rate)
+    every = zip(plan.workload.rates, plan.workload.adapters, strict=True)
+    served = sorted(((rate, adapter) for rate, adapter in every if rate > 0), key=lambda each: -each[0])
+    rates, adapters = [rate for rate, _ in served], [adapter for _, adapter in served]
     totals: dict[int, int] = defaultdict(int)
     for adapter in plan.workload.adapters:
         totals[adapter.rank] += 1
@@ -27,12 +29,12 @@ def popularity_figure(plan: Plan) -> go.Figure:
             mode="markers",
             name=f"{rank_name(rank)} ({total:,})",
             x=[place + 1 for place in places],
-            y=[significant(adapters[place].rate) for place in places],
+            y=[significant(rates[place]) for place in places],
             customdata=[f"<b>{escaped(adapters[place].name)}</b>, {rank_name(rank)}" for place in places],
             hovertemplate="%{customdata}<br>%{y:.3~g} requests/s, number %{x:,}<extra></extra>",
             marker={"color": RANK_COLOURS[rank], "size": 5},
         )
-    decades = math.log10(adapters[0].rate / adapters[-1].rate) if adapters else 0.0
+    decades = math.log10(rates[0] / rates[-1]) if adapters else 0.0
     figure.update_xaxes(title_text="adapters, most popular first", showgrid=False, **FROM_ZERO)
     figure.update_yaxes(title_text="requests/s, logarithmic", type="log", tickformat="~g")
     figure.update_yaxes(dtick="D2" if decades < 2.5 else 1)

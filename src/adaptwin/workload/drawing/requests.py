@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
-from adaptwin.workload.arrivals import ArrivalProcess, parse_arrivals
+from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.drawing.random_streams import (
     GOLDEN,
@@ -25,6 +25,7 @@ from adaptwin.workload.workload import Workload
 
 NANOSECONDS = 1_000_000_000
 MOST_REQUESTS = 100_000_000  # these take about 5 GB
+MOST_STRETCHES = 10_000_000_000  # stretches of constant rate, of all adapters; these take about a minute
 _SLICE = 4096  # mean number of requests that are drawn and sorted together
 _CROWDED_BUCKET = 64  # with more requests in a bucket, insertion sort would take too long
 NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
@@ -73,10 +74,12 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
     expected = float(expected_requests(workload, 0.0, workload.duration).sum())
     if expected > MOST_REQUESTS:
         raise SpecError(
-            f"{expected:.3g} requests in {workload.duration:g} s are too many (at most {MOST_REQUESTS:.0e})", "rate"
+            f"about {expected:,.0f} requests in {workload.duration:,.0f} s are too many: a simulation takes at most "
+            f"{MOST_REQUESTS:,}; shorten the duration, or simulate fewer adapters or lower rates",
+            "rate",
         )
     sources = _sources(workload, workload.seed if seed is None else seed)
-    arrival, adapter, inputs, outputs = _draw(sources, workload.duration)
+    arrival, adapter, inputs, outputs = _draw(sources, workload.duration, expected)
     return Requests(arrival, adapter, inputs, outputs, asked=outputs)
 
 
@@ -84,6 +87,12 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     workload = workload.dealt(seed)
     adapters = workload.adapters
     processes = _Processes(workload)
+    if (stretches := processes.stretches(workload.duration)) > MOST_STRETCHES:
+        raise SpecError(
+            f"about {stretches:,.0f} stretches of constant rate (adapters times periods in {workload.duration:,.0f} s) "
+            f"are too many: a simulation takes at most {MOST_STRETCHES:,}; raise the period or shorten the duration",
+            "arrivals",
+        )
     given = [adapter.arrivals if isinstance(adapter.arrivals, tuple) else None for adapter in adapters]
     tables = _LengthTables()
     shared = tables.place(workload.lengths)
@@ -142,7 +151,7 @@ class _Processes:
         distinct = {name: index for index, name in enumerate(dict.fromkeys(names))}
         self.of_adapter = np.array([distinct[name] for name in names], np.int64)
         self.distinct = [parse_arrivals(name) for name in distinct]
-        segments = [_rate_segments(process) for process in self.distinct]
+        segments = [np.array(process.stretches, np.float64).reshape(-1, 2) for process in self.distinct]
         firsts = np.concatenate(([0], np.cumsum([len(rows) for rows in segments]))).astype(np.int64)
         self.segment_first, self.segment_last = firsts[:-1][self.of_adapter], firsts[1:][self.of_adapter]
         self.segments = np.concatenate([np.zeros((0, 2)), *segments])
@@ -151,11 +160,11 @@ class _Processes:
         """Return a field of the process of each adapter."""
         return np.array([getattr(process, name) for process in self.distinct], np.float64)[self.of_adapter]
 
-
-def _rate_segments(process: ArrivalProcess) -> NDArray[np.float64]:
-    """Return (start, factor) of each segment of a file of rates; none for other processes."""
-    rates = process.rates if not process.rates or process.rates[0][0] == 0 else ((0.0, 1.0), *process.rates)
-    return np.array(rates, np.float64).reshape(-1, 2)
+    def stretches(self, duration: float) -> float:
+        """Return the number of stretches of constant rate of all adapters in the window."""
+        period = self.column("period")
+        periods = np.divide(duration, period, out=np.zeros(len(period)), where=period > 0.0)
+        return float((self.segment_last - self.segment_first).sum() + periods.sum())
 
 
 class _LengthTables:
@@ -184,16 +193,13 @@ class _LengthTables:
 
 
 @compiled
-def _draw(sources, duration):
+def _draw(sources, duration, expected):
     """Draw all requests in order, one slice of time after the other: draw arrivals, sort them, draw the lengths.
 
     A slice is small enough to stay in the processor's caches. Its requests are sorted as single integers: the time
     since the slice began, with the index of the adapter in the low bits, so equal times keep the order of the adapters.
     """
     adapters, end = len(sources.rate), np.int64(duration * 1e9)
-    expected = float(len(sources.given))
-    for a in range(adapters):
-        expected += sources.rate[a] * duration
     bits = 1
     while adapters >> bits:
         bits += 1
