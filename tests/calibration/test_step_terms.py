@@ -92,7 +92,7 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     cost = TRUE.scheduler_cost
     planning = cost.base * totals.steps + cost.per_running * totals.running + cost.per_waiting * totals.waiting
     assert totals.steps == outcome.steps > 100
-    busy = outcome.busy_time - outcome.load_time / 1e9
+    busy = (outcome.busy_time - outcome.load_time) / 1e9
     assert busy == pytest.approx(totals.steps * step + planning, abs=1e-9 * totals.steps)  # whole nanoseconds
 
 

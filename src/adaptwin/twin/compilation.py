@@ -6,6 +6,7 @@ from adaptwin.allocator import keep_freed_memory
 from adaptwin.compilation import Job, compile_missing
 from adaptwin.profile.profile import load_profile, shipped_profiles
 from adaptwin.progress import Progress, silent
+from adaptwin.twin.kernel.notes import Sizes
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.reference.engine import ReferenceTwin
@@ -20,9 +21,14 @@ SERVER = Server(max_num_seqs=1, max_model_len=4096, kv_cache_tokens=8192)
 
 _KERNEL = Job(
     call="adaptwin.twin.compilation:compile_kernel",
-    entries=("adaptwin.twin.kernel.play:_play_chapter", "adaptwin.twin.kernel.unfinished:_stop"),
-    functions=86,
-    seconds=9.4,
+    entries=(
+        "adaptwin.twin.kernel.play:_play_chapter",
+        "adaptwin.twin.kernel.interruptions:_condense",
+        "adaptwin.twin.kernel.interruptions:_forget",
+        "adaptwin.twin.kernel.unfinished:_stop",
+    ),
+    functions=94,
+    seconds=10.2,
 )
 _DRAWING = Job(
     call="adaptwin.twin.compilation:compile_drawing",
@@ -46,8 +52,11 @@ def compile_twin(progress: Progress = silent) -> None:
 
 
 def compile_kernel() -> None:
-    """Compile the kernel."""
-    play(_scenario())
+    """Compile the kernel, and what follows a chapter: two requests share three blocks, so one is preempted."""
+    two, prompt, answer = np.zeros(2, np.int64), np.full(2, 16, np.int32), np.full(2, 30, np.int32)
+    scenario = _scenario(Requests(two, two.astype(np.int32), prompt, answer, answer))
+    limits = scenario.limits._replace(kv_blocks=3, max_num_seqs=2)
+    assert play(scenario._replace(limits=limits), Sizes(steps=16)).preemptions > 0
 
 
 def compile_drawing() -> None:
@@ -57,13 +66,12 @@ def compile_drawing() -> None:
 
 def compile_statistics() -> None:
     """Compile what sums up a run, and what only long runs need; the reference stands in for the kernel."""
-    scenario = _scenario()
+    one = np.ones(1, np.int32)
+    scenario = _scenario(Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one))
     judge(load_profile(shipped_profiles()[0]), TINY, scenario, ReferenceTwin(scenario).run())
     rehashed(np.zeros(1, np.uint64))
 
 
-def _scenario() -> Scenario:
-    """A scenario with one request, which is not drawn: drawing is another job."""
-    one = np.ones(1, np.int32)
-    requests = Requests(np.zeros(1, np.int64), np.zeros(1, np.int32), one, one, one)
+def _scenario(requests: Requests) -> Scenario:
+    """A scenario with these requests, which are not drawn: drawing is another job."""
     return make_scenario(load_profile(shipped_profiles()[0]), SERVER, TINY, seed=0, requests=requests)

@@ -111,22 +111,26 @@ class Played:
     @property
     def mean_running(self) -> float:
         """Mean number of running requests over time."""
-        return self.outcome.running_time / self.seconds
+        return self._mean(self.outcome.running_time)
 
     @property
     def mean_waiting(self) -> float:
         """Mean number of requests in the waiting queue over time."""
-        return self.outcome.waiting_time / self.seconds
+        return self._mean(self.outcome.waiting_time)
 
     @property
     def mean_adapters(self) -> float:
         """Mean number of distinct adapters in a step over time."""
-        return self.outcome.adapter_time / self.seconds
+        return self._mean(self.outcome.adapter_time)
 
     @property
     def busy(self) -> float:
         """Share of the time in which a step was running."""
-        return self.outcome.busy_time / self.seconds
+        return self._mean(self.outcome.busy_time)
+
+    def _mean(self, integral: int) -> float:
+        """Mean over time of a value, of which this is the integral in nanoseconds."""
+        return integral / NANOSECONDS / self.seconds
 
     @property
     def kv_cache_tokens(self) -> int:
@@ -137,7 +141,7 @@ class Played:
     @property
     def kv_usage(self) -> float:
         """Mean share of the KV cache in use over time."""
-        return self.outcome.kv_time / self.seconds / self.scenario.limits.kv_blocks
+        return self._mean(self.outcome.kv_time) / self.scenario.limits.kv_blocks
 
     @property
     def metrics_stall(self) -> float:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
@@ -18,6 +19,8 @@ from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
 NOT_YET = -1  # in place of a time: it has not happened by the end
+LATEST = 1_000_000_000_000_000_000  # nanoseconds, 31 years: twice as many and one step more still fit in 64 bits
+MOST_STEPS = 4_000_000_000  # a year of steps of 8 ms, which take the kernel about ten minutes
 
 
 class Adapters(NamedTuple):
@@ -85,11 +88,11 @@ class Outcome(NamedTuple):
     label_sets: int  # combinations of running and waiting adapters that the metrics have seen
     labels: int  # adapters named in all label sets
     stalled: int  # time that scrapes stalled the API server
-    running_time: float  # integrals over the window after warm-up: value x seconds
-    waiting_time: float
-    kv_time: float  # blocks x seconds
-    adapter_time: float
-    busy_time: float
+    running_time: int  # integrals over the window after warm-up: values times nanoseconds, of any size
+    waiting_time: int
+    kv_time: int
+    adapter_time: int
+    busy_time: int
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
     step_totals: StepTotals  # zeros unless the window asks for them
 
@@ -139,6 +142,16 @@ def make_scenario(
             step_totals=step_totals,
         ),
     )
+
+
+def require_in_reach(time: int, steps: int) -> None:
+    """Raise `SpecError` if a run has come to a time in nanoseconds, or to a step, that it may not pass."""
+    if time > LATEST:
+        what = f"drain: requests are unanswered after {LATEST / NANOSECONDS:g} seconds, the most that are simulated"
+        raise SpecError(what, "window")
+    if steps > MOST_STEPS:
+        what = f"the run takes over {MOST_STEPS:,} steps, the most that are simulated; shorten it or lower its traffic"
+        raise SpecError(what, "duration")
 
 
 def _adapters(profile: Profile, server: Server, workload: Workload) -> Adapters:

@@ -10,6 +10,7 @@ from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
 from adaptwin.twin.scenario import Outcome, Scenario
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of, gap_value
+from adaptwin.twin.wide_sums import WIDE, add_product, as_floats, whole
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
@@ -26,10 +27,10 @@ class Totals(NamedTuple):
     ttft: NDArray[np.int64]  # histogram over finished requests, with the bins of `gap_bin`
     tpot: NDArray[np.int64]
     e2e: NDArray[np.int64]
-    ttft_sum: float  # nanoseconds
-    tpot_sum: float
+    ttft_sum: int  # nanoseconds
+    tpot_sum: int
     tpot_count: int
-    e2e_sum: float
+    e2e_sum: int
 
 
 class AdapterTotals(NamedTuple):
@@ -40,7 +41,7 @@ class AdapterTotals(NamedTuple):
     rejected: NDArray[np.int64]
     offered_tokens: NDArray[np.int64]
     finished_tokens: NDArray[np.int64]
-    gap_sum: NDArray[np.int64]  # nanoseconds
+    gap_sum: NDArray[np.float64]  # nanoseconds
     gap_count: NDArray[np.int64]
     counted: NDArray[np.int64]  # requests that were rejected, or are old enough to count for the verdict
     counted_tokens: NDArray[np.int64]
@@ -56,15 +57,17 @@ class AdapterTotals(NamedTuple):
     wait_p99: NDArray[np.float64]
 
 
-_ADAPTER_SUMS = np.dtype([(name, np.int64) for name in AdapterTotals._fields if not name.startswith("wait_")])
+_ADAPTER_SUMS = np.dtype(
+    [(name, WIDE if name == "gap_sum" else np.int64) for name in AdapterTotals._fields if not name.startswith("wait_")]
+)
 _WHOLE_SUMS = np.dtype(
     [
         ("served", np.int64),
         ("finished", np.int64),
         ("tpot_count", np.int64),
-        ("ttft_sum", np.float64),
-        ("tpot_sum", np.float64),
-        ("e2e_sum", np.float64),
+        ("ttft_sum", WIDE),
+        ("tpot_sum", WIDE),
+        ("e2e_sum", WIDE),
     ]
 )
 
@@ -95,10 +98,13 @@ def sum_up(
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
     sums = _no_sums(len(scenario.requests.arrival), len(objectives))
     limits = _WaitLimits(grace_, patience_, objectives * NANOSECONDS, long_waits * NANOSECONDS)
-    _sum_up(sums, scenario.requests, outcome, scenario.window, latency_, limits)
-    whole = dict(zip(_WHOLE_SUMS.names or (), sums.whole[0].item(), strict=True))
+    ends = _Ends(outcome.first_token, outcome.finish, outcome.rejected, outcome.running)
+    _sum_up(sums, scenario.requests, ends, scenario.window, latency_, limits)
+    counts = {name: int(sums.whole[0][name]) for name in ("served", "finished", "tpot_count")}
+    times = {name: whole(*sums.whole[0][name].item()) for name in ("ttft_sum", "tpot_sum", "e2e_sum")}
     columns = {name: np.ascontiguousarray(sums.by_adapter[name]) for name in _ADAPTER_SUMS.names or ()}
-    waits, adapter_of_wait = sums.waits[: whole["finished"]], sums.adapter_of_wait[: whole["finished"]]
+    columns["gap_sum"] = as_floats(columns["gap_sum"])
+    waits, adapter_of_wait = sums.waits[: counts["finished"]], sums.adapter_of_wait[: counts["finished"]]
     p50, p99 = grouped_quantiles(waits, adapter_of_wait, columns["finished"], (0.5, 0.99))
     by_adapter = AdapterTotals(**columns, wait_p50=p50, wait_p99=p99)
     totals = Totals(
@@ -108,12 +114,13 @@ def sum_up(
         ttft=sums.ttft,
         tpot=sums.tpot,
         e2e=sums.e2e,
-        **whole,
+        **counts,
+        **times,
     )
     return totals, by_adapter
 
 
-def latency(histogram: NDArray[np.int64], total: float, count: int) -> Latency:
+def latency(histogram: NDArray[np.int64], total: int, count: int) -> Latency:
     """Mean and percentiles in seconds, of a histogram of `count` values with the sum `total` in nanoseconds."""
     if count == 0:
         return Latency()
@@ -133,6 +140,15 @@ class _Sums(NamedTuple):
     e2e: NDArray[np.int64]
     waits: NDArray[np.int64]  # nanoseconds to the first token, of finished requests
     adapter_of_wait: NDArray[np.int32]
+
+
+class _Ends(NamedTuple):
+    """What the pass over the requests reads of an outcome, whose integrals may be too large for compiled code."""
+
+    first_token: NDArray[np.int64]
+    finish: NDArray[np.int64]
+    rejected: NDArray[np.bool_]
+    running: NDArray[np.bool_]
 
 
 class _WaitLimits(NamedTuple):
@@ -158,7 +174,10 @@ def _no_sums(requests: int, adapters: int) -> _Sums:
 
 @borrowing
 def _sum_up(sums, requests, outcome, window, request_latency, limits):
-    """Fill the sums in one pass over the requests; times in nanoseconds."""
+    """Fill the sums in one pass over the requests; times in nanoseconds.
+
+    No sum passes 2^63: the parts of a wide sum are at most `MOST_REQUESTS` times 2^32, and so are sums of tokens.
+    """
     half, end, patience = (window.warmup + window.end) // 2, window.end, limits.patience
     for r in range(len(requests.arrival)):
         a = requests.adapter[r]
@@ -210,14 +229,14 @@ def _count_finished(sums, row, requests, r, wait, answering, request_latency):
     whole.finished += 1
     row.finished += 1
     row.finished_tokens += requests.input[r] + requests.output[r]
-    row.gap_sum += answering
+    add_product(row.gap_sum, 1, answering)
     row.gap_count += gaps
     sums.ttft[bin_of(wait + request_latency)] += 1
-    whole.ttft_sum += wait + request_latency
+    add_product(whole.ttft_sum, 1, wait + request_latency)
     sums.e2e[bin_of(wait + answering + request_latency)] += 1
-    whole.e2e_sum += wait + answering + request_latency
+    add_product(whole.e2e_sum, 1, wait + answering + request_latency)
     if gaps > 0:
         per_token = answering // gaps
         sums.tpot[bin_of(per_token)] += 1
-        whole.tpot_sum += per_token
+        add_product(whole.tpot_sum, 1, per_token)
         whole.tpot_count += 1

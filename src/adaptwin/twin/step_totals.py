@@ -35,9 +35,9 @@ def add_step(
     graph_tokens: int,
     split_tokens: int,
 ) -> None:
-    """Add a step to a record of `STEP_TOTALS`.
+    """Add a step to a record of `STEP_TOTALS`, or to another value with the fields of `StepTotals`.
 
-    The kernel compiles this function; the reference calls it uncompiled.
+    The kernel compiles this function; the reference calls it uncompiled, with integers of any size.
     """
     totals.steps += 1
     totals.tokens += tokens

@@ -23,6 +23,7 @@ from adaptwin.twin.kernel.seats import (
     start_decode,
     stop_decode,
 )
+from adaptwin.twin.scenario import NOT_YET
 
 _FLIGHT = np.dtype(
     [
@@ -39,7 +40,7 @@ class Flights(NamedTuple):
 
     flight: NDArray[np.void]  # (2,)
     request: NDArray[np.int32]  # (2, max_num_seqs), requests whose prefill the step finishes
-    after: NDArray[np.int64]  # (2, max_num_seqs), step of the previous token of each of these requests; 0 if none
+    before: NDArray[np.int64]  # (2, max_num_seqs), when the previous token of each of these requests came, or NOT_YET
 
 
 def no_flights(max_num_seqs: int) -> Flights:
@@ -49,7 +50,7 @@ def no_flights(max_num_seqs: int) -> Flights:
 
 
 @inlined
-def launch(flights, scheduler, step, end):
+def launch(flights, scheduler, notes, step, end):
     """Send a step to the model, to be done at `end`: each decode gets a token, and each finished prefill its first."""
     seats, progress = scheduler.seats, scheduler.progress
     state, i = seats.state[0], step & 1
@@ -61,7 +62,7 @@ def launch(flights, scheduler, step, end):
         s = np.int64(seats.done[j])
         r = seats.seat[s].request
         flights.request[i, j] = r
-        flights.after[i, j] = progress.last_step[r] if progress.generated[r] > 0 else 0
+        flights.before[i, j] = _latest_token(progress, notes, r)
         start_decode(seats, s, step, progress.generated[r])
     s = first_in_bucket(seats, step)
     while s >= 0:
@@ -72,21 +73,30 @@ def launch(flights, scheduler, step, end):
 
 
 @inlined
+def _latest_token(progress, notes, request):
+    """Return when the latest token of a request came that is admitted; NOT_YET if it has none."""
+    if progress.generated[request] == 0:
+        return np.int64(NOT_YET)
+    step = progress.last_step[request]
+    return notes.step_end[step - notes.first] if step >= notes.first else progress.last_token[request]
+
+
+@inlined
 def land(flights, scheduler, limits, ledger, notes, step, seen, warmup):
     """Pass the tokens of the oldest step in flight to the client, which receives them at `seen`."""
     flight = flights.flight[step & 1]
     apart = flight.decodes + flight.prefills > limits.output_chunk
-    gap = seen - notes.step_end[step - 1]
+    gap = seen - notes.step_end[step - 1 - notes.first]
     if seen > warmup and (gap > 0 or apart) and flight.decodes > 0:
         note_gap(ledger, gap, flight.decodes)
-    notes.step_end[step] = seen
-    notes.step_apart[step] = apart
+    notes.step_end[step - notes.first] = seen
+    notes.step_apart[step - notes.first] = apart
     for j in range(flight.prefills):
         r = np.int64(flights.request[step & 1, j])
         if scheduler.progress.first_token[r] < 0:
             scheduler.progress.first_token[r] = seen
             continue
-        gap = seen - notes.step_end[flights.after[step & 1, j]]
+        gap = seen - flights.before[step & 1, j]
         if seen > warmup and (gap > 0 or apart):
             note_gap(ledger, gap, 1)
             resume = notes.resumes[ledger.counts[0].resumes]

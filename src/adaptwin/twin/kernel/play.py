@@ -15,35 +15,22 @@ from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.kernel.adapter_slots import all_taken, empty_slots, load, needs_new_slot
 from adaptwin.twin.kernel.flights import Flights, land, launch, no_flights
-from adaptwin.twin.kernel.ledger import (
-    Ledger,
-    add_time,
-    carry,
-    empty_ledger,
-    empty_notes,
-    grown,
-    have_room,
-    next_sample,
-    note_step,
-    record,
-)
+from adaptwin.twin.kernel.interruptions import forget, no_interruptions, remember
+from adaptwin.twin.kernel.ledger import Ledger, Sums, add_time, empty_ledger, next_sample, note_step, record
+from adaptwin.twin.kernel.notes import USUAL_SIZES, Sizes, first_notes, have_room, next_notes
 from adaptwin.twin.kernel.presence import WAITING, empty_presence, joins, note
 from adaptwin.twin.kernel.scheduler import Scheduler, no_progress, schedule_running, schedule_waiting
 from adaptwin.twin.kernel.scrapes import Scrapes, after_stall, no_scrapes, passes
 from adaptwin.twin.kernel.seats import empty_seats, first_in_bucket
 from adaptwin.twin.kernel.unfinished import stop
 from adaptwin.twin.kernel.waiting_queue import append, empty_queue
-from adaptwin.twin.scenario import NOT_YET, Outcome, Sample, Scenario
-from adaptwin.twin.step_totals import StepTotals
+from adaptwin.twin.scenario import NOT_YET, Outcome, Sample, Scenario, require_in_reach
 from adaptwin.twin.token_gaps import bin_of
+from adaptwin.twin.wide_sums import add_product
 from adaptwin.workload.drawing.requests import NO_MORE
 
 _step_seconds = inlined(step_seconds)
 _scheduler_seconds = inlined(scheduler_seconds)
-
-# Nanoseconds for which steps may be taken in one stretch: between stretches, `carry` keeps integrals from overflowing.
-_LONGEST_STRETCH = 1_000_000_000_000
-_LONGEST_WAIT = 10_000_000_000  # the limit while requests wait
 
 _CLOCK = np.dtype([("time", np.int64), ("steps", np.int64), ("planned", np.int64), ("reported", np.int64)])
 
@@ -58,23 +45,40 @@ class Engine(NamedTuple):
     clock: NDArray[np.void]  # (1,)
 
 
-def play(scenario: Scenario) -> Outcome:
+def play(scenario: Scenario, sizes: Sizes = USUAL_SIZES) -> Outcome:
     """Simulate the scenario to its end and return the outcome of `ReferenceTwin(scenario).run()`, bit for bit.
 
-    The run is simulated in chapters, because the compiled functions make no arrays: a chapter ends when the notes might
-    have no space for another step, and Python enlarges them before the next one.
+    The run is simulated in chapters, because the compiled functions make no arrays, and their integers have 64 bits.
+    After each chapter, Python moves its sums to integers of any size, and clears or enlarges the notes.
+
+    Raises:
+        SpecError: The run takes too many steps, or too much simulated time.
     """
-    engine, notes = _first_engine(scenario), empty_notes(scenario.limits.max_num_seqs)
+    engine, notes, sums, interruptions = (
+        _first_engine(scenario),
+        first_notes(scenario, sizes),
+        Sums(),
+        no_interruptions(),
+    )
     while not _play_chapter(scenario, engine, notes):
-        notes = grown(
+        sums.take(engine.ledger)
+        clock = _values(engine.clock)
+        require_in_reach(clock["time"], clock["steps"])
+        interruptions = remember(interruptions, engine.scheduler, engine.ledger, notes, scenario.window, clock["steps"])
+        notes = next_notes(
             notes,
-            steps=int(engine.clock["planned"][0]),
-            segments=int(engine.ledger.counts["segments"][0]),
-            resumes=int(engine.ledger.counts["resumes"][0]),
-            combinations=int(engine.scheduler.presence.seen["label_sets"][0]),
+            scenario,
+            sizes,
+            oldest=forget(engine.scheduler, notes, clock["steps"]),
+            planned=clock["planned"],
+            time=clock["time"],
+            label_sets=int(engine.scheduler.presence.seen["label_sets"][0]),
         )
-    stop(engine.scheduler, engine.ledger, notes, int(engine.clock["steps"][0]), scenario.window.warmup)
-    return _outcome(engine)
+    steps = int(engine.clock["steps"][0])
+    interruptions = remember(interruptions, engine.scheduler, engine.ledger, notes, scenario.window, steps)
+    stop(engine.scheduler, engine.ledger, notes, interruptions, steps, scenario.window.warmup)
+    sums.take(engine.ledger)
+    return _outcome(engine, sums)
 
 
 def _first_engine(scenario: Scenario) -> Engine:
@@ -96,7 +100,7 @@ def _first_engine(scenario: Scenario) -> Engine:
     )
 
 
-def _outcome(engine: Engine) -> Outcome:
+def _outcome(engine: Engine, sums: Sums) -> Outcome:
     scheduler, ledger = engine.scheduler, engine.ledger
     progress, loads = scheduler.progress, _values(scheduler.slots.residency.state)
     clock, counts, seen = _values(engine.clock), _values(ledger.counts), _values(scheduler.presence.seen)
@@ -117,17 +121,12 @@ def _outcome(engine: Engine) -> Outcome:
         disk_loads=loads["disk_loads"],
         load_time=counts["load_time"],
         gaps=ledger.gaps,
-        gap_sum=counts["gap_sum"],
         label_sets=seen["label_sets"],
         labels=seen["labels"],
         stalled=_values(engine.scrapes.state)["stalled"],
-        running_time=counts["running_time"] / 1e9,
-        waiting_time=counts["waiting_seconds"] + counts["waiting_time"] / 1e9,
-        kv_time=counts["kv_seconds"] + counts["kv_time"] / 1e9,
-        adapter_time=counts["adapter_time"] / 1e9,
-        busy_time=counts["busy_time"] / 1e9,
         samples=ledger.samples[: counts["samples"]].view(np.int64).reshape(-1, len(Sample._fields)),
-        step_totals=StepTotals(**_values(ledger.step_totals)),
+        step_totals=sums.step_totals,
+        **sums.integrals,
     )
 
 
@@ -144,7 +143,7 @@ def _play_chapter(scenario, engine, notes):
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     counts = engine.ledger.counts[0]
     synchronous = not scenario.limits.async_scheduling
-    while have_room(notes, counts, clock.planned, scenario.limits.max_num_seqs, presence.seen[0].label_sets):
+    while have_room(notes, counts, clock, scenario.limits.max_num_seqs, presence.seen[0].label_sets):
         _receive(scenario, engine)
         if presence.is_kept and clock.steps > clock.reported:
             clock.reported = clock.steps
@@ -153,7 +152,6 @@ def _play_chapter(scenario, engine, notes):
             if _idle(scenario, engine):
                 return True
             continue
-        carry(counts)
         only_decodes = synchronous and seated.partial < 0 and (waiting.settled or waiting.waiting == 0)
         if only_decodes and _decode(scenario, engine, notes):
             continue
@@ -215,10 +213,10 @@ def _decode(scenario, engine, notes):
     """
     limits, step_cost, window = scenario.limits, scenario.step_cost, scenario.window
     seats, queue, slots, presence, _ = engine.scheduler
-    clock, seated, counts = engine.clock[0], seats.state[0], engine.ledger.counts[0]
+    clock, seated, integrals = engine.clock[0], seats.state[0], engine.ledger.integrals[0]
     running, waiting = seated.running, queue.state[0].waiting
     decodes, distinct = seated.decodes, slots.state[0].adapters
-    due, horizon = _next_event(scenario, engine)
+    due, horizon = _next_event(scenario, engine, notes)
     scheduling = _scheduler_seconds(scenario.scheduler_cost, running, waiting)
     apart = decodes > limits.output_chunk
     cut = NO_MORE if window.drain else window.end
@@ -226,7 +224,7 @@ def _decode(scenario, engine, notes):
     planned, free_blocks, context = clock.planned, seated.free_blocks, seated.context
     kv_time = gap_sum = np.int64(0)
     phase = -(planned + 1) % limits.block_size
-    while time < due and planned + 1 < len(notes.step_end):
+    while time < due and planned < notes.last:
         crossing = seats.phase[phase]
         if first_in_bucket(seats, planned + 1) >= 0 or crossing > free_blocks:
             break
@@ -238,13 +236,13 @@ def _decode(scenario, engine, notes):
         free_blocks -= crossing
         kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(time, window.warmup))
         seen = min(passes(engine.scrapes, presence, end), cut)
-        gap = seen - notes.step_end[planned]
+        gap = seen - notes.step_end[planned - notes.first]
         if seen > window.warmup and (gap > 0 or apart):
             engine.ledger.gaps[bin_of(gap)] += decodes
             gap_sum += gap
         planned += 1
-        notes.step_end[planned] = seen
-        notes.step_apart[planned] = apart
+        notes.step_end[planned - notes.first] = seen
+        notes.step_apart[planned - notes.first] = apart
         time = end
         context += decodes
         phase = phase - 1 if phase > 0 else limits.block_size - 1
@@ -253,24 +251,22 @@ def _decode(scenario, engine, notes):
     clock.steps = clock.planned = planned
     clock.time = time
     seated.free_blocks, seated.context = free_blocks, context
-    counts.kv_time += kv_time
-    counts.gap_sum += gap_sum * decodes
-    add_time(counts, max(np.int64(0), time - max(began, window.warmup)), running, waiting, distinct)
+    integrals.kv_time.low += kv_time
+    add_product(integrals.gap_sum, decodes, gap_sum)
+    add_time(integrals, max(np.int64(0), time - max(began, window.warmup)), running, waiting, distinct, 0)
     return True
 
 
 @inlined
-def _next_event(scenario, engine):
+def _next_event(scenario, engine, notes):
     """Return when the next request arrives, if the client can send it, and when a stretch of steps must end anyway."""
     requests, window, queue = scenario.requests, scenario.window, engine.scheduler.queue.state[0]
-    due, waiting = NO_MORE, queue.waiting
-    in_flight = engine.scheduler.seats.state[0].running + waiting
+    due = NO_MORE
+    in_flight = engine.scheduler.seats.state[0].running + queue.waiting
     if queue.arrived < len(requests.arrival) and not 0 < window.max_in_flight <= in_flight:
         due = after_stall(engine.scrapes, requests.arrival[queue.arrived])
-    horizon = next_sample(engine.ledger, window, NO_MORE)
-    if not window.drain:
-        horizon = min(horizon, window.end)
-    return due, min(horizon, engine.clock[0].time + (_LONGEST_WAIT if waiting > 0 else _LONGEST_STRETCH))
+    horizon = min(notes.until, next_sample(engine.ledger, window, NO_MORE))
+    return due, horizon if window.drain else min(horizon, window.end)
 
 
 @inlined
@@ -280,7 +276,7 @@ def _one_step(scenario, engine, notes):
     Returns whether this would end after the end of a window that is cut.
     """
     limits, window = scenario.limits, scenario.window
-    clock, seated, counts = engine.clock[0], engine.scheduler.seats.state[0], engine.ledger.counts[0]
+    clock, seated, integrals = engine.clock[0], engine.scheduler.seats.state[0], engine.ledger.integrals[0]
     planned = clock.planned
     end = _launch(scenario, engine, notes)
     flight = engine.flights.flight[(clock.steps + 1) & 1]
@@ -292,8 +288,7 @@ def _one_step(scenario, engine, notes):
     time = max(np.int64(0), until - max(clock.time, window.warmup))
     held = limits.kv_blocks - seated.free_blocks
     running, waiting = seated.running, engine.scheduler.queue.state[0].waiting
-    add_time(counts, time, running, waiting, flight.adapters)
-    counts.kv_time += held * time
+    add_time(integrals, time, running, waiting, flight.adapters, held)
     record(engine.ledger, window, end, running, waiting, held, flight.adapters)
     clock.time = until
     if until < end:
@@ -331,6 +326,6 @@ def _launch(scenario, engine, notes):
         start = planned
         if clock.planned > clock.steps:
             start = max(start, engine.flights.flight[clock.planned & 1].end)
-        launch(engine.flights, scheduler, step, start + loading + np.int64(seconds * 1e9 + 0.5) - planning)
+        launch(engine.flights, scheduler, notes, step, start + loading + np.int64(seconds * 1e9 + 0.5) - planning)
         clock.planned = step
     return planned

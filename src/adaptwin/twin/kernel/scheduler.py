@@ -42,6 +42,7 @@ class RequestProgress(NamedTuple):
     rejected: NDArray[np.bool_]
     has_seat: NDArray[np.bool_]  # at the end of the run
     last_step: NDArray[np.int64]  # the step that gave a preempted request its latest token
+    last_token: NDArray[np.int64]  # when that token came, if the step is older than the notes
 
 
 def no_progress(requests: int) -> RequestProgress:
@@ -53,6 +54,7 @@ def no_progress(requests: int) -> RequestProgress:
         rejected=np.zeros(requests, np.bool_),
         has_seat=np.zeros(requests, np.bool_),
         last_step=np.empty(requests, np.int64),
+        last_token=np.empty(requests, np.int64),
     )
 
 

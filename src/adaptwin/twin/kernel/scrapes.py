@@ -44,12 +44,13 @@ def passes(scrapes, presence, time):
     if scrapes.every == 0:
         return time
     state = scrapes.state[0]
-    while state.due <= time:
+    if state.due <= time:
         seen = presence.seen[0]
-        seconds = _scrape_seconds(scrapes.cost, seen.label_sets, seen.labels)
-        state.start = state.due
-        state.end = state.start + np.int64(seconds * 1e9 + 0.5)
-        state.stalled += state.end - state.start
+        stall = np.int64(_scrape_seconds(scrapes.cost, seen.label_sets, seen.labels) * 1e9 + 0.5)
+        more = (time - state.due) // (stall + scrapes.every)  # further scrapes until then: all take equally long
+        state.start = state.due + more * (stall + scrapes.every)
+        state.end = state.start + stall
+        state.stalled += (more + 1) * stall
         state.due = state.end + scrapes.every
     return after_stall(scrapes, time)
 

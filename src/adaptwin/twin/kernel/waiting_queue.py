@@ -47,7 +47,7 @@ class WaitingQueue(NamedTuple):
     head: NDArray[np.int32]
     tail: NDArray[np.int32]
     of_adapter: NDArray[np.int32]
-    position: NDArray[np.int32]
+    position: NDArray[np.int64]
     tree: NDArray[np.int64]
     state: NDArray[np.void]  # (1,)
 
@@ -64,7 +64,7 @@ def empty_queue(requests: int, adapters: int) -> WaitingQueue:
         head=np.full(adapters, -1, np.int32),
         tail=np.full(adapters, -1, np.int32),
         of_adapter=np.empty(requests, np.int32),
-        position=np.empty(requests, np.int32),
+        position=np.empty(requests, np.int64),
         tree=np.full(2 << max(0, adapters - 1).bit_length(), _NOT_ON_OFFER, np.int64),
         state=state,
     )
@@ -132,7 +132,7 @@ def offer(queue, adapter):
     head = queue.head[adapter]
     key = _NOT_ON_OFFER
     if head >= 0:
-        key = np.int64(queue.position[head]) * (len(queue.tree) >> 1) + adapter
+        key = queue.position[head] * (len(queue.tree) >> 1) + adapter
     _set_leaf(queue.tree, adapter, key)
 
 

@@ -11,7 +11,7 @@ from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.ledger import Ledger
 from adaptwin.twin.reference.request import Request
 from adaptwin.twin.reference.scheduler import Scheduler
-from adaptwin.twin.scenario import Outcome, Scenario
+from adaptwin.twin.scenario import Outcome, Scenario, require_in_reach
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
 
@@ -46,6 +46,7 @@ class ReferenceTwin:
     def run(self) -> Outcome:
         """Simulate the scenario to its end and return the outcome."""
         while not self.is_over:
+            require_in_reach(self.clock, self.ledger.steps)
             self._receive()
             self._report_metrics()
             if self.scheduler.has_requests():

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,8 @@ from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.request import Request
 from adaptwin.twin.reference.scheduler import Scheduler
 from adaptwin.twin.scenario import NOT_YET, Outcome, Sample, Scenario
-from adaptwin.twin.step_totals import STEP_TOTALS, StepTotals, add_step
+from adaptwin.twin.step_totals import StepTotals, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, gap_bin
-from adaptwin.workload.drawing.requests import NANOSECONDS
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Ledger:
         self.steps = self.preemptions = self.finished_tokens = 0
         self.integrals = Integrals()
         self.samples: list[Sample] = []
-        self.step_totals = np.zeros(1, STEP_TOTALS).view(np.recarray)[0]
+        self.step_totals = SimpleNamespace(**dict.fromkeys(StepTotals._fields, 0))
 
     @property
     def arrived(self) -> int:
@@ -154,13 +154,13 @@ class Ledger:
             label_sets=len(api.label_sets),
             labels=api.labels,
             stalled=api.stalled,
-            running_time=integrals.running / NANOSECONDS,
-            waiting_time=integrals.waiting / NANOSECONDS,
-            kv_time=integrals.kv_blocks / NANOSECONDS,
-            adapter_time=integrals.adapters / NANOSECONDS,
-            busy_time=integrals.busy / NANOSECONDS,
+            running_time=integrals.running,
+            waiting_time=integrals.waiting,
+            kv_time=integrals.kv_blocks,
+            adapter_time=integrals.adapters,
+            busy_time=integrals.busy,
             samples=np.array(self.samples, dtype=np.int64).reshape(-1, len(Sample._fields)),
-            step_totals=StepTotals(*self.step_totals.item()),
+            step_totals=StepTotals(**vars(self.step_totals)),
         )
 
     def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
