@@ -9,6 +9,7 @@ from adaptwin.profile.model_shape import ModelShape
 from adaptwin.spec import Spec
 
 GIB = 1024**3
+MOST_BYTES = 1e15  # a thousand terabytes, more than any group of GPUs has
 
 
 class MemoryModel(Spec):
@@ -21,12 +22,18 @@ class MemoryModel(Spec):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    gpu_bytes: float = Field(gt=0, description="GPU memory as vLLM sees it, in bytes")
-    weights_bytes: float = Field(gt=0, description="weights of the base model, in bytes")
-    activation_bytes: float = Field(ge=0, description="peak of the profiling step, CUDA graphs, and all else, in bytes")
-    kv_bytes_per_token: float = Field(gt=0, description="keys and values of one token in all layers, in bytes")
-    slot_bytes: float = Field(ge=0, description="one adapter slot, at any rank, in bytes")
-    slot_bytes_per_rank: float = Field(ge=0, description="one adapter slot, in bytes per unit of max_lora_rank")
+    gpu_bytes: float = Field(gt=0, le=MOST_BYTES, description="GPU memory as vLLM sees it, in bytes")
+    weights_bytes: float = Field(gt=0, le=MOST_BYTES, description="weights of the base model, in bytes")
+    activation_bytes: float = Field(
+        ge=0, le=MOST_BYTES, description="peak of the profiling step, CUDA graphs, and all else, in bytes"
+    )
+    kv_bytes_per_token: float = Field(
+        ge=1, le=MOST_BYTES, description="keys and values of one token in all layers, in bytes"
+    )
+    slot_bytes: float = Field(ge=0, le=MOST_BYTES, description="one adapter slot, at any rank, in bytes")
+    slot_bytes_per_rank: float = Field(
+        ge=0, le=MOST_BYTES, description="one adapter slot, in bytes per unit of max_lora_rank"
+    )
     estimated: bool = Field(
         default=False, description="whether the constants are derived from the model's shapes, not measured"
     )
@@ -57,7 +64,7 @@ class MemoryModel(Spec):
 
         The rule is that of vLLM (``check_enough_kv_cache_memory`` in vllm/v1/core/kv_cache_utils.py).
         """
-        if kv_cache_tokens <= block_size:  # one block is vLLM's null block
+        if kv_cache_tokens < 2 * block_size:  # one block is vLLM's null block
             raise OutOfMemory(f"{what}: no memory is left for the KV cache")
         if kv_cache_tokens < max_model_len:
             raise OutOfMemory(

@@ -4,30 +4,43 @@ from pydantic import Field
 
 from adaptwin.spec import Spec
 
+LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
+LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite
+
 
 class ModelShape(Spec):
     """A decoder-only transformer with grouped-query attention and a gated MLP (Llama, Qwen, Mistral)."""
 
     name: str = Field(description="name of the model")
-    hidden: int = Field(gt=0, description="width of the hidden state")
-    layers: int = Field(gt=0, description="transformer layers")
-    heads: int = Field(gt=0, description="attention heads")
-    kv_heads: int = Field(gt=0, description="heads of keys and values")
-    head_dim: int = Field(gt=0, description="width of an attention head")
-    intermediate: int = Field(gt=0, description="width of the MLP")
-    vocabulary: int = Field(gt=0, description="tokens in the vocabulary")
-    max_model_len: int = Field(gt=0, description="longest context of the model, in tokens")
-    bytes_per_weight: int = Field(default=2, gt=0, description="bytes of a weight, and of a value in the KV cache")
+    hidden: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the hidden state")
+    layers: int = Field(gt=0, le=LARGEST_SHAPE, description="transformer layers")
+    heads: int = Field(gt=0, le=LARGEST_SHAPE, description="attention heads")
+    kv_heads: int = Field(gt=0, le=LARGEST_SHAPE, description="heads of keys and values")
+    head_dim: int = Field(gt=0, le=LARGEST_SHAPE, description="width of an attention head")
+    intermediate: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the MLP")
+    vocabulary: int = Field(gt=0, le=LARGEST_SHAPE, description="tokens in the vocabulary")
+    max_model_len: int = Field(gt=0, le=LONGEST_CONTEXT, description="longest context of the model, in tokens")
+    bytes_per_weight: int = Field(
+        default=2, gt=0, le=16, description="bytes of a weight, and of a value in the KV cache"
+    )
     tied_embeddings: bool = Field(default=False, description="whether the output matrix is that of the embedding")
     lora_embeddings: bool = Field(
         default=False,
         description="whether vLLM also preallocates LoRA weights for the embedding and the output matrix",
     )
     early_stop_share: float = Field(
-        default=0.0, ge=0, le=1, description="share of answers that end before the length in the data set"
+        default=0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="share of answers that end before the length in the data set",
     )
     early_stop_reach: float = Field(
-        default=0.5, gt=0, le=1, description="mean part of its length that an answer reaches if it ends early"
+        default=0.5,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="mean part of its length that an answer reaches if it ends early",
     )
 
     @property

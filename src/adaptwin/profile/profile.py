@@ -13,6 +13,7 @@ from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCost
+from adaptwin.profile.seconds import Seconds
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
@@ -25,16 +26,22 @@ class ProfileError(Spec):
     """Mean absolute percentage errors of the profile's twin against real runs that it was not fitted to."""
 
     runs: int = Field(ge=0, description="real runs compared")
-    throughput: float = Field(ge=0, description="error of the throughput in per cent, all runs")
+    throughput: float = Field(ge=0, allow_inf_nan=False, description="error of the throughput in per cent, all runs")
     itl: float | None = Field(
-        default=None, ge=0, description="error of the mean inter-token latency in per cent; None: not measured"
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="error of the mean inter-token latency in per cent; None: not measured",
     )
     ttft: float | None = Field(
         default=None,
         ge=0,
+        allow_inf_nan=False,
         description="error of the median time to first token in per cent, median over runs outside deep overload",
     )
-    starvation: float = Field(ge=0, le=100, description="share of runs with the right starvation label, in per cent")
+    starvation: float = Field(
+        ge=0, le=100, allow_inf_nan=False, description="share of runs with the right starvation label, in per cent"
+    )
 
 
 class Spread(Spec):
@@ -45,9 +52,13 @@ class Spread(Spec):
 
     regime: Regime = Field(description="regime that the twin assigns the runs to")
     runs: int = Field(ge=0, description="real runs compared")
-    throughput: float = Field(ge=0, description="spread of the throughput")
-    itl: float | None = Field(default=None, ge=0, description="spread of the mean inter-token latency")
-    ttft: float | None = Field(default=None, ge=0, description="spread of the median time to first token")
+    throughput: float = Field(ge=0, allow_inf_nan=False, description="spread of the throughput")
+    itl: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="spread of the mean inter-token latency"
+    )
+    ttft: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="spread of the median time to first token"
+    )
 
 
 class Profile(Spec):
@@ -65,9 +76,13 @@ class Profile(Spec):
         default=None, description="settings and traffic of the real runs; None: not compared with real runs"
     )
     price_per_hour: float | None = Field(
-        default=None, gt=0, description="price of the GPU or group per hour, in any currency"
+        default=None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="price of the GPU or group per hour, in any currency",
     )
-    request_latency: float = Field(ge=0, description="seconds that API server, tokenizer and client add to a request")
+    request_latency: Seconds = Field(description="seconds that API server, tokenizer and client add to a request")
     memory: MemoryModel = Field(description="use of the GPU's memory")
     step_cost: StepCost = Field(description="time of a forward pass")
     load_cost: LoadCost = Field(description="time to load an adapter")

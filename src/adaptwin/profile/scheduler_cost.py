@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from adaptwin.profile.seconds import Seconds
 from adaptwin.spec import Spec
 
 
@@ -22,11 +23,9 @@ class SchedulerCost(Spec):
     times grow by 0.3 microseconds per waiting request in both cases.
     """
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    base: float = Field(ge=0, description="seconds of every step")
-    per_running: float = Field(ge=0, description="seconds per request scheduled in the step")
-    per_waiting: float = Field(ge=0, description="seconds per request still waiting afterwards")
+    base: Seconds = Field(description="seconds of every step")
+    per_running: Seconds = Field(description="seconds per request scheduled in the step")
+    per_waiting: Seconds = Field(description="seconds per request still waiting afterwards")
 
     def coefficients(self) -> SchedulerCoefficients:
         """Return the constants as a tuple for the inner loop."""

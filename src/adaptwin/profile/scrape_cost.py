@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from adaptwin.profile.seconds import LONGEST, Seconds
 from adaptwin.spec import Spec
 
 
@@ -23,12 +24,10 @@ class ScrapeCost(Spec):
     after an hour with 128 adapters, every two seconds.
     """
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    per_label_set: float = Field(
-        default=0.0, ge=0, description="seconds per combination of running and waiting adapters seen"
+    per_label_set: Seconds = Field(
+        default=0.0, description="seconds per combination of running and waiting adapters seen"
     )
-    per_label: float = Field(default=0.0, ge=0, description="seconds per adapter name in the combinations seen")
+    per_label: Seconds = Field(default=0.0, description="seconds per adapter name in the combinations seen")
 
     def coefficients(self) -> ScrapeCoefficients:
         """Return the constants as a tuple for the inner loop."""
@@ -36,5 +35,8 @@ class ScrapeCost(Spec):
 
 
 def scrape_seconds(cost: ScrapeCoefficients, label_sets: int, labels: int) -> float:
-    """Return the seconds of one scrape; the kernel compiles this function, the reference twin calls it."""
-    return cost.per_label_set * label_sets + cost.per_label * labels
+    """Return the seconds of one scrape; the kernel compiles this function, the reference twin calls it.
+
+    A scrape takes at most `LONGEST` seconds, as no client waits longer, and times must fit in 64 bits.
+    """
+    return min(LONGEST, cost.per_label_set * label_sets + cost.per_label * labels)

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from adaptwin.profile.model_shape import LONGEST_CONTEXT
+from adaptwin.profile.seconds import Seconds
 from adaptwin.spec import Spec
 
 RANK_BLOCK = 16  # rows of an adapter's A matrix that one thread block computes: BLOCK_N of vLLM's shrink kernel
@@ -46,41 +48,42 @@ class StepCost(Spec):
     tokens than the largest captured CUDA graph runs eagerly.
     """
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    base: float = Field(ge=0, description="seconds of every step")
-    per_token: float = Field(ge=0, description="seconds per token in the step")
-    per_context_token: float = Field(ge=0, description="seconds per token of KV cache that decodes read")
-    eager: float = Field(default=0.0, ge=0, description="seconds added to a step that is too large for a CUDA graph")
-    graph_tokens: int = Field(default=512, ge=0, description="tokens of the largest captured CUDA graph")
-    per_slot: float = Field(default=0.0, ge=0, description="seconds per slot, used or not")
-    per_slot_block: float = Field(
-        default=0.0, ge=0, description="seconds per slot and block of 16 of the padded rank, the first not counted"
+    base: Seconds = Field(description="seconds of every step")
+    per_token: Seconds = Field(description="seconds per token in the step")
+    per_context_token: Seconds = Field(description="seconds per token of KV cache that decodes read")
+    eager: Seconds = Field(default=0.0, description="seconds added to a step that is too large for a CUDA graph")
+    graph_tokens: int = Field(
+        default=512, ge=0, le=LONGEST_CONTEXT, description="tokens of the largest captured CUDA graph"
     )
-    per_token_slot: float = Field(default=0.0, ge=0, description="seconds per token and slot")
-    lora_base: float = Field(default=0.0, ge=0, description="seconds added to a step with a LoRA request")
-    lora_per_token: float = Field(default=0.0, ge=0, description="seconds per token of a step with a LoRA request")
-    lora_per_adapter: float = Field(default=0.0, ge=0, description="seconds per distinct adapter in the step")
-    lora_per_adapter_block: float = Field(
+    per_slot: Seconds = Field(default=0.0, description="seconds per slot, used or not")
+    per_slot_block: Seconds = Field(
+        default=0.0, description="seconds per slot and block of 16 of the padded rank, the first not counted"
+    )
+    per_token_slot: Seconds = Field(default=0.0, description="seconds per token and slot")
+    lora_base: Seconds = Field(default=0.0, description="seconds added to a step with a LoRA request")
+    lora_per_token: Seconds = Field(default=0.0, description="seconds per token of a step with a LoRA request")
+    lora_per_adapter: Seconds = Field(default=0.0, description="seconds per distinct adapter in the step")
+    lora_per_adapter_block: Seconds = Field(
         default=0.0,
-        ge=0,
         description="seconds per distinct adapter and block of 16 of the padded rank, the first not counted",
     )
-    lora_per_token_adapter: float = Field(
-        default=0.0, ge=0, description="seconds per token and distinct adapter in the step"
+    lora_per_token_adapter: Seconds = Field(
+        default=0.0, description="seconds per token and distinct adapter in the step"
     )
     split_tokens: int = Field(
-        default=127, ge=0, description="most tokens of a step for which the shrink kernel splits its sum"
-    )
-    split_per_token_slot: float = Field(
-        default=0.0, ge=0, description="seconds per token and slot in a step of up to split_tokens tokens"
-    )
-    split_per_adapter: float = Field(
-        default=0.0, ge=0, description="seconds per distinct adapter in a step of up to split_tokens tokens"
-    )
-    split_per_adapter_block: float = Field(
-        default=0.0,
+        default=127,
         ge=0,
+        le=LONGEST_CONTEXT,
+        description="most tokens of a step for which the shrink kernel splits its sum",
+    )
+    split_per_token_slot: Seconds = Field(
+        default=0.0, description="seconds per token and slot in a step of up to split_tokens tokens"
+    )
+    split_per_adapter: Seconds = Field(
+        default=0.0, description="seconds per distinct adapter in a step of up to split_tokens tokens"
+    )
+    split_per_adapter_block: Seconds = Field(
+        default=0.0,
         description="seconds per distinct adapter and block of 16 of the padded rank, the first not counted, in a "
         "step of up to split_tokens tokens",
     )

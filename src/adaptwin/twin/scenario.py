@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
-from adaptwin.profile.scheduler_cost import SchedulerCoefficients
+from adaptwin.profile.scheduler_cost import SchedulerCoefficients, scheduler_seconds
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
-from adaptwin.profile.step_cost import StepCoefficients
+from adaptwin.profile.seconds import LONGEST
+from adaptwin.profile.step_cost import StepCoefficients, step_seconds
 from adaptwin.twin.server import Limits, Server
 from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.drawing.early_stops import end_early
@@ -20,6 +21,7 @@ from adaptwin.workload.workload import Workload
 
 NOT_YET = -1  # in place of a time: it has not happened by the end
 LATEST = 1_000_000_000_000_000_000  # nanoseconds, 31 years: twice as many and one step more still fit in 64 bits
+MOST_SAMPLES = 1_000_000  # rows of a time series, 56 bytes each and as much again in its table
 MOST_STEPS = 4_000_000_000  # a year of steps of 8 ms, which take the kernel about ten minutes
 
 
@@ -121,14 +123,20 @@ def make_scenario(
         SpecError: The server cannot load an adapter of the workload, or its settings contradict each other.
     """
     server.require_serves(workload)
+    limits = server.limits(profile)
+    if sample_every and workload.duration / sample_every > MOST_SAMPLES:
+        what = (
+            f"{workload.duration / sample_every:.3g} rows are too many, at most {MOST_SAMPLES:.0e}: a shorter duration"
+        )
+        raise SpecError(what, "record")
     if requests is None:
         model = profile.model
         requests = draw_requests(workload, seed)
         requests = end_early(requests, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach)
-    return Scenario(
+    scenario = Scenario(
         requests=requests,
         adapters=_adapters(profile, server, workload),
-        limits=server.limits(profile),
+        limits=limits,
         step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),
         scheduler_cost=profile.scheduler_cost.coefficients(),
         scrape_cost=profile.scrape_cost.coefficients(),
@@ -142,6 +150,27 @@ def make_scenario(
             step_totals=step_totals,
         ),
     )
+    _require_short_steps(scenario, profile.name)
+    return scenario
+
+
+def _require_short_steps(scenario: Scenario, profile: str) -> None:
+    """Raise `SpecError` if a step may take longer than `LONGEST`, which no step of a server in use does."""
+    limits, cost = scenario.limits, scenario.step_cost
+    adapters = min(limits.max_loras, len(scenario.adapters.needs_slot))
+    context = limits.kv_blocks * limits.block_size
+    loads = max(int(times.max(initial=0)) for times in (scenario.adapters.gpu_load, scenario.adapters.disk_load))
+    seconds = (
+        scheduler_seconds(scenario.scheduler_cost, limits.max_num_seqs, len(scenario.requests.arrival))
+        + max(
+            step_seconds(cost, tokens, context, adapters)
+            for tokens in (limits.token_budget, min(limits.token_budget, cost.split_tokens))
+        )
+        + 2 * adapters * loads / NANOSECONDS
+    )
+    if not seconds <= LONGEST:
+        what = f"a step of a server with these settings may take {seconds:.3g} seconds, at most {LONGEST:g} are allowed"
+        raise SpecError(what, f"{profile}: step_cost")
 
 
 def require_in_reach(time: int, steps: int) -> None:

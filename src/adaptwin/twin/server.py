@@ -7,38 +7,58 @@ from pydantic import Field, field_validator, model_validator
 from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
+from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.workload import SERVED_RANKS, Workload
+
+MOST_LORAS = 1_000_000
+MOST_SEATS = 1_000_000  # the twin keeps about 200 bytes for each
+LARGEST_BLOCK = 65_536  # tokens, far more than a block of vLLM has
+MOST_KV_CACHE_TOKENS = 1_000_000_000  # 32 TB of a small model; the twin's sums stay below 2^63 (`wide_sums.py`)
 
 
 class Server(Spec):
     """The settings of one vLLM server; a setting that is None takes vLLM's default for the profile's GPU and model."""
 
-    max_loras: int = Field(default=1, ge=0, description="slots: adapters in one batch; 0 serves the base model only")
+    max_loras: int = Field(
+        default=1, ge=0, le=MOST_LORAS, description="slots: adapters in one batch; 0 serves the base model only"
+    )
     max_lora_rank: int = Field(
         default=16,
         description=f"rank at which every slot is preallocated, one of {', '.join(map(str, SERVED_RANKS))}",
     )
     max_cpu_loras: int | None = Field(
-        default=None, ge=0, description="adapters in host memory, those on the GPU included; at least max_loras"
+        default=None,
+        ge=0,
+        le=100 * MOST_LORAS,
+        description="adapters in host memory, those on the GPU included; at least max_loras",
     )
-    max_num_seqs: int | None = Field(default=None, ge=1, description="requests that may run at once")
-    max_num_batched_tokens: int | None = Field(default=None, ge=1, description="token budget of one step")
-    max_model_len: int | None = Field(default=None, ge=1, description="tokens of one request, prompt and answer")
+    max_num_seqs: int | None = Field(default=None, ge=1, le=MOST_SEATS, description="requests that may run at once")
+    max_num_batched_tokens: int | None = Field(
+        default=None, ge=1, le=MAX_TOKENS, description="token budget of one step"
+    )
+    max_model_len: int | None = Field(
+        default=None, ge=1, le=MAX_TOKENS, description="tokens of one request, prompt and answer"
+    )
     gpu_memory_utilization: float = Field(
-        default=0.9, gt=0, le=1, description="share of the GPU memory that vLLM may use"
+        default=0.9, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
     )
-    block_size: int = Field(default=16, ge=1, description="tokens in one KV block")
+    block_size: int = Field(default=16, ge=1, le=LARGEST_BLOCK, description="tokens in one KV block")
     scheduler_reserve_full_isl: bool = Field(
         default=False,
         description="admit a request only if its whole prompt fits (vLLM >= 0.11), not just its first chunk",
     )
-    watermark: float = Field(default=0.0, ge=0, lt=1, description="share of KV blocks that admission keeps free")
+    watermark: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of KV blocks that admission keeps free"
+    )
     async_scheduling: bool = Field(
         default=False,
         description="plan a step while the previous one is computed (default on GPUs in current vLLM; not in 0.8.5)",
     )
     kv_cache_tokens: int | None = Field(
-        default=None, ge=1, description="size of the KV cache in tokens, as measured; None: computed from the profile"
+        default=None,
+        ge=1,
+        le=MOST_KV_CACHE_TOKENS,
+        description="size of the KV cache in tokens, as measured; None: computed from the profile",
     )
 
     @field_validator("max_lora_rank")
@@ -75,6 +95,9 @@ class Server(Spec):
             block_size=self.block_size,
         )
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
+        if tokens > MOST_KV_CACHE_TOKENS:
+            message = f"a KV cache of {tokens:.3g} tokens is too large: at most {MOST_KV_CACHE_TOKENS:.0e}"
+            raise SpecError(message, "memory.kv_bytes_per_token")
         profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
         token_budget, max_num_seqs = self.budgets(profile)
         blocks = tokens // self.block_size

@@ -1,7 +1,7 @@
 """simulate: run the twin for a server under a workload; the result is a Run."""
 
-import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Literal, NamedTuple
 
 import joblib
@@ -15,7 +15,10 @@ from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.summary import summarise
 from adaptwin.twin.uncertainty import mean_of, with_intervals
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.drawing.requests import MOST_REQUESTS
+from adaptwin.workload.workload import MOST_SECONDS, MOST_SEED, Workload
+
+MOST_RUNS = 10_000  # the result of each run is kept until their means are known
 
 
 class Case(NamedTuple):
@@ -48,12 +51,13 @@ def simulate(
         workload: Adapters, traffic and the length of the window; it is not changed.
         seed: Seed of all random draws; None takes the workload's.
         repeats: Number of runs, with seeds ``seed, seed + 1, ...``. Above 1 the result holds means, with 95 % intervals
-            in `Run.confidence`, and the worst verdict on the server; its table of adapters is that of the first seed.
+            in `Run.confidence`, and the worst verdict on the server; its tables are those of the first seed.
         window: ``"cut"`` stops the clock at the workload's duration, and unfinished requests count for nothing in
             the throughput, as in a benchmark of fixed length; ``"drain"`` lets all requests finish.
-        warmup: Seconds at the start that rates, latencies, time averages and verdicts leave out.
+        warmup: Seconds at the start that rates, latencies, time averages and verdicts leave out; a second of the
+            window, or half of a shorter one, must remain.
         max_in_flight: Requests that the client can have open at once; further ones wait in the client. None: no limit.
-        record: Keep a time series with one row per second (`Run.series`).
+        record: Keep a time series with one row per second (`Run.series`), of at most a million seconds.
         scrape_every: Seconds from the end of one scrape of ``/metrics`` to the next. The API server stalls during a
             scrape, for as long as the profile's scrape cost says. None: no scrapes.
 
@@ -74,11 +78,12 @@ def simulate(
             drain=window == "drain",
             warmup=warmup,
             max_in_flight=max_in_flight,
-            sample_every=1.0 if record else 0.0,
+            sample_every=1.0 if record and repeat == 0 else 0.0,
             scrape_every=scrape_every,
         )
         played = play_scenario(profile, workload, scenario)
-        runs.append(summarise(played, server=server, seed=seed + repeat))
+        run = summarise(played, server=server, seed=seed + repeat)
+        runs.append(run.model_copy(update={"adapters": runs[0].adapters}) if runs else run)  # of later runs, not kept
     return with_intervals(runs[0] if repeats == 1 else mean_of(runs), profile)
 
 
@@ -92,15 +97,17 @@ def _require_in_range(
     scrape_every: float | None,
 ) -> None:
     """Raise `SpecError` if an argument of `simulate` is out of range."""
-    for name, value, low, high in (
-        ("seed", seed, 0, math.inf),
-        ("repeats", repeats, 1, math.inf),
-        ("warmup", warmup, 0, math.nextafter(workload.duration, 0)),
-        ("max_in_flight", 1 if max_in_flight is None else max_in_flight, 1, math.inf),
-        ("scrape_every", 1.0 if scrape_every is None else scrape_every, 0.001, 1e9),
+    for name, value, low, high, kind in (
+        ("seed", seed, 0, MOST_SEED, Integral),
+        ("repeats", repeats, 1, MOST_RUNS, Integral),
+        ("warmup", warmup, 0, max(workload.duration / 2, workload.duration - 1), Real),
+        ("max_in_flight", 1 if max_in_flight is None else max_in_flight, 1, MOST_REQUESTS, Integral),
+        ("scrape_every", 1.0 if scrape_every is None else scrape_every, 0.001, MOST_SECONDS, Real),
     ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SpecError(f"{value!r} is not {'a whole number' if kind is Integral else 'a number'}", name)
         if not low <= value <= high:
-            raise SpecError(f"{value} must be from {low} to {high:g}", name)
+            raise SpecError(f"{value} must be from {low} to {high:.9g}", name)
     if window not in ("cut", "drain"):
         raise SpecError(f"{window!r} is not one of cut, drain", "window")
 

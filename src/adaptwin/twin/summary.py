@@ -83,7 +83,7 @@ def _series(played: Played) -> pl.DataFrame | None:
     scenario, samples = played.scenario, played.outcome.samples
     if not scenario.window.sample_every:
         return None
-    table = pl.DataFrame(samples, schema=list(SERIES_COLUMNS), orient="row")
-    times = samples[:, 0] / NANOSECONDS
-    usage = samples[:, SERIES_COLUMNS.index("kv_usage")] / scenario.limits.kv_blocks
-    return table.with_columns(time=pl.Series(times), kv_usage=pl.Series(usage))
+    columns = dict(zip(SERIES_COLUMNS, samples.T, strict=True))
+    columns["time"] = columns["time"] / NANOSECONDS
+    columns["kv_usage"] = columns["kv_usage"] / scenario.limits.kv_blocks
+    return pl.DataFrame(columns)

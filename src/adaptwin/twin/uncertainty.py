@@ -15,13 +15,14 @@ NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover
 def mean_of(runs: Sequence[Run]) -> Run:
     """Average repeated runs, and add 95 % intervals (normal approximation) for the metrics used in planning.
 
-    The verdict on the server is the worst of theirs.
+    The verdict on the server is the worst of theirs. A latency is averaged over the runs that measured it, and has an
+    interval if at least two did.
     """
     update: dict[str, Any] = {"repeats": len(runs)}
     for name, value in runs[0]:
         values = [getattr(run, name) for run in runs]
         if isinstance(value, Latency):
-            means = {part: float(np.mean([getattr(v, part) for v in values])) for part in type(value).model_fields}
+            means = {part: _mean([getattr(v, part) for v in values]) for part in type(value).model_fields}
             update[name] = Latency(**means)
         elif isinstance(value, float):
             update[name] = float(np.mean(values))
@@ -29,22 +30,34 @@ def mean_of(runs: Sequence[Run]) -> Run:
             update[name] = round(float(np.mean(values)))
     update["verdict"] = worst_of([run.verdict for run in runs])
     update["sluggish"] = any(run.sluggish for run in runs)
+    figures = {
+        "throughput": [run.throughput for run in runs],
+        "offered_throughput": [run.offered_throughput for run in runs],
+        "itl.mean": [run.itl.mean for run in runs],
+        "itl.p99": [run.itl.p99 for run in runs],
+        "ttft.mean": [run.ttft.mean for run in runs],
+        "ttft.p50": [run.ttft.p50 for run in runs],
+        "ttft.p99": [run.ttft.p99 for run in runs],
+        "e2e.p99": [run.e2e.p99 for run in runs],
+    }
     update["confidence"] = {
-        "throughput": _interval([run.throughput for run in runs]),
-        "offered_throughput": _interval([run.offered_throughput for run in runs]),
-        "itl.mean": _interval([run.itl.mean for run in runs]),
-        "itl.p99": _interval([run.itl.p99 for run in runs]),
-        "ttft.mean": _interval([run.ttft.mean for run in runs]),
-        "ttft.p50": _interval([run.ttft.p50 for run in runs]),
-        "ttft.p99": _interval([run.ttft.p99 for run in runs]),
-        "e2e.p99": _interval([run.e2e.p99 for run in runs]),
+        name: _interval(measured)
+        for name, values in figures.items()
+        if len(measured := [value for value in values if not math.isnan(value)]) > 1
     }
     return runs[0].model_copy(update=update)
 
 
+def _mean(values: list[float]) -> float:
+    """Mean of the values that were measured; NaN if there are none."""
+    measured = [value for value in values if not math.isnan(value)]
+    return float(np.mean(measured)) if measured else math.nan
+
+
 def _interval(values: list[float]) -> tuple[float, float]:
+    """95 % interval of the mean of figures that cannot be negative."""
     mean, half = float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return mean - half, mean + half
+    return max(0.0, mean - half), mean + half
 
 
 def with_intervals(run: Run, profile: Profile) -> Run:

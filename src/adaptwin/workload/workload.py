@@ -16,6 +16,7 @@ from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.timestamps import copies, deal, repeated
 
+MOST_SEED = 2**63 - 1  # what a signed 64-bit integer holds
 MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
 MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
 _ROUNDING = 1e-9  # of sums of shares
@@ -118,7 +119,7 @@ class Workload(Spec):
     duration: float = Field(
         default=3600.0, gt=0, le=MOST_SECONDS, allow_inf_nan=False, description="seconds of traffic"
     )
-    seed: int = Field(default=0, ge=0, description="seed of all random draws")
+    seed: int = Field(default=0, ge=0, le=MOST_SEED, description="seed of all random draws")
 
     @field_validator("adapters")
     @classmethod

@@ -6,8 +6,8 @@ Python adds them to integers of any size (`Sums`), so none of them passes 2^63:
 - The clock advances by at most ``2^60 / n`` in a chapter, besides its last step, where n is the largest number that is
   integrated over time (`notes.py`). Below 10^9 times 2^32 are added to a low part for the last step. Together this is
   under 2^63. Gaps are integrated over time as well: those of a seat follow one another.
-- A chapter has at most 2^20 steps. What a step adds to a total is largest for tokens times adapters: at most 10^7
-  (`MAX_TOKENS`) times 10^5 (`Server.max_num_seqs`, which is not below the adapters in a batch), so 2^20 times 10^12.
+- A chapter has at most 2^19 steps. What a step adds to a total is largest for tokens times adapters: at most 10^7
+  (`MAX_TOKENS`) times 10^6 (`MOST_SEATS`, as an adapter in a batch has a seat), so 2^19 times 10^13 or 5 x 10^18.
 """
 
 from typing import NamedTuple

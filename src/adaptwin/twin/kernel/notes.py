@@ -17,7 +17,7 @@ from adaptwin.jit import inlined
 from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.scenario import LATEST, Scenario
 
-_CHAPTER = 1 << 20  # steps
+_CHAPTER = 1 << 19  # steps
 
 _SEGMENT = np.dtype([("request", np.int64), ("first", np.int64), ("last", np.int64)])
 _RESUME = np.dtype([("request", np.int64), ("gap", np.int64)])
@@ -89,13 +89,13 @@ def next_notes(
         first=oldest,
         last=min(oldest + size - 2, planned + _CHAPTER),
         until=min(time + _chapter_time(scenario, sizes), LATEST),
-        step_end=_moved(notes.step_end, oldest - notes.first, kept, size),
-        step_apart=_moved(notes.step_apart, oldest - notes.first, kept, size),
+        step_end=_shifted(notes.step_end, oldest - notes.first, kept, size),
+        step_apart=_shifted(notes.step_apart, oldest - notes.first, kept, size),
         combinations=rehashed(notes.combinations) if is_full else notes.combinations,
     )
 
 
-def _moved(array: NDArray[Any], start: int, count: int, size: int) -> NDArray[Any]:
+def _shifted(array: NDArray[Any], start: int, count: int, size: int) -> NDArray[Any]:
     """Return an array of this size that begins with `count` entries of another one; it may be the same array."""
     moved = array if size == len(array) else np.empty(size, array.dtype)
     moved[:count] = array[start : start + count]
