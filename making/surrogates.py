@@ -32,7 +32,7 @@ from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import Features, features_of
 from adaptwin.surrogate.findings import JUDGED_OUTPUTS, Findings, ScoreLine, find, judged_scores
 from adaptwin.surrogate.model_tree import evaluate, plant
-from adaptwin.surrogate.outputs import NAMES, OUTPUTS
+from adaptwin.surrogate.outputs import NAMES, OUTPUTS, figures_of
 from adaptwin.surrogate.region import clip_to
 from adaptwin.surrogate.score import ScoreWithInterval, error, f1
 from adaptwin.surrogate.surrogate import Prediction
@@ -225,7 +225,9 @@ def _seen(surrogate: Surrogate, workload: Workload, server: Server) -> tuple[Arr
 def _say(teacher: Teacher, seen: list[tuple[Array, Array]]) -> Array:
     """Predict with the large models, shape (rows, outputs)."""
     features, steady_answers = (np.array(column) for column in zip(*seen, strict=True))
-    return np.column_stack([output.value(teacher.learned(output, features), steady_answers) for output in OUTPUTS])
+    learned = np.column_stack([teacher.learned(output, features) for output in OUTPUTS])
+    figures = figures_of(learned, steady_answers)
+    return np.column_stack([figures[name] for name in NAMES])
 
 
 def _other_families(asked: Asked) -> str:
@@ -404,7 +406,7 @@ def _speed(training: Training) -> str:
         array[:TIMED] for array in (training.examples.features, training.examples.steady_answers)
     )
     forest = plant([surrogate.trees[name] for name in NAMES], Features._fields)
-    region = surrogate.region.arrays()
+    region = surrogate.region.arrays(Features._fields)
     one, one_steady_answer = features[:1].copy(), steady_answers[:1].copy()
     fleet = synthesize(adapters=256, rate=10.0, ranks=(8, 16))
     server = Server(max_loras=32, max_lora_rank=16, max_cpu_loras=256)

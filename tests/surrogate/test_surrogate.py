@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from adaptwin import (
     Adapter,
@@ -19,7 +22,7 @@ from adaptwin import (
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
-from adaptwin.surrogate.features import features_of
+from adaptwin.surrogate.features import FEATURE_COUNT, STEADY_ANSWER_COUNT, features_of
 from adaptwin.surrogate.outputs import NAMES
 from adaptwin.surrogate.surrogate import shipped_surrogates, surrogate_for
 from adaptwin.workload.demand.traffic import sum_demands
@@ -82,6 +85,26 @@ def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
     assert alone[0] < 0.05 < 0.95 < alone[4]
 
 
+@given(data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_predicted_figures_do_not_contradict_each_other(data):
+    """Whatever the features are: shares and probabilities, latencies within the window, and what implies what."""
+    surrogate = load_surrogate(LLAMA)
+    features = data.draw(arrays(np.float64, (20, FEATURE_COUNT), elements=st.floats(-30, 30)))
+    steady_answers = data.draw(arrays(np.float64, (20, STEADY_ANSWER_COUNT), elements=st.floats(0, 4000)))
+    answers, inside = surrogate.predict_features(features, steady_answers)
+    figures = dict(zip(NAMES, answers.T, strict=True))
+    for name in ("served", "worst_share", "starvation", "overload"):
+        assert ((figures[name] >= 0) & (figures[name] <= 1)).all()
+    for name in ("itl_mean", "itl_p99", "ttft_p50", "ttft_p99", "e2e_mean"):
+        assert ((figures[name] >= 0) & (figures[name] <= steady_answers[:, -1])).all()
+    assert (figures["overload"] >= figures["starvation"]).all()
+    assert (figures["ttft_p99"] >= figures["ttft_p50"]).all()
+    alone, within = surrogate.overloads(features)
+    assert alone == pytest.approx(figures["overload"])
+    assert within.tolist() == inside.tolist()
+
+
 def test_without_traffic_no_adapter_is_starved(surrogate):
     prediction = surrogate.predict(Workload([Adapter("a", 8, 0.0)]), SERVER)
     assert (prediction.throughput, prediction.starvation, prediction.inside) == (0.0, 0.0, True)
@@ -101,6 +124,36 @@ def test_without_traffic_no_adapter_is_starved(surrogate):
 )
 def test_servers_outside_of_the_training_data_are_marked(surrogate, workload, server):
     assert not surrogate.predict(workload, server).inside
+
+
+@pytest.mark.parametrize(
+    ("rate", "fields", "expected"),
+    [
+        # A request of ShareGPT's lengths varies by a coefficient c of about 1, so n requests vary by sqrt((d + 1) / n).
+        (2.0, {}, True),  # 7,200 requests: 2 %
+        (0.02, {}, False),  # 72 requests: 17 %
+        (2.0, {"arrivals": "gamma:cv=4"}, True),  # d = 16: 5 %
+        (0.25, {"arrivals": "gamma:cv=4"}, False),  # 14 %
+        (2.0, {"arrivals": "gamma:cv=4", "duration": 900.0}, False),  # 10 %
+        (2.0, {"arrivals": "regimes:period=300,factor=1.5"}, True),  # 32 adapters: sqrt(0.17 / 32 / 12 + 0.02^2) = 3 %
+        (2.0, {"arrivals": "regimes:period=3000,factor=1.5"}, False),  # hardly more than one regime in the window
+    ],
+)
+def test_windows_in_which_chance_decides_are_outside(surrogate, rate, fields, expected):
+    assert surrogate.predict(fleet(rate, **fields), SERVER).inside is expected
+
+
+def test_more_tenants_of_the_same_restlessness_make_a_window_predictable(surrogate):
+    """The rate of one adapter under regimes of factor 2 varies by sqrt(0.5 / 6) = 29 % from hour to hour."""
+    restless = "regimes:period=600,factor=2"
+    inside = {
+        count: surrogate.predict(
+            Workload([Adapter(f"a{i}", 8, 2.0 / count) for i in range(count)], arrivals=restless),
+            SERVER.model_copy(update={"max_loras": 8}),
+        ).inside
+        for count in (8, 32)
+    }
+    assert inside == {8: False, 32: True}  # 10 % and 5 %, and 2 % by the arrivals
 
 
 def test_a_server_that_does_not_start_or_serve_is_an_error_as_from_the_twin(surrogate):

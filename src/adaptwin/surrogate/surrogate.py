@@ -24,10 +24,11 @@ from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, figures_of
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
 from adaptwin.twin.server import Server
-from adaptwin.workload.demand.traffic import LONGEST_PERIOD, Demand, sum_demands
+from adaptwin.workload.demand.traffic import Demand, sum_demands
+from adaptwin.workload.demand.variability import token_variability
 from adaptwin.workload.workload import Workload
 
-MOST_CHANCE = 0.1  # relative standard deviation of the tokens of a window up to which its figures can be predicted
+MOST_VARIABILITY = 0.08  # coefficient of variation of a window's tokens up to which one window can be predicted
 WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known
 
 
@@ -47,7 +48,7 @@ class Prediction(NamedTuple):
     worst_share: float  # share of its tokens that the worst-served adapter gets
     starvation: float  # probability that the server is starved: under 0.9 of the offered tokens are served
     overload: float  # probability that the server is starved, or that it or an adapter on it is not ok
-    inside: bool  # whether the training data held servers like this one; if not, run the twin
+    inside: bool  # whether the training data held servers like this one and chance decides little; if not, run the twin
 
 
 _NO_TRAFFIC = Prediction(
@@ -110,17 +111,23 @@ class Surrogate(Spec):
         return self.predict_many([(workload, server)])[0]
 
     def predict_many(self, cases: Iterable[tuple[Workload, Server]]) -> list[Prediction]:
-        """Predict many cases, each a workload and a server, in the order given; raises what `predict` raises."""
+        """Predict many cases, each a workload and a server, in the order given; raises what `predict` raises.
+
+        A case is outside also where the tokens that arrive in a window have a coefficient of variation above
+        `MOST_VARIABILITY`: no prediction could be near what every such window shows.
+        """
         work = list(cases)
         features, steady_answers = np.zeros((len(work), FEATURE_COUNT)), np.zeros((len(work), STEADY_ANSWER_COUNT))
         known = np.zeros(len(work), np.bool_)
         for row, (workload, server) in enumerate(work):
             server.require_serves(workload)
-            demand = sum_demands(demands_on(self.profile, server, workload))
+            demands = demands_on(self.profile, server, workload)
+            demand = sum_demands(demands)
             limits, costs = server.limits(self.profile), costs_of(self.profile, server)
             if demand.traffic.served_rate > 0:
                 features[row], steady_answers[row] = features_of(demand, limits, costs, workload.duration)
-            known[row] = self.knows(demand, server, workload.duration) and _is_predictable(demand, workload.duration)
+            is_predictable = token_variability(demands, workload.duration) <= MOST_VARIABILITY
+            known[row] = is_predictable and self.knows(demand, server, workload.duration)
         answers, inside = self.predict_features(features, steady_answers)
         return [
             prediction_from(answer, bool(within and sure), offered)
@@ -171,22 +178,6 @@ class Surrogate(Spec):
     @cached_property
     def _arrays(self) -> tuple[Forest, RegionArrays]:
         return plant([self.trees[name] for name in NAMES], Features._fields), self.region.arrays()
-
-
-def _is_predictable(demand: Demand, duration: float) -> bool:
-    """Whether the tokens that arrive in a window of `duration` seconds are likely near their mean.
-
-    The number of tokens in a window varies, relative to its mean, by the square root of (d + c^2) / n + s: n requests
-    on average, whose gaps have the squared coefficient of variation d and whose lengths have the coefficient c, at
-    rates that regimes change by the relative variance s. What one window brings can be predicted only if that is small.
-    """
-    traffic = demand.traffic
-    requests, tokens = traffic.served_rate * duration, traffic.prompt + traffic.answer
-    if requests <= 0.0 or tokens <= 0.0:
-        return True
-    squares = (traffic.prompt_squares + traffic.answer_squares) * traffic.served_rate / (tokens * tokens)
-    changes = traffic.swing * min(1.0, LONGEST_PERIOD / duration)
-    return (traffic.dispersion + max(0.0, squares - 1.0)) / requests + changes <= MOST_CHANCE**2
 
 
 def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:

@@ -209,6 +209,7 @@ def test_each_raw_sum_stands_in_the_column_of_its_name():
         per_request=np.array([moments] * 3),
         dispersion=np.full(3, 4.0),
         swing=np.full(3, 0.25),
+        period=np.full(3, 60.0),
         unknown=np.array([False, False, True]),
     )
     expected = {

@@ -36,6 +36,7 @@ def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
         per_request=np.average(demands.per_request, axis=0, weights=_rate_weights(capacity))[np.newaxis],
         dispersion=np.ones(1),
         swing=np.zeros(1),
+        period=np.zeros(1),
         unknown=np.zeros(1, dtype=np.bool_),
     )
 

@@ -58,6 +58,7 @@ class AdapterDemands(NamedTuple):
     per_request: NDArray[np.float64]  # (adapters, moments): the fields of `LengthMoments`
     dispersion: NDArray[np.float64]
     swing: NDArray[np.float64]  # relative variance of the adapter's own rate
+    period: NDArray[np.float64]  # seconds from one regime to the next; 0 without regimes
     unknown: NDArray[np.bool_]
 
     def of(self, adapters: NDArray[np.int64]) -> "AdapterDemands":
@@ -68,6 +69,7 @@ class AdapterDemands(NamedTuple):
             self.per_request[adapters],
             self.dispersion[adapters],
             self.swing[adapters],
+            self.period[adapters],
             self.unknown[adapters],
         )
 
@@ -80,27 +82,31 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
         for adapter in adapters
     ]
     kinds = [_burstiness(adapter, workload) for adapter in adapters]
-    dispersion, swing, unknown = (np.array(column) for column in zip(*kinds, strict=True)) if kinds else ((),) * 3
+    dispersion, swing, period, unknown = zip(*kinds, strict=True) if kinds else ((),) * 4
     return AdapterDemands(
         rate=np.array(workload.rates, dtype=np.float64),
         rank=np.array([adapter.rank for adapter in adapters], dtype=np.float64),
         per_request=np.array(moments, dtype=np.float64).reshape(-1, len(LengthMoments._fields)),
         dispersion=np.asarray(dispersion, dtype=np.float64),
         swing=np.asarray(swing, dtype=np.float64),
+        period=np.asarray(period, dtype=np.float64),
         unknown=np.asarray(unknown, dtype=np.bool_),
     )
 
 
-def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, bool]:
-    """Return squared coefficient of variation of gaps, relative variance of the rate, and whether both are unknown."""
+def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, float, bool]:
+    """Return the squared coefficient of variation of gaps, variance and period of regimes, and whether none is known.
+
+    The variance is that of the rate, over its square.
+    """
     arrivals = workload.arrivals if adapter.arrivals is None else adapter.arrivals
     if not isinstance(arrivals, str) or not arrivals.startswith(_KNOWN_ARRIVALS):
-        return 1.0, 0.0, True
+        return 1.0, 0.0, 0.0, True
     process = parse_arrivals(arrivals)
     if process.period > LONGEST_PERIOD:
-        return 1.0, 0.0, True
+        return 1.0, 0.0, 0.0, True
     swing = (process.factor - 1.0) ** 2 / process.factor if process.period else 0.0
-    return process.cv**2, swing, False
+    return process.cv**2, swing, process.period, False
 
 
 _TRAFFIC_FIELDS = len(Traffic._fields)
@@ -117,7 +123,9 @@ def sum_demands(demands: AdapterDemands, shares: NDArray[np.float64] | None = No
 
 def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Return the demand as raw sums, which `add_sums` can add: the fields of `Traffic`, then the octaves."""
-    return _sum(*demands, np.ones(len(demands.rate)) if shares is None else shares)
+    d = demands
+    of_all = np.ones(len(d.rate)) if shares is None else shares
+    return _sum(d.rate, d.rank, d.per_request, d.dispersion, d.swing, d.unknown, of_all)
 
 
 def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
