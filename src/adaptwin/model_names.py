@@ -1,34 +1,62 @@
 """Names of base models: whether two of them mean the same model.
 
-An adapter fits one base model. Names are compared without organisation, case, and the words that tell apart files of
-one architecture (``Instruct``, ``fp8``): an adapter trained on a base model loads on its instruction-tuned variant.
+Names are compared without organisation, case and separators, and without words that tell apart files of one
+architecture. Words of precision (``fp8``, ``bnb-4bit``) name copies of the same weights. Words of tuning
+(``Instruct``, ``base``) name other weights of the same shapes, on which an adapter loads too.
 """
 
 import re
+from functools import lru_cache
 
-_VARIANTS = re.compile(
-    r"[-_.](instruct|chat|it|base|hf|bf16|fp16|fp8|w8a8|w4a16|int4|int8|awq|gptq|bnb|4bit|8bit|quantized|dynamic|unsloth)"
-    r"(?=$|[-_.])"
+_PRECISION = re.compile(
+    r"[-_.](hf|bf16|fp16|fp8|fp4|nvfp4|mxfp4|nf4|w8a8|w8a16|w4a16|int4|int8|awq|gptq|bnb|mlx|4bit|8bit|quantized|dynamic"
+    r"|unsloth)(?=$|[-_.])"
 )
+_TUNING = re.compile(r"[-_.](instruct|chat|it|base)(?=$|[-_.])")
+_SEPARATORS = re.compile(r"[-_ ]")
 
 
+@lru_cache(maxsize=4096)
 def model_key(name: str) -> str:
-    """Return the part of a model's name that its variants share: ``llama-3.1-8b`` of the 8B models of Llama 3.1."""
-    key = name.rstrip("/").rpartition("/")[2].lower().removeprefix("meta-")
-    while (shorter := _VARIANTS.sub("", key)) != key:
-        key = shorter
-    return key.replace("_", "-")
+    """Return the part of a model's name that all variants share: ``llama3.1-8b`` of the 8B models of Llama 3.1."""
+    return _joined(_stripped(_TUNING, _weights_name(name)))
 
 
+def same_shapes(one: str, other: str) -> bool:
+    """Whether two names mean variants of one model, which have the same shapes but perhaps other weights."""
+    return model_key(one) == model_key(other)
+
+
+@lru_cache(maxsize=4096)
 def differs(base: str | None, model: str) -> bool:
     """Whether an adapter of the base model `base` was trained for another model than `model`.
 
-    An adapter that does not name its base, or that names a path on some machine, may be for any model.
+    An adapter that does not name its base, or that names a path or a URL, may be for any model.
     """
-    if base is None or model_key(base) == model_key(model):
-        return False
-    return not _is_path(base) and not _is_path(model)
+    return base is not None and not same_shapes(base, model) and not _is_place(base) and not _is_place(model)
 
 
-def _is_path(name: str) -> bool:
-    return name.startswith(("/", "./", "../", "~")) or "\\" in name
+@lru_cache(maxsize=4096)
+def same_weights(one: str, other: str) -> bool:
+    """Whether two names mean the same weights, perhaps in different precisions."""
+    return _joined(_weights_name(one)) == _joined(_weights_name(other))
+
+
+def _weights_name(name: str) -> str:
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+    return _stripped(_PRECISION, last.removeprefix("meta-"))
+
+
+def _stripped(words: re.Pattern[str], name: str) -> str:
+    while (shorter := words.sub("", name)) != name:
+        name = shorter
+    return name
+
+
+def _joined(name: str) -> str:
+    """Return a name without separators between letters and numbers: ``qwen-2.5-7b`` is ``qwen2.5-7b``."""
+    return re.sub(r"(?<=[a-z])-(?=\d)", "", _SEPARATORS.sub("-", name))
+
+
+def _is_place(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or "\\" in name or "://" in name

@@ -156,3 +156,37 @@ def test_constraints_given_replace_those_of_the_fleet(plan, folder):
 def test_wrong_constraints_are_refused(adaptwin, folder, words, message):
     assert message in refusal(adaptwin("plan", "fleet.yaml", "--out", "plan.yaml", *words))
     assert not (folder / "plan.yaml").exists()
+
+
+# Adapters that vLLM cannot serve
+
+OTHERS = f"""\
+profile: {PROFILE}
+duration: 300
+adapters:
+- {{name: a0, rank: 8, rate: 0.5}}
+- {{name: other, rank: 8, rate: 0.5, base_model: mistralai/Mistral-7B-v0.1}}
+- {{name: dora, rank: 8, rate: 0.5, features: {{use_dora: true}}}}
+- {{name: pattern, rank: 8, rate: 0.5, features: {{rank_pattern: {{q_proj: 4}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "others.yaml"), ("simulate", "others.yaml"), ("replan", "plan.yaml", "others.yaml")]
+)
+def test_adapters_that_vllm_cannot_serve_are_named_or_left_out(adaptwin, planned, words):
+    (planned / "others.yaml").write_text(OTHERS, encoding="utf-8")
+    said = refusal(adaptwin(*words))
+    assert "others.yaml: adapters: vLLM 0.8.5 cannot serve 2 of 4 adapters" in said
+    assert "other (its base model is mistralai/Mistral-7B-v0.1, not meta-llama/Llama-3.1-8B-Instruct)" in said
+    assert "dora (use_dora True: DoRA is not supported)" in said
+    done = adaptwin(*words, "--skip-unsupported")
+    assert done.code == 0
+    assert "left out dora: use_dora True: DoRA is not supported" in done.err
+    assert "left out other: its base model is mistralai/Mistral-7B-v0.1" in done.err
+    assert "warning: pattern: rank_pattern: vLLM before 0.32 scales every module by lora_alpha / r" in done.err
+
+
+def test_profiles_of_several_models_are_refused(adaptwin):
+    said = refusal(adaptwin("plan", "fleet.yaml", "--profile", PROFILE, "--profile", "h100-64gb-qwen-2.5-7b-instruct"))
+    assert "must have the same base model" in said

@@ -80,6 +80,15 @@ SurrogateName = Annotated[
     ),
 ]
 
+SkipUnsupported = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unsupported",
+        help="Leave out adapters that vLLM cannot serve, such as those of another base model, and list them with the "
+        "reasons.",
+    ),
+]
+
 
 def seconds(text: str) -> float:
     """``500ms``, ``2s`` or ``2`` in seconds."""

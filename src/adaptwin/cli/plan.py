@@ -16,6 +16,7 @@ from adaptwin.cli.options import (
     ProfileNames,
     ReportFile,
     Seed,
+    SkipUnsupported,
     SurrogateName,
     completing,
     described,
@@ -113,6 +114,7 @@ def plan_command(
         int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare", "none"))
     ] = None,
     arrivals: Arrivals = None,
+    skip_unsupported: SkipUnsupported = False,
     pin: Annotated[
         list[str] | None,
         typer.Option(
@@ -161,6 +163,7 @@ def plan_command(
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
+    from adaptwin.cli.servable import servable
     from adaptwin.placement.fleet import plan_fleet, require_known_names
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
@@ -172,6 +175,7 @@ def plan_command(
     except SpecError as error:
         raise error.at(fleet) from None
     profiles = fleet_profiles(fleet_read, fleet, profile)
+    fleet_read = servable(fleet_read, profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read if arrivals is None else fleet_read.workload.with_arrivals(arrivals))
     named = {
         "objective": objective,

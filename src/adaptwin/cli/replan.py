@@ -13,6 +13,7 @@ from adaptwin.cli.options import (
     OutFile,
     PlanFile,
     ReportFile,
+    SkipUnsupported,
     SurrogateName,
     surrogate_named,
 )
@@ -42,6 +43,7 @@ def replan_command(
         float | None,
         typer.Option(min=0.001, metavar="SECONDS", help=f"Longest time to search. {default_note('no limit')}"),
     ] = None,
+    skip_unsupported: SkipUnsupported = False,
     surrogate: SurrogateName = SHIPPED,
     seed: Annotated[
         int | None,
@@ -56,13 +58,15 @@ def replan_command(
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
+    from adaptwin.cli.servable import servable
     from adaptwin.plan.fleet import read_fleet
     from adaptwin.plan.plan import Plan
     from adaptwin.replanning.replan import replan
 
     require_writable(out, report, inputs=[plan, fleet])
     known = surrogate_named(surrogate)
-    running, fleet_read = Plan.read(plan), read_fleet(fleet)
+    running = Plan.read(plan)
+    fleet_read = servable(read_fleet(fleet), running.profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read)
     with progress_bar() as progress:
         try:

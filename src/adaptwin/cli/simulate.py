@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from adaptwin.cli.help import default_note
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, described
+from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, SkipUnsupported, described
 from adaptwin.errors import OutOfMemory
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
@@ -89,6 +89,7 @@ def simulate_command(
     record: Annotated[
         bool, typer.Option("--record", rich_help_panel="Run", help="Keep a time series, one row per second.")
     ] = False,
+    skip_unsupported: SkipUnsupported = False,
     seed: Seed = None,
 ) -> None:
     """Simulate one vLLM server that serves the whole fleet.
@@ -99,6 +100,7 @@ def simulate_command(
 
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
+    from adaptwin.cli.servable import servable
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
     from adaptwin.report.run import run_table
     from adaptwin.twin.compilation import compile_twin
@@ -107,6 +109,7 @@ def simulate_command(
     require_writable(out, inputs=[fleet])
     fleet_read = read_fleet(fleet)
     profiles = fleet_profiles(fleet_read, fleet, profile)
+    fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(
         fleet_read,
         max_loras=max_loras,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptwin.cli.help import example_lines
-from adaptwin.cli.options import AsJson, complete_profile
+from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile
 from adaptwin.errors import SpecError
 from adaptwin.workload.sources.popularity import POPULARITIES
 
 if TYPE_CHECKING:
     from adaptwin.workload.lengths import Lengths
+    from adaptwin.workload.lora_support import ServedModel
     from adaptwin.workload.workload import Workload
 
 DEFAULT_LENGTHS = "sharegpt"
@@ -158,13 +159,7 @@ def from_peft(
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV with columns name,rate; takes precedence over --rate.")
     ] = None,
-    skip_unsupported: Annotated[
-        bool,
-        typer.Option(
-            "--skip-unsupported",
-            help="Leave out adapters that vLLM cannot serve, such as those of other base models, and list them.",
-        ),
-    ] = False,
+    skip_unsupported: SkipUnsupported = False,
     lengths: NamedLengths = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
@@ -175,7 +170,7 @@ def from_peft(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet of the adapters whose adapter_config.json files are in a folder."""
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.cli.servable import list_left_out, list_warnings
     from adaptwin.workload.sources.adapters_csv import read_adapter_rates
     from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
@@ -184,13 +179,11 @@ def from_peft(
         folder,
         rate=rate,
         rates=read_adapter_rates(rates) if rates else None,
-        base_model=load_profile(profile[0]).model.name if profile else None,
+        served=_served_on(profile),
         skip_unsupported=skip_unsupported,
     )
-    for name, reason in found.skipped.items():
-        typer.echo(f"left out {name}: {reason}", err=True)
-    for name, reason in found.warnings.items():
-        typer.echo(f"warning: {name}: {reason}", err=True)
+    list_left_out(found.skipped)
+    list_warnings(found.warnings)
     workload = Workload(
         adapters=found.adapters,
         lengths=_lengths_of_options(lengths, input_mean, output_mean),
@@ -199,6 +192,14 @@ def from_peft(
         seed=seed,
     )
     _write(workload, profile, out, as_json)
+
+
+def _served_on(profiles: list[str] | None) -> "ServedModel | None":
+    """The model and the version of vLLM of the profiles, which must have one base model; None without profiles."""
+    from adaptwin.plan.served_adapters import served_model
+    from adaptwin.profile.profile import load_profile
+
+    return served_model([load_profile(name) for name in profiles]) if profiles else None
 
 
 def _lengths_of_options(name: str | None, input_mean: float | None, output_mean: float | None) -> "Lengths":

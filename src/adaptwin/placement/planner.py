@@ -22,9 +22,9 @@ from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
-from adaptwin.plan.base_models import require_one_model, require_trained_on
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import server_names
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -109,8 +109,7 @@ def _require_possible(
         raise SpecError(what, "spare")
     if not profiles:
         raise SpecError("none is given", "profile")
-    require_one_model(profiles)
-    require_trained_on(profiles[0].model.name, workload)
+    require_servable(workload, profiles)
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:
         raise SpecError(f"{options.strategy} does not support constraints; use pack", "strategy")

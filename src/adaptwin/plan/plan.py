@@ -6,11 +6,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
-from adaptwin.plan.base_models import require_one_model, require_trained_on
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.traffic_share import TrafficShare
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
@@ -100,8 +100,7 @@ class Plan(Spec):
     def _hangs_together(self) -> Self:
         """Check that servers name known adapters and profiles, shares sum to one, and constraints are respected."""
         if self.profiles:
-            require_one_model(self.profiles)
-            require_trained_on(self.profiles[0].model.name, self.workload)
+            require_servable(self.workload, self.profiles)
         known = {adapter.name for adapter in self.workload.adapters}
         for index, server in enumerate(self.servers):
             if server.profile not in {profile.name for profile in self.profiles}:

@@ -22,8 +22,8 @@ from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
-from adaptwin.plan.base_models import require_trained_on
 from adaptwin.plan.plan import Plan
+from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
@@ -106,7 +106,7 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
     require_long_enough(workload)
-    require_trained_on(plan.profiles[0].model.name, workload)
+    require_servable(workload, plan.profiles)
     for name, price in zip(("move_cost", "restart_cost"), prices, strict=True):
         if not 0 <= price < math.inf:
             raise SpecError(f"{price} must be at least 0", name)

@@ -14,6 +14,7 @@ from adaptwin import file_kinds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.timestamps import copies, deal, repeated
 
 MOST_SEED = 2**63 - 1  # what a signed 64-bit integer holds
@@ -66,6 +67,9 @@ class Adapter(Spec):
     )
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
+    )
+    features: PeftFeatures | None = Field(
+        default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"
     )
     slo_ttft: float | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
     slo_itl: float | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from adaptwin.errors import Infeasible, SpecError
+from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import GPU_MIX_FACTOR, WORTH_TRYING_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import price_of
@@ -41,12 +41,11 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Return the cheapest placement, by the strategy on each profile alone or, if it packs, also on mixes of profiles.
 
     Raises:
-        SpecError: A profile has no price, or the adapters of one profile's model do not fit another profile's.
+        SpecError: A profile has no price.
         Infeasible: No profile serves some adapter, or no mix that serves all adapters was found.
     """
     for problem in problems:
         price_of(problem.capacity.profile)
-    _require_one_model(problems)
     if not asked.strategy.packs or len(problems) == 1:
         return best_alone(problems, asked.strategy, price_of_servers)
     found = _cheapest_mix(problems)
@@ -61,14 +60,6 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 def price_of_servers(servers: Sequence[Placed]) -> float:
     """Return the price per hour of these servers."""
     return sum(price_of(server.problem.capacity.profile) for server in servers)
-
-
-def _require_one_model(problems: Sequence[Problem]) -> None:
-    first, *others = [problem.capacity.profile for problem in problems]
-    for profile in others:
-        for name in ("hidden", "layers", "heads", "kv_heads", "head_dim", "intermediate"):
-            if getattr(profile.model, name) != getattr(first.model, name):
-                raise SpecError(f"adapters of {first.name} do not fit the model of {profile.name}", "profile")
 
 
 def _cheapest_mix(problems: Sequence[Problem]) -> list[ApprovedServer]:

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptwin.errors import SpecError
-from adaptwin.model_names import differs, model_key
+from adaptwin.model_names import model_key
 from adaptwin.spec import read_text
-from adaptwin.workload.sources.peft_features import not_applied, refusals
+from adaptwin.workload.lora_support import ServedModel, named_with_reasons, not_applied, refusals
+from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.workload import SERVED_RANKS, Adapter
 
 CONFIG = "adapter_config.json"
-MOST_LISTED = 20  # adapters named in an error
+PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")  # leave the base model as it is (PEFT)
+PLAIN_SWITCHES = ("use_rslora", "use_dora")  # fields use_... that vLLM knows
+OTHER_LORA = ("layer_replication", "alora_invocation_tokens", "kasa_config", "arrow_config", "monteclora_config")
 
 
 class PeftFolder(NamedTuple):
@@ -22,7 +25,16 @@ class PeftFolder(NamedTuple):
 
     adapters: tuple[Adapter, ...]
     skipped: dict[str, str]  # why an adapter was left out, by name
-    warnings: dict[str, str]  # what vLLM loads of an adapter but does not apply, by name
+    warnings: dict[str, str]  # what vLLM serves otherwise than it was trained, by name
+
+
+class _Config(NamedTuple):
+    """What an adapter_config.json says of an adapter."""
+
+    rank: int
+    base_model: str | None
+    target_modules: tuple[str, ...] | None
+    features: PeftFeatures | None
 
 
 def adapters_from_peft(
@@ -37,7 +49,7 @@ def read_peft_folder(
     *,
     rate: float | None = None,
     rates: Mapping[str, float] | None = None,
-    base_model: str | None = None,
+    served: ServedModel | None = None,
     skip_unsupported: bool = False,
 ) -> PeftFolder:
     """Read every adapter in a folder and its sub-folders, sorted by path and named after its own folder.
@@ -49,8 +61,8 @@ def read_peft_folder(
         folder: The folder; links to folders are followed.
         rate: Requests per second of adapters that are not in `rates`.
         rates: Requests per second, by name.
-        base_model: The model that will be served. An adapter that was trained on another one cannot be. Without it, all
-            adapters must have been trained on the same model.
+        served: The model that will be served, and the version of vLLM. Without it, all adapters must have the base
+            model that most of them name, and they must suit every version.
         skip_unsupported: Leave out adapters that vLLM cannot serve. Otherwise they are an error.
 
     Raises:
@@ -63,52 +75,41 @@ def read_peft_folder(
     if not folders:
         raise SpecError(f"no {CONFIG} in this folder or below it", file=folder)
     names = _adapter_names(root, folders)
-    configs = {name: _read_config(place / CONFIG) for name, place in zip(names, folders, strict=True)}
-    wanted = base_model or _usual_base(configs)
-    reasons = {name: "; ".join(_reasons(config, wanted)) for name, config in configs.items()}
-    skipped = {name: reason for name, reason in reasons.items() if reason}
-    if skipped and not skip_unsupported:
-        raise SpecError(_unsupported(skipped, len(names)), file=folder)
+    found = {name: _config_in(place / CONFIG) for name, place in zip(names, folders, strict=True)}
+    configs = {name: config for name, config in found.items() if isinstance(config, _Config)}
+    served = served or ServedModel(name=_usual_base(configs))
+    skipped = {name: reason for name, config in found.items() if (reason := _reason(config, served))}
+    if skipped and (not skip_unsupported or len(skipped) == len(names)):
+        raise SpecError(named_with_reasons(skipped, len(names), served), file=folder)
     kept = [name for name in names if name not in skipped]
-    if not kept:
-        raise SpecError(_unsupported(skipped, len(names)), file=folder)
     rate_of = _adapter_rates(names, kept, rate, rates or {})
+    place_of = dict(zip(names, folders, strict=True))
     return PeftFolder(
         adapters=tuple(
-            _adapter_in(place, name, configs[name], rate_of[name])
-            for place, name in zip(folders, names, strict=True)
-            if name not in skipped
+            Adapter(name=name, rate=rate_of[name], artifact=str(place_of[name]), **configs[name]._asdict())
+            for name in kept
         ),
         skipped=skipped,
-        warnings={name: "; ".join(told) for name in kept if (told := not_applied(configs[name]))},
+        warnings={
+            name: "; ".join(told)
+            for name in kept
+            if (told := not_applied(configs[name].base_model, configs[name].features, served))
+        },
     )
 
 
-def _reasons(config: dict[str, Any], base_model: str | None) -> list[str]:
-    reasons = refusals(config)
-    base = _base_model(config)
-    if base_model is not None and differs(base, base_model):
-        reasons.append(f"base model {base}: not {base_model}")
-    return reasons
+def _reason(config: "_Config | str", served: ServedModel) -> str:
+    """Return why vLLM cannot serve an adapter; empty if it can."""
+    if isinstance(config, str):
+        return config
+    return "; ".join(refusals(config.base_model, config.target_modules, config.features, served))
 
 
-def _base_model(config: dict[str, Any]) -> str | None:
-    base = config.get("base_model_name_or_path")
-    return base if isinstance(base, str) and base else None
-
-
-def _usual_base(configs: Mapping[str, dict[str, Any]]) -> str | None:
+def _usual_base(configs: Mapping[str, _Config]) -> str | None:
     """Return the base model that most adapters name; None if none does."""
-    bases = [base for config in configs.values() if (base := _base_model(config))]
+    bases = [config.base_model for config in configs.values() if config.base_model]
     keys = Counter(map(model_key, bases))
     return max(bases, key=lambda base: keys[model_key(base)], default=None)
-
-
-def _unsupported(skipped: Mapping[str, str], count: int) -> str:
-    told = [f"{name} ({reason})" for name, reason in list(skipped.items())[:MOST_LISTED]]
-    more = f" and {len(skipped) - MOST_LISTED:,} more" if len(skipped) > MOST_LISTED else ""
-    head = f"vLLM cannot serve {len(skipped):,} of {count:,} adapters together with the others"
-    return f"{head} (--skip-unsupported leaves them out): {', '.join(told)}{more}"
 
 
 def _adapter_folders(root: Path) -> list[Path]:
@@ -150,15 +151,22 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
-def _adapter_in(folder: Path, name: str, config: dict[str, Any], rate: float) -> Adapter:
-    path = folder / CONFIG
-    return Adapter(
-        name=name,
-        rank=_served_rank(config, path),
-        rate=rate,
-        artifact=str(folder),
-        base_model=_base_model(config),
+def _config_in(path: Path) -> _Config | str:
+    """Return what a file says of an adapter, or why the adapter is none that vLLM serves; raises `SpecError`."""
+    config = _read_config(path)
+    if (kind := config.get("peft_type")) != "LORA":
+        return f"peft_type: {'missing' if kind is None else repr(kind)} must be 'LORA'"
+    rank_pattern = _rank_pattern(config, path)
+    needed = max(_ranks(config, rank_pattern, path).values())
+    if needed > SERVED_RANKS[-1]:
+        return f"rank {needed}: {SERVED_RANKS[-1]} is the highest that vLLM serves"
+    features = PeftFeatures.parse(_features_in(config, rank_pattern), file=path)
+    base = config.get("base_model_name_or_path")
+    return _Config(
+        rank=next(rank for rank in SERVED_RANKS if rank >= needed),
+        base_model=base if isinstance(base, str) and base else None,
         target_modules=_target_modules(config, path),
+        features=None if features.is_plain else features,
     )
 
 
@@ -172,23 +180,55 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _served_rank(config: dict[str, Any], path: Path) -> int:
-    """Return the lowest rank that vLLM serves and that is not below the rank of any module."""
-    if "r" not in config:
-        raise SpecError("missing", "r", path)
+def _rank_pattern(config: dict[str, Any], path: Path) -> dict[str, Any]:
     pattern = config.get("rank_pattern") or {}
     if not isinstance(pattern, dict):
         raise SpecError(f"{pattern!r} must be a mapping of modules to ranks", "rank_pattern", path)
-    needed = 0
-    for field, rank in {
-        "r": config["r"],
-        **{f"rank_pattern.{name}": rank for name, rank in pattern.items()},
-    }.items():
-        if type(rank) is not int or not 1 <= rank <= SERVED_RANKS[-1]:
-            message = f"{rank!r} must be a whole number from 1 to {SERVED_RANKS[-1]}, the highest rank that vLLM serves"
-            raise SpecError(message, field, path)
-        needed = max(needed, rank)
-    return next(rank for rank in SERVED_RANKS if rank >= needed)
+    return pattern
+
+
+def _ranks(config: dict[str, Any], rank_pattern: dict[str, Any], path: Path) -> dict[str, int]:
+    """Return the ranks of the adapter's modules by field; raises `SpecError` for what is no rank."""
+    if "r" not in config:
+        raise SpecError("missing", "r", path)
+    ranks = {"r": config["r"], **{f"rank_pattern.{name}": rank for name, rank in rank_pattern.items()}}
+    for field, rank in ranks.items():
+        if type(rank) is not int or rank < 1:
+            raise SpecError(f"{rank!r} must be a whole number, at least 1", field, path)
+    return ranks
+
+
+def _features_in(config: dict[str, Any], rank_pattern: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `PeftFeatures` that the configuration sets; vLLM and PEFT take null for the default."""
+    init = config.get("init_lora_weights")
+    changes_base = isinstance(init, str) and init.lower() not in PLAIN_INITS
+    alphas = config.get("alpha_pattern") or {}
+    if isinstance(alphas, dict):
+        alphas = {name: alpha for name, alpha in alphas.items() if alpha != config.get("lora_alpha")}
+    fields = {
+        "use_dora": bool(config.get("use_dora")),
+        "modules_to_save": _names(config.get("modules_to_save")),
+        "bias": config.get("bias"),
+        "lora_bias": bool(config.get("lora_bias")),
+        "rank_pattern": {name: rank for name, rank in rank_pattern.items() if rank != config["r"]},
+        "alpha_pattern": alphas,
+        "target_parameters": _names(config.get("target_parameters")),
+        "trainable_token_indices": bool(config.get("trainable_token_indices")),
+        "task_type": config.get("task_type"),
+        "init_lora_weights": init if changes_base else None,
+        "variants": _variants(config),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _variants(config: dict[str, Any]) -> list[str]:
+    """Return the fields that make another variant of LoRA; PEFT switches most of them on by a field ``use_...``."""
+    switches = [name for name in config if name.startswith("use_") and name not in PLAIN_SWITCHES]
+    return [name for name in (*OTHER_LORA, *switches) if config.get(name)]
+
+
+def _names(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value or []
 
 
 def _target_modules(config: dict[str, Any], path: Path) -> tuple[str, ...] | None:

@@ -1,0 +1,77 @@
+"""Adapters of a workload that the servers of a plan can load, and those that they cannot."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from adaptwin.errors import SpecError
+from adaptwin.plan.base_models import require_one_model
+from adaptwin.profile.profile import Profile
+from adaptwin.workload.lora_support import ServedModel, named_with_reasons, not_applied, oldest, refusals
+from adaptwin.workload.workload import Adapter, Workload
+
+AnyWorkload = TypeVar("AnyWorkload", bound=Workload)
+
+
+def require_servable(workload: Workload, profiles: Sequence[Profile]) -> None:
+    """Raise `SpecError` naming all adapters that vLLM cannot serve on the profiles, with the reasons."""
+    if reasons := unsupported(workload, profiles):
+        raise SpecError(named_with_reasons(reasons, len(workload), served_model(profiles)), "adapters")
+
+
+def without_unsupported(workload: AnyWorkload, profiles: Sequence[Profile]) -> tuple[AnyWorkload, dict[str, str]]:
+    """Return the workload without the adapters that vLLM cannot serve on the profiles, and why each is left out.
+
+    The traffic of the other adapters stays the same: timestamps of the workload are dealt before.
+
+    Raises:
+        SpecError: No adapter is left.
+    """
+    reasons = unsupported(workload, profiles)
+    if not reasons:
+        return workload, {}
+    whole = workload.dealt()
+    kept = tuple(adapter for adapter in whole.adapters if adapter.name not in reasons)
+    if not kept:
+        raise SpecError(named_with_reasons(reasons, len(workload), served_model(profiles)), "adapters")
+    return whole.model_copy(update={"adapters": kept}), reasons
+
+
+def unsupported(workload: Workload, profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return the adapters that vLLM cannot serve on the profiles, each with the reason; raises `SpecError`."""
+    served = served_model(profiles)
+    return {
+        adapter.name: "; ".join(reasons)
+        for adapter in _adapters_described(workload)
+        if (reasons := refusals(adapter.base_model, adapter.target_modules, adapter.features, served))
+    }
+
+
+def served_otherwise(workload: Workload, profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return the adapters that vLLM serves otherwise than they were trained, each with what differs."""
+    served = served_model(profiles)
+    return {
+        adapter.name: "; ".join(told)
+        for adapter in _adapters_described(workload)
+        if (told := not_applied(adapter.base_model, adapter.features, served))
+    }
+
+
+def served_model(profiles: Sequence[Profile]) -> ServedModel:
+    """Return what an adapter must fit to be served on each of the profiles.
+
+    Raises:
+        SpecError: The profiles are not of one base model.
+    """
+    require_one_model(profiles)
+    return ServedModel(
+        name=profiles[0].model.name,
+        vllm_version=oldest(profile.vllm_version for profile in profiles),
+        lora_embeddings=all(profile.model.lora_embeddings for profile in profiles),
+    )
+
+
+def _adapters_described(workload: Workload) -> Iterator[Adapter]:
+    """Yield the adapters of which more than the rank is known."""
+    for adapter in workload.adapters:
+        if (adapter.base_model, adapter.target_modules, adapter.features) != (None, None, None):
+            yield adapter
