@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adaptwin.explanation.explain import explain
     from adaptwin.explanation.explanation import Explanation
     from adaptwin.placement.make_plan import make_plan
+    from adaptwin.placement.verification.stress import stress
     from adaptwin.placement.verification.verify import verify
     from adaptwin.plan.check import Check
     from adaptwin.plan.constraints import Constraints
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from adaptwin.plan.migration import Migration
     from adaptwin.plan.options import PlanOptions
     from adaptwin.plan.plan import PlacedServer, Plan
+    from adaptwin.plan.stress import Stress
+    from adaptwin.plan.stress_scenario import StressScenario
     from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
     from adaptwin.replanning.replan import replan
     from adaptwin.surrogate.surrogate import Prediction, Surrogate, load_surrogate, surrogate_for
@@ -62,6 +65,8 @@ __all__ = [
     "Run",
     "Server",
     "SpecError",
+    "Stress",
+    "StressScenario",
     "Surrogate",
     "Workload",
     "compare",
@@ -76,6 +81,7 @@ __all__ = [
     "shipped_profiles",
     "simulate",
     "simulate_many",
+    "stress",
     "surrogate_for",
     "sweep",
     "train",
@@ -108,6 +114,8 @@ _MODULES = {  # the module that defines each public name
     "Run": "twin.run",
     "Server": "twin.server",
     "SpecError": "errors",
+    "Stress": "plan.stress",
+    "StressScenario": "plan.stress_scenario",
     "Surrogate": "surrogate.surrogate",
     "Workload": "workload.workload",
     "compare": "calibration.compare",
@@ -122,6 +130,7 @@ _MODULES = {  # the module that defines each public name
     "shipped_profiles": "profile.profile",
     "simulate": "twin.simulate",
     "simulate_many": "twin.simulate",
+    "stress": "placement.verification.stress",
     "surrogate_for": "surrogate.surrogate",
     "sweep": "dataset.sweep",
     "train": "surrogate.train",

@@ -46,7 +46,11 @@ COMMANDS = {
         "verify",
         "verify_command",
         "Simulate a plan again with fresh arrivals.",
-        ("adaptwin verify plan.yaml --seed 7", "adaptwin verify plan.yaml --arrivals gamma:cv=3"),
+        (
+            "adaptwin verify plan.yaml --seed 7",
+            "adaptwin verify plan.yaml --arrivals gamma:cv=3",
+            "adaptwin verify plan.yaml --stress",
+        ),
     ),
     "explain": Command(
         "explain",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.plan.stress import STRESS_RUNS
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.spec import Spec
 
@@ -88,6 +89,31 @@ SkipUnsupported = Annotated[
         "reasons.",
     ),
 ]
+
+
+UnderStress = Annotated[
+    bool,
+    typer.Option(
+        "--stress",
+        help="Simulate the plan also under traffic that it was not made for: 3, 10 and 25 % more of it, each rate "
+        "wrong by 20 %, bursts, and regimes. Exit codes do not depend on the result.",
+    ),
+]
+StressRuns = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help=f"Runs of the whole fleet for each kind of traffic of --stress. {default_note(str(STRESS_RUNS))}",
+    ),
+]
+
+
+def runs_under_stress(wanted: bool, runs: int | None) -> int:
+    """Return the number of runs for each kind of traffic: 0 without `--stress`."""
+    if runs is not None and not wanted:
+        raise typer.BadParameter("needs --stress", param_hint="--stress-runs")
+    return (runs or STRESS_RUNS) if wanted else 0
 
 
 def seconds(text: str) -> float:

@@ -17,9 +17,12 @@ from adaptwin.cli.options import (
     ReportFile,
     Seed,
     SkipUnsupported,
+    StressRuns,
     SurrogateName,
+    UnderStress,
     completing,
     described,
+    runs_under_stress,
     seconds,
     share,
     share_or_profile,
@@ -113,6 +116,8 @@ def plan_command(
     spare: Annotated[
         int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare", "none"))
     ] = None,
+    under_stress: UnderStress = False,
+    stress_runs: StressRuns = None,
     arrivals: Arrivals = None,
     skip_unsupported: SkipUnsupported = False,
     pin: Annotated[
@@ -165,10 +170,11 @@ def plan_command(
     from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable
     from adaptwin.placement.fleet import plan_fleet, require_known_names
+    from adaptwin.placement.verification.stress import stress
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
     require_writable(out, report, inputs=[fleet])
-    known = surrogate_named(surrogate)
+    known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
     fleet_read = read_fleet(fleet)
     try:
         require_known_names(fleet_read)
@@ -204,6 +210,8 @@ def plan_command(
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
+        if runs:
+            found = found.model_copy(update={"stress": stress(found, runs=runs, progress=progress)})
     deliver(found, out, report, lambda: _show_plan(found, as_json))
 
 

@@ -13,7 +13,7 @@ from adaptwin.explanation.savings import savings
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.packing.problem import Assignment
-from adaptwin.placement.verification.forecast import brink, forecast
+from adaptwin.placement.verification.forecast import forecast
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.progress import Progress, silent
@@ -90,14 +90,12 @@ def _explained(plan: Plan, placed: PlacedServer, newcomer: Adapter) -> ServerExp
 
 
 def _forecast(room: Room, placed: PlacedServer) -> Forecast:
-    """Return the plan's forecast of the server, completed by simulation where it is missing or lacks a brink."""
+    """Return the plan's forecast of the server, or a new one where it is missing or lacks a brink."""
     known, assignment = placed.forecast, Assignment(placed.server, room.shares)
-    if known is None:
-        run = simulate(room.capacity.profile, placed.server, room.capacity.part(room.shares))
-        return forecast(room.capacity, assignment, run)
-    if known.brink is None:
-        return known.model_copy(update={"brink": brink(room.capacity, assignment, known.headroom)})
-    return known
+    if known is not None and (known.brink is not None or known.headroom_is_open):
+        return known
+    run = simulate(room.capacity.profile, placed.server, room.capacity.part(room.shares))
+    return forecast(room.capacity, assignment, run)
 
 
 def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation]) -> Advice:

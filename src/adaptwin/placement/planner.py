@@ -22,6 +22,7 @@ from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
+from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.served_adapters import require_servable
@@ -176,6 +177,7 @@ class _Planner:
         if plan.options.spare:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs)
         plan = with_forecasts(plan, ((each.problem.capacity, each.assignment) for each in servers), self.progress)
+        plan = with_stress_sample(plan, self.progress)
         seconds = {
             "planning_seconds": time.perf_counter() - started,
             "search_seconds": sum(attempt.seconds for attempt in attempts),

@@ -10,6 +10,7 @@ from adaptwin.twin.run import Grade, Verdict, grade_of
 Binding = Literal["memory", "compute", "slots", "slo"]
 
 MOST_HEADROOM = 3.0  # the search for the headroom ends at four times the traffic
+HEADROOM_SEEDS = 20  # with each of which a server sustains its headroom
 BATCH_FULL = 0.8  # share of max_num_seqs from which on the batch counts as full, on average over time
 
 
@@ -64,7 +65,8 @@ class Forecast(Spec):
         default_factory=dict, description="90 % interval for a real server, by figure (`Run.intervals`)"
     )
     headroom: float = Field(
-        description="additional traffic, as a share, that the server could serve with every verdict still ok"
+        description="additional traffic, as a share, that the server sustains with every verdict ok, with each of "
+        f"{HEADROOM_SEEDS} seeds that the search did not use"
     )
     binding: Binding = Field(description="what limits the server when its traffic grows")
     brink: Brink | None = Field(default=None, description="a run just beyond the headroom; None where there is none")

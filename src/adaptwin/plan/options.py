@@ -47,11 +47,14 @@ class PlanOptions(Spec):
 
     objective: str = Field(default="min-gpus", description="what the plan optimises, by name")
     strategy: str = Field(default="pack", description="how adapters are placed on servers of one type, by name")
-    headroom: Share = Field(default=0.0, description="extra traffic that every GPU must be able to serve, as a share")
+    headroom: Share = Field(
+        default=0.0,
+        description="extra traffic that every GPU must be able to serve if rates grow or are wrong, as a share",
+    )
     margin: Margin = Field(
         default=0.0,
-        description="extra traffic to allow for errors of the twin: `profile` to use the profile's measured "
-        "uncertainty, or a share",
+        description="extra traffic, on top of headroom, to allow for errors of the twin: `profile` to use the "
+        "profile's measured uncertainty, or a share",
     )
     gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not choose it")
     ttft_p99: float | None = Field(

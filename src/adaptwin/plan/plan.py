@@ -11,6 +11,7 @@ from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.served_adapters import require_servable
+from adaptwin.plan.stress import Stress
 from adaptwin.plan.traffic_share import TrafficShare
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
@@ -77,6 +78,11 @@ class Plan(Spec):
     verified: bool = Field(default=False, description="whether the plan held in simulations with fresh arrivals")
     verified_seeds: tuple[int, ...] = Field(
         default=(), description="seeds of these simulations, as `verify` takes them"
+    )
+    stress: Stress | None = Field(
+        default=None,
+        description="runs under traffic that the plan was not made for: a sample, or those of `--stress`; None if the "
+        "plan is not verified",
     )
     planning_seconds: float = Field(default=0.0, description="seconds that planning took, verification included")
     search_seconds: float = Field(

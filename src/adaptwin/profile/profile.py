@@ -18,6 +18,8 @@ from adaptwin.profile.step_cost import StepCost
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec
 
+UNKNOWN_ERROR = 0.05  # of the throughput, of a profile that was not compared with real runs
+
 # calm: no request waits; busy: requests wait and are served; starved: under 0.9 of the tokens are served.
 Regime = Literal["calm", "busy", "starved"]
 
@@ -103,6 +105,11 @@ class Profile(Spec):
     def gpu_gib(self) -> float:
         """GPU memory in GiB, from which vLLM chooses its default budgets of tokens and requests."""
         return self.memory.gpu_bytes / GIB
+
+    @property
+    def twin_error(self) -> float:
+        """Mean error of the twin's throughput, as a share; `UNKNOWN_ERROR` where it was not measured."""
+        return UNKNOWN_ERROR if self.error is None else self.error.throughput / 100.0
 
 
 def shipped_profiles() -> list[str]:

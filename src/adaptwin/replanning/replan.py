@@ -22,6 +22,7 @@ from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
+from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
@@ -142,7 +143,7 @@ class _ReplanSearch(NamedTuple):
         bound = lower_bound([profile], workload, template, plan.factor)
         update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
         update["options"] = plan.options.model_copy(update={"constraints": constraints})
-        update["verified_seeds"] = ()
+        update["verified_seeds"], update["stress"] = (), None
         draft = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
         problem = Problem(capacity, bound, progress, deadline, constraints)
         return cls(Running.of(plan, problem, roomy, prices), draft)
@@ -280,11 +281,12 @@ class _ReplanSearch(NamedTuple):
         return plan.model_copy(update=update), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
-        """Return the plan with the forecast of every server, and the number of simulations and predictions."""
+        """Return the plan with forecasts, a sample of stress, and the number of simulations and predictions."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
             "twin_runs": capacity.twin_runs + roomy.twin_runs,
             "predictions": capacity.predictions + roomy.predictions,
         }
         asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
-        return with_forecasts(plan.model_copy(update=counts), asked, self.running.problem.progress)
+        progress = self.running.problem.progress
+        return with_stress_sample(with_forecasts(plan.model_copy(update=counts), asked, progress), progress)

@@ -49,7 +49,7 @@ class Capacity:
         surrogate: WorkloadSurrogate | None = None,
         latency_limits: LatencyLimits = NO_LATENCY_LIMITS,
     ) -> None:
-        workload = workload.dealt()
+        self._undealt, workload = workload, workload.dealt()
         self.profile, self.workload, self.template, self.factor = profile, workload, template, factor
         self.surrogate, self.latency_limits = surrogate, latency_limits
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
@@ -98,6 +98,15 @@ class Capacity:
         names = sorted(shares, key=self._position.__getitem__)
         chosen = tuple(self._scaled(name, shares[name] * factor) for name in names)
         return self.workload.model_copy(update={"adapters": chosen})
+
+    def fresh_part(self, shares: Mapping[str, float], factor: float, seed: int) -> Workload:
+        """Return the traffic that a server with these adapters receives, times a factor, drawn with another seed.
+
+        Timestamps of the workload are dealt to its adapters anew.
+        """
+        if isinstance(self._undealt.arrivals, str):
+            return self.part(shares, factor).model_copy(update={"seed": seed})
+        return self._undealt.part(shares, seed).scaled(factor)
 
     def _scaled(self, name: str, share: float) -> Adapter:
         """Return an adapter with a share of its traffic; cached, as the same shares recur."""
@@ -191,18 +200,18 @@ class Capacity:
         raised = {name: share * factor for name, share in shares.items()}
         key = frozenset(AdapterPart(*item) for item in raised.items()), max_loras
         if key not in self._answers:
-            self._answers[key] = self._simulate(raised, self.server(raised, max_loras))
+            self._answers[key] = self.simulate(self.part(raised, self.factor), self.server(raised, max_loras))
         return self._answers[key]
 
     def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
         """Return the twin's answer about these adapters on a server with given settings, such as a running one."""
         key = frozenset(AdapterPart(*item) for item in shares.items()), server
         if key not in self._answers_on:
-            self._answers_on[key] = self._simulate(shares, server)
+            self._answers_on[key] = self.simulate(self.part(shares, self.factor), server)
         return self._answers_on[key]
 
-    def _simulate(self, shares: Mapping[str, float], server: Server) -> Answer:
-        workload = self.part(shares, self.factor)
+    def simulate(self, workload: Workload, server: Server) -> Answer:
+        """Return the twin's answer about a part of the workload, which is neither counted nor remembered."""
         try:
             scenario = make_scenario(self.profile, server, workload, seed=workload.seed)
         except OutOfMemory:
@@ -255,6 +264,14 @@ class Capacity:
         predictions = self.surrogate.predict(demand.traffic, [server.max_loras], server.max_lora_rank, self.factor)
         self._count_predictions(1)
         return self.sure_answers(demand, predictions)[0] or self.ask_on(shares, server)
+
+    def predicted_overload(self, shares: Mapping[str, float], server: Server, factor: float) -> float | None:
+        """Return the likelihood of overload at `factor` times the traffic; None where the surrogate does not know."""
+        if self.surrogate is None or not shares or not server.starts_on(self.profile):
+            return None
+        traffic = self.demand_of(shares.items()).traffic
+        (prediction,) = self.surrogate.predict(traffic, [server.max_loras], server.max_lora_rank, factor)
+        return prediction.overload if prediction.inside else None
 
     def predict(self, demand: ServerDemand, choices: list[int], factor: float = 1.0) -> list[Prediction]:
         """Return a prediction for each number of slots; the server must start with all. Empty without a surrogate."""

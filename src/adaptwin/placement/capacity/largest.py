@@ -54,6 +54,24 @@ def largest_within(low: float, high: float, width: float, holds: Callable[[float
     return Bisected(low, high)
 
 
+def largest_near(start: float, low: float, high: float, width: float, holds: Callable[[float], bool]) -> Bisected:
+    """Bracket the largest value at which the condition holds, as `largest_within` does, by galloping from `start`.
+
+    The condition is assumed to hold at `low`. If it holds at `high`, both ends are `high`.
+    """
+    good, bad, stride = low, math.inf, width
+    at, is_bracketed = min(max(start, low), high), False
+    while not is_bracketed:
+        if holds(at):
+            if at == high:
+                return Bisected(high, high)
+            is_bracketed, good, at = bad < math.inf, at, min(at + stride, high)
+        else:
+            is_bracketed, bad, at = good > low or at - stride <= low, at, max(at - stride, low)
+        stride *= 2
+    return largest_within(good, bad, width, holds)
+
+
 def largest_factor(low: float, high: float, ratio: float, holds: Callable[[float], bool]) -> Bisected:
     """Bracket the largest factor from `low` to `high` at which the condition holds, with ends within `ratio`."""
     while high / low > ratio:

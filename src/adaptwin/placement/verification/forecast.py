@@ -6,24 +6,23 @@ import joblib
 
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.largest import largest_within
 from adaptwin.placement.packing.problem import Assignment
+from adaptwin.placement.verification.headroom import FoundHeadroom, find_headroom
 from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
 from adaptwin.plan.plan import Plan
-from adaptwin.progress import Progress
+from adaptwin.progress import Progress, silent
 from adaptwin.twin.run import Run
-from adaptwin.twin.simulate import simulate
+from adaptwin.twin.simulate import Case, simulate, simulate_many
 from adaptwin.workload.workload import Workload
 
-HEADROOM_PRECISION = 0.02  # headroom is found to within 2 % of the traffic
 SLOT_CHOICES_SHOWN = 12
 SERVERS_WITH_ALL_CHOICES = 32  # above it, only the nearest numbers of slots are tried for each server
 NEAREST_CHOICES = 3
 
 
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
-    """Return the figures of a server from its `run`, and how much more traffic it takes until its verdict turns."""
-    headroom, binding = _found_headroom(capacity, assignment)
+    """Return the figures of a server from its `run`, its headroom, and what binds it beyond that."""
+    found = find_headroom(capacity, assignment)
     return Forecast(
         throughput=run.throughput,
         offered_throughput=run.offered_throughput,
@@ -40,18 +39,18 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         verdict=run.worst,
         sluggish=run.sluggish and capacity.latency_limits.ttft_p99 is None,
         intervals=run.intervals,
-        headroom=headroom,
-        binding=binding,
-        brink=brink(capacity, assignment, headroom),
+        headroom=found.headroom,
+        binding=_binding(capacity, assignment, found.answer),
+        brink=_brink(capacity, assignment, found),
     )
 
 
-def brink(capacity: Capacity, assignment: Assignment, headroom: float) -> Brink | None:
-    """Simulate a server just beyond its headroom; None where no limit was found."""
-    if headroom >= MOST_HEADROOM:
+def _brink(capacity: Capacity, assignment: Assignment, found: FoundHeadroom) -> Brink | None:
+    """Simulate a server just beyond its headroom, with a seed with which it fails; None where no limit was found."""
+    if found.headroom >= MOST_HEADROOM:
         return None
-    traffic = 1.0 + headroom + HEADROOM_PRECISION
-    workload = capacity.part(assignment.shares, traffic)
+    traffic = 1.0 + found.too_much
+    workload = capacity.fresh_part(assignment.shares, traffic, found.seed)
     run = simulate(capacity.profile, assignment.server, workload)
     return Brink(
         traffic=traffic,
@@ -97,9 +96,7 @@ def slot_choices(
 
 def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
     """Return the plan with forecasts for all servers but standbys, which come last."""
-    progress("measuring headroom", 0, 1)
-    described = forecast_all(assignments)
-    progress("measuring headroom", 1, 1)
+    described = forecast_all(assignments, progress)
     serving = tuple(
         server.model_copy(update={"forecast": expected, "choices": choices})
         for server, (expected, choices) in zip(plan.servers, described, strict=False)
@@ -108,33 +105,25 @@ def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]
 
 
 def forecast_all(
-    assignments: Iterable[tuple[Capacity, Assignment]],
+    assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress = silent
 ) -> list[tuple[Forecast, tuple[TriedSlots, ...]]]:
     """Return the forecast and the slot choices of every server, computed on all cores."""
     work = list(assignments)
     most = NEAREST_CHOICES if len(work) > SERVERS_WITH_ALL_CHOICES else SLOT_CHOICES_SHOWN
-    calls = (joblib.delayed(_forecast_and_choices)(capacity, assignment, most) for capacity, assignment in work)
-    return list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
-
-
-def _forecast_and_choices(
-    capacity: Capacity, assignment: Assignment, most: int
-) -> tuple[Forecast, tuple[TriedSlots, ...]]:
-    run = simulate(capacity.profile, assignment.server, capacity.part(assignment.shares))
-    return forecast(capacity, assignment, run), slot_choices(capacity, assignment, run, most)
-
-
-def _found_headroom(capacity: Capacity, assignment: Assignment) -> tuple[float, Binding]:
-    """Return how much more traffic the server sustains, as a share, and what binds beyond that."""
-
-    def with_more(headroom: float) -> Answer:
-        factor = (1.0 + headroom) / capacity.factor
-        return capacity.ask_on({name: share * factor for name, share in assignment.shares.items()}, assignment.server)
-
-    if with_more(MOST_HEADROOM).ok:
-        return MOST_HEADROOM, _binding(capacity, assignment, with_more(MOST_HEADROOM))
-    found = largest_within(0.0, MOST_HEADROOM, HEADROOM_PRECISION, lambda headroom: with_more(headroom).ok)
-    return round(found.low, 3), _binding(capacity, assignment, with_more(found.high))
+    runs = simulate_many(
+        Case(capacity.profile, assignment.server, capacity.part(assignment.shares)) for capacity, assignment in work
+    )
+    asked = [(*each, run) for each, run in zip(work, runs, strict=True)]
+    calls = [  # forecasts come first: each is a long series of runs
+        *(joblib.delayed(forecast)(*each) for each in asked),
+        *(joblib.delayed(slot_choices)(*each, most) for each in asked),
+    ]
+    progress("measuring headroom", 0, len(calls))
+    answers = []
+    for answer in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(calls):
+        answers.append(answer)
+        progress("measuring headroom", len(answers), len(calls))
+    return list(zip(answers[: len(work)], answers[len(work) :], strict=True))
 
 
 def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:

@@ -2,12 +2,13 @@
 
 import importlib.metadata
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
 from adaptwin.report.plan.headroom import headroom_text
@@ -18,9 +19,11 @@ from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
     failover_sentence,
+    headroom_sentence,
     made_how,
     rejected_sentence,
     sluggish_sentence,
+    stress_sentence,
     uncertainty_sentence,
     used_gpus,
     verified_sentence,
@@ -28,10 +31,12 @@ from adaptwin.report.plan.sentences import (
 from adaptwin.report.plan.settings import Setting, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import limit_of, story
+from adaptwin.report.plan.stress import interval, of_trials, stress_notes
 from adaptwin.report.style.page import Card, Picture, render
 from adaptwin.report.style.words import count, duration, money, number
 from adaptwin.spec import write_atomically
 
+FAILING_SHOWN = 3  # of the servers that failed, in each row of the table of stress
 OPEN_SECTIONS = 8  # with more GPUs than this, the section of each GPU starts closed
 
 
@@ -47,6 +52,17 @@ class GpuSection(NamedTuple):
     adapters: list[Placement]
     tokens: float  # tokens/s offered to its adapters
     choices: Picture | None
+
+
+class StressRow(NamedTuple):
+    """A row of the table of stress, as text."""
+
+    traffic: str
+    fleet: str
+    fleet_interval: str
+    servers: str
+    servers_interval: str
+    failing: str
 
 
 _PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
@@ -102,7 +118,27 @@ def plan_report(plan: Plan) -> str:
         facts=_planning_facts(plan),
         summary=_summary_sentences(plan),
         uncertainty=uncertainty_sentence(plan),
+        headroom_seeds=HEADROOM_SEEDS,
+        stress_rows=_stress_rows(plan),
+        stress_notes=stress_notes(plan.stress) if plan.stress else (),
     )
+
+
+def _stress_rows(plan: Plan) -> list[StressRow]:
+    """Return the rows of the table of stress; empty where the plan has none."""
+    return [
+        StressRow(
+            result.traffic,
+            *(of_trials(result.fleet), interval(result.fleet)),
+            *(of_trials(result.servers), interval(result.servers)),
+            ", ".join(f"{name} ({many})" for name, many in _most_often(result.failed)),
+        )
+        for result in (plan.stress.results if plan.stress else ())
+    ]
+
+
+def _most_often(failed: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(failed.items(), key=lambda each: (-each[1], each[0]))[:FAILING_SHOWN]
 
 
 def _summary_sentences(plan: Plan) -> tuple[str, ...]:
@@ -112,6 +148,8 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
         failover_sentence(plan),
         rejected_sentence(plan),
         sluggish_sentence(plan),
+        headroom_sentence(plan),
+        stress_sentence(plan),
     )
     return tuple(filter(None, said))
 

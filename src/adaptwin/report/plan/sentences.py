@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
-from adaptwin.report.style.words import count, duration, money, percent
+from adaptwin.report.plan.stress import sample_sentence
+from adaptwin.report.style.words import count, duration, money, percent, share_text
 from adaptwin.twin.verdict import LONG_WAIT
 
 _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
@@ -104,6 +105,28 @@ def sluggish_sentence(plan: Plan) -> str:
     )
 
 
+def headroom_sentence(plan: Plan) -> str:
+    """Say which GPUs have less headroom than the twin's own error, and what helps; empty if none has."""
+    if not plan.promises:
+        return ""
+    profiles = {profile.name: profile for profile in plan.profiles}
+    low = [
+        (server.forecast.headroom, server.name, profiles[server.profile])
+        for server in plan.servers
+        if server.forecast and server.forecast.headroom < profiles[server.profile].twin_error
+    ]
+    if not low:
+        return ""
+    headroom, name, profile = min(low, key=lambda each: each[:2])
+    error = share_text(profile.twin_error)
+    limit = f"the twin's own error of {error}" if profile.error else f"{error}, the error assumed of an unchecked twin"
+    enough = f"{max(5, math.ceil(100.0 * profile.twin_error))}%"
+    return (
+        f"The headroom of {count(len(low), 'GPU')} is below {limit} ({name}: {percent(headroom)}): plan with "
+        f"--headroom {enough} or --margin {enough}."
+    )
+
+
 def uncertainty_sentence(plan: Plan) -> str:
     """Say how far a real GPU may be from the forecasts; empty if the profiles have no intervals."""
     known = [server.forecast for server in plan.servers if server.forecast and server.forecast.intervals]
@@ -113,6 +136,11 @@ def uncertainty_sentence(plan: Plan) -> str:
     }
     told = [f"{name} within {percent(width)}" for name, width in widths.items() if width > 0]
     return f"On a real GPU, expect {' and '.join(told)} of these figures, nine times out of ten." if told else ""
+
+
+def stress_sentence(plan: Plan) -> str:
+    """Say how often the fullest GPUs held in the sample under wrong rates; empty if the plan has no such sample."""
+    return sample_sentence(plan.stress) if plan.stress and plan.stress.is_sample else ""
 
 
 def made_how(plan: Plan) -> str:

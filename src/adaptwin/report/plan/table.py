@@ -4,20 +4,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
     failover_sentence,
+    headroom_sentence,
     made_how,
     rejected_sentence,
     sluggish_sentence,
+    stress_sentence,
     uncertainty_sentence,
     used_gpus,
     verified_sentence,
 )
 from adaptwin.report.plan.story import limit_of
+from adaptwin.report.plan.stress import MOSTLY, stress_table
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
@@ -30,8 +34,14 @@ def plan_table(plan: Plan) -> RenderableType:
         _servers_table(plan),
         heading("Expected performance (simulated)"),
         _forecast_table(plan),
+        Text(f"Headroom: extra traffic with which a GPU is ok with each of {HEADROOM_SEEDS} fresh seeds."),
         Text(uncertainty_sentence(plan)),
+        *_stress_tables(plan),
     )
+
+
+def _stress_tables(plan: Plan) -> list[RenderableType]:
+    return [] if plan.stress is None or plan.stress.is_sample else [stress_table(plan.stress)]
 
 
 def _plan_headline(plan: Plan) -> Text:
@@ -47,6 +57,11 @@ def _plan_headline(plan: Plan) -> Text:
         text.append(f"\n{rejected}", style="bold red")
     if sluggish := sluggish_sentence(plan):
         text.append(f"\n{sluggish}", style="yellow")
+    if tight := headroom_sentence(plan):
+        text.append(f"\n{tight}", style="yellow")
+    if sample := stress_sentence(plan):
+        assert plan.stress
+        text.append(f"\n{sample}", style="" if plan.stress.results[0].fleet.share >= MOSTLY else "yellow")
     if failover := failover_sentence(plan):
         text.append(f"\n{failover}")
     text.append(f"\n{made_how(plan)}.")

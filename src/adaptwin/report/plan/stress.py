@@ -1,0 +1,62 @@
+"""What a plan bears beyond its traffic, in sentences and as a table for the terminal."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from adaptwin.plan.stress import Proportion, Stress
+from adaptwin.report.style.tables import add_numbers, heading, plain_table
+from adaptwin.report.style.words import NOTHING, count, percent
+
+MOSTLY = 0.9  # a smaller share of runs that hold is shown in yellow
+
+
+def sample_sentence(stress: Stress) -> str:
+    """Say how often the fullest servers held in the sample of runs that every verified plan carries."""
+    (result,) = stress.results
+    gpus = "the GPU" if len(stress.servers) == 1 else f"the {len(stress.servers)} fullest GPUs"
+    return (
+        f"Stress sample, {result.traffic}: {gpus} held in {of_trials(result.fleet)} runs "
+        f"(95 % interval {interval(result.fleet)}). Run 'adaptwin verify --stress' for more."
+    )
+
+
+def stress_table(stress: Stress) -> RenderableType:
+    """Return a report on a stress test: how often the fleet and its servers held, by kind of traffic."""
+    runs = stress.results[0].fleet.trials if stress.results else 0
+    table = plain_table()
+    table.add_column("Traffic", overflow="fold")
+    add_numbers(table, "Fleet\nholds", "95 %\ninterval", "GPU runs\nthat hold", "95 %\ninterval")
+    table.add_column("Fails most\noften", overflow="fold")
+    for result in stress.results:
+        style = "green" if result.fleet.share >= MOSTLY else "yellow" if result.fleet.held else "red"
+        table.add_row(
+            result.traffic,
+            Text(of_trials(result.fleet), style=style),
+            interval(result.fleet),
+            of_trials(result.servers),
+            interval(result.servers),
+            Text(max(result.failed, key=lambda name: result.failed[name], default=NOTHING)),
+        )
+    title = f"Stress: {count(runs, 'run')} of {count(len(stress.servers), 'GPU')} for each kind of traffic"
+    return Group(heading(title), table, *map(Text, stress_notes(stress)))
+
+
+def stress_notes(stress: Stress) -> tuple[str, ...]:
+    """Say which kinds of traffic were left out, and how many adapters other arrivals do not affect."""
+    notes = []
+    if stress.left_out:
+        notes.append(f"Left out, as no adapter would have other arrivals: {'; '.join(stress.left_out)}.")
+    if unaffected := max((result.unaffected for result in stress.results), default=0):
+        verb = "keeps its own arrivals" if unaffected == 1 else "keep their own arrivals"
+        notes.append(f"{count(unaffected, 'adapter')} {verb} under bursts and regimes.")
+    return tuple(notes)
+
+
+def of_trials(proportion: Proportion) -> str:
+    """Return a proportion in figures: ``18 of 20``."""
+    return f"{proportion.held:,} of {proportion.trials:,}"
+
+
+def interval(proportion: Proportion) -> str:
+    """Return the interval of a proportion in per cent: ``70–97 %``."""
+    return f"{100.0 * proportion.low:.0f}–{percent(proportion.high)}"
