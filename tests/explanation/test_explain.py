@@ -7,6 +7,7 @@ from adaptwin.explanation import savings
 from adaptwin.explanation.explanation import MOST_MORE
 from adaptwin.explanation.newcomer import mean_lengths, typical_adapter
 from adaptwin.explanation.room import Room
+from adaptwin.placement.verification.headroom import headroom_seeds
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.options import PlanOptions
 
@@ -40,10 +41,12 @@ def test_beyond_its_headroom_a_server_does_not_serve(seated):
     for placed in seated.servers:
         brink = placed.forecast.brink
         assert brink.traffic == pytest.approx(1.0 + placed.forecast.headroom, abs=0.021)
-        workload = seated.workload_of(placed, seated.seed)
-        run = simulate(seated.profile_of(placed), placed.server, workload.scaled(brink.traffic))
-        assert run.worst != "ok"
-        assert (run.mean_running, run.mean_waiting) == (brink.mean_running, brink.mean_waiting)
+        grown = seated.workload_of(placed).scaled(brink.traffic)
+        runs = [
+            simulate(seated.profile_of(placed), placed.server, grown, seed=seed) for seed in headroom_seeds(seated.seed)
+        ]
+        failing = [run for run in runs if run.worst != "ok"]
+        assert (brink.mean_running, brink.mean_waiting) in {(run.mean_running, run.mean_waiting) for run in failing}
 
 
 def test_a_batch_at_its_limit_is_recognised(seated, explained):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptwin.placement.capacity.largest import largest_count, largest_factor, largest_within
+from adaptwin.placement.capacity.largest import largest_count, largest_factor, largest_near, largest_within
 
 
 @settings(derandomize=True, database=None, deadline=None)
@@ -23,6 +23,26 @@ def test_a_bracket_holds_at_its_low_end_and_not_at_its_high_one():
     low, high = largest_within(0.0, 8.0, 0.01, lambda value: value <= 3.3)
     assert low <= 3.3 < high
     assert high - low <= 0.01
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(start=st.integers(-10, 310), limit=st.integers(0, 320))
+def test_galloping_brackets_the_limit_from_any_start(start, limit):
+    low, high = largest_near(start, 0, 300, 2, lambda value: value <= limit)
+    if limit >= 300:
+        assert (low, high) == (300, 300)
+    else:
+        assert low <= limit < high <= low + 2
+
+
+def test_galloping_from_near_the_limit_takes_few_trials():
+    asked = []
+    assert largest_near(40, 0, 300, 2, lambda value: asked.append(value) or value <= 43) == (42, 44)
+    assert asked == [40, 42, 46, 44]
+
+
+def test_what_holds_nowhere_is_bracketed_at_the_low_end():
+    assert largest_near(0, 0, 300, 2, lambda _value: False) == (0, 0)
 
 
 def test_factors_are_bisected_by_their_logarithm():

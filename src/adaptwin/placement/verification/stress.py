@@ -84,7 +84,7 @@ def _stress(
     compile_twin(progress)
     applicable = [scenario for scenario in scenarios if scenario.unaffected(plan.workload) < len(plan.workload)]
     asked = [(scenario, stream_seed(seed, "stress", str(run)) >> 1) for scenario in applicable for run in range(runs)]
-    calls = (joblib.delayed(_failing)(plan, servers, *each) for each in asked)
+    calls = (joblib.delayed(_failing_under)(plan, servers, *each) for each in asked)
     progress("stress", 0, len(asked))
     failing: list[list[str]] = []
     for names in joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls):
@@ -102,7 +102,7 @@ def _stress(
     )
 
 
-def _failing(plan: Plan, servers: Sequence[PlacedServer], scenario: StressScenario, seed: int) -> list[str]:
+def _failing_under(plan: Plan, servers: Sequence[PlacedServer], scenario: StressScenario, seed: int) -> list[str]:
     """Simulate servers under a scenario, and return the names of those that do not hold."""
     dealt, served = plan.workload.dealt(seed), {name for server in servers for name in server.adapters}
     theirs = dealt.model_copy(update={"adapters": tuple(a for a in dealt.adapters if a.name in served)})

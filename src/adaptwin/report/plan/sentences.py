@@ -140,7 +140,9 @@ def uncertainty_sentence(plan: Plan) -> str:
 
 def stress_sentence(plan: Plan) -> str:
     """Say how often the fullest GPUs held in the sample under wrong rates; empty if the plan has no such sample."""
-    return sample_sentence(plan.stress) if plan.stress and plan.stress.is_sample else ""
+    if plan.stress is None or not plan.stress.is_sample:
+        return ""
+    return sample_sentence(plan.stress, len(plan.servers) - len(plan.standbys))
 
 
 def made_how(plan: Plan) -> str:

@@ -10,13 +10,14 @@ from adaptwin.report.style.words import NOTHING, count, percent
 MOSTLY = 0.9  # a smaller share of runs that hold is shown in yellow
 
 
-def sample_sentence(stress: Stress) -> str:
-    """Say how often the fullest servers held in the sample of runs that every verified plan carries."""
-    (result,) = stress.results
-    gpus = "the GPU" if len(stress.servers) == 1 else f"the {len(stress.servers)} fullest GPUs"
+def sample_sentence(stress: Stress, gpus: int) -> str:
+    """Say how often the fullest of so many servers held in the sample of runs that every verified plan carries."""
+    (result,), simulated = stress.results, len(stress.servers)
+    which = f"the {simulated} fullest of {gpus:,} GPUs" if simulated < gpus else count(gpus, "GPU")
+    rest = f"; all {gpus:,} hold no more often" if simulated < gpus else ""
     return (
-        f"Stress sample, {result.traffic}: {gpus} held in {of_trials(result.fleet)} runs "
-        f"(95 % interval {interval(result.fleet)}). Run 'adaptwin verify --stress' for more."
+        f"Stress sample, {result.traffic}: {which} held in {of_trials(result.fleet)} runs "
+        f"(95 % interval {interval(result.fleet)}){rest}. More: adaptwin verify --stress."
     )
 
 
