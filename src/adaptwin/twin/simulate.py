@@ -68,7 +68,7 @@ def simulate(
     seed = workload.seed if seed is None else seed
     _require_in_range(workload, seed, repeats, window, warmup, max_in_flight, scrape_every)
     compile_twin()
-    runs = []
+    runs: list[Run] = []
     for repeat in range(repeats):
         scenario = make_scenario(
             profile,

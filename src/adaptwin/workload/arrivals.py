@@ -50,7 +50,7 @@ def parse_arrivals(text: str) -> ArrivalProcess:
     Raises `ValueError` for an unknown process or option, and `SpecError` for what is wrong in the file.
     """
     if text.startswith("rates:"):
-        options, path = _split_rates(text)
+        options, path = split_rates(text)
         return ArrivalProcess(cv=_in_bounds(text, "cv", options or "cv=1"), rates=read_rates(path))
     return _family(text)
 
@@ -59,11 +59,11 @@ def with_absolute_path(text: str, folder: str | Path) -> str:
     """Return an arrival process that means the same anywhere: the path of its file, if any, starts from `folder`."""
     if not text.startswith("rates:"):
         return text
-    option, path = _split_rates(text)
+    option, path = split_rates(text)
     return "rates:" + ",".join(filter(None, (option, str(Path(folder, path).resolve()))))
 
 
-def _split_rates(text: str) -> tuple[str, str]:
+def split_rates(text: str) -> tuple[str, str]:
     """Split ``rates:cv=2,FILE`` into its option, which may be missing, and its file."""
     rest = text.removeprefix("rates:")
     option, comma, path = rest.partition(",")
