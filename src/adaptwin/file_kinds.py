@@ -125,6 +125,6 @@ def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
 def _keys_in(content: bytes) -> set[str]:
     """The keys of a mapping in JSON, or those at the beginning of a line in YAML, which may be damaged elsewhere."""
     if content.lstrip().startswith(b"{"):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return set(json.loads(content))
     return {key.decode() for key in re.findall(rb"^(\w+):", content, re.MULTILINE | re.ASCII)}

@@ -76,10 +76,14 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         data = json.loads(text) if is_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
     except json.JSONDecodeError as error:
         raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
+    except RecursionError:
+        raise SpecError("cannot be read: its lists or mappings are nested too deeply", file=path) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else ""
         raise SpecError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where, path) from None
+    except ValueError as error:  # such as an integer of 5,000 digits or a date that does not exist
+        raise SpecError(f"cannot be read: {error}", file=path) from None
     if data is None:
         raise SpecError("the file is empty", file=path)
     if not isinstance(data, dict):

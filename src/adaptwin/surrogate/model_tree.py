@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,28 @@ from adaptwin.jit import compiled
 from adaptwin.spec import Spec
 
 LEAF_TERMS = 8  # features in a leaf's formula
+LARGEST = 1e12  # bound on the numbers of a formula: below it, no sum of a few products overflows
+LARGEST_ANSWER = 100.0  # bound on what a formula may answer: its exponential is finite
+
+Coefficient = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Limit = Annotated[float, Field(strict=True, ge=-LARGEST_ANSWER, le=LARGEST_ANSWER, allow_inf_nan=False)]
+Node = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Leaf(Spec):
     """A formula: ``constant + sum of weight x feature``, clipped to `low` and `high`."""
 
-    constant: float
-    weights: dict[str, float] = Field(max_length=LEAF_TERMS, description="one weight per feature, by its name")
-    low: float
-    high: float
-    rows: int = Field(ge=0, description="training rows that fell into this leaf")
+    constant: Coefficient
+    weights: dict[str, Coefficient] = Field(max_length=LEAF_TERMS, description="one weight per feature, by its name")
+    low: Limit
+    high: Limit
+    rows: int = Field(strict=True, ge=0, description="training rows that fell into this leaf")
+
+    @model_validator(mode="after")
+    def _is_open(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
 
 
 class ModelTree(Spec):
@@ -32,8 +44,8 @@ class ModelTree(Spec):
     """
 
     features: tuple[str, ...]
-    thresholds: tuple[float, ...]
-    right: tuple[int, ...] = Field(description="node that follows if the answer is no; 0 in a leaf")
+    thresholds: tuple[Coefficient, ...]
+    right: tuple[Node, ...] = Field(description="node that follows if the answer is no; 0 in a leaf")
     leaves: tuple[Leaf, ...]
 
     @model_validator(mode="after")
@@ -41,10 +53,24 @@ class ModelTree(Spec):
         count, leaves = len(self.features), sum(name == "" for name in self.features)
         if not count == len(self.thresholds) == len(self.right) or leaves != len(self.leaves):
             raise ValueError("features, thresholds, right and leaves do not match in length")
-        for node, (name, right) in enumerate(zip(self.features, self.right, strict=True)):
-            if name and not node + 1 < right < count:
-                raise ValueError(f"right[{node}]: {right} is not a later node of the tree")
+        if not count:
+            raise ValueError("features: a tree needs at least one leaf")
+        end = [0] * (count + 1)  # of the subtree of each node: the node that follows its last one
+        for node in reversed(range(count)):
+            if not self.features[node]:
+                end[node] = node + 1
+            elif node + 1 < count and self.right[node] == end[node + 1] < count:
+                end[node] = end[self.right[node]]
+            else:
+                raise ValueError(f"right[{node}]: {self.right[node]} is not the node after the left subtree")
+        if end[0] != count:
+            raise ValueError(f"features: the tree ends at node {end[0]}, but {count} are given")
         return self
+
+    @property
+    def used(self) -> set[str]:
+        """Names of the features in the questions and the formulas."""
+        return {*self.features, *itertools.chain.from_iterable(leaf.weights for leaf in self.leaves)} - {""}
 
 
 class Rule(NamedTuple):
@@ -56,16 +82,17 @@ class Rule(NamedTuple):
 
 def rules_of(tree: ModelTree) -> list[Rule]:
     """Return one rule per leaf, those with most training rows first."""
-    leaves = iter(tree.leaves)
-
-    def below(node: int, conditions: list[tuple[str, str, float]]) -> list[Rule]:
+    leaves, rules = iter(tree.leaves), []
+    stack: list[tuple[int, list[tuple[str, str, float]]]] = [(0, [])]
+    while stack:  # in preorder, as the leaves are listed
+        node, conditions = stack.pop()
         name, threshold = tree.features[node], tree.thresholds[node]
-        if not name:
-            return [Rule(conditions, next(leaves))]
-        left = below(node + 1, [*conditions, (name, "<=", threshold)])
-        return left + below(tree.right[node], [*conditions, (name, ">", threshold)])
-
-    return sorted(below(0, []), key=lambda rule: -rule.leaf.rows)
+        if name:
+            stack.append((tree.right[node], [*conditions, (name, ">", threshold)]))
+            stack.append((node + 1, [*conditions, (name, "<=", threshold)]))
+        else:
+            rules.append(Rule(conditions, next(leaves)))
+    return sorted(rules, key=lambda rule: -rule.leaf.rows)
 
 
 class Forest(NamedTuple):

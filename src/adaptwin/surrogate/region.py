@@ -4,12 +4,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.arrays import Array
 from adaptwin.jit import compiled
 from adaptwin.rounding import rounded
 from adaptwin.spec import Spec
+from adaptwin.surrogate.model_tree import Coefficient
 
 BOX_TAIL = 0.0005  # share of the training rows beyond either end of the box
 INSIDE_SHARE = 0.999  # share of the training rows within the largest distance from the mean that counts as inside
@@ -20,13 +21,26 @@ class Region(Spec):
     """A box around the training rows, and an ellipsoid in it that excludes unusual combinations of usual values."""
 
     features: tuple[str, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    mean: tuple[float, ...]
-    whitening: tuple[tuple[float, ...], ...] = Field(
+    low: tuple[Coefficient, ...]
+    high: tuple[Coefficient, ...]
+    mean: tuple[Coefficient, ...]
+    whitening: tuple[tuple[Coefficient, ...], ...] = Field(
         description="rows of a triangular matrix that makes features uncorrelated"
     )
-    farthest: float = Field(gt=0, description="largest squared distance from the mean, whitened, that is inside")
+    farthest: Coefficient = Field(gt=0, description="largest squared distance from the mean, whitened, that is inside")
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        count = len(self.features)
+        for name in ("low", "high", "mean", "whitening"):
+            if len(getattr(self, name)) != count:
+                raise ValueError(f"{name}: {len(getattr(self, name))} entries for {count} features")
+        for place, (name, low, high) in enumerate(zip(self.features, self.low, self.high, strict=True)):
+            if low > high:
+                raise ValueError(f"low[{place}]: {low:g} is above high {high:g} of {name!r}")
+            if len(self.whitening[place]) != place + 1:
+                raise ValueError(f"whitening[{place}]: {len(self.whitening[place])} entries instead of {place + 1}")
+        return self
 
     @classmethod
     def around(cls, features: Array, names: tuple[str, ...]) -> Self:

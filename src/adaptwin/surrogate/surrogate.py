@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
 from adaptwin.arrays import Array
-from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.errors import SpecError, neither_file_nor, not_one_of
 from adaptwin.profile.profile import Profile
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Spec, write_atomically
@@ -28,8 +28,10 @@ from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.demand.variability import token_variability
 from adaptwin.workload.workload import Workload
 
-MOST_VARIABILITY = 0.08  # coefficient of variation of a window's tokens up to which one window can be predicted
+MOST_VARIABILITY = 0.06  # coefficient of variation of a window's tokens up to which one window can be predicted
 WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known
+
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 class Prediction(NamedTuple):
@@ -69,8 +71,18 @@ _NO_TRAFFIC = Prediction(
 class OverloadThresholds(Spec):
     """Probabilities of overload beyond which predictions on held-out mixes were almost never wrong."""
 
-    below: float = Field(ge=0, le=1, description="up to this probability, the server counts as not overloaded")
-    above: float = Field(ge=0, le=1, description="from this probability on, the server counts as overloaded")
+    below: float = Field(
+        strict=True, ge=0, le=1, description="up to this probability, the server counts as not overloaded"
+    )
+    above: float = Field(
+        strict=True, ge=0, le=1, description="from this probability on, the server counts as overloaded"
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.below > self.above:
+            raise ValueError(f"below {self.below:g} is above {self.above:g}, from which on overload is certain")
+        return self
 
 
 class Surrogate(Spec):
@@ -79,7 +91,7 @@ class Surrogate(Spec):
     file_kind = file_kinds.SURROGATE
     profile: Profile = Field(description="profile that the predictions are for")
     source: str = Field(description="the runs that the models were trained on, in words")
-    windows: tuple[float, float] = Field(description="seconds: the shortest and the longest training window")
+    windows: tuple[Seconds, Seconds] = Field(description="the shortest and the longest training window, in seconds")
     region: Region = Field(description="region of the training data, in which predictions can be trusted")
     sure: OverloadThresholds = Field(description="probabilities of overload from which on it is certain")
     trees: dict[str, ModelTree] = Field(description="one tree per output, by the name of the output")
@@ -91,10 +103,15 @@ class Surrogate(Spec):
     def _complete(self) -> Self:
         if missing := [name for name in NAMES if name not in self.trees]:
             raise ValueError(f"trees: the tree for {missing[0]!r} is missing")
-        known = set(Features._fields)
-        used = {name for tree in self.trees.values() for name in tree.features if name} | set(self.region.features)
-        if unknown := sorted(used - known):
-            raise ValueError(f"trees: {unknown[0]!r} is not a feature of this version of adaptwin")
+        if extra := sorted(self.trees.keys() - set(NAMES)):
+            raise ValueError(f"trees: {not_one_of(extra[0], NAMES)}")
+        for name, tree in self.trees.items():
+            if unknown := sorted(tree.used - set(Features._fields)):
+                raise ValueError(f"trees.{name}: {unknown[0]!r} is not a feature of this version of adaptwin")
+        if self.region.features != Features._fields:
+            raise ValueError("region.features: are not those of this version of adaptwin, in their order; train anew")
+        if self.windows[0] > self.windows[1]:
+            raise ValueError(f"windows: the shortest, {self.windows[0]:g}, is above the longest, {self.windows[1]:g}")
         return self
 
     def write(self, path: str | Path) -> None:
