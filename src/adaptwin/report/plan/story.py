@@ -2,7 +2,7 @@
 
 import math
 
-from adaptwin.plan.forecast import Forecast
+from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.why import what_binds, why_full
@@ -64,8 +64,8 @@ def _headroom_sentence(forecast: Forecast) -> str:
             "More than that was not tried."
         )
     if headroom <= 0:
-        return "It has no headroom: with more traffic, the verdict would no longer be ok."
+        return f"It has no headroom: with more traffic, the verdict is not ok with each of {HEADROOM_SEEDS} seeds."
     return (
         f"Its headroom is {percent(headroom)}: the traffic of all its adapters could grow by that much before one "
-        "of them is starved, backlogged or slower than its latency target."
+        f"of them is starved, backlogged or slower than its latency target with one of {HEADROOM_SEEDS} seeds."
     )
