@@ -23,6 +23,7 @@ from adaptwin.placement.strategies.registry import Strategy, strategy_named
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
+from adaptwin.plan.long_requests import require_short_enough
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.served_adapters import require_servable
@@ -61,6 +62,8 @@ def find_plan(
     strategy = strategy or strategy_named(options.strategy)
     _require_possible(profiles, workload, options, objective, strategy)
     require_free(template)
+    if objective.promises:
+        require_short_enough(workload, template.max_model_len or max(p.model.max_model_len for p in profiles))
     compile_planning(progress, predicts=surrogate is not None)
     profiles = priced(profiles, options)
     margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
