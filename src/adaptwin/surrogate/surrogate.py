@@ -31,7 +31,7 @@ from adaptwin.workload.workload import Workload
 MOST_VARIABILITY = 0.06  # coefficient of variation of a window's tokens up to which one window can be predicted
 WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known
 
-Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+WindowSeconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 class Prediction(NamedTuple):
@@ -91,7 +91,9 @@ class Surrogate(Spec):
     file_kind = file_kinds.SURROGATE
     profile: Profile = Field(description="profile that the predictions are for")
     source: str = Field(description="the runs that the models were trained on, in words")
-    windows: tuple[Seconds, Seconds] = Field(description="the shortest and the longest training window, in seconds")
+    windows: tuple[WindowSeconds, WindowSeconds] = Field(
+        description="the shortest and the longest training window, in seconds"
+    )
     region: Region = Field(description="region of the training data, in which predictions can be trusted")
     sure: OverloadThresholds = Field(description="probabilities of overload from which on it is certain")
     trees: dict[str, ModelTree] = Field(description="one tree per output, by the name of the output")

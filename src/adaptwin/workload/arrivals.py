@@ -40,7 +40,11 @@ class ArrivalProcess(NamedTuple):
 
 
 FIELDS: dict[str, dict[str, float]] = {"poisson": {}, "gamma": {"cv": 2.0}, "regimes": {"period": 300.0, "factor": 1.5}}
-BOUNDS = {"cv": (0.01, 100.0), "period": (1.0, 1e8), "factor": (0.01, 100.0)}  # beyond, hours tell nothing of the mean
+ARRIVAL_BOUNDS = {
+    "cv": (0.01, 100.0),
+    "period": (1.0, 1e8),
+    "factor": (0.01, 100.0),
+}  # beyond, hours tell nothing of the mean
 MOST_FACTOR = 1e6  # of a file of rates
 
 
@@ -85,7 +89,7 @@ def _family(text: str) -> ArrivalProcess:
 
 
 def _in_bounds(text: str, name: str, option: str) -> float:
-    low, high = BOUNDS[name]
+    low, high = ARRIVAL_BOUNDS[name]
     try:
         value = float(option.partition("=")[2])
     except ValueError:

@@ -62,17 +62,17 @@ class Adapter(Spec):
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
     artifact: str | None = Field(default=None, description="path or URL of the adapter's weights")
-    base_model: str | None = Field(
-        default=None, min_length=1, description="name of the base model that the adapter was trained on"
-    )
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
+    )
+    slo_ttft: float | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
+    slo_itl: float | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
+    base_model: str | None = Field(
+        default=None, min_length=1, description="name of the base model that the adapter was trained on"
     )
     features: PeftFeatures | None = Field(
         default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"
     )
-    slo_ttft: float | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
-    slo_itl: float | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
 
     @field_validator("rank")
     @classmethod

@@ -193,7 +193,7 @@ def test_a_profile_without_a_price_is_named(big, small, fleet, priced):
 
 def test_profiles_of_another_model_are_no_mix(big, fleet):
     qwen = load_profile("h100-64gb-qwen-2.5-7b-instruct").model_copy(update={"price_per_hour": 1.0})
-    with pytest.raises(SpecError, match=r"^profile: adapters of .* do not fit the model of h100-64gb-qwen"):
+    with pytest.raises(SpecError, match=r"^profile: .* serves .*, h100-64gb-qwen.* serves"):
         make_plan([big, qwen], fleet(("a", 8, 1.0)), objective="min-cost")
 
 

@@ -49,6 +49,9 @@ class Rooms(NamedTuple):
         rank, load = name.split(":")
         return Named(int(rank), float(load.rstrip("abcdefghijklmnopqrstuvwxyz")))
 
+    def rate(self, name):
+        return self.adapter(name).rate
+
     def path(self, name):
         return name
 
