@@ -123,3 +123,18 @@ def test_factor_and_error_multiply(workload):
 def test_a_proportion_of_nothing_is_refused():
     with pytest.raises(SpecError, match="trials"):
         Proportion(0, 0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"factor": -1.0}, "^StressScenario.factor: "),
+        ({"factor": float("nan")}, "^StressScenario.factor: "),
+        ({"rate_error": -0.1}, "^StressScenario.rate_error: "),
+        ({"arrivals": "bursts"}, "^StressScenario.arrivals: 'bursts' is not a known arrival process"),
+        ({"arrivals": "gamma:cv=0"}, "^StressScenario.arrivals: 'gamma:cv=0': cv must be from 0.01 to 100"),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(SpecError, match=message):
+        StressScenario("wrong", **fields)

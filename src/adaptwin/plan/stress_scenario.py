@@ -1,23 +1,40 @@
 """StressScenario: traffic that differs from a plan's in one way."""
 
 import math
-from typing import NamedTuple
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
 from adaptwin.arrays import Array
-from adaptwin.workload.arrivals import split_rates
+from adaptwin.spec import Spec
+from adaptwin.workload.arrivals import parse_arrivals, split_rates
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
 
-class StressScenario(NamedTuple):
+def _known_process(value: str) -> str:
+    if value:
+        parse_arrivals(value)
+    return value
+
+
+class StressScenario(Spec):
     """Traffic that differs from a plan's: more of it, wrong rates, or other arrivals."""
 
-    traffic: str  # what differs, in words
-    factor: float = 1.0  # on the traffic of all adapters
-    rate_error: float = 0.0  # standard deviation of each adapter's factor, which is lognormal with mean 1
-    arrivals: str = ""  # arrival process of the adapters that have no arrivals of their own; empty: the workload's
+    traffic: str = Field(description="what differs, in words")
+    factor: float = Field(default=1.0, ge=0, le=100, description="factor on the traffic of every adapter")
+    rate_error: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="standard deviation of the factor by which an adapter's rate is wrong; factors are lognormal with "
+        "mean 1",
+    )
+    arrivals: Annotated[str, AfterValidator(_known_process)] = Field(
+        default="",
+        description="arrival process of the adapters that have no arrivals of their own; empty: that of the workload",
+    )
 
     def changed(self, workload: Workload, seed: int) -> Workload:
         """Return the workload with the traffic of this scenario; wrong rates are drawn with the seed.
@@ -56,13 +73,13 @@ class StressScenario(NamedTuple):
         return f"rates:{option},{split_rates(now)[1]}" if family == "gamma" else now
 
 
-WRONG_RATES = StressScenario("each rate wrong by 20 %", rate_error=0.2)
+WRONG_RATES = StressScenario(traffic="each rate wrong by 20 %", rate_error=0.2)
 STRESS_SCENARIOS = (
-    StressScenario("as planned"),
-    StressScenario("all traffic x1.03", factor=1.03),
-    StressScenario("all traffic x1.1", factor=1.1),
-    StressScenario("all traffic x1.25", factor=1.25),
+    StressScenario(traffic="as planned"),
+    StressScenario(traffic="all traffic x1.03", factor=1.03),
+    StressScenario(traffic="all traffic x1.1", factor=1.1),
+    StressScenario(traffic="all traffic x1.25", factor=1.25),
     WRONG_RATES,
-    StressScenario("bursts, gamma:cv=2", arrivals="gamma:cv=2"),
-    StressScenario("regimes, factor 1.5", arrivals="regimes:period=300,factor=1.5"),
+    StressScenario(traffic="bursts, gamma:cv=2", arrivals="gamma:cv=2"),
+    StressScenario(traffic="regimes, factor 1.5", arrivals="regimes:period=300,factor=1.5"),
 )
