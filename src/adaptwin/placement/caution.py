@@ -27,6 +27,9 @@ SECOND_SEARCH_FACTOR = 1.03  # a second search fills servers for it, when the se
 REPAIR_FACTOR = 1.05  # a repaired server must sustain it, so that it does not fail the next verification
 OUTLINE_FACTOR = 1.05  # `explanation.savings` fills its outlines for it: a plan must hold with other arrivals
 
+REPLAN_TIGHT_FACTOR = 1.1  # a running server that sustains less is relieved if another one is roomy
+REPLAN_ROOMY_FACTOR = 2.0  # a server that sustains more has room for adapters of a tight one
+
 # Loads: shares of a GPU's time in the best case.
 MOST_LOAD = 1.25  # above it a server is refused outright; it exceeds 1, as requests may be unfinished at the end
 ALONE_LOAD = 0.25  # an adapter up to it surely fits on a server of its own
@@ -36,6 +39,9 @@ RELIEF_SHARE = 0.03  # taken off a server that the twin refuses; doubled each ti
 RUIN_SHARE = 0.4  # taken off a ruined server; also the most that relief takes off
 REPLAN_RELIEF_SHARE = 0.05  # taken off a running server that fails the verification of a re-planned fleet
 TAKEOVER_SHARE = 0.985  # limit on a server's load after a failure, relative to the load at which it was refused
+REPLAN_BALANCED_SHARE = (
+    0.6  # of the headroom that evenly loaded servers would have, each has that share after balancing
+)
 
 # Rounds.
 RELIEF_ROUNDS = 6  # of taking load off the servers that the twin refuses, in one search

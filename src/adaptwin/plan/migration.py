@@ -30,6 +30,14 @@ class Step(Spec):
     settings: Server | None = Field(default=None, description="vLLM settings of the server, for start and restart")
 
 
+class Balancing(Spec):
+    """Moves that only relieve the fullest servers, and what they gain, by the estimate of the search."""
+
+    moves: int = Field(ge=0, description="loads of an adapter that was served before, for balance alone")
+    headroom_before: float = Field(description="lowest headroom of a server without these moves, as a share")
+    headroom_after: float = Field(description="lowest headroom of a server with them, as a share")
+
+
 class Migration(Spec):
     """The steps from one plan to another, in an order in which every adapter stays served, and their counts."""
 
@@ -41,4 +49,5 @@ class Migration(Spec):
     restarts: int = Field(ge=0, description="servers that restart with other settings")
     added: int = Field(ge=0, description="adapters that were not served before")
     departed: int = Field(ge=0, description="adapters that are no longer served")
+    balancing: Balancing | None = Field(default=None, description="moves for balance alone; None where there are none")
     steps: tuple[Step, ...] = Field(description="steps, in the order in which to take them")

@@ -4,7 +4,7 @@ A running server keeps its settings as long as they serve its adapters; other se
 adapters go where they fit, without a restart if possible.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -99,9 +99,10 @@ class Rearrangement:
 
     def moves(self) -> int:
         """Count the loads of adapters that are served now, on servers that do not serve them now."""
-        return sum(self._moves_to(name, adapter) for name, server in self.contents.items() for adapter in server.shares)
+        return sum(self.moves_to(name, adapter) for name, server in self.contents.items() for adapter in server.shares)
 
-    def _moves_to(self, name: str, adapter: str) -> bool:
+    def moves_to(self, name: str, adapter: str) -> bool:
+        """Whether an adapter that is served now must be loaded on a server that does not serve it now."""
         route = self.running.routes.get(adapter)
         return route is not None and name not in route and self.capacity.adapter(adapter).rank > 0
 
@@ -131,6 +132,17 @@ class Rearrangement:
         for item in items:
             self.unplaced.remove(item)
             shares[item.name] = min(1.0, shares.get(item.name, 0.0) + item.share)
+
+    def moved(self, giver: str, taker: str, items: Sequence[AdapterPart]) -> bool:
+        """Move items from one server to another, if the constraints and the other's rank allow it; return whether."""
+        if not all(self._can_load(taker, self.capacity.adapter(item.name).rank) for item in items):
+            return False
+        self.take(giver, items)
+        if self._joining(taker, items) == list(items):
+            self.put(taker, items)
+            return True
+        self.put(giver, items)
+        return False
 
     def restart(self, name: str) -> None:
         """Have a server restart: its settings are chosen anew, in `servers`."""
@@ -182,20 +194,20 @@ class Rearrangement:
             raise Infeasible(f"{first.name!r} is pinned to {name}, which cannot serve it beside its other adapters")
         self.contents[name] = ServerContents(None, {})
         rest = [item for rank in self._ranks() for item in self._unplaced_of(rank) if item != first]
-        items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self._group(first.name))], [first])
+        items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self.group(first.name))], [first])
         count = largest_count(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
-        if count < len(self._group(first.name)):
+        if count < len(self.group(first.name)):
             del self.contents[name]
-            if count > 0 or len(self._group(first.name)) > 1:
+            if count > 0 or len(self.group(first.name)) > 1:
                 raise Infeasible(
-                    f"{', '.join(sorted(self._group(first.name)))} must be together, but no server can serve them"
+                    f"{', '.join(sorted(self.group(first.name)))} must be together, but no server can serve them"
                 )
             self.unplaced.remove(first)
             self.unplaced += halves(self.running.problem, first)
             return
         self.put(name, items[:count])
 
-    def _group(self, adapter: str) -> frozenset[str]:
+    def group(self, adapter: str) -> frozenset[str]:
         """Return the adapters that must share a server with this one, itself included."""
         return self.running.groups.get(adapter, frozenset((adapter,)))
 
@@ -203,7 +215,7 @@ class Rearrangement:
         """Take the adapters of a group off their servers, so that the whole group can be placed together."""
         for name, server in self.contents.items():
             self.take(
-                name, [AdapterPart(o, server.shares[o]) for o in sorted(self._group(adapter)) if o in server.shares]
+                name, [AdapterPart(o, server.shares[o]) for o in sorted(self.group(adapter)) if o in server.shares]
             )
 
     def _joining(self, name: str, items: Iterable[AdapterPart], first: Iterable[AdapterPart] = ()) -> list[AdapterPart]:
@@ -213,7 +225,7 @@ class Rearrangement:
         pinned = self.running.problem.constraints.pinned
         for item in items:
             elsewhere = any(
-                self._group(item.name) & set(server.shares) - {item.name}
+                self.group(item.name) & set(server.shares) - {item.name}
                 for other, server in self.contents.items()
                 if other != name
             )

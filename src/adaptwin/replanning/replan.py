@@ -1,7 +1,8 @@
 """replan: a plan for a changed workload that changes the running fleet as little as is worthwhile.
 
 Adapters stay where they are, and new adapters go where they fit. A server that can no longer serve its adapters is
-relieved of some or restarts with other settings. Servers that are not needed are given up. Where a new plan from
+relieved of some or restarts with other settings. Servers that are not needed are given up. Where a server is started,
+or one is at its limit beside one with much room, the fullest servers are relieved (`balancing`). Where a new plan from
 scratch could be worth its many moves, it is tried, too. The plan chosen has the lowest cost: its number of GPUs plus
 the cost of moves and restarts, in GPUs.
 """
@@ -12,7 +13,6 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
@@ -27,6 +27,7 @@ from adaptwin.plan.plan import Plan
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
+from adaptwin.replanning.balancing import GROWTH_RATIO, Balanced, balance, growth_of
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.replanning.matching import matched_names
 from adaptwin.replanning.ordering import migration
@@ -39,7 +40,6 @@ from adaptwin.workload.workload import Workload
 
 SERVERS_TO_GIVE_UP = 3  # of the emptiest servers, how many are candidates for removal
 MOVED_SHARE_AFRESH = 0.5  # share of the adapters that a plan from scratch usually moves, at least
-MOST_TRAFFIC_FACTOR = 4.0  # where the search for a server's headroom ends, as a multiple of its traffic
 
 
 def replan(
@@ -85,7 +85,7 @@ def replan(
     )
     found = search.run()
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
-    found = found.model_copy(update={"migration": migration(running, found), "options": options})
+    found = found.model_copy(update={"options": options})
     if options.spare:
         found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + options.spare})
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
@@ -156,19 +156,40 @@ class _ReplanSearch(NamedTuple):
         progress("rearranging", 1, 3)
         fleet = self._with_fewer(fleet)
         progress("rearranging", 2, 3)
-        ways = [fleet, *self._afresh()] if self._afresh_may_pay(fleet) else [fleet]
+        afresh = self._afresh() if self._afresh_may_pay(fleet) else []
+        ways = [self._balanced(fleet), *(Balanced(way, None) for way in afresh)]
         progress("rearranging", 3, 3)
         late = self.running.problem.out_of_time
         return self._described(self._cheapest(ways)).model_copy(update={"time_limit_hit": late})
 
-    def _cheapest(self, ways: list[Rearrangement]) -> Plan:
+    def _cheapest(self, ways: list[Balanced]) -> Plan:
         """Verify and repair the arrangements, and return the cheapest verified plan, or else the cheapest plan."""
         found: list[tuple[bool, float, Plan]] = []
-        for way in sorted(ways, key=Rearrangement.cost):
-            if not any(plan.verified and cost <= way.cost() for _, cost, plan in found):
+        for way in sorted(ways, key=lambda way: way.fleet.cost()):
+            if not any(plan.verified and cost <= way.fleet.cost() for _, cost, plan in found):
                 plan, cost = self._verified(way)
                 found.append((not plan.verified, cost, plan))
         return min(found, key=lambda attempt: attempt[:2])[2]
+
+    def _balanced(self, fleet: Rearrangement) -> Balanced:
+        """Return the fleet with its fullest servers relieved where a server was started or is nearly idle."""
+        self.running.problem.progress("balancing", 0, 1)
+        found = balance(fleet, self._strained(fleet))
+        self.running.problem.progress("balancing", 1, 1)
+        return found
+
+    def _strained(self, fleet: Rearrangement) -> list[str]:
+        """Return the running servers with more tokens/s than before."""
+        before, after = map(_tokens_of_adapters, (self.running.plan.workload, self.draft.workload))
+        had = {
+            server.name: sum(share * before[name] for name, share in server.adapters.items())
+            for server in self.running.plan.servers
+        }
+        return [
+            name
+            for name, server in fleet.contents.items()
+            if name in had and sum(share * after[n] for n, share in server.shares.items()) > had[name]
+        ]
 
     def _carried_over(self) -> Rearrangement:
         """Return the running fleet with the adapters that the new workload still has."""
@@ -237,18 +258,10 @@ class _ReplanSearch(NamedTuple):
     def _needed(self, fleet: Rearrangement) -> int:
         """Estimate how many servers would suffice if each were filled to its limit; at least the lower bound."""
         loads = [fleet.load_of(name) for name in fleet.contents]
-        limits = [load * self._growth(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)]
+        limits = [
+            load * GROWTH_RATIO * growth_of(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)
+        ]
         return max(self.draft.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
-
-    def _growth(self, fleet: Rearrangement, name: str) -> float:
-        """Return the factor by which a server's traffic can grow, to within 10 %."""
-        settings, shares = fleet.contents[name]
-
-        def sustains(factor: float) -> bool:
-            grown = {adapter: share * factor for adapter, share in shares.items()}
-            return serves(self.running.capacity, grown, settings)
-
-        return largest_factor(1.0, MOST_TRAFFIC_FACTOR, 1.1, sustains).high
 
     def _afresh(self) -> list[Rearrangement]:
         """Return the strategy's placement from scratch, its servers named after running ones; empty if it has none."""
@@ -267,18 +280,26 @@ class _ReplanSearch(NamedTuple):
             Rearrangement(self.running, {name: contents[name] for name in dict.fromkeys(order) if name in contents})
         ]
 
-    def _verified(self, fleet: Rearrangement) -> tuple[Plan, float]:
-        """Verify a fleet with fresh arrivals, relieving servers that fail, and return the plan and its cost."""
+    def _verified(self, way: Balanced) -> tuple[Plan, float]:
+        """Verify a fleet with fresh arrivals, relieving servers that fail, and return the plan and its cost.
+
+        Where relief starts a server, the fleet is balanced again.
+        """
+        fleet, gain = way
         for repair in range(REPAIR_ROUNDS + 1):
             self.running.problem.progress("verifying", repair, REPAIR_ROUNDS + 1)
             plan = self.draft.model_copy(update={"servers": fleet.servers()})
             failing = failing_servers(plan)
             if not failing or repair == REPAIR_ROUNDS:
                 break
+            before = len(fleet.contents)
             fleet = relieved(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
+            if len(fleet.contents) > before:
+                fleet, gain = self._balanced(fleet)
         self.running.problem.progress("verifying", REPAIR_ROUNDS + 1, REPAIR_ROUNDS + 1)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
-        return plan.model_copy(update=update), fleet.cost()
+        steps = migration(self.running.plan, plan).model_copy(update={"balancing": gain})
+        return plan.model_copy(update={**update, "migration": steps}), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
         """Return the plan with forecasts, a sample of stress, and the number of simulations and predictions."""
@@ -290,3 +311,8 @@ class _ReplanSearch(NamedTuple):
         asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
         progress = self.running.problem.progress
         return with_stress_sample(with_forecasts(plan.model_copy(update=counts), asked, progress), progress)
+
+
+def _tokens_of_adapters(workload: Workload) -> dict[str, float]:
+    """Return the tokens/s that each adapter's requests ask for."""
+    return {adapter.name: workload.tokens_per_second(adapter) for adapter in workload.adapters}

@@ -6,9 +6,10 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adaptwin.plan.migration import Migration, Step
+from adaptwin.plan.forecast import MOST_HEADROOM
+from adaptwin.plan.migration import Balancing, Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
-from adaptwin.report.style.words import count
+from adaptwin.report.style.words import count, share_text
 
 NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
 
@@ -33,9 +34,21 @@ def changes_sentence(found: Migration, gpus: int) -> str:
     if found.departed:
         parts.append(f"{count(found.departed, 'adapter')} removed")
     text = f"GPUs: {found.gpus_before:,} before, {gpus:,} after; {', '.join(parts)}."
+    if found.balancing:
+        text += f"\n{_balancing_sentence(found.balancing)}"
     if found.extra_gpus:
         text += f"\n{count(found.extra_gpus, 'extra GPU')} needed temporarily, during the steps."
     return text
+
+
+def _balancing_sentence(found: Balancing) -> str:
+    moves = f"{count(found.moves, 'move')} {'relieves' if found.moves == 1 else 'relieve'} the fullest servers"
+    before, after = (_about(headroom) for headroom in (found.headroom_before, found.headroom_after))
+    return f"Of these, {moves}: the lowest headroom is about {after}, and {before} without them."
+
+
+def _about(headroom: float) -> str:
+    return f"over {share_text(MOST_HEADROOM)}" if headroom >= MOST_HEADROOM else share_text(headroom)
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
