@@ -29,7 +29,7 @@ def main() -> None:
         folder = write_folder(model, FOLDERS)
         with progress_bar() as progress:
             fitted = fit(Measurements.read(folder), progress=progress)
-        Console(width=100).print(fit_report(fitted))
+        Console(width=100).print(fit_report(fitted, MODELS[model]))
         error = profile_error(compare(fitted.profile, measured_runs(model, "validation")))
         print(f"on {error.runs} validation runs: {error}\n")
         path = PROJECT / "src" / "adaptwin" / "profile" / "data" / f"{MODELS[model]}.yaml"

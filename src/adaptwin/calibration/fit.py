@@ -1,22 +1,33 @@
-"""fit: measurements -> Profile, with the residuals of every part and a warning for everything that was not measured.
+"""fit: measurements -> Profile, with residuals, the constants that were not determined, and warnings.
 
 Memory, adapter loads and planning are each fitted to a table of their own (`hardware.py`). Everything else is fitted to
-single steps and whole runs (`step_fit.py`).
+single steps and whole runs (`step_fit.py`). Measurements that no server can have made are refused (`plausible.py`).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from adaptwin.calibration.compare import profile_error, spreads
 from adaptwin.calibration.coverage import uncovered
 from adaptwin.calibration.fit_rounds import FIT_ROUNDS
-from adaptwin.calibration.hardware import Residual, fit_loads, fit_memory, fit_planning
+from adaptwin.calibration.hardware import (
+    MEMORY_CONSTANTS,
+    PLANNING_CONSTANTS,
+    FittedPart,
+    fit_loads,
+    fit_memory,
+    fit_planning,
+)
 from adaptwin.calibration.measurements import Measurements
+from adaptwin.calibration.plausible import require_plausible_measurements
+from adaptwin.calibration.residuals import Residual
 from adaptwin.calibration.step_fit import StepFit
+from adaptwin.calibration.undetermined import Undetermined, unmeasured
 from adaptwin.errors import SpecError
+from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
-from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.progress import Progress, silent
 from adaptwin.twin.compilation import compile_twin
 
@@ -27,11 +38,14 @@ class Fit(NamedTuple):
     profile: Profile  # the fitted profile
     residuals: list[Residual]  # error of each part of the fit
     comparison: pl.DataFrame | None  # every run, simulated with a fit to the other configurations (see `compare`)
-    warnings: list[str]  # what was not measured, one sentence each
+    warnings: list[str]  # what was not measured, and what is doubtful, one sentence each
+    undetermined: list[Undetermined]  # constants that the measurements do not determine
 
 
 def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progress = silent) -> Fit:
-    """Fit a profile to measurements; parts that were not measured are taken from the profile in `setup.start`.
+    """Fit a profile to measurements; what they do not determine is taken from the profile in `setup.start`.
+
+    The memory that was not determined is derived from the shapes of the model instead.
 
     Args:
         measurements: What was measured.
@@ -39,37 +53,54 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
         progress: Called with the number of runs simulated.
 
     Raises:
-        SpecError: The measurements hold nothing to fit, or the setup names no profile to start from.
+        SpecError: The measurements hold nothing to fit, are not plausible or contradict each other, the fit is far
+            from them, or the setup names no profile to start from.
         ImportError: scipy is not installed (``pip install 'adaptwin[fit]'``).
     """
-    profile = _first_profile(measurements)
-    residuals: list[Residual] = []
-    if measurements.memory is not None:
-        memory, part = fit_memory(measurements.memory, measurements.setup)
-        profile, residuals = profile.model_copy(update={"memory": memory}), [part]
-    if measurements.loads is not None:
-        loads, parts = fit_loads(measurements.loads, profile.load_cost)
-        profile, residuals = profile.model_copy(update={"load_cost": loads}), residuals + parts
-    if measurements.planning is not None:
-        planning, part = fit_planning(measurements.planning, profile.scheduler_cost)
-        profile, residuals = profile.model_copy(update={"scheduler_cost": planning}), [*residuals, part]
-    comparison, warnings = None, uncovered(measurements)
+    start = _first_profile(measurements)
+    doubts = require_plausible_measurements(measurements)
+    tables = _fit_tables(measurements, start)
+    profile, comparison, warnings = tables.costs, None, [*uncovered(measurements), *doubts, *tables.doubts]
+    steps = StepFit(profile, measurements, progress)
     if measurements.steps is not None or measurements.runs:
-        compile_twin(progress)
-        steps = StepFit(profile, measurements, progress)
+        if steps.runs:
+            compile_twin(progress)
         steps.run(rounds)
-        profile, residuals = steps.profile, residuals + steps.residuals()
-        if steps.lost:
-            warnings.append(
-                f"{steps.lost} of {len(steps.runs)} runs could not be simulated at their pace and were left out"
-            )
+        profile = steps.profile
+        warnings += steps.doubts()
         comparison = steps.cross_validated()
         if measurements.runs and not (comparison is not None and spreads(comparison)):
             warnings.append("too few runs for intervals: they need five of one regime, from several configurations")
         if comparison is not None:
             update = {"error": profile_error(comparison), "spread": spreads(comparison)}
             profile = profile.model_copy(update=update)
-    return Fit(profile, residuals, comparison, warnings)
+    unknown = [*tables.undetermined, *steps.undetermined()]
+    profile = profile.model_copy(update={"undetermined": tuple(each.constant for each in unknown)})
+    return Fit(profile, [*tables.residuals, *steps.residuals()], comparison, warnings, unknown)
+
+
+def _fit_tables(measurements: Measurements, profile: Profile) -> FittedPart[Profile]:
+    """Fit memory, loads and planning to their tables; a part without a table is that of the profile."""
+    parts: dict[str, FittedPart[Any]] = {}
+    unknown: list[Undetermined] = []
+    if measurements.memory is not None:
+        parts["memory"] = fit_memory(measurements.memory, measurements.setup)
+    else:
+        unknown += unmeasured(profile, "memory", MEMORY_CONSTANTS)
+    if measurements.loads is not None:
+        parts["load_cost"] = fit_loads(measurements.loads, profile.load_cost)
+    else:
+        unknown += unmeasured(profile, "load_cost", LoadCost.model_fields)
+    if measurements.planning is not None:
+        parts["scheduler_cost"] = fit_planning(measurements.planning, profile.scheduler_cost)
+    else:
+        unknown += unmeasured(profile, "scheduler_cost", PLANNING_CONSTANTS)
+    return FittedPart(
+        profile.model_copy(update={name: part.costs for name, part in parts.items()}),
+        [each for part in parts.values() for each in part.residuals],
+        [*unknown, *(each for part in parts.values() for each in part.undetermined)],
+        [each for part in parts.values() for each in part.doubts],
+    )
 
 
 def _first_profile(measurements: Measurements) -> Profile:
@@ -79,7 +110,9 @@ def _first_profile(measurements: Measurements) -> Profile:
         raise SpecError("the folder holds no measurements: memory, loads, planning, steps or runs", "measurements")
     if setup.start is None:
         raise SpecError(
-            "name a profile to start from; it supplies the first guess and what was not measured", "setup.start"
+            "name a profile to start from (start: in setup.yaml, or --start); it supplies the first guess and what "
+            f"was not measured: a profile file, or one of {', '.join(shipped_profiles())}",
+            "setup.start",
         )
     try:
         start = load_profile(setup.start)

@@ -2,7 +2,8 @@
 
 Each run is simulated at its measured pace (`pace.py`), which makes its mean step time a linear form in the constants,
 with the mean contents of its steps as columns. Because the contents depend a little on the constants, simulation and
-fit are repeated until the constants settle. All fits are robust, non-negative least squares (`least_squares.py`).
+fit are repeated until the constants settle. Constants that neither steps nor runs determine keep the values of the
+profile that the fit starts from (`determination.py`).
 """
 
 import joblib
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
-from adaptwin.calibration.hardware import Residual, residual
+from adaptwin.calibration.determination import Determination, determined
 from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.pace import Pace, at_measured_pace
+from adaptwin.calibration.residuals import STEP_BOUND, Residual, require_close, residual
 from adaptwin.calibration.step_terms import (
     STEP_TERMS,
     constants_of,
@@ -25,6 +27,7 @@ from adaptwin.calibration.step_terms import (
     term_columns,
     with_constants,
 )
+from adaptwin.calibration.undetermined import Undetermined, undetermined, unmeasured
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scrape_cost import ScrapeCost
@@ -34,6 +37,8 @@ from adaptwin.rounding import rounded
 Mask = NDArray[np.bool_]
 
 FIT_FOLDS = 6
+STEP_NOISE = 0.01  # least relative error of a step's time, and of the mean step of a run
+SCRAPE_NOISE = 0.05  # least relative error of the pause that a scrape makes
 SETTLED_CHANGE = 0.003  # mean change of the runs' step times from one round to the next
 FARTHEST_MISS = 0.05  # logarithm of the pace: a run that cannot be simulated closer to its measured pace is left out
 CALM_TTFT = 1.0  # seconds; above it requests queue, which hides the latency that API server and client add
@@ -49,7 +54,10 @@ class StepFit:
     """
 
     def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
-        self.profile, self.progress = _blank(profile, measurements), progress
+        self.start, self.profile, self.progress = profile, profile, progress
+        self.of_terms: Determination | None = None  # of the terms of a step, as last fitted
+        self.of_scrapes: Determination | None = None  # of the constants of a scrape, as last fitted
+        self.latency_is_known = False
         self.steps = None if measurements.steps is None else points(measurements.steps, profile.step_cost)
         self.runs = [run for run in measurements.runs if run.time_per_token]
         self.paces: list[Pace] = []
@@ -60,8 +68,13 @@ class StepFit:
 
     def run(self, rounds: int) -> None:
         """Simulate and fit in turn until the constants settle, for at most `rounds` rounds."""
-        if len(self.target):
-            self._take(nonnegative(self.columns[:, :-1], self.target))
+        if self.runs:
+            self.profile = _without_queue(self.profile)
+        if self.runs and len(self.target):
+            guess = nonnegative(self.columns[:, :-1], self.target)
+            self.profile = _with_step_constants(self.profile, guess)
+        elif len(self.target):
+            self._take(self.solve(self.columns[:0], self.target[:0]))
         for round_ in range(rounds if self.runs else 0):
             self.play(round_, rounds)
             self.profile = self._with_scrape_cost(self.profile, self._all_runs())
@@ -76,10 +89,11 @@ class StepFit:
 
     def _constants(self) -> Array:
         """Return the constants of the linear problem: the terms of a step, then seconds per waiting request."""
-        return np.append(constants_of(self.profile.step_cost), self.profile.scheduler_cost.per_waiting)
+        return _constants_of(self.profile)
 
-    def _take(self, constants: Array) -> None:
-        self.profile = _with_step_constants(self.profile, constants)
+    def _take(self, of_terms: Determination) -> None:
+        self.of_terms = of_terms
+        self.profile = _with_step_constants(self.profile, of_terms.constants)
 
     def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
         """Return columns and seconds of single steps; the seconds exclude the planning of running requests."""
@@ -105,23 +119,25 @@ class StepFit:
     def _rows(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
         return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
 
-    def solve(self, columns: Array, target: Array, terms: Mask | None = None) -> Array:
-        """Solve for the constants, from these runs and all single steps; terms that are not chosen are 0.
-
-        The single steps together weigh no more than the runs, however many steps were logged.
+    def solve(self, columns: Array, target: Array) -> Determination:
+        """Fit the constants to these runs and all single steps; what they do not determine is that of the start.
 
         Raises:
             SpecError: There are neither runs nor single steps to fit to.
         """
         if not len(target) and not len(self.target):
             raise SpecError("no run could be simulated at its measured pace: choose another setup.start", "runs")
+        start = _constants_of(self.start)
+        return determined(*self.with_steps(columns, target), start=start, noise=STEP_NOISE)
+
+    def with_steps(self, columns: Array, target: Array) -> tuple[Array, Array, Array]:
+        """Return columns, seconds and weights of all single steps and of these runs.
+
+        The single steps together weigh no more than the runs, however many steps were logged.
+        """
         share = min(1.0, (len(target) / max(1, len(self.target))) ** 0.5) if len(target) else 1.0
         weight = np.concatenate([np.full(len(self.target), share), np.ones(len(target))])
-        rows, seconds = np.vstack([self.columns, columns]), np.append(self.target, target)
-        chosen = np.ones(rows.shape[1], dtype=bool) if terms is None else terms
-        constants = np.zeros(rows.shape[1])
-        constants[chosen] = nonnegative(rows[:, chosen], seconds, weight)
-        return constants
+        return np.vstack([self.columns, columns]), np.append(self.target, target), weight
 
     def play(self, round_: int, rounds: int) -> None:
         """Simulate every run at its measured pace."""
@@ -150,9 +166,11 @@ class StepFit:
             for run, pace in self._chosen(chosen)
             if run.ttft_p50 is not None and run.ttft_p50 < CALM_TTFT and pace.ttft_p50 < CALM_TTFT
         ]
-        if not added:
-            return profile
-        return profile.model_copy(update={"request_latency": rounded(max(0.0, float(np.median(added))), 4)})
+        latency = float(np.median(added)) if added else 0.0
+        self.latency_is_known = latency > 0
+        return profile.model_copy(
+            update={"request_latency": rounded(latency, 4) if latency > 0 else self.start.request_latency}
+        )
 
     def _with_scrape_cost(self, profile: Profile, chosen: Mask) -> Profile:
         """Fit the seconds that writing /metrics takes to the pauses of scrapes and the label sets on the page."""
@@ -161,17 +179,61 @@ class StepFit:
             for run, pace in self._chosen(chosen)
             if run.scrape_pause and pace.label_sets and not run.starved and _output_rate(run, pace) < MOST_TOKENS
         ]
-        if len(rows) < 3:
-            return profile
-        table = np.array(rows)
-        per_set, per_label = nonnegative(table[:, :2], table[:, 2])
+        table = np.array(rows).reshape(-1, 3)
+        self.of_scrapes = determined(
+            table[:, :2],
+            table[:, 2],
+            start=_scrape_constants(self.start),
+            noise=SCRAPE_NOISE,
+        )
+        per_set, per_label = self.of_scrapes.constants
         cost = ScrapeCost(per_label_set=rounded(per_set, 4), per_label=rounded(per_label, 4))
         return profile.model_copy(update={"scrape_cost": cost})
 
-    @property
-    def lost(self) -> int:
-        """Number of runs that the twin could not simulate at their pace."""
-        return sum(abs(pace.miss) >= FARTHEST_MISS for pace in self.paces)
+    def doubts(self) -> list[str]:
+        """Return one sentence for everything that is doubtful about the fit.
+
+        Raises:
+            SpecError: The fit is far from the single steps or from the mean steps of the runs.
+        """
+        found, lost = [], sum(abs(pace.miss) >= FARTHEST_MISS for pace in self.paces)
+        if lost:
+            found.append(f"{lost} of {len(self.runs)} runs could not be simulated at their pace and were left out")
+        if self.steps is not None:
+            fitted = self.columns @ self._constants()
+            found += require_close("single steps", "steps: seconds", fitted, self.target, self._step_rows(), STEP_BOUND)
+        columns, target, kept = self.of_runs()
+        if kept.any():
+            rows = [f"in run {run.name!r}" for run, is_kept in zip(self.runs, kept, strict=True) if is_kept]
+            part, fitted = "mean step of a run", (columns @ self._constants())[kept]
+            found += require_close(part, "runs", fitted, target[kept], rows, STEP_BOUND)
+        return found
+
+    def _step_rows(self) -> list[str]:
+        assert self.steps is not None
+        contents = [name for name in self.steps.columns if name != "seconds"]
+        return ["for " + ", ".join(f"{name} {row[name]:g}" for name in contents) for row in self.steps.rows(named=True)]
+
+    def undetermined(self) -> list[Undetermined]:
+        """Return the constants of steps, scrapes and requests that neither steps nor runs determine."""
+        found = self._undetermined_terms() + self._undetermined_scrapes()
+        if not self.latency_is_known:
+            latency = self.start.request_latency
+            found.append(Undetermined("request_latency", latency, latency, kept=True))
+        return found
+
+    def _undetermined_terms(self) -> list[Undetermined]:
+        waiting = "scheduler_cost.per_waiting"
+        if self.of_terms is None:
+            found = unmeasured(self.start, "step_cost", STEP_TERMS)
+            return found + unmeasured(self.start, "scheduler_cost", ("per_waiting",))
+        found = undetermined("step_cost", (*STEP_TERMS, waiting), _constants_of(self.start), self.of_terms)
+        return [each._replace(constant=waiting) if each.constant.endswith(waiting) else each for each in found]
+
+    def _undetermined_scrapes(self) -> list[Undetermined]:
+        if self.of_scrapes is None:
+            return unmeasured(self.start, "scrape_cost", ScrapeCost.model_fields)
+        return undetermined("scrape_cost", ScrapeCost.model_fields, _scrape_constants(self.start), self.of_scrapes)
 
     def residuals(self) -> list[Residual]:
         """Return the residuals of single steps and of runs' mean steps, the latter also by cross-validation."""
@@ -183,7 +245,7 @@ class StepFit:
             parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
             held_out = np.full(len(target), np.nan)
             for others, mine in self.folds(kept):
-                held_out[mine] = columns[mine] @ self.solve(columns[others], target[others])
+                held_out[mine] = columns[mine] @ self.solve(columns[others], target[others]).constants
             told = kept & ~np.isnan(held_out)
             if told.any():
                 parts.append(residual("mean step of a run, cross-validated", held_out[told], target[told]))
@@ -194,7 +256,7 @@ class StepFit:
         columns, target, kept = self.of_runs()
         parts, folds = [], self.folds(kept)
         for done, (others, mine) in enumerate(folds):
-            profile = _with_step_constants(self.profile, self.solve(columns[others], target[others]))
+            profile = _with_step_constants(self.profile, self.solve(columns[others], target[others]).constants)
             profile = self._with_the_rest(profile, others)
             parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
             self.progress("cross-validation", done + 1, len(folds))
@@ -210,14 +272,9 @@ class StepFit:
         return [(others, mine) for others, mine in folds if others.any()]
 
 
-def _blank(profile: Profile, measurements: Measurements) -> Profile:
-    """Reset what is fitted to runs, so that the fit does not depend on the profile that it starts from."""
-    update: dict[str, object] = {}
-    if measurements.runs:
-        update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})
-    if any(run.scrape_pause is not None for run in measurements.runs):
-        update["scrape_cost"] = ScrapeCost()
-    return profile.model_copy(update=update)
+def _without_queue(profile: Profile) -> Profile:
+    """Return the profile without a cost of waiting requests; a wrong one would distort the first simulated runs."""
+    return profile.model_copy(update={"scheduler_cost": profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})})
 
 
 def _with_step_constants(profile: Profile, constants: Array) -> Profile:
@@ -226,6 +283,15 @@ def _with_step_constants(profile: Profile, constants: Array) -> Profile:
     if len(constants) > len(STEP_TERMS):
         update["scheduler_cost"] = profile.scheduler_cost.model_copy(update={"per_waiting": rounded(constants[-1], 4)})
     return profile.model_copy(update=update)
+
+
+def _constants_of(profile: Profile) -> Array:
+    """Return the constants of the linear problem: the terms of a step, then seconds per waiting request."""
+    return np.append(constants_of(profile.step_cost), profile.scheduler_cost.per_waiting)
+
+
+def _scrape_constants(profile: Profile) -> Array:
+    return np.array([profile.scrape_cost.per_label_set, profile.scrape_cost.per_label])
 
 
 def _configuration(run: MeasuredRun) -> tuple[int, int]:

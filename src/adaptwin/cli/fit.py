@@ -21,11 +21,19 @@ def fit_command(
     ],
     out: OutFile = None,
     as_json: AsJson = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="Profile, by name or file, for what the measurements do not determine; takes precedence over start: in "
+            "setup.yaml.",
+        ),
+    ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of times that every run is simulated at its measured pace.")
     ] = FIT_ROUNDS,
 ) -> None:
-    """Fit a profile to measurements of a server, and report its errors and what was not measured.
+    """Fit a profile to measurements of a server, and report its errors and what they do not determine.
 
     The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json.
     docs/reference/measurements.md describes their columns.
@@ -34,24 +42,27 @@ def fit_command(
 
     from adaptwin.calibration.fit import fit
     from adaptwin.calibration.measurements import Measurements
+    from adaptwin.calibration.plausible import located
     from adaptwin.cli.progress import progress_bar
     from adaptwin.report.fit import fit_report
 
     require_writable(out)
     measurements = Measurements.read(folder)
+    if start is not None:
+        measurements = measurements._replace(setup=measurements.setup.model_copy(update={"start": start}))
     with progress_bar() as progress:
         try:
             fitted = fit(measurements, rounds=rounds, progress=progress)
         except ImportError as error:
             raise SpecError(str(error)) from None
         except SpecError as error:
-            raise (error if error.file else error.at(folder)) from None
+            raise located(error, folder) from None
     if out:
         fitted.profile.write(out)
     if as_json:
         print(json.dumps(_fit_as_data(fitted), indent=1))
     else:
-        Console().print(fit_report(fitted))
+        Console().print(fit_report(fitted, measurements.setup.start or ""))
     if out:
         Console(stderr=True).print(f"profile written to {out}", highlight=False)
 
@@ -61,4 +72,5 @@ def _fit_as_data(fitted: "Fit") -> dict[str, Any]:
         "profile": fitted.profile.file_form(),
         "residuals": [part._asdict() for part in fitted.residuals],
         "warnings": fitted.warnings,
+        "undetermined": [constant._asdict() for constant in fitted.undetermined],
     }

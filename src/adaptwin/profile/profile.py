@@ -77,6 +77,11 @@ class Profile(Spec):
     measured: MeasuredRange | None = Field(
         default=None, description="settings and traffic of the real runs; None: not compared with real runs"
     )
+    undetermined: tuple[str, ...] = Field(
+        default=(),
+        description="constants that the measurements did not determine, such as step_cost.lora_base; taken from another "
+        "profile or from the shapes of the model, or fitted only together with others",
+    )
     price_per_hour: float | None = Field(
         default=None,
         gt=0,

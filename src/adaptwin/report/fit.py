@@ -1,6 +1,7 @@
 """Tables of a fit and of a comparison for the terminal: residuals by part, errors by regime, gaps in measurements."""
 
 import math
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,20 +9,24 @@ from rich.text import Text
 
 from adaptwin.calibration.fit import Fit
 from adaptwin.calibration.measurements import MeasuredRun
+from adaptwin.calibration.undetermined import Undetermined
 from adaptwin.profile.profile import Profile
 from adaptwin.report.style.words import NOTHING, duration, number
 from adaptwin.twin.run import Run
 
 
-def fit_report(fitted: Fit) -> RenderableType:
-    """Show a fit: what was fitted, how far it is from the measurements, and what they do not cover."""
+def fit_report(fitted: Fit, start: str) -> RenderableType:
+    """Show a fit that began with the profile `start`: how far it is from the measurements, and what they leave open."""
     parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.hardware}", style="bold")]
     parts += [Text("\nResiduals of the fit", style="bold"), _residuals(fitted)]
     if fitted.profile.error:
         parts += [Text("\nWhole runs, each simulated with a fit to the other configurations", style="bold")]
         parts += [_errors(fitted.profile)]
+    if fitted.undetermined:
+        parts += [Text("\nNot determined by the measurements", style="bold")]
+        parts += [Text(f"- {line}", style="yellow") for line in _undetermined(fitted.undetermined, start)]
     if fitted.warnings:
-        parts += [Text("\nNot covered by the measurements", style="bold")]
+        parts += [Text("\nNot covered by the measurements, or doubtful", style="bold")]
         parts += [Text(f"- {warning}", style="yellow") for warning in fitted.warnings]
     return Group(*parts)
 
@@ -31,6 +36,29 @@ def _residuals(fitted: Fit) -> Table:
     for part in fitted.residuals:
         table.add_row(part.part, f"{part.points:,}", f"{part.mean:.1f} %", f"{part.worst:.1f} %")
     return table
+
+
+def _undetermined(constants: list[Undetermined], start: str) -> Iterator[str]:
+    """Yield a sentence for each source of constants that the measurements do not determine, which names them all."""
+    of_shapes = {each.constant for each in constants if each.constant.startswith("memory.")}
+    kept = [each for each in constants if each.kept]
+    groups = {
+        f"taken from {start}": [each for each in kept if each.constant not in of_shapes],
+        "derived from the shapes of the model": [each for each in kept if each.constant in of_shapes],
+        "determined only together with others, or roughly": [each for each in constants if not each.kept],
+    }
+    for source, group in groups.items():
+        if group:
+            yield f"{source}: {_by_part([each.constant for each in group])}"
+
+
+def _by_part(constants: list[str]) -> str:
+    """Write constants such as ``step_cost.base`` as lists, one for each part of the profile."""
+    parts: dict[str, list[str]] = {}
+    for constant in constants:
+        part, _, name = constant.partition(".")
+        parts.setdefault(part, []).append(name)
+    return "; ".join(f"{part} ({', '.join(names)})" if names[0] else part for part, names in parts.items())
 
 
 def _errors(profile: Profile) -> RenderableType:
