@@ -31,7 +31,7 @@ def test_each_timestamp_is_dealt_to_one_adapter_in_proportion_to_its_rate():
 
 
 def test_without_rates_each_adapter_gets_as_many():
-    assert all(len(times) == pytest.approx(100, abs=40) for times in deal(TIMES, [0.0] * 4, seed=1))
+    assert all(len(times) == pytest.approx(100, abs=40) for times in deal(len(TIMES), [0.0] * 4, seed=1))
     assert fleet(0.0, 0.0).rates == [2.0, 2.0]
 
 

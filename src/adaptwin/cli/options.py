@@ -128,6 +128,23 @@ def seconds(text: str) -> float:
     return value
 
 
+_SECONDS_OF = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def window_seconds(text: str) -> float:
+    """``90s``, ``30m``, ``1h``, ``1d`` or ``90`` in seconds; ``whole`` is infinite."""
+    if text == "whole":
+        return float("inf")
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS_OF else (text, "s")
+    try:
+        value = float(number) * _SECONDS_OF[unit]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a length of time, such as 90s, 30m, 1h, 1d or whole") from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{text!r} must be above 0")
+    return value
+
+
 def share(text: str) -> float:
     """``20%`` or ``0.2`` as 0.2."""
     try:

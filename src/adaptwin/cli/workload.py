@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptwin.cli.help import example_lines
-from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile
+from adaptwin.cli.help import default_note, example_lines
+from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, window_seconds
 from adaptwin.errors import SpecError
+from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_LENGTHS = "sharegpt"
 TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
-    "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --out f.yaml",
+    "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --busiest 30m --out f.yaml",
 )
 SYNTH_EXAMPLES = example_lines(
     "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out f.yaml",
@@ -81,38 +82,74 @@ FleetOut = Annotated[Path, typer.Option(metavar="FILE", help="Fleet file to writ
 @workload_commands.command(epilog=TRACE_EXAMPLES)
 def from_trace(
     trace: Annotated[
-        Path, typer.Argument(metavar="TRACE", help="CSV of requests, with Azure's or Mooncake's columns.")
+        Path,
+        typer.Argument(metavar="TRACE", help="Requests: CSV with Azure's or Mooncake's columns, or Mooncake's JSONL."),
     ],
     adapters: AdapterCount,
     ranks: Ranks,
     out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
     base_share: BaseShare = 0.0,
+    busiest: Annotated[
+        float | None,
+        typer.Option(
+            parser=window_seconds,
+            metavar="TIME",
+            help="Length of the window that the fleet is made from, such as 90s, 30m, 1h or 1d: the one with the most "
+            f"tokens is taken. 'whole' takes the whole trace. {default_note('1h, or the trace if it is shorter')}",
+        ),
+    ] = None,
     first_part: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the trace's time, from its start, that rates come from.")
-    ] = 0.5,
-    rate_scale: Annotated[float, typer.Option(metavar="FACTOR", help="Factor on every rate.")] = 1.0,
-    duration: Duration = 3600.0,
+        float | None,
+        typer.Option(
+            parser=share,
+            metavar="SHARE",
+            help="Share of the trace's time, from its start, that the window lies in, such as 50% or 0.5. "
+            + default_note("100%"),
+        ),
+    ] = None,
+    rate_scale: Annotated[float, typer.Option(metavar="FACTOR", help="Factor on the number of requests.")] = 1.0,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            help="Keep arrivals as timestamps, each with its own lengths, or as rates that change from second to "
+            "second, in a CSV file beside the fleet. "
+            + default_note(f"timestamps for up to {MOST_TIMESTAMPS:,} requests"),
+        ),
+    ] = None,
     profile: Profiles = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a fleet with the rate and the lengths of a request trace, distributed over adapters."""
-    from adaptwin.workload.sources.synthetic import parse_ranks
-    from adaptwin.workload.sources.traces import workload_from_trace
+    """Make a fleet with the arrivals and lengths of a request trace's busiest hour, distributed over adapters."""
+    from rich.console import Console
 
-    workload = workload_from_trace(
-        trace,
+    from adaptwin.profile.profile import load_profile
+    from adaptwin.report.trace import trace_summary, trace_table, trace_warnings
+    from adaptwin.workload.sources.synthetic import parse_ranks
+    from adaptwin.workload.sources.traces import BUSIEST, trace_window
+
+    for name in profile or ():
+        load_profile(name)
+    rank_mix = parse_ranks(ranks)
+    window = trace_window(
+        trace, first_part=1.0 if first_part is None else first_part, busiest=BUSIEST if busiest is None else busiest
+    )
+    workload = window.workload(
         adapters=adapters,
-        ranks=parse_ranks(ranks),
+        ranks=rank_mix,
         popularity=popularity,
         base_share=base_share,
-        first_part=first_part,
-        duration=duration,
         rate_scale=rate_scale,
+        keep=keep,
+        rates_file=out.with_suffix(".rates.csv"),
         seed=seed,
     )
-    _write(workload, profile, out, as_json)
+    for warning in trace_warnings(window.figures):
+        typer.echo(f"warning: {warning}", err=True)
+    if not as_json:
+        Console().print(trace_table(window.figures, popularity))
+    _write(workload, profile, out, as_json, {"trace": trace_summary(window.figures)})
 
 
 @workload_commands.command(epilog=SYNTH_EXAMPLES)
@@ -223,8 +260,10 @@ def _from_anywhere(arrivals: str) -> str:
     return with_absolute_path(arrivals, Path())
 
 
-def _write(workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool) -> None:
-    """Write the fleet, once its profiles are known to exist, and say what is in it."""
+def _write(
+    workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool, more: dict[str, Any] | None = None
+) -> None:
+    """Write the fleet, once its profiles are known to exist, and say what is in it; `more` is for JSON only."""
     from rich.console import Console
     from rich.text import Text
 
@@ -239,7 +278,7 @@ def _write(workload: "Workload", profiles: list[str] | None, out: Path, as_json:
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     Fleet(**fields, profile=names).write(out)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), **workload_summary(workload)}))
+        typer.echo(json.dumps({"file": str(out), **workload_summary(workload), **(more or {})}))
     else:
         console = Console()
         console.print(workload_table(workload))

@@ -16,7 +16,8 @@ from adaptwin.explanation.explanation import Emptiest, Saving, Savings
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_within
-from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import OUTLINE_FACTOR
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of

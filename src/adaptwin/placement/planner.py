@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError, not_one_of
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free
-from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate, workload_surrogate_for
+from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
+from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
 from adaptwin.placement.objectives.objective import Asked, Placed

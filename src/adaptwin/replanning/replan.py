@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import common_settings
-from adaptwin.placement.capacity.workload_surrogate import workload_surrogate_for
+from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place

@@ -9,7 +9,7 @@ from adaptwin.workload.workload import Workload
 
 
 def workload_summary(workload: Workload) -> dict[str, Any]:
-    """Return the number of adapters, their ranks, the total rate, mean lengths, window and seed of a workload."""
+    """Return adapters, ranks, total rate, mean lengths, arrivals, window and seed of a workload."""
     ranks = Counter(adapter.rank for adapter in workload.adapters)
     return {
         "adapters": len(workload),
@@ -17,6 +17,7 @@ def workload_summary(workload: Workload) -> dict[str, Any]:
         "rate": workload.rate,
         "mean_input": workload.lengths.mean_input,
         "mean_output": workload.lengths.mean_output,
+        "arrivals": workload.arrivals if isinstance(workload.arrivals, str) else "timestamps",
         "duration": workload.duration,
         "seed": workload.seed,
     }
@@ -30,6 +31,15 @@ def workload_table(workload: Workload) -> Table:
     table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in summary["ranks"].items()))
     table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
     table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
+    table.add_row("arrivals", _arrivals_text(workload))
     table.add_row("window", f"{summary['duration']:g} s")
     table.add_row("seed", str(summary["seed"]))
     return table
+
+
+def _arrivals_text(workload: Workload) -> str:
+    """The arrivals of adapters without arrivals of their own; of timestamps, how many there are."""
+    if isinstance(workload.arrivals, str):
+        return workload.arrivals
+    own = ", each with its own lengths" if workload.lengths.belong_to(len(workload.arrivals)) else ""
+    return f"{len(workload.arrivals):,} timestamps{own}"

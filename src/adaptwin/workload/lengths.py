@@ -167,6 +167,14 @@ class Lengths(Spec):
         """The hash, computed once: every look-up of a table needs it, and there may be thousands of pairs."""
         return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
+    def belong_to(self, timestamps: int) -> bool:
+        """Whether the pairs belong to so many timestamps, one pair each."""
+        return self.kind == "empirical" and len(self.pairs) == timestamps
+
+    def at(self, places: Iterable[int]) -> Self:
+        """Return lengths with the measured pairs at these places only."""
+        return type(self)(kind=self.kind, pairs=tuple(self.pairs[i] for i in places), are_limits=self.are_limits)
+
     def repeated(self, number: Sequence[int]) -> Self:
         """Return lengths with each measured pair as often as `number` says."""
         pairs = tuple(pair for pair, many in zip(self.pairs, number, strict=True) for _ in range(many))

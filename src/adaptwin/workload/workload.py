@@ -103,7 +103,7 @@ class Adapter(Spec):
         """Return the adapter with `factor` times its rate, and each of its timestamps as often as `number` says."""
         assert isinstance(self.arrivals, tuple)
         update: dict[str, Any] = {"rate": self.rate * factor, "arrivals": repeated(self.arrivals, number)}
-        if self.lengths and self.lengths.kind == "empirical" and len(self.lengths.pairs) == len(number):
+        if self.lengths and self.lengths.belong_to(len(number)):
             update["lengths"] = self.lengths.repeated(number.tolist()) if number.any() else None
         return self.model_copy(update=update)
 
@@ -169,21 +169,30 @@ class Workload(Spec):
     def dealt(self, seed: int | None = None) -> Self:
         """Return the workload with its timestamps dealt to the adapters that have no arrivals of their own.
 
-        Each adapter gets timestamps in proportion to its rate, drawn with the seed; None takes the workload's. A
-        workload without timestamps is returned as it is.
+        Each adapter gets timestamps in proportion to its rate, drawn with the seed; None takes the workload's. Lengths
+        of the workload that belong to its timestamps, one pair each, are dealt with them to the adapters without
+        lengths of their own. A workload without timestamps is returned as it is.
         """
         if isinstance(self.arrivals, str):
             return self
         sharing = [adapter for adapter in self.adapters if adapter.arrivals is None]
         if not sharing:
             return self.model_copy(update={"arrivals": "poisson"})
-        times = deal(self.arrivals, [adapter.rate for adapter in sharing], self.seed if seed is None else seed)
-        of_name = dict(zip((adapter.name for adapter in sharing), times, strict=True))
+        chances = [adapter.rate for adapter in sharing]
+        places = iter(deal(len(self.arrivals), chances, self.seed if seed is None else seed))
         adapters = tuple(
-            adapter.model_copy(update={"arrivals": of_name[adapter.name]}) if adapter.name in of_name else adapter
+            adapter if adapter.arrivals is not None else self._with_recorded(adapter, next(places).tolist())
             for adapter in self.adapters
         )
         return self.model_copy(update={"adapters": adapters, "arrivals": "poisson"})
+
+    def _with_recorded(self, adapter: Adapter, places: list[int]) -> Adapter:
+        """Return the adapter with the timestamps of the workload at these places, and with their lengths."""
+        assert isinstance(self.arrivals, tuple)
+        update: dict[str, Any] = {"arrivals": tuple(self.arrivals[place] for place in places)}
+        if places and not adapter.lengths and self.lengths.belong_to(len(self.arrivals)):
+            update["lengths"] = self.lengths.at(places)
+        return adapter.model_copy(update=update)
 
     def tokens_per_second(self, adapter: Adapter) -> float:
         """Mean prompt and output tokens per second that the adapter's requests ask for."""

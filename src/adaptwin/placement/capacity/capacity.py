@@ -286,9 +286,14 @@ class Capacity:
         return [prediction for prediction in self.predict(demand, choices, factor) if prediction.inside]
 
     def sure_answers(self, demand: ServerDemand, predictions: list[Prediction]) -> list[Answer | None]:
-        """Return answers for the predictions in which the surrogate is confident, and None for the others."""
+        """Return answers for the predictions in which the surrogate is confident, and None for the others.
+
+        It is never confident where it only guides, because it was not trained on the arrivals.
+        """
         if self.surrogate is None:
             return []
+        if self.surrogate.only_guides(demand.traffic):
+            return [None] * len(predictions)
         promised = self._has_objectives(demand)
         return [
             answer_of(prediction) if self.surrogate.is_sure(prediction, promised=promised) else None

@@ -1,12 +1,15 @@
-"""WorkloadSurrogate: a surrogate that predicts servers with some of a workload's adapters, many servers at once."""
+"""WorkloadSurrogate: a surrogate that predicts servers with some of a workload's adapters, many servers at once.
+
+The surrogate was not trained on replayed timestamps, nor on files of rates. For such traffic it predicts steady traffic
+at a higher rate, `steady_factor` times as high, which a server bears as long (`steady_equivalent`). This is a guide for
+the search, and no answer: only the twin decides.
+"""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptwin.profile.profile import Profile
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import (
@@ -16,17 +19,21 @@ from adaptwin.surrogate.features import (
     features_of_servers,
 )
 from adaptwin.surrogate.server_table import ServerTable, server_table
-from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from, surrogate_for
+from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from
 from adaptwin.twin.server import Server
-from adaptwin.workload.demand.traffic import Demand, demand_in, raw_sums, sum_demands
+from adaptwin.workload.demand.traffic import RATE, UNKNOWN_RATE, Demand, demand_in, raw_sums, sum_demands
 from adaptwin.workload.workload import Workload
 
 
 class WorkloadSurrogate:
     """Predictions for servers with some of a workload's adapters, from sums that are computed in advance."""
 
-    def __init__(self, surrogate: Surrogate, workload: Workload, template: Server) -> None:
+    def __init__(
+        self, surrogate: Surrogate, workload: Workload, template: Server, steady_factor: float | None = None
+    ) -> None:
+        """Prepare the sums; without `steady_factor`, nothing is predicted for arrivals that the surrogate lacks."""
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
+        self.steady_factor = steady_factor
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._demands = demands_on(surrogate.profile, template, workload)
         self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}
@@ -35,7 +42,7 @@ class WorkloadSurrogate:
 
     @property
     def knows_traffic(self) -> bool:
-        """Whether the surrogate was trained on such a window and on such arrivals as those of all adapters."""
+        """Whether it predicts servers of this workload: it knows such windows, and the arrivals or their equivalent."""
         return self._knows(sum_demands(self._demands))
 
     def traffic_of(self, shares: Iterable[tuple[str, float]]) -> NDArray[np.float64]:
@@ -47,7 +54,7 @@ class WorkloadSurrogate:
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Prediction]:
         """Return a prediction for each number of slots, all of which must start, at `factor` times this traffic."""
-        demand = demand_in(traffic, factor)
+        demand = demand_in(traffic, factor * self._steady(traffic))
         features, steady_answers = self._features(demand, choices, max_lora_rank)
         answers, inside = self.surrogate.predict_features(features, steady_answers)
         known = self._knows(demand)
@@ -60,7 +67,7 @@ class WorkloadSurrogate:
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> float | None:
         """Return the lowest probability of overload among these numbers of slots; None if the surrogate knows none."""
-        demand = demand_in(traffic, factor)
+        demand = demand_in(traffic, factor * self._steady(traffic))
         if not self._knows(demand):
             return None
         if demand.traffic.served_rate == 0:
@@ -68,8 +75,23 @@ class WorkloadSurrogate:
         overloads, inside = self.surrogate.overloads(self._features(demand, choices, max_lora_rank)[0])
         return float(overloads[inside].min()) if inside.any() else None
 
+    def only_guides(self, traffic: NDArray[np.float64]) -> bool:
+        """Whether some of this traffic has arrivals that the surrogate was not trained on."""
+        return bool(traffic[UNKNOWN_RATE] > 0.0)
+
+    @property
+    def knows_window(self) -> bool:
+        """Whether the surrogate was trained on such a window and such servers, whatever the arrivals."""
+        return self._knows_kind
+
+    def _steady(self, traffic: NDArray[np.float64]) -> float:
+        """Return by which factor steady traffic must be higher than this one, part of which may be steady."""
+        if self.steady_factor is None or not self.only_guides(traffic):
+            return 1.0
+        return 1.0 + (self.steady_factor - 1.0) * float(traffic[UNKNOWN_RATE] / traffic[RATE])
+
     def _knows(self, demand: Demand) -> bool:
-        return self._knows_kind and demand.traffic.unknown_rate == 0
+        return self._knows_kind and (demand.traffic.unknown_rate == 0 or self.steady_factor is not None)
 
     def _features(
         self, demand: Demand, choices: Sequence[int], max_lora_rank: int
@@ -101,13 +123,3 @@ class WorkloadSurrogate:
         return prediction.inside and (
             prediction.overload >= sure.above or (prediction.overload <= sure.below and not promised)
         )
-
-
-def workload_surrogate_for(
-    surrogate: Surrogate | Literal["shipped"] | None, profile: Profile, workload: Workload, template: Server
-) -> WorkloadSurrogate | None:
-    """Return the given or the shipped surrogate for a workload on a profile; None if `surrogate` is None."""
-    if surrogate is None:
-        return None
-    predictors = surrogate_for(profile) if surrogate == "shipped" else surrogate.on(profile)
-    return WorkloadSurrogate(predictors, workload, template)

@@ -112,6 +112,7 @@ def _burstiness(adapter: Adapter, workload: Workload) -> tuple[float, float, flo
 _TRAFFIC_FIELDS = len(Traffic._fields)
 SUMS = _TRAFFIC_FIELDS + OCTAVES * 2  # number of raw sums
 _COLUMN: Any = Traffic(*range(_TRAFFIC_FIELDS))  # position of each field of `Traffic` in the raw sums
+RATE, UNKNOWN_RATE = _COLUMN.rate, _COLUMN.unknown_rate
 _MOMENT: Any = LengthMoments(*range(len(LengthMoments._fields)))  # column of each moment in `per_request`
 _MAXIMA = (_COLUMN.hottest, _COLUMN.max_rank)  # of two sets together, these are the larger of the two
 

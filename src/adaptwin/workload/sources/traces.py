@@ -1,39 +1,89 @@
 """Traces: a workload from a log of requests in the format of Azure or Mooncake."""
 
+import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import TRACE, recognised
+from adaptwin.spec import read_text
 from adaptwin.workload.csv_rows import CsvRow, CsvRows, read_rows
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lengths import MAX_TOKENS
+from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
+from adaptwin.workload.sources.recording import Recording, suspicious_gap
 from adaptwin.workload.sources.synthetic import RankMix, share_out
 from adaptwin.workload.workload import Workload
 
-MAX_PAIRS = 512  # pairs of lengths that are kept: enough for accurate means, few enough for a readable file
+LEAST_REQUESTS = 10  # fewer say nothing about a rate
+BUSIEST = 3600.0  # seconds: the usual window
 
 
-class Trace(NamedTuple):
-    """Requests in order of arrival; every array has the shape (n,)."""
+class TraceFigures(NamedTuple):
+    """What the window of a trace holds, and what is left out; times in seconds."""
 
-    time: NDArray[np.float64]  # seconds since the first request
-    input: NDArray[np.int64]  # prompt tokens, at least 1
-    output: NDArray[np.int64]  # answer tokens, at least 1
+    requests: int  # of the trace
+    span: float  # from the first request of the trace to the last
+    start: float  # of the window, since the first request
+    window: float
+    kept: int  # requests in the window
+    before: int  # requests left out, before and after the window
+    after: int
+    raised: int  # lengths of 0 tokens in the trace, which count as 1
+    mean_rate: float  # requests/s of the window
+    peak_rate: float  # in its busiest minute
+    mean_input: float  # tokens
+    mean_output: float
+    dispersion_second: float  # variance over mean of the requests per second; 1 where they come independently
+    dispersion_minute: float  # of the requests per minute; NaN in windows of less than two minutes
 
-    @property
-    def span(self) -> float:
-        """Seconds from the first request to the last."""
-        return float(self.time[-1])
 
-    def until(self, time: float) -> "Trace":
-        """Return the requests up to and including `time` seconds."""
-        count = int(np.searchsorted(self.time, time, side="right"))
-        return Trace(self.time[:count], self.input[:count], self.output[:count])
+class TraceWindow(NamedTuple):
+    """A window of a trace that a workload is made from."""
+
+    recording: Recording
+    figures: TraceFigures
+
+    def workload(
+        self,
+        *,
+        adapters: int,
+        ranks: RankMix,
+        popularity: str = "dirichlet:0.5",
+        base_share: float = 0.0,
+        rate_scale: float = 1.0,
+        keep: Keep | None = None,
+        rates_file: str | Path | None = None,
+        seed: int = 0,
+    ) -> Workload:
+        """Return a workload with the arrivals and lengths of the window.
+
+        Args:
+            adapters: Number of adapters, which `share_out` describes with `ranks`, `popularity` and `base_share`.
+            ranks: Ranks in turn, or by weight.
+            popularity: Distribution of the traffic over the adapters.
+            base_share: Share of the traffic that goes to the base model.
+            rate_scale: Factor on the number of requests.
+            keep: Keep arrivals as timestamps, each with its own lengths, or as rates; None decides by their number.
+            rates_file: CSV file that rates are written to, if they are kept.
+            seed: Seed of all random draws, which is stored in the workload.
+
+        Raises:
+            SpecError: What is wrong with an argument.
+        """
+        if not 0 < rate_scale < float("inf"):
+            raise SpecError(f"{rate_scale:g} must be above 0 and finite", "rate_scale")
+        rate = rate_scale * self.recording.rate
+        shared = share_out(
+            rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
+        )
+        return recorded_workload(
+            self.recording, shared, rate_scale=rate_scale, seed=seed, keep=keep, rates_file=rates_file
+        )
 
 
 def workload_from_trace(
@@ -43,94 +93,106 @@ def workload_from_trace(
     ranks: RankMix,
     popularity: str = "dirichlet:0.5",
     base_share: float = 0.0,
-    first_part: float = 0.5,
-    duration: float = 3600.0,
+    first_part: float = 1.0,
+    busiest: float = BUSIEST,
     rate_scale: float = 1.0,
+    keep: Keep | None = None,
+    rates_file: str | Path | None = None,
     seed: int = 0,
 ) -> Workload:
-    """Return a workload with rate and lengths of the first part of a trace, distributed to adapters by popularity.
+    """Return a workload with the arrivals and lengths of a trace's busiest window, shared out by popularity.
 
-    The rest of the trace remains as traffic that a plan has not seen. `first_part` is a share of the trace's time,
-    `rate_scale` multiplies every rate, and `share_out` describes `adapters`, `ranks`, `popularity` and `base_share`.
-    Raises `SpecError` naming file, line and column.
+    `busiest` and `first_part` choose the window, as `trace_window` describes. `TraceWindow.workload` describes the
+    other arguments. Raises `SpecError` naming file, line and column.
+    """
+    return trace_window(path, first_part=first_part, busiest=busiest).workload(
+        adapters=adapters,
+        ranks=ranks,
+        popularity=popularity,
+        base_share=base_share,
+        rate_scale=rate_scale,
+        keep=keep,
+        rates_file=rates_file,
+        seed=seed,
+    )
+
+
+def trace_window(path: str | Path, *, first_part: float = 1.0, busiest: float = BUSIEST) -> TraceWindow:
+    """Return the window of a trace with the most tokens, prompts and answers together.
+
+    Args:
+        path: The trace, in a format that `read_trace` knows.
+        first_part: Share of the trace's time, from its start, that the window lies in.
+        busiest: Seconds of the window; `math.inf` takes the whole trace, as does a trace that is shorter.
+
+    Raises:
+        SpecError: What is wrong, with file, line and column.
     """
     if not 0 < first_part <= 1:
         raise SpecError(f"{first_part:g} must be above 0 and at most 1", "first_part")
-    if not 0 < rate_scale < float("inf"):
-        raise SpecError(f"{rate_scale:g} must be above 0 and finite", "rate_scale")
-    trace = read_trace(path)
-    seconds = first_part * trace.span
-    seen = trace.until(seconds)
-    rate = rate_scale * len(seen.time) / seconds
-    shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
-    lengths = Lengths.empirical(zip(*representative_pairs(seen.input, seen.output).T, strict=True))
-    return Workload(adapters=shared, lengths=lengths, duration=duration, seed=seed)
+    if not busiest > 0:
+        raise SpecError(f"{busiest:g} must be above 0", "busiest")
+    whole, raised = _read(path)
+    part = whole.window(0.0, first_part * whole.duration)
+    seconds = min(busiest, part.duration)
+    start = part.busiest_start(seconds)
+    seen = part.window(start, seconds)
+    if len(seen.time) < LEAST_REQUESTS:
+        message = f"too few requests: {len(seen.time)} in {seconds:g} s (at least {LEAST_REQUESTS} needed)"
+        raise SpecError(message, file=path)
+    before = int(np.searchsorted(whole.time, start))
+    figures = TraceFigures(
+        requests=len(whole.time),
+        span=float(whole.time[-1]),
+        start=start,
+        window=seconds,
+        kept=len(seen.time),
+        before=before,
+        after=len(whole.time) - len(seen.time) - before,
+        raised=raised,
+        mean_rate=seen.rate,
+        peak_rate=seen.peak_rate(),
+        mean_input=float(seen.input.mean()),
+        mean_output=float(seen.output.mean()),
+        dispersion_second=seen.dispersion(1.0),
+        dispersion_minute=seen.dispersion(60.0),
+    )
+    return TraceWindow(seen, figures)
 
 
-def read_trace(path: str | Path) -> Trace:
+def read_trace(path: str | Path) -> Recording:
     """Read a request trace in one of the known formats; raises `SpecError` naming file, line and column.
 
-    Azure: ``TIMESTAMP,ContextTokens,GeneratedTokens``; Mooncake: ``timestamp_ms,input_length,output_length``.
-    Other columns are ignored. A length of 0 tokens is raised to 1.
+    Azure: CSV with ``TIMESTAMP,ContextTokens,GeneratedTokens``; Mooncake: CSV with
+    ``timestamp_ms,input_length,output_length``, or JSON lines with the keys ``timestamp`` (milliseconds),
+    ``input_length`` and ``output_length``. Other columns are ignored. A length of 0 tokens is raised to 1. The
+    recording begins with the first request, and ends with the second in which the last one arrives.
     """
-    rows = read_rows(path, TRACE)
-    format_ = _format_of(rows)
-    requests = np.array(list(_requests_in(rows.rows, format_)), dtype=np.float64).reshape(-1, 3)
+    return _read(path)[0]
+
+
+def _read(path: str | Path) -> tuple[Recording, int]:
+    """Return the requests of a trace, and how many of their lengths are 0."""
+    rows, format_ = _rows_of(path)
+    requests = np.array(list(_requests_in(rows, format_)), dtype=np.float64).reshape(-1, 4)
     if len(requests) < 2:
         raise SpecError(f"too few requests: {len(requests)} (at least 2 needed)", file=path)
     requests = requests[np.argsort(requests[:, 0], kind="stable")]
-    time = requests[:, 0] - requests[0, 0]
+    time, tokens = requests[:, 0] - requests[0, 0], requests[:, 1:3].astype(np.int64)
     if time[-1] <= 0:
         raise SpecError(f"all {len(requests)} requests arrive at the same time, so there is no rate", file=path)
-    tokens = np.maximum(1, requests[:, 1:]).astype(np.int64)
-    return Trace(time, tokens[:, 0], tokens[:, 1])
+    if gap := suspicious_gap(time):
+        raise _far_off(int(requests[gap[0], 3]), gap[1], format_, path)
+    inputs, outputs = np.maximum(1, tokens).T
+    return Recording(time, inputs, outputs, duration=math.floor(time[-1]) + 1.0), int((tokens == 0).sum())
 
 
-def representative_pairs(
-    inputs: NDArray[np.int64], outputs: NDArray[np.int64], limit: int = MAX_PAIRS
-) -> NDArray[np.int64]:
-    """Return at most `limit` pairs that represent all of them: shape (min(n, limit), 2), in ascending order of total.
-
-    The pairs are a systematic sample in serpentine order, as in surveys: strata by total tokens, sorted by output in
-    ascending and descending order in turn; of every n/limit neighbours in this order, the middle one is chosen. Then
-    single pairs are exchanged for others of their neighbourhood until both means agree with those of all pairs within
-    0.1 %, or until no exchange helps, as when one request outweighs all others.
-    """
-    pairs = np.stack([inputs, outputs], axis=1)
-    if len(pairs) > limit:
-        ordered = pairs[_serpentine(pairs, strata=round(limit**0.5))]
-        first = np.arange(limit + 1) * len(pairs) // limit
-        chosen = ordered[(first[:-1] + first[1:]) // 2]
-        pairs = _balanced(chosen, ordered, np.searchsorted(first, np.arange(len(pairs)), side="right") - 1)
-    return pairs[np.argsort(pairs.sum(axis=1), kind="stable")]
-
-
-def _balanced(
-    chosen: NDArray[np.int64], ordered: NDArray[np.int64], slot: NDArray[np.int64], tolerance: float = 0.001
-) -> NDArray[np.int64]:
-    """Replace pairs of `chosen`, one per slot, by others of the same or an adjacent slot until the means agree."""
-    wanted = ordered.mean(axis=0) * len(chosen)
-    spare = np.tile(ordered, (3, 1))
-    place = np.clip(np.concatenate([slot - 1, slot, slot + 1]), 0, len(chosen) - 1)
-    chosen = chosen.copy()
-    error = float(np.abs(chosen.sum(axis=0) / wanted - 1.0).max())
-    while error > tolerance:
-        sums = chosen.sum(axis=0) + spare - chosen[place]
-        errors = np.abs(sums / wanted - 1.0).max(axis=1)
-        best = int(errors.argmin())
-        if errors[best] >= error:
-            break
-        chosen[place[best]], error = spare[best], float(errors[best])
-    return chosen
-
-
-def _serpentine(pairs: NDArray[np.int64], strata: int) -> NDArray[np.int64]:
-    """Return the indices of the pairs in serpentine order: neighbours are similar in total and output."""
-    total = pairs.sum(axis=1)
-    stratum = np.empty(len(pairs), dtype=np.int64)
-    stratum[np.argsort(total, kind="stable")] = np.arange(len(pairs)) * strata // len(pairs)
-    output = np.where(stratum % 2 == 0, pairs[:, 1], -pairs[:, 1])
-    return np.lexsort((total, output, stratum))
+def _far_off(line: int, gap: float, format_: "_Format", path: str | Path) -> SpecError:
+    """Return the error for a request whose time is far from those of all others."""
+    time = next(row.text(format_.time) for row in _rows_of(path)[0] if row.line == line)
+    days = f"{gap / 86400:,.0f} days" if gap >= 2 * 86400 else f"{gap:,.0f} seconds"
+    message = f"{time!r} is {days} away from the nearest other request: correct the time, or remove such rows"
+    return SpecError(message, f"line {line}: {format_.time}", path)
 
 
 class _Format(NamedTuple):
@@ -160,6 +222,29 @@ _FORMATS = (
     _Format("TIMESTAMP", "ContextTokens", "GeneratedTokens", _seconds_of_date),
     _Format("timestamp_ms", "input_length", "output_length", _seconds_of_milliseconds),
 )
+_JSON_FORMAT = _Format("timestamp", "input_length", "output_length", _seconds_of_milliseconds)
+
+
+def _rows_of(path: str | Path) -> tuple[Iterator[CsvRow], _Format]:
+    """Return the rows of a trace, and its format; raises `SpecError`."""
+    if read_text(path).lstrip("\ufeff \t\r\n").startswith("{"):
+        return _json_rows(path), _JSON_FORMAT
+    rows = read_rows(path, TRACE)
+    return rows.rows, _format_of(rows)
+
+
+def _json_rows(path: str | Path) -> Iterator[CsvRow]:
+    """Yield the objects of JSON lines; raises `SpecError` where a line holds none."""
+    for number, line in enumerate(read_text(path).removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            try:
+                fields = json.loads(line)
+            except (ValueError, RecursionError):
+                fields = None
+            if not isinstance(fields, dict):
+                error = SpecError("is not a JSON object", f"line {number}", path)
+                raise recognised(error, path, TRACE)
+            yield CsvRow({str(key): str(value) for key, value in fields.items()}, number, path)
 
 
 def _format_of(rows: CsvRows) -> _Format:
@@ -173,11 +258,15 @@ def _format_of(rows: CsvRows) -> _Format:
     raise recognised(error, rows.file, TRACE)
 
 
-def _requests_in(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int]]:
-    """Yield (seconds, input, output) of every row, unchanged."""
+def _requests_in(rows: Iterator[CsvRow], format_: _Format) -> Iterator[tuple[float, int, int, int]]:
+    """Yield (seconds, input, output, line) of every row, unchanged."""
     for row in rows:
-        tokens = row.whole(format_.input), row.whole(format_.output)
-        if min(tokens) < 0:
-            column = format_.input if tokens[0] < 0 else format_.output
-            raise row.wrong(column, f"{min(tokens)} must be at least 0 tokens")
-        yield format_.seconds(row, format_.time), *tokens
+        yield format_.seconds(row, format_.time), _tokens(row, format_.input), _tokens(row, format_.output), row.line
+
+
+def _tokens(row: CsvRow, column: str) -> int:
+    tokens = row.whole(column)
+    if not 0 <= tokens <= MAX_TOKENS:
+        limit = "at least 0 tokens" if tokens < 0 else f"at most {MAX_TOKENS:,} tokens"
+        raise row.wrong(column, f"{row.text(column)} must be {limit}")
+    return tokens

@@ -1,0 +1,69 @@
+"""What a fleet keeps of a request trace, for the terminal."""
+
+import math
+from typing import Any
+
+from rich.table import Table
+
+from adaptwin.report.style.words import count, duration, number
+from adaptwin.twin.verdict import SHORTEST_WINDOW
+from adaptwin.workload.sources.traces import TraceFigures
+
+FEW_REQUESTS = 100  # with fewer, the mean rate is uncertain by over 10 %
+
+
+def trace_summary(figures: TraceFigures) -> dict[str, Any]:
+    """Return the figures by name; those that a short window does not have are None."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in figures._asdict().items()
+    }
+
+
+def trace_table(figures: TraceFigures, popularity: str) -> Table:
+    """Return a table of the window that was chosen, its rates and bursts, what was left out, and what is assumed."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("trace", f"{count(figures.requests, 'request')} in {duration(figures.span)}")
+    table.add_row("window used", _window(figures))
+    if figures.before or figures.after:
+        table.add_row("left out", f"{figures.before:,} requests before and {figures.after:,} after the window")
+    if figures.raised:
+        table.add_row("lengths of 0", f"{figures.raised:,}, counted as 1 token")
+    rates = f"{number(figures.mean_rate)} requests/s on average, {number(figures.peak_rate)} in the busiest minute"
+    table.add_row("rate of the trace", rates)
+    if spread := _spread(figures):
+        table.add_row("bursts", spread)
+    table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
+    return table
+
+
+def trace_warnings(figures: TraceFigures) -> list[str]:
+    """Return what makes the window a weak basis for a plan, in sentences."""
+    found = []
+    if figures.kept < FEW_REQUESTS:
+        uncertain = f"their mean rate is uncertain by {100 / math.sqrt(figures.kept):.0f} %"
+        found.append(f"the window holds only {figures.kept} requests, so {uncertain}")
+    if figures.window < SHORTEST_WINDOW:
+        found.append(f"the window of {figures.window:g} s is shorter than the {SHORTEST_WINDOW:g} s that a plan needs")
+    return found
+
+
+def _window(figures: TraceFigures) -> str:
+    start, end = (_clock(time) for time in (figures.start, figures.start + figures.window))
+    return f"{count(figures.kept, 'request')} from {start} to {end}, in {figures.window:g} s"
+
+
+def _clock(seconds: float) -> str:
+    """Return hours, minutes and seconds since the first request: ``1:02:03``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _spread(figures: TraceFigures) -> str:
+    """Return by which factor the variance of the number of requests exceeds that of independent requests."""
+    known = [
+        f"{number(dispersion)} per {unit}"
+        for unit, dispersion in (("second", figures.dispersion_second), ("minute", figures.dispersion_minute))
+        if math.isfinite(dispersion)
+    ]
+    return f"variance of requests over their mean: {', '.join(known)} (1 if independent)" if known else ""
