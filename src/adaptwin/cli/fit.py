@@ -25,8 +25,8 @@ def fit_command(
         str | None,
         typer.Option(
             metavar="PROFILE",
-            help="Profile, by name or file, for what the measurements do not determine; takes precedence over start: in "
-            "setup.yaml.",
+            help="Profile, by name or file, for what the measurements do not determine; takes precedence over "
+            "start: in setup.yaml.",
         ),
     ] = None,
     rounds: Annotated[
