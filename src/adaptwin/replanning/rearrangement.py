@@ -4,6 +4,7 @@ A running server keeps its settings as long as they serve its adapters; other se
 adapters go where they fit, without a restart if possible.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -134,8 +135,11 @@ class Rearrangement:
             shares[item.name] = min(1.0, shares.get(item.name, 0.0) + item.share)
 
     def moved(self, giver: str, taker: str, items: Sequence[AdapterPart]) -> bool:
-        """Move items from one server to another, if the constraints and the other's rank allow it; return whether."""
-        if not all(self._can_load(taker, self.capacity.adapter(item.name).rank) for item in items):
+        """Move items from one server to another, if constraints, rank and host memory allow it; return whether."""
+        ranks = [self.capacity.adapter(item.name).rank for item in items]
+        there = self.contents[taker].shares
+        new = sum(rank > 0 and item.name not in there for item, rank in zip(items, ranks, strict=True))
+        if new > self._free_in_host(taker) or not all(self._can_load(taker, rank) for rank in ranks):
             return False
         self.take(giver, items)
         if self._joining(taker, items) == list(items):
@@ -149,12 +153,16 @@ class Rearrangement:
         self.contents[name] = ServerContents(None, self.contents[name].shares)
 
     def settle(self) -> None:
-        """Place unplaced items on servers that can serve them with their current settings."""
+        """Place unplaced items on servers that can serve them with their current settings.
+
+        A server takes more adapters than its host memory holds (``max_cpu_loras``) only where no other can take them.
+        """
         for capacity in (self.running.roomy,) if self.careful else (self.running.roomy, self.capacity):
-            for rank in self._ranks():
-                takers = [name for name in self._open_to_more() if self._can_load(name, rank)]
-                for name in sorted(takers, key=lambda name: (self._padding(name, rank), -self.load_of(name), name)):
-                    self._fill(name, rank, capacity, self.contents[name].settings)
+            for most in (self._free_in_host, lambda _: math.inf):
+                for rank in self._ranks():
+                    takers = [name for name in self._open_to_more() if self._can_load(name, rank)]
+                    for name in sorted(takers, key=lambda name: (self._padding(name, rank), -self.load_of(name), name)):
+                        self._fill(name, rank, capacity, self.contents[name].settings, most(name) if rank else math.inf)
 
     def settle_with_restarts(self) -> None:
         """Place unplaced items on servers that can serve them after a restart, on as few servers as possible."""
@@ -277,11 +285,23 @@ class Rearrangement:
             return settings.max_lora_rank - rank if rank else 0
         return abs(max((self.capacity.adapter(other).rank for other in shares), default=rank) - rank)
 
-    def _fill(self, name: str, rank: int, capacity: Capacity, settings: Server | None) -> int:
-        """Place the largest items of a rank that a server can serve, then the smallest of the rest; return how many."""
+    def _free_in_host(self, name: str) -> float:
+        """Return how many more adapters the host memory of a server holds; any number where it will be chosen."""
+        settings, shares = self.contents[name]
+        if settings is None:
+            return math.inf
+        loras = sum(self.capacity.adapter(other).rank > 0 for other in shares)
+        return max(0, settings.adapters_in_host - loras)
+
+    def _fill(self, name: str, rank: int, capacity: Capacity, settings: Server | None, most: float = math.inf) -> int:
+        """Place the largest items of a rank that a server can serve, then the smallest of the rest; return how many.
+
+        At most `most` items are placed.
+        """
         taken = 0
         for falling in (True, False):
             items = self._joining(name, self._unplaced_of(rank)[:: 1 if falling else -1])
+            items = items[: int(min(len(items), most - taken))]
             own = [AdapterPart(*item) for item in self.contents[name].shares.items()]
             count = largest_count(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
             self.put(name, items[:count])
@@ -307,5 +327,5 @@ def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | N
     if wanted.model_copy(update={"max_cpu_loras": settings.max_cpu_loras}) != settings:
         return capacity.ask_on(shares, settings).ok
     loras = sum(capacity.adapter(name).rank > 0 for name in shares)
-    held = settings.max_loras if settings.max_cpu_loras is None else settings.max_cpu_loras
-    return capacity.estimate(shares, settings.max_loras).ok and (loras <= held or capacity.ask_on(shares, settings).ok)
+    is_held = loras <= settings.adapters_in_host
+    return capacity.estimate(shares, settings.max_loras).ok and (is_held or capacity.ask_on(shares, settings).ok)

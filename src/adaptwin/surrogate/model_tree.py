@@ -13,10 +13,10 @@ from adaptwin.spec import Spec
 
 LEAF_TERMS = 8  # features in a leaf's formula
 LARGEST_NUMBER = 1e12  # bound on the numbers of a formula: below it, no sum of a few products overflows
-LARGEST_NUMBER_ANSWER = 100.0  # bound on what a formula may answer: its exponential is finite
+LARGEST_ANSWER = 100.0  # bound on what a formula may answer: its exponential is finite
 
 Coefficient = Annotated[float, Field(strict=True, ge=-LARGEST_NUMBER, le=LARGEST_NUMBER, allow_inf_nan=False)]
-Limit = Annotated[float, Field(strict=True, ge=-LARGEST_NUMBER_ANSWER, le=LARGEST_NUMBER_ANSWER, allow_inf_nan=False)]
+Limit = Annotated[float, Field(strict=True, ge=-LARGEST_ANSWER, le=LARGEST_ANSWER, allow_inf_nan=False)]
 Node = Annotated[int, Field(strict=True, ge=0)]
 
 

@@ -155,11 +155,11 @@ class Surrogate(Spec):
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
         """Return whether window, arrivals and server settings are of kinds that the training data covers."""
-        usual, host = Server(), server.max_cpu_loras
+        usual = Server()
         return (
             self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
-            and (server.max_loras if host is None else host) >= demand.traffic.adapters
+            and server.adapters_in_host >= demand.traffic.adapters
             and all(
                 getattr(server, name) == getattr(usual, name)
                 for name in ("block_size", "scheduler_reserve_full_isl", "watermark")

@@ -74,6 +74,11 @@ class Server(Spec):
             raise ValueError(f"max_cpu_loras {self.max_cpu_loras} is below max_loras {self.max_loras}")
         return self
 
+    @property
+    def adapters_in_host(self) -> int:
+        """Number of adapters that host memory holds; vLLM reads any further ones from disk again."""
+        return self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras
+
     def with_slots(self, max_loras: int, *, max_lora_rank: int, max_cpu_loras: int | None = None) -> Self:
         """Return these settings with other slots; host memory holds `max_loras` adapters unless stated otherwise."""
         held = max_loras if max_cpu_loras is None else max_cpu_loras
@@ -105,7 +110,7 @@ class Server(Spec):
             block_size=self.block_size,
             kv_blocks=blocks - 1,  # one is vLLM's null block
             max_loras=self.max_loras,
-            max_cpu_loras=self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras,
+            max_cpu_loras=self.adapters_in_host,
             max_num_seqs=max_num_seqs,
             token_budget=token_budget,
             max_model_len=max_model_len,

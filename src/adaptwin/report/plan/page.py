@@ -12,6 +12,7 @@ from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
 from adaptwin.report.plan.headroom import headroom_text
+from adaptwin.report.plan.migration import changes_sentence, step_lines
 from adaptwin.report.plan.packing_chart import packing_figure
 from adaptwin.report.plan.placements import Placement, placements
 from adaptwin.report.plan.popularity_chart import popularity_figure
@@ -20,6 +21,7 @@ from adaptwin.report.plan.sentences import (
     bound_sentences,
     failover_sentence,
     headroom_sentence,
+    host_memory_sentence,
     made_how,
     rejected_sentence,
     sluggish_sentence,
@@ -119,6 +121,8 @@ def plan_report(plan: Plan) -> str:
         summary=_summary_sentences(plan),
         uncertainty=uncertainty_sentence(plan),
         headroom_seeds=HEADROOM_SEEDS,
+        changes=changes_sentence(plan.migration, plan.gpus) if plan.migration else "",
+        steps=step_lines(plan.migration.steps) if plan.migration else [],
         stress_rows=_stress_rows(plan),
         stress_notes=stress_notes(plan.stress) if plan.stress else (),
     )
@@ -148,6 +152,7 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
         failover_sentence(plan),
         rejected_sentence(plan),
         sluggish_sentence(plan),
+        host_memory_sentence(plan),
         headroom_sentence(plan),
         stress_sentence(plan),
     )

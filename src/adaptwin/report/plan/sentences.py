@@ -105,6 +105,23 @@ def sluggish_sentence(plan: Plan) -> str:
     )
 
 
+def host_memory_sentence(plan: Plan) -> str:
+    """Say which GPUs have more adapters than their host memory holds; empty if none has."""
+    ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
+    over = [
+        (server.name, loras, held)
+        for server in plan.servers
+        if (loras := sum(ranks[name] > 0 for name in server.adapters)) > (held := server.server.adapters_in_host)
+    ]
+    if not over:
+        return ""
+    name, loras, held = over[0]
+    return (
+        f"{count(len(over), 'GPU')} with more adapters than max_cpu_loras ({name}: {loras:,}, and {held:,} in host "
+        "memory): vLLM reads the least recently used ones from disk again."
+    )
+
+
 def headroom_sentence(plan: Plan) -> str:
     """Say which GPUs have less headroom than the twin's own error, and what helps; empty if none has."""
     if not plan.promises:

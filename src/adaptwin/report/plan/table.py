@@ -12,6 +12,7 @@ from adaptwin.report.plan.sentences import (
     bound_sentences,
     failover_sentence,
     headroom_sentence,
+    host_memory_sentence,
     made_how,
     rejected_sentence,
     sluggish_sentence,
@@ -53,12 +54,13 @@ def _plan_headline(plan: Plan) -> Text:
         text.append(f"{used_gpus(plan)}.\n")
     text.append("".join(f"{sentence}\n" for sentence in bound_sentences(plan)))
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
-    if rejected := rejected_sentence(plan):
-        text.append(f"\n{rejected}", style="bold red")
-    if sluggish := sluggish_sentence(plan):
-        text.append(f"\n{sluggish}", style="yellow")
-    if tight := headroom_sentence(plan):
-        text.append(f"\n{tight}", style="yellow")
+    for sentence, style in (
+        (rejected_sentence(plan), "bold red"),
+        (sluggish_sentence(plan), "yellow"),
+        (host_memory_sentence(plan), "yellow"),
+        (headroom_sentence(plan), "yellow"),
+    ):
+        text.append(f"\n{sentence}" if sentence else "", style=style)
     if sample := stress_sentence(plan):
         assert plan.stress
         text.append(f"\n{sample}", style="" if plan.stress.results[0].fleet.share >= MOSTLY else "yellow")
@@ -80,7 +82,7 @@ def _servers_table(plan: Plan) -> Table:
     add_numbers(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
     for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
         server = placed.server
-        held = server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras
+        held = server.adapters_in_host
         profile = [Text(placed.profile)] if several else []
         settings = (str(server.max_loras), str(server.max_lora_rank), str(held))
         if placed.is_standby:
