@@ -10,12 +10,16 @@ from rich.console import Console
 
 from adaptwin.calibration.compare import compare, profile_error
 from adaptwin.calibration.fit import fit
+from adaptwin.calibration.measured_range import measured_range
 from adaptwin.calibration.measurements import Measurements
 from adaptwin.cli.progress import progress_bar
 from adaptwin.report.fit import fit_report
 from h100_measurements import write_folder
 from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
+# The benchmark kept ShareGPT's prompts and answers of up to 1,024 tokens; scaling them to the means of a tokenizer, as
+# `measured_runs` does, makes a few longer.
+LONGEST = {"longest_prompt": 1024, "longest_answer": 1024}
 FOLDERS = Path(__file__).resolve().parent / "results" / "measurements"
 
 
@@ -30,10 +34,13 @@ def main() -> None:
         with progress_bar() as progress:
             fitted = fit(Measurements.read(folder), progress=progress)
         Console(width=100).print(fit_report(fitted, MODELS[model]))
-        error = profile_error(compare(fitted.profile, measured_runs(model, "validation")))
+        validation = measured_runs(model, "validation")
+        error = profile_error(compare(fitted.profile, validation))
         print(f"on {error.runs} validation runs: {error}\n")
         path = PROJECT / "src" / "adaptwin" / "profile" / "data" / f"{MODELS[model]}.yaml"
-        fitted.profile.model_copy(update={"error": error}).write(path)
+        runs = [*measured_runs(model, "calibration"), *validation]
+        measured = measured_range(fitted.profile, runs).model_copy(update=LONGEST)
+        fitted.profile.model_copy(update={"error": error, "measured": measured}).write(path)
 
 
 if __name__ == "__main__":

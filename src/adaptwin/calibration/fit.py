@@ -19,6 +19,7 @@ from adaptwin.calibration.hardware import (
     fit_memory,
     fit_planning,
 )
+from adaptwin.calibration.measured_range import measured_range
 from adaptwin.calibration.measurements import Measurements
 from adaptwin.calibration.plausible import require_plausible_measurements
 from adaptwin.calibration.residuals import Residual
@@ -73,7 +74,7 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
             warnings.append("too few runs for intervals: they need five of one regime, from several configurations")
         if comparison is not None:
             update = {"error": profile_error(comparison), "spread": spreads(comparison)}
-            profile = profile.model_copy(update=update)
+            profile = profile.model_copy(update={**update, "measured": measured_range(profile, measurements.runs)})
     unknown = [*tables.undetermined, *steps.undetermined()]
     profile = profile.model_copy(update={"undetermined": tuple(each.constant for each in unknown)})
     return Fit(profile, [*tables.residuals, *steps.residuals()], comparison, warnings, unknown)
@@ -129,5 +130,6 @@ def _first_profile(measurements: Measurements) -> Profile:
             "memory": MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB),
             "error": None,
             "spread": (),
+            "measured": None,
         }
     )

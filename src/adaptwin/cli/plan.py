@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import (
     SHIPPED,
     Arrivals,
@@ -119,6 +120,9 @@ def plan_command(
     under_stress: UnderStress = False,
     stress_runs: StressRuns = None,
     arrivals: Arrivals = None,
+    lengths: LengthsOption = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
     skip_unsupported: SkipUnsupported = False,
     pin: Annotated[
         list[str] | None,
@@ -175,7 +179,7 @@ def plan_command(
 
     require_writable(out, report, inputs=[fleet])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
-    fleet_read = read_fleet(fleet)
+    fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     try:
         require_known_names(fleet_read)
     except SpecError as error:

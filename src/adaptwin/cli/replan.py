@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import (
     SHIPPED,
     AsJson,
@@ -43,6 +44,9 @@ def replan_command(
         float | None,
         typer.Option(min=0.001, metavar="SECONDS", help=f"Longest time to search. {default_note('no limit')}"),
     ] = None,
+    lengths: LengthsOption = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
     skip_unsupported: SkipUnsupported = False,
     surrogate: SurrogateName = SHIPPED,
     seed: Annotated[
@@ -53,27 +57,29 @@ def replan_command(
     """Change a running plan as little as a new fleet allows, and list the steps.
 
     Profile, server settings, strategy, headroom and margin stay as in the running plan. A fleet that names another
-    profile or other settings is refused; the planning section of the fleet is not used. Costs are in GPUs: with
-    --move-cost 0.01, saving a GPU is worth up to 100 moves.
+    profile or other settings is refused; the planning section of the fleet is not used. Adapters without lengths keep
+    those of the running plan. Costs are in GPUs: with --move-cost 0.01, saving a GPU is worth up to 100 moves.
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable
     from adaptwin.plan.fleet import read_fleet
     from adaptwin.plan.plan import Plan
+    from adaptwin.replanning.known_lengths import with_known_lengths
     from adaptwin.replanning.replan import replan
 
     require_writable(out, report, inputs=[plan, fleet])
     known = surrogate_named(surrogate)
     running = Plan.read(plan)
-    fleet_read = servable(read_fleet(fleet), running.profiles, fleet, skip_unsupported)
+    fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
+    fleet_read = servable(fleet_read, running.profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read)
     with progress_bar() as progress:
         try:
             _require_same_servers(running, fleet_read, fleet)
             found = replan(
                 running,
-                fleet_read.workload,
+                with_known_lengths(fleet_read.workload, running.workload),
                 move_cost=move_cost,
                 restart_cost=restart_cost,
                 seed=seed,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, SkipUnsupported, described
 from adaptwin.errors import OutOfMemory
 from adaptwin.spec import require_writable
@@ -89,6 +90,9 @@ def simulate_command(
     record: Annotated[
         bool, typer.Option("--record", rich_help_panel="Run", help="Keep a time series, one row per second.")
     ] = False,
+    lengths: LengthsOption = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
     skip_unsupported: SkipUnsupported = False,
     seed: Seed = None,
 ) -> None:
@@ -107,7 +111,7 @@ def simulate_command(
     from adaptwin.twin.simulate import simulate
 
     require_writable(out, inputs=[fleet])
-    fleet_read = read_fleet(fleet)
+    fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     profiles = fleet_profiles(fleet_read, fleet, profile)
     fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(

@@ -64,5 +64,12 @@ def verify_command(
 def _check_as_data(check: "Check", stressed: "Stress | None") -> dict[str, object]:
     runs = [json.loads(run.to_json()) for run in check.runs]
     failovers = [{"failed": state.failed, "failures": state.failures} for state in check.failovers]
-    data = {"ok": check.ok, "seed": check.seed, "failures": check.failures, "runs": runs, "failovers": failovers}
+    data = {
+        "ok": check.ok,
+        "seed": check.seed,
+        "failures": check.failures,
+        "assumptions": check.assumptions,
+        "runs": runs,
+        "failovers": failovers,
+    }
     return data if stressed is None else {**data, "stress": stressed.model_dump(mode="json")}

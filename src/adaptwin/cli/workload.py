@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.cli.help import default_note, example_lines
+from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, window_seconds
-from adaptwin.errors import SpecError
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 
 if TYPE_CHECKING:
-    from adaptwin.workload.lengths import Lengths
     from adaptwin.workload.lora_support import ServedModel
     from adaptwin.workload.workload import Workload
 
-DEFAULT_LENGTHS = "sharegpt"
 TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
     "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --busiest 30m --out f.yaml",
@@ -52,18 +50,6 @@ FleetArrivals = Annotated[
         help="Arrivals: poisson, gamma:cv=3, regimes:period=300,factor=1.5, or rates:FILE or rates:cv=2,FILE (CSV with "
         "columns start,factor).",
     ),
-]
-NamedLengths = Annotated[
-    str | None,
-    typer.Option("--lengths", metavar="NAME", help="Published distribution of lengths.", show_default=DEFAULT_LENGTHS),
-]
-InputMean = Annotated[
-    float | None,
-    typer.Option(metavar="TOKENS", help="Mean prompt length (lognormal); needs --output-mean and replaces --lengths."),
-]
-OutputMean = Annotated[
-    float | None,
-    typer.Option(metavar="TOKENS", help="Mean answer length (lognormal); needs --input-mean and replaces --lengths."),
 ]
 Duration = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of traffic that the fleet stands for.")]
 Profiles = Annotated[
@@ -159,7 +145,7 @@ def synth(
     ranks: Ranks,
     out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
-    lengths: NamedLengths = None,
+    lengths: LengthsOption = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
     arrivals: FleetArrivals = "poisson",
@@ -170,6 +156,7 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Make a synthetic fleet: a total rate, distributed over adapters."""
+    from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
 
     workload = synthesize(
@@ -177,7 +164,7 @@ def synth(
         rate=rate,
         ranks=parse_ranks(ranks),
         popularity=popularity,
-        lengths=_lengths_of_options(lengths, input_mean, output_mean),
+        lengths=lengths_of_options(lengths, input_mean, output_mean) or ASSUMED_LENGTHS,
         arrivals=_from_anywhere(arrivals),
         base_share=base_share,
         duration=duration,
@@ -197,7 +184,7 @@ def from_peft(
         Path | None, typer.Option(metavar="FILE", help="CSV with columns name,rate; takes precedence over --rate.")
     ] = None,
     skip_unsupported: SkipUnsupported = False,
-    lengths: NamedLengths = None,
+    lengths: LengthsOption = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
     arrivals: FleetArrivals = "poisson",
@@ -208,6 +195,7 @@ def from_peft(
 ) -> None:
     """Make a fleet of the adapters whose adapter_config.json files are in a folder."""
     from adaptwin.cli.servable import list_left_out, list_warnings
+    from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.adapters_csv import read_adapter_rates
     from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
@@ -223,7 +211,7 @@ def from_peft(
     list_warnings(found.warnings)
     workload = Workload(
         adapters=found.adapters,
-        lengths=_lengths_of_options(lengths, input_mean, output_mean),
+        lengths=lengths_of_options(lengths, input_mean, output_mean) or ASSUMED_LENGTHS,
         arrivals=_from_anywhere(arrivals),
         duration=duration,
         seed=seed,
@@ -237,20 +225,6 @@ def _served_on(profiles: list[str] | None) -> "ServedModel | None":
     from adaptwin.profile.profile import load_profile
 
     return served_model([load_profile(name) for name in profiles]) if profiles else None
-
-
-def _lengths_of_options(name: str | None, input_mean: float | None, output_mean: float | None) -> "Lengths":
-    """The named distribution, or the one with these means."""
-    from adaptwin.workload.lengths import Lengths
-    from adaptwin.workload.sources.adapters_csv import lengths_of_means
-
-    if input_mean is None and output_mean is None:
-        return Lengths.named(name or DEFAULT_LENGTHS)
-    if input_mean is None or output_mean is None:
-        raise SpecError("give both or neither", "--input-mean, --output-mean")
-    if name:
-        raise SpecError("give a named distribution or its means, not both", "--lengths, --input-mean, --output-mean")
-    return lengths_of_means(input_mean, output_mean)
 
 
 def _from_anywhere(arrivals: str) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.plan.forecast import Forecast
+from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
@@ -27,6 +28,7 @@ class Variant(NamedTuple):
     template: Server
     factor: float  # on the traffic, from headroom and margin
     gpus: int  # of this profile in the plan
+    latency_limits: LatencyLimits = NO_LATENCY_LIMITS
 
 
 class Change(NamedTuple):
@@ -47,7 +49,8 @@ def variants_of(plan: Plan) -> list[Variant]:
                 shares[name] = shares.get(name, 0.0) + share
         if servers:
             workload, template = plan.workload.part(shares, plan.seed), common_settings(servers[0].server)
-            variants.append(Variant(profile, workload, template, plan.factor, len(servers)))
+            limits = plan.options.latency_limits
+            variants.append(Variant(profile, workload, template, plan.factor, len(servers), limits))
     return variants
 
 
@@ -64,10 +67,12 @@ def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[C
 
 def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
     full = [
-        (seats, server.server.max_num_batched_tokens or LARGER_MAX_NUM_SEQS[-1])
+        (
+            server.server.budgets(plan.profile_of(server))[1],
+            server.server.max_num_batched_tokens or LARGER_MAX_NUM_SEQS[-1],
+        )
         for server in plan.servers
-        for _, seats in [server.server.budgets(plan.profile_of(server))]
-        if forecasts[server.name].fills_batch(seats)
+        if forecasts[server.name].binding == "max_num_seqs"
     ]
     if full:
         least, most = map(min, zip(*full, strict=True))

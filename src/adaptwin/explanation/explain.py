@@ -14,6 +14,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.placement.verification.forecast import forecast
+from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.progress import Progress, silent
@@ -65,6 +66,7 @@ def explain(
     return Explanation(
         gpus=plan.gpus,
         lower_bound=plan.lower_bound,
+        assumptions=assumptions_of(plan),
         newcomer=newcomer,
         servers=tuple(servers),
         advice=_advice(plan, newcomer, servers),
@@ -116,7 +118,8 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
     templates = {server.profile: common_settings(server.server) for server in plan.servers}
     for profile in plan.profiles:
         if profile.name in templates:
-            capacity = Capacity(profile, alone, templates[profile.name], plan.factor)
+            limits = plan.options.latency_limits
+            capacity = Capacity(profile, alone, templates[profile.name], plan.factor, latency_limits=limits)
             if serves_alone(capacity, newcomer):
                 return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank))
     return Advice(action="nowhere")

@@ -126,6 +126,7 @@ class Explanation(Spec):
 
     gpus: int = Field(description="GPUs of the plan")
     lower_bound: int = Field(description="lower bound on the number of GPUs")
+    assumptions: tuple[str, ...] = Field(default=(), description="what all figures assume, in words")
     newcomer: Adapter = Field(description="additional adapter whose effect was simulated")
     servers: tuple[ServerExplanation, ...] = Field(description="what limits each server, and its spare capacity")
     advice: Advice = Field(description="where the additional adapter should go")

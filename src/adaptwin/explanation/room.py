@@ -26,7 +26,13 @@ class Room:
         self._more_names = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         more = (self._kin.model_copy(update={"name": name}) for name in self._more_names)
         together = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *more)})
-        self._capacity = Capacity(self._profile, together, common_settings(placed.server), plan.factor)
+        self._capacity = Capacity(
+            self._profile,
+            together,
+            common_settings(placed.server),
+            plan.factor,
+            latency_limits=plan.options.latency_limits,
+        )
 
     @property
     def capacity(self) -> Capacity:

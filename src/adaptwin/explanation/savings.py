@@ -127,7 +127,12 @@ class _Frugal(Capacity):
 
     def __init__(self, variant: Variant, surrogate: WorkloadSurrogate | None, budget: int) -> None:
         super().__init__(
-            variant.profile, variant.workload, variant.template, variant.factor * OUTLINE_FACTOR, surrogate
+            variant.profile,
+            variant.workload,
+            variant.template,
+            variant.factor * OUTLINE_FACTOR,
+            surrogate,
+            variant.latency_limits,
         )
         self._budget = budget
 

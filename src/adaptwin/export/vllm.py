@@ -3,12 +3,12 @@
 import json
 import shlex
 
+from adaptwin.export.vllm_flags import lora_flags, setting_flags, settings_without_flag
+from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
 FIRST_PORT = 8000
-OPTIONAL_FLAGS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
 
 
 def vllm_script(plan: Plan) -> str:
@@ -22,6 +22,8 @@ def vllm_script(plan: Plan) -> str:
         "#!/bin/sh",
         f"# {servers}, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
         "# The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
+        *(f"# The plan assumes: {_in_comment(clause)}." for clause in assumptions_of(plan)),
+        "# Prefix caching stays at vLLM's default.",
     ]
     if plan.failover and not plan.standbys:
         lines.append("# When a server fails, load its adapters on other servers as `failover` in the plan file says.")
@@ -31,7 +33,7 @@ def vllm_script(plan: Plan) -> str:
         if server.is_standby:
             lines += ["", *_standing_by(server, number)]
             continue
-        lines += ["", *_described(server, adapters), f"{_command(plan, server, adapters, number)} &"]
+        lines += ["", *_described(plan, server, adapters), f"{_command(plan, server, adapters, number)} &"]
     return "\n".join([*lines, "", "wait"]) + "\n"
 
 
@@ -42,7 +44,7 @@ def _standing_by(server: PlacedServer, number: int) -> list[str]:
     ]
 
 
-def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
+def _described(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
     lines = [f"# {server.name}: {len(server.adapters)} adapters, profile {server.profile}"]
     parts = [f"{_in_comment(name)} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
     if parts:
@@ -50,6 +52,10 @@ def _described(server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
     base = [name for name in server.adapters if adapters[name].rank == 0]
     if base:
         lines.append(f"# also serves traffic to the base model: {', '.join(map(_in_comment, base))}")
+    profile = plan.profile_of(server)
+    if missing := list(settings_without_flag(profile, server.server)):
+        version = _in_comment(profile.vllm_version)
+        lines.append(f"# simulated with {', '.join(missing)}, for which vLLM {version} has no flag")
     return lines
 
 
@@ -59,26 +65,15 @@ def _in_comment(name: str) -> str:
 
 
 def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], number: int) -> str:
-    settings, model = server.server, plan.profile_of(server).model.name
-    options = [f"--port {FIRST_PORT + number}", f"--gpu-memory-utilization {settings.gpu_memory_utilization:g}"]
-    options += [
-        f"--{name.replace('_', '-')} {value}"
-        for name in OPTIONAL_FLAGS
-        if (value := getattr(settings, name)) is not None
-    ]
-    if settings.block_size != Server().block_size:
-        options.append(f"--block-size {settings.block_size}")
+    profile = plan.profile_of(server)
+    options = [f"--port {FIRST_PORT + number}", *setting_flags(profile, server.server)]
     loras = _loras(server, adapters)
     if loras or _takes_loras_in(plan, server, adapters):
-        options += [
-            "--enable-lora",
-            f"--max-loras {settings.max_loras}",
-            f"--max-lora-rank {settings.max_lora_rank}",
-        ]
-        options.append(f"--max-cpu-loras {settings.max_cpu_loras or settings.max_loras}")
+        options += lora_flags(server.server)
     if loras:
         options.append("--lora-modules " + " ".join(_module(adapters[name]) for name in loras))
-    start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {shlex.quote(model)}"
+    model = shlex.quote(profile.model.name)
+    start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {model}"
     return " \\\n  ".join([start, *options])
 
 

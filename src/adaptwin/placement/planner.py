@@ -126,6 +126,9 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
         return asked
     if not profile.spread:
         raise SpecError(f"profile {profile.name} states no uncertainty: give the margin as a share", "margin")
+    if not profile.is_measured:
+        what = f"profile {profile.name} has changed since its uncertainty was measured: give the margin as a share"
+        raise SpecError(what, "margin")
     # The largest is that of starved servers: the others serve all that arrives.
     capacity = max(spread.throughput for spread in profile.spread)
     return math.exp(ONE_IN_TWENTY * capacity) - 1.0

@@ -36,6 +36,7 @@ class Check(NamedTuple):
     seed: int  # the seed that was verified with
     latency_limits: LatencyLimits = NO_LATENCY_LIMITS  # limits that every server must keep
     failovers: tuple[FailoverCheck, ...] = ()  # a check of each planned failure
+    assumptions: tuple[str, ...] = ()  # what the figures assume, in words
 
     @property
     def ok(self) -> bool:

@@ -5,13 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from adaptwin.spec import Spec
+from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.run import Grade, Verdict, grade_of
 
-Binding = Literal["memory", "compute", "slots", "slo"]
+Binding = Literal["memory", "compute", "max_num_seqs", "slots", "loads", "slo", "nothing"]
 
 MOST_HEADROOM = 3.0  # the search for the headroom ends at four times the traffic
 HEADROOM_SEEDS = 20  # with each of which a server sustains its headroom
-BATCH_FULL = 0.8  # share of max_num_seqs from which on the batch counts as full, on average over time
 
 
 class Missed(Spec):
@@ -33,6 +33,7 @@ class Brink(Spec):
     kv_usage: float = Field(description="share of the KV cache in use, mean over time")
     busy: float = Field(description="share of the time in which a step was running")
     preemptions: int = Field(description="requests that were preempted")
+    loading: float = Field(default=0.0, description="share of the time in which steps waited for adapters to load")
     ttft_p99: float = Field(description="99th percentile of the TTFT, in seconds")
     itl_mean: float = Field(description="mean ITL, in seconds")
     itl_p99: float = Field(description="99th percentile of the ITL, in seconds")
@@ -64,11 +65,16 @@ class Forecast(Spec):
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % interval for a real server, by figure (`Run.intervals`)"
     )
+    extrapolations: tuple[Extrapolation, ...] = Field(
+        default=(), description="how the server differs from those that were measured; empty if in nothing"
+    )
     headroom: float = Field(
         description="additional traffic, as a share, that the server sustains with every verdict ok, with each of "
         f"{HEADROOM_SEEDS} seeds that the search did not use"
     )
-    binding: Binding = Field(description="what limits the server when its traffic grows")
+    binding: Binding = Field(
+        description="what limits the server when its traffic grows; nothing if the search found no limit"
+    )
     brink: Brink | None = Field(default=None, description="a run just beyond the headroom; None where there is none")
 
     @property
@@ -80,11 +86,6 @@ class Forecast(Spec):
     def headroom_is_open(self) -> bool:
         """Whether the search for the headroom ended without finding a limit: the true headroom may be larger."""
         return self.headroom >= MOST_HEADROOM
-
-    def fills_batch(self, max_num_seqs: int) -> bool:
-        """Whether the batch is about full when the server reaches its limit: `max_num_seqs` is what limits it."""
-        running = self.brink.mean_running if self.brink else self.mean_running
-        return running >= BATCH_FULL * max_num_seqs
 
 
 class TriedSlots(Spec):

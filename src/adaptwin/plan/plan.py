@@ -94,6 +94,7 @@ class Plan(Spec):
     servers: tuple[PlacedServer, ...] = Field(description="servers, standbys included, which come last")
     profiles: tuple[Profile, ...] = Field(description="profiles of the servers, in full")
     workload: Workload = Field(description="workload that the plan serves")
+    assumptions: tuple[str, ...] = Field(default=(), description="what the figures of the servers assume, in words")
     failover: tuple[Failover, ...] = Field(
         default=(),
         description="where adapters go when servers fail; with standbys, a further failure starts the next one",

@@ -13,14 +13,21 @@ class MeasuredRange(Spec):
     """Ranges over the real runs that a profile was fitted to and compared with. Claims of accuracy hold inside them."""
 
     constants: str = Field(description="fingerprint of the constants that were compared with the runs")
-    prompt: tuple[float, float] = Field(description="mean prompt tokens of a run, from and to")
-    answer: tuple[float, float] = Field(description="mean answer tokens of a run, from and to")
-    longest: int = Field(ge=1, description="most tokens of a request, prompt and answer")
-    ranks: tuple[int, int] = Field(description="ranks of the slots, from and to")
-    max_loras: tuple[int, int] = Field(description="slots, from and to")
-    adapters: tuple[int, int] = Field(description="adapters of a run, from and to")
-    max_num_seqs: tuple[int, int] = Field(description="requests that may run at once, from and to")
-    max_num_batched_tokens: tuple[int, int] = Field(description="token budget of a step, from and to")
+    prompt: tuple[float, float] = Field(description="mean prompt tokens of a run, lowest and highest")
+    answer: tuple[float, float] = Field(description="mean answer tokens of a run, lowest and highest")
+    longest_prompt: int = Field(ge=1, description="tokens of the longest prompt")
+    longest_answer: int = Field(ge=1, description="tokens of the longest answer")
+    arrivals: tuple[str, ...] = Field(description="families of arrivals, such as poisson")
+    request_rate: float = Field(ge=0, description="highest rate of a run, in requests per second")
+    adapters: int = Field(ge=0, description="most adapters of a run")
+    rank: int = Field(ge=0, description="highest rank of an adapter")
+    max_lora_rank: tuple[int, int] = Field(description="lowest and highest max_lora_rank")
+    max_loras: tuple[int, int] = Field(description="fewest and most slots")
+    max_num_seqs: tuple[int, int] = Field(description="lowest and highest max_num_seqs")
+    max_num_batched_tokens: tuple[int, int] = Field(description="smallest and largest token budget of a step")
+    settings: dict[str, bool | int | float] = Field(
+        default_factory=dict, description="further settings that were the same in all runs, by name"
+    )
 
 
 def fingerprint(constants: dict[str, Any]) -> str:

@@ -101,10 +101,15 @@ class Profile(Spec):
         return next((spread for spread in self.spread if spread.regime == regime), None)
 
     @property
-    def constants(self) -> str:
-        """Fingerprint of all constants that simulated figures depend on."""
-        named = ("model", "request_latency", "memory", "step_cost", "load_cost", "scheduler_cost", "scrape_cost")
-        return fingerprint(self.model_dump(mode="json", include=set(named)))
+    def fingerprint(self) -> str:
+        """Fingerprint of what simulated figures depend on: hardware, version of vLLM, model and all costs."""
+        no_matter = {"name", "source", "price_per_hour", "error", "spread", "measured", "undetermined"}
+        return fingerprint(self.model_dump(mode="json", exclude=no_matter, exclude_defaults=True))
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether error and spread say something about the profile: its constants were compared with real runs."""
+        return self.measured is not None and self.measured.constants == self.fingerprint
 
     @property
     def gpu_gib(self) -> float:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.report.style.assumptions import assumption_lines
+from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 from adaptwin.twin.run import VERDICTS, Grade, Latency, Run, grade_of
@@ -38,7 +38,7 @@ def run_table(run: Run) -> RenderableType:
     if run.intervals:
         parts += [heading("90 % interval for a real server"), _interval_table(run.intervals)]
     parts.append(_worst_adapters(run))
-    parts += assumption_lines(run.assumptions, run.extrapolations)
+    parts += assumption_lines(run.assumptions, extrapolated_sentence(run.extrapolations))
     return Group(*parts)
 
 

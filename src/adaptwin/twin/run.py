@@ -11,6 +11,7 @@ from pydantic import Field, field_serializer, field_validator
 from adaptwin import file_kinds
 from adaptwin.profile.profile import Regime
 from adaptwin.spec import Spec, write_atomically
+from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.server import Server
 
 Verdict = Literal["starved", "backlogged", "slow", "unknown", "ok"]  # from the worst to the best
@@ -118,8 +119,8 @@ class Run(Spec):
         default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
     )
     assumptions: tuple[str, ...] = Field(default=(), description="what the figures assume, in words")
-    extrapolations: tuple[str, ...] = Field(
-        default=(), description="how the server differs from those that were measured, in words; empty if in nothing"
+    extrapolations: tuple[Extrapolation, ...] = Field(
+        default=(), description="how the server differs from those that were measured; empty if in nothing"
     )
     adapters: pl.DataFrame = Field(description="figures of every adapter, one row per adapter")
     series: pl.DataFrame | None = Field(

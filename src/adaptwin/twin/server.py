@@ -45,7 +45,7 @@ class Server(Spec):
     block_size: int = Field(default=16, ge=1, le=LARGEST_BLOCK, description="tokens in one KV block")
     scheduler_reserve_full_isl: bool = Field(
         default=False,
-        description="admit a request only if its whole prompt fits (vLLM >= 0.11), not just its first chunk",
+        description="admit a request only if its whole prompt fits (vLLM >= 0.19), not just its first chunk",
     )
     watermark: float = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of KV blocks that admission keeps free"

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from adaptwin.twin.assumptions import assumptions, extrapolations
+from adaptwin.twin.assumptions import assumptions
+from adaptwin.twin.extrapolation import extrapolations
 from adaptwin.twin.played import Played
 from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Run
 from adaptwin.twin.server import Server
@@ -51,7 +52,7 @@ def summarise(played: Played, *, server: Server, seed: int) -> Run:
         simulated=outcome.end / NANOSECONDS,
         verdict=played.judgement.server,
         sluggish=played.judgement.is_sluggish,
-        assumptions=assumptions(played.profile, server, played.workload),
+        assumptions=assumptions(played.workload, [(played.profile, server)]),
         extrapolations=extrapolations(played.profile, server, played.workload),
         adapters=_adapter_table(played),
         series=_series(played),

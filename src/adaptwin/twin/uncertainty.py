@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from adaptwin.profile.profile import Profile
+from adaptwin.twin.extrapolation import unmeasured_regime
 from adaptwin.twin.run import Latency, Run, worst_of
 
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
@@ -63,8 +64,10 @@ def _interval(values: list[float]) -> tuple[float, float]:
 def with_intervals(run: Run, profile: Profile) -> Run:
     """Return the run with 90 % intervals for the figures of a real server, if such servers were measured."""
     spread = profile.spread_in(run.regime)
-    if spread is None or run.extrapolations:
+    if run.extrapolations:
         return run
+    if spread is None:
+        return run.model_copy(update={"extrapolations": (unmeasured_regime(run.regime),)})
     figures = {
         "throughput": (run.throughput, spread.throughput),
         "itl.mean": (run.itl.mean, spread.itl),

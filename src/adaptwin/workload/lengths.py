@@ -51,8 +51,9 @@ _SHAREGPT_CORRELATION = -0.385
 class Lengths(Spec):
     """Prompt and answer lengths of requests, in tokens; made by `named`, `fixed`, `lognormal` or `empirical`.
 
-    In a file: ``sharegpt``, ``{fixed: [250, 231]}``, ``{empirical: [[12, 80], [300, 40]]}`` or ``{lognormal:
-    {input_mean: 300, input_cv: 1.0, output_mean: 200, output_cv: 1.0}}``.
+    In a file: ``sharegpt``, ``{sharegpt: assumed}`` where nothing is known, ``{fixed: [250, 231]}``,
+    ``{empirical: [[12, 80], [300, 40]]}`` or ``{lognormal: {input_mean: 300, input_cv: 1.0, output_mean: 200,
+    output_cv: 1.0}}``.
     """
 
     kind: Literal["sharegpt", "fixed", "lognormal", "empirical"] = Field(description="kind of distribution")
@@ -84,6 +85,7 @@ class Lengths(Spec):
         description="whether outputs are max_tokens, which an answer may not reach (ModelShape.early_stop_share); "
         "always true of sharegpt, as its answers come from another model",
     )
+    assumed: bool = Field(default=False, description="whether the lengths are not known, and ShareGPT's stand for them")
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -116,6 +118,8 @@ class Lengths(Spec):
     def _from_file_form(cls, data: Any) -> Any:
         if data == "sharegpt":
             return {"kind": "sharegpt", "are_limits": True}
+        if data == {"sharegpt": "assumed"}:
+            return {"kind": "sharegpt", "are_limits": True, "assumed": True}
         if isinstance(data, str):
             raise ValueError(f"{data!r} is not a known distribution (sharegpt)")
         if isinstance(data, dict) and data.get("kind") == "sharegpt":
@@ -143,6 +147,8 @@ class Lengths(Spec):
         for name, mean, cv in (("input", self.input_mean, self.input_cv), ("output", self.output_mean, self.output_cv)):
             if mean is not None and cv is not None and mean * float(_lognormal_quantiles(cv)[-1]) > MAX_TOKENS:
                 raise ValueError(f"{name}_mean {mean:g} with {name}_cv {cv:g} exceeds {MAX_TOKENS:,} tokens at times")
+        if self.assumed and self.kind != "sharegpt":
+            raise ValueError(f"{self.kind} lengths are given, not assumed")
         if self.kind in ("fixed", "empirical") and not self.pairs:
             raise ValueError(f"{self.kind} needs at least one pair of input and output tokens")
         return self
@@ -150,7 +156,7 @@ class Lengths(Spec):
     @model_serializer
     def _file_form(self) -> Any:
         if self.kind == "sharegpt":
-            return "sharegpt"
+            return {"sharegpt": "assumed"} if self.assumed else "sharegpt"
         if self.kind == "lognormal":
             moments = ("input_mean", "input_cv", "output_mean", "output_cv")
             form: dict[str, Any] = {"lognormal": {name: getattr(self, name) for name in moments}}
@@ -193,6 +199,9 @@ class Lengths(Spec):
     def mean_output(self) -> float:
         """Mean answer tokens."""
         return float(self.table().output.mean())
+
+
+ASSUMED_LENGTHS = Lengths(kind="sharegpt", assumed=True)  # where nothing is known
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from adaptwin import file_kinds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.timestamps import copies, deal, repeated
 
@@ -114,7 +114,7 @@ class Workload(Spec):
     file_kind = file_kinds.FLEET
     adapters: tuple[Adapter, ...] = Field(description="adapters and their traffic, with distinct names")
     lengths: Lengths = Field(
-        default=Lengths(kind="sharegpt"), description="lengths of requests to adapters without lengths of their own"
+        default=ASSUMED_LENGTHS, description="lengths of requests to adapters without lengths of their own"
     )
     arrivals: ArrivalSource = Field(
         default="poisson",

@@ -7,7 +7,9 @@ import joblib
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.packing.problem import Assignment
+from adaptwin.placement.verification.binding import binding_of
 from adaptwin.placement.verification.headroom import FoundHeadroom, find_headroom
+from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
 from adaptwin.plan.plan import Plan
 from adaptwin.progress import Progress, silent
@@ -23,6 +25,7 @@ NEAREST_CHOICES = 3
 def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
     """Return the figures of a server from its `run`, its headroom, and what binds it beyond that."""
     found = find_headroom(capacity, assignment)
+    brink = _brink(capacity, assignment, found)
     return Forecast(
         throughput=run.throughput,
         offered_throughput=run.offered_throughput,
@@ -39,9 +42,10 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         verdict=run.worst,
         sluggish=run.sluggish and capacity.latency_limits.ttft_p99 is None,
         intervals=run.intervals,
+        extrapolations=run.extrapolations,
         headroom=found.headroom,
-        binding=_binding(capacity, assignment, found.answer),
-        brink=_brink(capacity, assignment, found),
+        binding=_binding(capacity, assignment, found.answer, brink),
+        brink=brink,
     )
 
 
@@ -60,6 +64,7 @@ def _brink(capacity: Capacity, assignment: Assignment, found: FoundHeadroom) -> 
         kv_usage=run.kv_usage,
         busy=run.busy,
         preemptions=run.preemptions,
+        loading=run.adapter_load_time / run.simulated if run.simulated else 0.0,
         ttft_p99=run.ttft.p99,
         itl_mean=run.itl.mean,
         itl_p99=run.itl.p99,
@@ -101,7 +106,8 @@ def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]
         server.model_copy(update={"forecast": expected, "choices": choices})
         for server, (expected, choices) in zip(plan.servers, described, strict=False)
     )
-    return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
+    servers = serving + plan.servers[len(serving) :]
+    return plan.model_copy(update={"servers": servers, "assumptions": assumptions_of(plan)})
 
 
 def forecast_all(
@@ -126,15 +132,15 @@ def forecast_all(
     return list(zip(answers[: len(work)], answers[len(work) :], strict=True))
 
 
-def _binding(capacity: Capacity, assignment: Assignment, answer: Answer) -> Binding:
-    """Return what binds a server in this answer: an objective, the KV cache, the slots, or else compute time."""
-    if answer.verdict == "slow":
-        return "slo"
-    if answer.kv_usage > 0.9:
-        return "memory"
-    loras = sum(capacity.adapter(name).rank > 0 for name in assignment.shares)
-    slots = assignment.server.max_loras
-    return "slots" if loras > slots and answer.mean_adapters > 0.95 * slots else "compute"
+def _binding(capacity: Capacity, assignment: Assignment, beyond: Answer, brink: Brink | None) -> Binding:
+    """Return what binds a server, given its answer and its run beyond its headroom."""
+    return binding_of(
+        brink,
+        beyond.verdict,
+        loras=sum(capacity.adapter(name).rank > 0 for name in assignment.shares),
+        max_loras=assignment.server.max_loras,
+        max_num_seqs=assignment.server.budgets(capacity.profile)[1],
+    )
 
 
 def _run_with(capacity: Capacity, assignment: Assignment, slots: int) -> Run | None:

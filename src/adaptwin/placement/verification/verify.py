@@ -3,6 +3,7 @@
 The states after failures are checked, too.
 """
 
+from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.check import Check, FailoverCheck
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -37,7 +38,12 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
         for failover, takers in states
     )
     return Check(
-        [played.run(server.name, server) for server in serving], serving, seed, plan.options.latency_limits, found
+        [played.run(server.name, server) for server in serving],
+        serving,
+        seed,
+        plan.options.latency_limits,
+        found,
+        assumptions_of(plan),
     )
 
 

@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from adaptwin.plan.check import Check
+from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, grade_text, plain_table
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.twin.run import Run
@@ -29,7 +30,8 @@ def check_table(check: Check) -> RenderableType:
     lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
     if rejected := sum(run.rejected for run in check.runs):
         lines.append(Text(f"{count(rejected, 'request')} rejected: longer than max_model_len.", style="bold red"))
-    return Group(headline, Text(), table, *lines)
+    extrapolated = extrapolated_sentence(each for run in check.runs for each in run.extrapolations)
+    return Group(headline, Text(), table, *lines, *assumption_lines(check.assumptions, extrapolated))
 
 
 def _check_cells(run: Run) -> list[RenderableType]:

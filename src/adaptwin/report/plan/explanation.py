@@ -9,7 +9,8 @@ from rich.text import Text
 
 from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
 from adaptwin.report.plan.headroom import headroom_text
-from adaptwin.report.plan.why import what_binds, why_full
+from adaptwin.report.plan.why import why_full
+from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
@@ -40,7 +41,12 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
         Text(advice_sentence(explanation.advice)),
         heading("What would save a GPU"),
         *(Text(line) for line in saving_lines(explanation.savings, explanation.gpus)),
+        *assumption_lines(explanation.assumptions, _extrapolated(explanation)),
     )
+
+
+def _extrapolated(explanation: Explanation) -> str:
+    return extrapolated_sentence(found for each in explanation.servers for found in each.forecast.extrapolations)
 
 
 def _fullest(some: bool) -> str:
@@ -60,7 +66,7 @@ def _headline(explanation: Explanation) -> Text:
     )
     text = Text.assemble((count(gpus, "GPU"), "bold"), f". Lower bound: {count(bound, 'GPU')}. {above}.")
     if gpus > SHOWN_GPUS:
-        binds = Counter(what_binds(each.forecast, each.max_num_seqs) for each in explanation.servers)
+        binds = Counter(each.forecast.binding for each in explanation.servers)
         text.append(
             f"\nWhat limits the GPUs: {', '.join(f'{what} on {many:,}' for what, many in binds.most_common())}."
         )
@@ -74,7 +80,7 @@ def _why_table(servers: Sequence[ServerExplanation]) -> Table:
     table.add_column("", overflow="fold")
     for each in servers:
         why = why_full(each.forecast, loras=each.loras, max_loras=each.max_loras, max_num_seqs=each.max_num_seqs)
-        table.add_row(Text(each.server), what_binds(each.forecast, each.max_num_seqs), Text(why))
+        table.add_row(Text(each.server), each.forecast.binding, Text(why))
     return table
 
 

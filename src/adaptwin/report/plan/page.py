@@ -23,6 +23,7 @@ from adaptwin.report.plan.sentences import (
     headroom_sentence,
     host_memory_sentence,
     made_how,
+    plan_extrapolated_sentence,
     rejected_sentence,
     sluggish_sentence,
     stress_sentence,
@@ -32,8 +33,9 @@ from adaptwin.report.plan.sentences import (
 )
 from adaptwin.report.plan.settings import Setting, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
-from adaptwin.report.plan.story import limit_of, story
+from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
+from adaptwin.report.style.assumptions import assumed_sentence
 from adaptwin.report.style.page import Card, Picture, render
 from adaptwin.report.style.words import count, duration, money, number
 from adaptwin.spec import write_atomically
@@ -120,6 +122,8 @@ def plan_report(plan: Plan) -> str:
         facts=_planning_facts(plan),
         summary=_summary_sentences(plan),
         uncertainty=uncertainty_sentence(plan),
+        extrapolated=plan_extrapolated_sentence(plan),
+        assumed=assumed_sentence(plan.assumptions),
         headroom_seeds=HEADROOM_SEEDS,
         changes=changes_sentence(plan.migration, plan.gpus) if plan.migration else "",
         steps=step_lines(plan.migration.steps) if plan.migration else [],
@@ -206,7 +210,7 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
         yield GpuSection(
             placed=server,
             ranks=rank_summary(counts),
-            binds=limit_of(plan, server, server.forecast) if server.forecast else "",
+            binds=server.forecast.binding if server.forecast else "",
             headroom=headroom_text(server.forecast) if server.forecast else "",
             story=story(plan, server),
             settings=server_settings(plan, server),

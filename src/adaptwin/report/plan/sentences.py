@@ -2,14 +2,17 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.stress import sample_sentence
+from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.report.style.words import count, duration, money, percent, share_text
 from adaptwin.twin.verdict import LONG_WAIT
 
+NAMED_GPUS = 4  # more GPUs than this are counted, not named
 _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
     ("throughput", "throughput", lambda forecast: forecast.throughput),
     ("mean ITL", "itl.mean", lambda forecast: forecast.itl_mean),
@@ -145,14 +148,35 @@ def headroom_sentence(plan: Plan) -> str:
 
 
 def uncertainty_sentence(plan: Plan) -> str:
-    """Say how far a real GPU may be from the forecasts; empty if the profiles have no intervals."""
-    known = [server.forecast for server in plan.servers if server.forecast and server.forecast.intervals]
-    widths = {
-        name: max((f.intervals[metric][1] / value(f) - 1.0 for f in known if metric in f.intervals), default=0.0)
+    """Say, for each profile, how far a real GPU may be from the forecasts; empty if there are no intervals."""
+    sentences = []
+    for profile in plan.profiles:
+        serving = [server.forecast for server in plan.servers if server.profile == profile.name and server.forecast]
+        known = [forecast for forecast in serving if forecast.intervals]
+        told = [f"{name} within {percent(width)}" for name, width in _widths(known).items() if width > 0]
+        if told:
+            of_profile = f" of profile {profile.name}" if len(plan.profiles) > 1 else ""
+            some = f" ({len(known):,} of {len(serving):,})" if len(known) < len(serving) else ""
+            which = f"a real GPU{of_profile}{some}"
+            sentences.append(f"On {which}, expect {' and '.join(told)} of these figures, nine times out of ten.")
+    return " ".join(sentences)
+
+
+def _widths(forecasts: Sequence[Forecast]) -> dict[str, float]:
+    """Return the widest relative interval of each uncertain figure; 0 where there is none."""
+    return {
+        name: max((f.intervals[metric][1] / value(f) - 1.0 for f in forecasts if metric in f.intervals), default=0.0)
         for name, metric, value in _UNCERTAIN_FIGURES
     }
-    told = [f"{name} within {percent(width)}" for name, width in widths.items() if width > 0]
-    return f"On a real GPU, expect {' and '.join(told)} of these figures, nine times out of ten." if told else ""
+
+
+def plan_extrapolated_sentence(plan: Plan) -> str:
+    """Say how GPUs of the plan differ from those that were measured; empty if none does."""
+    serving = [(server.name, server.forecast) for server in plan.servers if server.forecast]
+    found = {name: forecast.extrapolations for name, forecast in serving if forecast.extrapolations}
+    named = ", ".join(found) if len(found) <= NAMED_GPUS else f"{len(found):,} of {len(serving):,} GPUs"
+    where = f" on {named}" if len(found) < len(serving) else ""
+    return extrapolated_sentence(chain.from_iterable(found.values()), where)
 
 
 def stress_sentence(plan: Plan) -> str:
@@ -169,6 +193,8 @@ def made_how(plan: Plan) -> str:
         parts.append(f"requested headroom {percent(plan.options.headroom)}")
     if plan.margin:
         parts.append(f"safety margin {percent(plan.margin)}")
+    limits = (("TTFT p99", plan.options.ttft_p99), ("ITL p99", plan.options.itl_p99))
+    parts += [f"{name} limited to {duration(limit)}" for name, limit in limits if limit]
     if plan.planning_seconds:
         search = f" (search {duration(plan.search_seconds)})" if plan.search_seconds else ""
         parts.append(f"planned in {duration(plan.planning_seconds)}{search}")

@@ -5,7 +5,7 @@ import math
 from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.headroom import headroom_text
-from adaptwin.report.plan.why import what_binds, why_full
+from adaptwin.report.plan.why import why_full
 from adaptwin.report.style.words import percent
 
 _LIMIT_SENTENCES: dict[str, str] = {
@@ -17,6 +17,9 @@ _LIMIT_SENTENCES: dict[str, str] = {
     "although the GPU could compute more at once. A larger max_num_seqs may help.",
     "slots": "The adapter slots are the limit. More traffic needs more different adapters at once than max_loras "
     "allows in one batch, so requests wait for a slot although the GPU could compute more.",
+    "loads": "Loading adapters is the limit. Steps wait while adapters are loaded to the GPU. More slots may help, or "
+    "more adapters in host memory (max_cpu_loras).",
+    "nothing": "No limit was found.",
     "slo": "A latency target is the limit. The server could process more traffic, but would then miss a target for "
     "TTFT or ITL.",
 }
@@ -32,7 +35,7 @@ def story(plan: Plan, server: PlacedServer) -> str:
     if forecast.headroom_is_open:
         return _headroom_sentence(forecast)
     shown = f"{_limit_in_numbers(plan, server, forecast)} " if forecast.brink else ""
-    return f"{_LIMIT_SENTENCES[limit_of(plan, server, forecast)]} {shown}{_headroom_sentence(forecast)}"
+    return f"{_LIMIT_SENTENCES[forecast.binding]} {shown}{_headroom_sentence(forecast)}"
 
 
 def _limit_in_numbers(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:
@@ -41,17 +44,8 @@ def _limit_in_numbers(plan: Plan, server: PlacedServer, forecast: Forecast) -> s
         forecast,
         loras=sum(ranks[name] > 0 for name in server.adapters),
         max_loras=server.server.max_loras,
-        max_num_seqs=_max_num_seqs(plan, server),
+        max_num_seqs=server.server.budgets(plan.profile_of(server))[1],
     )
-
-
-def limit_of(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:
-    """Return what limits this server of the plan when its traffic grows."""
-    return what_binds(forecast, _max_num_seqs(plan, server))
-
-
-def _max_num_seqs(plan: Plan, server: PlacedServer) -> int:
-    return server.server.budgets(plan.profile_of(server))[1]
 
 
 def _headroom_sentence(forecast: Forecast) -> str:

@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adaptwin.plan.forecast import HEADROOM_SEEDS
-from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
+from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
@@ -14,6 +14,7 @@ from adaptwin.report.plan.sentences import (
     headroom_sentence,
     host_memory_sentence,
     made_how,
+    plan_extrapolated_sentence,
     rejected_sentence,
     sluggish_sentence,
     stress_sentence,
@@ -21,8 +22,8 @@ from adaptwin.report.plan.sentences import (
     used_gpus,
     verified_sentence,
 )
-from adaptwin.report.plan.story import limit_of
 from adaptwin.report.plan.stress import MOSTLY, stress_table
+from adaptwin.report.style.assumptions import assumption_lines
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
@@ -37,6 +38,7 @@ def plan_table(plan: Plan) -> RenderableType:
         _forecast_table(plan),
         Text(f"Headroom: extra traffic with which a GPU is ok with each of {HEADROOM_SEEDS} fresh seeds."),
         Text(uncertainty_sentence(plan)),
+        *assumption_lines(plan.assumptions, plan_extrapolated_sentence(plan)),
         *_stress_tables(plan),
     )
 
@@ -101,12 +103,11 @@ def _forecast_table(plan: Plan) -> Table:
     table.add_column("Verdict", no_wrap=True)
     for server in plan.servers:
         if not server.is_standby:
-            table.add_row(Text(server.name), *_forecast_cells(plan, server))
+            table.add_row(Text(server.name), *_forecast_cells(server.forecast))
     return table
 
 
-def _forecast_cells(plan: Plan, server: PlacedServer) -> list[RenderableType]:
-    forecast = server.forecast
+def _forecast_cells(forecast: Forecast | None) -> list[RenderableType]:
     if forecast is None:
         return [NOTHING] * 9
     return [
@@ -117,6 +118,6 @@ def _forecast_cells(plan: Plan, server: PlacedServer) -> list[RenderableType]:
         duration(forecast.itl_mean),
         percent(forecast.kv_usage),
         headroom_text(forecast, over=">"),
-        limit_of(plan, server, forecast).replace("_seqs", "\n_seqs"),  # as narrow as the headings
+        forecast.binding.replace("_seqs", "\n_seqs"),  # as narrow as the headings
         grade_text(forecast.grade),
     ]

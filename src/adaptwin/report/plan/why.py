@@ -4,13 +4,6 @@ from adaptwin.plan.forecast import MOST_HEADROOM, Brink, Forecast
 from adaptwin.report.style.words import count, duration, number, percent
 
 
-def what_binds(forecast: Forecast, max_num_seqs: int) -> str:
-    """Return the binding constraint; ``max_num_seqs`` where this setting limits the batch of a GPU bound by compute."""
-    if forecast.headroom_is_open:
-        return "nothing"
-    return "max_num_seqs" if forecast.binding == "compute" and forecast.fills_batch(max_num_seqs) else forecast.binding
-
-
 def why_full(forecast: Forecast, *, loras: int, max_loras: int, max_num_seqs: int) -> str:
     """Say what happens to a server just beyond its headroom, with the numbers that show what limits it."""
     if forecast.headroom_is_open:
@@ -18,7 +11,7 @@ def why_full(forecast: Forecast, *, loras: int, max_loras: int, max_num_seqs: in
     brink = forecast.brink
     if brink is None:
         return f"Its limit was not simulated. At the planned traffic, {_now(forecast, max_num_seqs)}."
-    match what_binds(forecast, max_num_seqs):
+    match forecast.binding:
         case "slots":
             fact = (
                 f"{count(loras, 'adapter')} compete for {count(max_loras, 'slot')}, "
@@ -35,6 +28,11 @@ def why_full(forecast: Forecast, *, loras: int, max_loras: int, max_num_seqs: in
             fact = (
                 f"the batch is nearly full: {number(brink.mean_running)} requests run on average (max_num_seqs "
                 f"{max_num_seqs:,}), and a token takes {duration(brink.itl_mean)}"
+            )
+        case "loads":
+            fact = (
+                f"steps wait for adapters to load {percent(brink.loading)} of the time: "
+                f"{count(loras, 'adapter')} share {count(max_loras, 'slot')}"
             )
         case _:
             fact = (

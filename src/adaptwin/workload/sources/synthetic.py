@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
 from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
-
-SHAREGPT = Lengths.named("sharegpt")
 
 RankMix = Sequence[int] | Mapping[int, float]
 
@@ -18,7 +16,7 @@ def synthesize(
     rate: float,
     ranks: RankMix,
     popularity: str = "dirichlet:0.5",
-    lengths: Lengths = SHAREGPT,
+    lengths: Lengths = ASSUMED_LENGTHS,
     arrivals: ArrivalSource = "poisson",
     base_share: float = 0.0,
     duration: float = 3600.0,

@@ -1,0 +1,67 @@
+"""Flags of ``vllm serve`` that fix every setting that the twin assumed, so that no default of vLLM replaces one."""
+
+import re
+from collections.abc import Iterator
+
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server
+
+# Settings whose flags do not exist in every version of vLLM, with the first version that has the flag.
+# vllm/engine/arg_utils.py; pull requests 19970 (async_scheduling), 37307 (scheduler_reserve_full_isl, on by default)
+# and 44594 (watermark). Before these versions, vLLM behaves as if the setting were off.
+SINCE = {
+    "async_scheduling": (0, 10, 0),
+    "scheduler_reserve_full_isl": (0, 19, 0),
+    "watermark": (0, 24, 0),
+}
+NOT_WRITTEN = {  # settings without a flag, with the reason
+    "kv_cache_tokens": "vLLM measures the size of its KV cache when it starts",
+}
+
+
+def setting_flags(profile: Profile, server: Server) -> list[str]:
+    """Return the flags of a server besides those of LoRA, with vLLM's defaults for the profile filled in.
+
+    A setting that the profile's version of vLLM does not know has no flag; see `settings_without_flag`.
+    """
+    token_budget, max_num_seqs = server.budgets(profile)
+    return [
+        f"--gpu-memory-utilization {server.gpu_memory_utilization:g}",
+        f"--max-model-len {server.max_model_len or profile.model.max_model_len}",
+        f"--max-num-seqs {max_num_seqs}",
+        f"--max-num-batched-tokens {token_budget}",
+        f"--block-size {server.block_size}",
+        "--enable-chunked-prefill",
+        *(_flag(name, getattr(server, name)) for name in SINCE if _has_flag(profile, name)),
+    ]
+
+
+def lora_flags(server: Server) -> list[str]:
+    """Return the flags that enable LoRA, with the slots as planned."""
+    return [
+        "--enable-lora",
+        f"--max-loras {server.max_loras}",
+        f"--max-lora-rank {server.max_lora_rank}",
+        f"--max-cpu-loras {server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras}",
+    ]
+
+
+def settings_without_flag(profile: Profile, server: Server) -> Iterator[str]:
+    """Yield the settings that the twin assumed although the profile's version of vLLM has no flag for them."""
+    for name in SINCE:
+        value = getattr(server, name)
+        if value and not _has_flag(profile, name):
+            yield f"{name} {str(value).lower()}"
+
+
+def _has_flag(profile: Profile, setting: str) -> bool:
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", profile.vllm_version)
+    version = tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    return version >= SINCE[setting]
+
+
+def _flag(setting: str, value: bool | float) -> str:
+    name = setting.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value:g}"

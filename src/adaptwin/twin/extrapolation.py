@@ -1,0 +1,99 @@
+"""Extrapolation: how a server and its traffic differ from the real servers that a profile was compared with."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from adaptwin.profile.measured import MeasuredRange
+from adaptwin.profile.profile import Profile, Regime
+from adaptwin.spec import Spec
+from adaptwin.twin.server import Server
+from adaptwin.workload.arrival_kinds import arrival_families
+from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer
+from adaptwin.workload.workload import Workload
+
+# The costs of a step are smooth in the lengths, so that means near the measured ones count as measured.
+LENGTH_FACTOR = 2.0
+FEW_LONGER = 0.05  # share of requests that may be longer than the longest measured one
+
+
+class Extrapolation(Spec):
+    """One respect in which a server differs from those that were measured."""
+
+    subject: str = Field(description="quantity, setting or fact, in words")
+    value: float | None = Field(default=None, description="value on this server; None where the subject says it all")
+    unit: str = Field(default="", description="unit of the value")
+    measured: str = Field(default="", description="values that were measured, in words; empty where there are none")
+
+
+def extrapolations(profile: Profile, server: Server, workload: Workload) -> tuple[Extrapolation, ...]:
+    """Return how a server under a workload differs from those that the profile's accuracy was measured with.
+
+    Where it differs in anything, the profile's error and spread say nothing about it.
+    """
+    measured = profile.measured
+    if measured is None:
+        return (Extrapolation(subject=f"profile {profile.name} was not compared with real runs"),)
+    if not profile.is_measured:
+        return (Extrapolation(subject=f"profile {profile.name} has changed since it was compared with real runs"),)
+    return (*_of_traffic(measured, workload), *_of_adapters(measured, server, workload), *_of_settings(profile, server))
+
+
+def unmeasured_regime(regime: Regime) -> Extrapolation:
+    """Return the difference of a server whose regime no real run, or too few, were in."""
+    return Extrapolation(subject=f"too few {regime} servers were measured")
+
+
+def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapolation]:
+    means = mean_lengths(workload)
+    longer = shares_longer(workload, prompt=measured.longest_prompt, answer=measured.longest_answer)
+    for what, mean, bounds, share, longest in (
+        ("prompt", means.prompt, measured.prompt, longer.prompts, measured.longest_prompt),
+        ("answer", means.answer, measured.answer, longer.answers, measured.longest_answer),
+    ):
+        if not bounds[0] / LENGTH_FACTOR <= mean <= bounds[1] * LENGTH_FACTOR:
+            known = f"{_range(*bounds)}, the longest {longest:,}"
+            yield Extrapolation(subject=f"mean {what}", value=round(mean), unit=" tokens", measured=known)
+        elif share > FEW_LONGER:
+            known = f"the longest {what} had {longest:,}"
+            yield Extrapolation(
+                subject=f"{what}s of over {longest:,} tokens:", value=round(100 * share), unit=" %", measured=known
+            )
+    if workload.rate > measured.request_rate:
+        known = f"up to {measured.request_rate:,.0f}"
+        yield Extrapolation(subject="requests per second:", value=round(workload.rate), measured=known)
+    for family in arrival_families(workload):
+        if family not in measured.arrivals:
+            yield Extrapolation(subject=f"{family} arrivals", measured=", ".join(measured.arrivals))
+
+
+def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) -> Iterator[Extrapolation]:
+    loras = sum(adapter.rank > 0 for adapter in workload.adapters)
+    for subject, value, most in (("rank", workload.max_rank, measured.rank), ("adapters:", loras, measured.adapters)):
+        if value > most:
+            yield Extrapolation(subject=subject, value=value, measured=f"up to {most:,}")
+    fewest, most = measured.max_loras
+    if server.max_loras > most or (server.max_loras < fewest and loras >= server.max_loras):
+        yield Extrapolation(subject="max_loras", value=server.max_loras, measured=_range(fewest, most))
+    if server.max_loras and server.max_lora_rank > measured.max_lora_rank[1]:
+        known = _range(*measured.max_lora_rank)
+        yield Extrapolation(subject="max_lora_rank", value=server.max_lora_rank, measured=known)
+
+
+def _of_settings(profile: Profile, server: Server) -> Iterator[Extrapolation]:
+    assert profile.measured
+    measured, (budget, seqs) = profile.measured, server.budgets(profile)
+    if seqs > measured.max_num_seqs[1]:
+        yield Extrapolation(subject="max_num_seqs", value=seqs, measured=_range(*measured.max_num_seqs))
+    fewest, most = measured.max_num_batched_tokens
+    if not fewest <= budget <= most:
+        yield Extrapolation(subject="max_num_batched_tokens", value=budget, measured=_range(fewest, most))
+    for name, value in measured.settings.items():
+        if getattr(server, name) != value:
+            shown = str(getattr(server, name)).lower()
+            yield Extrapolation(subject=f"{name} {shown}", measured=str(value).lower())
+
+
+def _range(low: float, high: float) -> str:
+    first, last = f"{low:,.0f}", f"{high:,.0f}"
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,80 @@
+"""Mean lengths of all requests of a workload, and how many of them are longer than a bound."""
+
+import math
+from collections.abc import Iterator
+from statistics import NormalDist
+from typing import NamedTuple
+
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.workload import Workload
+
+
+class MeanLengths(NamedTuple):
+    """Mean prompt and answer tokens of the requests of a workload, which adapters send in proportion to their rates."""
+
+    prompt: float
+    answer: float
+
+
+class SharesLonger(NamedTuple):
+    """Shares of the prompts and of the answers of a workload that are longer than a bound."""
+
+    prompts: float
+    answers: float
+
+
+def mean_lengths(workload: Workload) -> MeanLengths:
+    """Return the mean lengths of the requests of a workload; without traffic, those of its own distribution."""
+    means = [(share, *_means(lengths)) for lengths, share in _shares(workload)]
+    return MeanLengths(
+        sum(share * prompt for share, prompt, _ in means), sum(share * answer for share, _, answer in means)
+    )
+
+
+def shares_longer(workload: Workload, *, prompt: int, answer: int) -> SharesLonger:
+    """Return the shares of requests with more than `prompt` prompt tokens and with more than `answer` answer tokens."""
+    longer = [(share, *_longer(lengths, prompt, answer)) for lengths, share in _shares(workload)]
+    return SharesLonger(
+        sum(share * prompts for share, prompts, _ in longer), sum(share * answers for share, _, answers in longer)
+    )
+
+
+def _shares(workload: Workload) -> Iterator[tuple[Lengths, float]]:
+    """Yield each distribution of lengths with the share of the requests that follow it."""
+    rates: dict[int, float] = {}
+    lengths: dict[int, Lengths] = {}
+    for adapter, rate in zip(workload.adapters, workload.rates, strict=True):
+        own = workload.lengths_of(adapter)
+        key = id(own)  # hashing a long empirical distribution for each adapter would take seconds
+        rates[key], lengths[key] = rates.get(key, 0.0) + rate, own
+    total = sum(rates.values())
+    if total <= 0:
+        yield workload.lengths, 1.0
+    else:
+        yield from ((lengths[key], rate / total) for key, rate in rates.items() if rate > 0)
+
+
+def _means(lengths: Lengths) -> tuple[float, float]:
+    if lengths.input_mean is not None and lengths.output_mean is not None:
+        return lengths.input_mean, lengths.output_mean
+    return lengths.mean_input, lengths.mean_output
+
+
+def _longer(lengths: Lengths, prompt: int, answer: int) -> tuple[float, float]:
+    if lengths.kind == "lognormal":
+        return (
+            _lognormal_share(lengths.input_mean, lengths.input_cv, prompt),
+            _lognormal_share(lengths.output_mean, lengths.output_cv, answer),
+        )
+    table = lengths.table()
+    return float((table.input > prompt).mean()), float((table.output > answer).mean())
+
+
+def _lognormal_share(mean: float | None, cv: float | None, bound: int) -> float:
+    """Return the share of a lognormal with this mean and coefficient of variation that is above a bound."""
+    assert mean is not None
+    assert cv is not None
+    sigma = math.sqrt(math.log1p(cv * cv))
+    if sigma == 0.0:
+        return float(mean > bound)
+    return 1.0 - NormalDist(math.log(mean) - sigma * sigma / 2.0, sigma).cdf(math.log(bound))
