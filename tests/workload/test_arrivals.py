@@ -85,6 +85,95 @@ def test_a_rates_file_is_looked_for_beside_the_file_that_names_it(tmp_path):
     assert Workload.read(fleet).arrivals == f"rates:{tmp_path / 'day.csv'}"
 
 
+def test_a_rates_file_with_an_option_is_looked_for_beside_the_file_that_names_it(tmp_path):
+    (tmp_path / "a,b.csv").write_text("start,factor\n0,2\n", encoding="utf-8")
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text('adapters: [{name: a, rank: 8, rate: 1}]\narrivals: "rates:cv=2,a,b.csv"\n', encoding="utf-8")
+    assert Workload.read(fleet).arrivals == f"rates:cv=2,{tmp_path / 'a,b.csv'}"
+    assert parse_arrivals(Workload.read(fleet).arrivals) == ArrivalProcess(cv=2.0, rates=((0.0, 2.0),))
+
+
+def test_the_path_of_other_arrivals_starts_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "day.csv").write_text("start,factor\n0,2\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    workload = Workload([Adapter("a", 8, 1.0)])
+    assert workload.with_arrivals("rates:day.csv").arrivals == f"rates:{tmp_path / 'day.csv'}"
+    assert workload.with_arrivals("rates:cv=3,day.csv").arrivals == f"rates:cv=3,{tmp_path / 'day.csv'}"
+    assert workload.with_arrivals("gamma:cv=3").arrivals == "gamma:cv=3"
+
+
+def test_a_rate_counts_with_the_mean_factor_of_its_file(tmp_path):
+    """From 0 to 10 s the factor is 1, then 4 to 40 s, then 0: 10 + 120 seconds at factor 1 in a window of 100."""
+    file = tmp_path / "day.csv"
+    file.write_text("start,factor\n10,4\n40,0\n", encoding="utf-8")
+    workload = Workload([Adapter("a", 8, 2.0), Adapter("b", 8, 1.0, arrivals="poisson")], duration=100.0)
+    workload = workload.with_arrivals(f"rates:{file}")
+    assert workload.rates == pytest.approx([2.6, 1.0])
+    assert workload.rate_of(workload.adapters[0]) == pytest.approx(2.6)
+    assert workload.rate == pytest.approx(3.6)
+    assert workload.model_copy(update={"duration": 20.0}).rates == pytest.approx([5.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "message"),
+    [
+        ("gamma:cv=0.001", r"cv must be from 0.01 to 100"),
+        ("gamma:cv=101", r"cv must be from 0.01 to 100"),
+        ("gamma:cv=nan", r"cv must be from 0.01 to 100"),
+        ("regimes:period=0.5", r"period must be from 1 to 1e\+08"),
+        ("regimes:factor=1000", r"factor must be from 0.01 to 100"),
+        ((0.0, float("nan"), 1.0), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
+        ((0.0, float("inf")), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
+        ((float("nan"),), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
+        ((4e8,), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
+    ],
+)
+def test_arrivals_out_of_range_are_refused_with_what_is_allowed(arrivals, message):
+    with pytest.raises(SpecError, match=f"Workload.arrivals: .*{message}"):
+        Workload([Adapter("a", 8, 1.0)], arrivals=arrivals)
+
+
+@pytest.mark.parametrize("duration", [1e12, float("inf"), float("nan"), 0.0, -1.0])
+def test_windows_out_of_range_are_refused(duration):
+    with pytest.raises(SpecError, match=r"Workload\.duration"):
+        Workload([Adapter("a", 8, 1.0)], duration=duration)
+
+
+@pytest.mark.parametrize("rate", [1e9, float("inf"), float("nan"), -1.0])
+def test_rates_out_of_range_are_refused(rate):
+    with pytest.raises(SpecError, match=r"Adapter\.rate"):
+        Adapter("a", 8, rate)
+
+
+def test_the_longest_window_is_drawn_to_its_end():
+    """Ten years are 3.2e17 nanoseconds, which 64 bits hold."""
+    found = times("gamma:cv=2", rate=1e-5, duration=3.2e8)
+    assert len(found) == pytest.approx(3200, abs=4 * 2 * 3200**0.5)
+    assert found.max() > 3.19e8
+
+
+def test_more_requests_than_memory_holds_are_refused_before_any_is_drawn():
+    workload = Workload([Adapter(f"a{i}", 8, 1e6) for i in range(3)], duration=3600.0)
+    with pytest.raises(SpecError, match=r"rate: about 10,800,000,000 requests in 3,600 s are too many: .*100,000,000;"):
+        draw_requests(workload)
+
+
+def test_more_changes_of_the_rate_than_time_allows_are_refused():
+    adapters = [Adapter(f"a{i}", 8, 1e-6) for i in range(100)]
+    workload = Workload(adapters, arrivals="regimes:period=1", duration=3.2e8)
+    with pytest.raises(SpecError, match=r"arrivals: about 32,000,000,000 stretches .* at most 10,000,000,000; raise"):
+        draw_requests(workload)
+
+
+def test_timestamps_after_the_window_are_counted():
+    own = Adapter("b", 8, 1.0, arrivals=(1.0, 12.0))
+    workload = Workload([Adapter("a", 8, 1.0), own], arrivals=(0.0, 9.9, 10.0, 11.0), duration=10.0)
+    assert workload.late_timestamps == (3, 6)
+    assert workload.dealt().late_timestamps == (3, 6)
+    assert len(draw_requests(workload).arrival) == 3
+    assert Workload([Adapter("a", 8, 1.0)]).late_timestamps == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "process"),
     [

@@ -79,14 +79,19 @@ def test_empirical_lengths_are_the_pairs_themselves():
     assert table.joint
 
 
-@given(mean=st.floats(20, 4000), cv=st.floats(0, 2))
-@settings(max_examples=25, deadline=None)
-def test_lognormal_keeps_its_mean(mean, cv):
-    lengths = Lengths.lognormal(input_mean=mean, input_cv=cv, output_mean=mean, output_cv=cv)
-    half_a_token = 0.5  # lengths are whole numbers: without spread, all are rounded in the same direction
-    assert lengths.mean_input == pytest.approx(mean, rel=0.02, abs=half_a_token)
-    assert lengths.mean_output == lengths.mean_input
-    assert lengths.table().input.min() >= 1
+@given(mean=st.floats(1.0, 4000.0), cv=st.one_of(st.sampled_from([0.0, 0.02, 10.0]), st.floats(0.0, 10.0)))
+@settings(max_examples=60, deadline=None)
+def test_the_table_of_a_lognormal_has_the_mean_asked_for(mean, cv):
+    table = Lengths.lognormal(input_mean=mean, input_cv=cv, output_mean=1.0, output_cv=1.0).table()
+    assert table.input.mean() == pytest.approx(mean, rel=0.006)
+    assert table.input.min() >= 1
+    assert (table.output == 1).all()
+
+
+def test_equal_lengths_of_a_mean_between_two_numbers_are_some_of_the_one_and_some_of_the_other():
+    table = Lengths.lognormal(input_mean=5.25, input_cv=0.0, output_mean=1.5, output_cv=0.0).table()
+    assert np.bincount(table.input).tolist() == [0, 0, 0, 0, 0, 768, 256]
+    assert np.bincount(table.output).tolist() == [0, 512, 512]
 
 
 def test_lognormal_has_the_median_and_spread_of_the_formula():
@@ -166,6 +171,14 @@ def test_sharegpt_lengths_are_the_same_however_they_are_made():
         (
             lambda: Lengths.lognormal(input_mean=0.5, input_cv=1, output_mean=10, output_cv=1),
             "input_mean: 0.5 must be at least 1",
+        ),
+        (
+            lambda: Lengths.lognormal(input_mean=5, input_cv=1, output_mean=10, output_cv=100),
+            "output_cv: 100 must be at most 10",
+        ),
+        (
+            lambda: Lengths.lognormal(input_mean=9e6, input_cv=10, output_mean=10, output_cv=1),
+            "input_mean 9e\\+06 with input_cv 10 exceeds 10,000,000 tokens at times",
         ),
         (
             lambda: Lengths.lognormal(input_mean=5, input_cv=-1, output_mean=10, output_cv=1),

@@ -93,6 +93,20 @@ def test_scaled_timestamps_are_as_many_as_asked_for(factor, count):
     assert set(copies(count, factor).tolist()) <= {int(factor), int(factor) + 1}
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.0, 4.0), st.floats(0.0, 4.0), st.integers(0, 300))
+def test_more_traffic_has_the_timestamps_of_less_and_further_ones(factor, other, count):
+    less, more = sorted((factor, other))
+    assert (copies(count, less) <= copies(count, more)).all()
+
+
+def test_half_of_random_arrivals_is_as_bursty_as_all():
+    """Every second arrival of a Poisson process would come at gaps with a coefficient of variation of 0.71."""
+    times = tuple(np.cumsum(np.random.default_rng(1).exponential(1.0, 20_000)).tolist())
+    gaps = np.diff(Adapter("a", 8, 1.0, arrivals=times).scaled(0.5).arrivals)
+    assert gaps.std() / gaps.mean() == pytest.approx(1.0, abs=0.04)
+
+
 def test_thinned_timestamps_are_some_of_the_recorded_ones():
     thinned = Adapter("a", 8, 4.0, arrivals=TIMES).scaled(0.3)
     assert set(thinned.arrivals) < set(TIMES)

@@ -27,11 +27,11 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
     serving = tuple(server for server in plan.servers if not server.is_standby)
     states = [(failover, plan.takers(failover)) for failover in plan.failover] if failovers else []
     played = _Played(plan, seed)
-    played.play([*((server.name, server) for server in serving), *_asked(plan, states)], jobs)
+    played.play([[(server.name, server) for server in serving], *(_asked(plan, *state) for state in states)], jobs)
     found = tuple(
         FailoverCheck(
             failover.failed,
-            [played.run(*each) for each in _asked(plan, [(failover, takers)])],
+            [played.run(*each) for each in _asked(plan, failover, takers)],
             takers,
             plan.options.latency_limits,
         )
@@ -50,12 +50,11 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
 Drawn = tuple[str, PlacedServer]  # the name of the server whose requests are drawn, and the server that serves them
 
 
-def _asked(plan: Plan, states: list[tuple[Failover, tuple[PlacedServer, ...]]]) -> list[Drawn]:
+def _asked(plan: Plan, failover: Failover, takers: tuple[PlacedServer, ...]) -> list[Drawn]:
     """Return the servers that take over adapters. A standby gets the same requests as the server that it replaces."""
     bins = {server.name: server.adapters for server in plan.servers}
     return [
         (next((name for name in failover.failed if bins[name] == taker.adapters), taker.name), taker)
-        for failover, takers in states
         for taker in takers
     ]
 
@@ -67,13 +66,15 @@ class _Played:
         self._plan, self._seed = plan, seed
         self._runs: dict[tuple[object, ...], Run] = {}
 
-    def play(self, asked: list[Drawn], jobs: int) -> None:
-        """Simulate these servers on `jobs` cores."""
+    def play(self, states: list[list[Drawn]], jobs: int) -> None:
+        """Simulate the servers of these states, which share the traffic of the fleet, on `jobs` cores."""
         cases: dict[tuple[object, ...], Case] = {}
-        parts = self._plan.workload.parts((server.adapters for _, server in asked), self._seed)
-        for (name, server), part in zip(asked, parts, strict=True):
-            case = Case(self._plan.profile_of(server), server.server, part, server_seed(self._seed, name))
-            cases[_key(name, server)] = case
+        whole = self._plan.workload.dealt(self._seed)
+        for state in states:
+            parts = whole.parts(server.adapters for _, server in state)
+            for (name, server), part in zip(state, parts, strict=True):
+                case = Case(self._plan.profile_of(server), server.server, part, server_seed(self._seed, name))
+                cases.setdefault(_key(name, server), case)
         self._runs = dict(zip(cases, simulate_many(cases.values(), jobs=jobs), strict=True))
 
     def run(self, name: str, server: PlacedServer) -> Run:

@@ -52,8 +52,7 @@ class _Sources(NamedTuple):
     regime_seed: NDArray[np.uint64]
     segment_first: NDArray[np.int64]  # segments of adapter a: segment_first[a] : segment_last[a]
     segment_last: NDArray[np.int64]
-    segment_start: NDArray[np.float64]
-    segment_factor: NDArray[np.float64]
+    segments: NDArray[np.float64]  # (segments, 2): start in seconds, factor on the rate
     given_first: NDArray[np.int64]  # replayed timestamps of adapter a: given_first[a] : given_first[a + 1]
     given: NDArray[np.float64]
     replayed: NDArray[np.bool_]
@@ -111,8 +110,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
         regime_seed=adapter_seeds(workload, seed, "regimes"),
         segment_first=processes.segment_first,
         segment_last=processes.segment_last,
-        segment_start=np.ascontiguousarray(processes.segments[:, 0]),
-        segment_factor=np.ascontiguousarray(processes.segments[:, 1]),
+        segments=processes.segments,
         given_first=_firsts([times or () for times in given]),
         given=np.concatenate([np.zeros(0), *(np.array(times, np.float64) for times in given if times)]),
         replayed=np.array([times is not None for times in given], dtype=np.bool_),
@@ -127,8 +125,13 @@ def _sources(workload: Workload, seed: int) -> _Sources:
 
 def adapter_seeds(workload: Workload, seed: int, *stream: str) -> NDArray[np.uint64]:
     """Return a seed for each adapter, from its name and the names of the stream; shape (adapters,)."""
-    names = np.array([_name_seed(adapter.name) for adapter in workload.adapters], np.uint64)
-    return names ^ np.uint64(stream_seed(seed, *stream))
+    return _name_seeds(tuple(adapter.name for adapter in workload.adapters)) ^ np.uint64(stream_seed(seed, *stream))
+
+
+@lru_cache(maxsize=2)
+def _name_seeds(names: tuple[str, ...]) -> NDArray[np.uint64]:
+    """Return the seed of each name; cached, as several streams of the same adapters are drawn in turn."""
+    return np.array([_name_seed(name) for name in names], np.uint64)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -214,13 +217,17 @@ def _draw(sources, duration, expected):
     taken = np.zeros(adapters, np.int64)
     is_steady = np.empty(adapters, np.bool_)
     for a in range(adapters):
-        place[a] = 0 if sources.period[a] > 0.0 else sources.segment_first[a]
-        if sources.replayed[a]:
-            place[a] = sources.given_first[a]
-        is_steady[a] = sources.shape[a] == 1.0 and sources.segment_first[a] == sources.segment_last[a]
-        is_steady[a] &= not sources.replayed[a] and sources.period[a] == 0.0
+        process = _process_of(sources, a)
+        is_steady[a] = process.shape == 1.0 and process.period == 0.0 and process.last == sources.segment_first[a]
         lengths_state[a] = split_mix(sources.seed[a] ^ np.uint64(0xD1B54A32D192ED03))
-        due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a], True)
+        if sources.replayed[a]:
+            due[a], place[a] = _replay(sources.given, sources.given_first[a], sources.given_first[a + 1], duration)
+        elif process.rate > 0.0:
+            place[a] = 0 if process.period > 0.0 else sources.segment_first[a]
+            gap, state[a] = _gap(process.shape, state[a], True)
+            due[a], now[a], place[a] = _after(process, sources.segments, duration, gap, now[a], place[a])
+        else:
+            due[a], place[a] = NO_MORE, 0
 
     capacity = int(expected + 6.0 * np.sqrt(expected)) + 64
     arrival, adapter = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
@@ -234,12 +241,16 @@ def _draw(sources, duration, expected):
             while due[a] < until:
                 if drawn == len(keys):
                     keys, in_order = _enlarged(keys, 2 * drawn), np.empty(2 * drawn, np.int64)
-                if is_steady[a]:
+                if sources.replayed[a]:
+                    given, last = sources.given, sources.given_first[a + 1]
+                    drawn = _draw_replayed(given, last, duration, a, due, place, keys, drawn, start, until, bits)
+                elif is_steady[a]:
                     drawn = _draw_steady(sources.rate[a], duration, a, due, now, state, keys, drawn, start, until, bits)
                 else:
-                    keys[drawn] = (due[a] - start) << bits | a
-                    drawn += 1
-                    due[a], now[a], place[a], state[a] = _next(sources, duration, a, now[a], place[a], state[a], False)
+                    process, clocks = _process_of(sources, a), (due, now, place, state)
+                    drawn = _draw_varying(
+                        process, sources.segments, duration, a, clocks, keys, drawn, start, until, bits
+                    )
         _sort(keys[:drawn], in_order[:drawn], width << bits)
 
         if count + drawn > capacity:
@@ -281,43 +292,95 @@ def _draw_steady(rate, duration, a, due, now, state, keys, drawn, start, until, 
 
 
 @compiled
-def _next(sources, duration, a, now, place, state, is_first):
-    """Return the adapter's next arrival in nanoseconds, then its new time, place and state of the generator."""
-    if sources.replayed[a]:
-        if place == sources.given_first[a + 1] or sources.given[place] >= duration:
-            return NO_MORE, now, place, state
-        return np.int64(sources.given[place] * 1e9), now, place + 1, state
-    if sources.rate[a] <= 0.0:
-        return NO_MORE, now, place, state
-    if sources.shape[a] == 1.0:
-        gap, state = exponential(state)
-    elif is_first:
-        gap, state = first_gap(sources.shape[a], state)
-    else:
-        gap, state = gamma(sources.shape[a], state)
-    gap /= sources.rate[a]
+def _draw_replayed(given, last, duration, a, due, place, keys, drawn, start, until, bits):
+    """Take timestamps until the slice ends or `keys` is full."""
+    while due[a] < until and drawn < len(keys):
+        keys[drawn] = (due[a] - start) << bits | a
+        drawn += 1
+        due[a], place[a] = _replay(given, place[a], last, duration)
+    return drawn
+
+
+@compiled
+def _replay(given, place, last, duration):
+    """Return the timestamp at a place, in nanoseconds, and the next place."""
+    if place == last or given[place] >= duration:
+        return NO_MORE, place
+    return np.int64(given[place] * 1e9), place + 1
+
+
+@compiled
+def _draw_varying(process, segments, duration, a, clocks, keys, drawn, start, until, bits):
+    """Draw arrivals of a renewal process whose rate may vary until the slice ends or `keys` is full."""
+    due, now, place, state = clocks
+    its_due, its_now, its_place, its_state = due[a], now[a], place[a], state[a]
+    while its_due < until and drawn < len(keys):
+        keys[drawn] = (its_due - start) << bits | a
+        drawn += 1
+        gap, its_state = _gap(process.shape, its_state, False)
+        its_due, its_now, its_place = _after(process, segments, duration, gap, its_now, its_place)
+    due[a], now[a], place[a], state[a] = its_due, its_now, its_place, its_state
+    return drawn
+
+
+class _Process(NamedTuple):
+    """What the arrivals of one adapter follow: see `_Sources`."""
+
+    rate: float
+    shape: float
+    period: float
+    swing: float
+    regime_seed: np.uint64
+    last: int  # the end of its segments
+
+
+@compiled
+def _process_of(sources, a):
+    return _Process(
+        sources.rate[a],
+        sources.shape[a],
+        sources.period[a],
+        sources.swing[a],
+        sources.regime_seed[a],
+        sources.segment_last[a],
+    )
+
+
+@compiled
+def _gap(shape, state, is_first):
+    """Draw the gap to the next arrival, of mean 1; return it and the new state of the generator."""
+    if shape == 1.0:
+        return exponential(state)
+    if is_first:
+        return first_gap(shape, state)
+    return gamma(shape, state)
+
+
+@compiled
+def _after(process, segments, duration, gap, now, place):
+    """Return the arrival after a gap, in nanoseconds, its time in seconds and its place among the segments."""
+    gap /= process.rate
     # The gap is in time at factor 1; convert it segment by segment.
-    until, factor = _segment(sources, a, place)
+    until, factor = _segment(process, segments, place)
     while until < duration and gap >= (until - now) * factor:
         gap -= (until - now) * factor
         now = until
         place += 1
-        until, factor = _segment(sources, a, place)
+        until, factor = _segment(process, segments, place)
     if factor <= 0.0:
-        return NO_MORE, now, place, state
+        return NO_MORE, now, place
     now += gap / factor
-    return np.int64(now * 1e9) if now < duration else NO_MORE, now, place, state
+    return np.int64(now * 1e9) if now < duration else NO_MORE, now, place
 
 
 @compiled
-def _segment(sources, a, place):
-    """Return when the adapter's segment of constant rate ends, and its factor on the rate."""
-    if sources.period[a] > 0.0:
-        raised = uniform(sources.regime_seed[a] + np.uint64(place + 1) * GOLDEN) * (1.0 + sources.swing[a]) < 1.0
-        return (place + 1) * sources.period[a], sources.swing[a] if raised else 1.0 / sources.swing[a]  # of mean 1
-    last = sources.segment_last[a]
-    until = sources.segment_start[place + 1] if place + 1 < last else np.inf
-    return until, sources.segment_factor[place] if place < last else 1.0
+def _segment(process, segments, place):
+    """Return when a segment of constant rate ends, and its factor on the rate."""
+    if process.period > 0.0:
+        raised = uniform(process.regime_seed + np.uint64(place + 1) * GOLDEN) * (1.0 + process.swing) < 1.0
+        return (place + 1) * process.period, process.swing if raised else 1.0 / process.swing  # of mean 1
+    until = segments[place + 1, 0] if place + 1 < process.last else np.inf
+    return until, segments[place, 1] if place < process.last else 1.0
 
 
 @compiled
