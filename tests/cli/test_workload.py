@@ -69,6 +69,27 @@ def test_from_peft_writes_every_adapter(tmp_path, out):
     assert read_fleet(out).adapters == adapters_from_peft(tmp_path / "weights", rate=0.1, rates={"b": 0.75})
 
 
+def test_from_peft_lists_what_vllm_does_not_serve_and_names_base_models(tmp_path, out):
+    for name, fields in {"good": "", "dora": ', "use_dora": true'}.items():
+        folder = tmp_path / "weights" / name
+        folder.mkdir(parents=True)
+        text = f'{{"peft_type": "LORA", "r": 8, "base_model_name_or_path": "meta-llama/Llama-3.1-8B"{fields}}}'
+        (folder / "adapter_config.json").write_text(text, encoding="utf-8")
+    words = ("from-peft", tmp_path / "weights", "--rate", 1, "--profile", PROFILE, "--out", out)
+    with pytest.raises(
+        SpecError, match=r"vLLM 0\.8\.5 cannot serve 1 of 2 adapters .*: dora \(use_dora True: DoRA is not"
+    ):
+        adaptwin_workload(*words)
+    assert not out.exists()
+    done = CliRunner().invoke(workload_commands, [str(word) for word in (*words, "--skip-unsupported")])
+    assert "left out dora: use_dora True: DoRA is not supported" in done.stderr
+    assert (
+        "warning: good: trained on meta-llama/Llama-3.1-8B, served on meta-llama/Llama-3.1-8B-Instruct" in done.stderr
+    )
+    assert "base models   meta-llama/Llama-3.1-8B" in done.stdout
+    assert [adapter.name for adapter in read_fleet(out).adapters] == ["good"]
+
+
 def test_the_summary_says_what_is_in_the_fleet(out):
     text = adaptwin_workload("synth", "--adapters", 3, "--rate", 2, "--ranks", "8,16", "--seed", 11, "--out", out)
     for fact in ("2 of rank 8, 1 of rank 16", "2 requests/s", "222 tokens in, 196 out", "11", str(out)):

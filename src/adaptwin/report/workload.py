@@ -9,11 +9,12 @@ from adaptwin.workload.workload import Workload
 
 
 def workload_summary(workload: Workload) -> dict[str, Any]:
-    """Return adapters, ranks, total rate, mean lengths, arrivals, window and seed of a workload."""
+    """Return adapters, ranks, base models, total rate, mean lengths, arrivals, window and seed of a workload."""
     ranks = Counter(adapter.rank for adapter in workload.adapters)
     return {
         "adapters": len(workload),
         "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
+        "base_models": sorted({adapter.base_model for adapter in workload.adapters if adapter.base_model}),
         "rate": workload.rate,
         "mean_input": workload.lengths.mean_input,
         "mean_output": workload.lengths.mean_output,
@@ -29,6 +30,8 @@ def workload_table(workload: Workload) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("adapters", str(summary["adapters"]))
     table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in summary["ranks"].items()))
+    if summary["base_models"]:
+        table.add_row("base models", ", ".join(summary["base_models"]))
     table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
     table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
     table.add_row("arrivals", _arrivals_text(workload))
