@@ -10,7 +10,7 @@ from adaptwin import Adapter, Lengths, Workload
 from adaptwin.plan.fleet import read_fleet
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.sources.synthetic import synthesize
-from adaptwin.workload.sources.traces import workload_from_trace
+from adaptwin.workload.sources.traces import trace_window
 from h100_runs import DATA, PROJECT
 
 TRACES = DATA.parent / "traces"
@@ -48,8 +48,9 @@ def _azure() -> Iterator[Population]:
     """Fleets of the paper's placement runs: an Azure window shared out by Dirichlet(0.5), with ShareGPT's lengths."""
     for adapters, scale in ((128, 1.0), (384, 4.0), (1280, 10.0)) if TRACES.is_dir() else ():
         trace = TRACES / "azure_2023_conv.csv"
-        fleet = workload_from_trace(trace, adapters=adapters, ranks=(8, 16, 32), rate_scale=scale)
-        fleet = fleet.model_copy(update={"lengths": Lengths.named("sharegpt")})
+        recorded = trace_window(trace, first_part=0.5).recording
+        rate = scale * recorded.rate
+        fleet = synthesize(adapters=adapters, rate=rate, ranks=(8, 16, 32), lengths=Lengths.named("sharegpt"))
         yield Population(f"Azure x{scale:g}, {adapters}", "paper", fleet)
 
 

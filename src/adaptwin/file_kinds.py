@@ -58,6 +58,7 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (RUN, ("offered_throughput", "mean_running")),
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
+    (TRACE, ("timestamp", "input_length", "output_length")),
     (DESIGN, ("profiles", "sampler")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),
@@ -123,8 +124,12 @@ def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
 
 
 def _keys_in(content: bytes) -> set[str]:
-    """The keys of a mapping in JSON, or those at the beginning of a line in YAML, which may be damaged elsewhere."""
+    """The keys of a mapping in JSON, or of the first one in JSON lines, or those in YAML, which may be damaged.
+
+    In YAML, they are the words at the beginning of a line.
+    """
     if content.lstrip().startswith(b"{"):
-        with suppress(ValueError, RecursionError):
-            return set(json.loads(content))
+        for text in (content, content.lstrip().split(b"\n")[0]):
+            with suppress(ValueError, RecursionError):
+                return set(json.loads(text))
     return {key.decode() for key in re.findall(rb"^(\w+):", content, re.MULTILINE | re.ASCII)}

@@ -218,10 +218,12 @@ def test_a_made_up_fleet_can_be_planned(adaptwin, folder):
 def test_a_fleet_can_be_made_from_a_trace(adaptwin, folder):
     rows = "".join(f"{t * 500},{50 + t % 90},{20 + t % 30}\n" for t in range(600))
     (folder / "trace.csv").write_text(f"timestamp_ms,input_length,output_length\n{rows}", encoding="utf-8")
-    words = ("--adapters", 6, "--ranks", "8,16", "--duration", 300, "--out", "made.yaml", "--json")
+    words = ("--adapters", 6, "--ranks", "8,16", "--busiest", "4m", "--out", "made.yaml", "--json")
     done = adaptwin("workload", "from-trace", "trace.csv", *words)
     assert done.code == 0
-    assert json.loads(done.out)["rate"] == pytest.approx(2.0, rel=0.05)
+    made = json.loads(done.out)
+    assert (made["rate"], made["duration"]) == (2.0, 240.0)
+    assert adaptwin("plan", "made.yaml", "--profile", shipped_profiles()[0], "--json").code == 0
 
 
 def test_help_names_every_command(adaptwin):

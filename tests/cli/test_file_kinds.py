@@ -25,6 +25,7 @@ KINDS = {
     "design.yaml": "a design of a sweep",
     "adapters.csv": "a CSV of adapters",
     "trace.csv": "a request trace",
+    "trace.jsonl": "a request trace",
     "adapter/adapter_config.json": "the configuration of a PEFT adapter",
     "adapter": "a folder of PEFT adapters",
     "measurements/setup.yaml": "the setup of a folder of measurements",
@@ -57,6 +58,7 @@ def everything(planned, adaptwin, h100):
     load_design("planning").write(planned / "design.yaml")
     (planned / "adapters.csv").write_text("name,rank,rate\na,8,0.5\n")
     (planned / "trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,374,44\n")
+    (planned / "trace.jsonl").write_text('{"timestamp": 0, "input_length": 9, "output_length": 5}\n' * 2)
     for name, content in (("adapter/adapter_config.json", '{"peft_type": "LORA"}'), ("measurements/setup.yaml", SETUP)):
         (planned / name).parent.mkdir()
         (planned / name).write_text(content)

@@ -1,11 +1,13 @@
 """adaptwin workload: the commands write a fleet that reads back as it was, and say what is in it."""
 
 import json
+import math
 
 import pytest
 from typer.testing import CliRunner
 
 from adaptwin import Lengths, SpecError
+from adaptwin.cli.options import window_seconds
 from adaptwin.cli.workload import workload_commands
 from adaptwin.plan.fleet import read_fleet
 from adaptwin.workload.sources.peft import adapters_from_peft
@@ -108,7 +110,61 @@ def test_json_has_the_same_facts(trace, out):
     assert summary["rate"] == fleet.rate
     assert summary["mean_input"] == fleet.lengths.mean_input
     assert summary["mean_output"] == fleet.lengths.mean_output
-    assert (summary["seed"], summary["duration"]) == (0, 3600.0)
+    assert (summary["seed"], summary["duration"], summary["arrivals"]) == (0, 20.0, "timestamps")
+    assert summary["trace"]["kept"] == summary["trace"]["requests"] == 200
+    assert summary["trace"]["mean_rate"] == summary["trace"]["peak_rate"] == 10.0  # of 20 s, there is no minute
+    assert summary["trace"]["dispersion_minute"] is None
+
+
+def test_the_summary_of_a_trace_says_what_was_kept_and_left_out(trace, out):
+    words = ("--adapters", 3, "--ranks", "8,16", "--busiest", "10s", "--first-part", "80%", "--out", out)
+    text = " ".join(adaptwin_workload("from-trace", trace, *words).split())
+    for fact in (
+        "200 requests in 20 s",  # the trace, from the first request to the last
+        "100 requests from 0:00:06 to 0:00:16, in 10 s",  # prompts grow, so the last 10 of the first 16 seconds
+        "60 requests before and 40 after the window",
+        "10.0 requests/s on average, 10.0 in the busiest minute",
+        "distributed over adapters by dirichlet:0.5: the trace names none",
+        "100 timestamps, each with its own lengths",
+    ):
+        assert fact in text
+    assert read_fleet(out).duration == 10.0
+
+
+def test_weak_windows_are_warned_about(trace, out):
+    words = ("--adapters", 3, "--ranks", "8", "--busiest", "5s", "--out", out)
+    warnings = CliRunner().invoke(workload_commands, ["from-trace", str(trace), *map(str, words)]).stderr
+    assert "warning: the window holds only 50 requests, so their mean rate is uncertain by 14 %" in warnings
+    assert "warning: the window of 5 s is shorter than the 120 s that a plan needs" in warnings
+
+
+def test_rates_are_written_beside_the_fleet(trace, out):
+    adaptwin_workload("from-trace", trace, "--adapters", 3, "--ranks", "8", "--keep", "rates", "--out", out)
+    fleet = read_fleet(out)
+    assert fleet.arrivals == f"rates:{out.with_name('fleet.rates.csv')}"
+    assert fleet.rate == pytest.approx(10.0, rel=1e-3)
+
+
+def test_many_requests_are_kept_as_rates_unless_asked(trace, out):
+    words = ("--adapters", 3, "--ranks", "8", "--rate-scale", 101, "--out", out)
+    adaptwin_workload("from-trace", trace, *words)
+    assert read_fleet(out).arrivals == f"rates:{out.with_name('fleet.rates.csv')}"
+    adaptwin_workload("from-trace", trace, *words, "--keep", "timestamps")
+    assert len(read_fleet(out).arrivals) == 20_200
+
+
+@pytest.mark.parametrize("time", ["0s", "-1h", "soon", "nan", "1w", ""])
+def test_a_window_needs_a_length(trace, out, time):
+    words = ("--adapters", "3", "--ranks", "8", "--busiest", time, "--out", str(out))
+    assert CliRunner().invoke(workload_commands, ["from-trace", str(trace), *words]).exit_code == 2
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [("90s", 90), ("90", 90), ("30m", 1800), ("1.5h", 5400), ("1d", 86400), ("whole", math.inf)]
+)
+def test_windows_have_units(time, seconds):
+    assert window_seconds(time) == seconds
 
 
 def test_a_rates_file_is_found_from_wherever_the_fleet_lies(tmp_path, monkeypatch):
@@ -118,6 +174,8 @@ def test_a_rates_file_is_found_from_wherever_the_fleet_lies(tmp_path, monkeypatc
     words = ("--adapters", 1, "--rate", 1, "--ranks", 8, "--arrivals", "rates:day.csv")
     adaptwin_workload("synth", *words, "--out", "fleets/one.yaml")
     assert read_fleet("fleets/one.yaml").arrivals == f"rates:{tmp_path / 'day.csv'}"
+    adaptwin_workload("synth", *words[:-1], "rates:cv=2,day.csv", "--out", "fleets/two.yaml")
+    assert read_fleet("fleets/two.yaml").arrivals == f"rates:cv=2,{tmp_path / 'day.csv'}"
 
 
 def test_several_profiles_are_all_kept(tmp_path, out):

@@ -137,3 +137,22 @@ def test_a_scaled_workload_has_as_many_times_its_timestamps():
         scaled = fleet(3.0, 1.0).scaled(factor)
         assert len(times_of(scaled)) == pytest.approx(400 * factor, abs=6)
         assert scaled.rate == pytest.approx(4.0 * factor, rel=0.02)
+
+
+def test_lengths_go_with_the_timestamps_that_they_belong_to():
+    pairs = [(i + 1, 2 * i + 1) for i in range(len(TIMES))]
+    own = Adapter("own", 8, 2.0, lengths=Lengths.fixed(7, 7))
+    workload = fleet(3.0, 1.0, lengths=Lengths.empirical(pairs))
+    workload = workload.model_copy(update={"adapters": (*workload.adapters, own)})
+    *given, kept = workload.dealt().adapters
+    for adapter in given:
+        assert [pairs[TIMES.index(time)] for time in adapter.arrivals] == list(adapter.lengths.pairs)
+    assert kept.lengths == own.lengths
+    drawn = draw_requests(workload)
+    for arrival, adapter, prompt in zip(drawn.arrival, drawn.adapter, drawn.input, strict=True):
+        assert prompt == (7 if adapter == 2 else 1 + round(arrival / 1e9 / 0.25))
+
+
+def test_copies_of_rare_timestamps_lie_in_the_same_burst():
+    rare = Adapter("a", 8, 0.02, arrivals=(0.0, 100.0, 104.0))
+    assert rare.scaled(2.0).arrivals == (0.0, 5.0, 100.0, 102.0, 104.0, 104.0)

@@ -145,3 +145,13 @@ def test_a_workload_is_the_same_after_writing_and_reading(tmp_path):
     workload = Workload(adapters, lengths=Lengths.empirical([(1, 2), (3, 4)]), arrivals="gamma:cv=3", seed=5)
     workload.write(tmp_path / "w.yaml")
     assert Workload.read(tmp_path / "w.yaml") == workload
+
+
+def test_the_rate_of_an_adapter_is_its_mean_over_the_window(tmp_path):
+    file = tmp_path / "day.csv"
+    file.write_text("start,factor\n30,3\n50,0\n", encoding="utf-8")
+    a, b = Adapter("a", 8, 2.0), Adapter("b", 8, 1.0, arrivals="poisson")
+    workload = Workload([a, b], arrivals=f"rates:{file}", duration=60.0)
+    assert workload.rates == [2.0 * (30 * 1 + 20 * 3 + 10 * 0) / 60, 1.0]
+    assert workload.rate_of(a) == 3.0
+    assert workload.scaled(2.0).rate == 2 * workload.rate

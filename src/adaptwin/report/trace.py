@@ -31,7 +31,7 @@ def trace_table(figures: TraceFigures, popularity: str) -> Table:
         table.add_row("lengths of 0", f"{figures.raised:,}, counted as 1 token")
     rates = f"{number(figures.mean_rate)} requests/s on average, {number(figures.peak_rate)} in the busiest minute"
     table.add_row("rate of the trace", rates)
-    if spread := _spread(figures):
+    if spread := _bursts(figures):
         table.add_row("bursts", spread)
     table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
     return table
@@ -59,7 +59,7 @@ def _clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def _spread(figures: TraceFigures) -> str:
+def _bursts(figures: TraceFigures) -> str:
     """Return by which factor the variance of the number of requests exceeds that of independent requests."""
     known = [
         f"{number(dispersion)} per {unit}"

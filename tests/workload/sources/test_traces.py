@@ -91,6 +91,13 @@ def test_a_line_that_is_no_json_object_is_named(tmp_path):
         read_trace(path)
 
 
+def test_json_lines_without_a_key_name_it(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    path.write_text('{"timestamp": 0, "input_length": 1}\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=r"line 1: output_length: missing key \(needed: timestamp, input_length, output"):
+        read_trace(path)
+
+
 def test_timestamps_and_lengths_are_kept_request_by_request(twenty_requests):
     workload = workload_from_trace(twenty_requests, adapters=3, ranks=(8,))
     assert workload.arrivals == tuple(t / 2 for t in range(20))

@@ -23,12 +23,12 @@ from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
 TYPICAL_LOAD = 0.7  # of the typical server: a share of a GPU's time in the best case
-LEAST_FACTOR, MOST_FACTOR = 0.03, 3.0  # on its traffic, between which both limits are searched for
-PRECISION = 1.03  # of both limits, as a ratio
+LEAST_TRAFFIC, MOST_TRAFFIC = 0.03, 3.0  # on its traffic, between which both limits are searched for
+LIMIT_PRECISION = 1.03  # of both limits, as a ratio
 
 
 def steady_factor(surrogate: WorkloadSurrogate, profile: Profile, workload: Workload, template: Server) -> float | None:
-    """Return the factor on a constant rate that makes it as hard to bear as the arrivals of the workload.
+    """Return the factor on a constant rate, at least 1, that makes it as hard to bear as the workload's arrivals.
 
     None where it cannot be found: the surrogate was not trained on such servers, or the twin bears almost nothing.
     """
@@ -45,10 +45,10 @@ def steady_factor(surrogate: WorkloadSurrogate, profile: Profile, workload: Work
         overload = surrogate.least_overload(traffic, [slots], rank, factor)
         return overload is not None and overload <= FILL_LIKELIHOOD
 
-    steady = {slots: _most(partial(holds_steadily, slots)) for slots in choices}
+    steady = {slots: _most_borne(partial(holds_steadily, slots)) for slots in choices}
     best = max(choices, key=steady.__getitem__)
-    most = _most(lambda factor: capacity.ask(shares, best, factor).ok)
-    return steady[best] / most if min(most, steady[best]) > LEAST_FACTOR else None
+    most = _most_borne(lambda factor: capacity.ask(shares, best, factor).ok)
+    return max(1.0, steady[best] / most) if min(most, steady[best]) > LEAST_TRAFFIC else None
 
 
 def _typical_server(capacity: Capacity) -> dict[str, float]:
@@ -66,5 +66,5 @@ def _typical_server(capacity: Capacity) -> dict[str, float]:
     return shares
 
 
-def _most(holds: Callable[[float], bool]) -> float:
-    return largest_factor(LEAST_FACTOR, MOST_FACTOR, PRECISION, holds).low
+def _most_borne(holds: Callable[[float], bool]) -> float:
+    return largest_factor(LEAST_TRAFFIC, MOST_TRAFFIC, LIMIT_PRECISION, holds).low

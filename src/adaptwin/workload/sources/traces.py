@@ -234,17 +234,25 @@ def _rows_of(path: str | Path) -> tuple[Iterator[CsvRow], _Format]:
 
 
 def _json_rows(path: str | Path) -> Iterator[CsvRow]:
-    """Yield the objects of JSON lines; raises `SpecError` where a line holds none."""
-    for number, line in enumerate(read_text(path).removeprefix("\ufeff").split("\n"), start=1):
-        if line.strip():
-            try:
-                fields = json.loads(line)
-            except (ValueError, RecursionError):
-                fields = None
-            if not isinstance(fields, dict):
-                error = SpecError("is not a JSON object", f"line {number}", path)
-                raise recognised(error, path, TRACE)
-            yield CsvRow({str(key): str(value) for key, value in fields.items()}, number, path)
+    """Yield the objects of JSON lines; raises `SpecError` where a line holds none, or the first one no request."""
+    needed = _JSON_FORMAT[:3]
+    for count, (number, line) in enumerate(_numbered_lines(path)):
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            raise recognised(SpecError("is not a JSON object", f"line {number}", path), path, TRACE)
+        if count == 0 and (missing := [key for key in needed if key not in fields]):
+            error = SpecError(f"missing key (needed: {', '.join(needed)})", f"line {number}: {missing[0]}", path)
+            raise recognised(error, path, TRACE)
+        yield CsvRow({str(key): str(value) for key, value in fields.items()}, number, path)
+
+
+def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of every line that is not blank."""
+    lines = read_text(path).removeprefix("\ufeff").split("\n")
+    return ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
 def _format_of(rows: CsvRows) -> _Format:
