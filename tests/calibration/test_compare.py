@@ -172,6 +172,13 @@ def test_a_run_is_starved_or_busy_or_calm(run, served, waiting, regime):
     assert run.model_copy(update=figures).regime == regime
 
 
+INSIDE = Server(max_loras=8, max_lora_rank=16)  # settings and lengths within those of the measured runs
+
+
+def served(rate):
+    return traffic(rate).model_copy(update={"lengths": Lengths.fixed(200, 150)})
+
+
 def with_spread(*spread):
     return H100.model_copy(update={"spread": spread})
 
@@ -179,7 +186,7 @@ def with_spread(*spread):
 def test_intervals_hold_the_middle_nine_tenths():
     """For a spread of 0.1, exp(+-1.645 x 0.1) is 0.848 and 1.179."""
     profile = with_spread(Spread(regime="calm", runs=9, throughput=0.1, itl=0.2, ttft=0.3))
-    run = simulate(profile, SERVER, traffic(0.5))
+    run = simulate(profile, INSIDE, served(0.5))
     low, high = run.intervals["throughput"]
     assert (low / run.throughput, high / run.throughput) == pytest.approx((0.8483, 1.1788), abs=1e-4)
     low, high = run.intervals["itl.mean"]
@@ -190,7 +197,7 @@ def test_intervals_hold_the_middle_nine_tenths():
 
 def test_intervals_are_wider_where_the_spread_is():
     narrow, wide = (
-        simulate(with_spread(Spread(regime="calm", runs=9, throughput=s, itl=s, ttft=s)), SERVER, traffic(0.5))
+        simulate(with_spread(Spread(regime="calm", runs=9, throughput=s, itl=s, ttft=s)), INSIDE, served(0.5))
         for s in (0.01, 0.05)
     )
     assert narrow.throughput == wide.throughput
@@ -201,34 +208,34 @@ def test_intervals_are_wider_where_the_spread_is():
 
 def test_a_figure_without_spread_has_no_interval():
     profile = with_spread(Spread(regime="calm", runs=9, throughput=0.1, itl=0.1))
-    assert set(simulate(profile, SERVER, traffic(0.5)).intervals) == {"throughput", "itl.mean"}
+    assert set(simulate(profile, INSIDE, served(0.5)).intervals) == {"throughput", "itl.mean"}
 
 
 def test_intervals_are_those_of_the_runs_regime():
     profile = with_spread(
         Spread(regime="busy", runs=9, throughput=0.1), Spread(regime="starved", runs=9, throughput=0.2)
     )
-    assert simulate(profile, SERVER, traffic(0.5)).intervals == {}  # calm
-    starved = simulate(profile, SERVER, traffic(100.0))
+    assert simulate(profile, INSIDE, served(0.5)).intervals == {}  # calm
+    starved = simulate(profile, INSIDE, served(100.0))
     assert starved.regime == "starved"
     assert starved.intervals["throughput"][1] / starved.throughput == pytest.approx(math.exp(0.329))
-    assert simulate(H100.model_copy(update={"spread": ()}), SERVER, traffic(0.5)).intervals == {}
+    assert simulate(H100.model_copy(update={"spread": ()}), INSIDE, served(0.5)).intervals == {}
 
 
 def test_where_nothing_finished_there_is_no_interval():
     profile = with_spread(Spread(regime="calm", runs=9, throughput=0.1, itl=0.1, ttft=0.1))
-    silent = simulate(profile, SERVER, traffic(0.0))
+    silent = simulate(profile, INSIDE, served(0.0))
     assert (silent.regime, silent.intervals) == ("calm", {})
 
 
 def test_repeats_have_intervals_around_their_mean():
     profile = with_spread(Spread(regime="calm", runs=9, throughput=0.1, itl=0.1, ttft=0.1))
-    run = simulate(profile, SERVER, traffic(0.5), repeats=3)
+    run = simulate(profile, INSIDE, served(0.5), repeats=3)
     assert run.intervals["itl.mean"][0] * math.exp(0.1645) == pytest.approx(run.itl.mean)
 
 
 def test_intervals_are_in_the_runs_file(tmp_path):
-    run = simulate(H100, SERVER, traffic(0.5))
+    run = simulate(H100, INSIDE, served(0.5))
     run.write(tmp_path / "run.json")
     assert Run.read(tmp_path / "run.json").intervals == run.intervals
     assert set(run.intervals) == {"throughput", "itl.mean", "ttft.p50"}

@@ -130,6 +130,11 @@ LOADS = "source,rank,max_lora_rank,seconds\nhost,8,8,0.1\n"
         ("loads", "", "cannot be read: empty CSV"),
         ("loads", LOADS + "host,8,8,0.1,7,7\n", "cannot be read: found more fields than defined"),
         ("memory", "max_loras,max_lora_rank,kv_cache_tokens\n4,8,100\n-1,8,9\n", "row 2: max_loras: -1 must be finite"),
+        (
+            "memory",
+            "max_loras,max_lora_rank,kv_cache_tokens\n4,8,100\n8,8,51.2\n",
+            "row 2: kv_cache_tokens: 51.2 must be a whole number",
+        ),
         ("planning", "running,waiting,seconds\n1,0,0.1\n1,-3,0.1\n", "row 2: waiting: -3 must be finite"),
     ],
 )

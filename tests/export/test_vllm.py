@@ -102,12 +102,14 @@ def test_the_command_is_exact_word_for_word():
     script = vllm_script(plan_of(adapters, (first, {"a0": 1.0}), (second, {"a1": 1.0, "base": 1.0})))
     assert commands(script) == [
         shlex.split(
-            f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9"
+            f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
+            " --max-num-seqs 256 --max-num-batched-tokens 2048 --block-size 16 --enable-chunked-prefill"
             " --enable-lora --max-loras 1 --max-lora-rank 8 --max-cpu-loras 1 --lora-modules a0=$ADAPTERS/a0"
         ),
         shlex.split(
             f"CUDA_VISIBLE_DEVICES=1 {START} {MODEL} --port 8001 --gpu-memory-utilization 0.85"
-            " --max-num-seqs 128 --max-num-batched-tokens 4096 --max-model-len 8192 --block-size 32"
+            " --max-model-len 8192 --max-num-seqs 128 --max-num-batched-tokens 4096 --block-size 32"
+            " --enable-chunked-prefill"
             " --enable-lora --max-loras 1 --max-lora-rank 16 --max-cpu-loras 5 --lora-modules a1=s3://bucket/a1"
         ),
     ]
@@ -116,10 +118,28 @@ def test_the_command_is_exact_word_for_word():
 def test_a_server_of_the_base_model_only_has_no_lora_flags():
     plan = plan_of([Adapter("base", 0, 1.0)], (Server(max_loras=0, max_cpu_loras=0), {"base": 1.0}))
     script = vllm_script(plan)
-    expected = f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9"
+    expected = (
+        f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
+        " --max-num-seqs 256 --max-num-batched-tokens 2048 --block-size 16 --enable-chunked-prefill"
+    )
     assert commands(script) == [shlex.split(expected)]
     assert "lora" not in script.replace("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "")
     assert "ADAPTERS" not in script
+
+
+def test_the_script_says_what_the_plan_assumes():
+    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
+    assert f"# The plan assumes: {MODEL} on NVIDIA H100 64 GB (MareNostrum 5), vLLM 0.8.5 (measured), with" in script
+    assert "# The plan assumes: lengths ShareGPT (assumed; 222 in, 196 out)." in script
+    assert "# The plan assumes: no hits in the prefix cache." in script
+    assert "prefix-caching" not in script
+
+
+def test_settings_that_this_version_of_vllm_does_not_know_are_named_in_a_comment():
+    server = Server(max_lora_rank=8, watermark=0.05, async_scheduling=True)
+    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (server, {"a": 1.0})))
+    assert "# simulated with async_scheduling true, watermark 0.05, for which vLLM 0.8.5 has no flag" in script
+    assert "--watermark" not in script
 
 
 def test_a_standby_is_described_but_not_started():
@@ -175,10 +195,10 @@ def test_vllm_gets_every_adapter_on_the_right_server(planned, run_script):
 def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
     for number, (server, (_, *words)) in enumerate(zip(planned.servers, run_script(vllm_script(planned)), strict=True)):
         assert words[:2] == ["serve", MODEL]
-        flag = words.index("--enable-lora")
-        pairs = words[2:flag] + words[flag + 1 :]
+        pairs = [word for word in words[2:] if word not in ("--enable-lora", "--enable-chunked-prefill")]
         flags = dict(zip(pairs[::2], pairs[1::2], strict=False))
         assert flags["--port"] == str(8000 + number)
+        assert (flags["--max-num-seqs"], flags["--max-num-batched-tokens"]) == ("256", "2048")
         assert flags["--max-loras"] == str(server.server.max_loras)
         assert flags["--max-lora-rank"] == str(server.server.max_lora_rank)
         assert flags["--max-cpu-loras"] == str(server.server.max_cpu_loras)

@@ -23,9 +23,7 @@ def plan(code_trace):
 def replayed(plan, workload, seed):
     """Return the highest TTFT p99 of any server of the plan, when the requests of the workload are dealt anew."""
     parts = workload.parts([server.adapters for server in plan.servers], seed)
-    runs = [
-        simulate(PROFILE, server.server, part, seed=seed) for server, part in zip(plan.servers, parts, strict=True)
-    ]
+    runs = [simulate(PROFILE, server.server, part, seed=seed) for server, part in zip(plan.servers, parts, strict=True)]
     return max(run.ttft.p99 for run in runs)
 
 

@@ -9,6 +9,7 @@ from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.measured import MeasuredRange
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile, ProfileError
@@ -36,7 +37,7 @@ def make_profile(name: str = "h100-64gb-llama-3.1-8b-instruct") -> Profile:
         vocabulary=128256,
         max_model_len=131072,
     )
-    return Profile(
+    profile = Profile(
         name=name,
         hardware="NVIDIA H100 64 GB",
         model=model,
@@ -58,6 +59,26 @@ def make_profile(name: str = "h100-64gb-llama-3.1-8b-instruct") -> Profile:
         ),
         load_cost=LoadCost(gpu_base=0.0065, gpu_per_rank=0, gpu_per_padding=5e-5, disk_base=0.05, disk_per_rank=0.002),
         scheduler_cost=SchedulerCost(base=2e-5, per_running=4e-6, per_waiting=3e-7),
+    )
+    return profile.model_copy(update={"measured": measured_of(profile)})
+
+
+def measured_of(profile: Profile) -> MeasuredRange:
+    """Return made-up ranges of runs that the profile was compared with."""
+    return MeasuredRange(
+        constants=profile.fingerprint,
+        prompt=(250, 250),
+        answer=(231, 231),
+        longest_prompt=1024,
+        longest_answer=1024,
+        arrivals=("poisson",),
+        request_rate=300.0,
+        adapters=384,
+        rank=32,
+        max_lora_rank=(8, 32),
+        max_loras=(8, 384),
+        max_num_seqs=(256, 2048),
+        max_num_batched_tokens=(2048, 2048),
     )
 
 

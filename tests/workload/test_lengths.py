@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
 from adaptwin.workload.drawing.requests import draw_requests
-from adaptwin.workload.lengths import _SHAREGPT_INPUT, _SHAREGPT_OUTPUT, _mixture_table
+from adaptwin.workload.lengths import _SHAREGPT_INPUT, _SHAREGPT_OUTPUT, ASSUMED_LENGTHS, _mixture_table
 
 TOKENS = st.integers(1, 4000)
 
@@ -123,6 +123,7 @@ def limits(lengths):
     ("file_form", "lengths"),
     [
         ("sharegpt", Lengths.named("sharegpt")),
+        ({"sharegpt": "assumed"}, ASSUMED_LENGTHS),
         ({"fixed": [250, 231]}, Lengths.fixed(250, 231)),
         ({"empirical": [[12, 80], [300, 40]]}, Lengths.empirical([(12, 80), (300, 40)])),
         (
@@ -157,7 +158,26 @@ def test_only_sharegpt_lengths_are_limits_by_default():
 
 def test_sharegpt_lengths_are_the_same_however_they_are_made():
     named = Lengths.named("sharegpt")
-    assert named == Lengths(kind="sharegpt") == Workload([]).lengths == Workload.parse({"adapters": []}).lengths
+    assert named == Lengths(kind="sharegpt") == Lengths.model_validate("sharegpt")
+
+
+def test_a_workload_without_lengths_assumes_those_of_sharegpt():
+    assumed = Workload([]).lengths
+    assert assumed == Workload.parse({"adapters": []}).lengths
+    assert assumed.assumed
+    assert not Workload([], lengths=Lengths.named("sharegpt")).lengths.assumed
+    assert (assumed.table().input == Lengths.named("sharegpt").table().input).all()
+
+
+def test_a_written_fleet_still_knows_that_its_lengths_are_assumed(tmp_path):
+    for workload in (Workload([]), Workload([], lengths=Lengths.named("sharegpt"))):
+        workload.write(tmp_path / "fleet.yaml")
+        assert Workload.read(tmp_path / "fleet.yaml") == workload
+
+
+def test_only_sharegpt_lengths_can_be_assumed():
+    with pytest.raises(SpecError, match="fixed lengths are given, not assumed"):
+        Lengths(kind="fixed", pairs=((1, 2),), assumed=True)
 
 
 @pytest.mark.parametrize(

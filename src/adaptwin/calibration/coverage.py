@@ -44,7 +44,10 @@ def _uncovered_ranks(measurements: Measurements) -> Iterator[str]:
         higher = ", ".join(str(rank) for rank in SERVED_RANKS if rank > max(ranks))
         yield f"no step or run had max_lora_rank above {max(ranks)}: the cost of ranks {higher} is extrapolated"
     if len(ranks) == 1:
-        yield f"all steps and runs had max_lora_rank {max(ranks)}: the cost of a higher rank could not be determined"
+        yield (
+            f"all steps and runs had max_lora_rank {max(ranks)}: how costs grow with the rank is taken from "
+            f"{measurements.setup.start}"
+        )
 
 
 def _uncovered_steps(measurements: Measurements) -> Iterator[str]:
@@ -52,7 +55,7 @@ def _uncovered_steps(measurements: Measurements) -> Iterator[str]:
     if steps is None:
         return
     if not (steps["adapters"] > 0).any() and not measurements.runs:
-        yield "no step had an adapter in it: the costs of LoRA could not be determined"
+        yield f"no step had an adapter in it: the costs of LoRA are taken from {measurements.setup.start}"
     if not (steps["max_loras"] == 0).any():
         yield "no server without LoRA was measured: the costs of LoRA could not be separated from the base model's"
     most = int(steps["tokens"].to_numpy().max())

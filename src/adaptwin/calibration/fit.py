@@ -20,7 +20,7 @@ from adaptwin.calibration.hardware import (
     fit_planning,
 )
 from adaptwin.calibration.measured_range import measured_range
-from adaptwin.calibration.measurements import Measurements
+from adaptwin.calibration.measurements import Measurements, Setup
 from adaptwin.calibration.plausible import require_plausible_measurements
 from adaptwin.calibration.residuals import Residual
 from adaptwin.calibration.step_fit import StepFit
@@ -58,9 +58,9 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
             from them, or the setup names no profile to start from.
         ImportError: scipy is not installed (``pip install 'adaptwin[fit]'``).
     """
-    start = _first_profile(measurements)
+    start = _start(measurements)
     doubts = require_plausible_measurements(measurements)
-    tables = _fit_tables(measurements, start)
+    tables = _fit_tables(measurements, _first_profile(start, measurements.setup))
     profile, comparison, warnings = tables.costs, None, [*uncovered(measurements), *doubts, *tables.doubts]
     steps = StepFit(profile, measurements, progress)
     if measurements.steps is not None or measurements.runs:
@@ -76,6 +76,7 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
             update = {"error": profile_error(comparison), "spread": spreads(comparison)}
             profile = profile.model_copy(update={**update, "measured": measured_range(profile, measurements.runs)})
     unknown = [*tables.undetermined, *steps.undetermined()]
+    warnings += _other_server(start, measurements.setup)
     profile = profile.model_copy(update={"undetermined": tuple(each.constant for each in unknown)})
     return Fit(profile, [*tables.residuals, *steps.residuals()], comparison, warnings, unknown)
 
@@ -104,21 +105,25 @@ def _fit_tables(measurements: Measurements, profile: Profile) -> FittedPart[Prof
     )
 
 
-def _first_profile(measurements: Measurements) -> Profile:
-    """Return the profile before the fit: that of `setup.start`, with the setup's facts and memory from the shapes."""
+def _start(measurements: Measurements) -> Profile:
+    """Return the profile of `setup.start`, which supplies what the measurements do not determine."""
     setup = measurements.setup
     if all(part is None or len(part) == 0 for part in measurements[1:]):
         raise SpecError("the folder holds no measurements: memory, loads, planning, steps or runs", "measurements")
     if setup.start is None:
         raise SpecError(
-            "name a profile to start from (start: in setup.yaml, or --start); it supplies the first guess and what "
-            f"was not measured: a profile file, or one of {', '.join(shipped_profiles())}",
+            "name a profile to start from, which supplies what the measurements do not determine (start: in "
+            f"setup.yaml, or --start): a profile file, or one of {', '.join(shipped_profiles())}",
             "setup.start",
         )
     try:
-        start = load_profile(setup.start)
+        return load_profile(setup.start)
     except SpecError as error:
         raise (error if error.file else SpecError(str(error), "setup.start")) from None
+
+
+def _first_profile(start: Profile, setup: Setup) -> Profile:
+    """Return the profile before the fit: `start` with the setup's facts, and memory from the shapes."""
     return start.model_copy(
         update={
             "name": setup.name,
@@ -133,3 +138,16 @@ def _first_profile(measurements: Measurements) -> Profile:
             "measured": None,
         }
     )
+
+
+def _other_server(start: Profile, setup: Setup) -> list[str]:
+    """Return a sentence if the profile that the fit starts from is one of another GPU, model or version of vLLM."""
+    facts = (
+        (start.hardware, setup.hardware),
+        (start.model.name, setup.model.name),
+        (f"vLLM {start.vllm_version}", f"vLLM {setup.vllm_version}"),
+    )
+    other = [f"{theirs} instead of {ours}" for theirs, ours in facts if theirs != ours]
+    if not other:
+        return []
+    return [f"what is taken from {setup.start} is of another server ({', '.join(other)}) and may be far off"]

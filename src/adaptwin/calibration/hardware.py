@@ -20,7 +20,6 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.scheduler_cost import SchedulerCost
-from adaptwin.rounding import rounded
 
 MEMORY_NOISE = 0.003  # least relative error of the KV tokens of a server
 LOAD_NOISE = 0.02  # least relative error of the median of similar loads
@@ -130,7 +129,7 @@ def _fit_source(medians: pl.DataFrame, source: str, start: LoadCost) -> FittedPa
     columns = np.stack([np.ones(len(rank)), rank, padded - rank], axis=1)[:, : len(names)]
     first = np.array([getattr(start, name) for name in names])
     result = determined(columns, seconds, start=first, noise=LOAD_NOISE)
-    costs = start.model_copy(update={name: rounded(x, 4) for name, x in zip(names, result.constants, strict=True)})
+    costs = start.model_copy(update=dict(zip(names, result.written(4), strict=True)))
     unknown = undetermined("load_cost", names, first, result)
     if medians.is_empty():
         return FittedPart(start, [], unknown, [])
@@ -156,7 +155,7 @@ def fit_planning(table: pl.DataFrame, start: SchedulerCost) -> FittedPart[Schedu
     first = np.array([getattr(start, name) for name in PLANNING_CONSTANTS])
     result = determined(columns, seconds, start=first, noise=PLANNING_NOISE)
     names = PLANNING_CONSTANTS
-    costs = start.model_copy(update={name: rounded(x, 4) for name, x in zip(names, result.constants, strict=True)})
+    costs = start.model_copy(update=dict(zip(names, result.written(4), strict=True)))
     part, fitted = "planning a step", columns @ result.constants
     rows = [f"with {count:.0f} running requests" for count in running]
     return FittedPart(

@@ -168,6 +168,11 @@ def _typed(table: pl.DataFrame, columns: Mapping[str, Any], path: Path) -> pl.Da
         typed = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
         raise SpecError(f"a value has the wrong type: {error}", file=path) from None
+    for name in (name for name, kind in columns.items() if kind == pl.Int64 and table[name].dtype.is_float()):
+        broken = (table[name] != typed[name]).fill_null(False)
+        if broken.any():
+            row = int(broken.arg_max() or 0)
+            raise SpecError(f"{table[name][row]:g} must be a whole number", f"row {row + 1}: {name}", path)
     if typed.is_empty():
         raise SpecError("has no rows", file=path)
     for name in columns:

@@ -93,7 +93,23 @@ class StepFit:
 
     def _take(self, of_terms: Determination) -> None:
         self.of_terms = of_terms
-        self.profile = _with_step_constants(self.profile, of_terms.constants)
+        self.profile = self._with_terms(of_terms)
+
+    def _with_terms(self, of_terms: Determination) -> Profile:
+        """Return the profile with fitted constants of steps; those that were kept are exactly those of the start."""
+        fitted = _with_step_constants(self.profile, of_terms.constants)
+        kept = {
+            name: getattr(self.start.step_cost, name)
+            for name, k in zip(STEP_TERMS, of_terms.kept[:-1], strict=True)
+            if k
+        }
+        scheduler = self.start.scheduler_cost if of_terms.kept[-1] else fitted.scheduler_cost
+        return fitted.model_copy(
+            update={
+                "step_cost": fitted.step_cost.model_copy(update=kept),
+                "scheduler_cost": fitted.scheduler_cost.model_copy(update={"per_waiting": scheduler.per_waiting}),
+            }
+        )
 
     def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
         """Return columns and seconds of single steps; the seconds exclude the planning of running requests."""
@@ -256,7 +272,7 @@ class StepFit:
         columns, target, kept = self.of_runs()
         parts, folds = [], self.folds(kept)
         for done, (others, mine) in enumerate(folds):
-            profile = _with_step_constants(self.profile, self.solve(columns[others], target[others]).constants)
+            profile = self._with_terms(self.solve(columns[others], target[others]))
             profile = self._with_the_rest(profile, others)
             parts.append(compare(profile, [run for run, is_mine in zip(self.runs, mine, strict=True) if is_mine]))
             self.progress("cross-validation", done + 1, len(folds))

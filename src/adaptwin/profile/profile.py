@@ -119,7 +119,7 @@ class Profile(Spec):
     @property
     def twin_error(self) -> float:
         """Mean error of the twin's throughput, as a share; `UNKNOWN_ERROR` where it was not measured."""
-        return UNKNOWN_ERROR if self.error is None else self.error.throughput / 100.0
+        return self.error.throughput / 100.0 if self.error and self.is_measured else UNKNOWN_ERROR
 
 
 def shipped_profiles() -> list[str]:

@@ -73,7 +73,8 @@ def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) ->
         if value > most:
             yield Extrapolation(subject=subject, value=value, measured=f"up to {most:,}")
     fewest, most = measured.max_loras
-    if server.max_loras > most or (server.max_loras < fewest and loras >= server.max_loras):
+    few = server.max_loras < fewest and (loras > server.max_loras or server.max_loras == 0)
+    if server.max_loras > most or few:
         yield Extrapolation(subject="max_loras", value=server.max_loras, measured=_range(fewest, most))
     if server.max_loras and server.max_lora_rank > measured.max_lora_rank[1]:
         known = _range(*measured.max_lora_rank)

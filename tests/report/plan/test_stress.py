@@ -100,7 +100,7 @@ def test_headroom_below_the_error_of_the_twin_is_warned_of(plan) -> None:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (None, "below 5.0 %, the error assumed of an unchecked twin (gpu-0: 4 %): plan with --headroom 5%"),
+        (None, "below 5.0 %, the error assumed where it is not measured (gpu-0: 4 %): plan with --headroom 5%"),
         (7.3, "below the twin's own error of 7.3 % (gpu-0: 4 %): plan with --headroom 8%"),
     ],
 )

@@ -1,14 +1,16 @@
 """The sentences that say why GPUs are full."""
 
+from typing import get_args
+
 import pytest
 from tests.report.brink import BRINK
 from tests.report.reading import assert_fits, rendered
 
-from adaptwin.plan.forecast import Missed
+from adaptwin.plan.forecast import Binding, Missed
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.page import plan_report
 from adaptwin.report.plan.table import plan_table
-from adaptwin.report.plan.why import what_binds, why_full
+from adaptwin.report.plan.why import why_full
 
 LIMITS = {"loras": 64, "max_loras": 48, "max_num_seqs": 1024}
 
@@ -31,23 +33,24 @@ def forecast(plan):
         ("memory", "the KV cache is 93 % full on average, with 12 preemptions; 14.4 requests wait."),
         ("compute", "230 requests run at once (max_num_seqs 1,024), a token takes 61 ms, and the GPU is busy 100 %"),
         ("slo", "TTFT p99 is 9.0 s and ITL p99 120 ms, above the latency limits"),
+        ("max_num_seqs", "the batch is nearly full: 230 requests run on average (max_num_seqs 1,024)"),
+        ("loads", "steps wait for adapters to load 40 % of the time: 64 adapters share 48 slots; 14.4 requests wait."),
     ],
 )
 def test_each_binding_constraint_is_explained_with_its_numbers(forecast, binding, facts) -> None:
-    why = why_full(forecast(binding), **LIMITS)
+    why = why_full(forecast(binding, loading=0.4), **LIMITS)
     assert why.startswith("With 42 % more traffic, ")
     assert facts in why
-    assert what_binds(forecast(binding), 1024) == binding
 
 
-def test_a_batch_at_its_limit_is_distinguished_from_a_slow_gpu(forecast) -> None:
-    limits = {**LIMITS, "max_num_seqs": 256}
-    assert what_binds(forecast("compute"), 256) == "max_num_seqs"
-    assert "the batch is nearly full: 230 requests run on average (max_num_seqs 256)" in why_full(
-        forecast("compute"), **limits
-    )
-    assert what_binds(forecast("compute", mean_running=100.0), 256) == "compute"
-    assert what_binds(forecast("memory"), 256) == "memory"
+@pytest.mark.parametrize("binding", get_args(Binding))
+def test_table_page_and_json_name_the_same_constraint(plan, forecast, binding) -> None:
+    server = plan.servers[0].model_copy(update={"forecast": forecast(binding)})
+    bound = plan.model_copy(update={"servers": (server, *plan.servers[1:])})
+    row = next(line for line in reversed(rendered(plan_table(bound)).splitlines()) if line.startswith("gpu-0 "))
+    assert binding.removesuffix("_seqs") in row
+    assert f"<td>{binding.replace('max_num_seqs', 'max_num<wbr>_seqs')}</td>" in plan_report(bound)
+    assert bound.model_dump(mode="json")["servers"][0]["forecast"]["binding"] == binding
 
 
 def test_the_objective_that_is_missed_is_named(forecast) -> None:
@@ -85,5 +88,3 @@ def test_headroom_beyond_what_is_searched_for_is_written_as_such(plan) -> None:
 def test_the_page_says_why_each_gpu_is_full(plan) -> None:
     html = plan_report(with_headroom(plan, 0.4, BRINK))
     assert "With 42 % more traffic, the KV cache is 93 % full on average, with 12 preemptions" in html
-    assert "The batch size is the limit." in html  # 230 requests run, vLLM's default for 64 GB is 256
-    assert "the batch is nearly full: 230 requests run on average (max_num_seqs 256)" in html

@@ -7,6 +7,7 @@ from itertools import chain
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
+from adaptwin.profile.profile import UNKNOWN_ERROR, Profile
 from adaptwin.report.plan.stress import sample_sentence
 from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.report.style.words import count, duration, money, percent, share_text
@@ -131,20 +132,28 @@ def headroom_sentence(plan: Plan) -> str:
         return ""
     profiles = {profile.name: profile for profile in plan.profiles}
     low = [
-        (server.forecast.headroom, server.name, profiles[server.profile])
+        (server.forecast.headroom, server.name, error, is_measured)
         for server in plan.servers
-        if server.forecast and server.forecast.headroom < profiles[server.profile].twin_error
+        if server.forecast
+        for error, is_measured in [_twin_error(profiles[server.profile], server.forecast)]
+        if server.forecast.headroom < error
     ]
     if not low:
         return ""
-    headroom, name, profile = min(low, key=lambda each: each[:2])
-    error = share_text(profile.twin_error)
-    limit = f"the twin's own error of {error}" if profile.error else f"{error}, the error assumed of an unchecked twin"
-    enough = f"{max(5, math.ceil(100.0 * profile.twin_error))}%"
+    headroom, name, error, is_measured = min(low)
+    said = share_text(error)
+    limit = f"the twin's own error of {said}" if is_measured else f"{said}, the error assumed where it is not measured"
+    enough = f"{max(5, math.ceil(100.0 * error))}%"
     return (
         f"The headroom of {count(len(low), 'GPU')} is below {limit} ({name}: {percent(headroom)}): plan with "
         f"--headroom {enough} or --margin {enough}."
     )
+
+
+def _twin_error(profile: Profile, forecast: Forecast) -> tuple[float, bool]:
+    """Return the error of the twin's throughput for a server, as a share, and whether it was measured."""
+    is_measured = profile.error is not None and profile.is_measured and not forecast.extrapolations
+    return (profile.twin_error if is_measured else UNKNOWN_ERROR), is_measured
 
 
 def uncertainty_sentence(plan: Plan) -> str:

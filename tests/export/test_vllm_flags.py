@@ -1,0 +1,63 @@
+"""Every setting that the twin assumes is a flag, in the versions of vLLM that have the flag."""
+
+import pytest
+
+from adaptwin import Server, load_profile
+from adaptwin.export.vllm_flags import NOT_WRITTEN, SINCE, lora_flags, setting_flags, settings_without_flag
+
+H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
+
+
+def on(version):
+    return H100.model_copy(update={"vllm_version": version})
+
+
+def names(flags):
+    return {flag.split()[0].removeprefix("--").removeprefix("no-").replace("-", "_") for flag in flags}
+
+
+def test_every_setting_is_written_or_has_a_reason_not_to():
+    server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000)
+    written = names([*setting_flags(on("0.32.0"), server), *lora_flags(server)])
+    assert set(Server.model_fields) == (written & set(Server.model_fields)) | set(NOT_WRITTEN)
+    assert not written & set(NOT_WRITTEN)
+
+
+def test_a_default_is_written_with_its_value_so_that_another_gpu_starts_the_same_server():
+    """vLLM's defaults for max_num_seqs and token budget are 256 and 2,048 below 70 GiB, 1,024 and 8,192 from there."""
+    large = H100.model_copy(update={"memory": H100.memory.model_copy(update={"gpu_bytes": 8.5e10})})
+    for profile, seqs, budget in ((H100, 256, 2048), (large, 1024, 8192)):
+        flags = setting_flags(profile, Server())
+        assert f"--max-num-seqs {seqs}" in flags
+        assert f"--max-num-batched-tokens {budget}" in flags
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("0.8.5", []),
+        ("0.9.2", []),
+        ("0.10.0", ["--no-async-scheduling"]),
+        ("v0.11.0rc1", ["--no-async-scheduling"]),
+        ("0.19.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl"]),
+        ("0.32.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
+        ("1.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
+        ("nightly", []),
+    ],
+)
+def test_a_flag_is_written_only_where_that_version_of_vllm_has_it(version, flags):
+    assert setting_flags(on(version), Server())[-len(SINCE) :][len(SINCE) - len(flags) :] == flags
+    assert len(setting_flags(on(version), Server())) == 6 + len(flags)
+    assert list(settings_without_flag(on(version), Server())) == []
+
+
+def test_what_is_on_is_switched_on():
+    server = Server(async_scheduling=True, scheduler_reserve_full_isl=True, watermark=0.01)
+    flags = setting_flags(on("0.32.0"), server)
+    assert flags[-3:] == ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0.01"]
+    assert list(settings_without_flag(on("0.10.0"), server)) == ["scheduler_reserve_full_isl true", "watermark 0.01"]
+
+
+def test_host_memory_holds_the_slots_unless_more_is_asked_for():
+    assert "--max-cpu-loras 4" in lora_flags(Server(max_loras=4))
+    assert "--max-cpu-loras 9" in lora_flags(Server(max_loras=4, max_cpu_loras=9))

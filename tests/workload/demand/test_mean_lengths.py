@@ -1,0 +1,46 @@
+"""Mean lengths of a workload, against its own requests."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptwin import Adapter, Lengths, Workload
+from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer
+
+LENGTHS = st.one_of(
+    st.builds(Lengths.fixed, st.integers(1, 5000), st.integers(1, 5000)),
+    st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), min_size=1, max_size=9).map(Lengths.empirical),
+    st.builds(
+        lambda i, o, cv: Lengths.lognormal(input_mean=i, input_cv=cv, output_mean=o, output_cv=cv),
+        st.floats(50, 3000),
+        st.floats(50, 3000),
+        st.floats(0.0, 2.0),
+    ),
+    st.just(Lengths.named("sharegpt")),
+)
+
+
+def test_adapters_count_in_proportion_to_their_requests():
+    short, long = Lengths.fixed(100, 10), Lengths.fixed(500, 50)
+    workload = Workload([Adapter("short", 8, 3.0, lengths=short), Adapter("long", 8, 1.0, lengths=long)])
+    assert mean_lengths(workload) == (200.0, 20.0)
+    assert shares_longer(workload, prompt=100, answer=49) == (0.25, 0.25)
+    assert shares_longer(workload, prompt=99, answer=50) == (1.0, 0.0)
+
+
+def test_without_traffic_the_lengths_are_those_of_the_workload():
+    silent = Workload([Adapter("a", 8, 0.0, lengths=Lengths.fixed(1, 1))], lengths=Lengths.fixed(7, 5))
+    assert mean_lengths(silent) == mean_lengths(Workload([], lengths=Lengths.fixed(7, 5))) == (7.0, 5.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS, st.integers(1, 5000))
+def test_means_and_shares_are_those_of_the_table_of_lengths(lengths, bound):
+    workload, table = Workload([Adapter("a", 8, 1.0)], lengths=lengths), lengths.table()
+    means = mean_lengths(workload)
+    assert means == pytest.approx((table.input.mean(), table.output.mean()), rel=2e-3)
+    # A table of 1,024 quantiles, rounded to whole tokens, shows shares to about one in a thousand.
+    longer = shares_longer(workload, prompt=bound, answer=bound)
+    rough = [np.mean(table.input > bound - 1), np.mean(table.input > bound + 1)]
+    assert min(rough) - 0.002 <= longer.prompts <= max(rough) + 0.002
