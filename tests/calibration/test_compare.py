@@ -216,7 +216,7 @@ def test_intervals_are_those_of_the_runs_regime():
         Spread(regime="busy", runs=9, throughput=0.1), Spread(regime="starved", runs=9, throughput=0.2)
     )
     assert simulate(profile, INSIDE, served(0.5)).intervals == {}  # calm
-    starved = simulate(profile, INSIDE, served(100.0))
+    starved = simulate(profile, INSIDE, served(40.0))
     assert starved.regime == "starved"
     assert starved.intervals["throughput"][1] / starved.throughput == pytest.approx(math.exp(0.329))
     assert simulate(H100.model_copy(update={"spread": ()}), INSIDE, served(0.5)).intervals == {}

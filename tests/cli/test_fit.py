@@ -69,7 +69,7 @@ def test_as_json_it_is_the_profile_with_residuals_and_warnings(adaptwin, folder,
     done = adaptwin("fit", "measured", "--json", "--out", "p.yaml")
     assert done.code == 0
     data = json.loads(done.out, parse_constant=pytest.fail)
-    assert set(data) == {"profile", "residuals", "warnings"}
+    assert set(data) == {"profile", "residuals", "warnings", "undetermined"}
     assert Profile.parse(data["profile"]) == Profile.read(folder / "p.yaml")
     assert {part["part"] for part in data["residuals"]} >= {"single steps", "mean step of a run"}
     assert all(set(part) == {"part", "points", "mean", "worst"} for part in data["residuals"])
@@ -125,12 +125,12 @@ def replace(file, old, new):
         (lambda m: replace(m / "setup.yaml", "gpu_gib", "gpu_gb"), "measured/setup.yaml: gpu_gb: unknown key"),
         (
             lambda m: replace(m / "setup.yaml", f"start: {m.parent / 'start.yaml'}\n", ""),
-            "measured: setup.start: name a profile to start from",
+            "measured/setup.yaml: start: name a profile to start from",
         ),
         (lambda m: replace(m / "setup.yaml", "start.yaml", "no.yaml"), "{folder}/no.yaml: no such file"),
         (
             lambda m: replace(m / "setup.yaml", str(m.parent / "start.yaml"), "h200"),
-            "measured: setup.start: profile: 'h200' is neither a file nor one of ",
+            "measured/setup.yaml: start: profile: 'h200' is neither a file nor one of ",
         ),
         (
             lambda m: (m / "runs.json").write_text("[", encoding="utf-8"),

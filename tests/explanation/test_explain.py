@@ -5,7 +5,7 @@ import pytest
 from adaptwin import Adapter, Lengths, Plan, Server, SpecError, explain, make_plan, simulate
 from adaptwin.explanation import savings
 from adaptwin.explanation.explanation import MOST_MORE
-from adaptwin.explanation.newcomer import mean_lengths, typical_adapter
+from adaptwin.explanation.newcomer import typical_adapter, typical_lengths
 from adaptwin.explanation.room import Room
 from adaptwin.placement.verification.headroom import headroom_seeds
 from adaptwin.plan.forecast import MOST_HEADROOM
@@ -214,11 +214,11 @@ def test_by_default_the_new_adapter_is_the_median_one(h100, fleet):
 
 def test_lengths_together_have_the_mean_of_all_requests(fleet):
     workload = fleet(("a", 8, 3.0, Lengths.fixed(100, 10)), ("b", 8, 1.0, Lengths.fixed(500, 50)))
-    both = mean_lengths(workload, workload.adapters)
+    both = typical_lengths(workload, workload.adapters)
     assert both.mean_input == pytest.approx(200, rel=0.01)
     assert both.mean_output == pytest.approx(20, rel=0.02)
     assert both.input_cv == pytest.approx(30000**0.5 / 200)
-    assert mean_lengths(workload, workload.adapters[:1]) == Lengths.fixed(100, 10)
+    assert typical_lengths(workload, workload.adapters[:1]) == Lengths.fixed(100, 10)
 
 
 def test_savings_that_were_not_tried_are_unknown(seated, explained, monkeypatch):

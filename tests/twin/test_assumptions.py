@@ -16,8 +16,10 @@ def clauses(workload, *servers):
 
 def test_without_settings_the_defaults_of_vllm_are_named():
     assert clauses(Workload(TWO, duration=600.0)) == (
-        f"{MODEL} (measured), with max_num_seqs 256 (vLLM's default), max_num_batched_tokens 2,048 (vLLM's default), "
-        "max_model_len 131,072 (the model's)",
+        (
+            f"{MODEL} (measured), with max_num_seqs 256 (vLLM's default), max_num_batched_tokens 2,048 (vLLM's "
+            "default), max_model_len 131,072 (the model's)"
+        ),
         "lengths ShareGPT (assumed; 222 in, 196 out)",
         "arrivals Poisson (assumed) over 600 s",
         "no hits in the prefix cache",

@@ -61,11 +61,15 @@ def test_lengths_count_by_requests_not_by_adapters():
 @pytest.mark.parametrize(
     ("server", "workload", "expected"),
     [
-        (Server(max_loras=8, max_lora_rank=512), traffic(rank=512), [("rank", 512, "up to 32"), ("max_lora_rank", 512, "16 to 32")]),
+        (
+            Server(max_loras=8, max_lora_rank=512),
+            traffic(rank=512),
+            [("rank", 512, "up to 32"), ("max_lora_rank", 512, "16 to 32")],
+        ),
         (Server(max_loras=8, max_lora_rank=64), traffic(), [("max_lora_rank", 64, "16 to 32")]),
         (Server(max_loras=8, max_lora_rank=8), traffic(rank=8), []),
         (Server(max_loras=193, max_lora_rank=32), traffic(), [("max_loras", 193, "8 to 192")]),
-        (Server(max_loras=4, max_lora_rank=32), traffic(), [("max_loras", 4, "8 to 192")]),  # 8 adapters wait for 4 slots
+        (Server(max_loras=4, max_lora_rank=32), traffic(), [("max_loras", 4, "8 to 192")]),  # 8 adapters, 4 slots
         (Server(max_loras=4, max_lora_rank=32), traffic(adapters=4), []),
         (Server(max_loras=0), traffic(rank=0), [("max_loras", 0, "8 to 192")]),
         (SERVER, traffic(adapters=385), [("adapters:", 385, "up to 384")]),

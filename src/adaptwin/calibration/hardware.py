@@ -31,13 +31,13 @@ PLANNING_CONSTANTS = ("base", "per_running")
 LOAD_CONSTANTS = {"host": ("gpu_base", "gpu_per_rank", "gpu_per_padding"), "disk": ("disk_base", "disk_per_rank")}
 
 
-Costs = TypeVar("Costs")
+FittedCosts = TypeVar("FittedCosts")
 
 
-class FittedPart(NamedTuple, Generic[Costs]):
+class FittedPart(NamedTuple, Generic[FittedCosts]):
     """One part of a profile, fitted to its table."""
 
-    costs: Costs
+    costs: FittedCosts
     residuals: list[Residual]
     undetermined: list[Undetermined]  # constants that the table does not determine
     doubts: list[str]  # what is doubtful about the fit, one sentence each

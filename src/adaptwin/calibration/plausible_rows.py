@@ -12,7 +12,7 @@ MOST_STRAY_ROWS = 0.005  # share of a table's rows that may lie outside of the l
 TIME_UNITS = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "minutes": 60.0}
 
 
-class Limits(NamedTuple):
+class PlausibleLimits(NamedTuple):
     """Least and greatest plausible value of each row, both of shape (rows,), and the reason for them."""
 
     least: Array
@@ -20,7 +20,7 @@ class Limits(NamedTuple):
     reason: str
 
 
-def require_plausible(table: pl.DataFrame, name: str, column: str, limits: Limits) -> list[str]:
+def require_plausible(table: pl.DataFrame, name: str, column: str, limits: PlausibleLimits) -> list[str]:
     """Return a sentence if a few rows of a long table lie outside the limits.
 
     Raises:

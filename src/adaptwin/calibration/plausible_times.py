@@ -12,7 +12,7 @@ import polars as pl
 
 from adaptwin.arrays import Array
 from adaptwin.calibration.measurements import Measurements, Setup
-from adaptwin.calibration.plausible_rows import Limits, require_plausible, require_rows
+from adaptwin.calibration.plausible_rows import PlausibleLimits, require_plausible, require_rows
 from adaptwin.errors import SpecError
 from adaptwin.profile.model_shape import ModelShape
 
@@ -50,7 +50,7 @@ def _check_loads(model: ModelShape, table: pl.DataFrame) -> list[str]:
     size = table["rank"].to_numpy() * model.adapter_bytes_per_rank
     padded = table["max_lora_rank"].to_numpy() * model.adapter_bytes_per_rank
     from_host = (table["source"] == "host").to_numpy()
-    limits = Limits(
+    limits = PlausibleLimits(
         np.where(from_host, size / FASTEST_LINK, size / FASTEST_DISK),
         np.where(from_host, LONGEST_EXTRA_LOAD + padded / SLOWEST_LINK, LONGEST_EXTRA_READ + size / SLOWEST_DISK),
         "the adapter's bytes over the speed of the link, with a wide margin",
@@ -62,7 +62,9 @@ def _check_loads(model: ModelShape, table: pl.DataFrame) -> list[str]:
 def _check_planning(table: pl.DataFrame) -> list[str]:
     require_rows(table, "planning", "running", pl.col("running") > 0, "at least 1")
     counts = np.stack([np.ones(len(table)), table["running"].to_numpy(), table["waiting"].to_numpy()], axis=1)
-    limits = Limits(counts @ np.array(SHORTEST_PLAN), counts @ np.array(LONGEST_PLAN), "what vLLM's scheduler takes")
+    limits = PlausibleLimits(
+        counts @ np.array(SHORTEST_PLAN), counts @ np.array(LONGEST_PLAN), "what vLLM's scheduler takes"
+    )
     settings = ["running", "waiting"]
     return [*require_plausible(table, "planning", "seconds", limits), *_check_equals(table, "planning", settings)]
 
@@ -72,7 +74,7 @@ def _check_steps(setup: Setup, table: pl.DataFrame) -> list[str]:
     tokens = table["tokens"].to_numpy().astype(float)
     extra = LONGEST_EXTRA * (1 + table["adapters"].to_numpy() / 100 + table["max_loras"].to_numpy() / 1000)
     slowest = setup.model.weights_bytes / SLOWEST_READ + _operations(setup.model, tokens) / SLOWEST_ARITHMETIC
-    limits = Limits(
+    limits = PlausibleLimits(
         shortest_step(setup, tokens), slowest + extra, "reading the weights and multiplying them with the tokens"
     )
     settings = ["max_loras", "max_lora_rank", "tokens", "context", "adapters", "running"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.calibration.fit_rounds import FIT_ROUNDS
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.errors import SpecError
 from adaptwin.spec import require_writable
@@ -26,7 +27,7 @@ def fit_command(
         typer.Option(
             metavar="PROFILE",
             help="Profile, by name or file, for what the measurements do not determine; takes precedence over "
-            "start: in setup.yaml.",
+            f"start: in setup.yaml. {default_note('start: in setup.yaml')}",
         ),
     ] = None,
     rounds: Annotated[

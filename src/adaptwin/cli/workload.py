@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
-    "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --busiest 30m --out f.yaml",
+    "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --out f.yaml",
 )
 SYNTH_EXAMPLES = example_lines(
     "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out f.yaml",

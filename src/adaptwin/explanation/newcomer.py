@@ -18,7 +18,7 @@ def typical_adapter(plan: Plan, rank: int | None, rate: float | None, lengths: L
         name=next(name for name in _numbered_names("newcomer") if name not in taken),
         rank=(median_low(a.rank for a in adapters) if adapters else 8) if rank is None else rank,
         rate=(median(map(rates.of, adapters)) if adapters else 1.0) if rate is None else rate,
-        lengths=lengths or mean_lengths(plan.workload, adapters),
+        lengths=lengths or typical_lengths(plan.workload, adapters),
         arrivals=None if isinstance(plan.workload.arrivals, str) else "poisson",
     )
 
@@ -39,12 +39,12 @@ def mean_adapter(workload: Workload) -> Adapter:
         name="mean",
         rank=server_rank(mean) if mean else 0,
         rate=fmean(map(MeanRates(workload).of, adapters)),
-        lengths=mean_lengths(workload, adapters),
+        lengths=typical_lengths(workload, adapters),
         arrivals=None if isinstance(workload.arrivals, str) else "poisson",
     )
 
 
-def mean_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
+def typical_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
     """Make lengths with the mean and the variance that the requests of these adapters have together."""
     mean_rates, rates = MeanRates(workload), dict[Lengths, float]()
     for adapter in adapters:

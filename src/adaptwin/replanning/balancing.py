@@ -17,7 +17,7 @@ from adaptwin.replanning.rearrangement import Rearrangement, serves
 
 MOST_GROWTH = 4.0  # where the search for the growth that a server sustains ends, as a multiple of its traffic
 GROWTH_RATIO = 1.05  # precision of that growth
-LEAST_GAIN = 1.02  # factor by which a step must improve the lower growth of two servers
+LEAST_GROWTH_GAIN = 1.02  # factor by which a step must improve the lower growth of two servers
 TAKERS_TRIED = 3  # of the servers with most room, how many are tried for the adapters of one server
 ROUNDS_PER_SERVER = 4
 MOVES_WORTH = 1.0  # GPUs: moves may cost that much per started server, and as much if none is started
@@ -127,7 +127,7 @@ class _Balancer:
         if not trial.contents[giver].shares or left == amount:
             return False
         growths = {name: growth_of(trial, name) for name in (giver, taker)}
-        if not trial.is_served(taker) or min(growths.values()) < LEAST_GAIN * self._growth[giver]:
+        if not trial.is_served(taker) or min(growths.values()) < LEAST_GROWTH_GAIN * self._growth[giver]:
             return False
         self._fleet = trial
         self._growth |= growths

@@ -36,7 +36,11 @@ def extrapolations(profile: Profile, server: Server, workload: Workload) -> tupl
         return (Extrapolation(subject=f"profile {profile.name} was not compared with real runs"),)
     if not profile.is_measured:
         return (Extrapolation(subject=f"profile {profile.name} has changed since it was compared with real runs"),)
-    return (*_of_traffic(measured, workload), *_of_adapters(measured, server, workload), *_of_settings(profile, server))
+    return (
+        *_of_traffic(measured, workload),
+        *_of_adapters(measured, server, workload),
+        *_beyond_settings(profile, server),
+    )
 
 
 def unmeasured_regime(regime: Regime) -> Extrapolation:
@@ -52,7 +56,7 @@ def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapo
         ("answer", means.answer, measured.answer, longer.answers, measured.longest_answer),
     ):
         if not bounds[0] / LENGTH_FACTOR <= mean <= bounds[1] * LENGTH_FACTOR:
-            known = f"{_range(*bounds)}, the longest {longest:,}"
+            known = f"{_in_range_words(*bounds)}, the longest {longest:,}"
             yield Extrapolation(subject=f"mean {what}", value=round(mean), unit=" tokens", measured=known)
         elif share > FEW_LONGER:
             known = f"the longest {what} had {longest:,}"
@@ -75,26 +79,26 @@ def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) ->
     fewest, most = measured.max_loras
     few = server.max_loras < fewest and (loras > server.max_loras or server.max_loras == 0)
     if server.max_loras > most or few:
-        yield Extrapolation(subject="max_loras", value=server.max_loras, measured=_range(fewest, most))
+        yield Extrapolation(subject="max_loras", value=server.max_loras, measured=_in_range_words(fewest, most))
     if server.max_loras and server.max_lora_rank > measured.max_lora_rank[1]:
-        known = _range(*measured.max_lora_rank)
+        known = _in_range_words(*measured.max_lora_rank)
         yield Extrapolation(subject="max_lora_rank", value=server.max_lora_rank, measured=known)
 
 
-def _of_settings(profile: Profile, server: Server) -> Iterator[Extrapolation]:
+def _beyond_settings(profile: Profile, server: Server) -> Iterator[Extrapolation]:
     assert profile.measured
     measured, (budget, seqs) = profile.measured, server.budgets(profile)
     if seqs > measured.max_num_seqs[1]:
-        yield Extrapolation(subject="max_num_seqs", value=seqs, measured=_range(*measured.max_num_seqs))
+        yield Extrapolation(subject="max_num_seqs", value=seqs, measured=_in_range_words(*measured.max_num_seqs))
     fewest, most = measured.max_num_batched_tokens
     if not fewest <= budget <= most:
-        yield Extrapolation(subject="max_num_batched_tokens", value=budget, measured=_range(fewest, most))
+        yield Extrapolation(subject="max_num_batched_tokens", value=budget, measured=_in_range_words(fewest, most))
     for name, value in measured.settings.items():
         if getattr(server, name) != value:
             shown = str(getattr(server, name)).lower()
             yield Extrapolation(subject=f"{name} {shown}", measured=str(value).lower())
 
 
-def _range(low: float, high: float) -> str:
+def _in_range_words(low: float, high: float) -> str:
     first, last = f"{low:,.0f}", f"{high:,.0f}"
     return first if first == last else f"{first} to {last}"

@@ -23,13 +23,13 @@ def parse_lengths(text: str) -> Lengths:
     if kind == "fixed" and len(tokens := _numbers(text, rest)) == 2 and all(number.is_integer() for number in tokens):
         return Lengths.fixed(int(tokens[0]), int(tokens[1]))
     if kind == "lognormal":
-        return _lognormal(text, _numbers(text, rest))
+        return _lognormal_of_text(text, _numbers(text, rest))
     if Path(text).suffix.lower() == ".csv":
         return _read_pairs(text)
     raise _unknown(text)
 
 
-def _lognormal(text: str, numbers: Sequence[float]) -> Lengths:
+def _lognormal_of_text(text: str, numbers: Sequence[float]) -> Lengths:
     match list(numbers):
         case [input_mean, output_mean]:
             return lengths_of_means(input_mean, output_mean)
