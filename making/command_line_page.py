@@ -164,8 +164,9 @@ def _value(command: Any, param: Any) -> str:
     """Name the value of an option: its choices, or a placeholder with the lowest value."""
     hint = get_type_hints(inspect.unwrap(command.callback), include_extras=True)[param.name]
     kind, *notes = get_args(hint)
-    if get_origin(kind) is Literal:
-        return " or ".join(map(code, get_args(kind)))
+    choices = next((part for part in (kind, *get_args(kind)) if get_origin(part) is Literal), None)
+    if choices is not None:
+        return " or ".join(map(code, get_args(choices)))
     least = next((note.min for note in notes if getattr(note, "min", None) is not None), None)
     value = " or ".join(map(code, param.metavar.split("|")))
     return value if least is None else f"{value}, at least {least:g}"

@@ -16,7 +16,7 @@ from adaptwin.arrays import Array
 from adaptwin.calibration.least_squares import Anchors, nonnegative, row_weights
 from adaptwin.rounding import rounded
 
-Determined = NDArray[np.bool_]
+OfConstants = NDArray[np.bool_]
 
 ROWS_DECIDE = 0.9  # certainty from which the rows alone decide: the standard error is a tenth of the scale or less
 SURELY = 0.99  # certainty from which a constant may be far below its start value, down to 0
@@ -34,8 +34,8 @@ class Determination(NamedTuple):
     """Fitted constants, and how far the rows determine them; each array has the shape (constants,)."""
 
     constants: Array
-    kept: Determined  # the rows say nothing about the constant: it has its start value
-    tied: Determined  # the rows determine the constant only together with others, or only roughly
+    kept: OfConstants  # the rows say nothing about the constant: it has its start value
+    tied: OfConstants  # the rows determine the constant only together with others, or only roughly
 
     def written(self, digits: int) -> list[float]:
         """Return the constants as a profile holds them: rounded, but for those that have their start values."""
@@ -99,7 +99,7 @@ def determined(
 
 
 def _fitted(
-    columns: Array, target: Array, weight: Array, anchors: Anchors, kept: Determined, free: Determined
+    columns: Array, target: Array, weight: Array, anchors: Anchors, kept: OfConstants, free: OfConstants
 ) -> Array:
     """Fit the constants that are not kept at their start values; those that are free are not anchored."""
     strength, least = np.where(free, 0.0, anchors.strength), np.where(free, 0.0, anchors.least)

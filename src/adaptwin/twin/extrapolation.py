@@ -39,7 +39,7 @@ def extrapolations(profile: Profile, server: Server, workload: Workload) -> tupl
     return (
         *_of_traffic(measured, workload),
         *_of_adapters(measured, server, workload),
-        *_beyond_settings(profile, server),
+        *_of_flags(profile, server),
     )
 
 
@@ -85,7 +85,7 @@ def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) ->
         yield Extrapolation(subject="max_lora_rank", value=server.max_lora_rank, measured=known)
 
 
-def _beyond_settings(profile: Profile, server: Server) -> Iterator[Extrapolation]:
+def _of_flags(profile: Profile, server: Server) -> Iterator[Extrapolation]:
     assert profile.measured
     measured, (budget, seqs) = profile.measured, server.budgets(profile)
     if seqs > measured.max_num_seqs[1]:
