@@ -28,7 +28,7 @@ REPAIR_FACTOR = 1.05  # a repaired server must sustain it, so that it does not f
 OUTLINE_FACTOR = 1.05  # `explanation.savings` fills its outlines for it: a plan must hold with other arrivals
 
 REPLAN_TIGHT_FACTOR = 1.1  # a running server that sustains less is relieved if another one is roomy
-REPLAN_ROOMY_FACTOR = 2.0  # a server that sustains more has room for adapters of a tight one
+REPLAN_ROOMY_FACTOR = 1.5  # a server that sustains more has room for adapters of a tight one
 
 # Loads: shares of a GPU's time in the best case.
 MOST_LOAD = 1.25  # above it a server is refused outright; it exceeds 1, as requests may be unfinished at the end

@@ -193,9 +193,12 @@ class _Planner:
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
 
-    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int]:
-        """Sort key: verified plans first, then the objective's measure, then the number of GPUs."""
-        return not attempt.plan.verified, self.objective.measure(attempt.servers), attempt.plan.gpus
+    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool]:
+        """Sort key: verified plans first, then the objective's measure, the number of GPUs, and servers as found.
+
+        A server that repair added has little to do, and those beside it are at their limit.
+        """
+        return not attempt.plan.verified, self.objective.measure(attempt.servers), attempt.plan.gpus, attempt.grew
 
     def _attempts(self) -> list[_Attempt]:
         """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor."""

@@ -1,9 +1,9 @@
 """Balancing: servers near their limit give adapters to servers with much room.
 
 A re-planned fleet fills running servers up to their limit before it starts a new one, which then has little to do. Once
-a server is started, or while another has twice the traffic's room, the fullest servers are relieved until each can bear
-`REPLAN_BALANCED_SHARE` of the headroom that an even distribution would give to all. The adapters with the highest load
-move first, so that few moves suffice.
+a server is started, or where one at its limit is beside one with much room, the fullest servers are relieved until each
+has `REPLAN_BALANCED_SHARE` of the headroom that an even distribution would give to all. The adapters with the highest
+load move first, so that few moves suffice.
 """
 
 from collections.abc import Collection
@@ -76,7 +76,7 @@ class _Balancer:
                 stuck.add(giver)
         if (reached := min(self._growth.values())) <= lowest:
             return Balanced(self._fleet, None)
-        made = self._fleet.moves() - moves
+        made = max(0, self._fleet.moves() - moves)  # adapters may also move back to where they are now
         return Balanced(self._fleet, Balancing(moves=made, headroom_before=lowest - 1.0, headroom_after=reached - 1.0))
 
     def _is_uneven(self, strained: Collection[str]) -> bool:

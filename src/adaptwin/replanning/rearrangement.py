@@ -166,9 +166,10 @@ class Rearrangement:
 
     def settle_with_restarts(self) -> None:
         """Place unplaced items on servers that can serve them after a restart, on as few servers as possible."""
+        capacity = self.running.roomy if self.careful else self.capacity
         for rank in self._ranks():
             for name in sorted(self._open_to_more(), key=lambda name: (self.load_of(name), name)):
-                if self._fill(name, rank, self.capacity, None):
+                if self._fill(name, rank, capacity, None):
                     self.restart(name)
 
     def housed(self) -> "Rearrangement":
@@ -214,6 +215,10 @@ class Rearrangement:
             self.unplaced += halves(self.running.problem, first)
             return
         self.put(name, items[:count])
+
+    def is_pinned(self, adapter: str) -> bool:
+        """Whether the adapter, or one that must share its server, is pinned to a server."""
+        return not self.running.problem.constraints.pinned.keys().isdisjoint(self.group(adapter))
 
     def group(self, adapter: str) -> frozenset[str]:
         """Return the adapters that must share a server with this one, itself included."""

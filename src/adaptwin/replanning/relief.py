@@ -1,6 +1,7 @@
 """Relief: servers that can no longer serve their adapters give some of them away, or restart with other settings."""
 
 import math
+from collections.abc import Collection
 
 from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
@@ -82,14 +83,26 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
     """Return the fewest items to take off a server so that its settings serve the rest; None where that is impossible.
 
     Items with a load above `largest` stay. Items whose rank is too high for the server are always taken. The others
-    are taken in order of falling load, but the last one taken is the smallest that suffices.
+    are taken in order of falling load, but the last one taken is the smallest that suffices. Items that are pinned to
+    the server stay, unless the server cannot serve even them.
     """
+    pinned = [adapter for adapter in fleet.contents[name].shares if fleet.is_pinned(adapter)]
+    found = _surplus_but(fleet, name, largest, pinned)
+    return _surplus_but(fleet, name, largest, []) if found is None and pinned else found
+
+
+def _surplus_but(fleet: Rearrangement, name: str, largest: float, staying: Collection[str]) -> list[AdapterPart] | None:
+    """Return the fewest items as `_surplus` does, but none of the adapters that must stay."""
     capacity, (settings, shares) = fleet.capacity, fleet.contents[name]
     falling = sorted(
         (AdapterPart(*item) for item in shares.items()), key=lambda item: (-capacity.load_of(item), item.name)
     )
     misfits = [item for item in falling if settings and not settings.can_load(capacity.adapter(item.name).rank)]
-    items = [item for item in falling if item not in misfits and capacity.load_of(item) <= largest]
+    items = [
+        item
+        for item in falling
+        if item not in misfits and item.name not in staying and capacity.load_of(item) <= largest
+    ]
 
     def suffices(taken: list[AdapterPart]) -> bool:
         off = {item.name for item in (*misfits, *taken)}
@@ -107,16 +120,20 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
 
 
 def _relief_of(fleet: Rearrangement, name: str) -> list[AdapterPart]:
-    """Return few items that make up a small part of a server's load; half of its adapter where it has only one."""
+    """Return few items that make up a small part of a server's load; half of its adapter where it has only one.
+
+    Items that are pinned to the server stay.
+    """
     capacity, shares = fleet.capacity, fleet.contents[name].shares
-    if len(shares) == 1:
+    if len(shares) == 1 and not any(map(fleet.is_pinned, shares)):
         return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]
     left = REPLAN_RELIEF_SHARE * fleet.load_of(name)
     rising = sorted(
-        (AdapterPart(*item) for item in shares.items()), key=lambda item: (capacity.load_of(item), item.name)
+        (AdapterPart(*item) for item in shares.items() if not fleet.is_pinned(item[0])),
+        key=lambda item: (capacity.load_of(item), item.name),
     )
     chosen: list[AdapterPart] = []
-    while left > 0 and len(chosen) + 1 < len(shares):
+    while left > 0 and rising and len(chosen) + 1 < len(shares):
         item = next((item for item in rising if capacity.load_of(item) >= left), rising[-1])
         chosen.append(item)
         rising.remove(item)

@@ -224,7 +224,10 @@ class _ReplanSearch(NamedTuple):
         return fleet.housed()
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
-        """Return the fleet without the servers whose adapters can move to others for less than the cost of a GPU."""
+        """Return the fleet without the servers whose adapters can move to others for less than the cost of a GPU.
+
+        The others must keep some headroom: what is saved is not worth a fleet at its limit.
+        """
         while self._needed(fleet) < len(fleet.contents) and (fewer := self._one_fewer(fleet)) is not None:
             fleet = fewer
         return fleet
@@ -236,8 +239,10 @@ class _ReplanSearch(NamedTuple):
             trial = fleet.without(name)
             if len(trial.contents) < self.draft.lower_bound or len(trial.unplaced) * self.running.prices.move >= 1.0:
                 continue
+            trial.careful = True
             trial.settle()
             trial.settle_with_restarts()
+            trial.careful = False
             if not trial.unplaced and trial.cost() < fleet.cost():
                 return trial
         return None

@@ -9,7 +9,7 @@ from rich.text import Text
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.migration import Balancing, Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
-from adaptwin.report.style.words import count, share_text
+from adaptwin.report.style.words import count, percent
 
 NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
 
@@ -42,13 +42,14 @@ def changes_sentence(found: Migration, gpus: int) -> str:
 
 
 def _balancing_sentence(found: Balancing) -> str:
-    moves = f"{count(found.moves, 'move')} {'relieves' if found.moves == 1 else 'relieve'} the fullest servers"
-    before, after = (_about(headroom) for headroom in (found.headroom_before, found.headroom_after))
-    return f"Of these, {moves}: the lowest headroom is about {after}, and {before} without them."
+    made = f"Of these, {count(found.moves, 'move')} {'relieves' if found.moves == 1 else 'relieve'} the fullest servers"
+    how = made if found.moves else "The fullest servers are relieved without further moves"
+    before, after = (_estimate(headroom) for headroom in (found.headroom_before, found.headroom_after))
+    return f"{how}: the lowest headroom rises from {before} to {after}, by the estimate of the search."
 
 
-def _about(headroom: float) -> str:
-    return f"over {share_text(MOST_HEADROOM)}" if headroom >= MOST_HEADROOM else share_text(headroom)
+def _estimate(headroom: float) -> str:
+    return f"over {percent(MOST_HEADROOM)}" if headroom >= MOST_HEADROOM else percent(headroom)
 
 
 def step_lines(steps: Sequence[Step]) -> list[str]:
