@@ -94,7 +94,9 @@ def test_a_line_that_is_no_json_object_is_named(tmp_path):
 def test_json_lines_without_a_key_name_it(tmp_path):
     path = tmp_path / "trace.jsonl"
     path.write_text('{"timestamp": 0, "input_length": 1}\n', encoding="utf-8")
-    with pytest.raises(SpecError, match=r"line 1: output_length: missing key \(needed: timestamp, input_length, out"):
+    with pytest.raises(
+        SpecError, match=r"line 1: output_length: missing key \(needed: timestamp, input_length, output"
+    ):
         read_trace(path)
 
 

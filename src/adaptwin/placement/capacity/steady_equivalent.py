@@ -24,7 +24,7 @@ from adaptwin.workload.workload import Workload
 
 TYPICAL_LOAD = 0.7  # of the typical server: a share of a GPU's time in the best case
 LEAST_TRAFFIC, MOST_TRAFFIC = 0.03, 3.0  # on its traffic, between which both limits are searched for
-EQUIVALENT_PRECISION = 1.03  # of both limits, as a ratio
+BORNE_PRECISION = 1.03  # of both limits, as a ratio
 
 
 def steady_factor(surrogate: WorkloadSurrogate, profile: Profile, workload: Workload, template: Server) -> float | None:
@@ -67,4 +67,4 @@ def _typical_server(capacity: Capacity) -> dict[str, float]:
 
 
 def _most_borne(holds: Callable[[float], bool]) -> float:
-    return largest_factor(LEAST_TRAFFIC, MOST_TRAFFIC, EQUIVALENT_PRECISION, holds).low
+    return largest_factor(LEAST_TRAFFIC, MOST_TRAFFIC, BORNE_PRECISION, holds).low

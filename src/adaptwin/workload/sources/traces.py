@@ -227,7 +227,11 @@ _JSON_FORMAT = _Format("timestamp", "input_length", "output_length", _seconds_of
 
 def _rows_of(path: str | Path) -> tuple[Iterator[CsvRow], _Format]:
     """Return the rows of a trace, and its format; raises `SpecError`."""
-    if Path(path).is_file() and read_text(path).lstrip("\ufeff \t\r\n").startswith("{"):
+    try:
+        is_json = read_text(path).lstrip("\ufeff \t\r\n").startswith("{")
+    except SpecError as error:
+        raise recognised(error, path, TRACE) from None
+    if is_json:
         return _json_rows(path), _JSON_FORMAT
     rows = read_rows(path, TRACE)
     return rows.rows, _format_of(rows)
