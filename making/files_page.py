@@ -103,7 +103,7 @@ OTHER_CSV = (
     (
         "request trace",
         "`adaptwin workload from-trace`",
-        "those of Azure or Mooncake ([how to use one](../how-to/your-adapters.md))",
+        "those of Azure or Mooncake, or Mooncake's JSON lines ([how to use one](../how-to/your-adapters.md))",
     ),
 )
 

@@ -132,7 +132,7 @@ def trace_window(path: str | Path, *, first_part: float = 1.0, busiest: float = 
         raise SpecError(f"{first_part:g} must be above 0 and at most 1", "first_part")
     if not busiest > 0:
         raise SpecError(f"{busiest:g} must be above 0", "busiest")
-    whole, raised = _read_requests(path)
+    whole, raised = _recording_of(path)
     part = whole.window(0.0, first_part * whole.duration)
     seconds = min(busiest, part.duration)
     start = part.busiest_start(seconds)
@@ -168,10 +168,10 @@ def read_trace(path: str | Path) -> Recording:
     ``input_length`` and ``output_length``. Other columns are ignored. A length of 0 tokens is raised to 1. The
     recording begins with the first request, and ends with the second in which the last one arrives.
     """
-    return _read_requests(path)[0]
+    return _recording_of(path)[0]
 
 
-def _read_requests(path: str | Path) -> tuple[Recording, int]:
+def _recording_of(path: str | Path) -> tuple[Recording, int]:
     """Return the requests of a trace, and how many of their lengths are 0."""
     rows, format_ = _rows_of(path)
     requests = np.array(list(_requests_in(rows, format_)), dtype=np.float64).reshape(-1, 4)
