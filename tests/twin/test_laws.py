@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.twin.scenarios import plain_profile, same_every_time, scenarios, watch
+from tests.twin.scenarios import MS, plain_profile, same_every_time, scenarios, watch
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.twin.kernel.play import play
@@ -15,7 +15,7 @@ from adaptwin.twin.reference.engine import ReferenceTwin
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_every_request_is_accounted_for_at_every_step(scenario):
     outcome, steps = watch(scenario)
     for step in steps:
@@ -28,7 +28,7 @@ def test_every_request_is_accounted_for_at_every_step(scenario):
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_blocks_held_and_free_are_all_blocks_at_every_step(scenario):
     _, steps = watch(scenario)
     assert all(step.blocks_held + step.blocks_free == scenario.limits.kv_blocks for step in steps)
@@ -36,7 +36,7 @@ def test_blocks_held_and_free_are_all_blocks_at_every_step(scenario):
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_a_drained_server_holds_no_blocks_and_no_requests(scenario):
     twin = ReferenceTwin(scenario._replace(window=scenario.window._replace(drain=True)))
     twin.run()
@@ -86,7 +86,7 @@ def test_no_request_is_admitted_in_a_step_that_preempts(scenario):
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_time_never_goes_back(scenario):
     outcome, steps = watch(scenario)
     assert all(step.start <= step.end for step in steps)
@@ -100,7 +100,7 @@ def test_time_never_goes_back(scenario):
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_a_finished_request_has_exactly_its_answer(scenario):
     outcome = play(scenario)
     done = outcome.finish >= 0
@@ -116,7 +116,7 @@ def test_a_finished_request_has_exactly_its_answer(scenario):
 
 
 @same_every_time
-@given(scenarios())
+@given(scenarios(st.booleans()))
 def test_equal_scenarios_give_equal_outcomes_and_stay_as_they_were(scenario):
     before = [np.copy(column) for column in (*scenario.requests, *scenario.adapters)]
     first, second = play(scenario), play(scenario)
@@ -197,7 +197,7 @@ def test_another_seed_gives_another_run():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"])
-def test_more_memory_never_lowers_throughput_by_more_than_noise(name, seed):
+def test_with_a_slot_for_every_adapter_more_memory_never_lowers_throughput_by_more_than_noise(name, seed):
     workload = fleet([1.0] * 30, [8] * 30, lengths=Lengths.named("sharegpt"), duration=300.0, seed=seed)
     server = Server(max_loras=30, max_lora_rank=8, max_model_len=2048)
     sizes = [2048 * factor for factor in (2, 4, 8, 16, 32, 64)]
@@ -207,3 +207,33 @@ def test_more_memory_never_lowers_throughput_by_more_than_noise(name, seed):
     ]
     assert all(more >= 0.98 * less for less, more in pairwise(throughputs))
     assert throughputs[-1] > 1.5 * throughputs[0]
+
+
+@pytest.mark.parametrize(("adapters", "max_loras", "rate"), [(16, 3, 10.0), (96, 2, 10.0), (16, 2, 16.0)])
+def test_with_few_slots_more_memory_lowers_throughput_in_single_runs_but_not_on_average(adapters, max_loras, rate):
+    """Rates follow Zipf's law. Twice the memory costs single runs up to a tenth of their throughput."""
+    profile, weights = load_profile("h100-64gb-llama-3.1-8b-instruct"), 1 / np.arange(1, adapters + 1)
+    rates = (rate * weights / weights.sum()).tolist()
+    workload = fleet(rates, [8] * adapters, lengths=Lengths.named("sharegpt"), duration=300.0)
+    limits = {"max_loras": max_loras, "max_lora_rank": 8, "max_cpu_loras": adapters, "max_model_len": 2048}
+    less, more = (
+        np.array([simulate(profile, server, workload, seed=seed).throughput for seed in range(24)])
+        for server in (Server(**limits, kv_cache_tokens=tokens) for tokens in (16_384, 32_768))
+    )
+    assert min(more / less) < 0.95
+    assert more.mean() > 0.98 * less.mean()
+
+
+@same_every_time
+@given(scenarios(st.booleans()))
+def test_scraping_takes_no_time_of_the_engine(scenario):
+    """All requests are there before the first scrape, so none of them is held up by one."""
+    requests = scenario.requests._replace(arrival=np.zeros_like(scenario.requests.arrival))
+    window = scenario.window._replace(drain=True)
+    alone, scraped = (
+        play(scenario._replace(requests=requests, window=window._replace(scrape_every=every))) for every in (0, MS)
+    )
+    for name in ("steps", "end", "busy_time", "running_time", "waiting_time", "kv_time", "preemptions", "load_time"):
+        assert getattr(scraped, name) == getattr(alone, name), name
+    assert np.all(scraped.first_token >= alone.first_token)
+    assert np.all(scraped.finish >= alone.finish)

@@ -9,6 +9,7 @@ from adaptwin.steady_state.step_time import pace_in_batch
 
 _TOLERANCE = 1e-3  # relative, of the number of running requests
 _TRIES = 40
+_SETTLING, _DAMPED = 10, 20  # tries after which the share of served requests is changed by half, or by a fifth
 _LARGEST_STALL = 0.95  # largest share of the time that adapter loads may take
 
 
@@ -37,14 +38,18 @@ def settle(
 
     `full` is the pace of a batch with `most` requests, which is as many as it can hold. The longer steps are stalled,
     the longer adapters stay in their slots and the less there is to load. The point where the two agree is found by
-    bisection.
+    bisection. The share of the requests that are served must agree, too. It is set to the share that would be served,
+    or, while that leads back and forth, to a mean of both. Batch and turns that are returned belong to each other, even
+    where `_TRIES` do not suffice.
     """
     batch = _balance(most, full, mean, server, 0.0, 1.0)
     sharing = SlotSharing(0.0, 0.0, 1.0, 0.0, 0.0)
     if server.slots == 0.0 or adapters <= server.slots:
         return batch, sharing
     low, high, stalled, reached = 0.0, _LARGEST_STALL, 0.0, 1.0
-    for _ in range(_TRIES):
+    for tried in range(_TRIES):
+        if tried > 0:
+            batch = _balance(most, full, mean, server, stalled, reached)
         turns = take_turns(batch.pace, mean, server.slots, duration)
         delayed = 0.5 * turns.wait * turns.waiting / duration
         served = 1.0 - mean.lora_share * (1.0 - turns.reached * (1.0 - delayed))
@@ -57,8 +62,8 @@ def settle(
         else:
             high = stalled
         stalled = 0.5 * (low + high) if abs(needed - stalled) > 0.1 else min(high, max(low, 0.5 * (needed + stalled)))
-        reached = 0.5 * (served + reached) if abs(served - reached) > 0.1 else served
-        batch = _balance(most, full, mean, server, stalled, reached)
+        weight = 0.2 if tried >= _DAMPED else 0.5 if tried >= _SETTLING or abs(served - reached) > 0.1 else 1.0
+        reached = (1.0 - weight) * reached + weight * served
     return batch, sharing
 
 
