@@ -221,7 +221,7 @@ def test_the_start_does_not_change_the_result(fitted, from_runs, everything, tmp
     other = everything._replace(setup=plain_setup(tmp_path / "other.yaml"))
     again = fit(other).profile
     for step in unseen_steps():
-        assert seconds_of(again, *step) == pytest.approx(seconds_of(fitted.profile, *step), rel=0.002)
+        assert seconds_of(again, *step) == pytest.approx(seconds_of(fitted.profile, *step), rel=0.03)
     without_steps = fit(other._replace(steps=None)).profile
     rows, others = (compare(p, everything.runs, jobs=2) for p in (from_runs.profile, without_steps))
     assert rows["twin_itl_mean"].to_list() == pytest.approx(others["twin_itl_mean"].to_list(), rel=0.03)
