@@ -39,7 +39,7 @@ def test_without_traffic_the_lengths_are_those_of_the_workload():
 def test_means_and_shares_are_those_of_the_table_of_lengths(lengths, bound):
     workload, table = Workload([Adapter("a", 8, 1.0)], lengths=lengths), lengths.table()
     means = mean_lengths(workload)
-    assert means == pytest.approx((table.input.mean(), table.output.mean()), rel=2e-3)
+    assert means == pytest.approx((table.input.mean(), table.output.mean()), rel=6e-3)  # rounding of the table
     # A table of 1,024 quantiles is rounded to whole tokens, and a little wider than the distribution itself.
     longer = shares_longer(workload, prompt=bound, answer=bound)
     rough = [np.mean(table.input > bound - 1), np.mean(table.input > bound + 1)]
