@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin import load_profile
+from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.step_fit import LATE_GROWTH, StepFit
 from adaptwin.calibration.step_terms import STEP_TERMS
 from adaptwin.profile.step_cost import step_seconds
@@ -61,10 +62,10 @@ def _played(model: str, split: str) -> StepFit:
 
 def _errors(chosen: np.ndarray, seen: StepFit, unseen: StepFit) -> list[float]:
     columns, seconds, kept = seen.of_runs()
-    constants = seen.solve(columns[kept], seconds[kept], chosen)
+    constants = _solve(seen, columns[kept], seconds[kept], chosen)
     held_out = np.zeros(len(seconds))
     for others, mine in seen.folds(kept):
-        held_out[mine] = columns[mine] @ seen.solve(columns[others], seconds[others], chosen)
+        held_out[mine] = columns[mine] @ _solve(seen, columns[others], seconds[others], chosen)
     unseen_columns, unseen_seconds, unseen_kept = unseen.of_runs()
     return [
         _error(seen.columns @ constants, seen.target),
@@ -72,6 +73,14 @@ def _errors(chosen: np.ndarray, seen: StepFit, unseen: StepFit) -> list[float]:
         _error(held_out[kept], seconds[kept]),
         _error((unseen_columns @ constants)[unseen_kept], unseen_seconds[unseen_kept]),
     ]
+
+
+def _solve(seen: StepFit, columns: np.ndarray, seconds: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Fit the chosen constants to these runs and all single steps; the others are 0."""
+    rows, seconds, weight = seen.with_steps(columns, seconds)
+    constants = np.zeros(rows.shape[1])
+    constants[chosen] = nonnegative(rows[:, chosen], seconds, weight)
+    return constants
 
 
 def _error(predicted: np.ndarray, seconds: np.ndarray) -> float:

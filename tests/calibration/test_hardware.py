@@ -39,7 +39,9 @@ def test_the_memory_law_is_recovered():
     assert memory.estimated is False
     assert (part.part, part.points) == ("KV cache tokens", 7)
     assert part.worst < 0.01
-    assert (unknown, doubts) == ([], [])
+    # 2 MiB for each of 100 slots are 2.5 % of the 8 GiB: with an error of 0.3 % per server they are known to 12 %
+    assert [each.constant for each in unknown] == ["memory.slot_bytes"]
+    assert doubts == []
 
 
 def test_a_memory_law_of_one_rank_worked_out_by_hand():

@@ -73,7 +73,10 @@ def test_as_json_it_is_the_profile_with_residuals_and_warnings(adaptwin, folder,
     assert Profile.parse(data["profile"]) == Profile.read(folder / "p.yaml")
     assert {part["part"] for part in data["residuals"]} >= {"single steps", "mean step of a run"}
     assert all(set(part) == {"part", "points", "mean", "worst"} for part in data["residuals"])
-    assert data["warnings"] == fit(measured).warnings
+    fitted = fit(measured)
+    assert data["warnings"] == fitted.warnings
+    assert data["undetermined"] == [each._asdict() for each in fitted.undetermined]
+    assert data["profile"]["undetermined"] == [each.constant for each in fitted.undetermined]
 
 
 def test_more_rounds_can_be_asked_for(adaptwin, measured):
@@ -94,6 +97,36 @@ def test_a_setup_may_start_from_a_shipped_profile(adaptwin, folder):
     data = json.loads(adaptwin("fit", "measured", "--json").out)
     assert data["profile"]["step_cost"] == load_profile(shipped_profiles()[0]).file_form()["step_cost"]
     assert [part["part"] for part in data["residuals"]] == ["adapter loads from host", "adapter loads from disk"]
+
+
+def test_what_was_not_determined_is_named_with_its_source(adaptwin, folder):
+    """A table of planning costs says nothing about steps, loads and memory."""
+    Measurements(plain_setup(shipped_profiles()[0]), planning=planning_of(TRUE)).write(folder / "measured")
+    text = " ".join(adaptwin("fit", "measured", "--out", "p.yaml").out.split())
+    assert "Not determined by the measurements" in text
+    assert f"- taken from {shipped_profiles()[0]}: load_cost (gpu_base, gpu_per_rank, gpu_per_padding, disk" in text
+    assert "step_cost (base, per_token, " in text
+    assert "- derived from the shapes of the model: memory (activation_bytes, slot_bytes, slot_bytes_per_rank)" in text
+    assert "step_cost.lora_base" in Profile.read(folder / "p.yaml").undetermined
+
+
+def test_the_profile_to_start_from_can_be_an_option(adaptwin, folder):
+    Measurements(plain_setup(), loads=loads_of(TRUE)).write(folder / "measured")
+    data = json.loads(adaptwin("fit", "measured", "--start", shipped_profiles()[1], "--json").out)
+    assert data["profile"]["step_cost"] == load_profile(shipped_profiles()[1]).file_form()["step_cost"]
+    assert refused(adaptwin, folder, "fit", "measured", "--start", "h200").startswith(
+        "--start: profile: 'h200' is neith"
+    )
+
+
+def test_an_implausible_value_is_refused_with_its_file_row_and_unit(adaptwin, folder):
+    (folder / "measured").mkdir()
+    plain_setup(shipped_profiles()[0]).write(folder / "measured" / "setup.yaml")
+    (folder / "measured" / "planning.csv").write_text("running,waiting,seconds\n1,0,0.02\n50,0,0.1\n", encoding="utf-8")
+    assert refused(adaptwin, folder, *FIT) == (
+        "measured/planning.csv: row 1: seconds: 0.02 s is not plausible: expected 1e-06 to 0.0101 s (what vLLM's "
+        "scheduler takes); is it in milliseconds?"
+    )
 
 
 # Wrong input: one line that names file and field, and nothing left behind

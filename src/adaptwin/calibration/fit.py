@@ -62,7 +62,9 @@ def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progr
     doubts = require_plausible_measurements(measurements)
     tables = _fit_tables(measurements, _first_profile(start, measurements.setup))
     profile, comparison, warnings = tables.costs, None, [*uncovered(measurements), *doubts, *tables.doubts]
-    steps = StepFit(profile, measurements, progress)
+    unknown_names = {each.constant for each in tables.undetermined}
+    loose = [name for name in PLANNING_CONSTANTS if f"scheduler_cost.{name}" in unknown_names]
+    steps = StepFit(profile, measurements, progress, loose=loose)
     if measurements.steps is not None or measurements.runs:
         if steps.runs:
             compile_twin(progress)

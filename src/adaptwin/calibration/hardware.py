@@ -73,7 +73,7 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> FittedPart[MemoryModel]:
     result = determined(
         np.stack([np.ones(len(slots)), slots, slots * rank], axis=1),
         used,
-        used / (tokens * shapes.kv_bytes_per_token),
+        weight=used / (tokens * shapes.kv_bytes_per_token),
         start=start,
         scale=np.array([start[0], SLOT_RANKS * start[2], SHAPES_ERROR * start[2]]),
         noise=MEMORY_NOISE,

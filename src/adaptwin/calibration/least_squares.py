@@ -11,7 +11,7 @@ REWEIGHTING_ROUNDS = 6
 
 
 class Anchors(NamedTuple):
-    """Values to which coefficients are drawn, and bounds below which they do not fall; of shape (coefficients,)."""
+    """Values to which coefficients are drawn, and their lower bounds; each of shape (coefficients,)."""
 
     value: Array  # the value to which a coefficient is drawn
     strength: Array  # relative residual of a row that weighs as much as a deviation of 1 from the value; 0: not drawn

@@ -53,8 +53,8 @@ def _check_gpu(setup: Setup) -> None:
     budget, weights = setup.gpu_gib * GIB * setup.gpu_memory_utilization, setup.model.weights_bytes
     if weights >= budget:
         raise SpecError(
-            f"the weights of {setup.model.name} need {weights / GIB:.1f} GiB, over the {budget / GIB:.1f} GiB that "
-            "vLLM may use: check gpu_gib, gpu_memory_utilization and the model's shapes and bytes_per_weight",
+            f"the weights of {setup.model.name} take {weights / GIB:.1f} GiB, and vLLM may use {budget / GIB:.1f} GiB: "
+            "check gpu_gib, gpu_memory_utilization and the model's shapes and bytes_per_weight",
             "setup.gpu_gib",
         )
 
@@ -120,8 +120,8 @@ def _check_order(table: pl.DataFrame) -> None:
             more = int(np.argmax(wrong))
             raise SpecError(
                 f"{tokens[more]:,} KV tokens with {slots[more]} slots of rank {rank[more]} are more than the "
-                f"{tokens[one]:,} with {slots[one]} slots of rank {rank[one]} in row {one + 1}; expected fewer, as "
-                "slots take memory",
+                f"{tokens[one]:,} with {slots[one]} slots of rank {rank[one]} in row {one + 1}; expected fewer, "
+                "because slots take memory",
                 f"memory row {more + 1}: kv_cache_tokens",
             )
 
@@ -137,8 +137,8 @@ def _check_slots(setup: Setup, table: pl.DataFrame) -> Iterator[str]:
             continue
         taken = (few["kv_cache_tokens"] - many["kv_cache_tokens"]) * model.kv_bytes_per_token
         found = (
-            f"of {few['max_loras']} to {many['max_loras']} slots of rank {rank}, rows {few['row']} and {many['row']}, "
-            f"the KV cache shrinks by {taken / GIB:.2f} GiB, where the matrices of these slots take "
+            f"from {few['max_loras']} to {many['max_loras']} slots of rank {rank} (rows {few['row']} and "
+            f"{many['row']}) the KV cache shrinks by {taken / GIB:.2f} GiB, where the matrices of these slots take "
             f"{expected / GIB:.2f} GiB"
         )
         if taken < LEAST_SLOT * expected:

@@ -9,7 +9,7 @@ from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 
 MOST_STRAY_ROWS = 0.005  # share of a table's rows that may lie outside of the limits: single stalls in a long log
-TIME_UNITS = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "minutes": 60.0}
+TIME_UNITS = {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 
 
 class PlausibleLimits(NamedTuple):
@@ -32,12 +32,9 @@ def require_plausible(table: pl.DataFrame, name: str, column: str, limits: Plaus
         return []
     row = int(np.argmax(outside))
     least, most = float(limits.least[row]), float(limits.most[row])
-    message = (
-        f"{values[row]:,.4g} s is not plausible: expected {least:.2g} to {most:,.3g} s ({limits.reason})"
-        f"{_unit_hint(float(values[row]), least, most)}"
-    )
+    message = f"{values[row]:,.4g} s is not plausible: expected {least:.2g} to {most:,.3g} s ({limits.reason})"
     if outside.mean() > MOST_STRAY_ROWS:
-        raise SpecError(message, f"{name} row {row + 1}: {column}")
+        raise SpecError(message + _unit_hint(float(values[row]), least, most), f"{name} row {row + 1}: {column}")
     return [f"{name} row {row + 1}: {column}: {message}; {int(outside.sum())} of {len(values)} rows are like this"]
 
 

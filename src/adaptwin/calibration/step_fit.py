@@ -6,6 +6,8 @@ fit are repeated until the constants settle. Constants that neither steps nor ru
 profile that the fit starts from (`determination.py`).
 """
 
+from collections.abc import Sequence
+
 import joblib
 import numpy as np
 import polars as pl
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
-from adaptwin.calibration.determination import Determination, determined
+from adaptwin.calibration.determination import PLAUSIBLE_CHANGE, Determination, determined
 from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.pace import Pace, at_measured_pace
@@ -50,11 +52,15 @@ class StepFit:
     """Fit of step cost, the scheduler's cost of waiting requests, request latency and scrape cost.
 
     `columns` and `target` are the linear problem of the single steps: the factor of each constant (the `STEP_TERMS`,
-    then waiting requests), and the seconds. `of_runs` returns the linear problem of the runs as last simulated.
+    then waiting requests), and the seconds. Further columns hold the seconds by which the planning of a step may be
+    off, for each of the `loose` constants of the scheduler: those that were not determined. `of_runs` returns the
+    linear problem of the runs as last simulated.
     """
 
-    def __init__(self, profile: Profile, measurements: Measurements, progress: Progress) -> None:
-        self.start, self.profile, self.progress = profile, profile, progress
+    def __init__(
+        self, profile: Profile, measurements: Measurements, progress: Progress, *, loose: Sequence[str] = ()
+    ) -> None:
+        self.start, self.profile, self.progress, self.loose = profile, profile, progress, loose
         self.of_terms: Determination | None = None  # of the terms of a step, as last fitted
         self.of_scrapes: Determination | None = None  # of the constants of a scrape, as last fitted
         self.latency_is_known = False
@@ -64,14 +70,14 @@ class StepFit:
         if self.steps is not None:
             self.columns, self.target = self._of_steps(self.steps)
         else:
-            self.columns, self.target = np.empty((0, len(STEP_TERMS) + 1)), np.empty(0)
+            self.columns, self.target = np.empty((0, len(STEP_TERMS) + 1 + len(loose))), np.empty(0)
 
     def run(self, rounds: int) -> None:
         """Simulate and fit in turn until the constants settle, for at most `rounds` rounds."""
         if self.runs:
-            self.profile = _without_queue(self.profile)
+            self.profile = _blank(self.profile)
         if self.runs and len(self.target):
-            guess = nonnegative(self.columns[:, :-1], self.target)
+            guess = nonnegative(self.columns[:, : len(STEP_TERMS)], self.target)
             self.profile = _with_step_constants(self.profile, guess)
         elif len(self.target):
             self._take(self.solve(self.columns[:0], self.target[:0]))
@@ -79,17 +85,18 @@ class StepFit:
             self.play(round_, rounds)
             self.profile = self._with_scrape_cost(self.profile, self._all_runs())
             columns, target, kept = self.of_runs()
-            before = columns @ self._constants()
+            before = self._seconds(columns)
             self._take(self.solve(columns[kept], target[kept]))
-            if np.abs(columns @ self._constants() / before - 1).mean() < SETTLED_CHANGE:
+            if np.abs(self._seconds(columns) / before - 1).mean() < SETTLED_CHANGE:
                 break
         if self.runs:
             self.play(rounds, rounds)
             self.profile = self._with_the_rest(self.profile, self._all_runs())
 
-    def _constants(self) -> Array:
-        """Return the constants of the linear problem: the terms of a step, then seconds per waiting request."""
-        return _constants_of(self.profile)
+    def _seconds(self, columns: Array, constants: Array | None = None) -> Array:
+        """Return the seconds of each row, with the constants of the profile or others."""
+        constants = _constants_of(self.profile) if constants is None else constants
+        return columns[:, : len(constants)] @ constants
 
     def _take(self, of_terms: Determination) -> None:
         self.of_terms = of_terms
@@ -118,7 +125,15 @@ class StepFit:
         columns = self._rows(slots, rank, means)
         scheduler = self.profile.scheduler_cost
         planning = scheduler.base + scheduler.per_running * means["running"]
-        return columns, np.maximum(steps["seconds"].to_numpy() - planning, 1e-6)
+        seconds = steps["seconds"].to_numpy() - planning
+        if (seconds <= 0).any():
+            row = int(np.argmin(seconds))
+            raise SpecError(
+                f"{steps['seconds'][row]:g} s are shorter than the {planning[row]:.3g} s that planning "
+                f"{means['running'][row]:g} requests takes: measure planning, or choose another setup.start",
+                "steps: seconds",
+            )
+        return columns, seconds
 
     def of_runs(self) -> tuple[Array, Array, Mask]:
         """Return columns and mean step seconds of each run, and which runs could be simulated at their pace."""
@@ -127,13 +142,16 @@ class StepFit:
             np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
         )
         columns = self._rows(slots, rank, means)
-        constants = self._constants()
+        constants = _constants_of(self.profile)
         factor = np.array([pace.factor for pace in self.paces])
-        target = factor * (columns[:, :-1] @ constants[:-1]) + columns[:, -1] * constants[-1]
+        waiting = columns[:, len(STEP_TERMS)] * constants[-1]
+        target = factor * self._seconds(columns, constants[:-1]) + waiting
         return columns, target, np.array([abs(pace.miss) < FARTHEST_MISS for pace in self.paces], dtype=bool)
 
     def _rows(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
-        return np.column_stack([term_columns(slots, rank, means), means["waiting"]])
+        counts = {"base": np.ones(len(slots)), "per_running": means["running"]}
+        off = [PLAUSIBLE_CHANGE * getattr(self.start.scheduler_cost, name) * counts[name] for name in self.loose]
+        return np.column_stack([term_columns(slots, rank, means), means["waiting"], *off])
 
     def solve(self, columns: Array, target: Array) -> Determination:
         """Fit the constants to these runs and all single steps; what they do not determine is that of the start.
@@ -144,16 +162,18 @@ class StepFit:
         if not len(target) and not len(self.target):
             raise SpecError("no run could be simulated at its measured pace: choose another setup.start", "runs")
         start = _constants_of(self.start)
-        return determined(*self.with_steps(columns, target), start=start, noise=STEP_NOISE)
+        rows, seconds, importance = self.with_steps(columns, target)
+        terms, loose = rows[:, : len(start)], rows[:, len(start) :]
+        return determined(terms, seconds, start=start, noise=STEP_NOISE, importance=importance, loose=loose)
 
     def with_steps(self, columns: Array, target: Array) -> tuple[Array, Array, Array]:
-        """Return columns, seconds and weights of all single steps and of these runs.
+        """Return columns, seconds and importance of all single steps and of these runs.
 
         The single steps together weigh no more than the runs, however many steps were logged.
         """
         share = min(1.0, (len(target) / max(1, len(self.target))) ** 0.5) if len(target) else 1.0
-        weight = np.concatenate([np.full(len(self.target), share), np.ones(len(target))])
-        return np.vstack([self.columns, columns]), np.append(self.target, target), weight
+        importance = np.concatenate([np.full(len(self.target), share), np.ones(len(target))])
+        return np.vstack([self.columns, columns]), np.append(self.target, target), importance
 
     def play(self, round_: int, rounds: int) -> None:
         """Simulate every run at its measured pace."""
@@ -216,12 +236,12 @@ class StepFit:
         if lost:
             found.append(f"{lost} of {len(self.runs)} runs could not be simulated at their pace and were left out")
         if self.steps is not None:
-            fitted = self.columns @ self._constants()
+            fitted = self._seconds(self.columns)
             found += require_close("single steps", "steps: seconds", fitted, self.target, self._step_rows(), STEP_BOUND)
         columns, target, kept = self.of_runs()
         if kept.any():
             rows = [f"in run {run.name!r}" for run, is_kept in zip(self.runs, kept, strict=True) if is_kept]
-            part, fitted = "mean step of a run", (columns @ self._constants())[kept]
+            part, fitted = "mean step of a run", self._seconds(columns)[kept]
             found += require_close(part, "runs", fitted, target[kept], rows, STEP_BOUND)
         return found
 
@@ -255,13 +275,13 @@ class StepFit:
         """Return the residuals of single steps and of runs' mean steps, the latter also by cross-validation."""
         parts = []
         if len(self.target):
-            parts.append(residual("single steps", self.columns @ self._constants(), self.target))
+            parts.append(residual("single steps", self._seconds(self.columns), self.target))
         columns, target, kept = self.of_runs()
         if kept.any():
-            parts.append(residual("mean step of a run", (columns @ self._constants())[kept], target[kept]))
+            parts.append(residual("mean step of a run", self._seconds(columns)[kept], target[kept]))
             held_out = np.full(len(target), np.nan)
             for others, mine in self.folds(kept):
-                held_out[mine] = columns[mine] @ self.solve(columns[others], target[others]).constants
+                held_out[mine] = self._seconds(columns[mine], self.solve(columns[others], target[others]).constants)
             told = kept & ~np.isnan(held_out)
             if told.any():
                 parts.append(residual("mean step of a run, cross-validated", held_out[told], target[told]))
@@ -288,9 +308,10 @@ class StepFit:
         return [(others, mine) for others, mine in folds if others.any()]
 
 
-def _without_queue(profile: Profile) -> Profile:
-    """Return the profile without a cost of waiting requests; a wrong one would distort the first simulated runs."""
-    return profile.model_copy(update={"scheduler_cost": profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})})
+def _blank(profile: Profile) -> Profile:
+    """Return the profile without costs of waiting requests and scrapes; wrong ones would distort the first round."""
+    scheduler = profile.scheduler_cost.model_copy(update={"per_waiting": 0.0})
+    return profile.model_copy(update={"scheduler_cost": scheduler, "scrape_cost": ScrapeCost()})
 
 
 def _with_step_constants(profile: Profile, constants: Array) -> Profile:

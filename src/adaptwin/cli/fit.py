@@ -57,7 +57,8 @@ def fit_command(
         except ImportError as error:
             raise SpecError(str(error)) from None
         except SpecError as error:
-            raise located(error, folder) from None
+            by_option = start is not None and error.field == "setup.start"
+            raise (SpecError(error.message, "--start") if by_option else located(error, folder)) from None
     if out:
         fitted.profile.write(out)
     if as_json:
