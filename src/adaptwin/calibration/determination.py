@@ -87,7 +87,7 @@ def determined(
     if vanished.any():
         free &= ~vanished
         constants = problem.fitted(kept, free)
-    error = problem.scale * _errors(information, kept, free)
+    error = problem.scale * _errors_of_constants(information, kept, free)
     rough = error > LARGEST_ERROR * np.maximum(constants, LEAST_OF_START * problem.scale)
     return Determination(constants, kept, ~kept & (~free | rough))
 
@@ -149,7 +149,7 @@ class _Problem:
         return 1.25 * float(np.abs(residual).mean()) if len(residual) else 0.0
 
 
-def _errors(information: Array, kept: OfConstants, free: OfConstants) -> Array:
+def _errors_of_constants(information: Array, kept: OfConstants, free: OfConstants) -> Array:
     """Return the error of each fitted constant, in scales: that from noise or from the start values, the larger one.
 
     The error from the start values is that where each of them, and each loose part, is off by one scale, and where all

@@ -65,6 +65,7 @@ class StepFit:
         self.of_scrapes: Determination | None = None  # of the constants of a scrape, as last fitted
         self.latency_is_known = False
         self.steps = None if measurements.steps is None else points(measurements.steps, profile.step_cost)
+        self.steps_are_rows = self.steps is measurements.steps  # and not points, to which several rows were merged
         self.runs = [run for run in measurements.runs if run.time_per_token]
         self.paces: list[Pace] = []
         if self.steps is not None:
@@ -246,9 +247,13 @@ class StepFit:
         return found
 
     def _step_rows(self) -> list[str]:
+        """Describe each step by its row, unless several rows were merged to it, and by its contents."""
         assert self.steps is not None
-        contents = [name for name in self.steps.columns if name != "seconds"]
-        return ["for " + ", ".join(f"{name} {row[name]:g}" for name in contents) for row in self.steps.rows(named=True)]
+        names = [name for name in self.steps.columns if name != "seconds"]
+        contents = [", ".join(f"{name} {row[name]:g}" for name in names) for row in self.steps.rows(named=True)]
+        if not self.steps_are_rows:
+            return [f"for {each}" for each in contents]
+        return [f"in row {row + 1} with {each}" for row, each in enumerate(contents)]
 
     def undetermined(self) -> list[Undetermined]:
         """Return the constants of steps, scrapes and requests that neither steps nor runs determine."""
