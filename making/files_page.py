@@ -108,12 +108,14 @@ OTHER_CSV = (
 )
 
 LENGTH_FORMS = (
-    ("sharegpt", "", "the published ShareGPT distribution"),
+    ("sharegpt", "assumed", "the published ShareGPT distribution, marked as assumed because nothing is known"),
     ("fixed", "pair of whole numbers", "prompt and answer tokens of every request"),
     ("empirical", "list of pairs of whole numbers", "prompt and answer tokens; requests are drawn from these pairs"),
     ("lognormal", "mapping", "independent lognormals, with the four fields below"),
 )
-LENGTHS_NOTE = """The word `sharegpt`, or a mapping with one of the other keys of this table:"""
+LENGTHS_NOTE = (
+    "The word `sharegpt` (the published ShareGPT distribution), or a mapping with one of the other keys of this table:"
+)
 MOMENTS_NOTE = "Fields of `lognormal`, all required, and `are_limits`, which may stand beside any of the keys:"
 
 END = generated_by("reference", after="a change to a class that has a file form")

@@ -37,7 +37,7 @@ def plan_table(plan: Plan) -> RenderableType:
         heading("Expected performance (simulated)"),
         _forecast_table(plan),
         Text(f"Headroom: extra traffic with which a GPU is ok with each of {HEADROOM_SEEDS} fresh seeds."),
-        Text(uncertainty_sentence(plan)),
+        *([Text(said)] if (said := uncertainty_sentence(plan)) else []),
         *assumption_lines(plan.assumptions, plan_extrapolated_sentence(plan)),
         *_stress_tables(plan),
     )
