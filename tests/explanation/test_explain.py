@@ -189,6 +189,16 @@ def test_gpus_of_two_types_are_explained_by_their_own_profiles(h100, seated, exp
     assert found.servers[1].kin.more < explained.servers[1].kin.more
 
 
+def test_advice_keeps_the_limits_on_latency_of_the_plan(seated, explained):
+    """Any request waits longer for its first token than 1 ms, so with this limit no GPU takes another adapter."""
+    assert all(each.kin.more > 0 for each in explained.servers)
+    options = seated.options.model_copy(update={"ttft_p99": 0.001})
+    strict = explain(seated.model_copy(update={"options": options}), surrogate=None)
+    assert {each.kin.more for each in strict.servers} == {0}
+    assert {each.addition.verdict for each in strict.servers} == {"slow"}
+    assert strict.advice.action == "nowhere"
+
+
 def test_the_objective_that_is_missed_is_named(h100, fleet):
     workload = fleet(("a", 8, 2.0), ("b", 8, 2.0))
     strict = workload.model_copy(
