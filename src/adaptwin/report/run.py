@@ -38,7 +38,7 @@ def run_table(run: Run) -> RenderableType:
     if run.intervals:
         parts += [heading("90 % interval for a real server"), _interval_table(run.intervals)]
     parts.append(_worst_adapters(run))
-    parts += assumption_lines(run.assumptions, extrapolated_sentence(run.extrapolations))
+    parts += assumption_lines(run.assumptions, extrapolated_sentence({run.profile: run.extrapolations}))
     return Group(*parts)
 
 

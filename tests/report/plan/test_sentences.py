@@ -55,7 +55,7 @@ def test_gpus_without_an_interval_are_counted_and_named(plan) -> None:
     some = with_claims(plan, 1.02, "rank 512", 1.05, "rank 512")
     assert uncertainty_sentence(some).startswith("On a real GPU (2 of 4), expect throughput within 5 % of")
     assert plan_extrapolated_sentence(some) == (
-        "Extrapolated on gpu-1, gpu-3, without an interval for real GPUs: rank 512."
+        "Extrapolated, without an interval for real GPUs: rank 512 on gpu-1, gpu-3."
     )
     none = with_claims(plan, *["rank 512"] * 4)
     assert uncertainty_sentence(none) == ""

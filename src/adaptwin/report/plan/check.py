@@ -30,7 +30,8 @@ def check_table(check: Check) -> RenderableType:
     lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
     if rejected := sum(run.rejected for run in check.runs):
         lines.append(Text(f"{count(rejected, 'request')} rejected: longer than max_model_len.", style="bold red"))
-    extrapolated = extrapolated_sentence(each for run in check.runs for each in run.extrapolations)
+    runs = zip(check.servers, check.runs, strict=True)
+    extrapolated = extrapolated_sentence({server.name: run.extrapolations for server, run in runs})
     return Group(headline, Text(), table, *lines, *assumption_lines(check.assumptions, extrapolated))
 
 

@@ -46,7 +46,7 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
 
 
 def _extrapolated(explanation: Explanation) -> str:
-    return extrapolated_sentence(found for each in explanation.servers for found in each.forecast.extrapolations)
+    return extrapolated_sentence({each.server: each.forecast.extrapolations for each in explanation.servers})
 
 
 def _fullest(some: bool) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
@@ -13,7 +12,6 @@ from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.report.style.words import count, duration, money, percent, share_text
 from adaptwin.twin.verdict import LONG_WAIT
 
-NAMED_GPUS = 4  # more GPUs than this are counted, not named
 _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
     ("throughput", "throughput", lambda forecast: forecast.throughput),
     ("mean ITL", "itl.mean", lambda forecast: forecast.itl_mean),
@@ -181,11 +179,9 @@ def _widths(forecasts: Sequence[Forecast]) -> dict[str, float]:
 
 def plan_extrapolated_sentence(plan: Plan) -> str:
     """Say how GPUs of the plan differ from those that were measured; empty if none does."""
-    serving = [(server.name, server.forecast) for server in plan.servers if server.forecast]
-    found = {name: forecast.extrapolations for name, forecast in serving if forecast.extrapolations}
-    named = ", ".join(found) if len(found) <= NAMED_GPUS else f"{len(found):,} of {len(serving):,} GPUs"
-    where = f" on {named}" if len(found) < len(serving) else ""
-    return extrapolated_sentence(chain.from_iterable(found.values()), where)
+    return extrapolated_sentence(
+        {server.name: server.forecast.extrapolations for server in plan.servers if server.forecast}
+    )
 
 
 def stress_sentence(plan: Plan) -> str:

@@ -1,12 +1,13 @@
 """What figures assume, and where they are extrapolated: sentences, and paragraphs for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from adaptwin.report.style.words import number
 from adaptwin.twin.extrapolation import Extrapolation
+
+NAMED_GPUS = 4  # more GPUs than this are counted, not named
 
 
 def assumed_sentence(assumptions: Sequence[str]) -> str:
@@ -14,26 +15,33 @@ def assumed_sentence(assumptions: Sequence[str]) -> str:
     return f"Assumes: {'; '.join(assumptions)}." if assumptions else ""
 
 
-def extrapolated_sentence(extrapolations: Iterable[Extrapolation], where: str = "") -> str:
+def extrapolated_sentence(found: Mapping[str, Sequence[Extrapolation]]) -> str:
     """Return how servers differ from the measured ones as one sentence; empty if they do not.
 
-    Differences of several servers in one quantity are joined to a range. `where` says which servers differ.
+    `found` has the differences of every server by its name. Differences of several servers in one quantity are joined
+    to a range. A difference that not all servers have names its servers.
     """
-    values: dict[tuple[str, str, str], list[float]] = {}
-    for each in extrapolations:
-        found = values.setdefault((each.subject, each.unit, each.measured), [])
-        if each.value is not None:
-            found.append(each.value)
+    differences: dict[tuple[str, str, str], dict[str, float | None]] = {}
+    for server, own in found.items():
+        for each in own:
+            differences.setdefault((each.subject, each.unit, each.measured), {})[server] = each.value
     clauses = [
-        f"{subject}{_range_of(found)}{unit}{f' (measured: {measured})' if measured else ''}"
-        for (subject, unit, measured), found in values.items()
+        f"{subject}{_range_of(values.values())}{unit}{f' (measured: {measured})' if measured else ''}"
+        f"{_where(list(values), len(found))}"
+        for (subject, unit, measured), values in differences.items()
     ]
-    return f"Extrapolated{where}, without an interval for real GPUs: {'; '.join(clauses)}." if clauses else ""
+    return f"Extrapolated, without an interval for real GPUs: {'; '.join(clauses)}." if clauses else ""
 
 
-def _range_of(values: list[float]) -> str:
-    shown = list(dict.fromkeys(map(number, sorted(values))))
-    return f" {shown[0]} to {shown[-1]}" if len(shown) > 1 else f" {shown[0]}" if shown else ""
+def _range_of(values: Iterable[float | None]) -> str:
+    shown = [f"{value:,.0f}" for value in sorted(value for value in values if value is not None)]
+    return "" if not shown else f" {shown[0]}" if shown[0] == shown[-1] else f" {shown[0]} to {shown[-1]}"
+
+
+def _where(servers: Sequence[str], of: int) -> str:
+    if len(servers) == of:
+        return ""
+    return f" on {', '.join(servers)}" if len(servers) <= NAMED_GPUS else f" on {len(servers):,} of {of:,} GPUs"
 
 
 def assumption_lines(assumptions: Sequence[str], extrapolated: str) -> list[RenderableType]:

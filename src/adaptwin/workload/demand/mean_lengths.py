@@ -41,6 +41,9 @@ def shares_longer(workload: Workload, *, prompt: int, answer: int) -> SharesLong
 
 def _shares(workload: Workload) -> Iterator[tuple[Lengths, float]]:
     """Yield each distribution of lengths with the share of the requests that follow it."""
+    if all(adapter.lengths is None for adapter in workload.adapters):
+        yield workload.lengths, 1.0
+        return
     rates: dict[int, float] = {}
     lengths: dict[int, Lengths] = {}
     for adapter, rate in zip(workload.adapters, workload.rates, strict=True):
