@@ -156,6 +156,9 @@ class Workload(Spec):
     def rates(self) -> list[float]:
         """Requests per second of each adapter, as `rate_of` says; quicker than to ask for one after the other."""
         rates = MeanRates(self)
+        if isinstance(self.arrivals, str) and all(adapter.arrivals is None for adapter in self.adapters):
+            factor = rates.mean_factor(self.arrivals)
+            return [adapter.rate * factor for adapter in self.adapters]
         return [rates.of(adapter) for adapter in self.adapters]
 
     def rate_of(self, adapter: Adapter) -> float:
@@ -255,7 +258,7 @@ class MeanRates:
 
     def __init__(self, workload: Workload) -> None:
         self._usual, self._duration = workload.arrivals, workload.duration
-        self._mean_factor: dict[str, float] = {}  # by arrival process
+        self._factors: dict[str, float] = {}  # by arrival process
         if isinstance(self._usual, tuple):
             sharing = [adapter.rate for adapter in workload.adapters if adapter.arrivals is None]
             self._total, self._sharing = sum(sharing), len(sharing)
@@ -264,16 +267,17 @@ class MeanRates:
         """Return the mean rate of an adapter, as `Workload.rate_of` says."""
         arrivals = self._usual if adapter.arrivals is None else adapter.arrivals
         if isinstance(arrivals, str):
-            return adapter.rate * self._factor(arrivals)
+            return adapter.rate * self.mean_factor(arrivals)
         replayed = bisect_left(arrivals, self._duration) / self._duration
         if adapter.arrivals is not None:
             return replayed
         return replayed * (adapter.rate / self._total if self._total > 0 else 1.0 / self._sharing)
 
-    def _factor(self, arrivals: str) -> float:
+    def mean_factor(self, arrivals: str) -> float:
+        """Return the mean factor of an arrival process on the rates of its adapters."""
         if not arrivals.startswith("rates:"):
             return 1.0
-        if arrivals not in self._mean_factor:
+        if arrivals not in self._factors:
             seconds = parse_arrivals(arrivals).seconds_at_factor_one(0.0, self._duration)
-            self._mean_factor[arrivals] = seconds / self._duration
-        return self._mean_factor[arrivals]
+            self._factors[arrivals] = seconds / self._duration
+        return self._factors[arrivals]
