@@ -19,6 +19,7 @@ def small(h100):
     ("fields", "message"),
     [
         ({"strategy": "magic"}, f"strategy: 'magic' is not one of {', '.join(STRATEGIES)}"),
+        ({"strategy": 3}, "strategy: 3 is neither the name of a strategy nor a function"),
         ({"objective": "magic"}, f"objective: 'magic' is not one of {', '.join(OBJECTIVES)}"),
         ({"headroom": -0.1}, "headroom: -0.1 must be from 0 to 10"),
         ({"margin": -0.1}, "margin: -0.1 must be from 0 to 10"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from adaptwin.errors import SpecError
 from adaptwin.placement.packing.problem import Place
 from adaptwin.placement.planner import find_plan
 from adaptwin.placement.strategies.registry import Strategy
@@ -73,6 +74,8 @@ def make_plan(
         SpecError: An unknown objective, strategy or adapter, a value out of range, a workload without adapters, or for
             ``min-cost`` a profile without a price.
     """
+    if not isinstance(strategy, str) and not callable(strategy):
+        raise SpecError(f"{strategy!r} is neither the name of a strategy nor a function", "strategy")
     profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
     options = PlanOptions.of(
         {

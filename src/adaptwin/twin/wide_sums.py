@@ -20,17 +20,19 @@ WIDE = np.dtype([("high", np.int64), ("low", np.int64)])
 
 
 @inlined
-def parts(time):
-    """Return the whole units of 2^32 ns in a time, and the rest in nanoseconds."""
-    return time >> _BITS, time & _REST
+def is_short(time):
+    """Whether a time has no whole unit of 2^32 ns, so that products with it go to the low part alone."""
+    return time <= _REST
 
 
 @inlined
 def add_product(total, count, time):
     """Add `count` times `time` to a record of the type `WIDE`; the count may be negative, the time may not."""
-    high, low = parts(time)
-    total.low += count * low
-    total.high += count * high
+    if is_short(time):
+        total.low += count * time
+    else:
+        total.low += count * (time & _REST)
+        total.high += count * (time >> _BITS)
 
 
 @inlined

@@ -19,7 +19,7 @@ from adaptwin.jit import inlined
 from adaptwin.twin.scenario import Sample, Window
 from adaptwin.twin.step_totals import STEP_TOTALS, StepTotals, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of
-from adaptwin.twin.wide_sums import WIDE, add_product, parts, whole
+from adaptwin.twin.wide_sums import WIDE, add_product, is_short, whole
 
 _add_step = inlined(add_step)
 _SAMPLE = np.dtype([(name, np.int64) for name in Sample._fields])
@@ -107,18 +107,18 @@ def note_step(ledger, window, step_cost, tokens, context, adapters, running, wai
 @inlined
 def add_time(integrals, time, running, waiting, adapters, kv_blocks):
     """Add `time` nanoseconds, in which the other numbers do not change, to the integrals."""
-    high, low = parts(time)
-    integrals.running_time.low += running * low
-    integrals.waiting_time.low += waiting * low
-    integrals.adapter_time.low += adapters * low
-    integrals.kv_time.low += kv_blocks * low
-    integrals.busy_time.low += low
-    if high > 0:
-        integrals.running_time.high += running * high
-        integrals.waiting_time.high += waiting * high
-        integrals.adapter_time.high += adapters * high
-        integrals.kv_time.high += kv_blocks * high
-        integrals.busy_time.high += high
+    if is_short(time):
+        integrals.running_time.low += running * time
+        integrals.waiting_time.low += waiting * time
+        integrals.adapter_time.low += adapters * time
+        integrals.kv_time.low += kv_blocks * time
+        integrals.busy_time.low += time
+    else:
+        add_product(integrals.running_time, running, time)
+        add_product(integrals.waiting_time, waiting, time)
+        add_product(integrals.adapter_time, adapters, time)
+        add_product(integrals.kv_time, kv_blocks, time)
+        add_product(integrals.busy_time, 1, time)
 
 
 @inlined
