@@ -66,6 +66,7 @@ def test_models_that_differ_in_name_or_shape_are_several(h100, shape, difference
     "shape",
     [
         {},
+        {"name": "/models/llama"},
         {"name": "neuralmagic/Meta-Llama-3.1-8B-Instruct-FP8", "bytes_per_weight": 1},
         {"name": "llama-3.1-8b-instruct", "max_model_len": 8192},
         {"lora_embeddings": False, "early_stop_share": 0.1},
@@ -152,8 +153,9 @@ def test_leaving_adapters_out_leaves_the_traffic_of_the_others():
     adapters = (Adapter("a", 8, 1.0), Adapter("b", 8, 1.0, base_model=MISTRAL))
     found = Workload(adapters, arrivals=tuple(float(t) for t in range(100)), duration=WINDOW)
     kept, _ = without_unsupported(found, [profile])
-    assert kept.adapters[0].arrivals == found.dealt().adapters[0].arrivals
-    assert 30 < len(kept.adapters[0].arrivals) < 70
+    assert set(kept.arrivals) < set(found.arrivals)
+    assert len(kept.arrivals) == 50
+    assert kept.with_arrivals("gamma:cv=3").dealt().adapters[0].arrivals is None
 
 
 def test_an_adapter_must_suit_every_profile(h100):

@@ -12,6 +12,7 @@ from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.replanning.ordering import migration
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 NAMES = [f"a{i}" for i in range(6)]
 SERVERS = [f"gpu-{i}" for i in range(4)]
@@ -37,7 +38,7 @@ def plan_of(h100):
 
     def make(ranks, servers, headroom=None):
         workload = Workload([Adapter(name, rank, 1.0) for name, rank in ranks.items()], duration=60.0)
-        tokens = workload.tokens_per_second(workload.adapters[0])
+        tokens = next(iter(tokens_per_adapter(workload).values()))
         placed = [
             PlacedServer(
                 name=name,

@@ -9,7 +9,7 @@ from adaptwin import Adapter, Lengths, OutOfMemory, Server, SpecError, Workload,
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.reference.engine import ReferenceTwin
-from adaptwin.twin.scenario import LATEST, require_in_reach
+from adaptwin.twin.scenario import LAST_TIME, require_in_reach
 
 HOUR = Workload([Adapter("a", 8, 0.01)], lengths=Lengths.fixed(100, 20))
 SERVER = Server(max_loras=1, max_lora_rank=8)
@@ -125,9 +125,9 @@ def test_a_window_is_drained_until_the_clock_ends():
 
 
 def test_a_run_ends_after_four_billion_steps():
-    require_in_reach(LATEST, 4_000_000_000)
+    require_in_reach(LAST_TIME, 4_000_000_000)
     with pytest.raises(SpecError, match=r"^duration: the run takes over 4,000,000,000 steps"):
-        require_in_reach(LATEST, 4_000_000_001)
+        require_in_reach(LAST_TIME, 4_000_000_001)
 
 
 def test_sixty_days_with_twenty_thousand_seats_are_summed_up_right():

@@ -84,8 +84,8 @@ def expected_tokens(workload: Workload, server: Server, profile: Profile) -> flo
     """Answer tokens of the requests that are not rejected, roughly."""
     longest = server.max_model_len or profile.model.max_model_len
     return sum(
-        max(workload.rate_of(adapter) * workload.duration, 1.0) * min(longest, workload.lengths_of(adapter).mean_output)
-        for adapter in workload.adapters
+        max(rate * workload.duration, 1.0) * min(longest, workload.lengths_of(adapter).mean_output)
+        for adapter, rate in zip(workload.adapters, workload.rates, strict=True)
     )
 
 

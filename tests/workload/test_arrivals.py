@@ -109,7 +109,6 @@ def test_a_rate_counts_with_the_mean_factor_of_its_file(tmp_path):
     workload = Workload([Adapter("a", 8, 2.0), Adapter("b", 8, 1.0, arrivals="poisson")], duration=100.0)
     workload = workload.with_arrivals(f"rates:{file}")
     assert workload.rates == pytest.approx([2.6, 1.0])
-    assert workload.rate_of(workload.adapters[0]) == pytest.approx(2.6)
     assert workload.rate == pytest.approx(3.6)
     assert workload.model_copy(update={"duration": 20.0}).rates == pytest.approx([5.0, 1.0])
 
@@ -122,10 +121,10 @@ def test_a_rate_counts_with_the_mean_factor_of_its_file(tmp_path):
         ("gamma:cv=nan", r"cv must be from 0.01 to 100"),
         ("regimes:period=0.5", r"period must be from 1 to 1e\+08"),
         ("regimes:factor=1000", r"factor must be from 0.01 to 100"),
-        ((0.0, float("nan"), 1.0), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
-        ((0.0, float("inf")), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
-        ((float("nan"),), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
-        ((4e8,), "timestamps must be at least 0 and in ascending order, and at most 3.2e"),
+        ((0.0, float("nan"), 1.0), "timestamp 1 is nan; allowed: from 0"),
+        ((0.0, float("inf")), r"timestamp 1 is inf; allowed: .* to 3.2e\+08"),
+        ((float("nan"),), "timestamp 0 is nan"),
+        ((4e8,), r"timestamp 0 is 4e\+08"),
     ],
 )
 def test_arrivals_out_of_range_are_refused_with_what_is_allowed(arrivals, message):
@@ -196,7 +195,7 @@ def test_unknown_arrivals_are_refused_by_name(text):
 
 @pytest.mark.parametrize("timestamps", [(1.0, 0.5), (-1.0, 2.0)])
 def test_timestamps_out_of_order_are_refused(timestamps):
-    with pytest.raises(SpecError, match="at least 0 and in ascending order"):
+    with pytest.raises(SpecError, match=r"timestamp \d is .*; allowed: from"):
         Adapter("a", 8, 1.0, arrivals=timestamps)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptwin import Adapter, Lengths, Workload
+from adaptwin import Adapter, Lengths, SpecError, Workload
 from adaptwin.workload.drawing.requests import draw_requests
 from adaptwin.workload.timestamps import copies, deal, repeated
 
@@ -89,15 +89,24 @@ def test_servers_of_another_state_start_with_the_whole_again():
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0.0, 8.0), st.integers(0, 2000))
 def test_scaled_timestamps_are_as_many_as_asked_for(factor, count):
-    assert abs(copies(count, factor).sum() - factor * count) <= 1
-    assert set(copies(count, factor).tolist()) <= {int(factor), int(factor) + 1}
+    assert abs(copies(count, factor, "a").sum() - factor * count) <= 1
+    assert set(copies(count, factor, "a").tolist()) <= {int(factor), int(factor) + 1}
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.0, 4.0), st.floats(0.0, 4.0), st.integers(0, 300))
 def test_more_traffic_has_the_timestamps_of_less_and_further_ones(factor, other, count):
     less, more = sorted((factor, other))
-    assert (copies(count, less) <= copies(count, more)).all()
+    assert (copies(count, less, "a") <= copies(count, more, "a")).all()
+
+
+def test_a_factor_counts_where_adapters_have_few_timestamps():
+    """3 % more of 500 adapters with 4 timestamps each are 60 timestamps, drawn one by one: 60 +- 7.6."""
+    adapters = [Adapter(f"a{i}", 8, 0.04, arrivals=TIMES[i % 90 : i % 90 + 4]) for i in range(500)]
+    for factor in (0.9, 0.97, 1.03, 1.1, 2.05):
+        scaled = Workload(adapters, duration=100.0).scaled(factor)
+        expected, spread = 2000 * factor, (500 * (factor * 4 % 1) * (1 - factor * 4 % 1)) ** 0.5
+        assert sum(len(a.arrivals) for a in scaled.adapters) == pytest.approx(expected, abs=4 * spread)
 
 
 def test_half_of_random_arrivals_is_as_bursty_as_all():
@@ -137,6 +146,35 @@ def test_a_scaled_workload_has_as_many_times_its_timestamps():
         scaled = fleet(3.0, 1.0).scaled(factor)
         assert len(times_of(scaled)) == pytest.approx(400 * factor, abs=6)
         assert scaled.rate == pytest.approx(4.0 * factor, rel=0.02)
+
+
+def test_lengths_of_the_workload_belong_to_no_adapter_by_chance():
+    """ShareGPT has 8,192 joint entries: an adapter with as many timestamps draws from them as any other does."""
+    times = tuple(i / 100 for i in range(8192))
+    requests = draw_requests(Workload([Adapter("a", 8, 1.0, arrivals=times)], duration=100.0))
+    assert np.abs(np.corrcoef(np.arange(8192), requests.input)[0, 1]) < 0.05
+
+
+def test_a_workload_without_some_adapters_keeps_the_traffic_of_the_others():
+    pairs = [(i + 1, 2 * i + 1) for i in range(len(TIMES))]
+    whole = fleet(3.0, 1.0, lengths=Lengths.empirical(pairs))
+    left = whole.without({"a1"})
+    assert len(left.arrivals) == pytest.approx(300, abs=2)
+    assert [pairs[TIMES.index(time)] for time in left.arrivals] == list(left.lengths.pairs)
+    assert left.rate == pytest.approx(3.0, rel=0.02)
+    assert whole.without(()) == whole
+    assert whole.with_arrivals("gamma:cv=3").without({"a1"}).arrivals == "gamma:cv=3"
+
+
+def test_a_wrong_timestamp_is_named():
+    for times, place, value, known in (
+        ((1.0, 5.0, 2.0), 2, "2", "from 5"),
+        ((-1.0,), 0, "-1", "from 0"),
+        ((0.0, 1e12), 1, "1e\\+12", "3.2e\\+08"),
+        ((0.0, float("nan")), 1, "nan", "from 0"),
+    ):
+        with pytest.raises(SpecError, match=f"timestamp {place} is {value}; allowed: .*{known}"):
+            Adapter("a", 8, 1.0, arrivals=times)
 
 
 def test_lengths_go_with_the_timestamps_that_they_belong_to():

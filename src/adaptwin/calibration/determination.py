@@ -19,13 +19,13 @@ from adaptwin.rounding import rounded
 OfConstants = NDArray[np.bool_]
 
 ROWS_DECIDE = 0.8  # certainty from which the rows alone decide: the standard error is under half of the scale
-SURELY = 0.99  # certainty from which a constant may be far below its start value, down to 0
+SURE_CERTAINTY = 0.99  # certainty from which a constant may be far below its start value, down to 0
 NOTHING_KNOWN = 0.02  # certainty below which the start value is kept
 LITTLE_KNOWN = 0.8  # certainty, if all others were known, below which the interval holds 0 and twice the start value
 LARGEST_ERROR = 0.1  # error of a constant that counts as determined, over its value
 LEAST_OF_START = 0.1  # a constant that the rows do not determine is at least this share of its start value
 MOST_MISFIT = 2.0  # residuals over the noise, above which the scales are too narrow for the rows
-WIDENING, MOST_WIDENINGS = 4.0, 8  # factor of all scales where they are too narrow
+SCALE_FACTOR, MOST_WIDENINGS = 4.0, 8  # factor of all scales where they are too narrow
 PLAUSIBLE_CHANGE = 2.0  # scale of a constant, as a multiple of its start value
 SCALE_OF_ZERO = 0.3  # scale of a constant that starts at 0: the share of a row that it would explain
 
@@ -83,7 +83,7 @@ def determined(
     kept = ((certainty < NOTHING_KNOWN) | (alone < LITTLE_KNOWN)) & (problem.near == start)
     free = certainty >= ROWS_DECIDE
     constants = problem.fitted(kept, free)
-    vanished = free & (constants < problem.least) & (certainty < SURELY)
+    vanished = free & (constants < problem.least) & (certainty < SURE_CERTAINTY)
     if vanished.any():
         free &= ~vanished
         constants = problem.fitted(kept, free)
@@ -113,7 +113,7 @@ class _Problem:
         for _ in range(MOST_WIDENINGS):
             if self._misfit(self.guess()) <= MOST_MISFIT * self.noise:
                 break
-            self.scale = np.minimum(WIDENING * self.scale, self.most)
+            self.scale = np.minimum(SCALE_FACTOR * self.scale, self.most)
 
     def guess(self) -> Array:
         """Fit all constants, each drawn to its start value."""

@@ -6,6 +6,7 @@ from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.profile.measured import MeasuredRange
 from adaptwin.profile.profile import Profile
 from adaptwin.workload.arrival_kinds import arrival_families
+from adaptwin.workload.demand.distinct_lengths import distinct_lengths
 from adaptwin.workload.demand.mean_lengths import mean_lengths
 
 # Settings that change how vLLM schedules; the twin's figures for one value say nothing about its error for another.
@@ -17,11 +18,7 @@ def measured_range(profile: Profile, runs: Sequence[MeasuredRun]) -> MeasuredRan
     servers, workloads = [run.server for run in runs], [run.workload for run in runs]
     means = [mean_lengths(workload) for workload in workloads]
     budgets = [server.budgets(profile) for server in servers]
-    tables = [
-        lengths.table()
-        for workload in workloads
-        for lengths in {id(own): own for own in map(workload.lengths_of, workload.adapters)}.values()
-    ]
+    tables = [shared.lengths.table() for workload in workloads for shared in distinct_lengths(workload)]
     return MeasuredRange(
         constants=profile.fingerprint,
         prompt=_rounded_ends(mean.prompt for mean in means),
@@ -30,7 +27,7 @@ def measured_range(profile: Profile, runs: Sequence[MeasuredRun]) -> MeasuredRan
         longest_answer=max(int(table.output.max()) for table in tables),
         arrivals=tuple(sorted({family for workload in workloads for family in arrival_families(workload)})),
         request_rate=round(max(workload.rate for workload in workloads), 1),
-        adapters=max(len(workload) for workload in workloads),
+        adapters=max(sum(adapter.rank > 0 for adapter in workload.adapters) for workload in workloads),
         rank=max(workload.max_rank for workload in workloads),
         max_lora_rank=_ends(server.max_lora_rank for server in servers),
         max_loras=_ends(server.max_loras for server in servers),

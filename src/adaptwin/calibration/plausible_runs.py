@@ -7,6 +7,7 @@ import numpy as np
 from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.plausible_times import shortest_step
 from adaptwin.errors import SpecError
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 LONGEST_TOKEN = 5.0  # seconds per output token; the twin's slowest measured server takes 0.4
 MOST_SERVED = 3.0  # throughput over the tokens asked for, above which it is not plausible
@@ -35,7 +36,7 @@ def _impossible(run: MeasuredRun, least: float) -> Iterator[tuple[str, str]]:
         if seconds is not None and not least <= seconds <= LONGEST_TOKEN:
             hint = "; is it in milliseconds?" if least <= seconds / 1e3 <= LONGEST_TOKEN else ""
             yield field, f"{seconds:g} s is not plausible: expected {least:.2g} to {LONGEST_TOKEN:g} s{hint}"
-    asked = sum(run.workload.tokens_per_second(adapter) for adapter in run.workload.adapters)
+    asked = sum(tokens_per_adapter(run.workload).values())
     if run.throughput > MOST_SERVED * asked:
         yield "throughput", f"{run.throughput:,.4g} tokens/s are more than the {asked:,.4g} that are asked for"
     if not run.starved and run.throughput < LEAST_NOT_STARVED * asked:

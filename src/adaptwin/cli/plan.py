@@ -176,12 +176,14 @@ def plan_command(
     from adaptwin.placement.fleet import plan_fleet, require_known_names
     from adaptwin.placement.verification.stress import stress
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
+    from adaptwin.twin.verdict import require_long_enough
 
     require_writable(out, report, inputs=[fleet])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     try:
         require_known_names(fleet_read)
+        require_long_enough(fleet_read)
     except SpecError as error:
         raise error.at(fleet) from None
     profiles = fleet_profiles(fleet_read, fleet, profile)

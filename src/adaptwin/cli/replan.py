@@ -67,11 +67,16 @@ def replan_command(
     from adaptwin.plan.plan import Plan
     from adaptwin.replanning.known_lengths import with_known_lengths
     from adaptwin.replanning.replan import replan
+    from adaptwin.twin.verdict import require_long_enough
 
     require_writable(out, report, inputs=[plan, fleet])
     known = surrogate_named(surrogate)
     running = Plan.read(plan)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
+    try:
+        require_long_enough(fleet_read)
+    except SpecError as error:
+        raise error.at(fleet) from None
     fleet_read = servable(fleet_read, running.profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read)
     with progress_bar() as progress:

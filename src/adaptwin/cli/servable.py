@@ -9,7 +9,6 @@ from adaptwin.errors import SpecError
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.served_adapters import require_servable, served_otherwise, without_unsupported
 from adaptwin.profile.profile import Profile
-from adaptwin.twin.verdict import require_long_enough
 
 MOST_WARNED = 8  # adapters named in a warning
 
@@ -18,17 +17,15 @@ def servable(fleet: Fleet, profiles: Sequence[Profile], path: Path, skip_unsuppo
     """Return the fleet without the adapters that vLLM cannot serve on the profiles; print those, and warnings.
 
     Raises:
-        SpecError: The profiles have several base models, vLLM cannot serve an adapter that is not to be skipped, or the
-            window is too short to judge a server.
+        SpecError: The profiles have several base models, or vLLM cannot serve an adapter that is not to be skipped.
     """
     try:
         if skip_unsupported:
             fleet, skipped = without_unsupported(fleet, profiles)
             list_left_out(skipped)
         require_servable(fleet, profiles)
-        require_long_enough(fleet)
     except SpecError as error:
-        raise (error.at(path) if error.field in ("adapters", "duration") else error) from None
+        raise (error.at(path) if error.field == "adapters" else error) from None
     list_warnings(served_otherwise(fleet, profiles))
     return fleet
 

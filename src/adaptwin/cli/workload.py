@@ -113,13 +113,15 @@ def from_trace(
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.trace import trace_summary, trace_table, trace_warnings
     from adaptwin.workload.sources.synthetic import parse_ranks
-    from adaptwin.workload.sources.traces import BUSIEST, trace_window
+    from adaptwin.workload.sources.traces import WINDOW_SECONDS, trace_window
 
     for name in profile or ():
         load_profile(name)
     rank_mix = parse_ranks(ranks)
     window = trace_window(
-        trace, first_part=1.0 if first_part is None else first_part, busiest=BUSIEST if busiest is None else busiest
+        trace,
+        first_part=1.0 if first_part is None else first_part,
+        busiest=WINDOW_SECONDS if busiest is None else busiest,
     )
     workload = window.workload(
         adapters=adapters,

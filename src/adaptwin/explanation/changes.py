@@ -10,6 +10,7 @@ from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import SERVED_RANKS, Workload
 
@@ -59,8 +60,8 @@ def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[C
     yield from _of_settings(plan, forecasts)
     yield from _of_promises(plan)
     yield [_less_traffic(share) for share in LESS_TRAFFIC]
-    hottest = sorted(plan.workload.adapters, key=plan.workload.tokens_per_second, reverse=True)
-    names = [adapter.name for adapter in hottest]
+    tokens = tokens_per_adapter(plan.workload)
+    names = sorted(tokens, key=lambda name: tokens[name], reverse=True)
     yield [_without(names[:many]) for many in HOTTEST_ADAPTERS if many < len(names)]
     yield from _of_ranks(plan)
 

@@ -1,21 +1,18 @@
 """Flags of ``vllm serve`` that fix every setting that the twin assumed, so that no default of vLLM replaces one."""
 
-import re
 from collections.abc import Iterator
 
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
+from adaptwin.vllm_version import version_numbers
 
 # Settings whose flags do not exist in every version of vLLM, with the first version that has the flag.
 # vllm/engine/arg_utils.py; pull requests 19970 (async_scheduling), 37307 (scheduler_reserve_full_isl, on by default)
 # and 44594 (watermark). Before these versions, vLLM behaves as if the setting were off.
-SINCE = {
-    "async_scheduling": (0, 10, 0),
-    "scheduler_reserve_full_isl": (0, 19, 0),
-    "watermark": (0, 24, 0),
-}
-NOT_WRITTEN = {  # settings without a flag, with the reason
-    "kv_cache_tokens": "vLLM measures the size of its KV cache when it starts",
+FLAG_SINCE = {
+    "async_scheduling": (0, 10),
+    "scheduler_reserve_full_isl": (0, 19),
+    "watermark": (0, 24),
 }
 
 
@@ -32,7 +29,7 @@ def setting_flags(profile: Profile, server: Server) -> list[str]:
         f"--max-num-batched-tokens {token_budget}",
         f"--block-size {server.block_size}",
         "--enable-chunked-prefill",
-        *(_flag(name, getattr(server, name)) for name in SINCE if _has_flag(profile, name)),
+        *(_flag(name, getattr(server, name)) for name in FLAG_SINCE if _has_flag(profile, name)),
     ]
 
 
@@ -48,16 +45,14 @@ def lora_flags(server: Server) -> list[str]:
 
 def settings_without_flag(profile: Profile, server: Server) -> Iterator[str]:
     """Yield the settings that the twin assumed although the profile's version of vLLM has no flag for them."""
-    for name in SINCE:
+    for name in FLAG_SINCE:
         value = getattr(server, name)
         if value and not _has_flag(profile, name):
             yield f"{name} {str(value).lower()}"
 
 
 def _has_flag(profile: Profile, setting: str) -> bool:
-    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", profile.vllm_version)
-    version = tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    return version >= SINCE[setting]
+    return version_numbers(profile.vllm_version) >= FLAG_SINCE[setting]
 
 
 def _flag(setting: str, value: bool | float) -> str:

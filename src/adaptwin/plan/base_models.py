@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adaptwin.errors import SpecError
-from adaptwin.model_names import same_shapes, same_weights
+from adaptwin.model_names import differs, same_shapes, same_weights
 from adaptwin.profile.profile import Profile
 
 _NOT_SHAPE = {
@@ -31,6 +31,7 @@ def _difference(first: Profile, other: Profile) -> str | None:
     one, two = (profile.model.model_dump(exclude=_NOT_SHAPE) for profile in (first, other))
     if shapes := [f"{name} {one[name]} and {two[name]}" for name in one if one[name] != two[name]]:
         return f" ({', '.join(shapes)})"
-    if not same_shapes(first.model.name, other.model.name):
+    names = first.model.name, other.model.name
+    if differs(*names):
         return ""
-    return None if same_weights(first.model.name, other.model.name) else " (other weights of the same shapes)"
+    return " (other weights of the same shapes)" if same_shapes(*names) and not same_weights(*names) else None

@@ -2,6 +2,7 @@
 
 from adaptwin.errors import Infeasible
 from adaptwin.twin.verdict import STARVED_BELOW
+from adaptwin.workload.demand.distinct_lengths import distinct_lengths
 from adaptwin.workload.demand.rejected import rejected_share
 from adaptwin.workload.workload import Workload
 
@@ -10,14 +11,11 @@ _CHANCE = 0.05  # share of the tokens by which what is drawn may differ from its
 
 def require_short_enough(workload: Workload, max_model_len: int) -> None:
     """Raise `Infeasible` if clearly more of an adapter's tokens are rejected than an adapter that is ok may lack."""
-    shares: dict[int, float] = {}
-    for index, adapter in enumerate(workload.adapters):
-        lengths = workload.lengths_of(adapter)
-        key = id(lengths)  # hashing an empirical distribution for every adapter would take seconds
-        if key not in shares:
-            shares[key] = rejected_share(lengths, max_model_len)
-        if shares[key] > 1.0 - STARVED_BELOW + _CHANCE and adapter.rate > 0:
+    for lengths, adapters in distinct_lengths(workload):
+        rejected = rejected_share(lengths, max_model_len)
+        asked = [index for index in adapters if workload.adapters[index].rate > 0]
+        if asked and rejected > 1.0 - STARVED_BELOW + _CHANCE:
             raise Infeasible(
-                f"adapters[{index}].lengths: {shares[key]:.0%} of the tokens of {adapter.name!r} belong to requests "
-                f"longer than max_model_len {max_model_len:,}, which vLLM rejects"
+                f"adapters[{asked[0]}].lengths: {rejected:.0%} of the tokens of {workload.adapters[asked[0]].name!r} "
+                f"belong to requests longer than max_model_len {max_model_len:,}, which vLLM rejects"
             )

@@ -81,8 +81,8 @@ class Plan(Spec):
     )
     stress: Stress | None = Field(
         default=None,
-        description="runs under traffic that the plan was not made for: a sample, or those of `--stress`; None if the "
-        "plan is not verified",
+        description="runs under traffic that the plan was not made for: a sample in every verified plan, or those of "
+        "`--stress`; None if there were none",
     )
     planning_seconds: float = Field(default=0.0, description="seconds that planning took, verification included")
     search_seconds: float = Field(

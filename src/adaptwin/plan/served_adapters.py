@@ -21,7 +21,7 @@ def require_servable(workload: Workload, profiles: Sequence[Profile]) -> None:
 def without_unsupported(workload: AnyWorkload, profiles: Sequence[Profile]) -> tuple[AnyWorkload, dict[str, str]]:
     """Return the workload without the adapters that vLLM cannot serve on the profiles, and why each is left out.
 
-    The traffic of the other adapters stays the same: timestamps of the workload are dealt before.
+    The traffic of the other adapters stays the same.
 
     Raises:
         SpecError: No adapter is left.
@@ -29,11 +29,9 @@ def without_unsupported(workload: AnyWorkload, profiles: Sequence[Profile]) -> t
     reasons = unsupported(workload, profiles)
     if not reasons:
         return workload, {}
-    whole = workload.dealt()
-    kept = tuple(adapter for adapter in whole.adapters if adapter.name not in reasons)
-    if not kept:
+    if len(reasons) == len(workload):
         raise SpecError(named_with_reasons(reasons, len(workload), served_model(profiles)), "adapters")
-    return whole.model_copy(update={"adapters": kept}), reasons
+    return workload.without(reasons), reasons
 
 
 def unsupported(workload: Workload, profiles: Sequence[Profile]) -> dict[str, str]:

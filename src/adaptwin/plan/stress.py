@@ -3,7 +3,7 @@
 import math
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.spec import Spec
 
@@ -63,4 +63,13 @@ class Stress(Spec):
     left_out: tuple[str, ...] = Field(
         default=(), description="kinds of traffic that were left out because every adapter keeps its arrivals"
     )
-    is_sample: bool = Field(default=False, description="whether only a few runs of the fullest servers were simulated")
+    is_sample: bool = Field(
+        default=False,
+        description="whether only a few runs of the fullest servers were simulated, under one kind of traffic",
+    )
+
+    @model_validator(mode="after")
+    def _sample_has_one_result(self) -> Self:
+        if self.is_sample and len(self.results) != 1:
+            raise ValueError(f"results: a sample has one kind of traffic, not {len(self.results)}")
+        return self

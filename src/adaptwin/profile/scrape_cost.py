@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from adaptwin.profile.seconds import LONGEST, Seconds
+from adaptwin.profile.seconds import LONGEST_SECONDS, Seconds
 from adaptwin.spec import Spec
 
 
@@ -37,6 +37,6 @@ class ScrapeCost(Spec):
 def scrape_seconds(cost: ScrapeCoefficients, label_sets: int, labels: int) -> float:
     """Return the seconds of one scrape; the kernel compiles this function, the reference twin calls it.
 
-    A scrape takes at most `LONGEST` seconds, as no client waits longer, and times must fit in 64 bits.
+    A scrape takes at most `LONGEST_SECONDS` seconds, as no client waits longer, and times must fit in 64 bits.
     """
-    return min(LONGEST, cost.per_label_set * label_sets + cost.per_label * labels)
+    return min(LONGEST_SECONDS, cost.per_label_set * label_sets + cost.per_label * labels)

@@ -32,6 +32,13 @@ class Balanced(NamedTuple):
     gain: Balancing | None
 
 
+def together(first: Balancing | None, second: Balancing | None) -> Balancing | None:
+    """Return the moves and the gain of two rounds of balancing, of which None made no move."""
+    if first is None or second is None:
+        return first or second
+    return second.model_copy(update={"moves": first.moves + second.moves, "headroom_before": first.headroom_before})
+
+
 def balance(fleet: Rearrangement, strained: Collection[str]) -> Balanced:
     """Relieve the fullest servers where a server was started, or where one of `strained` is beside a roomy server.
 

@@ -13,6 +13,7 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.replanning.moving_fleet import MovingFleet
 from adaptwin.twin.server import Server, server_rank
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 
 def migration(old: Plan, new: Plan) -> Migration:
@@ -68,7 +69,7 @@ class _Way:
         self._before = {server.name: server for server in old.servers}
         self._after = {server.name: server for server in new.servers}
         self._goal = routes_of(new)
-        self._tokens = {a.name: new.workload.tokens_per_second(a) for a in new.workload.adapters}
+        self._tokens = tokens_per_adapter(new.workload)
         self._ready = self._before.keys() & self._after.keys() - set(restarted(old, new))  # with their final settings
         self._stand_ins: list[str] = []
 

@@ -27,7 +27,7 @@ from adaptwin.plan.plan import Plan
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent
-from adaptwin.replanning.balancing import GROWTH_RATIO, Balanced, balance, growth_of
+from adaptwin.replanning.balancing import GROWTH_RATIO, Balanced, balance, growth_of, together
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.replanning.matching import matched_names
 from adaptwin.replanning.ordering import migration
@@ -36,6 +36,7 @@ from adaptwin.replanning.relief import relieved, repaired
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.verdict import require_long_enough
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.workload import Workload
 
 SERVERS_TO_GIVE_UP = 3  # of the emptiest servers, how many are candidates for removal
@@ -180,7 +181,7 @@ class _ReplanSearch(NamedTuple):
 
     def _strained(self, fleet: Rearrangement) -> list[str]:
         """Return the running servers with more tokens/s than before."""
-        before, after = map(_tokens_of_adapters, (self.running.plan.workload, self.draft.workload))
+        before, after = map(tokens_per_adapter, (self.running.plan.workload, self.draft.workload))
         had = {
             server.name: sum(share * before[name] for name, share in server.adapters.items())
             for server in self.running.plan.servers
@@ -300,7 +301,8 @@ class _ReplanSearch(NamedTuple):
             before = len(fleet.contents)
             fleet = relieved(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
             if len(fleet.contents) > before:
-                fleet, gain = self._balanced(fleet)
+                fleet, further = self._balanced(fleet)
+                gain = together(gain, further)
         self.running.problem.progress("verifying", REPAIR_ROUNDS + 1, REPAIR_ROUNDS + 1)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
         steps = migration(self.running.plan, plan).model_copy(update={"balancing": gain})
@@ -316,8 +318,3 @@ class _ReplanSearch(NamedTuple):
         asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
         progress = self.running.problem.progress
         return with_stress_sample(with_forecasts(plan.model_copy(update=counts), asked, progress), progress)
-
-
-def _tokens_of_adapters(workload: Workload) -> dict[str, float]:
-    """Return the tokens/s that each adapter's requests ask for."""
-    return {adapter.name: workload.tokens_per_second(adapter) for adapter in workload.adapters}

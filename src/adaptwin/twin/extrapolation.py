@@ -63,9 +63,9 @@ def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapo
             yield Extrapolation(
                 subject=f"{what}s of over {longest:,} tokens:", value=round(100 * share), unit=" %", measured=known
             )
-    if workload.rate > measured.request_rate:
+    if (rate := round(workload.rate)) > round(measured.request_rate):
         known = f"up to {measured.request_rate:,.0f}"
-        yield Extrapolation(subject="requests per second:", value=round(workload.rate), measured=known)
+        yield Extrapolation(subject="requests per second:", value=rate, measured=known)
     for family in arrival_families(workload):
         if family not in measured.arrivals:
             yield Extrapolation(subject=f"{family} arrivals", measured=", ".join(measured.arrivals))

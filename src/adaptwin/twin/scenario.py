@@ -10,7 +10,7 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients, scheduler_seconds
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
-from adaptwin.profile.seconds import LONGEST
+from adaptwin.profile.seconds import LONGEST_SECONDS
 from adaptwin.profile.step_cost import StepCoefficients, step_seconds
 from adaptwin.twin.server import Limits, Server
 from adaptwin.twin.step_totals import StepTotals
@@ -20,7 +20,7 @@ from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
 NOT_YET = -1  # in place of a time: it has not happened by the end
-LATEST = 1_000_000_000_000_000_000  # nanoseconds, 31 years: twice as many and one step more still fit in 64 bits
+LAST_TIME = 1_000_000_000_000_000_000  # nanoseconds, 31 years: twice as many and one step more still fit in 64 bits
 MOST_SAMPLES = 1_000_000  # rows of a time series, 56 bytes each and as much again in its table
 MOST_STEPS = 4_000_000_000  # a year of steps of 8 ms, which take the kernel about ten minutes
 
@@ -155,7 +155,7 @@ def make_scenario(
 
 
 def _require_short_steps(scenario: Scenario, profile: str) -> None:
-    """Raise `SpecError` if a step may take longer than `LONGEST`, which no step of a server in use does."""
+    """Raise `SpecError` if a step may take longer than `LONGEST_SECONDS`, which no step of a server in use does."""
     limits, cost = scenario.limits, scenario.step_cost
     adapters = min(limits.max_loras, len(scenario.adapters.needs_slot))
     context = limits.kv_blocks * limits.block_size
@@ -168,15 +168,15 @@ def _require_short_steps(scenario: Scenario, profile: str) -> None:
         )
         + 2 * adapters * loads / NANOSECONDS
     )
-    if not seconds <= LONGEST:
-        what = f"a step of a server with these settings may take {seconds:.3g} seconds, at most {LONGEST:g} are allowed"
+    if not seconds <= LONGEST_SECONDS:
+        what = f"a step with these settings may take {seconds:.3g} seconds, at most {LONGEST_SECONDS:g} are allowed"
         raise SpecError(what, f"{profile}: step_cost")
 
 
 def require_in_reach(time: int, steps: int) -> None:
     """Raise `SpecError` if a run has come to a time in nanoseconds, or to a step, that it may not pass."""
-    if time > LATEST:
-        what = f"drain: requests are unanswered after {LATEST / NANOSECONDS:g} seconds, the most that are simulated"
+    if time > LAST_TIME:
+        what = f"drain: requests are unanswered after {LAST_TIME / NANOSECONDS:g} seconds, the most that are simulated"
         raise SpecError(what, "window")
     if steps > MOST_STEPS:
         what = f"the run takes over {MOST_STEPS:,} steps, the most that are simulated; shorten it or lower its traffic"

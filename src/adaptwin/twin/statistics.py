@@ -10,7 +10,7 @@ from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
 from adaptwin.twin.scenario import Outcome, Scenario
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of, gap_value
-from adaptwin.twin.wide_sums import WIDE, add_product, as_floats, whole
+from adaptwin.twin.wide_sums import WIDE, add_product, as_floats, as_integer
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
@@ -101,7 +101,7 @@ def sum_up(
     ends = _Ends(outcome.first_token, outcome.finish, outcome.rejected, outcome.running)
     _sum_up(sums, scenario.requests, ends, scenario.window, latency_, limits)
     counts = {name: int(sums.whole[0][name]) for name in ("served", "finished", "tpot_count")}
-    times = {name: whole(*sums.whole[0][name].item()) for name in ("ttft_sum", "tpot_sum", "e2e_sum")}
+    times = {name: as_integer(*sums.whole[0][name].item()) for name in ("ttft_sum", "tpot_sum", "e2e_sum")}
     columns = {name: np.ascontiguousarray(sums.by_adapter[name]) for name in _ADAPTER_SUMS.names or ()}
     columns["gap_sum"] = as_floats(columns["gap_sum"])
     waits, adapter_of_wait = sums.waits[: counts["finished"]], sums.adapter_of_wait[: counts["finished"]]

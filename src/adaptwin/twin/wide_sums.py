@@ -5,7 +5,7 @@ the product of a count and a time is added in two parts, that of the whole units
 rest. Python puts the parts together, as its integers have any size.
 
 No part can pass 2^63. Counts are at most 10^9 (`MOST_KV_CACHE_TOKENS`; requests, seats and adapters are fewer), and the
-clock stops before 2^60 ns (`LATEST`), so a high part is at most 10^9 x 2^28 = 2.7 x 10^17. What keeps the low parts
+clock stops before 2^60 ns (`LAST_TIME`), so a high part is at most 10^9 x 2^28 = 2.7 x 10^17. What keeps the low parts
 small stands where they are added up.
 """
 
@@ -42,7 +42,7 @@ def carry(total):
     total.low &= _REST
 
 
-def whole(high: int, low: int) -> int:
+def as_integer(high: int, low: int) -> int:
     """Return the number that the two parts of a record of the type `WIDE` stand for."""
     return (high << int(_BITS)) + low
 

@@ -19,8 +19,9 @@ def arrivals_in_words(workload: Workload) -> str:
 
 
 def _kinds(workload: Workload) -> Counter[str]:
-    """Count the adapters by their arrivals; all lists of timestamps count as one kind."""
-    used = (workload.arrivals if adapter.arrivals is None else adapter.arrivals for adapter in workload.adapters)
+    """Count the adapters with traffic by their arrivals; all lists of timestamps count as one kind."""
+    asked = (adapter for adapter, rate in zip(workload.adapters, workload.rates, strict=True) if rate > 0)
+    used = (workload.arrivals if adapter.arrivals is None else adapter.arrivals for adapter in asked)
     return Counter(arrivals if isinstance(arrivals, str) else "timestamps" for arrivals in used)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from adaptwin.model_names import differs, same_shapes, same_weights
+from adaptwin.vllm_version import OLDEST, Version, version_numbers
 from adaptwin.workload.peft_features import PeftFeatures
 
 LINEAR_MODULES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
@@ -23,8 +24,6 @@ FUSED_MODULES = {"qkv_proj", "gate_up_proj"}  # of models whose own files hold t
 EMBEDDINGS = {"embed_tokens", "lm_head"}
 MOST_NAMED = 50  # adapters in an error
 
-Version = tuple[int, ...]
-_ALWAYS: Version = (0,)
 _PATTERNS_APPLIED: Version = (0, 32)
 
 
@@ -38,7 +37,7 @@ class ServedModel(NamedTuple):
 
 class _Refusal(NamedTuple):
     reason: str
-    since: Version = _ALWAYS  # earlier versions load the adapter as if it were a plain LoRA
+    since: Version = OLDEST  # earlier versions load the adapter as if it were a plain LoRA
 
 
 _REFUSED = {
@@ -83,7 +82,7 @@ def refusals(
 def not_applied(base_model: str | None, features: PeftFeatures | None, served: ServedModel) -> list[str]:
     """Return what vLLM serves otherwise than it was trained, though it loads; one clause each."""
     found = [_doubt(base_model, served.name)] if base_model and served.name else []
-    if features and _version(served.vllm_version) < _PATTERNS_APPLIED:
+    if features and version_numbers(served.vllm_version) < _PATTERNS_APPLIED:
         patterns = [field for field in ("rank_pattern", "alpha_pattern") if getattr(features, field)]
         if patterns:
             found.append(f"{' and '.join(patterns)}: vLLM before 0.32 scales every module by lora_alpha / r")
@@ -101,7 +100,7 @@ def _doubt(base_model: str, model: str) -> str:
 
 def oldest(versions: Iterable[str]) -> str:
     """Return the oldest of some versions."""
-    return min(versions, key=_version)
+    return min(versions, key=version_numbers)
 
 
 def named_with_reasons(unsupported: Mapping[str, str], count: int, served: ServedModel) -> str:
@@ -114,16 +113,10 @@ def named_with_reasons(unsupported: Mapping[str, str], count: int, served: Serve
 
 
 def _refused(refusal: _Refusal, version: str | None) -> str:
-    if _version(version) >= refusal.since:
+    if version_numbers(version) >= refusal.since:
         return refusal.reason
     since = ".".join(map(str, refusal.since))
     return f"{refusal.reason}; vLLM before {since} loads it as a plain LoRA, so its answers are wrong"
-
-
-def _version(text: str | None) -> Version:
-    """Return the numbers of a version, such as (0, 8, 5); a version that is not known counts as the oldest."""
-    found = re.search(r"\d+(\.\d+)*", text or "")
-    return tuple(map(int, found[0].split("."))) if found else _ALWAYS
 
 
 def _modules_not_offered(modules: Sequence[str], served: ServedModel) -> list[str]:

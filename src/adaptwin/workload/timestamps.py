@@ -25,16 +25,18 @@ def deal(count: int, weights: Sequence[float], seed: int) -> list[NDArray[np.int
     return np.split(order, np.cumsum(np.bincount(receivers, minlength=len(chances)))[:-1])
 
 
-def copies(count: int, factor: float) -> NDArray[np.int64]:
+def copies(count: int, factor: float, name: str) -> NDArray[np.int64]:
     """Return how often each of `count` timestamps occurs in `factor` times the traffic; shape (count,).
 
     Those that occur once more than others are drawn at random, as evenly spaced ones would be less bursty than the
-    list. A higher factor only adds to them.
+    list. Their number is rounded up or down at random, so that many short lists have `factor` times the traffic
+    together. The draws depend on the name of the list; a higher factor only adds to the copies.
     """
     whole = int(factor)
     number = np.full(count, whole, np.int64)
-    at_random = np.random.default_rng(stream_seed(count, "", "copies")).permutation(count)
-    number[at_random[: round((factor - whole) * count)]] += 1
+    random = np.random.default_rng(stream_seed(count, name, "copies"))
+    once_more = int((factor - whole) * count + random.random())
+    number[random.permutation(count)[:once_more]] += 1
     return number
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -39,10 +39,11 @@ def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo)
         if info.context:
             value = with_absolute_path(value, info.context["folder"])
         parse_arrivals(value)
-    elif value and not (value[0] >= 0 and all(a <= b for a, b in itertools.pairwise((*value, MOST_SECONDS)))):
-        raise ValueError(
-            f"timestamps must be at least 0 and in ascending order, and at most {MOST_SECONDS:.1e} seconds"
-        )
+    elif value:
+        for place, (before, time) in enumerate(itertools.pairwise((0.0, *value))):
+            if not before <= time <= MOST_SECONDS:
+                known = f"from {before:g}, the timestamp before, " if place else "from 0 "
+                raise ValueError(f"timestamp {place} is {time:g}; allowed: {known}to {MOST_SECONDS:g} seconds")
     return value
 
 
@@ -91,12 +92,12 @@ class Adapter(Spec):
             return self
         if not isinstance(self.arrivals, tuple):
             return self.model_copy(update={"rate": self.rate * factor})
-        return self._with_traffic(factor, copies(len(self.arrivals), factor))
+        return self._with_traffic(factor, copies(len(self.arrivals), factor, self.name))
 
     def split(self, share: float) -> tuple[Self, Self]:
         """Return an adapter with timestamps with this share of them, and with the rest."""
         assert isinstance(self.arrivals, tuple)
-        number = copies(len(self.arrivals), share)
+        number = copies(len(self.arrivals), share, self.name)
         return self._with_traffic(share, number), self._with_traffic(1.0 - share, 1 - number)
 
     def _with_traffic(self, factor: float, number: NDArray[np.int64]) -> Self:
@@ -154,20 +155,16 @@ class Workload(Spec):
 
     @property
     def rates(self) -> list[float]:
-        """Requests per second of each adapter, as `rate_of` says; quicker than to ask for one after the other."""
+        """Requests per second of each adapter, on average over the window.
+
+        It is the adapter's rate, times the mean factor of a file of rates; or its replayed timestamps in the window
+        over the duration. Of timestamps of the workload, it is the mean share that the adapter gets.
+        """
         rates = MeanRates(self)
         if isinstance(self.arrivals, str) and all(adapter.arrivals is None for adapter in self.adapters):
             factor = rates.mean_factor(self.arrivals)
             return [adapter.rate * factor for adapter in self.adapters]
         return [rates.of(adapter) for adapter in self.adapters]
-
-    def rate_of(self, adapter: Adapter) -> float:
-        """Requests per second of an adapter, on average over the window.
-
-        It is the adapter's rate, times the mean factor of a file of rates; or its replayed timestamps in the window
-        over the duration. Of timestamps of the workload, it is the mean share that the adapter gets.
-        """
-        return MeanRates(self).of(adapter)
 
     def dealt(self, seed: int | None = None) -> Self:
         """Return the workload with its timestamps dealt to the adapters that have no arrivals of their own.
@@ -196,11 +193,6 @@ class Workload(Spec):
         if places and not adapter.lengths and self.lengths.belong_to(len(self.arrivals)):
             update["lengths"] = self.lengths.at(places)
         return adapter.model_copy(update=update)
-
-    def tokens_per_second(self, adapter: Adapter) -> float:
-        """Mean prompt and output tokens per second that the adapter's requests ask for."""
-        lengths = self.lengths_of(adapter)
-        return self.rate_of(adapter) * (lengths.mean_input + lengths.mean_output)
 
     def with_arrivals(self, arrivals: str) -> Self:
         """Return the workload with other arrivals; adapters with their own arrivals keep them. Raises `SpecError`.
@@ -240,6 +232,25 @@ class Workload(Spec):
             parts.append(whole.model_copy(update={"adapters": tuple(chosen)}))
         return parts
 
+    def without(self, names: Container[str]) -> Self:
+        """Return the workload without the named adapters.
+
+        The other adapters keep their traffic: timestamps of the workload are thinned out by the share of the others.
+        """
+        kept = tuple(adapter for adapter in self.adapters if adapter.name not in names)
+        changed = self.model_copy(update={"adapters": kept})
+        sharing = [adapter for adapter in self.adapters if adapter.arrivals is None]
+        if isinstance(self.arrivals, str) or not sharing:
+            return changed
+        rates = MeanRates(self)
+        left = sum(rates.of(adapter) for adapter in sharing if adapter.name not in names)
+        every = sum(map(rates.of, sharing))
+        number = copies(len(self.arrivals), left / every if every > 0 else 1.0, "")
+        update: dict[str, Any] = {"arrivals": repeated(self.arrivals, number)}
+        if self.lengths.belong_to(len(number)) and number.any():
+            update["lengths"] = self.lengths.repeated(number.tolist())
+        return changed.model_copy(update=update)
+
     def scaled(self, factor: float) -> Self:
         """Return the workload with `factor` times the traffic of every adapter."""
         whole = self.dealt()
@@ -264,7 +275,7 @@ class MeanRates:
             self._total, self._sharing = sum(sharing), len(sharing)
 
     def of(self, adapter: Adapter) -> float:
-        """Return the mean rate of an adapter, as `Workload.rate_of` says."""
+        """Return the mean rate of an adapter, as `Workload.rates` says."""
         arrivals = self._usual if adapter.arrivals is None else adapter.arrivals
         if isinstance(arrivals, str):
             return adapter.rate * self.mean_factor(arrivals)

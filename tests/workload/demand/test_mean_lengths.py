@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, Workload
-from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer
+from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer, tokens_per_adapter
 
 LENGTHS = st.one_of(
     st.builds(Lengths.fixed, st.integers(1, 5000), st.integers(1, 5000)),
@@ -19,6 +19,14 @@ LENGTHS = st.one_of(
     ),
     st.just(Lengths.named("sharegpt")),
 )
+
+
+def test_tokens_per_adapter_take_the_adapters_own_lengths_and_the_mean_rate():
+    """Timestamps count in the window; 4 of b's 5 lie in it."""
+    own = Adapter("a", 8, 2.0, lengths=Lengths.fixed(10, 5))
+    replayed = Adapter("b", 8, 2.0, arrivals=(1.0, 2.0, 3.0, 4.0, 20.0))
+    workload = Workload([own, replayed], lengths=Lengths.fixed(100, 50), duration=10.0)
+    assert tokens_per_adapter(workload) == pytest.approx({"a": 30.0, "b": 60.0})
 
 
 def test_adapters_count_in_proportion_to_their_requests():

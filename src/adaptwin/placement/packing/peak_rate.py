@@ -15,7 +15,7 @@ def peak_rate(capacity: Capacity, rank: int) -> float:
     """Prompt and answer tokens/s that one adapter of this rank can get from a server with one slot and no other load.
 
     Rank 0 stands for the base model, on a server without slots. The lengths are the mean of the workload's adapters,
-    weighted by their rates. As in `Workload.tokens_per_second`, answers count with the tokens asked for. Raises
+    weighted by their rates. As in `tokens_per_adapter`, answers count with the tokens asked for. Raises
     `OutOfMemory` when a server with such a slot does not start.
     """
     profile, workload = capacity.profile, capacity.workload

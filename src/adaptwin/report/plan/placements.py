@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from adaptwin.plan.plan import Plan
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 
 class Placement(NamedTuple):
@@ -19,18 +20,13 @@ class Placement(NamedTuple):
 def placements(plan: Plan) -> list[Placement]:
     """Return the adapters of each server, servers in the plan's order, and those with most traffic first."""
     workload = plan.workload
-    means: dict[int, float] = {}  # hashing an empirical distribution for every adapter would take seconds
-    for lengths in {id(of): of for of in map(workload.lengths_of, workload.adapters)}.values():
-        means[id(lengths)] = lengths.mean_input + lengths.mean_output
     adapters = {adapter.name: adapter for adapter in workload.adapters}
-    rates = dict(zip(adapters, workload.rates, strict=True))
+    rates, tokens = dict(zip(adapters, workload.rates, strict=True)), tokens_per_adapter(workload)
     rows = []
     for server in plan.servers:
         placed = []
         for name, share in server.adapters.items():
-            adapter = adapters[name]
-            rate = rates[name] * share
-            tokens = rate * means[id(workload.lengths_of(adapter))]
-            placed.append(Placement(server.name, name, adapter.rank, share, rate, tokens))
+            rank = adapters[name].rank
+            placed.append(Placement(server.name, name, rank, share, rates[name] * share, tokens[name] * share))
         rows += sorted(placed, key=lambda row: -row.tokens)
     return rows

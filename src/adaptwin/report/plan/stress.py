@@ -7,7 +7,7 @@ from adaptwin.plan.stress import Proportion, Stress
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, percent
 
-MOSTLY = 0.9  # a smaller share of runs that hold is shown in yellow
+GOOD_SHARE = 0.9  # a smaller share of runs that hold is shown in yellow
 
 
 def sample_sentence(stress: Stress, gpus: int) -> str:
@@ -29,7 +29,7 @@ def stress_table(stress: Stress) -> RenderableType:
     add_numbers(table, "Fleet\nholds", "95 %\ninterval", "GPU runs\nthat hold", "95 %\ninterval")
     table.add_column("Fails most\noften", overflow="fold")
     for result in stress.results:
-        style = "green" if result.fleet.share >= MOSTLY else "yellow" if result.fleet.held else "red"
+        style = "green" if result.fleet.share >= GOOD_SHARE else "yellow" if result.fleet.held else "red"
         table.add_row(
             result.traffic,
             Text(of_trials(result.fleet), style=style),

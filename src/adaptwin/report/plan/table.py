@@ -22,7 +22,7 @@ from adaptwin.report.plan.sentences import (
     used_gpus,
     verified_sentence,
 )
-from adaptwin.report.plan.stress import MOSTLY, stress_table
+from adaptwin.report.plan.stress import GOOD_SHARE, stress_table
 from adaptwin.report.style.assumptions import assumption_lines
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
@@ -65,7 +65,7 @@ def _plan_headline(plan: Plan) -> Text:
         text.append(f"\n{sentence}" if sentence else "", style=style)
     if sample := stress_sentence(plan):
         assert plan.stress
-        text.append(f"\n{sample}", style="" if plan.stress.results[0].fleet.share >= MOSTLY else "yellow")
+        text.append(f"\n{sample}", style="" if plan.stress.results[0].fleet.share >= GOOD_SHARE else "yellow")
     if failover := failover_sentence(plan):
         text.append(f"\n{failover}")
     text.append(f"\n{made_how(plan)}.")

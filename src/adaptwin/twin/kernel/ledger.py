@@ -19,7 +19,7 @@ from adaptwin.jit import inlined
 from adaptwin.twin.scenario import Sample, Window
 from adaptwin.twin.step_totals import STEP_TOTALS, StepTotals, add_step
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of
-from adaptwin.twin.wide_sums import WIDE, add_product, is_short, whole
+from adaptwin.twin.wide_sums import WIDE, add_product, as_integer, is_short
 
 _add_step = inlined(add_step)
 _SAMPLE = np.dtype([(name, np.int64) for name in Sample._fields])
@@ -75,7 +75,7 @@ class Sums:
     def take(self, ledger: Ledger) -> None:
         """Move the integrals and the step totals of a chapter from the ledger to these sums."""
         for name, high_and_low in zip(self.integrals, ledger.integrals[0].item(), strict=True):
-            self.integrals[name] += whole(*high_and_low)
+            self.integrals[name] += as_integer(*high_and_low)
         for name, total in zip(self._step_totals, ledger.step_totals[0].item(), strict=True):
             self._step_totals[name] += total
         ledger.integrals[:] = ledger.step_totals[:] = 0

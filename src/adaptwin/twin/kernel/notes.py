@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adaptwin.jit import inlined
 from adaptwin.twin.kernel.presence import rehashed
-from adaptwin.twin.scenario import LATEST, Scenario
+from adaptwin.twin.scenario import LAST_TIME, Scenario
 
 _CHAPTER = 1 << 19  # steps
 
@@ -88,7 +88,7 @@ def next_notes(
     return notes._replace(
         first=oldest,
         last=min(oldest + size - 2, planned + _CHAPTER),
-        until=min(time + _chapter_time(scenario, sizes), LATEST),
+        until=min(time + _chapter_time(scenario, sizes), LAST_TIME),
         step_end=_shifted(notes.step_end, oldest - notes.first, kept, size),
         step_apart=_shifted(notes.step_apart, oldest - notes.first, kept, size),
         combinations=rehashed(notes.combinations) if is_full else notes.combinations,

@@ -1,10 +1,13 @@
-"""Mean lengths of all requests of a workload, and how many of them are longer than a bound."""
+"""Mean lengths of the requests of a workload, the tokens that they come to, and how many are longer than a bound."""
 
 import math
 from collections.abc import Iterator
 from statistics import NormalDist
 from typing import NamedTuple
 
+import numpy as np
+
+from adaptwin.workload.demand.distinct_lengths import distinct_lengths
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Workload
 
@@ -39,22 +42,24 @@ def shares_longer(workload: Workload, *, prompt: int, answer: int) -> SharesLong
     )
 
 
+def tokens_per_adapter(workload: Workload) -> dict[str, float]:
+    """Return the mean prompt and answer tokens per second that the requests to each adapter ask for, by its name."""
+    tokens = np.array(workload.rates, np.float64)
+    for lengths, adapters in distinct_lengths(workload):
+        tokens[adapters] *= lengths.mean_input + lengths.mean_output
+    return dict(zip((adapter.name for adapter in workload.adapters), tokens.tolist(), strict=True))
+
+
 def _shares(workload: Workload) -> Iterator[tuple[Lengths, float]]:
     """Yield each distribution of lengths with the share of the requests that follow it."""
-    if all(adapter.lengths is None for adapter in workload.adapters):
-        yield workload.lengths, 1.0
-        return
-    rates: dict[int, float] = {}
-    lengths: dict[int, Lengths] = {}
-    for adapter, rate in zip(workload.adapters, workload.rates, strict=True):
-        own = workload.lengths_of(adapter)
-        key = id(own)  # hashing a long empirical distribution for each adapter would take seconds
-        rates[key], lengths[key] = rates.get(key, 0.0) + rate, own
-    total = sum(rates.values())
+    rates = workload.rates
+    total = sum(rates)
     if total <= 0:
         yield workload.lengths, 1.0
-    else:
-        yield from ((lengths[key], rate / total) for key, rate in rates.items() if rate > 0)
+        return
+    for lengths, adapters in distinct_lengths(workload):
+        if (rate := sum(rates[index] for index in adapters)) > 0:
+            yield lengths, rate / total
 
 
 def _means(lengths: Lengths) -> tuple[float, float]:

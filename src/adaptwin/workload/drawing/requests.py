@@ -99,7 +99,7 @@ def _sources(workload: Workload, seed: int) -> _Sources:
     rows = np.array(of_adapter, dtype=np.int64).reshape(-1, 5)
     pairing = rows[:, 4].astype(np.int8)
     for index, adapter in enumerate(adapters):  # one pair per timestamp: pair i belongs to timestamp i
-        if isinstance(adapter.arrivals, tuple) and pairing[index] == 1 and rows[index, 1] == len(adapter.arrivals):
+        if isinstance(adapter.arrivals, tuple) and adapter.lengths and adapter.lengths.belong_to(len(adapter.arrivals)):
             pairing[index] = 2
     return _Sources(
         seed=adapter_seeds(workload, seed),

@@ -38,7 +38,7 @@ class Recording(NamedTuple):
 
         A further request has the lengths, and the adapter, of the one that it follows.
         """
-        number = copies(len(self.time), factor)
+        number = copies(len(self.time), factor, "")
         return Recording(
             np.array(repeated(self.time.tolist(), number), np.float64),
             np.repeat(self.input, number),

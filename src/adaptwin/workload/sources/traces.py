@@ -20,7 +20,7 @@ from adaptwin.workload.sources.synthetic import RankMix, share_out
 from adaptwin.workload.workload import Workload
 
 LEAST_REQUESTS = 10  # fewer say nothing about a rate
-BUSIEST = 3600.0  # seconds: the usual window
+WINDOW_SECONDS = 3600.0  # seconds: the usual window
 
 
 class TraceFigures(NamedTuple):
@@ -94,7 +94,7 @@ def workload_from_trace(
     popularity: str = "dirichlet:0.5",
     base_share: float = 0.0,
     first_part: float = 1.0,
-    busiest: float = BUSIEST,
+    busiest: float = WINDOW_SECONDS,
     rate_scale: float = 1.0,
     keep: Keep | None = None,
     rates_file: str | Path | None = None,
@@ -117,7 +117,7 @@ def workload_from_trace(
     )
 
 
-def trace_window(path: str | Path, *, first_part: float = 1.0, busiest: float = BUSIEST) -> TraceWindow:
+def trace_window(path: str | Path, *, first_part: float = 1.0, busiest: float = WINDOW_SECONDS) -> TraceWindow:
     """Return the window of a trace with the most tokens, prompts and answers together.
 
     Args:
