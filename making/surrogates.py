@@ -406,7 +406,7 @@ def _speed(training: Training) -> str:
         array[:TIMED] for array in (training.examples.features, training.examples.steady_answers)
     )
     forest = plant([surrogate.trees[name] for name in NAMES], Features._fields)
-    region = surrogate.region.arrays(Features._fields)
+    region = surrogate.region.arrays()
     one, one_steady_answer = features[:1].copy(), steady_answers[:1].copy()
     fleet = synthesize(adapters=256, rate=10.0, ranks=(8, 16))
     server = Server(max_loras=32, max_lora_rank=16, max_cpu_loras=256)

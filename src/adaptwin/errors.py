@@ -62,3 +62,9 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
     """Return ``; did you mean NAME?`` with the name that is nearest to a value, or nothing if none is near."""
     near = difflib.get_close_matches(str(value), names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def require_type(value: object, kind: type, name: str) -> None:
+    """Raise `SpecError` that names the argument if its value is of another type."""
+    if not isinstance(value, kind):
+        raise SpecError(f"{value!r:.60} must be a {kind.__name__}, not a {type(value).__name__}", name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import Adapter, Constraints, Infeasible, Lengths, Server, SpecError, Workload, make_plan
+from adaptwin import Adapter, Constraints, Infeasible, Lengths, Server, SpecError, Workload, make_plan, simulate
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 
@@ -132,3 +132,14 @@ def test_spares_for_servers_that_take_nothing_over_are_planned(h100, fleet):
     plan = make_plan(h100, fleet(("a0", 8, 18.0), ("a1", 8, 18.0)), constraints=pinned, spare=1)
     assert plan.verified
     assert {"zeus", "apollo"} <= {server.name for server in plan.servers}
+
+
+def test_arguments_of_another_type_are_named(h100):
+    for arguments, message in (
+        (("h100-64gb-llama-3.1-8b-instruct", Workload([])), "profiles\\[0\\]: 'h100.*' must be a Profile, not a str"),
+        ((h100, Server()), "workload: .* must be a Workload, not a Server"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            make_plan(*arguments)
+    with pytest.raises(SpecError, match=r"server: .* must be a Server, not a Workload"):
+        simulate(h100, Workload([Adapter("a", 8, 1.0)]), Server())

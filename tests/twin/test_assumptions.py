@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import Adapter, Lengths, Server, Workload, load_profile
+from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
 from adaptwin.twin.assumptions import assumptions
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
@@ -79,3 +79,12 @@ def test_several_kinds_of_arrivals_are_counted():
         clauses(Workload([*TWO, bursty]))[2]
         == "arrivals Poisson (assumed) for most adapters, 2 kinds in all over 3,600 s"
     )
+
+
+def test_settings_that_change_the_figures_are_named():
+    workload = Workload([Adapter("a", 8, 1.0)], duration=0.5)
+    said = assumptions(workload, [(H100, Server(gpu_memory_utilization=0.95))])
+    assert said[0].endswith("max_model_len 131,072 (the model's), gpu_memory_utilization 0.95")
+    assert said[2] == "arrivals Poisson (assumed) over 0.5 s"
+    run = simulate(H100, Server(max_loras=1), workload, max_in_flight=3)
+    assert run.assumptions[-1] == "the client has at most 3 requests open"

@@ -10,7 +10,7 @@ SERVER = Server(max_loras=8, max_lora_rank=32)
 
 
 def traffic(adapters=8, rank=32, rate=0.1, **fields):
-    return Workload([Adapter(f"a{i}", rank, rate) for i in range(adapters)], **{"duration": 60.0, **fields})
+    return Workload([Adapter(f"a{i}", rank, rate) for i in range(adapters)], **{"duration": 300.0, **fields})
 
 
 def said(server=SERVER, workload=None, profile=H100):
@@ -37,12 +37,16 @@ def test_what_was_measured_is_not_extrapolated():
         (Lengths.fixed(220, 1), [("mean answer", 1, "196 to 203, the longest 1,024")]),
         (
             Lengths.empirical([(200, 200)] * 9 + [(1_025, 200)]),
-            [("prompts of over 1,024 tokens:", 10, "the longest prompt had 1,024")],
+            [("share of prompt tokens in prompts of over 1,024:", 36, "the longest prompt had 1,024")],
         ),
-        (Lengths.empirical([(200, 200)] * 19 + [(200, 2_000)]), []),  # one in twenty may be longer
+        (Lengths.empirical([(200, 200)] * 199 + [(200, 2_000)]), []),  # one in twenty tokens may be in longer ones
         (
-            Lengths.lognormal(input_mean=440, input_cv=2.0, output_mean=200, output_cv=1.0),
-            [("prompts of over 1,024 tokens:", 10, "the longest prompt had 1,024")],
+            Lengths.empirical([(20, 100)] * 21 + [(8_500, 100)]),  # a prompt in 22, but 95 % of the tokens
+            [("share of prompt tokens in prompts of over 1,024:", 95, "the longest prompt had 1,024")],
+        ),
+        (
+            Lengths.lognormal(input_mean=440, input_cv=2.0, output_mean=200, output_cv=0.5),
+            [("share of prompt tokens in prompts of over 1,024:", 49, "the longest prompt had 1,024")],
         ),
     ],
 )
@@ -51,9 +55,9 @@ def test_lengths_far_from_the_measured_ones_are_named(lengths, expected):
 
 
 def test_lengths_count_by_requests_not_by_adapters():
-    """99 of 100 requests have 220 prompt tokens; the mean is 220 x 0.99 + 13,000 x 0.01 = 348."""
-    often = [Adapter("often", 8, 9.9, lengths=Lengths.fixed(220, 200))]
-    seldom = [Adapter(f"seldom-{i}", 8, 0.01, lengths=Lengths.fixed(13_000, 200)) for i in range(10)]
+    """One request in 2,000 has 13,000 prompt tokens: 3 % of all tokens."""
+    often = [Adapter("often", 8, 10.0, lengths=Lengths.fixed(220, 200))]
+    seldom = [Adapter(f"seldom-{i}", 8, 0.0005, lengths=Lengths.fixed(13_000, 200)) for i in range(10)]
     assert said(workload=Workload([*often, *seldom])) == []
     assert said(workload=Workload(seldom)) == [("mean prompt", 13_000, "219 to 224, the longest 1,024")]
 
@@ -114,3 +118,15 @@ def test_a_regime_that_was_not_measured_has_no_interval():
     run = simulate(profile, SERVER, traffic())
     assert (run.regime, run.intervals) == ("calm", {})
     assert [each.subject for each in run.extrapolations] == ["too few calm servers were measured"]
+
+
+def test_a_window_too_short_to_judge_has_no_interval():
+    """With 500 s of warm-up left out, 100 s count."""
+    workload = traffic().model_copy(update={"duration": 600.0})
+    assert simulate(H100, SERVER, workload).intervals
+    for run in (
+        simulate(H100, SERVER, workload.model_copy(update={"duration": 3.0})),
+        simulate(H100, SERVER, workload, warmup=500.0),
+    ):
+        assert not run.intervals
+        assert [found.subject for found in run.extrapolations] == ["counted seconds:"]

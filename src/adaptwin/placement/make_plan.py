@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, require_type
 from adaptwin.placement.packing.problem import Place
 from adaptwin.placement.planner import find_plan
 from adaptwin.placement.strategies.registry import Strategy
@@ -76,7 +76,10 @@ def make_plan(
     """
     if not isinstance(strategy, str) and not callable(strategy):
         raise SpecError(f"{strategy!r} is neither the name of a strategy nor a function", "strategy")
-    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile) else list(profile_or_profiles)
+    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile | str) else list(profile_or_profiles)
+    for index, profile in enumerate(profiles):
+        require_type(profile, Profile, f"profiles[{index}]")
+    require_type(workload, Workload, "workload")
     options = PlanOptions.of(
         {
             "objective": objective,

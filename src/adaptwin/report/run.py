@@ -52,6 +52,7 @@ def _run_headline(run: Run) -> Text:
         f", {number(run.throughput)} of {number(run.offered_throughput)} offered tokens/s ({share})\n"
         f"and {number(run.request_rate)} of {number(run.offered_request_rate)} requests/s.\n",
         (rejected if run.rejected else "", "bold red"),
+        ("" if run.arrived else "No request arrives in this window, so there is nothing to judge.\n", "magenta"),
         (_why_unknown(run) if run.worst == "unknown" else "", "magenta"),
         f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
         f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "

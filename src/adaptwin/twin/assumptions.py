@@ -28,6 +28,8 @@ def _server_in_words(profile: Profile, server: Server) -> str:
         ("max_model_len", server.max_model_len or profile.model.max_model_len, server.max_model_len, "the model's"),
     )
     of = ", ".join(f"{name} {value:,}{'' if given else f' ({default})'}" for name, value, given, default in settings)
+    if server.gpu_memory_utilization != Server().gpu_memory_utilization:
+        of += f", gpu_memory_utilization {server.gpu_memory_utilization:g}"
     return f"{profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version} ({evidence(profile)}), with {of}"
 
 
@@ -52,4 +54,8 @@ def _lengths_in_words(workload: Workload) -> str:
 
 
 def _traffic_in_words(workload: Workload) -> str:
-    return f"arrivals {arrivals_in_words(workload)} over {workload.duration:,.0f} s"
+    return f"arrivals {arrivals_in_words(workload)} over {_seconds_in_words(workload.duration)}"
+
+
+def _seconds_in_words(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:g} s"

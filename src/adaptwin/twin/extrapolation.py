@@ -14,7 +14,7 @@ from adaptwin.workload.workload import Workload
 
 # The costs of a step are smooth in the lengths, so that means near the measured ones count as measured.
 LENGTH_FACTOR = 2.0
-FEW_LONGER = 0.05  # share of requests that may be longer than the longest measured one
+FEW_LONGER = 0.05  # share of the tokens that may be in prompts or answers longer than the longest measured one
 
 
 class Extrapolation(Spec):
@@ -48,6 +48,13 @@ def unmeasured_regime(regime: Regime) -> Extrapolation:
     return Extrapolation(subject=f"too few {regime} servers were measured")
 
 
+def short_window(seconds: float, least: float) -> Extrapolation:
+    """Return the difference of a run whose window is too short for a comparison with a real server."""
+    return Extrapolation(
+        subject="counted seconds:", value=round(seconds, 1), measured=f"in windows of at least {least:g} s"
+    )
+
+
 def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapolation]:
     means = mean_lengths(workload)
     longer = shares_longer(workload, prompt=measured.longest_prompt, answer=measured.longest_answer)
@@ -61,7 +68,10 @@ def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapo
         elif share > FEW_LONGER:
             known = f"the longest {what} had {longest:,}"
             yield Extrapolation(
-                subject=f"{what}s of over {longest:,} tokens:", value=round(100 * share), unit=" %", measured=known
+                subject=f"share of {what} tokens in {what}s of over {longest:,}:",
+                value=round(100 * share),
+                unit=" %",
+                measured=known,
             )
     if (rate := round(workload.rate)) > round(measured.request_rate):
         known = f"up to {measured.request_rate:,.0f}"

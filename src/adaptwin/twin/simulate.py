@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import joblib
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, require_type
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.played import play_scenario
@@ -65,6 +65,9 @@ def simulate(
         OutOfMemory: vLLM would refuse to start with these settings.
         SpecError: The server cannot load an adapter of the workload, or an argument is out of range.
     """
+    require_type(profile, Profile, "profile")
+    require_type(server, Server, "server")
+    require_type(workload, Workload, "workload")
     seed = workload.seed if seed is None else seed
     _require_in_range(workload, seed, repeats, window, warmup, max_in_flight, scrape_every)
     compile_twin()

@@ -52,11 +52,17 @@ def summarise(played: Played, *, server: Server, seed: int) -> Run:
         simulated=outcome.end / NANOSECONDS,
         verdict=played.judgement.server,
         sluggish=played.judgement.is_sluggish,
-        assumptions=assumptions(played.workload, [(played.profile, server)]),
+        assumptions=(*assumptions(played.workload, [(played.profile, server)]), *_client_limit(played)),
         extrapolations=extrapolations(played.profile, server, played.workload),
         adapters=_adapter_table(played),
         series=_series(played),
     )
+
+
+def _client_limit(played: Played) -> list[str]:
+    """Return the limit on the client's open requests in words; empty where there is none."""
+    limit = played.scenario.window.max_in_flight
+    return [f"the client has at most {limit:,} requests open"] if limit else []
 
 
 def _adapter_table(played: Played) -> pl.DataFrame:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from adaptwin.profile.profile import Profile
-from adaptwin.twin.extrapolation import unmeasured_regime
+from adaptwin.twin.extrapolation import short_window, unmeasured_regime
 from adaptwin.twin.run import Latency, Run, worst_of
+from adaptwin.twin.verdict import SHORTEST_WINDOW
 
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
@@ -64,6 +65,9 @@ def _interval(values: list[float]) -> tuple[float, float]:
 def with_intervals(run: Run, profile: Profile) -> Run:
     """Return the run with 90 % intervals for the figures of a real server, if such servers were measured."""
     spread = profile.spread_in(run.regime)
+    if (counted := run.duration - run.warmup) < SHORTEST_WINDOW:
+        further = short_window(counted, SHORTEST_WINDOW)
+        return run.model_copy(update={"extrapolations": (*run.extrapolations, further)})
     if run.extrapolations:
         return run
     if spread is None:

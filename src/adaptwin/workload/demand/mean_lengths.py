@@ -1,4 +1,4 @@
-"""Mean lengths of the requests of a workload, the tokens that they come to, and how many are longer than a bound."""
+"""Mean lengths of the requests of a workload, the tokens that they come to, and how many of these are in long ones."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class MeanLengths(NamedTuple):
 
 
 class SharesLonger(NamedTuple):
-    """Shares of the prompts and of the answers of a workload that are longer than a bound."""
+    """Shares of the prompt tokens and of the answer tokens that belong to longer prompts and answers than a bound."""
 
     prompts: float
     answers: float
@@ -35,10 +35,15 @@ def mean_lengths(workload: Workload) -> MeanLengths:
 
 
 def shares_longer(workload: Workload, *, prompt: int, answer: int) -> SharesLonger:
-    """Return the shares of requests with more than `prompt` prompt tokens and with more than `answer` answer tokens."""
-    longer = [(share, *_longer(lengths, prompt, answer)) for lengths, share in _shares(workload)]
+    """Return the share of tokens in prompts of over `prompt` tokens, and that in answers of over `answer` tokens.
+
+    Tokens count rather than requests, because they are what a server spends its time on.
+    """
+    means = mean_lengths(workload)
+    longer = [(share, *_tokens_longer(lengths, prompt, answer)) for lengths, share in _shares(workload)]
     return SharesLonger(
-        sum(share * prompts for share, prompts, _ in longer), sum(share * answers for share, _, answers in longer)
+        sum(share * prompts for share, prompts, _ in longer) / means.prompt,
+        sum(share * answers for share, _, answers in longer) / means.answer,
     )
 
 
@@ -68,21 +73,23 @@ def _means(lengths: Lengths) -> tuple[float, float]:
     return lengths.mean_input, lengths.mean_output
 
 
-def _longer(lengths: Lengths, prompt: int, answer: int) -> tuple[float, float]:
+def _tokens_longer(lengths: Lengths, prompt: int, answer: int) -> tuple[float, float]:
+    """Return the mean tokens per request in prompts of over `prompt` tokens, and in answers of over `answer` tokens."""
     if lengths.kind == "lognormal":
         return (
-            _lognormal_share(lengths.input_mean, lengths.input_cv, prompt),
-            _lognormal_share(lengths.output_mean, lengths.output_cv, answer),
+            _lognormal_tokens(lengths.input_mean, lengths.input_cv, prompt),
+            _lognormal_tokens(lengths.output_mean, lengths.output_cv, answer),
         )
     table = lengths.table()
-    return float((table.input > prompt).mean()), float((table.output > answer).mean())
+    inputs, outputs = table.input, table.output
+    return float((inputs * (inputs > prompt)).mean()), float((outputs * (outputs > answer)).mean())
 
 
-def _lognormal_share(mean: float | None, cv: float | None, bound: int) -> float:
-    """Return the share of a lognormal with this mean and coefficient of variation that is above a bound."""
+def _lognormal_tokens(mean: float | None, cv: float | None, bound: int) -> float:
+    """Return the mean of a lognormal of this mean and coefficient of variation, where values up to a bound are 0."""
     assert mean is not None
     assert cv is not None
     sigma = math.sqrt(math.log1p(cv * cv))
     if sigma == 0.0:
-        return float(mean > bound)
-    return 1.0 - NormalDist(math.log(mean) - sigma * sigma / 2.0, sigma).cdf(math.log(bound))
+        return mean if mean > bound else 0.0
+    return mean * (1.0 - NormalDist(math.log(mean) + sigma * sigma / 2.0, sigma).cdf(math.log(bound)))
