@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+MOST_COMPARED = 200  # characters of a name that is compared with others
+
+
 class AdaptwinError(Exception):
     """Base of every error adaptwin raises on purpose."""
 
@@ -60,7 +63,9 @@ def neither_file_nor(value: object, names: Iterable[str]) -> str:
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
     """Return ``; did you mean NAME?`` with the name that is nearest to a value, or nothing if none is near."""
-    near = difflib.get_close_matches(str(value), names, n=1)
+    if len(str(value)) > MOST_COMPARED:
+        return ""
+    near = difflib.get_close_matches(str(value), [name for name in names if len(name) <= MOST_COMPARED], n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from adaptwin.errors import SpecError
 
 _HEAD_BYTES = 4096
+_MOST_BYTES = 1 << 24  # looked at; surrogates have less than a megabyte
 
 
 class FileKind(NamedTuple):
@@ -103,8 +104,11 @@ def kinds_of(path: str | Path) -> list[FileKind]:
     try:
         if path.is_dir():
             return list(_kinds_of_folder(path))
-        return list(_kinds_of_file(path.read_bytes())) if path.is_file() else []  # a pipe cannot be read twice
-    except OSError:
+        if not path.is_file():  # a pipe cannot be read twice
+            return []
+        with path.open("rb") as file:
+            return list(_kinds_of_file(file.read(_MOST_BYTES)))
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return []
 
 
@@ -119,7 +123,8 @@ def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
     yield from (kind for kind, beginning in _BY_BEGINNING if head.startswith(beginning))
     keys = _keys_in(content)
     yield from (kind for kind, needed in _BY_KEYS if keys.issuperset(needed))
-    columns = {column.strip().strip('"') for column in head.split(b"\n")[0].decode(errors="replace").split(",")}
+    header = head.replace(b"\r", b"\n").split(b"\n")[0].decode(errors="replace")
+    columns = {column.strip().strip('"') for column in re.split("[,;\t]", header)}
     yield from (kind for kind, needed in _BY_COLUMNS if columns.issuperset(needed))
 
 

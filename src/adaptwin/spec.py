@@ -14,6 +14,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptwin.errors import SpecError, did_you_mean, not_one_of
 from adaptwin.file_kinds import FileKind, recognised
+from adaptwin.flags import with_flags
+from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
+
+IN_FILE = {"file": True}  # context of a dump whose result a file holds
+MOST_BYTES = 1 << 28  # of a text file, 256 MiB
 
 
 class Spec(BaseModel):
@@ -43,7 +48,7 @@ class Spec(BaseModel):
     def read(cls, path: str | Path) -> Self:
         """Read a value from a YAML or JSON file; raises `SpecError` naming file and field."""
         try:
-            return cls.parse(read_mapping(path), file=path)
+            return cls.parse(with_flags(_read_fields(path), cls), file=path)
         except SpecError as error:
             raise (recognised(error, path, cls.file_kind) if cls.file_kind else error) from None
 
@@ -65,40 +70,56 @@ class Spec(BaseModel):
 
     def file_form(self) -> dict[str, Any]:
         """Return the value as plain data, as its file holds it."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, context=IN_FILE)
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Read a mapping from a YAML or JSON file; raises `SpecError` naming the file."""
+    """Read a mapping from a YAML or JSON file; raises `SpecError` naming the file and the place."""
+    fields: dict[str, Any] = plain(_read_fields(path))
+    return fields
+
+
+def _read_fields(path: str | Path) -> dict[str, Any]:
+    """Read a mapping from a YAML or JSON file, with `Ambiguous` scalars; raises `SpecError`."""
     text = read_text(path)
-    try:
-        is_json = Path(path).suffix == ".json"
-        data = json.loads(text) if is_json else yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
-    except RecursionError:
-        raise SpecError("cannot be read: its lists or mappings are nested too deeply", file=path) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else ""
-        raise SpecError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where, path) from None
-    except ValueError as error:  # such as an integer of 5,000 digits or a date that does not exist
-        raise SpecError(f"cannot be read: {error}", file=path) from None
+    data = parse_json(text, path) if Path(path).suffix.lower() == ".json" else parse_yaml(text, path)
     if data is None:
         raise SpecError("the file is empty", file=path)
     if not isinstance(data, dict):
-        raise SpecError(f"expected a mapping of fields, found a {type(data).__name__}", file=path)
+        kind = "str" if isinstance(data, Ambiguous) else type(data).__name__
+        raise SpecError(f"expected a mapping of fields, found a {kind}", file=path)
     return data
 
 
 def read_text(path: str | Path) -> str:
-    """Read the text of a file; raises `SpecError` when it cannot be read."""
+    """Read the text of a file, with line breaks as they are in Python; raises `SpecError` when it cannot be read.
+
+    A file that is not UTF-8, holds NUL characters, or has more than `MOST_BYTES` is refused.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise SpecError("no such file", file=path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a directory, no permission, a NUL in the path
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
+    if len(content) > MOST_BYTES:
+        raise SpecError(f"cannot be read: it is too large (at most {MOST_BYTES >> 20} MiB)", file=path)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SpecError("cannot be read: it is text in UTF-16; save it as UTF-8", file=path)
+    if (nul := content.find(b"\x00")) >= 0:
+        raise SpecError("cannot be read: a NUL character, so this is no text in UTF-8", _line_of(content, nul), path)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        message = f"cannot be read: byte 0x{content[error.start]:02x} is no text in UTF-8; save the file as UTF-8"
+        raise SpecError(message, _line_of(content, error.start), path) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _line_of(content: bytes, place: int) -> str:
+    breaks = content.count(b"\n", 0, place) or content.count(b"\r", 0, place)
+    return f"line {1 + breaks}"
 
 
 def require_writable(*paths: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
@@ -139,20 +160,6 @@ def dump_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A YAML loader that refuses duplicate keys, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """Construct a mapping; raises `yaml.MarkedYAMLError` for a duplicate key."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """A YAML dumper that writes floats in their shortest form: 0.1, 2.5e-05."""
 
@@ -162,6 +169,11 @@ def _represent_float(dumper: Any, value: float) -> Any:
     if "e" in text and "." not in text:  # YAML 1.1 reads 1e-05 as text: a float needs a dot
         text = text.replace("e", ".0e")
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+def _represent_text(dumper: Any, text: str) -> Any:
+    """Write text as it is, or in quotes where a reader would take it for something else."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if resolved(text) == text else "'")
 
 
 def _represent_list(dumper: Any, values: list[Any]) -> Any:
@@ -174,6 +186,7 @@ def _represent_list(dumper: Any, values: list[Any]) -> Any:
 
 
 _Dumper.add_representer(float, _represent_float)
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 
 
@@ -212,21 +225,29 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
     explain: dict[str, Callable[[], str]] = {
         "missing": lambda: "missing",
         "extra_forbidden": lambda: _unknown_key(problem["loc"], spec),
-        "greater_than": lambda: f"{value!r} must be above {limits['gt']:g}",
-        "greater_than_equal": lambda: f"{value!r} must be at least {limits['ge']:g}",
-        "less_than": lambda: f"{value!r} must be below {limits['lt']:g}",
-        "less_than_equal": lambda: f"{value!r} must be at most {limits['le']:g}",
+        "greater_than": lambda: f"{_short(value)} must be above {limits['gt']:g}",
+        "greater_than_equal": lambda: f"{_short(value)} must be at least {limits['ge']:g}",
+        "less_than": lambda: f"{_short(value)} must be below {limits['lt']:g}",
+        "less_than_equal": lambda: f"{_short(value)} must be at most {limits['le']:g}",
         "literal_error": lambda: not_one_of(value, re.findall(r"'([^']*)'", limits["expected"])),
         "value_error": lambda: str(limits["error"]),
         "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",
+        "too_long": lambda: f"too many entries (at most {limits['max_length']:,})",
     }
+    if isinstance(value, Ambiguous) and kind != "extra_forbidden":
+        return value.advice
     if kind in explain:
         return explain[kind]()
+    if kind == "string_type" and (value is None or isinstance(value, int | float)):
+        return f"{'null' if value is None else _short(value)} is not text: put quotes around it if it is"
     return f"{_short(value)} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in one another
+        return f"a {type(value).__name__} that is too long to show"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -11,6 +11,7 @@ from adaptwin import file_kinds
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import recognised
 from adaptwin.profile.model_shape import ModelShape
+from adaptwin.quantities import Duration, FieldShare
 from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
@@ -26,7 +27,7 @@ class Setup(Spec):
     name: str = Field(min_length=1, description="name of the profile to be fitted")
     hardware: str = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
+    gpu_memory_utilization: FieldShare = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: str = Field(description="version of vLLM that was measured")
     source: str = Field(default="", description="where the measurements are from, in words")
@@ -49,7 +50,7 @@ class MeasuredRun(Spec):
     server: Server = Field(description="vLLM settings of the server")
     workload: Workload = Field(description="adapters and their traffic")
     max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client may have open")
-    scrape_every: float | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
+    scrape_every: Duration | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
     throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
     starved: bool = Field(default=False, description="whether under 0.9 of the tokens asked for were served")
     itl_mean: float | None = Field(default=None, gt=0, description="mean ITL, in seconds")

@@ -9,6 +9,7 @@ import typer
 from adaptwin.cli.help import default_note
 from adaptwin.plan.stress import STRESS_RUNS
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.quantities import parse_latency, parse_seconds, parse_share
 from adaptwin.spec import Spec
 
 if TYPE_CHECKING:
@@ -116,43 +117,33 @@ def runs_under_stress(wanted: bool, runs: int | None) -> int:
     return (runs or STRESS_RUNS) if wanted else 0
 
 
-def seconds(text: str) -> float:
-    """``500ms``, ``2s`` or ``2`` in seconds."""
-    number, unit = (text[:-2], 1e-3) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
-    try:
-        value = float(number) * unit
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time, such as 500ms or 2s") from None
+def latency(text: str) -> float:
+    """``500ms`` or ``2s`` in seconds; a number without a unit is refused."""
+    return _understood(parse_latency, text)
+
+
+def time_span(text: str | float) -> float:
+    """``90s``, ``30m``, ``1h``, ``1d`` or ``90`` in seconds, above 0."""
+    value = _understood(parse_seconds, str(text))
     if not 0 < value < float("inf"):
         raise typer.BadParameter(f"{text!r} must be above 0")
     return value
 
 
-_SECONDS_OF = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+def time_from_zero(text: str | float) -> float:
+    """``0``, or what `time_span` takes."""
+    value = _understood(parse_seconds, str(text))
+    return value if value == 0 else time_span(text)
 
 
 def window_seconds(text: str) -> float:
-    """``90s``, ``30m``, ``1h``, ``1d`` or ``90`` in seconds; ``whole`` is infinite."""
-    if text == "whole":
-        return float("inf")
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS_OF else (text, "s")
-    try:
-        value = float(number) * _SECONDS_OF[unit]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a length of time, such as 90s, 30m, 1h, 1d or whole") from None
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{text!r} must be above 0")
-    return value
+    """What `time_span` takes; ``whole`` is infinite."""
+    return float("inf") if text == "whole" else time_span(text)
 
 
-def share(text: str) -> float:
+def share(text: str | float) -> float:
     """``20%`` or ``0.2`` as 0.2."""
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a share, such as 20% or 0.2") from None
-    if value > 1 and not text.endswith("%"):
-        raise typer.BadParameter(f"{text!r} is {100 * value:g}%: write {text}% or {value / 100:g} if that was meant")
+    value = _understood(parse_share, str(text))
     if not 0 <= value <= 10:
         raise typer.BadParameter(f"{text!r} must be from 0 to 1000%")
     return value
@@ -161,6 +152,14 @@ def share(text: str) -> float:
 def share_or_profile(text: str) -> float | str:
     """``profile`` as it is, anything else as a share."""
     return text if text == "profile" else share(text)
+
+
+def _understood(parse: Callable[[str], float], text: str) -> float:
+    """The value of an option in words; what is wrong with it is a usage error."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def surrogate_named(name: str) -> "Surrogate | Literal['shipped'] | None":

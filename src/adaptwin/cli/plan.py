@@ -24,10 +24,11 @@ from adaptwin.cli.options import (
     completing,
     described,
     runs_under_stress,
-    seconds,
+    latency as latency_limit,
     share,
     share_or_profile,
     surrogate_named,
+    time_span,
 )
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
@@ -78,7 +79,7 @@ def plan_command(
     ttft_p99: Annotated[
         float | None,
         typer.Option(
-            parser=seconds,
+            parser=latency_limit,
             metavar="TIME",
             rich_help_panel="Goal",
             help=plan_option("ttft_p99", "no limit", "2s or 500ms"),
@@ -87,10 +88,10 @@ def plan_command(
     itl_p99: Annotated[
         float | None,
         typer.Option(
-            parser=seconds,
+            parser=latency_limit,
             metavar="TIME",
             rich_help_panel="Goal",
-            help=plan_option("itl_p99", "no limit", "50ms or 0.05"),
+            help=plan_option("itl_p99", "no limit", "50ms"),
         ),
     ] = None,
     price: Annotated[
@@ -161,7 +162,10 @@ def plan_command(
     time_limit: Annotated[
         float | None,
         typer.Option(
-            min=0.001, metavar="SECONDS", rich_help_panel="Search", help=plan_option("time_limit", "no limit")
+            parser=time_span,
+            metavar="TIME",
+            rich_help_panel="Search",
+            help=plan_option("time_limit", "no limit", "90s or 5m"),
         ),
     ] = None,
     seed: Seed = None,

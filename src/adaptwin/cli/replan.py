@@ -17,6 +17,7 @@ from adaptwin.cli.options import (
     SkipUnsupported,
     SurrogateName,
     surrogate_named,
+    time_span,
 )
 from adaptwin.cli.plan import deliver
 from adaptwin.errors import Infeasible, SpecError
@@ -42,7 +43,11 @@ def replan_command(
     ] = RESTART_COST,
     time_limit: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help=f"Longest time to search. {default_note('no limit')}"),
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help=f"Longest time to search, such as 90s or 5m. {default_note('no limit')}",
+        ),
     ] = None,
     lengths: LengthsOption = None,
     input_mean: InputMean = None,

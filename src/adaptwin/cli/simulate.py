@@ -6,7 +6,18 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
-from adaptwin.cli.options import AsJson, FleetFile, OutFile, ProfileNames, Seed, SkipUnsupported, described
+from adaptwin.cli.options import (
+    AsJson,
+    FleetFile,
+    OutFile,
+    ProfileNames,
+    Seed,
+    SkipUnsupported,
+    described,
+    share,
+    time_from_zero,
+    time_span,
+)
 from adaptwin.errors import OutOfMemory
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
@@ -39,6 +50,7 @@ def simulate_command(
     gpu_memory_utilization: Annotated[
         float | None,
         typer.Option(
+            parser=share,
             metavar="SHARE",
             rich_help_panel="vLLM's settings",
             help=described(Server, "gpu_memory_utilization", "the fleet's, or 0.9"),
@@ -47,19 +59,19 @@ def simulate_command(
     duration: Annotated[
         float | None,
         typer.Option(
-            min=0.001,
-            metavar="SECONDS",
+            parser=time_span,
+            metavar="TIME",
             rich_help_panel="Run",
-            help=f"Seconds of traffic. {default_note('the duration of the fleet')}",
+            help=f"Time of traffic, such as 90s or 1h. {default_note('the duration of the fleet')}",
         ),
     ] = None,
     warmup: Annotated[
         float,
         typer.Option(
-            min=0,
-            metavar="SECONDS",
+            parser=time_from_zero,
+            metavar="TIME",
             rich_help_panel="Run",
-            help="Seconds at the start that rates, latencies, time averages and verdicts leave out.",
+            help="Time at the start that rates, latencies, time averages and verdicts leave out.",
         ),
     ] = 0.0,
     window: Annotated[

@@ -8,7 +8,7 @@ import typer
 
 from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options
-from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, window_seconds
+from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 
@@ -42,7 +42,12 @@ Ranks = Annotated[
 Popularity = Annotated[
     str, typer.Option(metavar="KIND", help=f"Distribution of the traffic over the adapters: {POPULARITIES}.")
 ]
-BaseShare = Annotated[float, typer.Option(metavar="SHARE", help="Share of the traffic that goes to the base model.")]
+BaseShare = Annotated[
+    float,
+    typer.Option(
+        parser=share, metavar="SHARE", help="Share of the traffic that goes to the base model, such as 20% or 0.2."
+    ),
+]
 FleetArrivals = Annotated[
     str,
     typer.Option(
@@ -51,7 +56,10 @@ FleetArrivals = Annotated[
         "columns start,factor).",
     ),
 ]
-Duration = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds of traffic that the fleet stands for.")]
+Duration = Annotated[
+    float,
+    typer.Option(parser=time_span, metavar="TIME", help="Time of traffic that the fleet stands for, such as 1h."),
+]
 Profiles = Annotated[
     list[str] | None,
     typer.Option(

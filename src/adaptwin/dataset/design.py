@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +15,7 @@ from adaptwin import file_kinds
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.profile import is_profile_file
+from adaptwin.quantities import FieldShare
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.drawing.requests import MOST_REQUESTS
@@ -105,7 +107,7 @@ class Design(Spec):
     )
     mixes: int = Field(default=1000, ge=1, description="number of mixes to draw; ignored by the sampler grid")
     loads: int = Field(default=4, ge=1, description="runs of each mix, at different total rates")
-    boundary: float = Field(
+    boundary: FieldShare = Field(
         default=0.5, ge=0, le=1, description="share of the loads placed where the server stops serving all traffic"
     )
     seed: int = Field(default=0, ge=0, description="seed of all random draws")
@@ -298,6 +300,6 @@ def load_design(name_or_path: str | Path) -> Design:
     shipped = shipped_designs()
     if str(name_or_path) in shipped:
         return Design.read(shipped[str(name_or_path)])
-    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or Path(name_or_path).exists():
+    if Path(name_or_path).suffix in (".yaml", ".yml", ".json") or os.path.exists(name_or_path):
         return Design.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "design")

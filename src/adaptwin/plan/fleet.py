@@ -9,6 +9,7 @@ from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, WrongKind
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
+from adaptwin.spec import IN_FILE
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
@@ -34,7 +35,7 @@ class Fleet(Workload):
         """Return the plain data of the fleet file; empty profile, planning and server sections are left out."""
         fields = super().file_form()
         for name in ("planning", "server"):
-            fields[name] = getattr(self, name).model_dump(mode="json", exclude_defaults=True)
+            fields[name] = getattr(self, name).model_dump(mode="json", exclude_defaults=True, context=IN_FILE)
         return {name: value for name, value in fields.items() if value or name not in ("profile", "planning", "server")}
 
     @property
@@ -47,7 +48,7 @@ def read_fleet(path: str | Path) -> Fleet:
     """Read a fleet from YAML, or its adapters from CSV; raises `SpecError` naming file, field and value."""
     readers = {FLEET: Fleet.read, ADAPTERS_CSV: _fleet_of_csv}
     try:
-        fleet = readers[ADAPTERS_CSV if Path(path).suffix.lower() == ".csv" else FLEET](path)
+        fleet = readers[ADAPTERS_CSV if Path(path).suffix.lower() in (".csv", ".tsv") else FLEET](path)
     except WrongKind as error:  # the other of the two, under a name with another suffix
         if error.kind not in readers:
             raise

@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo, WrapValidator
 
 from adaptwin.errors import SpecError
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
+from adaptwin.quantities import Duration, FieldShare, parse_share
 from adaptwin.spec import Spec, first_problem
 
 
@@ -21,19 +22,26 @@ def _within(low: int, high: int) -> AfterValidator:
     return AfterValidator(partial(_require_within, low=low, high=high))
 
 
-Share = Annotated[float, _within(0, 10)]
+Share = Annotated[FieldShare, _within(0, 10)]
 Spare = Annotated[int, _within(0, 8)]
 Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 LatencyKind = Literal["itl", "ttft"]
 
 
-def _share_or_profile(value: Any, _union: Any) -> Any:
+_SHARE: TypeAdapter[float] = TypeAdapter(Share)
+
+
+def _share_or_profile(value: Any, _union: Any, info: ValidationInfo) -> Any:
     """Validate a margin; errors name the field instead of the branches of the union."""
     if value == "profile":
         return value
     if isinstance(value, str):
-        raise ValueError(f"{value!r} is neither a share, such as 0.2, nor the word profile")
-    return TypeAdapter(Share).validate_python(value)
+        try:
+            value = parse_share(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, and not the word profile") from None
+        return _SHARE.validate_python(value)
+    return _SHARE.validate_python(value, context=info.context)
 
 
 Margin = Annotated[Share | Literal["profile"], WrapValidator(_share_or_profile)]
@@ -57,12 +65,12 @@ class PlanOptions(Spec):
         "profile's measured uncertainty, or a share",
     )
     gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not choose it")
-    ttft_p99: float | None = Field(
+    ttft_p99: Duration | None = Field(
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time to first token on every server, in seconds",
     )
-    itl_p99: float | None = Field(
+    itl_p99: Duration | None = Field(
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time between tokens on every server, in seconds",
@@ -77,7 +85,7 @@ class PlanOptions(Spec):
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
-    time_limit: float | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
+    time_limit: Duration | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:

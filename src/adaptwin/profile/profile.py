@@ -1,5 +1,6 @@
 """Profile: what one type of server costs, for given hardware, base model and vLLM version."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -132,7 +133,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     shipped = _shipped_profile_files()
     if str(name_or_path) in shipped:
         return Profile.read(shipped[str(name_or_path)])
-    if is_profile_file(name_or_path) or Path(name_or_path).is_file():
+    if is_profile_file(name_or_path) or os.path.isfile(name_or_path):
         return Profile.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "profile")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -227,7 +228,7 @@ def load_surrogate(name_or_path: str | Path) -> Surrogate:
     shipped = _shipped_surrogate_files()
     if str(name_or_path) in shipped:
         return Surrogate.read(shipped[str(name_or_path)])
-    if Path(name_or_path).suffix == ".json" or Path(name_or_path).is_file():
+    if Path(name_or_path).suffix == ".json" or os.path.isfile(name_or_path):
         return Surrogate.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "surrogate")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptwin.errors import SpecError
+from adaptwin.quantities import parse_number, parse_seconds
 from adaptwin.workload.csv_rows import read_rows
 
 FAMILIES = "poisson, gamma:cv=3, regimes:period=300,factor=1.5, rates:FILE, rates:cv=2,FILE, or a list of timestamps"
@@ -91,7 +92,7 @@ def _family(text: str) -> ArrivalProcess:
 def _in_bounds(text: str, name: str, option: str) -> float:
     low, high = ARRIVAL_BOUNDS[name]
     try:
-        value = float(option.partition("=")[2])
+        value = parse_seconds(option.partition("=")[2]) if name == "period" else float(option.partition("=")[2])
     except ValueError:
         raise ValueError(f"{text!r} is not a known arrival process ({FAMILIES})") from None
     if not low <= value <= high:
@@ -117,7 +118,7 @@ def _read_rates(path: str | Path, _changed: int, _size: int) -> tuple[tuple[floa
     for row in read_rows(path).require(("start", "factor")):
         cells, line = (row.cells.get("start", ""), row.cells.get("factor", "")), f"line {row.line}"
         try:
-            start, factor = float(cells[0]), float(cells[1])
+            start, factor = map(parse_number, cells)
         except ValueError:
             raise SpecError(f"start {cells[0]!r}, factor {cells[1]!r}: both must be numbers", line, path) from None
         if not (0 <= factor <= MOST_FACTOR and 0 <= start < float("inf") and (not rates or start > rates[-1][0])):

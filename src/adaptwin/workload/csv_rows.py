@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import FileKind, recognised
+from adaptwin.quantities import parse_number
 from adaptwin.spec import read_text
 
 
@@ -29,9 +30,9 @@ class CsvRow(NamedTuple):
         """Return a cell as a finite number; raises `SpecError` when it is none."""
         text = self.text(column)
         try:
-            value = float(text)
-        except ValueError:
-            raise self.wrong(column, f"{text!r} is not a number") from None
+            value = parse_number(text)
+        except ValueError as error:
+            raise self.wrong(column, str(error)) from None
         if not math.isfinite(value):
             raise self.wrong(column, f"{text!r} is not a finite number")
         return value
@@ -81,7 +82,8 @@ def read_rows(path: str | Path, kind: FileKind | None = None) -> CsvRows:
 
 
 def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
-    reader = csv.reader(io.StringIO(read_text(path).removeprefix("\ufeff")), skipinitialspace=True)
+    text = read_text(path).removeprefix("\ufeff")
+    reader = csv.reader(io.StringIO(text), delimiter=_delimiter_of(text), skipinitialspace=True, strict=True)
     lines = _filled_lines(reader, path)
     header = next(lines, None)
     if header is None:
@@ -93,6 +95,12 @@ def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
     return CsvRows(columns, _rows(columns, lines, path), path, kind)
 
 
+def _delimiter_of(text: str) -> str:
+    """What separates the cells: a comma, or a tab or semicolon where the header has one and no comma."""
+    header = text.lstrip("\n").partition("\n")[0]
+    return next((delimiter for delimiter in ",\t;" if delimiter in header), ",")
+
+
 def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of every line that is not blank."""
     line = 0
@@ -102,7 +110,8 @@ def _filled_lines(reader: Iterator[list[str]], path: str | Path) -> Iterator[tup
             if any(cell.strip() for cell in cells):
                 yield line, cells
     except csv.Error as error:
-        raise SpecError(f"not valid CSV: {error}", f"line {line + 1}", path) from None
+        what = "a quoted cell does not end" if "unexpected end" in str(error) else error
+        raise SpecError(f"not valid CSV: {what}", f"line {line + 1}", path) from None
 
 
 def _rows(columns: tuple[str, ...], lines: Iterator[tuple[int, list[str]]], path: str | Path) -> Iterator[CsvRow]:

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from adaptwin import file_kinds
+from adaptwin.plain_data import Ambiguous
+from adaptwin.quantities import Duration, parse_seconds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
@@ -18,6 +20,7 @@ from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.timestamps import copies, deal, repeated
 
 MOST_SEED = 2**63 - 1  # what a signed 64-bit integer holds
+MOST_ADAPTERS = 100_000
 MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
 MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
 _ROUNDING = 1e-9  # of sums of shares
@@ -47,13 +50,29 @@ def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo)
     return value
 
 
-ArrivalSource = Annotated[str | tuple[float, ...], AfterValidator(_known_arrivals)]
+def _in_seconds(value: Any) -> Any:
+    """Timestamps in seconds; each may be given as a time in words, such as ``500ms``."""
+    if not isinstance(value, list | tuple) or not any(isinstance(time, str | Ambiguous) for time in value):
+        return value
+    for place, time in enumerate(value):
+        if isinstance(time, Ambiguous):
+            raise ValueError(f"entry {place}: {time.advice}")
+    return [parse_seconds(time) if isinstance(time, str) else time for time in value]
+
+
+ArrivalSource = Annotated[str | tuple[float, ...], BeforeValidator(_in_seconds), AfterValidator(_known_arrivals)]
+
+
+def _without_nul(name: str) -> str:
+    if "\0" in name:
+        raise ValueError(f"{name!r} holds a NUL character, which no name can have")
+    return name
 
 
 class Adapter(Spec):
     """One LoRA adapter and its traffic; rank 0 stands for traffic to the base model, which needs no slot."""
 
-    name: str = Field(min_length=1, description="name of the adapter, unique in the fleet")
+    name: Annotated[str, AfterValidator(_without_nul)] = Field(min_length=1, description="name of the adapter, unique in the fleet")
     rank: int = Field(
         description=f"LoRA rank, one of {', '.join(map(str, SERVED_RANKS))}; 0 for traffic to the base model"
     )
@@ -66,8 +85,8 @@ class Adapter(Spec):
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
     )
-    slo_ttft: float | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
-    slo_itl: float | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
+    slo_ttft: Duration | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
+    slo_itl: Duration | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
     base_model: str | None = Field(
         default=None, min_length=1, description="name of the base model that the adapter was trained on"
     )
@@ -113,7 +132,7 @@ class Workload(Spec):
     """Adapters and their traffic over a window of time, with the seed that it is drawn from."""
 
     file_kind = file_kinds.FLEET
-    adapters: tuple[Adapter, ...] = Field(description="adapters and their traffic, with distinct names")
+    adapters: tuple[Adapter, ...] = Field(max_length=MOST_ADAPTERS, description="adapters and their traffic, with distinct names")
     lengths: Lengths = Field(
         default=ASSUMED_LENGTHS, description="lengths of requests to adapters without lengths of their own"
     )
@@ -121,7 +140,7 @@ class Workload(Spec):
         default="poisson",
         description="arrival process, or timestamps (seconds), of adapters without arrivals of their own",
     )
-    duration: float = Field(
+    duration: Duration = Field(
         default=3600.0, gt=0, le=MOST_SECONDS, allow_inf_nan=False, description="seconds of traffic"
     )
     seed: int = Field(default=0, ge=0, le=MOST_SEED, description="seed of all random draws")

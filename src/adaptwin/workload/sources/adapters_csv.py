@@ -5,9 +5,10 @@ from pathlib import Path
 
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV
+from adaptwin.quantities import parse_seconds
 from adaptwin.workload.csv_rows import CsvRow, read_rows
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Adapter
+from adaptwin.workload.workload import MOST_ADAPTERS, Adapter
 
 NEEDED_COLUMNS = ("name", "rank", "rate")
 OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base_model", "slo_ttft_ms", "slo_itl_ms")
@@ -20,7 +21,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     ``base_model``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
     """
     rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
-    adapters = tuple(_adapter_of_row(row) for row in rows)
+    adapters = tuple(_adapter_of_row(row) for row in _not_too_many(rows))
     if not adapters:
         raise SpecError("has no rows", file=path)
     return adapters
@@ -55,6 +56,14 @@ def _without_repeated_names(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
         yield row
 
 
+def _not_too_many(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
+    """Yield the rows; raises `SpecError` when there are more than a workload can have."""
+    for count, row in enumerate(rows):
+        if count == MOST_ADAPTERS:
+            raise SpecError(f"too many adapters (at most {MOST_ADAPTERS:,})", f"line {row.line}", row.file)
+        yield row
+
+
 def _adapter_of_row(row: CsvRow) -> Adapter:
     name, rank, rate = row.text("name"), row.whole("rank"), row.number("rate")
     slo_ttft, slo_itl = _seconds(row, "slo_ttft_ms"), _seconds(row, "slo_itl_ms")
@@ -74,13 +83,20 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
 
 
 def _seconds(row: CsvRow, column: str) -> float | None:
-    """Return a cell in milliseconds as seconds; None when it is empty."""
+    """Return a cell in seconds: a number is in milliseconds, and 2s has its own unit; None when it is empty."""
     if column not in row.cells:
         return None
-    milliseconds = row.number(column)
-    if milliseconds <= 0:
-        raise row.wrong(column, f"{milliseconds:g} must be above 0")
-    return milliseconds / 1000.0
+    text = row.text(column)
+    if text[-1].isalpha():
+        try:
+            seconds = parse_seconds(text)
+        except ValueError as error:
+            raise row.wrong(column, str(error)) from None
+    else:
+        seconds = row.number(column) / 1000.0
+    if seconds <= 0:
+        raise row.wrong(column, f"{text} must be above 0")
+    return seconds
 
 
 def _lengths_of_row(row: CsvRow) -> Lengths | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adaptwin.errors import SpecError
+from adaptwin.quantities import parse_number
 from adaptwin.workload.csv_rows import read_rows
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
@@ -42,7 +43,7 @@ def _lognormal_of_text(text: str, numbers: Sequence[float]) -> Lengths:
 
 def _numbers(text: str, rest: str) -> list[float]:
     try:
-        return [float(part) for part in rest.split(",")]
+        return [parse_number(part) for part in rest.split(",")]
     except ValueError:
         raise _unknown(text) from None
 

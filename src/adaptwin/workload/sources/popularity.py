@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
+from adaptwin.quantities import parse_share
 from adaptwin.workload.drawing.seeds import stream_seed
 
 POPULARITIES = "uniform, dirichlet:0.5, zipf:1.0, hot:0.5, levels:3 or lognormal:1.5"
@@ -39,7 +40,7 @@ def parse_popularity(popularity: str) -> tuple[str, float]:
     if family not in _USUAL_NUMBERS or (colon and family == "uniform"):
         raise unknown
     try:
-        number = float(text) if colon else _USUAL_NUMBERS[family]
+        number = (parse_share(text) if family == "hot" else float(text)) if colon else _USUAL_NUMBERS[family]
     except ValueError:
         raise unknown from None
     if colon and not 0 < number < float("inf"):
