@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+LONGEST = 900  # characters of a message
 MOST_COMPARED = 200  # characters of a name that is compared with others
 
 
@@ -31,12 +32,19 @@ class SpecError(AdaptwinError, ValueError):
     """
 
     def __init__(self, message: str, field: str = "", file: str | Path | None = None) -> None:
-        self.message, self.field, self.file = message, field, file
-        super().__init__(": ".join(str(part) for part in (file, field, message) if part))
+        self.message, self.field, self.file = _readable(message), _readable(field), file
+        super().__init__(": ".join(str(part) for part in (file, self.field, self.message) if part))
 
     def at(self, file: str | Path) -> "SpecError":
         """Return a copy of the error that names this file."""
         return SpecError(self.message, self.field, file)
+
+
+def _readable(text: str) -> str:
+    """Return text without the middle of it, where a name or value has thousands of characters."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 3 :]}"
 
 
 class Infeasible(AdaptwinError):

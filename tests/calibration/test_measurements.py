@@ -153,7 +153,7 @@ def test_a_value_of_the_wrong_kind_is_named_with_its_column(folder):
 
 def test_an_invalid_parquet_file_is_refused(folder):
     (folder / "steps.parquet").write_bytes(b"hello")
-    assert error_of(folder).startswith("steps.parquet: cannot be read: ")
+    assert error_of(folder).startswith("steps.parquet: cannot be read as Parquet: ")
 
 
 @pytest.mark.parametrize(

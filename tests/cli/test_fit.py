@@ -183,7 +183,7 @@ def replace(file, old, new):
             ),
             "measured/memory.csv: row 1: kv_cache_tokens: -5 must be",
         ),
-        (lambda m: (m / "steps.parquet").write_bytes(b"x"), "measured/steps.parquet: cannot be read: "),
+        (lambda m: (m / "steps.parquet").write_bytes(b"x"), "measured/steps.parquet: cannot be read as Parquet: "),
     ],
     ids=["no setup", "setup", "no start", "start file", "start name", "JSON", "run", "column", "value", "Parquet"],
 )

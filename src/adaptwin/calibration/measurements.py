@@ -1,5 +1,6 @@
 """Measurements: what was measured on real servers, in the twin's terms, and the folder that holds it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -10,9 +11,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from adaptwin import file_kinds
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import recognised
+from adaptwin.flags import with_flags
+from adaptwin.plain_data import parse_json
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.quantities import Duration, FieldShare
 from adaptwin.spec import Spec, read_text, spec_error, write_atomically
+from adaptwin.tables import read_csv_table, read_parquet
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
@@ -136,7 +140,7 @@ def _setup(folder: Path) -> Setup:
     """Read the setup; the name of a profile file to start from is relative to the folder."""
     setup = Setup.read(folder / SETUP_FILE)
     beside = folder / setup.start if setup.start else None
-    return setup.model_copy(update={"start": str(beside)}) if beside and beside.is_file() else setup
+    return setup.model_copy(update={"start": str(beside)}) if beside and os.path.isfile(beside) else setup
 
 
 _RUNS_FORM = TypeAdapter(tuple[MeasuredRun, ...])
@@ -144,20 +148,17 @@ _RUNS_FORM = TypeAdapter(tuple[MeasuredRun, ...])
 
 def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
     try:
-        return _RUNS_FORM.validate_json(read_text(path))
+        runs = with_flags(parse_json(read_text(path), path), tuple[MeasuredRun, ...])
+        return _RUNS_FORM.validate_python(runs, context={"folder": path.parent})
     except ValidationError as error:
         raise spec_error(error, MeasuredRun, path) from None
 
 
 def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
     """Read a table, with its columns cast to their types and checked; None if there is no file."""
-    for path, read in ((folder / f"{name}.parquet", pl.read_parquet), (folder / f"{name}.csv", pl.read_csv)):
+    for path, read in ((folder / f"{name}.parquet", read_parquet), (folder / f"{name}.csv", read_csv_table)):
         if path.is_file():
-            try:
-                table = read(path)
-            except pl.exceptions.PolarsError as error:
-                raise SpecError(f"cannot be read: {error}", file=path) from None
-            return _typed(table, MEASUREMENT_COLUMNS[name], path)
+            return _typed(read(path), MEASUREMENT_COLUMNS[name], path)
     return None
 
 

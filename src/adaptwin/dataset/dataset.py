@@ -11,6 +11,7 @@ from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import RUNS, recognised
 from adaptwin.spec import write_atomically
+from adaptwin.tables import read_parquet, read_parquet_metadata
 from adaptwin.workload.demand.traffic import Traffic
 
 DESIGN_FILE = "design.yaml"
@@ -75,22 +76,19 @@ def partition_file(folder: Path, number: int) -> Path:
 
 def read_partition(file: Path) -> pl.DataFrame:
     """Read the rows of a partition; raises `SpecError` if the file is not one."""
-    try:
-        table = pl.read_parquet(file, glob=False)  # brackets in a path are brackets
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise SpecError(f"cannot be read as Parquet: {error}", file=file) from None
+    table = read_parquet(file)
     if tuple(table.columns) != DATASET_COLUMNS:
         missing = [name for name in DATASET_COLUMNS if name not in table.columns]
         raise SpecError(f"does not have the columns of a dataset (missing: {', '.join(missing) or 'none'})", file=file)
+    for name, kind in table.schema.items():
+        if kind != _type(name):
+            raise SpecError(f"holds {kind} instead of {_type(name)}", name, file)
     return table
 
 
 def partition_origin(file: Path) -> dict[str, str]:
     """Read the origin that a partition was written with; raises `SpecError` if the file cannot be read."""
-    try:
-        return {name: text for name, text in pl.read_parquet_metadata(file).items() if name.startswith("adaptwin.")}
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise SpecError(f"cannot be read as Parquet: {error}", file=file) from None
+    return {name: text for name, text in read_parquet_metadata(file).items() if name.startswith("adaptwin.")}
 
 
 def write_partition(file: Path, table: pl.DataFrame, origin: dict[str, str]) -> None:

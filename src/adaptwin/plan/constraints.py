@@ -12,13 +12,14 @@ from adaptwin.spec import Spec
 if TYPE_CHECKING:
     from adaptwin.workload.workload import Workload
 
+Name = Annotated[str, Field(min_length=1)]
 Group = Annotated[tuple[str, ...], Field(min_length=2)]
 
 
 class Constraints(Spec):
     """Constraints on a placement. Adapters and servers are given by name."""
 
-    pinned: dict[str, str] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
+    pinned: dict[str, Name] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
     apart: tuple[Group, ...] = Field(default=(), description="groups of adapters of which no two may share a server")
     together: tuple[Group, ...] = Field(default=(), description="groups of adapters that must share one server")
 

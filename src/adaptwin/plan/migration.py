@@ -1,14 +1,24 @@
 """Migration: the steps that turn a running fleet into another one."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.plan.traffic_share import TrafficShare
 from adaptwin.spec import Spec
 from adaptwin.twin.server import Server
 
 Action = Literal["start", "load", "route", "unload", "restart", "stop"]
+
+
+NEEDED: dict[Action, tuple[str, ...]] = {  # fields that each action needs
+    "start": ("server", "profile", "settings"),
+    "load": ("server", "adapter"),
+    "route": ("adapter", "shares"),
+    "unload": ("server", "adapter"),
+    "restart": ("server", "settings"),
+    "stop": ("server",),
+}
 
 
 class Step(Spec):
@@ -28,6 +38,12 @@ class Step(Spec):
     )
     profile: str | None = Field(default=None, description="profile of the server, for start and restart")
     settings: Server | None = Field(default=None, description="vLLM settings of the server, for start and restart")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := [name for name in NEEDED[self.action] if getattr(self, name) is None]:
+            raise ValueError(f"{missing[0]}: missing (needed to {self.action}: {', '.join(NEEDED[self.action])})")
+        return self
 
 
 class Balancing(Spec):

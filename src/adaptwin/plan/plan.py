@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from adaptwin import file_kinds
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
+from adaptwin.plan.inconsistencies import inconsistencies
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.served_adapters import require_servable
@@ -28,7 +29,7 @@ class PlacedServer(Spec):
     settings of that server.
     """
 
-    name: str = Field(description="name of the server, such as gpu-0")
+    name: str = Field(min_length=1, description="name of the server, such as gpu-0")
     profile: str = Field(description="name of the server's profile, among the profiles of the plan")
     server: Server = Field(description="vLLM settings of the server")
     adapters: dict[str, TrafficShare] = Field(
@@ -67,13 +68,13 @@ class Plan(Spec):
     }
 
     options: PlanOptions = Field(description="options that the plan was made with")
-    seed: int = Field(description="seed of the search; the verification uses other seeds")
-    margin: float = Field(default=0.0, description="safety margin that the options resulted in, as a share of traffic")
+    seed: int = Field(ge=0, description="seed of the search; the verification uses other seeds")
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="safety margin that the options resulted in, as a share of traffic")
     goal: Goal = Field(default="gpus", description="quantity that the objective optimises")
     promises: bool = Field(default=True, description="whether the objective promises that no adapter is starved")
-    lower_bound: int = Field(description="lower bound on the number of GPUs with these profiles, spare GPUs included")
+    lower_bound: int = Field(ge=0, description="lower bound on the number of GPUs with these profiles, spare GPUs included")
     cost_bound: float | None = Field(
-        default=None, description="lower bound on the price per hour; None where a price is unknown"
+        default=None, ge=0, description="lower bound on the price per hour; None where a price is unknown"
     )
     verified: bool = Field(default=False, description="whether the plan held in simulations with fresh arrivals")
     verified_seeds: tuple[int, ...] = Field(
@@ -84,7 +85,7 @@ class Plan(Spec):
         description="runs under traffic that the plan was not made for: a sample in every verified plan, or those of "
         "`--stress`; None if there were none",
     )
-    planning_seconds: float = Field(default=0.0, description="seconds that planning took, verification included")
+    planning_seconds: float = Field(default=0.0, ge=0, description="seconds that planning took, verification included")
     search_seconds: float = Field(
         default=0.0, ge=0, description="part of planning_seconds spent on the search, before verification"
     )
@@ -105,18 +106,14 @@ class Plan(Spec):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        """Check that servers name known adapters and profiles, shares sum to one, and constraints are respected."""
+        """Check that vLLM can serve the adapters, and that the parts of the plan agree."""
         if self.profiles:
             require_servable(self.workload, self.profiles)
-        known = {adapter.name for adapter in self.workload.adapters}
-        for index, server in enumerate(self.servers):
-            if server.profile not in {profile.name for profile in self.profiles}:
-                raise ValueError(f"servers[{index}].profile: {server.profile!r} is not among the plan's profiles")
-            for name in server.adapters:
-                if name not in known:
-                    raise ValueError(f"servers[{index}].adapters: {name!r} is not in the plan's workload")
+        if problem := next(inconsistencies(self), None):
+            raise ValueError(problem)
         for name, share in unplaced(self.workload, self.servers).items():
-            raise ValueError(f"servers: the shares of {name!r} sum to {share:g}, not to 1")
+            on = ", ".join(server.name for server in self.servers if name in server.adapters)
+            raise ValueError(f"servers: the shares of {name!r} sum to {share:g}, not to 1{on and f' (on {on})'}")
         for line in self.options.constraints.violations({server.name: server.adapters for server in self.servers}):
             raise ValueError(f"servers: {line}")
         return self

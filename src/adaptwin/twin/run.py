@@ -152,15 +152,25 @@ class Run(Spec):
     @field_validator("adapters", "series", mode="before")
     @classmethod
     def _table_from_columns(cls, value: Any) -> Any:
-        return pl.DataFrame(value, strict=False) if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        try:
+            return pl.DataFrame(value, strict=False)
+        except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+            raise ValueError(f"cannot be read as columns: {error}") from None
 
     @field_validator("adapters")
     @classmethod
     def _typed(cls, table: pl.DataFrame) -> pl.DataFrame:
         schema = table.schema
+        if missing := {"name", "verdict"} - {*schema}:
+            raise ValueError(f"column {min(missing)!r} is missing")
         if all(schema.get(name, kind) == kind for name, kind in ADAPTER_COLUMNS.items()):
             return table
-        return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in schema})
+        try:
+            return table.cast({name: kind for name, kind in ADAPTER_COLUMNS.items() if name in schema})
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"a value has the wrong type: {str(error).partition(chr(10))[0]}") from None
 
     @field_serializer("adapters", "series")
     def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from adaptwin.errors import SpecError
 from adaptwin.quantities import parse_number
-from adaptwin.workload.csv_rows import read_rows
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.csv_rows import CsvRow, read_rows
+from adaptwin.workload.lengths import MAX_TOKENS, Lengths
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
 
 LENGTH_TEXTS = "sharegpt, fixed:250,231, lognormal:250,231, lognormal:250,231,1.5,1.2 (with coefficients of variation)"
@@ -50,10 +50,17 @@ def _numbers(text: str, rest: str) -> list[float]:
 
 def _read_pairs(path: str) -> Lengths:
     """Read pairs of tokens from a CSV file with the columns ``input`` and ``output``."""
-    pairs = [(row.whole("input"), row.whole("output")) for row in read_rows(path).require(("input", "output"))]
+    pairs = [(_tokens(row, "input"), _tokens(row, "output")) for row in read_rows(path).require(("input", "output"))]
     if not pairs:
         raise SpecError("has no rows", file=path)
     return Lengths.empirical(pairs)
+
+
+def _tokens(row: CsvRow, column: str) -> int:
+    tokens = row.whole(column)
+    if not 1 <= tokens <= MAX_TOKENS:
+        raise row.wrong(column, f"{row.text(column)} must be from 1 to {MAX_TOKENS:,} tokens")
+    return tokens
 
 
 def _unknown(text: str) -> SpecError:

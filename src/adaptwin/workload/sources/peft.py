@@ -1,6 +1,5 @@
 """PEFT: adapters from folders of LoRA weights, each with an adapter_config.json."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 
 from adaptwin.errors import SpecError
 from adaptwin.model_names import model_key
-from adaptwin.spec import read_text
+from adaptwin.spec import read_mapping
 from adaptwin.workload.lora_support import ServedModel, named_with_reasons, not_applied, refusals
 from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.workload import SERVED_RANKS, Adapter
@@ -171,13 +170,7 @@ def _config_in(path: Path) -> _Config | str:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise SpecError(f"not valid JSON: {error.msg}", f"line {error.lineno}", path) from None
-    if not isinstance(config, dict):
-        raise SpecError(f"expected a mapping of fields, found a {type(config).__name__}", file=path)
-    return config
+    return read_mapping(path)
 
 
 def _rank_pattern(config: dict[str, Any], path: Path) -> dict[str, Any]:

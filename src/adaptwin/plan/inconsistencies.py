@@ -1,0 +1,55 @@
+"""Inconsistencies of a plan whose file was changed by hand: where its parts contradict each other."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from adaptwin.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from adaptwin.plan.plan import Plan
+
+
+def inconsistencies(plan: "Plan") -> Iterator[str]:
+    """Yield what contradicts in a plan, each in a line that begins with the field."""
+    yield from _repeated("profiles", [profile.name for profile in plan.profiles])
+    yield from _repeated("servers", [server.name for server in plan.servers])
+    yield from _unknown(plan)
+    yield from _wrong_counts(plan)
+
+
+def _repeated(field: str, names: Sequence[str]) -> Iterator[str]:
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in first:
+            yield f"{field}[{index}].name: {name!r} is also the name of {field}[{first[name]}]"
+        first.setdefault(name, index)
+
+
+def _unknown(plan: "Plan") -> Iterator[str]:
+    """Yield the names of profiles and adapters that the plan does not have, and ranks that a server cannot load."""
+    profiles = [profile.name for profile in plan.profiles]
+    ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
+    for index, server in enumerate(plan.servers):
+        if server.profile not in profiles:
+            hint = did_you_mean(server.profile, profiles)
+            yield f"servers[{index}].profile: {server.profile!r} is not among the plan's profiles{hint}"
+        for name in server.adapters:
+            if name not in ranks:
+                hint = did_you_mean(name, ranks)
+                yield f"servers[{index}].adapters: {name!r} is not in the plan's workload{hint}"
+            elif not server.server.can_load(ranks[name]):
+                slots = f"max_loras {server.server.max_loras}, max_lora_rank {server.server.max_lora_rank}"
+                yield f"servers[{index}].server: {slots} cannot load {name!r} of rank {ranks[name]}"
+
+
+def _wrong_counts(plan: "Plan") -> Iterator[str]:
+    """Yield numbers of GPUs that contradict the servers; those of a changed fleet may differ from what was asked."""
+    if plan.migration is not None:
+        return
+    options, count = plan.options, len(plan.servers)
+    if options.gpus is not None and count > options.gpus:
+        yield f"options.gpus: {options.gpus}, but the plan has {count} servers"
+    if options.spare and count <= options.spare:
+        yield f"options.spare: {options.spare}, but the plan has {count} servers"
+    if plan.verified and plan.promises and plan.lower_bound > count:
+        yield f"lower_bound: {plan.lower_bound}, but the plan is verified with {count} servers"
