@@ -11,7 +11,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check format console reference bench placement accuracy surrogates profiles clean
+.PHONY: help demo test test-long test-live check format console reference bench placement accuracy surrogates profiles clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 
 test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
+
+test-long: $(READY) ## what takes minutes: thousands of damaged files, with fixed seeds
+	$(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) ## the twin against vLLM's own scheduler (installs vLLM 0.32.0 for the CPU, 2 GB)
 	$(LIVE)/bin/pytest tests/vllm

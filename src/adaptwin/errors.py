@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-
 LONGEST = 900  # characters of a message
 MOST_COMPARED = 200  # characters of a name that is compared with others
 

@@ -30,11 +30,15 @@ def with_flags(data: Any, kind: Any) -> Any:
         for part in parts:
             data = with_flags(data, part)
         return data
-    if not _takes_flags(kind, ()):
-        return data
-    if isinstance(origin, type) and issubclass(origin, Mapping):
+    return _parts_with_flags(data, parts, origin) if _takes_flags(kind, ()) else data
+
+
+def _parts_with_flags(data: Any, parts: tuple[Any, ...], origin: Any) -> Any:
+    if not isinstance(origin, type):
+        return plain(data)
+    if issubclass(origin, Mapping):
         return {key: with_flags(value, parts[1]) for key, value in data.items()} if isinstance(data, dict) else data
-    if isinstance(origin, type) and issubclass(origin, list | tuple):
+    if issubclass(origin, list | tuple):
         return [with_flags(value, parts[0]) for value in data] if isinstance(data, list) else data
     return plain(data)
 

@@ -5,6 +5,7 @@ Numbers are those of YAML 1.2 and JSON. What YAML 1.1 reads as something else th
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,13 +23,22 @@ BOM = "\ufeff"
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_NULLS = ("", "~", "null")
+_WORDS: dict[str, float | bool | None] = {
+    ".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan,
+    **dict.fromkeys(("true", "yes", "on"), True),
+    **dict.fromkeys(("false", "no", "off"), False),
+    **dict.fromkeys(("", "~", "null")),
+}
 _OTHER_BASE = re.compile(r"[-+]?0([0-9_]+|[oO][0-7_]+|[xX][0-9a-fA-F_]+|[bB][01_]+)")
-_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?")
+_UNDERSCORES = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t]+[0-9]{1,2}:[0-9]{2}:[0-9]{2}.*)?")
+_SURPRISES = (
+    ("a number of another base than 10, or with leading zeros", _OTHER_BASE),
+    ("a number or as text", _UNDERSCORES),
+    ("a number of base 60", _BASE_60),
+    ("a date", _DATE),
+)
 _UNENCODABLE = re.compile("[\x00\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
 _TAGS = ("str", "int", "float", "bool", "null", "seq", "map")
@@ -128,7 +138,7 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event, line)
         elif isinstance(event, yaml.AliasEvent):
-            self._alias(event.anchor, line)
+            self._alias(event.anchor or "", line)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._begin(event, line)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -261,22 +271,12 @@ def resolved(text: str) -> Any:
     """Return what plain YAML text stands for: a number, null, an `Ambiguous` scalar, or text."""
     if _INTEGER.fullmatch(text):
         return int(text)
-    if _OTHER_BASE.fullmatch(text):
-        return Ambiguous(text, "a number of another base than 10, or with leading zeros")
-    if _FLOAT.fullmatch(text):
+    if _FLOAT.fullmatch(text) and not _OTHER_BASE.fullmatch(text):
         return float(text)
-    lower = text.lower()
-    if lower in _NOT_FINITE:
-        return float(_NOT_FINITE[lower])
-    if lower in _NULLS:
-        return None
-    if lower in _TRUTH:
-        return Ambiguous(text, str(_TRUTH[lower]).lower(), _TRUTH[lower])
-    if "_" in text and _UNDERSCORES.fullmatch(text):
-        return Ambiguous(text, "a number or as text")
-    if _BASE_60.fullmatch(text):
-        return Ambiguous(text, "a number of base 60")
-    return Ambiguous(text, "a date") if _DATE.fullmatch(text) else text
+    if (lower := text.lower()) in _WORDS:
+        value = _WORDS[lower]
+        return Ambiguous(text, str(value).lower(), value) if isinstance(value, bool) else value
+    return next((Ambiguous(text, kind) for kind, form in _SURPRISES if form.fullmatch(text)), text)
 
 
 def _is_a(value: Any, tag: str) -> bool:
@@ -313,23 +313,26 @@ class _LongNumber(str):
 def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
     """Return JSON data with `Ambiguous` scalars for true and false; raises `SpecError` naming the place."""
     kind = type(value)
-    if kind is float or kind is int or value is None:
-        return value
-    if kind is str:
-        if _UNENCODABLE.search(value):
-            raise SpecError(f"{_shortened(value)} holds a character that no name or text can have", place, file)
-        return value
     if kind is bool:
         return Ambiguous(str(value).lower(), str(value).lower(), value)
-    if kind is _LongNumber:
-        raise SpecError(str(value), place, file)
-    if kind is _Repeated:
-        raise SpecError(f"duplicate key {_shortened(value[''])}", place, file)
+    if wrong := _wrong_in_json(value, kind):
+        raise SpecError(wrong, place, file)
+    if kind not in (list, dict):
+        return value
     if depth >= MOST_DEPTH:
         raise SpecError(_too_deep(), place, file)
     if kind is list:
         return [_checked(each, f"{place}[{index}]", depth + 1, file) for index, each in enumerate(value)]
     return dict(_checked_items(value, place, depth, file))
+
+
+def _wrong_in_json(value: Any, kind: type) -> str:
+    """What is wrong with a value of JSON by itself; empty where nothing is."""
+    if kind is str and _UNENCODABLE.search(value):
+        return f"{_shortened(value)} holds a character that no name or text can have"
+    if kind is _Repeated:
+        return f"duplicate key {_shortened(value[''])}"
+    return str(value) if kind is _LongNumber else ""
 
 
 def _checked_items(mapping: dict[str, Any], place: str, depth: int, file: str | Path) -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """Read a table from a Parquet file; raises `SpecError` if it is damaged or too large."""
     _require_parquet(path)
     schema = _read(path, "cannot be read as Parquet", lambda: pl.read_parquet_schema(path))
-    rows = _read(path, "cannot be read as Parquet", lambda: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+    rows = _read(
+        path, "cannot be read as Parquet", lambda: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+    )
     if rows * max(1, len(schema)) > MOST_VALUES:
         raise SpecError(f"holds {rows:,} rows of {len(schema)} columns: at most {MOST_VALUES:,} values", file=path)
     return _read(path, "cannot be read as Parquet", lambda: pl.read_parquet(path, glob=False))

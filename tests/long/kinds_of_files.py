@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +13,7 @@ from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.dataset.dataset import DATASET_COLUMNS, DESIGN_FILE, Dataset, table_of, write_partition
 from adaptwin.dataset.design import Design, load_design
 from adaptwin.dataset.shipped_designs import shipped_designs
-from adaptwin.plan.fleet import Fleet, read_fleet
-from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.model_tree import Leaf, ModelTree
@@ -35,7 +33,7 @@ duration: 300
 seed: 1
 lengths: {{lognormal: {{input_mean: 300, input_cv: 1.0, output_mean: 200, output_cv: 1.0}}}}
 arrivals: gamma:cv=2
-planning: {{headroom: 20%, ttft_p99: 2s, constraints: {{pinned: {{a: gpu-0}}, apart: [[a, b]]}}, prices: {{{PROFILE}: 2.5}}}}
+planning: {{headroom: 20%, ttft_p99: 2s, constraints: {{pinned: {{a: gpu-0}}, apart: [[a, b]]}}, spare: 1}}
 server: {{max_num_seqs: 256, async_scheduling: yes, gpu_memory_utilization: 0.9}}
 adapters:
 - {{name: a, rank: 8, rate: 0.5, artifact: acme/a, slo_ttft: 2, slo_itl: 50ms, target_modules: [q_proj]}}
@@ -83,7 +81,11 @@ def write_all(folder: Path) -> None:
     (folder / "fleet.yaml").write_text(FLEET)
     fleet = read_fleet(folder / "fleet.yaml")
     fleet.write(folder / "fleet.json")
-    rows = ["name,rank,rate,input_mean,output_mean,artifact,slo_ttft_ms", "a,8,0.5,250,231,acme/a,2000", "b,16,1e-1,,,,"]
+    rows = [
+        "name,rank,rate,input_mean,output_mean,artifact,slo_ttft_ms",
+        "a,8,0.5,250,231,acme/a,2000",
+        "b,16,1e-1,,,,",
+    ]
     (folder / "adapters.csv").write_text("\n".join([*rows, '"c, d",0,0.25,,,"say ""x""",500ms', ""]))
     (folder / "adapters.tsv").write_text("\n".join(rows).replace(",", "\t"))
     (folder / "rates.csv").write_text("name,rate\na,0.5\nb,2\nc,1e-3\n")

@@ -31,7 +31,9 @@ class Setup(Spec):
     name: str = Field(min_length=1, description="name of the profile to be fitted")
     hardware: str = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
-    gpu_memory_utilization: FieldShare = Field(default=0.9, gt=0, le=1, description="setting of servers in the memory table")
+    gpu_memory_utilization: FieldShare = Field(
+        default=0.9, gt=0, le=1, description="setting of servers in the memory table"
+    )
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: str = Field(description="version of vLLM that was measured")
     source: str = Field(default="", description="where the measurements are from, in words")

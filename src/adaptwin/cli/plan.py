@@ -24,11 +24,13 @@ from adaptwin.cli.options import (
     completing,
     described,
     runs_under_stress,
-    latency as latency_limit,
     share,
     share_or_profile,
     surrogate_named,
     time_span,
+)
+from adaptwin.cli.options import (
+    latency as latency_limit,
 )
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES

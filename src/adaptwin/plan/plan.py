@@ -69,10 +69,17 @@ class Plan(Spec):
 
     options: PlanOptions = Field(description="options that the plan was made with")
     seed: int = Field(ge=0, description="seed of the search; the verification uses other seeds")
-    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="safety margin that the options resulted in, as a share of traffic")
+    margin: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="safety margin that the options resulted in, as a share of traffic",
+    )
     goal: Goal = Field(default="gpus", description="quantity that the objective optimises")
     promises: bool = Field(default=True, description="whether the objective promises that no adapter is starved")
-    lower_bound: int = Field(ge=0, description="lower bound on the number of GPUs with these profiles, spare GPUs included")
+    lower_bound: int = Field(
+        ge=0, description="lower bound on the number of GPUs with these profiles, spare GPUs included"
+    )
     cost_bound: float | None = Field(
         default=None, ge=0, description="lower bound on the price per hour; None where a price is unknown"
     )

@@ -72,7 +72,9 @@ def _without_nul(name: str) -> str:
 class Adapter(Spec):
     """One LoRA adapter and its traffic; rank 0 stands for traffic to the base model, which needs no slot."""
 
-    name: Annotated[str, AfterValidator(_without_nul)] = Field(min_length=1, description="name of the adapter, unique in the fleet")
+    name: Annotated[str, AfterValidator(_without_nul)] = Field(
+        min_length=1, description="name of the adapter, unique in the fleet"
+    )
     rank: int = Field(
         description=f"LoRA rank, one of {', '.join(map(str, SERVED_RANKS))}; 0 for traffic to the base model"
     )
@@ -132,7 +134,9 @@ class Workload(Spec):
     """Adapters and their traffic over a window of time, with the seed that it is drawn from."""
 
     file_kind = file_kinds.FLEET
-    adapters: tuple[Adapter, ...] = Field(max_length=MOST_ADAPTERS, description="adapters and their traffic, with distinct names")
+    adapters: tuple[Adapter, ...] = Field(
+        max_length=MOST_ADAPTERS, description="adapters and their traffic, with distinct names"
+    )
     lengths: Lengths = Field(
         default=ASSUMED_LENGTHS, description="lengths of requests to adapters without lengths of their own"
     )
