@@ -30,7 +30,7 @@ def test_a_time_in_seconds(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "s", "1:30", "1_0s", "2 parsecs", "infs", "1h30m", "1e999999999999999999s"])
 def test_what_is_no_time(text):
-    with pytest.raises(ValueError, match=r"is not a time, such as 500ms, 2s, 30m or 1h|is out of range"):
+    with pytest.raises(ValueError, match=r"is not a time, such as 500ms or 2s|is out of range"):
         parse_seconds(text)
 
 
@@ -48,7 +48,7 @@ def test_a_share(text, share):
 
 
 def test_a_bare_number_above_one_is_no_share():
-    with pytest.raises(ValueError, match="'20' is 2000%: write 20% or 0.2 if that was meant"):
+    with pytest.raises(ValueError, match=r"'20' is 2000%: write 20% or 0\.2 if that was meant"):
         parse_share("20")
 
 
@@ -119,7 +119,7 @@ def test_a_fleet_file_takes_times_and_shares(tmp_path):
         ("name: a", "name: 2024-05-01", "adapters[0].name: 2024-05-01 can be read as a date"),
         ("name: a", "name: ~", "adapters[0].name: null is not text: put quotes around it if it is"),
         ("name: a", "name: 1e3", "adapters[0].name: 1000.0 is not text: put quotes around it if it is"),
-        ("10m", "10 minutes", "duration: '10 minutes' is not a time, such as 500ms, 2s, 30m or 1h"),
+        ("10m", "10 minutes", "duration: '10 minutes' is not a time, such as 500ms or 2s"),
         ("500ms", "5_00", "arrivals: entry 0: 5_00 can be read as a number or as text"),
     ],
 )

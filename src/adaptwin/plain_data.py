@@ -7,7 +7,6 @@ Numbers are those of YAML 1.2 and JSON. What YAML 1.1 reads as something else th
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,10 @@ BOM = "\ufeff"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, float | bool | None] = {
-    ".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan,
+    ".inf": math.inf,
+    "+.inf": math.inf,
+    "-.inf": -math.inf,
+    ".nan": math.nan,
     **dict.fromkeys(("true", "yes", "on"), True),
     **dict.fromkeys(("false", "no", "off"), False),
     **dict.fromkeys(("", "~", "null")),
@@ -321,9 +323,13 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
         return value
     if depth >= MOST_DEPTH:
         raise SpecError(_too_deep(), place, file)
-    if kind is list:
-        return [_checked(each, f"{place}[{index}]", depth + 1, file) for index, each in enumerate(value)]
-    return dict(_checked_items(value, place, depth, file))
+    for key, each in enumerate(value) if kind is list else value.items():
+        if kind is dict and _UNENCODABLE.search(key):
+            raise SpecError(f"the key {_shortened(key)} holds a character that no text can have", place, file)
+        if type(each) not in (int, float):
+            within = f"{place}[{key}]" if kind is list else f"{place}.{key}".lstrip(".")
+            value[key] = _checked(each, within, depth + 1, file)  # in place: a copy would need as much memory again
+    return value
 
 
 def _wrong_in_json(value: Any, kind: type) -> str:
@@ -333,13 +339,6 @@ def _wrong_in_json(value: Any, kind: type) -> str:
     if kind is _Repeated:
         return f"duplicate key {_shortened(value[''])}"
     return str(value) if kind is _LongNumber else ""
-
-
-def _checked_items(mapping: dict[str, Any], place: str, depth: int, file: str | Path) -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if _UNENCODABLE.search(key):
-            raise SpecError(f"the key {_shortened(key)} holds a character that no text can have", place, file)
-        yield key, _checked(value, f"{place}.{key}".lstrip("."), depth + 1, file)
 
 
 def _shortened(text: str) -> str:

@@ -41,7 +41,7 @@ def parse_seconds(text: str) -> float:
     matched = _WITH_UNIT.fullmatch(text)
     number, unit = matched.groups() if matched else (text, "s")
     if not is_number(number):
-        raise ValueError(f"{text!r} is not a time, such as 500ms, 2s, 30m or 1h")
+        raise ValueError(f"{text!r} is not a time, such as 500ms or 2s (units: {', '.join(SECONDS_OF)})")
     return _product(number, SECONDS_OF[unit])
 
 
@@ -50,11 +50,11 @@ def parse_latency(text: str) -> float:
 
     Raises `ValueError`.
     """
-    if is_number(text):
-        raise ValueError(f"{text!r} has no unit: write {text}ms or {text}s")
     value = parse_seconds(text)
     if not 0 < value < float("inf"):
         raise ValueError(f"{text!r} must be above 0")
+    if is_number(text):
+        raise ValueError(f"{text!r} has no unit: write {text}ms or {text}s")
     return value
 
 

@@ -18,7 +18,8 @@ from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
-MOST_BYTES = 1 << 28  # of a text file, 256 MiB
+MOST_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
+MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
 
 
 class Spec(BaseModel):
@@ -81,7 +82,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 def _read_fields(path: str | Path) -> dict[str, Any]:
     """Read a mapping from a YAML or JSON file, with `Ambiguous` scalars; raises `SpecError`."""
-    text = read_text(path)
+    text = read_text(path, MOST_FIELD_BYTES)
     data = parse_json(text, path) if Path(path).suffix.lower() == ".json" else parse_yaml(text, path)
     if data is None:
         raise SpecError("the file is empty", file=path)
@@ -91,20 +92,20 @@ def _read_fields(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
     """Read the text of a file, with line breaks as they are in Python; raises `SpecError` when it cannot be read.
 
-    A file that is not UTF-8, holds NUL characters, or has more than `MOST_BYTES` is refused.
+    A file that is not UTF-8, holds NUL characters, or has more than `most_bytes` is refused.
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except FileNotFoundError:
         raise SpecError("no such file", file=path) from None
     except (OSError, ValueError) as error:  # a directory, no permission, a NUL in the path
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
-    if len(content) > MOST_BYTES:
-        raise SpecError(f"cannot be read: it is too large (at most {MOST_BYTES >> 20} MiB)", file=path)
+    if len(content) > most_bytes:
+        raise SpecError(f"cannot be read: it is too large (at most {most_bytes >> 20} MiB)", file=path)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SpecError("cannot be read: it is text in UTF-16; save it as UTF-8", file=path)
     if (nul := content.find(b"\x00")) >= 0:

@@ -37,8 +37,8 @@ def read_parquet_metadata(path: Path) -> dict[str, str]:
 
 def read_csv_table(path: Path) -> pl.DataFrame:
     """Read a table from a CSV file with a header; raises `SpecError` if it is none or too large."""
-    if (size := _read(path, "cannot be read", lambda: path.stat().st_size)) > MOST_BYTES:
-        raise SpecError(f"cannot be read: {size >> 20} MiB are too many (at most {MOST_BYTES >> 20})", file=path)
+    if _read(path, "cannot be read", lambda: path.stat().st_size) > MOST_BYTES:
+        raise SpecError(f"cannot be read: it is too large (at most {MOST_BYTES >> 20} MiB)", file=path)
     return _read(path, "cannot be read", lambda: pl.read_csv(path, glob=False))
 
 

@@ -46,7 +46,7 @@ def test_either_latency_can_be_brought_down(plan, latency):
 
 
 def test_bounds_are_times_with_a_unit(plan):
-    found = plan("--objective", "slo", "--ttft-p99", "500ms", "--itl-p99", "0.05")
+    found = plan("--objective", "slo", "--ttft-p99", "500ms", "--itl-p99", "50ms")
     assert (found.options.latency_limits.ttft_p99, found.options.latency_limits.itl_p99) == (0.5, 0.05)
     assert all(server.forecast.ttft_p99 <= 0.5 and server.forecast.itl_p99 <= 0.05 for server in found.servers)
 
@@ -66,6 +66,10 @@ def test_without_bounds_there_are_none(plan):
         (("--ttft-p99", "soon"), "'soon' is not a time, such as 500ms or 2s"),
         (("--itl-p99", "0ms"), "'0ms' must be above 0"),
         (("--itl-p99", "-1"), "'-1' must be above 0"),
+        (("--ttft-p99", "100"), "'100' has no unit: write 100ms or 100s"),
+        (("--itl-p99", "0.05"), "'0.05' has no unit: write 0.05ms or 0.05s"),
+        (("--headroom", "20"), "'20' is 2000%: write 20% or 0.2 if that was meant"),
+        (("--time-limit", "1:30"), "'1:30' is not a time, such as 500ms or 2s"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

@@ -1,7 +1,6 @@
 """CSV rows: a file read row by row, with errors that name file, line and column."""
 
 import csv
-import io
 import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -57,6 +56,10 @@ class CsvRows(NamedTuple):
     file: str | Path
     kind: FileKind | None  # what the file should be, if it has a name
 
+    def at_most(self, count: int) -> "CsvRows":
+        """Return the file with rows that end in a `SpecError` beyond so many."""
+        return self._replace(rows=_not_more(self.rows, count))
+
     def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[CsvRow]:
         """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given."""
         for column in needed:
@@ -68,6 +71,13 @@ class CsvRows(NamedTuple):
             if optional is not None and column not in {*needed, *optional}:
                 raise SpecError(f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file)
         return self.rows
+
+
+def _not_more(rows: Iterator[CsvRow], count: int) -> Iterator[CsvRow]:
+    for number, row in enumerate(rows):
+        if number == count:
+            raise SpecError(f"too many rows (at most {count:,})", f"line {row.line}", row.file)
+        yield row
 
 
 def read_rows(path: str | Path, kind: FileKind | None = None) -> CsvRows:
@@ -83,7 +93,7 @@ def read_rows(path: str | Path, kind: FileKind | None = None) -> CsvRows:
 
 def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
     text = read_text(path).removeprefix("\ufeff")
-    reader = csv.reader(io.StringIO(text), delimiter=_delimiter_of(text), skipinitialspace=True, strict=True)
+    reader = csv.reader(_lines_of(text), delimiter=_delimiter_of(text), skipinitialspace=True, strict=True)
     lines = _filled_lines(reader, path)
     header = next(lines, None)
     if header is None:
@@ -93,6 +103,15 @@ def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
     if twice is not None:
         raise SpecError(f"duplicate column {twice!r}", f"line {header[0]}", path)
     return CsvRows(columns, _rows(columns, lines, path), path, kind)
+
+
+def _lines_of(text: str) -> Iterator[str]:
+    """Yield the lines with their line breaks; `io.StringIO` would need four bytes for each character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def _delimiter_of(text: str) -> str:

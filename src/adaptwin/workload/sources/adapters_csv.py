@@ -20,8 +20,10 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
     ``base_model``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
     """
-    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS))
-    adapters = tuple(_adapter_of_row(row) for row in _not_too_many(rows))
+    rows = _without_repeated_names(
+        read_rows(path, ADAPTERS_CSV).at_most(MOST_ADAPTERS).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS)
+    )
+    adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
     return adapters
@@ -30,7 +32,7 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
 def read_adapter_rates(path: str | Path) -> dict[str, float]:
     """Read requests per second by adapter from the columns ``name,rate``; raises `SpecError` naming the line."""
     rates: dict[str, float] = {}
-    for row in _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(("name", "rate"))):
+    for row in _without_repeated_names(read_rows(path, ADAPTERS_CSV).at_most(MOST_ADAPTERS).require(("name", "rate"))):
         rate = row.number("rate")
         if rate < 0:
             raise row.wrong("rate", f"{rate:g} must be at least 0")
@@ -53,14 +55,6 @@ def _without_repeated_names(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
         if name in line_of:
             raise row.wrong("name", f"duplicate name {name!r}: lines {line_of[name]} and {row.line}")
         line_of[name] = row.line
-        yield row
-
-
-def _not_too_many(rows: Iterable[CsvRow]) -> Iterable[CsvRow]:
-    """Yield the rows; raises `SpecError` when there are more than a workload can have."""
-    for count, row in enumerate(rows):
-        if count == MOST_ADAPTERS:
-            raise SpecError(f"too many adapters (at most {MOST_ADAPTERS:,})", f"line {row.line}", row.file)
         yield row
 
 

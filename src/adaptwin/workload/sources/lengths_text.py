@@ -9,6 +9,7 @@ from adaptwin.workload.csv_rows import CsvRow, read_rows
 from adaptwin.workload.lengths import MAX_TOKENS, Lengths
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
 
+MOST_PAIRS = 1_000_000  # of a file
 LENGTH_TEXTS = "sharegpt, fixed:250,231, lognormal:250,231, lognormal:250,231,1.5,1.2 (with coefficients of variation)"
 
 
@@ -50,7 +51,8 @@ def _numbers(text: str, rest: str) -> list[float]:
 
 def _read_pairs(path: str) -> Lengths:
     """Read pairs of tokens from a CSV file with the columns ``input`` and ``output``."""
-    pairs = [(_tokens(row, "input"), _tokens(row, "output")) for row in read_rows(path).require(("input", "output"))]
+    rows = read_rows(path).at_most(MOST_PAIRS).require(("input", "output"))
+    pairs = [(_tokens(row, "input"), _tokens(row, "output")) for row in rows]
     if not pairs:
         raise SpecError("has no rows", file=path)
     return Lengths.empirical(pairs)
