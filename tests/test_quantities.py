@@ -106,8 +106,8 @@ def test_a_fleet_file_takes_times_and_shares(tmp_path):
     [
         ("20%", "20", "planning.headroom: '20' is 2000%: write 20% or 0.2 if that was meant"),
         ("5%", "5", "planning.margin: '5' is 500%: write 5% or 0.05 if that was meant"),
-        ("5%", "much", "planning.margin: 'much' is not a share, such as 20% or 0.2, and not the word profile"),
-        ("90%", "90", "server.gpu_memory_utilization: '90' is 9000%: write 90% or 0.9"),
+        ("5%", "much", "planning.margin: 'much' is neither a share, such as 0.2, nor the word profile"),
+        ("90%", "90", "server.gpu_memory_utilization: 90 must be at most 1"),
         ("20%", "yes", "planning.headroom: yes can be read as true: put quotes around text, and write numbers in"),
         ("slo_ttft: 2s", "slo_ttft: 1:30", "adapters[0].slo_ttft: 1:30 can be read as a number of base 60"),
         ("1e-1", "on", "adapters[0].rate: on can be read as true"),

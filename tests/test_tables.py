@@ -58,13 +58,13 @@ def refusal(path):
 
 
 def test_a_table_with_too_many_values_is_refused_before_it_is_read(parquet, monkeypatch):
-    monkeypatch.setattr(tables, "MOST_VALUES", 1999)
+    monkeypatch.setattr(tables, "MOST_CELLS", 1999)
     with pytest.raises(SpecError, match=r"holds 1,000 rows of 2 columns: at most 1,999 values"):
         read_parquet(parquet)
 
 
 def test_a_large_csv_file_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "MOST_BYTES", 3)
+    monkeypatch.setattr(tables, "MOST_CSV_BYTES", 3)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SpecError, match=r"cannot be read: it is too large"):
         read_csv_table(tmp_path / "t.csv")

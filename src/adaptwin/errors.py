@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-LONGEST = 900  # characters of a message
+LONGEST_MESSAGE = 900  # characters of a message
 MOST_COMPARED = 200  # characters of a name that is compared with others
 
 
@@ -41,9 +41,9 @@ class SpecError(AdaptwinError, ValueError):
 
 def _readable(text: str) -> str:
     """Return text without the middle of it, where a name or value has thousands of characters."""
-    if len(text) <= LONGEST:
+    if len(text) <= LONGEST_MESSAGE:
         return text
-    return f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 3 :]}"
+    return f"{text[: LONGEST_MESSAGE * 2 // 3]} ... {text[-LONGEST_MESSAGE // 3 :]}"
 
 
 class Infeasible(AdaptwinError):

@@ -87,6 +87,10 @@ def _seconds_of_field(value: Any) -> Any:
     return parse_seconds(value) if isinstance(value, str) else value
 
 
+def _fraction_of_field(value: Any) -> Any:
+    return parse_share(value) if isinstance(value, str) else value
+
+
 def _share_of_field(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
         return parse_share(value)
@@ -102,5 +106,6 @@ def _share_in_file(value: Any, info: SerializationInfo) -> Any:
 
 
 # Types of fields, which files and Python may give as text as well.
-Duration = Annotated[float, BeforeValidator(_seconds_of_field)]  # in seconds
+TimeSpan = Annotated[float, BeforeValidator(_seconds_of_field)]  # in seconds
+Fraction = Annotated[float, BeforeValidator(_fraction_of_field)]  # a share that is at most 1
 FieldShare = Annotated[float, BeforeValidator(_share_of_field), PlainSerializer(_share_in_file, when_used="json")]

@@ -18,7 +18,7 @@ from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
-MOST_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
+MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
 MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
 
 
@@ -92,7 +92,7 @@ def _read_fields(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def read_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: str | Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
     """Read the text of a file, with line breaks as they are in Python; raises `SpecError` when it cannot be read.
 
     A file that is not UTF-8, holds NUL characters, or has more than `most_bytes` is refused.

@@ -11,8 +11,8 @@ import polars as pl
 from adaptwin.errors import SpecError
 
 Read = TypeVar("Read")
-MOST_VALUES = 50_000_000  # cells of a table, 400 MB of numbers
-MOST_BYTES = 1 << 28  # of a CSV file
+MOST_CELLS = 50_000_000  # cells of a table, 400 MB of numbers
+MOST_CSV_BYTES = 1 << 28  # of a CSV file
 _ENDS = b"PAR1"  # first and last bytes of a Parquet file
 _UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError, MemoryError)
 
@@ -20,31 +20,31 @@ _UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException,
 def read_parquet(path: Path) -> pl.DataFrame:
     """Read a table from a Parquet file; raises `SpecError` if it is damaged or too large."""
     _require_parquet(path)
-    schema = _read(path, "cannot be read as Parquet", lambda: pl.read_parquet_schema(path))
-    rows = _read(
+    schema = _attempted(path, "cannot be read as Parquet", lambda: pl.read_parquet_schema(path))
+    rows = _attempted(
         path, "cannot be read as Parquet", lambda: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     )
-    if rows * max(1, len(schema)) > MOST_VALUES:
-        raise SpecError(f"holds {rows:,} rows of {len(schema)} columns: at most {MOST_VALUES:,} values", file=path)
-    return _read(path, "cannot be read as Parquet", lambda: pl.read_parquet(path, glob=False))
+    if rows * max(1, len(schema)) > MOST_CELLS:
+        raise SpecError(f"holds {rows:,} rows of {len(schema)} columns: at most {MOST_CELLS:,} values", file=path)
+    return _attempted(path, "cannot be read as Parquet", lambda: pl.read_parquet(path, glob=False))
 
 
 def read_parquet_metadata(path: Path) -> dict[str, str]:
     """Read the texts that a Parquet file was written with; raises `SpecError` if it is damaged."""
     _require_parquet(path)
-    return _read(path, "cannot be read as Parquet", lambda: pl.read_parquet_metadata(path))
+    return _attempted(path, "cannot be read as Parquet", lambda: pl.read_parquet_metadata(path))
 
 
 def read_csv_table(path: Path) -> pl.DataFrame:
     """Read a table from a CSV file with a header; raises `SpecError` if it is none or too large."""
-    if _read(path, "cannot be read", lambda: path.stat().st_size) > MOST_BYTES:
-        raise SpecError(f"cannot be read: it is too large (at most {MOST_BYTES >> 20} MiB)", file=path)
-    return _read(path, "cannot be read", lambda: pl.read_csv(path, glob=False))
+    if _attempted(path, "cannot be read", lambda: path.stat().st_size) > MOST_CSV_BYTES:
+        raise SpecError(f"cannot be read: it is too large (at most {MOST_CSV_BYTES >> 20} MiB)", file=path)
+    return _attempted(path, "cannot be read", lambda: pl.read_csv(path, glob=False))
 
 
 def _require_parquet(path: Path) -> None:
     """Raise `SpecError` for a file that does not begin, end and have a footer as Parquet files do."""
-    content_ends = _read(path, "cannot be read as Parquet", lambda: _ends_of(path))
+    content_ends = _attempted(path, "cannot be read as Parquet", lambda: _ends_of(path))
     if content_ends is None:
         raise SpecError("cannot be read as Parquet: it is another file, or damaged", file=path)
 
@@ -61,7 +61,7 @@ def _ends_of(path: Path) -> int | None:
     return footer if ends and 0 < footer <= size - 12 else None
 
 
-def _read(path: Path, what: str, read: Callable[[], Read]) -> Read:
+def _attempted(path: Path, what: str, read: Callable[[], Read]) -> Read:
     try:
         with _silence():
             return read()

@@ -14,7 +14,7 @@ from adaptwin.file_kinds import recognised
 from adaptwin.flags import with_flags
 from adaptwin.plain_data import parse_json
 from adaptwin.profile.model_shape import ModelShape
-from adaptwin.quantities import Duration, FieldShare
+from adaptwin.quantities import Fraction, TimeSpan
 from adaptwin.spec import Spec, read_text, spec_error, write_atomically
 from adaptwin.tables import read_csv_table, read_parquet
 from adaptwin.twin.server import Server
@@ -31,7 +31,7 @@ class Setup(Spec):
     name: str = Field(min_length=1, description="name of the profile to be fitted")
     hardware: str = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
-    gpu_memory_utilization: FieldShare = Field(
+    gpu_memory_utilization: Fraction = Field(
         default=0.9, gt=0, le=1, description="setting of servers in the memory table"
     )
     model: ModelShape = Field(description="shapes of the base model")
@@ -56,7 +56,7 @@ class MeasuredRun(Spec):
     server: Server = Field(description="vLLM settings of the server")
     workload: Workload = Field(description="adapters and their traffic")
     max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client may have open")
-    scrape_every: Duration | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
+    scrape_every: TimeSpan | None = Field(default=None, ge=0.001, description="seconds between scrapes of /metrics")
     throughput: float = Field(ge=0, description="prompt + output tokens/s of requests that finished inside the window")
     starved: bool = Field(default=False, description="whether under 0.9 of the tokens asked for were served")
     itl_mean: float | None = Field(default=None, gt=0, description="mean ITL, in seconds")
@@ -151,6 +151,8 @@ _RUNS_FORM = TypeAdapter(tuple[MeasuredRun, ...])
 def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
     try:
         runs = with_flags(parse_json(read_text(path), path), tuple[MeasuredRun, ...])
+        if not isinstance(runs, list):
+            raise SpecError(f"expected a list of runs, found a {type(runs).__name__}", file=path)
         return _RUNS_FORM.validate_python(runs, context={"folder": path.parent})
     except ValidationError as error:
         raise spec_error(error, MeasuredRun, path) from None

@@ -117,7 +117,7 @@ def runs_under_stress(wanted: bool, runs: int | None) -> int:
     return (runs or STRESS_RUNS) if wanted else 0
 
 
-def latency(text: str) -> float:
+def latency_limit(text: str) -> float:
     """``500ms`` or ``2s`` in seconds; a number without a unit is refused."""
     return _understood(parse_latency, text)
 

@@ -23,14 +23,12 @@ from adaptwin.cli.options import (
     UnderStress,
     completing,
     described,
+    latency_limit,
     runs_under_stress,
     share,
     share_or_profile,
     surrogate_named,
     time_span,
-)
-from adaptwin.cli.options import (
-    latency as latency_limit,
 )
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES

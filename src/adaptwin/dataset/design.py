@@ -15,7 +15,7 @@ from adaptwin import file_kinds
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.profile.profile import is_profile_file
-from adaptwin.quantities import FieldShare
+from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.drawing.requests import MOST_REQUESTS
@@ -107,7 +107,7 @@ class Design(Spec):
     )
     mixes: int = Field(default=1000, ge=1, description="number of mixes to draw; ignored by the sampler grid")
     loads: int = Field(default=4, ge=1, description="runs of each mix, at different total rates")
-    boundary: FieldShare = Field(
+    boundary: Fraction = Field(
         default=0.5, ge=0, le=1, description="share of the loads placed where the server stops serving all traffic"
     )
     seed: int = Field(default=0, ge=0, description="seed of all random draws")

@@ -13,7 +13,7 @@ def inconsistencies(plan: "Plan") -> Iterator[str]:
     """Yield what contradicts in a plan, each in a line that begins with the field."""
     yield from _repeated("profiles", [profile.name for profile in plan.profiles])
     yield from _repeated("servers", [server.name for server in plan.servers])
-    yield from _unknown(plan)
+    yield from _unknown_names(plan)
     yield from _wrong_counts(plan)
 
 
@@ -25,7 +25,7 @@ def _repeated(field: str, names: Sequence[str]) -> Iterator[str]:
         first.setdefault(name, index)
 
 
-def _unknown(plan: "Plan") -> Iterator[str]:
+def _unknown_names(plan: "Plan") -> Iterator[str]:
     """Yield the names of profiles and adapters that the plan does not have, and ranks that a server cannot load."""
     profiles = [profile.name for profile in plan.profiles]
     ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo, WrapValidator
 
 from adaptwin.errors import SpecError
+from adaptwin.plain_data import is_number
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
-from adaptwin.quantities import Duration, FieldShare, parse_share
+from adaptwin.quantities import FieldShare, TimeSpan, parse_share
 from adaptwin.spec import Spec, first_problem
 
 
@@ -36,10 +37,9 @@ def _share_or_profile(value: Any, _union: Any, info: ValidationInfo) -> Any:
     if value == "profile":
         return value
     if isinstance(value, str):
-        try:
-            value = parse_share(value)
-        except ValueError as error:
-            raise ValueError(f"{error}, and not the word profile") from None
+        if not is_number(value.removesuffix("%")):
+            raise ValueError(f"{value!r} is neither a share, such as 0.2, nor the word profile")
+        value = parse_share(value)
         return _SHARE.validate_python(value)
     return _SHARE.validate_python(value, context=info.context)
 
@@ -65,12 +65,12 @@ class PlanOptions(Spec):
         "profile's measured uncertainty, or a share",
     )
     gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not choose it")
-    ttft_p99: Duration | None = Field(
+    ttft_p99: TimeSpan | None = Field(
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time to first token on every server, in seconds",
     )
-    itl_p99: Duration | None = Field(
+    itl_p99: TimeSpan | None = Field(
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time between tokens on every server, in seconds",
@@ -85,7 +85,7 @@ class PlanOptions(Spec):
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
-    time_limit: Duration | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
+    time_limit: TimeSpan | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.profile.profile import Profile
-from adaptwin.quantities import FieldShare
+from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.workload import SERVED_RANKS, Workload
@@ -40,7 +40,7 @@ class Server(Spec):
     max_model_len: int | None = Field(
         default=None, ge=1, le=MAX_TOKENS, description="tokens of one request, prompt and answer"
     )
-    gpu_memory_utilization: FieldShare = Field(
+    gpu_memory_utilization: Fraction = Field(
         default=0.9, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
     )
     block_size: int = Field(default=16, ge=1, le=LARGEST_BLOCK, description="tokens in one KV block")
@@ -48,7 +48,7 @@ class Server(Spec):
         default=False,
         description="admit a request only if its whole prompt fits (vLLM >= 0.19), not just its first chunk",
     )
-    watermark: FieldShare = Field(
+    watermark: Fraction = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of KV blocks that admission keeps free"
     )
     async_scheduling: bool = Field(

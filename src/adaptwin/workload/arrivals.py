@@ -46,7 +46,7 @@ ARRIVAL_BOUNDS = {
     "period": (1.0, 1e8),
     "factor": (0.01, 100.0),
 }  # beyond, hours tell nothing of the mean
-MOST_STRETCHES = 1_000_000  # of a file of rates
+MOST_RATE_ROWS = 1_000_000  # of a file of rates
 MOST_FACTOR = 1e6  # of a file of rates
 
 
@@ -116,7 +116,7 @@ def read_rates(path: str | Path) -> tuple[tuple[float, float], ...]:
 @lru_cache(maxsize=64)
 def _read_rates(path: str | Path, _changed: int, _size: int) -> tuple[tuple[float, float], ...]:
     rates: list[tuple[float, float]] = []
-    for row in read_rows(path).at_most(MOST_STRETCHES).require(("start", "factor")):
+    for row in read_rows(path).at_most(MOST_RATE_ROWS).require(("start", "factor")):
         cells, line = (row.cells.get("start", ""), row.cells.get("factor", "")), f"line {row.line}"
         try:
             start, factor = map(parse_number, cells)

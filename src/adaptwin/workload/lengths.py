@@ -58,7 +58,7 @@ class Lengths(Spec):
 
     kind: Literal["sharegpt", "fixed", "lognormal", "empirical"] = Field(description="kind of distribution")
     pairs: tuple[tuple[int, int], ...] = Field(
-        default=(), description="pairs of prompt and answer tokens; of fixed lengths, a single one"
+        default=(), fail_fast=True, description="pairs of prompt and answer tokens; of fixed lengths, a single one"
     )
     input_mean: float | None = Field(
         default=None, ge=1, le=MAX_TOKENS, allow_inf_nan=False, description="mean prompt tokens, lognormal"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from adaptwin import file_kinds
 from adaptwin.plain_data import Ambiguous
-from adaptwin.quantities import Duration, parse_seconds
+from adaptwin.quantities import TimeSpan, parse_seconds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
@@ -87,8 +87,8 @@ class Adapter(Spec):
     target_modules: tuple[str, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
     )
-    slo_ttft: Duration | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
-    slo_itl: Duration | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
+    slo_ttft: TimeSpan | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
+    slo_itl: TimeSpan | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
     base_model: str | None = Field(
         default=None, min_length=1, description="name of the base model that the adapter was trained on"
     )
@@ -135,7 +135,7 @@ class Workload(Spec):
 
     file_kind = file_kinds.FLEET
     adapters: tuple[Adapter, ...] = Field(
-        max_length=MOST_ADAPTERS, description="adapters and their traffic, with distinct names"
+        max_length=MOST_ADAPTERS, fail_fast=True, description="adapters and their traffic, with distinct names"
     )
     lengths: Lengths = Field(
         default=ASSUMED_LENGTHS, description="lengths of requests to adapters without lengths of their own"
@@ -144,7 +144,7 @@ class Workload(Spec):
         default="poisson",
         description="arrival process, or timestamps (seconds), of adapters without arrivals of their own",
     )
-    duration: Duration = Field(
+    duration: TimeSpan = Field(
         default=3600.0, gt=0, le=MOST_SECONDS, allow_inf_nan=False, description="seconds of traffic"
     )
     seed: int = Field(default=0, ge=0, le=MOST_SEED, description="seed of all random draws")

@@ -81,7 +81,7 @@ def _seconds(row: CsvRow, column: str) -> float | None:
     if column not in row.cells:
         return None
     text = row.text(column)
-    if text[-1].isalpha():
+    if text[-1].isalpha() and not text[0].isalpha():
         try:
             seconds = parse_seconds(text)
         except ValueError as error:

@@ -52,13 +52,13 @@ def _numbers(text: str, rest: str) -> list[float]:
 def _read_pairs(path: str) -> Lengths:
     """Read pairs of tokens from a CSV file with the columns ``input`` and ``output``."""
     rows = read_rows(path).at_most(MOST_PAIRS).require(("input", "output"))
-    pairs = [(_tokens(row, "input"), _tokens(row, "output")) for row in rows]
+    pairs = [(_token_count(row, "input"), _token_count(row, "output")) for row in rows]
     if not pairs:
         raise SpecError("has no rows", file=path)
     return Lengths.empirical(pairs)
 
 
-def _tokens(row: CsvRow, column: str) -> int:
+def _token_count(row: CsvRow, column: str) -> int:
     tokens = row.whole(column)
     if not 1 <= tokens <= MAX_TOKENS:
         raise row.wrong(column, f"{row.text(column)} must be from 1 to {MAX_TOKENS:,} tokens")

@@ -40,7 +40,7 @@ def parse_popularity(popularity: str) -> tuple[str, float]:
     if family not in _USUAL_NUMBERS or (colon and family == "uniform"):
         raise unknown
     try:
-        number = (parse_share(text) if family == "hot" else float(text)) if colon else _USUAL_NUMBERS[family]
+        number = (parse_share(text) if text.endswith("%") else float(text)) if colon else _USUAL_NUMBERS[family]
     except ValueError:
         raise unknown from None
     if colon and not 0 < number < float("inf"):
