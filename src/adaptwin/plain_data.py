@@ -324,7 +324,7 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
     if depth >= MOST_DEPTH:
         raise SpecError(_too_deep(), place, file)
     for key, each in enumerate(value) if kind is list else value.items():
-        if kind is dict and _UNENCODABLE.search(key):
+        if isinstance(key, str) and _UNENCODABLE.search(key):
             raise SpecError(f"the key {_shortened(key)} holds a character that no text can have", place, file)
         if type(each) not in (int, float):
             within = f"{place}[{key}]" if kind is list else f"{place}.{key}".lstrip(".")
