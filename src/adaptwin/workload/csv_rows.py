@@ -18,6 +18,7 @@ class CsvRow(NamedTuple):
     cells: dict[str, str]
     line: int
     file: str | Path
+    place: str = "line"  # what `line` counts
 
     def text(self, column: str) -> str:
         """Return the text of a cell; raises `SpecError` when it is empty."""
@@ -45,7 +46,7 @@ class CsvRow(NamedTuple):
 
     def wrong(self, column: str, message: str) -> SpecError:
         """Return a `SpecError` with this message that names file, line and column."""
-        return SpecError(message, f"line {self.line}: {column}", self.file)
+        return SpecError(message, f"{self.place} {self.line}: {column}", self.file)
 
 
 class CsvRows(NamedTuple):

@@ -1,0 +1,110 @@
+"""Times of logs: dates with and without a zone, and numbers since 1970 or since the beginning, in any unit."""
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from adaptwin.arrays import Array
+from adaptwin.workload.sources.request_log.columns import PER_SECOND
+
+EARLIEST, LATEST = 9e8, 5e9  # seconds since 1970 that a log may have: 1998 to 2128
+_TAIL = r"^([.,]\d+)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?$"  # fraction and zone, after the seconds
+_ZONE = r"(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
+_LOCAL = "%d/%b/%Y:%H:%M:%S %z"  # nginx's $time_local
+
+
+def time_columns(text: pl.Expr, has_local: bool = False) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Return a time that is a number, one that is a date (seconds since 1970), and whether the date names its zone.
+
+    Each is null where the text is something else. `has_local` looks for dates like ``06/Aug/2026:14:30:00 +0000``, too.
+    """
+    number = text.cast(pl.Float64, strict=False)
+    clock = text.str.slice(0, 19).str.replace("T", " ", literal=True)
+    clock = pl.when(text.str.len_bytes() == 10).then(clock + pl.lit(" 00:00:00")).otherwise(clock)
+    tail = text.str.slice(19)
+    seconds = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us").dt.epoch("us") / 1e6
+    fraction = tail.str.extract(r"^[.,](\d+)", 1)
+    fraction = (pl.lit("0.") + fraction).cast(pl.Float64, strict=False).fill_null(0.0)
+    zone = tail.str.extract(_ZONE, 1)
+    moment = pl.when(tail.str.contains(_TAIL)).then(seconds + fraction - _offset(zone))
+    zoned = zone.is_not_null()
+    if has_local:
+        local = text.str.to_datetime(_LOCAL, strict=False, time_unit="us").dt.epoch("us") / 1e6
+        moment, zoned = pl.coalesce(moment, local), zoned | local.is_not_null()
+    return number, moment, zoned
+
+
+def _offset(zone: pl.Expr) -> pl.Expr:
+    """Return by how many seconds a zone such as ``+02:00`` is ahead."""
+    digits = zone.str.replace(":", "", literal=True)
+    hours = digits.str.slice(1, 2).cast(pl.Int32, strict=False).fill_null(0)
+    minutes = digits.str.slice(3, 2).cast(pl.Int32, strict=False).fill_null(0)
+    ahead = pl.when(digits.str.starts_with("-")).then(-1).otherwise(1) * (3600 * hours + 60 * minutes)
+    return pl.when(zone.str.contains(r"^[+-]")).then(ahead).otherwise(0)
+
+
+class Clock(NamedTuple):
+    """How the numbers of a log become seconds."""
+
+    per_second: Array  # shape (n,): units in a second, for each number
+    counts_from_start: bool  # rather than from 1970
+    unit: str  # in words
+
+
+class UnitUnknown(Exception):
+    """Numbers that neither count from 1970 nor come from a format with a known unit."""
+
+
+def clock_of(numbers: Array, unit: str | None, usual: str | None) -> Clock:
+    """Return how numbers become seconds.
+
+    Numbers since 1970 show their unit by their size, each for itself. Where some are of another size, all have the
+    `usual` unit and count from the beginning; or, if most are since 1970, the prevailing one.
+
+    Args:
+        numbers: Times, shape (n,), n at least 1.
+        unit: The unit of all numbers, if it is known for certain.
+        usual: The unit in this format of numbers that count from the beginning.
+
+    Raises:
+        UnitUnknown: The numbers do not show their unit.
+    """
+    if unit is not None:
+        per_second = np.full(len(numbers), PER_SECOND[unit])
+        return Clock(per_second, not _is_epoch(numbers / per_second).all(), unit)
+    per_second = _units_by_size(numbers)
+    known = per_second > 0
+    if known.all():
+        units = [name for name, number in PER_SECOND.items() if (per_second == number).any()]
+        return Clock(per_second, False, f"{' and '.join(units)} since 1970")
+    if usual is not None and known.mean() <= 0.5:
+        return Clock(np.full(len(numbers), PER_SECOND[usual]), True, usual)
+    if known.mean() > 0.5:
+        return Clock(np.where(known, per_second, np.median(per_second[known])), False, "numbers since 1970")
+    raise UnitUnknown
+
+
+def _units_by_size(numbers: Array) -> Array:
+    """Return the units in a second of numbers since 1970; 0 for numbers that are none."""
+    found = np.zeros(len(numbers))
+    for number in PER_SECOND.values():
+        found[_is_epoch(numbers / number)] = number
+    return found
+
+
+def _is_epoch(seconds: Array) -> NDArray[np.bool_]:
+    return (seconds >= EARLIEST) & (seconds < LATEST)
+
+
+def spread_over_seconds(time: Array) -> tuple[Array, bool]:
+    """Return times in ascending order with the requests of each whole second spread over it, and whether that was done.
+
+    It is done where all times are whole seconds and some requests have the same.
+    """
+    if not (np.floor(time) == time).all() or not (np.diff(time) == 0).any():
+        return time, False
+    _, first, number = np.unique(time, return_index=True, return_counts=True)
+    place = np.arange(len(time)) - np.repeat(first, number)
+    return time + place / np.repeat(number, number), True
