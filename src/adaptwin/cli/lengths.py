@@ -20,6 +20,15 @@ LengthsOption = Annotated[
         "(default: those of the file, or assumed: sharegpt)",
     ),
 ]
+LengthsOfLog = Annotated[
+    str | None,
+    typer.Option(
+        "--lengths",
+        metavar="KIND",
+        help="Lengths of all requests, instead of those in the log; needed for a log without tokens. Same values as "
+        "for adaptwin plan. (default: those in the log)",
+    ),
+]
 InputMean = Annotated[
     float | None,
     typer.Option(metavar="TOKENS", help="Mean prompt length (lognormal); needs --output-mean and replaces --lengths."),

@@ -1,4 +1,4 @@
-"""adaptwin workload: fleet files from request traces, from PEFT folders, or synthetic."""
+"""adaptwin workload: fleet files from request logs and traces, from PEFT folders, or synthetic."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.cli.help import default_note, example_lines
-from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options
+from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputMean, lengths_of_options
+from adaptwin.cli.log_ranks import adapter_ranks
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
+from adaptwin.workload.sources.request_log.columns import TimeUnit
 
 if TYPE_CHECKING:
     from adaptwin.workload.lora_support import ServedModel
@@ -20,6 +22,10 @@ TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
     "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --out f.yaml",
 )
+LOG_EXAMPLES = example_lines(
+    "adaptwin workload from-log access.jsonl --rank 16 --out fleet.yaml",
+    "adaptwin workload from-log logs/ --ranks-from adapters/ --out fleet.yaml",
+)
 SYNTH_EXAMPLES = example_lines(
     "adaptwin workload synth --adapters 200 --rate 40 --ranks 8,16,32 --out f.yaml",
 )
@@ -28,11 +34,13 @@ PEFT_EXAMPLES = example_lines(
     "adaptwin workload from-peft adapters/ --rates rates.csv --out fleet.yaml",
 )
 
+DETECTED = default_note("found by its name")
+
 workload_commands = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    help="Make a fleet file from a trace or PEFT folders, or a synthetic one.",
+    help="Make a fleet file from a log, a trace or PEFT folders, or a synthetic one.",
 )
 
 AdapterCount = Annotated[int, typer.Option(metavar="N", help="Number of adapters.")]
@@ -73,44 +81,60 @@ FleetSeed = Annotated[int, typer.Option(metavar="N", help="Seed of every random 
 FleetOut = Annotated[Path, typer.Option(metavar="FILE", help="Fleet file to write (YAML).")]
 
 
+Busiest = Annotated[
+    float | None,
+    typer.Option(
+        parser=window_seconds,
+        metavar="TIME",
+        help="Length of the window that the fleet is made from, such as 90s, 30m, 1h or 1d: the one with the most "
+        f"tokens is taken. 'whole' takes everything. {default_note('1h, or everything if it is shorter')}",
+    ),
+]
+FirstPart = Annotated[
+    float | None,
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Share of the recorded time, from its start, that the window lies in, such as 50% or 0.5. "
+        + default_note("100%"),
+    ),
+]
+RateScale = Annotated[float, typer.Option(metavar="FACTOR", help="Factor on the number of requests.")]
+Keeping = Annotated[
+    Keep | None,
+    typer.Option(
+        help="Keep arrivals as timestamps, each with its own lengths, or as rates that change from second to "
+        "second, in a CSV file beside the fleet. " + default_note(f"timestamps for up to {MOST_TIMESTAMPS:,} requests"),
+    ),
+]
+TimeUnits = Annotated[
+    TimeUnit | None,
+    typer.Option(
+        help="Unit of times that are numbers. " + default_note("that of the format, or seen from numbers since 1970")
+    ),
+]
+
+
 @workload_commands.command(epilog=TRACE_EXAMPLES)
 def from_trace(
     trace: Annotated[
         Path,
-        typer.Argument(metavar="TRACE", help="Requests: CSV with Azure's or Mooncake's columns, or Mooncake's JSONL."),
+        typer.Argument(
+            metavar="TRACE",
+            help="Requests with times and lengths: CSV or JSON lines, such as the traces of Azure, Mooncake and "
+            "BurstGPT; .gz and .zst are unpacked.",
+        ),
     ],
     adapters: AdapterCount,
     ranks: Ranks,
     out: FleetOut,
     popularity: Popularity = "dirichlet:0.5",
     base_share: BaseShare = 0.0,
-    busiest: Annotated[
-        float | None,
-        typer.Option(
-            parser=window_seconds,
-            metavar="TIME",
-            help="Length of the window that the fleet is made from, such as 90s, 30m, 1h or 1d: the one with the most "
-            f"tokens is taken. 'whole' takes the whole trace. {default_note('1h, or the trace if it is shorter')}",
-        ),
-    ] = None,
-    first_part: Annotated[
-        float | None,
-        typer.Option(
-            parser=share,
-            metavar="SHARE",
-            help="Share of the trace's time, from its start, that the window lies in, such as 50% or 0.5. "
-            + default_note("100%"),
-        ),
-    ] = None,
-    rate_scale: Annotated[float, typer.Option(metavar="FACTOR", help="Factor on the number of requests.")] = 1.0,
-    keep: Annotated[
-        Keep | None,
-        typer.Option(
-            help="Keep arrivals as timestamps, each with its own lengths, or as rates that change from second to "
-            "second, in a CSV file beside the fleet. "
-            + default_note(f"timestamps for up to {MOST_TIMESTAMPS:,} requests"),
-        ),
-    ] = None,
+    busiest: Busiest = None,
+    first_part: FirstPart = None,
+    rate_scale: RateScale = 1.0,
+    keep: Keeping = None,
+    time_unit: TimeUnits = None,
     profile: Profiles = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
@@ -119,9 +143,10 @@ def from_trace(
     from rich.console import Console
 
     from adaptwin.profile.profile import load_profile
-    from adaptwin.report.trace import trace_summary, trace_table, trace_warnings
+    from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
+    from adaptwin.workload.sources.recorded_window import BUSIEST
     from adaptwin.workload.sources.synthetic import parse_ranks
-    from adaptwin.workload.sources.traces import WINDOW_SECONDS, trace_window
+    from adaptwin.workload.sources.traces import trace_window
 
     for name in profile or ():
         load_profile(name)
@@ -129,7 +154,8 @@ def from_trace(
     window = trace_window(
         trace,
         first_part=1.0 if first_part is None else first_part,
-        busiest=WINDOW_SECONDS if busiest is None else busiest,
+        busiest=BUSIEST if busiest is None else busiest,
+        time_unit=time_unit,
     )
     workload = window.workload(
         adapters=adapters,
@@ -141,11 +167,100 @@ def from_trace(
         rates_file=out.with_suffix(".rates.csv"),
         seed=seed,
     )
+    for warning in (*trace_warnings(window.figures), *ignored_models(window.log)):
+        typer.echo(f"warning: {warning}", err=True)
+    if not as_json:
+        Console().print(trace_table(window.figures, popularity, window.log.left_out))
+    summary = {**trace_summary(window.figures), "rows_left_out": window.log.left_out}
+    _write(workload, profile, out, as_json, {"trace": summary})
+
+
+@workload_commands.command(epilog=LOG_EXAMPLES)
+def from_log(
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOG...",
+            help="Files or folders with a request per row that names its model: CSV, TSV, JSON lines, a JSON list, "
+            "Parquet, or the log of vLLM; .gz and .zst are unpacked.",
+        ),
+    ],
+    out: FleetOut,
+    rank: Annotated[
+        int | None, typer.Option(metavar="RANK", help="Rank of all adapters that --ranks-from does not list.")
+    ] = None,
+    ranks_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Ranks by name: CSV with columns name,rank, a fleet file, or a folder of PEFT adapters. Without "
+            "--rank, requests for other names are left out.",
+        ),
+    ] = None,
+    base_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the base model in the log, which gets rank 0. May be repeated. "
+            + default_note("names of the model of --profile"),
+        ),
+    ] = None,
+    adapter_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the adapter. " + DETECTED)
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column with the time. " + DETECTED)] = None,
+    input_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the prompt tokens. " + DETECTED)
+    ] = None,
+    output_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the answer tokens. " + DETECTED)
+    ] = None,
+    time_unit: TimeUnits = None,
+    lengths: LengthsOfLog = None,
+    input_mean: InputMean = None,
+    output_mean: OutputMean = None,
+    busiest: Busiest = None,
+    first_part: FirstPart = None,
+    rate_scale: RateScale = 1.0,
+    keep: Keeping = None,
+    profile: Profiles = None,
+    seed: FleetSeed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
+    from rich.console import Console
+
+    from adaptwin.report.log import log_summary, log_table, top_table
+    from adaptwin.report.trace import trace_warnings
+    from adaptwin.spec import require_writable
+    from adaptwin.workload.sources.logged_adapters import log_window
+    from adaptwin.workload.sources.recorded_window import BUSIEST
+    from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
+
+    require_writable(out, inputs=logs)
+    ranks = adapter_ranks(rank, ranks_from, base_model, profile)
+    given_lengths = lengths_of_options(lengths, input_mean, output_mean)
+    log = read_request_log(
+        logs,
+        columns=LogColumns(time_column, input_column, output_column, adapter_column),
+        time_unit=time_unit,
+        lengths_needed=given_lengths is None,
+    )
+    window = log_window(
+        log,
+        ranks,
+        lengths=given_lengths,
+        first_part=1.0 if first_part is None else first_part,
+        busiest=BUSIEST if busiest is None else busiest,
+    )
+    workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=out.with_suffix(".rates.csv"), seed=seed)
     for warning in trace_warnings(window.figures):
         typer.echo(f"warning: {warning}", err=True)
     if not as_json:
-        Console().print(trace_table(window.figures, popularity))
-    _write(workload, profile, out, as_json, {"trace": trace_summary(window.figures)})
+        console = Console()
+        console.print(log_table(window))
+        console.print(top_table(window))
+    _write(workload, profile, out, as_json, {"log": log_summary(window)})
 
 
 @workload_commands.command(epilog=SYNTH_EXAMPLES)

@@ -1,18 +1,21 @@
 """What a fleet keeps of a request trace, for the terminal."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from adaptwin.report.style.words import count, duration, number
 from adaptwin.twin.verdict import SHORTEST_WINDOW
-from adaptwin.workload.sources.traces import TraceFigures
+from adaptwin.workload.sources.recorded_window import WindowFigures
+from adaptwin.workload.sources.request_log.request_log import RequestLog
 
 FEW_REQUESTS = 100  # with fewer, the mean rate is uncertain by over 10 %
 
 
-def trace_summary(figures: TraceFigures) -> dict[str, Any]:
+def trace_summary(figures: WindowFigures) -> dict[str, Any]:
     """Return the figures by name; those that a short window does not have are None."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
@@ -20,24 +23,31 @@ def trace_summary(figures: TraceFigures) -> dict[str, Any]:
     }
 
 
-def trace_table(figures: TraceFigures, popularity: str) -> Table:
+def trace_table(figures: WindowFigures, popularity: str, left_out: Mapping[str, int]) -> Table:
     """Return a table of the window that was chosen, its rates and bursts, what was left out, and what is assumed."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("trace", f"{count(figures.requests, 'request')} in {duration(figures.span)}")
+    for reason, rows in left_out.items():
+        table.add_row("not used", Text(f"{count(rows, 'row')}: {reason}"))
+    add_window_rows(table, figures)
+    table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
+    return table
+
+
+def add_window_rows(table: Table, figures: WindowFigures) -> None:
+    """Add rows for the window that was chosen, its rates and bursts, and what was left out."""
     table.add_row("window used", _window(figures))
     if figures.before or figures.after:
         table.add_row("left out", f"{figures.before:,} requests before and {figures.after:,} after the window")
     if figures.raised:
         table.add_row("lengths of 0", f"{figures.raised:,}, counted as 1 token")
     rates = f"{number(figures.mean_rate)} requests/s on average, {number(figures.peak_rate)} in the busiest minute"
-    table.add_row("rate of the trace", rates)
+    table.add_row("rate of the window", rates)
     if spread := _bursts(figures):
         table.add_row("bursts", spread)
-    table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
-    return table
 
 
-def trace_warnings(figures: TraceFigures) -> list[str]:
+def trace_warnings(figures: WindowFigures) -> list[str]:
     """Return what makes the window a weak basis for a plan, in sentences."""
     found = []
     if figures.kept < FEW_REQUESTS:
@@ -48,7 +58,15 @@ def trace_warnings(figures: TraceFigures) -> list[str]:
     return found
 
 
-def _window(figures: TraceFigures) -> str:
+def ignored_models(log: RequestLog) -> list[str]:
+    """Return that the requests of a trace name models, if they name several."""
+    if len(log.names) < 2:
+        return []
+    named = f"its requests name {len(log.names)} models in the column {log.adapter_column}"
+    return [f"{named}, which are not used; adaptwin workload from-log makes an adapter of each"]
+
+
+def _window(figures: WindowFigures) -> str:
     start, end = (_clock(time) for time in (figures.start, figures.start + figures.window))
     return f"{count(figures.kept, 'request')} from {start} to {end}, in {figures.window:g} s"
 
@@ -59,7 +77,7 @@ def _clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def _bursts(figures: TraceFigures) -> str:
+def _bursts(figures: WindowFigures) -> str:
     """Return by which factor the variance of the number of requests exceeds that of independent requests."""
     known = [
         f"{number(dispersion)} per {unit}"

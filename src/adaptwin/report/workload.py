@@ -11,14 +11,15 @@ from adaptwin.workload.workload import Workload
 def workload_summary(workload: Workload) -> dict[str, Any]:
     """Return adapters, ranks, base models, total rate, mean lengths, arrivals, window and seed of a workload."""
     ranks = Counter(adapter.rank for adapter in workload.adapters)
+    mean_input, mean_output = _mean_lengths(workload)
     return {
         "adapters": len(workload),
         "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
         "base_models": sorted({adapter.base_model for adapter in workload.adapters if adapter.base_model}),
         "rate": workload.rate,
-        "mean_input": workload.lengths.mean_input,
-        "mean_output": workload.lengths.mean_output,
-        "arrivals": workload.arrivals if isinstance(workload.arrivals, str) else "timestamps",
+        "mean_input": mean_input,
+        "mean_output": mean_output,
+        "arrivals": workload.arrivals if _drawn(workload) else "timestamps",
         "duration": workload.duration,
         "seed": workload.seed,
     }
@@ -42,7 +43,26 @@ def workload_table(workload: Workload) -> Table:
 
 def _arrivals_text(workload: Workload) -> str:
     """The arrivals of adapters without arrivals of their own; of timestamps, how many there are."""
+    own_times = [adapter.arrivals for adapter in workload.adapters if isinstance(adapter.arrivals, tuple)]
+    if len(own_times) == len(workload.adapters):
+        return f"{sum(map(len, own_times)):,} timestamps, each with its adapter and its own lengths"
     if isinstance(workload.arrivals, str):
         return workload.arrivals
     own = ", each with its own lengths" if workload.lengths.belong_to(len(workload.arrivals)) else ""
     return f"{len(workload.arrivals):,} timestamps{own}"
+
+
+def _drawn(workload: Workload) -> bool:
+    """Whether some adapter has arrivals that are drawn."""
+    return any(isinstance(adapter.arrivals or workload.arrivals, str) for adapter in workload.adapters if adapter.rate)
+
+
+def _mean_lengths(workload: Workload) -> tuple[float, float]:
+    """Return the mean tokens of prompts and answers of all requests."""
+    if not workload.rate:
+        return workload.lengths.mean_input, workload.lengths.mean_output
+    lengths = [(adapter.rate / workload.rate, adapter.lengths or workload.lengths) for adapter in workload.adapters]
+    return (
+        sum(share * own.mean_input for share, own in lengths),
+        sum(share * own.mean_output for share, own in lengths),
+    )

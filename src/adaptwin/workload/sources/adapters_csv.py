@@ -42,6 +42,15 @@ def read_adapter_rates(path: str | Path) -> dict[str, float]:
     return rates
 
 
+def read_adapter_ranks(path: str | Path) -> tuple[Adapter, ...]:
+    """Read adapters without traffic from the columns ``name,rank``; other columns are ignored. Raises `SpecError`."""
+    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(("name", "rank")))
+    adapters = tuple(_adapter_of_rank(row) for row in rows)
+    if not adapters:
+        raise SpecError("has no rows", file=path)
+    return adapters
+
+
 def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
     """Return lengths with these means (tokens): independent lognormals with coefficient of variation 1."""
     return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
@@ -74,6 +83,13 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
         )
     except SpecError as error:  # the fields of Adapter and Lengths have the names of their columns
         raise (error if error.file else row.wrong(error.field.rpartition(".")[2], error.message)) from None
+
+
+def _adapter_of_rank(row: CsvRow) -> Adapter:
+    try:
+        return Adapter(name=row.text("name"), rank=row.whole("rank"), rate=0.0)
+    except SpecError as error:
+        raise (error if error.file else row.wrong("rank", error.message)) from None
 
 
 def _seconds(row: CsvRow, column: str) -> float | None:

@@ -81,7 +81,7 @@ def _replayed(recording: Recording, adapters: Sequence[Adapter], seed: int) -> W
         adapter.model_copy(update=_timestamps(recording, own))
         for adapter, own in zip(workload.adapters, owned, strict=True)
     )
-    return workload.model_copy(update={"adapters": replaying})
+    return workload.model_copy(update={"adapters": replaying, "lengths": _lengths_of(recording)})
 
 
 def _owned(adapter: NDArray[np.int64], adapters: int) -> list[NDArray[np.int64]]:

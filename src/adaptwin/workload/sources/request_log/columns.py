@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+TimeUnit = Literal["s", "ms", "us", "ns"]
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT_IN_NAME = {
     **{f"_{unit}": unit for unit in PER_SECOND},
-    **{"_sec": "s", "_seconds": "s", "_millis": "ms", "_milliseconds": "ms", "_micros": "us", "_nanos": "ns"},
+    "_sec": "s", "_seconds": "s", "_millis": "ms", "_milliseconds": "ms", "_micros": "us", "_nanos": "ns",
 }
 
 ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower case; the first that a log has counts
@@ -37,8 +38,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower c
     ),
     "status": ("status", "statuscode", "responsecode", "httpstatus", "httpstatuscode", "responsestatus"),
     "endpoint": (
-        "calltype", "xenvoyoriginalpath", "xenvoyoriginpath", "uri", "requesturi", "path", "requestpath", "endpoint", "url", "genaioperationname", "operation",
-        "operationname", "request",
+        "calltype", "xenvoyoriginalpath", "xenvoyoriginpath", "uri", "requesturi", "path", "requestpath", "endpoint",
+        "url", "genaioperationname", "operation", "operationname", "request",
     ),
     "cache": ("cachehit",),
     "requests": ("nummodelrequests", "nrequests", "numrequests"),

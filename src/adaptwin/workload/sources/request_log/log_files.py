@@ -59,7 +59,7 @@ def _is_named_as_log(name: str) -> bool:
     return plain.lower().endswith(ENDINGS) and not name.startswith(".")
 
 
-class Head(NamedTuple):
+class FileHead(NamedTuple):
     """How a file begins: whole lines, without a byte order mark."""
 
     lines: tuple[str, ...]
@@ -67,7 +67,7 @@ class Head(NamedTuple):
     is_parquet: bool
 
 
-def head_of(path: Path) -> Head:
+def head_of(path: Path) -> FileHead:
     """Return how a file begins; raises `SpecError` when it cannot be read, or is not text in UTF-8."""
     try:
         if path.exists() and not path.is_file():
@@ -83,17 +83,17 @@ def head_of(path: Path) -> Head:
         raise SpecError("no such file", file=path) from None
     except (OSError, EOFError, zlib.error) as error:
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
-    return Head((), False, True) if beginning.startswith(b"PAR1") else _text_head(beginning, path)
+    return FileHead((), False, True) if beginning.startswith(b"PAR1") else _text_head(beginning, path)
 
 
-def _text_head(beginning: bytes, path: Path) -> Head:
+def _text_head(beginning: bytes, path: Path) -> FileHead:
     whole = beginning if len(beginning) < HEAD_BYTES or b"\n" not in beginning else beginning.rpartition(b"\n")[0]
     try:
         text = whole.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SpecError(f"is not text in UTF-8 ({error.reason} at byte {error.start})", file=path) from None
     lines = text.removeprefix(BOM).replace("\r\n", "\n").split("\n")[:HEAD_LINES]
-    return Head(tuple(lines), text.startswith(BOM), False)
+    return FileHead(tuple(lines), text.startswith(BOM), False)
 
 
 def _first_lines_of(path: Path) -> str:

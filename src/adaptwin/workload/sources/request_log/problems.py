@@ -12,7 +12,7 @@ from adaptwin.workload.csv_rows import CsvRow
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.sources.request_log.columns import FORMATS, KnownFormat, nearest_format, plain, unit_in
 from adaptwin.workload.sources.request_log.requests import CHECKED, Meaning
-from adaptwin.workload.sources.request_log.table import Table
+from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
 
 EXAMPLE_TIME = "2023-11-16 18:15:46.680"
@@ -20,7 +20,7 @@ MOST_LISTED = 40
 _HELD = {"time": "the time of a request", "adapter": "the model or adapter of a request"}
 
 
-def far_off(path: Path, table: Table, meaning: Meaning, row: int, gap: float) -> SpecError:
+def far_off(path: Path, table: LogTable, meaning: Meaning, row: int, gap: float) -> SpecError:
     """Return the error for a request whose time is `gap` seconds away from those of all others."""
     cells = _row_at(path, table, meaning, row)
     column = meaning.roles["time"]
@@ -29,7 +29,7 @@ def far_off(path: Path, table: Table, meaning: Meaning, row: int, gap: float) ->
     return cells.wrong(column, f"{message}: correct the time, or remove such rows")
 
 
-def _row_at(path: Path, table: Table, meaning: Meaning, row: int) -> CsvRow:
+def _row_at(path: Path, table: LogTable, meaning: Meaning, row: int) -> CsvRow:
     """Return the columns of a row that are read, with its line."""
     columns = tuple(dict.fromkeys(meaning.roles[role] for role in CHECKED if role in meaning.roles))
     values: dict[str, Any] = table.scan(columns).filter(pl.col("row") == row).collect().row(0, named=True)
@@ -37,7 +37,7 @@ def _row_at(path: Path, table: Table, meaning: Meaning, row: int) -> CsvRow:
     return CsvRow(cells, table.line_of(row), path, table.place)
 
 
-def wrong_value(path: Path, table: Table, meaning: Meaning, row: int) -> SpecError:
+def wrong_value(path: Path, table: LogTable, meaning: Meaning, row: int) -> SpecError:
     """Return the error for the first value in a row that is none."""
     cells = _row_at(path, table, meaning, row)
     try:
@@ -76,7 +76,7 @@ def _require_tokens(row: CsvRow, column: str) -> None:
         raise row.wrong(column, f"{row.text(column)} must be {limit}")
 
 
-def missing_column(role: str, path: Path, table: Table, is_trace: bool) -> SpecError:
+def missing_column(role: str, path: Path, table: LogTable, is_trace: bool) -> SpecError:
     """Return the error for a column that is needed, and is not there."""
     known = nearest_format(table.columns) if role != "adapter" else None
     if known and (absent := _absent(known, table)):
@@ -89,13 +89,13 @@ def missing_column(role: str, path: Path, table: Table, is_trace: bool) -> SpecE
     return SpecError(message + (", or give --lengths" if role not in _HELD else ""), file=path)
 
 
-def _absent(known: KnownFormat, table: Table) -> str | None:
+def _absent(known: KnownFormat, table: LogTable) -> str | None:
     """Return the first column of a format that a table lacks."""
     have = {plain(column) for column in table.columns}
     return next((column for column in known.columns[:3] if plain(column) not in have), None)
 
 
-def _incomplete(known: KnownFormat, absent: str, path: Path, table: Table) -> SpecError:
+def _incomplete(known: KnownFormat, absent: str, path: Path, table: LogTable) -> SpecError:
     if table.form.startswith("JSON"):
         return SpecError(f"missing key (needed: {', '.join(known.columns[:3])})", f"line 1: {absent}", path)
     needed = f"needed: {','.join(known.columns[:3])}; found: {listed(table.columns)}"
@@ -109,7 +109,7 @@ def listed(names: Iterable[str]) -> str:
     return ",".join(names[:MOST_LISTED]) + more
 
 
-def damage(path: Path, table: Table, error: Exception) -> SpecError:
+def damage(path: Path, table: LogTable, error: Exception) -> SpecError:
     """Return the error that names the first line that cannot be read; `error` is what the reader says."""
     try:
         found = table.damage()

@@ -3,9 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,18 +17,18 @@ from adaptwin.workload.sources.recording import suspicious_gap
 from adaptwin.workload.sources.request_log.columns import (
     PER_SECOND,
     KnownFormat,
+    TimeUnit,
     format_in,
     roles_in,
     unit_in,
 )
-from adaptwin.workload.sources.request_log.log_files import Head, head_of, log_files
+from adaptwin.workload.sources.request_log.log_files import FileHead, head_of, log_files
 from adaptwin.workload.sources.request_log.problems import damage, far_off, listed, missing_column, wrong_value
 from adaptwin.workload.sources.request_log.requests import Meaning, requests_in
-from adaptwin.workload.sources.request_log.table import Table, table_of
-from adaptwin.workload.sources.request_log.times import UnitUnknown, clock_of, spread_over_seconds
-from adaptwin.workload.sources.request_log.usage_buckets import spread_over_buckets
+from adaptwin.workload.sources.request_log.table import LogTable, table_of
+from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, spread_over_seconds
+from adaptwin.workload.sources.request_log.usage_buckets import NoWidthError, spread_over_buckets
 
-TimeUnit = Literal["s", "ms", "us", "ns"]
 LONGEST = 366 * 86400.0  # seconds that a log may last
 
 
@@ -61,14 +60,14 @@ class RequestLog(NamedTuple):
     @property
     def duration(self) -> float:
         """Seconds: up to the end of the second in which the last request arrives."""
-        return math.floor(self.time[-1]) + 1.0
+        return math.floor(float(self.time[-1])) + 1.0
 
 
 class _Part(NamedTuple):
     """The requests of one file."""
 
     path: Path
-    table: Table
+    table: LogTable
     meaning: Meaning
     requests: pl.DataFrame
     seconds: Array
@@ -135,7 +134,7 @@ class _Reading(NamedTuple):
             raise damage(path, table, error) from None
         return self._checked(path, table, meaning, rows)
 
-    def _meaning(self, path: Path, head: Head, table: Table) -> Meaning:
+    def _meaning(self, path: Path, head: FileHead, table: LogTable) -> Meaning:
         for column in self.columns:
             if column is not None and column not in table.columns:
                 raise SpecError(f"no such column (found: {listed(table.columns)})", column, path)
@@ -149,7 +148,7 @@ class _Reading(NamedTuple):
         has_local = any(any(f"/{month}/" in line for month in _MONTHS) for line in head.lines[:3])
         return Meaning(roles, format_in(table.columns), has_local, self.lengths_needed, self.adapters_needed)
 
-    def _checked(self, path: Path, table: Table, meaning: Meaning, rows: pl.DataFrame) -> _Part:
+    def _checked(self, path: Path, table: LogTable, meaning: Meaning, rows: pl.DataFrame) -> _Part:
         """Return the requests among the rows; raises `SpecError` for the first row with a wrong value."""
         if self.is_trace:
             incomplete = rows["left_out"].cast(pl.String).str.contains("^has no ").fill_null(False)
@@ -168,7 +167,7 @@ class _Reading(NamedTuple):
     def _unpacked(self, path: Path, requests: pl.DataFrame, seconds: Array) -> tuple[pl.DataFrame, Array]:
         try:
             return spread_over_buckets(requests, seconds)
-        except NoWidth:
+        except NoWidthError:
             raise SpecError("its only bucket does not say when it ends", file=path) from None
 
     def _seconds(self, path: Path, meaning: Meaning, requests: pl.DataFrame) -> tuple[Array, bool, tuple[str, ...]]:
@@ -177,14 +176,14 @@ class _Reading(NamedTuple):
         numbers = requests["number"].to_numpy()
         are_numbers = np.isnan(seconds)
         dates = ~are_numbers & ~requests["zoned"].fill_null(False).to_numpy()
-        assumed = ("times without a zone are in UTC",) if dates.any() and not self.is_trace else ()
+        assumed: tuple[str, ...] = ("times without a zone are in UTC",) if dates.any() and not self.is_trace else ()
         if not are_numbers.any():
             return seconds, False, assumed
         column = meaning.roles["time"]
         usual = meaning.known.unit if meaning.known else None
         try:
             clock = clock_of(numbers[are_numbers], self.time_unit or unit_in(column), usual)
-        except UnitUnknown:
+        except UnknownUnitError:
             example = float(numbers[are_numbers].max())
             message = f"numbers up to {example:g} are no dates, and their unit is unknown (allowed: a time unit of "
             raise SpecError(f"{message}{', '.join(PER_SECOND)}, with --time-unit)", column, path) from None
@@ -239,7 +238,7 @@ def _joined(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> Re
     )
 
 
-def _described(table: Table, known: KnownFormat | None) -> str:
+def _described(table: LogTable, known: KnownFormat | None) -> str:
     return f"{known.name}, {table.form}" if known else table.form
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.sources.request_log.columns import KnownFormat, plain
-from adaptwin.workload.sources.request_log.table import Table
+from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
 
 CHECKED = ("time", "input", "output")  # roles whose values may be wrong, in the order of `wrong`
@@ -27,7 +27,7 @@ class Meaning(NamedTuple):
     adapters_needed: bool  # whether a row without the name of a model cannot be used
 
 
-def requests_in(table: Table, meaning: Meaning) -> pl.LazyFrame:
+def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
     """Return the rows of a table as numbers.
 
     Columns: `row`; `number` or `moment` (see `time_columns`), `zoned`; `input`, `output` (tokens, null without one);
@@ -76,12 +76,12 @@ def _value(column: str | None) -> pl.Expr:
     return pl.when(~pl.col(column).is_in(list(_EMPTY))).then(pl.col(column))
 
 
-def _fallback_column(table: Table, meaning: Meaning) -> tuple[str, ...]:
+def _fallback_column(table: LogTable, meaning: Meaning) -> tuple[str, ...]:
     known = meaning.known
     return (known.fallback,) if known and known.fallback in table.columns else ()
 
 
-def _adapter(table: Table, meaning: Meaning) -> pl.Expr:
+def _adapter(table: LogTable, meaning: Meaning) -> pl.Expr:
     """Return the name of the model that was asked."""
     names = [_value(meaning.roles.get("adapter")), *map(_value, _fallback_column(table, meaning))]
     return pl.coalesce(names).str.replace(r"^hosted_vllm/", "")

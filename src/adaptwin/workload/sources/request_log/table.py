@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.sources.request_log.log_files import BOM, Head, scan_lines
+from adaptwin.workload.sources.request_log.log_files import BOM, FileHead, scan_lines
 from adaptwin.workload.sources.request_log.vllm_lines import VLLM_COLUMNS, is_vllm_log, vllm_requests
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -22,7 +22,7 @@ NO_OBJECT = "is not a JSON object"
 Scan = Callable[[Sequence[str]], pl.LazyFrame]
 
 
-class Table(NamedTuple):
+class LogTable(NamedTuple):
     """A file of rows: its columns, how to read some of them, and how to find the line of a row."""
 
     form: str  # in words
@@ -33,7 +33,7 @@ class Table(NamedTuple):
     damage: Callable[[], SpecError | None] = lambda: None  # the first line that cannot be read
 
 
-def table_of(path: Path, head: Head) -> Table:
+def table_of(path: Path, head: FileHead) -> LogTable:
     """Return the table in a file; raises `SpecError` where it holds none."""
     if head.is_parquet:
         return _parquet(path)
@@ -44,14 +44,14 @@ def table_of(path: Path, head: Head) -> Table:
     if first.startswith(("{", "[")):
         return _json_table(path, head, lines)
     if is_vllm_log(head.lines):
-        return Table("request log of vLLM", VLLM_COLUMNS, lambda _: vllm_requests(path), lambda row: row + 1)
+        return LogTable("request log of vLLM", VLLM_COLUMNS, lambda _: vllm_requests(path), lambda row: row + 1)
     if _COMBINED.match(first):
         message = "this access log is not JSON: it names neither model nor tokens (log them with a JSON log_format)"
         raise SpecError(message, f"line {lines[0][0]}", path)
-    return _delimited(path, head, lines[0])
+    return _delimited(path, lines[0])
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path) -> LogTable:
     def scan(columns: Sequence[str]) -> pl.LazyFrame:
         frame = pl.scan_parquet(path, row_index_name="row")
         return frame.select("row", *(pl.col(column).cast(pl.String) for column in columns))
@@ -60,10 +60,10 @@ def _parquet(path: Path) -> Table:
         columns = tuple(pl.scan_parquet(path).collect_schema().names())
     except pl.exceptions.PolarsError as error:
         raise SpecError(f"cannot be read as Parquet: {error}", file=path) from None
-    return Table("Parquet", columns, scan, lambda row: row + 1, "row")
+    return LogTable("Parquet", columns, scan, lambda row: row + 1, "row")
 
 
-def _delimited(path: Path, head: Head, header: tuple[int, str]) -> Table:
+def _delimited(path: Path, header: tuple[int, str]) -> LogTable:
     """Return the table of a file whose first line names the columns."""
     number, text = header
     separator = max(SEPARATORS, key=_outside_quotes(text).count)
@@ -85,7 +85,7 @@ def _delimited(path: Path, head: Head, header: tuple[int, str]) -> Table:
         return frame.filter(~blank).select("row", *(pl.col(column).str.strip_chars(" \t\"'") for column in wanted))
 
     names = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
-    return Table(
+    return LogTable(
         names[separator],
         columns,
         scan,
@@ -98,7 +98,7 @@ def _outside_quotes(text: str) -> str:
     return re.sub(r'"[^"]*"', "", text)
 
 
-def _json_table(path: Path, head: Head, lines: list[tuple[int, str]]) -> Table:
+def _json_table(path: Path, head: FileHead, lines: list[tuple[int, str]]) -> LogTable:
     """Return the table of JSON lines, of a list of objects, or of an object that holds such a list."""
     first = _object_in(lines[0][1])
     if isinstance(first, dict) and (len(lines) > 1 or _list_in(first) is None):
@@ -106,7 +106,7 @@ def _json_table(path: Path, head: Head, lines: list[tuple[int, str]]) -> Table:
     entries = _list_in(_document(path, lines[0][0]))
     if entries is None:
         raise SpecError(NO_OBJECT, f"line {lines[0][0]}", path)
-    return _entries(path, entries)
+    return _entries(entries)
 
 
 def _object_in(text: str) -> Any:
@@ -147,7 +147,7 @@ def _parts_of(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from ({**times, **result} for result in results)
 
 
-def _entries(path: Path, entries: list[dict[str, Any]]) -> Table:
+def _entries(entries: list[dict[str, Any]]) -> LogTable:
     """Return the table of a list of objects."""
     flat = [flattened(entry) for entry in entries]
     columns = tuple(dict.fromkeys(column for entry in flat for column in entry))
@@ -156,7 +156,7 @@ def _entries(path: Path, entries: list[dict[str, Any]]) -> Table:
         values = {column: [entry.get(column) for entry in flat] for column in wanted}
         return pl.LazyFrame(values, schema=dict.fromkeys(wanted, pl.String)).with_row_index("row")
 
-    return Table("JSON", columns, scan, lambda row: row + 1, "entry")
+    return LogTable("JSON", columns, scan, lambda row: row + 1, "entry")
 
 
 def flattened(entry: dict[str, Any]) -> dict[str, str | None]:
@@ -170,7 +170,7 @@ def flattened(entry: dict[str, Any]) -> dict[str, str | None]:
     return found
 
 
-def _json_lines(path: Path, head: Head, lines: list[tuple[int, str]]) -> Table:
+def _json_lines(path: Path, head: FileHead, lines: list[tuple[int, str]]) -> LogTable:
     """Return the table of a file with an object per line."""
     found: dict[str, tuple[str, ...]] = {}
     for number, line in lines[:-1] if len(lines) > 1 else lines:
@@ -184,7 +184,7 @@ def _json_lines(path: Path, head: Head, lines: list[tuple[int, str]]) -> Table:
         frame = pl.scan_ndjson(source, schema=_schema([found[column] for column in wanted]), row_index_name="row")
         return frame.select("row", *(_at(found[column]).str.strip_chars().alias(column) for column in wanted))
 
-    return Table(
+    return LogTable(
         "JSON lines",
         tuple(found),
         scan,

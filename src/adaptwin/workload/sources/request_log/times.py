@@ -28,7 +28,7 @@ def time_columns(text: pl.Expr, has_local: bool = False) -> tuple[pl.Expr, pl.Ex
     fraction = tail.str.extract(r"^[.,](\d+)", 1)
     fraction = (pl.lit("0.") + fraction).cast(pl.Float64, strict=False).fill_null(0.0)
     zone = tail.str.extract(_ZONE, 1)
-    moment = pl.when(tail.str.contains(_TAIL)).then(seconds + fraction - _offset(zone))
+    moment: pl.Expr = pl.when(tail.str.contains(_TAIL)).then(seconds + fraction - _offset(zone))
     zoned = zone.is_not_null()
     if has_local:
         local = text.str.to_datetime(_LOCAL, strict=False, time_unit="us").dt.epoch("us") / 1e6
@@ -53,7 +53,7 @@ class Clock(NamedTuple):
     unit: str  # in words
 
 
-class UnitUnknown(Exception):
+class UnknownUnitError(Exception):
     """Numbers that neither count from 1970 nor come from a format with a known unit."""
 
 
@@ -69,7 +69,7 @@ def clock_of(numbers: Array, unit: str | None, usual: str | None) -> Clock:
         usual: The unit in this format of numbers that count from the beginning.
 
     Raises:
-        UnitUnknown: The numbers do not show their unit.
+        UnknownUnitError: The numbers do not show their unit.
     """
     if unit is not None:
         per_second = np.full(len(numbers), PER_SECOND[unit])
@@ -83,7 +83,7 @@ def clock_of(numbers: Array, unit: str | None, usual: str | None) -> Clock:
         return Clock(np.full(len(numbers), PER_SECOND[usual]), True, usual)
     if known.mean() > 0.5:
         return Clock(np.where(known, per_second, np.median(per_second[known])), False, "numbers since 1970")
-    raise UnitUnknown
+    raise UnknownUnitError
 
 
 def _units_by_size(numbers: Array) -> Array:

@@ -6,7 +6,7 @@ import polars as pl
 from adaptwin.arrays import Array
 
 
-class NoWidth(Exception):
+class NoWidthError(Exception):
     """There is one bucket only, and it does not say when it ends."""
 
 
@@ -14,7 +14,7 @@ def spread_over_buckets(requests: pl.DataFrame, seconds: Array) -> tuple[pl.Data
     """Return a row for each request, and its time: at random in its bucket, with the mean lengths of the bucket.
 
     A bucket lasts from its time (`seconds`) to its `end`; without one, as long as the shortest time between two
-    buckets. The draws are always the same. Raises `NoWidth`.
+    buckets. The draws are always the same. Raises `NoWidthError`.
     """
     number = requests["requests"].to_numpy().round().astype(np.int64)
     end = requests["end"].to_numpy()
@@ -34,4 +34,4 @@ def _usual_width(seconds: Array, end: Array) -> float:
         return float(gaps.min())
     if np.isfinite(end).all():
         return 1.0
-    raise NoWidth
+    raise NoWidthError
