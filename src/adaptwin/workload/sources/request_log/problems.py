@@ -78,6 +78,9 @@ def _require_tokens(row: CsvRow, column: str) -> None:
 
 def missing_column(role: str, path: Path, table: LogTable, is_trace: bool) -> SpecError:
     """Return the error for a column that is needed, and is not there."""
+    if {"client", "start_s"} <= {*table.columns}:
+        message = f"these are statistics of clients, not requests (found: {listed(table.columns)})"
+        return SpecError(message, file=path)
     known = nearest_format(table.columns) if role != "adapter" else None
     if known and (absent := _absent(known, table)):
         return _incomplete(known, absent, path, table)

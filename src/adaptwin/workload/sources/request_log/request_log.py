@@ -127,7 +127,7 @@ class _Reading(NamedTuple):
             table = table_of(path, head)
             meaning = self._meaning(path, head, table)
         except SpecError as error:
-            raise recognised(error, path, TRACE) from None
+            raise (error if path.suffix == ".parquet" else recognised(error, path, TRACE)) from None
         try:
             rows = requests_in(table, meaning).collect(engine="streaming")
         except (pl.exceptions.PolarsError, OSError) as error:
