@@ -36,17 +36,21 @@ def a_day(rows: int, adapters: int, seed: int = 0) -> pl.DataFrame:
     prompt = np.maximum(1, rng.lognormal(5.5, 0.8, rows)).astype(np.int64)
     answer = np.maximum(1, rng.lognormal(4.5, 0.7, rows)).astype(np.int64)
     failed = rng.random(rows) < 0.01
-    return pl.DataFrame(
-        {
-            "start": pl.Series(np.sort(START + 3600.0 * hour) * 1e3).cast(pl.Int64).cast(pl.Datetime("ms", "UTC")),
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "status": np.where(failed, 502, 200),
-            "model": pl.Series([f"tenant-{number:03}" for number in range(adapters)])[adapter],
-            "prompt_tokens": np.where(failed, 0, prompt),
-            "completion_tokens": np.where(failed, 0, answer),
-        }
-    ).with_columns(pl.col("start").dt.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").alias("start_time")).drop("start")
+    return (
+        pl.DataFrame(
+            {
+                "start": pl.Series(np.sort(START + 3600.0 * hour) * 1e3).cast(pl.Int64).cast(pl.Datetime("ms", "UTC")),
+                "method": "POST",
+                "path": "/v1/chat/completions",
+                "status": np.where(failed, 502, 200),
+                "model": pl.Series([f"tenant-{number:03}" for number in range(adapters)])[adapter],
+                "prompt_tokens": np.where(failed, 0, prompt),
+                "completion_tokens": np.where(failed, 0, answer),
+            }
+        )
+        .with_columns(pl.col("start").dt.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").alias("start_time"))
+        .drop("start")
+    )
 
 
 def write_log(frame: pl.DataFrame, path: Path) -> None:

@@ -69,6 +69,9 @@ _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, i
     (ADAPTERS_CSV, ("name", "rank")),
     (TRACE, ("timestamp", "contexttokens")),
     (TRACE, ("timestamp_ms", "input_length")),
+    (TRACE, ("timestamp", "request tokens")),
+    (TRACE, ("starttime", "prompt_tokens")),
+    (TRACE, ("model", "prompt_tokens")),
 )
 _BY_BEGINNING: tuple[tuple[FileKind, bytes], ...] = (
     (PAGE, b"<!doctype html"),

@@ -59,7 +59,7 @@ def _drawn(workload: Workload) -> bool:
 
 def _mean_lengths(workload: Workload) -> tuple[float, float]:
     """Return the mean tokens of prompts and answers of all requests."""
-    if not workload.rate:
+    if not workload.rate or not any(adapter.lengths for adapter in workload.adapters):
         return workload.lengths.mean_input, workload.lengths.mean_output
     lengths = [(adapter.rate / workload.rate, adapter.lengths or workload.lengths) for adapter in workload.adapters]
     return (

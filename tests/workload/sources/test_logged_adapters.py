@@ -82,7 +82,9 @@ def test_lengths_may_be_given_instead(log, tmp_path):
 
 
 def test_a_log_without_known_names_is_refused(log):
-    with pytest.raises(SpecError, match=r"none of the models in the log \(Llama-3.1-8B, cold, hot, old\) is known \(known: x\)"):
+    with pytest.raises(
+        SpecError, match=r"none of the models in the log \(Llama-3.1-8B, cold, hot, old\) is known \(known: x\)"
+    ):
         log_window(log, AdapterRanks(known={"x": Adapter("x", 8, 0.0)}))
 
 

@@ -147,7 +147,9 @@ def test_dates_and_numbers_of_all_units_may_stand_in_one_column(write):
 def test_the_unit_of_other_numbers_is_asked_for(write):
     rows = [("time", "model", "prompt_tokens", "completion_tokens"), *((k * 500, "a", 10, 5) for k in range(3))]
     path = write("a.csv", csv_text(*rows))
-    with pytest.raises(SpecError, match=r"time: numbers up to 1000 are no dates.*allowed: a time unit of s, ms, us, ns"):
+    with pytest.raises(
+        SpecError, match=r"time: numbers up to 1000 are no dates.*allowed: a time unit of s, ms, us, ns"
+    ):
         read_request_log([path])
     assert read_request_log([path], time_unit="ms").time.tolist() == [0.0, 0.5, 1.0]
 
@@ -190,7 +192,9 @@ def test_failed_requests_of_burstgpt_have_no_answer(write):
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_separators_byte_order_marks_and_compression(write, separator, ending):
-    text = "\ufeff" + csv_text((*ROW,), *((*at(k).values(),) for k in range(3)), separator=separator).replace("\n", "\r\n")
+    text = "\ufeff" + csv_text((*ROW,), *((*at(k).values(),) for k in range(3)), separator=separator).replace(
+        "\n", "\r\n"
+    )
     content = gzip.compress(text.encode()) if ending else text
     log = read_request_log([write(f"a.csv{ending}", content)])
     assert (log.time.tolist(), log.input.tolist()) == ([0, 1, 2], [10, 10, 10])

@@ -94,9 +94,12 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("form", WRITERS)
-@pytest.mark.parametrize("written", [iso, east, zulu, milliseconds, nanoseconds, in_turn])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(requests=REQUESTS, packed=st.booleans())
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    written=st.sampled_from([iso, east, zulu, milliseconds, nanoseconds, in_turn]),
+    requests=REQUESTS,
+    packed=st.booleans(),
+)
 def test_requests_are_read_as_they_were_written(tmp_path, form, written, requests, packed):
     rows = [
         (written(START + timedelta(milliseconds=time)), name, prompt, answer) for time, name, prompt, answer in requests

@@ -8,7 +8,12 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT_IN_NAME = {
     **{f"_{unit}": unit for unit in PER_SECOND},
-    "_sec": "s", "_seconds": "s", "_millis": "ms", "_milliseconds": "ms", "_micros": "us", "_nanos": "ns",
+    "_sec": "s",
+    "_seconds": "s",
+    "_millis": "ms",
+    "_milliseconds": "ms",
+    "_micros": "us",
+    "_nanos": "ns",
 }
 
 ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower case; the first that a log has counts
@@ -45,7 +50,6 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower c
     "requests": ("nummodelrequests", "nrequests", "numrequests"),
     "end": ("endtime", "starttimeend"),
 }  # fmt: skip
-REQUIRED = ("time", "input", "output")
 
 
 class KnownFormat(NamedTuple):
@@ -113,6 +117,7 @@ def format_in(columns: Sequence[str]) -> KnownFormat | None:
 
 
 def nearest_format(columns: Sequence[str]) -> KnownFormat | None:
-    """Return the first known format that shares one of its first three columns with a log."""
+    """Return the known format of whose first three columns a log has the most; None if it has none of any."""
     have = set(columns)
-    return next((known for known in FORMATS if have & set(known.columns[:3])), None)
+    nearest = max(FORMATS, key=lambda known: len(have & set(known.columns[:3])))
+    return nearest if have & set(nearest.columns[:3]) else None

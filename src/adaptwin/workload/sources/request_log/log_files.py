@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import TRACE, WrongKind, kinds_of
 
 COMPRESSED = (".gz", ".zst")
 ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".log", ".parquet")
@@ -46,7 +47,9 @@ def log_files(places: Iterable[str | Path]) -> FoundFiles:
 
 
 def _logs_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the logs in a folder, and the compressed copies of some of them."""
+    """Return the logs in a folder, and the compressed copies of some of them; raises `SpecError`."""
+    if kinds := kinds_of(folder):
+        raise WrongKind(kinds[0], TRACE, folder)
     paths = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_named_as_log(path.name)]
     if not paths:
         raise SpecError(f"no file in this folder ends in {', '.join(ENDINGS)}, or in .gz or .zst after it", file=folder)

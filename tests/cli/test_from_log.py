@@ -1,0 +1,89 @@
+"""adaptwin workload from-log: the fleet of a log, and what the command says."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from adaptwin.cli.workload import workload_commands
+from adaptwin.plan.fleet import read_fleet
+
+PROFILE = "h100-64gb-llama-3.1-8b-instruct"
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rows = (
+        {
+            "time": 1767225600 + second / 4,
+            "model": ("sql", "chat", "llama-3.1-8b")[second % 3],
+            "prompt_tokens": 100,
+            "completion_tokens": 9,
+            "status": 500 if second % 50 == 0 else 200,
+        }
+        for second in range(800)
+    )
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "fleet.yaml"
+
+
+def from_log(*words, code=0):
+    """Run the command and return what it prints."""
+    result = CliRunner().invoke(workload_commands, ["from-log", *map(str, words)])
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def test_the_fleet_has_the_adapters_of_the_log(log, out):
+    text = " ".join(from_log(log, "--rank", 16, "--profile", PROFILE, "--out", out).split())
+    fleet = read_fleet(out)
+    assert {adapter.name: adapter.rank for adapter in fleet.adapters} == {"chat": 16, "llama-3.1-8b": 0, "sql": 16}
+    assert sum(len(adapter.arrivals) for adapter in fleet.adapters) == 784
+    for part in (
+        "784 requests in 3.3 min, 1 file",
+        "3 names in the column model",
+        "16 rows: failed: status 500",
+        "The 3 busiest of 3 adapters",
+        "784 timestamps, each with its adapter and its own lengths",
+        "100 tokens in, 9 out",
+    ):
+        assert part in text
+
+
+def test_json_has_the_same_facts(log, out):
+    summary = json.loads(from_log(log, "--rank", 8, "--out", out, "--json"))
+    assert summary["log"]["rows_left_out"] == {"failed: status 500": 16}
+    assert [adapter["name"] for adapter in summary["log"]["top"]] == ["chat", "llama-3.1-8b", "sql"]
+    assert summary["arrivals"] == "timestamps"
+
+
+@pytest.mark.parametrize("kind", ["csv", "yaml", "peft"])
+def test_ranks_come_from_a_csv_a_fleet_or_a_folder(log, out, tmp_path, kind):
+    if kind == "peft":
+        place = tmp_path / "weights"
+        for name, rank in {"sql": 32, "chat": 8}.items():
+            (place / name).mkdir(parents=True)
+            text = f'{{"peft_type": "LORA", "r": {rank}}}'
+            (place / name / "adapter_config.json").write_text(text, encoding="utf-8")
+    else:
+        place = tmp_path / f"ranks.{kind}"
+        fleet = "adapters: [{name: sql, rank: 32, rate: 0}, {name: chat, rank: 8, rate: 0}]"
+        place.write_text({"csv": "name,rank,note\nsql,32,x\nchat,8,\n", "yaml": fleet}[kind], encoding="utf-8")
+    text = from_log(log, "--ranks-from", place, "--base-model", "llama-3.1-8b", "--out", out)
+    ranks = {adapter.name: adapter.rank for adapter in read_fleet(out).adapters}
+    assert ranks == {"chat": 8, "llama-3.1-8b": 0, "sql": 32}
+    assert "unknown" not in text
+    text = from_log(log, "--ranks-from", place, "--out", out)
+    assert "for an unknown model: llama-3.1-8b" in text
+
+
+def test_rates_are_written_beside_the_fleet(log, out):
+    from_log(log, "--rank", 8, "--keep", "rates", "--out", out)
+    assert read_fleet(out).arrivals.endswith("fleet.rates.csv")
+    assert out.with_suffix(".rates.csv").is_file()
