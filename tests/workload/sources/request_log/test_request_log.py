@@ -12,7 +12,12 @@ import pytest
 from adaptwin import SpecError
 from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
 
-ENVOY = {"gen_ai.request.model": "a", "gen_ai.usage.input_tokens": 15, "gen_ai.usage.output_tokens": 7, "path": "/v1/chat/completions"}  # fmt: skip
+ENVOY = {
+    "gen_ai.request.model": "a",
+    "gen_ai.usage.input_tokens": 15,
+    "gen_ai.usage.output_tokens": 7,
+    "path": "/v1/chat/completions",
+}
 ROW = {"time": "2026-01-01T00:00:00Z", "model": "a", "prompt_tokens": 10, "completion_tokens": 5}
 OPENAI = {"object": "chat.completion", "model": "a"}
 
@@ -65,11 +70,9 @@ def test_answers_of_openai_nest_their_usage(write):
 
 def test_usage_buckets_of_openai_stand_for_several_requests(write):
     result = {"object": "organization.usage.completions.result", "input_tokens": 600, "output_tokens": 120}
-    buckets = [
-        {"object": "bucket", "start_time": 1767225600 + 60 * k, "end_time": 1767225660 + 60 * k,
-         "results": [{**result, "num_model_requests": 6, "model": "a"}, {**result, "num_model_requests": 2, "model": "b"}]}
-        for k in range(10)
-    ]  # fmt: skip
+    results = [{**result, "num_model_requests": 6, "model": "a"}, {**result, "num_model_requests": 2, "model": "b"}]
+    start = 1767225600
+    buckets = [{"start_time": start + t, "end_time": start + t + 60, "results": results} for t in range(0, 600, 60)]
     log = read_request_log([write("usage.json", json.dumps({"object": "page", "data": buckets}))])
     counts = np.bincount(log.adapter)
     assert (counts.tolist(), set(log.input[log.adapter == 0]), set(log.input[log.adapter == 1])) == (
