@@ -12,7 +12,7 @@ from adaptwin.workload.sources.request_log.request_log import read_request_log
 
 @pytest.fixture
 def log(tmp_path):
-    """A request every 10 s for an hour: two of three for `hot`, one for `cold`; at first, 20 for `old`; 5 for `meta`."""
+    """A request every 10 s for an hour, two of three for `hot`, one for `cold`; 20 for `old` before, 5 for the base."""
     rows = [(10 * k, "cold" if k % 3 == 0 else "hot") for k in range(60, 420)]
     rows += [(k, "old") for k in range(20)] + [(1000 + k, "Llama-3.1-8B") for k in range(5)]
     path = tmp_path / "log.jsonl"

@@ -85,20 +85,17 @@ def test_usage_buckets_of_openai_stand_for_several_requests(write):
 def test_requests_of_a_server_of_vllm(write):
     params = "params: SamplingParams(n=1, max_tokens=512), prompt_token_ids: [1, 2, 3], lora_request:"
     lora = "LoRARequest(lora_name='sql', lora_int_id=1, lora_path='/l')"
-    lines = [
+    where, answered = "[logger.py:43] Received request", "INFO 01-01 00:00:03 [logger.py:67] Generated response"
+    lines = (
         "INFO 12-31 23:59:58 [api_server.py:1] vLLM API server version 0.11.0",
-        f"INFO 12-31 23:59:59 [logger.py:43] Received request cmpl-1-0: prompt: 'say lora_request: None', {params} {lora}.",
-        f"(APIServer pid=7) INFO 01-01 00:00:01 [logger.py:43] Received request chatcmpl-2: prompt: 'x', {params} None.",
-        f"INFO 01-01 00:00:02 [logger.py:43] Received request chatcmpl-3: prompt: None, {params} {lora}.",
-        "INFO 01-01 00:00:02 [logger.py:67] Generated response cmpl-1: output: 'Received request ', "
-        "output_token_ids: [5, 6], finish_reason: stop",
-        "INFO 01-01 00:00:03 [logger.py:67] Generated response chatcmpl-2 (streaming delta): output: 'a', "
-        "output_token_ids: [5], finish_reason: None",
-        "INFO 01-01 00:00:03 [logger.py:67] Generated response chatcmpl-2 (streaming delta): output: 'b', "
-        "output_token_ids: [6, 7, 8], finish_reason: None",
-        "INFO 01-01 00:00:03 [logger.py:67] Generated response chatcmpl-2 (streaming complete): output: 'ab', "
-        "output_token_ids: None, finish_reason: streaming_complete",
-    ]  # fmt: skip
+        f"INFO 12-31 23:59:59 {where} cmpl-1-0: prompt: 'say lora_request: None', {params} {lora}.",
+        f"(APIServer pid=7) INFO 01-01 00:00:01 {where} chatcmpl-2: prompt: 'x', {params} None.",
+        f"INFO 01-01 00:00:02 {where} chatcmpl-3: prompt: None, {params} {lora}.",
+        f"{answered} cmpl-1: output: 'Received request ', output_token_ids: [5, 6], finish_reason: stop",
+        f"{answered} chatcmpl-2 (streaming delta): output: 'a', output_token_ids: [5], finish_reason: None",
+        f"{answered} chatcmpl-2 (streaming delta): output: 'b', output_token_ids: [6, 7, 8], finish_reason: None",
+        f"{answered} chatcmpl-2 (streaming complete): output: 'ab', output_token_ids: None, finish_reason: x",
+    )
     path = write("vllm.log", "\n".join(lines))
     log = read_request_log([path])
     assert (log.time.tolist(), log.names) == ([0.0, 2.0], ("(base model)", "sql"))
@@ -141,7 +138,10 @@ def test_numbers_since_1970_show_their_unit(write, per_second):
 
 
 def test_dates_and_numbers_of_all_units_may_stand_in_one_column(write):
-    times = (1767225600, "2026-01-01T00:00:01Z", 1767225602000, "2026-01-01 02:00:03+02:00", "2026-01-01 00:00:04", "1767225605000000")  # fmt: skip
+    times = (
+        1767225600, "2026-01-01T00:00:01Z", 1767225602000, "2026-01-01 02:00:03+02:00", "2026-01-01 00:00:04",
+        "1767225605000000",
+    )  # fmt: skip
     log = read_request_log([write("a.jsonl", json_lines(*({**ROW, "time": time} for time in times)))])
     assert log.time.tolist() == [0, 1, 2, 3, 4, 5]
     assert log.assumed == ("times without a zone are in UTC",)
@@ -283,7 +283,7 @@ def test_columns_may_be_named(write):
         ([at(0), at(1, time="soon")], "line 2: time: 'soon' is not a time such as 2023-11-16 18:15:46.680"),
         ([at(0), at(1, time="2026-02-30T00:00:00Z")], "line 2: time: '2026-02-30T00:00:00Z' is not a time"),
         ([at(k % 60) for k in range(20)] + [at(0, time=0)], "time: numbers up to 0 are no dates"),
-        ([at(0, time="1970-01-01T00:00:00Z"), *(at(k) for k in range(20))], "line 1: time: '1970-01-01T00:00:00Z' is 20,"),
+        ([at(0, time="1970-01-01"), *(at(k) for k in range(20))], "line 1: time: '1970-01-01' is 20"),
         ([at(0, time=f"{year}-01-0{day}T00:00:00Z") for year in (2024, 2026) for day in (1, 2)], "days away"),
         ([at(0, time=1600000000 + 86400 * 20 * k) for k in range(30)], "the requests are of 580 days"),
     ],
@@ -311,7 +311,7 @@ def test_what_is_wrong_is_named_with_its_place(write, rows, message):
     ],
 )
 def test_damaged_files_are_refused(write, content, message):
-    with pytest.raises(SpecError, match="a.log: ") as caught:
+    with pytest.raises(SpecError, match=r"a\.log: ") as caught:
         read_request_log([write("a.log", content)])
     assert message in str(caught.value)
 
@@ -319,5 +319,5 @@ def test_damaged_files_are_refused(write, content, message):
 def test_missing_files_and_empty_folders_are_named(tmp_path):
     with pytest.raises(SpecError, match=r"none\.csv: no such file"):
         read_request_log([tmp_path / "none.csv"])
-    with pytest.raises(SpecError, match="no file in this folder ends in .csv"):
+    with pytest.raises(SpecError, match=r"no file in this folder ends in \.csv"):
         read_request_log([tmp_path])

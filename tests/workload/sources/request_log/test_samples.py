@@ -91,7 +91,7 @@ def test_the_response_of_spend_logs_v2():
 
 def test_an_access_log_of_nginx_has_no_tokens():
     path = sample("schemas", "samples", "access_log", "nginx_openai_lines.jsonl")
-    with pytest.raises(SpecError, match="no column is known to hold the input tokens of a request .*--input-column"):
+    with pytest.raises(SpecError, match=r"no column is known to hold the input tokens of a request .*--input-column"):
         read_request_log([path])
     log = read_request_log([path], lengths_needed=False)
     assert log.left_out == {"failed: status 502": 1, "not a request for text: /v1/models": 1}
