@@ -26,9 +26,9 @@ def log_summary(window: LogWindow) -> dict[str, Any]:
         "log_rate": _rate_of_log(window),
         "adapters_with_requests": len(window.adapters),
         "adapters_without_requests": window.unused,
-        "adapters_without_requests_in_window": _idle(window),
+        "adapters_without_requests_in_window": _idle_adapters(window),
         "rows_left_out": window.left_out,
-        "assumed": assumptions(window),
+        "assumed": log_assumptions(window),
         "top": [
             {
                 "name": adapter.name,
@@ -60,7 +60,7 @@ def log_table(window: LogWindow) -> Table:
         table.add_row("not used", f"{count(sum(more), 'row')} for {count(len(more), 'other reason')}")
     table.add_row("rate of the log", f"{number(_rate_of_log(window))} requests/s on average")
     add_window_rows(table, figures)
-    for sentence in assumptions(window):
+    for sentence in log_assumptions(window):
         table.add_row("assumed", Text(sentence))
     return table
 
@@ -85,19 +85,19 @@ def _cells(adapter: LoggedAdapter, requests: int) -> tuple[str | Text, ...]:
     return (Text(adapter.name), rank, *counts, *means)
 
 
-def assumptions(window: LogWindow) -> list[str]:
+def log_assumptions(window: LogWindow) -> list[str]:
     """Return what was taken for granted, in sentences."""
     found = list(window.log.assumed)
     if window.lengths is not None:
         found.append("the lengths of all requests are those of the options, not of the log")
-    if idle := _idle(window):
+    if idle := _idle_adapters(window):
         found.append(f"{count(idle, 'adapter')} of the log without a request in the window: kept, without traffic")
     if window.unused:
         found.append(f"{count(window.unused, 'adapter')} without a request in the log: left out of the fleet")
     return found
 
 
-def _idle(window: LogWindow) -> int:
+def _idle_adapters(window: LogWindow) -> int:
     return sum(adapter.in_window == 0 for adapter in window.totals)
 
 

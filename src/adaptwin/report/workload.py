@@ -19,7 +19,7 @@ def workload_summary(workload: Workload) -> dict[str, Any]:
         "rate": workload.rate,
         "mean_input": mean_input,
         "mean_output": mean_output,
-        "arrivals": workload.arrivals if _drawn(workload) else "timestamps",
+        "arrivals": workload.arrivals if _has_drawn_arrivals(workload) else "timestamps",
         "duration": workload.duration,
         "seed": workload.seed,
     }
@@ -52,7 +52,7 @@ def _arrivals_text(workload: Workload) -> str:
     return f"{len(workload.arrivals):,} timestamps{own}"
 
 
-def _drawn(workload: Workload) -> bool:
+def _has_drawn_arrivals(workload: Workload) -> bool:
     """Whether some adapter has arrivals that are drawn."""
     return any(isinstance(adapter.arrivals or workload.arrivals, str) for adapter in workload.adapters if adapter.rate)
 

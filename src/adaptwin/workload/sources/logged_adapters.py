@@ -126,7 +126,7 @@ def log_window(
     index = np.where([adapter is not None for adapter in found], index, -1)
     adapter = index[log.adapter]
     adapters = tuple(adapter for adapter in found if adapter)
-    recording = _recording(log, adapter)
+    recording = _recording_of_known(log, adapter)
     if len(recording.time) < 1:
         raise SpecError("no request is left", "logs")
     seen, figures = busiest_window(
@@ -139,13 +139,13 @@ def log_window(
         adapters,
         tuple(_totals(recording, seen, adapters, has_lengths=log.input is not None)),
         log,
-        {**log.left_out, **_unknown(log, adapter)},
+        {**log.left_out, **_unknown_models(log, adapter)},
         len({*ranks.known} - used),
         lengths,
     )
 
 
-def _recording(log: RequestLog, adapter: NDArray[np.int64]) -> Recording:
+def _recording_of_known(log: RequestLog, adapter: NDArray[np.int64]) -> Recording:
     """Return the requests whose adapter is known, in the time of the whole log; without tokens, of 1 token each."""
     kept = adapter >= 0
     ones = np.ones(len(log.time), np.int64)
@@ -153,16 +153,16 @@ def _recording(log: RequestLog, adapter: NDArray[np.int64]) -> Recording:
     return Recording(log.time[kept], inputs[kept], outputs[kept], log.duration, adapter[kept])
 
 
-def _unknown(log: RequestLog, adapter: NDArray[np.int64]) -> dict[str, int]:
+def _unknown_models(log: RequestLog, adapter: NDArray[np.int64]) -> dict[str, int]:
     """Return the number of requests for each model that is not known."""
-    counts = Counter({log.names[code]: int(number) for code, number in _counted(log.adapter[adapter < 0])})
+    counts = Counter({log.names[code]: int(number) for code, number in _numbers_of(log.adapter[adapter < 0])})
     named = dict(counts.most_common(MOST_UNKNOWN))
     others = counts.total() - sum(named.values())
     rest = {f"for {len(counts) - len(named)} other unknown models": others} if others else {}
     return {**{f"for an unknown model: {name}": number for name, number in named.items()}, **rest}
 
 
-def _counted(codes: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
+def _numbers_of(codes: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
     values, numbers = np.unique(codes, return_counts=True)
     return zip(values.tolist(), numbers.tolist(), strict=True)
 

@@ -105,7 +105,7 @@ def trace_window(
     """
     log = _log_of(path, time_unit)
     seen, figures = busiest_window(
-        _recording(log), raised=log.raised, first_part=first_part, busiest=busiest, file=path
+        _recording_of_trace(log), raised=log.raised, first_part=first_part, busiest=busiest, file=path
     )
     return TraceWindow(seen, figures, log)
 
@@ -117,14 +117,14 @@ def read_trace(path: str | Path) -> Recording:
     BurstGPT. A length of 0 tokens is raised to 1, but a request of BurstGPT without an answer failed and is left out.
     The recording begins with the first request, and ends with the second in which the last one arrives.
     """
-    return _recording(_log_of(path, None))
+    return _recording_of_trace(_log_of(path, None))
 
 
 def _log_of(path: str | Path, time_unit: TimeUnit | None) -> RequestLog:
     return read_request_log([path], time_unit=time_unit, adapters_needed=False, is_trace=True)
 
 
-def _recording(log: RequestLog) -> Recording:
+def _recording_of_trace(log: RequestLog) -> Recording:
     assert log.input is not None
     assert log.output is not None
     return Recording(log.time, log.input, log.output, log.duration)

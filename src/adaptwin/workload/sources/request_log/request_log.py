@@ -25,11 +25,11 @@ from adaptwin.workload.sources.request_log.columns import (
 from adaptwin.workload.sources.request_log.log_files import FileHead, head_of, log_files
 from adaptwin.workload.sources.request_log.problems import damage, far_off, listed, missing_column, wrong_value
 from adaptwin.workload.sources.request_log.requests import Meaning, requests_in
-from adaptwin.workload.sources.request_log.table import LogTable, table_of
+from adaptwin.workload.sources.request_log.table import LogTable, log_table_in
 from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, spread_over_seconds
 from adaptwin.workload.sources.request_log.usage_buckets import NoWidthError, spread_over_buckets
 
-LONGEST = 366 * 86400.0  # seconds that a log may last
+MOST_SPAN = 366 * 86400.0  # seconds that a log may last
 
 
 class LogColumns(NamedTuple):
@@ -108,7 +108,7 @@ def read_request_log(
     if relative and len(parts) > 1:
         message = "its times do not say the date, so it cannot be joined with other files"
         raise SpecError(message, relative.meaning.roles["time"], relative.path)
-    return _joined(parts, found.notes, reading)
+    return _log_of_parts(parts, found.notes, reading)
 
 
 class _Reading(NamedTuple):
@@ -124,7 +124,7 @@ class _Reading(NamedTuple):
         """Return the requests of a file; raises `SpecError`."""
         try:
             head = head_of(path)
-            table = table_of(path, head)
+            table = log_table_in(path, head)
             meaning = self._meaning(path, head, table)
         except SpecError as error:
             raise (error if path.suffix == ".parquet" else recognised(error, path, TRACE)) from None
@@ -196,7 +196,7 @@ class _Reading(NamedTuple):
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def _joined(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> RequestLog:
+def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> RequestLog:
     """Return the requests of all files in order of time; raises `SpecError` where they are no log."""
     time = np.concatenate([part.seconds for part in parts])
     requests = pl.concat([part.requests.select("input", "output", "adapter") for part in parts])
@@ -230,7 +230,7 @@ def _joined(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> Re
         names=names,
         start=None if first.counts_from_start else float(time[0]),
         files=len(parts),
-        formats=tuple(dict.fromkeys(_described(part.table, part.meaning.known) for part in parts)),
+        formats=tuple(dict.fromkeys(_form_of(part.table, part.meaning.known) for part in parts)),
         left_out=dict(left_out.most_common()),
         raised=int((inputs == 0).sum() + (outputs == 0).sum()) if has_lengths else 0,
         assumed=tuple(assumed),
@@ -238,7 +238,7 @@ def _joined(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> Re
     )
 
 
-def _described(table: LogTable, known: KnownFormat | None) -> str:
+def _form_of(table: LogTable, known: KnownFormat | None) -> str:
     return f"{known.name}, {table.form}" if known else table.form
 
 
@@ -248,15 +248,15 @@ def _require_one_stretch(parts: list[_Part], order: NDArray[np.int64], time: Arr
         message = f"all {len(time)} requests arrive at the same time, so there is no rate"
         raise SpecError(message, file=parts[0].path)
     if gap := suspicious_gap(time):
-        part, row = _origin(parts, int(order[gap[0]]))
+        part, row = _row_of(parts, int(order[gap[0]]))
         raise far_off(part.path, part.table, part.meaning, row, gap[1])
-    if time[-1] - time[0] > LONGEST:
+    if time[-1] - time[0] > MOST_SPAN:
         days = (time[-1] - time[0]) / 86400
         message = f"the requests are of {days:,.0f} days: give the files of one stretch (at most 366 days)"
         raise SpecError(message, file=parts[0].path)
 
 
-def _origin(parts: list[_Part], position: int) -> tuple[_Part, int]:
+def _row_of(parts: list[_Part], position: int) -> tuple[_Part, int]:
     """Return the file of a request, and its row there."""
     ends = np.cumsum([len(part.seconds) for part in parts])
     number = int(np.searchsorted(ends, position, side="right"))

@@ -33,7 +33,7 @@ class LogTable(NamedTuple):
     damage: Callable[[], SpecError | None] = lambda: None  # the first line that cannot be read
 
 
-def table_of(path: Path, head: FileHead) -> LogTable:
+def log_table_in(path: Path, head: FileHead) -> LogTable:
     """Return the table in a file; raises `SpecError` where it holds none."""
     if head.is_parquet:
         return _parquet(path)
@@ -182,7 +182,7 @@ def _json_lines(path: Path, head: FileHead, lines: list[tuple[int, str]]) -> Log
 
     def scan(wanted: Sequence[str]) -> pl.LazyFrame:
         frame = pl.scan_ndjson(source, schema=_schema([found[column] for column in wanted]), row_index_name="row")
-        return frame.select("row", *(_at(found[column]).str.strip_chars().alias(column) for column in wanted))
+        return frame.select("row", *(_value_at(found[column]).str.strip_chars().alias(column) for column in wanted))
 
     return LogTable(
         "JSON lines",
@@ -211,7 +211,7 @@ def _schema(paths: Sequence[tuple[str, ...]]) -> dict[str, Any]:
     return {key: pl.Struct(_schema(rest)) if all(rest) else pl.String for key, rest in below.items()}
 
 
-def _at(keys: tuple[str, ...]) -> pl.Expr:
+def _value_at(keys: tuple[str, ...]) -> pl.Expr:
     value = pl.col(keys[0])
     for key in keys[1:]:
         value = value.struct.field(key)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.arrays import Array
 from adaptwin.workload.sources.request_log.columns import PER_SECOND
 
-EARLIEST, LATEST = 9e8, 5e9  # seconds since 1970 that a log may have: 1998 to 2128
+EARLIEST_DATE, LATEST_DATE = 9e8, 5e9  # seconds since 1970 that a log may have: 1998 to 2128
 _TAIL = r"^([.,]\d+)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?$"  # fraction and zone, after the seconds
 _ZONE = r"(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
 _LOCAL = "%d/%b/%Y:%H:%M:%S %z"  # nginx's $time_local
@@ -95,7 +95,7 @@ def _units_by_size(numbers: Array) -> Array:
 
 
 def _is_epoch(seconds: Array) -> NDArray[np.bool_]:
-    return (seconds >= EARLIEST) & (seconds < LATEST)
+    return (seconds >= EARLIEST_DATE) & (seconds < LATEST_DATE)
 
 
 def spread_over_seconds(time: Array) -> tuple[Array, bool]:

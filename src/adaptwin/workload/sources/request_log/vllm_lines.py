@@ -38,8 +38,8 @@ def vllm_requests(path: Path) -> pl.LazyFrame:
         _tokens("prompt_token_ids").alias("in_line"),
         _lora().alias("lora"),
     )
-    details = _counted(lines, _DETAILS, "prompt_token_ids", "in_details")
-    answers = _counted(lines, _GENERATED, "output_token_ids", "completion_tokens")
+    details = _token_counts(lines, _DETAILS, "prompt_token_ids", "in_details")
+    answers = _token_counts(lines, _GENERATED, "output_token_ids", "completion_tokens")
     joined = received.join(details, on="id", how="left").join(answers, on="id", how="left")
     return joined.select(
         "row",
@@ -50,7 +50,7 @@ def vllm_requests(path: Path) -> pl.LazyFrame:
     )
 
 
-def _counted(lines: pl.LazyFrame, mark: str, field: str, name: str) -> pl.LazyFrame:
+def _token_counts(lines: pl.LazyFrame, mark: str, field: str, name: str) -> pl.LazyFrame:
     """Return how many tokens the lines with a mark list, by request; null where they list none."""
     counts = lines.filter(_kind() == mark).select(_id().alias("id"), _tokens(field).alias(name))
     return counts.filter(pl.col(name).is_not_null()).group_by("id").agg(pl.col(name).sum())
