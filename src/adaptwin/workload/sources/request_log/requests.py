@@ -10,7 +10,7 @@ from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
 
 CHECKED = ("time", "input", "output")  # roles whose values may be wrong, in the order of `wrong`
-_EMPTY = ("", "-", "null", "NULL", "None", "none", r"\N", "nan", "undefined")  # how logs write that there is no value
+NO_VALUE = ("", "-", "null", "NULL", "None", "none", r"\N", "nan", "undefined")  # how logs write that there is no value
 _GENERATES = r"(?i)completion|responses?$|messages$|generate|chat$|^invo(ke|cations)"  # the last part of an endpoint
 _OPERATIONS = ("calltype", "operation", "operationname", "genaioperationname")  # endpoints that are no path
 _FAILED = r"(?i)^(fail|error|false|timeout|cancel|abort)"
@@ -73,7 +73,7 @@ def _value(column: str | None) -> pl.Expr:
     """Return the text of a column, null where it is empty or there is no such column."""
     if column is None:
         return pl.lit(None, pl.String)
-    return pl.when(~pl.col(column).is_in(list(_EMPTY))).then(pl.col(column))
+    return pl.when(~pl.col(column).is_in(list(NO_VALUE))).then(pl.col(column))
 
 
 def _fallback_column(table: LogTable, meaning: Meaning) -> tuple[str, ...]:

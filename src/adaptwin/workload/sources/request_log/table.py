@@ -182,7 +182,7 @@ def _json_lines(path: Path, head: FileHead, lines: list[tuple[int, str]]) -> Log
 
     def scan(wanted: Sequence[str]) -> pl.LazyFrame:
         frame = pl.scan_ndjson(source, schema=_schema([found[column] for column in wanted]), row_index_name="row")
-        return frame.select("row", *(_value_at(found[column]).str.strip_chars().alias(column) for column in wanted))
+        return frame.select("row", *(_nested_value(found[column]).str.strip_chars().alias(column) for column in wanted))
 
     return LogTable(
         "JSON lines",
@@ -211,7 +211,7 @@ def _schema(paths: Sequence[tuple[str, ...]]) -> dict[str, Any]:
     return {key: pl.Struct(_schema(rest)) if all(rest) else pl.String for key, rest in below.items()}
 
 
-def _value_at(keys: tuple[str, ...]) -> pl.Expr:
+def _nested_value(keys: tuple[str, ...]) -> pl.Expr:
     value = pl.col(keys[0])
     for key in keys[1:]:
         value = value.struct.field(key)
