@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Workload
@@ -16,11 +16,12 @@ from adaptwin.workload.sources.request_log.request_log import read_request_log
 from adaptwin.workload.sources.request_log.requests import NO_VALUE
 
 START = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)  # across a change of clocks in Europe
-NAMES = st.text(st.characters(categories=("L", "N"), include_characters="-_. /"), min_size=1).map(str.strip)
+LETTERS = st.characters(categories=("L", "N"), include_characters="-_. /")
+NAMES = st.text(LETTERS, min_size=1).map(str.strip).filter(lambda name: name and name not in NO_VALUE)
 REQUESTS = st.lists(
     st.tuples(
         st.integers(0, 7200_000),
-        NAMES.filter(lambda name: name and name not in NO_VALUE),
+        NAMES,
         st.integers(1, 9000),
         st.integers(1, 900),
     ),
@@ -100,7 +101,12 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("form", WRITERS)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     written=st.sampled_from([iso, east, zulu, milliseconds, nanoseconds, in_turn]),
     requests=REQUESTS,
