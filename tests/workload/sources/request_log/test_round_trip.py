@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, Workload
@@ -102,9 +102,8 @@ WRITERS = {
 
 @pytest.mark.parametrize("form", WRITERS)
 @settings(
-    max_examples=6,
+    max_examples=20,
     deadline=None,
-    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -135,10 +134,15 @@ def test_the_log_of_a_workload_gives_its_rates_and_lengths(tmp_path, form):
         duration=1800.0,
         seed=3,
     )
-    drawn = draw_requests(workload)
+    drawn, names = draw_requests(workload), [adapter.name for adapter in workload.adapters]
     rows = [
-        (iso(START + timedelta(seconds=float(time))), workload.adapters[adapter].name, int(prompt), int(answer))
-        for time, adapter, prompt, answer in zip(drawn.time, drawn.adapter, drawn.input, drawn.output, strict=True)
+        (
+            iso(START + timedelta(microseconds=int(time) // 1000)),
+            workload.adapters[adapter].name,
+            int(prompt),
+            int(answer),
+        )
+        for time, adapter, prompt, answer in zip(*drawn[:4], strict=True)
     ]
     path = tmp_path / "log.txt"
     path.write_text(WRITERS[form](rows), encoding="utf-8")
