@@ -136,12 +136,7 @@ def test_the_log_of_a_workload_gives_its_rates_and_lengths(tmp_path, form):
     )
     drawn, names = draw_requests(workload), [adapter.name for adapter in workload.adapters]
     rows = [
-        (
-            iso(START + timedelta(microseconds=int(time) // 1000)),
-            workload.adapters[adapter].name,
-            int(prompt),
-            int(answer),
-        )
+        (iso(START + timedelta(microseconds=int(time) // 1000)), names[adapter], int(prompt), int(answer))
         for time, adapter, prompt, answer in zip(*drawn[:4], strict=True)
     ]
     path = tmp_path / "log.txt"
