@@ -144,7 +144,7 @@ def from_trace(
 
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
-    from adaptwin.workload.sources.recorded_window import BUSIEST
+    from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.synthetic import parse_ranks
     from adaptwin.workload.sources.traces import trace_window
 
@@ -154,7 +154,7 @@ def from_trace(
     window = trace_window(
         trace,
         first_part=1.0 if first_part is None else first_part,
-        busiest=BUSIEST if busiest is None else busiest,
+        busiest=WINDOW_SECONDS if busiest is None else busiest,
         time_unit=time_unit,
     )
     workload = window.workload(
@@ -234,7 +234,7 @@ def from_log(
     from adaptwin.report.trace import trace_warnings
     from adaptwin.spec import require_writable
     from adaptwin.workload.sources.logged_adapters import log_window
-    from adaptwin.workload.sources.recorded_window import BUSIEST
+    from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
 
     require_writable(out, inputs=logs)
@@ -251,7 +251,7 @@ def from_log(
         ranks,
         lengths=given_lengths,
         first_part=1.0 if first_part is None else first_part,
-        busiest=BUSIEST if busiest is None else busiest,
+        busiest=WINDOW_SECONDS if busiest is None else busiest,
     )
     workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=out.with_suffix(".rates.csv"), seed=seed)
     for warning in trace_warnings(window.figures):

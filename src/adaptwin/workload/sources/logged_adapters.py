@@ -12,7 +12,7 @@ from adaptwin.errors import SpecError
 from adaptwin.model_names import same_shapes
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
-from adaptwin.workload.sources.recorded_window import BUSIEST, WindowFigures, busiest_window
+from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.request_log.request_log import RequestLog
 from adaptwin.workload.sources.request_log.vllm_lines import BASE_MODEL
@@ -100,7 +100,7 @@ def log_window(
     *,
     lengths: Lengths | None = None,
     first_part: float = 1.0,
-    busiest: float = BUSIEST,
+    busiest: float = WINDOW_SECONDS,
 ) -> LogWindow:
     """Return the window of a log with the most tokens, or the most requests if the log has no tokens.
 

@@ -9,7 +9,7 @@ from adaptwin.errors import SpecError
 from adaptwin.workload.sources.recording import Recording
 
 LEAST_REQUESTS = 10  # fewer say nothing about a rate
-BUSIEST = 3600.0  # seconds: the usual window
+WINDOW_SECONDS = 3600.0  # seconds: the usual window
 
 
 class WindowFigures(NamedTuple):
@@ -32,7 +32,12 @@ class WindowFigures(NamedTuple):
 
 
 def busiest_window(
-    whole: Recording, *, raised: int, first_part: float = 1.0, busiest: float = BUSIEST, file: str | Path | None = None
+    whole: Recording,
+    *,
+    raised: int,
+    first_part: float = 1.0,
+    busiest: float = WINDOW_SECONDS,
+    file: str | Path | None = None,
 ) -> tuple[Recording, WindowFigures]:
     """Return the window of a recording with the most tokens, prompts and answers together, and its figures.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from adaptwin.errors import SpecError
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
-from adaptwin.workload.sources.recorded_window import BUSIEST, WindowFigures, busiest_window
+from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.request_log.columns import TimeUnit
 from adaptwin.workload.sources.request_log.request_log import RequestLog, read_request_log
@@ -90,7 +90,7 @@ def workload_from_trace(
 
 
 def trace_window(
-    path: str | Path, *, first_part: float = 1.0, busiest: float = BUSIEST, time_unit: TimeUnit | None = None
+    path: str | Path, *, first_part: float = 1.0, busiest: float = WINDOW_SECONDS, time_unit: TimeUnit | None = None
 ) -> TraceWindow:
     """Return the window of a trace with the most tokens, prompts and answers together.
 
