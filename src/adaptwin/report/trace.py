@@ -54,7 +54,8 @@ def trace_warnings(figures: WindowFigures) -> list[str]:
         uncertain = f"their mean rate is uncertain by {100 / math.sqrt(figures.kept):.0f} %"
         found.append(f"the window holds only {figures.kept} requests, so {uncertain}")
     if figures.window < SHORTEST_WINDOW:
-        found.append(f"the window of {figures.window:g} s is shorter than the {SHORTEST_WINDOW:g} s that a plan needs")
+        short = f"the window of {figures.window:g} s is shorter than the {SHORTEST_WINDOW:g} s that a plan needs"
+        found.append(f"{short}; if the times have another unit, give --time-unit")
     return found
 
 

@@ -162,6 +162,16 @@ def test_a_column_may_name_the_unit(write):
     assert read_request_log([write("a.csv", csv_text(*rows))]).time.tolist() == [0.0, 2.0]
 
 
+@pytest.mark.parametrize(("per_second", "unit"), [(1, "s"), (10**9, "ns")])
+def test_a_column_that_names_another_unit_than_its_numbers_have_is_refused(write, per_second, unit):
+    rows = [("timestamp_ms", "input_length", "output_length")]
+    rows += [((1715299201 + second) * per_second, 100, 50) for second in range(20)]
+    path = write("a.csv", csv_text(*rows))
+    with pytest.raises(SpecError, match=rf"timestamp_ms: 17\d+ is a time since 1970 in {unit}, not in ms"):
+        read_request_log([path], adapters_needed=False)
+    assert read_request_log([path], adapters_needed=False, time_unit=unit).time.tolist() == list(range(20))
+
+
 def test_requests_of_a_whole_second_are_spread_over_it(write):
     rows = [at(0), at(0), at(0), at(0), at(1)]
     log = read_request_log([write("a.jsonl", json_lines(*rows))])

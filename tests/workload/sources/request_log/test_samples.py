@@ -19,7 +19,7 @@ CASES = {  # requests and tokens of all prompts, or what the error says
     "huge.csv": "line 3: input_length: 99999999999999999999 must be at most 10,000,000 tokens",
     "moon.jsonl": (3, 6758 + 7322 + 7236),
     "nan.csv": "line 3: input_length: 'NaN' is not a finite number",
-    "sci.csv": "line 4: input_length: '1_000' is not a number",
+    "sci.csv": "line 4: input_length: '1_000' is not a number; write 1000 for thousands, or a point for decimals",
     "semi.csv": (2, 374 + 12),
     "tab.tsv": (2, 374 + 12),
     "thou.csv": "line 2: has 4 cells, but the header names 3 columns",

@@ -26,7 +26,7 @@ from adaptwin.workload.sources.request_log.log_files import FileHead, head_of, l
 from adaptwin.workload.sources.request_log.problems import damage, far_off, listed, missing_column, wrong_value
 from adaptwin.workload.sources.request_log.requests import Meaning, requests_in
 from adaptwin.workload.sources.request_log.table import LogTable, log_table_in
-from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, spread_over_seconds
+from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, other_unit, spread_over_seconds
 from adaptwin.workload.sources.request_log.usage_buckets import NoWidthError, spread_over_buckets
 
 MOST_SPAN = 366 * 86400.0  # seconds that a log may last
@@ -180,9 +180,13 @@ class _Reading(NamedTuple):
         if not are_numbers.any():
             return seconds, False, assumed
         column = meaning.roles["time"]
-        usual = meaning.known.unit if meaning.known else None
+        usual, named = meaning.known.unit if meaning.known else None, unit_in(column)
+        if self.time_unit is None and named and (other := other_unit(numbers[are_numbers], named)):
+            example = float(numbers[are_numbers].max())
+            message = f"{example:.0f} is a time since 1970 in {other}, not in {named} as the name says"
+            raise SpecError(f"{message}: give --time-unit {other} or --time-unit {named}", column, path)
         try:
-            clock = clock_of(numbers[are_numbers], self.time_unit or unit_in(column), usual)
+            clock = clock_of(numbers[are_numbers], self.time_unit or named, usual)
         except UnknownUnitError:
             example = float(numbers[are_numbers].max())
             message = f"numbers up to {example:g} are no dates, and their unit is unknown (allowed: a time unit of "

@@ -86,6 +86,12 @@ def clock_of(numbers: Array, unit: str | None, usual: str | None) -> Clock:
     raise UnknownUnitError
 
 
+def other_unit(numbers: Array, unit: str) -> str | None:
+    """Return the unit in which most numbers are times since 1970, if it is another than `unit`; None if it is not."""
+    found = _units_by_size(numbers)
+    return next((name for name, number in PER_SECOND.items() if name != unit and (found == number).mean() > 0.5), None)
+
+
 def _units_by_size(numbers: Array) -> Array:
     """Return the units in a second of numbers since 1970; 0 for numbers that are none."""
     found = np.zeros(len(numbers))
