@@ -58,7 +58,7 @@ def _case(
     ranks = [adapter.rank for adapter in adapters]
     template = Server(
         max_loras=1,
-        max_lora_rank=server_rank(max(ranks)),
+        max_lora_rank=server_rank(max(ranks), profile),
         max_cpu_loras=len(adapters),
         max_num_seqs=int(generator.choice([256, 1024])),
         max_num_batched_tokens=2048,

@@ -223,7 +223,7 @@ def test_a_problem_without_a_solution_raises_infeasible(profile):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Adapter("a0", 12, 0.1), "Adapter.rank: 12 is not a rank vLLM serves"),
+        (lambda: Adapter("a0", 600, 0.1), "Adapter.rank: 600 is above 512, the highest that vLLM serves"),
         (lambda: Adapter("a0", 8), "Adapter.rate: missing"),
         (lambda: Adapter("a0", 8, 0.1, colour="red"), "Adapter.colour: unknown key"),
         (lambda: Workload([Adapter("a", 8, 1.0)] * 2), "Workload.adapters: duplicate name 'a'"),

@@ -49,7 +49,11 @@ def test_the_file_that_the_errors_are_made_from_is_valid(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("d, rank: 16", "d, rank: 12", "fleet.yaml: adapters[3].rank: 12 is not a rank vLLM serves (1, 8, 16, "),
+        (
+            "d, rank: 16",
+            "d, rank: 600",
+            "fleet.yaml: adapters[3].rank: 600 is above 512, the highest that vLLM serves (1, 8, ",
+        ),
         ("d, rank: 16", "d, rank: big", "fleet.yaml: adapters[3].rank: 'big' is not valid: "),
         ("d, rank: 16, rate: 0.5", "d, rank: 16, rate: -1", "fleet.yaml: adapters[3].rate: -1 must be at least 0"),
         ("d, rank: 16, rate: 0.5", "d, rank: 16", "fleet.yaml: adapters[3].rate: missing"),
@@ -125,8 +129,8 @@ def test_json_and_yaml_hold_the_same(tmp_path):
 
 def test_an_error_in_python_names_the_class_and_the_field():
     with pytest.raises(SpecError) as error:
-        Adapter("a", 12, 1.0)
-    assert str(error.value).startswith("Adapter.rank: 12 is not a rank vLLM serves")
+        Adapter("a", 600, 1.0)
+    assert str(error.value).startswith("Adapter.rank: 600 is above 512, the highest that vLLM serves")
     with pytest.raises(SpecError, match=r"Server\.slots: unknown key \(allowed: max_loras, "):
         Server(slots=3)
 

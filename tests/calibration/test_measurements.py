@@ -164,11 +164,11 @@ def test_an_invalid_parquet_file_is_refused(folder):
         (lambda run: {**run, "tpot_mean": "fast"}, "[1].tpot_mean: 'fast' is not valid"),
         (lambda run: {**run, "server": {"max_lora": 3}}, "[1].server.max_lora: unknown key (allowed: max_loras,"),
         (
-            lambda run: {**run, "workload": {"adapters": [{"name": "a", "rank": 12, "rate": 1}]}},
-            "[1].workload.adapters[0].rank: 12 is not a rank vLLM serves",
+            lambda run: {**run, "workload": {"adapters": [{"name": "a", "rank": 600, "rate": 1}]}},
+            "[1].workload.adapters[0].rank: 600 is above 512, the highest that vLLM serves",
         ),
     ],
-    ids=["unknown key", "missing", "wrong type", "unknown key of the server", "rank 12"],
+    ids=["unknown key", "missing", "wrong type", "unknown key of the server", "rank 600"],
 )
 def test_a_wrong_run_is_refused_with_its_place_in_the_list(everything, folder, spoil, message):
     everything.write(folder)

@@ -92,6 +92,49 @@ def test_from_peft_lists_what_vllm_does_not_serve_and_names_base_models(tmp_path
     assert [adapter.name for adapter in read_fleet(out).adapters] == ["good"]
 
 
+def put(folder, **fields):
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 8, **fields}), encoding="utf-8")
+
+
+def test_from_peft_says_what_it_took_and_what_it_did_not_look_at(tmp_path, out):
+    for place, rank in (("sql", 12), ("sql/checkpoint-20", 8), ("chat/checkpoint-5", "1"), ("chat/checkpoint-9", 1)):
+        put(tmp_path / "runs" / place, r=rank)
+    words = ("from-peft", tmp_path / "runs" / "sql", tmp_path / "runs" / "chat", "--rate", 1, "--out", out)
+    text = adaptwin_workload(*words, "--profile", PROFILE)
+    for fact in (
+        "sql: 20; the final adapter is taken",
+        "chat: 5, 9; checkpoint-9 is taken",
+        "not looked at; --check looks at them too",
+        "1 of rank 1, 1 of rank 12",
+        "rank 1 as 8, rank 12 as 16, as vLLM 0.8.5 serves them",
+    ):
+        assert fact in text
+    facts = json.loads(adaptwin_workload(*words, "--json"))
+    assert facts["padded"] == {"1": 8, "12": 16}
+    assert facts["peft"]["checkpoints"] == {
+        "chat": {"found": [5, 9], "taken": 9},
+        "sql": {"found": [20], "taken": None},
+    }
+    done = CliRunner().invoke(workload_commands, [str(word) for word in (*words, "--checkpoint", 5, "--skip-bad")])
+    assert "left out" in done.stderr
+    assert "has no checkpoint-5, but 20" in done.stderr
+    assert [adapter.name for adapter in read_fleet(out).adapters] == ["chat"]
+
+
+def test_from_peft_goes_on_without_bad_adapters_if_told_so(tmp_path, out):
+    put(tmp_path / "weights" / "good")
+    put(tmp_path / "weights" / "bad", r="many")
+    words = [str(word) for word in ("from-peft", tmp_path / "weights", "--rate", 1, "--out", out)]
+    with pytest.raises(SpecError, match=r"bad/adapter_config\.json: r: 'many' must be a whole number, at least 1"):
+        adaptwin_workload(*words)
+    done = CliRunner().invoke(workload_commands, [*words, "--skip-bad"])
+    assert done.exit_code == 0
+    assert f"left out {tmp_path}/weights/bad/adapter_config.json: r: 'many' must be" in done.stderr
+    with pytest.raises(SpecError, match="no weights: there is none of"):
+        adaptwin_workload(*words, "--skip-bad", "--check")
+
+
 def test_the_summary_says_what_is_in_the_fleet(out):
     text = adaptwin_workload("synth", "--adapters", 3, "--rate", 2, "--ranks", "8,16", "--seed", 11, "--out", out)
     for fact in ("2 of rank 8, 1 of rank 16", "2 requests/s", "222 tokens in, 196 out", "11", str(out)):
@@ -197,7 +240,7 @@ def test_an_unknown_profile_leaves_nothing_behind(out):
         (("--input-mean", 300), "--input-mean, --output-mean: give both or neither"),
         (("--lengths", "sharegpt", "--input-mean", 300, "--output-mean", 2), "not both"),
         (("--lengths", "pile"), "'pile'"),
-        (("--ranks", "12"), "12 is not a rank vLLM serves"),
+        (("--ranks", "513"), "513 is above 512, the highest that vLLM serves"),
         (("--arrivals", "weibull"), "'weibull' is not a known arrival process"),
     ],
 )

@@ -16,7 +16,7 @@ def fleet(*adapters, more=""):
 
 
 ONE = "name: a0, rank: 8, rate: 0.5"
-RANKS = "(1, 8, 16, 32, 64, 128, 256, 320, 512; 0: base model)"
+RANKS = "is above 512, the highest that vLLM serves (1, 8, 16, 32, 64, 128, 256, 320, 512)"
 SHIPPED = "h100-64gb-llama-3.1-8b-instruct, h100-64gb-qwen-2.5-7b-instruct"
 
 FLEETS = {
@@ -28,8 +28,9 @@ FLEETS = {
     "negative rate": (fleet("name: a0, rank: 8, rate: -0.5"), "adapters[0].rate: -0.5 must be at least 0"),
     "rate in words": (fleet("name: a0, rank: 8, rate: fast"), "adapters[0].rate: 'fast' is not valid"),
     "endless rate": (fleet("name: a0, rank: 8, rate: .inf"), "adapters[0].rate: inf is not valid"),
-    "rank 1024": (fleet("name: a0, rank: 1024, rate: 1"), f"adapters[0].rank: 1024 is not a rank vLLM serves {RANKS}"),
-    "rank 12": (fleet(ONE, "name: b, rank: 12, rate: 1"), f"adapters[1].rank: 12 is not a rank vLLM serves {RANKS}"),
+    "rank 1024": (fleet("name: a0, rank: 1024, rate: 1"), f"adapters[0].rank: 1024 {RANKS}"),
+    "rank 513": (fleet(ONE, "name: b, rank: 513, rate: 1"), f"adapters[1].rank: 513 {RANKS}"),
+    "rank below 0": (fleet(ONE, "name: b, rank: -8, rate: 1"), "adapters[1].rank: -8 must be at least 1, or 0 for"),
     "duplicate names": (fleet(ONE, ONE), "adapters: duplicate name 'a0': entries 0 and 1"),
     "empty name": (fleet("name: '', rank: 8, rate: 1"), "adapters[0].name: '' is not valid"),
     "empty file": ("", "the file is empty"),
@@ -80,7 +81,7 @@ def test_a_wrong_fleet_is_refused_in_one_line(adaptwin, folder, case):
         ("name,rank\na,8\n", "rate: missing column (needed: name,rank,rate; found: name,rank)"),
         ("name,rank,rate,colour\na,8,1,red\n", "colour: unknown column (allowed: name,rank,rate,input_mean"),
         ("name,rank,rate\na,8,1\na,8,1\n", "line 3: name: duplicate name 'a': lines 2 and 3"),
-        ("name,rank,rate\na,12,1\n", "line 2: rank: 12 is not a rank vLLM serves"),
+        ("name,rank,rate\na,600,1\n", f"line 2: rank: 600 {RANKS}"),
         ("name,rank,rate\na,8,-1\n", "line 2: rate: -1.0 must be at least 0"),
         ("name,rank,rate\na,8,\n", "line 2: rate: missing"),
         ("name,rank,rate\na,eight,1\n", "line 2: rank: 'eight' is not a number"),

@@ -218,8 +218,8 @@ def test_by_default_the_new_adapter_is_the_median_one(h100, fleet):
     assert (newcomer.name, newcomer.rank, newcomer.rate) == ("newcomer 2", 16, 0.2)
     given = typical_adapter(plan, 0, 3.0, Lengths.fixed(10, 20))
     assert (given.rank, given.rate, given.lengths) == (0, 3.0, Lengths.fixed(10, 20))
-    with pytest.raises(SpecError, match="12 is not a rank"):
-        explain(plan, rank=12)
+    with pytest.raises(SpecError, match="600 is above 512, the highest that vLLM serves"):
+        explain(plan, rank=600)
 
 
 def test_lengths_together_have_the_mean_of_all_requests(fleet):

@@ -88,3 +88,10 @@ def test_settings_that_change_the_figures_are_named():
     assert said[2] == "arrivals Poisson (assumed) over 0.5 s"
     run = simulate(H100, Server(max_loras=1), workload, max_in_flight=3)
     assert run.assumptions[-1] == "the client has at most 3 requests open"
+
+
+def test_ranks_that_vllm_pads_are_named():
+    workload = Workload((Adapter("a", 12, 1.0), Adapter("b", 1, 1.0), Adapter("c", 16, 1.0)))
+    assert "padded by vLLM 0.8.5: rank 1 as 8, rank 12 as 16" in clauses(workload)
+    new = H100.model_copy(update={"vllm_version": "0.12.0"})
+    assert "padded by vLLM 0.12.0: rank 12 as 16" in clauses(workload, (new, Server()))

@@ -4,7 +4,8 @@ import pytest
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
-from adaptwin.twin.server import default_budgets
+from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.server import default_budgets, server_rank
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,20 @@ def test_a_server_without_slots_refuses_adapters():
 def test_the_measured_gpu_is_one_of_the_smaller_ones():
     limits = Server(max_loras=1, max_model_len=2048).limits(load_profile("h100-64gb-llama-3.1-8b-instruct"))
     assert (limits.token_budget, limits.max_num_seqs) == (2048, 256)
+
+
+def test_the_lowest_rank_of_slots_depends_on_the_version_of_vllm(h100):
+    new = h100.model_copy(update={"vllm_version": "0.11.1"})
+    assert (server_rank(1, h100), server_rank(1, new), server_rank(12, h100)) == (8, 1, 16)
+    assert Server(max_loras=1, max_lora_rank=1).starts_on(new)
+    assert Server(max_loras=0, max_lora_rank=1).starts_on(h100)  # without slots, their rank does not matter
+    with pytest.raises(SpecError, match=r"Server\.max_lora_rank: 1 is not one of 8, 16, .*, which vLLM 0\.8\.5 serves"):
+        Server(max_loras=1, max_lora_rank=1).limits(h100)
+
+
+def test_an_adapter_of_any_rank_takes_a_padded_slot_and_loads_by_its_own_rank(h100, fleet):
+    cost = h100.load_cost.model_copy(update={"gpu_base": 0.01, "gpu_per_rank": 0.001, "gpu_per_padding": 0.0001})
+    profile = h100.model_copy(update={"load_cost": cost})
+    server = Server(max_loras=1, max_lora_rank=16)
+    scenario = make_scenario(profile, server, fleet(("a", 12, 1.0), ("b", 16, 1.0)), seed=0)
+    assert scenario.adapters.gpu_load.tolist() == [22_400_000, 26_000_000]  # 10 + 12 + 4 x 0.1 ms, and 10 + 16 ms

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
 from adaptwin.workload.drawing.requests import draw_requests
-from adaptwin.workload.workload import SERVED_RANKS
+from adaptwin.workload.lora_ranks import SERVED_RANKS
 
 SHARES = st.floats(0.01, 0.99)
 
@@ -85,15 +85,22 @@ def test_scaled_multiplies_every_rate_and_repeats_replayed_requests():
     assert scaled.rate == 2 * workload.rate
 
 
-@pytest.mark.parametrize("rank", [0, *SERVED_RANKS])
-def test_ranks_that_vllm_serves_are_accepted(rank):
+@pytest.mark.parametrize("rank", [0, *SERVED_RANKS, 2, 4, 10, 12, 14, 500])
+def test_ranks_up_to_the_highest_that_vllm_serves_are_accepted(rank):
     assert Adapter("a", rank, 1.0).rank == rank
 
 
-@pytest.mark.parametrize("rank", [-1, 2, 4, 12, 513, 1024])
-def test_other_ranks_are_refused_with_those_allowed(rank):
-    with pytest.raises(SpecError, match=rf"Adapter.rank: {rank} is not a rank vLLM serves \(1, 8, 16, 32,"):
+@pytest.mark.parametrize("rank", [513, 1024, 10**30])
+def test_ranks_that_vllm_cannot_pad_are_refused_with_those_that_it_serves(rank):
+    with pytest.raises(
+        SpecError, match=rf"Adapter.rank: {rank} is above 512, the highest that vLLM serves \(1, 8, 16,"
+    ):
         Adapter("a", rank, 1.0)
+
+
+def test_a_negative_rank_is_refused():
+    with pytest.raises(SpecError, match=r"Adapter\.rank: -1 must be at least 1, or 0 for traffic to the base model"):
+        Adapter("a", -1, 1.0)
 
 
 @pytest.mark.parametrize(

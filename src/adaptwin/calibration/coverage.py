@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from adaptwin.calibration.measurements import Measurements
-from adaptwin.workload.workload import SERVED_RANKS
+from adaptwin.workload.lora_ranks import SERVED_RANKS
 
 HIGHEST_RANK_OF_INTEREST = 64
 MOST_TOKENS_OF_INTEREST = 2048

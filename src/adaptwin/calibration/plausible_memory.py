@@ -9,7 +9,7 @@ from adaptwin.calibration.measurements import Setup
 from adaptwin.calibration.plausible_rows import require_rows
 from adaptwin.errors import SpecError
 from adaptwin.profile.memory import GIB, MemoryModel
-from adaptwin.workload.workload import SERVED_RANKS
+from adaptwin.workload.lora_ranks import SERVED_RANKS
 
 LEAST_GPU_GIB, MOST_GPU_GIB = 2.0, 4608.0  # a small GPU, and a group of sixteen with 288 GiB each
 MOST_ACTIVATIONS = 0.75  # of the memory beside the weights; more means that KV tokens are given in another unit

@@ -24,6 +24,7 @@ from adaptwin.twin.server import Server, server_rank
 
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
+    from adaptwin.profile.profile import Profile
 
 
 def setting(field: str, default: str, least: int = 1) -> Any:
@@ -128,6 +129,7 @@ def simulate_command(
     fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(
         fleet_read,
+        profiles[0],
         max_loras=max_loras,
         max_lora_rank=max_lora_rank,
         max_cpu_loras=max_cpu_loras,
@@ -162,9 +164,9 @@ def simulate_command(
         Console().print(run_table(run))
 
 
-def _server(fleet: "Fleet", **settings: float | None) -> Server:
+def _server(fleet: "Fleet", profile: "Profile", **settings: float | None) -> Server:
     """The fleet's server with the settings given on the command line."""
     given = {name: value for name, value in settings.items() if value is not None}
     if "max_lora_rank" not in {*given, *fleet.server.model_fields_set}:
-        given["max_lora_rank"] = server_rank(fleet.max_rank)
+        given["max_lora_rank"] = server_rank(fleet.max_rank, profile)
     return Server(**{**fleet.server.model_dump(), **given})

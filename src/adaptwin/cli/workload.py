@@ -31,7 +31,7 @@ SYNTH_EXAMPLES = example_lines(
 )
 PEFT_EXAMPLES = example_lines(
     "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
-    "adaptwin workload from-peft adapters/ --rates rates.csv --out fleet.yaml",
+    "adaptwin workload from-peft runs/ --rates rates.csv --check --out fleet.yaml",
 )
 
 DETECTED = default_note("found by its name")
@@ -300,14 +300,43 @@ def synth(
 
 @workload_commands.command(epilog=PEFT_EXAMPLES)
 def from_peft(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder that holds adapters, or sub-folders with adapters.")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...",
+            help="Folders of adapters, trainer runs or caches of the Hugging Face hub; or files adapter_config.json.",
+        ),
     ],
     out: FleetOut,
     rate: Annotated[float | None, typer.Option(metavar="RATE", help="Requests per second of each adapter.")] = None,
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV with columns name,rate; takes precedence over --rate.")
     ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="STEP",
+            help="Take the folder checkpoint-STEP of every trainer run. "
+            + default_note("the final adapter, or else the newest checkpoint"),
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Look at the weights too: whether they are there and whole, and fit adapter_config.json and the model "
+            "of the profile.",
+        ),
+    ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Leave out what cannot be read or is damaged, and list it with the reasons. Adapters that vLLM "
+            "refuses are another matter: see --skip-unsupported.",
+        ),
+    ] = False,
     skip_unsupported: SkipUnsupported = False,
     lengths: LengthsOption = None,
     input_mean: InputMean = None,
@@ -318,20 +347,27 @@ def from_peft(
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a fleet of the adapters whose adapter_config.json files are in a folder."""
+    """Make a fleet of the adapters whose adapter_config.json files are in folders or below them."""
+    from rich.console import Console
+
     from adaptwin.cli.servable import list_left_out, list_warnings
+    from adaptwin.report.peft import peft_summary, peft_table
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.adapters_csv import read_adapter_rates
     from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
 
     found = read_peft_folder(
-        folder,
+        *folders,
         rate=rate,
         rates=read_adapter_rates(rates) if rates else None,
         served=_served_on(profile),
+        checkpoint=checkpoint,
+        check=check,
+        skip_bad=skip_bad,
         skip_unsupported=skip_unsupported,
     )
+    list_left_out(found.bad)
     list_left_out(found.skipped)
     list_warnings(found.warnings)
     workload = Workload(
@@ -341,7 +377,9 @@ def from_peft(
         duration=duration,
         seed=seed,
     )
-    _write(workload, profile, out, as_json)
+    if not as_json:
+        Console().print(peft_table(found))
+    _write(workload, profile, out, as_json, {"peft": peft_summary(found)})
 
 
 def _served_on(profiles: list[str] | None) -> "ServedModel | None":
@@ -369,16 +407,17 @@ def _write(
     from adaptwin.plan.fleet import Fleet
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.workload import workload_summary, workload_table
+    from adaptwin.workload.vllm_versions import oldest
     from adaptwin.workload.workload import Workload
 
     names = tuple(profiles or ())
-    for name in names:
-        load_profile(name)
+    versions = [load_profile(name).vllm_version for name in names]
+    vllm_version = oldest(versions) if versions else None
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     Fleet(**fields, profile=names).write(out)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), **workload_summary(workload), **(more or {})}))
+        typer.echo(json.dumps({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}))
     else:
         console = Console()
-        console.print(workload_table(workload))
+        console.print(workload_table(workload, vllm_version))
         console.print(Text(f"written to {out}", style="bold"), soft_wrap=True)

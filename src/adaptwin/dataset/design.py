@@ -20,8 +20,8 @@ from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.drawing.requests import MOST_REQUESTS
 from adaptwin.workload.lengths import MAX_TOKENS
+from adaptwin.workload.lora_ranks import MOST_RANK
 from adaptwin.workload.sources.popularity import parse_popularity
-from adaptwin.workload.workload import SERVED_RANKS
 
 NO_SCIPY = "{} needs SciPy: pip install 'adaptwin[train]'"
 LengthKind = Literal["sharegpt", "fixed", "lognormal", "several"]
@@ -189,8 +189,8 @@ class Design(Spec):
         if () in mixes:
             raise ValueError("each list needs at least one rank")
         for rank in itertools.chain(*mixes):
-            if rank not in SERVED_RANKS:
-                raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
+            if not 1 <= rank <= MOST_RANK:
+                raise ValueError(f"{rank} is not a rank from 1 to {MOST_RANK}")
         return mixes
 
     @field_validator("popularity")

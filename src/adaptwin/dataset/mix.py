@@ -14,8 +14,9 @@ from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.traffic import AdapterDemands, sum_demands
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lora_ranks import MOST_RANK
 from adaptwin.workload.sources.popularity import popularity_shares
-from adaptwin.workload.workload import SERVED_RANKS, Adapter, Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 CLASSES = 3  # different length distributions among the adapters of a mix with several lengths
 
@@ -65,9 +66,9 @@ def _ranks_of_adapters(values: Values, generator: np.random.Generator) -> NDArra
 
 def _server_of_mix(design: Design, profile: Profile, values: Values, ranks: NDArray[np.int64]) -> Server | None:
     """Return the server of a mix; None if it would not start, or has more slots than adapters."""
-    rank = server_rank(int(ranks.max()))
+    rank = server_rank(int(ranks.max()), profile)
     if values["further_padding"]:
-        rank = server_rank(min(rank + 1, SERVED_RANKS[-1]))
+        rank = server_rank(min(rank + 1, MOST_RANK), profile)
     seqs = values["max_num_seqs"]
     template = Server(
         max_loras=1,

@@ -12,7 +12,9 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import SERVED_RANKS, Workload
+from adaptwin.workload.lora_ranks import SERVED_RANKS, in_words, padded_rank
+from adaptwin.workload.vllm_versions import oldest
+from adaptwin.workload.workload import Workload
 
 LESS_TRAFFIC = (0.05, 0.1, 0.2)
 HOTTEST_ADAPTERS = (1, 3, 10)
@@ -107,14 +109,16 @@ def _of_promises(plan: Plan) -> Iterator[list[Change]]:
 
 
 def _of_ranks(plan: Plan) -> Iterator[list[Change]]:
-    ranks = sorted({adapter.rank for adapter in plan.workload.adapters if adapter.rank})
-    if not ranks or ranks[-1] <= SERVED_RANKS[1]:
+    vllm_version = oldest(profile.vllm_version for profile in plan.profiles)
+    ranks = [adapter.rank for adapter in plan.workload.adapters if adapter.rank]
+    slots = sorted({padded_rank(rank, vllm_version) for rank in ranks})
+    if not slots or slots[-1] <= SERVED_RANKS[1]:
         return
-    top = ranks[-1]
-    lower = ranks[-2] if len(ranks) > 1 else SERVED_RANKS[SERVED_RANKS.index(top) - 1]
-    many = sum(adapter.rank == top for adapter in plan.workload.adapters)
-    them = f"the {many} adapters" if many > 1 else "the one adapter"
-    yield [Change(f"{them} of rank {top} retrained with rank {lower}", lambda variant: _retrained(variant, top, lower))]
+    lower = slots[-2] if len(slots) > 1 else SERVED_RANKS[SERVED_RANKS.index(slots[-1]) - 1]
+    top = [rank for rank in ranks if rank > lower]
+    them = f"the {len(top)} adapters" if len(top) > 1 else "the one adapter"
+    of = in_words(top)
+    yield [Change(f"{them} of {of} retrained with rank {lower}", lambda variant: _retrained(variant, lower))]
 
 
 def _setting(what: str, **update: float) -> Change:
@@ -142,9 +146,9 @@ def scaled(variant: Variant, factors: Mapping[str, float]) -> Variant:
     return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
 
 
-def _retrained(variant: Variant, rank: int, lower: int) -> Variant:
+def _retrained(variant: Variant, rank: int) -> Variant:
     adapters = tuple(
-        adapter.model_copy(update={"rank": lower}) if adapter.rank == rank else adapter
+        adapter.model_copy(update={"rank": rank}) if adapter.rank > rank else adapter
         for adapter in variant.workload.adapters
     )
     return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))

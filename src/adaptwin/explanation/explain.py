@@ -121,5 +121,5 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
             limits = plan.options.latency_limits
             capacity = Capacity(profile, alone, templates[profile.name], plan.factor, latency_limits=limits)
             if serves_alone(capacity, newcomer):
-                return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank))
+                return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank, profile))
     return Advice(action="nowhere")

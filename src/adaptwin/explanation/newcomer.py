@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from statistics import fmean, median, median_low
 
 from adaptwin.plan.plan import Plan
+from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import server_rank
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter, MeanRates, Workload
@@ -31,13 +32,16 @@ def _numbered_names(stem: str) -> Iterable[str]:
         yield f"{stem} {number}"
 
 
-def mean_adapter(workload: Workload) -> Adapter:
-    """Make an adapter of mean rank, rate and lengths; base-model traffic counts only if there is no adapter."""
+def mean_adapter(workload: Workload, profile: Profile) -> Adapter:
+    """Make an adapter of mean rank, rate and lengths; base-model traffic counts only if there is no adapter.
+
+    The mean rank is padded as the profile's version of vLLM does.
+    """
     adapters = [adapter for adapter in workload.adapters if adapter.rank] or list(workload.adapters)
     mean = math.floor(fmean(adapter.rank for adapter in adapters))
     return Adapter(
         name="mean",
-        rank=server_rank(mean) if mean else 0,
+        rank=server_rank(mean, profile) if mean else 0,
         rate=fmean(map(MeanRates(workload).of, adapters)),
         lengths=typical_lengths(workload, adapters),
         arrivals=None if isinstance(workload.arrivals, str) else "poisson",

@@ -22,7 +22,7 @@ class Room:
     def __init__(self, plan: Plan, placed: PlacedServer, newcomer: Adapter) -> None:
         self._profile, self._server, self._newcomer = plan.profile_of(placed), placed.server, newcomer
         self._now = plan.workload_of(placed, plan.seed)
-        self._kin = mean_adapter(self._now)
+        self._kin = mean_adapter(self._now, self._profile)
         self._more_names = [f"{newcomer.name} like those of {placed.name}, {number}" for number in range(MOST_MORE)]
         more = (self._kin.model_copy(update={"name": name}) for name in self._more_names)
         together = self._now.model_copy(update={"adapters": (*self._now.adapters, newcomer, *more)})

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
-from adaptwin.vllm_version import version_numbers
+from adaptwin.workload.vllm_versions import version_numbers
 
 # Settings whose flags do not exist in every version of vLLM, with the first version that has the flag.
 # vllm/engine/arg_utils.py; pull requests 19970 (async_scheduling), 37307 (scheduler_reserve_full_isl, on by default)

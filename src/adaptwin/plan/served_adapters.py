@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from adaptwin.errors import SpecError
 from adaptwin.plan.base_models import require_one_model
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile
-from adaptwin.workload.lora_support import ServedModel, named_with_reasons, not_applied, oldest, refusals
+from adaptwin.workload.lora_support import BaseShape, ServedModel, named_with_reasons, not_applied, refusals
+from adaptwin.workload.vllm_versions import oldest
 from adaptwin.workload.workload import Adapter, Workload
 
 AnyWorkload = TypeVar("AnyWorkload", bound=Workload)
@@ -65,6 +67,16 @@ def served_model(profiles: Sequence[Profile]) -> ServedModel:
         name=profiles[0].model.name,
         vllm_version=oldest(profile.vllm_version for profile in profiles),
         lora_embeddings=all(profile.model.lora_embeddings for profile in profiles),
+        shape=_base_shape(profiles[0].model),
+    )
+
+
+def _base_shape(model: ModelShape) -> BaseShape:
+    """Return the widths of a model's modules; those of the vocabulary are not known exactly, as vLLM pads it."""
+    (hidden, query), (_, key) = model.module_widths["q_proj"], model.module_widths["k_proj"]
+    fused = {"qkv_proj": (hidden, query + 2 * key), "gate_up_proj": (hidden, 2 * model.intermediate)}
+    return BaseShape(
+        model.layers, {**model.module_widths, **fused, "embed_tokens": (None, hidden), "lm_head": (hidden, None)}
     )
 
 

@@ -44,23 +44,23 @@ class ModelShape(Spec):
     )
 
     @property
-    def _linear_layers(self) -> list[tuple[int, int]]:
-        """(inputs, outputs) of each linear layer in a transformer layer: q, k, v, o, gate, up, down."""
+    def module_widths(self) -> dict[str, tuple[int, int]]:
+        """(inputs, outputs) of each linear layer in a transformer layer, by the name of its module."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return [
-            (self.hidden, query),
-            (self.hidden, key),
-            (self.hidden, key),
-            (query, self.hidden),
-            (self.hidden, self.intermediate),
-            (self.hidden, self.intermediate),
-            (self.intermediate, self.hidden),
-        ]
+        return {
+            "q_proj": (self.hidden, query),
+            "k_proj": (self.hidden, key),
+            "v_proj": (self.hidden, key),
+            "o_proj": (query, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
 
     @property
     def weights_bytes(self) -> float:
         """Bytes of the base model's weights, without norms and biases (under 0.1 %)."""
-        per_layer = sum(inputs * outputs for inputs, outputs in self._linear_layers)
+        per_layer = sum(inputs * outputs for inputs, outputs in self.module_widths.values())
         embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
         return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)
 
@@ -72,6 +72,6 @@ class ModelShape(Spec):
     @property
     def adapter_bytes_per_rank(self) -> float:
         """Bytes per unit of rank of an adapter on all linear layers: the A and B matrices of each layer."""
-        per_layer = sum(inputs + outputs for inputs, outputs in self._linear_layers)
+        per_layer = sum(inputs + outputs for inputs, outputs in self.module_widths.values())
         embeddings = 2 * (self.vocabulary + self.hidden) if self.lora_embeddings else 0
         return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)

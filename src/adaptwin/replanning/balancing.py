@@ -142,14 +142,14 @@ class _Balancer:
 
     def _units(self, fleet: Rearrangement, giver: str, taker: str) -> list[Unit]:
         """Return what may leave a server for another: what moves for free first, then by falling load."""
-        rank_there = max((fleet.capacity.adapter(name).rank for name in fleet.contents[taker].shares), default=0)
+        rank_there = max((fleet.capacity.slot_rank(name) for name in fleet.contents[taker].shares), default=0)
         units: dict[frozenset[str], Unit] = {}
         for name, share in fleet.contents[giver].shares.items():
             units.setdefault(fleet.group(name), []).append(AdapterPart(name, share))
 
         def priority(unit: Unit) -> tuple[bool, bool, float, str]:
             costs = any(fleet.moves_to(taker, item.name) and not fleet.moves_to(giver, item.name) for item in unit)
-            pads = max(fleet.capacity.adapter(item.name).rank for item in unit) > rank_there
+            pads = max(fleet.capacity.slot_rank(item.name) for item in unit) > rank_there
             return costs, pads, -sum(fleet.capacity.load_of(item) for item in unit), unit[0].name
 
         return sorted(units.values(), key=priority)

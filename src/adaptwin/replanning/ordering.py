@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
+from adaptwin.profile.profile import Profile
 from adaptwin.replanning.moving_fleet import MovingFleet
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
@@ -69,6 +70,7 @@ class _Way:
         self._before = {server.name: server for server in old.servers}
         self._after = {server.name: server for server in new.servers}
         self._goal = routes_of(new)
+        self._new = new
         self._tokens = tokens_per_adapter(new.workload)
         self._ready = self._before.keys() & self._after.keys() - set(restarted(old, new))  # with their final settings
         self._stand_ins: list[str] = []
@@ -187,15 +189,18 @@ class _Way:
             name += "-2"
         rank = max((self._adapters[adapter].rank for adapter in parked), default=0)
         candidates = (server.server, self.fleet.settings[server.name])
-        settings = next((each for each in candidates if each.can_load(rank)), _raised(server.server, rank))
+        settings = next(
+            (each for each in candidates if each.can_load(rank)),
+            _raised(server.server, rank, self._new.profile_of(server)),
+        )
         self.fleet.start(name, server.profile, settings)
         self._stand_ins.append(name)
         return name
 
 
-def _raised(settings: Server, rank: int) -> Server:
+def _raised(settings: Server, rank: int, profile: Profile) -> Server:
     """Return the settings with this rank, and with a single slot, so that the server starts in any case."""
-    return settings.model_copy(update={"max_loras": 1, "max_lora_rank": server_rank(rank)})
+    return settings.model_copy(update={"max_loras": 1, "max_lora_rank": server_rank(rank, profile)})
 
 
 def _with_host(route: Route, name: str, host: str) -> Route:

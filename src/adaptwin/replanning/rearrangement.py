@@ -269,11 +269,11 @@ class Rearrangement:
         return self.capacity.server(server.shares, slots)
 
     def _ranks(self) -> list[int]:
-        return sorted({self.capacity.adapter(item.name).rank for item in self.unplaced}, reverse=True)
+        return sorted({self.capacity.slot_rank(item.name) for item in self.unplaced}, reverse=True)
 
     def _unplaced_of(self, rank: int) -> list[AdapterPart]:
         """Return the unplaced items of a rank, those with the highest load first."""
-        items = (item for item in self.unplaced if self.capacity.adapter(item.name).rank == rank)
+        items = (item for item in self.unplaced if self.capacity.slot_rank(item.name) == rank)
         return sorted(items, key=lambda item: (-self.capacity.load_of(item), item.name))
 
     def _open_to_more(self) -> list[str]:
@@ -288,7 +288,7 @@ class Rearrangement:
         settings, shares = self.contents[name]
         if settings is not None:
             return settings.max_lora_rank - rank if rank else 0
-        return abs(max((self.capacity.adapter(other).rank for other in shares), default=rank) - rank)
+        return abs(max(map(self.capacity.slot_rank, shares), default=rank) - rank)
 
     def _free_in_host(self, name: str) -> float:
         """Return how many more adapters the host memory of a server holds; any number where it will be chosen."""

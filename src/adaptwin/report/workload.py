@@ -5,16 +5,23 @@ from typing import Any
 
 from rich.table import Table
 
+from adaptwin.workload.lora_ranks import padded_rank, padding_in_words
 from adaptwin.workload.workload import Workload
 
 
-def workload_summary(workload: Workload) -> dict[str, Any]:
-    """Return adapters, ranks, base models, total rate, mean lengths, arrivals, window and seed of a workload."""
+def workload_summary(workload: Workload, vllm_version: str | None = None) -> dict[str, Any]:
+    """Return adapters, ranks, base models, total rate, mean lengths, arrivals, window and seed of a workload.
+
+    Of ranks that the version of vLLM pads, it also returns to what; None stands for the oldest version.
+    """
     ranks = Counter(adapter.rank for adapter in workload.adapters)
     mean_input, mean_output = _mean_lengths(workload)
     return {
         "adapters": len(workload),
         "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
+        "padded": {
+            str(rank): slot for rank in sorted(ranks) if rank and (slot := padded_rank(rank, vllm_version)) != rank
+        },
         "base_models": sorted({adapter.base_model for adapter in workload.adapters if adapter.base_model}),
         "rate": workload.rate,
         "mean_input": mean_input,
@@ -25,12 +32,14 @@ def workload_summary(workload: Workload) -> dict[str, Any]:
     }
 
 
-def workload_table(workload: Workload) -> Table:
-    """Return a table of the summary of a workload, with one line per figure."""
-    summary = workload_summary(workload)
+def workload_table(workload: Workload, vllm_version: str | None = None) -> Table:
+    """Return a table of the summary of a workload, with one line per figure; see `workload_summary`."""
+    summary = workload_summary(workload, vllm_version)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("adapters", str(summary["adapters"]))
     table.add_row("ranks", ", ".join(f"{count} of rank {rank}" for rank, count in summary["ranks"].items()))
+    if padding := padding_in_words((adapter.rank for adapter in workload.adapters), vllm_version):
+        table.add_row("padded", f"{padding}, as vLLM{f' {vllm_version}' if vllm_version else ''} serves them")
     if summary["base_models"]:
         table.add_row("base models", ", ".join(summary["base_models"]))
     table.add_row("total rate", f"{summary['rate']:.4g} requests/s")

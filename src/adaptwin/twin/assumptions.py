@@ -6,6 +6,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
 from adaptwin.workload.demand.mean_lengths import mean_lengths
+from adaptwin.workload.lora_ranks import padding_in_words
 from adaptwin.workload.workload import Workload
 
 NO_HITS = "no hits in the prefix cache"
@@ -16,8 +17,13 @@ def assumptions(workload: Workload, servers: Iterable[tuple[Profile, Server]]) -
 
     Servers that differ only in what the planner chooses, such as slots, have one clause together.
     """
-    clauses = (_server_in_words(profile, server) for profile, server in servers)
-    return (*dict.fromkeys(clauses), _lengths_in_words(workload), _traffic_in_words(workload), NO_HITS)
+    servers = list(servers)
+    clauses = (
+        *(_server_in_words(profile, server) for profile, server in servers),
+        *(_padding_in_words(workload, profile) for profile, _ in servers),
+    )
+    stated = tuple(clause for clause in dict.fromkeys(clauses) if clause)
+    return (*stated, _lengths_in_words(workload), _traffic_in_words(workload), NO_HITS)
 
 
 def _server_in_words(profile: Profile, server: Server) -> str:
@@ -31,6 +37,11 @@ def _server_in_words(profile: Profile, server: Server) -> str:
     if server.gpu_memory_utilization != Server().gpu_memory_utilization:
         of += f", gpu_memory_utilization {server.gpu_memory_utilization:g}"
     return f"{profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version} ({evidence(profile)}), with {of}"
+
+
+def _padding_in_words(workload: Workload, profile: Profile) -> str:
+    padding = padding_in_words((adapter.rank for adapter in workload.adapters), profile.vllm_version)
+    return f"padded by vLLM {profile.vllm_version}: {padding}" if padding else ""
 
 
 def evidence(profile: Profile) -> str:

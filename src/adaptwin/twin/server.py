@@ -9,7 +9,8 @@ from adaptwin.profile.profile import Profile
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.lengths import MAX_TOKENS
-from adaptwin.workload.workload import SERVED_RANKS, Workload
+from adaptwin.workload.lora_ranks import SERVED_RANKS, listed, padded_rank, served_ranks
+from adaptwin.workload.workload import Workload
 
 MOST_LORAS = 1_000_000
 MOST_SEATS = 1_000_000  # the twin keeps about 200 bytes for each
@@ -25,7 +26,7 @@ class Server(Spec):
     )
     max_lora_rank: int = Field(
         default=16,
-        description=f"rank at which every slot is preallocated, one of {', '.join(map(str, SERVED_RANKS))}",
+        description=f"rank at which every slot is preallocated, one of {listed(SERVED_RANKS)}",
     )
     max_cpu_loras: int | None = Field(
         default=None,
@@ -66,7 +67,7 @@ class Server(Spec):
     @classmethod
     def _served_rank(cls, rank: int) -> int:
         if rank not in SERVED_RANKS:
-            raise ValueError(f"{rank} is not one of {', '.join(map(str, SERVED_RANKS))}")
+            raise ValueError(f"{rank} is not one of {listed(SERVED_RANKS)}")
         return rank
 
     @model_validator(mode="after")
@@ -91,8 +92,9 @@ class Server(Spec):
 
         Raises:
             OutOfMemory: vLLM would refuse to start with these settings.
-            SpecError: The token budget is below `max_num_seqs`.
+            SpecError: The token budget is below `max_num_seqs`, or the version of vLLM does not have `max_lora_rank`.
         """
+        self._require_rank_of(profile.vllm_version)
         max_model_len = self.max_model_len or profile.model.max_model_len
         tokens = self.kv_cache_tokens or profile.memory.kv_cache_tokens(
             max_loras=self.max_loras,
@@ -119,6 +121,12 @@ class Server(Spec):
             watermark_blocks=int(self.watermark * blocks),
             async_scheduling=self.async_scheduling,
         )
+
+    def _require_rank_of(self, vllm_version: str) -> None:
+        served = served_ranks(vllm_version)
+        if self.max_loras and self.max_lora_rank not in served:
+            message = f"{self.max_lora_rank} is not one of {listed(served)}, which vLLM {vllm_version} serves"
+            raise SpecError(message, "Server.max_lora_rank")
 
     def starts_on(self, profile: Profile) -> bool:
         """Whether vLLM would start with these settings."""
@@ -173,9 +181,9 @@ class Limits(NamedTuple):
     output_chunk: int = 128  # tokens that the API server handles at once: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 
-def server_rank(rank: int) -> int:
-    """Return the smallest ``max_lora_rank`` with which vLLM serves adapters of this rank."""
-    return next(served for served in SERVED_RANKS if served >= rank)
+def server_rank(rank: int, profile: Profile) -> int:
+    """Return the lowest ``max_lora_rank`` with which the profile's version of vLLM serves adapters of this rank."""
+    return padded_rank(rank, profile.vllm_version)
 
 
 def default_budgets(gpu_gib: float) -> tuple[int, int]:

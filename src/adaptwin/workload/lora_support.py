@@ -12,19 +12,27 @@ Read in vLLM's sources of versions 0.8.5, 0.9.2, 0.10.2, 0.11.0 to 0.12.0, 0.14.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from adaptwin.model_names import differs, same_shapes, same_weights
-from adaptwin.vllm_version import OLDEST, Version, version_numbers
 from adaptwin.workload.peft_features import PeftFeatures
+from adaptwin.workload.vllm_versions import Version, version_numbers
 
 LINEAR_MODULES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 FUSED_MODULES = {"qkv_proj", "gate_up_proj"}  # of models whose own files hold them fused, such as Phi-3
 EMBEDDINGS = {"embed_tokens", "lm_head"}
 MOST_NAMED = 50  # adapters in an error
 
-_PATTERNS_APPLIED: Version = (0, 32)
+_ALWAYS: Version = (0, 0, 0)
+_PATTERNS_APPLIED: Version = (0, 32, 0)
+
+
+class BaseShape(NamedTuple):
+    """The shapes of a base model's linear layers."""
+
+    layers: int
+    widths: Mapping[str, tuple[int | None, int | None]]  # inputs and outputs, by module; None where not known
 
 
 class ServedModel(NamedTuple):
@@ -33,11 +41,12 @@ class ServedModel(NamedTuple):
     name: str | None = None
     vllm_version: str | None = None
     lora_embeddings: bool | None = None  # whether the model offers its embeddings for LoRA
+    shape: BaseShape | None = None
 
 
 class _Refusal(NamedTuple):
     reason: str
-    since: Version = OLDEST  # earlier versions load the adapter as if it were a plain LoRA
+    since: Version = _ALWAYS  # earlier versions load the adapter as if it were a plain LoRA
 
 
 _REFUSED = {
@@ -50,9 +59,9 @@ _REFUSED = {
     "init_lora_weights": _Refusal(
         "training changed the base model's weights; convert the adapter with PEFT's "
         "path_initial_model_for_weight_conversion",
-        since=(0, 32),
+        since=(0, 32, 0),
     ),
-    "variants": _Refusal("this variant of LoRA is not supported", since=(0, 32)),
+    "variants": _Refusal("this variant of LoRA is not supported", since=(0, 32, 0)),
 }
 
 
@@ -98,11 +107,6 @@ def _doubt(base_model: str, model: str) -> str:
     return f"the base model {base_model} is a path, so whether it is {model} is not known"
 
 
-def oldest(versions: Iterable[str]) -> str:
-    """Return the oldest of some versions."""
-    return min(versions, key=version_numbers)
-
-
 def named_with_reasons(unsupported: Mapping[str, str], count: int, served: ServedModel) -> str:
     """Return the message that some of `count` adapters cannot be served on a model, given the reasons by name."""
     told = [f"{name} ({reason})" for name, reason in list(unsupported.items())[:MOST_NAMED]]
@@ -115,8 +119,13 @@ def named_with_reasons(unsupported: Mapping[str, str], count: int, served: Serve
 def _refused(refusal: _Refusal, version: str | None) -> str:
     if version_numbers(version) >= refusal.since:
         return refusal.reason
-    since = ".".join(map(str, refusal.since))
+    since = "{}.{}".format(*refusal.since)
     return f"{refusal.reason}; vLLM before {since} loads it as a plain LoRA, so its answers are wrong"
+
+
+def modules_offered(served: ServedModel) -> set[str]:
+    """Return the modules that a dense model offers for LoRA."""
+    return LINEAR_MODULES | FUSED_MODULES | (set() if served.lora_embeddings is False else EMBEDDINGS)
 
 
 def _modules_not_offered(modules: Sequence[str], served: ServedModel) -> list[str]:
@@ -125,7 +134,7 @@ def _modules_not_offered(modules: Sequence[str], served: ServedModel) -> list[st
     A pattern, such as ``.*_proj`` or ``all-linear``, counts as far as it matches embeddings. PEFT matches it with the
     whole name of a module.
     """
-    offered = LINEAR_MODULES | FUSED_MODULES | (set() if served.lora_embeddings is False else EMBEDDINGS)
+    offered = modules_offered(served)
     if len(modules) == 1 and not re.fullmatch(r"[\w.]+", modules[0]):
         modules = [name for name in ("model.embed_tokens", "lm_head") if _matches(modules[0], name)]
     return [name for name in modules if name.rpartition(".")[2] not in offered]

@@ -16,6 +16,7 @@ from adaptwin.quantities import TimeSpan, parse_seconds
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
+from adaptwin.workload.lora_ranks import MOST_RANK, SERVED_RANKS, listed
 from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.timestamps import copies, deal, repeated
 
@@ -24,17 +25,6 @@ MOST_ADAPTERS = 100_000
 MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
 MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
 _ROUNDING = 1e-9  # of sums of shares
-SERVED_RANKS = (
-    1,
-    8,
-    16,
-    32,
-    64,
-    128,
-    256,
-    320,
-    512,
-)  # values that vLLM accepts for --max-lora-rank (vllm/config/lora.py)
 
 
 def _known_arrivals(value: str | tuple[float, ...] | None, info: ValidationInfo) -> str | tuple[float, ...] | None:
@@ -76,7 +66,8 @@ class Adapter(Spec):
         min_length=1, description="name of the adapter, unique in the fleet"
     )
     rank: int = Field(
-        description=f"LoRA rank, one of {', '.join(map(str, SERVED_RANKS))}; 0 for traffic to the base model"
+        description=f"LoRA rank, at most {MOST_RANK}; vLLM pads it to one of {listed(SERVED_RANKS)}; 0 for traffic to "
+        "the base model"
     )
     rate: float = Field(ge=0, le=MOST_RATE, allow_inf_nan=False, description="requests per second")
     lengths: Lengths | None = Field(default=None, description="lengths of requests; None: those of the workload")
@@ -99,8 +90,10 @@ class Adapter(Spec):
     @field_validator("rank")
     @classmethod
     def _served_rank(cls, rank: int) -> int:
-        if rank != 0 and rank not in SERVED_RANKS:
-            raise ValueError(f"{rank} is not a rank vLLM serves ({', '.join(map(str, SERVED_RANKS))}; 0: base model)")
+        if rank < 0:
+            raise ValueError(f"{rank} must be at least 1, or 0 for traffic to the base model")
+        if rank > MOST_RANK:
+            raise ValueError(f"{rank} is above {MOST_RANK}, the highest that vLLM serves ({listed(SERVED_RANKS)})")
         return rank
 
     def scaled(self, factor: float) -> Self:

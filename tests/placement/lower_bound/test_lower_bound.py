@@ -63,7 +63,7 @@ def test_no_server_serves_requests_faster_than_their_work(h100, rank, lengths):
         works = [work_seconds(h100, template, lengths, rank, shared_by) for shared_by in SHARED_BY]
         hammered = Workload([Adapter("a", rank, 1.2 / max(works))], lengths=lengths, duration=900.0)
         runs = [
-            simulate(h100, Server(max_loras=slots, max_lora_rank=server_rank(rank), max_num_seqs=seqs), hammered)
+            simulate(h100, Server(max_loras=slots, max_lora_rank=server_rank(rank, h100), max_num_seqs=seqs), hammered)
             for slots in {min(rank, 1), 1, 40}
         ]
         fastest = max(run.request_rate for run in runs)
@@ -126,8 +126,8 @@ def test_work_is_measured_by_the_resource_that_runs_out_first(h100, fleet):
         assert work.tolist() == pytest.approx(own)
 
 
-def test_a_rank_is_served_by_the_next_one_up():
-    assert [server_rank(rank) for rank in (0, 1, 2, 8, 9, 64, 300, 512)] == [1, 1, 8, 8, 16, 64, 320, 512]
+def test_a_rank_is_served_by_the_next_one_up(h100):
+    assert [server_rank(rank, h100) for rank in (0, 1, 2, 8, 9, 64, 300, 512)] == [8, 8, 8, 8, 16, 64, 320, 512]
 
 
 def test_in_a_long_window_the_bound_is_the_work_rounded_up(h100, fleet):

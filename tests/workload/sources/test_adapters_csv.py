@@ -67,7 +67,7 @@ def test_spaces_quotes_blank_lines_and_byte_order_marks_are_ignored(csv_file, en
         ("name,rank,rate\na,8,\n", "line 2: rate: missing"),
         ("name,rank,rate\n,8,1\n", "line 2: name: missing"),
         ("name,rank,rate\na,8,0.1,7\n", "line 2: has 4 cells, but the header names 3 columns"),
-        ("name,rank,rate\n\na,12,0.1\n", "line 3: rank: 12 is not a rank vLLM serves (1, 8, 16, 32, 64,"),
+        ("name,rank,rate\n\na,600,0.1\n", "line 3: rank: 600 is above 512, the highest that vLLM serves (1, 8, 16, "),
         ("name,rank,rate\na,8.5,0.1\n", "line 2: rank: '8.5' is not a whole number"),
         ("name,rank,rate\na,8,1\nb,8,1\na,16,1\n", "line 4: name: duplicate name 'a': lines 2 and 4"),
         ("name,rank,rate,slo_ttft_ms\na,8,1,0\n", "line 2: slo_ttft_ms: 0 must be above 0"),

@@ -56,13 +56,20 @@ def test_linked_folders_are_followed_and_loops_are_not(save, tmp_path):
     assert [adapter.name for adapter in adapters_from_peft(root, rate=1.0)] == ["here", "real"]
 
 
-@pytest.mark.parametrize(("r", "served"), [(1, 1), (2, 8), (8, 8), (12, 16), (65, 128), (257, 320), (512, 512)])
-def test_a_rank_is_padded_as_vllm_does(save, r, served):
-    assert ranks(save("a", r=r)) == [served]
+@pytest.mark.parametrize(("r", "rank"), [(1, 1), (12, 12), (512, 512), ("16", 16), (16.0, 16), (" 10.0 ", 10)])
+def test_a_rank_may_be_any_whole_number_however_it_is_written(save, r, rank):
+    found = read_peft_folder(save("a", r=r), rate=1.0)
+    assert [adapter.rank for adapter in found.adapters] == [rank]
+    assert list(found.warnings) == ([] if type(r) is int else ["a"])
+
+
+def test_ranks_of_the_pattern_may_be_text_too(save):
+    (adapter,) = adapters_from_peft(save("a", r="8", rank_pattern={"q_proj": "8", "r": "12.0"}), rate=1.0)
+    assert (adapter.rank, adapter.features.rank_pattern) == (12, {"r": 12})
 
 
 def test_the_highest_rank_of_the_pattern_counts(save):
-    assert ranks(save("a", r=8, rank_pattern={"q_proj": 4, "layers.0.v_proj": 40})) == [64]
+    assert ranks(save("a", r=8, rank_pattern={"q_proj": 4, "layers.0.v_proj": 40})) == [40]
     assert ranks(save("a", r=16, rank_pattern={"q_proj": 8})) == [16]
     assert ranks(save("a", r=16, rank_pattern=None)) == [16]
 
@@ -98,7 +105,17 @@ def test_rates_that_do_not_fit_are_refused(save, given, message):
     ("fields", "message"),
     [
         ({"r": 0}, "r: 0 must be a whole number"),
-        ({"r": "8"}, "r: '8' must be a whole number"),
+        ({"r": "0"}, "r: '0' must be a whole number"),
+        ({"r": "eight"}, "r: 'eight' must be a whole number"),
+        ({"r": -8}, "r: -8 must be a whole number"),
+        ({"r": 8.5}, "r: 8.5 must be a whole number"),
+        ({"r": "8.5"}, "r: '8.5' must be a whole number"),
+        ({"r": float("nan")}, "r: nan must be a whole number"),
+        ({"r": float("inf")}, "r: inf must be a whole number"),
+        ({"r": 1e300}, "r: 1e+300 must be a whole number"),
+        ({"r": 10**30}, f"r: {10**30} must be a whole number"),
+        ({"r": None}, "r: None must be a whole number"),
+        ({"r": [8]}, "r: [8] must be a whole number"),
         ({"r": True}, "r: True must be a whole number"),
         ({"rank_pattern": {"q_proj": 0}}, "rank_pattern.q_proj: 0 must be a whole number, at least 1"),
         ({"alpha_pattern": [16]}, "alpha_pattern: [16] is not valid"),
@@ -251,7 +268,7 @@ def test_patterns_are_applied_since_vllm_0_32(save):
     root = save("a", r=8, lora_alpha=16, rank_pattern={"q_proj": 100, "k_proj": 8}, alpha_pattern={"q_proj": 200})
     for served, told in ((None, ["a"]), (ON_0_8_5, ["a"]), (ON_0_32, [])):
         found = read_peft_folder(root, rate=1.0, served=served)
-        assert found.adapters[0].rank == 128
+        assert found.adapters[0].rank == 100
         assert found.adapters[0].features.rank_pattern == {"q_proj": 100}
         assert found.adapters[0].features.alpha_pattern == {"q_proj": 200.0}
         assert list(found.warnings) == told

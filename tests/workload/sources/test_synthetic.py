@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Lengths, SpecError
+from adaptwin.workload.lora_ranks import SERVED_RANKS
 from adaptwin.workload.sources.synthetic import assign_ranks, parse_ranks, synthesize
-from adaptwin.workload.workload import SERVED_RANKS
 
 POPULARITIES = st.sampled_from(
     ["uniform", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:5", "zipf:0.5", "zipf:2", "hot:0.9", "levels:3"]
@@ -108,7 +108,7 @@ def test_a_rank_with_two_weights_is_refused():
         ({"rate": -1.0}, "rate: -1 must be at least 0"),
         ({"rate": float("nan")}, "rate: nan must be at least 0"),
         ({"ranks": ()}, "ranks: needs at least one rank"),
-        ({"ranks": (12,)}, "rank: 12 is not a rank vLLM serves"),
+        ({"ranks": (600,)}, "rank: 600 is above 512, the highest that vLLM serves"),
         ({"ranks": {8: -1.0, 16: 2.0}}, "weights must be at least 0"),
         ({"ranks": {8: 0.0}}, "weights must be at least 0, and one of them above 0"),
         ({"base_share": 1.0}, "base_share: 1 must be at least 0 and below 1"),

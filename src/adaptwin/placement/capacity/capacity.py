@@ -128,7 +128,7 @@ class Capacity:
         adapters = [self._by_name[item.name] for item in items]
         return ServerDemand(
             load=sum(map(self.load_of, items)),
-            rank=max((adapter.rank for adapter in adapters), default=0),
+            rank=max(map(self._slot_rank, adapters), default=0),
             loras=sum(adapter.rank > 0 for adapter in adapters),
             slo_ttft=min((adapter.slo_ttft or inf for adapter in adapters), default=inf),
             slo_itl=min((adapter.slo_itl or inf for adapter in adapters), default=inf),
@@ -170,12 +170,19 @@ class Capacity:
     def _loras(self, shares: Mapping[str, float]) -> int:
         return sum(self._by_name[name].rank > 0 for name in shares)
 
+    def slot_rank(self, name: str) -> int:
+        """Return the lowest rank of a slot that takes an adapter; 0 for base-model traffic, which needs no slot."""
+        return self._slot_rank(self._by_name[name])
+
+    def _slot_rank(self, adapter: Adapter) -> int:
+        return server_rank(adapter.rank, self.profile) if adapter.rank else 0
+
     def _rank(self, shares: Mapping[str, float]) -> int:
         """The rank at which slots for these adapters are preallocated."""
-        return server_rank(max((self._by_name[name].rank for name in shares), default=0))
+        return server_rank(max((self._by_name[name].rank for name in shares), default=0), self.profile)
 
     def _starting_choices(self, loras: int, rank: int) -> list[int]:
-        key = loras, server_rank(rank)
+        key = loras, server_rank(rank, self.profile)
         if key not in self._choices:
             self._choices[key] = [slots for slots in _slot_choices(loras) if self._starts_with(slots, key[1])]
         return self._choices[key]
@@ -278,7 +285,9 @@ class Capacity:
         if self.surrogate is None or not choices:
             return []
         self._count_predictions(len(choices))
-        return self.surrogate.predict(demand.traffic, choices, server_rank(demand.rank), factor * self.factor)
+        return self.surrogate.predict(
+            demand.traffic, choices, server_rank(demand.rank, self.profile), factor * self.factor
+        )
 
     def known_predictions(self, demand: ServerDemand, factor: float = 1.0) -> list[Prediction]:
         """Return a prediction for each number of slots with which the surrogate knows such a server."""
@@ -309,7 +318,7 @@ class Capacity:
             return None
         if not self._has_objectives(demand):
             more = factor * self.factor
-            least = self.surrogate.least_overload(demand.traffic, choices, server_rank(demand.rank), more)
+            least = self.surrogate.least_overload(demand.traffic, choices, server_rank(demand.rank, self.profile), more)
             self._count_predictions(len(choices), known=least is not None)
             return least
         predictions = self.known_predictions(demand, factor)

@@ -20,7 +20,7 @@ class ServerDemand(NamedTuple):
     """The demand that adapters, or parts of them, together make on a server."""
 
     load: float  # lower bound on the share of a GPU's time
-    rank: int  # the highest of the adapters
+    rank: int  # the highest slot rank of the adapters
     loras: int  # adapters that need a slot
     slo_ttft: float  # seconds: the strictest objective; infinite where there is none
     slo_itl: float

@@ -124,7 +124,7 @@ def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRe
 
 def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) -> Charges:
     """Return what a request of this rank is charged, if the constant is shared out by `shared_by`."""
-    cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank))
+    cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank, profile))
     scheduler = profile.scheduler_cost
     planned = 0.0 if template.async_scheduling else 1.0  # asynchronous planning overlaps with the step before
     constant = cost.base + planned * scheduler.base
@@ -148,5 +148,5 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
 
 def most_cached(profile: Profile, template: Server, rank: int) -> float:
     """Return the most tokens in the KV cache of a server that serves this rank; infinite if no such server starts."""
-    server = template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank))
+    server = template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile))
     return server.limits(profile).kv_blocks * server.block_size if server.starts_on(profile) else float("inf")

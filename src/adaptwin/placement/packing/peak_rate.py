@@ -19,7 +19,7 @@ def peak_rate(capacity: Capacity, rank: int) -> float:
     `OutOfMemory` when a server with such a slot does not start.
     """
     profile, workload = capacity.profile, capacity.workload
-    server = capacity.template.with_slots(min(1, rank), max_lora_rank=server_rank(rank))
+    server = capacity.template.with_slots(min(1, rank), max_lora_rank=server_rank(rank, profile))
     demand = sum_demands(_one_adapter(capacity, rank))
     settled = steady_state(demand, server.limits(profile), costs_of(profile, server), workload.duration)
     lengths = [workload.lengths_of(adapter) for adapter in workload.adapters]

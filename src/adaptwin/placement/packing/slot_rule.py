@@ -25,11 +25,11 @@ def slot_each(capacity: Capacity, shares: Shares) -> int:
 
 
 def most_slots_by_rank(capacity: Capacity, names: Iterable[str]) -> dict[int, int]:
-    """Return, by rank of these adapters, the largest number of slots with which vLLM starts, up to a slot for each.
+    """Return, by slot rank of these adapters, the most slots with which vLLM starts, up to a slot for each adapter.
 
     Raises `Infeasible` when vLLM does not start with a single slot of some rank.
     """
-    loras = {name: capacity.adapter(name).rank for name in names if capacity.adapter(name).rank}
+    loras = {name: capacity.slot_rank(name) for name in names if capacity.slot_rank(name)}
     most = {0: 0}
     for name, rank in loras.items():
         if rank not in most:

@@ -103,7 +103,7 @@ class _SpareSearch:
         self._bins, self._failures = bins, _failure_sets(len(bins), spare)
         self._unpinned = problem._replace(constraints=without(problem.constraints.pinned.values(), problem.constraints))
         self._movable = [as_items(self._unpinned, shares_of(contents)) for contents in bins]
-        self._ranks = [server_rank(max(item.rank for item in contents)) for contents in bins]
+        self._ranks = [server_rank(max(item.rank for item in contents), self._capacity.profile) for contents in bins]
         self._most_ranks = [max(self._ranks)] * len(bins)
         self._caps: dict[ServerAfterFailure, float] = {}
         self._less = TAKEOVER_SHARE

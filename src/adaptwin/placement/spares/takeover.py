@@ -55,7 +55,7 @@ def assign_takeovers(
             return None
         taken.setdefault(best, []).append(item)
         loads[best] += item.load
-        takers[best].rank = max(takers[best].rank, server_rank(item.rank))
+        takers[best].rank = max(takers[best].rank, server_rank(item.rank, problem.capacity.profile))
     return taken
 
 

@@ -48,7 +48,7 @@ def dlora(problem: Problem) -> list[Assignment]:
 
 def _memory(capacity: Capacity) -> "Memory":
     limits, law = capacity.server({}, max_loras=0).limits(capacity.profile), capacity.profile.memory
-    slot = law.slot_bytes + law.slot_bytes_per_rank * server_rank(capacity.workload.max_rank)
+    slot = law.slot_bytes + law.slot_bytes_per_rank * server_rank(capacity.workload.max_rank, capacity.profile)
     return Memory(limits.kv_blocks * limits.block_size, limits.max_model_len, slot / law.kv_bytes_per_token)
 
 

@@ -33,7 +33,7 @@ CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica
 
 
 class Wanted(NamedTuple):
-    """An adapter, the utilisation of all its traffic, and the share of its traffic that is still to be placed."""
+    """An adapter: the rank of its slot, the utilisation of all its traffic, and the share that is yet to be placed."""
 
     name: str
     rank: int
@@ -77,12 +77,12 @@ def _wanted(capacity: Capacity) -> list[Wanted]:
     """Return the adapters by falling rank, then by falling utilisation."""
     workload = capacity.workload
     tokens = tokens_per_adapter(workload)
-    points = {rank: peak_rate(capacity, rank) for rank in {adapter.rank for adapter in workload.adapters}}
+    points = {rank: peak_rate(capacity, rank) for rank in set(map(capacity.slot_rank, capacity.names))}
     adapters = [
         Wanted(
             adapter.name,
-            adapter.rank,
-            max(HARDLY_ANY, capacity.factor * tokens[adapter.name] / points[adapter.rank]),
+            rank := capacity.slot_rank(adapter.name),
+            max(HARDLY_ANY, capacity.factor * tokens[adapter.name] / points[rank]),
         )
         for adapter in workload.adapters
     ]

@@ -50,8 +50,8 @@ def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list
         adapter = capacity.adapter(item.name)
         tokens = tokens_per_second[item.name] * item.share * capacity.factor
         server = servers[-1]
-        starts = server.loras + (adapter.rank > 0) <= most[max(server.rank, adapter.rank)]
+        starts = server.loras + (adapter.rank > 0) <= most[max(server.rank, capacity.slot_rank(item.name))]
         if server.items and not (starts and server.tokens + tokens <= peak):
             servers.append(_Filling())
-        servers[-1].add(item, tokens, adapter.rank)
+        servers[-1].add(item, tokens, capacity.slot_rank(item.name))
     return [server.items for server in servers]

@@ -36,8 +36,8 @@ def paper_greedy(problem: Problem) -> list[Assignment]:
     """Place all adapters as the paper does; raises `Infeasible` when a GPU cannot serve a single adapter."""
     capacity = problem.capacity
     items = items_to_place(problem)
-    falling = sorted(items, key=lambda item: (-capacity.adapter(item.name).rank, -capacity.load_of(item), item.name))
-    queue = deque(alternating(falling, lambda item: capacity.adapter(item.name).rank))
+    falling = sorted(items, key=lambda item: (-capacity.slot_rank(item.name), -capacity.load_of(item), item.name))
+    queue = deque(alternating(falling, lambda item: capacity.slot_rank(item.name)))
     gpus = [_Gpu()]
     while queue or gpus[-1].pending:
         gpu = gpus[-1]

@@ -11,7 +11,7 @@ from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.gpu_rows import with_gpu_rows
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.placements import Placement, placements
-from adaptwin.report.plan.ranks import RANK_COLOURS, rank_name
+from adaptwin.report.plan.ranks import rank_colour, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped
 from adaptwin.report.style.words import count, number, percent
 
@@ -44,7 +44,7 @@ def packing_figure(plan: Plan) -> go.Figure:
                 f"{one.label}<br>{percent(one.tokens / lengths[one.server])} of {one.server}" for _, one in chosen
             ],
             hovertemplate="%{customdata}<extra></extra>",
-            marker={"color": RANK_COLOURS[rank], "line": {"color": "rgba(255,255,255,0.75)", "width": gap}},
+            marker={"color": rank_colour(rank), "line": {"color": "rgba(255,255,255,0.75)", "width": gap}},
         )
     _add_headroom(figure, plan, lengths)
     figure.update_xaxes(title_text="offered tokens/s", **FROM_ZERO)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 
 from adaptwin.plan.plan import Plan
-from adaptwin.report.plan.ranks import RANK_COLOURS, rank_name
+from adaptwin.report.plan.ranks import rank_colour, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped, significant, template
 
 SHOWN_POINTS = 1500  # points of the popularity curve
@@ -32,7 +32,7 @@ def popularity_figure(plan: Plan) -> go.Figure:
             y=[significant(rates[place]) for place in places],
             customdata=[f"<b>{escaped(adapters[place].name)}</b>, {rank_name(rank)}" for place in places],
             hovertemplate="%{customdata}<br>%{y:.3~g} requests/s, number %{x:,}<extra></extra>",
-            marker={"color": RANK_COLOURS[rank], "size": 5},
+            marker={"color": rank_colour(rank), "size": 5},
         )
     decades = math.log10(rates[0] / rates[-1]) if adapters else 0.0
     figure.update_xaxes(title_text="adapters, most popular first", showgrid=False, **FROM_ZERO)

@@ -5,8 +5,8 @@ from collections import Counter
 from adaptwin.plan.plan import Plan
 from adaptwin.report.style.words import NOTHING
 
-# Paul Tol's colour-blind-safe "vibrant" scheme for the common ranks; 0 is the base model.
-RANK_COLOURS = {
+# Paul Tol's colour-blind-safe "vibrant" scheme for the common slot ranks; 0 is the base model.
+_SLOT_COLOURS = {
     0: "#8c8c8c",
     1: "#aa4499",
     8: "#0077bb",
@@ -18,6 +18,11 @@ RANK_COLOURS = {
     320: "#ccbb44",
     512: "#7b68c8",
 }
+
+
+def rank_colour(rank: int) -> str:
+    """Return the colour of a rank in figures: that of the slots to which vLLM pads it."""
+    return next(colour for slot, colour in _SLOT_COLOURS.items() if slot >= rank)
 
 
 def rank_counts(plan: Plan) -> list[dict[int, int]]:
