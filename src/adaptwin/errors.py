@@ -8,10 +8,12 @@ AdaptwinError                 every error adaptwin raises on purpose; the CLI pr
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-LONGEST_MESSAGE = 900  # characters of a message
+LONGEST_MESSAGE = 10_000  # characters of a message, which may list dozens of problems
+LONGEST_WORD = 300  # characters without a space between them
 MOST_COMPARED = 200  # characters of a name that is compared with others
 
 
@@ -40,10 +42,13 @@ class SpecError(AdaptwinError, ValueError):
 
 
 def _readable(text: str) -> str:
-    """Return text without the middle of it, where a name or value has thousands of characters."""
-    if len(text) <= LONGEST_MESSAGE:
-        return text
-    return f"{text[: LONGEST_MESSAGE * 2 // 3]} ... {text[-LONGEST_MESSAGE // 3 :]}"
+    """Return text without the middle of it, and of its words, where they are too long to be read."""
+    text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], LONGEST_WORD), text)
+    return _without_middle(text, LONGEST_MESSAGE)
+
+
+def _without_middle(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest * 2 // 3]} ... {text[-longest // 3 :]}"
 
 
 class Infeasible(AdaptwinError):

@@ -163,14 +163,14 @@ class _Builder:
         """The value of a scalar event; raises `SpecError`."""
         tag = self._tag(event.tag, line)
         if _UNENCODABLE.search(event.value):
-            raise self._wrong(f"{_shortened(event.value)} holds a character that no name or text can have", line)
+            raise self._wrong(f"{shortened(event.value)} holds a character that no name or text can have", line)
         if tag == "str" or (not tag and not event.implicit[0]):
             return event.value
         value = self._resolved(event.value, line)
         if tag == "float" and type(value) is int:
             return float(value)
         if tag and not _is_a(value, tag):
-            raise self._broken(f"{_shortened(event.value)} is no !!{tag}", line)
+            raise self._broken(f"{shortened(event.value)} is no !!{tag}", line)
         return value
 
     def _resolved(self, text: str, line: int) -> Any:
@@ -185,7 +185,7 @@ class _Builder:
         name = "str" if tag == "!" else tag.removeprefix(_TAG)
         if name not in _TAGS:
             allowed = ", ".join(f"!!{each}" for each in _TAGS)
-            raise self._broken(f"{_shortened(tag.replace(_TAG, '!!'))} is not a tag allowed here ({allowed})", line)
+            raise self._broken(f"{shortened(tag.replace(_TAG, '!!'))} is not a tag allowed here ({allowed})", line)
         return name
 
     def _begin(self, event: Any, line: int) -> None:
@@ -257,9 +257,9 @@ class _Builder:
             within.merges = True
             return
         if not isinstance(key, str):
-            raise self._broken(f"the key {_shortened(event.value)} is not text: put quotes around it", line)
+            raise self._broken(f"the key {shortened(event.value)} is not text: put quotes around it", line)
         if key in within.data:
-            raise self._broken(f"duplicate key {_shortened(key)}", line)
+            raise self._broken(f"duplicate key {shortened(key)}", line)
         within.key = key
 
     def _broken(self, message: str, line: int) -> SpecError:
@@ -325,7 +325,7 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
         raise SpecError(_too_deep(), place, file)
     for key, each in enumerate(value) if kind is list else value.items():
         if isinstance(key, str) and _UNENCODABLE.search(key):
-            raise SpecError(f"the key {_shortened(key)} holds a character that no text can have", place, file)
+            raise SpecError(f"the key {shortened(key)} holds a character that no text can have", place, file)
         if type(each) not in (int, float):
             within = f"{place}[{key}]" if kind is list else f"{place}.{key}".lstrip(".")
             value[key] = _checked(each, within, depth + 1, file)  # in place: a copy would need as much memory again
@@ -335,14 +335,16 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
 def _wrong_in_json(value: Any, kind: type) -> str:
     """What is wrong with a value of JSON by itself; empty where nothing is."""
     if kind is str and _UNENCODABLE.search(value):
-        return f"{_shortened(value)} holds a character that no name or text can have"
+        return f"{shortened(value)} holds a character that no name or text can have"
     if kind is _Repeated:
-        return f"duplicate key {_shortened(value[''])}"
+        return f"duplicate key {shortened(value[''])}"
     return str(value) if kind is _LongNumber else ""
 
 
-def _shortened(text: str) -> str:
-    return repr(text) if len(text) <= 60 else f"{text[:57]!r}..."
+def shortened(value: Any) -> str:
+    """Return a value as Python writes it, cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _too_long(number: str) -> str:

@@ -43,5 +43,5 @@ def test_many_adapters_are_counted():
 
 def test_each_server_that_starts_has_its_settings():
     settings = Server(max_loras=4, max_lora_rank=16)
-    starts = [Step(action="start", server=f"gpu-{i}", settings=settings) for i in range(2)]
+    starts = [Step(action="start", server=f"gpu-{i}", profile="h100", settings=settings) for i in range(2)]
     assert step_lines(starts) == [f"start gpu-{i} (max_loras 4, max_lora_rank 16)" for i in range(2)]

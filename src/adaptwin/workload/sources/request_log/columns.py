@@ -74,7 +74,7 @@ FORMATS = (  # the first whose columns a log has is its format
 )
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name without separators, in lower case: ``prompttokens`` of ``Prompt_Tokens``."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -85,9 +85,9 @@ def unit_in(name: str) -> str | None:
 
 
 def _stem(name: str) -> str:
-    """Return the plain name of a column without the unit that it ends with."""
+    """Return the plain_name name of a column without the unit that it ends with."""
     ending = next((ending for ending in _UNIT_IN_NAME if name.lower().strip().endswith(ending)), "")
-    return plain(name.strip()[: len(name.strip()) - len(ending)])
+    return plain_name(name.strip()[: len(name.strip()) - len(ending)])
 
 
 def roles_in(columns: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:
@@ -104,7 +104,7 @@ def roles_in(columns: Sequence[str], given: Mapping[str, str | None]) -> dict[st
 def _first_of(columns: Sequence[str], names: Iterable[str], exact: bool) -> str | None:
     by_name: dict[str, str] = {}
     for column in columns:
-        by_name.setdefault(plain(column), column)
+        by_name.setdefault(plain_name(column), column)
         if not exact:
             by_name.setdefault(_stem(column), column)
     return next((by_name[name] for name in names if name in by_name), None)
@@ -112,8 +112,8 @@ def _first_of(columns: Sequence[str], names: Iterable[str], exact: bool) -> str 
 
 def format_in(columns: Sequence[str]) -> KnownFormat | None:
     """Return the known format whose columns are all there; None if there is none."""
-    have = {plain(column) for column in columns}
-    return next((known for known in FORMATS if have.issuperset(map(plain, known.columns))), None)
+    have = {plain_name(column) for column in columns}
+    return next((known for known in FORMATS if have.issuperset(map(plain_name, known.columns))), None)
 
 
 def nearest_format(columns: Sequence[str]) -> KnownFormat | None:

@@ -10,12 +10,12 @@ import polars as pl
 
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import TRACE, WrongKind, kinds_of
+from adaptwin.plain_data import BOM
 
 COMPRESSED = (".gz", ".zst")
 ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".log", ".parquet")
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 200
-BOM = "\ufeff"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UNUSED = "\x1e"  # a separator that no line has, so that a line is one cell
 
@@ -58,8 +58,8 @@ def _logs_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _is_named_as_log(name: str) -> bool:
-    plain = next((name.removesuffix(ending) for ending in COMPRESSED if name.endswith(ending)), name)
-    return plain.lower().endswith(ENDINGS) and not name.startswith(".")
+    plain_name = next((name.removesuffix(ending) for ending in COMPRESSED if name.endswith(ending)), name)
+    return plain_name.lower().endswith(ENDINGS) and not name.startswith(".")
 
 
 class FileHead(NamedTuple):

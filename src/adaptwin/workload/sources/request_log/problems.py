@@ -10,7 +10,7 @@ import polars as pl
 from adaptwin.errors import SpecError
 from adaptwin.workload.csv_rows import CsvRow
 from adaptwin.workload.lengths import MAX_TOKENS
-from adaptwin.workload.sources.request_log.columns import FORMATS, KnownFormat, nearest_format, plain, unit_in
+from adaptwin.workload.sources.request_log.columns import FORMATS, KnownFormat, nearest_format, plain_name, unit_in
 from adaptwin.workload.sources.request_log.requests import CHECKED, Meaning
 from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
@@ -79,33 +79,33 @@ def _require_tokens(row: CsvRow, column: str) -> None:
 def missing_column(role: str, path: Path, table: LogTable, is_trace: bool) -> SpecError:
     """Return the error for a column that is needed, and is not there."""
     if {"client", "start_s"} <= {*table.columns}:
-        message = f"these are statistics of clients, not requests (found: {listed(table.columns)})"
+        message = f"these are statistics of clients, not requests (found: {named(table.columns)})"
         return SpecError(message, file=path)
     known = nearest_format(table.columns) if role != "adapter" else None
     if known and (absent := _absent(known, table)):
         return _incomplete(known, absent, path, table)
     if is_trace:
         formats = " or ".join(",".join(known.columns[:3]) for known in FORMATS)
-        return SpecError(f"unknown trace format (needed: {formats}; found: {listed(table.columns)})", file=path)
+        return SpecError(f"unknown trace format (needed: {formats}; found: {named(table.columns)})", file=path)
     held = _HELD.get(role, f"the {role} tokens of a request")
-    message = f"no column is known to hold {held} (found: {listed(table.columns)}): name it with --{role}-column"
+    message = f"no column is known to hold {held} (found: {named(table.columns)}): name it with --{role}-column"
     return SpecError(message + (", or give --lengths" if role not in _HELD else ""), file=path)
 
 
 def _absent(known: KnownFormat, table: LogTable) -> str | None:
     """Return the first column of a format that a table lacks."""
-    have = {plain(column) for column in table.columns}
-    return next((column for column in known.columns[:3] if plain(column) not in have), None)
+    have = {plain_name(column) for column in table.columns}
+    return next((column for column in known.columns[:3] if plain_name(column) not in have), None)
 
 
 def _incomplete(known: KnownFormat, absent: str, path: Path, table: LogTable) -> SpecError:
     if table.form.startswith("JSON"):
         return SpecError(f"missing key (needed: {', '.join(known.columns[:3])})", f"line 1: {absent}", path)
-    needed = f"needed: {','.join(known.columns[:3])}; found: {listed(table.columns)}"
+    needed = f"needed: {','.join(known.columns[:3])}; found: {named(table.columns)}"
     return SpecError(f"missing column ({needed})", absent, path)
 
 
-def listed(names: Iterable[str]) -> str:
+def named(names: Iterable[str]) -> str:
     """Return names with commas, the first of many."""
     names = list(names)
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""

@@ -23,7 +23,7 @@ from adaptwin.workload.sources.request_log.columns import (
     unit_in,
 )
 from adaptwin.workload.sources.request_log.log_files import FileHead, head_of, log_files
-from adaptwin.workload.sources.request_log.problems import damage, far_off, listed, missing_column, wrong_value
+from adaptwin.workload.sources.request_log.problems import damage, far_off, missing_column, named, wrong_value
 from adaptwin.workload.sources.request_log.requests import Meaning, requests_in
 from adaptwin.workload.sources.request_log.table import LogTable, log_table_in
 from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, other_unit, spread_over_seconds
@@ -137,7 +137,7 @@ class _Reading(NamedTuple):
     def _meaning(self, path: Path, head: FileHead, table: LogTable) -> Meaning:
         for column in self.columns:
             if column is not None and column not in table.columns:
-                raise SpecError(f"no such column (found: {listed(table.columns)})", column, path)
+                raise SpecError(f"no such column (found: {named(table.columns)})", column, path)
         roles = roles_in(table.columns, self.columns._asdict())
         needed = ["time"]
         needed += ["input", "output"] if self.lengths_needed else []

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import polars as pl
 
 from adaptwin.workload.lengths import MAX_TOKENS
-from adaptwin.workload.sources.request_log.columns import KnownFormat, plain
+from adaptwin.workload.sources.request_log.columns import KnownFormat, plain_name
 from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
 
@@ -39,7 +39,7 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
     text = table.scan(wanted).with_columns(
         _value(roles.get(role)).alias(f"role_{role}") for role in (*CHECKED, "status", "endpoint", "cache")
     )
-    text = text.with_columns(_adapter(table, meaning).alias("adapter"))
+    text = text.with_columns(_adapter_name(table, meaning).alias("adapter"))
     number, moment, zoned = time_columns(pl.col("role_time"), meaning.has_local_dates)
     frame = text.with_columns(
         number.alias("number"),
@@ -81,7 +81,7 @@ def _fallback_column(table: LogTable, meaning: Meaning) -> tuple[str, ...]:
     return (known.fallback,) if known and known.fallback in table.columns else ()
 
 
-def _adapter(table: LogTable, meaning: Meaning) -> pl.Expr:
+def _adapter_name(table: LogTable, meaning: Meaning) -> pl.Expr:
     """Return the name of the model that was asked."""
     names = [_value(meaning.roles.get("adapter")), *map(_value, _fallback_column(table, meaning))]
     return pl.coalesce(names).str.replace(r"^hosted_vllm/", "")
@@ -126,7 +126,7 @@ def _left_out(meaning: Meaning) -> pl.Expr:
 def _endpoint(column: str) -> pl.Expr:
     """Return the path or the operation that a row names, without the query; null where it names neither."""
     text = pl.col("role_endpoint")
-    if plain(column) in _OPERATIONS:
+    if plain_name(column) in _OPERATIONS:
         return text
     path = text.str.extract(r"^(?:[A-Z]+ )?(\S*/\S*?)(?: HTTP/[\d.]+)?$", 1)
     return path.str.replace(r"\?.*$", "")

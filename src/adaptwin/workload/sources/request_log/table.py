@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from adaptwin.errors import SpecError
-from adaptwin.workload.sources.request_log.log_files import BOM, FileHead, scan_lines
+from adaptwin.plain_data import BOM
+from adaptwin.workload.sources.request_log.log_files import FileHead, scan_lines
 from adaptwin.workload.sources.request_log.vllm_lines import VLLM_COLUMNS, is_vllm_log, vllm_requests
 
 SEPARATORS = (",", "\t", ";", "|")
