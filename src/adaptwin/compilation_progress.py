@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 from adaptwin.progress import Progress
+from adaptwin.visible import visible
 
 STAGE = "compiling (once)"
 _SPEED_LOOP = 20_000  # rounds of a loop in Python, as compilation is mostly Python
@@ -68,7 +69,7 @@ def has_terminal() -> bool:
 def say(text: str) -> None:
     """Print a line on stderr, if there is one."""
     if sys.stderr is not None:
-        print(f"adaptwin: {text}", file=sys.stderr, flush=True)
+        print(f"adaptwin: {visible(text)}", file=sys.stderr, flush=True)
 
 
 def slowness() -> float:

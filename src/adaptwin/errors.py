@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from adaptwin.visible import quoted, visible
+
 LONGEST_MESSAGE = 10_000  # characters of a message, which may list dozens of problems
 LONGEST_WORD = 300  # characters without a space between them
 MOST_COMPARED = 200  # characters of a name that is compared with others
@@ -34,7 +36,8 @@ class SpecError(AdaptwinError, ValueError):
 
     def __init__(self, message: str, field: str = "", file: str | Path | None = None) -> None:
         self.message, self.field, self.file = _readable(message), _readable(field), file
-        super().__init__(": ".join(str(part) for part in (file, self.field, self.message) if part))
+        parts = [visible(str(part)) for part in (file, self.field) if part]
+        super().__init__(": ".join([*parts, self.message] if self.message else parts))
 
     def at(self, file: str | Path) -> "SpecError":
         """Return a copy of the error that names this file."""
@@ -64,24 +67,37 @@ class OutOfMemory(Infeasible):
 def not_one_of(value: object, names: Iterable[str]) -> str:
     """Return the message that a value is not among the names allowed, with the nearest of them if one is near."""
     names = list(names)
-    return f"{value!r} is not one of {', '.join(names)}{did_you_mean(value, names)}"
+    return f"{quoted(value)} is not one of {', '.join(names)}{did_you_mean(value, names)}"
 
 
 def neither_file_nor(value: object, names: Iterable[str]) -> str:
     """Return the message that a value is neither a file nor among the names allowed, with the nearest of them."""
     names = list(names)
-    return f"{str(value)!r} is neither a file nor one of {', '.join(names)}{did_you_mean(value, names)}"
+    return f"{quoted(str(value))} is neither a file nor one of {', '.join(names)}{did_you_mean(value, names)}"
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
     """Return ``; did you mean NAME?`` with the name that is nearest to a value, or nothing if none is near."""
-    if len(str(value)) > MOST_COMPARED:
+    wanted, names = str(value).lower(), [name for name in names if len(name) <= MOST_COMPARED]
+    if len(wanted) > MOST_COMPARED:
         return ""
-    near = difflib.get_close_matches(str(value), [name for name in names if len(name) <= MOST_COMPARED], n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(wanted, by_lower, n=1) or _with_all_parts(wanted, by_lower)
+    near = near or [name for name in by_lower if len(name) == len(wanted) and _differing(name, wanted) == 1]
+    return f"; did you mean {visible(by_lower[near[0]])}?" if near else ""
+
+
+def _with_all_parts(wanted: str, names: Iterable[str]) -> list[str]:
+    """Return the names that have all parts of what was wanted, such as ``h100`` and ``llama``."""
+    parts = [part for part in re.split(r"[-_. /]+", wanted) if part]
+    return [name for name in names if len(wanted) > 2 and parts and all(part in name for part in parts)]
+
+
+def _differing(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
 
 
 def require_type(value: object, kind: type, name: str) -> None:
     """Raise `SpecError` that names the argument if its value is of another type."""
     if not isinstance(value, kind):
-        raise SpecError(f"{value!r:.60} must be a {kind.__name__}, not a {type(value).__name__}", name)
+        raise SpecError(f"{quoted(value)} must be a {kind.__name__}, not a {type(value).__name__}", name)

@@ -7,19 +7,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from adaptwin.errors import SpecError, did_you_mean, not_one_of
 from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
+from adaptwin.visible import quoted, require_no_control
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
 MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
 MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
+
+Line = Annotated[str, AfterValidator(require_no_control)]  # text in one line, without control characters
+Name = Annotated[str, Field(min_length=1), AfterValidator(require_no_control)]
 
 
 class Spec(BaseModel):
@@ -226,10 +230,10 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
     explain: dict[str, Callable[[], str]] = {
         "missing": lambda: "missing",
         "extra_forbidden": lambda: _unknown_key(problem["loc"], spec),
-        "greater_than": lambda: f"{_short(value)} must be above {limits['gt']:g}",
-        "greater_than_equal": lambda: f"{_short(value)} must be at least {limits['ge']:g}",
-        "less_than": lambda: f"{_short(value)} must be below {limits['lt']:g}",
-        "less_than_equal": lambda: f"{_short(value)} must be at most {limits['le']:g}",
+        "greater_than": lambda: f"{quoted(value)} must be above {limits['gt']:g}",
+        "greater_than_equal": lambda: f"{quoted(value)} must be at least {limits['ge']:g}",
+        "less_than": lambda: f"{quoted(value)} must be below {limits['lt']:g}",
+        "less_than_equal": lambda: f"{quoted(value)} must be at most {limits['le']:g}",
         "literal_error": lambda: not_one_of(value, re.findall(r"'([^']*)'", limits["expected"])),
         "value_error": lambda: str(limits["error"]),
         "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",
@@ -240,16 +244,8 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
     if kind in explain:
         return explain[kind]()
     if kind == "string_type" and (value is None or isinstance(value, int | float)):
-        return f"{'null' if value is None else _short(value)} is not text: put quotes around it if it is"
-    return f"{_short(value)} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in one another
-        return f"a {type(value).__name__} that is too long to show"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{'null' if value is None else quoted(value)} is not text: put quotes around it if it is"
+    return f"{quoted(value)} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:

@@ -62,6 +62,13 @@ def commands(script):
     return [shlex.split(line.removesuffix(" &")) for line in lines]
 
 
+def modules_of(words):
+    """Return the names and paths that vLLM reads in the words of ``--lora-modules``, which come last."""
+    values = words[words.index("--lora-modules") + 1 :]
+    assert not [value for value in values if value.startswith("-")]  # argparse would read an option
+    return [tuple(value.split("=")) if "," not in value else tuple(json.loads(value).values()) for value in values]
+
+
 @pytest.fixture
 def run_script(tmp_path):
     """Return a function that runs a script with a fake vllm and returns environment setting and words by port."""
@@ -187,9 +194,8 @@ def test_vllm_gets_every_adapter_on_the_right_server(planned, run_script):
     artifacts = {adapter.name: adapter.artifact for adapter in planned.workload.adapters}
     for server, (allowed, *words) in zip(planned.servers, calls, strict=True):
         assert allowed == "True"
-        modules = words[words.index("--lora-modules") + 1 :]
         loras = [name for name in server.adapters if name != "base"]
-        assert modules == [f"{name}={artifacts[name] or f'/weights of mine/{name}'}" for name in loras]
+        assert modules_of(words) == [(name, artifacts[name] or f"/weights of mine/{name}") for name in loras]
 
 
 def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
@@ -218,13 +224,20 @@ def test_a_name_reaches_vllm_as_it_is(run_script, name):
         (Server(max_lora_rank=8), {name: 0.5}),
     )
     first, second = run_script(vllm_script(plan), ADAPTERS="/w")
-    assert first[-2:] == [f"{name}=/w/{name}", f"b={name}"]
-    assert second[-1] == f"{name}=/w/{name}"
+    assert modules_of(first) == [(name, f"/w/{name}"), ("b", name)]
+    assert modules_of(second) == [(name, f"/w/{name}")]
 
 
-def test_a_line_break_in_a_name_starts_no_command():
-    plan = plan_of([Adapter("x\ntouch owned", 0, 1.0)], (Server(max_loras=0, max_cpu_loras=0), {"x\ntouch owned": 1.0}))
-    assert "\ntouch owned" not in vllm_script(plan)
+def test_the_folder_of_weights_may_have_signs_of_json(run_script):
+    plan = plan_of([Adapter("two words", 8, 1.0)], (Server(max_lora_rank=8), {"two words": 1.0}))
+    ((_, *words),) = run_script(vllm_script(plan), ADAPTERS='/w"\\d"')
+    assert modules_of(words) == [("two words", '/w"\\d"/two words')]
+
+
+def test_an_empty_artifact_counts_as_none(run_script):
+    plan = plan_of([Adapter("a", 8, 1.0, artifact="")], (Server(max_lora_rank=8), {"a": 1.0}))
+    ((_, *words),) = run_script(vllm_script(plan))
+    assert modules_of(words) == [("a", "adapters/a")]
 
 
 @pytest.mark.parametrize("artifact", ["s3://models/step=900", "/weights/a,b"])

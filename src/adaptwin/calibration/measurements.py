@@ -15,7 +15,7 @@ from adaptwin.flags import with_flags
 from adaptwin.plain_data import parse_json
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.quantities import Fraction, TimeSpan
-from adaptwin.spec import Spec, read_text, spec_error, write_atomically
+from adaptwin.spec import Line, Name, Spec, read_text, spec_error, write_atomically
 from adaptwin.tables import read_csv_table, read_parquet
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
@@ -28,14 +28,14 @@ class Setup(Spec):
     """The server that was measured. Parts of it that were not measured are taken from the profile `start`."""
 
     file_kind = file_kinds.SETUP
-    name: str = Field(min_length=1, description="name of the profile to be fitted")
-    hardware: str = Field(description="GPU, in words")
+    name: Name = Field(description="name of the profile to be fitted")
+    hardware: Line = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
     gpu_memory_utilization: Fraction = Field(
         default=0.9, gt=0, le=1, description="setting of servers in the memory table"
     )
     model: ModelShape = Field(description="shapes of the base model")
-    vllm_version: str = Field(description="version of vLLM that was measured")
+    vllm_version: Line = Field(description="version of vLLM that was measured")
     source: str = Field(default="", description="where the measurements are from, in words")
     start: str | None = Field(
         default=None, description="shipped profile, or profile file relative to the folder, for what was not measured"
@@ -52,7 +52,7 @@ class MeasuredRun(Spec):
     file_kind = file_kinds.MEASURED_RUN
     model_config = ConfigDict(allow_inf_nan=False)
 
-    name: str = Field(description="name of the run")
+    name: Line = Field(description="name of the run")
     server: Server = Field(description="vLLM settings of the server")
     workload: Workload = Field(description="adapters and their traffic")
     max_in_flight: int | None = Field(default=None, ge=1, description="connections that the client may have open")

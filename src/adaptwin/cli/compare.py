@@ -1,6 +1,5 @@
 """adaptwin compare: a simulated run beside a measured one."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from adaptwin.cli.options import AsJson
+from adaptwin.cli.printing import show, show_json
 
 
 def compare_command(
@@ -21,8 +21,6 @@ def compare_command(
     as_json: AsJson = False,
 ) -> None:
     """Compare a simulated run with a measured one, figure by figure."""
-    from rich.console import Console
-
     from adaptwin.calibration.measurements import MeasuredRun
     from adaptwin.report.fit import comparison_rows, comparison_table
     from adaptwin.twin.run import Run
@@ -33,6 +31,6 @@ def compare_command(
             name: {"measured": of_real, "twin": of_twin if math.isfinite(of_twin) else None}
             for name, of_real, of_twin in comparison_rows(simulated, real)
         }
-        print(json.dumps(rows, indent=1))
+        show_json(rows)
     else:
-        Console().print(comparison_table(simulated, real))
+        show(comparison_table(simulated, real))

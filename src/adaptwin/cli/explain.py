@@ -6,6 +6,7 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, PlanFile
+from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 
 
@@ -32,8 +33,6 @@ def explain_command(
 
     Also estimates how latency changes on each GPU with one more adapter.
     """
-    from rich.console import Console
-
     from adaptwin.cli.progress import progress_bar
     from adaptwin.explanation.explain import explain
     from adaptwin.plan.plan import Plan
@@ -51,6 +50,6 @@ def explain_command(
     except SpecError as error:
         raise (error.at(plan) if error.field == "servers" else error) from None
     if as_json:
-        print(found.model_dump_json(indent=1))
+        show_json(found.model_dump_json(indent=1))
     else:
-        Console().print(explanation_table(found, gpu or ()))
+        show(explanation_table(found, gpu or ()))

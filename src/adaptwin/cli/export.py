@@ -1,11 +1,11 @@
 """adaptwin export: a plan in the words of a serving stack."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from adaptwin.cli.options import OutFile, PlanFile, completing
+from adaptwin.cli.printing import tell
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
 from adaptwin.spec import require_writable, write_atomically
@@ -30,6 +30,6 @@ def export_command(
     text = TARGETS[to](Plan.read(plan))
     if out:
         write_atomically(out, text)
-        print(f"written to {out}", file=sys.stderr)
+        tell(f"written to {out}")
     else:
         print(text, end="")

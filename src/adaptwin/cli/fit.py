@@ -1,6 +1,5 @@
 """adaptwin fit: a folder of measurements -> Profile."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from adaptwin.calibration.fit_rounds import FIT_ROUNDS
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile
+from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.errors import SpecError
 from adaptwin.spec import require_writable
 
@@ -39,8 +39,6 @@ def fit_command(
     The folder holds setup.yaml and any of memory, loads, planning, steps (Parquet or CSV) and runs.json.
     docs/reference/measurements.md describes their columns.
     """
-    from rich.console import Console
-
     from adaptwin.calibration.fit import fit
     from adaptwin.calibration.measurements import Measurements
     from adaptwin.calibration.plausible import located
@@ -62,11 +60,11 @@ def fit_command(
     if out:
         fitted.profile.write(out)
     if as_json:
-        print(json.dumps(_fit_as_data(fitted), indent=1))
+        show_json(_fit_as_data(fitted))
     else:
-        Console().print(fit_report(fitted, measurements.setup.start or ""))
+        show(fit_report(fitted, measurements.setup.start or ""))
     if out:
-        Console(stderr=True).print(f"profile written to {out}", highlight=False)
+        tell(f"profile written to {out}")
 
 
 def _fit_as_data(fitted: "Fit") -> dict[str, Any]:

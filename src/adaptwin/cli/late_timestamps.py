@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
+from adaptwin.cli.printing import tell
 
 if TYPE_CHECKING:
     from adaptwin.workload.workload import Workload
@@ -12,8 +12,7 @@ def warn_of_late_timestamps(workload: "Workload") -> None:
     """Say on standard error how many timestamps lie after the window of a workload, if any do."""
     late, count = workload.late_timestamps
     if late:
-        typer.echo(
+        tell(
             f"warning: {late:,} of {count:,} timestamps are left out: they lie at or after the end of the window "
-            f"({workload.duration:g} s); raise the duration to replay them",
-            err=True,
+            f"({workload.duration:g} s); raise the duration to replay them"
         )

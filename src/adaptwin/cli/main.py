@@ -3,19 +3,25 @@
 import importlib.metadata
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+import typer.rich_utils
 from typer.core import TyperCommand, TyperGroup
 
 from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
 from adaptwin.cli.help import example_lines
 from adaptwin.cli.meant import command_meant
+from adaptwin.cli.printing import tell
 from adaptwin.errors import AdaptwinError
 from adaptwin.file_kinds import WrongKind
+from adaptwin.visible import visible
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
 WRONG_INPUT = 1
+_UsageError: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
 
 
 FIRST_STEPS = (
@@ -26,12 +32,32 @@ FIRST_STEPS = (
 )
 
 
+@contextmanager
+def escaped_errors() -> Iterator[None]:
+    """Escape what an error about the arguments quotes of them, as typer prints it as it is."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = visible(error.message, keep="\n")
+        raise
+
+
 class LazyGroup(TyperGroup):
     """A group that imports the module of a command only to run it, or to show its own help."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=command.help) for name, command in COMMANDS.items()}
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """The context in which the arguments of the program are read."""
+        with escaped_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the arguments of a command, and run it."""
+        with escaped_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
         """All commands, in the order in which people need them."""
@@ -76,13 +102,15 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the program with these arguments and return its exit code."""
+    if os.environ.get("NO_COLOR"):  # typer would leave bold and dim
+        typer.rich_utils.COLOR_SYSTEM = None
     try:
         program(args=arguments, prog_name="adaptwin")
     except SystemExit as end:
         return WRONG_INPUT if end.code == USAGE_ERROR else int(end.code or 0)
     except AdaptwinError as error:
         hint = command_meant(error, " ".join(arguments[:1])) if isinstance(error, WrongKind) else ""
-        print(f"adaptwin: {' '.join(str(error).split())}{hint}", file=sys.stderr)
+        tell(f"adaptwin: {' '.join(str(error).split())}{hint}")
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `adaptwin plan ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

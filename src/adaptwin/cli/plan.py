@@ -30,6 +30,7 @@ from adaptwin.cli.options import (
     surrogate_named,
     time_span,
 )
+from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -227,8 +228,6 @@ def plan_command(
 
 def deliver(found: "Plan", out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
     """Write a plan and its report, show it, and say where they are; exit code 3 where it breaks its promise."""
-    from rich.console import Console
-
     if out:
         found.write(out)
     if report:
@@ -238,7 +237,7 @@ def deliver(found: "Plan", out: Path | None, report: Path | None, show: Callable
     show()
     for path, what in ((out, "plan"), (report, "report")):
         if path:
-            Console(stderr=True).print(f"{what} written to {path}", highlight=False)
+            tell(f"{what} written to {path}")
     if not found.verified and found.promises:
         raise typer.Exit(NOT_PROMISED)
 
@@ -292,11 +291,9 @@ def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]
 
 
 def _show_plan(found: "Plan", as_json: bool) -> None:
-    from rich.console import Console
-
     from adaptwin.report.plan.table import plan_table
 
     if as_json:
-        print(found.model_dump_json(indent=1))
+        show_json(found.model_dump_json(indent=1))
     else:
-        Console().print(plan_table(found))
+        show(plan_table(found))

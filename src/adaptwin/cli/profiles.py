@@ -1,8 +1,7 @@
 """adaptwin profiles: the shipped profiles, with their measured errors."""
 
-import json
-
 from adaptwin.cli.options import AsJson
+from adaptwin.cli.printing import show, show_json
 from adaptwin.profile.profile import load_profile, shipped_profiles
 
 
@@ -11,12 +10,10 @@ def profiles_command(as_json: AsJson = False) -> None:
 
     A profile holds the costs of one GPU, model and vLLM version; 'adaptwin fit' makes one for your own server.
     """
-    from rich.console import Console
-
     from adaptwin.report.profiles import profiles_table
 
     shipped = [load_profile(name) for name in shipped_profiles()]
     if as_json:
-        print(json.dumps([profile.model_dump(mode="json") for profile in shipped], indent=1))
+        show_json([profile.model_dump(mode="json") for profile in shipped])
     else:
-        Console().print(profiles_table(shipped))
+        show(profiles_table(shipped))

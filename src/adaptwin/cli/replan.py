@@ -20,6 +20,7 @@ from adaptwin.cli.options import (
     time_span,
 )
 from adaptwin.cli.plan import deliver
+from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.spec import require_writable
@@ -122,13 +123,11 @@ def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
 
 
 def _show_migration(found: "Plan", as_json: bool) -> None:
-    from rich.console import Console, Group
-
     from adaptwin.report.plan.migration import migration_table
     from adaptwin.report.plan.table import plan_table
 
     if as_json:
-        print(found.model_dump_json(indent=1))
+        show_json(found.model_dump_json(indent=1))
     else:
         assert found.migration
-        Console().print(Group(plan_table(found), migration_table(found.migration, found.gpus)))
+        show(plan_table(found), migration_table(found.migration, found.gpus))

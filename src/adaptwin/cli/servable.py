@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import typer
-
+from adaptwin.cli.printing import tell
 from adaptwin.errors import SpecError
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.served_adapters import require_servable, served_otherwise, without_unsupported
@@ -33,7 +32,7 @@ def servable(fleet: Fleet, profiles: Sequence[Profile], path: Path, skip_unsuppo
 def list_left_out(skipped: Mapping[str, str]) -> None:
     """Print the adapters that were left out, with the reasons, on the error stream."""
     for name, reason in skipped.items():
-        typer.echo(f"left out {name}: {reason}", err=True)
+        tell(f"left out {name}: {reason}")
 
 
 def list_warnings(warnings: Mapping[str, str]) -> None:
@@ -43,4 +42,4 @@ def list_warnings(warnings: Mapping[str, str]) -> None:
         names.setdefault(told, []).append(name)
     for told, alike in names.items():
         more = f" and {len(alike) - MOST_WARNED:,} more" if len(alike) > MOST_WARNED else ""
-        typer.echo(f"warning: {', '.join(alike[:MOST_WARNED])}{more}: {told}", err=True)
+        tell(f"warning: {', '.join(alike[:MOST_WARNED])}{more}: {told}")

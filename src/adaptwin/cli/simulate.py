@@ -18,6 +18,7 @@ from adaptwin.cli.options import (
     time_from_zero,
     time_span,
 )
+from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import OutOfMemory
 from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
@@ -113,8 +114,6 @@ def simulate_command(
 
     The first profile is used. Exit code 2: the server would not start with these settings.
     """
-    from rich.console import Console
-
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable
@@ -159,9 +158,9 @@ def simulate_command(
     if out:
         run.write(out)
     if as_json:
-        print(run.to_json())
+        show_json(run.to_json())
     else:
-        Console().print(run_table(run))
+        show(run_table(run))
 
 
 def _server(fleet: "Fleet", profile: "Profile", **settings: float | None) -> Server:

@@ -1,7 +1,5 @@
 """adaptwin sweep: a design -> a folder of twin runs to learn from."""
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +8,7 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
+from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError
 
@@ -58,9 +57,6 @@ def sweep_command(
 
     After an interruption, the same command resumes where the sweep stopped.
     """
-    from rich.console import Console
-    from rich.text import Text
-
     from adaptwin.cli.progress import progress_bar
     from adaptwin.dataset.sweep import sweep
     from adaptwin.report.sweep import sweep_table
@@ -71,15 +67,14 @@ def sweep_command(
         with progress_bar() as progress:
             dataset = sweep(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
     except KeyboardInterrupt:
-        print(f"adaptwin: stopped; the same command goes on with what is missing in {out}", file=sys.stderr)
+        tell(f"adaptwin: stopped; the same command goes on with what is missing in {out}")
         raise
     seconds = time.perf_counter() - started
     if as_json:
-        print(json.dumps(_dataset_as_data(dataset, out), indent=1))
+        show_json(_dataset_as_data(dataset, out))
     else:
-        Console().print(sweep_table(dataset))
-    done = Text(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s")
-    Console(stderr=True).print(done, soft_wrap=True)
+        show(sweep_table(dataset))
+    tell(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s")
 
 
 def _design(name: str, **given: object) -> "Design":

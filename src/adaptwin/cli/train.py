@@ -1,6 +1,5 @@
 """adaptwin train: a folder of twin runs -> Surrogate."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile, ReportFile
+from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.file_kinds import RUNS, recognised
 from adaptwin.spec import require_writable
@@ -57,8 +57,6 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the parts and the models.")] = 0,
 ) -> None:
     """Train large models on runs of the twin, distil small ones, and score both on mixes that were held out."""
-    from rich.console import Console
-
     from adaptwin.cli.progress import progress_bar
     from adaptwin.dataset.dataset import Dataset
     from adaptwin.report.training.page import write_training_report
@@ -85,9 +83,9 @@ def train_command(
     if report:
         write_training_report(findings, training.surrogates, report)
     if as_json:
-        print(json.dumps({name: surrogate.scores for name, surrogate in training.surrogates.items()}, indent=1))
+        show_json({name: surrogate.scores for name, surrogate in training.surrogates.items()})
     else:
-        Console().print(training_table(findings, training.surrogates))
+        show(training_table(findings, training.surrogates))
     if explain:
         _print_rules(training.surrogates[str(profile)], wanted)
 
@@ -112,10 +110,7 @@ def _chosen(dataset: "Dataset", profile: str | None) -> str:
 
 
 def _print_rules(surrogate: "Surrogate", outputs: list[str]) -> None:
-    from rich.console import Console
-
     from adaptwin.report.training.rules import rules_text
 
-    console = Console()
     for name in outputs:
-        console.print(rules_text(surrogate, name))
+        show(rules_text(surrogate, name))

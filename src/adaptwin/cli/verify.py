@@ -7,6 +7,7 @@ import typer
 
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile, StressRuns, UnderStress, runs_under_stress
 from adaptwin.cli.plan import NOT_PROMISED
+from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import OutOfMemory, SpecError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ def verify_command(
 
     Exit code 0: the plan holds. 3: an adapter is starved or backlogged, or a limit on latency is exceeded.
     """
-    from rich.console import Console
-
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.placement.verification.stress import stress
@@ -54,9 +53,9 @@ def verify_command(
     except SpecError as error:
         raise (error if error.file else error.at(plan)) from None
     if as_json:
-        print(json.dumps(_check_as_data(check, stressed), indent=1))
+        show_json(_check_as_data(check, stressed))
     else:
-        Console().print(check_table(check), *((stress_table(stressed),) if stressed else ()), sep="\n")
+        show(check_table(check), *((stress_table(stressed),) if stressed else ()))
     if not check.ok:
         raise typer.Exit(NOT_PROMISED)
 

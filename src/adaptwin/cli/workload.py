@@ -1,6 +1,5 @@
 """adaptwin workload: fleet files from request logs and traces, from PEFT folders, or synthetic."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputMean, lengths_of_options
 from adaptwin.cli.log_ranks import adapter_ranks
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
+from adaptwin.cli.printing import show, show_json, show_line, tell
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 from adaptwin.workload.sources.request_log.columns import TimeUnit
@@ -140,8 +140,6 @@ def from_trace(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet with the arrivals and lengths of a request trace's busiest hour, distributed over adapters."""
-    from rich.console import Console
-
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
@@ -168,9 +166,9 @@ def from_trace(
         seed=seed,
     )
     for warning in (*trace_warnings(window.figures), *ignored_models(window.log)):
-        typer.echo(f"warning: {warning}", err=True)
+        tell(f"warning: {warning}")
     if not as_json:
-        Console().print(trace_table(window.figures, popularity, window.log.left_out))
+        show(trace_table(window.figures, popularity, window.log.left_out))
     summary = {**trace_summary(window.figures), "rows_left_out": window.log.left_out}
     _write(workload, profile, out, as_json, {"trace": summary})
 
@@ -228,8 +226,6 @@ def from_log(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
-    from rich.console import Console
-
     from adaptwin.report.log import log_summary, log_table, top_table
     from adaptwin.report.trace import trace_warnings
     from adaptwin.spec import require_writable
@@ -255,11 +251,9 @@ def from_log(
     )
     workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=out.with_suffix(".rates.csv"), seed=seed)
     for warning in trace_warnings(window.figures):
-        typer.echo(f"warning: {warning}", err=True)
+        tell(f"warning: {warning}")
     if not as_json:
-        console = Console()
-        console.print(log_table(window))
-        console.print(top_table(window))
+        show(log_table(window), top_table(window))
     _write(workload, profile, out, as_json, {"log": log_summary(window)})
 
 
@@ -348,8 +342,6 @@ def from_peft(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet of the adapters whose adapter_config.json files are in folders or below them."""
-    from rich.console import Console
-
     from adaptwin.cli.servable import list_left_out, list_warnings
     from adaptwin.report.peft import peft_summary, peft_table
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
@@ -378,7 +370,7 @@ def from_peft(
         seed=seed,
     )
     if not as_json:
-        Console().print(peft_table(found))
+        show(peft_table(found))
     _write(workload, profile, out, as_json, {"peft": peft_summary(found)})
 
 
@@ -401,9 +393,6 @@ def _write(
     workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool, more: dict[str, Any] | None = None
 ) -> None:
     """Write the fleet, once its profiles are known to exist, and say what is in it; `more` is for JSON only."""
-    from rich.console import Console
-    from rich.text import Text
-
     from adaptwin.plan.fleet import Fleet
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.workload import workload_summary, workload_table
@@ -416,8 +405,7 @@ def _write(
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     Fleet(**fields, profile=names).write(out)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}))
+        show_json({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}, indent=None)
     else:
-        console = Console()
-        console.print(workload_table(workload, vllm_version))
-        console.print(Text(f"written to {out}", style="bold"), soft_wrap=True)
+        show(workload_table(workload, vllm_version))
+        show_line(f"written to {out}")

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field, model_validator
 
 from adaptwin.errors import SpecError, did_you_mean
-from adaptwin.spec import Spec
+from adaptwin.plan.server_names import server_meant
+from adaptwin.spec import Name, Spec
+from adaptwin.visible import quoted
 
 if TYPE_CHECKING:
     from adaptwin.workload.workload import Workload
 
-Name = Annotated[str, Field(min_length=1)]
-Group = Annotated[tuple[str, ...], Field(min_length=2)]
+Group = Annotated[tuple[Name, ...], Field(min_length=2)]
 
 
 class Constraints(Spec):
     """Constraints on a placement. Adapters and servers are given by name."""
 
-    pinned: dict[str, Name] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
+    pinned: dict[Name, Name] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
     apart: tuple[Group, ...] = Field(default=(), description="groups of adapters of which no two may share a server")
     together: tuple[Group, ...] = Field(default=(), description="groups of adapters that must share one server")
 
@@ -31,16 +32,22 @@ class Constraints(Spec):
             servers = {self.pinned[member] for member in members if member in self.pinned}
             if len(servers) > 1:
                 raise ValueError(f"pinned: {name!r} must be together with an adapter that is pinned to another server")
-        for pair in self._apart_pairs():
-            if group_of.get(pair[0], pair[0]) == group_of.get(pair[1], pair[1]):
-                raise ValueError(f"apart: {pair[0]!r} and {pair[1]!r} must also be together")
+        for one, other in self._apart_pairs():
+            if group_of.get(one, one) == group_of.get(other, other):
+                raise ValueError(f"apart: {one!r} and {other!r} {self._why_together(one, other)}")
         return self
+
+    def _why_together(self, one: str, other: str) -> str:
+        server = self.pinned.get(one)
+        if one != other and server and server == self.pinned.get(other):
+            return f"are both pinned to {server}"
+        return "must also be together"
 
     def __bool__(self) -> bool:
         return bool(self.pinned or self.apart or self.together)
 
     def require_known(self, workload: "Workload") -> None:
-        """Raise `SpecError` if a constraint names an adapter that the workload does not have."""
+        """Raise `SpecError` if a constraint names an adapter that the workload lacks, or a GPU by a mistyped name."""
         known = {adapter.name for adapter in workload.adapters}
         for where, names in (
             ("pinned", self.pinned),
@@ -49,9 +56,12 @@ class Constraints(Spec):
         ):
             for name in names:
                 if name not in known:
-                    raise SpecError(
-                        f"{name!r} is not an adapter of the workload{did_you_mean(name, known)}", f"constraints.{where}"
-                    )
+                    what = f"{quoted(name)} is not an adapter of the workload{did_you_mean(name, known)}"
+                    raise SpecError(what, f"constraints.{where}")
+        for server in self.pinned.values():
+            if (meant := server_meant(server)) != server:
+                what = f"{quoted(server)} is nearly the name of a GPU; did you mean {meant}?"
+                raise SpecError(f"{what} (GPUs are gpu-0, gpu-1 and so on, or have other names)", "constraints.pinned")
 
     def among(self, workload: "Workload") -> Self:
         """Return the constraints without the adapters that the workload does not have."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.traffic_share import TrafficShare
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
 from adaptwin.twin.server import Server
 
 AdaptersByServer = Mapping[str, Mapping[str, float]]  # server: its adapters, with their shares of traffic
@@ -19,13 +19,13 @@ class Failover(Spec):
     A running server loads the adapters without a restart. A standby starts first, with the settings given here.
     """
 
-    failed: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+    failed: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
         description="names of the servers that fail together"
     )
-    routes: dict[str, dict[str, TrafficShare]] = Field(
+    routes: dict[Name, dict[Name, TrafficShare]] = Field(
         description="servers that take over each adapter's requests, with their shares, by adapter"
     )
-    settings: dict[str, Server] = Field(
+    settings: dict[Name, Server] = Field(
         default_factory=dict, description="settings of the standbys that start, by standby"
     )
     ttft_p99: float | None = Field(

@@ -9,7 +9,7 @@ from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, WrongKind
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile, is_profile_file, load_profile
-from adaptwin.spec import IN_FILE
+from adaptwin.spec import IN_FILE, Name
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
@@ -18,7 +18,7 @@ from adaptwin.workload.workload import Workload
 class Fleet(Workload):
     """A workload that may name its profiles, planning options and the settings that all servers share."""
 
-    profile: tuple[str, ...] = Field(
+    profile: tuple[Name, ...] = Field(
         default=(),
         description="profiles to plan for: names of shipped ones, or files relative to the fleet file; a single one "
         "needs no list",

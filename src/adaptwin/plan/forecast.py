@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
 from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.run import Grade, Verdict, grade_of
 
@@ -17,7 +17,7 @@ HEADROOM_SEEDS = 20  # with each of which a server sustains its headroom
 class Missed(Spec):
     """The latency objective that is missed by the largest factor. Latencies in seconds."""
 
-    adapter: str = Field(description="name of the adapter")
+    adapter: Name = Field(description="name of the adapter")
     objective: Literal["ttft", "itl"] = Field(description="objective that is missed")
     latency: float = Field(description="simulated latency in seconds: 99th percentile of the TTFT, or mean ITL")
     allowed: float = Field(description="limit that the objective sets, in seconds")

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from adaptwin.plan.traffic_share import TrafficShare
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
 from adaptwin.twin.server import Server
 
 Action = Literal["start", "load", "route", "unload", "restart", "stop"]
@@ -31,12 +31,12 @@ class Step(Spec):
     """
 
     action: Action = Field(description="what to do")
-    server: str | None = Field(default=None, description="server that the step is about; None for route")
-    adapter: str | None = Field(default=None, description="adapter of load, unload and route")
-    shares: dict[str, TrafficShare] | None = Field(
+    server: Name | None = Field(default=None, description="server that the step is about; None for route")
+    adapter: Name | None = Field(default=None, description="adapter of load, unload and route")
+    shares: dict[Name, TrafficShare] | None = Field(
         default=None, description="share of the adapter's requests that each server takes from then on, for route"
     )
-    profile: str | None = Field(default=None, description="profile of the server, for start and restart")
+    profile: Name | None = Field(default=None, description="profile of the server, for start and restart")
     settings: Server | None = Field(default=None, description="vLLM settings of the server, for start and restart")
 
     @model_validator(mode="after")

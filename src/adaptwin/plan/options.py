@@ -10,7 +10,7 @@ from adaptwin.plain_data import is_number
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.quantities import FieldShare, TimeSpan, parse_share
-from adaptwin.spec import Spec, first_problem
+from adaptwin.spec import Name, Spec, first_problem
 
 
 def _require_within(value: float, *, low: int, high: int) -> float:
@@ -22,6 +22,8 @@ def _require_within(value: float, *, low: int, high: int) -> float:
 def _within(low: int, high: int) -> AfterValidator:
     return AfterValidator(partial(_require_within, low=low, high=high))
 
+
+MOST_GPUS = 10_000  # of a plan
 
 Share = Annotated[FieldShare, _within(0, 10)]
 Spare = Annotated[int, _within(0, 8)]
@@ -53,8 +55,8 @@ class PlanOptions(Spec):
     Objective and strategy are given by name; `make_plan` refuses names that it does not know.
     """
 
-    objective: str = Field(default="min-gpus", description="what the plan optimises, by name")
-    strategy: str = Field(default="pack", description="how adapters are placed on servers of one type, by name")
+    objective: Name = Field(default="min-gpus", description="what the plan optimises, by name")
+    strategy: Name = Field(default="pack", description="how adapters are placed on servers of one type, by name")
     headroom: Share = Field(
         default=0.0,
         description="extra traffic that every GPU must be able to serve if rates grow or are wrong, as a share",
@@ -64,7 +66,9 @@ class PlanOptions(Spec):
         description="extra traffic, on top of headroom, to allow for errors of the twin: `profile` to use the "
         "profile's measured uncertainty, or a share",
     )
-    gpus: int | None = Field(default=None, ge=1, description="number of GPUs, for objectives that do not choose it")
+    gpus: int | None = Field(
+        default=None, ge=1, le=MOST_GPUS, description="number of GPUs, for objectives that do not choose it"
+    )
     ttft_p99: TimeSpan | None = Field(
         default=None,
         gt=0,
@@ -81,7 +85,7 @@ class PlanOptions(Spec):
     constraints: Constraints = Field(
         default=Constraints(), description="adapters that are pinned to a server, kept apart, or kept together"
     )
-    prices: dict[str, Price] = Field(
+    prices: dict[Name, Price] = Field(
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")

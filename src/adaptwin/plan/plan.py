@@ -15,7 +15,7 @@ from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.stress import Stress
 from adaptwin.plan.traffic_share import TrafficShare
 from adaptwin.profile.profile import Profile
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Name, Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
@@ -29,10 +29,10 @@ class PlacedServer(Spec):
     settings of that server.
     """
 
-    name: str = Field(min_length=1, description="name of the server, such as gpu-0")
-    profile: str = Field(description="name of the server's profile, among the profiles of the plan")
+    name: Name = Field(description="name of the server, such as gpu-0")
+    profile: Name = Field(description="name of the server's profile, among the profiles of the plan")
     server: Server = Field(description="vLLM settings of the server")
-    adapters: dict[str, TrafficShare] = Field(
+    adapters: dict[Name, TrafficShare] = Field(
         description="share of each adapter's requests that the server gets, by adapter; empty for a standby"
     )
     forecast: Forecast | None = Field(
@@ -102,7 +102,7 @@ class Plan(Spec):
     servers: tuple[PlacedServer, ...] = Field(description="servers, standbys included, which come last")
     profiles: tuple[Profile, ...] = Field(description="profiles of the servers, in full")
     workload: Workload = Field(description="workload that the plan serves")
-    assumptions: tuple[str, ...] = Field(default=(), description="what the figures of the servers assume, in words")
+    assumptions: tuple[Line, ...] = Field(default=(), description="what the figures of the servers assume, in words")
     failover: tuple[Failover, ...] = Field(
         default=(),
         description="where adapters go when servers fail; with standbys, a further failure starts the next one",

@@ -1,7 +1,10 @@
 """Names of servers: ``gpu-0``, ``gpu-1`` and so on, or the names to which adapters are pinned."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
+
+_DIGITS = str.maketrans("oil", "011")  # letters that look like digits
 
 
 def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str]) -> list[str]:
@@ -10,6 +13,15 @@ def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str]) ->
     given = [next((pinned[name] for name in adapters if name in pinned), None) for adapters in servers]
     free = (name for i in itertools.count() if (name := f"gpu-{i:0{width}}") not in given)
     return [name or next(free) for name in given]
+
+
+def server_meant(name: str) -> str:
+    """Return a name as it is, or ``gpu-0`` for what is nearly that, such as ``gpu-O``, ``GPU_0`` or ``gup0``."""
+    if re.fullmatch(r"gpu-\d+", name, re.ASCII):
+        return name
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    found = re.fullmatch(r"(?:g?pus?|gp|gup|gpi|gpy)([0-9oil]+)", plain)
+    return f"gpu-{found[1].translate(_DIGITS)}" if found else name
 
 
 def new_name(taken: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Name, Spec
 
 STRESS_RUNS = 20  # of the whole fleet, for each kind of traffic
 _TWO_SIDED_95 = 1.959964  # standard deviations to either side that cover 95 % of a normal distribution
@@ -38,10 +38,10 @@ class Proportion(Spec):
 class StressResult(Spec):
     """Runs of a plan under one kind of traffic, each with other arrivals."""
 
-    traffic: str = Field(description="what differs from the traffic of the plan")
+    traffic: Line = Field(description="what differs from the traffic of the plan")
     fleet: Proportion = Field(description="runs in which every simulated server held")
     servers: Proportion = Field(description="runs of a single server that held, over all simulated servers")
-    failed: dict[str, int] = Field(
+    failed: dict[Name, int] = Field(
         default_factory=dict, description="runs that failed, by server, without the servers that always held"
     )
     unaffected: int = Field(
@@ -58,9 +58,9 @@ class Stress(Spec):
     """
 
     seed: int = Field(description="seed of all random draws; each run has other arrivals")
-    servers: tuple[str, ...] = Field(description="servers that were simulated, by name")
+    servers: tuple[Name, ...] = Field(description="servers that were simulated, by name")
     results: tuple[StressResult, ...] = Field(description="results, one for each kind of traffic")
-    left_out: tuple[str, ...] = Field(
+    left_out: tuple[Line, ...] = Field(
         default=(), description="kinds of traffic that were left out because every adapter keeps its arrivals"
     )
     is_sample: bool = Field(

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from adaptwin.arrays import Array
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Spec
 from adaptwin.workload.arrivals import parse_arrivals, split_rates
 from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
@@ -22,7 +22,7 @@ def _known_process(value: str) -> str:
 class StressScenario(Spec):
     """Traffic that differs from a plan's: more of it, wrong rates, or other arrivals."""
 
-    traffic: str = Field(description="what differs, in words")
+    traffic: Line = Field(description="what differs, in words")
     factor: float = Field(default=1.0, ge=0, le=100, description="factor on the traffic of every adapter")
     rate_error: float = Field(
         default=0.0,

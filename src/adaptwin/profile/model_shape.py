@@ -1,8 +1,9 @@
 """ModelShape: the shapes of a model's matrices, from which its memory is computed."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
+from adaptwin.visible import quoted
 
 LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
 LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite
@@ -11,7 +12,7 @@ LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes compute
 class ModelShape(Spec):
     """A decoder-only transformer with grouped-query attention and a gated MLP (Llama, Qwen, Mistral)."""
 
-    name: str = Field(description="name of the model")
+    name: Name = Field(description="name of the model")
     hidden: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the hidden state")
     layers: int = Field(gt=0, le=LARGEST_SHAPE, description="transformer layers")
     heads: int = Field(gt=0, le=LARGEST_SHAPE, description="attention heads")
@@ -42,6 +43,13 @@ class ModelShape(Spec):
         allow_inf_nan=False,
         description="mean part of its length that an answer reaches if it ends early",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_option(cls, name: str) -> str:
+        if name.startswith("-"):
+            raise ValueError(f"{quoted(name)} starts with '-', so vllm serve would read it as an option")
+        return name
 
     @property
     def module_widths(self) -> dict[str, tuple[int, int]]:

@@ -17,7 +17,7 @@ from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.profile.seconds import Seconds
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.shipped_files import shipped_files
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Name, Spec
 
 UNKNOWN_ERROR = 0.05  # of the throughput, of a profile that was not compared with real runs
 
@@ -68,10 +68,10 @@ class Profile(Spec):
     """Memory, step, load, scheduler and scrape cost of one GPU (or tensor-parallel group) with one base model."""
 
     file_kind = file_kinds.PROFILE
-    name: str = Field(description="name of the profile")
-    hardware: str = Field(description="GPU, in words")
+    name: Name = Field(description="name of the profile")
+    hardware: Line = Field(description="GPU, in words")
     model: ModelShape = Field(description="shapes of the base model")
-    vllm_version: str = Field(description="version of vLLM that was measured")
+    vllm_version: Line = Field(description="version of vLLM that was measured")
     source: str = Field(description="measurements that the constants come from")
     error: ProfileError | None = Field(default=None, description="accuracy against real runs; None: not checked")
     spread: tuple[Spread, ...] = Field(default=(), description="deviation of real runs from the twin, by regime")

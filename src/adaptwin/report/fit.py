@@ -4,13 +4,12 @@ import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from adaptwin.calibration.fit import Fit
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.calibration.undetermined import Undetermined
 from adaptwin.profile.profile import Profile
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, duration, number
 from adaptwin.twin.run import Run
 

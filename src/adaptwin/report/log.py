@@ -3,9 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.report.trace import add_window_rows, trace_summary
 from adaptwin.workload.sources.logged_adapters import LoggedAdapter, LogWindow

@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.workload.sources.peft import PeftFolder
 
 MOST_SHOWN = 8  # training runs or repositories in the table

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.profile.profile import Profile, ProfileError
 from adaptwin.report.style.tables import add_numbers, plain_table
+from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING
 
 

@@ -4,11 +4,10 @@ import math
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 from adaptwin.twin.run import VERDICTS, Grade, Latency, Run, grade_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW

@@ -4,10 +4,10 @@ from typing import Any
 
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.dataset.dataset import Dataset
 from adaptwin.report.style.tables import add_numbers, plain_table
+from adaptwin.report.style.terminal import Text
 
 SHOWN_VERDICTS = ("ok", "backlogged", "starved")
 

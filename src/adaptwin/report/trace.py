@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 from adaptwin.workload.sources.recorded_window import WindowFigures

@@ -3,8 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from rich.table import Table
-
+from adaptwin.report.style.terminal import Table
 from adaptwin.workload.lora_ranks import padded_rank, padding_in_words
 from adaptwin.workload.workload import Workload
 

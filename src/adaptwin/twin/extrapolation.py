@@ -6,7 +6,7 @@ from pydantic import Field
 
 from adaptwin.profile.measured import MeasuredRange
 from adaptwin.profile.profile import Profile, Regime
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrival_families
 from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer
@@ -20,10 +20,10 @@ FEW_LONGER = 0.05  # share of the tokens that may be in prompts or answers longe
 class Extrapolation(Spec):
     """One respect in which a server differs from those that were measured."""
 
-    subject: str = Field(description="quantity, setting or fact, in words")
+    subject: Line = Field(description="quantity, setting or fact, in words")
     value: float | None = Field(default=None, description="value on this server; None where the subject says it all")
-    unit: str = Field(default="", description="unit of the value")
-    measured: str = Field(default="", description="values that were measured, in words; empty where there are none")
+    unit: Line = Field(default="", description="unit of the value")
+    measured: Line = Field(default="", description="values that were measured, in words; empty where there are none")
 
 
 def extrapolations(profile: Profile, server: Server, workload: Workload) -> tuple[Extrapolation, ...]:

@@ -10,7 +10,7 @@ from pydantic import Field, field_serializer, field_validator
 
 from adaptwin import file_kinds
 from adaptwin.profile.profile import Regime
-from adaptwin.spec import Spec, write_atomically
+from adaptwin.spec import Line, Name, Spec, write_atomically
 from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.server import Server
 
@@ -71,7 +71,7 @@ class Run(Spec):
     """
 
     file_kind = file_kinds.RUN
-    profile: str = Field(description="name of the profile")
+    profile: Name = Field(description="name of the profile")
     server: Server = Field(description="vLLM settings of the server")
     duration: float = Field(description="seconds of arrivals")
     window: Literal["cut", "drain"] = Field(
@@ -118,7 +118,7 @@ class Run(Spec):
     intervals: dict[str, tuple[float, float]] = Field(
         default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
     )
-    assumptions: tuple[str, ...] = Field(default=(), description="what the figures assume, in words")
+    assumptions: tuple[Line, ...] = Field(default=(), description="what the figures assume, in words")
     extrapolations: tuple[Extrapolation, ...] = Field(
         default=(), description="how the server differs from those that were measured; empty if in nothing"
     )

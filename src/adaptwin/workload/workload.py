@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from adaptwin import file_kinds
 from adaptwin.plain_data import Ambiguous
 from adaptwin.quantities import TimeSpan, parse_seconds
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Name, Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.lora_ranks import MOST_RANK, SERVED_RANKS, listed
@@ -53,18 +53,10 @@ def _in_seconds(value: Any) -> Any:
 ArrivalSource = Annotated[str | tuple[float, ...], BeforeValidator(_in_seconds), AfterValidator(_known_arrivals)]
 
 
-def _without_nul(name: str) -> str:
-    if "\0" in name:
-        raise ValueError(f"{name!r} holds a NUL character, which no name can have")
-    return name
-
-
 class Adapter(Spec):
     """One LoRA adapter and its traffic; rank 0 stands for traffic to the base model, which needs no slot."""
 
-    name: Annotated[str, AfterValidator(_without_nul)] = Field(
-        min_length=1, description="name of the adapter, unique in the fleet"
-    )
+    name: Name = Field(description="name of the adapter, unique in the fleet")
     rank: int = Field(
         description=f"LoRA rank, at most {MOST_RANK}; vLLM pads it to one of {listed(SERVED_RANKS)}; 0 for traffic to "
         "the base model"
@@ -74,15 +66,13 @@ class Adapter(Spec):
     arrivals: ArrivalSource | None = Field(
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
-    artifact: str | None = Field(default=None, description="path or URL of the adapter's weights")
-    target_modules: tuple[str, ...] | None = Field(
+    artifact: Line | None = Field(default=None, description="path or URL of the adapter's weights")
+    target_modules: tuple[Line, ...] | None = Field(
         default=None, description="modules of the model that the adapter changes, as in PEFT"
     )
     slo_ttft: TimeSpan | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
     slo_itl: TimeSpan | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
-    base_model: str | None = Field(
-        default=None, min_length=1, description="name of the base model that the adapter was trained on"
-    )
+    base_model: Name | None = Field(default=None, description="name of the base model that the adapter was trained on")
     features: PeftFeatures | None = Field(
         default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"
     )

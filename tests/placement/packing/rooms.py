@@ -14,6 +14,7 @@ from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.packing.items import Bin, Item
 from adaptwin.placement.packing.problem import Problem
+from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.progress import silent
 from adaptwin.surrogate.surrogate import Prediction
 from adaptwin.workload.demand.traffic import SUMS
@@ -26,6 +27,8 @@ class Named(NamedTuple):
 
     rank: int
     rate: float
+    slo_ttft: float | None = None
+    slo_itl: float | None = None
 
 
 class Rooms(NamedTuple):
@@ -35,6 +38,7 @@ class Rooms(NamedTuple):
     predicted: float | None = None  # the load that the surrogate predicts to be served; None: `room`
     workload: Workload = Workload(adapters=())
     surrogate_knows: bool = True
+    latency_limits: LatencyLimits = NO_LATENCY_LIMITS
 
     class profile(NamedTuple):  # noqa: N801
         """The name of the profile, for messages."""
@@ -50,6 +54,9 @@ class Rooms(NamedTuple):
         return Named(int(rank), float(load.rstrip("abcdefghijklmnopqrstuvwxyz")))
 
     def rate(self, name):
+        return self.adapter(name).rate
+
+    def tokens(self, name):
         return self.adapter(name).rate
 
     def path(self, name):

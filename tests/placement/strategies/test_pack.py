@@ -403,11 +403,22 @@ def test_one_adapter_of_rank_64_pads_the_slots_of_one_server_only(h100, fleet):
     assert plan.gpus == 2
 
 
-@pytest.mark.parametrize("objective", [{"slo_ttft": 0.001}, {"slo_itl": 0.001}])
-def test_an_objective_that_no_server_meets_names_the_adapter(h100, fleet, objective):
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (
+            {"slo_ttft": 0.001},
+            r"TTFT p99 must be at most 1ms, but [\d.]+ms is .*; adapters\[1\]\.slo_ttft: 0\.\d+",
+        ),
+        ({"slo_itl": 0.001}, r"mean ITL must be at most 1ms, but [\d.]+ms is .*; adapters\[1\]\.slo_itl: 0\.\d+"),
+    ],
+)
+def test_an_objective_that_no_server_meets_says_what_is_attainable(h100, fleet, objective, said):
     calm = fleet(("calm", 8, 1.0), ("keen", 8, 5.0))
     keen = calm.adapters[1].model_copy(update=objective)
-    with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rate: 5 requests/s of 'keen' .* slow even alone"):
+    with pytest.raises(
+        Infeasible, match=rf"^adapters\[1\]\.rate: 5 requests/s of 'keen' cannot be served on h100-.*: {said}"
+    ):
         make_plan(h100, calm.model_copy(update={"adapters": (calm.adapters[0], keen)}))
 
 

@@ -23,6 +23,7 @@ from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import Server, server_rank
+from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.demand.traffic import SUMS
 from adaptwin.workload.workload import Adapter, Workload
 
@@ -55,6 +56,7 @@ class Capacity:
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._rates = dict(zip(self._by_name, workload.rates, strict=True))
+        self._tokens = tokens_per_adapter(workload)
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}
@@ -80,6 +82,10 @@ class Capacity:
     def rate(self, name: str) -> float:
         """The adapter's mean requests per second."""
         return self._rates[name]
+
+    def tokens(self, name: str) -> float:
+        """The tokens per second, prompts and answers, that the adapter's requests ask for on average."""
+        return self._tokens[name]
 
     def path(self, name: str) -> str:
         """The adapter's path in its fleet file, such as ``adapters[3]``."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.packing.problem import Assignment, Problem, merged, unservable
+from adaptwin.placement.packing.not_served import unservable
+from adaptwin.placement.packing.problem import Assignment, Problem, merged
 from adaptwin.placement.packing.slot_rule import BEST, SlotRule
 
 BinsFor = Callable[[int], Sequence[dict[str, float]]]  # maps a number of servers to the adapters of each
@@ -30,7 +31,7 @@ def fewest_servers(
     problem.progress(f"trying {len(items)} GPUs", len(items), len(items))
     for item in items:
         if not rule.serves(capacity, merged([item])):
-            raise unservable(problem, item)
+            raise unservable(capacity, item)
     return _assignments(problem, [merged([item]) for item in items], rule)
 
 

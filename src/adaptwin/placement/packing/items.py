@@ -8,7 +8,10 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import ALONE_LOAD
+from adaptwin.placement.packing.not_served import require_attainable, served_at_most
 from adaptwin.placement.packing.problem import Problem, halves, merged, parts_of
+
+MOST_MEMBERS_NAMED = 8  # adapters named in an error
 
 
 class Item(NamedTuple):
@@ -149,20 +152,30 @@ def _require_served_together(problem: Problem, members: list[str]) -> None:
     capacity = problem.capacity
     for name in members:
         capacity.require_startable(name)
+        require_attainable(capacity, name)
     shares = dict.fromkeys(members, 1.0)
     if capacity.load(shares) > ALONE_LOAD and not choose_slots(capacity, shares):
         _refuse_together(members[0], problem, members)
 
 
 def _refuse_together(first: str, problem: Problem, members: list[str]) -> None:
+    capacity, pinned = problem.capacity, problem.constraints.pinned
+    servers = {pinned[name] for name in members if name in pinned}
+    why = f"are pinned to {', '.join(servers)}" if all(name in pinned for name in members) else "must be together"
     raise Infeasible(
-        f"{problem.capacity.path(first)}: {', '.join(map(repr, members))} must be together, but no single "
-        f"{problem.capacity.profile.name} serves them"
+        f"{capacity.path(first)}: {_named_members(members)} {why}, but no single {capacity.profile.name} serves them: "
+        f"{served_at_most(capacity, dict.fromkeys(members, 1.0))}"
     )
 
 
 def _refuse_parts(name: str, problem: Problem) -> None:
     capacity, server = problem.capacity, problem.constraints.pinned[name]
     raise Infeasible(
-        f"{capacity.path(name)}: {name!r} is pinned to {server}, but no single {capacity.profile.name} serves it"
+        f"{capacity.path(name)}: {name!r} is pinned to {server}, but no single {capacity.profile.name} serves it: "
+        f"{served_at_most(capacity, {name: 1.0})}; without the pin, its traffic can be split over servers"
     )
+
+
+def _named_members(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_MEMBERS_NAMED:,} more" if len(names) > MOST_MEMBERS_NAMED else ""
+    return f"{', '.join(map(repr, names[:MOST_MEMBERS_NAMED]))}{more}"

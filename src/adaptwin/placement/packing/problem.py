@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import ALONE_LOAD
+from adaptwin.placement.packing.not_served import require_attainable, unservable
 from adaptwin.plan.constraints import Constraints
 from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
@@ -71,6 +71,7 @@ def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
     """Return in how many equal parts to place an adapter, so that a server serves one at `factor` times its traffic."""
     capacity = problem.capacity
     capacity.require_startable(name)
+    require_attainable(capacity, name)
     if capacity.load_of(AdapterPart(name, 1.0)) <= ALONE_LOAD:
         return 1
     parts = 1
@@ -78,24 +79,11 @@ def parts_of(problem: Problem, name: str, factor: float = 1.0) -> int:
         if choose_slots(capacity, {name: 1.0 / parts}, factor):
             return parts
         parts += max(1, parts // 6)
-    raise unservable(problem, AdapterPart(name, 1.0 / MOST_PARTS))
+    raise unservable(problem.capacity, AdapterPart(name, 1.0 / MOST_PARTS))
 
 
 def halves(problem: Problem, item: AdapterPart) -> list[AdapterPart]:
     """Split an item that no server serves alone in two; raises `Infeasible` if it is too small to be split again."""
     if item.share / 2 < 1.0 / MOST_PARTS:
-        raise unservable(problem, item)
+        raise unservable(problem.capacity, item)
     return [AdapterPart(item.name, item.share / 2)] * 2
-
-
-def unservable(problem: Problem, item: AdapterPart) -> Infeasible:
-    """Return the error for an item that no server serves even alone."""
-    capacity = problem.capacity
-    rate, verdict = (
-        capacity.rate(item.name),
-        capacity.ask({item.name: item.share}, capacity.fewest_slots(item)),
-    )
-    return Infeasible(
-        f"{capacity.path(item.name)}.rate: {rate:g} requests/s of {item.name!r} cannot be served on "
-        f"{capacity.profile.name}: {verdict.verdict} even alone on a GPU with {item.share:.2g} of that traffic"
-    )

@@ -26,7 +26,6 @@ from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
-from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 HARDLY_ANY = 1e-9  # utilisation of an idle adapter
 CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica
@@ -76,13 +75,12 @@ def loraserve(problem: Problem) -> list[Assignment]:
 def _wanted(capacity: Capacity) -> list[Wanted]:
     """Return the adapters by falling rank, then by falling utilisation."""
     workload = capacity.workload
-    tokens = tokens_per_adapter(workload)
     points = {rank: peak_rate(capacity, rank) for rank in set(map(capacity.slot_rank, capacity.names))}
     adapters = [
         Wanted(
             adapter.name,
             rank := capacity.slot_rank(adapter.name),
-            max(HARDLY_ANY, capacity.factor * tokens[adapter.name] / points[rank]),
+            max(HARDLY_ANY, capacity.factor * capacity.tokens(adapter.name) / points[rank]),
         )
         for adapter in workload.adapters
     ]

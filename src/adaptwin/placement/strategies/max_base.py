@@ -15,7 +15,6 @@ from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
-from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 
 @dataclass(slots=True)
@@ -44,11 +43,10 @@ def max_base(problem: Problem) -> list[Assignment]:
 def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list[list[AdapterPart]]:
     """Place items, in their order, on servers of at most `peak` tokens/s; an item above `peak` is alone."""
     most = most_slots_by_rank(capacity, [item.name for item in items])
-    tokens_per_second = tokens_per_adapter(capacity.workload)
     servers = [_Filling()]
     for item in items:
         adapter = capacity.adapter(item.name)
-        tokens = tokens_per_second[item.name] * item.share * capacity.factor
+        tokens = capacity.tokens(item.name) * item.share * capacity.factor
         server = servers[-1]
         starts = server.loras + (adapter.rank > 0) <= most[max(server.rank, capacity.slot_rank(item.name))]
         if server.items and not (starts and server.tokens + tokens <= peak):

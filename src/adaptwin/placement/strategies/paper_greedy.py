@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.packing.not_served import unservable
 from adaptwin.placement.packing.orders import alternating
-from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged, unservable
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
 
 TEST_POINTS = (8, 16, 32, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 576)
 
@@ -91,4 +92,4 @@ def _shrink(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
             for _ in range(count):
                 queue.popleft()
             return
-    raise unservable(problem, gpu.pending[0])
+    raise unservable(problem.capacity, gpu.pending[0])

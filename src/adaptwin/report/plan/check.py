@@ -1,11 +1,11 @@
 """A report on the verification of a plan, for the terminal."""
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.plan.check import Check
 from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, grade_text, plain_table
+from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.twin.run import Run
 

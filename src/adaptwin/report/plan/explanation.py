@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.why import why_full
 from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
 SHOWN_GPUS = 10  # number of GPUs shown, unless GPUs are given by name

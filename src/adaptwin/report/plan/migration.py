@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.migration import Balancing, Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
+from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import count, percent
 
 NAMED_ADAPTERS = 3  # more adapters than this are counted, not named

@@ -1,10 +1,10 @@
 """What a plan bears beyond its traffic, in sentences and as a table for the terminal."""
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.plan.stress import Proportion, Stress
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
+from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, count, percent
 
 GOOD_SHARE = 0.9  # a smaller share of runs that hold is shown in yellow

@@ -1,8 +1,6 @@
 """A report on a plan, for a terminal with 80 columns."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import Plan
@@ -25,6 +23,7 @@ from adaptwin.report.plan.sentences import (
 from adaptwin.report.plan.stress import GOOD_SHARE, stress_table
 from adaptwin.report.style.assumptions import assumption_lines
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import RenderableType
-from rich.text import Text
 
+from adaptwin.report.style.terminal import Text
 from adaptwin.twin.extrapolation import Extrapolation
 
 NAMED_GPUS = 4  # more GPUs than this are counted, not named

@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from adaptwin.report.style.plots import template
 from adaptwin.report.style.words import count, duration, number, percent
+from adaptwin.visible import visible
 
 
 class Card(NamedTuple):
@@ -45,6 +46,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
     environment.policies["json.dumps_kwargs"] = {
@@ -53,6 +55,11 @@ def _environment() -> jinja2.Environment:
         "allow_nan": False,
     }
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a page shows it: text with invisible characters as escapes, which jinja then escapes."""
+    return visible(value, keep="\n") if type(value) is str else value
 
 
 def _share(part: float) -> str:

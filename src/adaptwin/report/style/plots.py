@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from adaptwin.report.style.words import duration
+from adaptwin.visible import visible
 
 # From Paul Tol's colour-blind-safe "vibrant" scheme.
 FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
@@ -92,8 +93,8 @@ def from_the_top(names: Sequence[str]) -> dict[str, Any]:
 
 
 def escaped(name: str) -> str:
-    """Escape HTML in a user's name, because plotly interprets some HTML in every text."""
-    return escape(name, quote=False)
+    """Escape HTML in a user's name, because plotly interprets some HTML in every text; show what is invisible."""
+    return escape(visible(name), quote=False)
 
 
 def significant(value: float) -> float | None:

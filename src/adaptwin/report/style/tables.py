@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.table import Table
-from rich.text import Text
+
+from adaptwin.report.style.terminal import Table, Text
 
 if TYPE_CHECKING:
     from adaptwin.twin.run import Grade

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number, share_text
 from adaptwin.surrogate.model_tree import Leaf, Rule, rules_of
 from adaptwin.surrogate.outputs import OUTPUTS, LearnedScale

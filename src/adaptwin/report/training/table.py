@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
+from adaptwin.report.style.terminal import Text
 from adaptwin.report.training.sentences import asked_sentence, error_text, score_text, source_sentence
 from adaptwin.report.training.weakest import FEWEST_RUNS, weakest
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine

@@ -1,0 +1,45 @@
+"""Shell text: comments and words in which names are data, whatever characters they have."""
+
+import json
+import re
+import shlex
+
+from adaptwin.visible import visible
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+][A-Za-z0-9_.:/@%+-]*")  # without a sign that the shell, argparse or vLLM reads
+_FOLDER = '"$ADAPTERS"'
+_JSON_FOLDER = '"$ADAPTERS_JSON"'
+
+
+def comment(text: str) -> str:
+    """Return a comment of one line."""
+    return f"# {visible(text)}"
+
+
+def word(text: str) -> str:
+    """Return text as one word of a command."""
+    return shlex.quote(text)
+
+
+def lora_module(name: str, artifact: str | None) -> str:
+    """Return a value of ``--lora-modules``: ``name=path``, or JSON unless name and path are plain.
+
+    vLLM splits ``name=path`` at the sign of equality, reads a value with a comma as JSON, and argparse takes a value
+    that begins with a hyphen for an option. Without an artifact, the path is ``$ADAPTERS/<name>``.
+    """
+    if _PLAIN.fullmatch(name) and (not artifact or _PLAIN.fullmatch(artifact)):
+        return f"{name}={artifact}" if artifact else f"{name}={_FOLDER}/{name}"
+    if artifact:
+        return word(json.dumps({"name": name, "path": artifact}))
+    before, after = json.dumps({"name": name, "path": "/"})[:-3], f"/{json.dumps(name)[1:]}}}"
+    return word(before) + _JSON_FOLDER + word(after)
+
+
+def adapters_folder(modules: str) -> list[str]:
+    """Return the lines that set the folder of adapters without an artifact, if the commands use it."""
+    lines = []
+    if _FOLDER in modules or _JSON_FOLDER in modules:
+        lines.append('ADAPTERS="${ADAPTERS:-adapters}"  # folder of the adapters without an artifact')
+    if _JSON_FOLDER in modules:
+        lines.append(r"""ADAPTERS_JSON="$(printf '%s\n' "$ADAPTERS" | sed 's/[\\"]/\\&/g')"  # the same, inside JSON""")
+    return lines

@@ -1,0 +1,62 @@
+"""The terminal: the one place where texts of tables and messages are escaped, and where colours are chosen.
+
+Modules that print use these classes instead of those of rich. Names are text: markup such as ``[bold]`` is shown as it
+is, and what a terminal would obey or hide is shown as an escape, before widths are computed.
+"""
+
+import os
+from typing import Any
+
+import rich.console
+import rich.table
+import rich.text
+
+from adaptwin.visible import visible
+
+LINES = "\n"  # the only control character in a text: the break between lines of our own
+
+
+class Text(rich.text.Text):
+    """Styled text with invisible characters as escapes."""
+
+    def __init__(self, text: str = "", style: Any = "", **settings: Any) -> None:
+        super().__init__(visible(text, keep=LINES), style, **settings)
+
+    @classmethod
+    def assemble(cls, *parts: Any, **settings: Any) -> "Text":
+        """Return a text of strings, texts, and pairs of string and style."""
+        whole = super().assemble(*parts, **settings)
+        assert isinstance(whole, Text)
+        return whole
+
+    def append(self, text: rich.text.Text | str, style: Any = None) -> "Text":
+        """Add text, with an optional style."""
+        super().append(visible(text, keep=LINES) if isinstance(text, str) else text, style)
+        return self
+
+
+class Table(rich.table.Table):
+    """A table whose cells are text, never markup."""
+
+    @classmethod
+    def grid(cls, *headers: Any, **settings: Any) -> "Table":
+        """Return a table without lines or headers."""
+        table = super().grid(*headers, **settings)
+        assert isinstance(table, Table)
+        return table
+
+    def add_row(self, *cells: rich.console.RenderableType | None, **settings: Any) -> None:
+        """Add a row of cells."""
+        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **settings)
+
+
+def console(*, stderr: bool = False) -> rich.console.Console:
+    """Return a console without markup; it writes no colours, bold or dim where ``NO_COLOR`` is set."""
+    return rich.console.Console(
+        stderr=stderr, markup=False, emoji=False, highlight=False, color_system=None if no_color() else "auto"
+    )
+
+
+def no_color() -> bool:
+    """Whether the user wants plain text (https://no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
