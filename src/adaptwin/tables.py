@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import polars as pl
 
@@ -20,7 +20,7 @@ _UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException,
 def read_parquet(path: Path) -> pl.DataFrame:
     """Read a table from a Parquet file; raises `SpecError` if it is damaged or too large."""
     _require_parquet(path)
-    schema = _attempted(path, "cannot be read as Parquet", lambda: pl.read_parquet_schema(path))
+    schema = _attempted(path, "cannot be read as Parquet", lambda: _of_file(path, pl.read_parquet_schema))
     rows = _attempted(
         path, "cannot be read as Parquet", lambda: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     )
@@ -32,7 +32,13 @@ def read_parquet(path: Path) -> pl.DataFrame:
 def read_parquet_metadata(path: Path) -> dict[str, str]:
     """Read the texts that a Parquet file was written with; raises `SpecError` if it is damaged."""
     _require_parquet(path)
-    return _attempted(path, "cannot be read as Parquet", lambda: pl.read_parquet_metadata(path))
+    return _attempted(path, "cannot be read as Parquet", lambda: _of_file(path, pl.read_parquet_metadata))
+
+
+def _of_file(path: Path, read: Callable[[BinaryIO], Read]) -> Read:
+    """Read something of a file, whose name may hold brackets and stars."""
+    with path.open("rb") as file:
+        return read(file)
 
 
 def read_csv_table(path: Path) -> pl.DataFrame:

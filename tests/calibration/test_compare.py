@@ -176,7 +176,7 @@ INSIDE = Server(max_loras=8, max_lora_rank=16)  # settings and lengths within th
 
 
 def served(rate):
-    return traffic(rate).model_copy(update={"lengths": Lengths.fixed(200, 150)})
+    return traffic(rate).model_copy(update={"lengths": Lengths.fixed(200, 150), "duration": 300.0})
 
 
 def with_spread(*spread):

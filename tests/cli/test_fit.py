@@ -167,7 +167,7 @@ def replace(file, old, new):
         ),
         (
             lambda m: (m / "runs.json").write_text("[", encoding="utf-8"),
-            "measured/runs.json: '[' is not valid: invalid",
+            "measured/runs.json: line 1: not valid JSON",
         ),
         (
             lambda m: replace(m / "runs.json", '"throughput"', '"thruput"'),

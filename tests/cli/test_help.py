@@ -13,7 +13,7 @@ from adaptwin.placement.strategies.registry import STRATEGIES
 WIDTH = 78  # columns of an 80-column terminal that a help text has
 WITHOUT_DEFAULT = {  # options that are not given have no value, rather than a default
     *("out", "report", "gpus", "pin", "apart", "together", "profile", "address"),
-    *("rate", "rates", "input_mean", "output_mean"),
+    *("rate", "rates", "rank", "ranks_from", "input_mean", "output_mean"),
 }
 
 

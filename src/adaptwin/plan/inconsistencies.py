@@ -49,7 +49,7 @@ def _wrong_counts(plan: "Plan") -> Iterator[str]:
     options, count = plan.options, len(plan.servers)
     if options.gpus is not None and count > options.gpus:
         yield f"options.gpus: {options.gpus}, but the plan has {count} servers"
-    if options.spare and count <= options.spare:
+    if plan.verified and options.spare and count <= options.spare:
         yield f"options.spare: {options.spare}, but the plan has {count} servers"
     if plan.verified and plan.promises and plan.lower_bound > count:
         yield f"lower_bound: {plan.lower_bound}, but the plan is verified with {count} servers"

@@ -21,7 +21,7 @@ def require_attainable(capacity: Capacity, name: str) -> None:
     if capacity.estimate(whole, (capacity.slot_choices(whole) or [1])[-1]).ok:
         return
     if missed := latency_missed(capacity, name, _answer_alone(capacity, whole)):
-        raise Infeasible(f"{_asked(capacity, name)}: {missed}")
+        raise Infeasible(f"{_asked_traffic(capacity, name)}: {missed}")
 
 
 def unservable(capacity: Capacity, item: AdapterPart) -> Infeasible:
@@ -29,12 +29,12 @@ def unservable(capacity: Capacity, item: AdapterPart) -> Infeasible:
     name = item.name
     answer = _answer_alone(capacity, {name: item.share})
     if missed := latency_missed(capacity, name, answer):
-        return Infeasible(f"{_asked(capacity, name)}: {missed}")
+        return Infeasible(f"{_asked_traffic(capacity, name)}: {missed}")
     parts = f"split over {round(1 / item.share):,} servers, " if item.share < 1 else ""
-    return Infeasible(f"{_asked(capacity, name)}, {parts}{served_at_most(capacity, {name: item.share})}")
+    return Infeasible(f"{_asked_traffic(capacity, name)}, {parts}{served_at_most(capacity, {name: item.share})}")
 
 
-def _asked(capacity: Capacity, name: str) -> str:
+def _asked_traffic(capacity: Capacity, name: str) -> str:
     rate = f"{capacity.path(name)}.rate: {capacity.rate(name):g} requests/s"
     return f"{rate} of {name!r} cannot be served on {capacity.profile.name}"
 
@@ -80,10 +80,10 @@ def latency_missed(capacity: Capacity, name: str, answer: Answer) -> str:
 
 def _said(limit: float, latency: float, what: str, option: str) -> str:
     enough = _rounded_up(ROOM_FOR_LIMIT * latency)
-    possible = f"{option} {_time(enough)}" if option.startswith("--") else f"{option}: {enough:g}"
+    possible = f"{option} {_latency_in_words(enough)}" if option.startswith("--") else f"{option}: {enough:g}"
     return (
-        f"{what} must be at most {_time(limit)}, but {_time(latency)} is the best that it gets alone on a server, "
-        f"simulated; {possible}, shorter prompts, a lower rank or another profile would do"
+        f"{what} must be at most {_latency_in_words(limit)}, but {_latency_in_words(latency)} is the best that it gets "
+        f"alone on a server, simulated; {possible}, shorter prompts, a lower rank or another profile would do"
     )
 
 
@@ -104,7 +104,7 @@ def _three_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _time(seconds: float) -> str:
+def _latency_in_words(seconds: float) -> str:
     return f"{1e3 * seconds:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"
 
 
