@@ -37,7 +37,7 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
 
-test-long: $(READY) ## what takes minutes: thousands of damaged files, with fixed seeds
+test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
 	$(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) ## the twin against vLLM's own scheduler (installs vLLM 0.32.0 for the CPU, 2 GB)

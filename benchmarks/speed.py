@@ -143,7 +143,7 @@ def startup() -> dict[str, list[float]]:
 
 def _command_seconds(cache: str) -> float:
     started = time.perf_counter()
-    command = [sys.executable, "-c", "from adaptwin.cli.main import main; main()", *COMMAND]
+    command = [sys.executable, "-m", "adaptwin", *COMMAND]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "NUMBA_CACHE_DIR": cache})
     return time.perf_counter() - started
 

@@ -1,10 +1,8 @@
 """Compilation: machine code is cached, and used only with the sources it was made from."""
 
-import pickle
 import re
 from pathlib import Path
 
-import numba
 import pytest
 
 from adaptwin import jit
@@ -27,7 +25,7 @@ def stamp(tmp_path, monkeypatch):
 
 
 def test_machine_code_is_stamped_with_all_sources_it_may_come_from(stamp, tmp_path):
-    assert _play_chapter._cache._cache_file._source_stamp == jit._stamp()
+    assert jit._stamp().encode() in _play_chapter._cache._version
     before = stamp()
     assert stamp() == before
     (tmp_path / "profile" / "cost.py").write_text("a = 2")
@@ -51,19 +49,6 @@ def test_a_file_that_moves_changes_the_stamp(stamp, tmp_path):
     before = stamp()
     (tmp_path / "twin" / "cost.py").rename(tmp_path / "twin" / "price.py")
     assert stamp() != before
-
-
-def test_machine_code_of_other_sources_is_not_read(tmp_path, monkeypatch):
-    """Cached code may name types that no longer exist, as after an update."""
-    kept = _play_chapter._cache._cache_file
-    index = tmp_path / "index.nbi"
-    monkeypatch.setattr(kept, "_index_path", str(index))
-    no_such_type = b"cadaptwin.twin.kernel.scheduler\nGoneForGood\n."
-    index.write_bytes(pickle.dumps(numba.__version__, protocol=-1) + no_such_type)
-    assert kept._load_index() == {}
-    index.write_bytes(pickle.dumps(kept._version, protocol=-1) + no_such_type)
-    with pytest.raises(AttributeError):
-        kept._load_index()
 
 
 def test_every_file_that_compiles_lies_in_a_stamped_package():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, AdaptwinError, Lengths, Server, SpecError, Workload
-from adaptwin.spec import Spec, dump_yaml, field_path, read_mapping, write_atomically
+from adaptwin.spec import Spec, dump_yaml, field_path, read_mapping
+from adaptwin.writing import write_atomically
 
 
 class Point(Spec):

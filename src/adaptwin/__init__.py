@@ -4,8 +4,8 @@ A public name is loaded when it is first used, so that `import adaptwin` is quic
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it as true; the module typing would take longer to load than all else here
 if TYPE_CHECKING:
     from adaptwin.calibration.compare import compare
     from adaptwin.calibration.fit import Fit, fit
@@ -138,7 +138,7 @@ _MODULES = {  # the module that defines each public name
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a public name from its module when it is first used (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from numba.core import event
 
 from adaptwin.compilation_progress import Meter, ProgressLines, has_terminal, slowness
+from adaptwin.interruption import tidied_by
 from adaptwin.jit import is_cached
 from adaptwin.progress import Progress, silent
 
@@ -80,16 +81,20 @@ def serve() -> None:
 def _compile(jobs: Sequence[Job], meter: Meter) -> None:
     """Do all jobs here and in a second process, each of which takes the next job when it has finished one."""
     here, queue = jobs[0], deque(jobs[1:])
-    second = Thread(target=_compile_in_second_process, args=(queue, meter), daemon=True)
-    if _can_share(queue):
-        second.start()
-    _compile_here([here], meter)
-    _compile_here(_taken_from(queue), meter)
-    if second.ident:
-        second.join()
+    helper = _SecondProcess(queue, meter)
+    try:
+        with tidied_by(helper.stop):
+            if _can_share(queue):
+                helper.start()
+            _compile_here([here], meter)
+            _compile_here(_taken_from(queue), meter)
+            helper.join()
         _compile_here(_taken_from(queue), meter)  # what the second process has failed to do
-    for job in jobs:
-        job.run()  # loads what the second process has compiled
+        for job in jobs:
+            job.run()  # loads what the second process has compiled
+    finally:
+        queue.clear()
+        helper.stop()
 
 
 def _compile_here(jobs: Sequence[Job] | Iterator[Job], meter: Meter) -> None:
@@ -99,19 +104,42 @@ def _compile_here(jobs: Sequence[Job] | Iterator[Job], meter: Meter) -> None:
         meter.finish(job.call)
 
 
-def _compile_in_second_process(queue: deque[Job], meter: Meter) -> None:
-    """Have jobs done by a second process until there are none; a job that it fails to do goes back to the queue."""
-    try:
-        process = _second_process()
-    except OSError:
-        return
-    with process:
-        for job in _taken_from(queue):
-            if not _is_done_by(process, job, meter):
-                queue.append(job)
-                return
-        assert process.stdin
-        process.stdin.close()
+class _SecondProcess:
+    """A thread that has jobs done by a second process until there are none.
+
+    A job that the process fails to do goes back to the queue.
+    """
+
+    def __init__(self, queue: deque[Job], meter: Meter) -> None:
+        self._queue, self._meter = queue, meter
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = Thread(target=self._work, daemon=True)
+
+    def start(self) -> None:
+        """Start to take jobs from the queue."""
+        with suppress(OSError):
+            self._process = _second_process()
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the process has ended."""
+        if self._thread.ident:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process:
+            self._process.kill()
+
+    def _work(self) -> None:
+        assert self._process
+        with self._process as process:
+            for job in _taken_from(self._queue):
+                if not _is_done_by(process, job, self._meter):
+                    self._queue.append(job)
+                    return
+            assert process.stdin
+            process.stdin.close()
 
 
 def _is_done_by(process: "subprocess.Popen[str]", job: Job, meter: Meter) -> bool:
@@ -138,6 +166,7 @@ def _second_process() -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # Ctrl-C in a terminal is for this process, which then ends the other one
     )
 
 

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import event, registry
+
+from adaptwin.interruption import held_back, let_through
+from adaptwin.machine_code import MachineCode
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_CPUDispatcher: Any = registry.CPUDispatcher
 _njit: Any = numba.njit  # takes more options than its types say
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = {"_nrt": False}  # Numba compiles loops of its own so: numba/misc/mergesort.py
@@ -26,7 +31,7 @@ def compiled(function: F) -> F:
     ``fastmath`` is off: a compiled function returns exactly the bits that its Python source returns, so the kernel can
     be compared with the reference twin to the last digit.
     """
-    return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS)(function)))
+    return cast(F, _kept(_njit(**_NO_CFUNC, **_OPTIONS)(function)))
 
 
 def borrowing(function: F) -> F:
@@ -35,7 +40,7 @@ def borrowing(function: F) -> F:
     Reference counting takes longer than most of the work on the arrays. Compiled functions to which it passes arrays
     must be `inlined` or `called`.
     """
-    return cast(F, _kept(_njit(cache=True, **_NO_CFUNC, **_OPTIONS, **_BORROWING)(function)))
+    return cast(F, _kept(_njit(**_NO_CFUNC, **_OPTIONS, **_BORROWING)(function)))
 
 
 def inlined(function: F) -> F:
@@ -52,24 +57,47 @@ def called(function: F) -> F:
     return cast(F, _njit(**_PART, **_OPTIONS, **_BORROWING)(function))
 
 
+class _Dispatcher(_CPUDispatcher):  # type: ignore[misc]
+    """A compiled function, as Python calls it: the one door to compiled code.
+
+    Ctrl-C takes effect after the call, or between two passes of the compiler, which are short.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, *values: Any) -> Any:
+        return held_back(super().__call__, *values)
+
+    def _compile_for_args(self, *values: Any, **named: Any) -> Any:
+        with event.install_listener("numba:run_pass", _LetThrough()):
+            return super()._compile_for_args(*values, **named)
+
+
+class _LetThrough(event.Listener):
+    """Lets a Ctrl-C through when a pass of the compiler begins."""
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002 (Numba's signature)
+        """Raise `KeyboardInterrupt` if a Ctrl-C is held back."""
+        let_through()
+
+    def on_end(self, event: Any) -> None:
+        """A pass has ended."""
+
+
 def _kept(dispatcher: Any) -> Any:
-    """Tie the cached machine code of a compiled function to the current sources."""
-    if hasattr(dispatcher, "_cache"):  # not with NUMBA_DISABLE_JIT
-        # Numba looks at the file of a function only, not at those of what it calls. It compares the version before it
-        # reads anything else, which may name types that these sources do not have.
-        kept = dispatcher._cache._cache_file
-        kept._source_stamp = _stamp()
-        kept._version = f"{numba.__version__} {_stamp()}"
+    """Make a dispatcher of Numba the door to its function, and keep the machine code on disk."""
+    if isinstance(dispatcher, _CPUDispatcher):  # not with NUMBA_DISABLE_JIT
+        dispatcher.__class__ = _Dispatcher
+        dispatcher._cache = MachineCode(dispatcher.py_func, _stamp())
     return dispatcher
 
 
 def is_cached(function: Callable[..., object]) -> bool:
     """Whether machine code for `function` and this processor is on disk, so that a first call needs no compilation."""
-    cache = getattr(function, "_cache", None)
-    if cache is None:  # with NUMBA_DISABLE_JIT
+    if not isinstance(function, _CPUDispatcher):  # with NUMBA_DISABLE_JIT
         return True
-    processor = function.targetctx.codegen().magic_tuple()  # type: ignore[attr-defined]
-    return any(key[1] == processor for key in cache._cache_file._load_index())
+    dispatcher: Any = function
+    return bool(dispatcher._cache.is_kept_for(dispatcher.targetctx.codegen()))
 
 
 @lru_cache(maxsize=1)

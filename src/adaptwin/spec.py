@@ -1,10 +1,8 @@
 """Spec: an immutable, strictly validated value with a file form."""
 
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -17,6 +15,7 @@ from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
 from adaptwin.visible import quoted, require_no_control
+from adaptwin.writing import write_atomically
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
 MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
@@ -125,39 +124,6 @@ def read_text(path: str | Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
 def _line_of(content: bytes, place: int) -> str:
     breaks = content.count(b"\n", 0, place) or content.count(b"\r", 0, place)
     return f"line {1 + breaks}"
-
-
-def require_writable(*paths: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
-    """Raise `SpecError` if a file cannot be written or would replace an input or another output.
-
-    Commands call it first, so that work does not start in vain.
-    """
-    seen = {Path(path).resolve(): "an input" for path in inputs}
-    for path in (path for path in paths if path):
-        if not os.access(Path(path).parent, os.W_OK):
-            raise SpecError("cannot be written: its folder does not exist or is not writable", file=path)
-        if before := seen.get(Path(path).resolve()):
-            raise SpecError(f"cannot be written: it is {before} of the same command", file=path)
-        seen[Path(path).resolve()] = "another output"
-
-
-def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Write `content` to `path` as a whole or not at all; raises `SpecError` when the file cannot be written."""
-    path = Path(path)
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise SpecError(f"cannot be written: {error.strerror}", file=path) from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise SpecError(f"cannot be written: {error.strerror}", file=path) from None
-        raise
 
 
 def dump_yaml(data: Any) -> str:

@@ -1,10 +1,9 @@
 """sweep: the rows are the same for any number of workers and after any interruption."""
 
 import os
-import shutil
 import signal
 import subprocess
-import sysconfig
+import sys
 import time
 
 import polars as pl
@@ -179,8 +178,7 @@ def test_unfinished_files_of_a_killed_sweep_are_ignored(tmp_path, small_partitio
 def test_a_sweep_killed_in_the_middle_goes_on_to_the_same_bytes(tmp_path):
     design, killed = tiny(**LONG_ENOUGH_TO_BE_KILLED), tmp_path / "killed"
     design.write(tmp_path / "d.yaml")
-    program = shutil.which("adaptwin", path=sysconfig.get_path("scripts"))
-    words = [program, "sweep", "d.yaml", "--out", "killed", "--jobs", "2"]
+    words = [sys.executable, "-m", "adaptwin", "sweep", "d.yaml", "--out", "killed", "--jobs", "2"]
     environment = {**os.environ, "JOBLIB_TEMP_FOLDER": str(tmp_path)}  # a killed sweep leaves files there
     running = subprocess.Popen(words, cwd=tmp_path, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     while not partition_file(killed, 0).exists() and not partition_file(killed, 1).exists():

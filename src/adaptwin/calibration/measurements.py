@@ -1,5 +1,6 @@
 """Measurements: what was measured on real servers, in the twin's terms, and the folder that holds it."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,11 @@ from adaptwin.flags import with_flags
 from adaptwin.plain_data import parse_json
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.quantities import Fraction, TimeSpan
-from adaptwin.spec import Line, Name, Spec, read_text, spec_error, write_atomically
+from adaptwin.spec import Line, Name, Spec, read_text, spec_error
 from adaptwin.tables import read_csv_table, read_parquet
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
+from adaptwin.writing import write_atomically
 
 SETUP_FILE = "setup.yaml"
 RUNS_FILE = "runs.json"
@@ -131,7 +133,9 @@ class Measurements(NamedTuple):
         for name in MEASUREMENT_COLUMNS:
             table: pl.DataFrame | None = getattr(self, name)
             if table is not None:
-                table.write_parquet(folder / f"{name}.parquet")
+                buffer = io.BytesIO()
+                table.write_parquet(buffer)
+                write_atomically(folder / f"{name}.parquet", buffer.getvalue())
         if self.runs:
             write_atomically(
                 folder / RUNS_FILE, _RUNS_FORM.dump_json(self.runs, exclude_none=True, indent=1).decode() + "\n"

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from adaptwin.cli.inputs import files_of_workload
 from adaptwin.cli.options import OutFile, PlanFile, completing
 from adaptwin.cli.printing import tell
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
-from adaptwin.spec import require_writable, write_atomically
+from adaptwin.writable import require_distinct, require_writable
+from adaptwin.writing import write_atomically
 
 
 def export_command(
@@ -27,7 +29,9 @@ def export_command(
     require_writable(out, inputs=[plan])
     if to not in TARGETS:
         raise SpecError(not_one_of(to, TARGETS), "--to")
-    text = TARGETS[to](Plan.read(plan))
+    running = Plan.read(plan)
+    require_distinct(out, inputs=files_of_workload(running.workload))
+    text = TARGETS[to](running)
     if out:
         write_atomically(out, text)
         tell(f"written to {out}")

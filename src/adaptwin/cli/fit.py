@@ -7,10 +7,11 @@ import typer
 
 from adaptwin.calibration.fit_rounds import FIT_ROUNDS
 from adaptwin.cli.help import default_note
+from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.errors import SpecError
-from adaptwin.spec import require_writable
+from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
     from adaptwin.calibration.fit import Fit
@@ -45,10 +46,11 @@ def fit_command(
     from adaptwin.cli.progress import progress_bar
     from adaptwin.report.fit import fit_report
 
-    require_writable(out)
+    require_writable(out, inputs=[*_files_in(folder), *files_of_options(start)])
     measurements = Measurements.read(folder)
     if start is not None:
         measurements = measurements._replace(setup=measurements.setup.model_copy(update={"start": start}))
+    require_distinct(out, inputs=files_of_options(measurements.setup.start))
     with progress_bar() as progress:
         try:
             fitted = fit(measurements, rounds=rounds, progress=progress)
@@ -65,6 +67,10 @@ def fit_command(
         show(fit_report(fitted, measurements.setup.start or ""))
     if out:
         tell(f"profile written to {out}")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _fit_as_data(fitted: "Fit") -> dict[str, Any]:

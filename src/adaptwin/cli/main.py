@@ -1,5 +1,6 @@
 """adaptwin: the program. Commands are loaded when they are called, so that none waits for another's imports."""
 
+import errno
 import importlib.metadata
 import os
 import sys
@@ -17,6 +18,7 @@ from adaptwin.cli.meant import command_meant
 from adaptwin.cli.printing import tell
 from adaptwin.errors import AdaptwinError
 from adaptwin.file_kinds import WrongKind
+from adaptwin.interruption import outputs
 from adaptwin.visible import visible
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
@@ -95,23 +97,49 @@ def options(
     """Plan multi-LoRA serving with vLLM: how many GPUs, which adapters on which, and with which settings."""
 
 
-def main() -> None:
-    """Run the program; exit code 0 done, 1 wrong input, 2 infeasible, 3 failed verification."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run the program with these arguments and return its exit code."""
     if os.environ.get("NO_COLOR"):  # typer would leave bold and dim
         typer.rich_utils.COLOR_SYSTEM = None
+    outputs.clear()
     try:
-        program(args=arguments, prog_name="adaptwin")
-    except SystemExit as end:
-        return WRONG_INPUT if end.code == USAGE_ERROR else int(end.code or 0)
+        return _exit_code(arguments)
     except AdaptwinError as error:
         hint = command_meant(error, " ".join(arguments[:1])) if isinstance(error, WrongKind) else ""
         tell(f"adaptwin: {' '.join(str(error).split())}{hint}")
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `adaptwin plan ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _drop_output()
+        print(f"adaptwin: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return WRONG_INPUT
     return 0
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Call the command that the arguments name, and print all that it has left in the buffer of stdout."""
+    try:
+        program(args=arguments, prog_name="adaptwin")
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Rich and Typer make an exit of it
+            raise end.__context__ from None
+        return WRONG_INPUT if end.code == USAGE_ERROR else int(end.code or 0)
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    return 0
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether nothing more can be written to stdout, as when it is a file on a full disk."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer of stdout go nowhere, so that nothing is said about it at the end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.inputs import files_of_fleet, files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import (
     SHIPPED,
@@ -36,7 +37,7 @@ from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.options import PlanOptions
-from adaptwin.spec import require_writable
+from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
     from adaptwin.plan.plan import Plan
@@ -183,9 +184,11 @@ def plan_command(
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
     from adaptwin.twin.verdict import require_long_enough
 
-    require_writable(out, report, inputs=[fleet])
+    options_read = files_of_options(*(profile or ()), arrivals, lengths, surrogate)
+    require_writable(out, report, inputs=[fleet, *options_read])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
+    require_distinct(out, report, inputs=files_of_fleet(fleet_read, fleet))
     try:
         require_known_names(fleet_read)
         require_long_enough(fleet_read)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.inputs import files_of_fleet, files_of_options, files_of_workload
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import (
     SHIPPED,
@@ -23,7 +24,7 @@ from adaptwin.cli.plan import deliver
 from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
-from adaptwin.spec import require_writable
+from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
@@ -75,10 +76,12 @@ def replan_command(
     from adaptwin.replanning.replan import replan
     from adaptwin.twin.verdict import require_long_enough
 
-    require_writable(out, report, inputs=[plan, fleet])
+    require_writable(out, report, inputs=[plan, fleet, *files_of_options(lengths, surrogate)])
     known = surrogate_named(surrogate)
     running = Plan.read(plan)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
+    inputs = [*files_of_fleet(fleet_read, fleet), *files_of_workload(running.workload)]
+    require_distinct(out, report, inputs=inputs)
     try:
         require_long_enough(fleet_read)
     except SpecError as error:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from adaptwin.cli.help import default_note
+from adaptwin.cli.inputs import files_of_fleet, files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
 from adaptwin.cli.options import (
     AsJson,
@@ -20,8 +21,8 @@ from adaptwin.cli.options import (
 )
 from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import OutOfMemory
-from adaptwin.spec import require_writable
 from adaptwin.twin.server import Server, server_rank
+from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
@@ -122,8 +123,9 @@ def simulate_command(
     from adaptwin.twin.compilation import compile_twin
     from adaptwin.twin.simulate import simulate
 
-    require_writable(out, inputs=[fleet])
+    require_writable(out, inputs=[fleet, *files_of_options(*(profile or ()), lengths)])
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
+    require_distinct(out, inputs=files_of_fleet(fleet_read, fleet))
     profiles = fleet_profiles(fleet_read, fleet, profile)
     fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(

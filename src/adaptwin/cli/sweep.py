@@ -11,6 +11,7 @@ from adaptwin.cli.options import AsJson
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError
+from adaptwin.interruption import keeping
 
 if TYPE_CHECKING:
     from adaptwin.dataset.dataset import Dataset
@@ -63,18 +64,23 @@ def sweep_command(
 
     described = _design(design, profiles=tuple(profile) if profile else None, mixes=mixes, seed=seed)
     started = time.perf_counter()
-    try:
-        with progress_bar() as progress:
-            dataset = sweep(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
-    except KeyboardInterrupt:
-        tell(f"adaptwin: stopped; the same command goes on with what is missing in {out}")
-        raise
+    with keeping(lambda: _kept_in(out)), progress_bar() as progress:
+        dataset = sweep(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
     seconds = time.perf_counter() - started
     if as_json:
         show_json(_dataset_as_data(dataset, out))
     else:
         show(sweep_table(dataset))
     tell(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s")
+
+
+def _kept_in(folder: Path) -> str:
+    """What an interrupted sweep has left, and how it goes on."""
+    count = len(list(folder.glob("part-*.parquet")))
+    if not count:
+        return f"no partition is finished in {folder} yet, the same command starts again"
+    files = "1 finished partition is" if count == 1 else f"{count:,} finished partitions are"
+    return f"{files} kept in {folder}, the same command goes on with what is missing"
 
 
 def _design(name: str, **given: object) -> "Design":

@@ -10,8 +10,8 @@ from adaptwin.cli.options import AsJson, OutFile, ReportFile
 from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.file_kinds import RUNS, recognised
-from adaptwin.spec import require_writable
 from adaptwin.surrogate.training_folds import TRAINING_FOLDS
+from adaptwin.writable import require_writable
 
 if TYPE_CHECKING:
     from adaptwin.dataset.dataset import Dataset
@@ -65,7 +65,7 @@ def train_command(
     from adaptwin.surrogate.surrogate import load_surrogate
     from adaptwin.surrogate.train import train
 
-    require_writable(out, report, inputs=[runs])
+    require_writable(out, report, inputs=[runs, *Path(runs).glob("*")])
     wanted = _known_outputs(output)
     if not Path(runs).is_dir():
         if not explain:

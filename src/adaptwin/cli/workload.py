@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptwin.cli.help import default_note, example_lines
+from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputMean, lengths_of_options
 from adaptwin.cli.log_ranks import adapter_ranks
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
@@ -13,6 +14,7 @@ from adaptwin.cli.printing import show, show_json, show_line, tell
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 from adaptwin.workload.sources.request_log.columns import TimeUnit
+from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
     from adaptwin.workload.lora_support import ServedModel
@@ -146,6 +148,10 @@ def from_trace(
     from adaptwin.workload.sources.synthetic import parse_ranks
     from adaptwin.workload.sources.traces import trace_window
 
+    rates_file = out.with_suffix(".rates.csv")
+    inputs = [trace, *files_of_options(*(profile or ()))]
+    require_writable(out, inputs=inputs)
+    require_distinct(out, rates_file, inputs=inputs)
     for name in profile or ():
         load_profile(name)
     rank_mix = parse_ranks(ranks)
@@ -162,7 +168,7 @@ def from_trace(
         base_share=base_share,
         rate_scale=rate_scale,
         keep=keep,
-        rates_file=out.with_suffix(".rates.csv"),
+        rates_file=rates_file,
         seed=seed,
     )
     for warning in (*trace_warnings(window.figures), *ignored_models(window.log)):
@@ -228,12 +234,14 @@ def from_log(
     """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
     from adaptwin.report.log import log_summary, log_table, top_table
     from adaptwin.report.trace import trace_warnings
-    from adaptwin.spec import require_writable
     from adaptwin.workload.sources.logged_adapters import log_window
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
 
-    require_writable(out, inputs=logs)
+    rates_file = out.with_suffix(".rates.csv")
+    inputs = [*logs, *files_of_options(*(profile or ()), lengths), *([ranks_from] if ranks_from else [])]
+    require_writable(out, inputs=inputs)
+    require_distinct(out, rates_file, inputs=inputs)
     ranks = adapter_ranks(rank, ranks_from, base_model, profile)
     given_lengths = lengths_of_options(lengths, input_mean, output_mean)
     log = read_request_log(
@@ -249,7 +257,7 @@ def from_log(
         first_part=1.0 if first_part is None else first_part,
         busiest=WINDOW_SECONDS if busiest is None else busiest,
     )
-    workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=out.with_suffix(".rates.csv"), seed=seed)
+    workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=rates_file, seed=seed)
     for warning in trace_warnings(window.figures):
         tell(f"warning: {warning}")
     if not as_json:
@@ -278,6 +286,7 @@ def synth(
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
 
+    require_writable(out, inputs=files_of_options(*(profile or ()), arrivals, lengths))
     workload = synthesize(
         adapters=adapters,
         rate=rate,
@@ -349,6 +358,14 @@ def from_peft(
     from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
 
+    require_writable(
+        out,
+        inputs=[
+            *(file for folder in folders for file in folder.rglob("*.json")),
+            *files_of_options(*(profile or ()), arrivals, lengths),
+        ],
+    )
+    require_distinct(out, inputs=[rates] if rates else [])
     found = read_peft_folder(
         *folders,
         rate=rate,

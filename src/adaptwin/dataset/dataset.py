@@ -10,9 +10,9 @@ from adaptwin.dataset.design import Design
 from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import RUNS, recognised
-from adaptwin.spec import write_atomically
 from adaptwin.tables import read_parquet, read_parquet_metadata
 from adaptwin.workload.demand.traffic import Traffic
+from adaptwin.writing import write_atomically
 
 DESIGN_FILE = "design.yaml"
 _TEXT = ("profile", "chosen", "popularity", "ranks", "lengths", "arrivals", "verdict", "worst")

@@ -24,6 +24,7 @@ from adaptwin.dataset.design import Design, Values
 from adaptwin.dataset.mix import make_mix
 from adaptwin.dataset.play_mix import play_mix
 from adaptwin.errors import SpecError
+from adaptwin.interruption import deaf_children, unwound
 from adaptwin.profile.profile import Profile, load_profile
 from adaptwin.progress import Progress, silent
 from adaptwin.spec import dump_yaml
@@ -120,7 +121,10 @@ def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tupl
     play = joblib.delayed(_play_partition)
     if engine == "local":
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        yield from parallel(map(play, tasks))
+        with deaf_children():
+            tables = parallel(map(play, tasks))
+        with unwound():
+            yield from tables
         return
     size = PARTITIONS_PER_WORKER * joblib.effective_n_jobs(jobs)
     with joblib.Parallel(n_jobs=jobs, batch_size=1) as parallel:

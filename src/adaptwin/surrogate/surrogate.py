@@ -17,7 +17,7 @@ from adaptwin.arrays import Array
 from adaptwin.errors import SpecError, neither_file_nor, not_one_of
 from adaptwin.profile.profile import Profile
 from adaptwin.shipped_files import shipped_files
-from adaptwin.spec import Spec, write_atomically
+from adaptwin.spec import Spec
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
@@ -28,6 +28,7 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.demand.variability import token_variability
 from adaptwin.workload.workload import Workload
+from adaptwin.writing import write_atomically
 
 MOST_VARIABILITY = 0.06  # coefficient of variation of a window's tokens up to which one window can be predicted
 WINDOW_TOLERANCE = 1.05  # a window up to this factor beyond those of the training data still counts as known

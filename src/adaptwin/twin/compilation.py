@@ -56,7 +56,8 @@ def compile_kernel() -> None:
     two, prompt, answer = np.zeros(2, np.int64), np.full(2, 16, np.int32), np.full(2, 30, np.int32)
     scenario = _scenario(Requests(two, two.astype(np.int32), prompt, answer, answer))
     limits = scenario.limits._replace(kv_blocks=3, max_num_seqs=2)
-    assert play(scenario._replace(limits=limits), Sizes(steps=16)).preemptions > 0
+    outcome = play(scenario._replace(limits=limits), Sizes(steps=16))
+    assert outcome.preemptions > 0
 
 
 def compile_drawing() -> None:

@@ -10,9 +10,10 @@ from pydantic import Field, field_serializer, field_validator
 
 from adaptwin import file_kinds
 from adaptwin.profile.profile import Regime
-from adaptwin.spec import Line, Name, Spec, write_atomically
+from adaptwin.spec import Line, Name, Spec
 from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.server import Server
+from adaptwin.writing import write_atomically
 
 Verdict = Literal["starved", "backlogged", "slow", "unknown", "ok"]  # from the worst to the best
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

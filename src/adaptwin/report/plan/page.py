@@ -38,7 +38,7 @@ from adaptwin.report.plan.stress import interval, of_trials, stress_notes
 from adaptwin.report.style.assumptions import assumed_sentence
 from adaptwin.report.style.page import Card, Picture, render
 from adaptwin.report.style.words import count, duration, money, number
-from adaptwin.spec import write_atomically
+from adaptwin.writing import write_atomically
 
 FAILING_SHOWN = 3  # of the servers that failed, in each row of the table of stress
 OPEN_SECTIONS = 8  # with more GPUs than this, the section of each GPU starts closed

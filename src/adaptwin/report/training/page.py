@@ -27,10 +27,10 @@ from adaptwin.report.training.sentences import (
     value_text,
 )
 from adaptwin.report.training.weakest import REGIME_ERRORS, WRONG_KIND, Weakness, weakest
-from adaptwin.spec import write_atomically
 from adaptwin.surrogate.findings import Findings, RegimeLine, ScoreLine
 from adaptwin.surrogate.score import ScoreWithInterval
 from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.writing import write_atomically
 
 HEADLINES = {  # scores on the cards, and their labels there
     "throughput, mean error": "Throughput error",

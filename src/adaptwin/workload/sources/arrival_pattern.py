@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
-from adaptwin.spec import write_atomically
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.representative_lengths import representative_pairs
 from adaptwin.workload.workload import Adapter, Workload
+from adaptwin.writing import write_atomically
 
 Keep = Literal["timestamps", "rates"]
 MOST_TIMESTAMPS = 20_000  # more make fleet files and plans that take many seconds to read
