@@ -35,7 +35,7 @@ REFUSED = {
     "fuzz/u_empty.yaml": "adapters: lists no adapter",
     "fuzz/v_multi.yaml": "line 4: not valid YAML: another document begins",
     "fuzz/w_list.yaml": "expected a mapping of fields, found a list",
-    "fuzz/z10.csv": "line 4: rate: missing",
+    "fuzz/z10.csv": "line 3: name: 'a\\nb' has a line break",
     "fuzz/z1_comma.csv": "line 3: rate: '1,5' is not a number; write 1.5",
     "fuzz/z4_extra.csv": "requests per day: unknown column",
     "fuzz/z5_case.csv": "name: missing column",

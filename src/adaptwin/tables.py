@@ -69,7 +69,7 @@ def _ends_of(path: Path) -> int | None:
 
 def _attempted(path: Path, what: str, read: Callable[[], Read]) -> Read:
     try:
-        with _silence():
+        with _quiet_errors():
             return read()
     except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
@@ -77,7 +77,7 @@ def _attempted(path: Path, what: str, read: Callable[[], Read]) -> Read:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def _quiet_errors() -> Iterator[None]:
     """Nothing is written to the error stream: Polars writes a backtrace of its own for some damaged files."""
     try:
         kept = os.dup(2)

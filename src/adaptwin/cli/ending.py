@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from adaptwin.interruption import must_unwind, tidy_up, what_is_left
 
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_REPORTED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _LONGEST = 5.0  # seconds to tidy up, which usually takes a tenth of a second
 _CLEARED_LINE = "\r\x1b[2K\x1b[?25h"  # of a terminal: no progress bar, and the cursor again
 
@@ -51,7 +51,7 @@ class _Ending:
         os.set_blocking(writer, False)
         threading.Thread(target=self._wait, args=(reader,), name="signals", daemon=True).start()
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in _WORDS:
+        for number in _REPORTED:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
@@ -60,7 +60,7 @@ class _Ending:
         if self._code:
             sys.exit(self._code)
         self._decided.acquire()  # is not granted once a signal has come: the other thread ends the process
-        for number in _WORDS:
+        for number in _REPORTED:
             signal.signal(number, signal.SIG_IGN)  # the work is done; only the interpreter has to end
 
     def _handle(self, number: int, _frame: object) -> None:
@@ -80,7 +80,7 @@ class _Ending:
         last.daemon = True
         last.start()
         try:
-            _say(f"adaptwin: {_WORDS[signal.Signals(number)]}{what_is_left()}\n")
+            _say(f"adaptwin: {_REPORTED[signal.Signals(number)]}{what_is_left()}\n")
             _silence()
             tidy_up()
             if must_unwind():

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 _LINK = re.compile(rb"(\.\./){2,8}blobs/[\w.-]{1,200}\s*")
-_LONGEST = 300  # bytes
+_LONGEST_LINK = 300  # bytes
 
 
 def followed(path: Path) -> Path:
@@ -15,7 +15,7 @@ def followed(path: Path) -> Path:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST_LINK:
             return path
         text = path.read_bytes()
     except OSError:
