@@ -88,6 +88,19 @@ def test_a_bound_that_no_gpu_keeps_ends_with_2(adaptwin, folder):
     assert not (folder / "plan.yaml").exists()
 
 
+def test_a_limit_that_cannot_be_kept_says_one_that_can(adaptwin):
+    done = adaptwin("plan", "fleet.yaml", "--itl-p99", "1ms")
+    assert done.code == 2
+    assert "ITL p99 must be at most 1ms, but " in done.err
+    assert "; --itl-p99 " in done.err
+
+
+def test_far_more_gpus_than_are_useful_cost_no_time(adaptwin):
+    assert adaptwin("plan", "fleet.yaml", "--objective", "max-throughput", "--gpus", "10000").code == 0
+    done = adaptwin("plan", "fleet.yaml", "--objective", "max-throughput", "--gpus", "1000000")
+    assert "gpus: 1000000 must be at most 10000" in done.err
+
+
 # Arrivals
 
 

@@ -22,6 +22,7 @@ OverallScore = Callable[[Iterable[float]], float]  # maps the scores of all serv
 
 MOST_MOVES = 600  # moves tried per placement, at most
 SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere in one round
+LEAST_SPLIT_LOAD = 0.01  # share of a GPU's time below which splitting an adapter gains nothing
 LEAST_GAIN = 1e-3  # relative improvement of the overall score that a move must bring
 
 
@@ -85,12 +86,15 @@ def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Bin
 
 
 def _even_items(problem: Problem, gpus: int) -> list[Item]:
-    """Return the items, with those above an even share of the total load split into parts that are not above it."""
+    """Return the items, with those above an even share of the total load split into parts that are not above it.
+
+    Parts below `LEAST_SPLIT_LOAD` are not split further, so that many more GPUs than are useful cost no time.
+    """
     items = items_of(problem)
-    even = load_of(items) / gpus
+    even = max(load_of(items) / gpus, LEAST_SPLIT_LOAD)
     split: list[Item] = []
     for item in items:
-        parts = min(gpus, math.ceil(item.load / even - 1e-9)) if even > 0 and len(item.shares) == 1 else 1
+        parts = min(gpus, math.ceil(item.load / even - 1e-9)) if len(item.shares) == 1 else 1
         name, share = item.shares[0]
         split += (
             [item_of(problem, AdapterPart(name, share / parts), item.apart_from) for _ in range(parts)]

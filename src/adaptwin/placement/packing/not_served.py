@@ -21,7 +21,7 @@ def require_attainable(capacity: Capacity, name: str) -> None:
     if capacity.estimate(whole, (capacity.slot_choices(whole) or [1])[-1]).ok:
         return
     if missed := latency_missed(capacity, name, _answer_alone(capacity, whole)):
-        raise Infeasible(f"{_asked_traffic(capacity, name)}: {missed}")
+        raise Infeasible(f"{_not_served_here(capacity, name)}: {missed}")
 
 
 def unservable(capacity: Capacity, item: AdapterPart) -> Infeasible:
@@ -29,12 +29,12 @@ def unservable(capacity: Capacity, item: AdapterPart) -> Infeasible:
     name = item.name
     answer = _answer_alone(capacity, {name: item.share})
     if missed := latency_missed(capacity, name, answer):
-        return Infeasible(f"{_asked_traffic(capacity, name)}: {missed}")
+        return Infeasible(f"{_not_served_here(capacity, name)}: {missed}")
     parts = f"split over {round(1 / item.share):,} servers, " if item.share < 1 else ""
-    return Infeasible(f"{_asked_traffic(capacity, name)}, {parts}{served_at_most(capacity, {name: item.share})}")
+    return Infeasible(f"{_not_served_here(capacity, name)}, {parts}{served_at_most(capacity, {name: item.share})}")
 
 
-def _asked_traffic(capacity: Capacity, name: str) -> str:
+def _not_served_here(capacity: Capacity, name: str) -> str:
     rate = f"{capacity.path(name)}.rate: {capacity.rate(name):g} requests/s"
     return f"{rate} of {name!r} cannot be served on {capacity.profile.name}"
 
