@@ -27,17 +27,15 @@ FLEET = {
     "duration": 300,
     "adapters": [{"name": f"a{i}", "rank": (8, 16, 32)[i % 3], "rate": 1.0} for i in range(24)],
 }
-DESIGN = {
+SWEPT = {
     "profiles": ["h100-64gb-llama-3.1-8b-instruct"],
-    "mixes": 800,
-    "loads": 2,
-    "adapters": [1, 2, 8],
-    "lengths": ["fixed"],
-    "input_mean": [100],
-    "output_mean": [20],
+    "sampler": "random",
+    "mixes": 400,
+    "loads": 1,
     "duration": [60.0],
-    "most_requests": 2000,
+    "most_requests": 1000,
 }
+TRAINED_ON = {**SWEPT, "mixes": 90, "loads": 2, "duration": [150.0], "most_requests": 6000, "max_num_seqs": [64, 256]}
 COMMANDS = {  # by name: the words, and the files that they write
     "plan": (["plan", "fleet.json", "--out", "out.yaml", "--report", "out.html"], ["out.yaml", "out.html"]),
     "verify": (["verify", "plan.yaml", "--stress", "--stress-runs", "4"], []),
@@ -55,17 +53,18 @@ def prepared(tmp_path_factory):
     compile_planning()
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "fleet.json").write_text(json.dumps(FLEET))
-    (folder / "design.json").write_text(json.dumps(DESIGN))
+    (folder / "design.json").write_text(json.dumps(SWEPT))
+    (folder / "trained-on.json").write_text(json.dumps(TRAINED_ON))
     shutil.copytree(ROOT / "examples" / "measurements", folder / "measurements")
     finish(start(["plan", "fleet.json", "--out", "plan.yaml"], folder))
-    finish(start(["sweep", "design.json", "--out", "runs", "--jobs", "2"], folder))
+    finish(start(["sweep", "trained-on.json", "--out", "runs", "--jobs", "2"], folder))
     seconds = {}
     for name, (words, _) in COMMANDS.items():
         began = time.perf_counter()
         done = finish(start(words, folder))
         assert done[0] in (0, 3), (name, done)
         seconds[name] = time.perf_counter() - began
-    shutil.rmtree(folder / "swept")
+    (folder / "swept").rename(folder / "uninterrupted")
     for file in folder.glob("out.*"):
         file.unlink()
     return folder, seconds
@@ -144,9 +143,11 @@ def test_ctrl_c_at_any_moment(prepared, capsys):
             assert "Traceback" not in err
         codes["before our first line" if is_before_us else code] += 1
         states.update(require_old_or_whole(name, folder, whole=code in (0, 3)))
+        if code in (0, 3):
+            shutil.rmtree(folder / "swept", ignore_errors=True)
         assert [file for file in os.listdir(folder) if file.endswith(".tmp")] == [], (name, moment)
     finish(start(COMMANDS["sweep"][0], folder))
-    assert len(Dataset.read(folder / "swept").rows) == len(Dataset.read(folder / "runs").rows)
+    assert Dataset.read(folder / "swept").rows.equals(Dataset.read(folder / "uninterrupted").rows)
     with capsys.disabled():
         print(f"\n{INTERRUPTS} Ctrl-C: codes {dict(codes)}, files {dict(states)}, slowest {slowest:.2f} s")
     assert codes[130] > INTERRUPTS / 2
@@ -170,7 +171,7 @@ def test_kill_at_any_moment(prepared, capsys):
             file.unlink()
             left += 1
     finish(start(COMMANDS["sweep"][0], folder))
-    assert Dataset.read(folder / "swept").rows.equals(Dataset.read(folder / "runs").rows)
+    assert Dataset.read(folder / "swept").rows.equals(Dataset.read(folder / "uninterrupted").rows)
     with capsys.disabled():
         print(f"\n{KILLS} kill -9: codes {dict(codes)}, files {dict(states)}, {left} temporary files left")
     assert codes[-signal.SIGKILL] > KILLS / 2
