@@ -94,7 +94,6 @@ def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):
         (("plan", "fleet.yaml", "--profile", "h100-64gb-llama"), "did you mean h100-64gb-llama-3.1-8b-instruct?"),
         (("plan", "fleet.yaml", "--profile", "h100-llama"), "did you mean h100-64gb-llama-3.1-8b-instruct?"),
         (("plan", "fleet.yaml", "--objective", "min-gpu"), "did you mean min-gpus?"),
-        (("plan", "fleet.yaml", "--pin", "ao=gpu-0"), "did you mean a0?"),
         (("plan", "fleet.yaml", "--pin", "a0=gpu-O"), "did you mean gpu-0?"),
         (("plan", "fleet.yaml", "--pin", "a0=GPU1"), "did you mean gpu-1?"),
         (("sweep", "planing", "--out", "runs"), "did you mean planning?"),
