@@ -224,6 +224,8 @@ def plan_command(
             )
         except Infeasible as error:
             raise Infeasible(f"{fleet}: {error}") from None
+        except SpecError as error:
+            raise (error.at(fleet) if error.field.startswith("server.") else error) from None
         if runs:
             found = found.model_copy(update={"stress": stress(found, runs=runs, progress=progress)})
     deliver(found, out, report, lambda: _show_plan(found, as_json))

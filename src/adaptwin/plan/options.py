@@ -9,6 +9,7 @@ from adaptwin.errors import SpecError
 from adaptwin.plain_data import is_number
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
+from adaptwin.profile.profile import MOST_PRICE
 from adaptwin.quantities import FieldShare, TimeSpan, parse_share
 from adaptwin.spec import Name, Spec, first_problem
 
@@ -27,7 +28,7 @@ MOST_GPUS = 10_000  # of a plan
 
 Share = Annotated[FieldShare, _within(0, 10)]
 Spare = Annotated[int, _within(0, 8)]
-Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(gt=0, le=MOST_PRICE, allow_inf_nan=False)]
 LatencyKind = Literal["itl", "ttft"]
 
 

@@ -24,6 +24,8 @@ UNKNOWN_ERROR = 0.05  # of the throughput, of a profile that was not compared wi
 # calm: no request waits; busy: requests wait and are served; starved: under 0.9 of the tokens are served.
 Regime = Literal["calm", "busy", "starved"]
 
+MOST_PRICE = 1e9  # per hour, in any currency
+
 
 class ProfileError(Spec):
     """Mean absolute percentage errors of the profile's twin against real runs that it was not fitted to."""
@@ -86,7 +88,7 @@ class Profile(Spec):
     price_per_hour: float | None = Field(
         default=None,
         gt=0,
-        le=1e9,
+        le=MOST_PRICE,
         allow_inf_nan=False,
         description="price of the GPU or group per hour, in any currency",
     )
