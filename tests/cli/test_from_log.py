@@ -87,3 +87,20 @@ def test_rates_are_written_beside_the_fleet(log, out):
     from_log(log, "--rank", 8, "--keep", "rates", "--out", out)
     assert read_fleet(out).arrivals.endswith("fleet.rates.csv")
     assert out.with_suffix(".rates.csv").is_file()
+
+
+def test_a_base_model_that_is_not_known_or_not_there_is_said(log, out):
+    told = CliRunner().invoke(workload_commands, ["from-log", str(log), "--rank", "8", "--out", str(out)])
+    assert "no base model is known (--profile or --base-model): all models in the log count" in told.output
+    assert {adapter.rank for adapter in read_fleet(out).adapters} == {8}
+    told = CliRunner().invoke(
+        workload_commands, ["from-log", str(log), "--rank", "8", "--base-model", "llama-3.1-8b", "--out", str(out)]
+    )
+    assert "no base model" not in told.output
+    assert sorted(adapter.rank for adapter in read_fleet(out).adapters) == [0, 8, 8]
+    wrong = CliRunner().invoke(
+        workload_commands, ["from-log", str(log), "--rank", "8", "--base-model", "llama-3.1-8", "--out", str(out)]
+    )
+    assert wrong.exit_code == 1
+    assert "'llama-3.1-8' is not a model in the log (chat, llama-3.1-8b, sql)" in str(wrong.exception)
+    assert "did you mean llama-3.1-8b?" in str(wrong.exception)

@@ -11,6 +11,7 @@ from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputM
 from adaptwin.cli.log_ranks import adapter_ranks
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
 from adaptwin.cli.printing import show, show_json, show_line, tell
+from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 from adaptwin.workload.sources.request_log.columns import TimeUnit
@@ -25,7 +26,7 @@ TRACE_EXAMPLES = example_lines(
     "adaptwin workload from-trace t.csv --adapters 9 --ranks 8,16 --out f.yaml",
 )
 LOG_EXAMPLES = example_lines(
-    "adaptwin workload from-log access.jsonl --rank 16 --out fleet.yaml",
+    "adaptwin workload from-log log.jsonl --rank 16 --base-model llama --out f.yaml",
     "adaptwin workload from-log logs/ --ranks-from adapters/ --out fleet.yaml",
 )
 SYNTH_EXAMPLES = example_lines(
@@ -250,6 +251,12 @@ def from_log(
         time_unit=time_unit,
         lengths_needed=given_lengths is None,
     )
+    for absent in ranks.absent(log.names):
+        if absent in (base_model or ()):
+            near = did_you_mean(absent, log.names)
+            raise SpecError(f"{absent!r} is not a model in the log ({', '.join(log.names[:8])}){near}", "--base-model")
+    if not ranks.base_models and rank is not None:
+        tell("warning: no base model is known (--profile or --base-model): all models in the log count as adapters")
     window = log_window(
         log,
         ranks,

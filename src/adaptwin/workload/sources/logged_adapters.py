@@ -37,8 +37,16 @@ class AdapterRanks(NamedTuple):
             return Adapter(name=name, rank=0, rate=0.0)
         return None if self.rank is None else Adapter(name=name, rank=self.rank, rate=0.0)
 
+    def absent(self, names: Sequence[str]) -> list[str]:
+        """Return the base models that are none of the names in a log."""
+        return [base for base in self.base_models if not any(_means(name, base) for name in names)]
+
     def _is_base(self, name: str) -> bool:
-        return name == BASE_MODEL or any(name == base or same_shapes(name, base) for base in self.base_models)
+        return name == BASE_MODEL or any(_means(name, base) for base in self.base_models)
+
+
+def _means(name: str, base: str) -> bool:
+    return name == base or same_shapes(name, base)
 
 
 class LoggedAdapter(NamedTuple):
