@@ -104,3 +104,14 @@ def test_a_base_model_that_is_not_known_or_not_there_is_said(log, out):
     assert wrong.exit_code == 1
     assert "'llama-3.1-8' is not a model in the log (chat, llama-3.1-8b, sql)" in str(wrong.exception)
     assert "did you mean llama-3.1-8b?" in str(wrong.exception)
+
+
+def test_fleet_and_rates_can_be_moved_together(log, tmp_path):
+    (tmp_path / "one").mkdir()
+    from_log(log, "--rank", 8, "--keep", "rates", "--out", tmp_path / "one" / "fleet.yaml")
+    assert "arrivals: rates:" in (tmp_path / "one" / "fleet.yaml").read_text(encoding="utf-8")
+    assert str(tmp_path) not in (tmp_path / "one" / "fleet.yaml").read_text(encoding="utf-8")
+    (tmp_path / "one").rename(tmp_path / "two")
+    fleet = read_fleet(tmp_path / "two" / "fleet.yaml")
+    assert str(tmp_path / "two" / "fleet.rates.csv") in fleet.arrivals
+    assert fleet.workload.rate == pytest.approx(784 / fleet.duration, rel=0.02)

@@ -420,6 +420,7 @@ def _write(
     from adaptwin.plan.fleet import Fleet
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.workload import workload_summary, workload_table
+    from adaptwin.workload.arrivals import with_path_beside
     from adaptwin.workload.vllm_versions import oldest
     from adaptwin.workload.workload import Workload
 
@@ -427,7 +428,10 @@ def _write(
     versions = [load_profile(name).vllm_version for name in names]
     vllm_version = oldest(versions) if versions else None
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
-    Fleet(**fields, profile=names).write(out)
+    fleet = Fleet(**fields, profile=names)
+    if isinstance(fleet.arrivals, str):  # so that fleet and rates can be moved together
+        fleet = fleet.model_copy(update={"arrivals": with_path_beside(fleet.arrivals, out.parent)})
+    fleet.write(out)
     if as_json:
         show_json({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}, indent=None)
     else:

@@ -69,6 +69,16 @@ def with_absolute_path(text: str, folder: str | Path) -> str:
     return "rates:" + ",".join(filter(None, (option, str(Path(folder, path).resolve()))))
 
 
+def with_path_beside(text: str, folder: str | Path) -> str:
+    """Return an arrival process for a file in `folder`: a file of rates in the same folder is given by its name."""
+    if not text.startswith("rates:"):
+        return text
+    option, path = split_rates(text)
+    if Path(path).resolve().parent != Path(folder).resolve():
+        return text
+    return "rates:" + ",".join(filter(None, (option, Path(path).name)))
+
+
 def split_rates(text: str) -> tuple[str, str]:
     """Split ``rates:cv=2,FILE`` into its option, which may be missing, and its file."""
     rest = text.removeprefix("rates:")
