@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptwin import Adapter, AdaptwinError, Lengths, Server, SpecError, Workload
+from adaptwin.plan.fleet import read_fleet
 from adaptwin.spec import Spec, dump_yaml, field_path, read_mapping
 from adaptwin.writing import write_atomically
 
@@ -252,3 +253,11 @@ def test_a_write_that_is_interrupted_keeps_the_old_file(tmp_path):
         write_atomically(tmp_path / "p.yaml", "half a character: \ud800")
     assert (tmp_path / "p.yaml").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["p.yaml"]
+
+
+def test_a_key_at_the_wrong_level_is_found_where_it_belongs(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    for key, where in (("headroom", "planning.headroom"), ("max_num_seqs", "server.max_num_seqs")):
+        path.write_text(f"{key}: 1\nadapters:\n- {{name: a, rank: 8, rate: 1}}\n", encoding="utf-8")
+        with pytest.raises(SpecError, match=rf"{key}: unknown key .*; did you mean {where}\?"):
+            read_fleet(path)

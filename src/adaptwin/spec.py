@@ -219,8 +219,16 @@ def _unknown_key(location: tuple[int | str, ...], spec: type[BaseModel]) -> str:
     allowed = _spec_at(location[:-1], spec)
     if now := getattr(allowed, "moved", {}).get(location[-1]):
         return f"is now called {now}"
-    names = list(getattr(allowed, "model_fields", {}))
-    return f"unknown key (allowed: {', '.join(names)}){did_you_mean(location[-1], names)}" if names else "unknown key"
+    fields = getattr(allowed, "model_fields", {})
+    if not fields:
+        return "unknown key"
+    within = [
+        f"; did you mean {name}.{location[-1]}?"
+        for name, field in fields.items()
+        if location[-1] in getattr(_model_in(field.annotation), "model_fields", {})
+    ]
+    hint = within[0] if within else did_you_mean(location[-1], fields)
+    return f"unknown key (allowed: {', '.join(fields)}){hint}"
 
 
 def _moved_to(problem: dict[str, Any], spec: type[BaseModel]) -> bool:
