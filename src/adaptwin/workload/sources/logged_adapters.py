@@ -39,13 +39,13 @@ class AdapterRanks(NamedTuple):
 
     def absent(self, names: Sequence[str]) -> list[str]:
         """Return the base models that are none of the names in a log."""
-        return [base for base in self.base_models if not any(_means(name, base) for name in names)]
+        return [base for base in self.base_models if not any(_is_named(name, base) for name in names)]
 
     def _is_base(self, name: str) -> bool:
-        return name == BASE_MODEL or any(_means(name, base) for base in self.base_models)
+        return name == BASE_MODEL or any(_is_named(name, base) for base in self.base_models)
 
 
-def _means(name: str, base: str) -> bool:
+def _is_named(name: str, base: str) -> bool:
     return name == base or same_shapes(name, base)
 
 
