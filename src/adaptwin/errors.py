@@ -17,6 +17,7 @@ from adaptwin.visible import quoted, visible
 LONGEST_MESSAGE = 10_000  # characters of a message, which may list dozens of problems
 LONGEST_WORD = 300  # characters without a space between them
 MOST_COMPARED = 200  # characters of a name that is compared with others
+_GAP = " ... "  # in place of the middle of a long text
 
 
 class AdaptwinError(Exception):
@@ -51,7 +52,8 @@ def _readable(text: str) -> str:
 
 
 def _without_middle(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest * 2 // 3]} ... {text[-longest // 3 :]}"
+    kept = longest - len(_GAP)
+    return text if len(text) <= longest else f"{text[: kept - kept // 3]}{_GAP}{text[-(kept // 3) :]}"
 
 
 class Infeasible(AdaptwinError):

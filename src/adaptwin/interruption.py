@@ -10,10 +10,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Entry = TypeVar("Entry")
 
 _NAMED = 3  # files that are named in the line about an interruption
 
@@ -103,26 +104,26 @@ outputs = Outputs()
 
 
 @contextmanager
-def tidied_by(tidy: Callable[[], None]) -> Iterator[None]:
-    """Call `tidy` if the process is told to end inside the block; it is called from another thread than the block's."""
-    _tidying.append(tidy)
+def _within(entries: list[Entry], entry: Entry) -> Iterator[None]:
+    """Keep an entry in a list inside the block."""
+    entries.append(entry)
     try:
         yield
     finally:
-        _tidying.remove(tidy)
+        entries.remove(entry)
 
 
-@contextmanager
-def unwound() -> Iterator[None]:
+def tidied_by(tidy: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call `tidy` if the process is told to end inside the block; it is called from another thread than the block's."""
+    return _within(_tidying, tidy)
+
+
+def unwound() -> AbstractContextManager[None]:
     """Have a `KeyboardInterrupt` raised inside the block if the process is told to end there: it ends workers itself.
 
     The block must wait in Python, not in compiled code.
     """
-    _unwinding.append(None)
-    try:
-        yield
-    finally:
-        _unwinding.pop()
+    return _within(_unwinding, None)
 
 
 def must_unwind() -> bool:
@@ -130,14 +131,9 @@ def must_unwind() -> bool:
     return bool(_unwinding)
 
 
-@contextmanager
-def keeping(kept: Callable[[], str]) -> Iterator[None]:
+def keeping(kept: Callable[[], str]) -> AbstractContextManager[None]:
     """Say `kept()`, what is kept and how to go on, if the process is told to end inside the block."""
-    _keeping.append(kept)
-    try:
-        yield
-    finally:
-        _keeping.remove(kept)
+    return _within(_keeping, kept)
 
 
 def what_is_left() -> str:

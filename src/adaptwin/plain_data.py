@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from adaptwin.errors import SpecError
+from adaptwin.visible import quoted
 
 MOST_DEPTH = 60  # of lists and mappings in one another
 MOST_VALUES = 5_000_000  # scalars, lists and mappings of a file, with all that its aliases stand for
@@ -163,14 +164,14 @@ class _Builder:
         """The value of a scalar event; raises `SpecError`."""
         tag = self._tag(event.tag, line)
         if _UNENCODABLE.search(event.value):
-            raise self._wrong(f"{shortened(event.value)} holds a character that no name or text can have", line)
+            raise self._wrong(f"{quoted(event.value)} holds a character that no name or text can have", line)
         if tag == "str" or (not tag and not event.implicit[0]):
             return event.value
         value = self._resolved(event.value, line)
         if tag == "float" and type(value) is int:
             return float(value)
         if tag and not _is_a(value, tag):
-            raise self._broken(f"{shortened(event.value)} is no !!{tag}", line)
+            raise self._broken(f"{quoted(event.value)} is no !!{tag}", line)
         return value
 
     def _resolved(self, text: str, line: int) -> Any:
@@ -185,7 +186,7 @@ class _Builder:
         name = "str" if tag == "!" else tag.removeprefix(_TAG)
         if name not in _TAGS:
             allowed = ", ".join(f"!!{each}" for each in _TAGS)
-            raise self._broken(f"{shortened(tag.replace(_TAG, '!!'))} is not a tag allowed here ({allowed})", line)
+            raise self._broken(f"{quoted(tag.replace(_TAG, '!!'))} is not a tag allowed here ({allowed})", line)
         return name
 
     def _begin(self, event: Any, line: int) -> None:
@@ -257,9 +258,9 @@ class _Builder:
             within.merges = True
             return
         if not isinstance(key, str):
-            raise self._broken(f"the key {shortened(event.value)} is not text: put quotes around it", line)
+            raise self._broken(f"the key {quoted(event.value)} is not text: put quotes around it", line)
         if key in within.data:
-            raise self._broken(f"duplicate key {shortened(key)}", line)
+            raise self._broken(f"duplicate key {quoted(key)}", line)
         within.key = key
 
     def _broken(self, message: str, line: int) -> SpecError:
@@ -325,7 +326,7 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
         raise SpecError(_too_deep(), place, file)
     for key, each in enumerate(value) if kind is list else value.items():
         if isinstance(key, str) and _UNENCODABLE.search(key):
-            raise SpecError(f"the key {shortened(key)} holds a character that no text can have", place, file)
+            raise SpecError(f"the key {quoted(key)} holds a character that no text can have", place, file)
         if type(each) not in (int, float):
             within = f"{place}[{key}]" if kind is list else f"{place}.{key}".lstrip(".")
             value[key] = _checked(each, within, depth + 1, file)  # in place: a copy would need as much memory again
@@ -335,16 +336,10 @@ def _checked(value: Any, place: str, depth: int, file: str | Path) -> Any:
 def _wrong_in_json(value: Any, kind: type) -> str:
     """What is wrong with a value of JSON by itself; empty where nothing is."""
     if kind is str and _UNENCODABLE.search(value):
-        return f"{shortened(value)} holds a character that no name or text can have"
+        return f"{quoted(value)} holds a character that no name or text can have"
     if kind is _Repeated:
-        return f"duplicate key {shortened(value[''])}"
+        return f"duplicate key {quoted(value[''])}"
     return str(value) if kind is _LongNumber else ""
-
-
-def shortened(value: Any) -> str:
-    """Return a value as Python writes it, cut after 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _too_long(number: str) -> str:

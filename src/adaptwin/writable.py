@@ -35,8 +35,11 @@ def require_writable(*paths: str | Path | None, inputs: Iterable[str | Path] = (
 
 def require_distinct(*paths: str | Path | None, inputs: Iterable[str | Path] = ()) -> None:
     """Raise `SpecError` if a file to write is one of the inputs, or another file to write."""
-    seen = {_identity(path): "an input" for path in inputs if os.path.exists(path)}
-    for path in (path for path in paths if path and not _is_device(path)):
+    wanted = [path for path in paths if path and not _is_device(path)]
+    seen: dict[object, str] = {}
+    if any(os.path.exists(path) for path in wanted):  # a new file is no input
+        seen = {_identity(path): "an input" for path in inputs if os.path.exists(path)}
+    for path in wanted:
         identity = _identity(path)
         if before := seen.get(identity):
             raise SpecError(f"cannot be written: it is {before} of the same command", file=path)

@@ -115,3 +115,12 @@ def test_fleet_and_rates_can_be_moved_together(log, tmp_path):
     fleet = read_fleet(tmp_path / "two" / "fleet.yaml")
     assert str(tmp_path / "two" / "fleet.rates.csv") in fleet.arrivals
     assert fleet.workload.rate == pytest.approx(784 / fleet.duration, rel=0.02)
+
+
+def test_a_factor_that_no_fleet_can_have_is_refused(log, out):
+    result = CliRunner().invoke(
+        workload_commands, ["from-log", str(log), "--rank", "8", "--rate-scale", "1e9", "--out", str(out)]
+    )
+    assert result.exit_code == 1
+    assert "rate_scale: 1e+09 makes 3.92e+09 requests/s: at most 1e+06 are planned for" in str(result.exception)
+    assert not out.exists()

@@ -1,10 +1,11 @@
 """Options that say which names in a log are adapters, and their ranks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
+from adaptwin.visible import quoted
 
 if TYPE_CHECKING:
     from adaptwin.workload.sources.logged_adapters import AdapterRanks
@@ -25,6 +26,16 @@ def adapter_ranks(
     models = [load_profile(name).model.name for name in profiles or ()]
     known: Iterable[Adapter] = () if ranks_from is None else _known_adapters(ranks_from, profiles)
     return AdapterRanks(rank, {adapter.name: adapter for adapter in known}, (*(base_models or ()), *models))
+
+
+def require_logged(base_models: Iterable[str], names: Sequence[str]) -> None:
+    """Raise `SpecError` for a base model that none of the names in a log stands for."""
+    from adaptwin.workload.sources.logged_adapters import first_names, stands_for
+
+    for base in base_models:
+        if not any(stands_for(name, base) for name in names):
+            message = f"{quoted(base)} is not a model in the log ({first_names(names)}){did_you_mean(base, names)}"
+            raise SpecError(message, "--base-model")
 
 
 def _require_rank(rank: int) -> None:

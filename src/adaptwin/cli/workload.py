@@ -1,5 +1,6 @@
 """adaptwin workload: fleet files from request logs and traces, from PEFT folders, or synthetic."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,10 +9,9 @@ import typer
 from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputMean, lengths_of_options
-from adaptwin.cli.log_ranks import adapter_ranks
+from adaptwin.cli.log_ranks import adapter_ranks, require_logged
 from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
 from adaptwin.cli.printing import show, show_json, show_line, tell
-from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 from adaptwin.workload.sources.request_log.columns import TimeUnit
@@ -251,10 +251,7 @@ def from_log(
         time_unit=time_unit,
         lengths_needed=given_lengths is None,
     )
-    for absent in ranks.absent(log.names):
-        if absent in (base_model or ()):
-            near = did_you_mean(absent, log.names)
-            raise SpecError(f"{absent!r} is not a model in the log ({', '.join(log.names[:8])}){near}", "--base-model")
+    require_logged(base_model or (), log.names)
     if not ranks.base_models and rank is not None:
         tell("warning: no base model is known (--profile or --base-model): all models in the log count as adapters")
     window = log_window(
@@ -365,14 +362,9 @@ def from_peft(
     from adaptwin.workload.sources.peft import read_peft_folder
     from adaptwin.workload.workload import Workload
 
-    require_writable(
-        out,
-        inputs=[
-            *(file for folder in folders for file in folder.rglob("*.json")),
-            *files_of_options(*(profile or ()), arrivals, lengths),
-        ],
-    )
-    require_distinct(out, inputs=[rates] if rates else [])
+    configs = (file for folder in folders for file in folder.rglob("*.json"))
+    named = files_of_options(*(profile or ()), arrivals, lengths)
+    require_writable(out, inputs=chain(named, [rates] if rates else [], configs))
     found = read_peft_folder(
         *folders,
         rate=rate,

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.slots import best_slots
+from adaptwin.placement.capacity.slots import best_or_most_served
 from adaptwin.placement.packing.items import as_items, shares_of
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import relieve
@@ -30,8 +29,4 @@ def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequenc
 
 def _assignment(capacity: Capacity, shares: dict[str, float]) -> Assignment:
     """Assign the best number of slots or, where no number sustains the raised traffic, the one that serves the most."""
-    try:
-        slots = best_slots(capacity, shares).max_loras
-    except Infeasible:
-        slots = max(capacity.slot_choices(shares), key=lambda slots: capacity.ask(shares, slots).served)
-    return Assignment(capacity.server(shares, slots), shares)
+    return Assignment(capacity.server(shares, best_or_most_served(capacity, shares)), shares)

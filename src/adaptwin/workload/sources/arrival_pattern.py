@@ -19,7 +19,7 @@ from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.representative_lengths import representative_pairs
-from adaptwin.workload.workload import Adapter, Workload
+from adaptwin.workload.workload import MOST_RATE, Adapter, Workload
 from adaptwin.writing import write_atomically
 
 Keep = Literal["timestamps", "rates"]
@@ -52,6 +52,12 @@ def recorded_workload(
     `rate_scale` is a factor on the number of requests. `keep` says how arrivals are kept; None decides by `kept_as`.
     Rates are written to `rates_file`. Raises `SpecError`.
     """
+    if not 0 < rate_scale < math.inf:
+        raise SpecError(f"{rate_scale:g} must be above 0 and finite", "rate_scale")
+    if (rate := rate_scale * recording.rate) > MOST_RATE:
+        raise SpecError(
+            f"{rate_scale:g} makes {rate:.3g} requests/s: at most {MOST_RATE:g} are planned for", "rate_scale"
+        )
     requests = round(rate_scale * len(recording.time))
     if requests < 1:
         raise SpecError(f"{rate_scale:g} leaves none of the {len(recording.time)} requests", "rate_scale")

@@ -37,15 +37,12 @@ class AdapterRanks(NamedTuple):
             return Adapter(name=name, rank=0, rate=0.0)
         return None if self.rank is None else Adapter(name=name, rank=self.rank, rate=0.0)
 
-    def absent(self, names: Sequence[str]) -> list[str]:
-        """Return the base models that are none of the names in a log."""
-        return [base for base in self.base_models if not any(_is_named(name, base) for name in names)]
-
     def _is_base(self, name: str) -> bool:
-        return name == BASE_MODEL or any(_is_named(name, base) for base in self.base_models)
+        return name == BASE_MODEL or any(stands_for(name, base) for base in self.base_models)
 
 
-def _is_named(name: str, base: str) -> bool:
+def stands_for(name: str, base: str) -> bool:
+    """Whether a name in a log means a base model."""
     return name == base or same_shapes(name, base)
 
 
@@ -91,8 +88,6 @@ class LogWindow(NamedTuple):
         Raises:
             SpecError: What is wrong with an argument.
         """
-        if not 0 < rate_scale < float("inf"):
-            raise SpecError(f"{rate_scale:g} must be above 0 and finite", "rate_scale")
         made = recorded_workload(
             self.recording, self.adapters, rate_scale=rate_scale, seed=seed, keep=keep, rates_file=rates_file
         )
@@ -127,7 +122,9 @@ def log_window(
     found = [ranks.adapter(name) for name in log.names]
     if not any(found):
         known = ", ".join(sorted(ranks.known)[:MOST_UNKNOWN])
-        raise SpecError(f"none of the models in the log ({_some(log.names)}) is known (known: {known})", "ranks_from")
+        raise SpecError(
+            f"none of the models in the log ({first_names(log.names)}) is known (known: {known})", "ranks_from"
+        )
     if log.input is None and lengths is None:
         raise SpecError("the log has no tokens: give the lengths of requests", "lengths")
     index = np.cumsum([adapter is not None for adapter in found]) - 1
@@ -188,6 +185,7 @@ def _totals(
         yield LoggedAdapter(adapter.name, adapter.rank, int(number[place]), int(within[place]), *means)
 
 
-def _some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
+    """Return the first of some names, and the number of the others."""
     more = f" and {len(names) - MOST_UNKNOWN} more" if len(names) > MOST_UNKNOWN else ""
     return ", ".join(names[:MOST_UNKNOWN]) + more

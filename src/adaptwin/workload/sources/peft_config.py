@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptwin.errors import SpecError
-from adaptwin.plain_data import shortened
 from adaptwin.spec import read_mapping
+from adaptwin.visible import quoted
 from adaptwin.workload.lora_ranks import MOST_RANK, SERVED_RANKS, listed
 from adaptwin.workload.peft_features import PeftFeatures
 
@@ -79,7 +79,7 @@ def _ranks_in(config: dict[str, Any], path: Path) -> tuple[int, dict[str, int]]:
         raise SpecError("missing", "r", path)
     pattern = config.get("rank_pattern") or {}
     if not isinstance(pattern, dict):
-        raise SpecError(f"{shortened(pattern)} must be a mapping of modules to ranks", "rank_pattern", path)
+        raise SpecError(f"{quoted(pattern)} must be a mapping of modules to ranks", "rank_pattern", path)
     of_modules = {name: _whole_rank(rank, f"rank_pattern.{name}", path) for name, rank in pattern.items()}
     return _whole_rank(config["r"], "r", path), of_modules
 
@@ -89,14 +89,14 @@ def _whole_rank(value: Any, field: str, path: Path) -> int:
     text = repr(value) if type(value) in (int, float) else value
     found = _WHOLE.fullmatch(text) if isinstance(text, str) else None
     if not found or not int(found[1]):
-        raise SpecError(f"{shortened(value)} must be a whole number, at least 1", field, path)
+        raise SpecError(f"{quoted(value)} must be a whole number, at least 1", field, path)
     return int(found[1])
 
 
 def _odd_ranks(config: dict[str, Any]) -> str:
     """Return what is to be said of ranks that are not written as whole numbers."""
     ranks = [("r", config["r"]), *(config.get("rank_pattern") or {}).items()]
-    odd = [f"{name}: {shortened(rank)}" for name, rank in ranks if type(rank) is not int]
+    odd = [f"{name}: {quoted(rank)}" for name, rank in ranks if type(rank) is not int]
     return f"{', '.join(odd)}: write a whole number, as vLLM may not load the adapter otherwise" if odd else ""
 
 
@@ -142,4 +142,4 @@ def _target_modules(config: dict[str, Any], path: Path) -> tuple[str, ...] | Non
         return (modules,)
     if isinstance(modules, list) and all(isinstance(module, str) for module in modules):
         return tuple(modules)
-    raise SpecError(f"{shortened(modules)} must be a name or a list of names", "target_modules", path)
+    raise SpecError(f"{quoted(modules)} must be a name or a list of names", "target_modules", path)

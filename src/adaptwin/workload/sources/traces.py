@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptwin.errors import SpecError
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
 from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
 from adaptwin.workload.sources.recording import Recording
@@ -47,11 +46,13 @@ class TraceWindow(NamedTuple):
         Raises:
             SpecError: What is wrong with an argument.
         """
-        if not 0 < rate_scale < float("inf"):
-            raise SpecError(f"{rate_scale:g} must be above 0 and finite", "rate_scale")
-        rate = rate_scale * self.recording.rate
         shared = share_out(
-            rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed
+            self.recording.rate,
+            adapters=adapters,
+            ranks=ranks,
+            popularity=popularity,
+            base_share=base_share,
+            seed=seed,
         )
         return recorded_workload(
             self.recording, shared, rate_scale=rate_scale, seed=seed, keep=keep, rates_file=rates_file

@@ -331,3 +331,14 @@ def test_missing_files_and_empty_folders_are_named(tmp_path):
         read_request_log([tmp_path / "none.csv"])
     with pytest.raises(SpecError, match=r"no file in this folder ends in \.csv"):
         read_request_log([tmp_path])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_the_name_of_a_log_is_no_pattern(tmp_path, form):
+    """A file a[1].csv lies beside a1.csv, which the name would match as a pattern."""
+    rows = [{**ROW, "time": 1767225600 + second} for second in range(4)]
+    for name, kept in (("a[1]", rows), ("a1", rows[:2])):
+        table = pl.DataFrame(kept)
+        path = tmp_path / f"{name}.{form}"
+        {"jsonl": table.write_ndjson, "csv": table.write_csv, "parquet": table.write_parquet}[form](path)
+    assert len(read_request_log([tmp_path / f"a[1].{form}"]).time) == 4

@@ -85,7 +85,7 @@ def unit_in(name: str) -> str | None:
 
 
 def _stem(name: str) -> str:
-    """Return the plain_name name of a column without the unit that it ends with."""
+    """Return the plain name of a column without the unit that it ends with."""
     ending = next((ending for ending in _UNIT_IN_NAME if name.lower().strip().endswith(ending)), "")
     return plain_name(name.strip()[: len(name.strip()) - len(ending)])
 

@@ -58,8 +58,8 @@ def _logs_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _is_named_as_log(name: str) -> bool:
-    plain_name = next((name.removesuffix(ending) for ending in COMPRESSED if name.endswith(ending)), name)
-    return plain_name.lower().endswith(ENDINGS) and not name.startswith(".")
+    unpacked = next((name.removesuffix(ending) for ending in COMPRESSED if name.endswith(ending)), name)
+    return unpacked.lower().endswith(ENDINGS) and not name.startswith(".")
 
 
 class FileHead(NamedTuple):
@@ -111,6 +111,7 @@ def scan_lines(path: Path) -> pl.LazyFrame:
     """Return the lines of a text file, which may be compressed: ``row`` from 0, and ``line``."""
     return pl.scan_csv(
         path,
+        glob=False,
         has_header=False,
         separator=_UNUSED,
         quote_char=None,

@@ -1,6 +1,7 @@
 """Tables of logs: the columns of a file that are needed, as text, read piece by piece whatever the format."""
 
 import csv
+import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -54,11 +55,11 @@ def log_table_in(path: Path, head: FileHead) -> LogTable:
 
 def _parquet(path: Path) -> LogTable:
     def scan(columns: Sequence[str]) -> pl.LazyFrame:
-        frame = pl.scan_parquet(path, row_index_name="row")
+        frame = pl.scan_parquet(path, glob=False, row_index_name="row")
         return frame.select("row", *(pl.col(column).cast(pl.String) for column in columns))
 
     try:
-        columns = tuple(pl.scan_parquet(path).collect_schema().names())
+        columns = tuple(pl.scan_parquet(path, glob=False).collect_schema().names())
     except pl.exceptions.PolarsError as error:
         raise SpecError(f"cannot be read as Parquet: {error}", file=path) from None
     return LogTable("Parquet", columns, scan, lambda row: row + 1, "row")
@@ -76,6 +77,7 @@ def _delimited(path: Path, header: tuple[int, str]) -> LogTable:
     def scan(wanted: Sequence[str]) -> pl.LazyFrame:
         frame = pl.scan_csv(
             path,
+            glob=False,
             separator=separator,
             infer_schema=False,
             skip_lines=number - 1,
@@ -179,7 +181,7 @@ def _json_lines(path: Path, head: FileHead, lines: list[tuple[int, str]]) -> Log
         if not isinstance(fields, dict):
             raise SpecError(NO_OBJECT, f"line {number}", path)
         found.update((column, keys) for column, keys in _paths(fields, ()))
-    source = BytesIO(path.read_bytes().removeprefix(BOM.encode())) if head.has_bom else path
+    source = BytesIO(path.read_bytes().removeprefix(BOM.encode())) if head.has_bom else glob.escape(str(path))
 
     def scan(wanted: Sequence[str]) -> pl.LazyFrame:
         frame = pl.scan_ndjson(source, schema=_schema([found[column] for column in wanted]), row_index_name="row")
