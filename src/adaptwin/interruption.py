@@ -104,7 +104,7 @@ outputs = Outputs()
 
 
 @contextmanager
-def _within(entries: list[Entry], entry: Entry) -> Iterator[None]:
+def _entered(entries: list[Entry], entry: Entry) -> Iterator[None]:
     """Keep an entry in a list inside the block."""
     entries.append(entry)
     try:
@@ -115,7 +115,7 @@ def _within(entries: list[Entry], entry: Entry) -> Iterator[None]:
 
 def tidied_by(tidy: Callable[[], None]) -> AbstractContextManager[None]:
     """Call `tidy` if the process is told to end inside the block; it is called from another thread than the block's."""
-    return _within(_tidying, tidy)
+    return _entered(_tidying, tidy)
 
 
 def unwound() -> AbstractContextManager[None]:
@@ -123,7 +123,7 @@ def unwound() -> AbstractContextManager[None]:
 
     The block must wait in Python, not in compiled code.
     """
-    return _within(_unwinding, None)
+    return _entered(_unwinding, None)
 
 
 def must_unwind() -> bool:
@@ -133,7 +133,7 @@ def must_unwind() -> bool:
 
 def keeping(kept: Callable[[], str]) -> AbstractContextManager[None]:
     """Say `kept()`, what is kept and how to go on, if the process is told to end inside the block."""
-    return _within(_keeping, kept)
+    return _entered(_keeping, kept)
 
 
 def what_is_left() -> str:
