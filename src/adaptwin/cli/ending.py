@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from adaptwin.interruption import must_unwind, tidy_up, what_is_left
 
@@ -70,13 +70,13 @@ class _Ending:
             raise KeyboardInterrupt
         self._signals += 1
         if self._signals > 1:
-            os._exit(128 + number)
+            _exit(128 + number)
 
     def _wait(self, reader: int) -> None:
         """Wait for the first signal, and end the process."""
         number = os.read(reader, 1)[0]
         self._decided.acquire()
-        last = threading.Timer(_LONGEST, os._exit, (128 + number,))
+        last = threading.Timer(_LONGEST, _exit, (128 + number,))
         last.daemon = True
         last.start()
         try:
@@ -88,12 +88,21 @@ class _Ending:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 last.join()
         finally:
-            os._exit(128 + number)
+            _exit(128 + number)
 
 
 def _say(line: str) -> None:
     has_terminal = sys.stderr is not None and sys.stderr.isatty()
     os.write(2, (_CLEARED_LINE * has_terminal + line).encode(errors="backslashreplace"))
+
+
+def _exit(code: int) -> None:
+    """End the process, and the workers that are still there, which would wait for work for minutes."""
+    if "multiprocessing.process" in sys.modules:
+        for worker in sys.modules["multiprocessing.process"].active_children():
+            with suppress(OSError):
+                os.kill(worker.pid, signal.SIGKILL)
+    os._exit(code)
 
 
 def _silence() -> None:

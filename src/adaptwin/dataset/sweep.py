@@ -121,9 +121,9 @@ def _play_partitions(tasks: list[Task], jobs: int, engine: str) -> Iterator[tupl
     play = joblib.delayed(_play_partition)
     if engine == "local":
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        with deaf_children():
-            tables = parallel(map(play, tasks))
         with unwound():
+            with deaf_children():
+                tables = parallel(map(play, tasks))
             yield from tables
         return
     size = PARTITIONS_PER_WORKER * joblib.effective_n_jobs(jobs)
