@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from adaptwin.report.style.terminal import Table
+from adaptwin.workload.demand.mean_lengths import mean_lengths
 from adaptwin.workload.lora_ranks import padded_rank, padding_in_words
 from adaptwin.workload.workload import Workload
 
@@ -14,7 +15,7 @@ def workload_summary(workload: Workload, vllm_version: str | None = None) -> dic
     Of ranks that the version of vLLM pads, it also returns to what; None stands for the oldest version.
     """
     ranks = Counter(adapter.rank for adapter in workload.adapters)
-    mean_input, mean_output = _mean_lengths(workload)
+    means = mean_lengths(workload)
     return {
         "adapters": len(workload),
         "ranks": {str(rank): ranks[rank] for rank in sorted(ranks)},
@@ -23,8 +24,8 @@ def workload_summary(workload: Workload, vllm_version: str | None = None) -> dic
         },
         "base_models": sorted({adapter.base_model for adapter in workload.adapters if adapter.base_model}),
         "rate": workload.rate,
-        "mean_input": mean_input,
-        "mean_output": mean_output,
+        "mean_input": means.prompt,
+        "mean_output": means.answer,
         "arrivals": workload.arrivals if _has_drawn_arrivals(workload) else "timestamps",
         "duration": workload.duration,
         "seed": workload.seed,
@@ -63,14 +64,3 @@ def _arrivals_text(workload: Workload) -> str:
 def _has_drawn_arrivals(workload: Workload) -> bool:
     """Whether some adapter has arrivals that are drawn."""
     return any(isinstance(adapter.arrivals or workload.arrivals, str) for adapter in workload.adapters if adapter.rate)
-
-
-def _mean_lengths(workload: Workload) -> tuple[float, float]:
-    """Return the mean tokens of prompts and answers of all requests."""
-    if not workload.rate or not any(adapter.lengths for adapter in workload.adapters):
-        return workload.lengths.mean_input, workload.lengths.mean_output
-    lengths = [(adapter.rate / workload.rate, adapter.lengths or workload.lengths) for adapter in workload.adapters]
-    return (
-        sum(share * own.mean_input for share, own in lengths),
-        sum(share * own.mean_output for share, own in lengths),
-    )
