@@ -24,7 +24,7 @@ DAY = 86400.0
 START = 1_786_000_000.0  # seconds since 1970 of the first request
 FORMATS = ("csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz")
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
-ADAPTWIN = (sys.executable, "-c", "from adaptwin.cli.main import main; main()")
+ADAPTWIN = (sys.executable, "-m", "adaptwin")
 
 
 def a_day(rows: int, adapters: int, seed: int = 0) -> pl.DataFrame:
