@@ -8,6 +8,7 @@ moment after such a call. Nothing here installs a handler for longer than a call
 import _signal  # type: ignore[import-not-found]  # signal.signal makes enums of its arguments, which takes longer than many a compiled call
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 Entry = TypeVar("Entry")
 
+_NO_LEAKS = "ignore:resource_tracker:UserWarning"  # of the process that removes what others have left behind
 _NAMED = 3  # files that are named in the line about an interruption
 
 _held: list[tuple[Any, Any]] = []  # the arguments of the handler, for each Ctrl-C that is held back
@@ -59,7 +61,10 @@ def _hold(number: Any, frame: Any) -> None:
 
 @contextmanager
 def deaf_children() -> Iterator[None]:
-    """Let processes that are started inside the block not see Ctrl-C, which is for this process; it must end them."""
+    """Let processes that are started inside the block not see Ctrl-C, which is for this process; it must end them.
+
+    What this process leaves behind when it is told to end is removed without a word.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -67,9 +72,11 @@ def deaf_children() -> Iterator[None]:
 
     resource_tracker.ensure_running()  # inside the block, its start would let children hear Ctrl-C again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.warnoptions.append(_NO_LEAKS)  # children get the same options
     try:
         yield
     finally:
+        sys.warnoptions.remove(_NO_LEAKS)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -23,6 +23,7 @@ from adaptwin.workload.arrivals import read_rates
 from adaptwin.workload.sources.adapters_csv import read_adapter_rates
 from adaptwin.workload.sources.lengths_text import parse_lengths
 from adaptwin.workload.sources.peft import read_peft_folder
+from adaptwin.workload.sources.request_log.request_log import read_request_log
 from adaptwin.workload.sources.traces import read_trace
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
@@ -40,6 +41,11 @@ adapters:
 - {{name: b, rank: 16, rate: 1e-1, lengths: {{empirical: [[12, 80], [300, 40]], are_limits: true}}}}
 - {{name: c, rank: 0, rate: 0.2, arrivals: [0.5, 1.5, 100]}}
 """
+VLLM_LINE = (
+    "INFO 09-03 03:00:{second:02} [logger.py:43] Received request cmpl-{second}: prompt: 'hi', "
+    "params: SamplingParams(n=1, max_tokens=16), prompt_token_ids: [1, 22172, 3], "
+    "lora_request: LoRARequest(lora_name='{adapter}', lora_int_id=1), prompt_adapter_request: None."
+)
 
 
 class FileKind(NamedTuple):
@@ -48,6 +54,10 @@ class FileKind(NamedTuple):
     name: str
     read: Callable[[Path], Any]
     is_parquet: bool = False
+
+
+def _read_log(path: Path) -> Any:
+    return read_request_log([path], lengths_needed=False)
 
 
 KINDS = {
@@ -60,6 +70,11 @@ KINDS = {
     "lengths": FileKind("lengths.csv", lambda path: parse_lengths(str(path))),
     "trace": FileKind("trace.csv", read_trace),
     "trace as JSON lines": FileKind("trace.jsonl", read_trace),
+    "log": FileKind("log.csv", _read_log),
+    "log as JSON lines": FileKind("log.jsonl", _read_log),
+    "log as JSON": FileKind("log.json", _read_log),
+    "log as Parquet": FileKind("log.parquet", _read_log, True),
+    "log of vLLM": FileKind("vllm.log", _read_log),
     "profile": FileKind("profile.yaml", Profile.read),
     "profile as JSON": FileKind("profile.json", Profile.read),
     "plan": FileKind("plan.yaml", Plan.read),
@@ -95,9 +110,29 @@ def write_all(folder: Path) -> None:
     (folder / "trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + times)
     lines = [{"timestamp": 500 * n, "input_length": 30 + n, "output_length": n + 1} for n in range(20)]
     (folder / "trace.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    _write_logs(folder)
     _write_profiles(folder)
     _write_results(folder)
     _write_folders(folder)
+
+
+def _write_logs(folder: Path) -> None:
+    log = pl.DataFrame(
+        {
+            "start_time": [f"2026-08-06T14:30:{second:02}.25+02:00" for second in range(20)],
+            "path": ["/v1/chat/completions"] * 20,
+            "status": ["200", "502"] * 10,
+            "model": ["acme/a", "b", "c, d", "e"] * 5,
+            "prompt_tokens": range(20),
+            "completion_tokens": range(1, 21),
+        }
+    )
+    log.write_csv(folder / "log.csv")
+    log.write_ndjson(folder / "log.jsonl")
+    log.write_parquet(folder / "log.parquet")
+    (folder / "log.json").write_text(json.dumps({"data": log.to_dicts()}))
+    lines = [VLLM_LINE.format(second=second, adapter="ab"[second % 2]) for second in range(20)]
+    (folder / "vllm.log").write_text("\n".join(lines))
 
 
 def _write_profiles(folder: Path) -> None:

@@ -216,7 +216,7 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
     code = adapter.cast(pl.Int64).fill_null(-1).to_numpy()
     lengths = requests.select("input", "output").fill_null(-1).cast(pl.Int64)
     inputs, outputs = lengths["input"].to_numpy(), lengths["output"].to_numpy()
-    order = np.lexsort((code, outputs, inputs, time))
+    order = _order(time, inputs, outputs, code)
     time = time[order]
     _require_one_stretch(parts, order, time)
     assumed = list(dict.fromkeys((*notes, *(text for part in parts for text in part.assumed))))
@@ -240,6 +240,16 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
         assumed=tuple(assumed),
         adapter_column=first.meaning.roles.get("adapter"),
     )
+
+
+def _order(time: Array, *more: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of requests by time, and by more columns where the time is the same."""
+    order = np.argsort(time, kind="stable")  # logs are almost sorted
+    same = np.diff(time[order]) == 0
+    places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    tied = order[places]
+    order[places] = tied[np.lexsort((*(column[tied] for column in reversed(more)), time[tied]))]
+    return order
 
 
 def _form_of(table: LogTable, known: KnownFormat | None) -> str:

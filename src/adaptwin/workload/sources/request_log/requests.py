@@ -5,6 +5,7 @@ from typing import NamedTuple
 import polars as pl
 
 from adaptwin.workload.lengths import MAX_TOKENS
+from adaptwin.workload.sources.request_log.by_value import by_value
 from adaptwin.workload.sources.request_log.columns import KnownFormat, plain_name
 from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
@@ -98,16 +99,10 @@ def _bucket(roles: dict[str, str], has_local_dates: bool) -> tuple[pl.Expr, pl.E
 
 def _left_out(meaning: Meaning) -> pl.Expr:
     """Return why a row cannot be used, null for requests."""
-    status, endpoint = pl.col("role_status"), _endpoint(meaning.roles.get("endpoint", ""))
-    code = status.str.extract(r"(\d{3})$", 1).cast(pl.Int32, strict=False)
-    other = ~endpoint.str.extract(r"([^/]*)/?$", 1).str.contains(_GENERATES)
-    is_code = status.str.contains(r"^\d+(, ?\d+)*$")
-    tests = [
-        (other, pl.lit("not a request for text: ") + endpoint),
-        (is_code & ((code >= 400) | code.is_null()), pl.lit("failed: status ") + status),
-        (~is_code & status.str.contains(_FAILED), pl.lit("failed: ") + status),
-        (pl.col("role_cache").str.to_lowercase() == "true", pl.lit("answered from the cache of the gateway")),
-    ]
+    operations = plain_name(meaning.roles.get("endpoint", "")) in _OPERATIONS
+    columns = [pl.col(f"role_{role}") for role in ("status", "endpoint", "cache")]
+    refused = by_value(columns, lambda *values: _refused(*values, operations=operations), pl.String)
+    tests = [(refused.is_not_null(), refused)]
     if meaning.known and meaning.known.zero_output:
         tests.append((pl.col("output") == 0, pl.lit(f"{meaning.known.zero_output}: no answer tokens")))
     if meaning.adapters_needed:
@@ -123,11 +118,22 @@ def _left_out(meaning: Meaning) -> pl.Expr:
     return pl.coalesce(pl.when(test).then(reason) for test, reason in tests)
 
 
-def _endpoint(column: str) -> pl.Expr:
-    """Return the path or the operation that a row names, without the query; null where it names neither."""
-    text = pl.col("role_endpoint")
-    if plain_name(column) in _OPERATIONS:
-        return text
+def _refused(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, *, operations: bool) -> pl.Expr:
+    """Return why no server generated text, as far as the status, the endpoint and the cache of a row show."""
+    endpoint = endpoint if operations else _path(endpoint)
+    code = status.str.extract(r"(\d{3})$", 1).cast(pl.Int32, strict=False)
+    other = ~endpoint.str.extract(r"([^/]*)/?$", 1).str.contains(_GENERATES)
+    is_code = status.str.contains(r"^\d+(, ?\d+)*$")
+    return pl.coalesce(
+        pl.when(other).then(pl.lit("not a request for text: ") + endpoint),
+        pl.when(is_code & ((code >= 400) | code.is_null())).then(pl.lit("failed: status ") + status),
+        pl.when(~is_code & status.str.contains(_FAILED)).then(pl.lit("failed: ") + status),
+        pl.when(cache.str.to_lowercase() == "true").then(pl.lit("answered from the cache of the gateway")),
+    )
+
+
+def _path(text: pl.Expr) -> pl.Expr:
+    """Return the path in the text of an endpoint, without the query; null where it has none."""
     path = text.str.extract(r"^(?:[A-Z]+ )?(\S*/\S*?)(?: HTTP/[\d.]+)?$", 1)
     return path.str.replace(r"\?.*$", "")
 

@@ -7,11 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
+from adaptwin.workload.sources.request_log.by_value import by_value
 from adaptwin.workload.sources.request_log.columns import PER_SECOND
 
 EARLIEST_DATE, LATEST_DATE = 9e8, 5e9  # seconds since 1970 that a log may have: 1998 to 2128
-_TAIL = r"^([.,]\d+)? ?(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?$"  # fraction and zone, after the seconds
-_ZONE = r"(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
+_ZONE = r"^ ?(?:Z|z|UTC|GMT|([+-]\d{2}(?::?\d{2})?))$"  # after the seconds and their fraction
 _LOCAL = "%d/%b/%Y:%H:%M:%S %z"  # nginx's $time_local
 
 
@@ -23,26 +23,32 @@ def time_columns(text: pl.Expr, has_local: bool = False) -> tuple[pl.Expr, pl.Ex
     number = text.cast(pl.Float64, strict=False)
     clock = text.str.slice(0, 19).str.replace("T", " ", literal=True)
     clock = pl.when(text.str.len_bytes() == 10).then(clock + pl.lit(" 00:00:00")).otherwise(clock)
-    tail = text.str.slice(19)
     seconds = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us").dt.epoch("us") / 1e6
-    fraction = tail.str.extract(r"^[.,](\d+)", 1)
-    fraction = (pl.lit("0.") + fraction).cast(pl.Float64, strict=False).fill_null(0.0)
-    zone = tail.str.extract(_ZONE, 1)
-    moment: pl.Expr = pl.when(tail.str.contains(_TAIL)).then(seconds + fraction - _offset(zone))
-    zoned = zone.is_not_null()
+    tail = text.str.slice(19)
+    zone = tail.str.strip_chars_start(".,0123456789")
+    moment = seconds + _fraction(tail, zone) - by_value([zone], _offset, pl.Float64)
+    zoned = number.is_null() & (zone != "")
     if has_local:
         local = text.str.to_datetime(_LOCAL, strict=False, time_unit="us").dt.epoch("us") / 1e6
         moment, zoned = pl.coalesce(moment, local), zoned | local.is_not_null()
     return number, moment, zoned
 
 
+def _fraction(tail: pl.Expr, zone: pl.Expr) -> pl.Expr:
+    """Return the fraction of a second before a zone; null where something else is there."""
+    digits = tail.str.head(tail.str.len_chars() - zone.str.len_chars()).str.replace(",", ".", literal=True)
+    fraction = (pl.lit("0") + digits).cast(pl.Float64, strict=False)
+    return pl.when(digits == "").then(0.0).when(digits.str.starts_with(".")).then(fraction)
+
+
 def _offset(zone: pl.Expr) -> pl.Expr:
-    """Return by how many seconds a zone such as ``+02:00`` is ahead."""
-    digits = zone.str.replace(":", "", literal=True)
-    hours = digits.str.slice(1, 2).cast(pl.Int32, strict=False).fill_null(0)
-    minutes = digits.str.slice(3, 2).cast(pl.Int32, strict=False).fill_null(0)
-    ahead = pl.when(digits.str.starts_with("-")).then(-1).otherwise(1) * (3600 * hours + 60 * minutes)
-    return pl.when(zone.str.contains(r"^[+-]")).then(ahead).otherwise(0)
+    """Return by how many seconds a zone such as ``+02:00`` is ahead; null where the text is no zone."""
+    digits = zone.str.extract(_ZONE, 1).str.replace(":", "", literal=True)
+    hours = digits.str.slice(1, 2).cast(pl.Float64, strict=False)
+    minutes = digits.str.slice(3, 2).cast(pl.Float64, strict=False).fill_null(0.0)
+    sign = pl.when(digits.str.starts_with("-")).then(-1.0).otherwise(1.0)
+    ahead = sign * (3600 * hours + 60 * minutes)
+    return pl.when(zone == "").then(0.0).when(zone.str.contains(_ZONE)).then(ahead.fill_null(0.0))
 
 
 class Clock(NamedTuple):
