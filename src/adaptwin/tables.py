@@ -14,7 +14,14 @@ Read = TypeVar("Read")
 MOST_CELLS = 50_000_000  # cells of a table, 400 MB of numbers
 MOST_CSV_BYTES = 1 << 28  # of a CSV file
 _ENDS = b"PAR1"  # first and last bytes of a Parquet file
-_UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError, MemoryError)
+UNREADABLE = (  # what reading a damaged table may raise
+    OSError,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    ValueError,
+    TypeError,
+    MemoryError,
+)
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -69,16 +76,22 @@ def _ends_of(path: Path) -> int | None:
 
 def _attempted(path: Path, what: str, read: Callable[[], Read]) -> Read:
     try:
-        with _quiet_errors():
+        with quiet_errors():
             return read()
-    except _UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise SpecError(f"{what}: {reason}", file=path) from None
+    except UNREADABLE as error:
+        raise SpecError(f"{what}: {reason_of(error)}", file=path) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a table cannot be read, in a line."""
+    if isinstance(error, pl.exceptions.PanicException):
+        return "it is damaged"
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0]
 
 
 @contextmanager
-def _quiet_errors() -> Iterator[None]:
-    """Nothing is written to the error stream: Polars writes a backtrace of its own for some damaged files."""
+def quiet_errors() -> Iterator[None]:
+    """Write nothing to the error stream inside the block: Polars writes a backtrace for some damaged files."""
     try:
         kept = os.dup(2)
     except OSError:  # there is no error stream

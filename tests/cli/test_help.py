@@ -85,7 +85,7 @@ def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        (("pln",), "Did you mean 'plan'"),
+        (("pln",), "did you mean plan?"),
         (("workload", "from-trac"), "Did you mean 'from-trace'"),
         (("plan", "fleet.yaml", "--head-room", "1%"), "--headroom"),
         (("plan", "fleet.yaml", "--objective", "min_gpus"), "did you mean min-gpus?"),

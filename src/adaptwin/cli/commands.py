@@ -76,8 +76,9 @@ COMMANDS = {
     "workload": Command(
         "workload",
         "workload_commands",
-        "Make a fleet file from a trace or PEFT folders, or a synthetic one.",
+        "Make a fleet file from a log, a trace or PEFT folders.",
         (
+            "adaptwin workload from-log log.jsonl --rank 16 --base-model llama --out f.yaml",
             "adaptwin workload from-trace azure.csv --adapters 99 --ranks 8 --out f.yaml",
             "adaptwin workload from-peft adapters/ --rate 0.1 --out fleet.yaml",
             "adaptwin workload synth --adapters 200 --rate 40 --ranks 8 --out fleet.yaml",

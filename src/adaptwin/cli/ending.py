@@ -44,6 +44,7 @@ class _Ending:
         self._signals = 0  # that the main thread has seen
         self._code = 0  # with which the main thread must end, where it has to unwind
         self._raises = False
+        self._errors = _own_error_stream()
 
     def listen(self) -> None:
         """Start the thread that waits for a signal."""
@@ -80,7 +81,7 @@ class _Ending:
         last.daemon = True
         last.start()
         try:
-            _say(f"adaptwin: {_REPORTED[signal.Signals(number)]}{what_is_left()}\n")
+            _say(f"adaptwin: {_REPORTED[signal.Signals(number)]}{what_is_left()}\n", self._errors)
             _silence()
             tidy_up()
             if must_unwind():
@@ -91,9 +92,17 @@ class _Ending:
             _exit(128 + number)
 
 
-def _say(line: str) -> None:
-    has_terminal = sys.stderr is not None and sys.stderr.isatty()
-    os.write(2, (_CLEARED_LINE * has_terminal + line).encode(errors="backslashreplace"))
+def _own_error_stream() -> int:
+    """Return a descriptor of the error stream that stays while a block has silenced that of the process."""
+    try:
+        return os.dup(2)
+    except OSError:  # there is none
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _say(line: str, errors: int) -> None:
+    has_terminal = sys.stderr is not None and os.isatty(errors)
+    os.write(errors, (_CLEARED_LINE * has_terminal + line).encode(errors="backslashreplace"))
 
 
 def _exit(code: int) -> None:

@@ -4,8 +4,6 @@ import errno
 import importlib.metadata
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +14,13 @@ from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
 from adaptwin.cli.help import example_lines
 from adaptwin.cli.meant import command_meant
 from adaptwin.cli.printing import tell
-from adaptwin.errors import AdaptwinError
+from adaptwin.cli.wrong_call import WrongCall, in_one_line, naming_option
+from adaptwin.errors import AdaptwinError, SpecError, not_one_of
 from adaptwin.file_kinds import WrongKind
 from adaptwin.interruption import outputs
-from adaptwin.visible import visible
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
 WRONG_INPUT = 1
-_UsageError: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
 
 
 FIRST_STEPS = (
@@ -32,16 +29,6 @@ FIRST_STEPS = (
     "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
     "adaptwin export plan.yaml --to vllm --out serve.sh",
 )
-
-
-@contextmanager
-def escaped_errors() -> Iterator[None]:
-    """Escape what an error about the arguments quotes of them, as typer prints it as it is."""
-    try:
-        yield
-    except _UsageError as error:
-        error.message = visible(error.message, keep="\n")
-        raise
 
 
 class LazyGroup(TyperGroup):
@@ -53,12 +40,12 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
         """The context in which the arguments of the program are read."""
-        with escaped_errors():
+        with in_one_line():
             return super().make_context(*args, **settings)
 
     def invoke(self, ctx: Any) -> Any:
         """Read the arguments of a command, and run it."""
-        with escaped_errors():
+        with in_one_line():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
@@ -67,8 +54,10 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, loaded; a name that is nearly right is suggested."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if name in COMMANDS else command, rest
+        if args[0] not in COMMANDS:
+            raise WrongCall(not_one_of(args[0], COMMANDS))
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(args[0]), rest
 
 
 program = typer.Typer(
@@ -105,8 +94,7 @@ def run(arguments: list[str]) -> int:
     try:
         return _exit_code(arguments)
     except AdaptwinError as error:
-        hint = command_meant(error, " ".join(arguments[:1])) if isinstance(error, WrongKind) else ""
-        tell(f"adaptwin: {' '.join(str(error).split())}{hint}")
+        tell(f"adaptwin: {' '.join(_message_of(error, arguments).split())}")
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as in `adaptwin plan ... | head`
         _drop_output()
@@ -117,6 +105,15 @@ def run(arguments: list[str]) -> int:
         print(f"adaptwin: the output cannot be written: {error.strerror}", file=sys.stderr)
         return WRONG_INPUT
     return 0
+
+
+def _message_of(error: AdaptwinError, arguments: list[str]) -> str:
+    """Return what is wrong, in the words of the command line."""
+    if isinstance(error, WrongKind):
+        return f"{error}{command_meant(error, arguments[0])}"
+    if isinstance(error, SpecError) and arguments[0] in COMMANDS:
+        return naming_option(error, load_command(arguments[0]), arguments[1:])
+    return str(error)
 
 
 def _exit_code(arguments: list[str]) -> int:

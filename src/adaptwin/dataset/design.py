@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_va
 from adaptwin import file_kinds
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
-from adaptwin.profile.profile import is_profile_file
+from adaptwin.profile.profile import is_profile_file, shipped_profiles
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
@@ -168,6 +168,9 @@ class Design(Spec):
     @classmethod
     def _beside_the_design(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         folder = Path(info.context["folder"]) if info.context else Path()
+        unknown = next((name for name in names if not is_profile_file(name) and name not in shipped_profiles()), None)
+        if unknown is not None:
+            raise ValueError(neither_file_nor(unknown, shipped_profiles()))
         return tuple(str((folder / name).resolve()) if is_profile_file(name) else name for name in names)
 
     @field_validator(*BOUNDS)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from adaptwin.errors import SpecError
+from adaptwin.tables import reason_of
 from adaptwin.workload.csv_rows import CsvRow
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.sources.request_log.columns import FORMATS, KnownFormat, nearest_format, plain_name, unit_in
@@ -112,10 +113,10 @@ def named(names: Iterable[str]) -> str:
     return ",".join(names[:MOST_LISTED]) + more
 
 
-def damage(path: Path, table: LogTable, error: Exception) -> SpecError:
+def damage(path: Path, table: LogTable, error: BaseException) -> SpecError:
     """Return the error that names the first line that cannot be read; `error` is what the reader says."""
     try:
         found = table.damage()
     except (pl.exceptions.PolarsError, OSError):
         found = None
-    return found or SpecError(f"cannot be read: {str(error).splitlines()[0]}", file=path)
+    return found or SpecError(f"cannot be read: {reason_of(error)}", file=path)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import TRACE, recognised
+from adaptwin.tables import UNREADABLE, quiet_errors
 from adaptwin.workload.sources.recording import suspicious_gap
 from adaptwin.workload.sources.request_log.columns import (
     PER_SECOND,
@@ -129,8 +130,9 @@ class _Reading(NamedTuple):
         except SpecError as error:
             raise (error if path.suffix == ".parquet" else recognised(error, path, TRACE)) from None
         try:
-            rows = requests_in(table, meaning).collect(engine="streaming")
-        except (pl.exceptions.PolarsError, OSError) as error:
+            with quiet_errors():
+                rows = requests_in(table, meaning).collect(engine="streaming")
+        except UNREADABLE as error:
             raise damage(path, table, error) from None
         return self._checked(path, table, meaning, rows)
 

@@ -19,6 +19,7 @@ from adaptwin.workload.sources.request_log.vllm_lines import VLLM_COLUMNS, is_vl
 SEPARATORS = (",", "\t", ";", "|")
 LISTS = ("data", "results", "items", "logs", "requests", "rows", "records", "entries")  # keys of a list of requests
 _COMBINED = re.compile(r'^\S+ \S+ .*\[\d{2}/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}\] "')
+CARRIAGE_RETURN = "\r"
 NO_OBJECT = "is not a JSON object"
 
 Scan = Callable[[Sequence[str]], pl.LazyFrame]
@@ -68,6 +69,8 @@ def _parquet(path: Path) -> LogTable:
 def _delimited(path: Path, header: tuple[int, str]) -> LogTable:
     """Return the table of a file whose first line names the columns."""
     number, text = header
+    if CARRIAGE_RETURN in text.rstrip():
+        raise SpecError("has a carriage return (\\r) that ends no line", f"line {number}", path)
     separator = max(SEPARATORS, key=_outside_quotes(text).count)
     columns = tuple(cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True)))
     twice = next((column for column in columns if columns.count(column) > 1), None)
@@ -255,6 +258,6 @@ def _damaged_object(path: Path) -> SpecError | None:
 
 
 def iter_lines(path: Path, skip: int = 0) -> Iterator[str]:
-    """Yield the lines of a text file, which may be compressed, after the first `skip`."""
+    """Yield the lines of a text file, which may be compressed, after the first `skip`; only line feeds end a line."""
     lines = scan_lines(path).select("line").slice(skip).collect()["line"]
-    return (f"{line or ''}\n" for line in lines)
+    return (f"{(line or '').replace(CARRIAGE_RETURN, ' ')}\n" for line in lines)
