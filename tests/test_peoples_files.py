@@ -26,7 +26,7 @@ REFUSED = {
     "fuzz/e_date.yaml": "adapters[0].name: 2024-05-01 can be read as a date: put quotes around text",
     "fuzz/f_int.yaml": "adapters[0].name: 1234 is not text: put quotes around it",
     "fuzz/g_null.yaml": "adapters[0].name: null is not text: put quotes around it",
-    "fuzz/i_thou.yaml": "adapters[0].rate: '1,000' is not valid",
+    "fuzz/i_thou.yaml": "adapters[0].rate: '1,000' is not a number",
     "fuzz/j_inf.yaml": "adapters[0].rate: inf is not valid",
     "fuzz/k_nan.yaml": "adapters[0].rate: nan is not valid",
     "fuzz/l_huge.yaml": "adapters[0].rate: 1000000000000.0 must be at most 1e+06",

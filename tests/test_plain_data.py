@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptwin import SpecError
+from adaptwin import SpecError, plain_data
 from adaptwin.plain_data import MOST_DEPTH, MOST_DIGITS, Ambiguous, is_number, parse_json, parse_yaml, plain, resolved
-from adaptwin.spec import dump_yaml
+from adaptwin.spec import dump_yaml, read_mapping
 
 BOMB = "\n".join(["x0: &x0 [a]", *(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 12))])
 
@@ -147,3 +147,13 @@ def test_plain_data_has_true_and_false():
 @pytest.mark.parametrize("text", ["1_000", "0x10", "1,5", "inf", "nan", "", "1e", "５", "1 2", "--1"])
 def test_what_is_no_number_in_plain_digits(text):
     assert not is_number(text)
+
+
+@pytest.mark.parametrize("name", ["large.json", "large.yaml"])
+def test_a_mapping_with_too_many_keys_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(plain_data, "MOST_KEYS", 3)
+    path = tmp_path / name
+    path.write_text('{"adapters": {"a": 1, "b": 2, "c": 3, "d": 4}}')
+    place = "adapters" if name.endswith("json") else "line 1"
+    with pytest.raises(SpecError, match=f"{place}: a mapping of more than 3 keys is too large"):
+        read_mapping(path)

@@ -1,11 +1,16 @@
 """Quantities: times and shares are understood alike in files, in CSV, on the command line and in Python."""
 
+import json
+import re
+
 import pytest
 
 from adaptwin import Adapter, Server, SpecError, Workload
-from adaptwin.plan.fleet import Fleet
+from adaptwin.plan.fleet import Fleet, read_fleet
 from adaptwin.plan.options import PlanOptions
 from adaptwin.quantities import parse_latency, parse_number, parse_seconds, parse_share
+
+PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 
 
 @pytest.mark.parametrize(
@@ -138,3 +143,31 @@ def test_json_takes_no_truth_values_for_numbers_and_names(tmp_path, field, value
     (tmp_path / "fleet.json").write_text(f'{{"adapters": [{{{text}}}]}}')
     with pytest.raises(SpecError, match=rf"adapters\[0\]\.{field}: {value} can be read as {value}"):
         Fleet.read(tmp_path / "fleet.json")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ttft_p99", 500, "planning.ttft_p99: 500 has no unit: write 500ms or 500s"),
+        ("itl_p99", 50, "planning.itl_p99: 50 has no unit: write 50ms or 50s"),
+    ],
+)
+def test_a_number_in_a_file_that_may_be_milliseconds_needs_a_unit(tmp_path, field, value, message):
+    path = tmp_path / "fleet.yaml"
+    fleet = {"profile": PROFILE, "planning": {field: value}, "adapters": [{"name": "a", "rank": 8, "rate": 1}]}
+    path.write_text(json.dumps(fleet))
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read_fleet(path)
+    fleet["planning"][field] = f"{value}s"
+    path.write_text(json.dumps(fleet))
+    read = read_fleet(path)
+    read.write(tmp_path / "again.yaml")
+    assert read_fleet(tmp_path / "again.yaml") == read
+
+
+def test_an_slo_in_a_file_that_may_be_milliseconds_needs_a_unit(tmp_path):
+    path = tmp_path / "fleet.json"
+    path.write_text(json.dumps({"adapters": [{"name": "a", "rank": 8, "rate": 1, "slo_ttft": 800}]}))
+    with pytest.raises(SpecError, match=r"adapters\[0\].slo_ttft: 800 has no unit: write 800ms or 800s"):
+        read_fleet(path)
+    assert Adapter(name="a", rank=8, rate=1.0, slo_ttft=800).slo_ttft == 800.0  # in Python, seconds are meant

@@ -56,13 +56,13 @@ def test_the_file_that_the_errors_are_made_from_is_valid(tmp_path):
             "d, rank: 600",
             "fleet.yaml: adapters[3].rank: 600 is above 512, the highest that vLLM serves (1, 8, ",
         ),
-        ("d, rank: 16", "d, rank: big", "fleet.yaml: adapters[3].rank: 'big' is not valid: "),
+        ("d, rank: 16", "d, rank: big", "fleet.yaml: adapters[3].rank: 'big' is not a whole number"),
         ("d, rank: 16, rate: 0.5", "d, rank: 16, rate: -1", "fleet.yaml: adapters[3].rate: -1 must be at least 0"),
         ("d, rank: 16, rate: 0.5", "d, rank: 16", "fleet.yaml: adapters[3].rate: missing"),
         ("d, rank: 16", "d, rnk: 16", "fleet.yaml: adapters[3].rnk: unknown key"),
         ("{name: d", "{name: a", "fleet.yaml: adapters: duplicate name 'a': entries 0 and 3"),
         ("adapters:", "duration: 0\nadapters:", "fleet.yaml: duration: 0 must be above 0"),
-        ("adapters:", "seed: 1.5\nadapters:", "fleet.yaml: seed: 1.5 is not valid: "),
+        ("adapters:", "seed: 1.5\nadapters:", "fleet.yaml: seed: 1.5 is not a whole number"),
     ],
 )
 def test_an_error_names_file_field_and_value(tmp_path, old, new, said):

@@ -85,7 +85,7 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
         return ""
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(wanted, by_lower, n=1) or _with_all_parts(wanted, by_lower)
-    near = near or [name for name in by_lower if len(name) == len(wanted) and _differing(name, wanted) == 1]
+    near = near or [name for name in by_lower if len(name) == len(wanted) > 2 and _differing(name, wanted) == 1]
     return f"; did you mean {visible(by_lower[near[0]])}?" if near else ""
 
 

@@ -33,6 +33,7 @@ PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter")
 PEFT_FOLDER = FileKind("a folder of PEFT adapters")
 ADAPTERS_CSV = FileKind("a CSV of adapters")
 TRACE = FileKind("a request trace")
+LOG = FileKind("a request log")
 PAGE = FileKind("an HTML page")
 SCRIPT = FileKind("a script")
 PARQUET = FileKind("a Parquet file")
@@ -60,6 +61,8 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
     (TRACE, ("timestamp", "input_length", "output_length")),
+    (LOG, ("model", "prompt_tokens")),
+    (LOG, ("model", "usage")),
     (DESIGN, ("profiles", "sampler")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),
@@ -70,13 +73,16 @@ _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, i
     (TRACE, ("timestamp", "contexttokens")),
     (TRACE, ("timestamp_ms", "input_length")),
     (TRACE, ("timestamp", "request tokens")),
-    (TRACE, ("starttime", "prompt_tokens")),
-    (TRACE, ("model", "prompt_tokens")),
+    (LOG, ("starttime", "prompt_tokens")),
+    (LOG, ("model", "prompt_tokens")),
+    (LOG, ("model", "input_tokens")),
 )
 _BY_BEGINNING: tuple[tuple[FileKind, bytes], ...] = (
     (PAGE, b"<!doctype html"),
     (PAGE, b"<html"),
     (SCRIPT, b"#!"),
+    (LOG, b"info 0"),
+    (LOG, b"info 1"),
     (PARQUET, b"par1"),
 )
 _BY_CONTENTS: tuple[tuple[FileKind, str], ...] = (  # of folders
@@ -87,18 +93,18 @@ _BY_CONTENTS: tuple[tuple[FileKind, str], ...] = (  # of folders
 )
 
 
-def recognised(error: SpecError, path: str | Path, expected: FileKind) -> SpecError:
+def recognised(error: SpecError, path: str | Path, *expected: FileKind) -> SpecError:
     """Return the error that names the kind of a file, if it is not the kind expected, and else the error as it is.
 
     Args:
         error: The error that reading the file met.
         path: The file, or folder.
-        expected: What the file should have been.
+        expected: What the file should have been; with several kinds, the first is named.
     """
     kinds = kinds_of(path)
-    if not kinds or kinds[0] == expected or (kinds[0] == FLEET and expected in kinds):
+    if not kinds or kinds[0] in expected or (kinds[0] == FLEET and not set(expected).isdisjoint(kinds)):
         return error
-    return WrongKind(kinds[0], expected, path)
+    return WrongKind(kinds[0], expected[0], path)
 
 
 def kinds_of(path: str | Path) -> list[FileKind]:

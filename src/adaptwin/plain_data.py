@@ -18,6 +18,7 @@ from adaptwin.visible import quoted
 
 MOST_DEPTH = 60  # of lists and mappings in one another
 MOST_VALUES = 5_000_000  # scalars, lists and mappings of a file, with all that its aliases stand for
+MOST_KEYS = 200_000  # of a mapping
 MOST_DIGITS = 1000  # of a number
 BOM = "\ufeff"
 
@@ -261,6 +262,8 @@ class _Builder:
             raise self._broken(f"the key {quoted(event.value)} is not text: put quotes around it", line)
         if key in within.data:
             raise self._broken(f"duplicate key {quoted(key)}", line)
+        if len(within.data) >= MOST_KEYS:
+            raise self._wrong(_too_many_keys(), line)
         within.key = key
 
     def _broken(self, message: str, line: int) -> SpecError:
@@ -339,7 +342,13 @@ def _wrong_in_json(value: Any, kind: type) -> str:
         return f"{quoted(value)} holds a character that no name or text can have"
     if kind is _Repeated:
         return f"duplicate key {quoted(value[''])}"
+    if kind is dict and len(value) > MOST_KEYS:
+        return _too_many_keys()
     return str(value) if kind is _LongNumber else ""
+
+
+def _too_many_keys() -> str:
+    return f"a mapping of more than {MOST_KEYS:,} keys is too large"
 
 
 def _too_long(number: str) -> str:

@@ -87,6 +87,32 @@ def _seconds_of_field(value: Any) -> Any:
     return parse_seconds(value) if isinstance(value, str) else value
 
 
+class _BareLatency:
+    """Latencies without a unit, which files mean in seconds: only as many as are plausible, for 50 may be ms.
+
+    Args:
+        most: The longest time that needs no unit, in seconds.
+    """
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+
+    def read(self, value: Any, info: ValidationInfo) -> Any:
+        """Return a latency in seconds; raises `ValueError` for a number in a file that may be milliseconds."""
+        if isinstance(value, str):
+            return parse_seconds(value)
+        if info.context and isinstance(value, int | float) and value > self.most:
+            raise ValueError(f"{value:g} has no unit: write {value:g}ms or {value:g}s")
+        return value
+
+    def written(self, value: Any, info: SerializationInfo) -> Any:
+        """Return the form in a file: with the unit where a number would be refused."""
+        return f"{value!r}s" if info.context and isinstance(value, float) and value > self.most else value
+
+
+_TTFT, _ITL = _BareLatency(10.0), _BareLatency(1.0)
+
+
 def _fraction_of_field(value: Any) -> Any:
     return parse_share(value) if isinstance(value, str) else value
 
@@ -107,5 +133,9 @@ def _share_in_file(value: Any, info: SerializationInfo) -> Any:
 
 # Types of fields, which files and Python may give as text as well.
 TimeSpan = Annotated[float, BeforeValidator(_seconds_of_field)]  # in seconds
+TtftLimit = Annotated[
+    float, BeforeValidator(_TTFT.read), PlainSerializer(_TTFT.written, when_used="json")
+]  # in seconds
+ItlLimit = Annotated[float, BeforeValidator(_ITL.read), PlainSerializer(_ITL.written, when_used="json")]  # in seconds
 Fraction = Annotated[float, BeforeValidator(_fraction_of_field)]  # a share that is at most 1
 FieldShare = Annotated[float, BeforeValidator(_share_of_field), PlainSerializer(_share_in_file, when_used="json")]

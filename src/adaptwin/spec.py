@@ -21,6 +21,9 @@ IN_FILE = {"file": True}  # context of a dump whose result a file holds
 MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
 MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
 
+_NO_WHOLE_NUMBER = ("int_parsing", "int_type", "int_from_float")  # what pydantic calls it
+_NO_NUMBER = ("float_parsing", "float_type")
+
 Line = Annotated[str, AfterValidator(require_no_control)]  # text in one line, without control characters
 Name = Annotated[str, Field(min_length=1), AfterValidator(require_no_control)]
 
@@ -180,7 +183,7 @@ def first_problem(error: ValidationError, spec: type[BaseModel]) -> tuple[str, s
     moved = (each for each in problems if _moved_to(each, spec))
     misspelt = (each for each in problems if _is_nearly(each, missing))
     problem = next(chain(moved, misspelt), problems[0])
-    return field_path(problem["loc"]), _explain(problem, spec)
+    return field_path(problem["loc"]), what_is_wrong(problem, spec)
 
 
 def field_path(location: tuple[int | str, ...]) -> str:
@@ -191,7 +194,8 @@ def field_path(location: tuple[int | str, ...]) -> str:
     return path.lstrip(".")
 
 
-def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
+def what_is_wrong(problem: dict[str, Any], spec: type[BaseModel]) -> str:
+    """Return what is wrong with a value, given a problem as pydantic lists it and the class of the whole."""
     value, kind, limits = problem["input"], problem["type"], problem.get("ctx", {})
     explain: dict[str, Callable[[], str]] = {
         "missing": lambda: "missing",
@@ -200,6 +204,8 @@ def _explain(problem: dict[str, Any], spec: type[BaseModel]) -> str:
         "greater_than_equal": lambda: f"{quoted(value)} must be at least {limits['ge']:g}",
         "less_than": lambda: f"{quoted(value)} must be below {limits['lt']:g}",
         "less_than_equal": lambda: f"{quoted(value)} must be at most {limits['le']:g}",
+        **dict.fromkeys(_NO_WHOLE_NUMBER, lambda: f"{quoted(value)} is not a whole number"),
+        **dict.fromkeys(_NO_NUMBER, lambda: f"{quoted(value)} is not a number"),
         "literal_error": lambda: not_one_of(value, re.findall(r"'([^']*)'", limits["expected"])),
         "value_error": lambda: str(limits["error"]),
         "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",

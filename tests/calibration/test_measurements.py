@@ -98,7 +98,7 @@ def test_a_folder_without_setup_is_refused(tmp_path):
             "hardware: paper\ncolour: red",
             "setup.yaml: colour: unknown key (allowed: name, hardware,",
         ),
-        ("layers: 2", "layers: two", "setup.yaml: model.layers: 'two' is not valid"),
+        ("layers: 2", "layers: two", "setup.yaml: model.layers: 'two' is not a whole number"),
         ("name: made", "name: ''", "setup.yaml: name: '' is not valid"),
     ],
 )
@@ -161,7 +161,7 @@ def test_an_invalid_parquet_file_is_refused(folder):
     [
         (lambda run: {**run, "thruput": 3.0}, "[1].thruput: unknown key (allowed: name, server, workload,"),
         (lambda run: {k: v for k, v in run.items() if k != "throughput"}, "[1].throughput: missing"),
-        (lambda run: {**run, "tpot_mean": "fast"}, "[1].tpot_mean: 'fast' is not valid"),
+        (lambda run: {**run, "tpot_mean": "fast"}, "[1].tpot_mean: 'fast' is not a number"),
         (lambda run: {**run, "server": {"max_lora": 3}}, "[1].server.max_lora: unknown key (allowed: max_loras,"),
         (
             lambda run: {**run, "workload": {"adapters": [{"name": "a", "rank": 600, "rate": 1}]}},

@@ -47,7 +47,7 @@ def test_the_fleet_has_the_adapters_of_the_log(log, out):
     assert sum(len(adapter.arrivals) for adapter in fleet.adapters) == 784
     for part in (
         "784 requests in 3.3 min, 1 file",
-        "3 names in the column model",
+        "models in model",
         "16 rows: failed: status 500",
         "The 3 busiest of 3 adapters",
         "784 timestamps, each with its adapter and its own lengths",

@@ -61,7 +61,7 @@ def test_without_bounds_there_are_none(plan):
         (("--objective", "min-latency"), "gpus: missing: min-latency needs the number of GPUs"),
         (("--gpus", 2), "gpus: 2: min-gpus finds the number of GPUs"),
         (("--objective", "slo"), "slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl"),
-        (("--objective", "max-throughput", "--gpus", 0), "--gpus: 0 must be at least 1; see adaptwin plan"),
+        (("--objective", "max-throughput", "--gpus", 0), "--gpus: '0' must be at least 1; see adaptwin plan"),
         ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of itl, ttft"),
         (("--ttft-p99", "soon"), "'soon' is not a time, such as 500ms or 2s"),
         (("--itl-p99", "0ms"), "'0ms' must be above 0"),

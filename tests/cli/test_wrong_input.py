@@ -26,7 +26,7 @@ FLEETS = {
     "missing adapters": (HEAD, "adapters: missing"),
     "no adapters": (HEAD + "adapters: []\n", "adapters: lists no adapter"),
     "negative rate": (fleet("name: a0, rank: 8, rate: -0.5"), "adapters[0].rate: -0.5 must be at least 0"),
-    "rate in words": (fleet("name: a0, rank: 8, rate: fast"), "adapters[0].rate: 'fast' is not valid"),
+    "rate in words": (fleet("name: a0, rank: 8, rate: fast"), "adapters[0].rate: 'fast' is not a number"),
     "endless rate": (fleet("name: a0, rank: 8, rate: .inf"), "adapters[0].rate: inf is not valid"),
     "rank 1024": (fleet("name: a0, rank: 1024, rate: 1"), f"adapters[0].rank: 1024 {RANKS}"),
     "rank 513": (fleet(ONE, "name: b, rank: 513, rate: 1"), f"adapters[1].rank: 513 {RANKS}"),
@@ -147,6 +147,7 @@ def test_a_wrong_call_is_refused_in_one_line(adaptwin, folder, words, message):
     assert sorted(os.listdir(folder)) == before
 
 
+SYNTH = ("workload", "synth", "--adapters", "9", "--out", "y.yaml")
 WRONG_CALLS = {
     ("plan",): "FLEET is missing; see adaptwin plan --help",
     ("frobnicate",): "'frobnicate' is not one of plan, simulate, ",
@@ -171,8 +172,8 @@ WRONG_CALLS = {
     ("plan", "fleet.yaml", "--price", "x=1"): "--price: 'x' is not one of ",
     ("workload", "nix"): "No such command 'nix'; see adaptwin workload --help",
     ("workload", "synth", "--adapters", "2"): "--rate is missing; see adaptwin workload synth --help",
-    ("workload", "synth", *"--adapters 9 --rate 1:30 --ranks 8 --out y.yaml".split()): "--rate: '1:30' is not a number",
-    ("workload", "synth", *"--adapters 9 --rate 1 --ranks x --out y.yaml".split()): "--ranks: 'x' is neither a list ",
+    (*SYNTH, "--rate", "1:30", "--ranks", "8"): "--rate: '1:30' is not a number; see adaptwin workload synth --help",
+    (*SYNTH, "--rate", "1", "--ranks", "x"): "--ranks: 'x' is neither a list ",
 }
 
 

@@ -155,8 +155,8 @@ def test_a_design_that_is_neither_shipped_nor_a_file_is_refused():
     [
         ({"adapters": 5}, "adapters: 5 is neither a list of values nor a range such as {low: 1, high: 9}"),
         ({"adapters": [0]}, "adapters: 0 must be from 1 to 100000"),
-        ({"adapters": [2.5]}, "adapters[0]: 2.5 is not valid: "),
-        ({"adapters": ["few"]}, "adapters[0]: 'few' is not valid: "),
+        ({"adapters": [2.5]}, "adapters[0]: 2.5 is not a whole number"),
+        ({"adapters": ["few"]}, "adapters[0]: 'few' is not a whole number"),
         ({"adapters": []}, "adapters: needs at least one value"),
         ({"adapters": {"low": 9, "high": 1}}, "adapters: low 9 is above high 1"),
         ({"adapters": {"low": 0.2, "high": 1}}, "adapters: 0.2 must be from 1 to 100000"),

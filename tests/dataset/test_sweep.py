@@ -265,7 +265,7 @@ def test_a_wrong_argument_is_refused_and_leaves_nothing_behind(tmp_path, argumen
 
 
 def test_an_unknown_profile_is_refused_and_leaves_nothing_behind(tmp_path):
-    with pytest.raises(SpecError, match=r"^Design.profiles: 'h200' is neither a file nor one of "):
+    with pytest.raises(SpecError, match=r"^profile: 'h200' is neither a file nor one of "):
         sweep(tiny(profiles=("h200",)), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

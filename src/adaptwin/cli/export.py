@@ -1,11 +1,12 @@
 """adaptwin export: a plan in the words of a serving stack."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adaptwin.cli.inputs import files_of_workload
-from adaptwin.cli.options import OutFile, PlanFile, completing
+from adaptwin.cli.options import PlanFile, completing
 from adaptwin.cli.printing import tell
 from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.registry import TARGETS
@@ -21,7 +22,7 @@ def export_command(
             metavar="STACK", autocompletion=completing(TARGETS), help=f"Serving stack. One of {', '.join(TARGETS)}."
         ),
     ] = "vllm",
-    out: OutFile = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Script to write; printed without it.")] = None,
 ) -> None:
     """Write the configuration that runs a plan on a serving stack, to stdout or a file."""
     from adaptwin.plan.plan import Plan

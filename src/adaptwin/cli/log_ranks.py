@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def adapter_ranks(
-    rank: int | None, ranks_from: Path | None, base_models: list[str] | None, profiles: list[str] | None
+    rank: int | None,
+    ranks_from: Path | None,
+    base_models: list[str] | None,
+    profiles: list[str] | None,
+    *,
+    skip_bad: bool,
+    skip_unsupported: bool,
 ) -> "AdapterRanks":
     """Return the ranks that the options give; raises `SpecError` if they give none, or a file is wrong."""
     from adaptwin.profile.profile import load_profile
@@ -24,7 +30,11 @@ def adapter_ranks(
     if rank is not None:
         _require_rank(rank)
     models = [load_profile(name).model.name for name in profiles or ()]
-    known: Iterable[Adapter] = () if ranks_from is None else _known_adapters(ranks_from, profiles)
+    known: Iterable[Adapter] = ()
+    if ranks_from is not None and ranks_from.is_dir():
+        known = _adapters_in_folder(ranks_from, profiles, skip_bad, skip_unsupported)
+    elif ranks_from is not None:
+        known = _adapters_in_file(ranks_from)
     return AdapterRanks(rank, {adapter.name: adapter for adapter in known}, (*(base_models or ()), *models))
 
 
@@ -47,20 +57,28 @@ def _require_rank(rank: int) -> None:
         raise SpecError(error.message, "--rank") from None
 
 
-def _known_adapters(place: Path, profiles: list[str] | None) -> "Iterable[Adapter]":
-    """Return the adapters of a folder, a CSV file or a fleet file."""
-    from adaptwin.cli.servable import list_warnings
-    from adaptwin.plan.fleet import Fleet
+def _adapters_in_folder(
+    folder: Path, profiles: list[str] | None, skip_bad: bool, skip_unsupported: bool
+) -> "Iterable[Adapter]":
+    """Return the adapters that PEFT has saved in a folder."""
+    from adaptwin.cli.servable import list_left_out, list_warnings
     from adaptwin.plan.served_adapters import served_model
     from adaptwin.profile.profile import load_profile
-    from adaptwin.workload.sources.adapters_csv import read_adapter_ranks
     from adaptwin.workload.sources.peft import read_peft_folder
 
-    if place.is_dir():
-        served = served_model([load_profile(name) for name in profiles]) if profiles else None
-        found = read_peft_folder(place, rate=0.0, served=served)
-        list_warnings(found.warnings)
-        return found.adapters
-    if place.suffix.lower() in (".yaml", ".yml", ".json"):
-        return Fleet.read(place).adapters
-    return read_adapter_ranks(place)
+    served = served_model([load_profile(name) for name in profiles]) if profiles else None
+    found = read_peft_folder(folder, rate=0.0, served=served, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
+    list_left_out(found.bad)
+    list_left_out(found.skipped)
+    list_warnings(found.warnings)
+    return found.adapters
+
+
+def _adapters_in_file(file: Path) -> "Iterable[Adapter]":
+    """Return the adapters of a CSV or fleet file."""
+    from adaptwin.plan.fleet import Fleet
+    from adaptwin.workload.sources.adapters_csv import read_adapter_ranks
+
+    if file.suffix.lower() in (".yaml", ".yml", ".json"):
+        return Fleet.read(file).adapters
+    return read_adapter_ranks(file)

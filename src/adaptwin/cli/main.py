@@ -14,7 +14,7 @@ from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
 from adaptwin.cli.help import example_lines
 from adaptwin.cli.meant import command_meant
 from adaptwin.cli.printing import tell
-from adaptwin.cli.wrong_call import WrongCall, in_one_line, naming_option
+from adaptwin.cli.wrong_call import WrongCallError, in_one_line, naming_option
 from adaptwin.errors import AdaptwinError, SpecError, not_one_of
 from adaptwin.file_kinds import WrongKind
 from adaptwin.interruption import outputs
@@ -55,7 +55,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, loaded; a name that is nearly right is suggested."""
         if args[0] not in COMMANDS:
-            raise WrongCall(not_one_of(args[0], COMMANDS))
+            raise WrongCallError(not_one_of(args[0], COMMANDS))
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(args[0]), rest
 

@@ -28,6 +28,7 @@ _USES: dict[FileKind, _Use] = {
     file_kinds.PEFT_ADAPTER: _Use(("workload from-peft",)),
     file_kinds.PEFT_FOLDER: _Use(("workload from-peft",)),
     file_kinds.TRACE: _Use(("workload from-trace",)),
+    file_kinds.LOG: _Use(("workload from-log",)),
     file_kinds.PAGE: _Use(otherwise="did you mean the plan file that it was made from?"),
     file_kinds.SCRIPT: _Use(otherwise="did you mean the plan file that it was exported from?"),
 }

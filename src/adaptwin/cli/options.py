@@ -11,10 +11,12 @@ from adaptwin.plan.stress import STRESS_RUNS
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.quantities import parse_latency, parse_seconds, parse_share
 from adaptwin.spec import Spec
+from adaptwin.visible import quoted
 
 if TYPE_CHECKING:
     from adaptwin.surrogate.surrogate import Surrogate
 
+_OTHER_FILES = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl", ".html", ".sh")
 SHIPPED: Literal["shipped"] = "shipped"
 
 
@@ -59,7 +61,20 @@ ProfileNames = Annotated[
         + default_note("the fleet's"),
     ),
 ]
-OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write the result to.")]
+
+
+def out_file(path: Path | None) -> Path | None:
+    """Return the path of a result, which is YAML or JSON; refuse what reads as another kind of file."""
+    if path is not None and str(path) == "-":
+        raise typer.BadParameter("'-' is not a file: --json prints the result, and /dev/stdout is a file")
+    if path is not None and path.suffix.lower() in _OTHER_FILES:
+        raise typer.BadParameter(f"{quoted(str(path))} would hold YAML: call it .yaml, or .json for JSON")
+    return path
+
+
+OutFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", callback=out_file, help="File to write the result to.")
+]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="HTML report to write.")]
 Seed = Annotated[
     int | None,
@@ -79,6 +94,15 @@ SurrogateName = Annotated[
     str,
     typer.Option(
         "--surrogate", metavar="NAME", help="Surrogate to use where it is confident: shipped, none, or a file."
+    ),
+]
+
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Leave out adapters that cannot be read or are damaged, and list them with the reasons. Those that vLLM "
+        "refuses are another matter: see --skip-unsupported.",
     ),
 ]
 

@@ -10,7 +10,16 @@ from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOfLog, LengthsOption, OutputMean, lengths_of_options
 from adaptwin.cli.log_ranks import adapter_ranks, require_logged
-from adaptwin.cli.options import AsJson, SkipUnsupported, complete_profile, share, time_span, window_seconds
+from adaptwin.cli.options import (
+    AsJson,
+    SkipBad,
+    SkipUnsupported,
+    complete_profile,
+    out_file,
+    share,
+    time_span,
+    window_seconds,
+)
 from adaptwin.cli.printing import show, show_json, show_line, tell
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
@@ -81,7 +90,9 @@ Profiles = Annotated[
     ),
 ]
 FleetSeed = Annotated[int, typer.Option(metavar="N", help="Seed of every random draw, which is stored in the fleet.")]
-FleetOut = Annotated[Path, typer.Option(metavar="FILE", help="Fleet file to write (YAML).")]
+FleetOut = Annotated[
+    Path, typer.Option(metavar="FILE", callback=out_file, help="Fleet file to write: YAML, or JSON if called .json.")
+]
 
 
 Busiest = Annotated[
@@ -202,6 +213,8 @@ def from_log(
             "--rank, requests for other names are left out.",
         ),
     ] = None,
+    skip_bad: SkipBad = False,
+    skip_unsupported: SkipUnsupported = False,
     base_model: Annotated[
         list[str] | None,
         typer.Option(
@@ -243,7 +256,7 @@ def from_log(
     inputs = [*logs, *files_of_options(*(profile or ()), lengths), *([ranks_from] if ranks_from else [])]
     require_writable(out, inputs=inputs)
     require_distinct(out, rates_file, inputs=inputs)
-    ranks = adapter_ranks(rank, ranks_from, base_model, profile)
+    ranks = adapter_ranks(rank, ranks_from, base_model, profile, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
     given_lengths = lengths_of_options(lengths, input_mean, output_mean)
     log = read_request_log(
         logs,
@@ -336,14 +349,7 @@ def from_peft(
             "of the profile.",
         ),
     ] = False,
-    skip_bad: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad",
-            help="Leave out what cannot be read or is damaged, and list it with the reasons. Adapters that vLLM "
-            "refuses are another matter: see --skip-unsupported.",
-        ),
-    ] = False,
+    skip_bad: SkipBad = False,
     skip_unsupported: SkipUnsupported = False,
     lengths: LengthsOption = None,
     input_mean: InputMean = None,

@@ -9,35 +9,28 @@ import typer
 from typer.core import TyperGroup
 
 from adaptwin.errors import AdaptwinError, SpecError, did_you_mean
-from adaptwin.visible import quoted
 
-USAGE_ERROR: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
-_NOT_PARSED = {  # pydantic's types of errors, in words
-    "int_parsing": "is not a whole number",
-    "int_from_float": "is not a whole number",
-    "int_parsing_size": "is too large",
-    "float_parsing": "is not a number",
-}
+WRONG_ARGUMENTS: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
 _SECTIONS = ("", "constraints", "planning", "server", "Workload")  # of a field that an option may set
 
 
-class WrongCall(AdaptwinError):
+class WrongCallError(AdaptwinError):
     """The arguments are not those of the command."""
 
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """Raise what typer says of the arguments as a `WrongCall`, which names the option and where help is."""
+    """Raise what typer says of the arguments as a `WrongCallError`, which names the option and where help is."""
     try:
         yield
-    except USAGE_ERROR as error:
+    except WRONG_ARGUMENTS as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             raise
         path = error.ctx.command_path if error.ctx else "adaptwin"
-        raise WrongCall(f"{_said(error)}; see {path} --help") from None
+        raise WrongCallError(f"{_in_our_words(error)}; see {path} --help") from None
 
 
-def _said(error: Any) -> str:
+def _in_our_words(error: Any) -> str:
     """Return what is wrong, as other messages say it."""
     wrong_option = getattr(error, "option_name", None)
     if hasattr(error, "possibilities"):
@@ -51,17 +44,10 @@ def _said(error: Any) -> str:
     if hasattr(error, "param_type"):
         return f"{name} is missing"
     if hasattr(error.__context__, "errors"):  # of pydantic
-        return f"{name}: {_said_of_value(error.__context__.errors()[0])}"
+        from adaptwin.spec import Spec, what_is_wrong
+
+        return f"{name}: {what_is_wrong(error.__context__.errors()[0], Spec).removesuffix('.')}"
     return f"{name}: {message}"
-
-
-def _said_of_value(problem: Any) -> str:
-    kind, value = problem["type"], problem["input"]
-    if kind in _NOT_PARSED:
-        return f"{quoted(value)} {_NOT_PARSED[kind]}"
-    if kind == "greater_than_equal":
-        return f"{value} must be at least {problem['ctx']['ge']:g}"
-    return str(problem["msg"]).removeprefix("Value error, ").removesuffix(".")
 
 
 def naming_option(error: SpecError, command: Any, words: Sequence[str]) -> str:

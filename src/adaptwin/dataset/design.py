@@ -169,7 +169,7 @@ class Design(Spec):
     def _beside_the_design(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         folder = Path(info.context["folder"]) if info.context else Path()
         unknown = next((name for name in names if not is_profile_file(name) and name not in shipped_profiles()), None)
-        if unknown is not None:
+        if info.context and unknown is not None:
             raise ValueError(neither_file_nor(unknown, shipped_profiles()))
         return tuple(str((folder / name).resolve()) if is_profile_file(name) else name for name in names)
 

@@ -14,15 +14,19 @@ from adaptwin.visible import quoted
 if TYPE_CHECKING:
     from adaptwin.workload.workload import Workload
 
-Group = Annotated[tuple[Name, ...], Field(min_length=2)]
+Group = Annotated[tuple[Name, ...], Field(min_length=2, fail_fast=True)]
 
 
 class Constraints(Spec):
     """Constraints on a placement. Adapters and servers are given by name."""
 
     pinned: dict[Name, Name] = Field(default_factory=dict, description="server of each pinned adapter, by adapter")
-    apart: tuple[Group, ...] = Field(default=(), description="groups of adapters of which no two may share a server")
-    together: tuple[Group, ...] = Field(default=(), description="groups of adapters that must share one server")
+    apart: tuple[Group, ...] = Field(
+        default=(), fail_fast=True, description="groups of adapters of which no two may share a server"
+    )
+    together: tuple[Group, ...] = Field(
+        default=(), fail_fast=True, description="groups of adapters that must share one server"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -20,6 +20,7 @@ class Fleet(Workload):
 
     profile: tuple[Name, ...] = Field(
         default=(),
+        fail_fast=True,
         description="profiles to plan for: names of shipped ones, or files relative to the fleet file; a single one "
         "needs no list",
     )

@@ -10,7 +10,7 @@ from adaptwin.plain_data import is_number
 from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.profile.profile import MOST_PRICE
-from adaptwin.quantities import FieldShare, TimeSpan, parse_share
+from adaptwin.quantities import FieldShare, ItlLimit, TimeSpan, TtftLimit, parse_share
 from adaptwin.spec import Name, Spec, first_problem
 
 
@@ -70,15 +70,17 @@ class PlanOptions(Spec):
     gpus: int | None = Field(
         default=None, ge=1, le=MOST_GPUS, description="number of GPUs, for objectives that do not choose it"
     )
-    ttft_p99: TimeSpan | None = Field(
+    ttft_p99: TtftLimit | None = Field(
         default=None,
         gt=0,
-        description="upper limit for the 99th percentile of the time to first token on every server, in seconds",
+        description="upper limit for the 99th percentile of the time to first token on every server, such as "
+        "2s or 50ms; a number is in seconds",
     )
-    itl_p99: TimeSpan | None = Field(
+    itl_p99: ItlLimit | None = Field(
         default=None,
         gt=0,
-        description="upper limit for the 99th percentile of the time between tokens on every server, in seconds",
+        description="upper limit for the 99th percentile of the time between tokens on every server, such as "
+        "2s or 50ms; a number is in seconds",
     )
     latency: LatencyKind = Field(
         default="itl", description="latency that the objective min-latency minimises: itl or ttft"

@@ -6,8 +6,9 @@ from typing import Any
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.report.trace import add_window_rows, trace_summary
-from adaptwin.workload.sources.logged_adapters import LoggedAdapter, LogWindow
+from adaptwin.workload.sources.logged_adapters import LoggedAdapter, LogWindow, first_names
 
+_HOLDING = {"time": "times in", "adapter": "models in", "input": "prompts in", "output": "answers in"}  # by role
 TOP = 10  # adapters in the table
 MOST_REASONS = 8  # lines of what was left out
 
@@ -20,10 +21,10 @@ def log_summary(window: LogWindow) -> dict[str, Any]:
         "files": log.files,
         "formats": list(log.formats),
         "first_request": None if log.start is None else _date(log.start),
-        "adapter_column": log.adapter_column,
+        "columns": log.columns,
         "log_rate": _rate_of_log(window),
         "adapters_with_requests": len(window.adapters),
-        "adapters_without_requests": window.unused,
+        "adapters_without_requests": len(window.unused),
         "adapters_without_requests_in_window": _idle_adapters(window),
         "rows_left_out": window.left_out,
         "assumed": log_assumptions(window),
@@ -50,8 +51,9 @@ def log_table(window: LogWindow) -> Table:
     table.add_row("format", Text("; ".join(log.formats)))
     if log.start is not None:
         table.add_row("begins", _date(log.start))
-    names = f"{count(len(window.adapters), 'name')} in the column {log.adapter_column}"
-    table.add_row("adapters", Text(names))
+    read = (f"{named} {log.columns[role]}" for role, named in _HOLDING.items() if role in log.columns)
+    table.add_row("columns", Text(", ".join(read)))
+    table.add_row("names", _names_in_log(window))
     for reason, rows in list(window.left_out.items())[:MOST_REASONS]:
         table.add_row("not used", Text(f"{count(rows, 'row')}: {reason}"))
     if more := list(window.left_out.values())[MOST_REASONS:]:
@@ -61,6 +63,16 @@ def log_table(window: LogWindow) -> Table:
     for sentence in log_assumptions(window):
         table.add_row("assumed", Text(sentence))
     return table
+
+
+def _names_in_log(window: LogWindow) -> str:
+    """Say how many of the names in the log are adapters of the fleet."""
+    bases = sum(adapter.rank == 0 for adapter in window.adapters)
+    unknown = len(window.log.names) - len(window.adapters)
+    parts = [count(len(window.adapters) - bases, "adapter")]
+    parts += [count(bases, "name") + " of the base model"] if bases else []
+    parts += [count(unknown, "unknown name")] if unknown else []
+    return ", ".join(parts)
 
 
 def top_table(window: LogWindow) -> Table:
@@ -91,7 +103,8 @@ def log_assumptions(window: LogWindow) -> list[str]:
     if idle := _idle_adapters(window):
         found.append(f"{count(idle, 'adapter')} of the log without a request in the window: kept, without traffic")
     if window.unused:
-        found.append(f"{count(window.unused, 'adapter')} without a request in the log: left out of the fleet")
+        names = first_names(window.unused)
+        found.append(f"{count(len(window.unused), 'adapter')} without a request in the log: left out ({names})")
     return found
 
 

@@ -61,7 +61,7 @@ def ignored_models(log: RequestLog) -> list[str]:
     """Return that the requests of a trace name models, if they name several."""
     if len(log.names) < 2:
         return []
-    named = f"its requests name {len(log.names)} models in the column {log.adapter_column}"
+    named = f"its requests name {len(log.names)} models in the column {log.columns['adapter']}"
     return [f"{named}, which are not used; adaptwin workload from-log makes an adapter of each"]
 
 

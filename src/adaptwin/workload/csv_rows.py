@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.file_kinds import FileKind, recognised
+from adaptwin.plain_data import BOM
 from adaptwin.quantities import parse_number
 from adaptwin.spec import read_text
 
@@ -70,7 +71,9 @@ class CsvRows(NamedTuple):
                 raise recognised(error, self.file, self.kind) if self.kind else error
         for column in self.columns:
             if optional is not None and column not in {*needed, *optional}:
-                raise SpecError(f"unknown column (allowed: {','.join((*needed, *optional))})", column, self.file)
+                allowed = (*needed, *optional)
+                message = f"unknown column (allowed: {','.join(allowed)}){did_you_mean(column, allowed)}"
+                raise SpecError(message, column, self.file)
         return self.rows
 
 
@@ -93,7 +96,7 @@ def read_rows(path: str | Path, kind: FileKind | None = None) -> CsvRows:
 
 
 def _read(path: str | Path, kind: FileKind | None) -> CsvRows:
-    text = read_text(path).removeprefix("\ufeff")
+    text = read_text(path).removeprefix(BOM)
     reader = csv.reader(_lines_of(text), delimiter=_delimiter_of(text), skipinitialspace=True, strict=True)
     lines = _filled_lines(reader, path)
     header = next(lines, None)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from adaptwin import file_kinds
 from adaptwin.plain_data import Ambiguous
-from adaptwin.quantities import TimeSpan, parse_seconds
+from adaptwin.quantities import ItlLimit, TimeSpan, TtftLimit, parse_seconds
 from adaptwin.spec import Line, Name, Spec
 from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
@@ -68,10 +68,10 @@ class Adapter(Spec):
     )
     artifact: Line | None = Field(default=None, description="path or URL of the adapter's weights")
     target_modules: tuple[Line, ...] | None = Field(
-        default=None, description="modules of the model that the adapter changes, as in PEFT"
+        default=None, fail_fast=True, description="modules of the model that the adapter changes, as in PEFT"
     )
-    slo_ttft: TimeSpan | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
-    slo_itl: TimeSpan | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
+    slo_ttft: TtftLimit | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
+    slo_itl: ItlLimit | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
     base_model: Name | None = Field(default=None, description="name of the base model that the adapter was trained on")
     features: PeftFeatures | None = Field(
         default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"

@@ -55,7 +55,7 @@ def test_ranks_are_joined_by_name_and_others_are_left_out_and_counted(log):
     window = log_window(log, AdapterRanks(known=known))
     assert [(a.name, a.rank, a.artifact) for a in window.adapters] == [("cold", 8, "/w"), ("hot", 32, "/w")]
     assert window.left_out == {"for an unknown model: old": 20, "for an unknown model: Llama-3.1-8B": 5}
-    assert window.unused == 1
+    assert len(window.unused) == 1
     assert window.figures.requests == 360
 
 

@@ -66,7 +66,7 @@ class LogWindow(NamedTuple):
     totals: tuple[LoggedAdapter, ...]  # the most requests first
     log: RequestLog
     left_out: dict[str, int]  # rows of the log that are not used, by reason
-    unused: int  # known adapters without a request
+    unused: tuple[str, ...]  # known adapters without a request, sorted
     lengths: Lengths | None  # of all requests, instead of those in the log
 
     def workload(
@@ -145,7 +145,7 @@ def log_window(
         tuple(_totals(recording, seen, adapters, has_lengths=log.input is not None)),
         log,
         {**log.left_out, **_unknown_models(log, adapter)},
-        len({*ranks.known} - used),
+        tuple(sorted({*ranks.known} - used)),
         lengths,
     )
 

@@ -314,7 +314,7 @@ def test_what_is_wrong_is_named_with_its_place(write, rows, message):
         ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
         (b"\x1f\x8b broken", "cannot be read"),
         (b"\x28\xb5\x2f\xfd broken", "cannot be read"),
-        (b"PAR1 broken", "this is a Parquet file, not a request trace"),
+        (b"PAR1 broken", "this is a Parquet file, not a request log"),
         (b'{"time": 1, \n', "line 1: is not a JSON object"),
         (json_lines(at(0), at(1)).encode() * 300 + b'{"time": \n{}\n', "line 601: is not a JSON object"),
         (b"time,time\n1,2\n", "line 1: duplicate column 'time'"),

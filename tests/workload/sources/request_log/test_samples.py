@@ -80,7 +80,7 @@ def test_spend_logs_of_litellm():
     assert log.names == ("llama-3.1-8b", "sql-gen", "summarise", "support-de", "support-fr")
     assert (len(log.time), log.left_out) == (39, {"failed: failure": 1})
     assert (log.time[1], log.input[0], log.output[0]) == (pytest.approx(0.078), 1353, 25)
-    assert (log.formats, log.adapter_column) == (("LiteLLM, CSV",), "model_group")
+    assert (log.formats, log.columns["adapter"]) == (("LiteLLM, CSV",), "model_group")
 
 
 def test_the_response_of_spend_logs_v2():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
-from adaptwin.file_kinds import TRACE, recognised
+from adaptwin.file_kinds import LOG, TRACE, recognised
 from adaptwin.tables import UNREADABLE, quiet_errors
 from adaptwin.workload.sources.recording import suspicious_gap
 from adaptwin.workload.sources.request_log.columns import (
@@ -56,7 +56,7 @@ class RequestLog(NamedTuple):
     left_out: dict[str, int]  # rows that are no requests, by reason, the most frequent first
     raised: int  # lengths of 0 tokens, which count as 1
     assumed: tuple[str, ...]  # sentences
-    adapter_column: str | None
+    columns: dict[str, str]  # that were read of the first file, by what they hold: time, input, output, adapter, ...
 
     @property
     def duration(self) -> float:
@@ -128,7 +128,7 @@ class _Reading(NamedTuple):
             table = log_table_in(path, head)
             meaning = self._meaning(path, head, table)
         except SpecError as error:
-            raise (error if path.suffix == ".parquet" else recognised(error, path, TRACE)) from None
+            raise (error if path.suffix == ".parquet" else recognised(error, path, LOG, TRACE)) from None
         try:
             with quiet_errors():
                 rows = requests_in(table, meaning).collect(engine="streaming")
@@ -227,6 +227,10 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
         since, spread = spread_over_seconds(since)
         assumed += ["times are whole seconds: the requests of a second are spread over it"] if spread else []
     has_lengths = not requests["input"].has_nulls() and not requests["output"].has_nulls()
+    if len(parts) > 1 and (has_lengths or (time != np.floor(time)).any()):
+        of_file = np.repeat(np.arange(len(parts)), [len(part.seconds) for part in parts])[order]
+        if twice := _in_two_files(of_file, time, inputs[order], outputs[order], code[order]):
+            assumed.append(f"{twice:,} requests are in two of the files: they count twice")
     first = parts[0]
     return RequestLog(
         time=since,
@@ -240,7 +244,7 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
         left_out=dict(left_out.most_common()),
         raised=int((inputs == 0).sum() + (outputs == 0).sum()) if has_lengths else 0,
         assumed=tuple(assumed),
-        adapter_column=first.meaning.roles.get("adapter"),
+        columns=first.meaning.roles,
     )
 
 
@@ -252,6 +256,18 @@ def _order(time: Array, *more: NDArray[np.int64]) -> NDArray[np.int64]:
     tied = order[places]
     order[places] = tied[np.lexsort((*(column[tied] for column in reversed(more)), time[tied]))]
     return order
+
+
+def _in_two_files(of_file: NDArray[np.int64], *columns: Array | NDArray[np.int64]) -> int:
+    """Return how many requests, in order, are the same as the one before, which is of another file.
+
+    A few may be so by chance: under 1 in 20 count as none.
+    """
+    same = np.diff(of_file) != 0
+    for column in columns:
+        same &= np.diff(column) == 0
+    found = int(same.sum())
+    return found if 20 * found > len(same) else 0
 
 
 def _form_of(table: LogTable, known: KnownFormat | None) -> str:

@@ -101,8 +101,8 @@ def _left_out(meaning: Meaning) -> pl.Expr:
     """Return why a row cannot be used, null for requests."""
     operations = plain_name(meaning.roles.get("endpoint", "")) in _OPERATIONS
     columns = [pl.col(f"role_{role}") for role in ("status", "endpoint", "cache")]
-    refused = by_value(columns, lambda *values: _refused(*values, operations=operations), pl.String)
-    tests = [(refused.is_not_null(), refused)]
+    failed = by_value(columns, lambda *values: _no_generation(*values, operations=operations), pl.String)
+    tests = [(failed.is_not_null(), failed)]
     if meaning.known and meaning.known.zero_output:
         tests.append((pl.col("output") == 0, pl.lit(f"{meaning.known.zero_output}: no answer tokens")))
     if meaning.adapters_needed:
@@ -118,7 +118,7 @@ def _left_out(meaning: Meaning) -> pl.Expr:
     return pl.coalesce(pl.when(test).then(reason) for test, reason in tests)
 
 
-def _refused(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, *, operations: bool) -> pl.Expr:
+def _no_generation(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, *, operations: bool) -> pl.Expr:
     """Return why no server generated text, as far as the status, the endpoint and the cache of a row show."""
     endpoint = endpoint if operations else _path(endpoint)
     code = status.str.extract(r"(\d{3})$", 1).cast(pl.Int32, strict=False)
