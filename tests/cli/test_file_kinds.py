@@ -26,6 +26,9 @@ KINDS = {
     "adapters.csv": "a CSV of adapters",
     "trace.csv": "a request trace",
     "trace.jsonl": "a request trace",
+    "log.csv": "a request log",
+    "log.jsonl": "a request log",
+    "vllm.log": "a request log",
     "adapter/adapter_config.json": "the configuration of a PEFT adapter",
     "adapter": "a folder of PEFT adapters",
     "measurements/setup.yaml": "the setup of a folder of measurements",
@@ -41,12 +44,14 @@ TAKES = {  # kinds that each command takes as its first file
     "fit": ("a folder of measurements",),
     "train": (),
     "sweep": ("a design of a sweep",),
-    "workload from-trace": ("a request trace",),
+    "workload from-trace": ("a request trace", "a request log"),
+    "workload from-log": ("a request trace", "a request log"),
 }
 MORE = {
     "compare": ("run.json",),
     "sweep": ("--out", "runs"),
     "workload from-trace": ("--adapters", "2", "--ranks", "8", "--out", "f.yaml"),
+    "workload from-log": ("--rank", "8", "--out", "f.yaml"),
 }
 
 
@@ -57,6 +62,9 @@ def everything(planned, adaptwin, h100):
     surrogate_for(h100).write(planned / "surrogate.json")
     load_design("planning").write(planned / "design.yaml")
     (planned / "adapters.csv").write_text("name,rank,rate\na,8,0.5\n")
+    (planned / "log.csv").write_text("time,model,prompt_tokens,completion_tokens\n1786000000,a,374,44\n")
+    (planned / "log.jsonl").write_text('{"model": "a", "prompt_tokens": 374, "time": 1786000000}\n')
+    (planned / "vllm.log").write_text("INFO 09-03 03:00:37 [logger.py:43] Received request cmpl-1: prompt: 'hi'\n")
     (planned / "trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,374,44\n")
     (planned / "trace.jsonl").write_text('{"timestamp": 0, "input_length": 9, "output_length": 5}\n' * 2)
     for name, content in (("adapter/adapter_config.json", '{"peft_type": "LORA"}'), ("measurements/setup.yaml", SETUP)):

@@ -124,3 +124,43 @@ def test_a_factor_that_no_fleet_can_have_is_refused(log, out):
     assert result.exit_code == 1
     assert "rate_scale: 1e+09 makes 3.92e+09 requests/s: at most 1e+06 are planned for" in str(result.exception)
     assert not out.exists()
+
+
+def test_requests_that_are_in_two_files_are_counted_and_said(log, out, tmp_path):
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "early.jsonl").write_text("".join(lines[:500]), encoding="utf-8")
+    (tmp_path / "late.jsonl").write_text("".join(lines[400:]), encoding="utf-8")
+    words = ("--rank", 8, "--base-model", "llama-3.1-8b", "--out", out)
+    text = " ".join(from_log(tmp_path / "early.jsonl", tmp_path / "late.jsonl", *words).split())
+    assert "98 requests are in two of the files: they count twice" in text
+    (tmp_path / "late.jsonl").write_text("".join(lines[500:]), encoding="utf-8")
+    assert "count twice" not in from_log(tmp_path / "early.jsonl", tmp_path / "late.jsonl", *words)
+
+
+def test_adapters_without_requests_are_named(log, out, tmp_path):
+    (tmp_path / "ranks.csv").write_text("name,rank\nsql,8\nidle-1,8\nidle-2,8\n", encoding="utf-8")
+    text = " ".join(from_log(log, "--ranks-from", tmp_path / "ranks.csv", "--out", out).split())
+    assert "2 adapters without a request in the log: left out (idle-1, idle-2)" in text
+    assert "1 adapter, 2 unknown names" in text
+
+
+def test_a_folder_with_a_damaged_adapter_is_read_without_it(log, out, tmp_path):
+    for name, text in {"sql": '{"peft_type": "LORA", "r": 8}', "chat": '{"peft_type": "LORA", "r": '}.items():
+        (tmp_path / "weights" / name).mkdir(parents=True)
+        (tmp_path / "weights" / name / "adapter_config.json").write_text(text, encoding="utf-8")
+    words = ["from-log", str(log), "--ranks-from", str(tmp_path / "weights"), "--out", str(out)]
+    refused = CliRunner().invoke(workload_commands, words)
+    assert "chat/adapter_config.json" in str(refused.exception)
+    told = CliRunner().invoke(workload_commands, [*words, "--skip-bad"])
+    assert told.exit_code == 0
+    assert "left out " in told.stderr
+    assert [adapter.name for adapter in read_fleet(out).adapters] == ["sql"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("fleet.csv", "would hold YAML"), ("-", "is not a file")])
+def test_a_fleet_is_written_to_a_file_that_is_named_as_one(log, tmp_path, monkeypatch, name, reason):
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(workload_commands, ["from-log", str(log), "--rank", "8", "--out", name])
+    assert told.exit_code == 2
+    assert reason in " ".join(told.output.replace("│", " ").split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl"]
