@@ -18,11 +18,11 @@ def parse_number(text: str) -> float:
     Infinity and NaN are returned, as ``inf`` and ``nan``, so that callers can say what they allow.
     """
     if not is_number(text) and text.strip().lower() not in ("inf", "-inf", "nan"):
-        raise ValueError(f"{text!r} is not a number{_number_meant(text)}")
+        raise ValueError(f"{text!r} is not a number{number_meant(text)}")
     return float(text)
 
 
-def _number_meant(text: str) -> str:
+def number_meant(text: str) -> str:
     """Return ``; write 1000`` for 1_000 or 1,000, and nothing for what cannot be told."""
     plain = re.sub(r"(?<=\d)[_,](?=\d{3}(\D|$))", "", text)
     if plain != text and is_number(plain):

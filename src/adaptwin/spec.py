@@ -14,6 +14,7 @@ from adaptwin.errors import SpecError, did_you_mean, not_one_of
 from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
+from adaptwin.quantities import number_meant
 from adaptwin.visible import quoted, require_no_control
 from adaptwin.writing import write_atomically
 
@@ -205,7 +206,7 @@ def what_is_wrong(problem: dict[str, Any], spec: type[BaseModel]) -> str:
         "less_than": lambda: f"{quoted(value)} must be below {limits['lt']:g}",
         "less_than_equal": lambda: f"{quoted(value)} must be at most {limits['le']:g}",
         **dict.fromkeys(_NO_WHOLE_NUMBER, lambda: f"{quoted(value)} is not a whole number"),
-        **dict.fromkeys(_NO_NUMBER, lambda: f"{quoted(value)} is not a number"),
+        **dict.fromkeys(_NO_NUMBER, lambda: f"{quoted(value)} is not a number{number_meant(str(value))}"),
         "literal_error": lambda: not_one_of(value, re.findall(r"'([^']*)'", limits["expected"])),
         "value_error": lambda: str(limits["error"]),
         "too_short": lambda: f"too few entries: {limits['actual_length']} (at least {limits['min_length']} needed)",
