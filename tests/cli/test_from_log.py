@@ -132,9 +132,9 @@ def test_requests_that_are_in_two_files_are_counted_and_said(log, out, tmp_path)
     (tmp_path / "late.jsonl").write_text("".join(lines[400:]), encoding="utf-8")
     words = ("--rank", 8, "--base-model", "llama-3.1-8b", "--out", out)
     text = " ".join(from_log(tmp_path / "early.jsonl", tmp_path / "late.jsonl", *words).split())
-    assert "98 requests are in two of the files: they count twice" in text
+    assert "98 requests are the same as another one: both count" in text
     (tmp_path / "late.jsonl").write_text("".join(lines[500:]), encoding="utf-8")
-    assert "count twice" not in from_log(tmp_path / "early.jsonl", tmp_path / "late.jsonl", *words)
+    assert "both count" not in from_log(tmp_path / "early.jsonl", tmp_path / "late.jsonl", *words)
 
 
 def test_adapters_without_requests_are_named(log, out, tmp_path):
@@ -164,3 +164,27 @@ def test_a_fleet_is_written_to_a_file_that_is_named_as_one(log, tmp_path, monkey
     assert told.exit_code == 2
     assert reason in " ".join(told.output.replace("│", " ").split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl"]
+
+
+def test_rates_that_lose_the_burst_of_an_adapter_are_warned_of(tmp_path, out):
+    steady = [(1786000000 + second, "steady") for second in range(3600)]
+    burst = [(1786000000 + 1200 + second / 10, "hot") for second in range(3000)]
+    rows = "".join(f"{time},{model},100,20\n" for time, model in sorted(steady + burst))
+    path = tmp_path / "log.csv"
+    path.write_text("time,model,prompt_tokens,completion_tokens\n" + rows, encoding="utf-8")
+    words = ["from-log", str(path), "--rank", "8", "--out", str(out)]
+    told = CliRunner().invoke(workload_commands, [*words, "--keep", "rates"])
+    assert told.exit_code == 0
+    both = "'hot' has 12.0 times its mean rate in its busiest 5.0 min, all adapters together 6.0 times"
+    assert f"warning: {both}: rates keep only the latter" in told.stderr
+    assert "belong together" in told.stdout
+    assert "times its mean" not in CliRunner().invoke(workload_commands, words).stderr
+
+
+def test_a_name_that_no_adapter_can_have_is_left_out_and_shown_safely(tmp_path, out):
+    rows = "".join(f"{1786000000 + second},{'ab'[second % 2]},100,20\n" for second in range(30))
+    path = tmp_path / "log.csv"
+    path.write_text(f"time,model,prompt_tokens,completion_tokens\n{rows}1786000031,\x1b[31mred,5,5\n", encoding="utf-8")
+    text = from_log(path, "--rank", 8, "--out", out)
+    assert r"1 row: for an unknown model: \x1b[31mred" in text
+    assert "\x1b" not in text

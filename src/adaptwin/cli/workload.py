@@ -246,7 +246,7 @@ def from_log(
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
-    from adaptwin.report.log import log_summary, log_table, top_table
+    from adaptwin.report.log import log_summary, log_table, lost_bursts, top_table
     from adaptwin.report.trace import trace_warnings
     from adaptwin.workload.sources.logged_adapters import log_window
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
@@ -275,7 +275,8 @@ def from_log(
         busiest=WINDOW_SECONDS if busiest is None else busiest,
     )
     workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=rates_file, seed=seed)
-    for warning in trace_warnings(window.figures):
+    lost = lost_bursts(window, keep, round(rate_scale * window.figures.kept))
+    for warning in (*trace_warnings(window.figures), *lost):
         tell(f"warning: {warning}")
     if not as_json:
         show(log_table(window), top_table(window))
@@ -427,6 +428,7 @@ def _write(
     vllm_version = oldest(versions) if versions else None
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     fleet = Fleet(**fields, profile=names)
+    rates_beside = bool(more) and str(workload.arrivals).startswith("rates:")
     if isinstance(fleet.arrivals, str):  # so that fleet and rates can be moved together
         fleet = fleet.model_copy(update={"arrivals": with_path_beside(fleet.arrivals, out.parent)})
     fleet.write(out)
@@ -434,4 +436,5 @@ def _write(
         show_json({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}, indent=None)
     else:
         show(workload_table(workload, vllm_version))
-        show_line(f"written to {out}")
+        beside = f" and {out.with_suffix('.rates.csv')}, which belong together" if rates_beside else ""
+        show_line(f"written to {out}{beside}")

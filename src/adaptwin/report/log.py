@@ -6,9 +6,20 @@ from typing import Any
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.report.trace import add_window_rows, trace_summary
+from adaptwin.visible import quoted
+from adaptwin.workload.sources.arrival_pattern import Keep, kept_as
 from adaptwin.workload.sources.logged_adapters import LoggedAdapter, LogWindow, first_names
+from adaptwin.workload.sources.own_bursts import strongest_own_burst
 
-_HOLDING = {"time": "times in", "adapter": "models in", "input": "prompts in", "output": "answers in"}  # by role
+_HOLDING = {
+    "time": "times in",
+    "adapter": "models in",
+    "input": "prompts in",
+    "output": "answers in",
+    "requests": "numbers of requests in",
+    "status": "status in",
+    "error": "errors in",
+}  # by role
 TOP = 10  # adapters in the table
 MOST_REASONS = 8  # lines of what was left out
 
@@ -51,7 +62,8 @@ def log_table(window: LogWindow) -> Table:
     table.add_row("format", Text("; ".join(log.formats)))
     if log.start is not None:
         table.add_row("begins", _date(log.start))
-    read = (f"{named} {log.columns[role]}" for role, named in _HOLDING.items() if role in log.columns)
+    read = [f"{named} {log.columns[role]}" for role, named in _HOLDING.items() if role in log.columns]
+    read += [] if {"status", "error"} & {*log.columns} else ["none with a status"]
     table.add_row("columns", Text(", ".join(read)))
     table.add_row("names", _names_in_log(window))
     for reason, rows in list(window.left_out.items())[:MOST_REASONS]:
@@ -93,6 +105,19 @@ def _cells(adapter: LoggedAdapter, requests: int) -> tuple[str | Text, ...]:
     means = (f"{number(mean)}" for mean in (adapter.mean_input, adapter.mean_output))
     counts = (f"{adapter.requests:,}", percent(adapter.requests / requests), f"{adapter.in_window:,}")
     return (Text(adapter.name), rank, *counts, *means)
+
+
+def lost_bursts(window: LogWindow, keep: Keep | None, requests: int) -> list[str]:
+    """Return what rates lose of the times of a log, if so many requests are kept as rates."""
+    burst = strongest_own_burst(window.recording)
+    if burst is None or kept_as(requests, keep) == "timestamps":
+        return []
+    name = quoted(window.adapters[burst.adapter].name)
+    own = f"{name} has {burst.factor:.1f} times its mean rate in its busiest {duration(burst.seconds)}"
+    others = f", as have {count(burst.number - 1, 'other adapter')} of their own" if burst.number > 1 else ""
+    both = f"{own}{others}, all adapters together {burst.shared:.1f} times"
+    advice = "rates keep only the latter, so a plan may be too small; --keep timestamps keeps the times of each adapter"
+    return [f"{both}: {advice}"]
 
 
 def log_assumptions(window: LogWindow) -> list[str]:

@@ -80,7 +80,7 @@ def latency_missed(capacity: Capacity, name: str, answer: Answer) -> str:
 
 def _said(limit: float, latency: float, what: str, option: str) -> str:
     enough = _rounded_up(ROOM_FOR_LIMIT * latency)
-    possible = f"{option} {_latency_in_words(enough)}" if option.startswith("--") else f"{option}: {enough:g}"
+    possible = f"{option}{' ' if option.startswith('--') else ': '}{_latency_in_words(enough)}"
     return (
         f"{what} must be at most {_latency_in_words(limit)}, but {_latency_in_words(latency)} is the best that it gets "
         f"alone on a server, simulated; {possible}, shorter prompts, a lower rank or another profile would do"

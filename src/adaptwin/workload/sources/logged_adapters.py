@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.model_names import same_shapes
+from adaptwin.visible import require_no_control, visible
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
 from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
@@ -30,6 +31,8 @@ class AdapterRanks(NamedTuple):
 
     def adapter(self, name: str) -> Adapter | None:
         """Return the adapter with a name, without traffic; None where the name is unknown. Raises `SpecError`."""
+        if not _may_be_a_name(name):
+            return None
         own = self.known.get(name) or self.known.get(name.rpartition("/")[2])
         if own is not None:
             return own.model_copy(update={"name": name, "rate": 0.0, "lengths": None, "arrivals": None})
@@ -39,6 +42,14 @@ class AdapterRanks(NamedTuple):
 
     def _is_base(self, name: str) -> bool:
         return name == BASE_MODEL or any(stands_for(name, base) for base in self.base_models)
+
+
+def _may_be_a_name(name: str) -> bool:
+    try:
+        require_no_control(name)
+    except ValueError:
+        return False
+    return True
 
 
 def stands_for(name: str, base: str) -> bool:
@@ -164,7 +175,7 @@ def _unknown_models(log: RequestLog, adapter: NDArray[np.int64]) -> dict[str, in
     named = dict(counts.most_common(MOST_UNKNOWN))
     others = counts.total() - sum(named.values())
     rest = {f"for {len(counts) - len(named)} other unknown models": others} if others else {}
-    return {**{f"for an unknown model: {name}": number for name, number in named.items()}, **rest}
+    return {**{f"for an unknown model: {visible(name)}": number for name, number in named.items()}, **rest}
 
 
 def _numbers_of(codes: NDArray[np.int64]) -> Iterable[tuple[int, int]]:

@@ -176,7 +176,7 @@ def test_requests_of_a_whole_second_are_spread_over_it(write):
     rows = [at(0), at(0), at(0), at(0), at(1)]
     log = read_request_log([write("a.jsonl", json_lines(*rows))])
     assert log.time.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert log.assumed == ("times are whole seconds: the requests of a second are spread over it",)
+    assert log.assumed == ("times are whole seconds: the requests of each are spread over it",)
 
 
 def test_rows_that_cannot_be_used_are_counted_by_reason(write):
@@ -311,7 +311,7 @@ def test_what_is_wrong_is_named_with_its_place(write, rows, message):
     [
         (b"", "the file is empty"),
         (b"\x00\xff\xfe", "is not text in UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "it is text in UTF-16; save it as UTF-8"),
         (b"\x1f\x8b broken", "cannot be read"),
         (b"\x28\xb5\x2f\xfd broken", "cannot be read"),
         (b"PAR1 broken", "this is a Parquet file, not a request log"),
@@ -342,3 +342,68 @@ def test_the_name_of_a_log_is_no_pattern(tmp_path, form):
         path = tmp_path / f"{name}.{form}"
         {"jsonl": table.write_ndjson, "csv": table.write_csv, "parquet": table.write_parquet}[form](path)
     assert len(read_request_log([tmp_path / f"a[1].{form}"]).time) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("http.response.status_code", 500, "failed: status 500"),
+        ("DownstreamStatus", 429, "failed: status 429"),
+        ("sc-status", 502, "failed: status 502"),
+        ("upstream_status", "503", "failed: status 503"),
+        ("error", "timed out", "failed: timed out"),
+    ],
+)
+def test_failed_requests_are_told_by_the_names_that_gateways_use(write, name, value, reason):
+    fine = None if name == "error" else 200
+    rows = [at(0, **{name: fine}), at(1, **{name: value}), at(2, **{name: fine})]
+    log = read_request_log([write("a.jsonl", json_lines(*rows))])
+    assert (len(log.time), log.left_out) == (2, {reason: 1})
+
+
+@pytest.mark.parametrize("name", ["requests", "count", "api_requests", "num_requests"])
+def test_rows_that_stand_for_several_requests_are_so_many(write, name):
+    rows = [("timestamp", "model", "prompt_tokens", "completion_tokens", name)]
+    rows += [(1786000000 + 60 * minute, "ab"[minute % 2], 5000, 1000, 50) for minute in range(20)]
+    log = read_request_log([write("a.csv", csv_text(*rows))])
+    assert (len(log.time), log.input.tolist(), log.output.tolist()) == (1000, [100] * 1000, [20] * 1000)
+
+
+def test_a_number_of_requests_that_is_always_1_changes_nothing(write):
+    rows = [at(second, count=1) for second in (0, 3, 7)]
+    assert read_request_log([write("a.jsonl", json_lines(*rows))]).time.tolist() == [0.0, 3.0, 7.0]
+
+
+def test_requests_of_a_minute_are_spread_over_it(write):
+    rows = [{**ROW, "time": f"2026-01-01T00:{number // 2:02}:00Z"} for number in range(24)]
+    log = read_request_log([write("a.jsonl", json_lines(*rows))])
+    assert log.time.tolist() == [30.0 * number for number in range(24)]
+    assert log.assumed == ("times are multiples of 60 s: the requests of each are spread over it",)
+
+
+def test_times_of_whole_days_are_refused(write):
+    rows = [{**ROW, "time": f"2026-01-{day:02}"} for day in (1, 1, 2, 2, 3)]
+    with pytest.raises(SpecError, match=r"a\.jsonl: time: its times are 86,400 s apart or the same: too coarse"):
+        read_request_log([write("a.jsonl", json_lines(*rows))])
+
+
+def test_tokens_in_the_prompt_cache_belong_to_the_prompt(write):
+    usage = {"input_tokens": 500, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 24}
+    rows = [{"time": ROW["time"], "model": "a", "usage": {**usage, "output_tokens": 9}}, at(5) | {"usage": {}}]
+    rows[1] = {"time": at(5)["time"], "model": "a", "usage": {"input_tokens": 7, "output_tokens": 9}}
+    log = read_request_log([write("a.jsonl", json_lines(*rows))])
+    assert log.input.tolist() == [1524, 7]
+
+
+def test_a_request_without_an_adapter_is_for_the_model(write):
+    rows = [at(0, model="llama", lora_name="x"), at(1, model="llama", lora_name=""), at(2, model="llama")]
+    log = read_request_log([write("a.jsonl", json_lines(*rows))])
+    assert (log.names, log.adapter.tolist(), log.left_out) == (("llama", "x"), [1, 0, 0], {})
+
+
+def test_a_log_without_years_has_no_date(write):
+    line = "INFO 09-03 03:00:{:02} [logger.py:43] Received request c-{}: prompt_token_ids: [1, 2], lora_request: None."
+    lines = [line.format(second, second) for second in range(3)]
+    assert read_request_log([write("vllm.log", "\n".join(lines))], lengths_needed=False).start is None
+    dated = [f"2026-09-03T03:00:0{second}Z {text}" for second, text in enumerate(lines)]
+    assert read_request_log([write("vllm.log", "\n".join(dated))], lengths_needed=False).start == 1788404400.0

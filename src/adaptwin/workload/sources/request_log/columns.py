@@ -16,6 +16,9 @@ _UNIT_IN_NAME = {
     "_nanos": "ns",
 }
 
+LORA_NAMES = (  # of columns that name an adapter, and nothing for requests to the base model
+    "loraname", "lora", "loraadapter", "loraadaptername", "loramodel", "adapter", "adaptername", "adapterid", "loraid",
+)  # fmt: skip
 ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower case; the first that a log has counts
     "time": (
         "starttime", "requeststarttime", "starttimestamp", "startedat", "arrivaltime", "arrivaltimestamp", "arrivedat",
@@ -37,17 +40,26 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower c
         "completionlength", "outputlen", "completionlen", "tokensout", "decodetokens", "ngeneratedtokenstotal",
     ),
     "adapter": (
-        "loraname", "lora", "loraadapter", "loraadaptername", "loramodel", "adapter", "adaptername", "modelgroup",
+        *LORA_NAMES, "modelgroup",
         "genairequestmodel", "requestmodel", "requestedmodel", "requestbodymodel", "bodymodel", "modelname", "model",
         "xmodel", "snapshotid", "deployment",
     ),
-    "status": ("status", "statuscode", "responsecode", "httpstatus", "httpstatuscode", "responsestatus"),
+    "status": (
+        "status", "statuscode", "responsecode", "httpstatus", "httpstatuscode", "responsestatus",
+        "httpresponsestatuscode", "httpresponsestatus", "downstreamstatus", "scstatus", "upstreamstatus", "code",
+    ),
+    "error": ("error", "errormessage", "errortype", "errorcode", "exception"),
     "endpoint": (
         "calltype", "xenvoyoriginalpath", "xenvoyoriginpath", "uri", "requesturi", "path", "requestpath", "endpoint",
         "url", "genaioperationname", "operation", "operationname", "request",
     ),
     "cache": ("cachehit",),
-    "requests": ("nummodelrequests", "nrequests", "numrequests"),
+    "requests": (
+        "nummodelrequests", "nrequests", "numrequests", "requestcount", "apirequests", "totalrequests", "requests",
+        "numcalls", "calls", "count",
+    ),
+    "cached": ("cachereadinputtokens", "usagecachereadinputtokens"),  # beside input_tokens, which leave them out
+    "created": ("cachecreationinputtokens", "usagecachecreationinputtokens"),
     "end": ("endtime", "starttimeend"),
 }  # fmt: skip
 
@@ -99,6 +111,13 @@ def roles_in(columns: Sequence[str], given: Mapping[str, str | None]) -> dict[st
         elif name := _first_of(columns, names, exact=role != "time"):
             found[role] = name
     return found
+
+
+def base_column(columns: Sequence[str], roles: Mapping[str, str]) -> str | None:
+    """Return the column with the model of requests without an adapter, where adapters have a column of their own."""
+    if plain_name(roles.get("adapter", "")) not in LORA_NAMES:
+        return None
+    return _first_of(columns, [name for name in ROLES["adapter"] if name not in LORA_NAMES], exact=True)
 
 
 def _first_of(columns: Sequence[str], names: Iterable[str], exact: bool) -> str | None:

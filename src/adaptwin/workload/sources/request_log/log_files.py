@@ -74,7 +74,7 @@ def head_of(path: Path) -> FileHead:
     """Return how a file begins; raises `SpecError` when it cannot be read, or is not text in UTF-8."""
     try:
         if path.exists() and not path.is_file():
-            raise SpecError("is not a file", file=path)
+            raise SpecError("is not a file that can be read twice: write it to one first", file=path)
         with path.open("rb") as file:
             beginning = file.read(HEAD_BYTES)
         if beginning.startswith(_ZSTD):
@@ -94,7 +94,11 @@ def _text_head(beginning: bytes, path: Path) -> FileHead:
     try:
         text = whole.decode("utf-8")
     except UnicodeDecodeError as error:
+        if whole.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise SpecError("cannot be read: it is text in UTF-16; save it as UTF-8", file=path) from None
         raise SpecError(f"is not text in UTF-8 ({error.reason} at byte {error.start})", file=path) from None
+    if "\x00" in text:
+        raise SpecError("cannot be read: NUL characters, so this is no text in UTF-8", file=path)
     lines = text.removeprefix(BOM).replace("\r\n", "\n").split("\n")[:HEAD_LINES]
     return FileHead(tuple(lines), text.startswith(BOM), False)
 

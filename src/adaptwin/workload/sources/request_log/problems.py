@@ -82,7 +82,7 @@ def missing_column(role: str, path: Path, table: LogTable, is_trace: bool) -> Sp
     if {"client", "start_s"} <= {*table.columns}:
         message = f"these are statistics of clients, not requests (found: {named(table.columns)})"
         return SpecError(message, file=path)
-    known = nearest_format(table.columns) if role != "adapter" else None
+    known = nearest_format(table.columns) if is_trace else None
     if known and (absent := _absent(known, table)):
         return _incomplete(known, absent, path, table)
     if is_trace:

@@ -27,9 +27,10 @@ from adaptwin.workload.sources.request_log.log_files import FileHead, head_of, l
 from adaptwin.workload.sources.request_log.problems import damage, far_off, missing_column, named, wrong_value
 from adaptwin.workload.sources.request_log.requests import Meaning, requests_in
 from adaptwin.workload.sources.request_log.table import LogTable, log_table_in
-from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, other_unit, spread_over_seconds
+from adaptwin.workload.sources.request_log.times import UnknownUnitError, clock_of, other_unit, spread_over_steps
 from adaptwin.workload.sources.request_log.usage_buckets import NoWidthError, spread_over_buckets
 
+COARSEST = 900.0  # seconds between the times of a log with rates
 MOST_SPAN = 366 * 86400.0  # seconds that a log may last
 
 
@@ -161,7 +162,7 @@ class _Reading(NamedTuple):
         counts = rows["left_out"].drop_nulls().cast(pl.String).value_counts()
         requests = rows.filter(pl.col("left_out").is_null())
         seconds, from_start, assumed = self._seconds(path, meaning, requests)
-        if "requests" in meaning.roles and len(requests):
+        if "requests" in meaning.roles and (requests["requests"] > 1).any():
             requests, seconds = self._unpacked(path, requests, seconds)
             assumed += ("the requests of a bucket come at random times in it, with its mean lengths",)
         return _Part(path, table, meaning, requests, seconds, from_start, dict(counts.iter_rows()), assumed)
@@ -224,13 +225,17 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
     assumed = list(dict.fromkeys((*notes, *(text for part in parts for text in part.assumed))))
     since = np.round(time - time[0], 6)  # seconds since 1970 are exact to microseconds
     if not reading.is_trace:
-        since, spread = spread_over_seconds(since)
-        assumed += ["times are whole seconds: the requests of a second are spread over it"] if spread else []
+        since, step = spread_over_steps(since)
+        if step > COARSEST:
+            message = f"its times are {step:,.0f} s apart or the same: too coarse for rates (at most {COARSEST:,.0f} s)"
+            raise SpecError(message, parts[0].meaning.roles["time"], file)
+        if step:
+            what = "whole seconds" if step == 1 else f"multiples of {step:,.0f} s"
+            assumed.append(f"times are {what}: the requests of each are spread over it")
     has_lengths = not requests["input"].has_nulls() and not requests["output"].has_nulls()
-    if len(parts) > 1 and (has_lengths or (time != np.floor(time)).any()):
-        of_file = np.repeat(np.arange(len(parts)), [len(part.seconds) for part in parts])[order]
-        if twice := _in_two_files(of_file, time, inputs[order], outputs[order], code[order]):
-            assumed.append(f"{twice:,} requests are in two of the files: they count twice")
+    twice = _same_as_another(time, inputs[order], outputs[order], code[order]) if has_lengths else 0
+    if twice and (time != np.floor(time)).any():
+        assumed.append(f"{twice:,} requests are the same as another one: both count")
     first = parts[0]
     return RequestLog(
         time=since,
@@ -238,7 +243,7 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
         output=np.maximum(1, outputs[order]) if has_lengths else None,
         adapter=code[order],
         names=names,
-        start=None if first.counts_from_start else float(time[0]),
+        start=None if first.counts_from_start or not first.table.has_years else float(time[0]),
         files=len(parts),
         formats=tuple(dict.fromkeys(_form_of(part.table, part.meaning.known) for part in parts)),
         left_out=dict(left_out.most_common()),
@@ -258,14 +263,12 @@ def _order(time: Array, *more: NDArray[np.int64]) -> NDArray[np.int64]:
     return order
 
 
-def _in_two_files(of_file: NDArray[np.int64], *columns: Array | NDArray[np.int64]) -> int:
-    """Return how many requests, in order, are the same as the one before, which is of another file.
+def _same_as_another(*columns: Array | NDArray[np.int64]) -> int:
+    """Return how many requests, in order, are the same as the one before, as in files that overlap.
 
     A few may be so by chance: under 1 in 20 count as none.
     """
-    same = np.diff(of_file) != 0
-    for column in columns:
-        same &= np.diff(column) == 0
+    same = np.all([np.diff(column) == 0 for column in columns], axis=0)
     found = int(same.sum())
     return found if 20 * found > len(same) else 0
 

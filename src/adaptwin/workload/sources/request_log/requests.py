@@ -6,7 +6,7 @@ import polars as pl
 
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.sources.request_log.by_value import by_value
-from adaptwin.workload.sources.request_log.columns import KnownFormat, plain_name
+from adaptwin.workload.sources.request_log.columns import KnownFormat, base_column, plain_name
 from adaptwin.workload.sources.request_log.table import LogTable
 from adaptwin.workload.sources.request_log.times import time_columns
 
@@ -15,6 +15,7 @@ NO_VALUE = ("", "-", "null", "NULL", "None", "none", r"\N", "nan", "undefined") 
 _GENERATES = r"(?i)completion|responses?$|messages$|generate|chat$|^invo(ke|cations)"  # the last part of an endpoint
 _OPERATIONS = ("calltype", "operation", "operationname", "genaioperationname")  # endpoints that are no path
 _FAILED = r"(?i)^(fail|error|false|timeout|cancel|abort)"
+_NO_ERROR = ("false", "False", "0", "{}", "[]", "ok", "OK", "EOF")
 MOST_REASON = 80  # letters of a reason
 
 
@@ -38,7 +39,7 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
     roles = meaning.roles
     wanted = tuple(dict.fromkeys((*roles.values(), *_fallback_column(table, meaning))))
     text = table.scan(wanted).with_columns(
-        _value(roles.get(role)).alias(f"role_{role}") for role in (*CHECKED, "status", "endpoint", "cache")
+        _value(roles.get(role)).alias(f"role_{role}") for role in (*CHECKED, "status", "endpoint", "cache", "error")
     )
     text = text.with_columns(_adapter_name(table, meaning).alias("adapter"))
     number, moment, zoned = time_columns(pl.col("role_time"), meaning.has_local_dates)
@@ -46,7 +47,8 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
         number.alias("number"),
         moment.alias("moment"),
         zoned.alias("zoned"),
-        *(pl.col(f"role_{role}").cast(pl.Float64, strict=False).alias(role) for role in ("input", "output")),
+        (_token_number("role_input") + _tokens_beside(meaning)).alias("input"),
+        _token_number("role_output").alias("output"),
         *_bucket(roles, meaning.has_local_dates),
     )
     left_out = _left_out(meaning)
@@ -79,13 +81,28 @@ def _value(column: str | None) -> pl.Expr:
 
 def _fallback_column(table: LogTable, meaning: Meaning) -> tuple[str, ...]:
     known = meaning.known
-    return (known.fallback,) if known and known.fallback in table.columns else ()
+    if known and known.fallback in table.columns:
+        return (known.fallback,)
+    column = base_column(table.columns, meaning.roles)
+    return (column,) if column else ()
 
 
 def _adapter_name(table: LogTable, meaning: Meaning) -> pl.Expr:
     """Return the name of the model that was asked."""
     names = [_value(meaning.roles.get("adapter")), *map(_value, _fallback_column(table, meaning))]
     return pl.coalesce(names).str.replace(r"^hosted_vllm/", "")
+
+
+def _token_number(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Float64, strict=False)
+
+
+def _tokens_beside(meaning: Meaning) -> pl.Expr:
+    """Return the tokens of prompts that ``input_tokens`` leave out, as Anthropic does: those in the prompt cache."""
+    if not plain_name(meaning.roles.get("input", "")).endswith("inputtokens"):
+        return pl.lit(0.0)
+    beside = (meaning.roles[role] for role in ("cached", "created") if role in meaning.roles)
+    return pl.sum_horizontal(pl.lit(0.0), *(_token_number(column).fill_null(0.0) for column in beside))
 
 
 def _bucket(roles: dict[str, str], has_local_dates: bool) -> tuple[pl.Expr, pl.Expr]:
@@ -100,7 +117,7 @@ def _bucket(roles: dict[str, str], has_local_dates: bool) -> tuple[pl.Expr, pl.E
 def _left_out(meaning: Meaning) -> pl.Expr:
     """Return why a row cannot be used, null for requests."""
     operations = plain_name(meaning.roles.get("endpoint", "")) in _OPERATIONS
-    columns = [pl.col(f"role_{role}") for role in ("status", "endpoint", "cache")]
+    columns = [pl.col(f"role_{role}") for role in ("status", "endpoint", "cache", "error")]
     failed = by_value(columns, lambda *values: _no_generation(*values, operations=operations), pl.String)
     tests = [(failed.is_not_null(), failed)]
     if meaning.known and meaning.known.zero_output:
@@ -118,8 +135,8 @@ def _left_out(meaning: Meaning) -> pl.Expr:
     return pl.coalesce(pl.when(test).then(reason) for test, reason in tests)
 
 
-def _no_generation(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, *, operations: bool) -> pl.Expr:
-    """Return why no server generated text, as far as the status, the endpoint and the cache of a row show."""
+def _no_generation(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, error: pl.Expr, *, operations: bool) -> pl.Expr:
+    """Return why no server generated text, as far as the columns of a row show."""
     endpoint = endpoint if operations else _path(endpoint)
     code = status.str.extract(r"(\d{3})$", 1).cast(pl.Int32, strict=False)
     other = ~endpoint.str.extract(r"([^/]*)/?$", 1).str.contains(_GENERATES)
@@ -128,6 +145,7 @@ def _no_generation(status: pl.Expr, endpoint: pl.Expr, cache: pl.Expr, *, operat
         pl.when(other).then(pl.lit("not a request for text: ") + endpoint),
         pl.when(is_code & ((code >= 400) | code.is_null())).then(pl.lit("failed: status ") + status),
         pl.when(~is_code & status.str.contains(_FAILED)).then(pl.lit("failed: ") + status),
+        pl.when(~error.is_in(_NO_ERROR)).then(pl.lit("failed: ") + error),
         pl.when(cache.str.to_lowercase() == "true").then(pl.lit("answered from the cache of the gateway")),
     )
 

@@ -14,7 +14,7 @@ import polars as pl
 from adaptwin.errors import SpecError
 from adaptwin.plain_data import BOM
 from adaptwin.workload.sources.request_log.log_files import FileHead, scan_lines
-from adaptwin.workload.sources.request_log.vllm_lines import VLLM_COLUMNS, is_vllm_log, vllm_requests
+from adaptwin.workload.sources.request_log.vllm_lines import VLLM_COLUMNS, WHOLE_DATE, is_vllm_log, vllm_requests
 
 SEPARATORS = (",", "\t", ";", "|")
 LISTS = ("data", "results", "items", "logs", "requests", "rows", "records", "entries")  # keys of a list of requests
@@ -33,6 +33,7 @@ class LogTable(NamedTuple):
     scan: Scan  # the columns that are named, as text, and `row` from 0
     line_of: Callable[[int], int]  # of the file, from 1; of a list in JSON, the number of the entry
     place: str = "line"
+    has_years: bool = True  # whether its times do
     damage: Callable[[], SpecError | None] = lambda: None  # the first line that cannot be read
 
 
@@ -47,7 +48,13 @@ def log_table_in(path: Path, head: FileHead) -> LogTable:
     if first.startswith(("{", "[")):
         return _json_table(path, head, lines)
     if is_vllm_log(head.lines):
-        return LogTable("request log of vLLM", VLLM_COLUMNS, lambda _: vllm_requests(path), lambda row: row + 1)
+        return LogTable(
+            "request log of vLLM",
+            VLLM_COLUMNS,
+            lambda _: vllm_requests(path),
+            lambda row: row + 1,
+            has_years=any(re.match(WHOLE_DATE, line) for line in head.lines),
+        )
     if _COMBINED.match(first):
         message = "this access log is not JSON: it names neither model nor tokens (log them with a JSON log_format)"
         raise SpecError(message, f"line {lines[0][0]}", path)

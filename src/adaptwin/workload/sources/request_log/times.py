@@ -12,6 +12,7 @@ from adaptwin.workload.sources.request_log.columns import PER_SECOND
 
 EARLIEST_DATE, LATEST_DATE = 9e8, 5e9  # seconds since 1970 that a log may have: 1998 to 2128
 _ZONE = r"^ ?(?:Z|z|UTC|GMT|([+-]\d{2}(?::?\d{2})?))$"  # after the seconds and their fraction
+FEW_MOMENTS = 10  # of which the time between may be a multiple of minutes by chance
 _LOCAL = "%d/%b/%Y:%H:%M:%S %z"  # nginx's $time_local
 
 
@@ -110,13 +111,27 @@ def _is_epoch(seconds: Array) -> NDArray[np.bool_]:
     return (seconds >= EARLIEST_DATE) & (seconds < LATEST_DATE)
 
 
-def spread_over_seconds(time: Array) -> tuple[Array, bool]:
-    """Return times in ascending order with the requests of each whole second spread over it, and whether that was done.
+def spread_over_steps(time: Array) -> tuple[Array, float]:
+    """Return times in ascending order with the requests of each step spread over it, and the step in seconds.
 
-    It is done where all times are whole seconds and some requests have the same.
+    The step is that of the clock: whole seconds, minutes, or coarser. It is 0 where times are finer than seconds, or
+    no two are the same.
     """
-    if not (np.floor(time) == time).all() or not (np.diff(time) == 0).any():
-        return time, False
+    step = _step_of(time)
+    if not step:
+        return time, 0.0
     _, first, number = np.unique(time, return_index=True, return_counts=True)
     place = np.arange(len(time)) - np.repeat(first, number)
-    return time + place / np.repeat(number, number), True
+    return time + step * place / np.repeat(number, number), step
+
+
+def _step_of(time: Array) -> float:
+    moments = np.unique(np.round(1e3 * time).astype(np.int64))
+    if len(moments) == len(time) or len(moments) < 2:
+        return 0.0
+    common = int(np.gcd.reduce(np.diff(moments)))
+    if common % 1000:
+        return 0.0
+    seconds = common / 1000
+    is_clock = seconds % 60 == 0 or seconds % 1000 == 0
+    return seconds if is_clock and (len(moments) >= FEW_MOMENTS or seconds >= 3600) else 1.0

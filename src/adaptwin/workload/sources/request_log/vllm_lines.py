@@ -16,6 +16,7 @@ from adaptwin.workload.sources.request_log.log_files import scan_lines
 
 VLLM_COLUMNS = ("time", "prompt_tokens", "completion_tokens", "lora")
 BASE_MODEL = "(base model)"  # the name of requests without an adapter
+WHOLE_DATE = r"^\W*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\]]*)"  # before the level
 A_LEAP_YEAR = 2024  # the year of dates that have none: it has every day
 _LEVEL = re.compile(r"\b(INFO|DEBUG|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d\b")
 _RECEIVED, _DETAILS, _GENERATED = "Received request", "details", "Generated response"
@@ -81,7 +82,7 @@ def _lora() -> pl.Expr:
 def _time(turns_a_year: bool) -> pl.Expr:
     """Return the date that stands before the level, or that after it in a leap year."""
     line = pl.col("line")
-    whole = line.str.extract(r"^\W*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\]]*)", 1)
+    whole = line.str.extract(WHOLE_DATE, 1)
     short = line.str.extract(r"\b(?:INFO|DEBUG|WARNING|ERROR) (\d\d-\d\d \d\d:\d\d:\d\d)\b", 1)
     early = short.str.slice(0, 2).cast(pl.Int32, strict=False) <= 6
     year = pl.when(early & turns_a_year).then(pl.lit(f"{A_LEAP_YEAR + 1}-")).otherwise(pl.lit(f"{A_LEAP_YEAR}-"))
