@@ -126,12 +126,9 @@ def spread_over_steps(time: Array) -> tuple[Array, float]:
 
 
 def _step_of(time: Array) -> float:
-    moments = np.unique(np.round(1e3 * time).astype(np.int64))
-    if len(moments) == len(time) or len(moments) < 2:
+    gaps = np.diff(np.round(1e3 * time).astype(np.int64))  # milliseconds
+    if np.mod(gaps, 1000).any() or gaps.all() or not gaps.any():
         return 0.0
-    common = int(np.gcd.reduce(np.diff(moments)))
-    if common % 1000:
-        return 0.0
-    seconds = common / 1000
+    seconds = int(np.gcd.reduce(gaps)) / 1000
     is_clock = seconds % 60 == 0 or seconds % 1000 == 0
-    return seconds if is_clock and (len(moments) >= FEW_MOMENTS or seconds >= 3600) else 1.0
+    return seconds if is_clock and (np.count_nonzero(gaps) >= FEW_MOMENTS or seconds >= 3600) else 1.0
