@@ -188,3 +188,14 @@ def test_a_name_that_no_adapter_can_have_is_left_out_and_shown_safely(tmp_path, 
     text = from_log(path, "--rank", 8, "--out", out)
     assert r"1 row: for an unknown model: \x1b[31mred" in text
     assert "\x1b" not in text
+
+
+def test_a_file_of_rates_that_was_there_before_is_not_said_to_be_written(tmp_path, out):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8}', encoding="utf-8")
+    (tmp_path / "day.csv").write_text("start,factor\n0,1\n60,2\n", encoding="utf-8")
+    words = ["from-peft", tmp_path / "a", "--rate", 1, "--arrivals", f"rates:{tmp_path / 'day.csv'}", "--out", out]
+    told = CliRunner().invoke(workload_commands, [*map(str, words)])
+    assert told.exit_code == 0
+    assert "written to" in told.stdout
+    assert "belong together" not in told.stdout

@@ -428,7 +428,6 @@ def _write(
     vllm_version = oldest(versions) if versions else None
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
     fleet = Fleet(**fields, profile=names)
-    rates_beside = bool(more) and str(workload.arrivals).startswith("rates:")
     if isinstance(fleet.arrivals, str):  # so that fleet and rates can be moved together
         fleet = fleet.model_copy(update={"arrivals": with_path_beside(fleet.arrivals, out.parent)})
     fleet.write(out)
@@ -436,5 +435,6 @@ def _write(
         show_json({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}, indent=None)
     else:
         show(workload_table(workload, vllm_version))
-        beside = f" and {out.with_suffix('.rates.csv')}, which belong together" if rates_beside else ""
-        show_line(f"written to {out}{beside}")
+        rates_file = out.with_suffix(".rates.csv")
+        is_written = workload.arrivals == f"rates:{rates_file.resolve()}"
+        show_line(f"written to {out}{f' and {rates_file}, which belong together' if is_written else ''}")

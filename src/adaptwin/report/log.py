@@ -109,8 +109,7 @@ def _cells(adapter: LoggedAdapter, requests: int) -> tuple[str | Text, ...]:
 
 def lost_bursts(window: LogWindow, keep: Keep | None, requests: int) -> list[str]:
     """Return what rates lose of the times of a log, if so many requests are kept as rates."""
-    burst = strongest_own_burst(window.recording)
-    if burst is None or kept_as(requests, keep) == "timestamps":
+    if kept_as(requests, keep) == "timestamps" or (burst := strongest_own_burst(window.recording)) is None:
         return []
     name = quoted(window.adapters[burst.adapter].name)
     own = f"{name} has {burst.factor:.1f} times its mean rate in its busiest {duration(burst.seconds)}"
