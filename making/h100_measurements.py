@@ -8,6 +8,7 @@ from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements,
 from adaptwin.profile.model_shape import ModelShape
 from h100_runs import DATA, MODELS, measured_runs
 
+MOST_SEQS = 2048  # of the servers whose KV tokens were logged
 GPU_GIB = 63.43  # from the log messages of the measured servers
 SHAPES = {
     "llama-3.1-8b-instruct": ModelShape(
@@ -33,6 +34,7 @@ def measurements(model: str) -> Measurements:
             name=MODELS[model],
             hardware="NVIDIA H100 64 GB (MareNostrum 5)",
             gpu_gib=GPU_GIB,
+            max_num_seqs=MOST_SEQS,
             model=SHAPES[model],
             vllm_version="0.8.5",
             source=SOURCE,

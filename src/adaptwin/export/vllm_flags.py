@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
-from adaptwin.workload.vllm_versions import version_numbers
+from adaptwin.vllm_versions import version_numbers
 
 # Settings whose flags do not exist in every version of vLLM, with the first version that has the flag.
 # vllm/engine/arg_utils.py; pull requests 19970 (async_scheduling), 37307 (scheduler_reserve_full_isl, on by default)
@@ -21,15 +21,15 @@ def setting_flags(profile: Profile, server: Server) -> list[str]:
 
     A setting that the profile's version of vLLM does not know has no flag; see `settings_without_flag`.
     """
-    token_budget, max_num_seqs = server.budgets(profile)
+    used = server.with_defaults(profile)
     return [
-        f"--gpu-memory-utilization {server.gpu_memory_utilization:g}",
-        f"--max-model-len {server.max_model_len or profile.model.max_model_len}",
-        f"--max-num-seqs {max_num_seqs}",
-        f"--max-num-batched-tokens {token_budget}",
-        f"--block-size {server.block_size}",
+        f"--gpu-memory-utilization {used.gpu_memory_utilization:g}",
+        f"--max-model-len {used.max_model_len}",
+        f"--max-num-seqs {used.max_num_seqs}",
+        f"--max-num-batched-tokens {used.max_num_batched_tokens}",
+        f"--block-size {used.block_size}",
         "--enable-chunked-prefill",
-        *(_flag(name, getattr(server, name)) for name in FLAG_SINCE if _has_flag(profile, name)),
+        *(_flag(name, getattr(used, name)) for name in FLAG_SINCE if _has_flag(profile, name)),
     ]
 
 
@@ -46,7 +46,7 @@ def lora_flags(server: Server) -> list[str]:
 def settings_without_flag(profile: Profile, server: Server) -> Iterator[str]:
     """Yield the settings that the twin assumed although the profile's version of vLLM has no flag for them."""
     for name in FLAG_SINCE:
-        value = getattr(server, name)
+        value = getattr(server.with_defaults(profile), name)
         if value and not _has_flag(profile, name):
             yield f"{name} {str(value).lower()}"
 

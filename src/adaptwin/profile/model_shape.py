@@ -21,8 +21,22 @@ class ModelShape(Spec):
     intermediate: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the MLP")
     vocabulary: int = Field(gt=0, le=LARGEST_SHAPE, description="tokens in the vocabulary")
     max_model_len: int = Field(gt=0, le=LONGEST_CONTEXT, description="longest context of the model, in tokens")
-    bytes_per_weight: int = Field(
-        default=2, gt=0, le=16, description="bytes of a weight, and of a value in the KV cache"
+    bytes_per_weight: float = Field(
+        default=2,
+        gt=0,
+        le=16,
+        allow_inf_nan=False,
+        description="bytes of a weight of the linear layers: 1 for FP8, 0.5 and more for 4 bits with their scales",
+    )
+    bytes_per_value: float = Field(
+        default=2,
+        gt=0,
+        le=16,
+        allow_inf_nan=False,
+        description="bytes of an activation, and of a weight of the embeddings and of adapters",
+    )
+    bytes_per_kv_value: float = Field(
+        default=2, gt=0, le=16, allow_inf_nan=False, description="bytes of a value in the KV cache: 1 for FP8"
     )
     tied_embeddings: bool = Field(default=False, description="whether the output matrix is that of the embedding")
     lora_embeddings: bool = Field(
@@ -66,20 +80,32 @@ class ModelShape(Spec):
         }
 
     @property
+    def _linear_weights(self) -> int:
+        return self.layers * sum(inputs * outputs for inputs, outputs in self.module_widths.values())
+
+    @property
+    def _embedding_weights(self) -> int:
+        return self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
+
+    @property
+    def weights(self) -> int:
+        """Number of the base model's weights, without norms and biases (under 0.1 %)."""
+        return self._linear_weights + self._embedding_weights
+
+    @property
     def weights_bytes(self) -> float:
         """Bytes of the base model's weights, without norms and biases (under 0.1 %)."""
-        per_layer = sum(inputs * outputs for inputs, outputs in self.module_widths.values())
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
-        return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)
+        linear, embeddings = self._linear_weights, self._embedding_weights
+        return float(linear * self.bytes_per_weight + embeddings * self.bytes_per_value)
 
     @property
     def kv_bytes_per_token(self) -> float:
         """Bytes of keys and values that one token takes in the KV cache."""
-        return float(2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_weight)
+        return float(2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_kv_value)
 
     @property
     def adapter_bytes_per_rank(self) -> float:
         """Bytes per unit of rank of an adapter on all linear layers: the A and B matrices of each layer."""
         per_layer = sum(inputs + outputs for inputs, outputs in self.module_widths.values())
         embeddings = 2 * (self.vocabulary + self.hidden) if self.lora_embeddings else 0
-        return float((self.layers * per_layer + embeddings) * self.bytes_per_weight)
+        return float((self.layers * per_layer + embeddings) * self.bytes_per_value)

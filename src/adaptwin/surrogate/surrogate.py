@@ -157,15 +157,13 @@ class Surrogate(Spec):
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
         """Return whether window, arrivals and server settings are of kinds that the training data covers."""
-        usual = Server()
+        usual, used = Server(), server.with_defaults(self.profile)
         return (
             self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and server.adapters_in_host >= demand.traffic.adapters
-            and all(
-                getattr(server, name) == getattr(usual, name)
-                for name in ("block_size", "scheduler_reserve_full_isl", "watermark")
-            )
+            and not used.scheduler_reserve_full_isl
+            and (server.block_size, server.watermark) == (usual.block_size, usual.watermark)
         )
 
     def on(self, profile: Profile) -> Self:

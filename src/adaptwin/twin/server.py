@@ -8,6 +8,7 @@ from adaptwin.errors import OutOfMemory, SpecError
 from adaptwin.profile.profile import Profile
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
+from adaptwin.twin.vllm_defaults import VllmDefaults, vllm_defaults
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.lora_ranks import SERVED_RANKS, listed, padded_rank, served_ranks
 from adaptwin.workload.workload import Workload
@@ -41,20 +42,20 @@ class Server(Spec):
     max_model_len: int | None = Field(
         default=None, ge=1, le=MAX_TOKENS, description="tokens of one request, prompt and answer"
     )
-    gpu_memory_utilization: Fraction = Field(
-        default=0.9, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
+    gpu_memory_utilization: Fraction | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
     )
     block_size: int = Field(default=16, ge=1, le=LARGEST_BLOCK, description="tokens in one KV block")
-    scheduler_reserve_full_isl: bool = Field(
-        default=False,
-        description="admit a request only if its whole prompt fits (vLLM >= 0.19), not just its first chunk",
+    scheduler_reserve_full_isl: bool | None = Field(
+        default=None,
+        description="admit a request only if its whole prompt fits, not just its first chunk; None: from vLLM 0.19 on",
     )
     watermark: Fraction = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of KV blocks that admission keeps free"
     )
-    async_scheduling: bool = Field(
-        default=False,
-        description="plan a step while the previous one is computed (default on GPUs in current vLLM; not in 0.8.5)",
+    async_scheduling: bool | None = Field(
+        default=None,
+        description="plan a step while the previous one is computed; None: from vLLM 0.14 on",
     )
     kv_cache_tokens: int | None = Field(
         default=None,
@@ -95,19 +96,15 @@ class Server(Spec):
             SpecError: The token budget is below `max_num_seqs`, or the version of vLLM does not have `max_lora_rank`.
         """
         self._require_rank_of(profile.vllm_version)
+        settings = self.with_defaults(profile)
+        token_budget, max_num_seqs = self.budgets(profile)
         max_model_len = self.max_model_len or profile.model.max_model_len
-        tokens = self.kv_cache_tokens or profile.memory.kv_cache_tokens(
-            max_loras=self.max_loras,
-            max_lora_rank=self.max_lora_rank,
-            gpu_memory_utilization=self.gpu_memory_utilization,
-            block_size=self.block_size,
-        )
+        tokens = self.kv_tokens_on(profile)
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
         if tokens > MOST_KV_CACHE_TOKENS:
             message = f"a KV cache of {tokens:.3g} tokens is too large: at most {MOST_KV_CACHE_TOKENS:.0e}"
             raise SpecError(message, "memory.kv_bytes_per_token")
         profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
-        token_budget, max_num_seqs = self.budgets(profile)
         blocks = tokens // self.block_size
         return Limits(
             block_size=self.block_size,
@@ -117,9 +114,27 @@ class Server(Spec):
             max_num_seqs=max_num_seqs,
             token_budget=token_budget,
             max_model_len=max_model_len,
-            reserve_whole_prompt=self.scheduler_reserve_full_isl,
+            reserve_whole_prompt=bool(settings.scheduler_reserve_full_isl),
             watermark_blocks=int(self.watermark * blocks),
-            async_scheduling=self.async_scheduling,
+            async_scheduling=bool(settings.async_scheduling),
+        )
+
+    def kv_tokens_on(self, profile: Profile) -> int:
+        """Return the tokens of KV cache: as measured, or else computed from the profile; 0 if no memory is left.
+
+        Raises:
+            SpecError: The token budget is below `max_num_seqs`.
+        """
+        if self.kv_cache_tokens:
+            return self.kv_cache_tokens
+        token_budget, max_num_seqs = self.budgets(profile)
+        return profile.memory.kv_cache_tokens(
+            max_loras=self.max_loras,
+            max_lora_rank=self.max_lora_rank,
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=token_budget,
+            gpu_memory_utilization=self.gpu_memory_utilization or _usual(profile).gpu_memory_utilization,
+            block_size=self.block_size,
         )
 
     def _require_rank_of(self, vllm_version: str) -> None:
@@ -142,12 +157,31 @@ class Server(Spec):
         Raises:
             SpecError: The token budget is below `max_num_seqs`.
         """
-        budget, seqs = default_budgets(profile.gpu_gib)
-        max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
-        token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
+        usual = _usual(profile)
+        most = usual.max_num_seqs
+        max_num_seqs = self.max_num_seqs or min(most, self.max_num_batched_tokens or most)
+        token_budget = self.max_num_batched_tokens or max(usual.max_num_batched_tokens, max_num_seqs)
         if token_budget < max_num_seqs:
             raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
         return token_budget, max_num_seqs
+
+    def with_defaults(self, profile: Profile) -> Self:
+        """Return these settings with vLLM's default for each that is None, except `max_cpu_loras` and the KV cache.
+
+        Raises:
+            SpecError: The token budget is below `max_num_seqs`.
+        """
+        usual = _usual(profile)
+        token_budget, max_num_seqs = self.budgets(profile)
+        chosen = {
+            "max_num_seqs": max_num_seqs,
+            "max_num_batched_tokens": token_budget,
+            "max_model_len": self.max_model_len or profile.model.max_model_len,
+        }
+        for name in ("gpu_memory_utilization", "async_scheduling", "scheduler_reserve_full_isl"):
+            given = getattr(self, name)
+            chosen[name] = getattr(usual, name) if given is None else given
+        return self.model_copy(update=chosen)
 
     def can_load(self, rank: int) -> bool:
         """Whether vLLM can load an adapter of this rank; the base model, rank 0, needs no slot."""
@@ -163,6 +197,10 @@ class Server(Spec):
                     f"{self.max_lora_rank} is below the rank {adapter.rank} of adapter {adapter.name!r}",
                     "Server.max_lora_rank",
                 )
+
+
+def _usual(profile: Profile) -> VllmDefaults:
+    return vllm_defaults(profile.hardware, profile.gpu_gib, profile.vllm_version)
 
 
 class Limits(NamedTuple):
@@ -184,10 +222,3 @@ class Limits(NamedTuple):
 def server_rank(rank: int, profile: Profile) -> int:
     """Return the lowest ``max_lora_rank`` with which the profile's version of vLLM serves adapters of this rank."""
     return padded_rank(rank, profile.vllm_version)
-
-
-def default_budgets(gpu_gib: float) -> tuple[int, int]:
-    """Return vLLM's default max_num_batched_tokens and max_num_seqs (vllm/engine/arg_utils.py, for the API server)."""
-    if gpu_gib >= 160:
-        return 16384, 1024
-    return (8192, 1024) if gpu_gib >= 70 else (2048, 256)

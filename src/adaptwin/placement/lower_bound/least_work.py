@@ -126,7 +126,9 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     """Return what a request of this rank is charged, if the constant is shared out by `shared_by`."""
     cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank, profile))
     scheduler = profile.scheduler_cost
-    planned = 0.0 if template.async_scheduling else 1.0  # asynchronous planning overlaps with the step before
+    planned = (
+        0.0 if template.with_defaults(profile).async_scheduling else 1.0
+    )  # asynchronous planning overlaps with the step before
     constant = cost.base + planned * scheduler.base
     per_token = cost.per_token
     if rank:
