@@ -70,6 +70,9 @@ bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (half an hour)
 	$(BIN)/python benchmarks/placement.py
 
+memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)
+	PYTHONPATH=making $(BIN)/python benchmarks/memory_law.py
+
 accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accuracy.md (needs the measurements)
 	$(BIN)/python benchmarks/accuracy.py
 

@@ -105,15 +105,17 @@ def test_loads_and_planning_are_recovered(fitted):
 def test_memory_is_recovered(start):
     law = MemoryModel.from_shapes(TRUE.model, 10 * GIB).model_copy(update={"slot_bytes": 3e6, "estimated": False})
     sizes = [(slots, rank) for slots in (1, 20, 90) for rank in (8, 64)]
+    setup = plain_setup(start)
+    given = setup.memory_settings._asdict()
     table = pl.DataFrame(
-        [(s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes],
+        [(s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r, **given)) for s, r in sizes],
         schema=["max_loras", "max_lora_rank", "kv_cache_tokens"],
         orient="row",
     )
-    memory = fit(Measurements(plain_setup(start), memory=table)).profile.memory
+    memory = fit(Measurements(setup, memory=table)).profile.memory
     assert memory.estimated is False
     for slots, rank in ((5, 16), (50, 32), (200, 64)):
-        size = {"max_loras": slots, "max_lora_rank": rank}
+        size = {"max_loras": slots, "max_lora_rank": rank, **given}
         assert memory.kv_cache_tokens(**size) == pytest.approx(law.kv_cache_tokens(**size), rel=1e-3)
 
 

@@ -33,10 +33,11 @@ LLAMA = load_profile(START)
 H100 = Setup(
     name="h100-80gb", hardware="NVIDIA H100 80 GB", gpu_gib=79.1, model=LLAMA.model, vllm_version="0.8.5", start=START
 )
+SETTINGS = H100.memory_settings._asdict()
 SHAPES = MemoryModel.from_shapes(LLAMA.model, 79.1 * GIB)
 MEMORY = SHAPES.model_copy(
     update={
-        "activation_bytes": 5.3e9,
+        "activation_bytes": 1.5e9,
         "slot_bytes": 6.3e6,
         "slot_bytes_per_rank": 1.02 * SHAPES.slot_bytes_per_rank,
         "estimated": False,
@@ -67,7 +68,7 @@ def starts(tmp_path_factory):
 
 
 def memory_rows(sizes) -> pl.DataFrame:
-    rows = [(s, r, MEMORY.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes]
+    rows = [(s, r, MEMORY.kv_cache_tokens(max_loras=s, max_lora_rank=r, **SETTINGS)) for s, r in sizes]
     return pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "kv_cache_tokens"], orient="row")
 
 
@@ -130,11 +131,11 @@ def test_any_servers_give_memory_that_is_near_the_truth_or_named(table):
 def test_one_server_does_not_make_slots_free():
     """192 slots of rank 64 take 71 GB on any GPU, so they do not fit on one of 80 GB."""
     profile = fit(Measurements(H100, memory=memory_rows([(8, 16)]))).profile
-    assert profile.memory.kv_cache_tokens(max_loras=8, max_lora_rank=16) == pytest.approx(
-        MEMORY.kv_cache_tokens(max_loras=8, max_lora_rank=16), rel=0.005
+    assert profile.memory.kv_cache_tokens(max_loras=8, max_lora_rank=16, **SETTINGS) == pytest.approx(
+        MEMORY.kv_cache_tokens(max_loras=8, max_lora_rank=16, **SETTINGS), rel=0.005
     )
     assert 192 * 64 * profile.memory.slot_bytes_per_rank > 65e9
-    assert profile.memory.kv_cache_tokens(max_loras=192, max_lora_rank=64) == 0
+    assert profile.memory.kv_cache_tokens(max_loras=192, max_lora_rank=64, **SETTINGS) == 0
     assert {"memory.slot_bytes", "memory.slot_bytes_per_rank"} <= set(profile.undetermined)
 
 
@@ -143,8 +144,8 @@ def test_servers_of_one_rank_leave_the_cost_of_a_rank_to_the_shapes(rank):
     fitted = fit(Measurements(H100, memory=memory_rows([(8, rank), (32, rank), (48, rank)])))
     memory = fitted.profile.memory
     assert memory.slot_bytes_per_rank == pytest.approx(SHAPES.slot_bytes_per_rank, rel=0.03)
-    assert memory.kv_cache_tokens(max_loras=40, max_lora_rank=rank) == pytest.approx(
-        MEMORY.kv_cache_tokens(max_loras=40, max_lora_rank=rank), rel=0.005
+    assert memory.kv_cache_tokens(max_loras=40, max_lora_rank=rank, **SETTINGS) == pytest.approx(
+        MEMORY.kv_cache_tokens(max_loras=40, max_lora_rank=rank, **SETTINGS), rel=0.005
     )
     assert "memory.slot_bytes_per_rank" in fitted.profile.undetermined
 

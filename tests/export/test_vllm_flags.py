@@ -40,9 +40,9 @@ def test_a_default_is_written_with_its_value_so_that_another_gpu_starts_the_same
         ("0.9.2", []),
         ("0.10.0", ["--no-async-scheduling"]),
         ("v0.11.0rc1", ["--no-async-scheduling"]),
-        ("0.19.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl"]),
-        ("0.32.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
-        ("1.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
+        ("0.19.0", ["--async-scheduling", "--scheduler-reserve-full-isl"]),
+        ("0.32.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
+        ("1.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
         ("nightly", []),
     ],
 )

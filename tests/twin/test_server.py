@@ -5,7 +5,8 @@ from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.server import default_budgets, server_rank
+from adaptwin.twin.server import server_rank
+from adaptwin.twin.vllm_defaults import vllm_defaults
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,31 @@ from adaptwin.twin.server import default_budgets, server_rank
     [(24, 2048, 256), (63.4, 2048, 256), (70, 8192, 1024), (80, 8192, 1024), (160, 16384, 1024), (192, 16384, 1024)],
 )
 def test_default_budgets_follow_the_memory_of_the_gpu(gib, tokens, seqs):
-    assert default_budgets(gib) == (tokens, seqs)
+    usual = vllm_defaults("some GPU", gib, "0.8.5")
+    assert (usual.max_num_batched_tokens, usual.max_num_seqs) == (tokens, seqs)
+
+
+@pytest.mark.parametrize(
+    ("version", "utilization", "is_async", "reserves", "budget_of_a100"),
+    [
+        ("0.8.5", 0.9, False, False, 8192),
+        ("0.9.0", 0.9, False, False, 2048),
+        ("v0.14.0", 0.9, True, False, 2048),
+        ("0.19.1", 0.9, True, True, 2048),
+        ("0.21.0", 0.92, True, True, 2048),
+        ("0.33.0", 0.92, True, True, 2048),
+        ("unknown", 0.9, False, False, 8192),
+    ],
+)
+def test_defaults_follow_the_version(version, utilization, is_async, reserves, budget_of_a100):
+    usual = vllm_defaults("NVIDIA A100-SXM4-80GB", 79.3, version)
+    assert usual[:2] == (utilization, budget_of_a100)
+    assert (usual.async_scheduling, usual.scheduler_reserve_full_isl) == (is_async, reserves)
+    profile = plain_profile().model_copy(update={"vllm_version": version})
+    limits = Server(kv_cache_tokens=50_000).limits(profile)
+    assert (limits.async_scheduling, limits.reserve_whole_prompt) == (is_async, reserves)
+    given = Server(kv_cache_tokens=50_000, async_scheduling=False, scheduler_reserve_full_isl=False).limits(profile)
+    assert (given.async_scheduling, given.reserve_whole_prompt) == (False, False)
 
 
 def test_the_law_of_memory_gives_the_blocks_without_the_null_block():

@@ -25,6 +25,7 @@ MEMORY_NOISE = 0.003  # least relative error of the KV tokens of a server
 LOAD_NOISE = 0.02  # least relative error of the median of similar loads
 PLANNING_NOISE = 0.02  # least relative error of the scheduler's median time
 MEMORY_CONSTANTS = ("activation_bytes", "slot_bytes", "slot_bytes_per_rank")
+ACTIVATION_ERROR = 4 * GIB  # plausible error of what the profiling step and the libraries take, by the shapes
 SLOT_RANKS = 8  # plausible bytes of a slot beside its matrices, as ranks of these matrices
 SHAPES_ERROR = 0.05  # plausible relative error of the bytes per rank that the model's shapes give
 PLANNING_CONSTANTS = ("base", "per_running")
@@ -77,7 +78,7 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> FittedPart[MemoryModel]:
         used,
         weight=used / (tokens * shapes.kv_bytes_per_token),
         start=start,
-        scale=np.array([start[0], SLOT_RANKS * start[2], SHAPES_ERROR * start[2]]),
+        scale=np.array([ACTIVATION_ERROR, SLOT_RANKS * start[2], SHAPES_ERROR * start[2]]),
         noise=MEMORY_NOISE,
     )
     constants = {name: float(round(x)) for name, x in zip(MEMORY_CONSTANTS, result.constants, strict=True)}

@@ -1,10 +1,16 @@
 """ModelShape: the shapes of a model's matrices, from which its memory is computed."""
 
+from collections.abc import Iterable
+
 from pydantic import Field, field_validator
 
 from adaptwin.spec import Name, Spec
 from adaptwin.visible import quoted
 
+FUSED_MODULES = {  # by the name that covers several of `module_widths`
+    "qkv_proj": ("q_proj", "k_proj", "v_proj"),
+    "gate_up_proj": ("gate_proj", "up_proj"),
+}
 LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
 LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite
 
@@ -102,6 +108,21 @@ class ModelShape(Spec):
     def kv_bytes_per_token(self) -> float:
         """Bytes of keys and values that one token takes in the KV cache."""
         return float(2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_kv_value)
+
+    def loaded_bytes(self, rank: int, modules: Iterable[str] | None = None) -> float:
+        """Bytes of an adapter's weights as host memory holds them: at its own rank, on these modules.
+
+        Args:
+            rank: Its rank.
+            modules: Modules that it changes, as in PEFT, `FUSED_MODULES` among them; None, or one that is not a linear
+                layer of a transformer layer: all linear layers.
+        """
+        widths = self.module_widths
+        names = {name for module in modules or () for name in FUSED_MODULES.get(module, (module,))}
+        if not names or not names <= widths.keys():
+            names = set(widths)
+        per_layer = sum(sum(widths[name]) for name in names)
+        return float(self.layers * per_layer * rank * self.bytes_per_value)
 
     @property
     def adapter_bytes_per_rank(self) -> float:
