@@ -266,7 +266,7 @@ def plain_profile() -> Profile:
             slot_bytes=1e6, slot_bytes_per_rank=1e6,
         ),
         step_cost=StepCost(
-            host_base=2e-3, gpu_base=1e-3, weights=8e-3, balance_tokens=500.0, per_token=5e-6, per_pair=1e-9,
+            host_base=2e-3, gpu_base=1e-3, weights=12e-3, balance_tokens=240.0, per_token=5e-6, per_pair=1e-9,
             per_context_token=10e-9, per_sequence=10e-6, eager=4e-3,
             slot_launch=5e-6, launched_block=20e-9, lora_launch=125e-6, lora_byte=0.25e-9, adapter_byte=1e-9,
             shrink_block=500e-9, expand_block=10e-6, active_block=2e-6,

@@ -57,7 +57,7 @@ def determined(
     loose: Array | None = None,
     given: Array | None = None,
 ) -> Determination:
-    """Fit ``columns @ constants + given`` to `target`, in relative terms; what the rows do not determine stays at `start`.
+    """Fit ``columns @ constants + given`` to `target`, relative to it; what the rows do not determine stays at `start`.
 
     The rows alone decide on a constant whose standard error is small beside the scale. A constant of which the rows
     determine only a sum with others is drawn to its start value as well, and stays above a tenth of it. A constant on

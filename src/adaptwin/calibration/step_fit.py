@@ -281,7 +281,9 @@ class StepFit:
 
     def undetermined(self) -> list[Undetermined]:
         """Return the constants of steps, scrapes and requests that neither steps nor runs determine."""
-        found = self._undetermined_terms() + unmeasured(self.start, "step_cost", (SHAPE,)) + self._undetermined_scrapes()
+        found = (
+            self._undetermined_terms() + unmeasured(self.start, "step_cost", (SHAPE,)) + self._undetermined_scrapes()
+        )
         if not self.latency_is_known:
             latency = self.start.request_latency
             found.append(Undetermined("request_latency", latency, latency, kept=True))

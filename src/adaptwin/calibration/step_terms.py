@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.profile.lora_kernels import RANK_BLOCK, LoraKernels, rank_blocks
-from adaptwin.profile.step_cost import FEWEST_PARTS, MOST_PARTS, TOKEN_BLOCK, StepCost
+from adaptwin.profile.step_cost import LARGEST_SPLIT, SMALLEST_SPLIT, TOKEN_BLOCK, StepCost
 from adaptwin.rounding import rounded
 from adaptwin.twin.step_totals import BEND_UNIT, StepTotals
 
@@ -18,7 +19,7 @@ STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in (*KERNE
 INSEPARABLE = ("gpu_base", "communication", "communication_per_token")
 
 
-def term_columns(kernels: LoraKernels, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
+def term_columns(kernels: LoraKernels, max_lora_rank: NDArray[np.int64], means: Mapping[str, Array]) -> Array:
     """Return the factor of each of the `STEP_TERMS`, shape (rows, terms).
 
     `means` holds the fields of `StepContents` and `context`, each of shape (rows,): of single steps, or as means over a
@@ -62,12 +63,12 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost, kernels: LoraKernels) ->
     lora = (adapters > 0).astype(float)
     all_slots = np.where(max_loras > 0, max_loras + 1, 0.0)
     slots = np.where(adapters > 0, all_slots, 0.0 if kernels.skip_base_only else all_slots)
-    parts = np.where(tokens <= cost.split_tokens, float(MOST_PARTS), float(FEWEST_PARTS))
+    parts = np.where(tokens <= cost.split_tokens, float(LARGEST_SPLIT), float(SMALLEST_SPLIT))
     wide = np.ceil(tokens / (2 * TOKEN_BLOCK))
     return {
         "tokens": tokens,
         "sequences": running,
-        "pairs": np.maximum(0.0, tokens - running) * (tokens / running + 1.0) / 2.0,
+        "pairs": np.where(tokens > running, tokens * (tokens / running + 1.0) / 2.0, 0.0),
         "bend": np.sqrt(1.0 + (tokens / cost.balance_tokens) ** 2),
         "eager": (tokens > cost.graph_tokens).astype(float),
         "slots": slots,

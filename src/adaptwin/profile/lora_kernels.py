@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from adaptwin.profile.model_shape import ModelShape
 
-LINEAR_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 LINEAR_LAYERS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
+ADAPTED_MODULES = tuple(module for layer in LINEAR_LAYERS for module in layer)
 RANK_BLOCK = 16  # rows of an adapter's A matrix that a block of the shrink kernel computes: BLOCK_N
 
 _KERNELS_PER_LAYER = 2  # shrink (multiply with A) and expand (multiply with B)
@@ -32,7 +32,7 @@ class LoraKernels(NamedTuple):
 
 
 def lora_kernels(
-    model: ModelShape, version: tuple[int, ...], target_modules: Collection[str] = LINEAR_MODULES
+    model: ModelShape, version: tuple[int, ...], target_modules: Collection[str] = ADAPTED_MODULES
 ) -> LoraKernels:
     """Return what the LoRA kernels of a model launch if adapters change these modules; vLLM's default is all of them.
 

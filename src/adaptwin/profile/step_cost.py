@@ -10,7 +10,7 @@ from adaptwin.profile.model_shape import LONGEST_CONTEXT
 from adaptwin.profile.seconds import Seconds
 from adaptwin.spec import Spec
 
-FEWEST_PARTS, MOST_PARTS = 8, 64  # parts into which the shrink kernel splits its sum: SPLIT_K
+SMALLEST_SPLIT, LARGEST_SPLIT = 8, 64  # parts into which the shrink kernel splits its sum: SPLIT_K
 TOKEN_BLOCK = 32  # tokens that a block of the shrink kernel computes: BLOCK_M; a block of the expand kernel has twice
 
 
@@ -62,7 +62,8 @@ class StepCost(Spec):
     """Seconds that a forward pass takes; every term is non-negative.
 
         seconds = host_base + gpu_base + weights sqrt(1 + (T / balance_tokens)^2) + per_token T + per_sequence N
-                + per_pair P + per_context_token C + [T > graph_tokens] eager + communication + communication_per_token T
+                + per_pair P + per_context_token C + [T > graph_tokens] eager
+                + communication + communication_per_token T
                 + slot_launch K G + launched_block G (A b split ceil(T/32) + B ceil(T/64))
                 + [U > 0] (lora_launch K + lora_byte M T + adapter_byte R U + shrink_block A b split (U + (T - U)/32)
                            + B U (expand_block + active_block ceil(T/64)))
@@ -185,7 +186,7 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
                 needed *= 2
             if needed < slots:
                 slots = needed
-    parts = MOST_PARTS if tokens <= cost.split_tokens else FEWEST_PARTS
+    parts = LARGEST_SPLIT if tokens <= cost.split_tokens else SMALLEST_SPLIT
     wide = (tokens + 2 * TOKEN_BLOCK - 1) // (2 * TOKEN_BLOCK)
     eager = 1 if tokens > cost.graph_tokens else 0
     lora, lora_tokens, shrink_work = 0, 0, 0

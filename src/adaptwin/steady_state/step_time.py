@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from adaptwin.jit import compiled
-from adaptwin.profile.step_cost import FEWEST_PARTS, MOST_PARTS, TOKEN_BLOCK
+from adaptwin.profile.step_cost import LARGEST_SPLIT, SMALLEST_SPLIT, TOKEN_BLOCK
 from adaptwin.steady_state.in_flight import busy_adapters, peakedness_seen
 from adaptwin.steady_state.inputs import MeanTraffic, SteppingServer
 
@@ -20,6 +20,7 @@ class StepMeans(NamedTuple):
     requests: float  # decodes
     pairs: float  # of tokens that the attention of prompts compares
     adapters: float
+    bend: float  # seconds of the linear layers, over those of reading their weights
 
 
 class LongSteps(NamedTuple):
@@ -46,13 +47,37 @@ def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: Ste
     deviation = math.sqrt(requests + prefills * mean.prompt_squares)
     tokens = min(requests + prefills * mean.prompt, max(requests, server.token_budget))
     pairs = (tokens - requests) * _pairs_per_token(mean)
-    return _expected_seconds(StepMeans(tokens, deviation, requests, pairs, adapters), mean.cached, server)
+    bend = _mean_bend(tokens, requests, prefills, mean, server)
+    return _expected_seconds(StepMeans(tokens, deviation, requests, pairs, adapters, bend), mean.cached, server)
 
 
 @compiled
 def _pairs_per_token(mean: MeanTraffic) -> float:
     """Mean pairs that the attention of prompts compares per prompt token; half of the other tokens of the prompt."""
     return 0.5 * (mean.prompt_squares / max(mean.prompt, 1e-9) + 1.0)
+
+
+@compiled
+def _mean_bend(tokens: float, requests: float, prefills: float, mean: MeanTraffic, server: SteppingServer) -> float:
+    """Mean of the bend over steps, of which most compute no prompt, and the others at most the token budget.
+
+    Within each of the two kinds, the mean of squares stands for the squares.
+    """
+    chunks = prefills * max(1.0, mean.prompt / server.token_budget)
+    share = 1.0 - math.exp(-chunks)
+    usual = _bend(requests * requests, server)
+    if share < 1e-9:
+        return usual
+    more = (tokens - requests) / share
+    squares = (prefills * mean.prompt_squares + (prefills * mean.prompt) ** 2) / share
+    squares = min(squares, more * server.token_budget)
+    return (1.0 - share) * usual + share * _bend(requests * requests + 2.0 * requests * more + squares, server)
+
+
+@compiled
+def _bend(squares: float, server: SteppingServer) -> float:
+    """Seconds of the linear layers over those of reading their weights, from the square of the tokens."""
+    return math.sqrt(1.0 + server.costs.step.balance * squares)
 
 
 @compiled
@@ -67,11 +92,10 @@ def _expected_seconds(step: StepMeans, cached: float, server: SteppingServer) ->
     width = math.sqrt(2.0) * max(step.deviation, 1e-6)
     eager = 0.5 * math.erfc((cost.graph_tokens + 0.5 - tokens) / width)
     split = 0.5 * math.erfc((tokens - cost.split_tokens - 0.5) / width)
-    squares = min(tokens**2 + step.deviation**2, tokens * max(tokens, server.token_budget))
-    parts = FEWEST_PARTS + split * (MOST_PARTS - FEWEST_PARTS)
+    parts = SMALLEST_SPLIT + split * (LARGEST_SPLIT - SMALLEST_SPLIT)
     rows = max(1.0, tokens / TOKEN_BLOCK + 0.5)
     wide = max(1.0, tokens / (2 * TOKEN_BLOCK) + 0.5)
-    seconds = cost.base + cost.weights * math.sqrt(1.0 + cost.balance * squares) + cost.per_token * tokens
+    seconds = cost.base + cost.weights * step.bend + cost.per_token * tokens
     seconds += cost.per_pair * step.pairs + cost.per_context_token * cached * step.requests
     seconds += cost.per_sequence * step.requests + eager * cost.eager
     seconds += server.planning_share * (planning.base + planning.per_running * step.requests)
@@ -109,13 +133,14 @@ def long_steps(
         more = max(more, mean.prompt)
     most = min(requests + more, max(requests, server.token_budget))
     pairs = (most - requests) * _pairs_per_token(mean) if prefills > TAIL_SHARE else 0.0
-    p99 = _expected_seconds(StepMeans(most, 0.0, requests, pairs, adapters), mean.cached, server)
+    step = StepMeans(most, 0.0, requests, pairs, adapters, _bend(most * most, server))
+    p99 = _expected_seconds(step, mean.cached, server)
     chain = 1.0 + (math.sqrt(server.slots) - 1.0) * slots_full
     if server.slots > 0.0 and loads * pace / chain > TAIL_SHARE:
         p99 += chain * server.load_seconds
     chunk = min(mean.prompt, server.token_budget)
     tokens = requests + chunk + prefills * mean.prompt
     pairs = 0.5 * chunk * (mean.prompt + 1.0) + prefills * mean.prompt * _pairs_per_token(mean)
-    step = StepMeans(tokens, math.sqrt(requests), requests, pairs, adapters)
+    step = StepMeans(tokens, math.sqrt(requests), requests, pairs, adapters, _bend(tokens * tokens, server))
     first = _expected_seconds(step, mean.cached, server)
     return LongSteps(p99, first)

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
-from adaptwin.profile.step_cost import FEWEST_PARTS, TOKEN_BLOCK, step_contents
+from adaptwin.profile.step_cost import SMALLEST_SPLIT, TOKEN_BLOCK, step_contents
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.workload.demand.expected_requests import expected_requests
@@ -111,14 +111,14 @@ class RequestKinds(NamedTuple):
         self, profile: Profile, template: Server, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
         """Return the way to share by which `requests` of each adapter are most work, and each kind's work by it."""
-        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, len(MeanRequest._fields))
+        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(
+            -1, len(MeanRequest._fields)
+        )
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
             for rank in {rank for _, rank in self.kinds}
         }
-        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(
-            -1, len(SHARED_BY), len(Charges._fields)
-        )
+        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(SHARED_BY), len(Charges._fields))
         work = np.einsum("ka,kya->yk", asks, by_kind)
         best = int(np.argmax(work @ np.bincount(self.of_adapter, requests, len(self.kinds))))
         return SHARED_BY[best], work[best]
@@ -152,9 +152,9 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     if rank:
         lora = step_contents(cost, 1, 1, 0, 1)  # with the fewest slots in the grid
         constant += cost.lora_base + cost.lora_per_adapter + cost.per_slot * lora.slots
-        constant += cost.shrink_work * FEWEST_PARTS * (TOKEN_BLOCK - 1)
-        per_token += cost.lora_per_token + cost.shrink_work * FEWEST_PARTS
-        per_token += cost.shrink_grid * lora.slots * FEWEST_PARTS / TOKEN_BLOCK
+        constant += cost.shrink_work * SMALLEST_SPLIT * (TOKEN_BLOCK - 1)
+        per_token += cost.lora_per_token + cost.shrink_work * SMALLEST_SPLIT
+        per_token += cost.shrink_grid * lora.slots * SMALLEST_SPLIT / TOKEN_BLOCK
         per_token += (cost.expand_grid * lora.slots + cost.expand_active) / (2 * TOKEN_BLOCK)
     if shared_by.counts_eager and token_budget > cost.graph_tokens:
         eager = min(cost.eager / (token_budget - cost.graph_tokens), constant / max(1, cost.graph_tokens))

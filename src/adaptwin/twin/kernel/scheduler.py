@@ -33,7 +33,6 @@ from adaptwin.twin.kernel.waiting_queue import (
     take_first,
 )
 
-
 _pairs_of_chunk = inlined(pairs_of_chunk)
 
 
