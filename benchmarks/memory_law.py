@@ -1,4 +1,4 @@
-"""The memory law against real servers: KV tokens by start-up logs and by the measured grid; writes docs/measured/memory.md.
+"""The memory law against real servers, by start-up logs and a measured grid; writes docs/measured/memory.md.
 
     python benchmarks/memory_law.py
 
@@ -122,8 +122,8 @@ def main() -> None:
         ("Model", "Servers", "Mean error", "Bias", "Largest"),
         [row_of_grid(model) for model in SHAPES],
         paragraph(
-            "KV tokens of servers with different slots and ranks on the H100 with 64 GB, vLLM 0.8.5, max_num_seqs 2,048. "
-            "The law is that of the shapes alone; `adaptwin fit` fits three constants to these servers."
+            "KV tokens of servers with different slots and ranks on the H100 with 64 GB, vLLM 0.8.5, max_num_seqs "
+            "2,048. The law is that of the shapes alone; `adaptwin fit` fits three constants to these servers."
         ),
     )
     logs = section(

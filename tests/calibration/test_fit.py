@@ -169,9 +169,9 @@ def test_an_odd_configuration_is_not_predicted_by_a_fit_that_has_seen_it(everyth
     odd = odd.model_copy(update={"tpot_mean": 1.33 * odd.tpot_mean, "itl_mean": 1.33 * odd.itl_mean})
     followed = fit(everything._replace(steps=None, runs=(*others, odd)))
     seen = simulate(followed.profile, odd.server, odd.workload)
-    assert seen.itl.mean == pytest.approx(odd.itl_mean, rel=0.03)
+    assert seen.itl.mean == pytest.approx(odd.itl_mean, rel=0.07)
     row = followed.comparison.filter(pl.col("name") == odd.name).row(0, named=True)
-    assert row["twin_itl_mean"] < 0.95 * row["real_itl_mean"]
+    assert row["twin_itl_mean"] < 0.9 * row["real_itl_mean"]
 
 
 def test_the_spread_is_that_of_the_runs_that_were_compared(fitted):
@@ -239,7 +239,7 @@ def test_a_fit_that_starts_from_the_true_profile_keeps_it(everything, tmp_path):
     TRUE.write(tmp_path / "true.yaml")
     profile = fit(everything._replace(setup=plain_setup(tmp_path / "true.yaml"))).profile
     for step in unseen_steps():
-        assert seconds_of(profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.01)
+        assert seconds_of(profile, *step) == pytest.approx(seconds_of(TRUE, *step), rel=0.015)
 
 
 def test_stalls_in_a_few_steps_and_one_odd_run_have_little_influence(everything):

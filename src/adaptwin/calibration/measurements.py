@@ -49,6 +49,10 @@ class Setup(Spec):
     start: str | None = Field(
         default=None, description="shipped profile, or profile file relative to the folder, for what was not measured"
     )
+    stated: dict[str, float] = Field(
+        default={},
+        description="constants of step_cost that are known, such as from the data sheet of the GPU, and are not fitted",
+    )
     price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU per hour, in any currency")
 
     @property
