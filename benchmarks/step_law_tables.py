@@ -54,8 +54,8 @@ WHAT = """This page shows how well the form of the [step cost](../explanation/ca
 GPUs than the measured one: linear layers, the attention of prompts and of decodes."""
 
 HOW = """The tables are those of aiconfigurator (ai-dynamo, Apache-2.0), of LLMServingSim (MIT) and of Frontier (MIT),
-measured with vLLM 0.14 to 0.24, or with FlashInfer of 2024. Two shares of the peak figures of each data sheet are fitted
-to each table. Errors are mean absolute errors of the seconds, in per cent."""
+measured with vLLM 0.14 to 0.24, or with FlashInfer of 2024. Two shares of the peak figures of each data sheet are
+fitted to each table. Errors are mean absolute errors of the seconds, in per cent."""
 
 HEAD = f"# The form of the step law\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
 END = generated_by(
@@ -227,7 +227,7 @@ def _prompts(title: str) -> str:
                 arithmetic = 4 * HEAD_DIM * heads * pairs / (sheet.flops * x[0])  # noqa: B023
                 return arithmetic + values / (sheet.bandwidth * x[1]) + 1e-6 * x[2]  # noqa: B023
 
-            (share, of_bytes, call), errors = _fitted(model, 1e-3 * latency, (0.6, 0.5, 10.0))
+            (share, _, _), errors = _fitted(model, 1e-3 * latency, (0.6, 0.5, 10.0))
             seconds = [_whole_prompt(length, sheet, share) for length in PROMPTS]
             body.append(
                 [
@@ -238,8 +238,8 @@ def _prompts(title: str) -> str:
                     *(f"{linear:.2f} + {attention:.2f}" for linear, attention in seconds),
                 ]
             )
-    note = f"""Attention takes as long as 4 x heads x {HEAD_DIM} operations for each pair of tokens, besides the bytes of
-    its activations and a constant of about ten microseconds a call. The last columns are seconds of one prompt of
+    note = f"""Attention takes as long as 4 x heads x {HEAD_DIM} operations for each pair of tokens, besides the bytes
+    of its activations and a constant of about ten microseconds a call. The last columns are seconds of one prompt of
     Llama-3.1-8B in chunks of {CHUNK:,} tokens: the linear layers (at 0.75 of the arithmetic) and attention. The tables
     end at 16,384 tokens; longer prompts are extrapolated."""
     header = ["GPU", "vLLM", "share of arithmetic", *(f"error, {low:,}-{high:,}" for low, high in PROMPT_BANDS)]
@@ -305,15 +305,14 @@ def _decodes(title: str) -> str:
             batch, context, _, kv_heads, latency = rows.to_numpy().astype(float).T
             size = batch * context * kv_heads * 2 * HEAD_DIM * 2
             beyond = size > 2 * cache
+            far, seconds = (size[beyond], batch[beyond]), 1e-3 * latency
 
-            def model(x: Array, size: Array = size, batch: Array = batch) -> Array:
+            def model(x: Array, size: Array, batch: Array) -> Array:
                 return size / (sheet.bandwidth * x[0]) + 1e-6 * x[1] + 1e-9 * x[2] * batch  # noqa: B023
 
-            (share, *rest), errors = _fitted(
-                lambda x: model(x, size[beyond], batch[beyond]), 1e-3 * latency[beyond], (0.8, 10.0, 90.0)
-            )
-            within = model(np.array([share, *rest])) / (1e-3 * latency) - 1
-            body.append([name, version, f"{share:.2f}", _percent(errors), _percent(within[~beyond])])
+            found, errors = _fitted(lambda x, rows=far: model(x, *rows), seconds[beyond], (0.8, 10.0, 90.0))
+            within = (model(found, size, batch) / seconds - 1)[~beyond]
+            body.append([name, version, f"{found[0]:.2f}", _percent(errors), _percent(within)])
     note = """Decodes read their KV cache at a share of the bandwidth, besides a constant per call and one per request.
     The share is fitted to rows whose cache is more than twice the GPU's L2 cache: a benchmark repeats one layer, whose
     cache may stay in L2, while a server reads all other layers in between. The last column is the error on the rows
