@@ -9,6 +9,7 @@ import pytest
 
 from adaptwin import Adapter, Server, Workload, load_profile
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.profile.memory import MemoryModel
 from adaptwin.profile.step_cost import StepCost
 
 WINDOW = 300.0
@@ -35,11 +36,21 @@ STEP_COST = StepCost(
 )
 
 
+MEMORY = MemoryModel(
+    gpu_bytes=6.81e10,
+    weights_bytes=1.606e10,
+    activation_bytes=4.93e9,
+    kv_bytes_per_token=131072,
+    slot_bytes=6.33e6,
+    slot_bytes_per_rank=5.76e6,
+)
+
+
 @pytest.fixture(scope="session")
 def h100():
-    """Return a shipped profile with a fixed step cost, so that a new fit of the constants changes no plan here."""
+    """Return a shipped profile with fixed step cost and memory, so that a new fit changes no plan here."""
     shipped = load_profile("h100-64gb-llama-3.1-8b-instruct")
-    changed = shipped.model_copy(update={"step_cost": STEP_COST, "request_latency": 0.012})
+    changed = shipped.model_copy(update={"step_cost": STEP_COST, "memory": MEMORY, "request_latency": 0.012})
     measured = shipped.measured.model_copy(update={"constants": changed.fingerprint})
     return changed.model_copy(update={"measured": measured})
 

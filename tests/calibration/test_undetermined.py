@@ -18,7 +18,7 @@ from adaptwin import Measurements, Server, fit, load_profile
 from adaptwin.calibration.hardware import LOAD_CONSTANTS, MEMORY_CONSTANTS, PLANNING_CONSTANTS, fit_memory
 from adaptwin.calibration.measurements import Setup
 from adaptwin.calibration.step_terms import INSEPARABLE, STEP_TERMS
-from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.memory import GIB, USUAL_ACTIVATION, MemoryModel
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.step_coefficients import step_coefficients
@@ -220,4 +220,4 @@ def test_the_constants_that_were_kept_are_those_of_the_start():
     assert kept["request_latency"].value == LLAMA.request_latency
     assert kept["scheduler_cost.per_waiting"].value == LLAMA.scheduler_cost.per_waiting
     assert kept["scrape_cost.per_label"].value == LLAMA.scrape_cost.per_label
-    assert np.isclose(kept["memory.activation_bytes"].value, 4.5 * GIB)
+    assert np.isclose(kept["memory.activation_bytes"].value, USUAL_ACTIVATION)

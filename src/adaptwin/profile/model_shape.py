@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from adaptwin.spec import Name, Spec
 from adaptwin.visible import quoted
 
-FUSED_MODULES = {  # by the name that covers several of `module_widths`
+PARTS_OF_FUSED = {  # by the name that covers several of `module_widths`
     "qkv_proj": ("q_proj", "k_proj", "v_proj"),
     "gate_up_proj": ("gate_proj", "up_proj"),
 }
@@ -114,11 +114,11 @@ class ModelShape(Spec):
 
         Args:
             rank: Its rank.
-            modules: Modules that it changes, as in PEFT, `FUSED_MODULES` among them; None, or one that is not a linear
+            modules: Modules that it changes, as in PEFT, `PARTS_OF_FUSED` among them; None, or one that is not a linear
                 layer of a transformer layer: all linear layers.
         """
         widths = self.module_widths
-        names = {name for module in modules or () for name in FUSED_MODULES.get(module, (module,))}
+        names = {name for module in modules or () for name in PARTS_OF_FUSED.get(module, (module,))}
         if not names or not names <= widths.keys():
             names = set(widths)
         per_layer = sum(sum(widths[name]) for name in names)
