@@ -17,7 +17,7 @@ _KERNELS_PER_LAYER = 2  # shrink (multiply with A) and expand (multiply with B)
 _EXPAND_COLUMNS = 128  # columns of an adapter's B matrix that a block of the expand kernel computes: BLOCK_N
 _FEWEST_COLUMNS = 64
 _NARROW_SINCE = (0, 11, 1)  # not known to the version: between 0.8.5 and 0.19
-_SKIPS_BASE_ONLY_SINCE = (0, 11, 1)  # in logs of November 2025 (`cudagraph_specialize_lora`), not in 0.8.5
+_SKIPS_BASE_ONLY_SINCE = (0, 11, 1)  # vLLM's pull request 25914, merged in October 2025
 
 
 class LoraKernels(NamedTuple):
@@ -43,8 +43,8 @@ def lora_kernels(
 
     A block of the expand kernel computes 128 columns in 0.8.5. The current version takes
     ``max(64, next_power_of_2(128 // slices))`` (triton_ops/utils.py) unless it has a tuned configuration for the GPU,
-    which is not modelled. In which version this began has not been checked; 0.11.1 is assumed. So it is for CUDA graphs
-    of their own for steps without adapters (`cudagraph_specialize_lora`).
+    which is not modelled. In which version this began has not been checked; 0.11.1 is assumed. Since about 0.11.1,
+    steps without an adapter have CUDA graphs of their own (`cudagraph_specialize_lora`), without LoRA kernels.
 
     Args:
         model: The base model.

@@ -73,20 +73,21 @@ class StepCost(Spec):
     ``q c + q (q + 1) / 2``, so a whole prompt makes the same pairs in any number of chunks.
 
     **The base model.** A linear layer takes the time of reading its weights for few tokens and that of its arithmetic
-    for many; ``sqrt(1 + x^2)`` with the balance of both at x = 1 is within 5 % of the measured kernels of six GPUs
-    (docs/measured/step-law.md). Attention of prompts is quadratic. `per_token` is for layers between these two, which
-    move activations; `per_sequence` for the output matrix and the sampler. A step with more tokens than the largest
-    captured CUDA graph runs eagerly. `communication` has a place for a group of GPUs that exchange activations.
+    for many; ``sqrt(1 + x^2)`` with the balance of both at x = 1 is within 2 to 6 % of the measured kernels of most
+    GPUs (docs/measured/step-law.md). Attention of prompts is quadratic. `per_token` is for what moves activations
+    between these layers, `per_sequence` for the arithmetic of the output matrix and for the sampler. A step with more
+    tokens than the largest captured CUDA graph runs eagerly. `communication` has a place for a group of GPUs that
+    exchange activations.
 
     **LoRA.** The K kernels of a step (`lora_kernels.py`) are launched on a grid over tokens x slots. In 0.8.5 the grid
     has ``G = S + 1`` slots for S = ``max_loras``, however few adapters the step has, and most of its blocks exit at
-    once. Newer versions launch none if no adapter is in the step; with ``specialize_active_lora``, the grid has as
-    many slots as adapters, rounded up to a power of two or to S + 1 (`get_captured_lora_counts`, vllm/lora/utils.py).
-    A and B are the blocks of a slot of the shrink and expand kernels, M the bytes of activations per token, and R the
-    bytes of an adapter at the padded rank (``max_lora_rank``), which fills b blocks of 16. Up to `split_tokens` tokens
-    the shrink kernel splits its sum into 64 parts instead of 8 (`split`), each in blocks of its own. So a step of 127
-    tokens can take longer than one of 128. Where U adapters have T tokens, at most ``U + (T - U) / 32`` of an adapter's
-    blocks of 32 tokens have work.
+    once. Newer versions launch none if no adapter is in the step; with ``specialize_active_lora`` (pull request 32005),
+    the grid has as many slots as adapters, rounded up to a power of two or to S + 1 (`get_captured_lora_counts`,
+    vllm/lora/utils.py). A and B are the blocks of a slot of the shrink and expand kernels, M the bytes of activations
+    per token, and R the bytes of an adapter at the padded rank (``max_lora_rank``), which fills b blocks of 16. Up to
+    `split_tokens` tokens the shrink kernel splits its sum into 64 parts instead of 8 (`split`), each in blocks of its
+    own. So a step of 127 tokens can take longer than one of 128. Where U adapters have T tokens, at most ``U + (T - U)
+    / 32`` of an adapter's blocks of 32 tokens have work.
     """
 
     host_base: Seconds = Field(description="seconds of every step in which the GPU waits for the host")
@@ -187,7 +188,7 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
             if needed < slots:
                 slots = needed
     parts = LARGEST_SPLIT if tokens <= cost.split_tokens else SMALLEST_SPLIT
-    wide = (tokens + 2 * TOKEN_BLOCK - 1) // (2 * TOKEN_BLOCK)
+    wide = (tokens + 63) >> 6
     eager = 1 if tokens > cost.graph_tokens else 0
     lora, lora_tokens, shrink_work = 0, 0, 0
     if adapters > 0:
@@ -199,7 +200,7 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
         bend=math.sqrt(1.0 + cost.balance * (float(tokens) * float(tokens))),
         eager=eager,
         slots=slots,
-        shrink_grid=slots * parts * ((tokens + TOKEN_BLOCK - 1) // TOKEN_BLOCK),
+        shrink_grid=slots * parts * ((tokens + 31) >> 5),
         expand_grid=slots * wide,
         lora=lora,
         lora_tokens=lora_tokens,
@@ -210,23 +211,21 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
 
 
 def seconds_besides_cache(cost: StepCoefficients, contents: StepContents) -> float:
-    """Return the seconds of a step whose decodes read no cache; the kernel compiles it, the reference twin calls it."""
-    return (
-        cost.base
-        + cost.weights * contents.bend
-        + cost.per_token * contents.tokens
-        + cost.per_sequence * contents.sequences
-        + cost.per_pair * contents.pairs
-        + cost.eager * contents.eager
-        + cost.per_slot * contents.slots
-        + cost.shrink_grid * contents.shrink_grid
-        + cost.expand_grid * contents.expand_grid
-        + cost.lora_base * contents.lora
-        + cost.lora_per_token * contents.lora_tokens
-        + cost.lora_per_adapter * contents.adapters
-        + cost.shrink_work * contents.shrink_work
-        + cost.expand_active * contents.expand_active
+    """Return the seconds of a step whose decodes read no cache; the kernel compiles it, the reference twin calls it.
+
+    The terms are summed up in groups, as a long chain of additions takes longer than all else.
+    """
+    model = (cost.base + cost.weights * contents.bend) + (
+        cost.per_token * contents.tokens + cost.per_sequence * contents.sequences
     )
+    prompts = cost.per_pair * contents.pairs + cost.eager * contents.eager
+    grid = (cost.per_slot * contents.slots + cost.shrink_grid * contents.shrink_grid) + (
+        cost.expand_grid * contents.expand_grid + cost.lora_base * contents.lora
+    )
+    adapters = (cost.lora_per_token * contents.lora_tokens + cost.lora_per_adapter * contents.adapters) + (
+        cost.shrink_work * contents.shrink_work + cost.expand_active * contents.expand_active
+    )
+    return (model + prompts) + (grid + adapters)
 
 
 def step_seconds(
