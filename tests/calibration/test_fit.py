@@ -116,7 +116,7 @@ def test_memory_is_recovered(start):
     assert memory.estimated is False
     for slots, rank in ((5, 16), (50, 32), (200, 64)):
         size = {"max_loras": slots, "max_lora_rank": rank, **given}
-        assert memory.kv_cache_tokens(**size) == pytest.approx(law.kv_cache_tokens(**size), rel=5e-3)
+        assert memory.kv_cache_tokens(**size) == pytest.approx(law.kv_cache_tokens(**size), rel=2e-2)
 
 
 def test_scrapes_are_recovered(start):

@@ -30,7 +30,7 @@ def with_step_cost(**constants):
         ("max_model_len", 2**63, "Server.max_model_len: 9223372036854775808 must be at most 1e+07"),
         ("block_size", 10**6, "Server.block_size: 1000000 must be at most 65536"),
         ("kv_cache_tokens", 10**10, "Server.kv_cache_tokens: 10000000000 must be at most 1e+09"),
-        ("gpu_memory_utilization", float("nan"), "Server.gpu_memory_utilization: nan is not valid"),
+        ("gpu_memory_utilization", float("nan"), "Server.gpu_memory_utilization: nan must be above 0"),
         ("watermark", float("nan"), "Server.watermark: nan is not valid"),
     ],
 )
