@@ -132,3 +132,36 @@ def test_an_adapter_of_any_rank_takes_a_padded_slot_and_loads_by_its_own_rank(h1
     server = Server(max_loras=1, max_lora_rank=16)
     scenario = make_scenario(profile, server, fleet(("a", 12, 1.0), ("b", 16, 1.0)), seed=0)
     assert scenario.adapters.gpu_load.tolist() == [22_400_000, 26_000_000]  # 10 + 12 + 4 x 0.1 ms, and 10 + 16 ms
+
+
+def test_slots_hold_the_modules_that_adapters_may_change():
+    profile, slots = plain_profile(), {"max_loras": 8, "max_lora_rank": 64}
+    some = ("qkv_proj", "down_proj")
+    share = profile.model.share_of_adapter(some)
+    assert 0 < share < 1
+    every, those = Server(**slots), Server(**slots, lora_target_modules=some)
+    saved = 8 * 64 * (1 - share) * profile.memory.slot_bytes_per_rank / profile.memory.kv_bytes_per_token
+    assert those.kv_tokens_on(profile) - every.kv_tokens_on(profile) == pytest.approx(saved, abs=16)
+    part = Server(**slots, lora_target_modules=("k_proj", "down_proj"))  # k is merged with q and v
+    assert part.kv_tokens_on(profile) == those.kv_tokens_on(profile)
+    with pytest.raises(SpecError, match=r"lora_target_modules: 'q' is not one of q_proj, k_proj"):
+        Server(lora_target_modules=("q",))
+
+
+def test_an_adapter_that_changes_other_modules_is_refused():
+    server = Server(max_loras=1, lora_target_modules=("qkv_proj",))
+    fits, not_so = (Adapter("a", 8, 1.0, target_modules=modules) for modules in (("q_proj",), ("q_proj", "o_proj")))
+    server.require_serves(Workload([fits]))
+    with pytest.raises(SpecError, match=r"Server\.lora_target_modules: o_proj of adapter 'a' would not be applied"):
+        server.require_serves(Workload([not_so]))
+
+
+def test_fewer_modules_and_a_grid_as_needed_make_shorter_steps():
+    profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
+    work = Workload([Adapter("a", 8, 1.0)], duration=60.0)
+    itl = [
+        simulate(profile, Server(max_loras=64, max_lora_rank=16, **more), work).itl.mean
+        for more in ({}, {"lora_target_modules": ("q_proj", "v_proj")}, {"specialize_active_lora": True})
+    ]
+    assert itl[1] < 0.95 * itl[0]
+    assert itl[2] < 0.95 * itl[0]

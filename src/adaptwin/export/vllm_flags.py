@@ -14,6 +14,7 @@ FLAG_SINCE = {
     "scheduler_reserve_full_isl": (0, 19),
     "watermark": (0, 24),
 }
+LORA_FLAG_SINCE = {"specialize_active_lora": (0, 15), "lora_target_modules": (0, 17)}  # pull requests 32005, 34984
 
 
 def setting_flags(profile: Profile, server: Server) -> list[str]:
@@ -33,26 +34,32 @@ def setting_flags(profile: Profile, server: Server) -> list[str]:
     ]
 
 
-def lora_flags(server: Server) -> list[str]:
+def lora_flags(profile: Profile, server: Server) -> list[str]:
     """Return the flags that enable LoRA, with the slots as planned."""
+    modules = " ".join(server.lora_target_modules or ())
+    more = {
+        "specialize_active_lora": ["--specialize-active-lora"] if server.specialize_active_lora else [],
+        "lora_target_modules": [f"--lora-target-modules {modules}"] if modules else [],
+    }
     return [
         "--enable-lora",
         f"--max-loras {server.max_loras}",
         f"--max-lora-rank {server.max_lora_rank}",
         f"--max-cpu-loras {server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras}",
+        *(flag for name, flags in more.items() if _has_flag(profile, name) for flag in flags),
     ]
 
 
 def settings_without_flag(profile: Profile, server: Server) -> Iterator[str]:
     """Yield the settings that the twin assumed although the profile's version of vLLM has no flag for them."""
-    for name in FLAG_SINCE:
+    for name in (*FLAG_SINCE, *LORA_FLAG_SINCE):
         value = getattr(server.with_defaults(profile), name)
         if value and not _has_flag(profile, name):
-            yield f"{name} {str(value).lower()}"
+            yield f"{name} {', '.join(value) if isinstance(value, tuple) else str(value).lower()}"
 
 
 def _has_flag(profile: Profile, setting: str) -> bool:
-    return version_numbers(profile.vllm_version) >= FLAG_SINCE[setting]
+    return version_numbers(profile.vllm_version) >= {**FLAG_SINCE, **LORA_FLAG_SINCE}[setting]
 
 
 def _flag(setting: str, value: bool | float) -> str:

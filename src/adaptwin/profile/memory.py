@@ -89,9 +89,13 @@ class MemoryModel(Spec):
         max_num_batched_tokens: int,
         gpu_memory_utilization: float,
         block_size: int = 16,
+        slot_share: float = 1.0,
     ) -> int:
-        """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left."""
-        slots = max_loras * (self.slot_bytes + self.slot_bytes_per_rank * max_lora_rank)
+        """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left.
+
+        `slot_share` is the share of a slot's matrices that vLLM allocates, where adapters may change some modules only.
+        """
+        slots = max_loras * (self.slot_bytes + slot_share * self.slot_bytes_per_rank * max_lora_rank)
         step = self.profiling_bytes(max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens)
         used = self.weights_bytes + self.activation_bytes + step + self.graph_bytes + slots
         free = self.gpu_bytes * gpu_memory_utilization - used

@@ -11,8 +11,24 @@ PARTS_OF_FUSED = {  # by the name that covers several of `module_widths`
     "qkv_proj": ("q_proj", "k_proj", "v_proj"),
     "gate_up_proj": ("gate_proj", "up_proj"),
 }
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MODULES = (*LINEAR, *PARTS_OF_FUSED)  # names of linear layers, one by one or fused
 LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
 LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite
+
+
+def parts_of_modules(modules: Iterable[str]) -> set[str]:
+    """Return the linear layers that names of modules mean, of which some cover several."""
+    return {part for module in modules for part in PARTS_OF_FUSED.get(module, (module,))}
+
+
+def merged_modules(modules: Iterable[str]) -> set[str]:
+    """Return the linear layers that vLLM gives slots for if adapters may change these: merged ones, as a whole.
+
+    Source: `is_in_target_modules` in vllm/lora/utils.py.
+    """
+    parts = parts_of_modules(modules)
+    return parts.union(*(group for group in map(set, PARTS_OF_FUSED.values()) if group & parts))
 
 
 class ModelShape(Spec):
@@ -118,11 +134,17 @@ class ModelShape(Spec):
                 layer of a transformer layer: all linear layers.
         """
         widths = self.module_widths
-        names = {name for module in modules or () for name in PARTS_OF_FUSED.get(module, (module,))}
+        names = parts_of_modules(modules or ())
         if not names or not names <= widths.keys():
             names = set(widths)
         per_layer = sum(sum(widths[name]) for name in names)
         return float(self.layers * per_layer * rank * self.bytes_per_value)
+
+    def share_of_adapter(self, modules: Iterable[str] | None) -> float:
+        """The share of an adapter's bytes for which slots have room if it may change these modules; 1 for None."""
+        if modules is None:
+            return 1.0
+        return self.loaded_bytes(1, merged_modules(modules)) / self.adapter_bytes_per_rank
 
     @property
     def adapter_bytes_per_rank(self) -> float:

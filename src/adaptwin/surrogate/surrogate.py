@@ -167,7 +167,7 @@ class Surrogate(Spec):
             and self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and server.adapters_in_host >= demand.traffic.adapters
-            and not used.scheduler_reserve_full_isl
+            and not (used.scheduler_reserve_full_isl or used.specialize_active_lora or used.lora_target_modules)
             and (server.block_size, server.watermark) == (usual.block_size, usual.watermark)
         )
 

@@ -4,14 +4,15 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from adaptwin.errors import OutOfMemory, SpecError
+from adaptwin.errors import OutOfMemory, SpecError, not_one_of
+from adaptwin.profile.model_shape import MODULES, merged_modules, parts_of_modules
 from adaptwin.profile.profile import Profile
 from adaptwin.quantities import Fraction
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Spec
 from adaptwin.twin.vllm_defaults import VllmDefaults, vllm_defaults
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.lora_ranks import SERVED_RANKS, listed, padded_rank, served_ranks
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 MOST_LORAS = 1_000_000
 MOST_SEATS = 1_000_000  # the twin keeps about 200 bytes for each
@@ -57,6 +58,15 @@ class Server(Spec):
         default=None,
         description="plan a step while the previous one is computed; None: from vLLM 0.14 on",
     )
+    specialize_active_lora: bool = Field(
+        default=False,
+        description="launch LoRA kernels for the adapters of a step only, not for all slots (vLLM >= 0.15)",
+    )
+    lora_target_modules: tuple[Line, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="modules that adapters may change, such as q_proj (vLLM >= 0.17); None: all linear layers",
+    )
     kv_cache_tokens: int | None = Field(
         default=None,
         ge=1,
@@ -70,6 +80,14 @@ class Server(Spec):
         if rank not in SERVED_RANKS:
             raise ValueError(f"{rank} is not one of {listed(SERVED_RANKS)}")
         return rank
+
+    @field_validator("lora_target_modules")
+    @classmethod
+    def _known_modules(cls, modules: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for module in modules or ():
+            if module not in MODULES:
+                raise ValueError(not_one_of(module, MODULES))
+        return modules
 
     @model_validator(mode="after")
     def _host_holds_gpu(self) -> Self:
@@ -135,6 +153,7 @@ class Server(Spec):
             max_num_batched_tokens=token_budget,
             gpu_memory_utilization=self.gpu_memory_utilization or _usual(profile).gpu_memory_utilization,
             block_size=self.block_size,
+            slot_share=profile.model.share_of_adapter(self.lora_target_modules),
         )
 
     def _require_rank_of(self, vllm_version: str) -> None:
@@ -165,6 +184,13 @@ class Server(Spec):
             raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
         return token_budget, max_num_seqs
 
+    def _modules_left_out(self, adapter: Adapter) -> list[str]:
+        """Return the modules that an adapter changes although these settings do not let it."""
+        if self.lora_target_modules is None:
+            return []
+        let = merged_modules(self.lora_target_modules)
+        return [module for module in adapter.target_modules or () if not parts_of_modules([module]) <= let]
+
     def with_defaults(self, profile: Profile) -> Self:
         """Return these settings with vLLM's default for each that is None, except `max_cpu_loras` and the KV cache.
 
@@ -192,6 +218,11 @@ class Server(Spec):
         for adapter in workload.adapters:
             if adapter.rank and not self.max_loras:
                 raise SpecError(f"0 slots, but adapter {adapter.name!r} needs one", "Server.max_loras")
+            if (left_out := self._modules_left_out(adapter)) and adapter.rank:
+                raise SpecError(
+                    f"{', '.join(left_out)} of adapter {adapter.name!r} would not be applied",
+                    "Server.lora_target_modules",
+                )
             if adapter.rank > self.max_lora_rank:
                 raise SpecError(
                     f"{self.max_lora_rank} is below the rank {adapter.rank} of adapter {adapter.name!r}",
