@@ -134,6 +134,38 @@ def test_scrapes_are_recovered(start):
     assert cost.profile.scrape_cost.per_label == pytest.approx(scrapes.per_label, rel=0.25)
 
 
+# Constants that are known
+
+
+@pytest.fixture(scope="module")
+def stated():
+    """Return the true constants of the base model that single steps do not separate from the host's time."""
+    return {name: getattr(TRUE.step_cost, name) for name in ("gpu_base", "weights", "per_token", "per_pair")}
+
+
+def test_stated_constants_are_kept_and_the_others_recovered(everything, start, stated):
+    fitted = fit(everything._replace(setup=plain_setup(start, stated=stated), runs=()))
+    cost = fitted.profile.step_cost
+    assert {name: getattr(cost, name) for name in stated} == stated
+    assert {f"step_cost.{name}" for name in stated} <= set(fitted.profile.undetermined)
+    for name in ("host_base", "per_context_token", "launched_block", "expand_block", "shrink_block", "lora_byte"):
+        assert getattr(cost, name) == pytest.approx(getattr(TRUE.step_cost, name), rel=0.02)
+
+
+def test_a_fit_to_runs_keeps_stated_constants_as_well(everything, start, stated):
+    fitted = fit(everything._replace(setup=plain_setup(start, stated=stated), steps=None))
+    assert {name: getattr(fitted.profile.step_cost, name) for name in stated} == stated
+    real = measured(TRUE, *UNSEEN)
+    assert simulate(fitted.profile, real.server, real.workload).itl.mean == pytest.approx(real.itl_mean, rel=0.03)
+
+
+def test_a_stated_constant_that_does_not_exist_is_refused(everything, start):
+    with pytest.raises(SpecError, match=r"^setup\.stated: base is no constant of step_cost: expected host_base, "):
+        fit(everything._replace(setup=plain_setup(start, stated={"base": 0.01})))
+    with pytest.raises(SpecError, match=r"weights: -1.0 must be at least 0"):
+        fit(everything._replace(setup=plain_setup(start, stated={"weights": -1.0})))
+
+
 # What the fit says about itself
 
 
