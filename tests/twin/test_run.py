@@ -24,11 +24,13 @@ def fleet(rates=(2.0, 1.0, 0.5, 0.5), **fields):
 
 
 # What a request of 100 tokens in and 3 out takes alone, on the plain profile with the two slots of SERVER. Its prompt:
-# 10 ms + 2 x 100 us for the slots + 100 x (10 us + 2 x 10 ns for the slots + 2 x 20 ns in a batch this small) makes
-# 11.206 ms; the scheduler takes 100 + 10 us.
-FIRST_TOKEN = 11.316e-3
-# Two decodes: 10.2 ms + 10.06 us + 100 or 101 tokens of context x 10 ns + 110 us, so 10.32106 and 10.32107 ms.
-ALONE = FIRST_TOKEN + 20.64213e-3
+# 3 ms of host and GPU + 12 ms x sqrt(1 + (100 / 240)^2) + 100 x 5 us + 5,050 pairs x 1 ns + 10 us for the sampler. For
+# the grid of 3 slots 16 kernels x 3 x 5 us, and 20 ns for each of 14 x 3 x 64 x 4 blocks of shrink kernels and of
+# 14 x 3 x 2 blocks of expand kernels. These are 16.97177 ms; the scheduler takes 100 + 10 us.
+FIRST_TOKEN = 17.08177e-3
+# Two decodes: 3 ms + 12 ms x sqrt(1 + (1 / 240)^2) + 5 us + 10 us + 240 us + 20 ns x (14 x 3 x 64 + 14 x 3), 100 or 101
+# tokens of context x 10 ns, and 110 us, so 15.420704 and 15.420714 ms.
+ALONE = FIRST_TOKEN + 30.84141833e-3
 
 
 def replayed(*times, **fields):
@@ -214,9 +216,10 @@ def test_the_table_of_adapters_adds_up_to_the_server():
 
 def test_the_percentiles_of_an_adapter_are_exact():
     run = simulate(plain_profile(), SERVER, replayed(1.0, 2.0, 2.0, 3.0))
-    # Two prompts together are no small batch: 10.2 ms + 200 x 10.02 us + 100 us + 2 x 10 us = 12.324 ms.
+    # Two prompts together are no small batch: 3 ms + 12 ms x sqrt(1 + (200 / 240)^2) + 1 ms + 2 x (5.05 + 10) us
+    # + 240 us + 20 ns x 14 x 3 x (8 x 7 + 4) + 120 us of the scheduler = 20.060999 ms.
     assert run.adapters["ttft_p50"][0] == pytest.approx(0.005 + FIRST_TOKEN)
-    assert run.adapters["ttft_p99"][0] == pytest.approx(0.005 + 12.324e-3)
+    assert run.adapters["ttft_p99"][0] == pytest.approx(0.005 + 20.060999e-3)
 
 
 def test_an_adapter_without_finished_requests_has_no_latencies():
