@@ -11,7 +11,8 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live check format console reference bench placement accuracy surrogates profiles clean
+.PHONY: help demo test test-long test-live check format console reference bench placement accuracy step-law surrogates profiles \
+	clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -70,8 +71,14 @@ bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (half an hour)
 	$(BIN)/python benchmarks/placement.py
 
+memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)
+	PYTHONPATH=making $(BIN)/python benchmarks/memory_law.py
+
 accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accuracy.md (needs the measurements)
 	$(BIN)/python benchmarks/accuracy.py
+
+step-law: $(READY) ## compare the form of the step cost with kernel tables; writes docs/measured/step-law.md (needs them)
+	$(BIN)/python benchmarks/step_law_tables.py
 
 surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/surrogate.md (half an hour)
 	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py

@@ -13,12 +13,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 
-from adaptwin import load_profile
+from adaptwin import Server, load_profile
 from adaptwin.calibration.least_squares import nonnegative
 from adaptwin.calibration.step_fit import LATE_GROWTH, StepFit
-from adaptwin.calibration.step_terms import STEP_TERMS
+from adaptwin.calibration.step_terms import STEP_TERMS, constants_of
 from adaptwin.profile.step_cost import step_seconds
 from adaptwin.twin.compilation import compile_twin
+from adaptwin.twin.step_coefficients import step_coefficients
 from h100_measurements import measurements
 from h100_runs import MODELS, PROJECT, measured_runs, require_data
 
@@ -26,12 +27,15 @@ mpl.use("Agg")
 IMAGES = PROJECT / "docs" / "images"
 COLUMNS = (*STEP_TERMS, "per_waiting")
 LARGEST_RATE = 25.0  # requests/s of the runs whose scrapes are drawn
-SPLIT = {"split_per_token_slot", "split_per_adapter", "split_per_adapter_block"}
+NEVER_USED = {"communication", "communication_per_token"}  # terms of groups of GPUs
+TERMS = [name for name in COLUMNS if name not in NEVER_USED]
+LORA = ("slot_launch", "launched_block", "lora_launch", "lora_byte", "adapter_byte", "shrink_block", "expand_block",
+        "active_block")  # fmt: skip
 FORMS = {
-    "all terms": set(COLUMNS),
-    "the paper's: running requests and adapters": {"base", "per_token", "lora_per_adapter", "lora_per_token_adapter"},
-    "without the small-batch terms": set(COLUMNS) - SPLIT,
-    **{f"without {name}": set(COLUMNS) - {name} for name in COLUMNS if name != "base"},
+    "all terms": set(TERMS),
+    "the paper's: running requests and adapters": {"host_base", "per_sequence", "expand_block", "lora_byte"},
+    "without LoRA": set(TERMS) - set(LORA),
+    **{f"without {name}": set(TERMS) - {name} for name in TERMS if name != "gpu_base"},
 }
 
 
@@ -76,10 +80,13 @@ def _errors(chosen: np.ndarray, seen: StepFit, unseen: StepFit) -> list[float]:
 
 
 def _solve(seen: StepFit, columns: np.ndarray, seconds: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Fit the chosen constants to these runs and all single steps; the others are 0."""
+    """Fit the chosen constants to these runs and all single steps, but for those that are stated; the others are 0."""
     rows, seconds, weight = seen.with_steps(columns, seconds)
+    fitted, stated = chosen & seen.is_fitted, chosen & ~seen.is_fitted
     constants = np.zeros(rows.shape[1])
-    constants[chosen] = nonnegative(rows[:, chosen], seconds, weight)
+    constants[stated] = constants_of(seen.start.step_cost)[stated[:-1]]
+    given = rows @ constants
+    constants[fitted] = nonnegative(rows[:, fitted], seconds, weight, given=given)
     return constants
 
 
@@ -93,17 +100,20 @@ def _draw_law(path: Path) -> None:
     for axis, (model, name) in zip(axes, MODELS.items(), strict=True):
         steps = measurements(model).steps
         assert steps is not None
-        cost = load_profile(name).step_cost
+        profile = load_profile(name)
         for adapters, color in zip((0, 1, 60, 120), ("#777777", "#3b6fb6", "#d2762b", "#4a9a5b"), strict=True):
             slots = 300 if adapters else 0
             near = (pl.col("max_loras") == slots) & ((pl.col("adapters") - adapters).abs() <= 8 * (adapters > 1))
             shown = steps.filter(near)
             label = f"{adapters} adapter{'s' * (adapters > 1)}, 300 slots" if adapters else "without LoRA"
             axis.scatter(shown["tokens"], 1e3 * shown["seconds"], s=14, color=color, label=label)
-            resolved = cost.resolve(max_loras=slots, max_lora_rank=8)
+            cost = step_coefficients(profile, Server(max_loras=slots, max_lora_rank=8))
             tokens = np.arange(1, 1050)
             context = 60 * np.minimum(tokens, 250) if adapters else 120 * tokens  # as in the measured steps
-            law = [1e3 * step_seconds(resolved, int(t), int(c), adapters) for t, c in zip(tokens, context, strict=True)]
+            law = [
+                1e3 * step_seconds(cost, tokens=int(t), sequences=min(int(t), 250), adapters=adapters, context=int(c))
+                for t, c in zip(tokens, context, strict=True)
+            ]
             axis.plot(tokens, law, color=color, linewidth=1)
         axis.set(xlabel="tokens in the step", ylabel="step, ms", title=name, xlim=(0, 1050), ylim=(0, 160))
         axis.grid(color="#dddddd", linewidth=0.5)

@@ -6,8 +6,10 @@ import polars as pl
 
 from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements, Setup
 from adaptwin.profile.model_shape import ModelShape
+from adaptwin.rounding import rounded
 from h100_runs import DATA, MODELS, measured_runs
 
+MOST_SEQS = 2048  # of the servers whose KV tokens were logged
 GPU_GIB = 63.43  # from the log messages of the measured servers
 SHAPES = {
     "llama-3.1-8b-instruct": ModelShape(
@@ -26,6 +28,37 @@ PROMPT = 5  # tokens of the one-word prompts
 LORA_BATCH = {"llama-3.1-8b-instruct": 220, "qwen-2.5-7b-instruct": 250}  # max_num_seqs of the runs with a token log
 
 
+# The GPU of MareNostrum 5 is not on NVIDIA's data sheets. Its peaks are assumed: 2.02 TB/s, and the arithmetic of the
+# H100 SXM. The shares of them are those of the operation tables of other GPUs (docs/measured/step-law.md).
+BANDWIDTH, FLOPS = 2.02e12, 989e12
+WEIGHTS_SHARE, CACHE_SHARE, ACTIVATIONS_SHARE = 0.84, 0.9, 1.0  # of the bandwidth
+LINEAR_SHARE, ATTENTION_SHARE = 0.75, 0.6  # of the arithmetic
+LAUNCH = 4e-6  # seconds to start a linear layer and to reach its full speed
+LAUNCHES_PER_LAYER = 4  # q, k and v; o; gate and up; down
+
+
+def stated(model: ModelShape) -> dict[str, float]:
+    """Return the constants of the base model that one GPU cannot separate from the host's time, from its peaks.
+
+    Activations are read and written by norms, rotary embeddings, the activation function and residual additions:
+    8 hidden + 2 (q + k + v) + 3 intermediate values per layer.
+    """
+    query, key = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    embeddings = float(model.vocabulary * model.hidden * model.bytes_per_value)
+    linear = model.weights_bytes - embeddings * (1 if model.tied_embeddings else 2)
+    weights = linear / (BANDWIDTH * WEIGHTS_SHARE)
+    values = 8 * model.hidden + 2 * (query + key) + 3 * model.intermediate
+    constants = {
+        "gpu_base": LAUNCH * LAUNCHES_PER_LAYER * model.layers + embeddings / (BANDWIDTH * WEIGHTS_SHARE),
+        "weights": weights,
+        "balance_tokens": weights * FLOPS * LINEAR_SHARE / (2 * linear / model.bytes_per_weight),
+        "per_token": model.layers * model.bytes_per_value * values / (BANDWIDTH * ACTIVATIONS_SHARE),
+        "per_pair": 4 * query * model.layers / (FLOPS * ATTENTION_SHARE),
+        "per_context_token": model.kv_bytes_per_token / (BANDWIDTH * CACHE_SHARE),
+    }
+    return {name: rounded(value, 5) for name, value in constants.items()}
+
+
 def measurements(model: str) -> Measurements:
     """Return everything to which a model's profile is fitted."""
     return Measurements(
@@ -33,10 +66,12 @@ def measurements(model: str) -> Measurements:
             name=MODELS[model],
             hardware="NVIDIA H100 64 GB (MareNostrum 5)",
             gpu_gib=GPU_GIB,
+            max_num_seqs=MOST_SEQS,
             model=SHAPES[model],
             vllm_version="0.8.5",
             source=SOURCE,
             start=MODELS[model],
+            stated=stated(SHAPES[model]),
         ),
         memory=_memory(model),
         loads=_loads(model),

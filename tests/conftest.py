@@ -9,35 +9,48 @@ import pytest
 
 from adaptwin import Adapter, Server, Workload, load_profile
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.profile.memory import MemoryModel
 from adaptwin.profile.step_cost import StepCost
 
 WINDOW = 300.0
 
 
 STEP_COST = StepCost(
-    base=0.0125,
-    per_token=1.85e-5,
-    per_context_token=7.35e-8,
-    eager=0.0048,
-    per_slot=2.24e-5,
-    per_slot_block=1.47e-5,
-    per_token_slot=1.25e-7,
-    lora_base=0.00109,
-    lora_per_token=1.71e-5,
-    lora_per_adapter=0.000281,
-    lora_per_adapter_block=3.7e-6,
-    lora_per_token_adapter=1.4e-7,
-    split_per_token_slot=4.7e-7,
-    split_per_adapter=2.5e-5,
-    split_per_adapter_block=0.000139,
+    host_base=0.0034,
+    gpu_base=0.00113,
+    weights=0.00823,
+    balance_tokens=437.0,
+    per_token=2.73e-6,
+    per_pair=8.84e-10,
+    per_context_token=7.21e-8,
+    per_sequence=7.1e-6,
+    eager=0.0018,
+    slot_launch=2.2e-8,
+    launched_block=6.6e-10,
+    lora_launch=3.4e-6,
+    lora_byte=2.35e-12,
+    adapter_byte=1e-13,
+    shrink_block=6.9e-9,
+    expand_block=2.32e-8,
+    active_block=5.8e-10,
+)
+
+
+MEMORY = MemoryModel(
+    gpu_bytes=6.81e10,
+    weights_bytes=1.606e10,
+    activation_bytes=4.93e9,
+    kv_bytes_per_token=131072,
+    slot_bytes=6.33e6,
+    slot_bytes_per_rank=5.76e6,
 )
 
 
 @pytest.fixture(scope="session")
 def h100():
-    """Return a shipped profile with a fixed step cost, so that a new fit of the constants changes no plan here."""
+    """Return a shipped profile with fixed step cost and memory, so that a new fit changes no plan here."""
     shipped = load_profile("h100-64gb-llama-3.1-8b-instruct")
-    changed = shipped.model_copy(update={"step_cost": STEP_COST, "request_latency": 0.012})
+    changed = shipped.model_copy(update={"step_cost": STEP_COST, "memory": MEMORY, "request_latency": 0.012})
     measured = shipped.measured.model_copy(update={"constants": changed.fingerprint})
     return changed.model_copy(update={"measured": measured})
 

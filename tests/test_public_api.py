@@ -113,7 +113,7 @@ def test_rates_may_come_from_a_file(profile, tmp_path):
 def test_a_server_has_vllms_names_and_defaults():
     server = Server(max_loras=2, max_lora_rank=16)
     assert (server.max_cpu_loras, server.max_num_seqs, server.max_num_batched_tokens) == (None, None, None)
-    assert (server.max_model_len, server.gpu_memory_utilization, server.block_size) == (None, 0.9, 16)
+    assert (server.max_model_len, server.gpu_memory_utilization, server.block_size) == (None, None, 16)
     assert (Server().max_loras, Server().max_lora_rank) == (1, 16)
 
 

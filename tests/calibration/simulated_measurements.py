@@ -12,6 +12,7 @@ from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import ProfileError, Spread
 from adaptwin.profile.scheduler_cost import SchedulerCost, scheduler_seconds
 from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.step_coefficients import step_coefficients
 
 GPU_GIB = 10.0
 CONFIGURATIONS = (  # slots, rank, adapters, requests/s per adapter
@@ -97,9 +98,12 @@ def runs_of(profile: Profile) -> tuple[MeasuredRun, ...]:
 
 def seconds_of(profile: Profile, server: tuple[int, int], tokens: int, context: int, adapters: int) -> float:
     """Return the seconds from the start of a step to the start of the next one, without waiting requests."""
-    cost = profile.step_cost.resolve(max_loras=server[0], max_lora_rank=server[1])
-    planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running_in(tokens), 0)
-    return step_seconds(cost, tokens, context, adapters) + planning
+    cost = step_coefficients(profile, Server(max_loras=server[0], max_lora_rank=server[1]))
+    running = running_in(tokens)
+    planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running, 0)
+    pairs = round(tokens * (tokens / running + 1) / 2) if tokens > running else 0
+    seconds = step_seconds(cost, tokens=tokens, sequences=running, adapters=adapters, context=context, pairs=pairs)
+    return seconds + planning
 
 
 def running_in(tokens: int) -> int:

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from tests.calibration.simulated_measurements import loads_of, plain_setup, planning_of, true_profile
 
-from adaptwin.calibration.hardware import fit_loads, fit_memory, fit_planning
+from adaptwin.calibration.hardware import fit_loads, fit_memory, fit_planning, memory_from_shapes
 from adaptwin.calibration.residuals import residual
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import GIB, MemoryModel
@@ -14,18 +14,24 @@ TRUE = true_profile()
 SETUP = plain_setup()
 SIZES = ((1, 8), (8, 8), (32, 8), (100, 8), (8, 64), (32, 64), (100, 64))
 MIB = 2**20
+SHAPES = memory_from_shapes(SETUP)
+STEP = SHAPES.profiling_bytes(max_num_seqs=256, max_num_batched_tokens=2048)  # of the profiling step
 LAW = MemoryModel(
     gpu_bytes=10 * GIB,
     weights_bytes=SETUP.model.weights_bytes,
     activation_bytes=1 * GIB,
     kv_bytes_per_token=SETUP.model.kv_bytes_per_token,
+    activation_bytes_per_token=SHAPES.activation_bytes_per_token,
+    activation_bytes_per_seq=SHAPES.activation_bytes_per_seq,
     slot_bytes=2 * MIB,
     slot_bytes_per_rank=1 * MIB,
 )
 
 
 def memory_of(law: MemoryModel, sizes=SIZES) -> pl.DataFrame:
-    rows = [(s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes]
+    rows = [
+        (s, r, law.kv_cache_tokens(max_loras=s, max_lora_rank=r, **SETUP.memory_settings._asdict())) for s, r in sizes
+    ]
     return pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "kv_cache_tokens"], orient="row")
 
 
@@ -45,17 +51,16 @@ def test_the_memory_law_is_recovered():
 
 
 def test_a_memory_law_of_one_rank_worked_out_by_hand():
-    """9 GiB less the weights less 1 GiB: without slots 8 GiB - weights; a slot of rank 8 takes 10 MiB.
+    """9 GiB less the weights, 1 GiB and the profiling step: without slots 8 GiB - these; a slot of rank 8, 10 MiB.
 
     With one rank, the rank keeps its cost from the shapes, and the slot takes the rest.
     """
-    shapes = MemoryModel.from_shapes(SETUP.model, 10 * GIB)
-    free = 8 * GIB - SETUP.model.weights_bytes
+    free = 8 * GIB - SETUP.model.weights_bytes - STEP
     tokens = [int((free - slots * 10 * MIB) / SETUP.model.kv_bytes_per_token) for slots in (0, 100, 200)]
     table = pl.DataFrame({"max_loras": [0, 100, 200], "max_lora_rank": [8, 8, 8], "kv_cache_tokens": tokens})
     memory, _, unknown, _ = fit_memory(table, SETUP)
     assert memory.activation_bytes == pytest.approx(GIB, rel=1e-4)
-    assert memory.slot_bytes_per_rank == shapes.slot_bytes_per_rank
+    assert memory.slot_bytes_per_rank == SHAPES.slot_bytes_per_rank
     assert memory.slot_bytes + 8 * memory.slot_bytes_per_rank == pytest.approx(10 * MIB, rel=1e-3)
     assert {each.constant: each.kept for each in unknown}["memory.slot_bytes_per_rank"] is True
 

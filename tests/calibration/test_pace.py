@@ -36,7 +36,7 @@ def test_at_the_right_pace_the_steps_have_the_contents_of_the_real_ones():
 def test_the_time_to_first_token_excludes_api_server_and_client():
     run = measured(TRUE, *CALM)
     pace = at_measured_pace(TRUE, run)
-    assert run.ttft_p50 - pace.ttft_p50 == pytest.approx(TRUE.request_latency, abs=1e-4)
+    assert run.ttft_p50 - pace.ttft_p50 == pytest.approx(TRUE.request_latency, abs=3e-4)  # percentiles have bins
 
 
 def test_a_run_without_time_per_token_has_no_pace():
@@ -74,7 +74,7 @@ def test_a_scraper_and_few_connections_are_simulated_too():
     pace = at_measured_pace(TRUE, run)
     assert pace.label_sets > 10
     assert pace.labels > pace.label_sets
-    per_step = (pace.step_totals.running + pace.step_totals.waiting) / pace.step_totals.steps
+    per_step = (pace.step_totals.sequences + pace.step_totals.waiting) / pace.step_totals.steps
     assert per_step <= 20
     unscraped = at_measured_pace(TRUE, run.model_copy(update={"scrape_every": None}))
     assert (unscraped.label_sets, unscraped.labels) == (0, 0)

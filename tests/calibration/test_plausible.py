@@ -31,7 +31,7 @@ def memory(*rows) -> pl.DataFrame:
 
 
 def kv(slots: int, rank: int) -> int:
-    return MEMORY_LAW.kv_cache_tokens(max_loras=slots, max_lora_rank=rank)
+    return MEMORY_LAW.kv_cache_tokens(max_loras=slots, max_lora_rank=rank, **H100.memory_settings._asdict())
 
 
 def steps() -> pl.DataFrame:

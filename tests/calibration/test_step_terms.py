@@ -10,6 +10,7 @@ from tests.calibration.simulated_measurements import steps_of, true_profile
 from adaptwin import Adapter, Lengths, Server, Workload
 from adaptwin.calibration.step_terms import (
     KERNEL_SETTINGS,
+    SHAPE,
     STEP_TERMS,
     constants_of,
     means_of_steps,
@@ -18,9 +19,10 @@ from adaptwin.calibration.step_terms import (
     term_columns,
     with_constants,
 )
-from adaptwin.profile.step_cost import StepCost, step_seconds
+from adaptwin.profile.step_cost import StepCost, pairs_of_chunk, step_seconds
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.step_coefficients import kernels_of, step_coefficients
 from adaptwin.twin.step_totals import StepTotals
 
 TRUE = true_profile()
@@ -29,42 +31,54 @@ same_every_time = settings(max_examples=100, deadline=None, derandomize=True, da
 
 STEP_COSTS = st.builds(
     StepCost,
-    **{name: st.integers(0, 600) if name in KERNEL_SETTINGS else st.floats(0, 1e-2) for name in StepCost.model_fields},
+    **{
+        **{n: st.integers(0, 600) if n in KERNEL_SETTINGS else st.floats(0, 1e-2) for n in StepCost.model_fields},
+        SHAPE: st.floats(1, 5000),
+    },
 )
-STEP = st.tuples(  # slots, rank, tokens, context, adapters
+KERNELS = kernels_of(TRUE)
+STEP = st.tuples(  # slots, rank, requests and their tokens, context, adapters
     st.integers(0, 400),
     st.sampled_from([1, 8, 16, 32, 64, 256]),
-    st.integers(1, 16_384) | st.integers(1, 600),
+    st.tuples(st.integers(1, 16_384) | st.integers(1, 600), st.integers(1, 500)).map(
+        lambda step: (min(step), max(1, step[0] // min(step)) * min(step))
+    ),
     st.integers(0, 1_000_000),
     st.integers(0, 400),
 )
-COLUMNS = ("max_loras", "max_lora_rank", "tokens", "context", "adapters")
+COLUMNS = ("max_loras", "max_lora_rank", "running", "tokens", "context", "adapters")
 
 
-def seconds_of_steps(cost, steps):
+def seconds_of_steps(cost, steps, kernels=KERNELS):
     """Return the seconds of single steps by the linear form."""
-    slots, rank = steps["max_loras"].to_numpy().astype(float), steps["max_lora_rank"].to_numpy()
-    return term_columns(slots, rank, means_of_steps(steps, cost)) @ constants_of(cost)
+    means = means_of_steps(steps, cost, kernels)
+    return term_columns(kernels, steps["max_lora_rank"].to_numpy(), means) @ constants_of(cost)
 
 
 @same_every_time
-@given(cost=STEP_COSTS, rows=st.lists(STEP, min_size=1, max_size=20))
-def test_the_linear_form_is_the_step_cost(cost, rows):
-    steps = pl.DataFrame(rows, schema=COLUMNS, orient="row").with_columns(running=pl.lit(1))
+@given(cost=STEP_COSTS, rows=st.lists(STEP, min_size=1, max_size=20), is_new=st.booleans())
+def test_the_linear_form_is_the_step_cost(cost, rows, is_new):
+    flat = [(slots, rank, *step, context, adapters) for slots, rank, step, context, adapters in rows]
+    steps, kernels = pl.DataFrame(flat, schema=COLUMNS, orient="row"), KERNELS._replace(skip_base_only=is_new)
     twin = [
-        step_seconds(cost.resolve(max_loras=slots, max_lora_rank=rank), tokens, context, adapters)
-        for slots, rank, tokens, context, adapters in rows
+        step_seconds(
+            cost.resolve(kernels, max_loras=slots, max_lora_rank=rank),
+            tokens=tokens,
+            sequences=running,
+            adapters=adapters,
+            context=context,
+            pairs=running * pairs_of_chunk(tokens // running, 0) if tokens > running else 0,
+        )
+        for slots, rank, running, tokens, context, adapters in flat
     ]
-    assert seconds_of_steps(cost, steps) == pytest.approx(twin, rel=1e-9)
+    assert seconds_of_steps(cost, steps, kernels) == pytest.approx(twin, rel=1e-9)
 
 
 @pytest.mark.parametrize("tokens", [TRUE.step_cost.split_tokens, TRUE.step_cost.graph_tokens])
 def test_steps_on_either_side_of_a_threshold_are_distinguished(tokens):
-    steps = pl.DataFrame(
-        [(8, 32, tokens, 5000, 3), (8, 32, tokens + 1, 5000, 3)], schema=COLUMNS, orient="row"
-    ).with_columns(running=pl.lit(1))
-    cost = TRUE.step_cost.resolve(max_loras=8, max_lora_rank=32)
-    twin = [step_seconds(cost, t, 5000, 3) for t in (tokens, tokens + 1)]
+    steps = pl.DataFrame([(8, 32, t, t, 5000, 3) for t in (tokens, tokens + 1)], schema=COLUMNS, orient="row")
+    cost = step_coefficients(TRUE, Server(max_loras=8, max_lora_rank=32))
+    twin = [step_seconds(cost, tokens=t, sequences=t, adapters=3, context=5000) for t in (tokens, tokens + 1)]
     assert seconds_of_steps(TRUE.step_cost, steps) == pytest.approx(twin, rel=1e-12)
     assert abs(twin[1] - twin[0]) > 0.5e-3
 
@@ -88,12 +102,14 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, step_totals=True))
     totals = outcome.step_totals
     means = means_per_step([totals])
-    step = (term_columns(np.array([float(slots)]), np.array([32.0]), means) @ constants_of(TRUE.step_cost)).item()
+    step = (term_columns(KERNELS, np.array([32]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
-    planning = cost.base * totals.steps + cost.per_running * totals.running + cost.per_waiting * totals.waiting
+    planning = cost.base * totals.steps + cost.per_running * totals.sequences + cost.per_waiting * totals.waiting
     assert totals.steps == outcome.steps > 100
     busy = (outcome.busy_time - outcome.load_time) / 1e9
-    assert busy == pytest.approx(totals.steps * step + planning, abs=1e-9 * totals.steps)  # whole nanoseconds
+    assert busy == pytest.approx(
+        totals.steps * step + planning, abs=1e-8 * totals.steps
+    )  # whole nanoseconds, and parts of the bend
 
 
 def test_these_runs_contain_every_term_of_the_form():
@@ -110,15 +126,17 @@ def test_these_runs_contain_every_term_of_the_form():
 
 
 def test_means_are_per_step_and_a_run_without_steps_has_none():
-    two = StepTotals(2, 10, 600, 1, 1, 8, 3, 24, 4, 3, 6, 1)
-    means = means_per_step([two, StepTotals(*[0] * 12)])
+    none = StepTotals(*[0] * len(StepTotals._fields))
+    two = none._replace(steps=2, tokens=10, bend=3 << 20, eager=1, waiting=1)
+    means = means_per_step([two, none])
     assert means["tokens"].tolist() == [5.0, 0.0]
+    assert means["bend"].tolist() == [1.5, 0.0]
     assert means["eager"].tolist() == [0.5, 0.0]
     assert means["waiting"].tolist() == [0.5, 0.0]
 
 
 def test_every_constant_is_a_term_or_a_setting():
-    assert sorted([*STEP_TERMS, *KERNEL_SETTINGS]) == sorted(StepCost.model_fields)
+    assert sorted([*STEP_TERMS, *KERNEL_SETTINGS, SHAPE]) == sorted(StepCost.model_fields)
 
 
 def test_constants_are_put_back_to_five_digits():

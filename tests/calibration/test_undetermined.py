@@ -14,17 +14,19 @@ from tests.calibration.simulated_measurements import (
     true_profile,
 )
 
-from adaptwin import Measurements, fit, load_profile
+from adaptwin import Measurements, Server, fit, load_profile
 from adaptwin.calibration.hardware import LOAD_CONSTANTS, MEMORY_CONSTANTS, PLANNING_CONSTANTS, fit_memory
 from adaptwin.calibration.measurements import Setup
-from adaptwin.calibration.step_terms import STEP_TERMS
-from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.calibration.step_terms import INSEPARABLE, STEP_TERMS
+from adaptwin.profile.memory import GIB, USUAL_ACTIVATION, MemoryModel
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.profile.step_cost import step_seconds
+from adaptwin.twin.step_coefficients import step_coefficients
 
 TRUE = true_profile()
 STEPS, LOADS, PLANNING = steps_of(TRUE), loads_of(TRUE), planning_of(TRUE)
 FITTED = {
-    "step_cost": STEP_TERMS,
+    "step_cost": tuple(name for name in STEP_TERMS if name not in INSEPARABLE),
     "load_cost": tuple(name for names in LOAD_CONSTANTS.values() for name in names),
     "scheduler_cost": PLANNING_CONSTANTS,
 }
@@ -33,10 +35,11 @@ LLAMA = load_profile(START)
 H100 = Setup(
     name="h100-80gb", hardware="NVIDIA H100 80 GB", gpu_gib=79.1, model=LLAMA.model, vllm_version="0.8.5", start=START
 )
+SETTINGS = H100.memory_settings._asdict()
 SHAPES = MemoryModel.from_shapes(LLAMA.model, 79.1 * GIB)
 MEMORY = SHAPES.model_copy(
     update={
-        "activation_bytes": 5.3e9,
+        "activation_bytes": 1.5e9,
         "slot_bytes": 6.3e6,
         "slot_bytes_per_rank": 1.02 * SHAPES.slot_bytes_per_rank,
         "estimated": False,
@@ -67,7 +70,7 @@ def starts(tmp_path_factory):
 
 
 def memory_rows(sizes) -> pl.DataFrame:
-    rows = [(s, r, MEMORY.kv_cache_tokens(max_loras=s, max_lora_rank=r)) for s, r in sizes]
+    rows = [(s, r, MEMORY.kv_cache_tokens(max_loras=s, max_lora_rank=r, **SETTINGS)) for s, r in sizes]
     return pl.DataFrame(rows, schema=["max_loras", "max_lora_rank", "kv_cache_tokens"], orient="row")
 
 
@@ -130,11 +133,11 @@ def test_any_servers_give_memory_that_is_near_the_truth_or_named(table):
 def test_one_server_does_not_make_slots_free():
     """192 slots of rank 64 take 71 GB on any GPU, so they do not fit on one of 80 GB."""
     profile = fit(Measurements(H100, memory=memory_rows([(8, 16)]))).profile
-    assert profile.memory.kv_cache_tokens(max_loras=8, max_lora_rank=16) == pytest.approx(
-        MEMORY.kv_cache_tokens(max_loras=8, max_lora_rank=16), rel=0.005
+    assert profile.memory.kv_cache_tokens(max_loras=8, max_lora_rank=16, **SETTINGS) == pytest.approx(
+        MEMORY.kv_cache_tokens(max_loras=8, max_lora_rank=16, **SETTINGS), rel=0.005
     )
     assert 192 * 64 * profile.memory.slot_bytes_per_rank > 65e9
-    assert profile.memory.kv_cache_tokens(max_loras=192, max_lora_rank=64) == 0
+    assert profile.memory.kv_cache_tokens(max_loras=192, max_lora_rank=64, **SETTINGS) == 0
     assert {"memory.slot_bytes", "memory.slot_bytes_per_rank"} <= set(profile.undetermined)
 
 
@@ -143,8 +146,8 @@ def test_servers_of_one_rank_leave_the_cost_of_a_rank_to_the_shapes(rank):
     fitted = fit(Measurements(H100, memory=memory_rows([(8, rank), (32, rank), (48, rank)])))
     memory = fitted.profile.memory
     assert memory.slot_bytes_per_rank == pytest.approx(SHAPES.slot_bytes_per_rank, rel=0.03)
-    assert memory.kv_cache_tokens(max_loras=40, max_lora_rank=rank) == pytest.approx(
-        MEMORY.kv_cache_tokens(max_loras=40, max_lora_rank=rank), rel=0.005
+    assert memory.kv_cache_tokens(max_loras=40, max_lora_rank=rank, **SETTINGS) == pytest.approx(
+        MEMORY.kv_cache_tokens(max_loras=40, max_lora_rank=rank, **SETTINGS), rel=0.005
     )
     assert "memory.slot_bytes_per_rank" in fitted.profile.undetermined
 
@@ -161,21 +164,22 @@ def test_steps_of_the_base_model_leave_the_costs_of_lora_and_long_steps_to_the_s
     fitted = fit(Measurements(H100, steps=base_steps(*batches)))
     cost, start = fitted.profile.step_cost, LLAMA.step_cost
     for name in STEP_TERMS:
-        if name not in ("base", "per_token", "per_context_token"):
+        if name not in ("host_base", "weights", "per_token", "per_context_token", "per_sequence"):
             assert getattr(cost, name) == getattr(start, name)
-            assert f"step_cost.{name}" in fitted.profile.undetermined
-    assert cost.base == pytest.approx(7e-3, rel=0.02)
-    assert min(cost.per_token, cost.per_context_token) > 0
+            assert f"step_cost.{name}" in fitted.profile.undetermined or getattr(cost, name) == 0.0
+    assert cost.host_base + cost.gpu_base + cost.weights == pytest.approx(7e-3, rel=0.02)
+    assert min(cost.host_base, cost.weights, cost.per_token, cost.per_context_token, cost.per_sequence) > 0
+    model = step_coefficients(fitted.profile, Server(max_loras=0))
     for n in batches:
-        seconds = cost.base + cost.per_token * n + cost.per_context_token * 1024 * n
+        seconds = step_seconds(model, tokens=n, sequences=n, adapters=0, context=1024 * n)
         planning = LLAMA.scheduler_cost.base + LLAMA.scheduler_cost.per_running * n
         assert seconds + planning == pytest.approx(7e-3 + 58e-6 * n, rel=0.02)
 
 
 def test_decodes_of_one_length_cannot_tell_a_token_from_its_context():
     fitted = fit(Measurements(H100, steps=base_steps(1, 8, 32, 64, 128)))
-    assert {"step_cost.per_token", "step_cost.per_context_token"} <= set(fitted.profile.undetermined)
-    assert "step_cost.base" not in fitted.profile.undetermined
+    together = {"step_cost.per_token", "step_cost.per_context_token", "step_cost.per_sequence"}
+    assert together <= set(fitted.profile.undetermined)
 
 
 def test_loads_of_one_rank_leave_the_cost_of_a_rank_to_the_start():
@@ -212,8 +216,8 @@ def test_the_constants_that_were_kept_are_those_of_the_start():
     fitted = fit(Measurements(H100, steps=base_steps(1)))
     kept = {each.constant: each for each in fitted.undetermined if each.kept}
     assert all(each.value == each.start for each in kept.values())
-    assert kept["step_cost.lora_per_adapter"].start == LLAMA.step_cost.lora_per_adapter
+    assert kept["step_cost.expand_block"].start == LLAMA.step_cost.expand_block
     assert kept["request_latency"].value == LLAMA.request_latency
     assert kept["scheduler_cost.per_waiting"].value == LLAMA.scheduler_cost.per_waiting
     assert kept["scrape_cost.per_label"].value == LLAMA.scrape_cost.per_label
-    assert np.isclose(kept["memory.activation_bytes"].value, 4.5 * GIB)
+    assert np.isclose(kept["memory.activation_bytes"].value, USUAL_ACTIVATION)

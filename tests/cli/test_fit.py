@@ -105,9 +105,9 @@ def test_what_was_not_determined_is_named_with_its_source(adaptwin, folder):
     text = " ".join(adaptwin("fit", "measured", "--out", "p.yaml").out.split())
     assert "Not determined by the measurements" in text
     assert f"- taken from {shipped_profiles()[0]}: load_cost (gpu_base, gpu_per_rank, gpu_per_padding, disk" in text
-    assert "step_cost (base, per_token, " in text
+    assert "step_cost (host_base, gpu_base, weights, per_token, " in text
     assert "- derived from the shapes of the model: memory (activation_bytes, slot_bytes, slot_bytes_per_rank)" in text
-    assert "step_cost.lora_base" in Profile.read(folder / "p.yaml").undetermined
+    assert "step_cost.lora_launch" in Profile.read(folder / "p.yaml").undetermined
 
 
 def test_the_profile_to_start_from_can_be_an_option(adaptwin, folder):

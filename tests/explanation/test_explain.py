@@ -174,7 +174,12 @@ def test_plans_of_earlier_versions_are_explained_equally(seated, explained, tmp_
 
 
 def test_gpus_of_two_types_are_explained_by_their_own_profiles(h100, seated, explained):
-    slow = h100.step_cost.model_copy(update={"base": 2.0 * h100.step_cost.base})
+    slow = h100.step_cost.model_copy(
+        update={
+            name: 2.0 * getattr(h100.step_cost, name)
+            for name in ("host_base", "weights", "lora_launch", "expand_block")
+        }
+    )
     other = h100.model_copy(update={"name": "slower", "step_cost": slow})
     first, second = seated.servers
     mixed = seated.model_copy(

@@ -18,8 +18,9 @@ def names(flags):
 
 
 def test_every_setting_is_written_or_is_measured_by_vllm():
-    server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000)
-    written = names([*setting_flags(on("0.32.0"), server), *lora_flags(server)])
+    lora = {"specialize_active_lora": True, "lora_target_modules": ("o_proj",)}
+    server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000, **lora)
+    written = names([*setting_flags(on("0.32.0"), server), *lora_flags(on("0.32.0"), server)])
     assert set(Server.model_fields) == (written & set(Server.model_fields)) | WITHOUT_FLAG
     assert not written & WITHOUT_FLAG
 
@@ -40,9 +41,9 @@ def test_a_default_is_written_with_its_value_so_that_another_gpu_starts_the_same
         ("0.9.2", []),
         ("0.10.0", ["--no-async-scheduling"]),
         ("v0.11.0rc1", ["--no-async-scheduling"]),
-        ("0.19.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl"]),
-        ("0.32.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
-        ("1.0", ["--no-async-scheduling", "--no-scheduler-reserve-full-isl", "--watermark 0"]),
+        ("0.19.0", ["--async-scheduling", "--scheduler-reserve-full-isl"]),
+        ("0.32.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
+        ("1.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
         ("nightly", []),
     ],
 )
@@ -60,5 +61,13 @@ def test_what_is_on_is_switched_on():
 
 
 def test_host_memory_holds_the_slots_unless_more_is_asked_for():
-    assert "--max-cpu-loras 4" in lora_flags(Server(max_loras=4))
-    assert "--max-cpu-loras 9" in lora_flags(Server(max_loras=4, max_cpu_loras=9))
+    assert "--max-cpu-loras 4" in lora_flags(H100, Server(max_loras=4))
+    assert "--max-cpu-loras 9" in lora_flags(H100, Server(max_loras=4, max_cpu_loras=9))
+
+
+def test_flags_of_lora_are_written_where_the_version_has_them():
+    server = Server(max_loras=4, specialize_active_lora=True, lora_target_modules=("q_proj", "v_proj"))
+    assert lora_flags(on("0.17.0"), server)[-2:] == ["--specialize-active-lora", "--lora-target-modules q_proj v_proj"]
+    assert lora_flags(on("0.15.0"), server)[-1] == "--specialize-active-lora"
+    assert list(settings_without_flag(on("0.15.0"), server)) == ["lora_target_modules q_proj, v_proj"]
+    assert len(lora_flags(on("0.32.0"), Server(max_loras=4))) == 4

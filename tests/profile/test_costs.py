@@ -6,20 +6,43 @@ from hypothesis import strategies as st
 
 from adaptwin import SpecError, load_profile
 from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.lora_kernels import LoraKernels, rank_blocks
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.profile.scheduler_cost import SchedulerCost, scheduler_seconds
-from adaptwin.profile.step_cost import StepCost, further_blocks, step_seconds
+from adaptwin.profile.step_cost import StepCost, pairs_of_chunk, step_seconds
+from adaptwin.twin.server import Server
+from adaptwin.twin.step_coefficients import kernels_of, step_coefficients
 
 same_every_time = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 
 CONSTANT = st.floats(0, 1e-2)
 WHOLE = {"graph_tokens", "split_tokens"}
-STEP_COSTS = st.builds(
-    StepCost, **{name: st.integers(0, 600) if name in WHOLE else CONSTANT for name in StepCost.model_fields}
-) | st.sampled_from([load_profile(name).step_cost for name in shipped_profiles()])
-WORK = {"tokens": st.integers(1, 16_384), "context": st.integers(0, 1_000_000), "adapters": st.integers(0, 400)}
+FIELDS = {
+    **{name: st.integers(0, 600) if name in WHOLE else CONSTANT for name in StepCost.model_fields},
+    "balance_tokens": st.floats(1, 10_000),
+}
+STEP_COSTS = st.builds(StepCost, **FIELDS) | st.sampled_from(
+    [load_profile(name).step_cost for name in shipped_profiles()]
+)
+KERNELS = LoraKernels(
+    launches=10, shrink_blocks=7, expand_blocks=20, bytes_per_token=4e3, bytes_per_rank=1e3, skip_base_only=False
+)
+WORK = {
+    "tokens": st.integers(1, 16_384),
+    "sequences": st.integers(1, 1000),
+    "context": st.integers(0, 1_000_000),
+    "pairs": st.integers(0, 10**9),
+    "adapters": st.integers(0, 400),
+}
 STEPS = st.fixed_dictionaries(WORK)
-SLOTS = st.fixed_dictionaries({"max_loras": st.integers(1, 400), "max_lora_rank": st.sampled_from([1, 8, 16, 64, 256])})
+SLOTS = st.fixed_dictionaries(
+    {
+        "kernels": st.builds(KERNELS._replace, skip_base_only=st.booleans()),
+        "max_loras": st.integers(1, 400),
+        "max_lora_rank": st.sampled_from([1, 8, 16, 64, 256]),
+        "specialize_active_lora": st.booleans(),
+    }
+)
 
 
 @same_every_time
@@ -27,19 +50,19 @@ SLOTS = st.fixed_dictionaries({"max_loras": st.integers(1, 400), "max_lora_rank"
 def test_more_of_anything_in_a_step_never_makes_it_faster(cost, slots, step, more, name):
     larger = {**step, name: step[name] + more}
     if step["tokens"] <= cost.split_tokens < larger["tokens"]:  # vLLM's shrink kernel splits its sum less
-        cost = cost.model_copy(update=dict.fromkeys(SPLIT, 0.0))
+        cost = cost.model_copy(update={"split_tokens": 0})
     coefficients = cost.resolve(**slots)
     assert step_seconds(coefficients, **larger) >= step_seconds(coefficients, **step)
 
 
-SPLIT = ("split_per_token_slot", "split_per_adapter", "split_per_adapter_block")
-
-
 @pytest.mark.parametrize("name", shipped_profiles())
 def test_on_the_measured_gpu_a_step_of_128_tokens_is_faster_than_one_of_127(name):
-    coefficients = load_profile(name).step_cost.resolve(max_loras=128, max_lora_rank=32)
-    below, above = (step_seconds(coefficients, tokens, 40_000, 60) for tokens in (127, 128))
-    assert 0.7 * below < above < 0.95 * below
+    coefficients = step_coefficients(load_profile(name), Server(max_loras=128, max_lora_rank=32))
+    below, above = (
+        step_seconds(coefficients, tokens=tokens, sequences=tokens, context=40_000, adapters=60)
+        for tokens in (127, 128)
+    )
+    assert 0.65 * below < above < 0.95 * below
 
 
 @same_every_time
@@ -52,52 +75,99 @@ def test_more_slots_or_a_higher_rank_never_make_a_step_faster(cost, slots, step,
     assert step_seconds(cost.resolve(**higher), **step) >= seconds
 
 
+@same_every_time
+@given(cost=STEP_COSTS, slots=SLOTS, step=STEPS)
+def test_a_grid_that_is_as_large_as_needed_never_makes_a_step_slower(cost, slots, step):
+    fewest, all_slots = ({**slots, "specialize_active_lora": on} for on in (True, False))
+    assert step_seconds(cost.resolve(**fewest), **step) <= step_seconds(cost.resolve(**all_slots), **step)
+
+
 def test_a_step_costs_the_sum_of_its_terms():
     cost = StepCost(
-        base=1e-3, per_token=1e-5, per_context_token=1e-8, eager=7e-3, graph_tokens=150,
-        per_slot=1e-4, per_slot_block=5e-5, per_token_slot=1e-7,
-        lora_base=1e-3, lora_per_token=1e-6, lora_per_adapter=2e-4, lora_per_adapter_block=1e-4,
-        lora_per_token_adapter=1e-7,
-        split_tokens=99, split_per_token_slot=1e-6, split_per_adapter=3e-4, split_per_adapter_block=1e-4,
+        host_base=1e-3, gpu_base=2e-3, weights=4e-3, balance_tokens=100.0, per_token=1e-5, per_pair=1e-6,
+        per_context_token=1e-8, per_sequence=1e-4, eager=7e-3, graph_tokens=150,
+        communication=3e-3, communication_per_token=1e-6,
+        slot_launch=1e-5, launched_block=1e-7, lora_launch=1e-4, lora_byte=1e-9, adapter_byte=1e-8,
+        shrink_block=1e-6, expand_block=1e-5, active_block=2e-6, split_tokens=99,
     )  # fmt: skip
-    coefficients = cost.resolve(max_loras=10, max_lora_rank=32)  # one further block of 16
-    # 100 tokens, 5,000 of context, ten slots: 1 + 1 + 0.05 ms, and 1 + 0.5 + 0.1 ms for the slots
-    assert step_seconds(coefficients, 100, 5000, 0) == pytest.approx(3.65e-3)
-    # 3 adapters: 1 + 0.1 + 3 x (0.2 + 0.1) + 0.03 ms more
-    assert step_seconds(coefficients, 100, 5000, 3) == pytest.approx(3.65e-3 + 2.03e-3)
-    # 99 tokens: 0.01 + 0.001 + 0.001 + 0.0003 ms less, but a split sum adds 99 x 10 us for the slots and 3 x 0.4 ms
-    assert step_seconds(coefficients, 99, 5000, 3) == pytest.approx(5.68e-3 - 0.0123e-3 + 0.99e-3 + 1.2e-3)
-    # 200 tokens: 1 + 0.1 + 0.1 + 0.03 ms more, and 7 ms more as they are too many for a CUDA graph
-    assert step_seconds(coefficients, 200, 5000, 3) == pytest.approx(5.68e-3 + 1.23e-3 + 7e-3)
+    coefficients = cost.resolve(KERNELS, max_loras=10, max_lora_rank=32)  # 11 slots in the grid, two blocks of rank
+    step = {"tokens": 100, "sequences": 5, "context": 5000, "pairs": 1000}
+    # Base, GPU and communication 6 ms; weights 4 ms x sqrt(2); 100 tokens 1.1 ms; five requests 0.5 ms; 1,000 pairs
+    # 1 ms; 5,000 of context 0.05 ms; slots 11 x 10 x 10 us; grids 11 x (7 x 2 x 8 x 4 + 20 x 2) blocks.
+    base = 6e-3 + 4e-3 * 2**0.5 + 1.1e-3 + 0.5e-3 + 1e-3 + 0.05e-3 + 1.1e-3 + 11 * (448 + 40) * 1e-7
+    assert step_seconds(coefficients, **step, adapters=0) == pytest.approx(base)
+    # 3 adapters: 10 kernels 1 ms, 100 tokens of 4,000 bytes 0.4 ms, 3 adapters of 32,000 bytes; 7 x 2 x 8 blocks for
+    # each of 3 + 97 / 32 blocks of tokens; 20 blocks of 10 us and 20 x 2 blocks of 2 us for each adapter.
+    lora = 1e-3 + 0.4e-3 + 3 * 0.32e-3 + 112 * (3 + 97 / 32) * 1e-6 + 3 * (0.2e-3 + 0.08e-3)
+    assert step_seconds(coefficients, **step, adapters=3) == pytest.approx(base + lora)
+    # 99 tokens, so eight times as many shrink blocks
+    less = 4e-3 * (2**0.5 - (1 + 0.99**2) ** 0.5) + 0.011e-3 + 0.004e-3 + 112 / 32 * 1e-6
+    more = 7 * (11 * 448 * 1e-7 + 112 * (3 + 96 / 32) * 1e-6)
+    assert step_seconds(coefficients, **{**step, "tokens": 99}, adapters=3) == pytest.approx(base + lora - less + more)
+    # 200 tokens are too many for a CUDA graph: 7 ms more
+    more = 4e-3 * (5**0.5 - 2**0.5) + 1.1e-3 + 7e-3 + 11 * (7 * 2 * 8 * 3 + 20 * 2) * 1e-7
+    assert step_seconds(coefficients, **{**step, "tokens": 200}, adapters=0) == pytest.approx(base + more)
+
+
+def test_newer_versions_launch_fewer_blocks():
+    cost = StepCost(host_base=0.0, weights=0.0, per_token=0.0, per_context_token=0.0, slot_launch=1.0)
+    slots = {"max_loras": 10, "max_lora_rank": 16}
+
+    def launched(kernels, adapters, **more):
+        coefficients = cost.resolve(kernels._replace(launches=1), **slots, **more)
+        return step_seconds(coefficients, tokens=1, sequences=1, adapters=adapters)
+
+    newer = KERNELS._replace(skip_base_only=True)
+    assert [launched(KERNELS, adapters) for adapters in (0, 1, 10)] == [11, 11, 11]
+    assert [launched(newer, adapters) for adapters in (0, 1, 10)] == [0, 11, 11]
+    as_needed = [launched(newer, adapters, specialize_active_lora=True) for adapters in (0, 1, 2, 3, 5, 8, 9, 10)]
+    assert as_needed == [0, 1, 2, 4, 8, 8, 11, 11]
+    assert cost.resolve(KERNELS, max_loras=0, max_lora_rank=16).slots_with_lora == 0
+
+
+@same_every_time
+@given(prompt=st.integers(1, 10_000), cuts=st.lists(st.integers(1, 10_000), max_size=5))
+def test_a_prompt_makes_the_same_pairs_in_any_chunks(prompt, cuts):
+    ends = [*sorted({cut for cut in cuts if cut < prompt}), prompt]
+    starts = [0, *ends[:-1]]
+    chunks = [pairs_of_chunk(end - start, start) for start, end in zip(starts, ends, strict=True)]
+    assert sum(chunks) == prompt * (prompt + 1) // 2
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_a_prompt_of_120_000_tokens_takes_seconds_more_than_one_that_is_linear_in_its_length(name):
+    cost = load_profile(name).step_cost
+    assert 4 < cost.per_pair * pairs_of_chunk(120_000, 0) < 10
 
 
 def test_ranks_that_fill_the_same_blocks_cost_the_same():
-    assert [further_blocks(rank) for rank in (0, 1, 8, 16, 32, 64, 256)] == [0, 0, 0, 0, 1, 3, 15]
+    assert [rank_blocks(rank) for rank in (1, 8, 16, 32, 64, 256)] == [1, 1, 1, 2, 4, 16]
 
 
 @pytest.mark.parametrize("name", shipped_profiles())
 def test_on_a_shipped_profile_every_kind_of_work_costs_something(name):
-    cost = load_profile(name).step_cost
-    step = {"tokens": 50, "context": 10_000, "adapters": 4}
+    cost, kernels = load_profile(name).step_cost, kernels_of(load_profile(name))
+    step = {"tokens": 50, "sequences": 20, "context": 10_000, "pairs": 10_000, "adapters": 4}
     slots = {"max_loras": 8, "max_lora_rank": 16}
-    seconds = step_seconds(cost.resolve(**slots), **step)
-    for more in ({"tokens": 100}, {"context": 20_000}, {"adapters": 8}):
-        assert step_seconds(cost.resolve(**slots), **{**step, **more}) > seconds
+    seconds = step_seconds(cost.resolve(kernels, **slots), **step)
+    for work in step:
+        assert step_seconds(cost.resolve(kernels, **slots), **{**step, work: 2 * step[work]}) > seconds
     for more in ({"max_loras": 64}, {"max_lora_rank": 64}):
-        assert step_seconds(cost.resolve(**{**slots, **more}), **step) > seconds
+        assert step_seconds(cost.resolve(kernels, **{**slots, **more}), **step) > seconds
 
 
 @pytest.mark.parametrize("name", shipped_profiles())
 def test_on_a_shipped_profile_a_decode_step_takes_milliseconds_and_a_full_prefill_a_good_part_of_a_second(name):
-    coefficients = load_profile(name).step_cost.resolve(max_loras=32, max_lora_rank=16)
-    assert 0.01 < step_seconds(coefficients, 32, 32 * 400, 16) < 0.1
-    assert 0.08 < step_seconds(coefficients, 2048, 0, 16) < 0.5
+    coefficients = step_coefficients(load_profile(name), Server(max_loras=32, max_lora_rank=16))
+    assert 0.01 < step_seconds(coefficients, tokens=32, sequences=32, context=32 * 400, adapters=16) < 0.1
+    assert 0.08 < step_seconds(coefficients, tokens=2048, sequences=10, pairs=10 * 20_000, adapters=16) < 0.5
 
 
 @pytest.mark.parametrize("field", StepCost.model_fields)
 def test_no_term_of_a_step_may_be_negative(field):
-    fields = dict.fromkeys(StepCost.model_fields, 0)
-    with pytest.raises(SpecError, match=rf"StepCost\.{field}: -1 must be at least 0"):
+    fields = {**dict.fromkeys(StepCost.model_fields, 0), "balance_tokens": 1}
+    least = 1 if field == "balance_tokens" else 0
+    with pytest.raises(SpecError, match=rf"StepCost\.{field}: -1 must be at least {least}"):
         StepCost(**{**fields, field: -1})
 
 

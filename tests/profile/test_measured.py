@@ -27,7 +27,7 @@ def test_a_written_profile_is_still_measured(tmp_path):
         {"request_latency": 0.01},
         {"model": H100.model.model_copy(update={"layers": 31})},
         {"memory": H100.memory.model_copy(update={"gpu_bytes": 8e10})},
-        {"step_cost": H100.step_cost.model_copy(update={"base": 0.0127})},
+        {"step_cost": H100.step_cost.model_copy(update={"host_base": 0.0127})},
         {"load_cost": H100.load_cost.model_copy(update={"gpu_base": 0.0})},
         {"scheduler_cost": H100.scheduler_cost.model_copy(update={"per_waiting": 0.0})},
         {"scrape_cost": H100.scrape_cost.model_copy(update={"per_label": 0.0})},

@@ -62,8 +62,8 @@ def test_a_negative_cost_is_refused_by_file_and_field(tmp_path):
     ],
 )
 def test_the_kv_cache_follows_the_law_of_the_measured_servers(name, slots, rank, tokens):
-    memory = load_profile(name).memory
-    assert memory.kv_cache_tokens(max_loras=slots, max_lora_rank=rank) == pytest.approx(tokens, rel=0.015)
+    server = Server(max_loras=slots, max_lora_rank=rank, max_num_seqs=2048)
+    assert server.kv_tokens_on(load_profile(name)) == pytest.approx(tokens, rel=0.015)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_kv_cache_follows_the_law_of_the_measured_servers(name, slots, rank,
     ],
 )
 def test_servers_start_where_the_measured_ones_started(name, slots, rank, starts):
-    server, profile = Server(max_loras=slots, max_lora_rank=rank), load_profile(name)
+    server, profile = Server(max_loras=slots, max_lora_rank=rank, max_num_seqs=2048), load_profile(name)
     if starts:
         assert server.limits(profile).kv_blocks > 0
     else:

@@ -19,7 +19,7 @@ from adaptwin.replanning.balancing import balance, growth_of
 from adaptwin.replanning.rearrangement import Prices, Rearrangement, Running, ServerContents
 from adaptwin.report.plan.migration import changes_sentence, step_lines
 from adaptwin.report.plan.page import plan_report
-from adaptwin.report.plan.sentences import host_memory_sentence
+from adaptwin.report.plan.sentences import disk_reads_sentence
 from adaptwin.workload.sources.synthetic import synthesize
 
 WINDOW = 300.0
@@ -253,14 +253,14 @@ def test_a_new_adapter_goes_where_host_memory_has_room_for_it(h100):
     new = replan(plan, after, move_cost=10.0)
     assert [server.name for server in new.servers if "new" in server.adapters] == ["y"]
     assert all(len(server.adapters) <= server.server.adapters_in_host for server in new.servers)
-    assert host_memory_sentence(new) == ""
+    assert disk_reads_sentence(new) == ""
 
 
 def test_more_adapters_than_host_memory_holds_are_told(h100):
     settings = Server(max_loras=1, max_lora_rank=16, max_cpu_loras=2)
     plan = running_plan(h100, Workload(adapters(0.1, 0.1, 0.1), duration=WINDOW), {"x": numbered(0, 1, 2)})
     full = plan.servers[0].model_copy(update={"server": settings})
-    assert host_memory_sentence(plan.model_copy(update={"servers": (full,)})) == (
+    assert disk_reads_sentence(plan.model_copy(update={"servers": (full,)})) == (
         "1 GPU with more adapters than max_cpu_loras (x: 3, and 2 in host memory): vLLM reads the least recently used "
         "ones from disk again."
     )

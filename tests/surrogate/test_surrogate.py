@@ -167,7 +167,8 @@ def test_a_surrogate_may_be_used_for_another_profile():
     """For a GPU that is half as fast, predictions follow the constants of its profile."""
     shipped = load_profile(LLAMA)
     doubled = {
-        name: 2 * getattr(shipped.step_cost, name) for name in ("base", "per_token", "lora_base", "lora_per_adapter")
+        name: 2 * getattr(shipped.step_cost, name)
+        for name in ("host_base", "weights", "per_token", "lora_launch", "expand_block")
     }
     slow = shipped.model_copy(update={"name": "slow", "step_cost": shipped.step_cost.model_copy(update=doubled)})
     prediction, run = surrogate_for(slow).predict(fleet(3.0), SERVER), simulate(slow, SERVER, fleet(3.0))

@@ -65,17 +65,25 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
 
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive, samples are taken and windows close.
-STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
+STEPS_OF_1_MS = StepCoefficients(
+    base=1e-3, weights=0.0, balance=0.0, per_token=0.0, per_pair=0.0, per_context_token=0.0, per_sequence=0.0,
+    eager=0.0, graph_tokens=512, split_tokens=127, slots_without_lora=0, slots_with_lora=0, slots_as_needed=False,
+    per_slot=0.0, shrink_grid=0.0, expand_grid=0.0, lora_base=0.0, lora_per_token=0.0, shrink_work=0.0,
+    lora_per_adapter=0.0, expand_active=0.0,
+)  # fmt: skip
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST = {
-    "base": 5e-3, "per_token": 1e-4, "per_context_token": 1e-6, "eager": 1e-3, "graph_tokens": 20,
-    "lora_base": 1e-3, "lora_per_token": 1e-4, "lora_per_adapter": 1e-4, "lora_per_token_adapter": 1e-5,
-    "split_tokens": 12, "split_per_token": 1e-4, "split_per_adapter": 1e-4,
+    "base": 5e-3, "weights": 1e-3, "balance": 1e-2, "per_token": 1e-4, "per_pair": 1e-6, "per_context_token": 1e-6,
+    "per_sequence": 1e-4, "eager": 1e-3, "graph_tokens": 20, "split_tokens": 12, "slots_without_lora": 3,
+    "slots_with_lora": 9, "slots_as_needed": True, "per_slot": 1e-5, "shrink_grid": 1e-6, "expand_grid": 1e-5,
+    "lora_base": 1e-3, "lora_per_token": 1e-4, "shrink_work": 1e-7, "lora_per_adapter": 1e-4, "expand_active": 1e-5,
 }  # fmt: skip
 _MOST_PLANNING = (1e-3, 1e-4, 1e-4)
 
 
 def _up_to(most: float):
+    if isinstance(most, bool):
+        return st.booleans()
     return st.integers(0, most) if isinstance(most, int) else st.floats(0, most)
 
 
@@ -258,11 +266,10 @@ def plain_profile() -> Profile:
             slot_bytes=1e6, slot_bytes_per_rank=1e6,
         ),
         step_cost=StepCost(
-            base=10e-3, per_token=10e-6, per_context_token=10e-9, eager=4e-3,
-            per_slot=100e-6, per_slot_block=50e-6, per_token_slot=10e-9,
-            lora_base=2e-3, lora_per_token=1e-6, lora_per_adapter=500e-6, lora_per_adapter_block=100e-6,
-            lora_per_token_adapter=100e-9,
-            split_per_token_slot=20e-9, split_per_adapter=200e-6, split_per_adapter_block=100e-6,
+            host_base=2e-3, gpu_base=1e-3, weights=12e-3, balance_tokens=240.0, per_token=5e-6, per_pair=1e-9,
+            per_context_token=10e-9, per_sequence=10e-6, eager=4e-3,
+            slot_launch=5e-6, launched_block=20e-9, lora_launch=125e-6, lora_byte=0.25e-9, adapter_byte=1e-9,
+            shrink_block=500e-9, expand_block=10e-6, active_block=2e-6,
         ),
         load_cost=LoadCost(
             gpu_base=2e-3, gpu_per_rank=100e-6, gpu_per_padding=50e-6, disk_base=30e-3, disk_per_rank=1e-3

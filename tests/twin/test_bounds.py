@@ -30,7 +30,7 @@ def with_step_cost(**constants):
         ("max_model_len", 2**63, "Server.max_model_len: 9223372036854775808 must be at most 1e+07"),
         ("block_size", 10**6, "Server.block_size: 1000000 must be at most 65536"),
         ("kv_cache_tokens", 10**10, "Server.kv_cache_tokens: 10000000000 must be at most 1e+09"),
-        ("gpu_memory_utilization", float("nan"), "Server.gpu_memory_utilization: nan is not valid"),
+        ("gpu_memory_utilization", float("nan"), "Server.gpu_memory_utilization: nan must be above 0"),
         ("watermark", float("nan"), "Server.watermark: nan is not valid"),
     ],
 )
@@ -44,7 +44,7 @@ def test_a_setting_beyond_its_bound_is_refused_by_name(field, value, said):
 def test_a_constant_in_seconds_is_at_most_ten_thousand(value):
     for part in ("step_cost", "load_cost", "scheduler_cost", "scrape_cost"):
         costs = plain_profile().model_dump()[part]
-        for name in set(costs) - {"graph_tokens", "split_tokens"}:
+        for name in set(costs) - {"graph_tokens", "split_tokens", "balance_tokens"}:
             with pytest.raises(SpecError, match=rf"^\w+\.{name}: "):
                 type(getattr(plain_profile(), part))(**{**costs, name: value})
 
@@ -52,9 +52,10 @@ def test_a_constant_in_seconds_is_at_most_ten_thousand(value):
 @pytest.mark.parametrize(
     ("constants", "seconds"),
     [
-        ({"base": 9999.0, "per_slot": 2.0}, "1e"),  # 9,999 s and 2 s of the slot
+        ({"host_base": 9999.0, "slot_launch": 1.0}, "1e"),  # 9,999 s and 16 s of each slot
         ({"per_token": 10.0}, "2.05e"),  # 2,048 tokens
-        ({"split_per_adapter": 9999.999}, "1e"),  # only in steps of up to 127 tokens
+        ({"per_pair": 0.001}, "1.05e"),  # 2,048 tokens of a prompt behind 4,096
+        ({"shrink_block": 5.0}, "3.64e"),  # 64 x 14 blocks of 31 + 2,048 tokens in 32nds: 8 parts, 14 blocks
         ({"per_context_token": 1.0}, "2.99e"),  # 29,888 tokens of KV cache
     ],
 )
@@ -65,7 +66,7 @@ def test_a_server_whose_steps_may_take_longer_is_refused(constants, seconds):
 
 def test_a_step_of_an_hour_is_simulated():
     """A profile with another unit gives late answers, not negative ones."""
-    run = simulate(with_step_cost(base=3600.0), SERVER, HOUR.model_copy(update={"duration": 40 * 3600.0}))
+    run = simulate(with_step_cost(host_base=3600.0), SERVER, HOUR.model_copy(update={"duration": 40 * 3600.0}))
     assert run.itl.p50 == pytest.approx(3600, rel=0.005)
     assert run.ttft.p50 > 1800
     assert run.worst in ("starved", "backlogged")

@@ -7,20 +7,25 @@ import pytest
 from tests.twin.scenarios import MS, by_hand, plain_profile
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
-from adaptwin.profile.step_cost import step_seconds
+from adaptwin.profile.step_cost import pairs_of_chunk, step_seconds
 from adaptwin.twin.kernel.play import play
 from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.workload.drawing.requests import Requests
 
 # One request of 100 prompt and 3 answer tokens on `plain_profile`, in nanoseconds.
-# Prefill: 10 ms + 100 us for the slot + 100 x (10 us + 10 ns for the slot + 20 ns more in a batch this small) makes
-# 11.103 ms; the scheduler takes 100 + 10 us.
-PREFILL = 11_213_000
-# Decodes: 10.1 ms + 10.03 us + 100 or 101 tokens of context x 10 ns + 110 us.
-DECODES = 10_221_030 + 10_221_040
-# The LoRA part: 2 ms, 500 us for the adapter and 200 us more in a small batch, and per token 1 us + 100 ns.
-LORA_PREFILL = 2_810_000
-LORA_DECODES = 2 * 2_701_100
+# Prefill: 3 ms + 12 ms of weights x sqrt(1 + (100 / 240)^2), or 13 ms + 100 x 5 us + 5,050 pairs x 1 ns + 10 us. The
+# grid has two slots of 16 x 5 us each, 64 x 4 x 14 shrink blocks and 2 x 14 expand blocks of 20 ns each. The scheduler
+# takes 100 + 10 us.
+PREFILL = 16_515_050 + 160_000 + 2 * (256 + 2) * 280 + 110_000
+# Decodes: 3 ms + 12 ms x sqrt(1 + (1 / 240)^2) + 5 us + 10 us, 64 + 1 blocks of each slot, and 100 or 101 tokens of
+# context x 10 ns.
+DECODES = 2 * (15_015_104 + 160_000 + 2 * (64 + 1) * 280 + 110_000) + 1_000 + 1_010
+# The LoRA part: 16 kernels of 125 us, 5,376 bytes of 0.25 ns for each token, 16 x 4,096 bytes of 1 ns of the adapter;
+# 14 shrink blocks of 500 ns for each of 64 parts and, with 100 tokens, 1 + 99 / 32 blocks; 14 expand blocks of 10 us,
+# and of 2 us for each 64 tokens.
+LORA_PREFILL = 2_000_000 + 134_400 + 65_536 + 262 * 7_000 + 140_000 + 2 * 28_000
+LORA_DECODES = 2 * (2_000_000 + 1_344 + 65_536 + 64 * 7_000 + 140_000 + 28_000)
 # Loads of a rank-8 adapter: 2 ms + 8 x 100 us + 8 x 50 us of padding to the GPU; 30 ms + 8 ms from disk.
 TO_GPU, FROM_DISK = 3_200_000, 38_000_000
 
@@ -69,18 +74,24 @@ def test_a_single_prompt_on_a_shipped_profile_takes_one_step(name):
     profile = load_profile(name)
     workload = Workload([Adapter("me", 0, 0.0, arrivals=(0.5,))], lengths=Lengths.fixed(200, 1), duration=10.0)
     cost, scheduler = profile.step_cost, profile.scheduler_cost
-    step = cost.base + cost.per_slot + 200 * (cost.per_token + cost.per_token_slot)
-    seconds = step + scheduler.base + scheduler.per_running
+    model = step_coefficients(profile, Server(max_loras=1))
+    # With two slots in the grid, one of them for requests without an adapter, and 7 blocks of 32 tokens, 4 of 64
+    grid = 2 * (model.per_slot + 8 * 7 * model.shrink_grid + 4 * model.expand_grid)
+    linear = cost.weights * math.sqrt(1 + (200 / cost.balance_tokens) ** 2)
+    step = cost.host_base + cost.gpu_base + linear + 200 * cost.per_token + 20_100 * cost.per_pair + cost.per_sequence
+    seconds = step + grid + scheduler.base + scheduler.per_running
     run = simulate(profile, Server(max_loras=1), workload)
     assert run.ttft.mean == pytest.approx(profile.request_latency + seconds, abs=1e-9)
     assert run.e2e == run.ttft
 
 
 def test_padding_every_slot_to_a_higher_rank_costs_what_the_formula_says():
-    cost = plain_profile().step_cost
-    low, high = (cost.resolve(max_loras=4, max_lora_rank=rank) for rank in (8, 64))
-    # Three further blocks of 16: 50 us for each of four slots, 100 + 100 us for each of two adapters.
-    assert step_seconds(high, 10, 0, 2) - step_seconds(low, 10, 0, 2) == pytest.approx(3 * (4 * 50e-6 + 2 * 200e-6))
+    low, high = (step_coefficients(plain_profile(), Server(max_loras=4, max_lora_rank=rank)) for rank in (8, 64))
+    step = {"tokens": 10, "sequences": 10, "adapters": 2}
+    # Three further blocks of 16 in 14 slices: 64 blocks of 20 ns for each of five slots, 64 of 500 ns for each of two
+    # adapters and a quarter more for further tokens, and 16 x 4,096 bytes of 1 ns for each adapter.
+    more = 14 * 64 * (5 * 20e-9 + (2 + 8 / 32) * 500e-9) + 2 * 16 * 4096e-9
+    assert step_seconds(high, **step) - step_seconds(low, **step) == pytest.approx(3 * more)
 
 
 def poisson_waits(load, runs=12, requests=40_000, **limits):
@@ -133,9 +144,11 @@ def times_on(profile, load, prompt, runs=16, requests=25_000):
 
 def step_of(profile, tokens, requests=1):
     """Return the seconds of a step with this many prompt tokens and requests, on a server with one slot."""
-    cost = profile.step_cost.resolve(max_loras=1, max_lora_rank=16)
+    cost = step_coefficients(profile, Server(max_loras=1))
     scheduler = profile.scheduler_cost
-    return step_seconds(cost, tokens, 0, 0) + scheduler.base + requests * scheduler.per_running
+    pairs = requests * pairs_of_chunk(tokens // requests, 0)
+    step = step_seconds(cost, tokens=tokens, sequences=requests, adapters=0, pairs=pairs)
+    return step + scheduler.base + requests * scheduler.per_running
 
 
 @SHIPPED

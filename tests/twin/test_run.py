@@ -24,11 +24,11 @@ def fleet(rates=(2.0, 1.0, 0.5, 0.5), **fields):
 
 
 # What a request of 100 tokens in and 3 out takes alone, on the plain profile with the two slots of SERVER. Its prompt:
-# 10 ms + 2 x 100 us for the slots + 100 x (10 us + 2 x 10 ns for the slots + 2 x 20 ns in a batch this small) makes
-# 11.206 ms; the scheduler takes 100 + 10 us.
-FIRST_TOKEN = 11.316e-3
-# Two decodes: 10.2 ms + 10.06 us + 100 or 101 tokens of context x 10 ns + 110 us, so 10.32106 and 10.32107 ms.
-ALONE = FIRST_TOKEN + 20.64213e-3
+# As in test_numbers.py, but with three slots in the grid: 16.51505 ms + 3 x (80 us + 256 + 2 blocks of 280 ns); the
+# scheduler takes 100 + 10 us.
+FIRST_TOKEN = 16.51505e-3 + 3 * (80e-6 + 258 * 280e-9) + 110e-6
+# Two decodes: 15.015104 ms + 3 x (80 us + 64 + 1 blocks) + 110 us, and 100 or 101 tokens of context x 10 ns.
+ALONE = FIRST_TOKEN + 2 * (15.015104e-3 + 3 * (80e-6 + 65 * 280e-9) + 110e-6) + 2.01e-6
 
 
 def replayed(*times, **fields):
@@ -114,7 +114,7 @@ def test_requests_that_wait_in_the_client_count_as_offered_and_their_wait_counts
 
 
 def test_a_cut_window_counts_only_what_finished_inside_it():
-    """A request takes 32 ms; the second arrives 20 ms before the window closes."""
+    """A request takes 48 ms; the second arrives 20 ms before the window closes."""
     workload = replayed(1.0, 9.98)
     cut, drained = (simulate(plain_profile(), SERVER, workload, window=window) for window in ("cut", "drain"))
     assert (cut.finished, cut.running_at_end, drained.finished) == (1, 1, 2)
@@ -214,9 +214,10 @@ def test_the_table_of_adapters_adds_up_to_the_server():
 
 def test_the_percentiles_of_an_adapter_are_exact():
     run = simulate(plain_profile(), SERVER, replayed(1.0, 2.0, 2.0, 3.0))
-    # Two prompts together are no small batch: 10.2 ms + 200 x 10.02 us + 100 us + 2 x 10 us = 12.324 ms.
+    # Two prompts together: 3 ms + 12 ms x sqrt(1 + (200 / 240)^2) + 200 x 5 us + 10,100 pairs x 1 ns + 2 x 10 us + 3 x
+    # (80 us + 8 x 7 + 4 blocks of 280 ns) + 100 us + 2 x 10 us = 20.061 ms.
     assert run.adapters["ttft_p50"][0] == pytest.approx(0.005 + FIRST_TOKEN)
-    assert run.adapters["ttft_p99"][0] == pytest.approx(0.005 + 12.324e-3)
+    assert run.adapters["ttft_p99"][0] == pytest.approx(0.005 + 20.060999e-3)
 
 
 def test_an_adapter_without_finished_requests_has_no_latencies():

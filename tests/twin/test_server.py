@@ -5,7 +5,8 @@ from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
 from adaptwin.twin.scenario import make_scenario
-from adaptwin.twin.server import default_budgets, server_rank
+from adaptwin.twin.server import server_rank
+from adaptwin.twin.vllm_defaults import vllm_defaults
 
 
 @pytest.mark.parametrize(
@@ -13,7 +14,31 @@ from adaptwin.twin.server import default_budgets, server_rank
     [(24, 2048, 256), (63.4, 2048, 256), (70, 8192, 1024), (80, 8192, 1024), (160, 16384, 1024), (192, 16384, 1024)],
 )
 def test_default_budgets_follow_the_memory_of_the_gpu(gib, tokens, seqs):
-    assert default_budgets(gib) == (tokens, seqs)
+    usual = vllm_defaults("some GPU", gib, "0.8.5")
+    assert (usual.max_num_batched_tokens, usual.max_num_seqs) == (tokens, seqs)
+
+
+@pytest.mark.parametrize(
+    ("version", "utilization", "is_async", "reserves", "budget_of_a100"),
+    [
+        ("0.8.5", 0.9, False, False, 8192),
+        ("0.9.0", 0.9, False, False, 2048),
+        ("v0.14.0", 0.9, True, False, 2048),
+        ("0.19.1", 0.9, True, True, 2048),
+        ("0.21.0", 0.92, True, True, 2048),
+        ("0.33.0", 0.92, True, True, 2048),
+        ("unknown", 0.9, False, False, 8192),
+    ],
+)
+def test_defaults_follow_the_version(version, utilization, is_async, reserves, budget_of_a100):
+    usual = vllm_defaults("NVIDIA A100-SXM4-80GB", 79.3, version)
+    assert usual[:2] == (utilization, budget_of_a100)
+    assert (usual.async_scheduling, usual.scheduler_reserve_full_isl) == (is_async, reserves)
+    profile = plain_profile().model_copy(update={"vllm_version": version})
+    limits = Server(kv_cache_tokens=50_000).limits(profile)
+    assert (limits.async_scheduling, limits.reserve_whole_prompt) == (is_async, reserves)
+    given = Server(kv_cache_tokens=50_000, async_scheduling=False, scheduler_reserve_full_isl=False).limits(profile)
+    assert (given.async_scheduling, given.reserve_whole_prompt) == (False, False)
 
 
 def test_the_law_of_memory_gives_the_blocks_without_the_null_block():
@@ -107,3 +132,36 @@ def test_an_adapter_of_any_rank_takes_a_padded_slot_and_loads_by_its_own_rank(h1
     server = Server(max_loras=1, max_lora_rank=16)
     scenario = make_scenario(profile, server, fleet(("a", 12, 1.0), ("b", 16, 1.0)), seed=0)
     assert scenario.adapters.gpu_load.tolist() == [22_400_000, 26_000_000]  # 10 + 12 + 4 x 0.1 ms, and 10 + 16 ms
+
+
+def test_slots_hold_the_modules_that_adapters_may_change():
+    profile, slots = plain_profile(), {"max_loras": 8, "max_lora_rank": 64}
+    some = ("qkv_proj", "down_proj")
+    share = profile.model.share_of_adapter(some)
+    assert 0 < share < 1
+    every, those = Server(**slots), Server(**slots, lora_target_modules=some)
+    saved = 8 * 64 * (1 - share) * profile.memory.slot_bytes_per_rank / profile.memory.kv_bytes_per_token
+    assert those.kv_tokens_on(profile) - every.kv_tokens_on(profile) == pytest.approx(saved, abs=16)
+    part = Server(**slots, lora_target_modules=("k_proj", "down_proj"))  # k is merged with q and v
+    assert part.kv_tokens_on(profile) == those.kv_tokens_on(profile)
+    with pytest.raises(SpecError, match=r"lora_target_modules: 'q' is not one of q_proj, k_proj"):
+        Server(lora_target_modules=("q",))
+
+
+def test_an_adapter_that_changes_other_modules_is_refused():
+    server = Server(max_loras=1, lora_target_modules=("qkv_proj",))
+    fits, not_so = (Adapter("a", 8, 1.0, target_modules=modules) for modules in (("q_proj",), ("q_proj", "o_proj")))
+    server.require_serves(Workload([fits]))
+    with pytest.raises(SpecError, match=r"Server\.lora_target_modules: o_proj of adapter 'a' would not be applied"):
+        server.require_serves(Workload([not_so]))
+
+
+def test_fewer_modules_and_a_grid_as_needed_make_shorter_steps():
+    profile = load_profile("h100-64gb-llama-3.1-8b-instruct")
+    work = Workload([Adapter("a", 8, 1.0)], duration=60.0)
+    itl = [
+        simulate(profile, Server(max_loras=64, max_lora_rank=16, **more), work).itl.mean
+        for more in ({}, {"lora_target_modules": ("q_proj", "v_proj")}, {"specialize_active_lora": True})
+    ]
+    assert itl[1] < 0.95 * itl[0]
+    assert itl[2] < 0.95 * itl[0]

@@ -8,7 +8,9 @@ from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.step_totals import StepTotals
 
 # Requests of 600, 100 and 20 tokens come at once, the last to the base model; two may run. Steps take 1 ms.
-#   1: prompts of the first two. 700 tokens are too many for a CUDA graph and for a split sum; the third waits.
+# The grid has four slots; a slot has 32-token and 64-token blocks, the sum of the former is in 8 parts, or 64 up to 127
+# tokens.
+#   1: prompts of the first two, in 22 and 11 blocks. 700 tokens are too many for a CUDA graph; the third waits.
 #   2: two decodes over 600 and 100 tokens of context. The second request has its two tokens and leaves.
 #   3: a decode over 601 tokens, and the prompt of 20. The first has its three tokens and leaves.
 #   4: a decode of the base model over 20 tokens.
@@ -16,15 +18,19 @@ ROWS = ((0, 0, 600, 3), (0, 1, 100, 2), (0, 2, 20, 2))
 BY_HAND = StepTotals(
     steps=4,
     tokens=700 + 2 + 21 + 1,
-    context=0 + 700 + 601 + 20,
+    sequences=2 + 2 + 2 + 1,
+    pairs=600 * 601 // 2 + 100 * 101 // 2 + 0 + 20 * 21 // 2 + 0,
+    bend=sum(round(2**20 * (1 + (tokens / 400) ** 2) ** 0.5) for tokens in (700, 2, 21, 1)),
     eager=1,
+    slots=4 * 4,
+    shrink_grid=4 * (8 * 22 + 64 + 64 + 64),
+    expand_grid=4 * (11 + 1 + 1 + 1),
     lora=3,
     lora_tokens=700 + 2 + 21,
     adapters=2 + 2 + 1,
-    token_adapters=2 * 700 + 2 * 2 + 1 * 21,
-    split_tokens=2 + 21 + 1,
-    split_adapters=2 + 1,
-    running=2 + 2 + 2 + 1,
+    shrink_work=8 * (2 * 31 + 700) + 64 * (2 * 31 + 2) + 64 * (31 + 21),
+    expand_active=2 * 11 + 2 + 1,
+    context=0 + 700 + 601 + 20,
     waiting=1 + 1,
 )
 
@@ -34,7 +40,10 @@ BOTH = pytest.mark.parametrize(
 
 
 def three_requests(**window):
-    return by_hand(ROWS, adapters=3, base_model=(2,), max_num_seqs=2, window={"step_totals": True, **window})
+    window = {"step_totals": True, **window}
+    scenario = by_hand(ROWS, adapters=3, base_model=(2,), max_num_seqs=2, window=window)
+    law = {"slots_without_lora": 4, "slots_with_lora": 4, "balance": 1 / 400**2}
+    return scenario._replace(step_cost=scenario.step_cost._replace(**law))
 
 
 @BOTH
@@ -71,4 +80,13 @@ def test_tokens_that_a_preempted_request_computes_again_count(twin):
     assert outcome.preemptions == 1
     totals = outcome.step_totals
     assert (totals.steps, totals.tokens, totals.context) == (3, 32 + 1 + 17, 16)
-    assert (totals.running, totals.waiting) == (2 + 1 + 1, 1)
+    assert totals.pairs == 2 * 16 * 17 // 2 + 17 * 18 // 2
+    assert (totals.sequences, totals.waiting) == (2 + 1 + 1, 1)
+
+
+@BOTH
+def test_a_prompt_in_chunks_makes_as_many_pairs_as_in_one_step(twin):
+    """A prompt of 100 tokens is computed in steps of 30, beside a decode that takes one of them, then of the rest."""
+    rows = ((0, 0, 5, 9), (2, 0, 100, 2))
+    totals = twin(by_hand(rows, token_budget=30, window={"step_totals": True})).step_totals
+    assert totals.pairs == 5 * 6 // 2 + 100 * 101 // 2

@@ -24,7 +24,7 @@ from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
 from adaptwin.profile.scheduler_cost import scheduler_seconds
-from adaptwin.profile.step_cost import step_seconds
+from adaptwin.profile.step_cost import pairs_of_chunk, step_seconds
 from adaptwin.twin.scenario import Scenario
 from adaptwin.twin.server import Limits
 from adaptwin.workload.drawing.requests import NANOSECONDS
@@ -144,7 +144,7 @@ class VllmScheduler:
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
         """Return the seconds of planning and of the forward pass for the batch that vLLM planned."""
-        scheduler, context, adapters = self.scheduler, 0, set()
+        scheduler, context, pairs, adapters = self.scheduler, 0, 0, set()
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = scheduler.requests[request_id]
             computed = request.num_computed_tokens - tokens  # schedule() has already added them
@@ -152,12 +152,21 @@ class VllmScheduler:
             known = request.num_tokens + promised
             if known - computed == 1 and known > request.num_prompt_tokens:
                 context += computed
+            else:
+                pairs += pairs_of_chunk(tokens, computed)
             if request.lora_request:
                 adapters.add(request.lora_request.lora_int_id)
         _, waiting = scheduler.get_request_counts()
         planning = scheduler_seconds(self.scenario.scheduler_cost, len(output.num_scheduled_tokens), waiting)
         total = output.total_num_scheduled_tokens
-        return planning, step_seconds(self.scenario.step_cost, total, context, len(adapters))
+        return planning, step_seconds(
+            self.scenario.step_cost,
+            tokens=total,
+            sequences=len(output.num_scheduled_tokens),
+            adapters=len(adapters),
+            context=context,
+            pairs=pairs,
+        )
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -57,13 +57,20 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
 
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive.
-STEPS_OF_1_MS = StepCoefficients(1e-3, 0.0, 0.0, 0.0, 512, 0.0, 0.0, 0.0, 0.0, 127, 0.0, 0.0)
+STEPS_OF_1_MS = StepCoefficients(1e-3, *(0.0,) * 7, 512, 127, 0, 0, False, *(0.0,) * 8)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
-_MOST_STEP_COST = StepCoefficients(5e-3, 1e-4, 1e-6, 1e-3, 20, 1e-3, 1e-4, 1e-4, 1e-5, 12, 1e-4, 1e-4)
+_MOST_STEP_COST = StepCoefficients(
+    base=5e-3, weights=1e-3, balance=1e-2, per_token=1e-4, per_pair=1e-6, per_context_token=1e-6, per_sequence=1e-4,
+    eager=1e-3, graph_tokens=20, split_tokens=12, slots_without_lora=3, slots_with_lora=9, slots_as_needed=True,
+    per_slot=1e-5, shrink_grid=1e-6, expand_grid=1e-5, lora_base=1e-3, lora_per_token=1e-4, shrink_work=1e-7,
+    lora_per_adapter=1e-4, expand_active=1e-5,
+)  # fmt: skip
 _MOST_PLANNING = SchedulerCoefficients(8e-3, 1e-4, 1e-4)  # sometimes longer than the forward pass
 
 
 def _up_to(rng: random.Random, most: float) -> float:
+    if isinstance(most, bool):
+        return rng.random() < 0.5
     return rng.randint(0, most) if isinstance(most, int) else rng.uniform(0, most)
 
 

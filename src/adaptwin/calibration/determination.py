@@ -55,8 +55,9 @@ def determined(
     weight: Array | None = None,
     importance: Array | None = None,
     loose: Array | None = None,
+    given: Array | None = None,
 ) -> Determination:
-    """Fit ``columns @ constants`` to `target`, in relative terms; what the rows do not determine stays at `start`.
+    """Fit ``columns @ constants + given`` to `target`, relative to it; what the rows do not determine stays at `start`.
 
     The rows alone decide on a constant whose standard error is small beside the scale. A constant of which the rows
     determine only a sum with others is drawn to its start value as well, and stays above a tenth of it. A constant on
@@ -72,9 +73,11 @@ def determined(
         importance: Further factor of a row's residual in the fit, which says nothing about its noise; None: 1.
         loose: Amounts by which parts of the target that are not fitted may be off together, shape (rows, parts). They
             make constants uncertain that could explain them.
+        given: Part of the target that is known, shape (rows,); None: 0.
     """
     ones = np.ones(len(target))
     problem = _Problem(columns, target, start, ones if weight is None else weight)
+    problem.given = 0.0 * ones if given is None else given
     problem.importance = ones if importance is None else importance
     problem.choose_scale(noise, scale)
     information = problem.information(np.empty((len(target), 0)) if loose is None else loose)
@@ -97,7 +100,7 @@ class _Problem:
 
     def __init__(self, columns: Array, target: Array, start: Array, weight: Array) -> None:
         self.columns, self.target, self.start, self.weight = columns, target, start, weight
-        self.importance = np.ones(len(target))
+        self.importance, self.given = np.ones(len(target)), np.zeros(len(target))
         self.relative = columns / target[:, None]
         self.most = 1.0 / np.maximum(self.relative.max(axis=0, initial=0.0), 1e-300)  # it alone then explains a row
         self.near = np.minimum(start, self.most)
@@ -108,7 +111,7 @@ class _Problem:
         """Take the scale of each constant, wider if the rows contradict it, and the noise, larger if residuals are."""
         usual = np.where(self.start > 0, PLAUSIBLE_CHANGE * self.start, SCALE_OF_ZERO * self.most)
         self.scale = np.minimum(usual if scale is None else scale, self.most)
-        plain = nonnegative(self.columns, self.target, self.weight * self.importance)
+        plain = nonnegative(self.columns, self.target, self.weight * self.importance, given=self.given)
         self.noise = max(noise, self._misfit(plain))
         for _ in range(MOST_WIDENINGS):
             if self._misfit(self.guess()) <= MOST_MISFIT * self.noise:
@@ -130,7 +133,7 @@ class _Problem:
             self.target,
             self.weight * self.importance,
             anchors=Anchors(self.near[~kept], strength[~kept], least[~kept]),
-            given=self.columns[:, kept] @ constants[kept],
+            given=self.given + self.columns[:, kept] @ constants[kept],
         )
         return np.asarray(constants)
 
@@ -139,13 +142,16 @@ class _Problem:
 
         It is the inverse of the covariance that plain least squares would have.
         """
-        weight = row_weights(self.relative @ self.guess() - 1.0, self.weight) / self.noise
+        weight = row_weights(self._residuals(self.guess()), self.weight) / self.noise
         informed = np.hstack([self.columns * self.scale, loose]) * (weight / self.target)[:, None]
         return np.asarray(informed.T @ informed)
 
+    def _residuals(self, constants: Array) -> Array:
+        return np.asarray(self.relative @ constants + self.given / self.target - 1.0)
+
     def _misfit(self, constants: Array) -> float:
         """Return the standard deviation of normally distributed residuals with the same mean of absolute values."""
-        residual = self.weight * (self.relative @ constants - 1.0)
+        residual = self.weight * self._residuals(constants)
         return 1.25 * float(np.abs(residual).mean()) if len(residual) else 0.0
 
 

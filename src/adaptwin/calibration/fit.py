@@ -18,6 +18,7 @@ from adaptwin.calibration.hardware import (
     fit_loads,
     fit_memory,
     fit_planning,
+    memory_from_shapes,
 )
 from adaptwin.calibration.measured_range import measured_range
 from adaptwin.calibration.measurements import Measurements, Setup
@@ -27,8 +28,8 @@ from adaptwin.calibration.step_fit import StepFit
 from adaptwin.calibration.undetermined import Undetermined, unmeasured
 from adaptwin.errors import SpecError
 from adaptwin.profile.load_cost import LoadCost
-from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
+from adaptwin.profile.step_cost import StepCost
 from adaptwin.progress import Progress, silent
 from adaptwin.twin.compilation import compile_twin
 
@@ -134,12 +135,22 @@ def _first_profile(start: Profile, setup: Setup) -> Profile:
             "vllm_version": setup.vllm_version,
             "source": setup.source or "adaptwin fit",
             "price_per_hour": setup.price_per_hour,
-            "memory": MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB),
+            "step_cost": _stated(start.step_cost, setup),
+            "memory": memory_from_shapes(setup),
             "error": None,
             "spread": (),
             "measured": None,
         }
     )
+
+
+def _stated(cost: StepCost, setup: Setup) -> StepCost:
+    """Return the step cost with the constants that the setup states."""
+    for name in setup.stated:
+        if name not in StepCost.model_fields:
+            expected = ", ".join(StepCost.model_fields)
+            raise SpecError(f"{name} is no constant of step_cost: expected {expected}", "setup.stated")
+    return StepCost(**{**dict(cost), **setup.stated})
 
 
 def _other_server(start: Profile, setup: Setup) -> list[str]:

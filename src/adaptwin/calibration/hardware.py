@@ -25,6 +25,7 @@ MEMORY_NOISE = 0.003  # least relative error of the KV tokens of a server
 LOAD_NOISE = 0.02  # least relative error of the median of similar loads
 PLANNING_NOISE = 0.02  # least relative error of the scheduler's median time
 MEMORY_CONSTANTS = ("activation_bytes", "slot_bytes", "slot_bytes_per_rank")
+ACTIVATION_ERROR = 4 * GIB  # plausible error of what the profiling step and the libraries take, by the shapes
 SLOT_RANKS = 8  # plausible bytes of a slot beside its matrices, as ranks of these matrices
 SHAPES_ERROR = 0.05  # plausible relative error of the bytes per rank that the model's shapes give
 PLANNING_CONSTANTS = ("base", "per_running")
@@ -46,9 +47,9 @@ class FittedPart(NamedTuple, Generic[FittedCosts]):
 def fit_memory(table: pl.DataFrame, setup: Setup) -> FittedPart[MemoryModel]:
     """Fit the memory of activations and slots: KV tokens fall linearly with slots and with slots x rank.
 
-    Only servers that started are used, and the relative error of their KV tokens is minimised. The bytes of a KV token
-    are those of the model's shapes. What the table does not determine is derived from the shapes as well: with servers
-    of one rank, the bytes per rank.
+    Only servers that started are used, and the relative error of their KV tokens is minimised. The bytes of a KV token,
+    and what the profiling step takes for each token and request, are those of the model's shapes. What the table does
+    not determine is derived from the shapes as well: with servers of one rank, the bytes per rank.
 
     Raises:
         SpecError: No server started, one had more KV tokens than fit beside the weights, or the fit is far from them.
@@ -57,25 +58,27 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> FittedPart[MemoryModel]:
     if started.is_empty():
         raise SpecError("no server started, so the size of the KV cache is unknown", "memory: kv_cache_tokens")
     slots, rank, tokens = (started[name].to_numpy().astype(float) for name in table.columns)
-    shapes = MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB)
-    budget = shapes.gpu_bytes * setup.gpu_memory_utilization - shapes.weights_bytes
-    used = (
-        budget - tokens * shapes.kv_bytes_per_token
-    )  # activations + slots x (slot_bytes + slot_bytes_per_rank x rank)
-    if (used <= 0).any():
+    shapes, settings = memory_from_shapes(setup), setup.memory_settings
+    budget = shapes.gpu_bytes * settings.gpu_memory_utilization - shapes.weights_bytes
+    left = budget - tokens * shapes.kv_bytes_per_token
+    if (left <= 0).any():
         most = int(budget / shapes.kv_bytes_per_token)
         raise SpecError(
             f"{int(tokens.max()):,} tokens are more than fit beside the weights ({most:,}): check gpu_gib, "
             "gpu_memory_utilization and the model's shapes",
             "memory: kv_cache_tokens",
         )
+    step = shapes.graph_bytes + shapes.profiling_bytes(
+        max_num_seqs=settings.max_num_seqs, max_num_batched_tokens=settings.max_num_batched_tokens
+    )
+    used = np.maximum(left - step, 0.0)  # activation_bytes + slots x (slot_bytes + slot_bytes_per_rank x rank)
     start = np.array([getattr(shapes, name) for name in MEMORY_CONSTANTS])
     result = determined(
         np.stack([np.ones(len(slots)), slots, slots * rank], axis=1),
         used,
         weight=used / (tokens * shapes.kv_bytes_per_token),
         start=start,
-        scale=np.array([start[0], SLOT_RANKS * start[2], SHAPES_ERROR * start[2]]),
+        scale=np.array([ACTIVATION_ERROR, SLOT_RANKS * start[2], SHAPES_ERROR * start[2]]),
         noise=MEMORY_NOISE,
     )
     constants = {name: float(round(x)) for name, x in zip(MEMORY_CONSTANTS, result.constants, strict=True)}
@@ -92,9 +95,12 @@ def fit_memory(table: pl.DataFrame, setup: Setup) -> FittedPart[MemoryModel]:
 
 
 def _kv_cache_tokens(memory: MemoryModel, setup: Setup, max_loras: int, max_lora_rank: int) -> int:
-    return memory.kv_cache_tokens(
-        max_loras=max_loras, max_lora_rank=max_lora_rank, gpu_memory_utilization=setup.gpu_memory_utilization
-    )
+    return memory.kv_cache_tokens(max_loras=max_loras, max_lora_rank=max_lora_rank, **setup.memory_settings._asdict())
+
+
+def memory_from_shapes(setup: Setup) -> MemoryModel:
+    """Return the memory use that the shapes of the model give."""
+    return MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB, setup.vllm_version)
 
 
 def fit_loads(table: pl.DataFrame, start: LoadCost) -> FittedPart[LoadCost]:

@@ -15,7 +15,7 @@ SCHEDULING = ("block_size", "scheduler_reserve_full_isl", "watermark", "async_sc
 
 def measured_range(profile: Profile, runs: Sequence[MeasuredRun]) -> MeasuredRange:
     """Return the ranges over the runs, with the fingerprint of the profile that was compared with them."""
-    servers, workloads = [run.server for run in runs], [run.workload for run in runs]
+    servers, workloads = [run.server.with_defaults(profile) for run in runs], [run.workload for run in runs]
     means = [mean_lengths(workload) for workload in workloads]
     budgets = [server.budgets(profile) for server in servers]
     tables = [shared.lengths.table() for workload in workloads for shared in distinct_lengths(workload)]

@@ -19,6 +19,7 @@ from adaptwin.quantities import Fraction, TimeSpan
 from adaptwin.spec import Line, Name, Spec, read_text, spec_error
 from adaptwin.tables import read_csv_table, read_parquet
 from adaptwin.twin.server import Server
+from adaptwin.twin.vllm_defaults import vllm_defaults
 from adaptwin.workload.workload import Workload
 from adaptwin.writing import write_atomically
 
@@ -33,8 +34,14 @@ class Setup(Spec):
     name: Name = Field(description="name of the profile to be fitted")
     hardware: Line = Field(description="GPU, in words")
     gpu_gib: float = Field(gt=0, description="memory of the GPU as vLLM sees it, in GiB")
-    gpu_memory_utilization: Fraction = Field(
-        default=0.9, gt=0, le=1, description="setting of servers in the memory table"
+    gpu_memory_utilization: Fraction | None = Field(
+        default=None, gt=0, le=1, description="setting of the servers in the memory table; None: vLLM's default"
+    )
+    max_num_seqs: int | None = Field(
+        default=None, ge=1, description="setting of the servers in the memory table; None: vLLM's default"
+    )
+    max_num_batched_tokens: int | None = Field(
+        default=None, ge=1, description="setting of the servers in the memory table; None: vLLM's default"
     )
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: Line = Field(description="version of vLLM that was measured")
@@ -42,7 +49,30 @@ class Setup(Spec):
     start: str | None = Field(
         default=None, description="shipped profile, or profile file relative to the folder, for what was not measured"
     )
+    stated: dict[str, float] = Field(
+        default={},
+        description="constants of step_cost that are known, such as from the data sheet of the GPU, and are not fitted",
+    )
     price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU per hour, in any currency")
+
+    @property
+    def memory_settings(self) -> "MemorySettings":
+        """The settings of the servers in the memory table, with vLLM's defaults filled in."""
+        usual = vllm_defaults(self.hardware, self.gpu_gib, self.vllm_version)
+        max_num_seqs = self.max_num_seqs or usual.max_num_seqs
+        return MemorySettings(
+            self.gpu_memory_utilization or usual.gpu_memory_utilization,
+            max_num_seqs,
+            self.max_num_batched_tokens or max(usual.max_num_batched_tokens, max_num_seqs),
+        )
+
+
+class MemorySettings(NamedTuple):
+    """Settings on which the size of the KV cache depends, besides the slots."""
+
+    gpu_memory_utilization: float
+    max_num_seqs: int
+    max_num_batched_tokens: int
 
 
 class MeasuredRun(Spec):

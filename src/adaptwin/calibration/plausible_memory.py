@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from adaptwin.calibration.hardware import memory_from_shapes
 from adaptwin.calibration.measurements import Setup
 from adaptwin.calibration.plausible_rows import require_rows
 from adaptwin.errors import SpecError
-from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.memory import GIB
 from adaptwin.workload.lora_ranks import SERVED_RANKS
 
 LEAST_GPU_GIB, MOST_GPU_GIB = 2.0, 4608.0  # a small GPU, and a group of sixteen with 288 GiB each
@@ -50,7 +51,7 @@ def _check_gpu(setup: Setup) -> None:
             f"{setup.gpu_gib:,.6g} GiB is not plausible: expected {LEAST_GPU_GIB:g} to {MOST_GPU_GIB:,.0f} GiB{hint}",
             "setup.gpu_gib",
         )
-    budget, weights = setup.gpu_gib * GIB * setup.gpu_memory_utilization, setup.model.weights_bytes
+    budget, weights = setup.gpu_gib * GIB * setup.memory_settings.gpu_memory_utilization, setup.model.weights_bytes
     if weights >= budget:
         raise SpecError(
             f"the weights of {setup.model.name} take {weights / GIB:.1f} GiB, and vLLM may use {budget / GIB:.1f} GiB: "
@@ -61,8 +62,8 @@ def _check_gpu(setup: Setup) -> None:
 
 def _check_sizes(setup: Setup, table: pl.DataFrame) -> Iterator[str]:
     """Compare what the KV cache leaves for activations with the memory beside the weights."""
-    shapes = MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB)
-    beside = shapes.gpu_bytes * setup.gpu_memory_utilization - shapes.weights_bytes
+    shapes = memory_from_shapes(setup)
+    beside = shapes.gpu_bytes * setup.memory_settings.gpu_memory_utilization - shapes.weights_bytes
     for row, (slots, rank, tokens) in enumerate(table.select("max_loras", "max_lora_rank", "kv_cache_tokens").rows()):
         if not tokens:
             continue

@@ -96,7 +96,7 @@ def shortest_step(setup: Setup, tokens: Array) -> Array:
 
 def _operations(model: ModelShape, tokens: Array) -> Array:
     """Multiplications and additions of a step, two for each weight and token."""
-    return 2.0 * model.weights_bytes / model.bytes_per_weight * tokens
+    return 2.0 * model.weights * tokens
 
 
 def _check_contents(table: pl.DataFrame) -> None:

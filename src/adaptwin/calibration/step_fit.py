@@ -21,6 +21,8 @@ from adaptwin.calibration.measurements import MeasuredRun, Measurements
 from adaptwin.calibration.pace import Pace, at_measured_pace
 from adaptwin.calibration.residuals import STEP_BOUND, Residual, require_close, residual
 from adaptwin.calibration.step_terms import (
+    INSEPARABLE,
+    SHAPE,
     STEP_TERMS,
     constants_of,
     means_of_steps,
@@ -35,8 +37,11 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.progress import Progress
 from adaptwin.rounding import rounded
+from adaptwin.twin.step_coefficients import kernels_of
 
 Mask = NDArray[np.bool_]
+
+_NONE_USUALLY = tuple(f"step_cost.{name}" for name in INSEPARABLE)
 
 FIT_FOLDS = 6
 STEP_NOISE = 0.01  # least relative error of a step's time, and of the mean step of a run
@@ -55,12 +60,16 @@ class StepFit:
     then waiting requests), and the seconds. Further columns hold the seconds by which the planning of a step may be
     off, for each of the `loose` constants of the scheduler: those that were not determined. `of_runs` returns the
     linear problem of the runs as last simulated.
+
+    Terms that are `stated`, or that no measurement tells from others (`INSEPARABLE`), keep the values of the profile.
     """
 
     def __init__(
         self, profile: Profile, measurements: Measurements, progress: Progress, *, loose: Sequence[str] = ()
     ) -> None:
         self.start, self.profile, self.progress, self.loose = profile, profile, progress, loose
+        known = {*measurements.setup.stated, *INSEPARABLE}
+        self.is_fitted = np.array([name not in known for name in (*STEP_TERMS, "per_waiting")])
         self.of_terms: Determination | None = None  # of the terms of a step, as last fitted
         self.of_scrapes: Determination | None = None  # of the constants of a scrape, as last fitted
         self.latency_is_known = False
@@ -78,8 +87,7 @@ class StepFit:
         if self.runs:
             self.profile = _blank(self.profile)
         if self.runs and len(self.target):
-            guess = nonnegative(self.columns[:, : len(STEP_TERMS)], self.target)
-            self.profile = _with_step_constants(self.profile, guess)
+            self.profile = _with_step_constants(self.profile, self._guess())
         elif len(self.target):
             self._take(self.solve(self.columns[:0], self.target[:0]))
         for round_ in range(rounds if self.runs else 0):
@@ -93,6 +101,14 @@ class StepFit:
         if self.runs:
             self.play(rounds, rounds)
             self.profile = self._with_the_rest(self.profile, self._all_runs())
+
+    def _guess(self) -> Array:
+        """Fit the terms of a step to single steps alone, with nothing but the stated terms known."""
+        constants, free = constants_of(self.start.step_cost), self.is_fitted[:-1]
+        columns = self.columns[:, : len(STEP_TERMS)]
+        given = columns[:, ~free] @ constants[~free]
+        constants[free] = nonnegative(columns[:, free], self.target, given=given)
+        return constants
 
     def _seconds(self, columns: Array, constants: Array | None = None) -> Array:
         """Return the seconds of each row, with the constants of the profile or others."""
@@ -121,17 +137,16 @@ class StepFit:
 
     def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
         """Return columns and seconds of single steps; the seconds exclude the planning of running requests."""
-        means = means_of_steps(steps, self.profile.step_cost)
-        slots, rank = (steps[name].to_numpy().astype(float) for name in ("max_loras", "max_lora_rank"))
-        columns = self._rows(slots, rank, means)
+        means = means_of_steps(steps, self.profile.step_cost, kernels_of(self.profile))
+        columns = self._rows(steps["max_lora_rank"].to_numpy(), means)
         scheduler = self.profile.scheduler_cost
-        planning = scheduler.base + scheduler.per_running * means["running"]
+        planning = scheduler.base + scheduler.per_running * means["sequences"]
         seconds = steps["seconds"].to_numpy() - planning
         if (seconds <= 0).any():
             row = int(np.argmin(seconds))
             raise SpecError(
                 f"{steps['seconds'][row]:g} s are shorter than the {planning[row]:.3g} s that planning "
-                f"{means['running'][row]:g} requests takes: measure planning, or choose another setup.start",
+                f"{means['sequences'][row]:g} requests takes: measure planning, or choose another setup.start",
                 "steps: seconds",
             )
         return columns, seconds
@@ -139,20 +154,18 @@ class StepFit:
     def of_runs(self) -> tuple[Array, Array, Mask]:
         """Return columns and mean step seconds of each run, and which runs could be simulated at their pace."""
         means = means_per_step([pace.step_totals for pace in self.paces])
-        slots, rank = (
-            np.array([float(getattr(r.server, name)) for r in self.runs]) for name in ("max_loras", "max_lora_rank")
-        )
-        columns = self._rows(slots, rank, means)
+        columns = self._rows(np.array([run.server.max_lora_rank for run in self.runs]), means)
         constants = _constants_of(self.profile)
         factor = np.array([pace.factor for pace in self.paces])
         waiting = columns[:, len(STEP_TERMS)] * constants[-1]
         target = factor * self._seconds(columns, constants[:-1]) + waiting
         return columns, target, np.array([abs(pace.miss) < FARTHEST_MISS for pace in self.paces], dtype=bool)
 
-    def _rows(self, slots: Array, rank: Array, means: dict[str, Array]) -> Array:
-        counts = {"base": np.ones(len(slots)), "per_running": means["running"]}
+    def _rows(self, max_lora_rank: NDArray[np.int64], means: dict[str, Array]) -> Array:
+        counts = {"base": np.ones(len(max_lora_rank)), "per_running": means["sequences"]}
         off = [PLAUSIBLE_CHANGE * getattr(self.start.scheduler_cost, name) * counts[name] for name in self.loose]
-        return np.column_stack([term_columns(slots, rank, means), means["waiting"], *off])
+        terms = term_columns(kernels_of(self.profile), max_lora_rank, means)
+        return np.column_stack([terms, means["waiting"], *off])
 
     def solve(self, columns: Array, target: Array) -> Determination:
         """Fit the constants to these runs and all single steps; what they do not determine is that of the start.
@@ -164,8 +177,19 @@ class StepFit:
             raise SpecError("no run could be simulated at its measured pace: choose another setup.start", "runs")
         start = _constants_of(self.start)
         rows, seconds, importance = self.with_steps(columns, target)
-        terms, loose = rows[:, : len(start)], rows[:, len(start) :]
-        return determined(terms, seconds, start=start, noise=STEP_NOISE, importance=importance, loose=loose)
+        terms, loose, free = rows[:, : len(start)], rows[:, len(start) :], self.is_fitted
+        fitted = determined(
+            terms[:, free],
+            seconds,
+            start=start[free],
+            noise=STEP_NOISE,
+            importance=importance,
+            loose=loose,
+            given=terms[:, ~free] @ start[~free],
+        )
+        constants, kept, tied = start.copy(), ~free, np.zeros(len(free), dtype=bool)
+        constants[free], kept[free], tied[free] = fitted
+        return Determination(constants, kept, tied)
 
     def with_steps(self, columns: Array, target: Array) -> tuple[Array, Array, Array]:
         """Return columns, seconds and importance of all single steps and of these runs.
@@ -257,7 +281,9 @@ class StepFit:
 
     def undetermined(self) -> list[Undetermined]:
         """Return the constants of steps, scrapes and requests that neither steps nor runs determine."""
-        found = self._undetermined_terms() + self._undetermined_scrapes()
+        found = (
+            self._undetermined_terms() + unmeasured(self.start, "step_cost", (SHAPE,)) + self._undetermined_scrapes()
+        )
         if not self.latency_is_known:
             latency = self.start.request_latency
             found.append(Undetermined("request_latency", latency, latency, kept=True))
@@ -269,6 +295,7 @@ class StepFit:
             found = unmeasured(self.start, "step_cost", STEP_TERMS)
             return found + unmeasured(self.start, "scheduler_cost", ("per_waiting",))
         found = undetermined("step_cost", (*STEP_TERMS, waiting), _constants_of(self.start), self.of_terms)
+        found = [each for each in found if each.value > 0 or each.constant not in _NONE_USUALLY]
         return [each._replace(constant=waiting) if each.constant.endswith(waiting) else each for each in found]
 
     def _undetermined_scrapes(self) -> list[Undetermined]:
@@ -342,5 +369,5 @@ def _configuration(run: MeasuredRun) -> tuple[int, int]:
 
 def _output_rate(run: MeasuredRun, pace: Pace) -> float:
     """Output tokens per second: mean running requests over the time per output token."""
-    per_step = pace.step_totals.running / max(1, pace.step_totals.steps)
+    per_step = pace.step_totals.sequences / max(1, pace.step_totals.steps)
     return per_step / (run.time_per_token or np.inf)

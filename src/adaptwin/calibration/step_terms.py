@@ -4,59 +4,82 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
-from adaptwin.profile.step_cost import StepCost, further_blocks
+from adaptwin.profile.lora_kernels import RANK_BLOCK, LoraKernels, rank_blocks
+from adaptwin.profile.step_cost import LARGEST_SPLIT, SMALLEST_SPLIT, TOKEN_BLOCK, StepCost
 from adaptwin.rounding import rounded
-from adaptwin.twin.step_totals import StepTotals
+from adaptwin.twin.step_totals import BEND_UNIT, StepTotals
 
 KERNEL_SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
-STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in KERNEL_SETTINGS)
+SHAPE = "balance_tokens"  # seconds are not linear in it; it follows from the data sheet of the GPU
+STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in (*KERNEL_SETTINGS, SHAPE))
+# Every step has as much of these as of `host_base` and of `per_token`, so no measurement tells them apart.
+INSEPARABLE = ("gpu_base", "communication", "communication_per_token")
 
 
-def term_columns(max_loras: Array, max_lora_rank: Array, means: Mapping[str, Array]) -> Array:
+def term_columns(kernels: LoraKernels, max_lora_rank: NDArray[np.int64], means: Mapping[str, Array]) -> Array:
     """Return the factor of each of the `STEP_TERMS`, shape (rows, terms).
 
-    `means` holds the fields of `StepTotals`, each of shape (rows,): of single steps, or as means over a run's steps.
+    `means` holds the fields of `StepContents` and `context`, each of shape (rows,): of single steps, or as means over a
+    run's steps.
     """
-    further = np.array([further_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
+    blocks = np.array([rank_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
+    ones = np.ones(len(blocks))
+    shrink = kernels.shrink_blocks * blocks
     columns = {
-        "base": np.ones(len(max_loras)),
+        "host_base": ones,
+        "gpu_base": ones,
+        "weights": means["bend"],
         "per_token": means["tokens"],
+        "per_pair": means["pairs"],
         "per_context_token": means["context"],
+        "per_sequence": means["sequences"],
         "eager": means["eager"],
-        "per_slot": max_loras,
-        "per_slot_block": max_loras * further,
-        "per_token_slot": max_loras * means["tokens"],
-        "lora_base": means["lora"],
-        "lora_per_token": means["lora_tokens"],
-        "lora_per_adapter": means["adapters"],
-        "lora_per_adapter_block": means["adapters"] * further,
-        "lora_per_token_adapter": means["token_adapters"],
-        "split_per_token_slot": max_loras * means["split_tokens"],
-        "split_per_adapter": means["split_adapters"],
-        "split_per_adapter_block": means["split_adapters"] * further,
+        "communication": ones,
+        "communication_per_token": means["tokens"],
+        "slot_launch": kernels.launches * means["slots"],
+        "launched_block": shrink * means["shrink_grid"] + kernels.expand_blocks * means["expand_grid"],
+        "lora_launch": kernels.launches * means["lora"],
+        "lora_byte": kernels.bytes_per_token * means["lora_tokens"],
+        "adapter_byte": kernels.bytes_per_rank * RANK_BLOCK * blocks * means["adapters"],
+        "shrink_block": shrink * means["shrink_work"] / TOKEN_BLOCK,
+        "expand_block": kernels.expand_blocks * means["adapters"],
+        "active_block": kernels.expand_blocks * means["expand_active"],
     }
     return np.stack([columns[name] for name in STEP_TERMS], axis=1)
 
 
-def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
-    """Return the fields of `StepTotals` for single steps, from their tokens, context, adapters and running requests."""
-    tokens, context, adapters, running = (
-        steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running")
+def means_of_steps(steps: pl.DataFrame, cost: StepCost, kernels: LoraKernels) -> dict[str, Array]:
+    """Return the contents of single steps, from their tokens, context, adapters, running requests and slots.
+
+    The pairs that the attention of prompts compares are not measured. They are those of a step in which every request
+    computes equally many tokens of a prompt, none of it cached: none in a step that only decodes.
+    """
+    tokens, context, adapters, running, max_loras = (
+        steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running", "max_loras")
     )
-    lora, split = (adapters > 0).astype(float), (tokens <= cost.split_tokens).astype(float)
+    lora = (adapters > 0).astype(float)
+    all_slots = np.where(max_loras > 0, max_loras + 1, 0.0)
+    slots = np.where(adapters > 0, all_slots, 0.0 if kernels.skip_base_only else all_slots)
+    parts = np.where(tokens <= cost.split_tokens, float(LARGEST_SPLIT), float(SMALLEST_SPLIT))
+    wide = np.ceil(tokens / (2 * TOKEN_BLOCK))
     return {
         "tokens": tokens,
-        "context": context,
+        "sequences": running,
+        "pairs": np.where(tokens > running, tokens * (tokens / running + 1.0) / 2.0, 0.0),
+        "bend": np.sqrt(1.0 + (tokens / cost.balance_tokens) ** 2),
         "eager": (tokens > cost.graph_tokens).astype(float),
+        "slots": slots,
+        "shrink_grid": slots * parts * np.ceil(tokens / TOKEN_BLOCK),
+        "expand_grid": slots * wide,
         "lora": lora,
         "lora_tokens": lora * tokens,
         "adapters": adapters,
-        "token_adapters": tokens * adapters,
-        "split_tokens": split * tokens,
-        "split_adapters": split * adapters,
-        "running": running,
+        "shrink_work": lora * parts * ((TOKEN_BLOCK - 1) * adapters + tokens),
+        "expand_active": adapters * wide,
+        "context": context,
         "waiting": np.zeros(len(tokens)),
     }
 
@@ -64,7 +87,8 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost) -> dict[str, Array]:
 def means_per_step(totals: list[StepTotals]) -> dict[str, Array]:
     """Return the fields of several `StepTotals` as means per step, each of shape (totals,)."""
     table = np.array(totals, dtype=float).reshape(-1, len(StepTotals._fields))
-    return {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
+    means = {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
+    return {**means, "bend": means["bend"] / BEND_UNIT}
 
 
 def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from adaptwin.profile.profile import Profile
 class Undetermined(NamedTuple):
     """A constant of the profile that the measurements do not determine."""
 
-    constant: str  # such as step_cost.lora_base
+    constant: str  # such as step_cost.lora_launch
     value: float  # in the fitted profile
     start: float  # in the profile that the fit starts from, or from the shapes of the model
     kept: bool  # the value is that of the start; False: fitted, but only together with other constants or roughly

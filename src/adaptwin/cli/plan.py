@@ -96,6 +96,10 @@ def plan_command(
             help=plan_option("itl_p99", "no limit", "50ms"),
         ),
     ] = None,
+    host_memory_gib: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", rich_help_panel="Constraints", help=plan_option("host_memory_gib", "no limit")),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
@@ -206,6 +210,7 @@ def plan_command(
         "ttft_p99": ttft_p99,
         "itl_p99": itl_p99,
         "latency": latency,
+        "host_memory_gib": host_memory_gib,
         "constraints": _constraints(pin, apart, together),
         "prices": _prices(price),
         "spare": spare,

@@ -56,7 +56,7 @@ def simulate_command(
             parser=share,
             metavar="SHARE",
             rich_help_panel="vLLM's settings",
-            help=described(Server, "gpu_memory_utilization", "the fleet's, or 0.9"),
+            help=described(Server, "gpu_memory_utilization", "the fleet's, or vLLM's"),
         ),
     ] = None,
     duration: Annotated[

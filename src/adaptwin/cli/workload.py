@@ -419,8 +419,8 @@ def _write(
     from adaptwin.plan.fleet import Fleet
     from adaptwin.profile.profile import load_profile
     from adaptwin.report.workload import workload_summary, workload_table
+    from adaptwin.vllm_versions import oldest
     from adaptwin.workload.arrivals import with_path_beside
-    from adaptwin.workload.vllm_versions import oldest
     from adaptwin.workload.workload import Workload
 
     names = tuple(profiles or ())

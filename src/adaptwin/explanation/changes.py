@@ -10,10 +10,10 @@ from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
+from adaptwin.vllm_versions import oldest
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.lora_ranks import SERVED_RANKS, in_words, padded_rank
-from adaptwin.workload.vllm_versions import oldest
 from adaptwin.workload.workload import Workload
 
 LESS_TRAFFIC = (0.05, 0.1, 0.2)
@@ -84,7 +84,7 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
             for more in LARGER_MAX_NUM_SEQS
             if least < more <= most  # vLLM requires max_num_batched_tokens >= max_num_seqs
         ]
-    memory = min(server.server.gpu_memory_utilization for server in plan.servers)
+    memory = min(s.server.with_defaults(plan.profile_of(s)).gpu_memory_utilization or 1.0 for s in plan.servers)
     if memory < LARGER_MEMORY_UTILIZATION:
         yield [
             _setting(

@@ -66,7 +66,7 @@ def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], num
     options = [f"--port {FIRST_PORT + number}", *setting_flags(profile, server.server)]
     loras = [adapters[name] for name in server.adapters if adapters[name].rank > 0]
     if loras or _takes_loras_in(plan, server, adapters):
-        options += lora_flags(server.server)
+        options += lora_flags(profile, server.server)
     if loras:
         options.append("--lora-modules " + " ".join(lora_module(lora.name, lora.artifact) for lora in loras))
     start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {word(profile.model.name)}"

@@ -32,6 +32,7 @@ def make_plan(
     constraints: Constraints = NO_CONSTRAINTS,
     prices: Mapping[str, float] | None = None,
     spare: int = 0,
+    host_memory_gib: float | None = None,
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
@@ -61,6 +62,8 @@ def make_plan(
         spare: Number of GPUs that may fail at once with all adapters still served, for objectives that find the number
             of GPUs. Either the other GPUs take over the adapters, with headroom and margin as required, or the spare
             GPUs stand by. `Plan.failover` says which adapters move where.
+        host_memory_gib: Host memory in GiB that the adapters of a server may take, which vLLM pins. With None, it is
+            not limited; `Forecast.host_memory_gib` says how much they take.
         seed: Seed of the planner's draws. Verification uses other seeds.
         time_limit: Seconds of search. After that, the best placement so far is verified, and `Plan.time_limit_hit` is
             set.
@@ -93,6 +96,7 @@ def make_plan(
             "constraints": constraints,
             "prices": dict(prices or {}),
             "spare": spare,
+            "host_memory_gib": host_memory_gib,
             "time_limit": time_limit,
         }
     )

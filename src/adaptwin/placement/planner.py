@@ -29,6 +29,7 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import server_names
+from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
@@ -237,6 +238,7 @@ class _Planner:
                 asked * safety,
                 self.surrogates[profile.name],
                 options.latency_limits,
+                math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB,
             )
             bound = lower_bound([profile], self.draft.workload, self.template, asked)
             problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))

@@ -7,7 +7,8 @@ from adaptwin.model_names import differs, same_shapes, same_weights
 from adaptwin.profile.profile import Profile
 
 _NOT_SHAPE = {
-    "name", "max_model_len", "bytes_per_weight", "lora_embeddings", "early_stop_share", "early_stop_reach",
+    "name", "max_model_len", "bytes_per_weight", "bytes_per_value", "bytes_per_kv_value", "lora_embeddings",
+    "early_stop_share", "early_stop_reach",
 }  # fmt: skip
 
 

@@ -53,6 +53,9 @@ class Forecast(Spec):
     itl_mean: float = Field(description="mean ITL, in seconds")
     itl_p99: float = Field(description="99th percentile of the ITL, in seconds")
     kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    host_memory_gib: float = Field(
+        default=0.0, ge=0, description="adapters in host memory, which vLLM pins, at most, in GiB"
+    )
     mean_running: float = Field(description="running requests, mean over time")
     busy: float = Field(description="share of the time in which a step was running")
     preemptions: int = Field(description="requests that were preempted")

@@ -88,6 +88,12 @@ class PlanOptions(Spec):
     constraints: Constraints = Field(
         default=Constraints(), description="adapters that are pinned to a server, kept apart, or kept together"
     )
+    host_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="host memory that the adapters of a server may take, in GiB; vLLM pins it",
+    )
     prices: dict[Name, Price] = Field(
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )

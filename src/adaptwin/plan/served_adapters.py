@@ -7,8 +7,8 @@ from adaptwin.errors import SpecError
 from adaptwin.plan.base_models import require_one_model
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile
+from adaptwin.vllm_versions import oldest
 from adaptwin.workload.lora_support import BaseShape, ServedModel, named_with_reasons, not_applied, refusals
-from adaptwin.workload.vllm_versions import oldest
 from adaptwin.workload.workload import Adapter, Workload
 
 AnyWorkload = TypeVar("AnyWorkload", bound=Workload)

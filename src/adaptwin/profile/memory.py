@@ -7,17 +7,25 @@ from pydantic import ConfigDict, Field
 from adaptwin.errors import OutOfMemory
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.spec import Spec
+from adaptwin.vllm_versions import version_numbers
 
 GIB = 1024**3
+USUAL_ACTIVATION = 0.65 * GIB  # of single GPUs: 0.1 GiB of libraries, and the rest of the profiling step
+USUAL_GRAPHS = 0.63 * GIB  # of a 7B model, in a start-up log of vLLM 0.24
+GRAPHS_COUNT_SINCE = (0, 21)
 MOST_BYTES = 1e15  # a thousand terabytes, more than any group of GPUs has
 
 
 class MemoryModel(Spec):
     """How a GPU's memory is used, in bytes.
 
-    KV tokens = (GPU memory x utilization - weights - activations - slots x slot bytes) / KV bytes per token.
-    vLLM preallocates every slot at ``max_lora_rank``, so one adapter of rank 64 makes all slots rank-64 slots.
+    KV tokens = (GPU memory x utilization - weights - activations - CUDA graphs - slots x slot bytes) / KV bytes per
+    token. vLLM preallocates every slot at ``max_lora_rank``, so one adapter of rank 64 makes all slots rank-64 slots.
     On the measured H100, memory is linear in slots and in slots x rank to about 0.5 %.
+
+    vLLM measures the activations before it serves, with a step of ``max_num_batched_tokens`` tokens, after which it
+    samples for as many requests as may run; the larger of the two counts (vllm/v1/worker/gpu_model_runner.py). CUDA
+    graphs count since vLLM 0.21; before, they take memory beside the budget.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -25,7 +33,16 @@ class MemoryModel(Spec):
     gpu_bytes: float = Field(gt=0, le=MOST_BYTES, description="GPU memory as vLLM sees it, in bytes")
     weights_bytes: float = Field(gt=0, le=MOST_BYTES, description="weights of the base model, in bytes")
     activation_bytes: float = Field(
-        ge=0, le=MOST_BYTES, description="peak of the profiling step, CUDA graphs, and all else, in bytes"
+        ge=0, le=MOST_BYTES, description="what the profiling step and the libraries take at any settings, in bytes"
+    )
+    activation_bytes_per_token: float = Field(
+        default=0.0, ge=0, le=MOST_BYTES, description="of the profiling step, for each of max_num_batched_tokens"
+    )
+    activation_bytes_per_seq: float = Field(
+        default=0.0, ge=0, le=MOST_BYTES, description="of the profiling step, for each request that may run"
+    )
+    graph_bytes: float = Field(
+        default=0.0, ge=0, le=MOST_BYTES, description="CUDA graphs, if they count in the budget, in bytes"
     )
     kv_bytes_per_token: float = Field(
         ge=1, le=MOST_BYTES, description="keys and values of one token in all layers, in bytes"
@@ -39,24 +56,49 @@ class MemoryModel(Spec):
     )
 
     @classmethod
-    def from_shapes(cls, model: ModelShape, gpu_bytes: float, activation_bytes: float = 4.5 * GIB) -> Self:
-        """Estimate the memory use of a model from the shapes of its matrices alone; sets `estimated`."""
+    def from_shapes(cls, model: ModelShape, gpu_bytes: float, vllm_version: str = "") -> Self:
+        """Estimate the memory use of a model from the shapes of its matrices alone; sets `estimated`.
+
+        What the libraries and CUDA graphs take is that of start-up logs of 7B and 8B models (docs/measured/memory.md).
+        The sampler takes about four copies of the logits in 32 bits; the step, the inputs and outputs of an MLP.
+        """
         return cls(
             gpu_bytes=gpu_bytes,
             weights_bytes=model.weights_bytes,
-            activation_bytes=activation_bytes,
+            activation_bytes=USUAL_ACTIVATION,
+            activation_bytes_per_token=2.0 * (3 * model.intermediate + 2 * model.hidden),
+            activation_bytes_per_seq=4 * 4.0 * model.vocabulary,
+            graph_bytes=USUAL_GRAPHS if version_numbers(vllm_version) >= GRAPHS_COUNT_SINCE else 0.0,
             kv_bytes_per_token=model.kv_bytes_per_token,
             slot_bytes=0.0,
             slot_bytes_per_rank=model.adapter_bytes_per_rank,
             estimated=True,
         )
 
+    def profiling_bytes(self, *, max_num_seqs: int, max_num_batched_tokens: int) -> float:
+        """Return what the profiling step takes beyond `activation_bytes`, in bytes."""
+        sampled = min(max_num_seqs, max_num_batched_tokens)
+        return max(self.activation_bytes_per_token * max_num_batched_tokens, self.activation_bytes_per_seq * sampled)
+
     def kv_cache_tokens(
-        self, *, max_loras: int, max_lora_rank: int, gpu_memory_utilization: float = 0.9, block_size: int = 16
+        self,
+        *,
+        max_loras: int,
+        max_lora_rank: int,
+        max_num_seqs: int,
+        max_num_batched_tokens: int,
+        gpu_memory_utilization: float,
+        block_size: int = 16,
+        slot_share: float = 1.0,
     ) -> int:
-        """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left."""
-        slots = max_loras * (self.slot_bytes + self.slot_bytes_per_rank * max_lora_rank)
-        free = self.gpu_bytes * gpu_memory_utilization - self.weights_bytes - self.activation_bytes - slots
+        """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left.
+
+        `slot_share` is the share of a slot's matrices that vLLM allocates, where adapters may change some modules only.
+        """
+        slots = max_loras * (self.slot_bytes + slot_share * self.slot_bytes_per_rank * max_lora_rank)
+        step = self.profiling_bytes(max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens)
+        used = self.weights_bytes + self.activation_bytes + step + self.graph_bytes + slots
+        free = self.gpu_bytes * gpu_memory_utilization - used
         return max(0, int(free / (self.kv_bytes_per_token * block_size))) * block_size
 
     def require_startable(self, kv_cache_tokens: int, *, max_model_len: int, block_size: int, what: str) -> None:

@@ -82,7 +82,7 @@ class Profile(Spec):
     )
     undetermined: tuple[str, ...] = Field(
         default=(),
-        description="constants that the measurements did not determine, such as step_cost.lora_base: those of another "
+        description="constants that the measurements did not determine, such as step_cost.lora_byte: those of another "
         "profile or from the shapes of the model, or fitted only together with others",
     )
     price_per_hour: float | None = Field(

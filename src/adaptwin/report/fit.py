@@ -52,7 +52,7 @@ def _undetermined(constants: list[Undetermined], start: str) -> Iterator[str]:
 
 
 def _by_part(constants: list[str]) -> str:
-    """Write constants such as ``step_cost.base`` as lists, one for each part of the profile."""
+    """Write constants such as ``step_cost.host_base`` as lists, one for each part of the profile."""
     parts: dict[str, list[str]] = {}
     for constant in constants:
         part, _, name = constant.partition(".")

@@ -6,6 +6,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Server
+from adaptwin.twin.step_coefficients import step_coefficients
 
 
 class Costs(NamedTuple):
@@ -23,7 +24,7 @@ def costs_of(profile: Profile, server: Server) -> Costs:
     """Return a profile's costs under a server's settings."""
     load, rank = profile.load_cost, server.max_lora_rank
     return Costs(
-        step=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=rank),
+        step=step_coefficients(profile, server),
         scheduler=profile.scheduler_cost.coefficients(),
         load_base=load.gpu_base + load.gpu_per_padding * rank,
         load_per_rank=load.gpu_per_rank - load.gpu_per_padding,

@@ -4,11 +4,23 @@ import math
 from typing import NamedTuple
 
 from adaptwin.jit import compiled
+from adaptwin.profile.step_cost import LARGEST_SPLIT, SMALLEST_SPLIT, TOKEN_BLOCK
 from adaptwin.steady_state.in_flight import busy_adapters, peakedness_seen
 from adaptwin.steady_state.inputs import MeanTraffic, SteppingServer
 
 P99_DEVIATIONS = 2.33  # standard deviations from the mean of a normal distribution to its 99th percentile
 TAIL_SHARE = 0.01  # what happens in a smaller share of the steps does not change the 99th percentile
+
+
+class StepMeans(NamedTuple):
+    """The mean contents of a step."""
+
+    tokens: float
+    deviation: float  # standard deviation of the tokens
+    requests: float  # decodes
+    pairs: float  # of tokens that the attention of prompts compares
+    adapters: float
+    bend: float  # seconds of the linear layers, over those of reading their weights
 
 
 class LongSteps(NamedTuple):
@@ -34,30 +46,68 @@ def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: Ste
         adapters = min(server.slots, 1.0 + busy_adapters(mean.by_octave, lasting, mean.dispersion).mean)
     deviation = math.sqrt(requests + prefills * mean.prompt_squares)
     tokens = min(requests + prefills * mean.prompt, max(requests, server.token_budget))
-    return _expected_seconds(tokens, deviation, requests, mean.cached, adapters, server)
+    pairs = (tokens - requests) * _pairs_per_token(mean)
+    bend = _mean_bend(tokens, requests, prefills, mean, server)
+    return _expected_seconds(StepMeans(tokens, deviation, requests, pairs, adapters, bend), mean.cached, server)
 
 
 @compiled
-def _expected_seconds(
-    tokens: float, deviation: float, requests: float, cached: float, adapters: float, server: SteppingServer
-) -> float:
+def _pairs_per_token(mean: MeanTraffic) -> float:
+    """Mean pairs that the attention of prompts compares per prompt token; half of the other tokens of the prompt."""
+    return 0.5 * (mean.prompt_squares / max(mean.prompt, 1e-9) + 1.0)
+
+
+@compiled
+def _mean_bend(tokens: float, requests: float, prefills: float, mean: MeanTraffic, server: SteppingServer) -> float:
+    """Mean of the bend over steps, of which most compute no prompt, and the others at most the token budget.
+
+    Within each of the two kinds, the mean of squares stands for the squares.
+    """
+    chunks = prefills * max(1.0, mean.prompt / server.token_budget)
+    share = 1.0 - math.exp(-chunks)
+    usual = _bend(requests * requests, server)
+    if share < 1e-9:
+        return usual
+    more = (tokens - requests) / share
+    squares = (prefills * mean.prompt_squares + (prefills * mean.prompt) ** 2) / share
+    squares = min(squares, more * server.token_budget)
+    return (1.0 - share) * usual + share * _bend(requests * requests + 2.0 * requests * more + squares, server)
+
+
+@compiled
+def _bend(squares: float, server: SteppingServer) -> float:
+    """Seconds of the linear layers over those of reading their weights, from the square of the tokens."""
+    return math.sqrt(1.0 + server.costs.step.balance * squares)
+
+
+@compiled
+def _expected_seconds(step: StepMeans, cached: float, server: SteppingServer) -> float:
     """Expected seconds of a step, including its planning, if the number of tokens is normally distributed.
 
-    `tokens` and `deviation` are its mean and standard deviation, `requests` is the number of decodes, and `cached` the
-    tokens of KV cache that each of them reads. For a step whose contents are known exactly, see `step_seconds`.
+    `cached` are the tokens of KV cache that each decode reads. For a step whose contents are known exactly, see
+    `step_seconds`. The number of tokens is rounded up to whole blocks, by half a block on average.
     """
     cost, planning = server.costs.step, server.costs.scheduler
-    width = math.sqrt(2.0) * max(deviation, 1e-6)
+    tokens = step.tokens
+    width = math.sqrt(2.0) * max(step.deviation, 1e-6)
     eager = 0.5 * math.erfc((cost.graph_tokens + 0.5 - tokens) / width)
     split = 0.5 * math.erfc((tokens - cost.split_tokens - 0.5) / width)
-    seconds = cost.base + cost.per_token * tokens + cost.per_context_token * cached * requests
-    seconds += eager * cost.eager + split * cost.split_per_token * tokens
-    seconds += server.planning_share * (planning.base + planning.per_running * requests)
+    parts = SMALLEST_SPLIT + split * (LARGEST_SPLIT - SMALLEST_SPLIT)
+    rows = max(1.0, tokens / TOKEN_BLOCK + 0.5)
+    wide = max(1.0, tokens / (2 * TOKEN_BLOCK) + 0.5)
+    seconds = cost.base + cost.weights * step.bend + cost.per_token * tokens
+    seconds += cost.per_pair * step.pairs + cost.per_context_token * cached * step.requests
+    seconds += cost.per_sequence * step.requests + eager * cost.eager
+    seconds += server.planning_share * (planning.base + planning.per_running * step.requests)
+    slots = float(cost.slots_without_lora)
     if server.slots > 0.0:
-        seconds += cost.lora_base + cost.lora_per_token * tokens
-        seconds += (cost.lora_per_adapter + cost.lora_per_token_adapter * tokens) * adapters
-        seconds += split * cost.split_per_adapter * adapters
-    return seconds
+        slots = float(cost.slots_with_lora)
+        if cost.slots_as_needed:
+            slots = min(slots, 2.0 ** math.ceil(math.log2(max(1.0, step.adapters))))
+        seconds += cost.lora_base + cost.lora_per_token * tokens + cost.lora_per_adapter * step.adapters
+        seconds += cost.shrink_work * parts * ((TOKEN_BLOCK - 1.0) * step.adapters + tokens)
+        seconds += cost.expand_active * step.adapters * wide
+    return seconds + slots * (cost.per_slot + cost.shrink_grid * parts * rows + cost.expand_grid * wide)
 
 
 @compiled
@@ -82,11 +132,15 @@ def long_steps(
     if TAIL_SHARE < prefills < 1.0:
         more = max(more, mean.prompt)
     most = min(requests + more, max(requests, server.token_budget))
-    p99 = _expected_seconds(most, 0.0, requests, mean.cached, adapters, server)
+    pairs = (most - requests) * _pairs_per_token(mean) if prefills > TAIL_SHARE else 0.0
+    step = StepMeans(most, 0.0, requests, pairs, adapters, _bend(most * most, server))
+    p99 = _expected_seconds(step, mean.cached, server)
     chain = 1.0 + (math.sqrt(server.slots) - 1.0) * slots_full
     if server.slots > 0.0 and loads * pace / chain > TAIL_SHARE:
         p99 += chain * server.load_seconds
     chunk = min(mean.prompt, server.token_budget)
     tokens = requests + chunk + prefills * mean.prompt
-    first = _expected_seconds(tokens, math.sqrt(requests), requests, mean.cached, adapters, server)
+    pairs = 0.5 * chunk * (mean.prompt + 1.0) + prefills * mean.prompt * _pairs_per_token(mean)
+    step = StepMeans(tokens, math.sqrt(requests), requests, pairs, adapters, _bend(tokens * tokens, server))
+    first = _expected_seconds(step, mean.cached, server)
     return LongSteps(p99, first)

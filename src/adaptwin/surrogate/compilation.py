@@ -22,7 +22,7 @@ _PREDICTION = Job(
         "adaptwin.surrogate.region:clip_to",
         "adaptwin.workload.demand.traffic:_sum",
     ),
-    functions=28,
+    functions=31,
     seconds=5.5,
 )
 

@@ -24,6 +24,7 @@ from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_CO
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, figures_of
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
+from adaptwin.surrogate.similar_laws import laws_are_similar
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.demand.variability import token_variability
@@ -92,6 +93,9 @@ class Surrogate(Spec):
 
     file_kind = file_kinds.SURROGATE
     profile: Profile = Field(description="profile that the predictions are for")
+    trained_on: Profile | None = Field(
+        default=None, description="profile that the models were trained on, if it is another one than profile"
+    )
     source: str = Field(description="the runs that the models were trained on, in words")
     windows: tuple[WindowSeconds, WindowSeconds] = Field(
         description="the shortest and the longest training window, in seconds"
@@ -156,21 +160,27 @@ class Surrogate(Spec):
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
-        """Return whether window, arrivals and server settings are of kinds that the training data covers."""
-        usual = Server()
+        """Return whether window, arrivals, settings and step costs are of kinds that the training data covers."""
+        usual, used = Server(), server.with_defaults(self.profile)
         return (
-            self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
+            self._law_is_known
+            and self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and server.adapters_in_host >= demand.traffic.adapters
-            and all(
-                getattr(server, name) == getattr(usual, name)
-                for name in ("block_size", "scheduler_reserve_full_isl", "watermark")
-            )
+            and not (used.scheduler_reserve_full_isl or used.specialize_active_lora or used.lora_target_modules)
+            and (server.block_size, server.watermark) == (usual.block_size, usual.watermark)
         )
 
     def on(self, profile: Profile) -> Self:
         """Return this surrogate for another profile, without scores: its features mean the same on any profile."""
-        return self if profile == self.profile else self.model_copy(update={"profile": profile, "scores": {}})
+        if profile == self.profile:
+            return self
+        trained_on = self.trained_on or self.profile
+        return self.model_copy(update={"profile": profile, "trained_on": trained_on, "scores": {}})
+
+    @cached_property
+    def _law_is_known(self) -> bool:
+        return self.trained_on is None or laws_are_similar(self.trained_on, self.profile)
 
     def predict_features(self, features: Array, steady_answers: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Return predictions (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.

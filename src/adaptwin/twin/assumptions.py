@@ -9,6 +9,8 @@ from adaptwin.workload.demand.mean_lengths import mean_lengths
 from adaptwin.workload.lora_ranks import padding_in_words
 from adaptwin.workload.workload import Workload
 
+VLLM_DEFAULT = "vLLM's default"
+USUAL_UTILIZATION = 0.9  # which is not worth a word
 NO_HITS = "no hits in the prefix cache"
 
 
@@ -27,16 +29,21 @@ def assumptions(workload: Workload, servers: Iterable[tuple[Profile, Server]]) -
 
 
 def _server_in_words(profile: Profile, server: Server) -> str:
-    budget, seqs = server.budgets(profile)
-    settings = (
-        ("max_num_seqs", seqs, server.max_num_seqs, "vLLM's default"),
-        ("max_num_batched_tokens", budget, server.max_num_batched_tokens, "vLLM's default"),
-        ("max_model_len", server.max_model_len or profile.model.max_model_len, server.max_model_len, "the model's"),
+    used, defaults = server.with_defaults(profile), {"max_model_len": "the model's"}
+    of = ", ".join(
+        f"{name} {getattr(used, name):,}{_default_in_words(getattr(server, name), defaults.get(name, VLLM_DEFAULT))}"
+        for name in ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
     )
-    of = ", ".join(f"{name} {value:,}{'' if given else f' ({default})'}" for name, value, given, default in settings)
-    if server.gpu_memory_utilization != Server().gpu_memory_utilization:
-        of += f", gpu_memory_utilization {server.gpu_memory_utilization:g}"
+    if used.gpu_memory_utilization != USUAL_UTILIZATION:
+        given = _default_in_words(server.gpu_memory_utilization, VLLM_DEFAULT)
+        of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{given}"
+    if used.async_scheduling:
+        of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
     return f"{profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version} ({evidence(profile)}), with {of}"
+
+
+def _default_in_words(given: object, default: str) -> str:
+    return "" if given is not None else f" ({default})"
 
 
 def _padding_in_words(workload: Workload, profile: Profile) -> str:

@@ -27,7 +27,7 @@ _KERNEL = Job(
         "adaptwin.twin.kernel.interruptions:_forget",
         "adaptwin.twin.kernel.unfinished:_stop",
     ),
-    functions=95,
+    functions=98,
     seconds=10.2,
 )
 _DRAWING = Job(

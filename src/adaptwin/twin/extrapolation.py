@@ -103,9 +103,10 @@ def _of_flags(profile: Profile, server: Server) -> Iterator[Extrapolation]:
     fewest, most = measured.max_num_batched_tokens
     if not fewest <= budget <= most:
         yield Extrapolation(subject="max_num_batched_tokens", value=budget, measured=_in_range_words(fewest, most))
+    used = server.with_defaults(profile)
     for name, value in measured.settings.items():
-        if getattr(server, name) != value:
-            shown = str(getattr(server, name)).lower()
+        if getattr(used, name) != value:
+            shown = str(getattr(used, name)).lower()
             yield Extrapolation(subject=f"{name} {shown}", measured=str(value).lower())
 
 

@@ -11,8 +11,9 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients, scheduler_seconds
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
 from adaptwin.profile.seconds import LONGEST_SECONDS
-from adaptwin.profile.step_cost import StepCoefficients, step_seconds
+from adaptwin.profile.step_cost import StepCoefficients, pairs_of_chunk, step_seconds
 from adaptwin.twin.server import Limits, Server
+from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.twin.step_totals import StepTotals
 from adaptwin.workload.drawing.early_stops import end_early
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests, draw_requests
@@ -137,7 +138,7 @@ def make_scenario(
         requests=requests,
         adapters=_adapters(profile, server, workload),
         limits=limits,
-        step_cost=profile.step_cost.resolve(max_loras=server.max_loras, max_lora_rank=server.max_lora_rank),
+        step_cost=step_coefficients(profile, server),
         scheduler_cost=profile.scheduler_cost.coefficients(),
         scrape_cost=profile.scrape_cost.coefficients(),
         window=Window(
@@ -163,7 +164,14 @@ def _require_short_steps(scenario: Scenario, profile: str) -> None:
     seconds = (
         scheduler_seconds(scenario.scheduler_cost, limits.max_num_seqs, len(scenario.requests.arrival))
         + max(
-            step_seconds(cost, tokens, context, adapters)
+            step_seconds(
+                cost,
+                tokens=tokens,
+                sequences=min(tokens, limits.max_num_seqs),
+                adapters=adapters,
+                context=context,
+                pairs=pairs_of_chunk(tokens, min(context, limits.max_model_len)),
+            )
             for tokens in (limits.token_budget, min(limits.token_budget, cost.split_tokens))
         )
         + 2 * adapters * loads / NANOSECONDS

@@ -4,13 +4,15 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from adaptwin.errors import OutOfMemory, SpecError
+from adaptwin.errors import OutOfMemory, SpecError, not_one_of
+from adaptwin.profile.model_shape import MODULES, merged_modules, parts_of_modules
 from adaptwin.profile.profile import Profile
 from adaptwin.quantities import Fraction
-from adaptwin.spec import Spec
+from adaptwin.spec import Line, Spec
+from adaptwin.twin.vllm_defaults import VllmDefaults, vllm_defaults
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.lora_ranks import SERVED_RANKS, listed, padded_rank, served_ranks
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 MOST_LORAS = 1_000_000
 MOST_SEATS = 1_000_000  # the twin keeps about 200 bytes for each
@@ -41,20 +43,29 @@ class Server(Spec):
     max_model_len: int | None = Field(
         default=None, ge=1, le=MAX_TOKENS, description="tokens of one request, prompt and answer"
     )
-    gpu_memory_utilization: Fraction = Field(
-        default=0.9, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
+    gpu_memory_utilization: Fraction | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
     )
     block_size: int = Field(default=16, ge=1, le=LARGEST_BLOCK, description="tokens in one KV block")
-    scheduler_reserve_full_isl: bool = Field(
-        default=False,
-        description="admit a request only if its whole prompt fits (vLLM >= 0.19), not just its first chunk",
+    scheduler_reserve_full_isl: bool | None = Field(
+        default=None,
+        description="admit a request only if its whole prompt fits, not just its first chunk; None: from vLLM 0.19 on",
     )
     watermark: Fraction = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False, description="share of KV blocks that admission keeps free"
     )
-    async_scheduling: bool = Field(
+    async_scheduling: bool | None = Field(
+        default=None,
+        description="plan a step while the previous one is computed; None: from vLLM 0.14 on",
+    )
+    specialize_active_lora: bool = Field(
         default=False,
-        description="plan a step while the previous one is computed (default on GPUs in current vLLM; not in 0.8.5)",
+        description="launch LoRA kernels for the adapters of a step only, not for all slots (vLLM >= 0.15)",
+    )
+    lora_target_modules: tuple[Line, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="modules that adapters may change, such as q_proj (vLLM >= 0.17); None: all linear layers",
     )
     kv_cache_tokens: int | None = Field(
         default=None,
@@ -69,6 +80,14 @@ class Server(Spec):
         if rank not in SERVED_RANKS:
             raise ValueError(f"{rank} is not one of {listed(SERVED_RANKS)}")
         return rank
+
+    @field_validator("lora_target_modules")
+    @classmethod
+    def _known_modules(cls, modules: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for module in modules or ():
+            if module not in MODULES:
+                raise ValueError(not_one_of(module, MODULES))
+        return modules
 
     @model_validator(mode="after")
     def _host_holds_gpu(self) -> Self:
@@ -95,19 +114,15 @@ class Server(Spec):
             SpecError: The token budget is below `max_num_seqs`, or the version of vLLM does not have `max_lora_rank`.
         """
         self._require_rank_of(profile.vllm_version)
+        settings = self.with_defaults(profile)
+        token_budget, max_num_seqs = self.budgets(profile)
         max_model_len = self.max_model_len or profile.model.max_model_len
-        tokens = self.kv_cache_tokens or profile.memory.kv_cache_tokens(
-            max_loras=self.max_loras,
-            max_lora_rank=self.max_lora_rank,
-            gpu_memory_utilization=self.gpu_memory_utilization,
-            block_size=self.block_size,
-        )
+        tokens = self.kv_tokens_on(profile)
         what = f"max_loras {self.max_loras} at max_lora_rank {self.max_lora_rank} on {profile.name}"
         if tokens > MOST_KV_CACHE_TOKENS:
             message = f"a KV cache of {tokens:.3g} tokens is too large: at most {MOST_KV_CACHE_TOKENS:.0e}"
             raise SpecError(message, "memory.kv_bytes_per_token")
         profile.memory.require_startable(tokens, max_model_len=max_model_len, block_size=self.block_size, what=what)
-        token_budget, max_num_seqs = self.budgets(profile)
         blocks = tokens // self.block_size
         return Limits(
             block_size=self.block_size,
@@ -117,9 +132,28 @@ class Server(Spec):
             max_num_seqs=max_num_seqs,
             token_budget=token_budget,
             max_model_len=max_model_len,
-            reserve_whole_prompt=self.scheduler_reserve_full_isl,
+            reserve_whole_prompt=bool(settings.scheduler_reserve_full_isl),
             watermark_blocks=int(self.watermark * blocks),
-            async_scheduling=self.async_scheduling,
+            async_scheduling=bool(settings.async_scheduling),
+        )
+
+    def kv_tokens_on(self, profile: Profile) -> int:
+        """Return the tokens of KV cache: as measured, or else computed from the profile; 0 if no memory is left.
+
+        Raises:
+            SpecError: The token budget is below `max_num_seqs`.
+        """
+        if self.kv_cache_tokens:
+            return self.kv_cache_tokens
+        token_budget, max_num_seqs = self.budgets(profile)
+        return profile.memory.kv_cache_tokens(
+            max_loras=self.max_loras,
+            max_lora_rank=self.max_lora_rank,
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=token_budget,
+            gpu_memory_utilization=self.gpu_memory_utilization or _usual(profile).gpu_memory_utilization,
+            block_size=self.block_size,
+            slot_share=profile.model.share_of_adapter(self.lora_target_modules),
         )
 
     def _require_rank_of(self, vllm_version: str) -> None:
@@ -142,12 +176,38 @@ class Server(Spec):
         Raises:
             SpecError: The token budget is below `max_num_seqs`.
         """
-        budget, seqs = default_budgets(profile.gpu_gib)
-        max_num_seqs = self.max_num_seqs or min(seqs, self.max_num_batched_tokens or seqs)
-        token_budget = self.max_num_batched_tokens or max(budget, max_num_seqs)
+        usual = _usual(profile)
+        most = usual.max_num_seqs
+        max_num_seqs = self.max_num_seqs or min(most, self.max_num_batched_tokens or most)
+        token_budget = self.max_num_batched_tokens or max(usual.max_num_batched_tokens, max_num_seqs)
         if token_budget < max_num_seqs:
             raise SpecError(f"{token_budget} is below max_num_seqs {max_num_seqs}", "Server.max_num_batched_tokens")
         return token_budget, max_num_seqs
+
+    def _modules_left_out(self, adapter: Adapter) -> list[str]:
+        """Return the modules that an adapter changes although these settings do not let it."""
+        if self.lora_target_modules is None:
+            return []
+        let = merged_modules(self.lora_target_modules)
+        return [module for module in adapter.target_modules or () if not parts_of_modules([module]) <= let]
+
+    def with_defaults(self, profile: Profile) -> Self:
+        """Return these settings with vLLM's default for each that is None, except `max_cpu_loras` and the KV cache.
+
+        Raises:
+            SpecError: The token budget is below `max_num_seqs`.
+        """
+        usual = _usual(profile)
+        token_budget, max_num_seqs = self.budgets(profile)
+        chosen = {
+            "max_num_seqs": max_num_seqs,
+            "max_num_batched_tokens": token_budget,
+            "max_model_len": self.max_model_len or profile.model.max_model_len,
+        }
+        for name in ("gpu_memory_utilization", "async_scheduling", "scheduler_reserve_full_isl"):
+            given = getattr(self, name)
+            chosen[name] = getattr(usual, name) if given is None else given
+        return self.model_copy(update=chosen)
 
     def can_load(self, rank: int) -> bool:
         """Whether vLLM can load an adapter of this rank; the base model, rank 0, needs no slot."""
@@ -158,11 +218,20 @@ class Server(Spec):
         for adapter in workload.adapters:
             if adapter.rank and not self.max_loras:
                 raise SpecError(f"0 slots, but adapter {adapter.name!r} needs one", "Server.max_loras")
+            if (left_out := self._modules_left_out(adapter)) and adapter.rank:
+                raise SpecError(
+                    f"{', '.join(left_out)} of adapter {adapter.name!r} would not be applied",
+                    "Server.lora_target_modules",
+                )
             if adapter.rank > self.max_lora_rank:
                 raise SpecError(
                     f"{self.max_lora_rank} is below the rank {adapter.rank} of adapter {adapter.name!r}",
                     "Server.max_lora_rank",
                 )
+
+
+def _usual(profile: Profile) -> VllmDefaults:
+    return vllm_defaults(profile.hardware, profile.gpu_gib, profile.vllm_version)
 
 
 class Limits(NamedTuple):
@@ -184,10 +253,3 @@ class Limits(NamedTuple):
 def server_rank(rank: int, profile: Profile) -> int:
     """Return the lowest ``max_lora_rank`` with which the profile's version of vLLM serves adapters of this rank."""
     return padded_rank(rank, profile.vllm_version)
-
-
-def default_budgets(gpu_gib: float) -> tuple[int, int]:
-    """Return vLLM's default max_num_batched_tokens and max_num_seqs (vllm/engine/arg_utils.py, for the API server)."""
-    if gpu_gib >= 160:
-        return 16384, 1024
-    return (8192, 1024) if gpu_gib >= 70 else (2048, 256)

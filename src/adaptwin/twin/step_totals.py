@@ -4,53 +4,53 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from adaptwin.profile.step_cost import StepContents
+
+BEND_UNIT = 1 << 20  # the bend of a step is summed up in this many parts of 1, so that sums are whole numbers
+
 
 class StepTotals(NamedTuple):
     """Sums over the steps of a run, in the terms of `StepCost` and `SchedulerCost`."""
 
     steps: int
     tokens: int
+    sequences: int  # requests scheduled
+    pairs: int
+    bend: int  # in parts of 1 / `BEND_UNIT`
+    eager: int
+    slots: int
+    shrink_grid: int
+    expand_grid: int
+    lora: int
+    lora_tokens: int
+    adapters: int
+    shrink_work: int
+    expand_active: int
     context: int  # tokens of KV cache read by decodes
-    eager: int  # steps too large for a CUDA graph
-    lora: int  # steps with an adapter
-    lora_tokens: int  # tokens of the steps with an adapter
-    adapters: int  # distinct adapters in a step
-    token_adapters: int  # tokens x adapters of a step
-    split_tokens: int  # tokens of the steps in which the shrink kernel splits its sum
-    split_adapters: int  # adapters of the steps in which the shrink kernel splits its sum
-    running: int  # requests scheduled
     waiting: int  # requests left waiting
 
 
 STEP_TOTALS = np.dtype([(name, np.int64) for name in StepTotals._fields])  # `StepTotals` as a mutable record
 
 
-def add_step(
-    totals: Any,
-    tokens: int,
-    context: int,
-    adapters: int,
-    running: int,
-    waiting: int,
-    graph_tokens: int,
-    split_tokens: int,
-) -> None:
+def add_step(totals: Any, contents: StepContents, context: int, waiting: int) -> None:
     """Add a step to a record of `STEP_TOTALS`, or to another value with the fields of `StepTotals`.
 
     The kernel compiles this function; the reference calls it uncompiled, with integers of any size.
     """
     totals.steps += 1
-    totals.tokens += tokens
+    totals.tokens += contents.tokens
+    totals.sequences += contents.sequences
+    totals.pairs += contents.pairs
+    totals.bend += int(contents.bend * BEND_UNIT + 0.5)
+    totals.eager += contents.eager
+    totals.slots += contents.slots
+    totals.shrink_grid += contents.shrink_grid
+    totals.expand_grid += contents.expand_grid
+    totals.lora += contents.lora
+    totals.lora_tokens += contents.lora_tokens
+    totals.adapters += contents.adapters
+    totals.shrink_work += contents.shrink_work
+    totals.expand_active += contents.expand_active
     totals.context += context
-    if tokens > graph_tokens:
-        totals.eager += 1
-    if adapters > 0:
-        totals.lora += 1
-        totals.lora_tokens += tokens
-        totals.adapters += adapters
-        totals.token_adapters += tokens * adapters
-    if tokens <= split_tokens:
-        totals.split_tokens += tokens
-        totals.split_adapters += adapters
-    totals.running += running
     totals.waiting += waiting

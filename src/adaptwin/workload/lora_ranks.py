@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from adaptwin.workload.vllm_versions import version_numbers
+from adaptwin.vllm_versions import version_numbers
 
 SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # values of --max-lora-rank (vllm/config/lora.py)
 MOST_RANK = SERVED_RANKS[-1]

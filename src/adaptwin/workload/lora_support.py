@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from adaptwin.model_names import differs, same_shapes, same_weights
+from adaptwin.vllm_versions import Version, version_numbers
 from adaptwin.workload.peft_features import PeftFeatures
-from adaptwin.workload.vllm_versions import Version, version_numbers
 
 LINEAR_MODULES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 FUSED_MODULES = {"qkv_proj", "gate_up_proj"}  # of models whose own files hold them fused, such as Phi-3

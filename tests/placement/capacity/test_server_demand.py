@@ -20,7 +20,7 @@ COUNT = 8
 
 
 def sums(load=0.1, rank=8, loras=1, slo_ttft=inf, slo_itl=inf):
-    return ServerDemand(load, rank, loras, slo_ttft, slo_itl, np.full(SUMS, load))
+    return ServerDemand(load, rank, loras, slo_ttft, slo_itl, load, np.full(SUMS, load))
 
 
 @pytest.fixture(scope="module")

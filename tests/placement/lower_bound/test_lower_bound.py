@@ -22,6 +22,7 @@ LENGTHS = {
     "sharegpt": Lengths.named("sharegpt"),
     "chat": Lengths.fixed(250, 231),
     "long prompts": Lengths.fixed(4000, 20),
+    "quadratic attention": Lengths.fixed(30_000, 10),
     "long answers": Lengths.fixed(10, 1000),
     "much cache": Lengths.fixed(3000, 600),
     "one token": Lengths.fixed(300, 1),
@@ -89,15 +90,32 @@ def test_work_grows_with_rank_and_lengths(h100):
     ],
 )
 def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100, shared_by, share):
-    """With prompt 3 and answer 3 there are five tokens in three steps; two decodes read 3 and 4 cached tokens."""
+    """With prompt 3 and answer 3 there are five tokens in three steps; two decodes read 3 and 4 cached tokens.
+
+    The prompt has six pairs. Linear layers cost nothing here, see the next test.
+    """
     cost = h100.step_cost
-    law = dict.fromkeys(type(cost).model_fields, 0.0)
-    figures = {"base": 1.0, "per_token": 10.0, "per_context_token": 1000.0, "eager": 2.0, "graph_tokens": 512}
+    law = {**dict.fromkeys(type(cost).model_fields, 0.0), "balance_tokens": 1.0}
+    figures = {"host_base": 1.0, "per_token": 10.0, "per_context_token": 1000.0, "eager": 2.0, "graph_tokens": 512}
+    figures |= {"per_pair": 100.0, "per_sequence": 2e3}
     scheduler = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 1e5, "per_waiting": 0.0})
     profile = h100.model_copy(update={"step_cost": type(cost)(**{**law, **figures}), "scheduler_cost": scheduler})
     server = Server(max_num_batched_tokens=2048, max_num_seqs=64, kv_cache_tokens=4112, max_model_len=4096)
-    expected = 5 * 10 + (3 + 4) * 1000 + 3 * 1e5 + share
+    expected = 5 * 10 + (3 + 4) * 1000 + 6 * 100 + 3 * (1e5 + 2e3) + share
     assert work_seconds(profile, server, Lengths.fixed(3, 3), 0, shared_by) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("tangent_at", ["token budget", "seats"])
+def test_the_tangent_of_the_linear_layers_touches_them_at_its_step(h100, tangent_at):
+    """A request of one token in a step of as many requests as the tangent touches at: its part of that step."""
+    cost = h100.step_cost
+    law = {**dict.fromkeys(type(cost).model_fields, 0.0), "balance_tokens": 100.0, "weights": 1.0, "graph_tokens": 512}
+    free = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 0.0})
+    profile = h100.model_copy(update={"step_cost": type(cost)(**law), "scheduler_cost": free})
+    server = Server(max_num_batched_tokens=300, max_num_seqs=75)
+    tokens, shared = (300, SharedBy("tokens", False)) if tangent_at != "seats" else (75, SharedBy("seats", False))
+    work = work_seconds(profile, server, Lengths.fixed(1, 1), 0, shared._replace(tangent_at=tangent_at))
+    assert work == pytest.approx(math.sqrt(1 + (tokens / 100) ** 2) / tokens)
 
 
 def test_blocks_are_full_except_in_the_last_steps(h100):
@@ -106,8 +124,8 @@ def test_blocks_are_full_except_in_the_last_steps(h100):
     server = Server(max_num_seqs=1, kv_cache_tokens=4096 + 16, max_model_len=4096)
 
     def constant(shared_by, lengths):
-        free = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"base": 1.0})})
-        freer = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"base": 0.0})})
+        free = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"host_base": 1.0})})
+        freer = h100.model_copy(update={"step_cost": h100.step_cost.model_copy(update={"host_base": 0.0})})
         return work_seconds(free, server, lengths, 0, shared_by) - work_seconds(freer, server, lengths, 0, shared_by)
 
     assert constant(by_seats, Lengths.fixed(16, 32)) == pytest.approx(32)
@@ -151,7 +169,7 @@ def test_the_bound_is_one_for_what_one_gpu_serves_and_two_for_half_as_much_again
     def raised(factor):
         return at_first.model_copy(update={"adapters": tuple(adapter.scaled(factor) for adapter in adapters)})
 
-    low, high = 0.5, 256.0
+    low, high = 0.05, 256.0
     while high / low > 1.02:
         middle = math.sqrt(low * high)
         served = Capacity(h100, raised(middle), Server()).ask(dict.fromkeys(("a0", "a1", "a2"), 1.0), 2).ok
@@ -204,7 +222,7 @@ def test_headroom_counts_as_traffic(h100, fleet):
 
 def test_the_bound_takes_the_best_profile_for_each_adapter(h100, fleet):
     slow = h100.model_copy(
-        update={"step_cost": h100.step_cost.model_copy(update={"base": 1.0, "per_token": 1.0}), "name": "slow"}
+        update={"step_cost": h100.step_cost.model_copy(update={"host_base": 1.0, "per_token": 1.0}), "name": "slow"}
     )
     workload = fleet(("a", 8, 60.0))
     best = lower_bound([h100], workload, Server())

@@ -34,7 +34,10 @@ def big(h100):
 def small(h100):
     """Return a cheaper GPU, half as fast, with memory for few slots, and for none of rank 256."""
     cost = h100.step_cost
-    slower = {name: 2.0 * getattr(cost, name) for name in ("base", "per_token", "per_context_token", "lora_per_token")}
+    slower = {
+        name: 2.0 * getattr(cost, name)
+        for name in ("host_base", "weights", "per_token", "per_context_token", "lora_byte")
+    }
     return h100.model_copy(
         update={
             "name": "small",

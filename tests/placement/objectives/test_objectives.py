@@ -12,7 +12,7 @@ from adaptwin.workload.sources.synthetic import synthesize
 @pytest.fixture(scope="module")
 def crowd():
     """Return a workload that needs two GPUs."""
-    return synthesize(adapters=8, rate=32, ranks=(8, 16), popularity="zipf:0.7", duration=300.0)
+    return synthesize(adapters=8, rate=40, ranks=(8, 16), popularity="zipf:0.7", duration=300.0)
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,9 @@ class Rooms(NamedTuple):
     def demand_of(self, shares: Iterable[tuple[str, float]]) -> ServerDemand:
         items = [AdapterPart(*share) for share in shares]
         ranks = [self.adapter(item.name).rank for item in items]
-        return ServerDemand(sum(map(self.load_of, items)), max(ranks, default=0), len(ranks), inf, inf, np.zeros(SUMS))
+        return ServerDemand(
+            sum(map(self.load_of, items)), max(ranks, default=0), len(ranks), inf, inf, 0.0, np.zeros(SUMS)
+        )
 
     def likelihood_of_overload(self, demand, factor=1.0):
         room = self.room if self.predicted is None else self.predicted

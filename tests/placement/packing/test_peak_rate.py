@@ -14,7 +14,7 @@ LENGTHS = Lengths.fixed(100, 50)
 @pytest.fixture
 def constant(h100):
     """Return the H100 with steps of 10 ms, or of 15 ms with an adapter."""
-    step = StepCost(base=0.010, per_token=0.0, per_context_token=0.0, lora_base=0.005)
+    step = StepCost(host_base=0.010, weights=0.0, per_token=0.0, per_context_token=0.0, lora_launch=0.005 / 256)
     planning = SchedulerCost(base=0.0, per_running=0.0, per_waiting=0.0)
     return h100.model_copy(update={"step_cost": step, "scheduler_cost": planning})
 

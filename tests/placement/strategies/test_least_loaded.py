@@ -22,6 +22,6 @@ def test_idle_adapters_go_to_the_server_with_the_fewest():
 
 def test_hot_adapters_are_kept_apart_where_round_robin_puts_them_together(h100, fleet):
     """Every second adapter is hot, so round-robin on two servers puts all hot ones on one server."""
-    workload = fleet(*[(f"a{i}", 8, 0.5 if i % 2 else 8.0) for i in range(8)])
+    workload = fleet(*[(f"a{i}", 8, 0.5 if i % 2 else 10.0) for i in range(8)])
     assert make_plan(h100, workload, strategy="least_loaded").gpus == 2
     assert make_plan(h100, workload, strategy="round_robin").gpus == 3

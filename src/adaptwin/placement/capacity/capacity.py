@@ -17,8 +17,10 @@ from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import MOST_LOAD
 from adaptwin.placement.lower_bound.least_work import work_of_each
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
+from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Prediction
+from adaptwin.twin.host_memory import host_bytes
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.scenario import make_scenario
@@ -49,14 +51,16 @@ class Capacity:
         factor: float = 1.0,
         surrogate: WorkloadSurrogate | None = None,
         latency_limits: LatencyLimits = NO_LATENCY_LIMITS,
+        host_limit: float = inf,
     ) -> None:
         self._undealt, workload = workload, workload.dealt()
         self.profile, self.workload, self.template, self.factor = profile, workload, template, factor
-        self.surrogate, self.latency_limits = surrogate, latency_limits
+        self.surrogate, self.latency_limits, self.host_limit = surrogate, latency_limits, host_limit
         self._by_name = {adapter.name: adapter for adapter in workload.adapters}
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._rates = dict(zip(self._by_name, workload.rates, strict=True))
         self._tokens = tokens_per_adapter(workload)
+        self._host = {adapter.name: host_bytes(profile.model, [adapter], 1) for adapter in workload.adapters}
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}
@@ -138,6 +142,7 @@ class Capacity:
             loras=sum(adapter.rank > 0 for adapter in adapters),
             slo_ttft=min((adapter.slo_ttft or inf for adapter in adapters), default=inf),
             slo_itl=min((adapter.slo_itl or inf for adapter in adapters), default=inf),
+            host=sum(self._host[item.name] for item in items),
             traffic=self.surrogate.traffic_of(items) if self.surrogate and items else np.zeros(SUMS),
         )
 
@@ -153,7 +158,12 @@ class Capacity:
         return min(1, self._by_name[item.name].rank)
 
     def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
-        """Return the numbers of slots worth considering with which the server starts, in rising order."""
+        """Return the numbers of slots worth considering with which the server starts, in rising order.
+
+        There are none where the adapters need more host memory than they may take.
+        """
+        if self.host_bytes(shares) > self.host_limit:
+            return []
         return self._starting_choices(self._loras(shares), self._rank(shares))
 
     def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
@@ -161,8 +171,8 @@ class Capacity:
         return _slot_choices(self._loras(shares))
 
     def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
-        """Whether vLLM would start with these adapters and this many slots."""
-        return self._starts_with(max_loras, self._rank(shares))
+        """Whether vLLM would start with these adapters and this many slots, within the limit on host memory."""
+        return self.host_bytes(shares) <= self.host_limit and self._starts_with(max_loras, self._rank(shares))
 
     def require_startable(self, name: str) -> None:
         """Raise `Infeasible` when not even one slot of the adapter's rank leaves enough memory for a KV cache."""
@@ -172,6 +182,14 @@ class Capacity:
         except OutOfMemory as error:
             rank = self._by_name[name].rank
             raise Infeasible(f"{self.path(name)}.rank: {rank} of {name!r} fits on no GPU: {error}") from None
+        if (needed := self._host[name]) > self.host_limit:
+            limit = self.host_limit / GIB
+            message = f"{limit:g} GiB of host memory hold no adapter of {needed / GIB:.3g} GiB, such as {name!r}"
+            raise Infeasible(f"host_memory_gib: {message}")
+
+    def host_bytes(self, shares: Iterable[str]) -> float:
+        """Return the bytes that these adapters, or parts of them, take in the host memory of a server."""
+        return sum(self._host[name] for name in shares)
 
     def _loras(self, shares: Mapping[str, float]) -> int:
         return sum(self._by_name[name].rank > 0 for name in shares)
@@ -212,6 +230,8 @@ class Capacity:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
         raised = {name: share * factor for name, share in shares.items()}
         key = frozenset(AdapterPart(*item) for item in raised.items()), max_loras
+        if self.host_bytes(shares) > self.host_limit:
+            return NOT_STARTABLE
         if key not in self._answers:
             self._answers[key] = self.simulate(self.part(raised, self.factor), self.server(raised, max_loras))
         return self._answers[key]
@@ -318,7 +338,7 @@ class Capacity:
     def likelihood_of_overload(self, demand: ServerDemand, factor: float = 1.0) -> float | None:
         """Return the likelihood of overload with the best number of slots; None where the twin must be run."""
         choices = self._starting_choices(demand.loras, demand.rank)
-        if not choices or demand.load * factor > MOST_LOAD:
+        if not choices or demand.load * factor > MOST_LOAD or demand.host > self.host_limit:
             return 1.0
         if self.surrogate is None:
             return None

@@ -24,6 +24,7 @@ class ServerDemand(NamedTuple):
     loras: int  # adapters that need a slot
     slo_ttft: float  # seconds: the strictest objective; infinite where there is none
     slo_itl: float
+    host: float  # bytes of the adapters in host memory
     traffic: Array  # raw sums, see `workload.demand.traffic`
 
     def plus(self, other: "ServerDemand") -> "ServerDemand":
@@ -34,6 +35,7 @@ class ServerDemand(NamedTuple):
             self.loras + other.loras,
             min(self.slo_ttft, other.slo_ttft),
             min(self.slo_itl, other.slo_itl),
+            self.host + other.host,
             add_sums(self.traffic, other.traffic),
         )
 
@@ -51,7 +53,8 @@ class Prefixes:
         self._loads = np.cumsum(columns[0])
         self._ranks, self._loras = np.maximum.accumulate(columns[1]), np.cumsum(columns[2])
         self._slo_ttft, self._slo_itl = np.minimum.accumulate(columns[3]), np.minimum.accumulate(columns[4])
-        self._traffic = cumulative_sums(np.array(columns[5]))
+        self._host = np.cumsum(columns[5])
+        self._traffic = cumulative_sums(np.array(columns[6]))
 
     def first(self, count: int) -> ServerDemand:
         """Return the demand of the first `count` sets, at least one."""
@@ -62,5 +65,6 @@ class Prefixes:
             int(self._loras[at]),
             float(self._slo_ttft[at]),
             float(self._slo_itl[at]),
+            float(self._host[at]),
             self._traffic[at],
         )

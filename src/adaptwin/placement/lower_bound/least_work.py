@@ -2,8 +2,14 @@
 
 A request with p prompt and o output tokens puts p + o - 1 tokens into steps, is scheduled in at least o steps, reads
 sum_{i=1}^{o-1} (p + i - 1) cached tokens, and in the step of its i-th token holds blocks for at least p + i - 1 tokens.
-Tokens, scheduled requests and cached tokens cost what the step-cost law says with one slot, one adapter and the
-request's own rank, padded as little as vLLM allows. No server has lower costs.
+Its prompt, in however many chunks, makes p (p + 1) / 2 pairs of tokens. Tokens, scheduled requests, cached tokens and
+pairs cost what the step-cost law says with one slot, one adapter and the request's own rank, padded as little as vLLM
+allows. No server has lower costs.
+
+**Two terms of the law are not linear in the tokens.** The linear layers take ``sqrt(1 + x^2)`` times as long as reading
+their weights, where x is the tokens over `balance_tokens`. This is convex, so a tangent lies below it: for any a,
+``sqrt(1 + x^2) >= (1 + a x) / sqrt(1 + a^2)``. The tangent's constant is part of the step's, its slope is charged to
+tokens. And T tokens need at least T / 32 blocks of 32 tokens, of which a shrink kernel splits the sum into at least 8.
 
 The constant cost of a step is shared by all requests in it. A step has at most ``max_num_batched_tokens`` tokens and at
 most ``max_num_seqs`` requests, and these requests hold no more than the KV cache. So whichever of the three the
@@ -15,13 +21,16 @@ if g times that charge is taken off the constant.
 Each way to share is a `SharedBy`. Work on one server may only be summed up under a single `SharedBy`.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
+from adaptwin.profile.step_cost import SMALLEST_SPLIT, TOKEN_BLOCK, step_contents
 from adaptwin.twin.server import Server, server_rank
+from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.demand.length_moments import length_moments
 from adaptwin.workload.lengths import Lengths
@@ -33,14 +42,17 @@ class SharedBy(NamedTuple):
 
     by: Literal["tokens", "seats", "cache"]
     counts_eager: bool  # whether tokens are charged for steps that are too large for a CUDA graph
+    tangent_at: Literal["token budget", "seats"] = "token budget"  # tokens where the linear layers' tangent touches
 
 
 SHARED_BY = (
     SharedBy("tokens", True),
     SharedBy("seats", True),
-    SharedBy("seats", False),
+    SharedBy("seats", True, "seats"),
+    SharedBy("seats", False, "seats"),
     SharedBy("cache", True),
-    SharedBy("cache", False),
+    SharedBy("cache", True, "seats"),
+    SharedBy("cache", False, "seats"),
 )
 
 
@@ -51,6 +63,7 @@ class Charges(NamedTuple):
     per_step: float  # for each step in which it is scheduled
     per_held: float  # for each token of KV cache that it holds, in each step
     per_read: float  # for each cached token that a decode reads
+    per_pair: float  # for each pair of tokens that the attention of its prompt compares
 
 
 class MeanRequest(NamedTuple):
@@ -60,6 +73,7 @@ class MeanRequest(NamedTuple):
     steps: float
     held: float
     read: float
+    pairs: float
 
 
 def work_seconds(
@@ -97,12 +111,14 @@ class RequestKinds(NamedTuple):
         self, profile: Profile, template: Server, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
         """Return the way to share by which `requests` of each adapter are most work, and each kind's work by it."""
-        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(-1, 4)
+        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(
+            -1, len(MeanRequest._fields)
+        )
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
             for rank in {rank for _, rank in self.kinds}
         }
-        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(SHARED_BY), 4)
+        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(SHARED_BY), len(Charges._fields))
         work = np.einsum("ka,kya->yk", asks, by_kind)
         best = int(np.argmax(work @ np.bincount(self.of_adapter, requests, len(self.kinds))))
         return SHARED_BY[best], work[best]
@@ -119,20 +135,28 @@ def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRe
     mean = length_moments(lengths, model.early_stop_share, model.early_stop_reach, longest)
     tokens = mean.prompt + mean.answer - mean.served
     filled_up = (block - 1) / 2 * max(0.0, mean.answer - (block - 1) * mean.served)
-    return MeanRequest(tokens, mean.answer, mean.context + tokens + filled_up, mean.context)
+    pairs = (mean.prompt_squares + mean.prompt) / 2
+    return MeanRequest(tokens, mean.answer, mean.context + tokens + filled_up, mean.context, pairs)
 
 
 def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) -> Charges:
     """Return what a request of this rank is charged, if the constant is shared out by `shared_by`."""
-    cost = profile.step_cost.resolve(max_loras=min(rank, 1), max_lora_rank=server_rank(rank, profile))
+    cost = step_coefficients(profile, template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile)))
     scheduler = profile.scheduler_cost
-    planned = 0.0 if template.async_scheduling else 1.0  # asynchronous planning overlaps with the step before
-    constant = cost.base + planned * scheduler.base
-    per_token = cost.per_token
-    if rank:
-        constant += cost.lora_base + cost.lora_per_adapter
-        per_token += cost.lora_per_token + cost.lora_per_token_adapter
+    is_async = template.with_defaults(profile).async_scheduling
+    planned = 0.0 if is_async else 1.0  # asynchronous planning overlaps with the step before
     token_budget, max_num_seqs = template.budgets(profile)
+    touching = math.sqrt(cost.balance) * (token_budget if shared_by.tangent_at == "token budget" else max_num_seqs)
+    tangent = cost.weights / math.sqrt(1.0 + touching * touching)
+    constant = cost.base + tangent + planned * scheduler.base
+    per_token = cost.per_token + tangent * touching * math.sqrt(cost.balance)
+    if rank:
+        lora = step_contents(cost, 1, 1, 0, 1)  # with the fewest slots in the grid
+        constant += cost.lora_base + cost.lora_per_adapter + cost.per_slot * lora.slots
+        constant += cost.shrink_work * SMALLEST_SPLIT * (TOKEN_BLOCK - 1)
+        per_token += cost.lora_per_token + cost.shrink_work * SMALLEST_SPLIT
+        per_token += cost.shrink_grid * lora.slots * SMALLEST_SPLIT / TOKEN_BLOCK
+        per_token += (cost.expand_grid * lora.slots + cost.expand_active) / (2 * TOKEN_BLOCK)
     if shared_by.counts_eager and token_budget > cost.graph_tokens:
         eager = min(cost.eager / (token_budget - cost.graph_tokens), constant / max(1, cost.graph_tokens))
         constant -= eager * cost.graph_tokens
@@ -140,9 +164,10 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     by_token, by_seat, by_cache = (constant * (shared_by.by == by) for by in ("tokens", "seats", "cache"))
     return Charges(
         per_token=per_token + by_token / token_budget,
-        per_step=planned * scheduler.per_running + by_seat / max_num_seqs,
+        per_step=cost.per_sequence + planned * scheduler.per_running + by_seat / max_num_seqs,
         per_held=by_cache / most_cached(profile, template, rank),
         per_read=cost.per_context_token,
+        per_pair=cost.per_pair,
     )
 
 

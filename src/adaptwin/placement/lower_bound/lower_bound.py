@@ -143,7 +143,7 @@ def _overhang(profile: Profile, template: Server, kinds: RequestKinds, shared_by
     _, seats = template.budgets(profile)
     ranks = {rank for _, rank in kinds.kinds}
     charged = np.max([charges(profile, template, rank, shared_by) for rank in ranks], axis=0)
-    per_token, per_step, per_held, per_read = charged.tolist()
+    per_token, per_step, per_held, per_read, _ = charged.tolist()
     cached = max(filter(math.isfinite, (most_cached(profile, template, rank) for rank in ranks)), default=0.0)
     held = cached + seats * rest
     return float(rest * (seats * (per_token + per_step) + held * (per_held + per_read)))

@@ -12,7 +12,9 @@ from adaptwin.placement.verification.headroom import FoundHeadroom, find_headroo
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.forecast import MOST_HEADROOM, Binding, Brink, Forecast, Missed, TriedSlots
 from adaptwin.plan.plan import Plan
+from adaptwin.profile.memory import GIB
 from adaptwin.progress import Progress, silent
+from adaptwin.twin.host_memory import host_bytes
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate, simulate_many
 from adaptwin.workload.workload import Workload
@@ -37,6 +39,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         kv_usage=run.kv_usage,
         mean_running=run.mean_running,
         busy=run.busy,
+        host_memory_gib=_host_gib(capacity, assignment),
         preemptions=run.preemptions,
         rejected=run.rejected,
         verdict=run.worst,
@@ -47,6 +50,11 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         binding=_binding(capacity, assignment, found.answer, brink),
         brink=brink,
     )
+
+
+def _host_gib(capacity: Capacity, assignment: Assignment) -> float:
+    adapters = [capacity.adapter(name) for name in assignment.shares]
+    return host_bytes(capacity.profile.model, adapters, assignment.server.adapters_in_host) / GIB
 
 
 def _brink(capacity: Capacity, assignment: Assignment, found: FoundHeadroom) -> Brink | None:

@@ -19,6 +19,7 @@ from adaptwin.report.plan.popularity_chart import popularity_figure
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
+    disk_reads_sentence,
     failover_sentence,
     headroom_sentence,
     host_memory_sentence,
@@ -156,6 +157,7 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
         failover_sentence(plan),
         rejected_sentence(plan),
         sluggish_sentence(plan),
+        disk_reads_sentence(plan),
         host_memory_sentence(plan),
         headroom_sentence(plan),
         stress_sentence(plan),

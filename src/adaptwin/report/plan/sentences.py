@@ -9,7 +9,7 @@ from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import UNKNOWN_ERROR, Profile
 from adaptwin.report.plan.stress import sample_sentence
 from adaptwin.report.style.assumptions import extrapolated_sentence
-from adaptwin.report.style.words import count, duration, money, percent, share_text
+from adaptwin.report.style.words import count, duration, money, number, percent, share_text
 from adaptwin.twin.verdict import LONG_WAIT
 
 _UNCERTAIN_FIGURES: tuple[tuple[str, str, Callable[[Forecast], float]], ...] = (
@@ -108,6 +108,16 @@ def sluggish_sentence(plan: Plan) -> str:
 
 
 def host_memory_sentence(plan: Plan) -> str:
+    """Say how much host memory adapters take on the server with the most; empty if none takes any."""
+    taken = [(server.forecast.host_memory_gib, server.name) for server in plan.servers if server.forecast]
+    most, name = max(taken, default=(0.0, ""))
+    if not most:
+        return ""
+    others = ", the most of any GPU" if len(taken) > 1 else ""
+    return f"Adapters take up to {number(most)} GiB of pinned host memory on {name}{others}."
+
+
+def disk_reads_sentence(plan: Plan) -> str:
     """Say which GPUs have more adapters than their host memory holds; empty if none has."""
     ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
     over = [

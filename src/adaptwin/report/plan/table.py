@@ -8,6 +8,7 @@ from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
+    disk_reads_sentence,
     failover_sentence,
     headroom_sentence,
     host_memory_sentence,
@@ -58,7 +59,8 @@ def _plan_headline(plan: Plan) -> Text:
     for sentence, style in (
         (rejected_sentence(plan), "bold red"),
         (sluggish_sentence(plan), "yellow"),
-        (host_memory_sentence(plan), "yellow"),
+        (disk_reads_sentence(plan), "yellow"),
+        (host_memory_sentence(plan), ""),
         (headroom_sentence(plan), "yellow"),
     ):
         text.append(f"\n{sentence}" if sentence else "", style=style)

@@ -6,8 +6,8 @@ Python adds them to integers of any size (`Sums`), so none of them passes 2^63:
 - The clock advances by at most ``2^60 / n`` in a chapter, besides its last step, where n is the largest number that is
   integrated over time (`notes.py`). Below 10^9 times 2^32 are added to a low part for the last step. Together this is
   under 2^63. Gaps are integrated over time as well: those of a seat follow one another.
-- A chapter has at most 2^19 steps. What a step adds to a total is largest for tokens times adapters: at most 10^7
-  (`MAX_TOKENS`) times 10^6 (`MOST_SEATS`, as an adapter in a batch has a seat), so 2^19 times 10^13 or 5 x 10^18.
+- A chapter has at most 2^16 steps. What a step adds to a total is largest for the pairs of tokens: at most 10^7 tokens
+  (`MAX_TOKENS`) that are each compared with as many, so 2^16 times 10^14 or 7 x 10^18.
 """
 
 from typing import NamedTuple
@@ -89,19 +89,10 @@ def note_gap(ledger, gap, decodes):
 
 
 @inlined
-def note_step(ledger, window, step_cost, tokens, context, adapters, running, waiting):
+def note_step(ledger, window, contents, context, waiting):
     """Add the contents of a step to the totals, if the window asks for them."""
     if window.step_totals:
-        _add_step(
-            ledger.step_totals[0],
-            tokens,
-            context,
-            adapters,
-            running,
-            waiting,
-            step_cost.graph_tokens,
-            step_cost.split_tokens,
-        )
+        _add_step(ledger.step_totals[0], contents, context, waiting)
 
 
 @inlined

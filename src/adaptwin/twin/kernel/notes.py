@@ -17,7 +17,7 @@ from adaptwin.jit import inlined
 from adaptwin.twin.kernel.presence import rehashed
 from adaptwin.twin.scenario import LAST_TIME, Scenario
 
-_CHAPTER = 1 << 19  # steps
+_CHAPTER = 1 << 16  # steps
 
 _SEGMENT = np.dtype([("request", np.int64), ("first", np.int64), ("last", np.int64)])
 _RESUME = np.dtype([("request", np.int64), ("gap", np.int64)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaptwin.jit import borrowing, inlined
 from adaptwin.profile.scheduler_cost import scheduler_seconds
-from adaptwin.profile.step_cost import step_seconds
+from adaptwin.profile.step_cost import seconds_besides_cache, step_contents
 from adaptwin.twin.kernel.adapter_slots import all_taken, empty_slots, load, needs_new_slot
 from adaptwin.twin.kernel.flights import Flights, land, launch, no_flights
 from adaptwin.twin.kernel.interruptions import forget, no_interruptions, remember
@@ -29,7 +29,8 @@ from adaptwin.twin.token_gaps import bin_of
 from adaptwin.twin.wide_sums import add_product
 from adaptwin.workload.drawing.requests import NO_MORE
 
-_step_seconds = inlined(step_seconds)
+_step_contents = inlined(step_contents)
+_seconds_besides_cache = inlined(seconds_besides_cache)
 _scheduler_seconds = inlined(scheduler_seconds)
 
 _CLOCK = np.dtype([("time", np.int64), ("steps", np.int64), ("planned", np.int64), ("reported", np.int64)])
@@ -218,6 +219,8 @@ def _decode(scenario, engine, notes):
     decodes, distinct = seated.decodes, slots.state[0].adapters
     due, horizon = _next_event(scenario, engine, notes)
     scheduling = _scheduler_seconds(scenario.scheduler_cost, running, waiting)
+    contents = _step_contents(step_cost, decodes, decodes, 0, distinct)
+    besides = _seconds_besides_cache(step_cost, contents)
     apart = decodes > limits.output_chunk
     cut = NO_MORE if window.drain else window.end
     began = time = clock.time
@@ -228,11 +231,11 @@ def _decode(scenario, engine, notes):
         crossing = seats.phase[phase]
         if first_in_bucket(seats, planned + 1) >= 0 or crossing > free_blocks:
             break
-        seconds = scheduling + _step_seconds(step_cost, decodes, context, distinct)
+        seconds = scheduling + (besides + step_cost.per_context_token * context)
         end = time + np.int64(seconds * 1e9 + 0.5)
         if end > horizon:
             break
-        note_step(engine.ledger, window, step_cost, decodes, context, distinct, running, waiting)
+        note_step(engine.ledger, window, contents, context, waiting)
         free_blocks -= crossing
         kv_time += (limits.kv_blocks - free_blocks) * max(np.int64(0), end - max(time, window.warmup))
         seen = min(passes(engine.scrapes, presence, end), cut)
@@ -308,10 +311,12 @@ def _launch(scenario, engine, notes):
     clock, seated, waiting = engine.clock[0], scheduler.seats.state[0], scheduler.queue.state[0]
     counts, slots = ledger.counts[0], scheduler.slots
     step, preemptions = clock.planned + 1, counts.preemptions
-    tokens, context = schedule_running(scheduler, limits, step, counts, notes.segments)
+    tokens, context, pairs = schedule_running(scheduler, limits, step, counts, notes.segments)
     waiting.settled = waiting.passed_all = False
     if counts.preemptions == preemptions and waiting.waiting > 0:
-        tokens += schedule_waiting(scheduler, limits, scenario.requests, limits.token_budget - tokens)
+        admitted, more_pairs = schedule_waiting(scheduler, limits, scenario.requests, limits.token_budget - tokens)
+        tokens += admitted
+        pairs += more_pairs
     loading = load(slots, step)
     counts.load_time += loading
     scheduled = seated.running - seated.ending
@@ -320,9 +325,10 @@ def _launch(scenario, engine, notes):
     planned = clock.time + planning
     if scheduled > 0:
         context += seated.context
-        distinct = slots.state[0].adapters
-        seconds = scheduling + _step_seconds(step_cost, tokens, context, distinct)
-        note_step(ledger, scenario.window, step_cost, tokens, context, distinct, scheduled, waiting.waiting)
+        contents = _step_contents(step_cost, tokens, scheduled, pairs, slots.state[0].adapters)
+        besides = _seconds_besides_cache(step_cost, contents)
+        seconds = scheduling + (besides + step_cost.per_context_token * context)
+        note_step(ledger, scenario.window, contents, context, waiting.waiting)
         start = planned
         if clock.planned > clock.steps:
             start = max(start, engine.flights.flight[clock.planned & 1].end)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.jit import called, inlined
+from adaptwin.profile.step_cost import pairs_of_chunk
 from adaptwin.twin.kernel.adapter_slots import AdapterSlots, all_taken, join_batch, leave_slot, needs_new_slot
 from adaptwin.twin.kernel.presence import RUNNING, WAITING, Presence, joins, leaves
 from adaptwin.twin.kernel.seats import (
@@ -31,6 +32,8 @@ from adaptwin.twin.kernel.waiting_queue import (
     prepend,
     take_first,
 )
+
+_pairs_of_chunk = inlined(pairs_of_chunk)
 
 
 class RequestProgress(NamedTuple):
@@ -72,8 +75,8 @@ class Scheduler(NamedTuple):
 def schedule_running(scheduler, limits, step, counts, segments):
     """Give every running request its blocks; if blocks run out, preempt the requests admitted last.
 
-    Returns the tokens that running requests compute, and the cached tokens that the unfinished prefill reads if vLLM
-    takes it for a decode.
+    Returns the tokens that running requests compute, and what the unfinished prefill reads: cached tokens if vLLM takes
+    it for a decode, otherwise pairs of tokens.
     """
     seats, progress = scheduler.seats, scheduler.progress
     state = seats.state[0]
@@ -88,12 +91,14 @@ def schedule_running(scheduler, limits, step, counts, segments):
             chunk = chunk_blocks = np.int64(0)
         crossing -= preempt_last(scheduler, step, counts, segments)
     state.free_blocks -= crossing
-    context = np.int64(0)
+    context = pairs = np.int64(0)
     if state.partial >= 0:
         if state.partial_total - state.partial_done == 1 and progress.generated[seats.seat[state.partial].request] > 0:
             context = state.partial_done  # to vLLM, a step that computes only the latest output token is a decode
+        else:
+            pairs = _pairs_of_chunk(chunk, state.partial_done)
         continue_prefill(seats, chunk, chunk_blocks)
-    return state.decodes + chunk, context
+    return state.decodes + chunk, context, pairs
 
 
 @called
@@ -150,30 +155,34 @@ def _stop_midway(seats, progress, s, step, counts, segments):
 
 @inlined
 def schedule_waiting(scheduler, limits, requests, budget):
-    """Admit waiting requests while tokens, seats, slots and blocks last; return the tokens that they compute."""
+    """Admit waiting requests while tokens, seats, slots and blocks last.
+
+    Returns the tokens that they compute, and the pairs of tokens that their attention compares.
+    """
     seats, queue, slots, presence, progress = scheduler
     state, waiting = seats.state[0], queue.state[0]
-    taken = np.int64(0)
+    taken = pairs = np.int64(0)
     while taken < budget and state.running < limits.max_num_seqs:
         r, a = _first_admissible(queue, slots, requests.adapter, progress.rejected)
         if r < 0:
             waiting.passed_all = waiting.settled = True
-            return taken
+            return taken, pairs
         total = np.int64(requests.input[r] + progress.generated[r])
         tokens = min(total, budget - taken)
         blocks = blocks_for(tokens, limits.block_size)
         needed = blocks_for(total, limits.block_size) if limits.reserve_whole_prompt else blocks
         if needed > state.free_blocks - (limits.watermark_blocks if state.running > 0 else 0):
             waiting.settled = True
-            return taken
+            return taken, pairs
         taken += tokens
+        pairs += _pairs_of_chunk(tokens, np.int64(0))
         join_batch(slots, a)
         _leave_queue(queue, slots, r, a)
         start_prefill(seats, take_seat(seats, r, a, requests.input[r], requests.output[r]), tokens, total, blocks)
         joins(presence, RUNNING, a)
         leaves(presence, WAITING, a)
     waiting.settled = state.running == limits.max_num_seqs
-    return taken
+    return taken, pairs
 
 
 @inlined

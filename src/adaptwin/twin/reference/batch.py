@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from adaptwin.profile.step_cost import StepCoefficients, StepContents, step_contents
 from adaptwin.twin.reference.request import Request
 
 
@@ -16,11 +17,22 @@ class Batch:
     preempted_reqs: list[Request] = field(default_factory=list)
     sampled_reqs: list[Request] = field(default_factory=list)  # scheduled requests that get an output token
     num_context_tokens: int = 0  # tokens of KV cache that the decodes of the step read
+    num_pairs: int = 0  # pairs of tokens that the attention of prompts compares
 
     @property
     def total_num_scheduled_tokens(self) -> int:
         """Tokens that the step computes."""
         return sum(self.num_scheduled_tokens.values())
+
+    def contents(self, cost: StepCoefficients) -> StepContents:
+        """Contents of the step, in the terms of a step cost."""
+        return step_contents(
+            cost,
+            self.total_num_scheduled_tokens,
+            len(self.num_scheduled_tokens),
+            self.num_pairs,
+            len(self.scheduled_loras),
+        )
 
     @property
     def scheduled_loras(self) -> set[int]:

@@ -4,7 +4,7 @@ from collections import deque
 from typing import NamedTuple
 
 from adaptwin.profile.scheduler_cost import scheduler_seconds
-from adaptwin.profile.step_cost import step_seconds
+from adaptwin.profile.step_cost import seconds_besides_cache
 from adaptwin.twin.reference.adapter_slots import AdapterSlots
 from adaptwin.twin.reference.api_server import ApiServer
 from adaptwin.twin.reference.batch import Batch
@@ -133,9 +133,10 @@ class ReferenceTwin:
     def _durations(self, batch: Batch) -> tuple[int, int]:
         """Nanoseconds that planning the batch takes, and nanoseconds of its forward pass."""
         running, waiting = len(batch.num_scheduled_tokens), len(self.scheduler.waiting)
-        tokens, adapters = batch.total_num_scheduled_tokens, len(batch.scheduled_loras)
         planning = scheduler_seconds(self.scenario.scheduler_cost, running, waiting)
-        forward = step_seconds(self.scenario.step_cost, tokens, batch.num_context_tokens, adapters)
+        cost = self.scenario.step_cost
+        besides = seconds_besides_cache(cost, batch.contents(cost))
+        forward = besides + cost.per_context_token * batch.num_context_tokens
         both = int((planning + forward) * NANOSECONDS + 0.5)
         return int(planning * NANOSECONDS + 0.5), both - int(planning * NANOSECONDS + 0.5)
 

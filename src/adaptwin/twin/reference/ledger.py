@@ -89,17 +89,8 @@ class Ledger:
         """Count a planned batch, which leaves `waiting` requests in the queue."""
         self.preemptions += len(batch.preempted_reqs)
         if self.window.step_totals and batch.num_scheduled_tokens:
-            cost = self.scenario.step_cost
-            add_step(
-                self.step_totals,
-                batch.total_num_scheduled_tokens,
-                batch.num_context_tokens,
-                len(batch.scheduled_loras),
-                len(batch.num_scheduled_tokens),
-                waiting,
-                cost.graph_tokens,
-                cost.split_tokens,
-            )
+            contents = batch.contents(self.scenario.step_cost)
+            add_step(self.step_totals, contents, batch.num_context_tokens, waiting)
 
     def note_time(self, since: int, until: int, scheduler: Scheduler, batch: Batch) -> None:
         """Count the time from `since` to `until`, in which the batch is computed (an empty batch: the engine idles)."""

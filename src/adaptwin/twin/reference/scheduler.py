@@ -10,6 +10,7 @@ The scheduler does not look ahead: it learns that an answer is complete when the
 
 from collections import deque
 
+from adaptwin.profile.step_cost import pairs_of_chunk
 from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.kv_cache import KVCache
 from adaptwin.twin.reference.request import Request
@@ -118,6 +119,8 @@ class Scheduler:
         for request, num_new_tokens in batch.num_scheduled_tokens.items():
             if request.is_decode:
                 batch.num_context_tokens += request.num_computed_tokens
+            else:
+                batch.num_pairs += pairs_of_chunk(num_new_tokens, request.num_computed_tokens)
             request.compute(num_new_tokens)
             if not request.is_prefill_chunk:
                 request.expect_output_token()

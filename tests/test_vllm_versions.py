@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin.workload.vllm_versions import oldest, version_numbers
+from adaptwin.vllm_versions import oldest, version_numbers
 
 
 @pytest.mark.parametrize(

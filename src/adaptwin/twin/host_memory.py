@@ -1,0 +1,21 @@
+"""host_bytes: the host memory that vLLM fills with adapters, which it pins."""
+
+import heapq
+from collections.abc import Iterable
+
+from adaptwin.profile.model_shape import ModelShape
+from adaptwin.workload.workload import Adapter
+
+
+def host_bytes(model: ModelShape, adapters: Iterable[Adapter], held: int) -> float:
+    """Return the bytes of the adapters that a server holds in host memory at most, each at its own rank.
+
+    vLLM pins this memory (vllm/lora/lora_model.py), so it cannot be swapped out.
+
+    Args:
+        model: The base model.
+        adapters: The adapters of the server.
+        held: How many of them it holds (``max_cpu_loras``): here, the largest.
+    """
+    sizes = (model.loaded_bytes(adapter.rank, adapter.target_modules) for adapter in adapters if adapter.rank)
+    return float(sum(heapq.nlargest(held, sizes)))
