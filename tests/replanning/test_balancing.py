@@ -23,6 +23,7 @@ from adaptwin.report.plan.sentences import disk_reads_sentence
 from adaptwin.workload.sources.synthetic import synthesize
 
 WINDOW = 300.0
+HEADROOM_STEP = 0.02  # to which headroom is measured
 SERVER = Server(max_loras=8, max_lora_rank=16, max_cpu_loras=16)
 
 
@@ -74,7 +75,7 @@ def test_after_a_server_was_started_each_has_half_the_headroom_of_a_fresh_plan(h
     assert new.verified
     assert new.gpus > tight_plan.gpus
     assert new.gpus >= fresh.gpus
-    assert min(headrooms(new).values()) >= 0.5 * min(headrooms(fresh).values())
+    assert min(headrooms(new).values()) >= 0.5 * min(headrooms(fresh).values()) - HEADROOM_STEP
     assert new.migration.moves < len(new.workload) / 2
     assert max(server.forecast.ttft_p50 for server in new.servers) < 0.5
 
