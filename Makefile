@@ -11,7 +11,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live check format console reference bench placement accuracy step-law surrogates profiles \
+.PHONY: help demo test test-long test-live check format console reference bench placement accuracy step-law surrogates profiles hardware \
 	clean
 
 help: ## list the targets
@@ -79,6 +79,9 @@ accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accu
 
 step-law: $(READY) ## compare the form of the step cost with kernel tables; writes docs/measured/step-law.md (needs them)
 	$(BIN)/python benchmarks/step_law_tables.py
+
+hardware: $(READY) ## compare derived profiles with public runs; writes docs/measured/hardware.md (needs the runs)
+	$(BIN)/python benchmarks/hardware.py
 
 surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/surrogate.md (half an hour)
 	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py

@@ -4,11 +4,8 @@ import importlib.resources
 from pathlib import Path
 
 
-def shipped_files(package: str, suffix: str) -> dict[str, Path]:
-    """Return the files with this suffix in the package's folder ``data``, by name without the suffix, sorted."""
-    names = sorted(entry.name for entry in _data_of(package).iterdir() if entry.name.endswith(suffix))
-    return {name.removesuffix(suffix): Path(str(_data_of(package) / name)) for name in names}
-
-
-def _data_of(package: str) -> importlib.resources.abc.Traversable:
-    return importlib.resources.files(package) / "data"
+def shipped_files(package: str, suffix: str, folder: str = "data") -> dict[str, Path]:
+    """Return the files with this suffix in a folder of the package, by name without the suffix, sorted."""
+    entries = importlib.resources.files(package) / folder
+    names = sorted(entry.name for entry in entries.iterdir() if entry.name.endswith(suffix))
+    return {name.removesuffix(suffix): Path(str(entries / name)) for name in names}

@@ -1,0 +1,164 @@
+"""Runs of vLLM on one GPU with a dense model in 16 bits that other people published, read into adaptwin's own types.
+
+They lie beside the project, in ../shared/data/public. Two of the data sets there have no such runs: those of Llama 70B
+and Qwen3-32B in `closed-loop-tp` are in FP8 or on 2 to 8 GPUs, and Qwen3-32B in `llmservingsim` is on two.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from adaptwin import Adapter, Lengths, Server, Workload
+from h100_runs import PROJECT
+from public_shapes import SHAPES
+
+PUBLIC = PROJECT.parent / "shared" / "data" / "public"
+OPEN_LOOP = PUBLIC / "open-loop-h100-pcie" / "runs.parquet"
+REPLAY = PUBLIC / "llmservingsim" / "bench" / "examples" / "RTXPRO6000" / "Llama-3.1-8B" / "vllm"
+
+CLIENT_SEED = 42  # of the open-loop client, from the authors' run_benchmark.sh
+FIRST_RATE = 32.0  # requests/s of the first run on each server
+USABLE = 0.87 * 79.2 * 2**30  # bytes of an H100 PCIe for weights and KV cache
+LONGEST = 4096  # tokens; above every request. A server with the whole context of a 32B model would not start
+BLOCK = 16  # tokens of a KV block
+
+
+class PublicRun(NamedTuple):
+    """A run: what was served, and what was measured, in tokens/s and seconds; None: not published."""
+
+    source: str
+    gpu: str  # a short name, such as h100-pcie
+    model: str  # name on the Hugging Face hub
+    vllm_version: str
+    rate: float  # requests/s that the client sent
+    server: Server
+    workload: Workload
+    cached_tokens: float  # of a running request: prompt tokens from the prefix cache, which are read and not computed
+    throughput: float  # answer tokens/s, from the first arrival to the last token
+    tpot_mean: float
+    itl_mean: float | None
+    ttft_p50: float
+    ttft_mean: float
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens of all answers."""
+        return sum(answer for _, answer in self.workload.lengths.pairs)
+
+
+def public_runs() -> list[PublicRun]:
+    """Return the runs of all data sets that lie beside the project; says which of them are missing."""
+    runs = []
+    for path, read in ((OPEN_LOOP, open_loop), (REPLAY, replay)):
+        if path.exists():
+            runs += read(path)
+        else:
+            print(f"left out: {path} does not exist")
+    return runs
+
+
+def open_loop(path: Path) -> list[PublicRun]:
+    """Read the runs of 200 ShareGPT prompts on an H100 PCIe with vLLM 0.8.5, at 1 to 32 requests/s.
+
+    **Arrivals** are those of the client: vLLM's `benchmark_serving.py` draws the gaps with a seed, which the authors
+    give. It waits for a gap after the last request, too: no run ends before, and the shortest runs at 1 request/s end
+    1 ms per request later.
+
+    **Lengths** are not published but for their sums. They are 200 evenly spaced entries of ShareGPT's table, scaled to
+    the sums of the run, in an order of our own. So TPOT and TTFT can be compared, but the time at which the last
+    answer ends, and with it the throughput of 200 requests, depends on which request is the longest.
+
+    **Prefix cache.** The authors sent the same prompts at 32, 16, 8, 4 and 1 requests/s to one server. vLLM evicts what
+    was not used for longest, so from the second run on every prompt is in the prefix cache if the cache holds all
+    tokens of a run, and none is if it does not. vLLM computes the last 1 to 16 tokens of a cached prompt. Such runs
+    have prompts of this length, and `cached_tokens` says how many more the decodes of a running request read.
+    """
+    table = pl.read_parquet(path).filter((pl.col("gpu_count") == 1) & pl.col("model_id").is_in(list(SHAPES)))
+    return [_open_loop_run(row) for row in table.sort("model_id", "date").iter_rows(named=True)]
+
+
+def _open_loop_run(row: dict[str, Any]) -> PublicRun:
+    requests, rate, model = row["num_prompts"], row["request_rate"], row["model_id"]
+    gaps = np.random.RandomState(CLIENT_SEED).gamma(1.0, 1.0 / rate, requests)
+    arrivals = np.concatenate([[0.0], np.cumsum(gaps[:-1])])
+    prompts, answers = _sharegpt(requests, row["total_input_tokens"], row["total_output_tokens"])
+    cached = np.zeros(requests)
+    tokens = row["total_input_tokens"] + row["total_output_tokens"]
+    if rate != FIRST_RATE and SHAPES[model].weights_bytes + tokens * SHAPES[model].kv_bytes_per_token < USABLE:
+        cached = (prompts - 1) // BLOCK * BLOCK
+    return PublicRun(
+        source="open loop",
+        gpu="h100-pcie",
+        model=model,
+        vllm_version="0.8.5",
+        rate=rate,
+        server=Server(max_loras=0, max_model_len=LONGEST),
+        workload=_base_only(arrivals, prompts - cached, answers, duration=float(gaps.sum())),
+        cached_tokens=float((cached * answers).sum() / answers.sum()),
+        throughput=row["output_throughput"],
+        tpot_mean=row["mean_tpot_ms"] / 1e3,
+        itl_mean=row["mean_itl_ms"] / 1e3,
+        ttft_p50=row["median_ttft_ms"] / 1e3,
+        ttft_mean=row["mean_ttft_ms"] / 1e3,
+    )
+
+
+def _sharegpt(requests: int, prompt_tokens: int, answer_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return prompt and answer lengths with these sums, to a token per request; shape (requests,)."""
+    table = Lengths.named("sharegpt").table()
+    places = ((np.arange(requests) + 0.5) / requests * len(table.input)).astype(int)
+    order = np.random.default_rng(0).permutation(places)
+    prompts, answers = table.input[order], table.output[order]
+    return (
+        np.maximum(4, np.rint(prompts * (prompt_tokens / prompts.sum()))),
+        np.maximum(2, np.rint(answers * (answer_tokens / answers.sum()))),
+    )
+
+
+def replay(folder: Path) -> list[PublicRun]:
+    """Read the run of 300 requests of Llama-3.1-8B on an RTX PRO 6000, whose lengths and times are known one by one.
+
+    The server's own clock gives the times; those of the API server and the client are not in them.
+    """
+    settings = json.loads((folder / "meta.json").read_text())
+    engine = settings["engine_kwargs"]
+    assert engine["tensor_parallel_size"] == 1
+    lines = (folder / "requests.jsonl").read_text().splitlines()
+    rows = pl.DataFrame([json.loads(line) for line in lines]).sort("queued_ts")
+    queued, first, last = (rows[name].to_numpy() for name in ("queued_ts", "first_token_ts", "last_token_ts"))
+    answers = rows["output_toks"].to_numpy()
+    prompts, sent = rows["input_toks"].to_numpy(), queued - queued[0]
+    run = PublicRun(
+        source="replay",
+        gpu="rtx-pro-6000",
+        model=settings["model"],
+        vllm_version=settings["vllm_version"],
+        rate=len(rows) / float(sent[-1]),
+        server=Server(
+            max_loras=0,
+            max_num_seqs=engine["max_num_seqs"],
+            max_num_batched_tokens=engine["max_num_batched_tokens"],
+        ),
+        workload=_base_only(sent, prompts, answers, duration=float(sent[-1]) + 1e-3),
+        cached_tokens=0.0,
+        throughput=float(answers.sum() / (last.max() - queued[0])),
+        tpot_mean=float(np.mean((last - first) / (answers - 1))),
+        itl_mean=float((last - first).sum() / (answers - 1).sum()),
+        ttft_p50=float(np.median(first - queued)),
+        ttft_mean=float(np.mean(first - queued)),
+    )
+    return [run]
+
+
+def _base_only(arrivals: np.ndarray, prompts: np.ndarray, answers: np.ndarray, *, duration: float) -> Workload:
+    """Return the traffic of requests to the base model, with an arrival (seconds) and lengths of each."""
+    pairs = [(int(prompt), int(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
+    return Workload(
+        adapters=[Adapter(name="base", rank=0, rate=1.0)],
+        lengths=Lengths.empirical(pairs),
+        arrivals=tuple(arrivals.tolist()),
+        duration=duration,
+    )

@@ -1,0 +1,1 @@
+"""Hardware and models that a profile may be derived for: data sheets of GPUs, shapes of models."""
