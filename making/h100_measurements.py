@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements, Setup
+from adaptwin.profile.base_costs import Peaks, Shares, base_costs
 from adaptwin.profile.model_shape import ModelShape
-from adaptwin.rounding import rounded
 from h100_runs import DATA, MODELS, measured_runs
 
 MOST_SEQS = 2048  # of the servers whose KV tokens were logged
@@ -29,34 +29,10 @@ LORA_BATCH = {"llama-3.1-8b-instruct": 220, "qwen-2.5-7b-instruct": 250}  # max_
 
 
 # The GPU of MareNostrum 5 is not on NVIDIA's data sheets. Its peaks are assumed: 2.02 TB/s, and the arithmetic of the
-# H100 SXM. The shares of them are those of the operation tables of other GPUs (docs/measured/step-law.md).
-BANDWIDTH, FLOPS = 2.02e12, 989e12
-WEIGHTS_SHARE, CACHE_SHARE, ACTIVATIONS_SHARE = 0.84, 0.9, 1.0  # of the bandwidth
-LINEAR_SHARE, ATTENTION_SHARE = 0.75, 0.6  # of the arithmetic
-LAUNCH = 4e-6  # seconds to start a linear layer and to reach its full speed
-LAUNCHES_PER_LAYER = 4  # q, k and v; o; gate and up; down
-
-
-def stated(model: ModelShape) -> dict[str, float]:
-    """Return the constants of the base model that one GPU cannot separate from the host's time, from its peaks.
-
-    Activations are read and written by norms, rotary embeddings, the activation function and residual additions:
-    8 hidden + 2 (q + k + v) + 3 intermediate values per layer.
-    """
-    query, key = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    embeddings = float(model.vocabulary * model.hidden * model.bytes_per_value)
-    linear = model.weights_bytes - embeddings * (1 if model.tied_embeddings else 2)
-    weights = linear / (BANDWIDTH * WEIGHTS_SHARE)
-    values = 8 * model.hidden + 2 * (query + key) + 3 * model.intermediate
-    constants = {
-        "gpu_base": LAUNCH * LAUNCHES_PER_LAYER * model.layers + embeddings / (BANDWIDTH * WEIGHTS_SHARE),
-        "weights": weights,
-        "balance_tokens": weights * FLOPS * LINEAR_SHARE / (2 * linear / model.bytes_per_weight),
-        "per_token": model.layers * model.bytes_per_value * values / (BANDWIDTH * ACTIVATIONS_SHARE),
-        "per_pair": 4 * query * model.layers / (FLOPS * ATTENTION_SHARE),
-        "per_context_token": model.kv_bytes_per_token / (BANDWIDTH * CACHE_SHARE),
-    }
-    return {name: rounded(value, 5) for name, value in constants.items()}
+# H100 SXM. The shares of them are those of the operation tables of other GPUs (docs/measured/step-law.md). One GPU cannot
+# separate the constants that follow from them from the host's time.
+PEAKS = Peaks(bandwidth=2.02e12, flops=989e12)
+SHARES = Shares(weights=0.84, cache=0.9, activations=1.0, linear=0.75, attention=0.6)
 
 
 def measurements(model: str) -> Measurements:
@@ -71,7 +47,7 @@ def measurements(model: str) -> Measurements:
             vllm_version="0.8.5",
             source=SOURCE,
             start=MODELS[model],
-            stated=stated(SHAPES[model]),
+            stated=base_costs(SHAPES[model], PEAKS, SHARES),
         ),
         memory=_memory(model),
         loads=_loads(model),

@@ -115,10 +115,14 @@ class ModelShape(Spec):
         return self._linear_weights + self._embedding_weights
 
     @property
+    def linear_bytes(self) -> float:
+        """Bytes of the weights of the linear layers in all transformer layers."""
+        return float(self._linear_weights * self.bytes_per_weight)
+
+    @property
     def weights_bytes(self) -> float:
         """Bytes of the base model's weights, without norms and biases (under 0.1 %)."""
-        linear, embeddings = self._linear_weights, self._embedding_weights
-        return float(linear * self.bytes_per_weight + embeddings * self.bytes_per_value)
+        return self.linear_bytes + float(self._embedding_weights * self.bytes_per_value)
 
     @property
     def kv_bytes_per_token(self) -> float:

@@ -23,6 +23,18 @@ class DenseFlops(Spec):
     int8: FlopRate = Field(description="operations per second on integers of 8 bits")
 
 
+Share = Annotated[float, Field(gt=0, le=1.2, allow_inf_nan=False)]
+
+
+class KernelShares(Spec):
+    """The parts of a GPU's peak figures that vLLM's kernels reach, measured on it (docs/measured/step-law.md)."""
+
+    weights: Share = Field(description="share of the bandwidth with which linear layers read their weights")
+    linear: Share = Field(description="share of the arithmetic in bfloat16 that linear layers reach")
+    attention: Share = Field(description="share of the arithmetic in bfloat16 that the attention of prompts reaches")
+    cache: Share = Field(description="share of the bandwidth with which decodes read the KV cache")
+
+
 class GpuSheet(Spec):
     """The data sheet of one GPU."""
 
@@ -32,11 +44,16 @@ class GpuSheet(Spec):
     memory_gib: float = Field(
         gt=0, le=100_000, allow_inf_nan=False, description="memory in GiB that PyTorch, and so vLLM, reports"
     )
+    memory_type: Literal["hbm", "gddr"] = Field(description="type of the memory")
     memory_bandwidth: ByteRate = Field(description="bytes per second that the memory delivers at most")
     flops: DenseFlops = Field(description="peak arithmetic of the tensor cores")
     sms: int = Field(gt=0, le=100_000, description="streaming multiprocessors")
     clock_hz: float = Field(ge=1e8, le=1e11, allow_inf_nan=False, description="boost clock in Hz")
+    power_watts: float = Field(gt=0, le=1e5, allow_inf_nan=False, description="power limit in watts")
     l2_bytes: int = Field(gt=0, le=1 << 40, description="bytes of the L2 cache")
+    kernels: KernelShares | None = Field(
+        default=None, description="shares of the peak figures that kernels reach; None: not measured on this GPU"
+    )
     link: Literal["nvlink", "pcie"] = Field(description="what joins the GPUs of a server")
     link_bandwidth: ByteRate = Field(description="bytes per second in each direction between GPUs of a server")
     pcie_bandwidth: ByteRate = Field(description="bytes per second in each direction between host and GPU")

@@ -1,0 +1,91 @@
+"""Carried costs: the seconds of LoRA kernels, of loads and of the host, carried from measured GPUs to another one.
+
+The counts of what a step launches and moves follow from the model (`lora_kernels.py`), so a GPU has one cost for each
+of them, whatever the model. Thread blocks take the longer, the fewer multiprocessors share them and the lower their
+clock; bytes take the longer, the smaller the bandwidth. What the host does takes equally long everywhere.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from adaptwin.profile.hardware.gpu import GpuSheet
+from adaptwin.profile.load_cost import LoadCost
+from adaptwin.profile.lora_kernels import LINEAR_LAYERS
+from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.scheduler_cost import SchedulerCost
+from adaptwin.profile.scrape_cost import ScrapeCost
+from adaptwin.rounding import rounded
+
+OF_BLOCKS = ("launched_block", "shrink_block", "expand_block", "active_block")  # scale with multiprocessors and clock
+OF_BYTES = ("lora_byte", "adapter_byte")  # scale with the bandwidth
+OF_LAUNCHES = ("slot_launch", "lora_launch")  # are the same on every GPU
+_DIGITS = 5
+
+_LINK_SHARE = 0.8  # of the bandwidth of PCIe, that copies from pinned memory reach
+_MATRICES = 2 * sum(len(layer) for layer in LINEAR_LAYERS)  # of an adapter in a layer, each copied by itself
+_DISK_SECONDS = 0.03  # to open and parse the files of an adapter
+_DISK_BANDWIDTH = 2.3e9  # bytes/s of a disk whose pages are not cached
+
+
+class Measured(NamedTuple):
+    """A profile that was measured with LoRA, and the data sheet of its GPU."""
+
+    profile: Profile
+    gpu: GpuSheet
+
+
+def lora_costs(measured: Sequence[Measured], gpu: GpuSheet) -> dict[str, float]:
+    """Return the LoRA constants of `StepCost` by name for a GPU: means over the measured profiles, scaled to it."""
+
+    def carried(name: str, scale: Iterable[float]) -> float:
+        costs = (getattr(each.profile.step_cost, name) for each in measured)
+        return rounded(statistics.mean(cost * by for cost, by in zip(costs, scale, strict=True)), _DIGITS)
+
+    slower_blocks = [each.gpu.sms * each.gpu.clock_hz / (gpu.sms * gpu.clock_hz) for each in measured]
+    slower_bytes = [each.gpu.memory_bandwidth / gpu.memory_bandwidth for each in measured]
+    same = [1.0 for _ in measured]
+    return {
+        **{name: carried(name, slower_blocks) for name in OF_BLOCKS},
+        **{name: carried(name, slower_bytes) for name in OF_BYTES},
+        **{name: carried(name, same) for name in OF_LAUNCHES},
+    }
+
+
+def load_costs(measured: Sequence[Measured], gpu: GpuSheet, model: ModelShape) -> LoadCost:
+    """Return the cost of loads: one copy for each matrix of an adapter, and its bytes over the GPU's link.
+
+    The seconds of a copy are those of the measured profiles, on which the bytes did not matter.
+    """
+    per_copy = statistics.mean(
+        each.profile.load_cost.gpu_base / (_MATRICES * each.profile.model.layers) for each in measured
+    )
+    per_rank = model.adapter_bytes_per_rank
+    return LoadCost(
+        gpu_base=rounded(per_copy * _MATRICES * model.layers, _DIGITS),
+        gpu_per_rank=rounded(per_rank / (gpu.pcie_bandwidth * _LINK_SHARE), _DIGITS),
+        gpu_per_padding=0.0,
+        disk_base=_DISK_SECONDS,
+        disk_per_rank=rounded(per_rank / _DISK_BANDWIDTH, _DIGITS),
+    )
+
+
+def scheduler_costs(measured: Sequence[Measured]) -> SchedulerCost:
+    """Return the cost of planning: the means of the measured profiles."""
+    return SchedulerCost(
+        **{
+            name: rounded(statistics.mean(getattr(each.profile.scheduler_cost, name) for each in measured), _DIGITS)
+            for name in SchedulerCost.model_fields
+        }
+    )
+
+
+def scrape_costs(measured: Sequence[Measured]) -> ScrapeCost:
+    """Return the cost of scrapes: the means of the measured profiles."""
+    return ScrapeCost(
+        **{
+            name: rounded(statistics.mean(getattr(each.profile.scrape_cost, name) for each in measured), _DIGITS)
+            for name in ScrapeCost.model_fields
+        }
+    )

@@ -1,0 +1,25 @@
+"""Host costs: constants of a server that no data sheet gives, from runs on other people's servers.
+
+They are those with which derived profiles come closest to the public runs (docs/measured/hardware.md); each model's
+error there is that with constants chosen on the other models.
+"""
+
+from adaptwin.profile.base_costs import Peaks, Shares
+from adaptwin.profile.model_shape import ModelShape
+
+HOST_BASE = 1.5e-3  # seconds of every step; 1 to 3.5 ms were seen, and 7 ms on a slow host
+REQUEST_LATENCY = 5e-3  # seconds that API server, tokenizer and client add to a request
+_ATTENTION_CALL = 11e-6  # seconds that the attention of a layer takes for any number of decodes
+_ATTENTION_REQUEST = 80e-9  # seconds for each request and layer
+_SAMPLED_TOKEN = 0.02e-9  # seconds for each request and token of the vocabulary
+
+
+def attention_calls(model: ModelShape) -> float:
+    """Return the seconds of a step for calling attention in all layers."""
+    return _ATTENTION_CALL * model.layers
+
+
+def request_seconds(model: ModelShape, peaks: Peaks, shares: Shares) -> float:
+    """Return the seconds of a step for each of its requests: attention, the output matrix and the sampler."""
+    output = 2.0 * model.vocabulary * model.hidden / (peaks.flops * shares.linear)
+    return _ATTENTION_REQUEST * model.layers + output + _SAMPLED_TOKEN * model.vocabulary
