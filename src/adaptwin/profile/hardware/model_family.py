@@ -12,8 +12,8 @@ from adaptwin.vllm_versions import Version, version_numbers
 _ALL: Version = (0, 0, 0)
 _NEVER: Version = (2**31, 0, 0)
 
-# Classes with `embedding_modules` have slots for LoRA on their embedding and output matrices. vLLM 0.12 dropped tokens
-# that an adapter adds to the vocabulary (pull request 28382), not these slots: those of Llama are as large in 0.32.0.
+# Classes with `embedding_modules` have slots for LoRA on their embedding and output matrices. In November 2025 vLLM
+# dropped tokens that adapters add to the vocabulary (pull request 28382), not these slots: Llama has them in 0.32.0.
 _QWEN_3_SINCE: Version = (0, 13, 0)  # pull request 29816, of December 2025
 _MISTRAL_UNTIL: Version = (0, 16, 0)  # its class was Llama's before; not known to the version: between 0.11 and 0.32
 
