@@ -127,7 +127,7 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
         return asked
     if not profile.spread:
         raise SpecError(f"profile {profile.name} states no uncertainty: give the margin as a share", "margin")
-    if not profile.is_measured:
+    if not profile.claimed:
         what = f"profile {profile.name} has changed since its uncertainty was measured: give the margin as a share"
         raise SpecError(what, "margin")
     # The largest is that of starved servers: the others serve all that arrives.

@@ -5,20 +5,33 @@ from pathlib import Path
 
 from adaptwin.errors import SpecError, require_type
 from adaptwin.profile.base_costs import Peaks, base_costs
-from adaptwin.profile.carried_costs import Measured, load_costs, lora_costs, scheduler_costs, scrape_costs
-from adaptwin.profile.evidence import Evidence
+from adaptwin.profile.carried_costs import (
+    OF_BLOCKS,
+    OF_BYTES,
+    OF_LAUNCHES,
+    Measured,
+    load_costs,
+    lora_costs,
+    scheduler_costs,
+    scrape_costs,
+)
+from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
+from adaptwin.profile.hardware.held_out import HeldOut, held_out
 from adaptwin.profile.hardware.host_costs import HOST_BASE, REQUEST_LATENCY, attention_calls, request_seconds
 from adaptwin.profile.hardware.kernel_shares import kernel_shares
-from adaptwin.profile.hardware.model_config import ModelSheet, read_model
+from adaptwin.profile.hardware.model_config import read_model
+from adaptwin.profile.hardware.model_sheet import ModelSheet
 from adaptwin.profile.memory import GIB, MemoryModel
+from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.step_cost import StepCost
 from adaptwin.rounding import rounded
 from adaptwin.visible import quoted
+from adaptwin.vllm_versions import version_numbers
 
 MEASURED_GPU = "h100-64gb"  # of the shipped profiles
-NEWEST_VLLM = "0.33.0"
+OLDEST_VLLM, NEWEST_VLLM = "0.8.0", "0.33.0"  # for which derived profiles are claimed
 
 
 def derive_profile(
@@ -54,7 +67,8 @@ def derive_profile(
     """
     _require_supported(tensor_parallel_size, quantization, kv_cache_dtype)
     sheet, described = load_gpu(gpu), read_model(model, vllm_version)
-    profile = derived(sheet, described, measured_profiles(), vllm_version)
+    measured = measured_profiles()
+    profile = with_evidence(derived(sheet, described, measured, vllm_version), sheet, described, measured)
     update = {"price_per_hour": price_per_hour, **({"name": name} if name else {})}
     return Profile.parse({**profile.model_dump(), **update})
 
@@ -70,8 +84,8 @@ def derived(gpu: GpuSheet, model: ModelSheet, measured: Sequence[Measured], vllm
     peaks, shares = Peaks(gpu.memory_bandwidth, gpu.flops.bfloat16), kernel_shares(gpu)
     base = base_costs(shape, peaks, shares)
     base["gpu_base"] = rounded(base["gpu_base"] + attention_calls(shape), 5)
-    profile = Profile(
-        name=f"{gpu.name}-{shape.name.rpartition('/')[2].lower()}",
+    return Profile(
+        name=_name(gpu, shape),
         hardware=gpu.hardware,
         model=shape,
         vllm_version=vllm_version,
@@ -88,7 +102,69 @@ def derived(gpu: GpuSheet, model: ModelSheet, measured: Sequence[Measured], vllm
         scheduler_cost=scheduler_costs(measured),
         scrape_cost=scrape_costs(measured),
     )
-    return profile
+
+
+def _name(gpu: GpuSheet, model: ModelShape) -> str:
+    """Return a name for the profile that no shipped one has."""
+    name = f"{gpu.name}-{model.name.rpartition('/')[2].lower()}"
+    return f"{name}-derived" if name in shipped_profiles() else name
+
+
+def with_evidence(profile: Profile, gpu: GpuSheet, model: ModelSheet, measured: Sequence[Measured]) -> Profile:
+    """Return a derived profile with its origins, its grade, and the errors of profiles that were derived like it."""
+    errors = held_out()
+    evidence = Evidence(
+        constants=profile.fingerprint,
+        grade=_grade(gpu, model, profile.vllm_version, errors),
+        origins=_origins(gpu, profile.model, measured),
+        notes=model.notes,
+        checked=errors.checked,
+    )
+    return profile.model_copy(update={"error": errors.error, "spread": errors.spread, "evidence": evidence})
+
+
+def _grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: HeldOut) -> EvidenceGrade:
+    oldest, newest = version_numbers(OLDEST_VLLM), version_numbers(NEWEST_VLLM)
+    if not model.is_described or not oldest <= version_numbers(vllm_version) <= newest:
+        return NOT_CLAIMED
+    return CHECKED if gpu.name in errors.gpus else DATA_SHEET
+
+
+def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> dict[str, str]:
+    """Return where constants come from, by name or by section."""
+    shares = kernel_shares(gpu)
+    reached = "measured kernels of this GPU" if gpu.kernels else f"kernels of other GPUs with {gpu.memory_type.upper()}"
+    read = f"{gpu.memory_bandwidth / 1e9:,.0f} GB/s"
+    compute = f"{gpu.flops.bfloat16 / 1e12:,.0f} TFLOP/s"
+    names = " and ".join(each.profile.name for each in measured)
+    blocks = ", ".join(
+        dict.fromkeys(f"{each.gpu.sms * each.gpu.clock_hz / (gpu.sms * gpu.clock_hz):.2f}" for each in measured)
+    )
+    data = ", ".join(dict.fromkeys(f"{each.gpu.memory_bandwidth / gpu.memory_bandwidth:.2f}" for each in measured))
+    data_sheet = {
+        "weights": f"data sheet, {shares.weights:.0%} of {read} ({reached})",
+        "gpu_base": f"data sheet, {shares.weights:.0%} of {read} ({reached}), and launches of kernels",
+        "balance_tokens": f"data sheet, {shares.linear:.0%} of {compute} ({reached})",
+        "per_pair": f"data sheet, {shares.attention:.0%} of {compute} ({reached})",
+        "per_context_token": f"data sheet, {shares.cache:.0%} of {read} ({reached})",
+        "per_token": f"data sheet, {shares.activations:.0%} of {read} (kernels of other GPUs)",
+        "per_sequence": f"data sheet, {shares.linear:.0%} of {compute}, and kernels of other GPUs",
+        "host_base": "public runs of other servers; the host of yours may differ",
+    }
+    step = {
+        **data_sheet,
+        **dict.fromkeys(OF_BLOCKS, f"{names}, times {blocks} for multiprocessors and clock"),
+        **dict.fromkeys(OF_BYTES, f"{names}, times {data} for the bandwidth"),
+        **dict.fromkeys(OF_LAUNCHES, names),
+    }
+    return {
+        **{f"step_cost.{name}": origin for name, origin in step.items()},
+        "memory": f"shapes of {model.name} and start-up logs of vLLM",
+        "load_cost": f"{names} for copies, {gpu.pcie_bandwidth / 1e9:,.0f} GB/s of PCIe, a disk of 2.3 GB/s (assumed)",
+        "scheduler_cost": names,
+        "scrape_cost": names,
+        "request_latency": "public runs of other servers",
+    }
 
 
 def _require_supported(tensor_parallel_size: int, quantization: str | None, kv_cache_dtype: str) -> None:

@@ -1,30 +1,34 @@
-"""Evidence: what the constants of a profile rest on, and how far that may be trusted."""
+"""Evidence: what the constants of a derived profile rest on, and how far that may be trusted."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from adaptwin.profile.measured import RunRange
 from adaptwin.spec import Line, Spec
 
-Grade = Literal[
-    "measured with LoRA",
-    "derived, base model checked on real runs",
-    "data sheet only",
-    "not claimed",
+EvidenceGrade = Literal[
+    "measured with LoRA", "derived, base model checked on real runs", "data sheet only", "not claimed"
 ]
+MEASURED: Final = "measured with LoRA"
+CHECKED: Final = "derived, base model checked on real runs"
+DATA_SHEET: Final = "data sheet only"
+NOT_CLAIMED: Final = "not claimed"
 
 
 class Evidence(Spec):
-    """What the constants of a derived profile rest on.
-
-    Its grade holds while the constants are as they were derived (`constants`).
-    """
+    """What the constants of a derived profile rest on. It says nothing once they are changed (`constants`)."""
 
     constants: str = Field(description="fingerprint of the constants that were derived")
-    grade: Grade = Field(description="how far the profile may be trusted")
-    origins: dict[str, Line] = Field(
-        default_factory=dict, description="where constants come from, by name or by section: data sheet, kernels, profile"
+    grade: EvidenceGrade = Field(
+        description="measured with LoRA; derived, base model checked on real runs of this GPU; data sheet only; or not "
+        "claimed, where the model or the version is outside of what the laws describe"
     )
-    checked: tuple[Line, ...] = Field(
-        default=(), description="real runs of other GPUs and models from which the spread comes, in words"
+    origins: dict[str, Line] = Field(
+        default_factory=dict, description="where the constants come from, by name: data sheet, kernels, other profiles"
+    )
+    notes: tuple[Line, ...] = Field(default=(), description="what the profile leaves out, in clauses")
+    checked: RunRange = Field(
+        description="settings and traffic of the real runs that derived profiles were compared with, without a part in "
+        "their constants"
     )

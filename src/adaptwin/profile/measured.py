@@ -1,4 +1,4 @@
-"""MeasuredRange: the settings and the traffic of the real runs that a profile's accuracy was measured with."""
+"""RunRange: the settings and the traffic of the real runs that a profile's accuracy was measured with."""
 
 import hashlib
 import json
@@ -9,10 +9,9 @@ from pydantic import Field
 from adaptwin.spec import Spec
 
 
-class MeasuredRange(Spec):
-    """Ranges over the real runs that a profile was fitted to and compared with. Claims of accuracy hold inside them."""
+class RunRange(Spec):
+    """Ranges over real runs that a twin was compared with. Claims of accuracy hold inside them."""
 
-    constants: str = Field(description="fingerprint of the constants that were compared with the runs")
     prompt: tuple[float, float] = Field(description="mean prompt tokens of a run, lowest and highest")
     answer: tuple[float, float] = Field(description="mean answer tokens of a run, lowest and highest")
     longest_prompt: int = Field(ge=1, description="tokens of the longest prompt")
@@ -28,6 +27,12 @@ class MeasuredRange(Spec):
     settings: dict[str, bool | int | float] = Field(
         default_factory=dict, description="further settings that were the same in all runs, by name"
     )
+
+
+class MeasuredRange(RunRange):
+    """Ranges over the real runs that a profile was fitted to and compared with, and the constants that it had."""
+
+    constants: str = Field(description="fingerprint of the constants that were compared with the runs")
 
 
 def fingerprint(constants: dict[str, Any]) -> str:

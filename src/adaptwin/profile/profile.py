@@ -8,8 +8,9 @@ from pydantic import Field
 
 from adaptwin import file_kinds
 from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.profile.evidence import MEASURED, NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.load_cost import LoadCost
-from adaptwin.profile.measured import MeasuredRange, fingerprint
+from adaptwin.profile.measured import MeasuredRange, RunRange, fingerprint
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.scheduler_cost import SchedulerCost
@@ -75,10 +76,16 @@ class Profile(Spec):
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: Line = Field(description="version of vLLM that was measured")
     source: str = Field(description="measurements that the constants come from")
-    error: ProfileError | None = Field(default=None, description="accuracy against real runs; None: not checked")
+    error: ProfileError | None = Field(
+        default=None,
+        description="accuracy against real runs, of a derived profile that of others like it; None: not checked",
+    )
     spread: tuple[Spread, ...] = Field(default=(), description="deviation of real runs from the twin, by regime")
     measured: MeasuredRange | None = Field(
         default=None, description="settings and traffic of the real runs; None: not compared with real runs"
+    )
+    evidence: Evidence | None = Field(
+        default=None, description="what the constants rest on, of a derived profile; None: not derived"
     )
     undetermined: tuple[str, ...] = Field(
         default=(),
@@ -106,7 +113,7 @@ class Profile(Spec):
     @property
     def fingerprint(self) -> str:
         """Fingerprint of what simulated figures depend on: hardware, version of vLLM, model and all costs."""
-        no_matter = {"name", "source", "price_per_hour", "error", "spread", "measured", "undetermined"}
+        no_matter = {"name", "source", "price_per_hour", "error", "spread", "measured", "evidence", "undetermined"}
         return fingerprint(self.model_dump(mode="json", exclude=no_matter, exclude_defaults=True))
 
     @property
@@ -115,14 +122,33 @@ class Profile(Spec):
         return self.measured is not None and self.measured.constants == self.fingerprint
 
     @property
+    def is_derived(self) -> bool:
+        """Whether error and spread are those of derived profiles, and the constants are as they were derived."""
+        return self.evidence is not None and self.evidence.constants == self.fingerprint
+
+    @property
+    def claimed(self) -> RunRange | None:
+        """Settings and traffic for which error and spread are claimed; None: for none."""
+        if self.is_measured:
+            return self.measured
+        return self.evidence.checked if self.evidence and self.is_derived else None
+
+    @property
+    def grade(self) -> EvidenceGrade:
+        """How far the profile may be trusted."""
+        if self.is_measured:
+            return MEASURED
+        return self.evidence.grade if self.evidence and self.is_derived else NOT_CLAIMED
+
+    @property
     def gpu_gib(self) -> float:
         """GPU memory in GiB, from which vLLM chooses its default budgets of tokens and requests."""
         return self.memory.gpu_bytes / GIB
 
     @property
     def twin_error(self) -> float:
-        """Mean error of the twin's throughput, as a share; `UNKNOWN_ERROR` where it was not measured."""
-        return self.error.throughput / 100.0 if self.error and self.is_measured else UNKNOWN_ERROR
+        """Mean error of the twin's throughput, as a share; `UNKNOWN_ERROR` where it is not known."""
+        return self.error.throughput / 100.0 if self.error and self.claimed else UNKNOWN_ERROR
 
 
 def shipped_profiles() -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from adaptwin.profile.evidence import CHECKED, DATA_SHEET, EvidenceGrade
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
@@ -53,9 +54,15 @@ def _padding_in_words(workload: Workload, profile: Profile) -> str:
 
 def evidence(profile: Profile) -> str:
     """Say in a few words whether the profile was compared with real runs."""
-    if profile.measured is None:
+    if profile.measured is None and profile.evidence is None:
         return "not compared with real runs"
-    return "measured" if profile.is_measured else "changed since it was measured"
+    if profile.claimed is None:
+        return f"changed since it was {'derived' if profile.measured is None else 'measured'}"
+    return "measured" if profile.is_measured else _derived_in_words(profile.grade)
+
+
+def _derived_in_words(grade: EvidenceGrade) -> str:
+    return {CHECKED: CHECKED, DATA_SHEET: "derived from its data sheet only"}.get(grade, f"derived, {grade}")
 
 
 def _lengths_in_words(workload: Workload) -> str:

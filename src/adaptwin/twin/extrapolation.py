@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from adaptwin.profile.measured import MeasuredRange
+from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import Profile, Regime
 from adaptwin.spec import Line, Spec
 from adaptwin.twin.server import Server
@@ -24,23 +24,28 @@ class Extrapolation(Spec):
     value: float | None = Field(default=None, description="value on this server; None where the subject says it all")
     unit: Line = Field(default="", description="unit of the value")
     measured: Line = Field(default="", description="values that were measured, in words; empty where there are none")
+    widens: bool = Field(
+        default=False, description="whether intervals are wider for it; otherwise there are no intervals at all"
+    )
 
 
 def extrapolations(profile: Profile, server: Server, workload: Workload) -> tuple[Extrapolation, ...]:
     """Return how a server under a workload differs from those that the profile's accuracy was measured with.
 
-    Where it differs in anything, the profile's error and spread say nothing about it.
+    Where it differs in anything, the error and the spread of a measured profile say nothing about it. Those of a
+    derived profile are wide as it is, and each difference widens the intervals.
     """
-    measured = profile.measured
-    if measured is None:
-        return (Extrapolation(subject=f"profile {profile.name} was not compared with real runs"),)
-    if not profile.is_measured:
-        return (Extrapolation(subject=f"profile {profile.name} has changed since it was compared with real runs"),)
-    return (
-        *_of_traffic(measured, workload),
-        *_of_adapters(measured, server, workload),
-        *_of_flags(profile, server),
+    claimed = profile.claimed
+    if claimed is None:
+        known = profile.measured or profile.evidence
+        then = "has changed since it was compared with real runs" if known else "was not compared with real runs"
+        return (Extrapolation(subject=f"profile {profile.name} {then}"),)
+    found = (
+        *_of_traffic(claimed, workload),
+        *_of_adapters(claimed, server, workload),
+        *_of_flags(claimed, profile, server),
     )
+    return tuple(each.model_copy(update={"widens": profile.is_derived}) for each in found)
 
 
 def unmeasured_regime(regime: Regime) -> Extrapolation:
@@ -55,7 +60,7 @@ def short_window(seconds: float, least: float) -> Extrapolation:
     )
 
 
-def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapolation]:
+def _of_traffic(measured: RunRange, workload: Workload) -> Iterator[Extrapolation]:
     means = mean_lengths(workload)
     longer = shares_longer(workload, prompt=measured.longest_prompt, answer=measured.longest_answer)
     for what, mean, bounds, share, longest in (
@@ -81,7 +86,7 @@ def _of_traffic(measured: MeasuredRange, workload: Workload) -> Iterator[Extrapo
             yield Extrapolation(subject=f"{family} arrivals", measured=", ".join(measured.arrivals))
 
 
-def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) -> Iterator[Extrapolation]:
+def _of_adapters(measured: RunRange, server: Server, workload: Workload) -> Iterator[Extrapolation]:
     loras = sum(adapter.rank > 0 for adapter in workload.adapters)
     for subject, value, most in (("rank", workload.max_rank, measured.rank), ("adapters:", loras, measured.adapters)):
         if value > most:
@@ -95,9 +100,8 @@ def _of_adapters(measured: MeasuredRange, server: Server, workload: Workload) ->
         yield Extrapolation(subject="max_lora_rank", value=server.max_lora_rank, measured=known)
 
 
-def _of_flags(profile: Profile, server: Server) -> Iterator[Extrapolation]:
-    assert profile.measured
-    measured, (budget, seqs) = profile.measured, server.budgets(profile)
+def _of_flags(measured: RunRange, profile: Profile, server: Server) -> Iterator[Extrapolation]:
+    budget, seqs = server.budgets(profile)
     if seqs > measured.max_num_seqs[1]:
         yield Extrapolation(subject="max_num_seqs", value=seqs, measured=_in_range_words(*measured.max_num_seqs))
     fewest, most = measured.max_num_batched_tokens

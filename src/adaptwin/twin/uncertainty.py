@@ -11,6 +11,7 @@ from adaptwin.twin.extrapolation import short_window, unmeasured_regime
 from adaptwin.twin.run import Latency, Run, worst_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
+WIDENING = 0.1  # assumed deviation, as a logarithm, for each respect in which a derived profile extrapolates
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
 
@@ -66,9 +67,8 @@ def with_intervals(run: Run, profile: Profile) -> Run:
     """Return the run with 90 % intervals for the figures of a real server, if such servers were measured."""
     spread = profile.spread_in(run.regime)
     if (counted := run.duration - run.warmup) < SHORTEST_WINDOW:
-        further = short_window(counted, SHORTEST_WINDOW)
-        return run.model_copy(update={"extrapolations": (*run.extrapolations, further)})
-    if run.extrapolations:
+        return run.model_copy(update={"extrapolations": (*run.extrapolations, short_window(counted, SHORTEST_WINDOW))})
+    if not all(each.widens for each in run.extrapolations):
         return run
     if spread is None:
         return run.model_copy(update={"extrapolations": (unmeasured_regime(run.regime),)})
@@ -77,9 +77,11 @@ def with_intervals(run: Run, profile: Profile) -> Run:
         "itl.mean": (run.itl.mean, spread.itl),
         "ttft.p50": (run.ttft.p50, spread.ttft),
     }
-    intervals = {
-        name: (value * math.exp(-NINE_IN_TEN * sigma), value * math.exp(NINE_IN_TEN * sigma))
+    further = WIDENING * math.sqrt(len(run.extrapolations))
+    widths = {
+        name: (value, NINE_IN_TEN * math.hypot(sigma, further))
         for name, (value, sigma) in figures.items()
         if sigma is not None and value > 0
     }
+    intervals = {name: (value * math.exp(-width), value * math.exp(width)) for name, (value, width) in widths.items()}
     return run.model_copy(update={"intervals": intervals})

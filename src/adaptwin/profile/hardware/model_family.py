@@ -25,11 +25,13 @@ class ModelFamily(NamedTuple):
         lora_embeddings: First version of vLLM with LoRA on embedding and output matrix, and the first one without.
         defaults: Values of fields that a configuration does not state, where they are not those of a Llama.
         note: What the shapes of the model leave out; empty if nothing.
+        is_described: Whether the laws of steps and memory describe the layers.
     """
 
     lora_embeddings: tuple[Version, Version] = (_NEVER, _NEVER)
     defaults: Mapping[str, Any] = {}
     note: str = ""
+    is_described: bool = True
 
     def has_lora_embeddings(self, vllm_version: str | None) -> bool:
         """Whether a version of vLLM preallocates LoRA weights for the embedding and the output matrix."""
@@ -37,7 +39,10 @@ class ModelFamily(NamedTuple):
         return since <= version_numbers(vllm_version) < until
 
 
+_GEMMAS = "attention with soft caps or windows and four norms a layer are not in the law of steps"
 _GEMMA_3 = ModelFamily(
+    note=_GEMMAS,
+    is_described=False,
     defaults={
         "tie_word_embeddings": True,
         "num_attention_heads": 8,
@@ -46,7 +51,7 @@ _GEMMA_3 = ModelFamily(
         "vocab_size": 262_208,
         "max_position_embeddings": 131_072,
         "sliding_window": 4096,
-    }
+    },
 )
 
 MODEL_FAMILIES = {
@@ -56,7 +61,11 @@ MODEL_FAMILIES = {
     "qwen3": ModelFamily(
         lora_embeddings=(_QWEN_3_SINCE, _NEVER), defaults={"use_sliding_window": False, "head_dim": 128}
     ),
-    "gemma2": ModelFamily(defaults={"tie_word_embeddings": True, "head_dim": 256, "sliding_window": 4096}),
+    "gemma2": ModelFamily(
+        note=_GEMMAS,
+        is_described=False,
+        defaults={"tie_word_embeddings": True, "head_dim": 256, "sliding_window": 4096},
+    ),
     "gemma3": _GEMMA_3,
     "gemma3_text": _GEMMA_3,
     "phi3": ModelFamily(

@@ -33,6 +33,7 @@ class ModelSheet(NamedTuple):
 
     shape: ModelShape
     notes: tuple[str, ...] = ()
+    is_described: bool = True  # whether the laws of steps and memory describe the model's layers
 
 
 def model_sheet(config: dict[str, Any], name: str, vllm_version: str | None, file: Path) -> ModelSheet:
@@ -51,7 +52,7 @@ def model_sheet(config: dict[str, Any], name: str, vllm_version: str | None, fil
     except SpecError as error:
         field = f"text_config.{error.field}" if error.field in inner else error.field
         raise SpecError(error.message, field, file) from None
-    return ModelSheet(shape, tuple(_notes(read, family, multimodal=text is not None)))
+    return ModelSheet(shape, tuple(_notes(read, family, multimodal=text is not None)), family.is_described)
 
 
 class _Config(Spec):

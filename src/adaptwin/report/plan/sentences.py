@@ -140,17 +140,16 @@ def headroom_sentence(plan: Plan) -> str:
         return ""
     profiles = {profile.name: profile for profile in plan.profiles}
     low = [
-        (server.forecast.headroom, server.name, error, is_measured)
+        (server.forecast.headroom, server.name, error, origin)
         for server in plan.servers
         if server.forecast
-        for error, is_measured in [_twin_error(profiles[server.profile], server.forecast)]
+        for error, origin in [_twin_error(profiles[server.profile], server.forecast)]
         if server.forecast.headroom < error
     ]
     if not low:
         return ""
-    headroom, name, error, is_measured = min(low)
-    said = share_text(error)
-    limit = f"the twin's own error of {said}" if is_measured else f"{said}, the error assumed where it is not measured"
+    headroom, name, error, origin = min(low)
+    limit = origin.format(share_text(error))
     enough = f"{max(5, math.ceil(100.0 * error))}%"
     return (
         f"The headroom of {count(len(low), 'GPU')} is below {limit} ({name}: {percent(headroom)}): plan with "
@@ -158,10 +157,12 @@ def headroom_sentence(plan: Plan) -> str:
     )
 
 
-def _twin_error(profile: Profile, forecast: Forecast) -> tuple[float, bool]:
-    """Return the error of the twin's throughput for a server, as a share, and whether it was measured."""
-    is_measured = profile.error is not None and profile.is_measured and not forecast.extrapolations
-    return (profile.twin_error if is_measured else UNKNOWN_ERROR), is_measured
+def _twin_error(profile: Profile, forecast: Forecast) -> tuple[float, str]:
+    """Return the error of the twin's throughput for a server, as a share, and words that say where it comes from."""
+    if profile.error is None or not profile.claimed or not all(each.widens for each in forecast.extrapolations):
+        return UNKNOWN_ERROR, "{}, the error assumed where it is not measured"
+    known = "the error of derived profiles, {}" if profile.is_derived else "the twin's own error of {}"
+    return profile.twin_error, known
 
 
 def uncertainty_sentence(plan: Plan) -> str:

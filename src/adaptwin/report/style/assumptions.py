@@ -21,16 +21,21 @@ def extrapolated_sentence(found: Mapping[str, Sequence[Extrapolation]]) -> str:
     `found` has the differences of every server by its name. Differences of several servers in one quantity are joined
     to a range. A difference that not all servers have names its servers.
     """
-    differences: dict[tuple[str, str, str], dict[str, float | None]] = {}
-    for server, own in found.items():
-        for each in own:
-            differences.setdefault((each.subject, each.unit, each.measured), {})[server] = each.value
-    clauses = [
-        f"{subject}{_range_of(values.values())}{unit}{f' (measured: {measured})' if measured else ''}"
-        f"{_where(list(values), len(found))}"
-        for (subject, unit, measured), values in differences.items()
-    ]
-    return f"Extrapolated, without an interval for real GPUs: {'; '.join(clauses)}." if clauses else ""
+    sentences = []
+    for widens, how in ((False, "without an interval for real GPUs"), (True, "with a wider interval for real GPUs")):
+        differences: dict[tuple[str, str, str], dict[str, float | None]] = {}
+        for server, own in found.items():
+            for each in own:
+                if each.widens is widens:
+                    differences.setdefault((each.subject, each.unit, each.measured), {})[server] = each.value
+        clauses = [
+            f"{subject}{_range_of(values.values())}{unit}{f' (measured: {measured})' if measured else ''}"
+            f"{_where(list(values), len(found))}"
+            for (subject, unit, measured), values in differences.items()
+        ]
+        if clauses:
+            sentences.append(f"Extrapolated, {how}: {'; '.join(clauses)}.")
+    return " ".join(sentences)
 
 
 def _range_of(values: Iterable[float | None]) -> str:

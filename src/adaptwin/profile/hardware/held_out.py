@@ -1,0 +1,25 @@
+"""HeldOut: how far derived profiles were from real servers that had no part in their constants."""
+
+from pydantic import Field
+
+from adaptwin.profile.measured import RunRange
+from adaptwin.profile.profile import ProfileError, Spread
+from adaptwin.shipped_files import shipped_files
+from adaptwin.spec import Name, Spec
+
+
+class HeldOut(Spec):
+    """Errors of derived profiles, over the machines of `gpus`; each machine counts equally.
+
+    `make hardware` writes the file. Every profile was derived without the servers that it was compared with.
+    """
+
+    gpus: tuple[Name, ...] = Field(description="GPUs with such servers, by the names of their data sheets")
+    error: ProfileError = Field(description="mean absolute errors")
+    spread: tuple[Spread, ...] = Field(description="deviation of real servers from the twin, by regime")
+    checked: RunRange = Field(description="settings and traffic of the servers")
+
+
+def held_out() -> HeldOut:
+    """Return the errors that come with adaptwin."""
+    return HeldOut.read(shipped_files("adaptwin.profile.hardware", ".yaml", "evidence")["held_out"])
