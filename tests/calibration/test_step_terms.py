@@ -101,7 +101,7 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, step_totals=True))
     totals = outcome.step_totals
-    means = means_per_step([totals])
+    means = means_per_step([totals], [0])
     step = (term_columns(KERNELS, np.array([32]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
     planning = cost.base * totals.steps + cost.per_running * totals.sequences + cost.per_waiting * totals.waiting
@@ -128,7 +128,7 @@ def test_these_runs_contain_every_term_of_the_form():
 def test_means_are_per_step_and_a_run_without_steps_has_none():
     none = StepTotals(*[0] * len(StepTotals._fields))
     two = none._replace(steps=2, tokens=10, bend=3 << 20, eager=1, waiting=1)
-    means = means_per_step([two, none])
+    means = means_per_step([two, none], [0, 0])
     assert means["tokens"].tolist() == [5.0, 0.0]
     assert means["bend"].tolist() == [1.5, 0.0]
     assert means["eager"].tolist() == [0.5, 0.0]

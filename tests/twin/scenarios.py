@@ -69,7 +69,7 @@ STEPS_OF_1_MS = StepCoefficients(
     base=1e-3, weights=0.0, balance=0.0, per_token=0.0, per_pair=0.0, per_context_token=0.0, per_sequence=0.0,
     eager=0.0, graph_tokens=512, split_tokens=127, slots_without_lora=0, slots_with_lora=0, slots_as_needed=False,
     per_slot=0.0, shrink_grid=0.0, expand_grid=0.0, lora_base=0.0, lora_per_token=0.0, shrink_work=0.0,
-    lora_per_adapter=0.0, expand_active=0.0,
+    lora_per_adapter=0.0, expand_active=0.0, per_listed_adapter=0.0,
 )  # fmt: skip
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST = {

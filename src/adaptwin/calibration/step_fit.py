@@ -153,7 +153,8 @@ class StepFit:
 
     def of_runs(self) -> tuple[Array, Array, Mask]:
         """Return columns and mean step seconds of each run, and which runs could be simulated at their pace."""
-        means = means_per_step([pace.step_totals for pace in self.paces])
+        in_host = [run.server.listed_adapters(run.workload) for run in self.runs]
+        means = means_per_step([pace.step_totals for pace in self.paces], in_host)
         columns = self._rows(np.array([run.server.max_lora_rank for run in self.runs]), means)
         constants = _constants_of(self.profile)
         factor = np.array([pace.factor for pace in self.paces])

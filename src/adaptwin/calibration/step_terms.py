@@ -22,8 +22,8 @@ INSEPARABLE = ("gpu_base", "communication", "communication_per_token")
 def term_columns(kernels: LoraKernels, max_lora_rank: NDArray[np.int64], means: Mapping[str, Array]) -> Array:
     """Return the factor of each of the `STEP_TERMS`, shape (rows, terms).
 
-    `means` holds the fields of `StepContents` and `context`, each of shape (rows,): of single steps, or as means over a
-    run's steps.
+    `means` holds the fields of `StepContents`, `context`, and `listed`, the adapters in the step times those in host
+    memory, each of shape (rows,): of single steps, or as means over a run's steps.
     """
     blocks = np.array([rank_blocks(int(rank)) for rank in max_lora_rank], dtype=float)
     ones = np.ones(len(blocks))
@@ -47,6 +47,7 @@ def term_columns(kernels: LoraKernels, max_lora_rank: NDArray[np.int64], means: 
         "shrink_block": shrink * means["shrink_work"] / TOKEN_BLOCK,
         "expand_block": kernels.expand_blocks * means["adapters"],
         "active_block": kernels.expand_blocks * means["expand_active"],
+        "per_listed_adapter": means["listed"],
     }
     return np.stack([columns[name] for name in STEP_TERMS], axis=1)
 
@@ -55,7 +56,8 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost, kernels: LoraKernels) ->
     """Return the contents of single steps, from their tokens, context, adapters, running requests and slots.
 
     The pairs that the attention of prompts compares are not measured. They are those of a step in which every request
-    computes equally many tokens of a prompt, none of it cached: none in a step that only decodes.
+    computes equally many tokens of a prompt, none of it cached: none in a step that only decodes. Nor is the number of
+    adapters in host memory: those of the step are there.
     """
     tokens, context, adapters, running, max_loras = (
         steps[name].to_numpy().astype(float) for name in ("tokens", "context", "adapters", "running", "max_loras")
@@ -79,16 +81,21 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost, kernels: LoraKernels) ->
         "adapters": adapters,
         "shrink_work": lora * parts * ((TOKEN_BLOCK - 1) * adapters + tokens),
         "expand_active": adapters * wide,
+        "listed": adapters * adapters,
         "context": context,
         "waiting": np.zeros(len(tokens)),
     }
 
 
-def means_per_step(totals: list[StepTotals]) -> dict[str, Array]:
-    """Return the fields of several `StepTotals` as means per step, each of shape (totals,)."""
+def means_per_step(totals: list[StepTotals], in_host: list[int]) -> dict[str, Array]:
+    """Return the fields of several `StepTotals` as means per step, each of shape (totals,).
+
+    `in_host` are the adapters in host memory of each run.
+    """
     table = np.array(totals, dtype=float).reshape(-1, len(StepTotals._fields))
     means = {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
-    return {**means, "bend": means["bend"] / BEND_UNIT}
+    listed = means["adapters"] * np.array(in_host, dtype=float)
+    return {**means, "bend": means["bend"] / BEND_UNIT, "listed": listed}
 
 
 def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from adaptwin.rounding import rounded
 
 OF_BLOCKS = ("launched_block", "shrink_block", "expand_block", "active_block")  # scale with multiprocessors and clock
 OF_BYTES = ("lora_byte", "adapter_byte")  # scale with the bandwidth
-OF_LAUNCHES = ("slot_launch", "lora_launch")  # are the same on every GPU
+OF_HOST = ("slot_launch", "lora_launch", "per_listed_adapter")  # are the same on every GPU
 _DIGITS = 5
 
 _LINK_SHARE = 0.8  # of the bandwidth of PCIe, that copies from pinned memory reach
@@ -49,7 +49,7 @@ def lora_costs(measured: Sequence[Measured], gpu: GpuSheet) -> dict[str, float]:
     return {
         **{name: carried(name, slower_blocks) for name in OF_BLOCKS},
         **{name: carried(name, slower_bytes) for name in OF_BYTES},
-        **{name: carried(name, same) for name in OF_LAUNCHES},
+        **{name: carried(name, same) for name in OF_HOST},
     }
 
 

@@ -8,7 +8,7 @@ from adaptwin.profile.base_costs import Peaks, base_costs
 from adaptwin.profile.carried_costs import (
     OF_BLOCKS,
     OF_BYTES,
-    OF_LAUNCHES,
+    OF_HOST,
     Measured,
     load_costs,
     lora_costs,
@@ -155,7 +155,7 @@ def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> 
         **data_sheet,
         **dict.fromkeys(OF_BLOCKS, f"{names}, times {blocks} for multiprocessors and clock"),
         **dict.fromkeys(OF_BYTES, f"{names}, times {data} for the bandwidth"),
-        **dict.fromkeys(OF_LAUNCHES, names),
+        **dict.fromkeys(OF_HOST, names),
     }
     return {
         **{f"step_cost.{name}": origin for name, origin in step.items()},

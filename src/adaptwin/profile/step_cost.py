@@ -38,6 +38,13 @@ class StepCoefficients(NamedTuple):
     shrink_work: float  # of each part of the sum and 32 tokens of an adapter, counted in 32nds
     lora_per_adapter: float
     expand_active: float  # of each adapter in the step and 64 tokens
+    per_listed_adapter: float  # of each adapter in the step and adapter in host memory
+
+    def with_listed(self, listed: int) -> "StepCoefficients":
+        """Return the coefficients of a server that holds so many adapters in host memory."""
+        return self._replace(
+            lora_per_adapter=self.lora_per_adapter + self.per_listed_adapter * listed, per_listed_adapter=0.0
+        )
 
 
 class StepContents(NamedTuple):
@@ -66,7 +73,7 @@ class StepCost(Spec):
                 + communication + communication_per_token T
                 + slot_launch K G + launched_block G (A b split ceil(T/32) + B ceil(T/64))
                 + [U > 0] (lora_launch K + lora_byte M T + adapter_byte R U + shrink_block A b split (U + (T - U)/32)
-                           + B U (expand_block + active_block ceil(T/64)))
+                           + B U (expand_block + active_block ceil(T/64)) + per_listed_adapter U H)
 
     A step has T tokens (prefill and decode alike) of N requests and U distinct adapters. Its decodes read C tokens of
     KV cache, and its prefills compare P pairs of tokens: q tokens of a prompt of which c are cached make
@@ -87,7 +94,9 @@ class StepCost(Spec):
     per token, and R the bytes of an adapter at the padded rank (``max_lora_rank``), which fills b blocks of 16. Up to
     `split_tokens` tokens the shrink kernel splits its sum into 64 parts instead of 8 (`split`), each in blocks of its
     own. So a step of 127 tokens can take longer than one of 128. Where U adapters have T tokens, at most ``U + (T - U)
-    / 32`` of an adapter's blocks of 32 tokens have work.
+    / 32`` of an adapter's blocks of 32 tokens have work. Before each step, vLLM's worker lists the H adapters in host
+    memory once for each adapter in the step (`LRUCacheWorkerLoRAManager.add_adapter`, vllm/lora/worker_manager.py, of
+    0.8.5 as of 0.32.0).
     """
 
     host_base: Seconds = Field(description="seconds of every step in which the GPU waits for the host")
@@ -137,6 +146,9 @@ class StepCost(Spec):
         default=0.0,
         description="seconds per adapter in the step and thread block of an expand kernel for all tokens of the step",
     )
+    per_listed_adapter: Seconds = Field(
+        default=0.0, description="seconds per adapter in the step and adapter in host memory, which the worker lists"
+    )
     split_tokens: int = Field(
         default=127,
         ge=0,
@@ -147,7 +159,7 @@ class StepCost(Spec):
     def resolve(
         self, kernels: LoraKernels, *, max_loras: int, max_lora_rank: int, specialize_active_lora: bool = False
     ) -> StepCoefficients:
-        """Return the coefficients for a server with these LoRA kernels, slots and padded rank."""
+        """Return the coefficients for a server with these LoRA kernels, slots and padded rank, before any adapter."""
         blocks = rank_blocks(max_lora_rank)
         slots = max_loras + 1 if max_loras else 0
         return StepCoefficients(
@@ -173,6 +185,7 @@ class StepCost(Spec):
             lora_per_adapter=self.expand_block * kernels.expand_blocks
             + self.adapter_byte * kernels.bytes_per_rank * RANK_BLOCK * blocks,
             expand_active=self.active_block * kernels.expand_blocks,
+            per_listed_adapter=self.per_listed_adapter,
         )
 
 

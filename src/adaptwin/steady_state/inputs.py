@@ -31,6 +31,7 @@ class SteppingServer(NamedTuple):
     token_budget: float
     planning_share: float  # 1 if steps wait until they are planned, 0 with asynchronous scheduling
     load_seconds: float  # seconds to load an adapter of mean rank to the GPU
+    adapter_seconds: float  # seconds of a step for each adapter in it, whatever its tokens
     costs: Costs
 
 
@@ -61,5 +62,7 @@ def stepping_server(traffic: Traffic, limits: Limits, costs: Costs) -> SteppingS
         token_budget=float(limits.token_budget),
         planning_share=0.0 if limits.async_scheduling else 1.0,
         load_seconds=costs.load_base + costs.load_per_rank * rank,
+        adapter_seconds=costs.step.lora_per_adapter
+        + costs.step.per_listed_adapter * min(traffic.adapters, float(limits.max_cpu_loras)),
         costs=costs,
     )

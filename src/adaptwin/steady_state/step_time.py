@@ -104,7 +104,7 @@ def _expected_seconds(step: StepMeans, cached: float, server: SteppingServer) ->
         slots = float(cost.slots_with_lora)
         if cost.slots_as_needed:
             slots = min(slots, 2.0 ** math.ceil(math.log2(max(1.0, step.adapters))))
-        seconds += cost.lora_base + cost.lora_per_token * tokens + cost.lora_per_adapter * step.adapters
+        seconds += cost.lora_base + cost.lora_per_token * tokens + server.adapter_seconds * step.adapters
         seconds += cost.shrink_work * parts * ((TOKEN_BLOCK - 1.0) * step.adapters + tokens)
         seconds += cost.expand_active * step.adapters * wide
     return seconds + slots * (cost.per_slot + cost.shrink_grid * parts * rows + cost.expand_grid * wide)

@@ -81,6 +81,7 @@ def costs_in(servers, i):
             shrink_work=step.shrink_work,
             lora_per_adapter=step.lora_per_adapter,
             expand_active=step.expand_active,
+            per_listed_adapter=step.per_listed_adapter,
         ),
         scheduler=SchedulerCoefficients(
             base=scheduler.base, per_running=scheduler.per_running, per_waiting=scheduler.per_waiting

@@ -138,7 +138,7 @@ def make_scenario(
         requests=requests,
         adapters=_adapters(profile, server, workload),
         limits=limits,
-        step_cost=step_coefficients(profile, server),
+        step_cost=step_coefficients(profile, server).with_listed(server.listed_adapters(workload)),
         scheduler_cost=profile.scheduler_cost.coefficients(),
         scrape_cost=profile.scrape_cost.coefficients(),
         window=Window(

@@ -100,6 +100,10 @@ class Server(Spec):
         """Number of adapters that host memory holds; vLLM reads any further ones from disk again."""
         return self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras
 
+    def listed_adapters(self, workload: Workload) -> int:
+        """Return how many adapters of a workload host memory holds once all of them have been loaded."""
+        return min(self.adapters_in_host, sum(adapter.rank > 0 for adapter in workload.adapters))
+
     def with_slots(self, max_loras: int, *, max_lora_rank: int, max_cpu_loras: int | None = None) -> Self:
         """Return these settings with other slots; host memory holds `max_loras` adapters unless stated otherwise."""
         held = max_loras if max_cpu_loras is None else max_cpu_loras

@@ -15,7 +15,7 @@ def kernels_of(profile: Profile, lora_target_modules: tuple[str, ...] | None = N
 
 
 def step_coefficients(profile: Profile, server: Server) -> StepCoefficients:
-    """Return what a step costs on a server with these settings, as the inner loop needs it."""
+    """Return what a step costs on a server with these settings and no adapter in host memory (`with_listed`)."""
     return profile.step_cost.resolve(
         kernels_of(profile, server.lora_target_modules),
         max_loras=server.max_loras,
