@@ -25,6 +25,7 @@ ADAPTER_BANDS = ((1, 32), (33, 96), (97, 192), (193, 384))
 RATE_BANDS = ((0, 5), (5, 20), (20, 100), (100, 1000))
 MANY_RUNNING, MANY_PREEMPTIONS = 20, 500  # mean running requests, and preemptions in an hour
 BLOCK = 16  # tokens of a KV block, half of which is empty on average
+MOST_SEQS = 2048  # max_num_seqs of all runs
 LARGE_RATE = 100.0  # requests/s above which the client and the API server fall behind
 
 
@@ -261,7 +262,7 @@ REASONS |= dict.fromkeys(
 
 
 def _predicted_start(profile: Profile, row: dict[str, object]) -> str:
-    server = Server(max_loras=row["max_loras"], max_lora_rank=row["max_lora_rank"])
+    server = Server(max_loras=row["max_loras"], max_lora_rank=row["max_lora_rank"], max_num_seqs=MOST_SEQS)
     try:
         server.limits(profile)
     except OutOfMemory as error:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from adaptwin import load_profile
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.model_shape import ModelShape
 from h100_measurements import GPU_GIB, MOST_SEQS, SHAPES
-from h100_runs import DATA, PROJECT, require_data
+from h100_runs import DATA, MODELS, PROJECT, require_data
 from measured_page import PAGES, generated_by, paragraph, section
 
 SAMPLES = PROJECT.parent / "shared" / "schemas" / "samples"
@@ -114,8 +115,22 @@ def row_of_grid(model: str) -> list[str]:
     ]
 
 
+def rows_of_seats(model: str) -> list[list[str]]:
+    """Return rows of servers without LoRA by max_num_seqs, which had no part in any fit of memory."""
+    law = load_profile(MODELS[model]).memory
+    table = pl.read_parquet(DATA / "micro_runs.parquet").filter(
+        (pl.col("model") == model) & pl.col("max_loras").is_null() & pl.col("kv_cache_tokens_logged").is_not_null()
+    )
+    known = table.group_by("max_num_seqs").agg(pl.col("kv_cache_tokens_logged").median()).sort("max_num_seqs")
+    rows = []
+    for seats, logged in known.iter_rows():
+        tokens = law.kv_cache_tokens(max_loras=0, max_lora_rank=8, max_num_seqs=int(seats))
+        rows.append([model, f"{seats:,.0f}", f"{logged:,.0f}", f"{tokens:,}", f"{100 * (tokens / logged - 1):+.1f} %"])
+    return rows
+
+
 def main() -> None:
-    """Print both tables and write the page."""
+    """Print all tables and write the page."""
     require_data()
     grid = section(
         "Measured grid",
@@ -126,6 +141,16 @@ def main() -> None:
             "2,048. The law is that of the shapes alone; `adaptwin fit` fits three constants to these servers."
         ),
     )
+    seats = section(
+        "Servers with fewer requests",
+        ("Model", "max_num_seqs", "KV tokens logged", "by the law", "Difference"),
+        [row for model in SHAPES for row in rows_of_seats(model)],
+        paragraph(
+            "vLLM's profiling step samples for max_num_seqs requests at once, so a server for fewer requests has more "
+            "room for its KV cache. The law is that of the shipped profiles, which were fitted to servers with "
+            "max_num_seqs 2,048; these servers have no LoRA."
+        ),
+    )
     logs = section(
         "Start-up logs",
         ("vLLM", "Model", "GPU, GiB", "KV tokens logged", "by the law", "Difference", "What the log does not say"),
@@ -133,7 +158,7 @@ def main() -> None:
         paragraph("Single runs only. max_num_seqs is 256 and gpu_memory_utilization 0.9 in all of them."),
     )
     title = "# Memory: the law against real servers"
-    page = "\n\n".join((title, grid, logs, generated_by("memory", after="changes of the memory law")))
+    page = "\n\n".join((title, grid, seats, logs, generated_by("memory", after="changes of the memory law")))
     print(page)
     (PAGES / "memory.md").write_text(page + "\n")
 

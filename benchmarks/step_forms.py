@@ -30,7 +30,7 @@ LARGEST_RATE = 25.0  # requests/s of the runs whose scrapes are drawn
 NEVER_USED = {"communication", "communication_per_token"}  # terms of groups of GPUs
 TERMS = [name for name in COLUMNS if name not in NEVER_USED]
 LORA = ("slot_launch", "launched_block", "lora_launch", "lora_byte", "adapter_byte", "shrink_block", "expand_block",
-        "active_block")  # fmt: skip
+        "active_block", "per_listed_adapter")  # fmt: skip
 FORMS = {
     "all terms": set(TERMS),
     "the paper's: running requests and adapters": {"host_base", "per_sequence", "expand_block", "lora_byte"},

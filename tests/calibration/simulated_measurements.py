@@ -40,11 +40,12 @@ def plain_setup(start: object = None, **fields: object) -> Setup:
 
 
 def true_profile() -> Profile:
-    """Return the plain profile with memory from the model's shapes and a noticeable cost per waiting request."""
+    """Return the plain profile with memory from the model's shapes, and noticeable costs of waiting and of listing."""
     plain = plain_profile()
     memory = MemoryModel.from_shapes(plain.model, GPU_GIB * GIB)
     scheduler = plain.scheduler_cost.model_copy(update={"per_waiting": 10e-6})
-    return plain.model_copy(update={"memory": memory, "scheduler_cost": scheduler})
+    step = plain.step_cost.model_copy(update={"per_listed_adapter": 20e-6})
+    return plain.model_copy(update={"memory": memory, "scheduler_cost": scheduler, "step_cost": step})
 
 
 def wrong_profile(factor: float = 3.0) -> Profile:
@@ -98,7 +99,7 @@ def runs_of(profile: Profile) -> tuple[MeasuredRun, ...]:
 
 def seconds_of(profile: Profile, server: tuple[int, int], tokens: int, context: int, adapters: int) -> float:
     """Return the seconds from the start of a step to the start of the next one, without waiting requests."""
-    cost = step_coefficients(profile, Server(max_loras=server[0], max_lora_rank=server[1]))
+    cost = step_coefficients(profile, Server(max_loras=server[0], max_lora_rank=server[1])).with_listed(adapters)
     running = running_in(tokens)
     planning = scheduler_seconds(profile.scheduler_cost.coefficients(), running, 0)
     pairs = round(tokens * (tokens / running + 1) / 2) if tokens > running else 0

@@ -62,7 +62,7 @@ def test_the_linear_form_is_the_step_cost(cost, rows, is_new):
     steps, kernels = pl.DataFrame(flat, schema=COLUMNS, orient="row"), KERNELS._replace(skip_base_only=is_new)
     twin = [
         step_seconds(
-            cost.resolve(kernels, max_loras=slots, max_lora_rank=rank),
+            cost.resolve(kernels, max_loras=slots, max_lora_rank=rank).with_listed(adapters),
             tokens=tokens,
             sequences=running,
             adapters=adapters,
@@ -77,7 +77,7 @@ def test_the_linear_form_is_the_step_cost(cost, rows, is_new):
 @pytest.mark.parametrize("tokens", [TRUE.step_cost.split_tokens, TRUE.step_cost.graph_tokens])
 def test_steps_on_either_side_of_a_threshold_are_distinguished(tokens):
     steps = pl.DataFrame([(8, 32, t, t, 5000, 3) for t in (tokens, tokens + 1)], schema=COLUMNS, orient="row")
-    cost = step_coefficients(TRUE, Server(max_loras=8, max_lora_rank=32))
+    cost = step_coefficients(TRUE, Server(max_loras=8, max_lora_rank=32)).with_listed(3)
     twin = [step_seconds(cost, tokens=t, sequences=t, adapters=3, context=5000) for t in (tokens, tokens + 1)]
     assert seconds_of_steps(TRUE.step_cost, steps) == pytest.approx(twin, rel=1e-12)
     assert abs(twin[1] - twin[0]) > 0.5e-3
@@ -101,7 +101,7 @@ def test_summed_over_a_run_it_is_the_time_that_the_run_was_busy(slots, rate, len
     server = Server(max_loras=slots, max_lora_rank=32, max_cpu_loras=12)
     outcome = play(make_scenario(TRUE, server, workload, seed=3, drain=True, step_totals=True))
     totals = outcome.step_totals
-    means = means_per_step([totals], [0])
+    means = means_per_step([totals], [len(workload)])
     step = (term_columns(KERNELS, np.array([32]), means) @ constants_of(TRUE.step_cost)).item()
     cost = TRUE.scheduler_cost
     planning = cost.base * totals.steps + cost.per_running * totals.sequences + cost.per_waiting * totals.waiting

@@ -121,7 +121,7 @@ def simulated(profile: dict[str, Any], server: dict[str, Any], workload: dict[st
 def test_any_arguments_give_figures_or_an_error_that_says_why():
     met: Counter[str] = Counter()
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=400, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(arguments())
     def attempt(drawn):
         profile, server, workload, options = drawn

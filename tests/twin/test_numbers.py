@@ -94,6 +94,20 @@ def test_padding_every_slot_to_a_higher_rank_costs_what_the_formula_says():
     assert step_seconds(high, **step) - step_seconds(low, **step) == pytest.approx(3 * more)
 
 
+def test_each_adapter_of_a_step_lists_the_adapters_in_host_memory():
+    """Five adapters of which host memory holds three: two adapters in a step make six, of 1 ms each."""
+    profile = plain_profile()
+    cost = profile.step_cost.model_copy(update={"per_listed_adapter": 1e-3})
+    workload = Workload([Adapter(f"a{i}", 8, 1.0) for i in range(5)] + [Adapter("base", 0, 1.0)], duration=10.0)
+    server = Server(max_loras=2, max_lora_rank=8, max_cpu_loras=3)
+    costs = [
+        make_scenario(profile.model_copy(update={"step_cost": each}), server, workload, seed=0).step_cost
+        for each in (profile.step_cost, cost)
+    ]
+    plain, listing = (step_seconds(each, tokens=10, sequences=10, adapters=2) for each in costs)
+    assert listing - plain == pytest.approx(6e-3)
+
+
 def poisson_waits(load, runs=12, requests=40_000, **limits):
     """Return the mean wait (in steps) of each run, for requests that take one step each: one token in, one out."""
     waits = []

@@ -99,8 +99,13 @@ def _kv_cache_tokens(memory: MemoryModel, setup: Setup, max_loras: int, max_lora
 
 
 def memory_from_shapes(setup: Setup) -> MemoryModel:
-    """Return the memory use that the shapes of the model give."""
-    return MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB, setup.vllm_version)
+    """Return the memory use that the shapes of the model give, with the settings of the measured servers."""
+    shapes, settings = (
+        MemoryModel.from_shapes(setup.model, setup.gpu_gib * GIB, setup.vllm_version),
+        setup.memory_settings,
+    )
+    update = {"max_num_seqs": settings.max_num_seqs, "max_num_batched_tokens": settings.max_num_batched_tokens}
+    return shapes.model_copy(update=update)
 
 
 def fit_loads(table: pl.DataFrame, start: LoadCost) -> FittedPart[LoadCost]:

@@ -51,6 +51,12 @@ class MemoryModel(Spec):
     slot_bytes_per_rank: float = Field(
         ge=0, le=MOST_BYTES, description="one adapter slot, in bytes per unit of max_lora_rank"
     )
+    max_num_seqs: int = Field(
+        default=256, ge=1, description="setting of the servers that were measured, for questions that give none"
+    )
+    max_num_batched_tokens: int = Field(
+        default=2048, ge=1, description="setting of the servers that were measured, for questions that give none"
+    )
     estimated: bool = Field(
         default=False, description="whether the constants are derived from the model's shapes, not measured"
     )
@@ -85,18 +91,22 @@ class MemoryModel(Spec):
         *,
         max_loras: int,
         max_lora_rank: int,
-        max_num_seqs: int,
-        max_num_batched_tokens: int,
-        gpu_memory_utilization: float,
+        max_num_seqs: int | None = None,
+        max_num_batched_tokens: int | None = None,
+        gpu_memory_utilization: float = 0.9,
         block_size: int = 16,
         slot_share: float = 1.0,
     ) -> int:
         """Return the tokens of KV cache, rounded down to whole blocks; 0 when no memory is left.
 
-        `slot_share` is the share of a slot's matrices that vLLM allocates, where adapters may change some modules only.
+        `max_num_seqs` and `max_num_batched_tokens` are those of the measured servers unless given. `slot_share` is the
+        share of a slot's matrices that vLLM allocates, where adapters may change some modules only.
         """
         slots = max_loras * (self.slot_bytes + slot_share * self.slot_bytes_per_rank * max_lora_rank)
-        step = self.profiling_bytes(max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens)
+        step = self.profiling_bytes(
+            max_num_seqs=max_num_seqs or self.max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens or self.max_num_batched_tokens,
+        )
         used = self.weights_bytes + self.activation_bytes + step + self.graph_bytes + slots
         free = self.gpu_bytes * gpu_memory_utilization - used
         return max(0, int(free / (self.kv_bytes_per_token * block_size))) * block_size

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -113,8 +113,10 @@ class Profile(Spec):
     @property
     def fingerprint(self) -> str:
         """Fingerprint of what simulated figures depend on: hardware, version of vLLM, model and all costs."""
-        no_matter = {"name", "source", "price_per_hour", "error", "spread", "measured", "evidence", "undetermined"}
-        return fingerprint(self.model_dump(mode="json", exclude=no_matter, exclude_defaults=True))
+        no_matter = ("name", "source", "price_per_hour", "error", "spread", "measured", "evidence", "undetermined")
+        settings = {"max_num_seqs", "max_num_batched_tokens"}  # which a server always gives
+        exclude: dict[str, Any] = {**dict.fromkeys(no_matter, True), "memory": settings}
+        return fingerprint(self.model_dump(mode="json", exclude=exclude, exclude_defaults=True))
 
     @property
     def is_measured(self) -> bool:
