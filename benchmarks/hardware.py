@@ -70,7 +70,11 @@ def main() -> None:
         _by("Base model on one GPU, by model", base.open_loop.rows, "model"),
         _by("Base model on one GPU, by request rate", base.open_loop.rows, "rate"),
         carried_lora_section(lora, SHORT),
-        coverage_section(each, {name: load_gpu(name).hardware for name in held_out.gpus}),
+        coverage_section(
+            each,
+            {name: load_gpu(name).hardware for name in held_out.gpus},
+            machines(base.open_loop_by_replay.rows, base.replay.rows, unknown),
+        ),
         kernels_section(),
         constants_section(SHORT),
         _memory_of_shapes(),
