@@ -38,7 +38,7 @@ other model: what one idle run on the machine tells. "{OWN_BASE}" takes all cons
 model's own profile, so only LoRA is carried. TTFT is the median error of the median TTFT outside deep overload."""
 
 QWEN = """Qwen2.5-7B is further off because its sampler takes 18 microseconds for each request of a step, where that of
-Llama-3.1-8B takes 6.5 and the derived profile has 6. Its generation_config.json sets a repetition penalty, which vLLM
+Llama-3.1-8B takes 6.5 and the derived profile has 6.7. Its generation_config.json sets a repetition penalty, which vLLM
 takes as a default and which passes over the logits of every request; that this is the reason was not measured."""
 
 

@@ -86,15 +86,19 @@ def _known(rows: pl.DataFrame, figure: str) -> pl.Series:
 
 def spread_over(each: Sequence[pl.DataFrame]) -> tuple[Spread, ...]:
     """Return the spread of each regime that any machine was in."""
-    found = []
+    counts = {regime: sum(int((rows["regime"] == regime).sum()) for rows in each) for regime in get_args(Regime)}
+    return tuple(Spread(regime=regime, runs=counts[regime], **of) for regime, of in _deviations(each).items())
+
+
+def _deviations(each: Sequence[pl.DataFrame]) -> dict[Regime, dict[str, float | None]]:
+    """Return the deviation of each figure by regime; None if no machine has the figure in it."""
+    found = {}
     for regime in get_args(Regime):
         parts = [part for rows in each if len(part := rows.filter(pl.col("regime") == regime))]
-        of = {figure: _over_machines(parts, figure) for figure in FIGURE_COLUMNS}
-        if regime == NO_TTFT:
-            del of["ttft"]
-        if of["throughput"] is not None:
-            found.append(Spread(regime=regime, runs=sum(map(len, parts)), **of))
-    return tuple(found)
+        if parts:
+            known = {figure: _over_machines(parts, figure) for figure in FIGURE_COLUMNS}
+            found[regime] = {**known, "ttft": None} if regime == NO_TTFT else known
+    return found
 
 
 def _over_machines(parts: Iterable[pl.DataFrame], figure: str) -> float | None:
@@ -155,23 +159,23 @@ def coverage_section(each: Sequence[pl.DataFrame], names: dict[str, str], other_
         names: Names of the machines in words.
         other_host: The same rows, with the H100 PCIe as if only the RTX PRO 6000 had told the host's time.
     """
-    shipped, body = spread_over(each), []
+    shipped, body = _deviations(each), []
     for rows in each:
         name = names[str(rows["gpu"][0])]
-        others = spread_over([other for other in each if other is not rows])
+        others = _deviations([other for other in each if other is not rows])
         body.append([name, "all", *(_inside(rows, figure, shipped) for figure in FIGURE_COLUMNS)])
         body.append([name, "the others", *(_inside(rows, figure, others) for figure in FIGURE_COLUMNS)])
     header = ["machine", "spread of", "throughput", "mean ITL", "median TTFT"]
     table = section("Coverage of the 90 % intervals", header, body, paragraph(COVERED))
-    wider = {spread.regime: spread for spread in spread_over(other_host)}
+    wider = _deviations(other_host)
     spreads = [
         [
             spread.regime,
             str(spread.runs),
             *(_or_dash(getattr(spread, figure)) for figure in FIGURE_COLUMNS),
-            _or_dash(wider[spread.regime].itl),
+            _or_dash(wider[spread.regime]["itl"]),
         ]
-        for spread in shipped
+        for spread in spread_over(each)
     ]
     lines = [["regime", "runs", "throughput", "mean ITL", "median TTFT", "mean ITL, other host"], ["---"] * 6, *spreads]
     return f"{table}\n\n{paragraph(SPREADS)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -181,12 +185,11 @@ def _or_dash(spread: float | None) -> str:
     return "-" if spread is None else f"{spread:.3f}"
 
 
-def _inside(rows: pl.DataFrame, figure: str, spreads: Sequence[Spread]) -> str:
+def _inside(rows: pl.DataFrame, figure: str, deviations: dict[Regime, dict[str, float | None]]) -> str:
     """Return how many per cent of the runs lie inside their intervals."""
     inside: list[bool] = []
-    for spread in spreads:
-        sigma = getattr(spread, figure)
-        part = rows.filter(pl.col("regime") == spread.regime)
+    for regime, of in deviations.items():
+        sigma, part = of[figure], rows.filter(pl.col("regime") == regime)
         if sigma is not None and len(part):
             inside += (log_ratios(part, figure).abs() <= NINE_IN_TEN * sigma).to_list()
     return f"{100 * np.mean(inside):.0f} (of {len(inside)})" if inside else "-"

@@ -1,5 +1,7 @@
 """One fleet planned on several GPUs with derived profiles."""
 
+import time
+
 import numpy as np
 
 from adaptwin import Infeasible, Plan, Workload, make_plan
@@ -24,18 +26,34 @@ def fleet_section() -> str:
     fleet = synthesize(adapters=ADAPTERS, rate=RATE, ranks=RANKS)
     _row_of_gpu(GPUS_FOR_PLANS[-1], synthesize(adapters=2, rate=1.0, ranks=(8,)))  # loads the compiled functions
     body = [_row_of_gpu(gpu, fleet) for gpu in GPUS_FOR_PLANS]
-    header = ["GPU", "GPUs", "price per hour", "mean ITL, ms", "p99 TTFT, s", "headroom", "verified", "seconds to plan"]
+    header = [
+        "GPU",
+        "GPUs",
+        "price per hour",
+        "mean ITL, ms",
+        "p99 TTFT, s",
+        "headroom",
+        "verified",
+        "CPU seconds to plan",
+    ]
     return section("One fleet on several GPUs", header, body, paragraph(FLEET))
 
 
 def _row_of_gpu(gpu: str, fleet: Workload) -> list[str]:
     sheet = load_gpu(gpu)
     profile = derive_profile(gpu=gpu, model=MODEL, price_per_hour=sheet.price_per_hour)
+    started = time.process_time()
     try:
         plan = make_plan(profile, fleet)
     except Infeasible:
         return [sheet.hardware, "no plan", *["-"] * 6]
-    return [sheet.hardware, str(plan.gpus), f"{plan.cost_per_hour:.2f}", *_figures_of_plan(plan)]
+    return [
+        sheet.hardware,
+        str(plan.gpus),
+        f"{plan.cost_per_hour:.2f}",
+        *_figures_of_plan(plan),
+        f"{time.process_time() - started:.0f}",
+    ]
 
 
 def _figures_of_plan(plan: Plan) -> list[str]:
@@ -46,5 +64,4 @@ def _figures_of_plan(plan: Plan) -> list[str]:
         f"{max(each.ttft_p99 for each in forecasts):.2f}",
         f"{100 * min(each.headroom for each in forecasts):.0f} %",
         "yes" if plan.verified else "no",
-        f"{plan.planning_seconds:.1f}",
     ]
