@@ -80,8 +80,8 @@ accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accu
 step-law: $(READY) ## compare the form of the step cost with kernel tables; writes docs/measured/step-law.md (needs them)
 	$(BIN)/python benchmarks/step_law_tables.py
 
-hardware: $(READY) ## compare derived profiles with public runs; writes docs/measured/hardware.md (needs the runs)
-	$(BIN)/python benchmarks/hardware.py
+hardware: $(READY) ## compare derived profiles with real servers; writes docs/measured/hardware.md (needs the measurements)
+	PYTHONPATH=making $(BIN)/python benchmarks/hardware.py
 
 surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/surrogate.md (half an hour)
 	PYTHONPATH=benchmarks $(BIN)/python making/surrogates.py

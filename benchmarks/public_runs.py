@@ -24,13 +24,14 @@ FIRST_RATE = 32.0  # requests/s of the first run on each server
 USABLE = 0.87 * 79.2 * 2**30  # bytes of an H100 PCIe for weights and KV cache
 LONGEST = 4096  # tokens; above every request. A server with the whole context of a 32B model would not start
 BLOCK = 16  # tokens of a KV block
+OPEN_LOOP_GPU, REPLAY_GPU = "h100-pcie", "rtx-pro-6000"  # by the names of their data sheets
 
 
 class PublicRun(NamedTuple):
     """A run: what was served, and what was measured, in tokens/s and seconds; None: not published."""
 
     source: str
-    gpu: str  # a short name, such as h100-pcie
+    gpu: str  # name of its data sheet
     model: str  # name on the Hugging Face hub
     vllm_version: str
     rate: float  # requests/s that the client sent
@@ -91,7 +92,7 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
         cached = (prompts - 1) // BLOCK * BLOCK
     return PublicRun(
         source="open loop",
-        gpu="h100-pcie",
+        gpu=OPEN_LOOP_GPU,
         model=model,
         vllm_version="0.8.5",
         rate=rate,
@@ -133,7 +134,7 @@ def replay(folder: Path) -> list[PublicRun]:
     prompts, sent = rows["input_toks"].to_numpy(), queued - queued[0]
     run = PublicRun(
         source="replay",
-        gpu="rtx-pro-6000",
+        gpu=REPLAY_GPU,
         model=settings["model"],
         vllm_version=settings["vllm_version"],
         rate=len(rows) / float(sent[-1]),

@@ -109,12 +109,13 @@ def _fitted(model: Callable[[Array], Array], measured: Array, start: Sequence[fl
     return np.exp(found.x), model(np.exp(found.x)) / measured - 1.0
 
 
-def _percent(errors: Array) -> str:
+def percent_off(errors: Array) -> str:
+    """Return the mean absolute error in per cent."""
     return f"{100 * np.abs(errors).mean():.1f}" if len(errors) else "-"
 
 
 def _in_bands(errors: Array, of: Array, bands: Sequence[tuple[int, int]]) -> list[str]:
-    return [_percent(errors[(of >= low) & (of <= high)]) for low, high in bands]
+    return [percent_off(errors[(of >= low) & (of <= high)]) for low, high in bands]
 
 
 def _shape(name: str) -> tuple[list[tuple[int, int]], int]:
@@ -170,22 +171,42 @@ def _linear_rows(path: Path) -> Array:
     return np.array(found, dtype=float)
 
 
+class LinearTable(NamedTuple):
+    """Measured seconds of the linear layers of models on a GPU, and what they do."""
+
+    gpu: str
+    version: str
+    sheet: Sheet
+    tokens: Array
+    layers: Array
+    size: Array  # bytes of the weights
+    products: Array  # for each token
+    seconds: Array
+
+    def by_law(self, shares: Sequence[float] | Array, exponent: float = 2.0) -> Array:
+        """Return the seconds of the law for the shares of the bandwidth and of the arithmetic."""
+        read = self.size / self.sheet.bandwidth / shares[0]
+        compute = 2 * self.products * self.tokens / self.sheet.flops / shares[1]
+        return (read**exponent + compute**exponent) ** (1 / exponent) + 4 * LAUNCH * self.layers
+
+
+def linear_tables() -> Iterator[LinearTable]:
+    """Yield the tables of linear layers of all GPUs and versions of vLLM."""
+    for gpu in GPUS:
+        for version, path in _versions(gpu, "gemm"):
+            yield LinearTable(gpu, version, _sheet(gpu), *_linear_rows(path).T)
+
+
 def _linear_layers(title: str) -> str:
     body, by_exponent = [], {exponent: [] for exponent in EXPONENTS}
-    for gpu, (name, _) in GPUS.items():
-        sheet = _sheet(gpu)
-        for version, path in _versions(gpu, "gemm"):
-            tokens, layers, size, products, seconds = _linear_rows(path).T
-
-            def model(shares: Array, exponent: float = 2.0) -> Array:
-                read, compute = size / sheet.bandwidth / shares[0], 2 * products * tokens / sheet.flops / shares[1]  # noqa: B023
-                return (read**exponent + compute**exponent) ** (1 / exponent) + 4 * LAUNCH * layers  # noqa: B023
-
-            for exponent, errors in by_exponent.items():
-                errors.append(np.abs(_fitted(lambda x, e=exponent: model(x, e), seconds, (0.8, 0.7))[1]).mean())
-            shares, errors = _fitted(model, seconds, (0.8, 0.7))
-            cells = [f"{share:.2f}" for share in shares]
-            body.append([name, version, *cells, _percent(errors), *_in_bands(errors, tokens, TOKEN_BANDS)])
+    for table in linear_tables():
+        for exponent, errors in by_exponent.items():
+            _, found = _fitted(lambda x, e=exponent, table=table: table.by_law(x, e), table.seconds, (0.8, 0.7))
+            errors.append(np.abs(found).mean())
+        shares, errors = _fitted(table.by_law, table.seconds, (0.8, 0.7))
+        cells = [f"{share:.2f}" for share in shares]
+        bands = _in_bands(errors, table.tokens, TOKEN_BANDS)
+        body.append([GPUS[table.gpu][0], table.version, *cells, percent_off(errors), *bands])
     means = ", ".join(f"{100 * np.mean(errors):.1f} % with exponent {e:g}" for e, errors in by_exponent.items())
     note = f"""Weights that are read, `a`, and arithmetic, `b`, make ``sqrt(a^2 + b^2)``, and each of the four linear
     layers takes {1e6 * LAUNCH:g} microseconds to start. The table holds the sums over the layers of six models of 1B to
@@ -283,7 +304,7 @@ def _chunks(title: str) -> str:
             return most * x[0] * work + 1e-6 * x[1]  # noqa: B023
 
         _, errors = _fitted(model, 1e-3 * latency, (1.0, 10.0))
-        body.append([name, _percent(errors), *_in_bands(errors, tokens, bands)])
+        body.append([name, percent_off(errors), *_in_bands(errors, tokens, bands)])
     note = f"""A chunk of q tokens of a prompt, of which c tokens are cached: {len(rows)} rows of Llama-2-7B on an A800.
     The columns on the right are for chunks of these sizes. Chunks of few tokens behind a long context have too few
     thread blocks to fill the GPU, which the step cost leaves out; vLLM's chunks have 2,048 tokens and more."""
@@ -291,10 +312,33 @@ def _chunks(title: str) -> str:
     return section(title, header, body, paragraph(note))
 
 
-def _decodes(title: str) -> str:
-    body = []
-    for gpu, (name, cache) in GPUS.items():
-        sheet = _sheet(gpu)
+class DecodeTable(NamedTuple):
+    """Measured seconds of one layer's attention of decodes on a GPU, and what it reads."""
+
+    gpu: str
+    version: str
+    sheet: Sheet
+    size: Array  # bytes of the KV cache
+    batch: Array  # requests
+    seconds: Array
+
+    @property
+    def beyond_cache(self) -> Array:
+        """Whether the KV cache of a row is more than twice the GPU's L2 cache."""
+        return self.size > 2 * GPUS[self.gpu][1]
+
+    def rows(self, chosen: Array) -> "DecodeTable":
+        """Return the table with some of its rows."""
+        return self._replace(size=self.size[chosen], batch=self.batch[chosen], seconds=self.seconds[chosen])
+
+    def by_law(self, x: Sequence[float] | Array) -> Array:
+        """Return the seconds for a share of the bandwidth, microseconds of a call, and nanoseconds of a request."""
+        return self.size / (self.sheet.bandwidth * x[0]) + 1e-6 * x[1] + 1e-9 * x[2] * self.batch
+
+
+def decode_tables() -> Iterator[DecodeTable]:
+    """Yield the tables of the attention of decodes of all GPUs and versions of vLLM."""
+    for gpu in GPUS:
         for version, path in _versions(gpu, "generation_attention"):
             table = _attention(path).filter(pl.col("num_key_value_heads") >= 4)
             table = table.with_columns(context=pl.col("isl") + pl.col("step"))
@@ -303,16 +347,18 @@ def _decodes(title: str) -> str:
             if len(rows) < 100:
                 continue
             batch, context, _, kv_heads, latency = rows.to_numpy().astype(float).T
-            size = batch * context * kv_heads * 2 * HEAD_DIM * 2
-            beyond = size > 2 * cache
-            far, seconds = (size[beyond], batch[beyond]), 1e-3 * latency
+            yield DecodeTable(
+                gpu, version, _sheet(gpu), batch * context * kv_heads * 2 * HEAD_DIM * 2, batch, 1e-3 * latency
+            )
 
-            def model(x: Array, size: Array, batch: Array) -> Array:
-                return size / (sheet.bandwidth * x[0]) + 1e-6 * x[1] + 1e-9 * x[2] * batch  # noqa: B023
 
-            found, errors = _fitted(lambda x, rows=far: model(x, *rows), seconds[beyond], (0.8, 10.0, 90.0))
-            within = (model(found, size, batch) / seconds - 1)[~beyond]
-            body.append([name, version, f"{found[0]:.2f}", _percent(errors), _percent(within)])
+def _decodes(title: str) -> str:
+    body = []
+    for table in decode_tables():
+        beyond, within = table.rows(table.beyond_cache), table.rows(~table.beyond_cache)
+        found, errors = _fitted(beyond.by_law, beyond.seconds, (0.8, 10.0, 90.0))
+        cells = [f"{found[0]:.2f}", percent_off(errors), percent_off(within.by_law(found) / within.seconds - 1)]
+        body.append([GPUS[table.gpu][0], table.version, *cells])
     note = """Decodes read their KV cache at a share of the bandwidth, besides a constant per call and one per request.
     The share is fitted to rows whose cache is more than twice the GPU's L2 cache: a benchmark repeats one layer, whose
     cache may stay in L2, while a server reads all other layers in between. The last column is the error on the rows

@@ -15,7 +15,7 @@ _LARGE_L2 = 90e6  # bytes, from which activations stay in the L2 cache
 _ACTIVATIONS_IN_MEMORY, _ACTIVATIONS_IN_L2 = 0.6, 1.0
 _LINEAR = 0.83  # of the arithmetic, where power is no limit
 _ATTENTION = 0.83  # of what linear layers reach
-_FLOP_PER_JOULE = {"ampere": 0.66e12, "ada": 0.72e12, "hopper": 1.12e12, "blackwell": 0.65e12}
+_FLOP_PER_JOULE = {"ampere": 0.66e12, "ada": 0.72e12, "hopper": 1.12e12, "blackwell": 1.6e12}
 
 
 def kernel_shares(gpu: GpuSheet) -> Shares:
