@@ -9,7 +9,7 @@ import argparse
 import polars as pl
 
 from accuracy import SHORT
-from adaptwin.profile.derive import MEASURED_GPU
+from adaptwin.profile.derive import MEASURED_GPU, derive_profile
 from adaptwin.profile.hardware.gpu import load_gpu
 from adaptwin.twin.compilation import compile_twin
 from base_model_errors import SHIPPED, BaseModel, HostConstants, base_model, largest, mean_and_bias, signed_errors
@@ -23,6 +23,7 @@ from measured_page import PAGES, bullet, generated_by, paragraph, section
 from memory_law import STARTS, row_of_grid, row_of_start
 from one_fleet import fleet_section
 from public_runs import OPEN_LOOP_GPU, REPLAY_GPU, public_runs
+from surrogate_guard import guard
 
 PAGE = PAGES / "hardware.md"
 FIGURES = {"tpot_mean": "TPOT", "itl_mean": "mean ITL", "ttft_p50": "median TTFT", "throughput": "throughput"}
@@ -48,6 +49,15 @@ END = generated_by(
     "hardware",
     after="a change to the twin, to derived profiles or to the shipped ones",
     note="The runs and tables must lie beside the project. It also writes the errors that derived profiles carry.",
+)
+
+
+GUARDED = (  # GPU and model of derived profiles on which the surrogate is tried
+    ("a100-sxm-80gb", "Llama-3.1-8B-Instruct"),
+    ("l40s", "Qwen2.5-7B-Instruct"),
+    ("h100-sxm", "Qwen3-14B"),
+    ("h200", "Llama-3.1-8B-Instruct"),
+    ("l4", "Llama-3.2-3B-Instruct"),
 )
 
 
@@ -79,6 +89,7 @@ def main() -> None:
         constants_section(SHORT),
         _memory_of_shapes(),
         fleet_section(),
+        guard([derive_profile(gpu=gpu, model=model) for gpu, model in GUARDED]),
         _shortfalls(base, unknown),
     ]
     page = "\n\n".join([HEAD, *sections, END]) + "\n"

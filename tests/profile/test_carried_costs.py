@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin.profile.carried_costs import OF_BLOCKS, OF_BYTES, OF_LAUNCHES, lora_costs, scheduler_costs, scrape_costs
+from adaptwin.profile.carried_costs import OF_BLOCKS, OF_BYTES, OF_HOST, lora_costs, scheduler_costs, scrape_costs
 from adaptwin.profile.derive import measured_profiles
 from adaptwin.profile.step_cost import StepCost
 
@@ -32,7 +32,7 @@ def test_twice_the_multiprocessors_or_the_clock_halve_thread_blocks_alone(what):
     assert {name: after[name] for name in OF_BLOCKS} == {
         name: pytest.approx(before[name] / 2, rel=1e-4) for name in OF_BLOCKS
     }
-    assert all(after[name] == before[name] for name in (*OF_BYTES, *OF_LAUNCHES))
+    assert all(after[name] == before[name] for name in (*OF_BYTES, *OF_HOST))
 
 
 def test_twice_the_bandwidth_halves_bytes_alone():
@@ -40,7 +40,7 @@ def test_twice_the_bandwidth_halves_bytes_alone():
     assert {name: after[name] for name in OF_BYTES} == {
         name: pytest.approx(before[name] / 2, rel=1e-4) for name in OF_BYTES
     }
-    assert all(after[name] == before[name] for name in (*OF_BLOCKS, *OF_LAUNCHES))
+    assert all(after[name] == before[name] for name in (*OF_BLOCKS, *OF_HOST))
 
 
 def test_every_lora_constant_of_a_step_is_carried():

@@ -160,14 +160,18 @@ class Surrogate(Spec):
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
-        """Return whether window, arrivals, settings and step costs are of kinds that the training data covers."""
+        """Return whether window, arrivals, settings and step costs are of kinds that the training data covers.
+
+        Whether whole prompts are reserved does not matter: it changes a few servers that are short of KV cache, and
+        hardly ever the verdict on them (docs/measured/hardware.md).
+        """
         usual, used = Server(), server.with_defaults(self.profile)
         return (
             self._law_is_known
             and self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and server.adapters_in_host >= demand.traffic.adapters
-            and not (used.scheduler_reserve_full_isl or used.specialize_active_lora or used.lora_target_modules)
+            and not (used.specialize_active_lora or used.lora_target_modules)
             and (server.block_size, server.watermark) == (usual.block_size, usual.watermark)
         )
 
