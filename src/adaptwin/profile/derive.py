@@ -66,10 +66,11 @@ def derive_profile(
         SpecError: A name is not known or means several, the model is of another kind, or an option is not supported.
     """
     _require_supported(tensor_parallel_size, quantization, kv_cache_dtype)
+    _require_version(vllm_version)
     sheet, described = load_gpu(gpu), read_model(model, vllm_version)
     measured = measured_profiles()
     profile = with_evidence(derived(sheet, described, measured, vllm_version), sheet, described, measured)
-    update = {"price_per_hour": price_per_hour, **({"name": name} if name else {})}
+    update = {"price_per_hour": price_per_hour, **({} if name is None else {"name": name})}
     return Profile.parse({**profile.model_dump(), **update})
 
 
@@ -156,6 +157,7 @@ def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> 
         **dict.fromkeys(OF_BLOCKS, f"{names}, times {blocks} for multiprocessors and clock"),
         **dict.fromkeys(OF_BYTES, f"{names}, times {data} for the bandwidth"),
         **dict.fromkeys(OF_LAUNCHES, names),
+        **dict.fromkeys(("graph_tokens", "split_tokens"), "source of vLLM"),
     }
     return {
         **{f"step_cost.{name}": origin for name, origin in step.items()},
@@ -176,3 +178,10 @@ def _require_supported(tensor_parallel_size: int, quantization: str | None, kv_c
         raise SpecError(f"{quoted(quantization)} is not supported yet (allowed: none, for 16 bits)", "quantization")
     if kv_cache_dtype != "auto":
         raise SpecError(f"{quoted(kv_cache_dtype)} is not supported yet (allowed: auto, for 16 bits)", "kv_cache_dtype")
+
+
+def _require_version(vllm_version: str) -> None:
+    """Raise `SpecError` for what is no version."""
+    require_type(vllm_version, str, "vllm_version")
+    if version_numbers(vllm_version) == version_numbers(None):
+        raise SpecError(f"{quoted(vllm_version)} is not a version, such as {NEWEST_VLLM}", "vllm_version")
