@@ -15,7 +15,7 @@ from adaptwin.profile.carried_costs import (
     scheduler_costs,
     scrape_costs,
 )
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED, Evidence, EvidenceGrade
+from adaptwin.profile.evidence import NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
 from adaptwin.profile.hardware.held_out import HeldOut, held_out
 from adaptwin.profile.hardware.host_costs import HOST_BASE, REQUEST_LATENCY, attention_calls, request_seconds
@@ -128,7 +128,7 @@ def _grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: HeldOut)
     oldest, newest = version_numbers(OLDEST_VLLM), version_numbers(NEWEST_VLLM)
     if not model.is_described or not oldest <= version_numbers(vllm_version) <= newest:
         return NOT_CLAIMED
-    return CHECKED if gpu.name in errors.gpus else DATA_SHEET
+    return errors.grade_of(gpu.name)
 
 
 def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> dict[str, str]:
