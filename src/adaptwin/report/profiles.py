@@ -56,10 +56,10 @@ def models_table(models: Iterable[ModelSheet]) -> RenderableType:
     """Return a table of models: their weights, KV cache and context, and those for which no accuracy is claimed."""
     table = plain_table()
     table.add_column("Model", overflow="fold")
-    add_numbers(table, "Weights", "KV bytes\n/ token", "Longest\ncontext")
+    add_numbers(table, "Weights", "KV KiB\n/token", "Longest\ncontext")
     table.add_column("Derived\nprofiles")
     for model in models:
-        figures = (f"{model.shape.weights / 1e9:.1f} B", f"{model.shape.kv_bytes_per_token:,.0f}")
+        figures = (f"{model.shape.weights / 1e9:.1f} B", f"{model.shape.kv_bytes_per_token / 1024.0:,.0f}")
         grade = "" if model.is_described else NOT_CLAIMED
         table.add_row(Text(model.shape.name, style="bold"), *figures, f"{model.shape.max_model_len:,}", grade)
     note = "For adaptwin derive --model NAME, which also takes the path of a Hugging Face config.json."
