@@ -30,7 +30,7 @@ LORA_BATCH = {"llama-3.1-8b-instruct": 220, "qwen-2.5-7b-instruct": 250}  # max_
 
 # The GPU of MareNostrum 5 is not on NVIDIA's data sheets. Its peaks are assumed: 2.02 TB/s, and the arithmetic of the
 # H100 SXM. The shares of them are those of the operation tables of other GPUs (docs/measured/step-law.md). One GPU
-# cannot separate the constants that follow from them from the host's time.
+# cannot separate the constants that follow from them from the time of the host.
 PEAKS = Peaks(bandwidth=2.02e12, flops=989e12)
 SHARES = Shares(weights=0.84, cache=0.9, activations=1.0, linear=0.75, attention=0.6)
 

@@ -63,7 +63,7 @@ def derive_command(
     measured profiles. The table says how far such profiles were from real servers, and where every constant comes from.
     """
     from adaptwin.profile.derive import derive_profile
-    from adaptwin.profile.hardware.gpu import load_gpu
+    from adaptwin.profile.hardware.gpu import typical_price
     from adaptwin.profile.measured_alike import measured_alike
     from adaptwin.report.derived import derived_report
 
@@ -78,18 +78,18 @@ def derive_command(
         price_per_hour=price_per_hour,
         name=name,
     )
-    alike, typical_price = measured_alike(profile), load_gpu(gpu).price_per_hour
+    alike, typical = measured_alike(profile), typical_price(profile.hardware)
     if out:
         profile.write(out)
     if as_json:
-        show_json(_derived_as_data(profile, alike, typical_price))
+        show_json(_derived_as_data(profile, alike, typical))
     else:
-        show(derived_report(profile, alike, typical_price))
+        show(derived_report(profile, alike, typical))
     if out:
         tell(f"profile written to {out}")
 
 
-def _derived_as_data(profile: "Profile", alike: list[str], typical_price: float | None) -> dict[str, Any]:
+def _derived_as_data(profile: "Profile", alike: list[str], typical: float | None) -> dict[str, Any]:
     from adaptwin.report.kv_cache import usual_kv_tokens
 
     return {
@@ -97,5 +97,5 @@ def _derived_as_data(profile: "Profile", alike: list[str], typical_price: float 
         "grade": profile.grade,
         "measured_as": alike,
         "kv_cache_tokens": usual_kv_tokens(profile),
-        "typical_price": typical_price,
+        "typical_price": typical,
     }

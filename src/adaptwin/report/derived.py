@@ -24,7 +24,7 @@ _GRADES: dict[EvidenceGrade, str] = {
 }
 _SMALL_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("ps", 1e-12))
 _BYTE_UNITS = (("GiB", float(GIB)), ("MiB", 1024.0**2), ("KiB", 1024.0), ("bytes", 1.0))
-_COUNTS = ("step_cost.balance_tokens", "step_cost.graph_tokens", "step_cost.split_tokens")
+_COUNTED = ("step_cost.balance_tokens", "step_cost.graph_tokens", "step_cost.split_tokens")
 
 
 def derived_report(profile: Profile, alike: list[str], typical_price: float | None) -> RenderableType:
@@ -43,9 +43,9 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
         *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
-        (_errors(profile), ""),
-        (_kv_cache(profile), ""),
-        (_price(profile, typical_price), ""),
+        (_errors_in_words(profile), ""),
+        (_kv_cache_in_words(profile), ""),
+        (_price_in_words(profile, typical_price), ""),
     ]
     return Group(
         *(Text(sentence, style=style) for sentence, style in sentences if sentence),
@@ -54,7 +54,7 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
     )
 
 
-def _errors(profile: Profile) -> str:
+def _errors_in_words(profile: Profile) -> str:
     """Say how far derived profiles were from real servers, and from which; nothing where no accuracy is claimed."""
     error, checked = profile.error, profile.claimed
     if error is None or checked is None or profile.grade == NOT_CLAIMED:
@@ -78,7 +78,7 @@ def _runs_in_words(checked: RunRange) -> str:
     )
 
 
-def _kv_cache(profile: Profile) -> str:
+def _kv_cache_in_words(profile: Profile) -> str:
     alone = usual_kv_tokens(profile)
     with_slots = usual_kv_tokens(profile, max_loras=SHOWN_SLOTS, max_lora_rank=SHOWN_RANK)
     if not alone:
@@ -91,7 +91,7 @@ def _kv_cache(profile: Profile) -> str:
     )
 
 
-def _price(profile: Profile, typical: float | None) -> str:
+def _price_in_words(profile: Profile, typical: float | None) -> str:
     if profile.price_per_hour is not None:
         return f"Price per hour: {money(profile.price_per_hour)}."
     return f"Price: none; a typical one is {money(typical)} US dollars per hour." if typical else "Price: none."
@@ -102,14 +102,14 @@ def _constants(profile: Profile) -> Iterator[Text]:
     assert profile.evidence is not None
     groups: dict[str, list[tuple[str, str]]] = {}
     for place, origin in profile.evidence.origins.items():
-        groups.setdefault(origin, []).extend(_values(profile, place))
+        groups.setdefault(origin, []).extend(_constants_at(profile, place))
     for origin, values in groups.items():
         yield Text(origin, style="dim")
         for name, value in values:
             yield Text(f"  {name:<{_NAME_WIDTH}}{value:>{_VALUE_WIDTH}}")
 
 
-def _values(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
+def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
     """Yield the constants at a place such as ``memory`` or ``step_cost.weights``, with their values; not zeros."""
     found: Any = profile
     for part in place.split("."):
@@ -124,7 +124,7 @@ def _values(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_units(constant: str, value: float) -> str:
-    if constant in _COUNTS:
+    if constant in _COUNTED:
         return f"{number(value)} tokens"
     units = _BYTE_UNITS if constant.startswith("memory.") else _SMALL_UNITS
     unit, size = next((each for each in units if value >= each[1]), units[-1])

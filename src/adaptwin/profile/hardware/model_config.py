@@ -43,7 +43,7 @@ def model_meant(name_or_path: str, folder: Path = Path()) -> str | Path:
     """
     found = _shipped_names(name_or_path)
     whole = [name for name in found if name_or_path in (name, _last_part(name))]
-    if not whole and os.path.exists(folder / name_or_path):
+    if name_or_path and not whole and os.path.exists(folder / name_or_path):
         return folder / name_or_path
     if not found:
         raise SpecError(neither_file_nor(name_or_path, known_models()), "model")
