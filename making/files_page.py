@@ -33,7 +33,7 @@ OVERVIEW = (
     ("fleet", "The fleet file", "`adaptwin workload`, or you", "`plan`, `simulate`, `replan`"),
     ("CSV of adapters", "The CSV of adapters", "you", "`plan`, `simulate`, `replan`"),
     ("plan", "The plan file", "`plan`, `replan`", "`verify`, `explain`, `replan`, `export`"),
-    ("profile", "The profile", "`fit`", "`plan`, `simulate`, `sweep`, and the fleet file"),
+    ("profile", "The profile", "`fit`, `derive`", "`plan`, `simulate`, `sweep`, and the fleet file"),
     ("design", "The design of a sweep", "you", "`sweep`"),
     ("measurement folder", "The measurement folder", "you", "`fit`; `compare` (a measured run)"),
     ("run", "The run", "`simulate`", "`compare`"),

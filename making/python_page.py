@@ -36,7 +36,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Simulating servers": ("simulate", "simulate_many", "Server", "Run"),
     "Describing the workload": ("read_fleet", "Fleet", "Workload", "Adapter", "Lengths"),
     "Profiles and calibration": (
-        "load_profile", "shipped_profiles", "Profile", "fit", "compare", "Fit", "Measurements", "MeasuredRun",
+        "load_profile", "shipped_profiles", "Profile", "derive_profile", "shipped_gpus", "load_gpu", "shipped_models",
+        "fit", "compare", "Fit", "Measurements", "MeasuredRun",
     ),
     "Surrogates and sweeps": (
         "surrogate_for", "load_surrogate", "train", "Surrogate", "Prediction", "load_design", "sweep", "Design",

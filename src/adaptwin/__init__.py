@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from adaptwin.plan.plan import PlacedServer, Plan
     from adaptwin.plan.stress import Stress
     from adaptwin.plan.stress_scenario import StressScenario
+    from adaptwin.profile.derive import derive_profile
+    from adaptwin.profile.hardware.gpu import load_gpu, shipped_gpus
+    from adaptwin.profile.hardware.model_config import shipped_models
     from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
     from adaptwin.replanning.replan import replan
     from adaptwin.surrogate.surrogate import Prediction, Surrogate, load_surrogate, surrogate_for
@@ -70,14 +73,18 @@ __all__ = [
     "Surrogate",
     "Workload",
     "compare",
+    "derive_profile",
     "explain",
     "fit",
     "load_design",
+    "load_gpu",
     "load_profile",
     "load_surrogate",
     "make_plan",
     "read_fleet",
     "replan",
+    "shipped_gpus",
+    "shipped_models",
     "shipped_profiles",
     "simulate",
     "simulate_many",
@@ -119,14 +126,18 @@ _MODULES = {  # the module that defines each public name
     "Surrogate": "surrogate.surrogate",
     "Workload": "workload.workload",
     "compare": "calibration.compare",
+    "derive_profile": "profile.derive",
     "explain": "explanation.explain",
     "fit": "calibration.fit",
     "load_design": "dataset.design",
+    "load_gpu": "profile.hardware.gpu",
     "load_profile": "profile.profile",
     "load_surrogate": "surrogate.surrogate",
     "make_plan": "placement.make_plan",
     "read_fleet": "plan.fleet",
     "replan": "replanning.replan",
+    "shipped_gpus": "profile.hardware.gpu",
+    "shipped_models": "profile.hardware.model_config",
     "shipped_profiles": "profile.profile",
     "simulate": "twin.simulate",
     "simulate_many": "twin.simulate",

@@ -232,7 +232,7 @@ def test_help_names_every_command(adaptwin):
     assert all(command in done.out for command in COMMANDS)
     assert set(COMMANDS) == {
         "plan", "simulate", "verify", "explain", "replan", "export", "workload", "fit", "compare", "sweep", "train",
-        "profiles",
+        "profiles", "derive",
     }  # fmt: skip
 
 

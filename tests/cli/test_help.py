@@ -13,6 +13,7 @@ from adaptwin.placement.strategies.registry import STRATEGIES
 WIDTH = 78  # columns of an 80-column terminal that a help text has
 WITHOUT_DEFAULT = {  # options that are not given have no value, rather than a default
     *("out", "report", "gpus", "pin", "apart", "together", "profile", "address"),
+    *("gpu", "model", "price_per_hour"),
     *("rate", "rates", "rank", "ranks_from", "input_mean", "output_mean"),
 }
 
@@ -113,6 +114,9 @@ def test_what_is_nearly_right_is_suggested(adaptwin, words, meant):
         ("plan --objective min-l", "min-latency"),
         ("plan --strategy pap", "paper_greedy"),
         ("plan --profile h100-64gb-q", "h100-64gb-qwen-2.5-7b-instruct"),
+        ("plan --gpu l40", "l40s"),
+        ("simulate --model Qwen/Qwen3-14B-", "Qwen/Qwen3-14B-Base"),
+        ("derive --gpu h2", "h200"),
         ("export --to v", "vllm"),
         ("workload from-p", "from-peft"),
     ],

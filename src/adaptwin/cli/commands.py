@@ -28,6 +28,7 @@ COMMANDS = {
         (
             "adaptwin plan fleet.yaml --out plan.yaml --report plan.html",
             "adaptwin plan adapters.csv --profile h100-64gb-llama-3.1-8b-instruct",
+            "adaptwin plan adapters.csv --gpu l40s --model Qwen/Qwen2.5-7B-Instruct",
             "adaptwin plan fleet.yaml --headroom 20% --spare 1",
             "adaptwin plan fleet.yaml --objective slo --ttft-p99 2s --itl-p99 50ms",
             "adaptwin plan fleet.yaml --objective min-latency --gpus 4",
@@ -87,8 +88,17 @@ COMMANDS = {
     "profiles": Command(
         "profiles",
         "profiles_command",
-        "List the shipped profiles, with their measured errors.",
-        ("adaptwin profiles", "adaptwin profiles --json"),
+        "List measured profiles, and GPUs and models to derive others for.",
+        ("adaptwin profiles", "adaptwin profiles --gpus", "adaptwin profiles --models --json"),
+    ),
+    "derive": Command(
+        "derive",
+        "derive_command",
+        "Derive a profile from the data sheet of a GPU and a model's shapes.",
+        (
+            "adaptwin derive --gpu l40s --model Qwen2.5-7B-Instruct --out l40s.yaml",
+            "adaptwin derive --gpu h100-sxm --model my-model/config.json --price 2.5",
+        ),
     ),
     "fit": Command(
         "fit",

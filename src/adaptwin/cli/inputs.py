@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adaptwin.cli.profile_options import files_of_profiles
+
 if TYPE_CHECKING:
     from adaptwin.plan.fleet import Fleet
     from adaptwin.workload.workload import Workload
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 
 def files_of_fleet(fleet: "Fleet", path: Path) -> list[Path]:
     """Return the profiles and the arrival rates that a fleet file names, whether these files exist or not."""
-    return [path.parent / name for name in fleet.profile] + files_of_workload(fleet.workload)
+    return files_of_profiles(fleet.profile, path.parent) + files_of_workload(fleet.workload)
 
 
 def files_of_workload(workload: "Workload") -> list[Path]:

@@ -8,6 +8,7 @@ from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.visible import quoted
 
 if TYPE_CHECKING:
+    from adaptwin.profile.profile_source import ProfileSource
     from adaptwin.workload.sources.logged_adapters import AdapterRanks
     from adaptwin.workload.workload import Adapter
 
@@ -16,23 +17,23 @@ def adapter_ranks(
     rank: int | None,
     ranks_from: Path | None,
     base_models: list[str] | None,
-    profiles: list[str] | None,
+    sources: "Sequence[ProfileSource]",
     *,
     skip_bad: bool,
     skip_unsupported: bool,
 ) -> "AdapterRanks":
     """Return the ranks that the options give; raises `SpecError` if they give none, or a file is wrong."""
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.profile.profile_source import profile_from
     from adaptwin.workload.sources.logged_adapters import AdapterRanks
 
     if rank is None and ranks_from is None:
         raise SpecError("missing: give the rank of all adapters, or --ranks-from with a rank for each name", "--rank")
     if rank is not None:
         _require_rank(rank)
-    models = [load_profile(name).model.name for name in profiles or ()]
+    models = [profile_from(source).model.name for source in sources]
     known: Iterable[Adapter] = ()
     if ranks_from is not None and ranks_from.is_dir():
-        known = _adapters_in_folder(ranks_from, profiles, skip_bad, skip_unsupported)
+        known = _adapters_in_folder(ranks_from, sources, skip_bad, skip_unsupported)
     elif ranks_from is not None:
         known = _adapters_in_file(ranks_from)
     return AdapterRanks(rank, {adapter.name: adapter for adapter in known}, (*(base_models or ()), *models))
@@ -58,15 +59,15 @@ def _require_rank(rank: int) -> None:
 
 
 def _adapters_in_folder(
-    folder: Path, profiles: list[str] | None, skip_bad: bool, skip_unsupported: bool
+    folder: Path, sources: "Sequence[ProfileSource]", skip_bad: bool, skip_unsupported: bool
 ) -> "Iterable[Adapter]":
     """Return the adapters that PEFT has saved in a folder."""
     from adaptwin.cli.servable import list_left_out, list_warnings
     from adaptwin.plan.served_adapters import served_model
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.profile.profile_source import profile_from
     from adaptwin.workload.sources.peft import read_peft_folder
 
-    served = served_model([load_profile(name) for name in profiles]) if profiles else None
+    served = served_model([profile_from(source) for source in sources]) if sources else None
     found = read_peft_folder(folder, rate=0.0, served=served, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
     list_left_out(found.bad)
     list_left_out(found.skipped)

@@ -8,7 +8,6 @@ import typer
 
 from adaptwin.cli.help import default_note
 from adaptwin.plan.stress import STRESS_RUNS
-from adaptwin.profile.profile import shipped_profiles
 from adaptwin.quantities import parse_latency, parse_seconds, parse_share
 from adaptwin.spec import Spec
 from adaptwin.visible import quoted
@@ -36,11 +35,6 @@ def completing(names: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def complete_profile(incomplete: str) -> list[str]:
-    """Names of shipped profiles that begin with what has been typed."""
-    return [name for name in shipped_profiles() if name.startswith(incomplete)]
-
-
 FleetFile = Annotated[
     Path,
     typer.Argument(
@@ -50,16 +44,6 @@ FleetFile = Annotated[
 PlanFile = Annotated[
     Path,
     typer.Argument(metavar="PLAN", help="Plan file (YAML), as written by 'adaptwin plan --out'.", show_default=False),
-]
-ProfileNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--profile",
-        metavar="NAME",
-        autocompletion=complete_profile,
-        help="Shipped profile ('adaptwin profiles' lists them) or profile file. May be repeated. "
-        + default_note("the fleet's"),
-    ),
 ]
 
 

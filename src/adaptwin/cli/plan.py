@@ -15,7 +15,6 @@ from adaptwin.cli.options import (
     AsJson,
     FleetFile,
     OutFile,
-    ProfileNames,
     ReportFile,
     Seed,
     SkipUnsupported,
@@ -32,6 +31,14 @@ from adaptwin.cli.options import (
     time_span,
 )
 from adaptwin.cli.printing import show, show_json, tell
+from adaptwin.cli.profile_options import (
+    GpuNames,
+    ModelName,
+    ProfileNames,
+    VllmVersion,
+    files_of_profiles,
+    profile_sources,
+)
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -60,6 +67,9 @@ def one_of(names: dict[str, Any], default: str) -> str:
 def plan_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     out: OutFile = None,
     report: ReportFile = None,
     as_json: AsJson = False,
@@ -188,7 +198,8 @@ def plan_command(
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
     from adaptwin.twin.verdict import require_long_enough
 
-    options_read = files_of_options(*(profile or ()), arrivals, lengths, surrogate)
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    options_read = [*files_of_profiles(sources), *files_of_options(arrivals, lengths, surrogate)]
     require_writable(out, report, inputs=[fleet, *options_read])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
@@ -198,7 +209,7 @@ def plan_command(
         require_long_enough(fleet_read)
     except SpecError as error:
         raise error.at(fleet) from None
-    profiles = fleet_profiles(fleet_read, fleet, profile)
+    profiles = fleet_profiles(fleet_read, fleet, sources)
     fleet_read = servable(fleet_read, profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read if arrivals is None else fleet_read.workload.with_arrivals(arrivals))
     named = {

@@ -11,7 +11,6 @@ from adaptwin.cli.options import (
     AsJson,
     FleetFile,
     OutFile,
-    ProfileNames,
     Seed,
     SkipUnsupported,
     described,
@@ -20,6 +19,14 @@ from adaptwin.cli.options import (
     time_span,
 )
 from adaptwin.cli.printing import show, show_json
+from adaptwin.cli.profile_options import (
+    GpuNames,
+    ModelName,
+    ProfileNames,
+    VllmVersion,
+    files_of_profiles,
+    profile_sources,
+)
 from adaptwin.errors import OutOfMemory
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.writable import require_distinct, require_writable
@@ -42,6 +49,9 @@ def setting(field: str, default: str, least: int = 1) -> Any:
 def simulate_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     out: OutFile = None,
     as_json: AsJson = False,
     max_loras: Annotated[int | None, setting("max_loras", "1", least=0)] = None,
@@ -123,10 +133,13 @@ def simulate_command(
     from adaptwin.twin.compilation import compile_twin
     from adaptwin.twin.simulate import simulate
 
-    require_writable(out, inputs=[fleet, *files_of_options(*(profile or ()), lengths)])
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    if profile and gpu:
+        raise typer.BadParameter("--gpu does not go with --profile: one server is simulated")
+    require_writable(out, inputs=[fleet, *files_of_profiles(sources), *files_of_options(lengths)])
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     require_distinct(out, inputs=files_of_fleet(fleet_read, fleet))
-    profiles = fleet_profiles(fleet_read, fleet, profile)
+    profiles = fleet_profiles(fleet_read, fleet, sources)
     fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(
         fleet_read,

@@ -14,19 +14,29 @@ from adaptwin.cli.options import (
     AsJson,
     SkipBad,
     SkipUnsupported,
-    complete_profile,
     out_file,
     share,
     time_span,
     window_seconds,
 )
 from adaptwin.cli.printing import show, show_json, show_line, tell
+from adaptwin.cli.profile_options import (
+    GpuNames,
+    ModelName,
+    VllmVersion,
+    complete_profile,
+    files_of_profiles,
+    profile_sources,
+)
 from adaptwin.workload.sources.arrival_pattern import MOST_TIMESTAMPS, Keep
 from adaptwin.workload.sources.popularity import POPULARITIES
 from adaptwin.workload.sources.request_log.columns import TimeUnit
 from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adaptwin.profile.profile_source import ProfileSource
     from adaptwin.workload.lora_support import ServedModel
     from adaptwin.workload.workload import Workload
 
@@ -150,22 +160,26 @@ def from_trace(
     keep: Keeping = None,
     time_unit: TimeUnits = None,
     profile: Profiles = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make a fleet with the arrivals and lengths of a request trace's busiest hour, distributed over adapters."""
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.profile.profile_source import profile_from
     from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.synthetic import parse_ranks
     from adaptwin.workload.sources.traces import trace_window
 
     rates_file = out.with_suffix(".rates.csv")
-    inputs = [trace, *files_of_options(*(profile or ()))]
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    inputs = [trace, *files_of_profiles(sources)]
     require_writable(out, inputs=inputs)
     require_distinct(out, rates_file, inputs=inputs)
-    for name in profile or ():
-        load_profile(name)
+    for source in sources:
+        profile_from(source)
     rank_mix = parse_ranks(ranks)
     window = trace_window(
         trace,
@@ -188,7 +202,7 @@ def from_trace(
     if not as_json:
         show(trace_table(window.figures, popularity, window.log.left_out))
     summary = {**trace_summary(window.figures), "rows_left_out": window.log.left_out}
-    _write(workload, profile, out, as_json, {"trace": summary})
+    _write(workload, sources, out, as_json, {"trace": summary})
 
 
 @workload_commands.command(epilog=LOG_EXAMPLES)
@@ -242,6 +256,9 @@ def from_log(
     rate_scale: RateScale = 1.0,
     keep: Keeping = None,
     profile: Profiles = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -253,10 +270,11 @@ def from_log(
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
 
     rates_file = out.with_suffix(".rates.csv")
-    inputs = [*logs, *files_of_options(*(profile or ()), lengths), *([ranks_from] if ranks_from else [])]
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    inputs = [*logs, *files_of_profiles(sources), *files_of_options(lengths), *([ranks_from] if ranks_from else [])]
     require_writable(out, inputs=inputs)
     require_distinct(out, rates_file, inputs=inputs)
-    ranks = adapter_ranks(rank, ranks_from, base_model, profile, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
+    ranks = adapter_ranks(rank, ranks_from, base_model, sources, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
     given_lengths = lengths_of_options(lengths, input_mean, output_mean)
     log = read_request_log(
         logs,
@@ -280,7 +298,7 @@ def from_log(
         tell(f"warning: {warning}")
     if not as_json:
         show(log_table(window), top_table(window))
-    _write(workload, profile, out, as_json, {"log": log_summary(window)})
+    _write(workload, sources, out, as_json, {"log": log_summary(window)})
 
 
 @workload_commands.command(epilog=SYNTH_EXAMPLES)
@@ -297,6 +315,9 @@ def synth(
     base_share: BaseShare = 0.0,
     duration: Duration = 3600.0,
     profile: Profiles = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -304,7 +325,8 @@ def synth(
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
 
-    require_writable(out, inputs=files_of_options(*(profile or ()), arrivals, lengths))
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    require_writable(out, inputs=[*files_of_profiles(sources), *files_of_options(arrivals, lengths)])
     workload = synthesize(
         adapters=adapters,
         rate=rate,
@@ -316,7 +338,7 @@ def synth(
         duration=duration,
         seed=seed,
     )
-    _write(workload, profile, out, as_json)
+    _write(workload, sources, out, as_json)
 
 
 @workload_commands.command(epilog=PEFT_EXAMPLES)
@@ -358,6 +380,9 @@ def from_peft(
     arrivals: FleetArrivals = "poisson",
     duration: Duration = 3600.0,
     profile: Profiles = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -370,13 +395,14 @@ def from_peft(
     from adaptwin.workload.workload import Workload
 
     configs = (file for folder in folders for file in folder.rglob("*.json"))
-    named = files_of_options(*(profile or ()), arrivals, lengths)
+    sources = profile_sources(profile, gpu, model, vllm_version)
+    named = [*files_of_profiles(sources), *files_of_options(arrivals, lengths)]
     require_writable(out, inputs=chain(named, [rates] if rates else [], configs))
     found = read_peft_folder(
         *folders,
         rate=rate,
         rates=read_adapter_rates(rates) if rates else None,
-        served=_served_on(profile),
+        served=_served_on(sources),
         checkpoint=checkpoint,
         check=check,
         skip_bad=skip_bad,
@@ -394,15 +420,15 @@ def from_peft(
     )
     if not as_json:
         show(peft_table(found))
-    _write(workload, profile, out, as_json, {"peft": peft_summary(found)})
+    _write(workload, sources, out, as_json, {"peft": peft_summary(found)})
 
 
-def _served_on(profiles: list[str] | None) -> "ServedModel | None":
+def _served_on(sources: "Sequence[ProfileSource]") -> "ServedModel | None":
     """The model and the version of vLLM of the profiles, which must have one base model; None without profiles."""
     from adaptwin.plan.served_adapters import served_model
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.profile.profile_source import profile_from
 
-    return served_model([load_profile(name) for name in profiles]) if profiles else None
+    return served_model([profile_from(source) for source in sources]) if sources else None
 
 
 def _from_anywhere(arrivals: str) -> str:
@@ -413,21 +439,24 @@ def _from_anywhere(arrivals: str) -> str:
 
 
 def _write(
-    workload: "Workload", profiles: list[str] | None, out: Path, as_json: bool, more: dict[str, Any] | None = None
+    workload: "Workload",
+    sources: "Sequence[ProfileSource]",
+    out: Path,
+    as_json: bool,
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Write the fleet, once its profiles are known to exist, and say what is in it; `more` is for JSON only."""
     from adaptwin.plan.fleet import Fleet
-    from adaptwin.profile.profile import load_profile
+    from adaptwin.profile.profile_source import profile_from, source_beside
     from adaptwin.report.workload import workload_summary, workload_table
     from adaptwin.vllm_versions import oldest
     from adaptwin.workload.arrivals import with_path_beside
     from adaptwin.workload.workload import Workload
 
-    names = tuple(profiles or ())
-    versions = [load_profile(name).vllm_version for name in names]
+    versions = [profile_from(source).vllm_version for source in sources]
     vllm_version = oldest(versions) if versions else None
     fields = {name: getattr(workload, name) for name in Workload.model_fields}
-    fleet = Fleet(**fields, profile=names)
+    fleet = Fleet(**fields, profile=tuple(source_beside(source, out.parent) for source in sources))
     if isinstance(fleet.arrivals, str):  # so that fleet and rates can be moved together
         fleet = fleet.model_copy(update={"arrivals": with_path_beside(fleet.arrivals, out.parent)})
     fleet.write(out)

@@ -11,7 +11,15 @@ from typer.core import TyperGroup
 from adaptwin.errors import AdaptwinError, SpecError, did_you_mean
 
 WRONG_ARGUMENTS: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
-_SECTIONS = ("", "constraints", "planning", "server", "Workload")  # of a field that an option may set
+_SECTIONS = (
+    "",
+    "constraints",
+    "planning",
+    "server",
+    "DerivedProfile",
+    "Profile",
+    "Workload",
+)  # of a field that an option may set
 
 
 class WrongCallError(AdaptwinError):

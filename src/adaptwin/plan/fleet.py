@@ -1,5 +1,6 @@
 """Fleet: a workload together with the profiles, planning options and server settings of a fleet file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from pydantic import Field, field_validator
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, WrongKind
 from adaptwin.plan.options import PlanOptions
-from adaptwin.profile.profile import Profile, is_profile_file, load_profile
-from adaptwin.spec import IN_FILE, Name
+from adaptwin.profile.profile import Profile
+from adaptwin.profile.profile_source import DerivedProfile, ProfileSource, profile_from
+from adaptwin.spec import IN_FILE
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
@@ -18,11 +20,11 @@ from adaptwin.workload.workload import Workload
 class Fleet(Workload):
     """A workload that may name its profiles, planning options and the settings that all servers share."""
 
-    profile: tuple[Name, ...] = Field(
+    profile: tuple[ProfileSource, ...] = Field(
         default=(),
         fail_fast=True,
-        description="profiles to plan for: names of shipped ones, or files relative to the fleet file; a single one "
-        "needs no list",
+        description="profiles to plan for: names of shipped ones, files relative to the fleet file, or a GPU and a "
+        "model to derive one from; a single one needs no list",
     )
     planning: PlanOptions = Field(default=PlanOptions(), description="options of a plan")
     server: Server = Field(default=Server(), description="vLLM settings that all servers share")
@@ -30,7 +32,7 @@ class Fleet(Workload):
     @field_validator("profile", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | dict | DerivedProfile) else value
 
     def file_form(self) -> dict[str, Any]:
         """Return the plain data of the fleet file; empty profile, planning and server sections are left out."""
@@ -63,18 +65,22 @@ def _fleet_of_csv(path: str | Path) -> Fleet:
     return Fleet(adapters=read_adapters_csv(path))
 
 
-def fleet_profiles(fleet: Fleet, path: str | Path, override: list[str] | None = None) -> list[Profile]:
+def fleet_profiles(fleet: Fleet, path: str | Path, override: Sequence[ProfileSource] | None = None) -> list[Profile]:
     """Load the profiles in `override`, or else those that the fleet names; raises `SpecError` when there are none."""
-    names = override or list(fleet.profile)
-    if not names:
-        raise SpecError("missing: name one in the file or with --profile (see 'adaptwin profiles')", "profile", path)
+    if override:
+        return [profile_from(source) for source in override]
+    if not fleet.profile:
+        what = "missing: name one in the file or with --profile, or derive one with --gpu and --model"
+        raise SpecError(f"{what} (see 'adaptwin profiles')", "profile", path)
+    return [_profile_in(path, place, source) for place, source in enumerate(fleet.profile)]
+
+
+def _profile_in(path: str | Path, place: int, source: ProfileSource) -> Profile:
+    """Return the profile at a place in the list of a fleet file, with paths relative to the file."""
     try:
-        return [load_profile(name if override else _beside(path, name)) for name in names]
+        return profile_from(source, Path(path).parent)
     except SpecError as error:
-        raise (error if override or error.file else error.at(path)) from None
-
-
-def _beside(path: str | Path, name: str) -> str:
-    """Resolve a profile file relative to the fleet file that names it; the name of a shipped profile stays as it is."""
-    file = Path(path).parent / name
-    return str(file) if is_profile_file(name) else name
+        if error.file:
+            raise
+        field = f"profile[{place}].{error.field}" if isinstance(source, DerivedProfile) else error.field
+        raise SpecError(error.message, field, path) from None

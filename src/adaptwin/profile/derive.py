@@ -15,7 +15,7 @@ from adaptwin.profile.carried_costs import (
     scheduler_costs,
     scrape_costs,
 )
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED, Evidence, EvidenceGrade
+from adaptwin.profile.evidence import NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
 from adaptwin.profile.hardware.held_out import HeldOut, held_out
 from adaptwin.profile.hardware.host_costs import HOST_BASE, REQUEST_LATENCY, attention_calls, request_seconds
@@ -66,10 +66,11 @@ def derive_profile(
         SpecError: A name is not known or means several, the model is of another kind, or an option is not supported.
     """
     _require_supported(tensor_parallel_size, quantization, kv_cache_dtype)
+    _require_version(vllm_version)
     sheet, described = load_gpu(gpu), read_model(model, vllm_version)
     measured = measured_profiles()
     profile = with_evidence(derived(sheet, described, measured, vllm_version), sheet, described, measured)
-    update = {"price_per_hour": price_per_hour, **({"name": name} if name else {})}
+    update = {"price_per_hour": price_per_hour, **({} if name is None else {"name": name})}
     return Profile.parse({**profile.model_dump(), **update})
 
 
@@ -127,7 +128,7 @@ def _grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: HeldOut)
     oldest, newest = version_numbers(OLDEST_VLLM), version_numbers(NEWEST_VLLM)
     if not model.is_described or not oldest <= version_numbers(vllm_version) <= newest:
         return NOT_CLAIMED
-    return CHECKED if gpu.name in errors.gpus else DATA_SHEET
+    return errors.grade_of(gpu.name)
 
 
 def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> dict[str, str]:
@@ -156,6 +157,7 @@ def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> 
         **dict.fromkeys(OF_BLOCKS, f"{names}, times {blocks} for multiprocessors and clock"),
         **dict.fromkeys(OF_BYTES, f"{names}, times {data} for the bandwidth"),
         **dict.fromkeys(OF_HOST, names),
+        **dict.fromkeys(("graph_tokens", "split_tokens"), "source of vLLM"),
     }
     return {
         **{f"step_cost.{name}": origin for name, origin in step.items()},
@@ -176,3 +178,10 @@ def _require_supported(tensor_parallel_size: int, quantization: str | None, kv_c
         raise SpecError(f"{quoted(quantization)} is not supported yet (allowed: none, for 16 bits)", "quantization")
     if kv_cache_dtype != "auto":
         raise SpecError(f"{quoted(kv_cache_dtype)} is not supported yet (allowed: auto, for 16 bits)", "kv_cache_dtype")
+
+
+def _require_version(vllm_version: str) -> None:
+    """Raise `SpecError` for what is no version."""
+    require_type(vllm_version, str, "vllm_version")
+    if version_numbers(vllm_version) == version_numbers(None):
+        raise SpecError(f"{quoted(vllm_version)} is not a version, such as {NEWEST_VLLM}", "vllm_version")

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.lower_bound.least_work import RequestKinds, SharedBy, charges, most_cached
+from adaptwin.profile.hardware.gpu import typical_price
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import GRACE, MIN_REQUESTS, PATIENCE, STARVED_BELOW
@@ -80,7 +81,11 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
 def price_of(profile: Profile) -> float:
     """Return the price per hour of a server of a profile; raises `SpecError` if it is unknown."""
     if profile.price_per_hour is None:
-        message = f"profile {profile.name} has none: give it in the profile, as prices of the plan, or with --price"
+        typical = typical_price(profile.hardware)
+        hint = f" (a typical one is {typical:.2f} US dollars)" if typical else ""
+        message = (
+            f"profile {profile.name} has none{hint}: give it in the profile, as prices of the plan, or with --price"
+        )
         raise SpecError(message, "price_per_hour")
     return profile.price_per_hour
 

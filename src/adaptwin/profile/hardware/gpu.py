@@ -87,5 +87,11 @@ def load_gpu(name: str) -> GpuSheet:
     return GpuSheet.read(files[found[0]])
 
 
+def typical_price(hardware: str) -> float | None:
+    """Return the price per hour on the data sheet of a GPU, as nvidia-smi names it; None if it has none."""
+    sheets = map(load_gpu, shipped_gpus())
+    return next((sheet.price_per_hour for sheet in sheets if sheet.hardware == hardware), None)
+
+
 def _gpu_files() -> dict[str, Path]:
     return shipped_files("adaptwin.profile.hardware", ".yaml", "gpus")

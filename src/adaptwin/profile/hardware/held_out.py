@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from adaptwin.profile.evidence import CHECKED, DATA_SHEET, EvidenceGrade
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import ProfileError, Spread
 from adaptwin.shipped_files import shipped_files
@@ -18,6 +19,10 @@ class HeldOut(Spec):
     error: ProfileError = Field(description="mean absolute errors")
     spread: tuple[Spread, ...] = Field(description="deviation of real servers from the twin, by regime")
     checked: RunRange = Field(description="settings and traffic of the servers")
+
+    def grade_of(self, gpu: str) -> EvidenceGrade:
+        """Return how far profiles may be trusted that are derived for a GPU, by the name of its data sheet."""
+        return CHECKED if gpu in self.gpus else DATA_SHEET
 
 
 def held_out() -> HeldOut:

@@ -30,16 +30,26 @@ def read_model(name_or_path: str | Path, vllm_version: str | None = None) -> Mod
             configuration, or of the folder of its ``config.json``; or the start of a shipped name that no other has.
         vllm_version: Version of vLLM that serves it, on which LoRA of the embeddings depends; None: the oldest.
     """
-    if isinstance(name_or_path, str):
-        found = _shipped_names(name_or_path)
-        exists = os.path.exists(name_or_path)
-        if any(name_or_path in (name, _last_part(name)) for name in found) or (found and not exists):
-            return _shipped_model(name_or_path, found, vllm_version)
-        if not exists:
-            raise SpecError(neither_file_nor(name_or_path, known_models()), "model")
-    elif not isinstance(name_or_path, Path):
+    if not isinstance(name_or_path, str | Path):
         raise SpecError(f"{quoted(name_or_path)} must be a name or a path", "model")
-    return _read_file(Path(name_or_path), vllm_version)
+    meant = model_meant(name_or_path) if isinstance(name_or_path, str) else name_or_path
+    return _read_file(meant, vllm_version) if isinstance(meant, Path) else _shipped_model(meant, vllm_version)
+
+
+def model_meant(name_or_path: str, folder: Path = Path()) -> str | Path:
+    """Return the whole name of the shipped model that is meant, or else a path; raises `SpecError`.
+
+    A whole name goes before a path, which is relative to `folder`, and a path before the start of a name.
+    """
+    found = _shipped_names(name_or_path)
+    whole = [name for name in found if name_or_path in (name, _last_part(name))]
+    if name_or_path and not whole and os.path.exists(folder / name_or_path):
+        return folder / name_or_path
+    if not found:
+        raise SpecError(neither_file_nor(name_or_path, known_models()), "model")
+    if len(found) > 1:
+        raise several_meant(name_or_path, found, "model")
+    return found[0]
 
 
 def _shipped_names(wanted: str) -> list[str]:
@@ -52,10 +62,7 @@ def _last_part(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _shipped_model(wanted: str, found: list[str], vllm_version: str | None) -> ModelSheet:
-    if len(found) > 1:
-        raise several_meant(wanted, found, "model")
-    [name] = found
+def _shipped_model(name: str, vllm_version: str | None) -> ModelSheet:
     known = known_models()[name]
     config = {**known.config, "max_position_embeddings": known.names[name]}
     return model_sheet(config, name, vllm_version, table_of_models())

@@ -1,0 +1,131 @@
+"""A derived profile for the terminal: how far to trust it, its KV cache, and where every constant comes from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED, EvidenceGrade
+from adaptwin.profile.measured import RunRange
+from adaptwin.profile.memory import GIB
+from adaptwin.profile.profile import Profile
+from adaptwin.report.kv_cache import usual_kv_tokens
+from adaptwin.report.style.tables import heading
+from adaptwin.report.style.terminal import Text
+from adaptwin.report.style.words import NOTHING, money, number
+
+SHOWN_SLOTS, SHOWN_RANK = 8, 16
+_NAME_WIDTH, _VALUE_WIDTH = 36, 12  # columns; the longest name is memory.activation_bytes_per_token
+
+_GRADES: dict[EvidenceGrade, str] = {
+    CHECKED: "Derived profiles were compared with real servers that have this GPU.",
+    DATA_SHEET: "No derived profile was compared with a real server that has this GPU.",
+    NOT_CLAIMED: "The laws do not describe this model or this version of vLLM: no accuracy is claimed.",
+}
+_SMALL_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("ps", 1e-12))
+_BYTE_UNITS = (("GiB", float(GIB)), ("MiB", 1024.0**2), ("KiB", 1024.0), ("bytes", 1.0))
+_COUNTED = ("step_cost.balance_tokens", "step_cost.graph_tokens", "step_cost.split_tokens")
+
+
+def derived_report(profile: Profile, alike: list[str], typical_price: float | None) -> RenderableType:
+    """Show a derived profile.
+
+    Args:
+        profile: The profile, as it was derived.
+        alike: Names of measured profiles of the same GPU and model.
+        typical_price: Price of the GPU on its data sheet, in US dollars per hour; None if it has none.
+    """
+    evidence = profile.evidence
+    assert evidence is not None
+    measured_as = f"This GPU and model were measured: better use --profile {' or '.join(alike)}." if alike else ""
+    sentences = [
+        (f"{profile.name}: {profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version}", "bold"),
+        (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
+        (measured_as, "yellow"),
+        *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
+        (_errors_in_words(profile), ""),
+        (_kv_cache_in_words(profile), ""),
+        (_price_in_words(profile, typical_price), ""),
+    ]
+    return Group(
+        *(Text(sentence, style=style) for sentence, style in sentences if sentence),
+        heading("Constants, by where they come from"),
+        *_constants(profile),
+    )
+
+
+def _errors_in_words(profile: Profile) -> str:
+    """Say how far derived profiles were from real servers, and from which; nothing where no accuracy is claimed."""
+    error, checked = profile.error, profile.claimed
+    if error is None or checked is None or profile.grade == NOT_CLAIMED:
+        return ""
+    return (
+        f"Derived profiles against {error.runs} real runs that had no part in their constants: throughput "
+        f"{error.throughput:.1f} % off, mean ITL {_per_cent(error.itl)}, median TTFT {_per_cent(error.ttft)}; "
+        f"starvation right in {error.starvation:.1f} %. {_runs_in_words(checked)}"
+    )
+
+
+def _per_cent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f} %"
+
+
+def _runs_in_words(checked: RunRange) -> str:
+    prompt, answer = (f"{low:,.0f} to {high:,.0f}" for low, high in (checked.prompt, checked.answer))
+    return (
+        f"Those runs had mean prompts of {prompt} and answers of {answer} tokens, up to {checked.adapters:,} adapters "
+        f"of rank {checked.rank} at most, and up to {checked.request_rate:,.0f} requests/s."
+    )
+
+
+def _kv_cache_in_words(profile: Profile) -> str:
+    alone = usual_kv_tokens(profile)
+    with_slots = usual_kv_tokens(profile, max_loras=SHOWN_SLOTS, max_lora_rank=SHOWN_RANK)
+    if not alone:
+        return "KV cache: no memory is left for it, so vLLM would not start."
+    context = profile.model.max_model_len
+    short = f" One request of {context:,} tokens does not fit: set max_model_len." if with_slots < context else ""
+    return (
+        f"KV cache: about {alone:,} tokens without adapters, {with_slots:,} with {SHOWN_SLOTS} slots of rank "
+        f"{SHOWN_RANK}.{short}"
+    )
+
+
+def _price_in_words(profile: Profile, typical: float | None) -> str:
+    if profile.price_per_hour is not None:
+        return f"Price per hour: {money(profile.price_per_hour)}."
+    return f"Price: none; a typical one is {money(typical)} US dollars per hour." if typical else "Price: none."
+
+
+def _constants(profile: Profile) -> Iterator[Text]:
+    """Yield the constants in groups of one origin, each below what is said of it."""
+    assert profile.evidence is not None
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for place, origin in profile.evidence.origins.items():
+        groups.setdefault(origin, []).extend(_constants_at(profile, place))
+    for origin, values in groups.items():
+        yield Text(origin, style="dim")
+        for name, value in values:
+            yield Text(f"  {name:<{_NAME_WIDTH}}{value:>{_VALUE_WIDTH}}")
+
+
+def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
+    """Yield the constants at a place such as ``memory`` or ``step_cost.weights``, with their values; not zeros."""
+    found: Any = profile
+    for part in place.split("."):
+        found = getattr(found, part)
+    if isinstance(found, int | float):
+        yield place, _in_units(place, found)
+        return
+    for name in type(found).model_fields:
+        value = getattr(found, name)
+        if value and not isinstance(value, bool):
+            yield f"{place}.{name}", _in_units(f"{place}.{name}", value)
+
+
+def _in_units(constant: str, value: float) -> str:
+    if constant in _COUNTED:
+        return f"{number(value)} tokens"
+    units = _BYTE_UNITS if constant.startswith("memory.") else _SMALL_UNITS
+    unit, size = next((each for each in units if value >= each[1]), units[-1])
+    return f"{number(value / size)} {unit}"
