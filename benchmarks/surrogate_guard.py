@@ -64,8 +64,8 @@ def _reserving() -> str:
     pairs = list(zip(without, with_it, strict=True))
     changed = np.array([one.throughput != other.throughput for one, other in pairs])
     same = np.array([(one.worst == "ok") == (other.worst == "ok") for one, other in pairs])
-    return f"""Since vLLM 0.19, servers reserve blocks for whole prompts, which is in no training mix. On the two measured
-    profiles, this changes {100 * changed.mean():.0f} % of {len(pairs)} such cases, and the verdict on
+    return f"""Since vLLM 0.19, servers reserve blocks for whole prompts, which is in no training mix. On the two
+    measured profiles, this changes {100 * changed.mean():.0f} % of {len(pairs)} such cases, and the verdict on
     {100 * (1.0 - same.mean()):.1f} %, so predictions are used for such servers as well."""
 
 

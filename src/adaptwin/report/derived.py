@@ -24,6 +24,7 @@ _GRADES: dict[EvidenceGrade, str] = {
 }
 _SMALL_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("ps", 1e-12))
 _BYTE_UNITS = (("GiB", float(GIB)), ("MiB", 1024.0**2), ("KiB", 1024.0), ("bytes", 1.0))
+_SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # of memory, which are no constants
 _COUNTED = ("step_cost.balance_tokens", "step_cost.graph_tokens", "step_cost.split_tokens")
 
 
@@ -119,7 +120,7 @@ def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
         return
     for name in type(found).model_fields:
         value = getattr(found, name)
-        if value and not isinstance(value, bool):
+        if value and not isinstance(value, bool) and name not in _SETTINGS:
             yield f"{place}.{name}", _in_units(f"{place}.{name}", value)
 
 
