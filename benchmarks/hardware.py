@@ -73,7 +73,7 @@ def main() -> None:
     compile_twin()
     base, lora = base_model(runs), carried_lora()
     unknown = lora.filter(pl.col("variant") == DERIVED)
-    each = machines(base.open_loop.rows, base.replay.rows, unknown)
+    each = machines(base.open_loop_by_replay.rows, base.replay.rows, unknown)
     held_out = held_out_of(each, unknown, runs)
     sections = [
         _by_gpu(base),
@@ -83,7 +83,7 @@ def main() -> None:
         coverage_section(
             each,
             {name: load_gpu(name).hardware for name in held_out.gpus},
-            machines(base.open_loop_by_replay.rows, base.replay.rows, unknown),
+            machines(base.open_loop.rows, base.replay.rows, unknown),
         ),
         kernels_section(),
         constants_section(SHORT),

@@ -27,10 +27,10 @@ square, over machines, of each machine's root mean square of log(real / twin). T
 runs lie inside their interval: with the spread of all three machines, as shipped; and, in the row below, with that of
 the two other machines alone, where these have the regime. With so few machines the width is itself uncertain."""
 
-SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count
-as calm or busy, by whether requests wait in the twin. The last column is what the spread of ITL would be if the
-constants of the host were chosen on the RTX PRO 6000 for the H100 PCIe too, and not on the other models of the same
-machine."""
+SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count as
+calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another machine,
+as for a server that nobody measured. The last column is what the spread of ITL would be if those of the H100 PCIe were
+chosen on the other models of the same machine."""
 
 
 def machines(*parts: pl.DataFrame) -> list[pl.DataFrame]:
@@ -151,13 +151,13 @@ def _whole_union(*ranges: Iterable[int]) -> tuple[int, int]:
     return min(values), max(values)
 
 
-def coverage_section(each: Sequence[pl.DataFrame], names: dict[str, str], other_host: Sequence[pl.DataFrame]) -> str:
+def coverage_section(each: Sequence[pl.DataFrame], names: dict[str, str], same_host: Sequence[pl.DataFrame]) -> str:
     """Return the section on spreads and on how many runs lie inside the intervals that are made from them.
 
     Args:
         each: Rows of each machine.
         names: Names of the machines in words.
-        other_host: The same rows, with the H100 PCIe as if only the RTX PRO 6000 had told the host's time.
+        same_host: The same rows, with the host's time of the H100 PCIe from its runs of other models.
     """
     shipped, body = _deviations(each), []
     for rows in each:
@@ -167,17 +167,17 @@ def coverage_section(each: Sequence[pl.DataFrame], names: dict[str, str], other_
         body.append([name, "the others", *(_inside(rows, figure, others) for figure in FIGURE_COLUMNS)])
     header = ["machine", "spread of", "throughput", "mean ITL", "median TTFT"]
     table = section("Coverage of the 90 % intervals", header, body, paragraph(COVERED))
-    wider = _deviations(other_host)
+    closer = _deviations(same_host)
     spreads = [
         [
             spread.regime,
             str(spread.runs),
             *(_or_dash(getattr(spread, figure)) for figure in FIGURE_COLUMNS),
-            _or_dash(wider[spread.regime]["itl"]),
+            _or_dash(closer[spread.regime]["itl"]),
         ]
         for spread in spread_over(each)
     ]
-    lines = [["regime", "runs", "throughput", "mean ITL", "median TTFT", "mean ITL, other host"], ["---"] * 6, *spreads]
+    lines = [["regime", "runs", "throughput", "mean ITL", "median TTFT", "mean ITL, same host"], ["---"] * 6, *spreads]
     return f"{table}\n\n{paragraph(SPREADS)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -6,7 +6,7 @@ from adaptwin.profile.model_shape import ModelShape
 from adaptwin.rounding import rounded
 
 _LAUNCHES_PER_LAYER = 4  # linear layers that vLLM starts: q, k and v; o; gate and up; down
-_DIGITS = 5
+CONSTANT_DIGITS = 5  # significant ones, of constants that are derived
 
 
 class Peaks(NamedTuple):
@@ -47,4 +47,4 @@ def base_costs(model: ModelShape, peaks: Peaks, shares: Shares) -> dict[str, flo
         "per_pair": 4 * query * model.layers / (peaks.flops * shares.attention),
         "per_context_token": model.kv_bytes_per_token / (peaks.bandwidth * shares.cache),
     }
-    return {name: rounded(value, _DIGITS) for name, value in constants.items()}
+    return {name: rounded(value, CONSTANT_DIGITS) for name, value in constants.items()}

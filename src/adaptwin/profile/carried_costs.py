@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from adaptwin.profile.base_costs import CONSTANT_DIGITS
 from adaptwin.profile.hardware.gpu import GpuSheet
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.lora_kernels import LINEAR_LAYERS
@@ -21,7 +22,6 @@ from adaptwin.rounding import rounded
 OF_BLOCKS = ("launched_block", "shrink_block", "expand_block", "active_block")  # scale with multiprocessors and clock
 OF_BYTES = ("lora_byte", "adapter_byte")  # scale with the bandwidth
 OF_HOST = ("slot_launch", "lora_launch", "per_listed_adapter")  # are the same on every GPU
-_DIGITS = 5
 
 _LINK_SHARE = 0.8  # of the bandwidth of PCIe, that copies from pinned memory reach
 _MATRICES = 2 * sum(len(layer) for layer in LINEAR_LAYERS)  # of an adapter in a layer, each copied by itself
@@ -41,7 +41,7 @@ def lora_costs(measured: Sequence[Measured], gpu: GpuSheet) -> dict[str, float]:
 
     def carried(name: str, scale: Iterable[float]) -> float:
         costs = (getattr(each.profile.step_cost, name) for each in measured)
-        return rounded(statistics.mean(cost * by for cost, by in zip(costs, scale, strict=True)), _DIGITS)
+        return rounded(statistics.mean(cost * by for cost, by in zip(costs, scale, strict=True)), CONSTANT_DIGITS)
 
     slower_blocks = [each.gpu.sms * each.gpu.clock_hz / (gpu.sms * gpu.clock_hz) for each in measured]
     slower_bytes = [each.gpu.memory_bandwidth / gpu.memory_bandwidth for each in measured]
@@ -63,11 +63,11 @@ def load_costs(measured: Sequence[Measured], gpu: GpuSheet, model: ModelShape) -
     )
     per_rank = model.adapter_bytes_per_rank
     return LoadCost(
-        gpu_base=rounded(per_copy * _MATRICES * model.layers, _DIGITS),
-        gpu_per_rank=rounded(per_rank / (gpu.pcie_bandwidth * _LINK_SHARE), _DIGITS),
+        gpu_base=rounded(per_copy * _MATRICES * model.layers, CONSTANT_DIGITS),
+        gpu_per_rank=rounded(per_rank / (gpu.pcie_bandwidth * _LINK_SHARE), CONSTANT_DIGITS),
         gpu_per_padding=0.0,
         disk_base=_DISK_SECONDS,
-        disk_per_rank=rounded(per_rank / _DISK_BANDWIDTH, _DIGITS),
+        disk_per_rank=rounded(per_rank / _DISK_BANDWIDTH, CONSTANT_DIGITS),
     )
 
 
@@ -75,7 +75,9 @@ def scheduler_costs(measured: Sequence[Measured]) -> SchedulerCost:
     """Return the cost of planning: the means of the measured profiles."""
     return SchedulerCost(
         **{
-            name: rounded(statistics.mean(getattr(each.profile.scheduler_cost, name) for each in measured), _DIGITS)
+            name: rounded(
+                statistics.mean(getattr(each.profile.scheduler_cost, name) for each in measured), CONSTANT_DIGITS
+            )
             for name in SchedulerCost.model_fields
         }
     )
@@ -85,7 +87,9 @@ def scrape_costs(measured: Sequence[Measured]) -> ScrapeCost:
     """Return the cost of scrapes: the means of the measured profiles."""
     return ScrapeCost(
         **{
-            name: rounded(statistics.mean(getattr(each.profile.scrape_cost, name) for each in measured), _DIGITS)
+            name: rounded(
+                statistics.mean(getattr(each.profile.scrape_cost, name) for each in measured), CONSTANT_DIGITS
+            )
             for name in ScrapeCost.model_fields
         }
     )

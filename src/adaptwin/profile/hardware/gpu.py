@@ -23,16 +23,18 @@ class DenseFlops(Spec):
     int8: FlopRate = Field(description="operations per second on integers of 8 bits")
 
 
-Share = Annotated[float, Field(gt=0, le=1.2, allow_inf_nan=False)]
+ShareOfPeak = Annotated[float, Field(gt=0, le=1.2, allow_inf_nan=False)]
 
 
 class KernelShares(Spec):
     """The parts of a GPU's peak figures that vLLM's kernels reach, measured on it (docs/measured/step-law.md)."""
 
-    weights: Share = Field(description="share of the bandwidth with which linear layers read their weights")
-    linear: Share = Field(description="share of the arithmetic in bfloat16 that linear layers reach")
-    attention: Share = Field(description="share of the arithmetic in bfloat16 that the attention of prompts reaches")
-    cache: Share = Field(description="share of the bandwidth with which decodes read the KV cache")
+    weights: ShareOfPeak = Field(description="share of the bandwidth with which linear layers read their weights")
+    linear: ShareOfPeak = Field(description="share of the arithmetic in bfloat16 that linear layers reach")
+    attention: ShareOfPeak = Field(
+        description="share of the arithmetic in bfloat16 that the attention of prompts reaches"
+    )
+    cache: ShareOfPeak = Field(description="share of the bandwidth with which decodes read the KV cache")
 
 
 class GpuSheet(Spec):

@@ -9,8 +9,8 @@ of what an H100 SXM does with 700 W, although its data sheet promises three quar
 from adaptwin.profile.base_costs import Shares
 from adaptwin.profile.hardware.gpu import GpuSheet
 
-_WEIGHTS = {"hbm": 0.85, "gddr": 0.80}  # of the bandwidth
-_CACHE = {"hbm": 0.93, "gddr": 0.83}
+_WEIGHTS_READ = {"hbm": 0.85, "gddr": 0.80}  # of the bandwidth
+_CACHE_READ = {"hbm": 0.93, "gddr": 0.83}
 _LARGE_L2 = 90e6  # bytes, from which activations stay in the L2 cache
 _ACTIVATIONS_IN_MEMORY, _ACTIVATIONS_IN_L2 = 0.6, 1.0
 _LINEAR = 0.83  # of the arithmetic, where power is no limit
@@ -31,8 +31,8 @@ def kernel_shares(gpu: GpuSheet) -> Shares:
         )
     linear = min(_LINEAR, _FLOP_PER_JOULE[gpu.architecture] * gpu.power_watts / gpu.flops.bfloat16)
     return Shares(
-        weights=_WEIGHTS[gpu.memory_type],
-        cache=_CACHE[gpu.memory_type],
+        weights=_WEIGHTS_READ[gpu.memory_type],
+        cache=_CACHE_READ[gpu.memory_type],
         activations=activations,
         linear=linear,
         attention=_ATTENTION * linear,
