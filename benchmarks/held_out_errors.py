@@ -27,10 +27,10 @@ square, over machines, of each machine's root mean square of log(real / twin). T
 runs lie inside their interval: with the spread of all three machines, as shipped; and, in the row below, with that of
 the two other machines alone, where these have the regime. With so few machines the width is itself uncertain."""
 
-SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count as
-calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another machine,
+SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count
+as calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another machine,
 as for a server that nobody measured. The last column is what the spread of ITL would be if those of the H100 PCIe were
-chosen on the other models of the same machine."""
+chosen on other models of the same machine."""
 
 
 def machines(*parts: pl.DataFrame) -> list[pl.DataFrame]:
