@@ -28,8 +28,8 @@ runs lie inside their interval: with the spread of all three machines, as shippe
 the two other machines alone, where these have the regime. With so few machines the width is itself uncertain."""
 
 SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count
-as calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another machine,
-as for a server that nobody measured. The last column is what the spread of ITL would be if those of the H100 PCIe were
+as calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another one, as
+for a server that nobody measured. The last column is what the spread of ITL would be if those of the H100 PCIe were
 chosen on other models of the same machine."""
 
 
