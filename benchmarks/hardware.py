@@ -57,7 +57,7 @@ GUARDED = (  # GPU and model of derived profiles on which the surrogate is tried
     ("l40s", "Qwen2.5-7B-Instruct"),
     ("h100-sxm", "Qwen3-14B"),
     ("h200", "Llama-3.1-8B-Instruct"),
-    ("l4", "Llama-3.2-3B-Instruct"),
+    ("l4", "Qwen2.5-3B-Instruct"),
 )
 
 

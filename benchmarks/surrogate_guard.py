@@ -26,7 +26,7 @@ def guard(profiles: Sequence[Profile]) -> str:
         cases = list(other_families.cases([profile], EACH))
         runs = simulate_many(Case(case.profile, case.server, case.workload, case.workload.seed) for case in cases)
         predictions = [surrogate.predict(case.workload, case.server) for case in cases]
-        inside = np.array([prediction.inside for prediction in predictions])
+        inside = np.array([prediction.inside for prediction in predictions], dtype=bool)
         throughput = np.array([p.throughput / run.throughput - 1.0 for p, run in zip(predictions, runs, strict=True)])
         itl = np.array([p.itl_mean / run.itl.mean - 1.0 for p, run in zip(predictions, runs, strict=True)])
         right = np.array([(p.overload > 0.5) == (run.worst != "ok") for p, run in zip(predictions, runs, strict=True)])
