@@ -19,6 +19,8 @@ REASONS = {
     "step_cost.lora_launch": "not determined by the measurements",
     "step_cost.adapter_byte": "not determined by the measurements",
     "step_cost.shrink_block": "not determined by the measurements of Llama",
+    "step_cost.active_block": "not determined by the measurements of Llama",
+    "step_cost.per_listed_adapter": "determined roughly: both models should have the same",
     "load_cost.gpu_base": "by their matrices, the models should differ by 14 %, not by a factor of 2",
     "load_cost.gpu_per_rank": "derived: bytes of the rank over PCIe; measured: loads grow with the padding instead",
     "load_cost.gpu_per_padding": "derived: bytes of the rank over PCIe; measured: loads grow with the padding instead",
@@ -31,6 +33,8 @@ COMPARED = f"""Every constant of the two measured profiles, and what is derived 
 constants of the other model. A ratio is derived over measured. The last column says why, where it is off by more than
 {100 * (NEAR - 1):.0f} %. The constants of steps without LoRA that follow from peak figures were not fitted to the
 measurements, which do not tell them from the host's time, but stated; so their ratios compare two derivations."""
+
+SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # with which memory was measured
 
 
 def constants_section(short: dict[str, str]) -> str:
@@ -52,9 +56,9 @@ def constants_section(short: dict[str, str]) -> str:
 
 
 def constants_of(profile: Profile) -> Iterator[tuple[str, float]]:
-    """Yield all constants of a profile by name, but for flags."""
+    """Yield all constants of a profile by name, but for flags and settings."""
     for part in SECTIONS:
         for name, value in getattr(profile, part):
-            if not isinstance(value, bool):
+            if not isinstance(value, bool) and name not in SETTINGS:
                 yield f"{part}.{name}", float(value)
     yield "request_latency", profile.request_latency
