@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 
-from adaptwin.profile.hardware.held_out import HeldOut
+from adaptwin.profile.hardware.held_out import DerivedErrors
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import ProfileError, Regime, Spread, load_profile, shipped_profiles
 from adaptwin.rounding import rounded
@@ -47,7 +47,7 @@ def machines(*parts: pl.DataFrame) -> list[pl.DataFrame]:
     return found
 
 
-def held_out_of(each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence[PublicRun]) -> HeldOut:
+def held_out_of(each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence[PublicRun]) -> DerivedErrors:
     """Return the errors over machines, and the settings and traffic of their servers.
 
     Args:
@@ -55,7 +55,7 @@ def held_out_of(each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence
         lora: The rows with adapters, which tell how often starvation is predicted.
         runs: The public runs.
     """
-    return HeldOut(
+    return DerivedErrors(
         gpus=tuple(str(rows["gpu"][0]) for rows in each),
         error=_errors_of_machines(each, lora),
         spread=spread_over(each),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adaptwin.profile.base_costs import Shares
+from adaptwin.profile.base_costs import PeakShares
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
 from adaptwin.profile.hardware.host_costs import ATTENTION_CALL, ATTENTION_REQUEST
 from adaptwin.profile.hardware.kernel_shares import kernel_shares
@@ -30,18 +30,18 @@ microseconds for each call and 80 ns for each request on every GPU."""
 
 
 class ThreeShares(NamedTuple):
-    """Shares of a GPU's peak figures: measured on it, by rule, and the medians of other GPUs."""
+    """PeakShares of a GPU's peak figures: measured on it, by rule, and the medians of other GPUs."""
 
-    own: Shares
-    rule: Shares
-    others: Shares
+    own: PeakShares
+    rule: PeakShares
+    others: PeakShares
 
 
 def three_shares(gpu: GpuSheet, all_gpus: Iterable[GpuSheet]) -> ThreeShares:
     """Return the shares of a GPU with tables of kernels."""
     rule = kernel_shares(gpu.model_copy(update={"kernels": None}))
     others = [kernel_shares(each) for each in all_gpus if each.name != gpu.name]
-    medians = Shares(*(statistics.median(values) for values in zip(*others, strict=True)))
+    medians = PeakShares(*(statistics.median(values) for values in zip(*others, strict=True)))
     return ThreeShares(kernel_shares(gpu), rule, medians)
 
 
@@ -75,15 +75,15 @@ def kernels_section() -> str:
 Table = LinearTable | DecodeTable
 
 
-def _linear_law(table: LinearTable, shares: Shares) -> np.ndarray:
+def _linear_law(table: LinearTable, shares: PeakShares) -> np.ndarray:
     return table.by_law((shares.weights, shares.linear))
 
 
-def _decode_law(table: DecodeTable, shares: Shares) -> np.ndarray:
+def _decode_law(table: DecodeTable, shares: PeakShares) -> np.ndarray:
     return table.by_law((shares.cache, 1e6 * ATTENTION_CALL, 1e9 * ATTENTION_REQUEST))
 
 
-def _mean_error(tables: list[Table], shares: Shares, law: Callable[[Table, Shares], np.ndarray]) -> str:
+def _mean_error(tables: list[Table], shares: PeakShares, law: Callable[[Table, PeakShares], np.ndarray]) -> str:
     """Return the mean over tables of the mean absolute error in per cent."""
     errors = [float(percent_off(law(table, shares) / table.seconds - 1)) for table in tables]
     return f"{statistics.mean(errors):.1f}"

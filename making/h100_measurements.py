@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, Measurements, Setup
-from adaptwin.profile.base_costs import Peaks, Shares, base_costs
+from adaptwin.profile.base_costs import Peaks, PeakShares, base_costs
 from adaptwin.profile.model_shape import ModelShape
 from h100_runs import DATA, MODELS, measured_runs
 
@@ -32,7 +32,7 @@ LORA_BATCH = {"llama-3.1-8b-instruct": 220, "qwen-2.5-7b-instruct": 250}  # max_
 # H100 SXM. The shares of them are those of the operation tables of other GPUs (docs/measured/step-law.md). One GPU
 # cannot separate the constants that follow from them from the time of the host.
 PEAKS = Peaks(bandwidth=2.02e12, flops=989e12)
-SHARES = Shares(weights=0.84, cache=0.9, activations=1.0, linear=0.75, attention=0.6)
+SHARES = PeakShares(weights=0.84, cache=0.9, activations=1.0, linear=0.75, attention=0.6)
 
 
 def measurements(model: str) -> Measurements:

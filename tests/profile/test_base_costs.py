@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin.profile.base_costs import Peaks, Shares, base_costs
+from adaptwin.profile.base_costs import Peaks, PeakShares, base_costs
 from adaptwin.profile.model_shape import ModelShape
 
 TINY = ModelShape(
@@ -19,7 +19,7 @@ TINY = ModelShape(
 # A layer's linear layers: q of 64 x 64, k and v of 64 x 32 each, o of 64 x 64, gate, up and down of 64 x 128 each.
 PRODUCTS = 2 * (64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 128)  # 73,728 for each token
 PEAKS = Peaks(bandwidth=1e9, flops=1e12)
-SHARES = Shares(weights=0.5, cache=0.8, activations=0.25, linear=0.6, attention=0.4, launch=1e-6)
+SHARES = PeakShares(weights=0.5, cache=0.8, activations=0.25, linear=0.6, attention=0.4, launch=1e-6)
 
 
 def of_tiny(**shares):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.hostile import CONTROL, HOSTILE
 
 from adaptwin import Profile, SpecError, derive_profile, load_gpu, load_profile, shipped_gpus, shipped_models
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED
 from adaptwin.profile.hardware.held_out import held_out
 from adaptwin.profile.hardware.model_config import read_model
 from adaptwin.profile.measured_alike import measured_alike
@@ -48,7 +48,7 @@ def test_every_gpu_gives_a_sane_profile(gpu, model):
     profile = derive_profile(gpu=gpu, model=model)
     assert profile.is_derived
     assert not profile.is_measured
-    assert profile.grade == (CHECKED if gpu in held_out().gpus else DATA_SHEET)
+    assert profile.grade == (BASE_CHECKED if gpu in held_out().gpus else DATA_SHEET)
     weights = profile.model.linear_bytes / load_gpu(gpu).memory_bandwidth
     assert weights < profile.step_cost.weights < 1.5 * weights
     assert 1e-3 < profile.step_cost.host_base < 5e-3

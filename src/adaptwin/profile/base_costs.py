@@ -16,7 +16,7 @@ class Peaks(NamedTuple):
     flops: float  # FLOP/s, dense, in the precision of the linear layers
 
 
-class Shares(NamedTuple):
+class PeakShares(NamedTuple):
     """The parts of a GPU's peak figures that vLLM's kernels reach."""
 
     weights: float  # of the bandwidth, reading the weights of linear layers
@@ -27,7 +27,7 @@ class Shares(NamedTuple):
     launch: float = 4e-6  # seconds until a linear layer has started and is at full speed
 
 
-def base_costs(model: ModelShape, peaks: Peaks, shares: Shares) -> dict[str, float]:
+def base_costs(model: ModelShape, peaks: Peaks, shares: PeakShares) -> dict[str, float]:
     """Return constants of `StepCost` by name: `gpu_base`, `weights`, `balance_tokens`, `per_token` and the attention's.
 
     Norms, rotary embeddings, the activation function and residual additions read and write 8 hidden + 2 (q + k + v) +

@@ -17,7 +17,7 @@ from adaptwin.profile.carried_costs import (
 )
 from adaptwin.profile.evidence import NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
-from adaptwin.profile.hardware.held_out import HeldOut, held_out
+from adaptwin.profile.hardware.held_out import DerivedErrors, held_out
 from adaptwin.profile.hardware.host_costs import HOST_BASE, REQUEST_LATENCY, attention_calls, request_seconds
 from adaptwin.profile.hardware.kernel_shares import kernel_shares
 from adaptwin.profile.hardware.model_config import read_model
@@ -116,7 +116,7 @@ def with_evidence(profile: Profile, gpu: GpuSheet, model: ModelSheet, measured: 
     errors = held_out()
     evidence = Evidence(
         constants=profile.fingerprint,
-        grade=_grade(gpu, model, profile.vllm_version, errors),
+        grade=_derived_grade(gpu, model, profile.vllm_version, errors),
         origins=_origins(gpu, profile.model, measured),
         notes=model.notes,
         checked=errors.checked,
@@ -124,7 +124,7 @@ def with_evidence(profile: Profile, gpu: GpuSheet, model: ModelSheet, measured: 
     return profile.model_copy(update={"error": errors.error, "spread": errors.spread, "evidence": evidence})
 
 
-def _grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: HeldOut) -> EvidenceGrade:
+def _derived_grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: DerivedErrors) -> EvidenceGrade:
     oldest, newest = version_numbers(OLDEST_VLLM), version_numbers(NEWEST_VLLM)
     if not model.is_described or not oldest <= version_numbers(vllm_version) <= newest:
         return NOT_CLAIMED

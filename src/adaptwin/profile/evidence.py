@@ -11,7 +11,7 @@ EvidenceGrade = Literal[
     "measured with LoRA", "derived, base model checked on real runs", "data sheet only", "not claimed"
 ]
 MEASURED: Final = "measured with LoRA"
-CHECKED: Final = "derived, base model checked on real runs"
+BASE_CHECKED: Final = "derived, base model checked on real runs"
 DATA_SHEET: Final = "data sheet only"
 NOT_CLAIMED: Final = "not claimed"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, NOT_CLAIMED, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, EvidenceGrade
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
@@ -18,7 +18,7 @@ SHOWN_SLOTS, SHOWN_RANK = 8, 16
 _NAME_WIDTH, _VALUE_WIDTH = 36, 12  # columns; the longest name is memory.activation_bytes_per_token
 
 _GRADES: dict[EvidenceGrade, str] = {
-    CHECKED: "Derived profiles were compared with real servers that have this GPU.",
+    BASE_CHECKED: "Derived profiles were compared with real servers that have this GPU.",
     DATA_SHEET: "No derived profile was compared with a real server that has this GPU.",
     NOT_CLAIMED: "The laws do not describe this model or this version of vLLM: no accuracy is claimed.",
 }

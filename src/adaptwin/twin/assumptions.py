@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, EvidenceGrade
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
@@ -62,7 +62,7 @@ def evidence(profile: Profile) -> str:
 
 
 def _derived_in_words(grade: EvidenceGrade) -> str:
-    return {CHECKED: CHECKED, DATA_SHEET: "derived from its data sheet only"}.get(grade, f"derived, {grade}")
+    return {BASE_CHECKED: BASE_CHECKED, DATA_SHEET: "derived from its data sheet only"}.get(grade, f"derived, {grade}")
 
 
 def _lengths_in_words(workload: Workload) -> str:

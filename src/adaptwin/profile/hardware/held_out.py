@@ -1,15 +1,15 @@
-"""HeldOut: how far derived profiles were from real servers that had no part in their constants."""
+"""DerivedErrors: how far derived profiles were from real servers that had no part in their constants."""
 
 from pydantic import Field
 
-from adaptwin.profile.evidence import CHECKED, DATA_SHEET, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, EvidenceGrade
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import ProfileError, Spread
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Name, Spec
 
 
-class HeldOut(Spec):
+class DerivedErrors(Spec):
     """Errors of derived profiles, over the machines of `gpus`; each machine counts equally.
 
     `make hardware` writes the file. Every profile was derived without the servers that it was compared with.
@@ -22,9 +22,9 @@ class HeldOut(Spec):
 
     def grade_of(self, gpu: str) -> EvidenceGrade:
         """Return how far profiles may be trusted that are derived for a GPU, by the name of its data sheet."""
-        return CHECKED if gpu in self.gpus else DATA_SHEET
+        return BASE_CHECKED if gpu in self.gpus else DATA_SHEET
 
 
-def held_out() -> HeldOut:
+def held_out() -> DerivedErrors:
     """Return the errors that come with adaptwin."""
-    return HeldOut.read(shipped_files("adaptwin.profile.hardware", ".yaml", "evidence")["held_out"])
+    return DerivedErrors.read(shipped_files("adaptwin.profile.hardware", ".yaml", "evidence")["held_out"])

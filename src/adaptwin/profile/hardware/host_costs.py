@@ -4,7 +4,7 @@ They are those with which derived profiles come closest to the public runs (docs
 error there is that with constants chosen on the other models.
 """
 
-from adaptwin.profile.base_costs import Peaks, Shares
+from adaptwin.profile.base_costs import Peaks, PeakShares
 from adaptwin.profile.model_shape import ModelShape
 
 HOST_BASE = 1.5e-3  # seconds of every step; 1 to 3.5 ms were seen, and 7 ms on a slow host
@@ -19,7 +19,7 @@ def attention_calls(model: ModelShape) -> float:
     return ATTENTION_CALL * model.layers
 
 
-def request_seconds(model: ModelShape, peaks: Peaks, shares: Shares) -> float:
+def request_seconds(model: ModelShape, peaks: Peaks, shares: PeakShares) -> float:
     """Return the seconds of a step for each of its requests: attention, the output matrix and the sampler."""
     output = 2.0 * model.vocabulary * model.hidden / (peaks.flops * shares.linear)
     return ATTENTION_REQUEST * model.layers + output + _SAMPLED_TOKEN * model.vocabulary

@@ -6,7 +6,7 @@ well: GPUs of one architecture compute about equally many operations with a joul
 of what an H100 SXM does with 700 W, although its data sheet promises three quarters.
 """
 
-from adaptwin.profile.base_costs import Shares
+from adaptwin.profile.base_costs import PeakShares
 from adaptwin.profile.hardware.gpu import GpuSheet
 
 _WEIGHTS_READ = {"hbm": 0.85, "gddr": 0.80}  # of the bandwidth
@@ -18,11 +18,11 @@ _ATTENTION = 0.83  # of what linear layers reach
 _FLOP_PER_JOULE = {"ampere": 0.66e12, "ada": 0.72e12, "hopper": 1.12e12, "blackwell": 1.6e12}
 
 
-def kernel_shares(gpu: GpuSheet) -> Shares:
+def kernel_shares(gpu: GpuSheet) -> PeakShares:
     """Return the shares of the peak figures that kernels reach on a GPU, measured or by rule."""
     activations = _ACTIVATIONS_IN_L2 if gpu.l2_bytes >= _LARGE_L2 else _ACTIVATIONS_IN_MEMORY
     if gpu.kernels:
-        return Shares(
+        return PeakShares(
             weights=gpu.kernels.weights,
             cache=gpu.kernels.cache,
             activations=activations,
@@ -30,7 +30,7 @@ def kernel_shares(gpu: GpuSheet) -> Shares:
             attention=gpu.kernels.attention,
         )
     linear = min(_LINEAR, _FLOP_PER_JOULE[gpu.architecture] * gpu.power_watts / gpu.flops.bfloat16)
-    return Shares(
+    return PeakShares(
         weights=_WEIGHTS_READ[gpu.memory_type],
         cache=_CACHE_READ[gpu.memory_type],
         activations=activations,
