@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 
+from adaptwin.profile.derive import MEASURED_GPU
 from adaptwin.profile.hardware.held_out import DerivedErrors
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import ProfileError, Regime, Spread, load_profile, shipped_profiles
@@ -57,6 +58,8 @@ def held_out_of(each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence
     """
     return DerivedErrors(
         gpus=tuple(str(rows["gpu"][0]) for rows in each),
+        lora_gpus=(MEASURED_GPU,),
+        versions=tuple(dict.fromkeys(["0.8.5", *(run.vllm_version for run in runs)])),
         error=_errors_of_machines(each, lora),
         spread=spread_over(each),
         checked=_checked(runs),

@@ -12,6 +12,7 @@ _PRECISION = re.compile(
     r"[-_.](hf|bf16|fp16|fp8|fp4|nvfp4|mxfp4|nf4|w8a8|w8a16|w4a16|int4|int8|awq|gptq|bnb|mlx|4bit|8bit|quantized|dynamic"
     r"|unsloth)(?=$|[-_.])"
 )
+_SIXTEEN_BITS = {"hf", "bf16", "fp16", "mlx", "dynamic", "unsloth"}
 _TUNING = re.compile(r"[-_.](instruct|chat|it|base)(?=$|[-_.])")
 _SEPARATORS = re.compile(r"[-_ ]")
 
@@ -40,6 +41,12 @@ def differs(base: str | None, model: str) -> bool:
 def same_weights(one: str, other: str) -> bool:
     """Whether two names mean the same weights, perhaps in different precisions."""
     return _joined(_weights_name(one)) == _joined(_weights_name(other))
+
+
+def quantised_in(name: str) -> str | None:
+    """Return the word by which a name says that the weights have fewer than 16 bits, such as ``fp8``; None: no word."""
+    found = (match[1] for match in _PRECISION.finditer(name.lower()))
+    return next((word for word in found if word not in _SIXTEEN_BITS), None)
 
 
 def _weights_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -9,11 +10,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.hostile import CONTROL, HOSTILE
 
-from adaptwin import Profile, SpecError, derive_profile, load_gpu, load_profile, shipped_gpus, shipped_models
+from adaptwin import (
+    Adapter,
+    Profile,
+    Server,
+    SpecError,
+    Workload,
+    derive_profile,
+    load_gpu,
+    load_profile,
+    make_plan,
+    shipped_gpus,
+    shipped_models,
+    simulate,
+)
 from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED
 from adaptwin.profile.hardware.held_out import held_out
 from adaptwin.profile.hardware.model_config import read_model
 from adaptwin.profile.measured_alike import measured_alike
+from adaptwin.twin.extrapolation import extrapolations
 
 CONFIG = {
     "model_type": "qwen3", "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32,
@@ -95,7 +110,8 @@ def test_what_cannot_be_derived_is_refused_with_what_is_allowed(wanted, message)
 
 def test_a_model_may_be_a_path(config, monkeypatch):
     by_folder = derive_profile(gpu="l40s", model=config)
-    assert by_folder.model.name == "my-model"
+    assert by_folder.model.name == str(config)
+    assert by_folder.name == "l40s-my-model"
     assert by_folder == derive_profile(gpu="l40s", model=str(config))
     assert by_folder == derive_profile(gpu="l40s", model=config / "config.json")
     (config / "other.json").write_text(json.dumps(CONFIG), encoding="utf-8")
@@ -109,7 +125,7 @@ def test_a_folder_does_not_hide_a_model_by_its_whole_name_but_by_the_start_of_it
     config.rename("Qwen3-14B")
     assert derive_profile(gpu="l40s", model="Qwen3-14B").model.name == "Qwen/Qwen3-14B"
     config.with_name("Qwen3-14B").rename("Mistral-Nemo")
-    assert derive_profile(gpu="l40s", model="Mistral-Nemo").model.name == "Mistral-Nemo"
+    assert derive_profile(gpu="l40s", model="Mistral-Nemo").model.name == str(config.with_name("Mistral-Nemo"))
 
 
 def test_price_and_name_are_those_given(l40s):
@@ -176,3 +192,43 @@ def test_any_text_as_a_name_is_found_or_refused_in_a_line(text):
 
 def test_every_shipped_model_is_read():
     assert all(read_model(name).shape.name == name for name in shipped_models())
+
+
+def test_a_model_that_the_laws_do_not_describe_has_no_errors_to_claim():
+    gemma = derive_profile(gpu="h100-pcie", model="gemma-2-9b")
+    assert gemma.grade == NOT_CLAIMED
+    assert (gemma.error, gemma.spread, gemma.claimed) == (None, (), None)
+    [why] = extrapolations(gemma, Server(), Workload([Adapter("base", 0, 1.0)]))
+    assert not why.widens
+    assert "the laws do not describe" in why.subject
+
+
+def test_what_no_server_was_compared_for_widens_the_intervals():
+    base, lora = Workload([Adapter("base", 0, 1.0)]), Workload([Adapter("a", 16, 1.0)])
+    checked = derive_profile(gpu="h100-pcie", model="Llama-3.1-8B", vllm_version="0.8.5")
+    unknown = derive_profile(gpu="l40s", model="Llama-3.1-8B")
+    without, slots = Server(max_loras=0), Server(max_loras=8, max_lora_rank=16)
+    assert not extrapolations(checked, without, base)
+    subjects = [each.subject for each in extrapolations(unknown, slots, lora)]
+    assert subjects[0] == "no NVIDIA L40S was compared"
+    assert subjects[1].startswith("vLLM 0.33.0 (compared: 0.8.5, 0.19")
+    assert subjects[2] == "adapters on NVIDIA L40S"
+    runs = [simulate(profile, slots, lora) for profile in (checked, unknown)]
+    narrow, wide = ((high / low) for low, high in (run.intervals["itl.mean"] for run in runs))
+    assert wide > narrow > 1.0
+
+
+@pytest.mark.parametrize(
+    "version", ["latest", "", " 0.33.0", "-0.9", "0.33", "v0.11.1rc1", "0.8.5.post1", "٣.٣", "1" * 300]
+)
+def test_a_version_is_one_of_vllm(version):
+    legal = version in ("0.33", "v0.11.1rc1", "0.8.5.post1")
+    with nullcontext() if legal else pytest.raises(SpecError, match="vllm_version"):
+        derive_profile(gpu="l40s", model="Qwen3-8B", vllm_version=version)
+
+
+def test_profiles_of_a_plan_have_names_of_their_own():
+    one = derive_profile(gpu="l40s", model="Qwen3-8B")
+    other = derive_profile(gpu="h200", model="Qwen3-8B", name=one.name)
+    with pytest.raises(SpecError, match="is the name of several profiles"):
+        make_plan([one, other], Workload([Adapter("a", 16, 1.0)], duration=300.0))

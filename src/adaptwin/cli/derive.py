@@ -65,9 +65,10 @@ def derive_command(
     from adaptwin.profile.derive import derive_profile
     from adaptwin.profile.hardware.gpu import typical_price
     from adaptwin.profile.measured_alike import measured_alike
+    from adaptwin.profile.profile_source import DerivedProfile
     from adaptwin.report.derived import derived_report
 
-    require_writable(out, inputs=files_of_profiles([model]))
+    require_writable(out, inputs=files_of_profiles([DerivedProfile(gpu=gpu, model=model)]))
     profile = derive_profile(
         gpu=gpu,
         model=model,

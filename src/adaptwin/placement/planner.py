@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
 from adaptwin.twin.verdict import require_long_enough
+from adaptwin.visible import quoted
 from adaptwin.workload.workload import Workload
 
 ONE_IN_TWENTY = 1.645  # standard deviations that a normal variate exceeds, on one side, in one case in twenty
@@ -115,6 +117,8 @@ def _require_possible(
         raise SpecError(what, "spare")
     if not profiles:
         raise SpecError("none is given", "profile")
+    if twice := [name for name, times in Counter(profile.name for profile in profiles).items() if times > 1]:
+        raise SpecError(f"{quoted(twice[0])} is the name of several profiles: give one of them another name", "profile")
     require_servable(workload, profiles)
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:

@@ -68,7 +68,7 @@ def _fleet_of_csv(path: str | Path) -> Fleet:
 def fleet_profiles(fleet: Fleet, path: str | Path, override: Sequence[ProfileSource] | None = None) -> list[Profile]:
     """Load the profiles in `override`, or else those that the fleet names; raises `SpecError` when there are none."""
     if override:
-        return [profile_from(source) for source in override]
+        return [profile_from(source) for source in dict.fromkeys(override)]
     if not fleet.profile:
         what = "missing: name one in the file or with --profile, or derive one with --gpu and --model"
         raise SpecError(f"{what} (see 'adaptwin profiles')", "profile", path)

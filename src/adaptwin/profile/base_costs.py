@@ -30,7 +30,7 @@ class PeakShares(NamedTuple):
 def base_costs(model: ModelShape, peaks: Peaks, shares: PeakShares) -> dict[str, float]:
     """Return constants of `StepCost` by name: `gpu_base`, `weights`, `balance_tokens`, `per_token` and the attention's.
 
-    Norms, rotary embeddings, the activation function and residual additions read and write 8 hidden + 2 (q + k + v) +
+    Norms, rotary embeddings, the activation function and residual additions read and write 8 hidden + 2 (q + k) +
     3 intermediate values per layer and token. Attention makes 4 operations for each pair of tokens and value of a
     query. The output matrix is read in every step.
     """

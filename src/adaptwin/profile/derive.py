@@ -1,6 +1,7 @@
 """derive_profile: a profile of a GPU and a model that were not measured, from a data sheet and the model's shapes."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptwin.errors import SpecError, require_type
@@ -30,6 +31,8 @@ from adaptwin.rounding import rounded
 from adaptwin.visible import quoted
 from adaptwin.vllm_versions import version_numbers
 
+VERSION = re.compile(r"v?[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,6})?([.+-]?[a-z][a-z0-9.+-]*)?")
+LONGEST_VERSION = 40  # characters
 MEASURED_GPU = "h100-64gb"  # of the shipped profiles
 OLDEST_VLLM, NEWEST_VLLM = "0.8.0", "0.33.0"  # for which derived profiles are claimed
 
@@ -69,7 +72,11 @@ def derive_profile(
     _require_version(vllm_version)
     sheet, described = load_gpu(gpu), read_model(model, vllm_version)
     measured = measured_profiles()
-    profile = with_evidence(derived(sheet, described, measured, vllm_version), sheet, described, measured)
+    try:
+        profile = derived(sheet, described, measured, vllm_version)
+    except SpecError as error:  # a constant that no server has, from shapes that no model has
+        raise SpecError(f"{quoted(str(model))} gives {error}", "model") from None
+    profile = with_evidence(profile, sheet, described, measured)
     update = {"price_per_hour": price_per_hour, **({} if name is None else {"name": name})}
     return Profile.parse({**profile.model_dump(), **update})
 
@@ -118,10 +125,24 @@ def with_evidence(profile: Profile, gpu: GpuSheet, model: ModelSheet, measured: 
         constants=profile.fingerprint,
         grade=_derived_grade(gpu, model, profile.vllm_version, errors),
         origins=_origins(gpu, profile.model, measured),
+        machines=errors.gpus,
+        unchecked=tuple(_unchecked(gpu, profile.vllm_version, errors)),
+        unchecked_with_adapters=() if gpu.name in errors.lora_gpus else (f"adapters on {gpu.hardware}",),
         notes=model.notes,
         checked=errors.checked,
     )
+    if evidence.grade == NOT_CLAIMED:
+        return profile.model_copy(update={"evidence": evidence})
     return profile.model_copy(update={"error": errors.error, "spread": errors.spread, "evidence": evidence})
+
+
+def _unchecked(gpu: GpuSheet, vllm_version: str, errors: DerivedErrors) -> Iterator[str]:
+    """Yield what no real server was compared for: the GPU, the version of vLLM."""
+    if gpu.name not in errors.gpus:
+        yield f"no {gpu.hardware} was compared"
+    compared = [version_numbers(version)[:2] for version in errors.versions]
+    if version_numbers(vllm_version)[:2] not in compared:
+        yield f"vLLM {vllm_version} (compared: {', '.join(errors.versions)})"
 
 
 def _derived_grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: DerivedErrors) -> EvidenceGrade:
@@ -134,7 +155,9 @@ def _derived_grade(gpu: GpuSheet, model: ModelSheet, vllm_version: str, errors: 
 def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> dict[str, str]:
     """Return where constants come from, by name or by section."""
     shares = kernel_shares(gpu)
-    reached = "measured kernels of this GPU" if gpu.kernels else f"kernels of other GPUs with {gpu.memory_type.upper()}"
+    reached = f"kernels of other GPUs with {gpu.memory_type.upper()}"
+    if gpu.kernels:
+        reached = f"measured kernels of {f'the {gpu.kernels.measured_on}' if gpu.kernels.measured_on else 'this GPU'}"
     read = f"{gpu.memory_bandwidth / 1e9:,.0f} GB/s"
     compute = f"{gpu.flops.bfloat16 / 1e12:,.0f} TFLOP/s"
     names = " and ".join(each.profile.name for each in measured)
@@ -183,5 +206,5 @@ def _require_supported(tensor_parallel_size: int, quantization: str | None, kv_c
 def _require_version(vllm_version: str) -> None:
     """Raise `SpecError` for what is no version."""
     require_type(vllm_version, str, "vllm_version")
-    if version_numbers(vllm_version) == version_numbers(None):
+    if len(vllm_version) > LONGEST_VERSION or not VERSION.fullmatch(vllm_version):
         raise SpecError(f"{quoted(vllm_version)} is not a version, such as {NEWEST_VLLM}", "vllm_version")

@@ -27,6 +27,14 @@ class Evidence(Spec):
     origins: dict[str, Line] = Field(
         default_factory=dict, description="where the constants come from, by name: data sheet, kernels, other profiles"
     )
+    machines: tuple[Line, ...] = Field(
+        default=(),
+        description="data sheets of the machines whose runs the errors come from, each of which counts equally",
+    )
+    unchecked: tuple[Line, ...] = Field(
+        default=(), description="what of the GPU or of vLLM no real server was compared for, in words"
+    )
+    unchecked_with_adapters: tuple[Line, ...] = Field(default=(), description="the same, of servers with adapters")
     notes: tuple[Line, ...] = Field(default=(), description="what the profile leaves out, in clauses")
     checked: RunRange = Field(
         description="settings and traffic of the real runs that derived profiles were compared with, without a part in "

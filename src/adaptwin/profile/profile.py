@@ -133,7 +133,9 @@ class Profile(Spec):
         """Settings and traffic for which error and spread are claimed; None: for none."""
         if self.is_measured:
             return self.measured
-        return self.evidence.checked if self.evidence and self.is_derived else None
+        if self.evidence is None or not self.is_derived or self.evidence.grade == NOT_CLAIMED:
+            return None
+        return self.evidence.checked
 
     @property
     def grade(self) -> EvidenceGrade:

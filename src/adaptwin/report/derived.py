@@ -60,10 +60,12 @@ def _errors_in_words(profile: Profile) -> str:
     error, checked = profile.error, profile.claimed
     if error is None or checked is None or profile.grade == NOT_CLAIMED:
         return ""
+    machines = profile.evidence.machines if profile.evidence else ()
     return (
-        f"Derived profiles against {error.runs} real runs that had no part in their constants: throughput "
-        f"{error.throughput:.1f} % off, mean ITL {_per_cent(error.itl)}, median TTFT {_per_cent(error.ttft)}; "
-        f"starvation right in {error.starvation:.1f} %. {_runs_in_words(checked)}"
+        f"Derived profiles against {error.runs} real runs on {len(machines)} machines ({', '.join(machines)}), to "
+        f"which their constants were not fitted; each machine counts equally: throughput {error.throughput:.1f} % off "
+        f"where it is known, mean ITL {_per_cent(error.itl)}, median TTFT {_per_cent(error.ttft)}; starvation right in "
+        f"{error.starvation:.1f} % of the runs with adapters. {_runs_in_words(checked)}"
     )
 
 

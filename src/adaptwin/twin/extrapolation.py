@@ -37,15 +37,34 @@ def extrapolations(profile: Profile, server: Server, workload: Workload) -> tupl
     """
     claimed = profile.claimed
     if claimed is None:
-        known = profile.measured or profile.evidence
-        then = "has changed since it was compared with real runs" if known else "was not compared with real runs"
-        return (Extrapolation(subject=f"profile {profile.name} {then}"),)
+        return (Extrapolation(subject=f"profile {profile.name} {_why_not_claimed(profile)}"),)
     found = (
         *_of_traffic(claimed, workload),
         *_of_adapters(claimed, server, workload),
         *_of_flags(claimed, profile, server),
+        *_of_derivation(profile, server),
     )
     return tuple(each.model_copy(update={"widens": profile.is_derived}) for each in found)
+
+
+def _why_not_claimed(profile: Profile) -> str:
+    if profile.measured is not None:
+        return "has changed since it was compared with real runs"
+    if profile.evidence is None:
+        return "was not compared with real runs"
+    if not profile.is_derived:
+        return "has changed since it was derived"
+    return "is of a model or of a version of vLLM that the laws do not describe"
+
+
+def _of_derivation(profile: Profile, server: Server) -> Iterator[Extrapolation]:
+    """Yield what of the GPU and of vLLM no real server was compared for, if the profile is derived."""
+    if profile.evidence is not None and profile.is_derived:
+        for subject in profile.evidence.unchecked:
+            yield Extrapolation(subject=subject)
+        if server.max_loras:
+            for subject in profile.evidence.unchecked_with_adapters:
+                yield Extrapolation(subject=subject)
 
 
 def unmeasured_regime(regime: Regime) -> Extrapolation:

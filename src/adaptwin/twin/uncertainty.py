@@ -11,7 +11,7 @@ from adaptwin.twin.extrapolation import short_window, unmeasured_regime
 from adaptwin.twin.run import Latency, Run, worst_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
-WIDENING = 0.1  # assumed deviation, as a logarithm, for each respect in which a derived profile extrapolates
+WIDENING = 0.05  # assumed deviation, as a logarithm, for each respect in which a derived profile extrapolates
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
 

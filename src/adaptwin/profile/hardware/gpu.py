@@ -35,6 +35,7 @@ class KernelShares(Spec):
         description="share of the arithmetic in bfloat16 that the attention of prompts reaches"
     )
     cache: ShareOfPeak = Field(description="share of the bandwidth with which decodes read the KV cache")
+    measured_on: Line | None = Field(default=None, description="the GPU that was measured; None: this one")
 
 
 class GpuSheet(Spec):

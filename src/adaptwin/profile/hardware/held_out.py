@@ -18,6 +18,8 @@ class DerivedErrors(Spec):
     gpus: tuple[Name, ...] = Field(description="GPUs with such servers, by the names of their data sheets")
     error: ProfileError = Field(description="mean absolute errors")
     spread: tuple[Spread, ...] = Field(description="deviation of real servers from the twin, by regime")
+    lora_gpus: tuple[Name, ...] = Field(description="those of them that served adapters")
+    versions: tuple[Name, ...] = Field(description="versions of vLLM of the servers")
     checked: RunRange = Field(description="settings and traffic of the servers")
 
     def grade_of(self, gpu: str) -> EvidenceGrade:

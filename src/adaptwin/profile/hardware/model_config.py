@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.model_names import quantised_in
 from adaptwin.plain_data import parse_json, plain
 from adaptwin.profile.hardware.model_sheet import QUANTISED_NOT_YET, ModelSheet, model_sheet
 from adaptwin.profile.hardware.shipped_models import known_models, table_of_models
@@ -73,14 +74,24 @@ def _read_file(path: Path, vllm_version: str | None) -> ModelSheet:
     config = plain(parse_json(read_text(file, MOST_CONFIG_BYTES), file))
     if not isinstance(config, dict):
         raise SpecError(f"expected a mapping of fields, found a {type(config).__name__}", file=file)
-    if file.name == CONFIG_FILE and os.path.exists(file.parent / MODELOPT_FILE):
-        raise SpecError(f"{MODELOPT_FILE} lies beside it: {QUANTISED_NOT_YET}", file=file)
+    for beside in (MODELOPT_FILE, f"{file.stem}.{MODELOPT_FILE}"):
+        if os.path.exists(file.parent / beside):
+            raise SpecError(f"{beside} lies beside it: {QUANTISED_NOT_YET}", file=file)
+    parent = config.get("_name_or_path")
+    if isinstance(parent, str) and (precision := quantised_in(parent)):
+        raise SpecError(f"{quoted(parent)} is a copy in {precision}: {QUANTISED_NOT_YET}", "_name_or_path", file)
     return model_sheet(config, _name_in(config, file), vllm_version, file)
 
 
 def _name_in(config: dict[str, Any], file: Path) -> str:
-    """Return the name of a model: that in its configuration if it is one, or that of its folder or file."""
+    """Return the name of a model: the folder of its ``config.json``, which ``vllm serve`` takes.
+
+    A file of another name is no model that can be served: its model has the name in the configuration, if there is one,
+    or that of the file. A trained model has the name of its parent there, so a folder goes before it.
+    """
+    if file.name == CONFIG_FILE:
+        return os.path.abspath(file.parent)
     name = config.get("_name_or_path")
     if isinstance(name, str) and name.isprintable() and name.strip() and not name.startswith("-"):
         return name
-    return Path(os.path.abspath(file)).parent.name if file.name == CONFIG_FILE else file.name.removesuffix(".json")
+    return file.name.removesuffix(".json")
