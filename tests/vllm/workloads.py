@@ -57,7 +57,7 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
 
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive.
-STEPS_OF_1_MS = StepCoefficients(1e-3, *(0.0,) * 7, 512, 127, 0, 0, False, *(0.0,) * 8)
+STEPS_OF_1_MS = StepCoefficients(1e-3, *(0.0,) * 7, 512, 127, 0, 0, False, *(0.0,) * 9)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST_STEP_COST = StepCoefficients(
     base=5e-3, weights=1e-3, balance=1e-2, per_token=1e-4, per_pair=1e-6, per_context_token=1e-6, per_sequence=1e-4,
