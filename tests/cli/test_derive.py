@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tests.profile.test_derive import CONFIG
 
-from adaptwin import derive_profile, load_profile, read_fleet, shipped_gpus, shipped_models, shipped_profiles
+from adaptwin import Dataset, derive_profile, load_profile, read_fleet, shipped_gpus, shipped_models, shipped_profiles
 from adaptwin.profile.hardware.held_out import held_out
 
 QWEN = "Qwen/Qwen2.5-7B-Instruct"
@@ -236,3 +236,25 @@ def test_json_lists_what_is_asked_for(adaptwin):
     done = adaptwin("profiles", "--gpus", "--models")
     assert (done.code, done.out) == (1, "")
     assert "--gpus does not go with --models" in done.err
+
+
+def test_a_sweep_runs_on_a_derived_profile_that_it_keeps_with_the_runs(adaptwin, tmp_path):
+    out = tmp_path / "runs"
+    done = adaptwin(
+        "sweep", "planning", "--gpu", "l4", "--model", "Qwen2.5-3B-Instruct", "--mixes", 2, "--jobs", 1, "--out", out
+    )
+    assert done.code == 0
+    kept = load_profile(out / "l4-qwen2.5-3b-instruct.yaml")
+    assert kept == derive_profile(gpu="l4", model="Qwen2.5-3B-Instruct")
+    assert Dataset.read(out).rows["profile"].unique().to_list() == [kept.name]
+
+
+def test_a_fleet_is_not_replanned_onto_a_profile_with_other_constants(adaptwin, tmp_path):
+    profile = {"gpu": "l40s", "model": "Qwen2.5-3B-Instruct"}
+    fleet = {"profile": profile, "duration": 300, "adapters": [{"name": "a", "rank": 16, "rate": 1.0}]}
+    (tmp_path / "fleet.yaml").write_text(yaml.safe_dump(fleet))
+    assert adaptwin("plan", tmp_path / "fleet.yaml", "--out", tmp_path / "plan.yaml").code == 0
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump({**fleet, "profile": {**profile, "vllm_version": "0.19.0"}}))
+    done = adaptwin("replan", tmp_path / "plan.yaml", tmp_path / "new.yaml")
+    assert done.code == 1
+    assert "has other constants, model or version than in the plan" in " ".join(done.err.split())

@@ -115,9 +115,12 @@ def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
     if not running.servers:
         return
     first = running.servers[0]
-    named = [profile.name for profile in fleet_profiles(fleet, path)] if fleet.profile else [first.profile]
-    if first.profile not in named:
+    named = {profile.name: profile for profile in fleet_profiles(fleet, path)} if fleet.profile else {}
+    if named and first.profile not in named:
         what = f"{', '.join(named)}, but the plan runs on {first.profile}: make a new plan for other GPUs"
+        raise SpecError(what, "profile", path)
+    if named and named[first.profile].fingerprint != running.profile_of(first).fingerprint:
+        what = f"{first.profile} has other constants, model or version than in the plan: make a new plan"
         raise SpecError(what, "profile", path)
     for name in fleet.server.model_fields_set:
         wanted, has = getattr(fleet.server, name), getattr(first.server, name)

@@ -1,6 +1,7 @@
 """adaptwin sweep: a design -> a folder of twin runs to learn from."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,9 +10,11 @@ import typer
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.printing import show, show_json, tell
+from adaptwin.cli.profile_options import GpuNames, ModelName, VllmVersion, profile_sources
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError
 from adaptwin.interruption import keeping
+from adaptwin.profile.profile_source import DerivedProfile, ProfileSource, profile_from
 
 if TYPE_CHECKING:
     from adaptwin.dataset.dataset import Dataset
@@ -38,6 +41,9 @@ def sweep_command(
             help=f"Profile to simulate. May be repeated. {default_note('those of the design')}",
         ),
     ] = None,
+    gpu: GpuNames = None,
+    model: ModelName = None,
+    vllm_version: VllmVersion = None,
     mixes: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help=f"Number of mixes to draw. {default_note('that of the design')}"),
@@ -62,7 +68,8 @@ def sweep_command(
     from adaptwin.dataset.sweep import sweep
     from adaptwin.report.sweep import sweep_table
 
-    described = _design(design, profiles=tuple(profile) if profile else None, mixes=mixes, seed=seed)
+    profiles = _profile_names(profile_sources(profile, gpu, model, vllm_version), out)
+    described = _design(design, profiles=profiles or None, mixes=mixes, seed=seed)
     started = time.perf_counter()
     with keeping(lambda: _kept_in(out)), progress_bar() as progress:
         dataset = sweep(described, out, jobs=jobs, engine=engine, address=address, progress=progress)
@@ -72,6 +79,21 @@ def sweep_command(
     else:
         show(sweep_table(dataset))
     tell(f"{len(dataset.rows):,} runs in {out} after {seconds:,.0f} s")
+
+
+def _profile_names(sources: Sequence[ProfileSource], folder: Path) -> tuple[str, ...]:
+    """Return names or files of profiles; derived ones are written to the folder of the runs, for training."""
+    names = []
+    for source in sources:
+        if isinstance(source, DerivedProfile):
+            profile = profile_from(source)
+            file = folder / f"{profile.name}.yaml"
+            folder.mkdir(parents=True, exist_ok=True)
+            profile.write(file)
+            names.append(str(file.resolve()))
+        else:
+            names.append(source)
+    return tuple(names)
 
 
 def _kept_in(folder: Path) -> str:
