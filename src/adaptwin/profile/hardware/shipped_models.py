@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from adaptwin.model_names import same_weights
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Name, Spec, read_mapping
 
@@ -35,5 +36,5 @@ def table_of_models() -> Path:
 
 def early_stops(name: str) -> dict[str, float]:
     """Return how often and how early answers of a model end before their length; empty where it was not measured."""
-    model = known_models().get(name)
-    return model.early_stops.get(name, {}) if model else {}
+    measured = (item for model in known_models().values() for item in model.early_stops.items())
+    return next((stops for known, stops in measured if same_weights(known, name)), {})
