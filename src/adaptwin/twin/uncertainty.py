@@ -11,7 +11,7 @@ from adaptwin.twin.extrapolation import short_window, unmeasured_regime
 from adaptwin.twin.run import Latency, Run, worst_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
-WIDENING = 0.05  # assumed deviation, as a logarithm, for each respect in which a derived profile extrapolates
+WIDENING = 1.15  # assumed factor of the spread for each respect in which a derived profile extrapolates
 NINE_IN_TEN = 1.645  # standard deviations to either side of the mean that cover nine tenths of a normal distribution
 
 
@@ -77,9 +77,9 @@ def with_intervals(run: Run, profile: Profile) -> Run:
         "itl.mean": (run.itl.mean, spread.itl),
         "ttft.p50": (run.ttft.p50, spread.ttft),
     }
-    further = WIDENING * math.sqrt(len(run.extrapolations))
+    wider = WIDENING ** len(run.extrapolations)
     widths = {
-        name: (value, NINE_IN_TEN * math.hypot(sigma, further))
+        name: (value, NINE_IN_TEN * sigma * wider)
         for name, (value, sigma) in figures.items()
         if sigma is not None and value > 0
     }
