@@ -3,8 +3,9 @@
 import pytest
 
 from adaptwin import load_profile
-from adaptwin.profile.lora_kernels import ADAPTED_MODULES, lora_kernels
+from adaptwin.profile.lora_kernels import lora_kernels
 from adaptwin.profile.memory import MemoryModel
+from adaptwin.profile.model_shape import LINEAR
 from adaptwin.profile.profile import shipped_profiles
 
 LLAMA = load_profile(shipped_profiles()[0]).model.model_copy(update={"lora_embeddings": False})
@@ -38,7 +39,7 @@ def test_a_merged_layer_is_launched_whole_for_one_of_its_modules():
     assert (both.launches, both.shrink_blocks, both.expand_blocks) == (32 * 4, 32 * 4, 32 * 128)
 
 
-@pytest.mark.parametrize("module", ADAPTED_MODULES)
+@pytest.mark.parametrize("module", LINEAR)
 def test_every_module_costs_something(module):
     assert all(count > 0 for count in lora_kernels(LLAMA, NEW, [module]))
 

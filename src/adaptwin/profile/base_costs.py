@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.model_shape import LINEAR_LAYERS, ModelShape
 from adaptwin.rounding import rounded
 
-_LAUNCHES_PER_LAYER = 4  # linear layers that vLLM starts: q, k and v; o; gate and up; down
 CONSTANT_DIGITS = 5  # significant ones, of constants that are derived
 
 
@@ -40,7 +39,7 @@ def base_costs(model: ModelShape, peaks: Peaks, shares: PeakShares) -> dict[str,
     weights = linear / (peaks.bandwidth * shares.weights)
     values = 8 * model.hidden + 2 * (query + key) + 3 * model.intermediate
     constants = {
-        "gpu_base": shares.launch * _LAUNCHES_PER_LAYER * model.layers + output / (peaks.bandwidth * shares.weights),
+        "gpu_base": shares.launch * len(LINEAR_LAYERS) * model.layers + output / (peaks.bandwidth * shares.weights),
         "weights": weights,
         "balance_tokens": weights * peaks.flops * shares.linear / (2 * linear / model.bytes_per_weight),
         "per_token": model.layers * model.bytes_per_value * values / (peaks.bandwidth * shares.activations),

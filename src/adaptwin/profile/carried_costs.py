@@ -12,19 +12,19 @@ from typing import NamedTuple
 from adaptwin.profile.base_costs import CONSTANT_DIGITS
 from adaptwin.profile.hardware.gpu import GpuSheet
 from adaptwin.profile.load_cost import LoadCost
-from adaptwin.profile.lora_kernels import LINEAR_LAYERS
-from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.model_shape import LINEAR, ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.rounding import rounded
+from adaptwin.spec import Spec
 
 OF_BLOCKS = ("launched_block", "shrink_block", "expand_block", "active_block")  # scale with multiprocessors and clock
 OF_BYTES = ("lora_byte", "adapter_byte")  # scale with the bandwidth
 OF_HOST = ("slot_launch", "lora_launch", "per_listed_adapter")  # are the same on every GPU
 
 _LINK_SHARE = 0.8  # of the bandwidth of PCIe, that copies from pinned memory reach
-_MATRICES = 2 * sum(len(layer) for layer in LINEAR_LAYERS)  # of an adapter in a layer, each copied by itself
+_MATRICES = 2 * len(LINEAR)  # of an adapter in a layer, each copied by itself
 _DISK_SECONDS = 0.03  # to open and parse the files of an adapter
 _DISK_BANDWIDTH = 2.3e9  # bytes/s of a disk whose pages are not cached
 
@@ -36,19 +36,29 @@ class Measured(NamedTuple):
     gpu: GpuSheet
 
 
+def slower_blocks(measured: GpuSheet, gpu: GpuSheet) -> float:
+    """Return how many times as long thread blocks take on a GPU as on a measured one."""
+    return measured.sms * measured.clock_hz / (gpu.sms * gpu.clock_hz)
+
+
+def slower_bytes(measured: GpuSheet, gpu: GpuSheet) -> float:
+    """Return how many times as long bytes of its memory take on a GPU as on a measured one."""
+    return measured.memory_bandwidth / gpu.memory_bandwidth
+
+
 def lora_costs(measured: Sequence[Measured], gpu: GpuSheet) -> dict[str, float]:
     """Return the LoRA constants of `StepCost` by name for a GPU: means over the measured profiles, scaled to it."""
 
     def carried(name: str, scale: Iterable[float]) -> float:
         costs = (getattr(each.profile.step_cost, name) for each in measured)
-        return rounded(statistics.mean(cost * by for cost, by in zip(costs, scale, strict=True)), CONSTANT_DIGITS)
+        return _mean_constant(cost * by for cost, by in zip(costs, scale, strict=True))
 
-    slower_blocks = [each.gpu.sms * each.gpu.clock_hz / (gpu.sms * gpu.clock_hz) for each in measured]
-    slower_bytes = [each.gpu.memory_bandwidth / gpu.memory_bandwidth for each in measured]
+    of_blocks = [slower_blocks(each.gpu, gpu) for each in measured]
+    of_bytes = [slower_bytes(each.gpu, gpu) for each in measured]
     same = [1.0 for _ in measured]
     return {
-        **{name: carried(name, slower_blocks) for name in OF_BLOCKS},
-        **{name: carried(name, slower_bytes) for name in OF_BYTES},
+        **{name: carried(name, of_blocks) for name in OF_BLOCKS},
+        **{name: carried(name, of_bytes) for name in OF_BYTES},
         **{name: carried(name, same) for name in OF_HOST},
     }
 
@@ -74,22 +84,19 @@ def load_costs(measured: Sequence[Measured], gpu: GpuSheet, model: ModelShape) -
 def scheduler_costs(measured: Sequence[Measured]) -> SchedulerCost:
     """Return the cost of planning: the means of the measured profiles."""
     return SchedulerCost(
-        **{
-            name: rounded(
-                statistics.mean(getattr(each.profile.scheduler_cost, name) for each in measured), CONSTANT_DIGITS
-            )
-            for name in SchedulerCost.model_fields
-        }
+        **_mean_constants([each.profile.scheduler_cost for each in measured], SchedulerCost.model_fields)
     )
 
 
 def scrape_costs(measured: Sequence[Measured]) -> ScrapeCost:
     """Return the cost of scrapes: the means of the measured profiles."""
-    return ScrapeCost(
-        **{
-            name: rounded(
-                statistics.mean(getattr(each.profile.scrape_cost, name) for each in measured), CONSTANT_DIGITS
-            )
-            for name in ScrapeCost.model_fields
-        }
-    )
+    return ScrapeCost(**_mean_constants([each.profile.scrape_cost for each in measured], ScrapeCost.model_fields))
+
+
+def _mean_constants(costs: Sequence[Spec], names: Iterable[str]) -> dict[str, float]:
+    """Return the mean of each of these constants by name."""
+    return {name: _mean_constant(getattr(cost, name) for cost in costs) for name in names}
+
+
+def _mean_constant(costs: Iterable[float]) -> float:
+    return rounded(statistics.mean(costs), CONSTANT_DIGITS)

@@ -15,6 +15,8 @@ from adaptwin.profile.carried_costs import (
     lora_costs,
     scheduler_costs,
     scrape_costs,
+    slower_blocks,
+    slower_bytes,
 )
 from adaptwin.profile.evidence import NOT_CLAIMED, Evidence, EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet, load_gpu
@@ -159,10 +161,8 @@ def _origins(gpu: GpuSheet, model: ModelShape, measured: Sequence[Measured]) -> 
     read = f"{gpu.memory_bandwidth / 1e9:,.0f} GB/s"
     compute = f"{gpu.flops.bfloat16 / 1e12:,.0f} TFLOP/s"
     names = " and ".join(each.profile.name for each in measured)
-    blocks = ", ".join(
-        dict.fromkeys(f"{each.gpu.sms * each.gpu.clock_hz / (gpu.sms * gpu.clock_hz):.2f}" for each in measured)
-    )
-    data = ", ".join(dict.fromkeys(f"{each.gpu.memory_bandwidth / gpu.memory_bandwidth:.2f}" for each in measured))
+    blocks = ", ".join(dict.fromkeys(f"{slower_blocks(each.gpu, gpu):.2f}" for each in measured))
+    data = ", ".join(dict.fromkeys(f"{slower_bytes(each.gpu, gpu):.2f}" for each in measured))
     data_sheet = {
         "weights": f"data sheet, {shares.weights:.0%} of {read} ({reached})",
         "gpu_base": f"data sheet, {shares.weights:.0%} of {read} ({reached}), and launches of kernels",

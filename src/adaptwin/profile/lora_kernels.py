@@ -7,10 +7,8 @@ were measured with one model serve for another one on the same GPU.
 from collections.abc import Collection
 from typing import NamedTuple
 
-from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.model_shape import LINEAR, LINEAR_LAYERS, ModelShape
 
-LINEAR_LAYERS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
-ADAPTED_MODULES = tuple(module for layer in LINEAR_LAYERS for module in layer)
 RANK_BLOCK = 16  # rows of an adapter's A matrix that a block of the shrink kernel computes: BLOCK_N
 
 _KERNELS_PER_LAYER = 2  # shrink (multiply with A) and expand (multiply with B)
@@ -31,9 +29,7 @@ class LoraKernels(NamedTuple):
     skip_base_only: bool  # whether steps without an adapter launch no LoRA kernels
 
 
-def lora_kernels(
-    model: ModelShape, version: tuple[int, ...], target_modules: Collection[str] = ADAPTED_MODULES
-) -> LoraKernels:
+def lora_kernels(model: ModelShape, version: tuple[int, ...], target_modules: Collection[str] = LINEAR) -> LoraKernels:
     """Return what the LoRA kernels of a model launch if adapters change these modules; vLLM's default is all of them.
 
     vLLM merges linear layers with the same input: q, k and v are the slices of one layer, gate and up of another. Each

@@ -11,7 +11,8 @@ PARTS_OF_FUSED = {  # by the name that covers several of `module_widths`
     "qkv_proj": ("q_proj", "k_proj", "v_proj"),
     "gate_up_proj": ("gate_proj", "up_proj"),
 }
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LINEAR_LAYERS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))  # as vLLM runs
+LINEAR = tuple(module for layer in LINEAR_LAYERS for module in layer)
 MODULES = (*LINEAR, *PARTS_OF_FUSED)  # names of linear layers, one by one or fused
 LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
 LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, MEASURED, NOT_CLAIMED, EvidenceGrade
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
@@ -56,9 +56,10 @@ def evidence(profile: Profile) -> str:
     """Say in a few words whether the profile was compared with real runs."""
     if profile.measured is None and profile.evidence is None:
         return "not compared with real runs"
-    if profile.claimed is None:
+    grade = profile.grade
+    if grade == NOT_CLAIMED:
         return f"changed since it was {'derived' if profile.measured is None else 'measured'}"
-    return "measured" if profile.is_measured else _derived_in_words(profile.grade)
+    return "measured" if grade == MEASURED else _derived_in_words(grade)
 
 
 def _derived_in_words(grade: EvidenceGrade) -> str:

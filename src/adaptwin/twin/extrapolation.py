@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from adaptwin.profile.evidence import Evidence
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import Profile, Regime
 from adaptwin.spec import Line, Spec
@@ -38,13 +39,14 @@ def extrapolations(profile: Profile, server: Server, workload: Workload) -> tupl
     claimed = profile.claimed
     if claimed is None:
         return (Extrapolation(subject=f"profile {profile.name} {_why_not_claimed(profile)}"),)
+    is_derived = profile.is_derived
     found = (
         *_of_traffic(claimed, workload),
         *_of_adapters(claimed, server, workload),
         *_of_flags(claimed, profile, server),
-        *_of_derivation(profile, server),
+        *(_of_derivation(profile.evidence, server) if profile.evidence and is_derived else ()),
     )
-    return tuple(each.model_copy(update={"widens": profile.is_derived}) for each in found)
+    return tuple(each.model_copy(update={"widens": is_derived}) for each in found)
 
 
 def _why_not_claimed(profile: Profile) -> str:
@@ -57,14 +59,10 @@ def _why_not_claimed(profile: Profile) -> str:
     return "is of a model or of a version of vLLM that the laws do not describe"
 
 
-def _of_derivation(profile: Profile, server: Server) -> Iterator[Extrapolation]:
-    """Yield what of the GPU and of vLLM no real server was compared for, if the profile is derived."""
-    if profile.evidence is not None and profile.is_derived:
-        for subject in profile.evidence.unchecked:
-            yield Extrapolation(subject=subject)
-        if server.max_loras:
-            for subject in profile.evidence.unchecked_with_adapters:
-                yield Extrapolation(subject=subject)
+def _of_derivation(evidence: Evidence, server: Server) -> Iterator[Extrapolation]:
+    """Yield what of the GPU and of vLLM no real server was compared for, if a profile is derived."""
+    for subject in (*evidence.unchecked, *(evidence.unchecked_with_adapters if server.max_loras else ())):
+        yield Extrapolation(subject=subject)
 
 
 def unmeasured_regime(regime: Regime) -> Extrapolation:

@@ -1,7 +1,7 @@
 """Step coefficients: the step cost of a profile under the settings of a server."""
 
-from adaptwin.profile.lora_kernels import ADAPTED_MODULES, LoraKernels, lora_kernels
-from adaptwin.profile.model_shape import parts_of_modules
+from adaptwin.profile.lora_kernels import LoraKernels, lora_kernels
+from adaptwin.profile.model_shape import LINEAR, parts_of_modules
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.step_cost import StepCoefficients
 from adaptwin.twin.server import Server
@@ -10,7 +10,7 @@ from adaptwin.vllm_versions import version_numbers
 
 def kernels_of(profile: Profile, lora_target_modules: tuple[str, ...] | None = None) -> LoraKernels:
     """Return what the LoRA kernels of a profile's model launch in its version of vLLM, by default on all modules."""
-    modules = ADAPTED_MODULES if lora_target_modules is None else parts_of_modules(lora_target_modules)
+    modules = LINEAR if lora_target_modules is None else parts_of_modules(lora_target_modules)
     return lora_kernels(profile.model, version_numbers(profile.vllm_version), modules)
 
 
