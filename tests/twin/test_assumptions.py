@@ -3,6 +3,7 @@
 import pytest
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
+from adaptwin.profile.derive import derive_profile
 from adaptwin.twin.assumptions import assumptions
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
@@ -44,6 +45,13 @@ def test_servers_that_differ_in_slots_only_share_a_clause():
 def test_a_profile_that_was_changed_is_not_called_measured():
     changed = H100.model_copy(update={"request_latency": 1.0})
     assert "vLLM 0.8.5 (changed since it was measured)" in clauses(Workload(TWO), (changed, Server()))[0]
+
+
+def test_a_derived_profile_outside_of_the_laws_is_called_not_claimed_and_not_changed():
+    derived = derive_profile(gpu="l40s", model="Qwen/Qwen2.5-7B-Instruct", vllm_version="0.6.0")
+    assert "vLLM 0.6.0 (derived, not claimed)" in clauses(Workload(TWO), (derived, Server()))[0]
+    changed = derived.model_copy(update={"request_latency": 1.0})
+    assert "vLLM 0.6.0 (changed since it was derived)" in clauses(Workload(TWO), (changed, Server()))[0]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, EvidenceGrade
-from adaptwin.profile.measured import RunRange
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.report.kv_cache import usual_kv_tokens
+from adaptwin.report.profile_error import error_in_words
 from adaptwin.report.style.tables import heading
 from adaptwin.report.style.terminal import Text
-from adaptwin.report.style.words import NOTHING, money, number
+from adaptwin.report.style.words import money, number
 
 SHOWN_SLOTS, SHOWN_RANK = 8, 16
 _NAME_WIDTH, _VALUE_WIDTH = 36, 12  # columns; the longest name is memory.activation_bytes_per_token
@@ -44,7 +44,7 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
         *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
-        (_errors_in_words(profile), ""),
+        (error_in_words(profile) if profile.claimed else "", ""),
         (_kv_cache_in_words(profile), ""),
         (_price_in_words(profile, typical_price), ""),
     ]
@@ -52,32 +52,6 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         *(Text(sentence, style=style) for sentence, style in sentences if sentence),
         heading("Constants, by where they come from"),
         *_constants(profile),
-    )
-
-
-def _errors_in_words(profile: Profile) -> str:
-    """Say how far derived profiles were from real servers, and from which; nothing where no accuracy is claimed."""
-    error, checked = profile.error, profile.claimed
-    if error is None or checked is None or profile.grade == NOT_CLAIMED:
-        return ""
-    machines = profile.evidence.machines if profile.evidence else ()
-    return (
-        f"Derived profiles against {error.runs} real runs on {len(machines)} machines ({', '.join(machines)}), to "
-        f"which their constants were not fitted; each machine counts equally: throughput {error.throughput:.1f} % off "
-        f"where it is known, mean ITL {_per_cent(error.itl)}, median TTFT {_per_cent(error.ttft)}; starvation right in "
-        f"{error.starvation:.1f} % of the runs with adapters. {_runs_in_words(checked)}"
-    )
-
-
-def _per_cent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f} %"
-
-
-def _runs_in_words(checked: RunRange) -> str:
-    prompt, answer = (f"{low:,.0f} to {high:,.0f}" for low, high in (checked.prompt, checked.answer))
-    return (
-        f"Those runs had mean prompts of {prompt} and answers of {answer} tokens, up to {checked.adapters:,} adapters "
-        f"of rank {checked.rank} at most, and up to {checked.request_rate:,.0f} requests/s."
     )
 
 

@@ -57,7 +57,7 @@ def evidence(profile: Profile) -> str:
     if profile.measured is None and profile.evidence is None:
         return "not compared with real runs"
     grade = profile.grade
-    if grade == NOT_CLAIMED:
+    if grade == NOT_CLAIMED and not profile.is_derived:
         return f"changed since it was {'derived' if profile.measured is None else 'measured'}"
     return "measured" if grade == MEASURED else _derived_in_words(grade)
 

@@ -36,6 +36,7 @@ from adaptwin.report.plan.settings import Setting, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
+from adaptwin.report.profile_error import error_in_words
 from adaptwin.report.style.assumptions import assumed_sentence
 from adaptwin.report.style.page import Card, Picture, render
 from adaptwin.report.style.words import count, duration, money, number
@@ -121,6 +122,7 @@ def plan_report(plan: Plan) -> str:
         pictures={picture.key: picture for picture, _ in _PLAN_PICTURES},
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_planning_facts(plan),
+        errors={profile.name: error_in_words(profile) for profile in plan.profiles},
         summary=_summary_sentences(plan),
         uncertainty=uncertainty_sentence(plan),
         extrapolated=plan_extrapolated_sentence(plan),
