@@ -26,6 +26,7 @@ UNKNOWN_ERROR = 0.05  # of the throughput, of a profile that was not compared wi
 Regime = Literal["calm", "busy", "starved"]
 
 MOST_PRICE = 1e9  # per hour, in any currency
+MOST_GPUS_OF_SERVER = 64  # of a tensor-parallel group, more than any server has
 
 
 class ProfileError(Spec):
@@ -75,6 +76,9 @@ class Profile(Spec):
     hardware: Line = Field(description="GPU, in words")
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: Line = Field(description="version of vLLM that was measured")
+    tensor_parallel_size: int = Field(
+        default=1, ge=1, le=MOST_GPUS_OF_SERVER, description="GPUs of a server, which share every layer of the model"
+    )
     source: str = Field(description="measurements that the constants come from")
     error: ProfileError | None = Field(
         default=None,
