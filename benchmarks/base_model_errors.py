@@ -16,6 +16,7 @@ from adaptwin.profile.derive import derived, measured_profiles
 from adaptwin.profile.hardware.gpu import load_gpu
 from adaptwin.profile.hardware.host_costs import HOST_BASE, REQUEST_LATENCY
 from adaptwin.profile.hardware.model_sheet import ModelSheet
+from adaptwin.profile.hardware.quantization import quantization_named
 from adaptwin.profile.profile import Regime
 from public_runs import OPEN_LOOP_GPU, REPLAY_GPU, PublicRun
 from public_shapes import SHAPES
@@ -44,12 +45,26 @@ class Judged(NamedTuple):
     chosen: tuple[HostConstants, ...]
 
 
-def derived_of(gpu: str, model: str, version: str, *, own_kernels: bool = False) -> Profile:
-    """Return the profile of a GPU and a model; without the kernels that were measured on this GPU, unless asked."""
+def derived_of(
+    gpu: str,
+    model: str,
+    version: str,
+    *,
+    own_kernels: bool = False,
+    gpus: int = 1,
+    quantization: str | None = None,
+) -> Profile:
+    """Return the profile of a GPU and a model; without what was measured on this GPU, unless asked.
+
+    That are its kernels and the exchanges between several of it.
+    """
     sheet = load_gpu(gpu)
     if not own_kernels:
-        sheet = sheet.model_copy(update={"kernels": None})
-    return derived(sheet, ModelSheet(SHAPES[model]), _measured(), version)
+        sheet = sheet.model_copy(update={"kernels": None, "all_reduce": ()})
+    described = ModelSheet(SHAPES[model])
+    if quantization:
+        described = described.quantised(quantization_named(quantization))
+    return derived(sheet, described, _measured(), version, gpus)
 
 
 _measured = cache(measured_profiles)

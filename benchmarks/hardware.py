@@ -15,13 +15,14 @@ from adaptwin.twin.compilation import compile_twin
 from base_model_errors import SHIPPED, BaseModel, HostConstants, base_model, largest, mean_and_bias, signed_errors
 from carried_lora_errors import DERIVED, carried_lora, carried_lora_section
 from constants_compared import constants_section
+from group_errors import group_runs, groups_section
 from h100_measurements import SHAPES as MEASURED_SHAPES
 from h100_runs import require_data
 from held_out_errors import FILE, coverage_section, held_out_of, machines
 from kernels_left_out import kernels_section
 from measured_page import PAGES, bullet, generated_by, paragraph, section
 from memory_law import STARTS, row_of_grid, row_of_start
-from one_fleet import fleet_section
+from one_fleet import fleet_section, group_size_section
 from public_runs import OPEN_LOOP_GPU, REPLAY_GPU, public_runs
 from surrogate_guard import guard
 
@@ -73,17 +74,20 @@ def main() -> None:
     compile_twin()
     base, lora = base_model(runs), carried_lora()
     unknown = lora.filter(pl.col("variant") == DERIVED)
-    each = machines(base.open_loop_by_replay.rows, base.replay.rows, unknown)
-    held_out = held_out_of(each, unknown, runs)
+    groups = group_runs()
+    each = machines(base.open_loop_by_replay.rows, base.replay.rows, unknown, *groups.over_nvlink)
+    held_out = held_out_of(each, unknown, runs, pl.concat(groups.over_nvlink))
     sections = [
         _by_gpu(base),
         _by("Base model on one GPU, by model", base.open_loop.rows, "model"),
         _by("Base model on one GPU, by request rate", base.open_loop.rows, "rate"),
+        groups_section(groups),
+        group_size_section(),
         carried_lora_section(lora, SHORT),
         coverage_section(
             each,
             {name: load_gpu(name).hardware for name in held_out.gpus},
-            machines(base.open_loop.rows, base.replay.rows, unknown),
+            machines(base.open_loop.rows, base.replay.rows, unknown, *groups.over_nvlink),
         ),
         kernels_section(),
         constants_section(SHORT),
@@ -190,11 +194,18 @@ def _shortfalls(base: BaseModel, lora: pl.DataFrame) -> str:
     than its layers in a step of hundreds of requests. The derived profile has the plain sampler."""
     loras = """**LoRA on other GPUs** is not tested here: all servers with adapters had the same GPU. That thread blocks
     scale with multiprocessors and clock, and bytes with the bandwidth, is a law of the kernels, not a measurement."""
-    few = f"""**Few machines.** Two GPUs with base models, one of them with a single run, and one with LoRA
-    ({load_gpu(MEASURED_GPU).hardware}); two versions of vLLM. All are NVIDIA's, in 16 bits, one GPU per server. The
+    pairs = """**Pairs on PCIe under load.** TTFT of a 70B on two H100 PCIe is off by a factor of two to eight where
+    requests queue: the law of memory leaves 17,000 tokens of KV cache, and the published times speak for more. In
+    groups of four and eight GPUs on PCIe, servers differ by a factor of four in their all-reduces."""
+    experts = """**Models with experts** are not compared with any server here: the only public run is of two servers
+    that share the experts of one model. What is derived for them is rough."""
+    few = f"""**Few machines.** Two single GPUs with base models, one of them with a single run, two with groups, and
+    one with LoRA ({load_gpu(MEASURED_GPU).hardware}). All are NVIDIA's. The
     intervals that two of these machines give hold far fewer than nine in ten runs of the third where its host is slower
     than theirs (see the coverage): a server whose host is slower than all of these may be outside of its intervals."""
-    return "\n".join(["## What falls short", "", *map(bullet, (hosts, overload, gemmas, samplers, loras, few))])
+    return "\n".join(
+        ["## What falls short", "", *map(bullet, (hosts, overload, gemmas, samplers, loras, pairs, experts, few))]
+    )
 
 
 def _bias_of(rows: pl.DataFrame, figure: str) -> str:

@@ -24,9 +24,10 @@ FIGURE_COLUMNS = {"throughput": "throughput", "itl": "itl_mean", "ttft": "ttft_p
 NO_TTFT = "starved"  # the queue of a starved server grows without end, and its TTFT with it
 
 COVERED = """Derived profiles get their 90 % intervals from these servers: in each regime, the spread is the root mean
-square, over machines, of each machine's root mean square of log(real / twin). The table shows how many per cent of the
-runs lie inside their interval: with the spread of all three machines, as shipped; and, in the row below, with that of
-the two other machines alone, where these have the regime. With so few machines the width is itself uncertain."""
+square, over machines, of each machine's root mean square of log(real / twin). The runs of the H100 SXM and of the H200
+are those on groups and in FP8. The table shows how many per cent of the runs lie inside their interval: with the spread
+of all machines, as shipped; and, in the row below, with that of the other machines alone, where these have the regime.
+With so few machines the width is itself uncertain."""
 
 SPREADS = """The spreads, as logarithms. The public runs are short and all their requests were answered, so they count
 as calm or busy, by whether requests wait in the twin. The host's constants of each machine are those of another one, as
@@ -48,21 +49,24 @@ def machines(*parts: pl.DataFrame) -> list[pl.DataFrame]:
     return found
 
 
-def held_out_of(each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence[PublicRun]) -> DerivedErrors:
+def held_out_of(
+    each: Sequence[pl.DataFrame], lora: pl.DataFrame, runs: Sequence[PublicRun], closed: pl.DataFrame
+) -> DerivedErrors:
     """Return the errors over machines, and the settings and traffic of their servers.
 
     Args:
         each: Rows of each machine.
         lora: The rows with adapters, which tell how often starvation is predicted.
-        runs: The public runs.
+        runs: The public runs on one GPU.
+        closed: The rows of the runs with a given number of concurrent requests.
     """
     return DerivedErrors(
         gpus=tuple(str(rows["gpu"][0]) for rows in each),
         lora_gpus=(MEASURED_GPU,),
-        versions=tuple(dict.fromkeys(["0.8.5", *(run.vllm_version for run in runs)])),
+        versions=tuple(dict.fromkeys(["0.8.5", *(run.vllm_version for run in runs), *closed["vllm_version"]])),
         error=_errors_of_machines(each, lora),
         spread=spread_over(each),
-        checked=_checked(runs),
+        checked=_checked(runs, closed),
     )
 
 
@@ -115,7 +119,7 @@ def log_ratios(rows: pl.DataFrame, figure: str) -> pl.Series:
     return -(1 + _known(rows, figure) / 100).log()
 
 
-def _checked(runs: Sequence[PublicRun]) -> RunRange:
+def _checked(runs: Sequence[PublicRun], closed: pl.DataFrame) -> RunRange:
     """Return the ranges over the measured runs and the public ones whose prompts were not in the prefix cache.
 
     Of the open loop, the longest prompts and answers are not known, so they are not in the ranges.
@@ -127,10 +131,14 @@ def _checked(runs: Sequence[PublicRun]) -> RunRange:
     means = [pairs.mean(axis=0).round(1) for pairs in lengths]
     budgets = [run.server.budgets(derived_of(run.gpu, run.model, run.vllm_version)) for run in computed]
     return RunRange(
-        prompt=_union(*(each.prompt for each in fitted), *((mean[0],) for mean in means)),
-        answer=_union(*(each.answer for each in fitted), *((mean[1],) for mean in means)),
-        longest_prompt=int(max(*(each.longest_prompt for each in fitted), *(pairs[:, 0].max() for pairs in known))),
-        longest_answer=int(max(*(each.longest_answer for each in fitted), *(pairs[:, 1].max() for pairs in known))),
+        prompt=_union(*(each.prompt for each in fitted), *((mean[0],) for mean in means), closed["prompt"]),
+        answer=_union(*(each.answer for each in fitted), *((mean[1],) for mean in means), closed["answer"]),
+        longest_prompt=int(
+            max(*(each.longest_prompt for each in fitted), *(pairs[:, 0].max() for pairs in known), *closed["prompt"])
+        ),
+        longest_answer=int(
+            max(*(each.longest_answer for each in fitted), *(pairs[:, 1].max() for pairs in known), *closed["answer"])
+        ),
         arrivals=tuple(dict.fromkeys(family for each in fitted for family in each.arrivals)),
         request_rate=max(each.request_rate for each in fitted),
         adapters=max(each.adapters for each in fitted),

@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 
-from adaptwin import Infeasible, Plan, Workload, make_plan
+from adaptwin import Infeasible, Plan, Profile, Workload, make_plan
 from adaptwin.profile.derive import derive_profile
 from adaptwin.profile.hardware.gpu import load_gpu
+from adaptwin.report.kv_cache import usual_kv_tokens
 from adaptwin.workload.sources.synthetic import synthesize
 from measured_page import paragraph, section
 
@@ -64,4 +65,58 @@ def _figures_of_plan(plan: Plan) -> list[str]:
         f"{max(each.ttft_p99 for each in forecasts):.2f}",
         f"{100 * min(each.headroom for each in forecasts):.0f} %",
         "yes" if plan.verified else "no",
+    ]
+
+
+GROUPED_MODEL, GROUP_SIZES = "meta-llama/Llama-3.1-70B-Instruct", (1, 2, 4, 8)
+GROUPED_ADAPTERS, GROUPED_RATE = 200, 20.0
+
+GROUP_NOTE = f"""{GROUPED_ADAPTERS} adapters of ranks 8, 16 and 32 for {GROUPED_MODEL.rpartition("/")[2]} in FP8, with
+{GROUPED_RATE:g} requests/s in all and ShareGPT's lengths, on H100 SXM in groups of 1, 2, 4 and 8 that share every layer.
+Each row is a plan with groups of one size; the last one is the plan of all sizes together, from which the fewest GPUs
+are chosen. Not on this page, and not measured, are adapters on groups of GPUs."""
+
+
+def group_size_section() -> str:
+    """Plan a fleet of a 70B on groups of several sizes, and return the section."""
+    fleet = synthesize(adapters=GROUPED_ADAPTERS, rate=GROUPED_RATE, ranks=RANKS)
+    price = load_gpu("h100-sxm").price_per_hour
+    profiles = [
+        derive_profile(
+            gpu="h100-sxm",
+            model=GROUPED_MODEL,
+            quantization="fp8",
+            tensor_parallel_size=size,
+            price_per_hour=price,
+        )
+        for size in GROUP_SIZES
+    ]
+    body = [_row_of_groups(str(size), [profile], fleet) for size, profile in zip(GROUP_SIZES, profiles, strict=True)]
+    body.append(_row_of_groups("all of these", profiles, fleet))
+    header = ["GPUs per server", "KV tokens without adapters", "servers", "of", "GPUs", "price per hour", "max_loras"]
+    return section(
+        "A 70B in FP8 on groups of several sizes",
+        [*header, "mean ITL, ms", "p99 TTFT, s", "headroom", "verified"],
+        body,
+        paragraph(GROUP_NOTE),
+    )
+
+
+def _row_of_groups(title: str, profiles: list[Profile], fleet: Workload) -> list[str]:
+    tokens = ", ".join(f"{usual_kv_tokens(profile):,}" for profile in profiles)
+    try:
+        plan = make_plan(profiles, fleet)
+    except Infeasible as error:
+        return [title, tokens, f"none: {error}", *["-"] * 8]
+    sizes = sorted({plan.profile_of(server).tensor_parallel_size for server in plan.servers})
+    slots = sorted({server.server.max_loras for server in plan.servers})
+    return [
+        title,
+        tokens,
+        str(len(plan.servers)),
+        ", ".join(map(str, sizes)),
+        str(plan.gpus),
+        f"{plan.cost_per_hour:.2f}",
+        ", ".join(map(str, slots)),
+        *_figures_of_plan(plan),
     ]

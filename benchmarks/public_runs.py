@@ -1,10 +1,10 @@
-"""Runs of vLLM on one GPU with a dense model in 16 bits that other people published, read into adaptwin's own types.
+"""Runs of vLLM with dense models that other people published, read into adaptwin's own types.
 
-They lie beside the project, in ../shared/data/public. Two of the data sets there have no such runs: those of Llama 70B
-and Qwen3-32B in `closed-loop-tp` are in FP8 or on 2 to 8 GPUs, and Qwen3-32B in `llmservingsim` is on two.
+They lie beside the project, in ../shared/data/public. Those with a given concurrency are in `closed_loop_runs.py`.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +17,12 @@ from public_shapes import SHAPES
 
 PUBLIC = PROJECT.parent / "shared" / "data" / "public"
 OPEN_LOOP = PUBLIC / "open-loop-h100-pcie" / "runs.parquet"
-REPLAY = PUBLIC / "llmservingsim" / "bench" / "examples" / "RTXPRO6000" / "Llama-3.1-8B" / "vllm"
+REPLAYS = PUBLIC / "llmservingsim" / "bench" / "examples" / "RTXPRO6000"
+REPLAY, REPLAY_OF_GROUP = REPLAYS / "Llama-3.1-8B" / "vllm", REPLAYS / "Qwen3-32B" / "vllm"
 
 CLIENT_SEED = 42  # of the open-loop client, from the authors' run_benchmark.sh
 FIRST_RATE = 32.0  # requests/s of the first run on each server
-USABLE = 0.87 * 79.2 * 2**30  # bytes of an H100 PCIe for weights and KV cache
+USABLE = 0.87 * 79.2 * 2**30  # bytes of each H100 PCIe for weights and KV cache
 LONGEST = 4096  # tokens; above every request. A server with the whole context of a 32B model would not start
 BLOCK = 16  # tokens of a KV block
 OPEN_LOOP_GPU, REPLAY_GPU = "h100-pcie", "rtx-pro-6000"  # by the names of their data sheets
@@ -34,6 +35,8 @@ class PublicRun(NamedTuple):
     gpu: str  # name of its data sheet
     model: str  # name on the Hugging Face hub
     vllm_version: str
+    tensor_parallel_size: int
+    quantization: str | None
     rate: float  # requests/s that the client sent
     server: Server
     workload: Workload
@@ -51,9 +54,18 @@ class PublicRun(NamedTuple):
 
 
 def public_runs() -> list[PublicRun]:
-    """Return the runs of all data sets that lie beside the project; says which of them are missing."""
+    """Return the runs on one GPU that lie beside the project; says which of the data sets are missing."""
+    return _all_of([(OPEN_LOOP, open_loop), (REPLAY, replay)])
+
+
+def public_runs_of_groups() -> list[PublicRun]:
+    """Return the runs on two GPUs that lie beside the project; says which of the data sets are missing."""
+    return _all_of([(OPEN_LOOP, lambda path: open_loop(path, gpus=2)), (REPLAY_OF_GROUP, replay)])
+
+
+def _all_of(sets: Sequence[tuple[Path, Callable[[Path], list[PublicRun]]]]) -> list[PublicRun]:
     runs = []
-    for path, read in ((OPEN_LOOP, open_loop), (REPLAY, replay)):
+    for path, read in sets:
         if path.exists():
             runs += read(path)
         else:
@@ -61,8 +73,8 @@ def public_runs() -> list[PublicRun]:
     return runs
 
 
-def open_loop(path: Path) -> list[PublicRun]:
-    """Read the runs of 200 ShareGPT prompts on an H100 PCIe with vLLM 0.8.5, at 1 to 32 requests/s.
+def open_loop(path: Path, gpus: int = 1) -> list[PublicRun]:
+    """Read the runs of 200 ShareGPT prompts on one or two H100 PCIe with vLLM 0.8.5, at 1 to 32 requests/s.
 
     **Arrivals** are those of the client: vLLM's `benchmark_serving.py` draws the gaps with a seed, which the authors
     give. It waits for a gap after the last request, too: no run ends before, and the shortest runs at 1 request/s end
@@ -77,7 +89,7 @@ def open_loop(path: Path) -> list[PublicRun]:
     tokens of a run, and none is if it does not. vLLM computes the last 1 to 16 tokens of a cached prompt. Such runs
     have prompts of this length, and `cached_tokens` says how many more the decodes of a running request read.
     """
-    table = pl.read_parquet(path).filter((pl.col("gpu_count") == 1) & pl.col("model_id").is_in(list(SHAPES)))
+    table = pl.read_parquet(path).filter((pl.col("gpu_count") == gpus) & pl.col("model_id").is_in(list(SHAPES)))
     return [_open_loop_run(row) for row in table.sort("model_id", "date").iter_rows(named=True)]
 
 
@@ -87,14 +99,17 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
     arrivals = np.concatenate([[0.0], np.cumsum(gaps[:-1])])
     prompts, answers = _sharegpt(requests, row["total_input_tokens"], row["total_output_tokens"])
     cached = np.zeros(requests)
-    tokens = row["total_input_tokens"] + row["total_output_tokens"]
-    if rate != FIRST_RATE and SHAPES[model].weights_bytes + tokens * SHAPES[model].kv_bytes_per_token < USABLE:
+    tokens, gpus = row["total_input_tokens"] + row["total_output_tokens"], int(row["gpu_count"])
+    taken = SHAPES[model].weights_bytes + tokens * SHAPES[model].kv_bytes_per_token
+    if rate != FIRST_RATE and taken < gpus * USABLE:
         cached = (prompts - 1) // BLOCK * BLOCK
     return PublicRun(
         source="open loop",
         gpu=OPEN_LOOP_GPU,
         model=model,
         vllm_version="0.8.5",
+        tensor_parallel_size=gpus,
+        quantization="fp8" if SHAPES[model].bytes_per_weight == 1 else None,
         rate=rate,
         server=Server(max_loras=0, max_model_len=LONGEST),
         workload=_base_only(arrivals, prompts - cached, answers, duration=float(gaps.sum())),
@@ -120,13 +135,13 @@ def _sharegpt(requests: int, prompt_tokens: int, answer_tokens: int) -> tuple[np
 
 
 def replay(folder: Path) -> list[PublicRun]:
-    """Read the run of 300 requests of Llama-3.1-8B on an RTX PRO 6000, whose lengths and times are known one by one.
+    """Read a run of 300 requests on one or two RTX PRO 6000, whose lengths and times are known one by one.
 
     The server's own clock gives the times; those of the API server and the client are not in them.
     """
     settings = json.loads((folder / "meta.json").read_text())
     engine = settings["engine_kwargs"]
-    assert engine["tensor_parallel_size"] == 1
+    assert engine["data_parallel_size"] == 1
     lines = (folder / "requests.jsonl").read_text().splitlines()
     rows = pl.DataFrame([json.loads(line) for line in lines]).sort("queued_ts")
     queued, first, last = (rows[name].to_numpy() for name in ("queued_ts", "first_token_ts", "last_token_ts"))
@@ -137,6 +152,8 @@ def replay(folder: Path) -> list[PublicRun]:
         gpu=REPLAY_GPU,
         model=settings["model"],
         vllm_version=settings["vllm_version"],
+        tensor_parallel_size=engine["tensor_parallel_size"],
+        quantization=None,
         rate=len(rows) / float(sent[-1]),
         server=Server(
             max_loras=0,

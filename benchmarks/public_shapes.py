@@ -15,6 +15,11 @@ _LLAMA_8B = {
     "vocabulary": 128256,
 }  # fmt: skip
 
+_LLAMA_70B = {
+    "hidden": 8192, "layers": 80, "heads": 64, "kv_heads": 8, "head_dim": 128, "intermediate": 28672,
+    "vocabulary": 128256,
+}  # fmt: skip
+
 SHAPES = {
     shape.name: shape
     for shape in (
@@ -40,6 +45,16 @@ SHAPES = {
             intermediate=17920, vocabulary=100352, max_model_len=16384,
         ),
         ModelShape(name="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", max_model_len=131072, **_QWEN_32B),
+        ModelShape(name="deepseek-ai/DeepSeek-R1-Distill-Llama-70B", max_model_len=131072, **_LLAMA_70B),
+        ModelShape(name="meta-llama/Meta-Llama-3-70B-Instruct", max_model_len=8192, **_LLAMA_70B),
+        ModelShape(
+            name="neuralmagic/Llama-3.1-Nemotron-70B-Instruct-HF-FP8-dynamic", max_model_len=131072,
+            bytes_per_weight=1, **_LLAMA_70B,
+        ),
+        ModelShape(
+            name="Qwen/Qwen3-32B", hidden=5120, layers=64, heads=64, kv_heads=8, head_dim=128, intermediate=25600,
+            vocabulary=151936, max_model_len=40960,
+        ),
         ModelShape(name="Qwen/QwQ-32B-Preview", max_model_len=32768, **_QWEN_32B),
     )
 }  # fmt: skip

@@ -45,8 +45,13 @@ def same_weights(one: str, other: str) -> bool:
 
 def quantised_in(name: str) -> str | None:
     """Return the word by which a name says that the weights have fewer than 16 bits, such as ``fp8``; None: no word."""
-    found = (match[1] for match in _PRECISION.finditer(name.lower()))
-    return next((word for word in found if word not in _SIXTEEN_BITS), None)
+    return next(iter(words_of_fewer_bits(name)), None)
+
+
+def words_of_fewer_bits(name: str) -> list[str]:
+    """Return all words by which a name says that the weights have fewer than 16 bits: ``quantized`` and ``w8a8``."""
+    words = (match[1] for match in _PRECISION.finditer(name.lower()))
+    return [word for word in words if word not in _SIXTEEN_BITS]
 
 
 def _weights_name(name: str) -> str:

@@ -26,7 +26,7 @@ from adaptwin.twin.step_coefficients import step_coefficients
 TRUE = true_profile()
 STEPS, LOADS, PLANNING = steps_of(TRUE), loads_of(TRUE), planning_of(TRUE)
 FITTED = {
-    "step_cost": tuple(name for name in STEP_TERMS if name not in INSEPARABLE),
+    "step_cost": tuple(name for name in STEP_TERMS if name not in (*INSEPARABLE, "expert_weights")),
     "load_cost": tuple(name for names in LOAD_CONSTANTS.values() for name in names),
     "scheduler_cost": PLANNING_CONSTANTS,
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin.profile.base_costs import Peaks, PeakShares, base_costs
+from adaptwin.profile.base_costs import LAUNCH, ROUTING, LinearKernels, Peaks, PeakShares, base_costs, sixteen_bits
 from adaptwin.profile.model_shape import ModelShape
 
 TINY = ModelShape(
@@ -19,17 +19,19 @@ TINY = ModelShape(
 # A layer's linear layers: q of 64 x 64, k and v of 64 x 32 each, o of 64 x 64, gate, up and down of 64 x 128 each.
 PRODUCTS = 2 * (64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 128)  # 73,728 for each token
 PEAKS = Peaks(bandwidth=1e9, flops=1e12)
-SHARES = PeakShares(weights=0.5, cache=0.8, activations=0.25, linear=0.6, attention=0.4, launch=1e-6)
+SHARES = PeakShares(weights=0.5, cache=0.8, activations=0.25, linear=0.6, attention=0.4)
 
 
 def of_tiny(**shares):
-    return base_costs(TINY, PEAKS, SHARES._replace(**shares))
+    changed = SHARES._replace(**shares)
+    kernels = sixteen_bits(PEAKS, changed)
+    return base_costs(TINY, PEAKS, changed, kernels, kernels)
 
 
 def test_the_constants_of_a_tiny_model():
     costs = of_tiny()
     assert costs == {
-        "gpu_base": pytest.approx(4 * 2 * 1e-6 + 1000 * 64 * 2 / 0.5e9),  # 4 launches a layer; the output matrix
+        "gpu_base": pytest.approx(4 * 2 * LAUNCH + 1000 * 64 * 2 / 0.5e9),  # 4 launches a layer; the output matrix
         "weights": pytest.approx(2 * PRODUCTS / 0.5e9, rel=1e-4),  # 147,456 bytes
         # at the balance, 2 T operations for each weight take as long as reading its 2 bytes
         "balance_tokens": pytest.approx(0.6e12 / 0.5e9, rel=1e-4),
@@ -48,7 +50,6 @@ def test_the_constants_of_a_tiny_model():
         ("activations", {"per_token"}),
         ("linear", {"balance_tokens"}),
         ("attention", {"per_pair"}),
-        ("launch", {"gpu_base"}),
     ],
 )
 def test_a_share_changes_what_it_says_and_nothing_else(share, changed):
@@ -59,3 +60,29 @@ def test_a_share_changes_what_it_says_and_nothing_else(share, changed):
 def test_arithmetic_takes_as_long_whatever_the_bandwidth():
     for costs in (of_tiny(weights=0.25), of_tiny(weights=0.5)):
         assert costs["weights"] / costs["balance_tokens"] == pytest.approx(2 * PRODUCTS / 0.6e12, rel=1e-4)
+
+
+def test_linear_layers_of_fewer_bits_have_kernels_of_their_own():
+    """The MLP's kernels count for all layers but those of the attention of a model with experts."""
+    plain = sixteen_bits(PEAKS, SHARES)
+    eight_bits = TINY.model_copy(update={"bytes_per_weight": 1})
+    costs = base_costs(eight_bits, PEAKS, SHARES, plain, LinearKernels(bandwidth=1e9, flops=2e12, launch=1e-6))
+    assert costs["weights"] == pytest.approx(PRODUCTS / 1e9, rel=1e-4)
+    assert costs["weights"] / costs["balance_tokens"] == pytest.approx(2 * PRODUCTS / 2e12, rel=1e-4)
+    assert costs["gpu_base"] == pytest.approx(2 * (2 * LAUNCH + 2 * 1e-6) + 1000 * 64 * 2 / 0.5e9)
+
+
+def test_experts_are_apart_from_what_all_tokens_use():
+    """Four experts of width 128, of which a token uses two."""
+    moe = TINY.model_copy(update={"experts": 4, "active_experts": 2})
+    kernels = sixteen_bits(PEAKS, SHARES)
+    costs = base_costs(moe, PEAKS, SHARES, kernels, kernels)
+    of_expert = 2 * 3 * 64 * 128
+    assert costs["weights"] == pytest.approx(2 * (PRODUCTS - of_expert) / 0.5e9, rel=1e-4)
+    assert costs["expert_weights"] == pytest.approx(2 * 4 * of_expert / 0.5e9, rel=1e-4)
+    assert costs["expert_share"] == 0.5
+    # a token makes 2 operations for each weight of two experts
+    assert costs["expert_weights"] / costs["expert_balance_tokens"] == pytest.approx(
+        2 * 2 * of_expert / 0.6e12, rel=1e-4
+    )
+    assert costs["gpu_base"] == pytest.approx(2 * (4 * LAUNCH + ROUTING) + 1000 * 64 * 2 / 0.5e9)

@@ -46,6 +46,7 @@ def test_twice_the_bandwidth_halves_bytes_alone():
 def test_every_lora_constant_of_a_step_is_carried():
     of_base = {"host_base", "gpu_base", "weights", "balance_tokens", "per_token", "per_pair", "per_context_token"}
     of_base |= {"per_sequence", "eager", "graph_tokens", "communication", "communication_per_token", "split_tokens"}
+    of_base |= {"expert_weights", "expert_share", "expert_balance_tokens"}
     assert set(on()) == set(StepCost.model_fields) - of_base
 
 

@@ -20,6 +20,8 @@ WHOLE = {"graph_tokens", "split_tokens"}
 FIELDS = {
     **{name: st.integers(0, 600) if name in WHOLE else CONSTANT for name in StepCost.model_fields},
     "balance_tokens": st.floats(1, 10_000),
+    "expert_balance_tokens": st.floats(1, 10_000),
+    "expert_share": st.floats(0, 1),
 }
 STEP_COSTS = st.builds(StepCost, **FIELDS) | st.sampled_from(
     [load_profile(name).step_cost for name in shipped_profiles()]
@@ -109,6 +111,24 @@ def test_a_step_costs_the_sum_of_its_terms():
     assert step_seconds(coefficients, **{**step, "tokens": 200}, adapters=0) == pytest.approx(base + more)
 
 
+def test_experts_are_read_as_far_as_tokens_use_them():
+    """Two of eight experts for each token, so three tokens use 1 - (3/4)^3 = 37/64 of them."""
+    law = dict.fromkeys(("host_base", "weights", "per_token", "per_context_token"), 0.0)
+    cost = StepCost(**law, expert_weights=1.0, expert_share=0.25, expert_balance_tokens=4.0)
+    coefficients = cost.resolve(KERNELS, max_loras=0, max_lora_rank=16)
+    seconds = [step_seconds(coefficients, tokens=tokens, sequences=tokens, adapters=0) for tokens in (1, 3, 4000)]
+    assert seconds[0] == pytest.approx((0.25**2 + 0.25**2) ** 0.5)
+    assert seconds[1] == pytest.approx(((37 / 64) ** 2 + 0.75**2) ** 0.5)
+    assert seconds[2] == pytest.approx((1 + 1000**2) ** 0.5)
+
+
+def test_fully_sharded_adapters_exchange_what_shrink_kernels_computed():
+    law = dict.fromkeys(("host_base", "weights", "per_token", "per_context_token"), 0.0)
+    cost = StepCost(**law, communication=1e-3)
+    sharded = cost.resolve(KERNELS._replace(more_exchanges=2.0), max_loras=1, max_lora_rank=16)
+    assert [step_seconds(sharded, tokens=1, sequences=1, adapters=n) for n in (0, 1)] == pytest.approx([1e-3, 3e-3])
+
+
 def test_newer_versions_launch_fewer_blocks():
     cost = StepCost(host_base=0.0, weights=0.0, per_token=0.0, per_context_token=0.0, slot_launch=1.0)
     slots = {"max_loras": 10, "max_lora_rank": 16}
@@ -146,7 +166,7 @@ def test_ranks_that_fill_the_same_blocks_cost_the_same():
 
 @pytest.mark.parametrize("name", shipped_profiles())
 def test_on_a_shipped_profile_every_kind_of_work_costs_something(name):
-    cost, kernels = load_profile(name).step_cost, kernels_of(load_profile(name))
+    cost, kernels = load_profile(name).step_cost, kernels_of(load_profile(name), Server())
     step = {"tokens": 50, "sequences": 20, "context": 10_000, "pairs": 10_000, "adapters": 4}
     slots = {"max_loras": 8, "max_lora_rank": 16}
     seconds = step_seconds(cost.resolve(kernels, **slots), **step)
@@ -165,8 +185,8 @@ def test_on_a_shipped_profile_a_decode_step_takes_milliseconds_and_a_full_prefil
 
 @pytest.mark.parametrize("field", StepCost.model_fields)
 def test_no_term_of_a_step_may_be_negative(field):
-    fields = {**dict.fromkeys(StepCost.model_fields, 0), "balance_tokens": 1}
-    least = 1 if field == "balance_tokens" else 0
+    fields = {**dict.fromkeys(StepCost.model_fields, 0), "balance_tokens": 1, "expert_balance_tokens": 1}
+    least = 1 if field.endswith("balance_tokens") else 0
     with pytest.raises(SpecError, match=rf"StepCost\.{field}: -1 must be at least {least}"):
         StepCost(**{**fields, field: -1})
 

@@ -92,10 +92,17 @@ def test_a_whole_name_goes_before_the_start_of_others():
         ({"model": "Qwen/Qwen3-1"}, "model: 'Qwen/Qwen3-1' is one of Qwen/Qwen3-1.7B, "),
         ({"model": "Qwen3-99B"}, "model: 'Qwen3-99B' is neither a file nor one of meta-llama/Llama-2-7b-hf, "),
         ({"model": 4}, "model: 4 must be a name or a path"),
-        ({"tensor_parallel_size": 2}, "tensor_parallel_size: 2 is not supported yet (allowed: 1)"),
+        ({"tensor_parallel_size": 0}, "tensor_parallel_size: 0 is below 1"),
+        ({"tensor_parallel_size": 3}, "tensor_parallel_size: 3 does not divide the 40 attention heads of "),
+        ({"tensor_parallel_size": 10}, "tensor_parallel_size: 10 neither divides nor is a multiple of 8 heads of "),
+        ({"tensor_parallel_size": 40}, "tensor_parallel_size: 40 does not divide the width 17408 of the MLP of "),
+        (
+            {"tensor_parallel_size": 16, "model": "Llama-3.1-70B"},
+            "tensor_parallel_size: 16 is above 8: groups over several servers are not described",
+        ),
         ({"tensor_parallel_size": "1"}, "tensor_parallel_size: '1' must be a int"),
-        ({"quantization": "fp8"}, "quantization: 'fp8' is not supported yet (allowed: none, for 16 bits)"),
-        ({"kv_cache_dtype": "fp8"}, "kv_cache_dtype: 'fp8' is not supported yet (allowed: auto, for 16 bits)"),
+        ({"quantization": "fp6"}, "quantization: 'fp6' is not one of fp8, int8, awq, gptq, "),
+        ({"kv_cache_dtype": "int8"}, "kv_cache_dtype: 'int8' is not one of auto, bfloat16, fp8, "),
         ({"vllm_version": "newest"}, "vllm_version: 'newest' is not a version, such as 0."),
         ({"vllm_version": 33}, "vllm_version: 33 must be a str"),
         ({"price_per_hour": -1}, "price_per_hour: -1 must be above 0"),
@@ -163,10 +170,11 @@ def test_models_and_versions_outside_of_the_laws_are_not_claimed(model, version)
 def test_every_constant_has_an_origin(l40s):
     origins = l40s.evidence.origins
     plain = {"name", "hardware", "model", "vllm_version", "source", "error", "spread", "measured", "evidence"}
+    plain |= {"tensor_parallel_size", "quantization", "kv_cache_dtype"}
     for section in set(Profile.model_fields) - plain - {"undetermined", "price_per_hour"}:
         if section != "step_cost":
             assert section in origins, section
-    nonzero = {f"step_cost.{name}" for name, value in l40s.step_cost if value}
+    nonzero = {f"step_cost.{name}" for name, value in l40s.step_cost if value and "expert" not in name}
     assert nonzero <= set(origins)
 
 

@@ -8,11 +8,7 @@ from adaptwin.surrogate.similar_laws import laws_are_similar
 from adaptwin.surrogate.surrogate import surrogate_for
 
 H100 = load_profile(shipped_profiles()[0])
-TERMS = [
-    name
-    for name, value in H100.step_cost
-    if value > 0 and name not in ("graph_tokens", "split_tokens", "balance_tokens")
-]
+TERMS = [name for name, value in H100.step_cost if value > 0 and not name.endswith("_tokens")]
 
 
 def changed(factor, *names):

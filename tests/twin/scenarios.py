@@ -66,14 +66,16 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive, samples are taken and windows close.
 STEPS_OF_1_MS = StepCoefficients(
-    base=1e-3, weights=0.0, balance=0.0, per_token=0.0, per_pair=0.0, per_context_token=0.0, per_sequence=0.0,
-    eager=0.0, graph_tokens=512, split_tokens=127, slots_without_lora=0, slots_with_lora=0, slots_as_needed=False,
+    base=1e-3, weights=0.0, balance=0.0, expert_weights=0.0, untouched=1.0, expert_balance=0.0, per_token=0.0,
+    per_pair=0.0, per_context_token=0.0, per_sequence=0.0, eager=0.0, graph_tokens=512, split_tokens=127,
+    slots_without_lora=0, slots_with_lora=0, slots_as_needed=False,
     per_slot=0.0, shrink_grid=0.0, expand_grid=0.0, lora_base=0.0, lora_per_token=0.0, shrink_work=0.0,
     lora_per_adapter=0.0, expand_active=0.0, per_listed_adapter=0.0,
 )  # fmt: skip
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST = {
-    "base": 5e-3, "weights": 1e-3, "balance": 1e-2, "per_token": 1e-4, "per_pair": 1e-6, "per_context_token": 1e-6,
+    "base": 5e-3, "weights": 1e-3, "balance": 1e-2, "expert_weights": 1e-3, "untouched": 1.0,
+    "expert_balance": 1e-2, "per_token": 1e-4, "per_pair": 1e-6, "per_context_token": 1e-6,
     "per_sequence": 1e-4, "eager": 1e-3, "graph_tokens": 20, "split_tokens": 12, "slots_without_lora": 3,
     "slots_with_lora": 9, "slots_as_needed": True, "per_slot": 1e-5, "shrink_grid": 1e-6, "expand_grid": 1e-5,
     "lora_base": 1e-3, "lora_per_token": 1e-4, "shrink_work": 1e-7, "lora_per_adapter": 1e-4, "expand_active": 1e-5,

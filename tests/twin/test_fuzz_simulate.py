@@ -17,7 +17,7 @@ MOST_TOKENS = 3_000_000  # answer tokens of a run: what an example may cost
 
 @st.composite
 def workloads(draw) -> dict[str, Any]:
-    duration, requests = draw(st.sampled_from(WINDOWS)), draw(st.sampled_from([0, 1, 5, 40, 40, 400, 4000]))
+    duration, requests = draw(st.sampled_from(WINDOWS)), draw(st.sampled_from([0, 1, 5, 40, 400, 4000, 4000]))
     count = draw(st.integers(0, 5))
     adapters = [
         {

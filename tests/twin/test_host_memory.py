@@ -28,10 +28,13 @@ def test_an_adapter_takes_its_matrices_at_its_own_rank(rank, modules, size):
     assert TINY.loaded_bytes(rank, modules) == size
 
 
-def test_a_server_holds_its_largest_adapters():
+def test_a_server_holds_its_largest_adapters(h100):
+    tiny = h100.model_copy(update={"model": TINY})
     adapters = [Adapter(str(rank), rank, 1.0) for rank in (8, 64, 0, 16)]
-    assert host_bytes(TINY, adapters, 2) == (64 + 16) * ALL
-    assert host_bytes(TINY, adapters, 9) == (64 + 16 + 8) * ALL
+    assert host_bytes(tiny, adapters, 2) == (64 + 16) * ALL
+    assert host_bytes(tiny, adapters, 9) == (64 + 16 + 8) * ALL
+    group = tiny.model_copy(update={"tensor_parallel_size": 2})
+    assert host_bytes(group, adapters, 2) == 2 * (64 + 16) * ALL  # a process of each GPU holds whole adapters
 
 
 @pytest.fixture(scope="module")

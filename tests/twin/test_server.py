@@ -4,6 +4,7 @@ import pytest
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, OutOfMemory, Server, SpecError, Workload, load_profile, simulate
+from adaptwin.profile.sharding import slot_share
 from adaptwin.twin.scenario import make_scenario
 from adaptwin.twin.server import server_rank
 from adaptwin.twin.vllm_defaults import vllm_defaults
@@ -137,7 +138,7 @@ def test_an_adapter_of_any_rank_takes_a_padded_slot_and_loads_by_its_own_rank(h1
 def test_slots_hold_the_modules_that_adapters_may_change():
     profile, slots = plain_profile(), {"max_loras": 8, "max_lora_rank": 64}
     some = ("qkv_proj", "down_proj")
-    share = profile.model.share_of_adapter(some)
+    share = slot_share(profile.model, 1, fully_sharded_loras=False, modules=some)
     assert 0 < share < 1
     every, those = Server(**slots), Server(**slots, lora_target_modules=some)
     saved = 8 * 64 * (1 - share) * profile.memory.slot_bytes_per_rank / profile.memory.kv_bytes_per_token

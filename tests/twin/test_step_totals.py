@@ -21,6 +21,7 @@ BY_HAND = StepTotals(
     sequences=2 + 2 + 2 + 1,
     pairs=600 * 601 // 2 + 100 * 101 // 2 + 0 + 20 * 21 // 2 + 0,
     bend=sum(round(2**20 * (1 + (tokens / 400) ** 2) ** 0.5) for tokens in (700, 2, 21, 1)),
+    expert_bend=sum(round(2**20 * ((1 - 0.5**tokens) ** 2 + (tokens / 100) ** 2) ** 0.5) for tokens in (700, 2, 21, 1)),
     eager=1,
     slots=4 * 4,
     shrink_grid=4 * (8 * 22 + 64 + 64 + 64),
@@ -43,6 +44,7 @@ def three_requests(**window):
     window = {"step_totals": True, **window}
     scenario = by_hand(ROWS, adapters=3, base_model=(2,), max_num_seqs=2, window=window)
     law = {"slots_without_lora": 4, "slots_with_lora": 4, "balance": 1 / 400**2}
+    law |= {"expert_weights": 1e-12, "untouched": 0.5, "expert_balance": 0.01}
     return scenario._replace(step_cost=scenario.step_cost._replace(**law))
 
 

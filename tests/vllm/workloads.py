@@ -57,10 +57,11 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
 
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive.
-STEPS_OF_1_MS = StepCoefficients(1e-3, *(0.0,) * 7, 512, 127, 0, 0, False, *(0.0,) * 9)
+STEPS_OF_1_MS = StepCoefficients(1e-3, *(0.0,) * 10, 512, 127, 0, 0, False, *(0.0,) * 9)
 FREE_PLANNING = SchedulerCoefficients(0.0, 0.0, 0.0)
 _MOST_STEP_COST = StepCoefficients(
-    base=5e-3, weights=1e-3, balance=1e-2, per_token=1e-4, per_pair=1e-6, per_context_token=1e-6, per_sequence=1e-4,
+    base=5e-3, weights=1e-3, balance=1e-2, expert_weights=1e-3, untouched=1.0, expert_balance=1e-2,
+    per_token=1e-4, per_pair=1e-6, per_context_token=1e-6, per_sequence=1e-4,
     eager=1e-3, graph_tokens=20, split_tokens=12, slots_without_lora=3, slots_with_lora=9, slots_as_needed=True,
     per_slot=1e-5, shrink_grid=1e-6, expand_grid=1e-5, lora_base=1e-3, lora_per_token=1e-4, shrink_work=1e-7,
     lora_per_adapter=1e-4, expand_active=1e-5, per_listed_adapter=0.0,

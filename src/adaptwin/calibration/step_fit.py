@@ -22,7 +22,7 @@ from adaptwin.calibration.pace import Pace, at_measured_pace
 from adaptwin.calibration.residuals import STEP_BOUND, Residual, require_close, residual
 from adaptwin.calibration.step_terms import (
     INSEPARABLE,
-    SHAPE,
+    SHAPES,
     STEP_TERMS,
     constants_of,
     means_of_steps,
@@ -37,11 +37,12 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.scrape_cost import ScrapeCost
 from adaptwin.progress import Progress
 from adaptwin.rounding import rounded
+from adaptwin.twin.server import Server
 from adaptwin.twin.step_coefficients import kernels_of
 
 Mask = NDArray[np.bool_]
 
-_NONE_USUALLY = tuple(f"step_cost.{name}" for name in INSEPARABLE)
+_NONE_USUALLY = tuple(f"step_cost.{name}" for name in (*INSEPARABLE, "expert_weights"))
 
 FIT_FOLDS = 6
 STEP_NOISE = 0.01  # least relative error of a step's time, and of the mean step of a run
@@ -137,7 +138,7 @@ class StepFit:
 
     def _of_steps(self, steps: pl.DataFrame) -> tuple[Array, Array]:
         """Return columns and seconds of single steps; the seconds exclude the planning of running requests."""
-        means = means_of_steps(steps, self.profile.step_cost, kernels_of(self.profile))
+        means = means_of_steps(steps, self.profile.step_cost, kernels_of(self.profile, Server()))
         columns = self._rows(steps["max_lora_rank"].to_numpy(), means)
         scheduler = self.profile.scheduler_cost
         planning = scheduler.base + scheduler.per_running * means["sequences"]
@@ -165,7 +166,7 @@ class StepFit:
     def _rows(self, max_lora_rank: NDArray[np.int64], means: dict[str, Array]) -> Array:
         counts = {"base": np.ones(len(max_lora_rank)), "per_running": means["sequences"]}
         off = [PLAUSIBLE_CHANGE * getattr(self.start.scheduler_cost, name) * counts[name] for name in self.loose]
-        terms = term_columns(kernels_of(self.profile), max_lora_rank, means)
+        terms = term_columns(kernels_of(self.profile, Server()), max_lora_rank, means)
         return np.column_stack([terms, means["waiting"], *off])
 
     def solve(self, columns: Array, target: Array) -> Determination:
@@ -282,9 +283,8 @@ class StepFit:
 
     def undetermined(self) -> list[Undetermined]:
         """Return the constants of steps, scrapes and requests that neither steps nor runs determine."""
-        found = (
-            self._undetermined_terms() + unmeasured(self.start, "step_cost", (SHAPE,)) + self._undetermined_scrapes()
-        )
+        shapes = SHAPES if self.start.model.experts else SHAPES[:1]
+        found = self._undetermined_terms() + unmeasured(self.start, "step_cost", shapes) + self._undetermined_scrapes()
         if not self.latency_is_known:
             latency = self.start.request_latency
             found.append(Undetermined("request_latency", latency, latency, kept=True))

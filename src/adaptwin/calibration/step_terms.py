@@ -13,8 +13,9 @@ from adaptwin.rounding import rounded
 from adaptwin.twin.step_totals import BEND_UNIT, StepTotals
 
 KERNEL_SETTINGS = ("graph_tokens", "split_tokens")  # read from vLLM's sources, not fitted
-SHAPE = "balance_tokens"  # seconds are not linear in it; it follows from the data sheet of the GPU
-STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in (*KERNEL_SETTINGS, SHAPE))
+# Seconds are not linear in these; they follow from the data sheet of the GPU and the shapes of the model.
+SHAPES = ("balance_tokens", "expert_share", "expert_balance_tokens")
+STEP_TERMS = tuple(name for name in StepCost.model_fields if name not in (*KERNEL_SETTINGS, *SHAPES))
 # Every step has as much of these as of `host_base` and of `per_token`, so no measurement tells them apart.
 INSEPARABLE = ("gpu_base", "communication", "communication_per_token")
 
@@ -32,6 +33,7 @@ def term_columns(kernels: LoraKernels, max_lora_rank: NDArray[np.int64], means: 
         "host_base": ones,
         "gpu_base": ones,
         "weights": means["bend"],
+        "expert_weights": means["expert_bend"],
         "per_token": means["tokens"],
         "per_pair": means["pairs"],
         "per_context_token": means["context"],
@@ -72,6 +74,9 @@ def means_of_steps(steps: pl.DataFrame, cost: StepCost, kernels: LoraKernels) ->
         "sequences": running,
         "pairs": np.where(tokens > running, tokens * (tokens / running + 1.0) / 2.0, 0.0),
         "bend": np.sqrt(1.0 + (tokens / cost.balance_tokens) ** 2),
+        "expert_bend": np.sqrt(
+            (1.0 - (1.0 - cost.expert_share) ** tokens) ** 2 + (tokens / cost.expert_balance_tokens) ** 2
+        ),
         "eager": (tokens > cost.graph_tokens).astype(float),
         "slots": slots,
         "shrink_grid": slots * parts * np.ceil(tokens / TOKEN_BLOCK),
@@ -95,7 +100,7 @@ def means_per_step(totals: list[StepTotals], in_host: list[int]) -> dict[str, Ar
     table = np.array(totals, dtype=float).reshape(-1, len(StepTotals._fields))
     means = {name: table[:, i] / np.maximum(1.0, table[:, 0]) for i, name in enumerate(StepTotals._fields)}
     listed = means["adapters"] * np.array(in_host, dtype=float)
-    return {**means, "bend": means["bend"] / BEND_UNIT, "listed": listed}
+    return {**means, **{name: means[name] / BEND_UNIT for name in ("bend", "expert_bend")}, "listed": listed}
 
 
 def points(steps: pl.DataFrame, cost: StepCost) -> pl.DataFrame:

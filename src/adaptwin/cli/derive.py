@@ -8,7 +8,7 @@ from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.profile_options import complete_gpu, complete_model, files_of_profiles
-from adaptwin.profile.derive import NEWEST_VLLM
+from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.writable import require_writable
 
 if TYPE_CHECKING:

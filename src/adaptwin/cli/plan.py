@@ -110,6 +110,10 @@ def plan_command(
         float | None,
         typer.Option(metavar="GIB", rich_help_panel="Constraints", help=plan_option("host_memory_gib", "no limit")),
     ] = None,
+    accept_rough: Annotated[
+        bool | None,
+        typer.Option("--accept-rough", rich_help_panel="Constraints", help=plan_option("accept_rough", "refuse them")),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
@@ -222,6 +226,7 @@ def plan_command(
         "itl_p99": itl_p99,
         "latency": latency,
         "host_memory_gib": host_memory_gib,
+        "accept_rough": accept_rough,
         "constraints": _constraints(pin, apart, together),
         "prices": _prices(price),
         "spare": spare,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adaptwin.cli.help import default_note
-from adaptwin.profile.derive import NEWEST_VLLM
+from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.profile.hardware.gpu import shipped_gpus
 from adaptwin.profile.hardware.model_config import CONFIG_FILE, shipped_models
 from adaptwin.profile.profile import shipped_profiles

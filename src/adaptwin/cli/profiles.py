@@ -6,7 +6,6 @@ import typer
 
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.printing import show, show_json
-from adaptwin.profile.evidence import NOT_CLAIMED
 from adaptwin.profile.hardware.gpu import load_gpu, shipped_gpus
 from adaptwin.profile.hardware.held_out import held_out
 from adaptwin.profile.hardware.model_config import read_model, shipped_models
@@ -58,5 +57,5 @@ def profiles_command(
 def _model_as_data(model: "ModelSheet") -> dict[str, Any]:
     """Return what is known of a model; it has a grade only where no profile of it is claimed."""
     figures = {"weights": model.shape.weights, "kv_bytes_per_token": model.shape.kv_bytes_per_token}
-    grade = None if model.is_described else NOT_CLAIMED
+    grade = model.at_best
     return {**model.shape.model_dump(mode="json"), **figures, "notes": model.notes, "grade": grade}

@@ -33,6 +33,7 @@ def make_plan(
     prices: Mapping[str, float] | None = None,
     spare: int = 0,
     host_memory_gib: float | None = None,
+    accept_rough: bool = False,
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
@@ -64,6 +65,8 @@ def make_plan(
             GPUs stand by. `Plan.failover` says which adapters move where.
         host_memory_gib: Host memory in GiB that the adapters of a server may take, which vLLM pins. With None, it is
             not limited; `Forecast.host_memory_gib` says how much they take.
+        accept_rough: Whether to plan with profiles whose grade is rough: models with experts, whose law no real server
+            was compared with. They are refused otherwise.
         seed: Seed of the planner's draws. Verification uses other seeds.
         time_limit: Seconds of search. After that, the best placement so far is verified, and `Plan.time_limit_hit` is
             set.
@@ -97,6 +100,7 @@ def make_plan(
             "prices": dict(prices or {}),
             "spare": spare,
             "host_memory_gib": host_memory_gib,
+            "accept_rough": accept_rough,
             "time_limit": time_limit,
         }
     )

@@ -30,6 +30,7 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import server_names
+from adaptwin.profile.evidence import ROUGH
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -119,10 +120,18 @@ def _require_possible(
         raise SpecError("none is given", "profile")
     if twice := [name for name, times in Counter(profile.name for profile in profiles).items() if times > 1]:
         raise SpecError(f"{quoted(twice[0])} is the name of several profiles: give one of them another name", "profile")
+    _require_trusted(profiles, options)
     require_servable(workload, profiles)
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:
         raise SpecError(f"{options.strategy} does not support constraints; use pack", "strategy")
+
+
+def _require_trusted(profiles: Sequence[Profile], options: PlanOptions) -> None:
+    """Raise `SpecError` if a profile is only rough and the options do not accept this."""
+    if rough := [profile.name for profile in profiles if profile.grade == ROUGH and not options.accept_rough]:
+        what = f"{quoted(rough[0])} is only rough, as no real server with a model like this was compared"
+        raise SpecError(f"{what}: it is planned with only if asked for, by accept_rough", "profile")
 
 
 def _margin(asked: float | Literal["profile"], profile: Profile) -> float:

@@ -98,6 +98,11 @@ class PlanOptions(Spec):
         default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
     )
     spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
+    accept_rough: bool = Field(
+        default=False,
+        description="also plan with profiles whose grade is rough: models with experts, whose law no real server was "
+        "compared with",
+    )
     time_limit: TimeSpan | None = Field(default=None, gt=0, description="time limit of the search, in seconds")
 
     @classmethod

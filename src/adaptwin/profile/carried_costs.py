@@ -16,6 +16,7 @@ from adaptwin.profile.model_shape import LINEAR, ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.scheduler_cost import SchedulerCost
 from adaptwin.profile.scrape_cost import ScrapeCost
+from adaptwin.profile.sharding import slot_bytes_per_rank
 from adaptwin.rounding import rounded
 from adaptwin.spec import Spec
 
@@ -63,21 +64,22 @@ def lora_costs(measured: Sequence[Measured], gpu: GpuSheet) -> dict[str, float]:
     }
 
 
-def load_costs(measured: Sequence[Measured], gpu: GpuSheet, model: ModelShape) -> LoadCost:
+def load_costs(measured: Sequence[Measured], gpu: GpuSheet, model: ModelShape, gpus: int = 1) -> LoadCost:
     """Return the cost of loads: one copy for each matrix of an adapter, and its bytes over the GPU's link.
 
-    The seconds of a copy are those of the measured profiles, on which the bytes did not matter.
+    The seconds of a copy are those of the measured profiles, on which the bytes did not matter. Of a group of GPUs,
+    each loads its part over a link of its own. Adapters on experts have one matrix for all experts of a layer.
     """
     per_copy = statistics.mean(
         each.profile.load_cost.gpu_base / (_MATRICES * each.profile.model.layers) for each in measured
     )
-    per_rank = model.adapter_bytes_per_rank
+    on_gpu, in_files = slot_bytes_per_rank(model, gpus), model.adapter_bytes_per_rank
     return LoadCost(
         gpu_base=rounded(per_copy * _MATRICES * model.layers, CONSTANT_DIGITS),
-        gpu_per_rank=rounded(per_rank / (gpu.pcie_bandwidth * _LINK_SHARE), CONSTANT_DIGITS),
+        gpu_per_rank=rounded(on_gpu / (gpu.pcie_bandwidth * _LINK_SHARE), CONSTANT_DIGITS),
         gpu_per_padding=0.0,
         disk_base=_DISK_SECONDS,
-        disk_per_rank=rounded(per_rank / _DISK_BANDWIDTH, CONSTANT_DIGITS),
+        disk_per_rank=rounded(in_files / _DISK_BANDWIDTH, CONSTANT_DIGITS),
     )
 
 

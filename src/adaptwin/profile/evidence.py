@@ -8,11 +8,12 @@ from adaptwin.profile.measured import RunRange
 from adaptwin.spec import Line, Spec
 
 EvidenceGrade = Literal[
-    "measured with LoRA", "derived, base model checked on real runs", "data sheet only", "not claimed"
+    "measured with LoRA", "derived, base model checked on real runs", "data sheet only", "rough", "not claimed"
 ]
 MEASURED: Final = "measured with LoRA"
 BASE_CHECKED: Final = "derived, base model checked on real runs"
 DATA_SHEET: Final = "data sheet only"
+ROUGH: Final = "rough"
 NOT_CLAIMED: Final = "not claimed"
 
 
@@ -21,8 +22,9 @@ class Evidence(Spec):
 
     constants: str = Field(description="fingerprint of the constants that were derived")
     grade: EvidenceGrade = Field(
-        description="measured with LoRA; derived, base model checked on real runs of this GPU; data sheet only; or not "
-        "claimed, where the model or the version is outside of what the laws describe"
+        description="measured with LoRA; derived, base model checked on real runs of this GPU; data sheet only; "
+        "rough, of models with experts, whose law no real server was compared with; or not claimed, where the model or "
+        "the version is outside of what the laws describe"
     )
     origins: dict[str, Line] = Field(
         default_factory=dict, description="where the constants come from, by name: data sheet, kernels, other profiles"

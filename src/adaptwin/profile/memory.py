@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from adaptwin.errors import OutOfMemory
 from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.sharding import part_of_one_gpu, slot_bytes_per_rank
 from adaptwin.spec import Spec
 from adaptwin.vllm_versions import version_numbers
 
@@ -13,11 +14,12 @@ GIB = 1024**3
 USUAL_ACTIVATION = 0.65 * GIB  # of single GPUs: 0.1 GiB of libraries, and the rest of the profiling step
 USUAL_GRAPHS = 0.63 * GIB  # of a 7B model, in a start-up log of vLLM 0.24
 GRAPHS_COUNT_SINCE = (0, 21)
+USUAL_EXCHANGE = 0.35 * GIB  # buffers of NCCL and of vLLM's own all-reduce, on each GPU of a group
 MOST_BYTES = 1e15  # a thousand terabytes, more than any group of GPUs has
 
 
 class MemoryModel(Spec):
-    """How a GPU's memory is used, in bytes.
+    """How a GPU's memory is used, in bytes; of a tensor-parallel group, that of each of its GPUs, which is the same.
 
     KV tokens = (GPU memory x utilization - weights - activations - CUDA graphs - slots x slot bytes) / KV bytes per
     token. vLLM preallocates every slot at ``max_lora_rank``, so one adapter of rank 64 makes all slots rank-64 slots.
@@ -62,22 +64,29 @@ class MemoryModel(Spec):
     )
 
     @classmethod
-    def from_shapes(cls, model: ModelShape, gpu_bytes: float, vllm_version: str = "") -> Self:
+    def from_shapes(
+        cls, model: ModelShape, gpu_bytes: float, vllm_version: str = "", tensor_parallel_size: int = 1
+    ) -> Self:
         """Estimate the memory use of a model from the shapes of its matrices alone; sets `estimated`.
 
         What the libraries and CUDA graphs take is that of start-up logs of 7B and 8B models (docs/measured/memory.md).
-        The sampler takes about four copies of the logits in 32 bits; the step, the inputs and outputs of an MLP.
+        The sampler takes about four copies of the logits in 32 bits, which every GPU of a group gathers; the step, the
+        inputs and outputs of an MLP, for each expert that a token uses.
+
+        Raises:
+            SpecError: vLLM would refuse a group of `tensor_parallel_size` GPUs.
         """
+        part = part_of_one_gpu(model, tensor_parallel_size)
         return cls(
             gpu_bytes=gpu_bytes,
-            weights_bytes=model.weights_bytes,
-            activation_bytes=USUAL_ACTIVATION,
-            activation_bytes_per_token=2.0 * (3 * model.intermediate + 2 * model.hidden),
+            weights_bytes=part.weights_bytes,
+            activation_bytes=USUAL_ACTIVATION + (USUAL_EXCHANGE if tensor_parallel_size > 1 else 0.0),
+            activation_bytes_per_token=2.0 * (3 * max(1, part.active_experts) * part.intermediate + 2 * part.hidden),
             activation_bytes_per_seq=4 * 4.0 * model.vocabulary,
             graph_bytes=USUAL_GRAPHS if version_numbers(vllm_version) >= GRAPHS_COUNT_SINCE else 0.0,
-            kv_bytes_per_token=model.kv_bytes_per_token,
+            kv_bytes_per_token=part.kv_bytes_per_token,
             slot_bytes=0.0,
-            slot_bytes_per_rank=model.adapter_bytes_per_rank,
+            slot_bytes_per_rank=slot_bytes_per_rank(model, tensor_parallel_size),
             estimated=True,
         )
 

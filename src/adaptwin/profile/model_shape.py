@@ -1,8 +1,9 @@
 """ModelShape: the shapes of a model's matrices, from which its memory is computed."""
 
 from collections.abc import Iterable
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from adaptwin.spec import Name, Spec
 from adaptwin.visible import quoted
@@ -14,8 +15,10 @@ PARTS_OF_FUSED = {  # by the name that covers several of `module_widths`
 LINEAR_LAYERS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))  # as vLLM runs
 LINEAR = tuple(module for layer in LINEAR_LAYERS for module in layer)
 MODULES = (*LINEAR, *PARTS_OF_FUSED)  # names of linear layers, one by one or fused
+ATTENTION, MLP = LINEAR[:4], LINEAR[4:]
 LONGEST_CONTEXT = 10_000_000  # tokens, more than any model has
 LARGEST_SHAPE = 100_000_000  # above every dimension of any model; bytes computed from such shapes are still finite
+MOST_EXPERTS = 65_536
 
 
 def parts_of_modules(modules: Iterable[str]) -> set[str]:
@@ -33,7 +36,10 @@ def merged_modules(modules: Iterable[str]) -> set[str]:
 
 
 class ModelShape(Spec):
-    """A decoder-only transformer with grouped-query attention and a gated MLP (Llama, Qwen, Mistral)."""
+    """A decoder-only transformer with grouped-query attention and a gated MLP (Llama, Qwen, Mistral).
+
+    The MLP of a layer may consist of experts, of which each token uses some (Mixtral, Qwen3-MoE, gpt-oss).
+    """
 
     name: Name = Field(description="name of the model")
     hidden: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the hidden state")
@@ -41,7 +47,11 @@ class ModelShape(Spec):
     heads: int = Field(gt=0, le=LARGEST_SHAPE, description="attention heads")
     kv_heads: int = Field(gt=0, le=LARGEST_SHAPE, description="heads of keys and values")
     head_dim: int = Field(gt=0, le=LARGEST_SHAPE, description="width of an attention head")
-    intermediate: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the MLP")
+    intermediate: int = Field(gt=0, le=LARGEST_SHAPE, description="width of the MLP, or of each of its experts")
+    experts: int = Field(
+        default=0, ge=0, le=MOST_EXPERTS, description="experts of a layer's MLP; 0: one MLP for all tokens"
+    )
+    active_experts: int = Field(default=0, ge=0, le=MOST_EXPERTS, description="experts of a layer that a token uses")
     vocabulary: int = Field(gt=0, le=LARGEST_SHAPE, description="tokens in the vocabulary")
     max_model_len: int = Field(gt=0, le=LONGEST_CONTEXT, description="longest context of the model, in tokens")
     bytes_per_weight: float = Field(
@@ -50,6 +60,9 @@ class ModelShape(Spec):
         le=16,
         allow_inf_nan=False,
         description="bytes of a weight of the linear layers: 1 for FP8, 0.5 and more for 4 bits with their scales",
+    )
+    bytes_per_expert_weight: float = Field(
+        default=2, gt=0, le=16, allow_inf_nan=False, description="bytes of a weight of the experts"
     )
     bytes_per_value: float = Field(
         default=2,
@@ -65,6 +78,9 @@ class ModelShape(Spec):
     lora_embeddings: bool = Field(
         default=False,
         description="whether vLLM also preallocates LoRA weights for the embedding and the output matrix",
+    )
+    lora_experts: bool = Field(
+        default=False, description="whether vLLM serves adapters on the experts, for each of which it has slots"
     )
     early_stop_share: float = Field(
         default=0.0,
@@ -88,9 +104,15 @@ class ModelShape(Spec):
             raise ValueError(f"{quoted(name)} starts with '-', so vllm serve would read it as an option")
         return name
 
+    @model_validator(mode="after")
+    def _some_experts_are_active(self) -> Self:
+        if self.active_experts > self.experts or (self.experts and not self.active_experts):
+            raise ValueError(f"active_experts: {self.active_experts} is not between 1 and experts, {self.experts}")
+        return self
+
     @property
     def module_widths(self) -> dict[str, tuple[int, int]]:
-        """(inputs, outputs) of each linear layer in a transformer layer, by the name of its module."""
+        """(inputs, outputs) of each linear layer in a transformer layer, or of an expert, by the name of its module."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         return {
             "q_proj": (self.hidden, query),
@@ -103,8 +125,17 @@ class ModelShape(Spec):
         }
 
     @property
-    def _linear_weights(self) -> int:
-        return self.layers * sum(inputs * outputs for inputs, outputs in self.module_widths.values())
+    def lora_modules(self) -> tuple[str, ...]:
+        """Names of the linear layers that vLLM serves adapters on."""
+        return ATTENTION if self.experts and not self.lora_experts else LINEAR
+
+    def copies(self, module: str) -> int:
+        """Number of matrices with the widths of a module in a layer: one of each expert, or one."""
+        return self.experts if self.experts and module in MLP else 1
+
+    def _weights_of(self, modules: Iterable[str]) -> int:
+        widths = self.module_widths
+        return self.layers * sum(self.copies(module) * widths[module][0] * widths[module][1] for module in modules)
 
     @property
     def _embedding_weights(self) -> int:
@@ -112,18 +143,33 @@ class ModelShape(Spec):
 
     @property
     def weights(self) -> int:
-        """Number of the base model's weights, without norms and biases (under 0.1 %)."""
-        return self._linear_weights + self._embedding_weights
+        """Number of the base model's weights, without norms, biases and routers of experts (under 0.1 %)."""
+        return self._weights_of(LINEAR) + self._embedding_weights
+
+    @property
+    def linear_weights(self) -> int:
+        """Number of the weights of the linear layers that all tokens use, so not of experts, in all layers."""
+        return self._weights_of(ATTENTION if self.experts else LINEAR)
+
+    @property
+    def expert_weights(self) -> int:
+        """Number of the weights of all experts in all layers."""
+        return self._weights_of(MLP) if self.experts else 0
 
     @property
     def linear_bytes(self) -> float:
-        """Bytes of the weights of the linear layers in all transformer layers."""
-        return float(self._linear_weights * self.bytes_per_weight)
+        """Bytes of the weights of the linear layers that all tokens use, in all transformer layers."""
+        return float(self.linear_weights * self.bytes_per_weight)
+
+    @property
+    def expert_bytes(self) -> float:
+        """Bytes of the weights of all experts in all layers."""
+        return float(self.expert_weights * self.bytes_per_expert_weight)
 
     @property
     def weights_bytes(self) -> float:
-        """Bytes of the base model's weights, without norms and biases (under 0.1 %)."""
-        return self.linear_bytes + float(self._embedding_weights * self.bytes_per_value)
+        """Bytes of the base model's weights, without norms, biases and routers of experts (under 0.1 %)."""
+        return self.linear_bytes + self.expert_bytes + float(self._embedding_weights * self.bytes_per_value)
 
     @property
     def kv_bytes_per_token(self) -> float:
@@ -136,24 +182,25 @@ class ModelShape(Spec):
         Args:
             rank: Its rank.
             modules: Modules that it changes, as in PEFT, `PARTS_OF_FUSED` among them; None, or one that is not a linear
-                layer of a transformer layer: all linear layers.
+                layer of a transformer layer: all linear layers on which vLLM serves adapters.
         """
-        widths = self.module_widths
         names = parts_of_modules(modules or ())
-        if not names or not names <= widths.keys():
-            names = set(widths)
-        per_layer = sum(sum(widths[name]) for name in names)
-        return float(self.layers * per_layer * rank * self.bytes_per_value)
+        if not names or not names <= self.module_widths.keys():
+            names = set(self.lora_modules)
+        return float(self.layers * self._adapter_values(names) * rank * self.bytes_per_value)
 
-    def share_of_adapter(self, modules: Iterable[str] | None) -> float:
-        """The share of an adapter's bytes for which slots have room if it may change these modules; 1 for None."""
-        if modules is None:
-            return 1.0
-        return self.loaded_bytes(1, merged_modules(modules)) / self.adapter_bytes_per_rank
+    def _adapter_values(self, modules: Iterable[str]) -> int:
+        """Values of an adapter in a layer, per unit of rank: those of the A and B matrices of these modules."""
+        widths = self.module_widths
+        return sum(self.copies(module) * sum(widths[module]) for module in modules)
+
+    @property
+    def embedding_adapter_bytes(self) -> float:
+        """Bytes per unit of rank of the LoRA weights of the embedding and the output matrix; 0 if vLLM has none."""
+        return 2 * (self.vocabulary + self.hidden) * self.bytes_per_value if self.lora_embeddings else 0.0
 
     @property
     def adapter_bytes_per_rank(self) -> float:
-        """Bytes per unit of rank of an adapter on all linear layers: the A and B matrices of each layer."""
-        per_layer = sum(inputs + outputs for inputs, outputs in self.module_widths.values())
-        embeddings = 2 * (self.vocabulary + self.hidden) if self.lora_embeddings else 0
-        return float((self.layers * per_layer + embeddings) * self.bytes_per_value)
+        """Bytes per unit of rank of an adapter on all linear layers that vLLM serves: their A and B matrices."""
+        layers = self.layers * self._adapter_values(self.lora_modules) * self.bytes_per_value
+        return float(layers + self.embedding_adapter_bytes)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adaptwin import file_kinds
 from adaptwin.errors import SpecError, neither_file_nor
-from adaptwin.profile.evidence import MEASURED, NOT_CLAIMED, Evidence, EvidenceGrade
+from adaptwin.profile.evidence import MEASURED, NOT_CLAIMED, ROUGH, Evidence, EvidenceGrade
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.measured import MeasuredRange, RunRange, fingerprint
 from adaptwin.profile.memory import GIB, MemoryModel
@@ -79,6 +79,12 @@ class Profile(Spec):
     tensor_parallel_size: int = Field(
         default=1, ge=1, le=MOST_GPUS_OF_SERVER, description="GPUs of a server, which share every layer of the model"
     )
+    quantization: Line | None = Field(
+        default=None,
+        description="argument of --quantization, if vLLM quantises the weights while it loads them; None: they are "
+        "served as they are stored",
+    )
+    kv_cache_dtype: Line = Field(default="auto", description="argument of --kv-cache-dtype")
     source: str = Field(description="measurements that the constants come from")
     error: ProfileError | None = Field(
         default=None,
@@ -137,7 +143,7 @@ class Profile(Spec):
         """Settings and traffic for which error and spread are claimed; None: for none."""
         if self.is_measured:
             return self.measured
-        if self.evidence is None or not self.is_derived or self.evidence.grade == NOT_CLAIMED:
+        if self.evidence is None or not self.is_derived or self.evidence.grade in (NOT_CLAIMED, ROUGH):
             return None
         return self.evidence.checked
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, WrapValidator
 
-from adaptwin.profile.derive import NEWEST_VLLM, derive_profile
+from adaptwin.profile.derive import derive_profile
+from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.profile.hardware.model_config import model_meant
 from adaptwin.profile.profile import MOST_PRICE, Profile, is_profile_file, load_profile
 from adaptwin.spec import Line, Name, Spec

@@ -20,6 +20,9 @@ class StepCoefficients(NamedTuple):
     base: float
     weights: float
     balance: float  # 1 / balance_tokens, squared
+    expert_weights: float
+    untouched: float  # share of the experts of a layer that one token does not use
+    expert_balance: float  # 1 / expert_balance_tokens
     per_token: float
     per_pair: float
     per_context_token: float
@@ -54,6 +57,7 @@ class StepContents(NamedTuple):
     sequences: int  # requests; each has a token sampled
     pairs: int  # of query and key in the attention of prompts
     bend: float  # seconds of the linear layers, over those of reading their weights
+    expert_bend: float  # seconds of the experts, over those of reading the weights of all; 0 without experts
     eager: int  # 1 if the step is too large for a CUDA graph
     slots: int  # in the grid of the LoRA kernels
     shrink_grid: int  # slots x parts of the sum x blocks of 32 tokens
@@ -69,6 +73,7 @@ class StepCost(Spec):
     """Seconds that a forward pass takes; every term is non-negative.
 
         seconds = host_base + gpu_base + weights sqrt(1 + (T / balance_tokens)^2) + per_token T + per_sequence N
+                + expert_weights sqrt((1 - (1 - expert_share)^T)^2 + (T / expert_balance_tokens)^2)
                 + per_pair P + per_context_token C + [T > graph_tokens] eager
                 + communication + communication_per_token T
                 + slot_launch K G + launched_block G (A b split ceil(T/32) + B ceil(T/64))
@@ -83,8 +88,14 @@ class StepCost(Spec):
     for many; ``sqrt(1 + x^2)`` with the balance of both at x = 1 is within 2 to 6 % of the measured kernels of most
     GPUs (docs/measured/step-law.md). Attention of prompts is quadratic. `per_token` is for what moves activations
     between these layers, `per_sequence` for the arithmetic of the output matrix and for the sampler. A step with more
-    tokens than the largest captured CUDA graph runs eagerly. `communication` has a place for a group of GPUs that
-    exchange activations.
+    tokens than the largest captured CUDA graph runs eagerly.
+
+    **Experts.** A token uses `expert_share` of the experts of each layer. If every expert is equally likely, T tokens
+    use ``1 - (1 - expert_share)^T`` of them, whose weights are read; the arithmetic of T tokens takes as long as
+    reading all weights once at `expert_balance_tokens`.
+
+    **Groups of GPUs.** The GPUs of a tensor-parallel group sum up their parts of the activations after the embedding,
+    the attention and the MLP of each layer (all-reduce): `communication` is what these exchanges take at any size.
 
     **LoRA.** The K kernels of a step (`lora_kernels.py`) are launched on a grid over tokens x slots. In 0.8.5 the grid
     has ``G = S + 1`` slots for S = ``max_loras``, however few adapters the step has, and most of its blocks exit at
@@ -110,6 +121,17 @@ class StepCost(Spec):
         le=LONGEST_CONTEXT,
         allow_inf_nan=False,
         description="tokens for which the arithmetic of the linear layers takes as long as reading their weights",
+    )
+    expert_weights: Seconds = Field(default=0.0, description="seconds to read the weights of all experts once")
+    expert_share: float = Field(
+        default=0.0, ge=0, le=1, allow_inf_nan=False, description="share of the experts of a layer that a token uses"
+    )
+    expert_balance_tokens: float = Field(
+        default=512.0,
+        ge=1,
+        le=LONGEST_CONTEXT,
+        allow_inf_nan=False,
+        description="tokens for which the arithmetic of the experts takes as long as reading the weights of all",
     )
     per_token: Seconds = Field(description="seconds per token in the step, for all that moves activations")
     per_pair: Seconds = Field(
@@ -166,6 +188,9 @@ class StepCost(Spec):
             base=self.host_base + self.gpu_base + self.communication,
             weights=self.weights,
             balance=1.0 / (self.balance_tokens * self.balance_tokens),
+            expert_weights=self.expert_weights,
+            untouched=1.0 - self.expert_share,
+            expert_balance=1.0 / self.expert_balance_tokens,
             per_token=self.per_token + self.communication_per_token,
             per_pair=self.per_pair,
             per_context_token=self.per_context_token,
@@ -179,7 +204,7 @@ class StepCost(Spec):
             per_slot=self.slot_launch * kernels.launches,
             shrink_grid=self.launched_block * kernels.shrink_blocks * blocks,
             expand_grid=self.launched_block * kernels.expand_blocks,
-            lora_base=self.lora_launch * kernels.launches,
+            lora_base=self.lora_launch * kernels.launches + self.communication * kernels.more_exchanges,
             lora_per_token=self.lora_byte * kernels.bytes_per_token,
             shrink_work=self.shrink_block * kernels.shrink_blocks * blocks / TOKEN_BLOCK,
             lora_per_adapter=self.expand_block * kernels.expand_blocks
@@ -189,7 +214,9 @@ class StepCost(Spec):
         )
 
 
-def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: int, adapters: int) -> StepContents:
+def step_contents(  # noqa: C901 (Numba compiles it, and cannot compile functions that it calls)
+    cost: StepCoefficients, tokens: int, sequences: int, pairs: int, adapters: int
+) -> StepContents:
     """Return the contents of a step; the kernel compiles this function, the reference twin calls it."""
     slots = cost.slots_without_lora
     if adapters > 0:
@@ -203,6 +230,20 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
     parts = LARGEST_SPLIT if tokens <= cost.split_tokens else SMALLEST_SPLIT
     wide = (tokens + 63) >> 6
     eager = 1 if tokens > cost.graph_tokens else 0
+    expert_bend = 0.0
+    if cost.expert_weights > 0.0:
+        unused, squared, exponent = (
+            1.0,
+            cost.untouched,
+            tokens,
+        )  # by squaring, which is the same to the last bit anywhere
+        while exponent > 0:
+            if exponent & 1:
+                unused *= squared
+            squared *= squared
+            exponent >>= 1
+        used, arithmetic = 1.0 - unused, cost.expert_balance * tokens
+        expert_bend = math.sqrt(used * used + arithmetic * arithmetic)
     lora, lora_tokens, shrink_work = 0, 0, 0
     if adapters > 0:
         lora, lora_tokens, shrink_work = 1, tokens, parts * ((TOKEN_BLOCK - 1) * adapters + tokens)
@@ -211,6 +252,7 @@ def step_contents(cost: StepCoefficients, tokens: int, sequences: int, pairs: in
         sequences=sequences,
         pairs=pairs,
         bend=math.sqrt(1.0 + cost.balance * (float(tokens) * float(tokens))),
+        expert_bend=expert_bend,
         eager=eager,
         slots=slots,
         shrink_grid=slots * parts * ((tokens + 31) >> 5),
@@ -232,13 +274,14 @@ def seconds_besides_cache(cost: StepCoefficients, contents: StepContents) -> flo
         cost.per_token * contents.tokens + cost.per_sequence * contents.sequences
     )
     prompts = cost.per_pair * contents.pairs + cost.eager * contents.eager
+    experts = cost.expert_weights * contents.expert_bend
     grid = (cost.per_slot * contents.slots + cost.shrink_grid * contents.shrink_grid) + (
         cost.expand_grid * contents.expand_grid + cost.lora_base * contents.lora
     )
     adapters = (cost.lora_per_token * contents.lora_tokens + cost.lora_per_adapter * contents.adapters) + (
         cost.shrink_work * contents.shrink_work + cost.expand_active * contents.expand_active
     )
-    return (model + prompts) + (grid + adapters)
+    return (model + prompts + experts) + (grid + adapters)
 
 
 def step_seconds(

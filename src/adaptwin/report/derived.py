@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, ROUGH, EvidenceGrade
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.report.kv_cache import usual_kv_tokens
@@ -20,12 +20,16 @@ _NAME_WIDTH, _VALUE_WIDTH = 36, 12  # columns; the longest name is memory.activa
 _GRADES: dict[EvidenceGrade, str] = {
     BASE_CHECKED: "Derived profiles were compared with real servers that have this GPU.",
     DATA_SHEET: "No derived profile was compared with a real server that has this GPU.",
+    ROUGH: "The model has experts, and no server with such a model was compared: expect errors of 30 % and more.",
     NOT_CLAIMED: "The laws do not describe this model or this version of vLLM: no accuracy is claimed.",
 }
 _SMALL_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("ps", 1e-12))
 _BYTE_UNITS = (("GiB", float(GIB)), ("MiB", 1024.0**2), ("KiB", 1024.0), ("bytes", 1.0))
 _SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # of memory, which are no constants
-_COUNTED = ("step_cost.balance_tokens", "step_cost.graph_tokens", "step_cost.split_tokens")
+_SHARE = "step_cost.expert_share"
+_COUNTED = tuple(
+    f"step_cost.{name}" for name in ("balance_tokens", "expert_balance_tokens", "graph_tokens", "split_tokens")
+)
 
 
 def derived_report(profile: Profile, alike: list[str], typical_price: float | None) -> RenderableType:
@@ -40,7 +44,8 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
     assert evidence is not None
     measured_as = f"This GPU and model were measured: better use --profile {' or '.join(alike)}." if alike else ""
     sentences = [
-        (f"{profile.name}: {profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version}", "bold"),
+        (f"{profile.name}: {profile.model.name} on {_group(profile)}, vLLM {profile.vllm_version}", "bold"),
+        (_widths_in_words(profile), ""),
         (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
         *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
@@ -53,6 +58,21 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         heading("Constants, by where they come from"),
         *_constants(profile),
     )
+
+
+def _group(profile: Profile) -> str:
+    gpus = profile.tensor_parallel_size
+    return profile.hardware if gpus == 1 else f"a group of {gpus} x {profile.hardware}"
+
+
+def _widths_in_words(profile: Profile) -> str:
+    """Say in which widths weights and KV cache are, where these are not 16 bits; empty if they are."""
+    model = profile.model
+    widths = {"weights": model.bytes_per_weight, "KV cache": model.bytes_per_kv_value}
+    if model.experts:
+        widths = {"experts": model.bytes_per_expert_weight, **widths}
+    said = [f"{what} {8 * width:.3g} bits" for what, width in widths.items() if width != model.bytes_per_value]
+    return f"Widths, with scales: {', '.join(said)}; adapters 16 bits." if said else ""
 
 
 def _kv_cache_in_words(profile: Profile) -> str:
@@ -101,6 +121,8 @@ def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_units(constant: str, value: float) -> str:
+    if constant == _SHARE:
+        return f"{100 * value:.3g} %"
     if constant in _COUNTED:
         return f"{number(value)} tokens"
     units = _BYTE_UNITS if constant.startswith("memory.") else _SMALL_UNITS

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 
-from adaptwin.profile.evidence import NOT_CLAIMED, EvidenceGrade
+from adaptwin.profile.evidence import EvidenceGrade
 from adaptwin.profile.hardware.gpu import GpuSheet
 from adaptwin.profile.hardware.model_sheet import ModelSheet
 from adaptwin.profile.profile import Profile, ProfileError
@@ -53,14 +53,14 @@ def gpus_table(gpus: Iterable[tuple[GpuSheet, EvidenceGrade]]) -> RenderableType
 
 
 def models_table(models: Iterable[ModelSheet]) -> RenderableType:
-    """Return a table of models: their weights, KV cache and context, and those for which no accuracy is claimed."""
+    """Return a table of models: weights, KV cache and context, and the grade where little or no accuracy is claimed."""
     table = plain_table()
     table.add_column("Model", overflow="fold")
     add_numbers(table, "Weights", "KV KiB\n/token", "Longest\ncontext")
     table.add_column("Derived\nprofiles")
     for model in models:
         figures = (f"{model.shape.weights / 1e9:.1f} B", f"{model.shape.kv_bytes_per_token / 1024.0:,.0f}")
-        grade = "" if model.is_described else NOT_CLAIMED
+        grade = model.at_best or ""
         table.add_row(Text(model.shape.name, style="bold"), *figures, f"{model.shape.max_model_len:,}", grade)
     note = "For adaptwin derive --model NAME, which also takes the path of a Hugging Face config.json."
     return Group(heading("Models"), table, Text(note, style="dim"))

@@ -21,6 +21,7 @@ class StepMeans(NamedTuple):
     pairs: float  # of tokens that the attention of prompts compares
     adapters: float
     bend: float  # seconds of the linear layers, over those of reading their weights
+    expert_bend: float  # seconds of the experts, over those of reading the weights of all
 
 
 class LongSteps(NamedTuple):
@@ -47,8 +48,9 @@ def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: Ste
     deviation = math.sqrt(requests + prefills * mean.prompt_squares)
     tokens = min(requests + prefills * mean.prompt, max(requests, server.token_budget))
     pairs = (tokens - requests) * _pairs_per_token(mean)
-    bend = _mean_bend(tokens, requests, prefills, mean, server)
-    return _expected_seconds(StepMeans(tokens, deviation, requests, pairs, adapters, bend), mean.cached, server)
+    bend, expert_bend = _mean_bends(tokens, requests, prefills, mean, server)
+    step = StepMeans(tokens, deviation, requests, pairs, adapters, bend, expert_bend)
+    return _expected_seconds(step, mean.cached, server)
 
 
 @compiled
@@ -58,26 +60,40 @@ def _pairs_per_token(mean: MeanTraffic) -> float:
 
 
 @compiled
-def _mean_bend(tokens: float, requests: float, prefills: float, mean: MeanTraffic, server: SteppingServer) -> float:
-    """Mean of the bend over steps, of which most compute no prompt, and the others at most the token budget.
+def _mean_bends(
+    tokens: float, requests: float, prefills: float, mean: MeanTraffic, server: SteppingServer
+) -> tuple[float, float]:
+    """Mean of both bends over steps, of which most compute no prompt, and the others at most the token budget.
 
     Within each of the two kinds, the mean of squares stands for the squares.
     """
     chunks = prefills * max(1.0, mean.prompt / server.token_budget)
     share = 1.0 - math.exp(-chunks)
-    usual = _bend(requests * requests, server)
+    usual, usual_experts = _bend(requests * requests, server), _expert_bend(requests, server)
     if share < 1e-9:
-        return usual
+        return usual, usual_experts
     more = (tokens - requests) / share
     squares = (prefills * mean.prompt_squares + (prefills * mean.prompt) ** 2) / share
     squares = min(squares, more * server.token_budget)
-    return (1.0 - share) * usual + share * _bend(requests * requests + 2.0 * requests * more + squares, server)
+    large = _bend(requests * requests + 2.0 * requests * more + squares, server)
+    large_experts = _expert_bend(requests + more, server)
+    return (1.0 - share) * usual + share * large, (1.0 - share) * usual_experts + share * large_experts
 
 
 @compiled
 def _bend(squares: float, server: SteppingServer) -> float:
     """Seconds of the linear layers over those of reading their weights, from the square of the tokens."""
     return math.sqrt(1.0 + server.costs.step.balance * squares)
+
+
+@compiled
+def _expert_bend(tokens: float, server: SteppingServer) -> float:
+    """Seconds of the experts over those of reading the weights of all; 0 without experts."""
+    cost = server.costs.step
+    if cost.expert_weights == 0.0:
+        return 0.0
+    used = 1.0 - cost.untouched**tokens
+    return math.hypot(used, cost.expert_balance * tokens)
 
 
 @compiled
@@ -96,6 +112,7 @@ def _expected_seconds(step: StepMeans, cached: float, server: SteppingServer) ->
     rows = max(1.0, tokens / TOKEN_BLOCK + 0.5)
     wide = max(1.0, tokens / (2 * TOKEN_BLOCK) + 0.5)
     seconds = cost.base + cost.weights * step.bend + cost.per_token * tokens
+    seconds += cost.expert_weights * step.expert_bend
     seconds += cost.per_pair * step.pairs + cost.per_context_token * cached * step.requests
     seconds += cost.per_sequence * step.requests + eager * cost.eager
     seconds += server.planning_share * (planning.base + planning.per_running * step.requests)
@@ -133,7 +150,7 @@ def long_steps(
         more = max(more, mean.prompt)
     most = min(requests + more, max(requests, server.token_budget))
     pairs = (most - requests) * _pairs_per_token(mean) if prefills > TAIL_SHARE else 0.0
-    step = StepMeans(most, 0.0, requests, pairs, adapters, _bend(most * most, server))
+    step = StepMeans(most, 0.0, requests, pairs, adapters, _bend(most * most, server), _expert_bend(most, server))
     p99 = _expected_seconds(step, mean.cached, server)
     chain = 1.0 + (math.sqrt(server.slots) - 1.0) * slots_full
     if server.slots > 0.0 and loads * pace / chain > TAIL_SHARE:
@@ -141,6 +158,7 @@ def long_steps(
     chunk = min(mean.prompt, server.token_budget)
     tokens = requests + chunk + prefills * mean.prompt
     pairs = 0.5 * chunk * (mean.prompt + 1.0) + prefills * mean.prompt * _pairs_per_token(mean)
-    step = StepMeans(tokens, math.sqrt(requests), requests, pairs, adapters, _bend(tokens * tokens, server))
+    bends = _bend(tokens * tokens, server), _expert_bend(tokens, server)
+    step = StepMeans(tokens, math.sqrt(requests), requests, pairs, adapters, bends[0], bends[1])
     first = _expected_seconds(step, mean.cached, server)
     return LongSteps(p99, first)

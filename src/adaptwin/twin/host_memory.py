@@ -3,19 +3,21 @@
 import heapq
 from collections.abc import Iterable
 
-from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.profile import Profile
 from adaptwin.workload.workload import Adapter
 
 
-def host_bytes(model: ModelShape, adapters: Iterable[Adapter], held: int) -> float:
+def host_bytes(profile: Profile, adapters: Iterable[Adapter], held: int) -> float:
     """Return the bytes of the adapters that a server holds in host memory at most, each at its own rank.
 
-    vLLM pins this memory (vllm/lora/lora_model.py), so it cannot be swapped out.
+    vLLM pins this memory (vllm/lora/lora_model.py), so it cannot be swapped out. Each GPU of a group has a process of
+    its own, which holds whole adapters: they are cut when they are loaded to the GPU.
 
     Args:
-        model: The base model.
+        profile: Profile of the server.
         adapters: The adapters of the server.
         held: How many of them it holds (``max_cpu_loras``): here, the largest.
     """
+    model = profile.model
     sizes = (model.loaded_bytes(adapter.rank, adapter.target_modules) for adapter in adapters if adapter.rank)
-    return float(sum(heapq.nlargest(held, sizes)))
+    return float(profile.tensor_parallel_size * sum(heapq.nlargest(held, sizes)))

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 from adaptwin.profile.model_shape import MODULES, merged_modules, parts_of_modules
 from adaptwin.profile.profile import Profile
+from adaptwin.profile.sharding import slot_share
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Line, Spec
 from adaptwin.twin.vllm_defaults import VllmDefaults, vllm_defaults
@@ -66,6 +67,11 @@ class Server(Spec):
         default=None,
         min_length=1,
         description="modules that adapters may change, such as q_proj (vLLM >= 0.17); None: all linear layers",
+    )
+    fully_sharded_loras: bool = Field(
+        default=False,
+        description="cut both matrices of each LoRA layer among the GPUs of a group, not only one of them; without "
+        "effect on one GPU",
     )
     kv_cache_tokens: int | None = Field(
         default=None,
@@ -157,7 +163,12 @@ class Server(Spec):
             max_num_batched_tokens=token_budget,
             gpu_memory_utilization=self.gpu_memory_utilization or _usual(profile).gpu_memory_utilization,
             block_size=self.block_size,
-            slot_share=profile.model.share_of_adapter(self.lora_target_modules),
+            slot_share=slot_share(
+                profile.model,
+                profile.tensor_parallel_size,
+                fully_sharded_loras=self.fully_sharded_loras,
+                modules=self.lora_target_modules,
+            ),
         )
 
     def _require_rank_of(self, vllm_version: str) -> None:

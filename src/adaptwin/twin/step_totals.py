@@ -17,6 +17,7 @@ class StepTotals(NamedTuple):
     sequences: int  # requests scheduled
     pairs: int
     bend: int  # in parts of 1 / `BEND_UNIT`
+    expert_bend: int  # in the same parts
     eager: int
     slots: int
     shrink_grid: int
@@ -43,6 +44,7 @@ def add_step(totals: Any, contents: StepContents, context: int, waiting: int) ->
     totals.sequences += contents.sequences
     totals.pairs += contents.pairs
     totals.bend += int(contents.bend * BEND_UNIT + 0.5)
+    totals.expert_bend += int(contents.expert_bend * BEND_UNIT + 0.5)
     totals.eager += contents.eager
     totals.slots += contents.slots
     totals.shrink_grid += contents.shrink_grid

@@ -95,7 +95,7 @@ def test_work_is_that_of_a_step_cost_worked_out_by_hand(h100, shared_by, share):
     The prompt has six pairs. Linear layers cost nothing here, see the next test.
     """
     cost = h100.step_cost
-    law = {**dict.fromkeys(type(cost).model_fields, 0.0), "balance_tokens": 1.0}
+    law = {**dict.fromkeys(type(cost).model_fields, 0.0), "balance_tokens": 1.0, "expert_balance_tokens": 1.0}
     figures = {"host_base": 1.0, "per_token": 10.0, "per_context_token": 1000.0, "eager": 2.0, "graph_tokens": 512}
     figures |= {"per_pair": 100.0, "per_sequence": 2e3}
     scheduler = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 1e5, "per_waiting": 0.0})
@@ -110,6 +110,7 @@ def test_the_tangent_of_the_linear_layers_touches_them_at_its_step(h100, tangent
     """A request of one token in a step of as many requests as the tangent touches at: its part of that step."""
     cost = h100.step_cost
     law = {**dict.fromkeys(type(cost).model_fields, 0.0), "balance_tokens": 100.0, "weights": 1.0, "graph_tokens": 512}
+    law["expert_balance_tokens"] = 1.0
     free = h100.scheduler_cost.model_copy(update={"base": 0.0, "per_running": 0.0})
     profile = h100.model_copy(update={"step_cost": type(cost)(**law), "scheduler_cost": free})
     server = Server(max_num_batched_tokens=300, max_num_seqs=75)

@@ -60,7 +60,7 @@ class Capacity:
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._rates = dict(zip(self._by_name, workload.rates, strict=True))
         self._tokens = tokens_per_adapter(workload)
-        self._host = {adapter.name: host_bytes(profile.model, [adapter], 1) for adapter in workload.adapters}
+        self._host = {adapter.name: host_bytes(profile, [adapter], 1) for adapter in workload.adapters}
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}

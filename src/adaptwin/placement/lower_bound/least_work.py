@@ -6,10 +6,13 @@ Its prompt, in however many chunks, makes p (p + 1) / 2 pairs of tokens. Tokens,
 pairs cost what the step-cost law says with one slot, one adapter and the request's own rank, padded as little as vLLM
 allows. No server has lower costs.
 
-**Two terms of the law are not linear in the tokens.** The linear layers take ``sqrt(1 + x^2)`` times as long as reading
-their weights, where x is the tokens over `balance_tokens`. This is convex, so a tangent lies below it: for any a,
+**Three terms of the law are not linear in the tokens.** The linear layers take ``sqrt(1 + x^2)`` times as long as
+reading their weights, where x is the tokens over `balance_tokens`. This is convex, so a tangent lies below: for any a,
 ``sqrt(1 + x^2) >= (1 + a x) / sqrt(1 + a^2)``. The tangent's constant is part of the step's, its slope is charged to
-tokens. And T tokens need at least T / 32 blocks of 32 tokens, of which a shrink kernel splits the sum into at least 8.
+tokens. Experts take ``sqrt(u(T)^2 + y^2)``, with y linear in the tokens, and u, the share of the experts that T tokens
+use, concave. Between 1 and B tokens, u lies above its chord, and ``sqrt(u^2 + y^2) >= u cos a + y sin a`` for any a
+between 0 and 90 degrees. And T tokens need at least T / 32 blocks of 32 tokens, of which a shrink kernel splits the sum
+into at least 8.
 
 The constant cost of a step is shared by all requests in it. A step has at most ``max_num_batched_tokens`` tokens and at
 most ``max_num_seqs`` requests, and these requests hold no more than the KV cache. So whichever of the three the
@@ -28,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.profile.profile import Profile
-from adaptwin.profile.step_cost import SMALLEST_SPLIT, TOKEN_BLOCK, step_contents
+from adaptwin.profile.step_cost import SMALLEST_SPLIT, TOKEN_BLOCK, StepCoefficients, step_contents
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.workload.demand.expected_requests import expected_requests
@@ -150,6 +153,10 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     tangent = cost.weights / math.sqrt(1.0 + touching * touching)
     constant = cost.base + tangent + planned * scheduler.base
     per_token = cost.per_token + tangent * touching * math.sqrt(cost.balance)
+    if cost.expert_weights:
+        of_step, of_token = _experts_tangent(cost, token_budget)
+        constant += of_step
+        per_token += of_token
     if rank:
         lora = step_contents(cost, 1, 1, 0, 1)  # with the fewest slots in the grid
         constant += cost.lora_base + cost.lora_per_adapter + cost.per_slot * lora.slots
@@ -169,6 +176,19 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
         per_read=cost.per_context_token,
         per_pair=cost.per_pair,
     )
+
+
+def _experts_tangent(cost: StepCoefficients, token_budget: int) -> tuple[float, float]:
+    """Return seconds of a step and of each of its tokens that are together at most those of its experts.
+
+    The tangent touches where the experts' arithmetic takes as long as reading their weights, or at the token budget.
+    """
+    at = min(token_budget, 1.0 / cost.expert_balance)
+    one, most, touching = (1.0 - cost.untouched**tokens for tokens in (1, token_budget, at))
+    slope = (most - one) / max(1, token_budget - 1)
+    length = math.hypot(touching, cost.expert_balance * at)
+    read, compute = cost.expert_weights * touching / length, cost.expert_weights * cost.expert_balance * at / length
+    return read * (one - slope), read * slope + compute * cost.expert_balance
 
 
 def most_cached(profile: Profile, template: Server, rank: int) -> float:

@@ -54,7 +54,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
 
 def _host_gib(capacity: Capacity, assignment: Assignment) -> float:
     adapters = [capacity.adapter(name) for name in assignment.shares]
-    return host_bytes(capacity.profile.model, adapters, assignment.server.adapters_in_host) / GIB
+    return host_bytes(capacity.profile, adapters, assignment.server.adapters_in_host) / GIB
 
 
 def _brink(capacity: Capacity, assignment: Assignment, found: FoundHeadroom) -> Brink | None:

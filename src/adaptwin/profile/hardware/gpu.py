@@ -20,10 +20,26 @@ class DenseFlops(Spec):
     bfloat16: FlopRate = Field(description="FLOP/s in bfloat16")
     float16: FlopRate = Field(description="FLOP/s in float16")
     fp8: FlopRate | None = Field(default=None, description="FLOP/s in FP8; None: the GPU has no FP8")
+    fp4: FlopRate | None = Field(default=None, description="FLOP/s in FP4; None: the GPU has no FP4")
     int8: FlopRate = Field(description="operations per second on integers of 8 bits")
 
 
 ShareOfPeak = Annotated[float, Field(gt=0, le=1.2, allow_inf_nan=False)]
+
+
+class QuantisedShares(Spec):
+    """The parts of a GPU's peak figures that the linear layers of a quantised model reach."""
+
+    weights: ShareOfPeak = Field(description="share of the bandwidth with which linear layers read their weights")
+    linear: ShareOfPeak = Field(description="share of the arithmetic in the precision of the weights")
+
+
+class AllReduce(Spec):
+    """The time of an all-reduce between the GPUs of a group: a constant, and the bytes over a bandwidth."""
+
+    gpus: int = Field(ge=2, le=8, description="GPUs of the group")
+    seconds: float = Field(ge=0, le=1, allow_inf_nan=False, description="seconds of the smallest message")
+    bandwidth: ByteRate = Field(description="bytes of a message per second")
 
 
 class KernelShares(Spec):
@@ -35,6 +51,11 @@ class KernelShares(Spec):
         description="share of the arithmetic in bfloat16 that the attention of prompts reaches"
     )
     cache: ShareOfPeak = Field(description="share of the bandwidth with which decodes read the KV cache")
+    fp8: QuantisedShares | None = Field(default=None, description="shares of linear layers in FP8; None: not measured")
+    fp4: QuantisedShares | None = Field(default=None, description="shares of linear layers in FP4; None: not measured")
+    fp8_cache: ShareOfPeak | None = Field(
+        default=None, description="share of the bandwidth with which decodes read a KV cache in FP8; None: not measured"
+    )
     measured_on: Line | None = Field(default=None, description="the GPU that was measured; None: this one")
 
 
@@ -59,6 +80,7 @@ class GpuSheet(Spec):
     )
     link: Literal["nvlink", "pcie"] = Field(description="what joins the GPUs of a server")
     link_bandwidth: ByteRate = Field(description="bytes per second in each direction between GPUs of a server")
+    all_reduce: tuple[AllReduce, ...] = Field(default=(), description="measured all-reduces; empty: not measured")
     pcie_bandwidth: ByteRate = Field(description="bytes per second in each direction between host and GPU")
     price_per_hour: float | None = Field(
         default=None,

@@ -19,7 +19,10 @@ def attention_calls(model: ModelShape) -> float:
     return ATTENTION_CALL * model.layers
 
 
-def request_seconds(model: ModelShape, peaks: Peaks, shares: PeakShares) -> float:
-    """Return the seconds of a step for each of its requests: attention, the output matrix and the sampler."""
+def request_seconds(model: ModelShape, vocabulary: int, peaks: Peaks, shares: PeakShares) -> float:
+    """Return the seconds of a step for each of its requests: attention, the output matrix and the sampler.
+
+    `model` is what one GPU holds; the sampler of each GPU passes over the whole `vocabulary`.
+    """
     output = 2.0 * model.vocabulary * model.hidden / (peaks.flops * shares.linear)
-    return ATTENTION_REQUEST * model.layers + output + _SAMPLED_TOKEN * model.vocabulary
+    return ATTENTION_REQUEST * model.layers + output + _SAMPLED_TOKEN * vocabulary

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError, neither_file_nor
-from adaptwin.model_names import quantised_in
+from adaptwin.model_names import quantised_in, same_weights
 from adaptwin.plain_data import parse_json, plain
-from adaptwin.profile.hardware.model_sheet import QUANTISED_NOT_YET, ModelSheet, model_sheet
+from adaptwin.profile.hardware.model_sheet import ModelSheet, model_sheet
+from adaptwin.profile.hardware.quantization import quantization_by_name, quantization_in, quantization_named
 from adaptwin.profile.hardware.shipped_models import known_models, table_of_models
 from adaptwin.profile.hardware.shipped_names import names_meant, several_meant
 from adaptwin.spec import read_text
@@ -23,26 +24,50 @@ def shipped_models() -> list[str]:
     return list(known_models())
 
 
-def read_model(name_or_path: str | Path, vllm_version: str | None = None) -> ModelSheet:
+def read_model(
+    name_or_path: str | Path, vllm_version: str | None = None, quantization: str | None = None
+) -> ModelSheet:
     """Read the shape of a model; raises `SpecError` naming file, field, value and what is allowed.
 
     Args:
         name_or_path: The name of a shipped model, with or without its organisation; or the path of a Hugging Face
-            configuration, or of the folder of its ``config.json``; or the start of a shipped name that no other has.
-        vllm_version: Version of vLLM that serves it, on which LoRA of the embeddings depends; None: the oldest.
+            configuration, or of the folder of its ``config.json``; or the start of a shipped name that no other has; or
+            the name of a copy of a shipped model in fewer bits, such as ``Llama-3.1-8B-Instruct-FP8``.
+        vllm_version: Version of vLLM that serves it, on which LoRA of the embeddings and experts depends; None: the
+            oldest.
+        quantization: Method by which the weights are quantised, one of `QUANTIZATIONS`; None: as the configuration or
+            the name of the model says.
     """
     if not isinstance(name_or_path, str | Path):
         raise SpecError(f"{quoted(name_or_path)} must be a name or a path", "model")
     meant = model_meant(name_or_path) if isinstance(name_or_path, str) else name_or_path
-    return _read_file(meant, vllm_version) if isinstance(meant, Path) else _shipped_model(meant, vllm_version)
+    sheet = _read_file(meant, vllm_version) if isinstance(meant, Path) else _shipped_model(meant, vllm_version)
+    if quantization is None:
+        named = None if sheet.quantization else quantization_by_name(sheet.shape.name)
+        return sheet if named is None else sheet.quantised(named)
+    asked = quantization_named(quantization)
+    if sheet.quantization is None:
+        return sheet.quantised(asked)
+    if sheet.quantization.method != asked.method:
+        stored = f"the weights of {quoted(str(name_or_path))} are stored as {sheet.quantization.words}"
+        raise SpecError(f"{quoted(quantization)}: {stored}", "quantization")
+    return sheet
 
 
 def model_meant(name_or_path: str, folder: Path = Path()) -> str | Path:
     """Return the whole name of the shipped model that is meant, or else a path; raises `SpecError`.
 
-    A whole name goes before a path, which is relative to `folder`, and a path before the start of a name.
+    A whole name goes before a path, which is relative to `folder`, and a path before the start of a name. The name of a
+    copy in fewer bits is returned as it is.
     """
     found = _shipped_names(name_or_path)
+    if (
+        quantised_in(name_or_path)
+        and not found
+        and not os.path.exists(folder / name_or_path)
+        and _of_copy(name_or_path)
+    ):
+        return name_or_path
     whole = [name for name in found if name_or_path in (name, _last_part(name))]
     if name_or_path and not whole and os.path.exists(folder / name_or_path):
         return folder / name_or_path
@@ -59,28 +84,42 @@ def _shipped_names(wanted: str) -> list[str]:
     return names_meant(wanted, known_models()) or [by_last[last] for last in names_meant(wanted, by_last)]
 
 
+def _of_copy(name: str) -> str | None:
+    """Return the shipped model of which a name means a copy; None if there is none."""
+    return next((known for known in known_models() if same_weights(known, name)), None)
+
+
 def _last_part(name: str) -> str:
     return name.rpartition("/")[2]
 
 
 def _shipped_model(name: str, vllm_version: str | None) -> ModelSheet:
-    known = known_models()[name]
-    config = {**known.config, "max_position_embeddings": known.names[name]}
+    known_name = name if name in known_models() else _of_copy(name) or name
+    known = known_models()[known_name]
+    config = {**known.config, "max_position_embeddings": known.names[known_name]}
     return model_sheet(config, name, vllm_version, table_of_models())
 
 
 def _read_file(path: Path, vllm_version: str | None) -> ModelSheet:
     file = path / CONFIG_FILE if os.path.isdir(path) else path
-    config = plain(parse_json(read_text(file, MOST_CONFIG_BYTES), file))
-    if not isinstance(config, dict):
-        raise SpecError(f"expected a mapping of fields, found a {type(config).__name__}", file=file)
+    sheet = model_sheet(config := _mapping_in(file), _name_in(config, file), vllm_version, file)
+    if sheet.quantization is not None:
+        return sheet
     for beside in (MODELOPT_FILE, f"{file.stem}.{MODELOPT_FILE}"):
         if os.path.exists(file.parent / beside):
-            raise SpecError(f"{beside} lies beside it: {QUANTISED_NOT_YET}", file=file)
-    parent = config.get("_name_or_path")
-    if isinstance(parent, str) and (precision := quantised_in(parent)):
-        raise SpecError(f"{quoted(parent)} is a copy in {precision}: {QUANTISED_NOT_YET}", "_name_or_path", file)
-    return model_sheet(config, _name_in(config, file), vllm_version, file)
+            try:
+                found = quantization_in(_mapping_in(file.parent / beside), "quantization")
+            except SpecError as error:
+                raise SpecError(error.message, error.field, file.parent / beside) from None
+            return sheet if found is None else sheet.quantised(found)
+    return sheet
+
+
+def _mapping_in(file: Path) -> dict[str, Any]:
+    found = plain(parse_json(read_text(file, MOST_CONFIG_BYTES), file))
+    if not isinstance(found, dict):
+        raise SpecError(f"expected a mapping of fields, found a {type(found).__name__}", file=file)
+    return found
 
 
 def _name_in(config: dict[str, Any], file: Path) -> str:
