@@ -67,7 +67,7 @@ def _simulated(*, own_kernels: bool) -> pl.DataFrame:
 def groups_section(runs: GroupRuns) -> str:
     """Return the section on groups of GPUs and FP8."""
     keys = ["gpu", "model", "quantization", "tensor_parallel_size"]
-    shipped = {key: part for key, part in runs.shipped.group_by(keys)}
+    shipped = dict(runs.shipped.group_by(keys))
     body = [
         [*_in_words(key), str(len(part)), *_cells(part), *_cells(shipped[key])[:2]]
         for key, part in runs.left_out.group_by(keys, maintain_order=True)
@@ -80,20 +80,15 @@ def groups_section(runs: GroupRuns) -> str:
 
 def _over(title: str, link: str, runs: GroupRuns) -> list[str]:
     left_out, shipped = (
-        part.filter(pl.col("gpu").is_in([gpu for gpu in part["gpu"].unique() if load_gpu(gpu).link == link]))
-        for part in runs
+        part.filter(pl.col("gpu").map_elements(lambda gpu: load_gpu(gpu).link, pl.String) == link) for part in runs
     )
     return [title, "", "", "", str(len(left_out)), *_cells(left_out), *_cells(shipped)[:2]]
 
 
 def _in_words(key: Sequence[object]) -> list[str]:
     gpu, model, quantization, gpus = key
-    return [
-        load_gpu(str(gpu)).hardware,
-        str(model).rpartition("/")[2],
-        str(quantization).upper() if quantization else "16 bits",
-        str(gpus),
-    ]
+    weights = str(quantization).upper() if quantization else "16 bits"
+    return [load_gpu(str(gpu)).hardware, str(model).rpartition("/")[2], weights, str(gpus)]
 
 
 def _cells(rows: pl.DataFrame) -> list[str]:

@@ -203,9 +203,8 @@ def _shortfalls(base: BaseModel, lora: pl.DataFrame) -> str:
     one with LoRA ({load_gpu(MEASURED_GPU).hardware}). All are NVIDIA's. The
     intervals that two of these machines give hold far fewer than nine in ten runs of the third where its host is slower
     than theirs (see the coverage): a server whose host is slower than all of these may be outside of its intervals."""
-    return "\n".join(
-        ["## What falls short", "", *map(bullet, (hosts, overload, gemmas, samplers, loras, pairs, experts, few))]
-    )
+    points = (hosts, overload, gemmas, samplers, loras, pairs, experts, few)
+    return "\n".join(["## What falls short", "", *map(bullet, points)])
 
 
 def _bias_of(rows: pl.DataFrame, figure: str) -> str:

@@ -72,7 +72,7 @@ GROUPED_MODEL, GROUP_SIZES = "meta-llama/Llama-3.1-70B-Instruct", (1, 2, 4, 8)
 GROUPED_ADAPTERS, GROUPED_RATE = 200, 20.0
 
 GROUP_NOTE = f"""{GROUPED_ADAPTERS} adapters of ranks 8, 16 and 32 for {GROUPED_MODEL.rpartition("/")[2]} in FP8, with
-{GROUPED_RATE:g} requests/s in all and ShareGPT's lengths, on H100 SXM in groups of 1, 2, 4 and 8 that share every layer.
+{GROUPED_RATE:g} requests/s in all and ShareGPT's lengths, on groups of 1, 2, 4 and 8 H100 SXM that share every layer.
 Each row is a plan with groups of one size; the last one is the plan of all sizes together, from which the fewest GPUs
 are chosen. Not on this page, and not measured, are adapters on groups of GPUs."""
 
