@@ -9,6 +9,7 @@ from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.plan.base_models import require_one_model
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.served_adapters import served_model, served_otherwise, unsupported, without_unsupported
+from adaptwin.profile.derive import derive_profile
 from adaptwin.workload.peft_features import PeftFeatures
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
@@ -192,3 +193,22 @@ def test_features_are_kept_in_files_without_those_of_a_plain_lora(tmp_path):
     assert rows[0]["features"] == {"use_dora": True, "rank_pattern": {"q_proj": 4}, "modules_to_save": ["lm_head"]}
     assert "features" not in rows[1]
     assert Workload.read(file) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"), [("0.33.0", None), ("0.10.2", "target_parameters mlp.experts.down_proj: ")]
+)
+def test_adapters_on_experts_are_served_where_vllm_has_lora_on_experts(version, reason):
+    moe = derive_profile(gpu="h200", model="Qwen/Qwen3-30B-A3B", vllm_version=version)
+    features = PeftFeatures(target_parameters=("mlp.experts.down_proj",))
+    adapter = Adapter("a", 8, 1.0, base_model="Qwen/Qwen3-30B-A3B", target_modules=("q_proj",), features=features)
+    found = unsupported(Workload([adapter]), [moe])
+    assert found == {} if reason is None else found["a"].startswith(reason)
+
+
+def test_before_0_11_1_a_model_with_experts_offers_its_attention_only():
+    moe = derive_profile(gpu="h200", model="Qwen/Qwen3-30B-A3B", vllm_version="0.10.2")
+    adapter = Adapter("a", 8, 1.0, target_modules=("q_proj", "down_proj"))
+    assert unsupported(Workload([adapter]), [moe]) == {
+        "a": "target_modules down_proj: the model offers no such modules for LoRA"
+    }

@@ -68,6 +68,8 @@ def served_model(profiles: Sequence[Profile]) -> ServedModel:
         vllm_version=oldest(profile.vllm_version for profile in profiles),
         lora_embeddings=all(profile.model.lora_embeddings for profile in profiles),
         shape=_base_shape(profiles[0].model),
+        experts=profiles[0].model.experts > 0,
+        lora_experts=all(profile.model.lora_experts for profile in profiles),
     )
 
 

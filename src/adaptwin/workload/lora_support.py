@@ -21,6 +21,7 @@ from adaptwin.workload.peft_features import PeftFeatures
 
 LINEAR_MODULES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 FUSED_MODULES = {"qkv_proj", "gate_up_proj"}  # of models whose own files hold them fused, such as Phi-3
+MLP_MODULES = {"gate_proj", "up_proj", "down_proj", "gate_up_proj"}
 EMBEDDINGS = {"embed_tokens", "lm_head"}
 MOST_NAMED = 50  # adapters in an error
 
@@ -42,6 +43,8 @@ class ServedModel(NamedTuple):
     vllm_version: str | None = None
     lora_embeddings: bool | None = None  # whether the model offers its embeddings for LoRA
     shape: BaseShape | None = None
+    experts: bool = False  # whether the model has experts
+    lora_experts: bool = False  # whether the version of vLLM has LoRA on them
 
 
 class _Refusal(NamedTuple):
@@ -54,7 +57,7 @@ _REFUSED = {
     "modules_to_save": _Refusal("modules trained in full are not loaded; since 0.31 those of a classifier are"),
     "bias": _Refusal("biases are not loaded; before 0.11.1 they are with --enable-lora-bias, which no export has"),
     "lora_bias": _Refusal("biases of adapters are not loaded"),
-    "target_parameters": _Refusal("the model has no experts; before 0.11.1 vLLM has no LoRA on experts at all"),
+    "target_parameters": _Refusal("the model has no experts, or vLLM no LoRA on them, as before 0.11.1"),
     "trainable_token_indices": _Refusal("trained tokens are not loaded"),
     "init_lora_weights": _Refusal(
         "training changed the base model's weights; convert the adapter with PEFT's "
@@ -81,7 +84,8 @@ def refusals(
         found += [
             f"{field} {_comma_separated(value)}: {_refused(refusal, served.vllm_version)}"
             for field, refusal in _REFUSED.items()
-            if (value := getattr(features, field)) not in (False, (), None, "none")
+            if not (field == "target_parameters" and served.lora_experts)
+            and (value := getattr(features, field)) not in (False, (), None, "none")
         ]
         if features.task_type != "CAUSAL_LM":
             found.append(f"task_type {features.task_type}: the servers of a plan generate text (CAUSAL_LM)")
@@ -124,12 +128,17 @@ def _refused(refusal: _Refusal, version: str | None) -> str:
 
 
 def modules_offered(served: ServedModel) -> set[str]:
-    """Return the modules that a dense model offers for LoRA."""
-    return LINEAR_MODULES | FUSED_MODULES | (set() if served.lora_embeddings is False else EMBEDDINGS)
+    """Return the modules that a model offers for LoRA; one with experts only those of the attention before 0.11.1."""
+    linear = LINEAR_MODULES | FUSED_MODULES
+    if served.experts and not served.lora_experts:
+        linear = linear - MLP_MODULES
+    if served.lora_experts:
+        linear = linear | {"experts"}  # of which PEFT trains whole parameters
+    return linear | (set() if served.lora_embeddings is False else EMBEDDINGS)
 
 
 def _modules_not_offered(modules: Sequence[str], served: ServedModel) -> list[str]:
-    """Return the target modules that a dense model does not offer for LoRA.
+    """Return the target modules that a model does not offer for LoRA.
 
     A pattern, such as ``.*_proj`` or ``all-linear``, counts as far as it matches embeddings. PEFT matches it with the
     whole name of a module.

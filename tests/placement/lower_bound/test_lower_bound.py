@@ -11,10 +11,20 @@ from tests.placement.partitions import partitions
 from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import choose_slots
-from adaptwin.placement.lower_bound.least_work import SHARED_BY, RequestKinds, SharedBy, work_of_each, work_seconds
+from adaptwin.placement.lower_bound.least_work import (
+    SHARED_BY,
+    RequestKinds,
+    SharedBy,
+    experts_tangent,
+    work_of_each,
+    work_seconds,
+)
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.pack import pack
+from adaptwin.profile.derive import derive_profile
+from adaptwin.profile.lora_kernels import LoraKernels
+from adaptwin.profile.step_cost import StepCost, step_seconds
 from adaptwin.progress import silent
 from adaptwin.twin.server import server_rank
 
@@ -28,6 +38,7 @@ LENGTHS = {
     "one token": Lengths.fixed(300, 1),
 }
 RANDOM_FLEETS = 16
+NO_KERNELS = LoraKernels(0, 0, 0, 0.0, 0.0, skip_base_only=True)
 
 
 def cheapest(names, price_of):
@@ -69,6 +80,29 @@ def test_no_server_serves_requests_faster_than_their_work(h100, rank, lengths):
         ]
         fastest = max(run.request_rate for run in runs)
         assert 0.7 / max(works) < fastest <= 1.01 / max(works)
+
+
+def test_experts_are_not_computed_faster_than_their_work():
+    """A model with experts, in small steps that use few experts and in large ones that use all."""
+    profile = derive_profile(gpu="h200", model="Qwen/Qwen3-30B-A3B")
+    for lengths, seqs in ((Lengths.fixed(30, 300), 8), (Lengths.fixed(2000, 20), 256)):
+        template = Server(max_num_seqs=seqs, max_model_len=4096)
+        works = [work_seconds(profile, template, lengths, 0, shared_by) for shared_by in SHARED_BY]
+        hammered = Workload([Adapter("a", 0, 1.2 / max(works))], lengths=lengths, duration=600.0)
+        fastest = simulate(profile, template.with_slots(0, max_lora_rank=16), hammered).request_rate
+        assert 0.3 / max(works) < fastest <= 1.01 / max(works)
+
+
+def test_a_line_below_the_experts_is_below_all_steps_and_near_the_largest():
+    """A step of 100 tokens at most, each of which uses a quarter of the experts."""
+    cost = StepCost(
+        host_base=0.0, weights=0.0, per_token=0.0, per_context_token=0.0,
+        expert_weights=1.0, expert_share=0.25, expert_balance_tokens=50.0,
+    ).resolve(NO_KERNELS, max_loras=0, max_lora_rank=16)  # fmt: skip
+    of_step, of_token = experts_tangent(cost, 100)
+    seconds = [step_seconds(cost, tokens=tokens, sequences=1, adapters=0) for tokens in range(1, 101)]
+    assert all(of_step + of_token * tokens <= took + 1e-12 for tokens, took in enumerate(seconds, start=1))
+    assert of_step + of_token * 100 > 0.9 * seconds[99]
 
 
 def test_work_grows_with_rank_and_lengths(h100):

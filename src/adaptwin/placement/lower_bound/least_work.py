@@ -154,7 +154,7 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     constant = cost.base + tangent + planned * scheduler.base
     per_token = cost.per_token + tangent * touching * math.sqrt(cost.balance)
     if cost.expert_weights:
-        of_step, of_token = _experts_tangent(cost, token_budget)
+        of_step, of_token = experts_tangent(cost, token_budget)
         constant += of_step
         per_token += of_token
     if rank:
@@ -178,7 +178,7 @@ def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) 
     )
 
 
-def _experts_tangent(cost: StepCoefficients, token_budget: int) -> tuple[float, float]:
+def experts_tangent(cost: StepCoefficients, token_budget: int) -> tuple[float, float]:
     """Return seconds of a step and of each of its tokens that are together at most those of its experts.
 
     The tangent touches where the experts' arithmetic takes as long as reading their weights, or at the token budget.
