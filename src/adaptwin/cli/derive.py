@@ -9,6 +9,7 @@ from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.profile_options import complete_gpu, complete_model, files_of_profiles
 from adaptwin.profile.derived_evidence import NEWEST_VLLM
+from adaptwin.profile.hardware.quantization import QUANTIZATIONS
 from adaptwin.writable import require_writable
 
 if TYPE_CHECKING:
@@ -47,14 +48,18 @@ def derive_command(
         typer.Option(metavar="NAME", help=f"Name of the profile. {default_note('that of GPU and model')}"),
     ] = None,
     tensor_parallel_size: Annotated[
-        int, typer.Option(metavar="N", help="GPUs of a server; only 1 is supported yet.")
+        int, typer.Option(metavar="N", help="GPUs of a server, which share every layer of the model (1 to 8).")
     ] = 1,
     quantization: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help=f"Kind of the weights; only 16 bits yet. {default_note('none, 16 bits')}"),
+        typer.Option(
+            metavar="METHOD",
+            help=f"Method by which the weights are quantised: {', '.join(QUANTIZATIONS)}. "
+            + default_note("as the model's files say, else 16 bits"),
+        ),
     ] = None,
     kv_cache_dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="Type of the KV cache; only auto, for 16 bits, is supported yet.")
+        str, typer.Option(metavar="TYPE", help="Type of the KV cache: auto, bfloat16 or fp8.")
     ] = "auto",
 ) -> None:
     """Derive a profile of a GPU and a model that nobody measured together.
