@@ -78,7 +78,7 @@ accuracy: $(READY) ## compare the twin with real runs; writes docs/measured/accu
 	$(BIN)/python benchmarks/accuracy.py
 
 step-law: $(READY) ## compare the form of the step cost with kernel tables; writes docs/measured/step-law.md (needs them)
-	$(BIN)/python benchmarks/step_law_tables.py
+	$(BIN)/python benchmarks/step_law.py
 
 hardware: $(READY) ## compare derived profiles with real servers; writes docs/measured/hardware.md (needs the measurements)
 	PYTHONPATH=making $(BIN)/python benchmarks/hardware.py

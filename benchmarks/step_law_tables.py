@@ -1,10 +1,9 @@
-"""The form of the step law against tables of kernels that other people measured on other GPUs.
+"""Tables of kernels that other people measured on other GPUs, against the form of the step law.
 
-Writes docs/measured/step-law.md and prints it. The tables lie beside the project, in ../shared/data/public; a section
-whose tables are missing says so. Shares of the peak figures are fitted to each table, the form is the same for all.
+The tables lie beside the project, in ../shared/data/public. Shares of the peak figures are fitted to each table, the
+form is the same for all.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,11 +19,10 @@ from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.step_cost import pairs_of_chunk, step_seconds
 from adaptwin.twin.step_coefficients import step_coefficients
 from h100_runs import MODELS, PROJECT
-from measured_page import PAGES, generated_by, paragraph, section
+from measured_page import paragraph, section
 
 PUBLIC = PROJECT.parent / "shared" / "data" / "public"
 TABLES = PUBLIC / "op-tables"
-PAGE = PAGES / "step-law.md"
 GPUS = {  # name of the tables: name of the GPU, and bytes of its L2 cache
     "a100_sxm": ("A100 SXM", 40e6),
     "h100_sxm": ("H100 SXM", 50e6),
@@ -50,40 +48,6 @@ PROMPTS = (1_000, 8_000, 32_000, 64_000, 120_000)
 CHUNK = 8192
 HEAD_DIM = 128
 
-WHAT = """This page shows how well the form of the [step cost](../explanation/calibration.md) describes kernels on other
-GPUs than the measured one: linear layers, the attention of prompts and of decodes."""
-
-HOW = """The tables are those of aiconfigurator (ai-dynamo, Apache-2.0), of LLMServingSim (MIT) and of Frontier (MIT),
-measured with vLLM 0.14 to 0.24, or with FlashInfer of 2024. Two shares of the peak figures of each data sheet are
-fitted to each table. Errors are mean absolute errors of the seconds, in per cent."""
-
-HEAD = f"# The form of the step law\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
-END = generated_by(
-    "step-law", after="a change to the form of the step cost", note="The tables must lie beside the project."
-)
-
-
-def main() -> None:
-    """Fit and print all sections, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--no-page", action="store_true", help="do not write docs/measured/step-law.md")
-    arguments = parser.parse_args()
-    sections = [
-        _of_tables("Linear layers", TABLES, _linear_layers),
-        _of_tables("Attention of prompts", TABLES, _prompts),
-        _of_tables("Chunks behind a context", PUBLIC / "a800-layers" / "a800_llama2-7b_attention.csv", _chunks),
-        _of_tables("Attention of decodes", TABLES, _decodes),
-        _shipped(),
-    ]
-    page = "\n\n".join([HEAD, *sections, END]) + "\n"
-    print(page)
-    if not arguments.no_page:
-        PAGE.write_text(page, encoding="utf-8")
-
-
-def _of_tables(title: str, path: Path, make: Callable[[str], str]) -> str:
-    return make(title) if path.exists() else f"## {title}\n\nLeft out: {path} does not exist."
-
 
 class Sheet(NamedTuple):
     """Peak figures of a GPU: bytes/s and FLOP/s in bfloat16."""
@@ -92,18 +56,19 @@ class Sheet(NamedTuple):
     flops: float
 
 
-def _sheet(gpu: str) -> Sheet:
+def sheet_of(gpu: str) -> Sheet:
+    """Return the peak figures of a GPU by the name of its tables."""
     figures = yaml.safe_load((TABLES / f"{gpu}.yaml").read_text())["gpu"]
     return Sheet(float(figures["mem_bw"]), float(figures["bfloat16_tc_flops"]))
 
 
-def _versions(gpu: str, table: str) -> Iterator[tuple[str, Path]]:
+def versions_of(gpu: str, table: str) -> Iterator[tuple[str, Path]]:
     """Yield the versions of vLLM with which a table of a GPU was measured, and the file."""
     for path in sorted((TABLES / "data" / gpu).glob(f"*/vllm/*/{table}_perf.parquet")):
         yield path.parent.name, path
 
 
-def _fitted(model: Callable[[Array], Array], measured: Array, start: Sequence[float]) -> tuple[Array, Array]:
+def fitted(model: Callable[[Array], Array], measured: Array, start: Sequence[float]) -> tuple[Array, Array]:
     """Fit positive parameters of a model to measured seconds, robustly and in relative terms; return errors as well."""
     found = least_squares(lambda x: np.log(model(np.exp(x)) / measured), np.log(start), loss="soft_l1", f_scale=0.05)
     return np.exp(found.x), model(np.exp(found.x)) / measured - 1.0
@@ -114,11 +79,12 @@ def percent_off(errors: Array) -> str:
     return f"{100 * np.abs(errors).mean():.1f}" if len(errors) else "-"
 
 
-def _in_bands(errors: Array, of: Array, bands: Sequence[tuple[int, int]]) -> list[str]:
+def in_bands(errors: Array, of: Array, bands: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the mean errors of rows whose value of a column is within each of the bands."""
     return [percent_off(errors[(of >= low) & (of <= high)]) for low, high in bands]
 
 
-def _shape(name: str) -> tuple[list[tuple[int, int]], int]:
+def layers_of(name: str) -> tuple[list[tuple[int, int]], int]:
     """Return outputs and inputs of the merged linear layers of a model, and its number of layers."""
     hidden, query, key, intermediate, layers = WIDTHS[name]
     return [
@@ -129,7 +95,7 @@ def _shape(name: str) -> tuple[list[tuple[int, int]], int]:
     ], layers
 
 
-def _between(table: dict[tuple[int, int, int], float], m: int, n: int, k: int, grid: Sequence[int]) -> float:
+def between(table: dict[tuple[int, int, int], float], m: int, n: int, k: int, grid: Sequence[int]) -> float:
     """Interpolate the seconds of a matrix product between the sizes of the table; NaN outside."""
     total = 0.0
     for wide, share_n in _neighbours(n, grid):
@@ -162,10 +128,10 @@ def _linear_rows(path: Path) -> Array:
     grid, counts = sorted({n for _, n, _ in table}), sorted({m for m, _, _ in table})
     found = []
     for name in WIDTHS:
-        shapes, layers = _shape(name)
+        shapes, layers = layers_of(name)
         weights = sum(n * k for n, k in shapes)
         for m in counts:
-            seconds = sum(_between(table, m, n, k, grid) for n, k in shapes)
+            seconds = sum(between(table, m, n, k, grid) for n, k in shapes)
             if np.isfinite(seconds):
                 found.append((m, layers, 2.0 * weights * layers, weights * layers, seconds * layers))
     return np.array(found, dtype=float)
@@ -193,19 +159,20 @@ class LinearTable(NamedTuple):
 def linear_tables() -> Iterator[LinearTable]:
     """Yield the tables of linear layers of all GPUs and versions of vLLM."""
     for gpu in GPUS:
-        for version, path in _versions(gpu, "gemm"):
-            yield LinearTable(gpu, version, _sheet(gpu), *_linear_rows(path).T)
+        for version, path in versions_of(gpu, "gemm"):
+            yield LinearTable(gpu, version, sheet_of(gpu), *_linear_rows(path).T)
 
 
-def _linear_layers(title: str) -> str:
+def linear_layers_section(title: str) -> str:
+    """Return the section on linear layers in 16 bits."""
     body, by_exponent = [], {exponent: [] for exponent in EXPONENTS}
     for table in linear_tables():
         for exponent, errors in by_exponent.items():
-            _, found = _fitted(lambda x, e=exponent, table=table: table.by_law(x, e), table.seconds, (0.8, 0.7))
+            _, found = fitted(lambda x, e=exponent, table=table: table.by_law(x, e), table.seconds, (0.8, 0.7))
             errors.append(np.abs(found).mean())
-        shares, errors = _fitted(table.by_law, table.seconds, (0.8, 0.7))
+        shares, errors = fitted(table.by_law, table.seconds, (0.8, 0.7))
         cells = [f"{share:.2f}" for share in shares]
-        bands = _in_bands(errors, table.tokens, TOKEN_BANDS)
+        bands = in_bands(errors, table.tokens, TOKEN_BANDS)
         body.append([GPUS[table.gpu][0], table.version, *cells, percent_off(errors), *bands])
     means = ", ".join(f"{100 * np.mean(errors):.1f} % with exponent {e:g}" for e, errors in by_exponent.items())
     note = f"""Weights that are read, `a`, and arithmetic, `b`, make ``sqrt(a^2 + b^2)``, and each of the four linear
@@ -229,11 +196,12 @@ def _attention(path: Path) -> pl.DataFrame:
     return table.filter((pl.col("head_dim") == HEAD_DIM) & (pl.col("num_heads") >= 16))
 
 
-def _prompts(title: str) -> str:
+def prompts_section(title: str) -> str:
+    """Return the section on the attention of prompts."""
     body = []
     for gpu, (name, _) in GPUS.items():
-        sheet = _sheet(gpu)
-        for version, path in _versions(gpu, "context_attention"):
+        sheet = sheet_of(gpu)
+        for version, path in versions_of(gpu, "context_attention"):
             if (gpu, version) in UNUSABLE:
                 continue
             table = _attention(path).group_by("batch_size", "isl", "num_heads", "num_key_value_heads")
@@ -248,14 +216,14 @@ def _prompts(title: str) -> str:
                 arithmetic = 4 * HEAD_DIM * heads * pairs / (sheet.flops * x[0])  # noqa: B023
                 return arithmetic + values / (sheet.bandwidth * x[1]) + 1e-6 * x[2]  # noqa: B023
 
-            (share, _, _), errors = _fitted(model, 1e-3 * latency, (0.6, 0.5, 10.0))
+            (share, _, _), errors = fitted(model, 1e-3 * latency, (0.6, 0.5, 10.0))
             seconds = [_whole_prompt(length, sheet, share) for length in PROMPTS]
             body.append(
                 [
                     name,
                     version,
                     f"{share:.2f}",
-                    *_in_bands(errors, prompt, PROMPT_BANDS),
+                    *in_bands(errors, prompt, PROMPT_BANDS),
                     *(f"{linear:.2f} + {attention:.2f}" for linear, attention in seconds),
                 ]
             )
@@ -270,13 +238,13 @@ def _prompts(title: str) -> str:
 def _whole_prompt(tokens: int, sheet: Sheet, share: float) -> tuple[float, float]:
     """Return the seconds of linear layers and of attention for one prompt of Llama-3.1-8B."""
     _, query, _, _, _ = WIDTHS["Llama-3.1-8B"]
-    shapes, layers = _shape("Llama-3.1-8B")
+    shapes, layers = layers_of("Llama-3.1-8B")
     products = layers * sum(n * k for n, k in shapes)
     attention = 4 * query * layers * pairs_of_chunk(tokens, 0)
     return 2 * products * tokens / (0.75 * sheet.flops), attention / (share * sheet.flops)
 
 
-def _chunks(title: str) -> str:
+def chunks_section(title: str) -> str:
     """Compare laws for the attention of a chunk of a prompt behind cached tokens."""
     table = pl.read_csv(PUBLIC / "a800-layers" / "a800_llama2-7b_attention.csv", infer_schema_length=20_000)
     seconds = "time_stats.attn_prefill.median"
@@ -303,8 +271,8 @@ def _chunks(title: str) -> str:
         def model(x: Array) -> Array:
             return most * x[0] * work + 1e-6 * x[1]  # noqa: B023
 
-        _, errors = _fitted(model, 1e-3 * latency, (1.0, 10.0))
-        body.append([name, percent_off(errors), *_in_bands(errors, tokens, bands)])
+        _, errors = fitted(model, 1e-3 * latency, (1.0, 10.0))
+        body.append([name, percent_off(errors), *in_bands(errors, tokens, bands)])
     note = f"""A chunk of q tokens of a prompt, of which c tokens are cached: {len(rows)} rows of Llama-2-7B on an A800.
     The columns on the right are for chunks of these sizes. Chunks of few tokens behind a long context have too few
     thread blocks to fill the GPU, which the step cost leaves out; vLLM's chunks have 2,048 tokens and more."""
@@ -339,7 +307,7 @@ class DecodeTable(NamedTuple):
 def decode_tables() -> Iterator[DecodeTable]:
     """Yield the tables of the attention of decodes of all GPUs and versions of vLLM."""
     for gpu in GPUS:
-        for version, path in _versions(gpu, "generation_attention"):
+        for version, path in versions_of(gpu, "generation_attention"):
             table = _attention(path).filter(pl.col("num_key_value_heads") >= 4)
             table = table.with_columns(context=pl.col("isl") + pl.col("step"))
             keys = ("batch_size", "context", "num_heads", "num_key_value_heads")
@@ -348,15 +316,16 @@ def decode_tables() -> Iterator[DecodeTable]:
                 continue
             batch, context, _, kv_heads, latency = rows.to_numpy().astype(float).T
             yield DecodeTable(
-                gpu, version, _sheet(gpu), batch * context * kv_heads * 2 * HEAD_DIM * 2, batch, 1e-3 * latency
+                gpu, version, sheet_of(gpu), batch * context * kv_heads * 2 * HEAD_DIM * 2, batch, 1e-3 * latency
             )
 
 
-def _decodes(title: str) -> str:
+def decodes_section(title: str) -> str:
+    """Return the section on the attention of decodes."""
     body = []
     for table in decode_tables():
         beyond, within = table.rows(table.beyond_cache), table.rows(~table.beyond_cache)
-        found, errors = _fitted(beyond.by_law, beyond.seconds, (0.8, 10.0, 90.0))
+        found, errors = fitted(beyond.by_law, beyond.seconds, (0.8, 10.0, 90.0))
         cells = [f"{found[0]:.2f}", percent_off(errors), percent_off(within.by_law(found) / within.seconds - 1)]
         body.append([GPUS[table.gpu][0], table.version, *cells])
     note = """Decodes read their KV cache at a share of the bandwidth, besides a constant per call and one per request.
@@ -367,7 +336,7 @@ def _decodes(title: str) -> str:
     return section(title, header, body, paragraph(note))
 
 
-def _shipped() -> str:
+def shipped_section() -> str:
     """Show what one prompt takes on the shipped profiles, and without the pairs of tokens."""
     body = []
     for name in MODELS.values():
@@ -389,7 +358,3 @@ def _shipped() -> str:
 
 def _model(model: ModelShape) -> str:
     return model.name.split("/")[-1]
-
-
-if __name__ == "__main__":
-    main()
