@@ -33,10 +33,10 @@ FEWEST_ROWS = 50
 ENOUGH_HEADS = 16
 
 LINEAR = """As above, for weights and activations in FP8 and FP4, quantising the inputs included: each of the four
-linear layers takes 7 microseconds in FP8 and 10 in FP4 to start. Shares are those of the peak figures in this precision. With
-vLLM 0.14 the kernels of the H100 were much slower, so derived profiles of versions before 0.19 have longer launches and
-less arithmetic. Tables of FP8 in blocks of 128 x 128 weights are left out: with new versions they hold 20 to 70
-microseconds for each call, which a server does not spend, as it replays CUDA graphs."""
+linear layers takes 7 microseconds in FP8 and 10 in FP4 to start. Shares are those of the peak figures in this
+precision. With vLLM 0.14 the kernels of the H100 were much slower, so derived profiles of versions before 0.19 have
+longer launches and less arithmetic. Tables of FP8 in blocks of 128 x 128 weights are left out: with new versions they
+hold 20 to 70 microseconds for each call, which a server does not spend, as it replays CUDA graphs."""
 
 CACHE = """As above, for a KV cache in FP8 with queries in 16 bits. Requests cost up to twice as much as with 16 bits on
 Hopper."""
