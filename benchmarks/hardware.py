@@ -15,6 +15,7 @@ from adaptwin.twin.compilation import compile_twin
 from base_model_errors import SHIPPED, BaseModel, HostConstants, base_model, largest, mean_and_bias, signed_errors
 from carried_lora_errors import DERIVED, carried_lora, carried_lora_section
 from constants_compared import constants_section
+from expert_errors import expert_error
 from group_errors import group_runs, groups_section
 from h100_measurements import SHAPES as MEASURED_SHAPES
 from h100_runs import require_data
@@ -197,8 +198,9 @@ def _shortfalls(base: BaseModel, lora: pl.DataFrame) -> str:
     pairs = """**Pairs on PCIe under load.** TTFT of a 70B on two H100 PCIe is off by a factor of two to eight where
     requests queue: the law of memory leaves 17,000 tokens of KV cache, and the published times speak for more. In
     groups of four and eight GPUs on PCIe, servers differ by a factor of four in their all-reduces."""
-    experts = """**Models with experts** are not compared with any server here: the only public run is of two servers
-    that share the experts of one model. What is derived for them is rough."""
+    experts = f"""**Models with experts.** The only public run is of two servers that share the experts of
+    Qwen3-30B-A3B. As far as it can be compared, the time per token is {expert_error()} % off. What is derived for such
+    models is rough."""
     few = f"""**Few machines.** Two single GPUs with base models, one of them with a single run, two with groups, and
     one with LoRA ({load_gpu(MEASURED_GPU).hardware}). All are NVIDIA's. The
     intervals that two of these machines give hold far fewer than nine in ten runs of the third where its host is slower

@@ -112,7 +112,7 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
         quantization="fp8" if SHAPES[model].bytes_per_weight == 1 else None,
         rate=rate,
         server=Server(max_loras=0, max_model_len=LONGEST),
-        workload=_base_only(arrivals, prompts - cached, answers, duration=float(gaps.sum())),
+        workload=base_only(arrivals, prompts - cached, answers, duration=float(gaps.sum())),
         cached_tokens=float((cached * answers).sum() / answers.sum()),
         throughput=row["output_throughput"],
         tpot_mean=row["mean_tpot_ms"] / 1e3,
@@ -160,7 +160,7 @@ def replay(folder: Path) -> list[PublicRun]:
             max_num_seqs=engine["max_num_seqs"],
             max_num_batched_tokens=engine["max_num_batched_tokens"],
         ),
-        workload=_base_only(sent, prompts, answers, duration=float(sent[-1]) + 1e-3),
+        workload=base_only(sent, prompts, answers, duration=float(sent[-1]) + 1e-3),
         cached_tokens=0.0,
         throughput=float(answers.sum() / (last.max() - queued[0])),
         tpot_mean=float(np.mean((last - first) / (answers - 1))),
@@ -171,7 +171,7 @@ def replay(folder: Path) -> list[PublicRun]:
     return [run]
 
 
-def _base_only(arrivals: np.ndarray, prompts: np.ndarray, answers: np.ndarray, *, duration: float) -> Workload:
+def base_only(arrivals: np.ndarray, prompts: np.ndarray, answers: np.ndarray, *, duration: float) -> Workload:
     """Return the traffic of requests to the base model, with an arrival (seconds) and lengths of each."""
     pairs = [(int(prompt), int(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
     return Workload(
