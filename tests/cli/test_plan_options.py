@@ -182,7 +182,7 @@ profile: {PROFILE}
 duration: 300
 adapters:
 - {{name: a0, rank: 8, rate: 0.5}}
-- {{name: other, rank: 8, rate: 0.5, base_model: mistralai/Mistral-7B-v0.1}}
+- {{name: other, rank: 8, rate: 0.5, base: mistralai/Mistral-7B-v0.1}}
 - {{name: dora, rank: 8, rate: 0.5, features: {{use_dora: true}}}}
 - {{name: pattern, rank: 8, rate: 0.5, features: {{rank_pattern: {{q_proj: 4}}}}}}
 """

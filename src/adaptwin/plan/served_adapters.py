@@ -42,7 +42,7 @@ def unsupported(workload: Workload, profiles: Sequence[Profile]) -> dict[str, st
     return {
         adapter.name: "; ".join(reasons)
         for adapter in _adapters_described(workload)
-        if (reasons := refusals(adapter.base_model, adapter.target_modules, adapter.features, served))
+        if (reasons := refusals(adapter.base, adapter.target_modules, adapter.features, served))
     }
 
 
@@ -52,7 +52,7 @@ def served_otherwise(workload: Workload, profiles: Sequence[Profile]) -> dict[st
     return {
         adapter.name: "; ".join(told)
         for adapter in _adapters_described(workload)
-        if (told := not_applied(adapter.base_model, adapter.features, served))
+        if (told := not_applied(adapter.base, adapter.features, served))
     }
 
 
@@ -85,5 +85,5 @@ def _base_shape(model: ModelShape) -> BaseShape:
 def _adapters_described(workload: Workload) -> Iterator[Adapter]:
     """Yield the adapters of which more than the rank is known."""
     for adapter in workload.adapters:
-        if (adapter.base_model, adapter.target_modules, adapter.features) != (None, None, None):
+        if (adapter.base, adapter.target_modules, adapter.features) != (None, None, None):
             yield adapter

@@ -296,5 +296,5 @@ def test_the_model_that_is_served_decides_which_adapters_fit(save):
     assert [a.name for a in read_peft_folder(root, rate=1.0, skip_unsupported=True).adapters] == ["one", "two"]
     served = ServedModel("Qwen/Qwen2.5-7B-Instruct", "0.8.5", lora_embeddings=False)
     qwen = read_peft_folder(root, rate=1.0, served=served, skip_unsupported=True)
-    assert [(adapter.name, adapter.base_model) for adapter in qwen.adapters] == [("three", "Qwen/Qwen2.5-7B")]
+    assert [(adapter.name, adapter.base) for adapter in qwen.adapters] == [("three", "Qwen/Qwen2.5-7B")]
     assert sorted(qwen.skipped) == ["one", "two"]

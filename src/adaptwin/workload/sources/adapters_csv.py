@@ -11,17 +11,22 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import MOST_ADAPTERS, Adapter
 
 NEEDED_COLUMNS = ("name", "rank", "rate")
-OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base_model", "slo_ttft_ms", "slo_itl_ms")
+OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base", "slo_ttft_ms", "slo_itl_ms")
+FORMER_COLUMNS = {"base_model": "base"}  # what columns were called before
 
 
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
-    ``base_model``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
+    ``base``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value. ``base_model``
+    is read as ``base``.
     """
     rows = _without_repeated_names(
-        read_rows(path, ADAPTERS_CSV).at_most(MOST_ADAPTERS).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS)
+        read_rows(path, ADAPTERS_CSV)
+        .renamed(FORMER_COLUMNS)
+        .at_most(MOST_ADAPTERS)
+        .require(NEEDED_COLUMNS, OPTIONAL_COLUMNS)
     )
     adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
@@ -77,7 +82,7 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
             rate=rate,
             lengths=_lengths_of_row(row),
             artifact=row.cells.get("artifact"),
-            base_model=row.cells.get("base_model"),
+            base=row.cells.get("base"),
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
         )

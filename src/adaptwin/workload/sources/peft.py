@@ -128,7 +128,7 @@ def _adapter(name: str, config: PeftConfig, rate: float, folder: Path) -> Adapte
         rank=config.rank,
         rate=rate,
         artifact=str(folder),
-        base_model=config.base_model,
+        base=config.base_model,
         target_modules=config.target_modules,
         features=config.features,
     )
