@@ -85,6 +85,12 @@ def test_an_adapter_may_be_made_by_position():
     assert [getattr(full, name) for name in names[4:9]] == ["gamma:cv=3", "/w", ("q_proj",), 0.5, 0.05]
 
 
+def test_the_base_of_an_adapter_may_have_its_former_name():
+    assert Adapter(name="a", rank=8, rate=0.1, base_model="m") == Adapter(name="a", rank=8, rate=0.1, base="m")
+    with pytest.raises(SpecError, match="base_model is the former name of base: give one of them"):
+        Adapter(name="a", rank=8, rate=0.1, base_model="m", base="m")
+
+
 @pytest.mark.parametrize(
     "lengths",
     [

@@ -206,4 +206,4 @@ def test_adapters_that_vllm_cannot_serve_are_named_or_left_out(adaptwin, planned
 
 def test_profiles_of_several_models_are_refused(adaptwin):
     said = refusal(adaptwin("plan", "fleet.yaml", "--profile", PROFILE, "--profile", "h100-64gb-qwen-2.5-7b-instruct"))
-    assert "must have the same base model" in said
+    assert "3 of 3 name no base model" in said

@@ -42,8 +42,8 @@ def test_profiles_of_several_models_are_refused_under_every_objective(h100, qwen
             assert name in str(caught.value)
 
 
-def test_a_fleet_with_profiles_of_several_models_is_refused(h100, qwen):
-    with pytest.raises(SpecError, match="must have the same base model"):
+def test_profiles_of_several_models_are_refused_for_adapters_without_a_base(h100, qwen):
+    with pytest.raises(SpecError, match="1 of 1 names no base model"):
         plan_fleet(Fleet(adapters=(Adapter("a", 8, 1.0),), duration=WINDOW), [h100, qwen], {})
 
 

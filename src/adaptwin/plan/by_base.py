@@ -86,7 +86,7 @@ def _require_bases(workload: Workload, groups: Mapping[str, object]) -> None:
         verb = "names" if len(without) == 1 else "name"
         raise SpecError(
             f"{len(without):,} of {len(workload):,} {verb} no base model ({named}{more}), but the profiles have "
-            f"several: give each adapter its base, in a field or column `base`: {' or '.join(groups)}",
+            f"{len(groups)}: give each adapter a base (a field, or a column of a CSV): {' or '.join(groups)}",
             "adapters",
         )
 
@@ -100,8 +100,7 @@ def _unserved_in_words(workload: Workload, missing: Container[str], groups: Mapp
     told = []
     for base, names in adapters.items():
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        told.append(f"{base} (of {names[0]}{more}{did_you_mean(base, groups)})")
+        told.append(f"{base}, the base of {names[0]}{more}{did_you_mean(base, groups)}")
     served = ", ".join(f"{model} ({', '.join(p.name for p in profiles)})" for model, profiles in groups.items())
-    return (
-        f"no profile serves {', '.join(told)}; the profiles serve {served} (--skip-unsupported leaves the others out)"
-    )
+    left_out = "--skip-unsupported leaves such adapters out"
+    return f"no profile serves {', nor '.join(told)} ({left_out}); the profiles serve {served}"

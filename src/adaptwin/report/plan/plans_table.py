@@ -29,10 +29,11 @@ def _bases_table(plans: Plans) -> Table:
     table = plain_table()
     table.add_column("Base model", overflow="fold")
     add_numbers(table, "GPUs", "Price\nper h", "Adapt-\ners", "req/s", "Head-\nroom", "TTFT\np99")
-    table.add_column("Veri-\nfied")
+    if not plans.verified:
+        table.add_column("Veri-\nfied")
     for row in base_rows(plans):
-        figures = (row.gpus, row.price, row.adapters, row.rate, row.headroom, row.ttft)
-        table.add_row(row.base, *figures, row.verified)
+        verified = () if plans.verified else (row.verified,)
+        table.add_row(row.base, row.gpus, row.price, row.adapters, row.rate, row.headroom, row.ttft, *verified)
     return table
 
 
