@@ -4,7 +4,7 @@ from pathlib import Path
 
 from adaptwin.plan.plans import Plans
 from adaptwin.report.plan.page import page_part, plan_report
-from adaptwin.report.plan.totals import base_rows, fleet_sentence, total_sentences
+from adaptwin.report.plan.totals import base_rows, total_sentences
 from adaptwin.report.style.page import Card, render
 from adaptwin.report.style.words import count, money, number
 from adaptwin.writing import write_atomically
@@ -20,7 +20,7 @@ def plans_report(plans: Plans) -> str:
         "plans.html",
         {key: figure for part in parts for key, figure in part.drawn.items()},
         title=f"{count(plans.gpus, 'GPU')} for {adapters} of {models}",
-        summary=(fleet_sentence(plans), *total_sentences(plans)),
+        summary=total_sentences(plans),
         cards=_total_cards(plans),
         rows=base_rows(plans),
         parts=parts,
