@@ -114,3 +114,15 @@ def test_a_replan_changes_each_base_model_and_names_new_servers_anew(mixed, adap
     assert {server.name for server in qwen.servers} >= {"gpu-1", "gpu-2"}
     assert done.out.count("\nChanges\n") == 2
     assert adaptwin("verify", "next.yaml").code == 0
+
+
+def test_a_folder_of_adapters_of_several_base_models_makes_a_fleet_that_can_be_planned(folder, adaptwin):
+    for name, base in (("a", LLAMA), ("b", QWEN)):
+        (folder / "loras" / name).mkdir(parents=True)
+        text = json.dumps({"peft_type": "LORA", "r": 8, "base_model_name_or_path": base})
+        (folder / "loras" / name / "adapter_config.json").write_text(text)
+    call = ("workload", "from-peft", "loras", "--rate", "0.5", *NAMED, "--duration", "300", "--out", "peft.yaml")
+    done = adaptwin(*call)
+    assert done.code == 0, done.err
+    assert adaptwin("plan", "peft.yaml", "--out", "p.yaml").code == 0
+    assert [plan.base for plan in Plans.read(folder / "p.yaml").plans] == [LLAMA, QWEN]

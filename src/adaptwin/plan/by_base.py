@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from adaptwin.errors import SpecError, did_you_mean
-from adaptwin.model_names import same_shapes, same_weights
+from adaptwin.model_names import model_among
 from adaptwin.plan.base_models import by_model
 from adaptwin.profile.profile import Profile
 from adaptwin.workload.workload import Workload
@@ -41,7 +41,7 @@ def by_base(workload: PartWorkload, profiles: Sequence[Profile]) -> tuple[FleetP
     _require_bases(workload, groups)
     if missing := unserved(workload, profiles):
         raise SpecError(_unserved_in_words(workload, missing, groups), "adapters")
-    models = [_model_of(adapter.base, groups) for adapter in workload.adapters]
+    models = [model_among(adapter.base, groups) for adapter in workload.adapters]
     used = [model for model in groups if model in models]
     shares: dict[str, dict[str, float]] = {model: {} for model in used}
     for adapter, model in zip(workload.adapters, models, strict=True):
@@ -58,7 +58,7 @@ def unserved(workload: Workload, profiles: Sequence[Profile]) -> dict[str, str]:
     return {
         adapter.name: f"no profile serves its base model {adapter.base}"
         for adapter in workload.adapters
-        if adapter.base and _model_of(adapter.base, groups) is None
+        if adapter.base and model_among(adapter.base, groups) is None
     }
 
 
@@ -66,15 +66,6 @@ def idle_profiles(parts: Sequence[FleetPart[PartWorkload]], profiles: Sequence[P
     """Return the profiles whose base model no adapter of the parts has."""
     used = {profile.name for part in parts for profile in part.profiles}
     return [profile for profile in profiles if profile.name not in used]
-
-
-def _model_of(base: str | None, models: Mapping[str, object]) -> str | None:
-    """Return the model among those served that a base means: the same weights, or else the only one of its shapes."""
-    if base is None:
-        return None
-    alike = [model for model in models if same_weights(base, model)]
-    alike = alike or [model for model in models if same_shapes(base, model)]
-    return alike[0] if len(alike) == 1 else None
 
 
 def _require_bases(workload: Workload, groups: Mapping[str, object]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from adaptwin.errors import SpecError
-from adaptwin.plan.base_models import require_one_model
+from adaptwin.plan.base_models import by_model, require_one_model
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.vllm_versions import oldest
@@ -71,6 +71,11 @@ def served_model(profiles: Sequence[Profile]) -> ServedModel:
         experts=profiles[0].model.experts > 0,
         lora_experts=all(profile.model.lora_experts for profile in profiles),
     )
+
+
+def served_models(profiles: Sequence[Profile]) -> list[ServedModel]:
+    """Return what an adapter must fit to be served on the profiles of its base, for each base model of the profiles."""
+    return [served_model(alike) for alike in by_model(profiles).values()]
 
 
 def _base_shape(model: ModelShape) -> BaseShape:

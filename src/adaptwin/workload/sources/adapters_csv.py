@@ -48,8 +48,11 @@ def read_adapter_rates(path: str | Path) -> dict[str, float]:
 
 
 def read_adapter_ranks(path: str | Path) -> tuple[Adapter, ...]:
-    """Read adapters without traffic from the columns ``name,rank``; other columns are ignored. Raises `SpecError`."""
-    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(("name", "rank")))
+    """Read adapters without traffic from the columns ``name,rank``, and ``base`` if it is there; raises `SpecError`.
+
+    Other columns are ignored.
+    """
+    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).renamed(FORMER_COLUMNS).require(("name", "rank")))
     adapters = tuple(_adapter_of_rank(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
@@ -92,7 +95,7 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
 
 def _adapter_of_rank(row: CsvRow) -> Adapter:
     try:
-        return Adapter(name=row.text("name"), rank=row.whole("rank"), rate=0.0)
+        return Adapter(name=row.text("name"), rank=row.whole("rank"), rate=0.0, base=row.cells.get("base"))
     except SpecError as error:
         raise (error if error.file else row.wrong("rank", error.message)) from None
 
