@@ -156,7 +156,7 @@ def _served_models(
 
 
 def _served_for(config: PeftConfig, models: Sequence[ServedModel]) -> ServedModel | None:
-    """Return the model that serves an adapter: the only one, or the one that it names as its base; None if none does."""
+    """Return the model that serves an adapter: the only one, or the one that it names as its base; None if none is."""
     if len(models) == 1:
         return models[0]
     by_name = {str(model.name): model for model in models}
