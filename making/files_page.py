@@ -8,6 +8,7 @@ from adaptwin.calibration.measurements import MeasuredRun, Setup
 from adaptwin.dataset.design import Design
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.plan import Plan
+from adaptwin.plan.plans import Plans
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Run
@@ -61,8 +62,9 @@ SECTIONS = (
     FileSection(
         "The plan file",
         """A plan, with everything that is needed to check it. `adaptwin plan --json` prints the same fields as JSON.
-        The fields of the file are those of `Plan`.""",
-        (Plan,),
+        The fields of the file are those of `Plan`. For a fleet with several base models,
+        the file has a plan for each; its field is that of `Plans`.""",
+        (Plan, Plans),
     ),
     FileSection(
         "The profile",

@@ -30,8 +30,9 @@ YAML."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Making, checking and changing plans": (
-        "make_plan", "verify", "stress", "replan", "explain", "Plan", "PlacedServer", "PlanOptions", "Constraints",
-        "Forecast", "Failover", "Migration", "Check", "Stress", "StressScenario", "Explanation",
+        "make_plan", "make_plans", "verify", "stress", "replan", "replan_plans", "explain", "Plan", "Plans",
+        "PlacedServer", "PlanOptions", "Constraints", "Forecast",
+        "Failover", "Migration", "Check", "Stress", "StressScenario", "Explanation",
     ),
     "Simulating servers": ("simulate", "simulate_many", "Server", "Run"),
     "Describing the workload": ("read_fleet", "Fleet", "Workload", "Adapter", "Lengths"),

@@ -79,10 +79,16 @@ def test_a_profile_is_loaded_by_name_or_path(profile, tmp_path):
 def test_an_adapter_may_be_made_by_position():
     assert Adapter("a0", 8, 0.1) == Adapter(name="a0", rank=8, rate=0.1)
     names = ["name", "rank", "rate", "lengths", "arrivals", "artifact", "target_modules", "slo_ttft", "slo_itl"]
-    names += ["base_model", "features"]
+    names += ["base", "features"]
     assert list(Adapter.model_fields) == names
     full = Adapter("a", 0, 1.0, Lengths.fixed(3, 4), "gamma:cv=3", "/w", ("q_proj",), 0.5, 0.05)
     assert [getattr(full, name) for name in names[4:9]] == ["gamma:cv=3", "/w", ("q_proj",), 0.5, 0.05]
+
+
+def test_the_base_of_an_adapter_may_have_its_former_name():
+    assert Adapter(name="a", rank=8, rate=0.1, base_model="m") == Adapter(name="a", rank=8, rate=0.1, base="m")
+    with pytest.raises(SpecError, match="base_model is the former name of base: give one of them"):
+        Adapter(name="a", rank=8, rate=0.1, base_model="m", base="m")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_long_values_are_shortened():
 
 
 @pytest.mark.parametrize("character", CONTROL)
-@pytest.mark.parametrize("field", ["name", "artifact", "base_model"])
+@pytest.mark.parametrize("field", ["name", "artifact", "base"])
 def test_a_control_character_in_a_name_is_refused_and_shown_as_an_escape(character, field):
     with pytest.raises(SpecError, match=rf"^Adapter.{field}: 'x.*y' has a (line break|control character)") as error:
         Adapter(**{"name": "a", "rank": 8, "rate": 1.0, field: f"x{character}y"})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adaptwin.explanation.explain import explain
     from adaptwin.explanation.explanation import Explanation
     from adaptwin.placement.make_plan import make_plan
+    from adaptwin.placement.make_plans import make_plans
     from adaptwin.placement.verification.stress import stress
     from adaptwin.placement.verification.verify import verify
     from adaptwin.plan.check import Check
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from adaptwin.plan.migration import Migration
     from adaptwin.plan.options import PlanOptions
     from adaptwin.plan.plan import PlacedServer, Plan
+    from adaptwin.plan.plans import Plans
     from adaptwin.plan.stress import Stress
     from adaptwin.plan.stress_scenario import StressScenario
     from adaptwin.profile.derive import derive_profile
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from adaptwin.profile.hardware.model_config import shipped_models
     from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
     from adaptwin.replanning.replan import replan
+    from adaptwin.replanning.replan_plans import replan_plans
     from adaptwin.surrogate.surrogate import Prediction, Surrogate, load_surrogate, surrogate_for
     from adaptwin.surrogate.train import train
     from adaptwin.twin.run import Run
@@ -63,6 +66,7 @@ __all__ = [
     "PlacedServer",
     "Plan",
     "PlanOptions",
+    "Plans",
     "Prediction",
     "Profile",
     "Run",
@@ -81,8 +85,10 @@ __all__ = [
     "load_profile",
     "load_surrogate",
     "make_plan",
+    "make_plans",
     "read_fleet",
     "replan",
+    "replan_plans",
     "shipped_gpus",
     "shipped_models",
     "shipped_profiles",
@@ -116,6 +122,7 @@ _MODULES = {  # the module that defines each public name
     "PlacedServer": "plan.plan",
     "Plan": "plan.plan",
     "PlanOptions": "plan.options",
+    "Plans": "plan.plans",
     "Prediction": "surrogate.surrogate",
     "Profile": "profile.profile",
     "Run": "twin.run",
@@ -134,8 +141,10 @@ _MODULES = {  # the module that defines each public name
     "load_profile": "profile.profile",
     "load_surrogate": "surrogate.surrogate",
     "make_plan": "placement.make_plan",
+    "make_plans": "placement.make_plans",
     "read_fleet": "plan.fleet",
     "replan": "replanning.replan",
+    "replan_plans": "replanning.replan_plans",
     "shipped_gpus": "profile.hardware.gpu",
     "shipped_models": "profile.hardware.model_config",
     "shipped_profiles": "profile.profile",

@@ -20,6 +20,7 @@ class FileKind(NamedTuple):
 
 
 PLAN = FileKind("a plan")
+PLANS = FileKind("a plan for several base models")
 FLEET = FileKind("a fleet")
 PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
@@ -55,6 +56,7 @@ class WrongKind(SpecError):
 
 _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
+    (PLANS, ("plans",)),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
     (RUN, ("offered_throughput", "mean_running")),

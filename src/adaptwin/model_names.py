@@ -6,6 +6,7 @@ architecture. Words of precision (``fp8``, ``bnb-4bit``) name copies of the same
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 _PRECISION = re.compile(
@@ -41,6 +42,18 @@ def differs(base: str | None, model: str) -> bool:
 def same_weights(one: str, other: str) -> bool:
     """Whether two names mean the same weights, perhaps in different precisions."""
     return _joined(_weights_name(one)) == _joined(_weights_name(other))
+
+
+def model_among(base: str | None, models: Iterable[str]) -> str | None:
+    """Return the model that a base means among those served: the same weights, or else the only one of its shapes.
+
+    None stands for none of them, or for a base that might be several.
+    """
+    if base is None:
+        return None
+    names = list(models)
+    alike = [name for name in names if same_weights(base, name)] or [name for name in names if same_shapes(base, name)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def quantised_in(name: str) -> str | None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from adaptwin import Plan, Profile, Run, Surrogate, Workload, file_kinds, load_profile, surrogate_for
+from adaptwin import Plan, Plans, Profile, Run, Surrogate, Workload, file_kinds, load_profile, surrogate_for
 from adaptwin.calibration.measurements import MeasuredRun, Setup
 from adaptwin.dataset.design import Design, load_design
 from adaptwin.file_kinds import kinds_of
 
-CLASSES = (Plan, Workload, Profile, Run, MeasuredRun, Surrogate, Design, Setup)
+CLASSES = (Plan, Plans, Workload, Profile, Run, MeasuredRun, Surrogate, Design, Setup)
 SETUP = """\
 name: mine
 hardware: H100
@@ -17,6 +17,7 @@ vllm_version: 0.8.5
 KINDS = {
     "fleet.yaml": "a fleet",
     "plan.yaml": "a plan",
+    "plans.yaml": "a plan for several base models",
     "plan.html": "an HTML page",
     "serve.sh": "a script",
     "run.json": "a simulated run",
@@ -37,9 +38,9 @@ KINDS = {
 TAKES = {  # kinds that each command takes as its first file
     "plan": ("a fleet", "a CSV of adapters"),
     "simulate": ("a fleet", "a CSV of adapters"),
-    "verify": ("a plan",),
-    "explain": ("a plan",),
-    "export": ("a plan",),
+    "verify": ("a plan", "a plan for several base models"),
+    "explain": ("a plan", "a plan for several base models"),
+    "export": ("a plan", "a plan for several base models"),
     "compare": ("a simulated run",),
     "fit": ("a folder of measurements",),
     "train": (),
@@ -72,6 +73,7 @@ def everything(planned, adaptwin, h100):
         (planned / name).write_text(content)
     assert adaptwin("simulate", "fleet.yaml", "--duration", "60", "--out", "run.json").code == 0
     assert adaptwin("export", "plan.yaml", "--out", "serve.sh").code == 0
+    (planned / "plans.yaml").write_text("plans: []\n")
     (planned / "plan.html").write_text("<!DOCTYPE html>\n<html></html>\n")
     return planned
 

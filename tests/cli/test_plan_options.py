@@ -182,7 +182,7 @@ profile: {PROFILE}
 duration: 300
 adapters:
 - {{name: a0, rank: 8, rate: 0.5}}
-- {{name: other, rank: 8, rate: 0.5, base_model: mistralai/Mistral-7B-v0.1}}
+- {{name: other, rank: 8, rate: 0.5, base: mistralai/Mistral-7B-v0.1}}
 - {{name: dora, rank: 8, rate: 0.5, features: {{use_dora: true}}}}
 - {{name: pattern, rank: 8, rate: 0.5, features: {{rank_pattern: {{q_proj: 4}}}}}}
 """
@@ -206,4 +206,4 @@ def test_adapters_that_vllm_cannot_serve_are_named_or_left_out(adaptwin, planned
 
 def test_profiles_of_several_models_are_refused(adaptwin):
     said = refusal(adaptwin("plan", "fleet.yaml", "--profile", PROFILE, "--profile", "h100-64gb-qwen-2.5-7b-instruct"))
-    assert "must have the same base model" in said
+    assert "3 of 3 name no base model" in said

@@ -25,14 +25,14 @@ def export_command(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Script to write; printed without it.")] = None,
 ) -> None:
     """Write the configuration that runs a plan on a serving stack, to stdout or a file."""
-    from adaptwin.plan.plan import Plan
+    from adaptwin.plan.plans import Plans
 
     require_writable(out, inputs=[plan])
     if to not in TARGETS:
         raise SpecError(not_one_of(to, TARGETS), "--to")
-    running = Plan.read(plan)
+    running = Plans.read(plan)
     require_distinct(out, inputs=files_of_workload(running.workload))
-    text = TARGETS[to](running)
+    text = TARGETS[to](*running.plans)
     if out:
         write_atomically(out, text)
         tell(f"written to {out}")

@@ -63,11 +63,11 @@ def _adapters_in_folder(
 ) -> "Iterable[Adapter]":
     """Return the adapters that PEFT has saved in a folder."""
     from adaptwin.cli.servable import list_left_out, list_warnings
-    from adaptwin.plan.served_adapters import served_model
+    from adaptwin.plan.served_adapters import served_models
     from adaptwin.profile.profile_source import profile_from
     from adaptwin.workload.sources.peft import read_peft_folder
 
-    served = served_model([profile_from(source) for source in sources]) if sources else None
+    served = served_models([profile_from(source) for source in sources])
     found = read_peft_folder(folder, rate=0.0, served=served, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
     list_left_out(found.bad)
     list_left_out(found.skipped)

@@ -15,6 +15,7 @@ class _Use(NamedTuple):
 
 _USES: dict[FileKind, _Use] = {
     file_kinds.PLAN: _Use(("verify", "explain", "replan", "export")),
+    file_kinds.PLANS: _Use(("verify", "explain", "replan", "export")),
     file_kinds.FLEET: _Use(("plan", "simulate")),
     file_kinds.ADAPTERS_CSV: _Use(("plan", "simulate")),
     file_kinds.PROFILE: _Use(otherwise="did you mean --profile?"),

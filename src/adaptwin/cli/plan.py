@@ -1,6 +1,5 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +32,7 @@ from adaptwin.cli.options import (
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.profile_options import (
     GpuNames,
-    ModelName,
+    ModelNames,
     ProfileNames,
     VllmVersion,
     files_of_profiles,
@@ -47,7 +46,7 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
-    from adaptwin.plan.plan import Plan
+    from adaptwin.plan.plans import Plans
 
 NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
 
@@ -68,7 +67,7 @@ def plan_command(
     fleet: FleetFile,
     profile: ProfileNames = None,
     gpu: GpuNames = None,
-    model: ModelName = None,
+    model: ModelNames = None,
     vllm_version: VllmVersion = None,
     out: OutFile = None,
     report: ReportFile = None,
@@ -192,14 +191,18 @@ def plan_command(
 ) -> None:
     """Find the fewest or the cheapest GPUs that serve a fleet, and verify the plan.
 
+    Where the profiles have several base models, every adapter must name its own, and each base model has a plan of its
+    own, with the options given here. --time-limit is for all of them together.
+
     Exit code 0: the plan is verified. 1: wrong input. 2: there is no plan. 3: the plan is not verified.
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
-    from adaptwin.cli.servable import servable
+    from adaptwin.cli.servable import servable_by_base
     from adaptwin.placement.fleet import plan_fleet, require_known_names
     from adaptwin.placement.verification.stress import stress
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
+    from adaptwin.plan.plans import Plans
     from adaptwin.twin.verdict import require_long_enough
 
     sources = profile_sources(profile, gpu, model, vllm_version)
@@ -214,7 +217,7 @@ def plan_command(
     except SpecError as error:
         raise error.at(fleet) from None
     profiles = fleet_profiles(fleet_read, fleet, sources)
-    fleet_read = servable(fleet_read, profiles, fleet, skip_unsupported)
+    fleet_read = servable_by_base(fleet_read, profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read if arrivals is None else fleet_read.workload.with_arrivals(arrivals))
     named = {
         "objective": objective,
@@ -248,23 +251,26 @@ def plan_command(
         except SpecError as error:
             raise (error.at(fleet) if error.field.startswith("server.") else error) from None
         if runs:
-            found = found.model_copy(update={"stress": stress(found, runs=runs, progress=progress)})
-    deliver(found, out, report, lambda: _show_plan(found, as_json))
+            stressed = (
+                plan.model_copy(update={"stress": stress(plan, runs=runs, progress=progress)}) for plan in found.plans
+            )
+            found = Plans(plans=tuple(stressed))
+    deliver(found, out, report, as_json)
 
 
-def deliver(found: "Plan", out: Path | None, report: Path | None, show: Callable[[], None]) -> None:
-    """Write a plan and its report, show it, and say where they are; exit code 3 where it breaks its promise."""
+def deliver(found: "Plans", out: Path | None, report: Path | None, as_json: bool) -> None:
+    """Write plans and their report, show them, and say where they are; exit code 3 where they break a promise."""
     if out:
         found.write(out)
     if report:
-        from adaptwin.report.plan.page import write_plan_report
+        from adaptwin.report.plan.plans_page import write_plans_report
 
-        write_plan_report(found, report)
-    show()
+        write_plans_report(found, report)
+    _show_plans(found, as_json)
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             tell(f"{what} written to {path}")
-    if not found.verified and found.promises:
+    if found.breaks_promise:
         raise typer.Exit(NOT_PROMISED)
 
 
@@ -316,10 +322,16 @@ def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]
     return groups
 
 
-def _show_plan(found: "Plan", as_json: bool) -> None:
+def _show_plans(found: "Plans", as_json: bool) -> None:
+    from adaptwin.report.plan.migration import migration_table
+    from adaptwin.report.plan.plans_table import base_heading, totals_table
     from adaptwin.report.plan.table import plan_table
 
     if as_json:
-        show_json(found.model_dump_json(indent=1))
-    else:
-        show(plan_table(found))
+        show_json((found if found.are_several else found.plans[0]).model_dump_json(indent=1))
+        return
+    if found.are_several:
+        show(totals_table(found))
+    for plan in found.plans:
+        steps = [migration_table(plan.migration, plan.gpus)] if plan.migration else []
+        show(*base_heading(found, plan), plan_table(plan), *steps)

@@ -59,6 +59,16 @@ ModelName = Annotated[
         "Hugging Face config.json or of its folder.",
     ),
 ]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        autocompletion=complete_model,
+        help="Model that the GPUs of --gpu serve: a name ('adaptwin profiles --models' lists them), or the path of a "
+        "Hugging Face config.json or of its folder. May be repeated, for a fleet with several base models.",
+    ),
+]
 VllmVersion = Annotated[
     str | None,
     typer.Option(
@@ -70,17 +80,22 @@ VllmVersion = Annotated[
 
 
 def profile_sources(
-    profile: list[str] | None, gpu: list[str] | None, model: str | None, vllm_version: str | None
+    profile: list[str] | None, gpu: list[str] | None, model: str | list[str] | None, vllm_version: str | None
 ) -> list[ProfileSource]:
-    """Return the profiles that these options ask for, the named ones first; a part that is missing is a usage error."""
-    if gpu and model is None:
+    """Return the profiles that these options ask for, the named ones first; a part that is missing is a usage error.
+
+    With several models, there is a profile for each of them on each of the GPUs.
+    """
+    models = [model] if isinstance(model, str) else model or []
+    if gpu and not models:
         raise typer.BadParameter("--gpu needs --model, the model that the GPU serves")
-    if model is not None and not gpu:
+    if models and not gpu:
         raise typer.BadParameter("--model needs --gpu, the GPU that serves it")
     if vllm_version is not None and not gpu:
         raise typer.BadParameter("--vllm-version needs --gpu and --model, whose profile it is for")
     derived = [
-        DerivedProfile(gpu=name, model=model, vllm_version=NEWEST_VLLM if vllm_version is None else vllm_version)
+        DerivedProfile(gpu=name, model=served, vllm_version=NEWEST_VLLM if vllm_version is None else vllm_version)
+        for served in models
         for name in gpu or ()
     ]
     return [*(profile or ()), *derived]

@@ -21,7 +21,6 @@ from adaptwin.cli.options import (
     time_span,
 )
 from adaptwin.cli.plan import deliver
-from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.writable import require_distinct, require_writable
@@ -65,20 +64,21 @@ def replan_command(
 
     Profile, server settings, strategy, headroom and margin stay as in the running plan. A fleet that names another
     profile or other settings is refused; the planning section of the fleet is not used. Adapters without lengths keep
-    those of the running plan. Costs are in GPUs: with --move-cost 0.01, saving a GPU is worth up to 100 moves.
+    those of the running plan. In a plan for several base models, each is changed on its own. Costs are in GPUs: with
+    --move-cost 0.01, saving a GPU is worth up to 100 moves.
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
-    from adaptwin.cli.servable import servable
+    from adaptwin.cli.servable import servable_by_base
     from adaptwin.plan.fleet import read_fleet
-    from adaptwin.plan.plan import Plan
+    from adaptwin.plan.plans import Plans
     from adaptwin.replanning.known_lengths import with_known_lengths
-    from adaptwin.replanning.replan import replan
+    from adaptwin.replanning.replan_plans import replan_plans
     from adaptwin.twin.verdict import require_long_enough
 
     require_writable(out, report, inputs=[plan, fleet, *files_of_options(lengths, surrogate)])
     known = surrogate_named(surrogate)
-    running = Plan.read(plan)
+    running = Plans.read(plan)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     inputs = [*files_of_fleet(fleet_read, fleet), *files_of_workload(running.workload)]
     require_distinct(out, report, inputs=inputs)
@@ -86,12 +86,14 @@ def replan_command(
         require_long_enough(fleet_read)
     except SpecError as error:
         raise error.at(fleet) from None
-    fleet_read = servable(fleet_read, running.profiles, fleet, skip_unsupported)
+    profiles = [profile for each in running.plans for profile in each.profiles]
+    fleet_read = servable_by_base(fleet_read, profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read)
     with progress_bar() as progress:
         try:
-            _require_same_servers(running, fleet_read, fleet)
-            found = replan(
+            for each in running.plans:
+                _require_same_servers(each, fleet_read, fleet)
+            found = replan_plans(
                 running,
                 with_known_lengths(fleet_read.workload, running.workload),
                 move_cost=move_cost,
@@ -105,7 +107,7 @@ def replan_command(
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error if error.file else error.at(plan)) from None
-    deliver(found, out, report, lambda: _show_migration(found, as_json))
+    deliver(found, out, report, as_json)
 
 
 def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
@@ -126,14 +128,3 @@ def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
         wanted, has = getattr(fleet.server, name), getattr(first.server, name)
         if wanted != has:
             raise SpecError(f"{wanted}, but the plan's servers run with {has}: make a new plan", f"server.{name}", path)
-
-
-def _show_migration(found: "Plan", as_json: bool) -> None:
-    from adaptwin.report.plan.migration import migration_table
-    from adaptwin.report.plan.table import plan_table
-
-    if as_json:
-        show_json(found.model_dump_json(indent=1))
-    else:
-        assert found.migration
-        show(plan_table(found), migration_table(found.migration, found.gpus))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adaptwin.cli.printing import tell
 from adaptwin.errors import SpecError
+from adaptwin.plan.by_base import by_base, idle_profiles, unserved
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.served_adapters import require_servable, served_otherwise, without_unsupported
 from adaptwin.profile.profile import Profile
@@ -27,6 +28,35 @@ def servable(fleet: Fleet, profiles: Sequence[Profile], path: Path, skip_unsuppo
         raise (error.at(path) if error.field == "adapters" else error) from None
     list_warnings(served_otherwise(fleet, profiles))
     return fleet
+
+
+def servable_by_base(fleet: Fleet, profiles: Sequence[Profile], path: Path, skip_unsupported: bool) -> Fleet:
+    """Return the fleet without the adapters that vLLM cannot serve on the profiles of their base; print as `servable`.
+
+    Profiles whose base model no adapter has are named in a warning.
+
+    Raises:
+        SpecError: An adapter names no base although the profiles have several, or one that no profile serves, or vLLM
+            cannot serve an adapter, and it is not to be skipped.
+    """
+    try:
+        unknown = unserved(fleet, profiles) if skip_unsupported else {}
+        if 0 < len(unknown) < len(fleet):
+            list_left_out(unknown)
+            fleet = fleet.without(unknown)
+        parts = by_base(fleet, profiles)
+    except SpecError as error:
+        raise (error.at(path) if error.field == "adapters" else error) from None
+    if idle := idle_profiles(parts, profiles):
+        names = ", ".join(f"{profile.name} ({profile.model.name})" for profile in idle)
+        tell(f"warning: not used, as no adapter has the base model: {names}")
+    kept = {
+        adapter.name
+        for part in parts
+        for adapter in servable(part.workload, part.profiles, path, skip_unsupported).adapters
+    }
+    left_out = {adapter.name for adapter in fleet.adapters} - kept
+    return fleet.without(left_out) if left_out else fleet
 
 
 def list_left_out(skipped: Mapping[str, str]) -> None:

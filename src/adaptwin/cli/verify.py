@@ -12,6 +12,7 @@ from adaptwin.errors import OutOfMemory, SpecError
 
 if TYPE_CHECKING:
     from adaptwin.plan.check import Check
+    from adaptwin.plan.plans import Plans
     from adaptwin.plan.stress import Stress
 
 
@@ -33,31 +34,41 @@ def verify_command(
     from adaptwin.cli.progress import progress_bar
     from adaptwin.placement.verification.stress import stress
     from adaptwin.placement.verification.verify import verify
-    from adaptwin.plan.plan import Plan
+    from adaptwin.plan.plans import Plans
     from adaptwin.report.plan.check import check_table
+    from adaptwin.report.plan.plans_table import base_heading
     from adaptwin.report.plan.stress import stress_table
     from adaptwin.twin.compilation import compile_twin
 
     runs = runs_under_stress(under_stress, stress_runs)
     try:
-        found = Plan.read(plan)
+        found = Plans.read(plan)
         if arrivals is not None:
-            found = found.model_copy(update={"workload": found.workload.with_arrivals(arrivals)})
+            found = found.with_arrivals(arrivals)
         warn_of_late_timestamps(found.workload)
         with progress_bar() as progress:
             compile_twin(progress)
-            check = verify(found, seed)
-            stressed = stress(found, runs=runs, seed=seed, progress=progress) if runs else None
+            checks = [verify(each, seed) for each in found.plans]
+            stressed = [stress(each, runs=runs, seed=seed, progress=progress) if runs else None for each in found.plans]
     except OutOfMemory as error:
         raise OutOfMemory(f"{plan}: {error}") from None
     except SpecError as error:
         raise (error if error.file else error.at(plan)) from None
     if as_json:
-        show_json(_check_as_data(check, stressed))
+        show_json(_checks_as_data(found, list(map(_check_as_data, checks, stressed))))
     else:
-        show(check_table(check), *((stress_table(stressed),) if stressed else ()))
-    if not check.ok:
+        for each, check, under in zip(found.plans, checks, stressed, strict=True):
+            show(*base_heading(found, each), check_table(check), *((stress_table(under),) if under else ()))
+    if not all(check.ok for check in checks):
         raise typer.Exit(NOT_PROMISED)
+
+
+def _checks_as_data(found: "Plans", checks: list[dict[str, object]]) -> dict[str, object]:
+    """The check of a single plan, or those of several with their base models."""
+    if not found.are_several:
+        return checks[0]
+    of_bases = [{"base": plan.base, **check} for plan, check in zip(found.plans, checks, strict=True)]
+    return {"ok": all(check["ok"] for check in checks), "plans": of_bases}
 
 
 def _check_as_data(check: "Check", stressed: "Stress | None") -> dict[str, object]:

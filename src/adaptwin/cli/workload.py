@@ -423,12 +423,12 @@ def from_peft(
     _write(workload, sources, out, as_json, {"peft": peft_summary(found)})
 
 
-def _served_on(sources: "Sequence[ProfileSource]") -> "ServedModel | None":
-    """The model and the version of vLLM of the profiles, which must have one base model; None without profiles."""
-    from adaptwin.plan.served_adapters import served_model
+def _served_on(sources: "Sequence[ProfileSource]") -> "list[ServedModel]":
+    """The base models of the profiles, each with its version of vLLM."""
+    from adaptwin.plan.served_adapters import served_models
     from adaptwin.profile.profile_source import profile_from
 
-    return served_model([profile_from(source) for source in sources]) if sources else None
+    return served_models([profile_from(source) for source in sources])
 
 
 def _from_anywhere(arrivals: str) -> str:

@@ -1,5 +1,8 @@
 """Export to vLLM: the ``vllm serve`` command of every server of a plan, as a shell script."""
 
+from collections.abc import Sequence
+from itertools import chain
+
 from adaptwin.export.shell import adapters_folder, comment, lora_module, word
 from adaptwin.export.vllm_flags import lora_flags, setting_flags, settings_without_flag
 from adaptwin.plan.assumptions import assumptions_of
@@ -9,31 +12,34 @@ from adaptwin.workload.workload import Adapter
 FIRST_PORT = 8000
 
 
-def vllm_script(plan: Plan) -> str:
+def vllm_script(*plans: Plan) -> str:
     """Return a shell script with one command per server, and comments that say when to start a standby.
 
-    The weights of an adapter without an artifact are expected in ``$ADAPTERS/<name>``.
+    The servers of several plans, which have different base models, share the script. The weights of an adapter without
+    an artifact are expected in ``$ADAPTERS/<name>``.
     """
-    adapters = {adapter.name: adapter for adapter in plan.workload.adapters}
+    adapters = {adapter.name: adapter for plan in plans for adapter in plan.workload.adapters}
     servers: list[str] = []
-    for number, server in enumerate(plan.servers):
+    for number, (plan, server) in enumerate((each, server) for each in plans for server in each.servers):
         if server.is_standby:
             servers += ["", *_standing_by(server, number)]
         else:
             servers += ["", *_described(plan, server, adapters), f"{_command(plan, server, adapters, number)} &"]
     folder = adapters_folder("\n".join(servers))
-    return "\n".join(["#!/bin/sh", *_introduction(plan), *folder, *servers, "", "wait"]) + "\n"
+    return "\n".join(["#!/bin/sh", *_introduction(plans), *folder, *servers, "", "wait"]) + "\n"
 
 
-def _introduction(plan: Plan) -> list[str]:
-    servers = f"{plan.gpus} vLLM server{'' if plan.gpus == 1 else 's'}"
+def _introduction(plans: Sequence[Plan]) -> list[str]:
+    gpus, first = sum(plan.gpus for plan in plans), plans[0]
+    servers = f"{gpus} vLLM server{'' if gpus == 1 else 's'}"
+    models = f" of {len(plans)} base models" if len(plans) > 1 else ""
     said = [
-        f"{servers}, planned by adaptwin ({plan.options.strategy}, seed {plan.seed}).",
+        f"{servers}{models}, planned by adaptwin ({first.options.strategy}, seed {first.seed}).",
         "The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
-        *(f"The plan assumes: {clause}." for clause in assumptions_of(plan)),
+        *(f"The plan assumes: {clause}." for clause in dict.fromkeys(chain(*map(assumptions_of, plans)))),
         "Prefix caching stays at vLLM's default.",
     ]
-    if plan.failover and not plan.standbys:
+    if any(plan.failover and not plan.standbys for plan in plans):
         said.append("When a server fails, load its adapters on other servers as `failover` in the plan file says.")
     return [comment(line) for line in said]
 

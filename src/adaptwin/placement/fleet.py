@@ -1,15 +1,15 @@
-"""plan_fleet: a plan for a fleet file, with some of its options overridden."""
+"""plan_fleet: the plans for a fleet file, with some of its options overridden."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from adaptwin.errors import SpecError
+from adaptwin.placement.find_plans import find_plans
 from adaptwin.placement.objectives.registry import objective_named
-from adaptwin.placement.planner import find_plan
 from adaptwin.placement.strategies.registry import strategy_named
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.options import PlanOptions
-from adaptwin.plan.plan import Plan
+from adaptwin.plan.plans import Plans
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
@@ -33,8 +33,8 @@ def plan_fleet(
     seed: int | None = None,
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
-) -> Plan:
-    """Find a plan for a fleet with the options of its file, some of them overridden.
+) -> Plans:
+    """Find a plan for each base model of a fleet with the options of its file, some of them overridden.
 
     Args:
         fleet: The fleet; see `read_fleet`.
@@ -47,12 +47,13 @@ def plan_fleet(
 
     Raises:
         Infeasible: An adapter cannot be served at all, or the given GPUs do not suffice.
-        SpecError: The options contradict each other, the profiles or the workload.
+        SpecError: The options contradict each other, the profiles or the workload, or an adapter does not name its
+            base although the profiles have several base models.
     """
     fields = {**dict(fleet.planning), **overrides}
     fields["prices"] = fleet.planning.prices | dict(overrides.get("prices") or {})
     workload = fleet.workload
-    return find_plan(
+    return find_plans(
         profiles,
         workload if arrivals is None else workload.with_arrivals(arrivals),
         PlanOptions.of(fields),

@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -54,10 +54,12 @@ def find_plan(
     server: Server | None = None,
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
+    taken: Collection[str] = (),
 ) -> Plan:
     """Find a verified plan with these options.
 
-    See `make_plan` for the arguments. If `strategy` is given, it is used instead of the one that the options name.
+    See `make_plan` for the arguments. If `strategy` is given, it is used instead of the one that the options name. No
+    server gets a name in `taken`, which servers of other plans of the same fleet have.
 
     Raises:
         Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.
@@ -86,7 +88,13 @@ def find_plan(
     )
     deadline = time.perf_counter() + (math.inf if options.time_limit is None else options.time_limit)
     surrogates = {profile.name: workload_surrogate_for(surrogate, profile, workload, template) for profile in profiles}
-    return _Planner(draft, objective, strategy, margins, template, surrogates, deadline, progress).plan()
+    return _Planner(draft, objective, strategy, margins, template, surrogates, deadline, progress, taken).plan()
+
+
+def require_distinct_names(profiles: Sequence[Profile]) -> None:
+    """Raise `SpecError` if several profiles have the same name."""
+    if twice := [name for name, times in Counter(profile.name for profile in profiles).items() if times > 1]:
+        raise SpecError(f"{quoted(twice[0])} is the name of several profiles: give one of them another name", "profile")
 
 
 def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
@@ -118,8 +126,7 @@ def _require_possible(
         raise SpecError(what, "spare")
     if not profiles:
         raise SpecError("none is given", "profile")
-    if twice := [name for name, times in Counter(profile.name for profile in profiles).items() if times > 1]:
-        raise SpecError(f"{quoted(twice[0])} is the name of several profiles: give one of them another name", "profile")
+    require_distinct_names(profiles)
     _require_trusted(profiles, options)
     require_servable(workload, profiles)
     options.constraints.require_known(workload)
@@ -188,6 +195,7 @@ class _Planner:
     surrogates: dict[str, WorkloadSurrogate | None]  # by profile
     deadline: float  # on the clock of `time.perf_counter`
     progress: Progress
+    taken: Collection[str]  # names of servers of other plans
 
     def plan(self) -> Plan:
         """Return the best plan, verified if possible, with spares and forecasts."""
@@ -196,7 +204,7 @@ class _Planner:
         best = min(attempts, key=self._rank)
         plan, servers = best.plan, best.servers
         if plan.options.spare:
-            plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs)
+            plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
         plan = with_forecasts(plan, ((each.problem.capacity, each.assignment) for each in servers), self.progress)
         plan = with_stress_sample(plan, self.progress)
         seconds = {
@@ -277,7 +285,8 @@ class _Planner:
 
     def _plan_of(self, servers: Sequence[Placed]) -> Plan:
         """Return the draft with these servers."""
-        names = server_names([placed.assignment.shares for placed in servers], self.draft.options.constraints.pinned)
+        pinned = self.draft.options.constraints.pinned
+        names = server_names([placed.assignment.shares for placed in servers], pinned, self.taken)
         placed_servers = tuple(
             PlacedServer(name=name, profile=profile.name, server=assignment.server, adapters=dict(assignment.shares))
             for name, (problem, assignment) in zip(names, servers, strict=True)

@@ -1,5 +1,6 @@
-"""Base models of a plan: all profiles have the same one."""
+"""Base models of profiles: those of a plan have the same one, those of a fleet may have several."""
 
+import itertools
 from collections.abc import Sequence
 
 from adaptwin.errors import SpecError
@@ -25,6 +26,26 @@ def require_one_model(profiles: Sequence[Profile]) -> None:
                 "profiles of a plan must have the same base model, so make a plan for each"
             )
             raise SpecError(message, "profile")
+
+
+def by_model(profiles: Sequence[Profile]) -> dict[str, tuple[Profile, ...]]:
+    """Return the profiles of each base model, by the name of the model in the first of them.
+
+    Copies of a model in several precisions count as one.
+
+    Raises:
+        SpecError: Profiles have a model of the same name, but with other shapes.
+    """
+    groups: list[list[Profile]] = []
+    for profile in profiles:
+        group = next((group for group in groups if _difference(group[0], profile) is None), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(profile)
+    for one, other in itertools.combinations((group[0] for group in groups), 2):
+        if same_weights(one.model.name, other.model.name):
+            require_one_model((one, other))
+    return {group[0].model.name: tuple(group) for group in groups}
 
 
 def _difference(first: Profile, other: Profile) -> str | None:

@@ -135,6 +135,11 @@ class Plan(Spec):
         return self
 
     @property
+    def base(self) -> str:
+        """Name of the base model that the servers serve; empty if the plan has no profiles."""
+        return self.profiles[0].model.name if self.profiles else ""
+
+    @property
     def gpus(self) -> int:
         """Number of GPUs (or tensor-parallel groups) that the plan uses, standbys included."""
         return len(self.servers)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from adaptwin.errors import SpecError
-from adaptwin.plan.base_models import require_one_model
+from adaptwin.plan.base_models import by_model, require_one_model
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.profile.profile import Profile
 from adaptwin.vllm_versions import oldest
@@ -42,7 +42,7 @@ def unsupported(workload: Workload, profiles: Sequence[Profile]) -> dict[str, st
     return {
         adapter.name: "; ".join(reasons)
         for adapter in _adapters_described(workload)
-        if (reasons := refusals(adapter.base_model, adapter.target_modules, adapter.features, served))
+        if (reasons := refusals(adapter.base, adapter.target_modules, adapter.features, served))
     }
 
 
@@ -52,7 +52,7 @@ def served_otherwise(workload: Workload, profiles: Sequence[Profile]) -> dict[st
     return {
         adapter.name: "; ".join(told)
         for adapter in _adapters_described(workload)
-        if (told := not_applied(adapter.base_model, adapter.features, served))
+        if (told := not_applied(adapter.base, adapter.features, served))
     }
 
 
@@ -73,6 +73,11 @@ def served_model(profiles: Sequence[Profile]) -> ServedModel:
     )
 
 
+def served_models(profiles: Sequence[Profile]) -> list[ServedModel]:
+    """Return what an adapter must fit to be served on the profiles of its base, for each base model of the profiles."""
+    return [served_model(alike) for alike in by_model(profiles).values()]
+
+
 def _base_shape(model: ModelShape) -> BaseShape:
     """Return the widths of a model's modules; those of the vocabulary are not known exactly, as vLLM pads it."""
     (hidden, query), (_, key) = model.module_widths["q_proj"], model.module_widths["k_proj"]
@@ -85,5 +90,5 @@ def _base_shape(model: ModelShape) -> BaseShape:
 def _adapters_described(workload: Workload) -> Iterator[Adapter]:
     """Yield the adapters of which more than the rank is known."""
     for adapter in workload.adapters:
-        if (adapter.base_model, adapter.target_modules, adapter.features) != (None, None, None):
+        if (adapter.base, adapter.target_modules, adapter.features) != (None, None, None):
             yield adapter

@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 _DIGITS = str.maketrans("oil", "011")  # letters that look like digits
 
 
-def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str]) -> list[str]:
-    """Return a name for each server: the one to which any of its adapters is pinned, or else the next free number."""
-    width = len(str(len(servers) - 1))
+def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str], taken: Iterable[str] = ()) -> list[str]:
+    """Return a name for each server: the one to which any of its adapters is pinned, or else the next free number.
+
+    Numbers of the names in `taken`, which other servers of the fleet have, are not free; others are padded like them.
+    """
+    numbers = [found[1] for name in taken if (found := re.fullmatch(r"gpu-(\d+)", name, re.ASCII))]
+    used, width = {int(text) for text in numbers}, max(map(len, numbers), default=len(str(len(servers) - 1)))
     given = [next((pinned[name] for name in adapters if name in pinned), None) for adapters in servers]
-    free = (name for i in itertools.count() if (name := f"gpu-{i:0{width}}") not in given)
+    free = (name for i in itertools.count() if i not in used and (name := f"gpu-{i:0{width}}") not in given)
     return [name or next(free) for name in given]
 
 

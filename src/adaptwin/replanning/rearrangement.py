@@ -5,7 +5,7 @@ adapters go where they fit, without a restart if possible.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -44,14 +44,16 @@ class Running:
     routes: Mapping[str, Route]  # by adapter
     apart_from: Mapping[str, frozenset[str]]  # by adapter
     groups: Mapping[str, frozenset[str]]  # by adapter
+    taken: Collection[str]  # names of servers of other plans
 
     @classmethod
-    def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices) -> Self:
-        """Describe the running fleet of a plan."""
+    def of(cls, plan: Plan, problem: Problem, roomy: Capacity, prices: Prices, taken: Collection[str] = ()) -> Self:
+        """Describe the running fleet of a plan; new servers get no name in `taken`."""
         settings = {server.name: server.server for server in plan.servers}
         group_of = problem.constraints.group_of()
         groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
-        return cls(plan, problem, roomy, prices, settings, routes_of(plan), problem.constraints.kept_apart(), groups)
+        apart_from = problem.constraints.kept_apart()
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan), apart_from, groups, taken)
 
     @property
     def capacity(self) -> Capacity:
@@ -197,7 +199,7 @@ class Rearrangement:
         first = next(item for rank in self._ranks() for item in self._unplaced_of(rank))
         self._gather(first.name)
         name = self.running.problem.constraints.pinned.get(first.name) or new_name(
-            [*self.running.settings, *self.contents]
+            [*self.running.settings, *self.contents, *self.running.taken]
         )
         if name in self.contents:
             raise Infeasible(f"{first.name!r} is pinned to {name}, which cannot serve it beside its other adapters")

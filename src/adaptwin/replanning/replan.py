@@ -9,6 +9,7 @@ the cost of moves and restarts, in GPUs.
 
 import math
 import time
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
@@ -53,6 +54,7 @@ def replan(
     time_limit: float | None = None,
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
+    taken: Collection[str] = (),
 ) -> Plan:
     """Find a plan for a changed workload that changes little of the running plan, and the steps from one to the other.
 
@@ -70,6 +72,7 @@ def replan(
         time_limit: Seconds after which the search tries no further improvements.
         surrogate: The surrogate that answers where it is confident, as for `make_plan`.
         progress: Called with the current stage, the work done and the total work.
+        taken: Names of servers of other plans of the same fleet, which new servers do not get.
 
     Raises:
         Infeasible: Some adapter cannot be served at all; the message names it and what prevents it.
@@ -82,13 +85,13 @@ def replan(
     deadline = started + (math.inf if time_limit is None else time_limit)
     running = _without_spares(plan)
     search = _ReplanSearch.of(
-        running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress
+        running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress, taken
     )
     found = search.run()
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
     found = found.model_copy(update={"options": options})
     if options.spare:
-        found = with_standbys(found).model_copy(update={"lower_bound": found.lower_bound + options.spare})
+        found = with_standbys(found, taken).model_copy(update={"lower_bound": found.lower_bound + options.spare})
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
 
 
@@ -130,6 +133,7 @@ class _ReplanSearch(NamedTuple):
         surrogate: Surrogate | Literal["shipped"] | None,
         deadline: float,
         progress: Progress,
+        taken: Collection[str],
     ) -> "_ReplanSearch":
         """Prepare a search in which every server must keep the headroom and margin of the running plan."""
         first = plan.servers[0]
@@ -147,7 +151,7 @@ class _ReplanSearch(NamedTuple):
         update["verified_seeds"], update["stress"] = (), None
         draft = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
         problem = Problem(capacity, bound, progress, deadline, constraints)
-        return cls(Running.of(plan, problem, roomy, prices), draft)
+        return cls(Running.of(plan, problem, roomy, prices, taken), draft)
 
     def run(self) -> Plan:
         """Return the plan with the lowest cost, verified and with forecasts."""
@@ -279,7 +283,7 @@ class _ReplanSearch(NamedTuple):
         for assignment, name in zip(assignments, matched_names(assignments, self.running.routes), strict=True):
             runs = self.running.settings.get(name or "")
             keeps = runs is not None and serves(self.running.capacity, assignment.shares, runs)
-            named = name or new_name([*self.running.settings, *contents])
+            named = name or new_name([*self.running.settings, *contents, *self.running.taken])
             contents[named] = ServerContents(runs if keeps else assignment.server, dict(assignment.shares))
         order = [*self.running.settings, *contents]
         return [

@@ -22,7 +22,7 @@ def workload_summary(workload: Workload, vllm_version: str | None = None) -> dic
         "padded": {
             str(rank): slot for rank in sorted(ranks) if rank and (slot := padded_rank(rank, vllm_version)) != rank
         },
-        "base_models": sorted({adapter.base_model for adapter in workload.adapters if adapter.base_model}),
+        "base_models": sorted({adapter.base for adapter in workload.adapters if adapter.base}),
         "rate": workload.rate,
         "mean_input": means.prompt,
         "mean_output": means.answer,

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +61,19 @@ class CsvRows(NamedTuple):
     def at_most(self, count: int) -> "CsvRows":
         """Return the file with rows that end in a `SpecError` beyond so many."""
         return self._replace(rows=_not_more(self.rows, count))
+
+    def renamed(self, names: Mapping[str, str]) -> "CsvRows":
+        """Return the file with other names for some columns; raises `SpecError` if it has one under both names."""
+        for former, now in names.items():
+            if former in self.columns and now in self.columns:
+                raise SpecError(f"is the former name of {now}: give one of these columns", former, self.file)
+        if not set(names).intersection(self.columns):
+            return self
+        rows = (
+            row._replace(cells={names.get(column, column): cell for column, cell in row.cells.items()})
+            for row in self.rows
+        )
+        return self._replace(columns=tuple(names.get(column, column) for column in self.columns), rows=rows)
 
     def require(self, needed: Collection[str], optional: Collection[str] | None = None) -> Iterator[CsvRow]:
         """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given."""

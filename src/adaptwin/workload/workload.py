@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from adaptwin import file_kinds
 from adaptwin.plain_data import Ambiguous
@@ -72,10 +72,22 @@ class Adapter(Spec):
     )
     slo_ttft: TtftLimit | None = Field(default=None, gt=0, description="limit on TTFT at the 99th percentile, seconds")
     slo_itl: ItlLimit | None = Field(default=None, gt=0, description="limit on the mean ITL, seconds")
-    base_model: Name | None = Field(default=None, description="name of the base model that the adapter was trained on")
+    base: Name | None = Field(
+        default=None, description="name of the base model that the adapter was trained on; formerly `base_model`"
+    )
     features: PeftFeatures | None = Field(
         default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, fields: Any) -> Any:
+        """Take `base_model`, as `base` was called before."""
+        if isinstance(fields, dict) and "base_model" in fields:
+            if "base" in fields:
+                raise ValueError("base_model is the former name of base: give one of them")
+            fields = {("base" if name == "base_model" else name): value for name, value in fields.items()}
+        return fields
 
     @field_validator("rank")
     @classmethod

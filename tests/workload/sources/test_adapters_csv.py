@@ -35,6 +35,17 @@ def test_columns_come_in_any_order_and_the_optional_ones_become_fields(csv_file)
     )
 
 
+@pytest.mark.parametrize("column", ["base", "base_model"])
+def test_the_base_model_has_a_column_which_may_have_its_former_name(csv_file, column):
+    found = read_adapters_csv(csv_file(f"name,rank,rate,{column}\na,8,0.1,Qwen/Qwen2.5-7B\nb,8,0.1,\n"))
+    assert [adapter.base for adapter in found] == ["Qwen/Qwen2.5-7B", None]
+
+
+def test_a_column_under_its_present_and_its_former_name_is_refused(csv_file):
+    with pytest.raises(SpecError, match="base_model: is the former name of base: give one of these columns"):
+        read_adapters_csv(csv_file("name,rank,rate,base,base_model\na,8,0.1,x,y\n"))
+
+
 def test_empty_cells_of_optional_columns_are_absent(csv_file):
     text = "name,rank,rate,input_mean,output_mean,artifact,slo_ttft_ms,slo_itl_ms\na,8,0.1,,,,,\nb,8,0.2\n"
     assert read_adapters_csv(csv_file(text)) == (Adapter("a", 8, 0.1), Adapter("b", 8, 0.2))

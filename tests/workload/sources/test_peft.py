@@ -296,5 +296,17 @@ def test_the_model_that_is_served_decides_which_adapters_fit(save):
     assert [a.name for a in read_peft_folder(root, rate=1.0, skip_unsupported=True).adapters] == ["one", "two"]
     served = ServedModel("Qwen/Qwen2.5-7B-Instruct", "0.8.5", lora_embeddings=False)
     qwen = read_peft_folder(root, rate=1.0, served=served, skip_unsupported=True)
-    assert [(adapter.name, adapter.base_model) for adapter in qwen.adapters] == [("three", "Qwen/Qwen2.5-7B")]
+    assert [(adapter.name, adapter.base) for adapter in qwen.adapters] == [("three", "Qwen/Qwen2.5-7B")]
     assert sorted(qwen.skipped) == ["one", "two"]
+
+
+def test_adapters_of_several_base_models_are_each_held_against_their_own(save):
+    for name, base in (("a", LLAMA), ("b", "Qwen/Qwen2.5-7B-Instruct"), ("c", "microsoft/phi-4"), ("d", None)):
+        root = save(name, base_model_name_or_path=base)
+    served = [ServedModel(LLAMA, "0.8.5"), ServedModel("Qwen/Qwen2.5-7B-Instruct", "0.8.5")]
+    found = read_peft_folder(root, rate=1.0, served=served, skip_unsupported=True)
+    assert {adapter.name: adapter.base for adapter in found.adapters} == {"a": LLAMA, "b": "Qwen/Qwen2.5-7B-Instruct"}
+    assert found.skipped == {
+        "c": "no profile serves its base model microsoft/phi-4",
+        "d": "it names no base model, and the profiles have several",
+    }

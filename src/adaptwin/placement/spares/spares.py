@@ -5,7 +5,7 @@ such plan is found, the spare GPUs stand by and start with the settings of a fai
 the servers have several profiles, each profile has its own standbys.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from adaptwin.placement.objectives.objective import Placed, placed
@@ -32,19 +32,24 @@ class Spared(NamedTuple):
 
 
 def with_spares(
-    plan: Plan, servers: list[Placed], plan_of: Callable[[Sequence[Placed]], Plan], *, shared: bool
+    plan: Plan,
+    servers: list[Placed],
+    plan_of: Callable[[Sequence[Placed]], Plan],
+    *,
+    shared: bool,
+    taken: Collection[str] = (),
 ) -> Spared:
     """Add the spare GPUs that the options of a plan demand, and what to do when servers fail.
 
     Spares are shared only if `shared` is set, the plan is verified and uses one profile, and shared spares are found.
-    Otherwise the servers stay as they are, and standbys are added.
+    Otherwise the servers stay as they are, and standbys are added, with other names than those in `taken`.
     """
     problem, found = servers[0].problem, None
     before = problem.capacity.twin_runs, problem.capacity.predictions
     one_profile = len({server.profile for server in plan.servers}) == 1
     if plan.verified and shared and one_profile:
         found = _shared(plan, servers, plan_of)
-    spared = found or Spared(with_standbys(plan), servers)
+    spared = found or Spared(with_standbys(plan, taken), servers)
     counts = {
         "twin_runs": plan.twin_runs + problem.capacity.twin_runs - before[0],
         "predictions": plan.predictions + problem.capacity.predictions - before[1],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -38,7 +39,7 @@ from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
 from adaptwin.report.profile_error import error_in_words
 from adaptwin.report.style.assumptions import assumed_sentence
-from adaptwin.report.style.page import Card, Picture, render
+from adaptwin.report.style.page import Card, Picture, fragment, render
 from adaptwin.report.style.words import count, duration, money, number
 from adaptwin.writing import write_atomically
 
@@ -108,22 +109,49 @@ _PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
 )
 
 
+class PagePart(NamedTuple):
+    """What a page shows of one plan below its headline and its cards."""
+
+    base: str
+    summary: tuple[str, ...]
+    drawn: dict[str, go.Figure]
+    body: Markup
+
+
 def plan_report(plan: Plan) -> str:
     """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making."""
-    sections = list(_sections(plan))
-    drawn = {picture.key: draw(plan) for picture, draw in _PLAN_PICTURES}
-    drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}
+    part = page_part(plan)
     return render(
-        "plan.html",
-        drawn,
-        plan=plan,
+        "plans.html",
+        part.drawn,
+        title=f"{count(plan.gpus, 'GPU')} for {count(len(plan.workload), 'adapter')}",
+        summary=part.summary,
         cards=_plan_cards(plan),
+        rows=(),
+        parts=(part,),
+    )
+
+
+def page_part(plan: Plan, prefix: str = "") -> PagePart:
+    """Return what the page shows of a plan: table, figures, settings per GPU, and its making.
+
+    Args:
+        plan: The plan.
+        prefix: Beginning of the names of its figures and sections, which tells them from those of other plans.
+    """
+    sections = list(_sections(plan, prefix))
+    pictures = {picture.key: picture._replace(key=f"{prefix}{picture.key}") for picture, _ in _PLAN_PICTURES}
+    drawn = {pictures[picture.key].key: draw(plan) for picture, draw in _PLAN_PICTURES}
+    drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}
+    body = fragment(
+        "plan.html",
+        plan=plan,
+        prefix=prefix,
         sections=sections,
-        pictures={picture.key: picture for picture, _ in _PLAN_PICTURES},
+        pictures=pictures,
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_planning_facts(plan),
         errors={profile.name: error_in_words(profile) for profile in plan.profiles},
-        summary=_summary_sentences(plan),
         uncertainty=uncertainty_sentence(plan),
         extrapolated=plan_extrapolated_sentence(plan),
         assumed=assumed_sentence(plan.assumptions),
@@ -133,6 +161,7 @@ def plan_report(plan: Plan) -> str:
         stress_rows=_stress_rows(plan),
         stress_notes=stress_notes(plan.stress) if plan.stress else (),
     )
+    return PagePart(plan.base, _summary_sentences(plan), drawn, body)
 
 
 def _stress_rows(plan: Plan) -> list[StressRow]:
@@ -163,6 +192,7 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
         host_memory_sentence(plan),
         headroom_sentence(plan),
         stress_sentence(plan),
+        "The time limit ended the search early: a longer one might find a better plan." if plan.time_limit_hit else "",
     )
     return tuple(filter(None, said))
 
@@ -207,7 +237,7 @@ def _price_cards(plan: Plan) -> list[Card]:
     return [Card("Price per hour", money(plan.cost_per_hour), bound)]
 
 
-def _sections(plan: Plan) -> Iterator[GpuSection]:
+def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
     rows = placements(plan)
     for index, (server, counts) in enumerate(zip(plan.servers, rank_counts(plan), strict=True)):
         adapters, rows = rows[: len(server.adapters)], rows[len(server.adapters) :]
@@ -220,18 +250,18 @@ def _sections(plan: Plan) -> Iterator[GpuSection]:
             settings=server_settings(plan, server),
             adapters=adapters,
             tokens=sum(row.tokens for row in adapters),
-            choices=_choices(index, server),
+            choices=_choices(f"{prefix}choices-{index}", server),
         )
 
 
-def _choices(index: int, server: PlacedServer) -> Picture | None:
+def _choices(key: str, server: PlacedServer) -> Picture | None:
     if not server.choices:
         return None
     description = (
         "Throughput and mean inter-token latency for the values of max_loras that were tried. With too few slots, "
         "requests wait for one; too many take memory from the KV cache and slow down every step."
     )
-    return Picture(f"choices-{index}", f"Why max_loras is {server.server.max_loras}", description)
+    return Picture(key, f"Why max_loras is {server.server.max_loras}", description)
 
 
 def _planning_facts(plan: Plan) -> dict[str, str]:

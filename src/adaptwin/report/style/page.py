@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import plotly.graph_objects as go
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from adaptwin.report.style.plots import template
@@ -37,6 +38,11 @@ def render(name: str, figures: Mapping[str, go.Figure], **values: Any) -> str:
         "dark": _json(template(dark=True)),
     }
     return _environment().get_template(name).render(drawn=drawn, plotly=get_plotlyjs(), **values)
+
+
+def fragment(name: str, **values: Any) -> Markup:
+    """Render the template of a part of a page, which `render` takes as it is."""
+    return Markup(_environment().get_template(name).render(**values))  # noqa: S704 (the template has escaped the values)
 
 
 def _environment() -> jinja2.Environment:

@@ -11,17 +11,22 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import MOST_ADAPTERS, Adapter
 
 NEEDED_COLUMNS = ("name", "rank", "rate")
-OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base_model", "slo_ttft_ms", "slo_itl_ms")
+OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base", "slo_ttft_ms", "slo_itl_ms")
+FORMER_COLUMNS = {"base_model": "base"}  # what columns were called before
 
 
 def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
-    ``base_model``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value.
+    ``base``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value. ``base_model``
+    is read as ``base``.
     """
     rows = _without_repeated_names(
-        read_rows(path, ADAPTERS_CSV).at_most(MOST_ADAPTERS).require(NEEDED_COLUMNS, OPTIONAL_COLUMNS)
+        read_rows(path, ADAPTERS_CSV)
+        .renamed(FORMER_COLUMNS)
+        .at_most(MOST_ADAPTERS)
+        .require(NEEDED_COLUMNS, OPTIONAL_COLUMNS)
     )
     adapters = tuple(_adapter_of_row(row) for row in rows)
     if not adapters:
@@ -43,8 +48,11 @@ def read_adapter_rates(path: str | Path) -> dict[str, float]:
 
 
 def read_adapter_ranks(path: str | Path) -> tuple[Adapter, ...]:
-    """Read adapters without traffic from the columns ``name,rank``; other columns are ignored. Raises `SpecError`."""
-    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).require(("name", "rank")))
+    """Read adapters without traffic from the columns ``name,rank``, and ``base`` if it is there; raises `SpecError`.
+
+    Other columns are ignored.
+    """
+    rows = _without_repeated_names(read_rows(path, ADAPTERS_CSV).renamed(FORMER_COLUMNS).require(("name", "rank")))
     adapters = tuple(_adapter_of_rank(row) for row in rows)
     if not adapters:
         raise SpecError("has no rows", file=path)
@@ -77,7 +85,7 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
             rate=rate,
             lengths=_lengths_of_row(row),
             artifact=row.cells.get("artifact"),
-            base_model=row.cells.get("base_model"),
+            base=row.cells.get("base"),
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
         )
@@ -87,7 +95,7 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
 
 def _adapter_of_rank(row: CsvRow) -> Adapter:
     try:
-        return Adapter(name=row.text("name"), rank=row.whole("rank"), rate=0.0)
+        return Adapter(name=row.text("name"), rank=row.whole("rank"), rate=0.0, base=row.cells.get("base"))
     except SpecError as error:
         raise (error if error.file else row.wrong("rank", error.message)) from None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptwin.errors import SpecError
-from adaptwin.model_names import model_key
+from adaptwin.model_names import model_among, model_key
 from adaptwin.workload.lora_support import ServedModel, named_with_reasons, not_applied, refusals
 from adaptwin.workload.sources.peft_config import PeftConfig, read_peft_config
 from adaptwin.workload.sources.peft_folders import CONFIG, FoundAdapter, FoundAdapters, find_adapters, shown
@@ -43,7 +43,7 @@ def read_peft_folder(
     *folders: str | Path,
     rate: float | None = None,
     rates: Mapping[str, float] | None = None,
-    served: ServedModel | None = None,
+    served: ServedModel | Sequence[ServedModel] | None = None,
     checkpoint: int | None = None,
     check: bool = False,
     skip_bad: bool = False,
@@ -59,7 +59,8 @@ def read_peft_folder(
         *folders: Folders, or files ``adapter_config.json``; links to folders are followed.
         rate: Requests per second of adapters that are not in `rates`.
         rates: Requests per second, by name.
-        served: The model that will be served, and the version of vLLM. Without it, all adapters must have the base
+        served: The model that will be served, and the version of vLLM; with several models, every adapter must name one
+            of them as its base. Without it, all adapters must have the base
             model that most of them name, and they must suit every version.
         checkpoint: Step of the checkpoint to take of every training run.
         check: Look also at the weights: whether they are there and whole, and fit the configuration and the model.
@@ -72,20 +73,27 @@ def read_peft_folder(
     """
     found = find_adapters(folders, checkpoint)
     configs, bad = _read_configs(found)
-    served = served or ServedModel(name=_usual_base(configs))
+    models = _served_models(served, configs)
+    served_for = {name: _served_for(config, models) for name, config in configs.items()}
     place_of = {each.name: each.folder for each in found.adapters}
-    weights = {name: check_weights(place_of[name], config, served) for name, config in configs.items() if check}
+    weights = {
+        name: check_weights(place_of[name], config, served_for[name] or ServedModel())
+        for name, config in configs.items()
+        if check
+    }
     bad |= {shown(place_of[name]): "; ".join(each.damages) for name, each in weights.items() if each.damages}
     intact = {name: config for name, config in configs.items() if not weights.get(name, _NOT_READ).damages}
     skipped = {
         name: "; ".join(reasons)
         for name, config in intact.items()
-        if (reasons := [*_refusals(config, served), *weights.get(name, _NOT_READ).refusals])
+        if (reasons := [*_refusals(config, served_for[name]), *weights.get(name, _NOT_READ).refusals])
     }
     kept = {name: config for name, config in intact.items() if name not in skipped}
     problems = [
         _named_bad(bad) if bad and not (skip_bad and kept) else "",
-        named_with_reasons(skipped, len(intact), served) if skipped and not (skip_unsupported and kept) else "",
+        named_with_reasons(skipped, len(intact), models[0] if len(models) == 1 else ServedModel())
+        if skipped and not (skip_unsupported and kept)
+        else "",
     ]
     if any(problems):
         raise SpecError("; ".join(filter(None, problems)), file=folders[0] if len(folders) == 1 else None)
@@ -94,7 +102,11 @@ def read_peft_folder(
         adapters=tuple(_adapter(name, config, rate_of[name], place_of[name]) for name, config in kept.items()),
         bad=bad,
         skipped=skipped,
-        warnings={name: told for name, config in kept.items() if (told := _warnings(place_of[name], config, served))},
+        warnings={
+            name: told
+            for name, config in kept.items()
+            if (model := served_for[name]) and (told := _warnings(place_of[name], config, model))
+        },
         checkpoints={each.name: each.checkpoints for each in found.adapters if each.checkpoints},
         taken={each.name: each.taken for each in found.adapters if each.taken is not None},
         older=found.older,
@@ -128,16 +140,39 @@ def _adapter(name: str, config: PeftConfig, rate: float, folder: Path) -> Adapte
         rank=config.rank,
         rate=rate,
         artifact=str(folder),
-        base_model=config.base_model,
+        base=config.base_model,
         target_modules=config.target_modules,
         features=config.features,
     )
 
 
-def _refusals(config: PeftConfig, served: ServedModel) -> list[str]:
+def _served_models(
+    served: ServedModel | Sequence[ServedModel] | None, configs: Mapping[str, PeftConfig]
+) -> list[ServedModel]:
+    """Return the models that will be served; by default the base model that most adapters name."""
+    if not served:
+        return [ServedModel(name=_usual_base(configs))]
+    return [served] if isinstance(served, ServedModel) else list(served)
+
+
+def _served_for(config: PeftConfig, models: Sequence[ServedModel]) -> ServedModel | None:
+    """Return the model that serves an adapter: the only one, or the one that it names as its base; None if none is."""
+    if len(models) == 1:
+        return models[0]
+    by_name = {str(model.name): model for model in models}
+    return by_name.get(model_among(config.base_model, by_name) or "")
+
+
+def _refusals(config: PeftConfig, served: ServedModel | None) -> list[str]:
     """Return why vLLM cannot serve an adapter; empty if it can."""
     if config.refusal:
         return [config.refusal]
+    if served is None:
+        return [
+            f"no profile serves its base model {config.base_model}"
+            if config.base_model
+            else "it names no base model, and the profiles have several"
+        ]
     return refusals(config.base_model, config.target_modules, config.features, served)
 
 
