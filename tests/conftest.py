@@ -56,6 +56,17 @@ def h100():
 
 
 @pytest.fixture(scope="session")
+def group_of(h100):
+    """Return a function from a number of GPUs, and a price, to a profile of such groups with the costs of one H100."""
+
+    def make(size, price=None):
+        name = h100.name if size == 1 else f"{h100.name}-tp{size}"
+        return h100.model_copy(update={"name": name, "tensor_parallel_size": size, "price_per_hour": price})
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def fleet():
     """Return a function from rows of name, rank and rate to a workload of 300 seconds."""
 

@@ -34,7 +34,7 @@ def mixed(adaptwin, folder):
 def test_the_report_has_the_totals_and_then_each_base_model(mixed):
     said = (mixed / "said.txt").read_text()
     assert said.startswith("2 GPUs for 3 adapters of 2 base models with 1.00 requests/s.\n")
-    assert "Verified: every GPU simulated again with fresh arrivals" in said
+    assert "Verified: every server simulated again with fresh arrivals" in said
     assert said.index("Base models\n") < said.index(f"\n{LLAMA}\n") < said.index(f"\n{QWEN}\n")
     assert "1 GPU for 2 adapters with 0.7 requests/s." in said
     assert "1 GPU for 1 adapter with 0.3 requests/s." in said

@@ -35,7 +35,7 @@ def test_derive_says_what_the_profile_is_and_where_every_constant_comes_from(sho
     assert "Grade: data sheet only." in said
     assert f"against {held_out().error.runs} real runs on 3 machines" in said
     assert "KV cache: about 464,432 tokens without adapters, 453,168 with 8 slots of rank 16." in said
-    assert "Price: none; a typical one is 1.30 US dollars per hour." in said
+    assert "Price: none; a typical one is 1.30 US dollars per GPU and hour." in said
     profile = derive_profile(gpu="l40s", model=QWEN)
     assert all(origin in said for origin in profile.evidence.origins.values())
     for name, value in profile.step_cost:
@@ -110,7 +110,7 @@ def test_several_gpus_and_a_measured_profile_may_be_planned_together(adaptwin):
     assert [profile["name"] for profile in plan["profiles"]] == names
     done = adaptwin(*PLAN, *words, "--objective", "min-cost", *prices[:2])
     assert done.code == 1
-    assert "profile l40s-qwen2.5-7b-instruct has none (a typical one is 1.30 US dollars)" in done.err
+    assert "profile l40s-qwen2.5-7b-instruct has none (a typical one is 1.30 US dollars for one GPU)" in done.err
 
 
 def test_simulate_takes_a_gpu_and_a_model(adaptwin):

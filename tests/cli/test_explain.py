@@ -24,7 +24,13 @@ def test_explain_as_json_is_the_explanation_and_nothing_else(adaptwin, planned):
     found = json.loads(done.out)
     assert done.err == ""
     assert (found["newcomer"]["rank"], found["newcomer"]["rate"]) == (64, 0.5)
-    assert found["advice"] == {"action": "restart", "server": "gpu-0", "max_lora_rank": 64, "max_loras": 2}
+    assert found["advice"] == {
+        "action": "restart",
+        "server": "gpu-0",
+        "gpus": None,
+        "max_lora_rank": 64,
+        "max_loras": 2,
+    }
     assert found["servers"][0]["forecast"]["headroom"] == Plan.read(planned / "plan.yaml").servers[0].forecast.headroom
 
 

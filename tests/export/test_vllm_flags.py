@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import Server, load_profile
+from adaptwin import Server, derive_profile, load_profile
 from adaptwin.export.vllm_flags import FLAG_SINCE, lora_flags, setting_flags, settings_without_flag
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
@@ -18,7 +18,7 @@ def names(flags):
 
 
 def test_every_setting_is_written_or_is_measured_by_vllm():
-    lora = {"specialize_active_lora": True, "lora_target_modules": ("o_proj",)}
+    lora = {"specialize_active_lora": True, "lora_target_modules": ("o_proj",), "fully_sharded_loras": True}
     server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000, **lora)
     written = names([*setting_flags(on("0.32.0"), server), *lora_flags(on("0.32.0"), server)])
     assert set(Server.model_fields) == (written & set(Server.model_fields)) | WITHOUT_FLAG
@@ -71,3 +71,17 @@ def test_flags_of_lora_are_written_where_the_version_has_them():
     assert lora_flags(on("0.15.0"), server)[-1] == "--specialize-active-lora"
     assert list(settings_without_flag(on("0.15.0"), server)) == ["lora_target_modules q_proj, v_proj"]
     assert len(lora_flags(on("0.32.0"), Server(max_loras=4))) == 4
+
+
+def test_a_group_is_started_with_its_size_and_its_adapters_cut_as_planned(group_of):
+    assert setting_flags(group_of(4), Server())[0] == "--tensor-parallel-size 4"
+    assert not any("tensor" in flag for flag in setting_flags(group_of(1), Server()))
+    assert "--fully-sharded-loras" in lora_flags(group_of(4), Server(fully_sharded_loras=True))
+    assert "--fully-sharded-loras" not in lora_flags(group_of(4), Server())
+
+
+def test_weights_that_vllm_quantises_itself_and_the_type_of_the_cache_are_flags():
+    derived = derive_profile(gpu="h100-sxm", model="Qwen3-8B", quantization="fp8", kv_cache_dtype="fp8")
+    assert setting_flags(derived, Server())[:2] == ["--quantization fp8", "--kv-cache-dtype fp8"]
+    plain = derive_profile(gpu="h100-sxm", model="Qwen3-8B")
+    assert not any("quantization" in flag or "dtype" in flag for flag in setting_flags(plain, Server()))

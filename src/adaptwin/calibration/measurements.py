@@ -53,7 +53,7 @@ class Setup(Spec):
         default={},
         description="constants of step_cost that are known, such as from the data sheet of the GPU, and are not fitted",
     )
-    price_per_hour: float | None = Field(default=None, gt=0, description="price of the GPU per hour, in any currency")
+    price_per_hour: float | None = Field(default=None, gt=0, description="price of one GPU per hour, in any currency")
 
     @property
     def memory_settings(self) -> "MemorySettings":

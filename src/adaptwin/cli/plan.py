@@ -32,8 +32,11 @@ from adaptwin.cli.options import (
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.profile_options import (
     GpuNames,
+    GroupSizes,
+    KvCacheDtype,
     ModelNames,
     ProfileNames,
+    QuantizationMethod,
     VllmVersion,
     files_of_profiles,
     profile_sources,
@@ -69,6 +72,9 @@ def plan_command(
     gpu: GpuNames = None,
     model: ModelNames = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     out: OutFile = None,
     report: ReportFile = None,
     as_json: AsJson = False,
@@ -118,8 +124,8 @@ def plan_command(
         typer.Option(
             metavar="PROFILE=PRICE",
             rich_help_panel="Goal",
-            help="Price of one GPU per hour, by profile, in any currency. May be repeated. "
-            + default_note("the fleet's, or the profile's"),
+            help="Price of one GPU per hour, by profile, in any currency; a group costs that for each of its GPUs. "
+            "May be repeated. " + default_note("the fleet's, or the profile's"),
         ),
     ] = None,
     headroom: Annotated[
@@ -205,7 +211,15 @@ def plan_command(
     from adaptwin.plan.plans import Plans
     from adaptwin.twin.verdict import require_long_enough
 
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     options_read = [*files_of_profiles(sources), *files_of_options(arrivals, lengths, surrogate)]
     require_writable(out, report, inputs=[fleet, *options_read])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)

@@ -10,7 +10,7 @@ from adaptwin.cli.help import default_note
 from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.profile.hardware.gpu import shipped_gpus
 from adaptwin.profile.hardware.model_config import CONFIG_FILE, shipped_models
-from adaptwin.profile.profile import shipped_profiles
+from adaptwin.profile.profile import MOST_GPUS_OF_SERVER, shipped_profiles
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
 
 
@@ -78,25 +78,63 @@ VllmVersion = Annotated[
     ),
 ]
 
+GroupSizes = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--tensor-parallel-size",
+        metavar="N",
+        min=1,
+        max=MOST_GPUS_OF_SERVER,
+        help="GPUs of each server of --gpu, which share every layer of the model. May be repeated: each GPU with each "
+        f"size is a profile. {default_note(1)}",
+    ),
+]
+QuantizationMethod = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Kind of quantised weights for which --gpu derives a profile. "
+        + default_note("as the model's configuration says"),
+    ),
+]
+KvCacheDtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        help=f"Type of the KV cache for which --gpu derives a profile. {default_note('auto, that of the model')}",
+    ),
+]
+
 
 def profile_sources(
-    profile: list[str] | None, gpu: list[str] | None, model: str | list[str] | None, vllm_version: str | None
+    profile: list[str] | None,
+    gpu: list[str] | None,
+    model: str | list[str] | None,
+    *,
+    vllm_version: str | None,
+    sizes: list[int] | None,
+    quantization: str | None,
+    kv_cache_dtype: str | None,
 ) -> list[ProfileSource]:
     """Return the profiles that these options ask for, the named ones first; a part that is missing is a usage error.
 
-    With several models, there is a profile for each of them on each of the GPUs.
+    There is a profile for each of the models on each of the GPUs, in groups of each of the sizes.
     """
     models = [model] if isinstance(model, str) else model or []
     if gpu and not models:
         raise typer.BadParameter("--gpu needs --model, the model that the GPU serves")
     if models and not gpu:
         raise typer.BadParameter("--model needs --gpu, the GPU that serves it")
-    if vllm_version is not None and not gpu:
-        raise typer.BadParameter("--vllm-version needs --gpu and --model, whose profile it is for")
+    described = {"vllm_version": vllm_version, "quantization": quantization, "kv_cache_dtype": kv_cache_dtype}
+    given = {field: value for field, value in described.items() if value is not None}
+    if (given or sizes) and not gpu:
+        option = next(iter(given), "tensor_parallel_size").replace("_", "-")
+        raise typer.BadParameter(f"--{option} needs --gpu and --model, whose profile it is for")
     derived = [
-        DerivedProfile(gpu=name, model=served, vllm_version=NEWEST_VLLM if vllm_version is None else vllm_version)
+        DerivedProfile.parse({"gpu": name, "model": served, "tensor_parallel_size": size, **given})
         for served in models
         for name in gpu or ()
+        for size in sizes or (1,)
     ]
     return [*(profile or ()), *derived]
 

@@ -21,8 +21,11 @@ from adaptwin.cli.options import (
 from adaptwin.cli.printing import show, show_json
 from adaptwin.cli.profile_options import (
     GpuNames,
+    GroupSizes,
+    KvCacheDtype,
     ModelName,
     ProfileNames,
+    QuantizationMethod,
     VllmVersion,
     files_of_profiles,
     profile_sources,
@@ -52,6 +55,9 @@ def simulate_command(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     out: OutFile = None,
     as_json: AsJson = False,
     max_loras: Annotated[int | None, setting("max_loras", "1", least=0)] = None,
@@ -133,7 +139,15 @@ def simulate_command(
     from adaptwin.twin.compilation import compile_twin
     from adaptwin.twin.simulate import simulate
 
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     if profile and gpu:
         raise typer.BadParameter("--gpu does not go with --profile: one server is simulated")
     require_writable(out, inputs=[fleet, *files_of_profiles(sources), *files_of_options(lengths)])

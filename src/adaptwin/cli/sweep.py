@@ -10,7 +10,15 @@ import typer
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.printing import show, show_json, tell
-from adaptwin.cli.profile_options import GpuNames, ModelName, VllmVersion, profile_sources
+from adaptwin.cli.profile_options import (
+    GpuNames,
+    GroupSizes,
+    KvCacheDtype,
+    ModelName,
+    QuantizationMethod,
+    VllmVersion,
+    profile_sources,
+)
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError
 from adaptwin.interruption import keeping
@@ -44,6 +52,9 @@ def sweep_command(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     mixes: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help=f"Number of mixes to draw. {default_note('that of the design')}"),
@@ -68,7 +79,18 @@ def sweep_command(
     from adaptwin.dataset.sweep import sweep
     from adaptwin.report.sweep import sweep_table
 
-    profiles = _profile_names(profile_sources(profile, gpu, model, vllm_version), out)
+    profiles = _profile_names(
+        profile_sources(
+            profile,
+            gpu,
+            model,
+            vllm_version=vllm_version,
+            sizes=tensor_parallel_size,
+            quantization=quantization,
+            kv_cache_dtype=kv_cache_dtype,
+        ),
+        out,
+    )
     described = _design(design, profiles=profiles or None, mixes=mixes, seed=seed)
     started = time.perf_counter()
     with keeping(lambda: _kept_in(out)), progress_bar() as progress:

@@ -26,7 +26,7 @@ def verify_command(
     arrivals: Arrivals = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a plan again with fresh arrivals, one run per GPU and per planned failure.
+    """Simulate a plan again with fresh arrivals, one run per server and per planned failure.
 
     Exit code 0: the plan holds. 3: an adapter is starved or backlogged, or a limit on latency is exceeded.
     """
@@ -37,6 +37,7 @@ def verify_command(
     from adaptwin.plan.plans import Plans
     from adaptwin.report.plan.check import check_table
     from adaptwin.report.plan.plans_table import base_heading
+    from adaptwin.report.plan.server_noun import server_noun
     from adaptwin.report.plan.stress import stress_table
     from adaptwin.twin.compilation import compile_twin
 
@@ -58,7 +59,8 @@ def verify_command(
         show_json(_checks_as_data(found, list(map(_check_as_data, checks, stressed))))
     else:
         for each, check, under in zip(found.plans, checks, stressed, strict=True):
-            show(*base_heading(found, each), check_table(check), *((stress_table(under),) if under else ()))
+            tables = (stress_table(under, server_noun(each)),) if under else ()
+            show(*base_heading(found, each), check_table(check), *tables)
     if not all(check.ok for check in checks):
         raise typer.Exit(NOT_PROMISED)
 

@@ -22,7 +22,10 @@ from adaptwin.cli.options import (
 from adaptwin.cli.printing import show, show_json, show_line, tell
 from adaptwin.cli.profile_options import (
     GpuNames,
+    GroupSizes,
+    KvCacheDtype,
     ModelName,
+    QuantizationMethod,
     VllmVersion,
     complete_profile,
     files_of_profiles,
@@ -163,6 +166,9 @@ def from_trace(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -174,7 +180,15 @@ def from_trace(
     from adaptwin.workload.sources.traces import trace_window
 
     rates_file = out.with_suffix(".rates.csv")
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     inputs = [trace, *files_of_profiles(sources)]
     require_writable(out, inputs=inputs)
     require_distinct(out, rates_file, inputs=inputs)
@@ -259,6 +273,9 @@ def from_log(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -270,7 +287,15 @@ def from_log(
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
 
     rates_file = out.with_suffix(".rates.csv")
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     inputs = [*logs, *files_of_profiles(sources), *files_of_options(lengths), *([ranks_from] if ranks_from else [])]
     require_writable(out, inputs=inputs)
     require_distinct(out, rates_file, inputs=inputs)
@@ -318,6 +343,9 @@ def synth(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -325,7 +353,15 @@ def synth(
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
 
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     require_writable(out, inputs=[*files_of_profiles(sources), *files_of_options(arrivals, lengths)])
     workload = synthesize(
         adapters=adapters,
@@ -383,6 +419,9 @@ def from_peft(
     gpu: GpuNames = None,
     model: ModelName = None,
     vllm_version: VllmVersion = None,
+    tensor_parallel_size: GroupSizes = None,
+    quantization: QuantizationMethod = None,
+    kv_cache_dtype: KvCacheDtype = None,
     seed: FleetSeed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -395,7 +434,15 @@ def from_peft(
     from adaptwin.workload.workload import Workload
 
     configs = (file for folder in folders for file in folder.rglob("*.json"))
-    sources = profile_sources(profile, gpu, model, vllm_version)
+    sources = profile_sources(
+        profile,
+        gpu,
+        model,
+        vllm_version=vllm_version,
+        sizes=tensor_parallel_size,
+        quantization=quantization,
+        kv_cache_dtype=kv_cache_dtype,
+    )
     named = [*files_of_profiles(sources), *files_of_options(arrivals, lengths)]
     require_writable(out, inputs=chain(named, [rates] if rates else [], configs))
     found = read_peft_folder(

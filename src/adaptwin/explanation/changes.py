@@ -30,7 +30,7 @@ class Variant(NamedTuple):
     workload: Workload
     template: Server
     factor: float  # on the traffic, from headroom and margin
-    gpus: int  # of this profile in the plan
+    servers: int  # of this profile in the plan
     latency_limits: LatencyLimits = NO_LATENCY_LIMITS
 
 

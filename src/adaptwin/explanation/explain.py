@@ -61,7 +61,7 @@ def explain(
     servers: list[ServerExplanation] = []
     for explained in answers:
         servers.append(explained)
-        progress("simulating servers", len(servers), plan.gpus)
+        progress("simulating servers", len(servers), len(plan.servers))
     forecasts = {each.server: each.forecast for each in servers}
     return Explanation(
         gpus=plan.gpus,
@@ -80,6 +80,7 @@ def _explained(plan: Plan, placed: PlacedServer, newcomer: Adapter) -> ServerExp
     return ServerExplanation(
         server=placed.name,
         profile=placed.profile,
+        gpus=profile.tensor_parallel_size,
         adapters=len(adapters),
         max_loras=placed.server.max_loras,
         max_lora_rank=placed.server.max_lora_rank,
@@ -121,5 +122,6 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
             limits = plan.options.latency_limits
             capacity = Capacity(profile, alone, templates[profile.name], plan.factor, latency_limits=limits)
             if serves_alone(capacity, newcomer):
-                return Advice(action="new GPU", max_lora_rank=server_rank(newcomer.rank, profile))
+                rank = server_rank(newcomer.rank, profile)
+                return Advice(action="new GPU", gpus=profile.tensor_parallel_size, max_lora_rank=rank)
     return Advice(action="nowhere")

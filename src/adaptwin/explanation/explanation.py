@@ -65,10 +65,11 @@ class Kin(Spec):
 
 
 class ServerExplanation(Spec):
-    """One GPU of a plan: what limits it, and its spare capacity."""
+    """One server of a plan: what limits it, and its spare capacity."""
 
     server: str = Field(description="name of the server")
     profile: str = Field(description="name of the server's profile")
+    gpus: int = Field(default=1, description="GPUs of the server")
     adapters: int = Field(description="adapters on the server, the base model included")
     max_loras: int = Field(description="slots")
     max_lora_rank: int = Field(description="rank at which every slot is preallocated")
@@ -86,6 +87,7 @@ class Advice(Spec):
 
     action: Literal["load", "restart", "new GPU", "nowhere"] = Field(description="what to do to serve the adapter")
     server: str | None = Field(default=None, description="server that loads the adapter, or restarts for it")
+    gpus: int | None = Field(default=None, description="GPUs of the new server")
     max_lora_rank: int | None = Field(default=None, description="setting of the restarted or new server")
     max_loras: int | None = Field(default=None, description="setting of the restarted server")
 
@@ -98,7 +100,7 @@ class Saving(Spec):
 
 
 class Emptiest(Spec):
-    """The GPU with the most headroom."""
+    """The server with the most headroom."""
 
     server: str = Field(description="name of the server")
     request_rate: float = Field(description="requests per second that arrive")
@@ -117,7 +119,7 @@ class Savings(Spec):
     unknown: tuple[str, ...] = Field(description="changes without an estimate: only a new plan can tell")
     saving: tuple[Saving, ...] = Field(description="changes that are estimated to save GPUs")
     emptiest: Emptiest | None = Field(
-        description="GPU with the most headroom; None if the plan has fewer than two GPUs"
+        description="server with the most headroom; None if the plan has fewer than two servers"
     )
 
 

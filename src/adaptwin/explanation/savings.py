@@ -1,8 +1,8 @@
 """Savings: which changes would save a GPU, by estimate.
 
-For each change, `fill` places the adapters on servers, and nothing simulates these servers: the number of servers is an
-outline of a plan. It is compared with the outline of the plan as it is. Only a new plan can confirm a saving. Where the
-surrogate does not know the traffic, the twin answers in its place, within a budget of runs.
+For each change, `fill` places the adapters on servers, and nothing simulates these servers: the number of their GPUs is
+an outline of a plan. It is compared with the outline of the plan as it is. Only a new plan can confirm a saving. Where
+the surrogate does not know the traffic, the twin answers in its place, within a budget of runs.
 """
 
 import math
@@ -96,10 +96,11 @@ class _Outline:
 
     def gpus(self, variants: Sequence[Variant]) -> int | None:
         """Estimate how many GPUs these variants need together; None where that is impossible or the budget is spent."""
-        counts = [self._of_one(variant) for variant in variants]
-        return None if None in counts else sum(count for count in counts if count)
+        counts = [self._servers(variant) for variant in variants]
+        sizes = [variant.profile.tensor_parallel_size for variant in variants]
+        return None if None in counts else sum(size * many for size, many in zip(sizes, counts, strict=True) if many)
 
-    def _of_one(self, variant: Variant) -> int | None:
+    def _servers(self, variant: Variant) -> int | None:
         if not variant.workload.adapters:
             return 0
         known = workload_surrogate_for(self._surrogate, variant.profile, variant.workload, variant.template)
@@ -110,7 +111,7 @@ class _Outline:
             if len(variant.workload) > MANY_ADAPTERS:
                 ways = ways[:1]
             else:
-                ways.append(dealt(ways[0], max(1, variant.gpus - 1)))
+                ways.append(dealt(ways[0], max(1, variant.servers - 1)))
             return min(len(bins) for way in ways if (bins := fill(problem, way)))
         except (Infeasible, _SpentError):
             return None
@@ -146,7 +147,7 @@ class _Frugal(Capacity):
 def _emptiest(
     plan: Plan, forecasts: Mapping[str, Forecast], variants: Sequence[Variant], outline: _Outline, now: int | None
 ) -> Emptiest | None:
-    """Find the GPU with the most headroom, and how much of its traffic would have to go so that it can be given up."""
+    """Find the server with the most headroom, and how much of its traffic must go so that it can be given up."""
     if len(plan.servers) < 2:
         return None
     emptiest = max(plan.servers, key=lambda s: (forecasts[s.name].headroom, -forecasts[s.name].offered_throughput))

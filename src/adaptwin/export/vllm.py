@@ -1,7 +1,8 @@
 """Export to vLLM: the ``vllm serve`` command of every server of a plan, as a shell script."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain, count
+from typing import NamedTuple
 
 from adaptwin.export.shell import adapters_folder, comment, lora_module, word
 from adaptwin.export.vllm_flags import lora_flags, setting_flags, settings_without_flag
@@ -12,30 +13,48 @@ from adaptwin.workload.workload import Adapter
 FIRST_PORT = 8000
 
 
+class _PortAndGpus(NamedTuple):
+    """The port of a server, and the numbers of its GPUs."""
+
+    port: int
+    gpus: range
+
+    @property
+    def devices(self) -> str:
+        """The value of ``CUDA_VISIBLE_DEVICES``, such as ``2,3``."""
+        return ",".join(map(str, self.gpus))
+
+
 def vllm_script(*plans: Plan) -> str:
     """Return a shell script with one command per server, and comments that say when to start a standby.
 
-    The servers of several plans, which have different base models, share the script. The weights of an adapter without
-    an artifact are expected in ``$ADAPTERS/<name>``.
+    The servers of several plans, which have different base models, share the script. GPUs are numbered over all servers
+    in their order, so that each server has GPUs of its own. The weights of an adapter without an artifact are expected
+    in ``$ADAPTERS/<name>``.
     """
     adapters = {adapter.name: adapter for plan in plans for adapter in plan.workload.adapters}
     servers: list[str] = []
-    for number, (plan, server) in enumerate((each, server) for each in plans for server in each.servers):
+    placed = [(plan, server) for plan in plans for server in plan.servers]
+    first_gpus = accumulate((plan.gpus_of(server) for plan, server in placed), initial=0)
+    for port, first, (plan, server) in zip(count(FIRST_PORT), first_gpus, placed, strict=False):
+        place = _PortAndGpus(port, range(first, first + plan.gpus_of(server)))
         if server.is_standby:
-            servers += ["", *_standing_by(server, number)]
+            servers += ["", *_standing_by(server, place)]
         else:
-            servers += ["", *_described(plan, server, adapters), f"{_command(plan, server, adapters, number)} &"]
+            servers += ["", *_described(plan, server, adapters), f"{_command(plan, server, adapters, place)} &"]
     folder = adapters_folder("\n".join(servers))
     return "\n".join(["#!/bin/sh", *_introduction(plans), *folder, *servers, "", "wait"]) + "\n"
 
 
 def _introduction(plans: Sequence[Plan]) -> list[str]:
-    gpus, first = sum(plan.gpus for plan in plans), plans[0]
-    servers = f"{gpus} vLLM server{'' if gpus == 1 else 's'}"
+    many, total, first = sum(len(plan.servers) for plan in plans), sum(plan.gpus for plan in plans), plans[0]
+    groups = any(plan.has_groups for plan in plans)
+    servers = f"{many} vLLM server{'' if many == 1 else 's'}{f' on {total} GPUs' if groups else ''}"
     models = f" of {len(plans)} base models" if len(plans) > 1 else ""
+    gpus = f"all {total} GPUs" if groups else "a GPU each"
     said = [
         f"{servers}{models}, planned by adaptwin ({first.options.strategy}, seed {first.seed}).",
-        "The commands are for one machine, with a GPU each. On several machines, run each one on its own machine.",
+        f"The commands are for one machine, with {gpus}. On several machines, run each one on its own machine.",
         *(f"The plan assumes: {clause}." for clause in dict.fromkeys(chain(*map(assumptions_of, plans)))),
         "Prefix caching stays at vLLM's default.",
     ]
@@ -44,12 +63,12 @@ def _introduction(plans: Sequence[Plan]) -> list[str]:
     return [comment(line) for line in said]
 
 
-def _standing_by(server: PlacedServer, number: int) -> list[str]:
+def _standing_by(server: PlacedServer, place: _PortAndGpus) -> list[str]:
     return [
         comment(
             f"{server.name}: a standby, profile {server.profile}. When another server fails, run its command here,"
         ),
-        comment(f"with CUDA_VISIBLE_DEVICES={number} and --port {FIRST_PORT + number}."),
+        comment(f"with CUDA_VISIBLE_DEVICES={place.devices} and --port {place.port}."),
     ]
 
 
@@ -67,15 +86,16 @@ def _described(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -
     return [comment(line) for line in said]
 
 
-def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], number: int) -> str:
+def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], place: _PortAndGpus) -> str:
     profile = plan.profile_of(server)
-    options = [f"--port {FIRST_PORT + number}", *setting_flags(profile, server.server)]
+    options = [f"--port {place.port}", *setting_flags(profile, server.server)]
     loras = [adapters[name] for name in server.adapters if adapters[name].rank > 0]
     if loras or _takes_loras_in(plan, server, adapters):
         options += lora_flags(profile, server.server)
     if loras:
         options.append("--lora-modules " + " ".join(lora_module(lora.name, lora.artifact) for lora in loras))
-    start = f"CUDA_VISIBLE_DEVICES={number} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {word(profile.model.name)}"
+    variables = f"CUDA_VISIBLE_DEVICES={place.devices} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+    start = f"{variables} vllm serve {word(profile.model.name)}"
     return " \\\n  ".join([start, *options])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from adaptwin.export.shell import word
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.vllm_versions import version_numbers
@@ -22,8 +23,11 @@ def setting_flags(profile: Profile, server: Server) -> list[str]:
 
     A setting that the profile's version of vLLM does not know has no flag; see `settings_without_flag`.
     """
-    used = server.with_defaults(profile)
+    used, gpus = server.with_defaults(profile), profile.tensor_parallel_size
     return [
+        *([f"--tensor-parallel-size {gpus}"] if gpus > 1 else []),
+        *([f"--quantization {word(profile.quantization)}"] if profile.quantization else []),
+        *([f"--kv-cache-dtype {word(profile.kv_cache_dtype)}"] if profile.kv_cache_dtype != "auto" else []),
         f"--gpu-memory-utilization {used.gpu_memory_utilization:g}",
         f"--max-model-len {used.max_model_len}",
         f"--max-num-seqs {used.max_num_seqs}",
@@ -46,6 +50,7 @@ def lora_flags(profile: Profile, server: Server) -> list[str]:
         f"--max-loras {server.max_loras}",
         f"--max-lora-rank {server.max_lora_rank}",
         f"--max-cpu-loras {server.max_loras if server.max_cpu_loras is None else server.max_cpu_loras}",
+        *(["--fully-sharded-loras"] if server.fully_sharded_loras else []),
         *(flag for name, flags in more.items() if _has_flag(profile, name) for flag in flags),
     ]
 

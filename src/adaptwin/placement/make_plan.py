@@ -43,15 +43,16 @@ def make_plan(
     """Place a workload on GPUs, choose the settings of each server, and verify the result.
 
     Args:
-        profile_or_profiles: Profile of the GPUs, or several to choose from. ``min-cost`` may mix several; with other
-            objectives, all servers are of one profile.
+        profile_or_profiles: Profile of the GPUs, or several to choose from, such as groups of several sizes.
+            ``min-cost`` may mix several; with other objectives, all servers are of one profile.
         workload: Adapters and their traffic. Its duration is the window over which the twin judges a server.
         objective: What to optimise. Most objectives find the number of GPUs, such as ``min-gpus`` (the default),
             ``slo`` (the fewest GPUs within limits on latency) and ``min-cost`` (the lowest price per hour). Others need
             the number of GPUs, such as ``min-latency``, and ``max-throughput``, under which adapters may be starved.
         strategy: How to place adapters on servers of one profile: ``pack`` (the default), one of the strategies to
             compare it with, or a function from a `Problem` to a list of `Assignment`. The plan stores its name.
-        gpus: Number of GPUs, for objectives that need it.
+        gpus: Number of GPUs, for objectives that need it. Where each server has several, there are as many servers as
+            these GPUs make whole.
         headroom: Additional traffic that every GPU must be able to sustain, as a share: 0.2 is 20 %.
         margin: Safety margin on the twin's figures, as a share of the traffic. ``"profile"`` derives it from the
             profile's uncertainty of what a full server serves: one real server in twenty serves less than assumed.
@@ -59,10 +60,12 @@ def make_plan(
         itl_p99: Limit in seconds on the 99th percentile of the inter-token latency, on every server.
         latency: What ``min-latency`` minimises: the 99th percentile of ``itl`` or of ``ttft`` on the worst server.
         constraints: Adapters pinned to a server, kept apart, or kept together.
-        prices: Price per hour of a GPU, by profile; takes precedence over the profile's own price.
+        prices: Price of one GPU per hour, by profile; takes precedence over the profile's own price. A group of GPUs
+            costs as much for each of them.
         spare: Number of GPUs that may fail at once with all adapters still served, for objectives that find the number
-            of GPUs. Either the other GPUs take over the adapters, with headroom and margin as required, or the spare
-            GPUs stand by. `Plan.failover` says which adapters move where.
+            of GPUs. A server stops when any of its GPUs fails, so as many servers may stop at once. Either the other
+            servers take over the adapters, with headroom and margin as required, or spare servers stand by.
+            `Plan.failover` says which adapters move where.
         host_memory_gib: Host memory in GiB that the adapters of a server may take, which vLLM pins. With None, it is
             not limited; `Forecast.host_memory_gib` says how much they take.
         accept_rough: Whether to plan with profiles whose grade is rough: models with experts, whose law no real server

@@ -15,7 +15,7 @@ from adaptwin.placement.capacity.planner_settings import require_free
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
-from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound
+from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
 from adaptwin.placement.objectives.objective import Asked, Placed
 from adaptwin.placement.objectives.registry import Objective, objective_named, with_given_gpus
 from adaptwin.placement.packing.problem import Problem
@@ -80,7 +80,9 @@ def find_plan(
         seed=seed,
         goal=objective.goal,
         promises=objective.promises,
-        lower_bound=lower_bound(profiles, workload, template, least) + options.spare,
+        lower_bound=lower_bound(
+            profiles, workload, template, least, spare=options.spare, mixed=objective.mixes and strategy.packs
+        ),
         cost_bound=_cost_bound(profiles, workload, template, least, options.spare),
         servers=(),
         profiles=tuple(profiles),
@@ -128,6 +130,7 @@ def _require_possible(
         raise SpecError("none is given", "profile")
     require_distinct_names(profiles)
     _require_trusted(profiles, options)
+    _require_whole_server(profiles, options)
     require_servable(workload, profiles)
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:
@@ -139,6 +142,14 @@ def _require_trusted(profiles: Sequence[Profile], options: PlanOptions) -> None:
     if rough := [profile.name for profile in profiles if profile.grade == ROUGH and not options.accept_rough]:
         what = f"{quoted(rough[0])} is only rough, as no real server with a model like this was compared"
         raise SpecError(f"{what}: it is planned with only if asked for, by accept_rough", "profile")
+
+
+def _require_whole_server(profiles: Sequence[Profile], options: PlanOptions) -> None:
+    """Raise `SpecError` if GPUs are given, and too few for a server of any profile."""
+    smallest = min(profiles, key=lambda profile: profile.tensor_parallel_size)
+    if options.gpus is not None and options.gpus < smallest.tensor_parallel_size:
+        what = f"too few, as a server of {smallest.name} has {smallest.tensor_parallel_size}"
+        raise SpecError(f"{options.gpus}: {what}", "gpus")
 
 
 def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
@@ -160,10 +171,10 @@ def _cost_bound(
 ) -> float | None:
     """Return a lower bound on the price per hour, including spare GPUs; None if a price is unknown.
 
-    The GPUs that remain when `spare` of them fail cost at least the bound without spares. Each spare GPU costs at least
-    as much as the cheapest type.
+    The servers that remain when GPUs in `spare` of them fail cost at least the bound without spares. Each spare server
+    costs at least as much as the cheapest.
     """
-    prices = [profile.price_per_hour for profile in profiles if profile.price_per_hour is not None]
+    prices = [profile.server_price for profile in profiles if profile.server_price is not None]
     if len(prices) < len(profiles):
         return None
     return cost_bound(profiles, workload, template, factor) + spare * min(prices)
@@ -261,7 +272,7 @@ class _Planner:
                 options.latency_limits,
                 math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB,
             )
-            bound = lower_bound([profile], self.draft.workload, self.template, asked)
+            bound = servers_bound(profile, self.draft.workload, self.template, asked)
             problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))
         return problems
 

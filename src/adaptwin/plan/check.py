@@ -37,6 +37,7 @@ class Check(NamedTuple):
     latency_limits: LatencyLimits = NO_LATENCY_LIMITS  # limits that every server must keep
     failovers: tuple[FailoverCheck, ...] = ()  # a check of each planned failure
     assumptions: tuple[str, ...] = ()  # what the figures assume, in words
+    gpus: int | None = None  # GPUs of the servers; None: one each
 
     @property
     def ok(self) -> bool:

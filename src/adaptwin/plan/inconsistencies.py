@@ -46,10 +46,10 @@ def _wrong_counts(plan: "Plan") -> Iterator[str]:
     """Yield numbers of GPUs that contradict the servers; those of a changed fleet may differ from what was asked."""
     if plan.migration is not None:
         return
-    options, count = plan.options, len(plan.servers)
-    if options.gpus is not None and count > options.gpus:
-        yield f"options.gpus: {options.gpus}, but the plan has {count} servers"
-    if plan.verified and options.spare and count <= options.spare:
-        yield f"options.spare: {options.spare}, but the plan has {count} servers"
-    if plan.verified and plan.promises and plan.lower_bound > count:
-        yield f"lower_bound: {plan.lower_bound}, but the plan is verified with {count} servers"
+    options, servers, gpus = plan.options, len(plan.servers), plan.gpus
+    if options.gpus is not None and gpus > options.gpus:
+        yield f"options.gpus: {options.gpus}, but the plan has {gpus} GPUs"
+    if plan.verified and options.spare and servers <= options.spare:
+        yield f"options.spare: {options.spare}, but the plan has {servers} servers"
+    if plan.verified and plan.promises and plan.lower_bound > gpus:
+        yield f"lower_bound: {plan.lower_bound}, but the plan is verified with {gpus} GPUs"

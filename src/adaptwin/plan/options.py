@@ -68,7 +68,11 @@ class PlanOptions(Spec):
         "profile's measured uncertainty, or a share",
     )
     gpus: int | None = Field(
-        default=None, ge=1, le=MOST_GPUS, description="number of GPUs, for objectives that do not choose it"
+        default=None,
+        ge=1,
+        le=MOST_GPUS,
+        description="number of GPUs, for objectives that do not choose it; as many servers as these GPUs make whole, "
+        "where each has several",
     )
     ttft_p99: TtftLimit | None = Field(
         default=None,
@@ -92,12 +96,18 @@ class PlanOptions(Spec):
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="host memory that the adapters of a server may take, in GiB; vLLM pins it",
+        description="host memory that the adapters of a server may take, in GiB; vLLM pins it, for each GPU of a "
+        "server anew",
     )
     prices: dict[Name, Price] = Field(
-        default_factory=dict, description="price per hour of a GPU, by profile, in any currency"
+        default_factory=dict,
+        description="price of one GPU per hour, by profile, in any currency; a group costs that for each of its GPUs",
     )
-    spare: Spare = Field(default=0, description="number of GPUs that may fail at once with all adapters still served")
+    spare: Spare = Field(
+        default=0,
+        description="number of GPUs that may fail at once with all adapters still served; a server stops when any of "
+        "its GPUs fails, so that as many servers may stop at once",
+    )
     accept_rough: bool = Field(
         default=False,
         description="also plan with profiles whose grade is rough: models with experts, whose law no real server was "

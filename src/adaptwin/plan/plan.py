@@ -141,8 +141,8 @@ class Plan(Spec):
 
     @property
     def gpus(self) -> int:
-        """Number of GPUs (or tensor-parallel groups) that the plan uses, standbys included."""
-        return len(self.servers)
+        """Number of GPUs that the plan uses, those of standbys included."""
+        return sum(map(self.gpus_of, self.servers))
 
     @property
     def factor(self) -> float:
@@ -152,7 +152,7 @@ class Plan(Spec):
     @property
     def cost_per_hour(self) -> float | None:
         """Total price of the GPUs per hour; None where a price is unknown."""
-        prices = [self.profile_of(server).price_per_hour for server in self.servers]
+        prices = [self.profile_of(server).server_price for server in self.servers]
         return None if None in prices else sum(price for price in prices if price)
 
     @property
@@ -179,6 +179,15 @@ class Plan(Spec):
     def profile_of(self, server: PlacedServer) -> Profile:
         """Return the profile of a server."""
         return next(profile for profile in self.profiles if profile.name == server.profile)
+
+    def gpus_of(self, server: PlacedServer) -> int:
+        """Return the number of GPUs of a server."""
+        return self.profile_of(server).tensor_parallel_size
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether some server has several GPUs, so that servers and GPUs are not the same."""
+        return any(self.gpus_of(server) > 1 for server in self.servers)
 
     def workload_of(self, server: PlacedServer, seed: int | None = None) -> Workload:
         """Return the part of the workload that a server serves, with the workload's seed or another."""

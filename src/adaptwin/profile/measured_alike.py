@@ -8,11 +8,13 @@ _OF_THE_NAME = ("name", "max_model_len", "early_stop_share", "early_stop_reach",
 
 
 def measured_alike(profile: Profile) -> list[str]:
-    """Return the names of shipped profiles of the same GPU and of a model with the same matrices."""
+    """Return the names of shipped profiles of the same GPU, size of group and matrices of the model."""
     return [
         each.profile.name
         for each in measured_profiles()
-        if each.gpu.hardware == profile.hardware and _matrices(each.profile.model) == _matrices(profile.model)
+        if each.profile.tensor_parallel_size == profile.tensor_parallel_size
+        and each.gpu.hardware == profile.hardware
+        and _matrices(each.profile.model) == _matrices(profile.model)
     ]
 
 

@@ -73,7 +73,7 @@ class Profile(Spec):
 
     file_kind = file_kinds.PROFILE
     name: Name = Field(description="name of the profile")
-    hardware: Line = Field(description="GPU, in words")
+    hardware: Line = Field(description="GPU, in words, without the size of a group")
     model: ModelShape = Field(description="shapes of the base model")
     vllm_version: Line = Field(description="version of vLLM that was measured")
     tensor_parallel_size: int = Field(
@@ -107,7 +107,7 @@ class Profile(Spec):
         gt=0,
         le=MOST_PRICE,
         allow_inf_nan=False,
-        description="price of the GPU or group per hour, in any currency",
+        description="price of one GPU per hour, in any currency; a group costs that for each of its GPUs",
     )
     request_latency: Seconds = Field(description="seconds that API server, tokenizer and client add to a request")
     memory: MemoryModel = Field(description="use of the GPU's memory")
@@ -158,6 +158,17 @@ class Profile(Spec):
     def gpu_gib(self) -> float:
         """GPU memory in GiB, from which vLLM chooses its default budgets of tokens and requests."""
         return self.memory.gpu_bytes / GIB
+
+    @property
+    def server_price(self) -> float | None:
+        """Price per hour of a server, for all of its GPUs; None if it is unknown."""
+        return None if self.price_per_hour is None else self.tensor_parallel_size * self.price_per_hour
+
+    @property
+    def server_hardware(self) -> str:
+        """The GPUs of a server, in words: the name of the GPU, after ``2 ×`` for a group of two."""
+        group = f"{self.tensor_parallel_size} × " if self.tensor_parallel_size > 1 else ""
+        return f"{group}{self.hardware}"
 
     @property
     def twin_error(self) -> float:

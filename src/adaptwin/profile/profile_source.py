@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, WrapValidator
 from adaptwin.profile.derive import derive_profile
 from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.profile.hardware.model_config import model_meant
-from adaptwin.profile.profile import MOST_PRICE, Profile, is_profile_file, load_profile
+from adaptwin.profile.profile import MOST_GPUS_OF_SERVER, MOST_PRICE, Profile, is_profile_file, load_profile
 from adaptwin.spec import Line, Name, Spec
 
 
@@ -22,12 +22,19 @@ class DerivedProfile(Spec):
         "folder, relative to the file"
     )
     vllm_version: Line = Field(default=NEWEST_VLLM, description="version of vLLM that serves the model")
+    tensor_parallel_size: int = Field(
+        default=1, ge=1, le=MOST_GPUS_OF_SERVER, description="GPUs of a server, which share every layer of the model"
+    )
+    quantization: Line | None = Field(
+        default=None, description="kind of quantised weights; None: as the configuration of the model says"
+    )
+    kv_cache_dtype: Line = Field(default="auto", description="type of the KV cache; auto: that of the model")
     price_per_hour: float | None = Field(
         default=None,
         gt=0,
         le=MOST_PRICE,
         allow_inf_nan=False,
-        description="price of the GPU per hour, in any currency",
+        description="price of one GPU per hour, in any currency; a group costs that for each of its GPUs",
     )
     name: Name | None = Field(default=None, description="name of the profile; None: that of the GPU and of the model")
 
@@ -36,6 +43,9 @@ class DerivedProfile(Spec):
         return derive_profile(
             gpu=self.gpu,
             model=model_meant(self.model, folder),
+            tensor_parallel_size=self.tensor_parallel_size,
+            quantization=self.quantization,
+            kv_cache_dtype=self.kv_cache_dtype,
             vllm_version=self.vllm_version,
             price_per_hour=self.price_per_hour,
             name=self.name,

@@ -20,7 +20,7 @@ GROWTH_RATIO = 1.05  # precision of that growth
 LEAST_GROWTH_GAIN = 1.02  # factor by which a step must improve the lower growth of two servers
 TAKERS_TRIED = 3  # of the servers with most room, how many are tried for the adapters of one server
 ROUNDS_PER_SERVER = 4
-MOVES_WORTH = 1.0  # GPUs: moves may cost that much per started server, and as much if none is started
+MOVES_WORTH = 1.0  # cost of moves per GPU of the started servers, at most; as much as of one server if none is started
 
 Unit = list[AdapterPart]  # items that move together: an adapter, or a group that must share a server
 
@@ -65,8 +65,8 @@ class _Balancer:
         self._growth = {name: growth_of(fleet, name) for name, server in fleet.contents.items() if server.shares}
         started = self._growth.keys() - fleet.running.settings.keys()
         self._started = bool(started)
-        price = fleet.running.prices.move
-        self._most_moves = fleet.moves() + (max(1, len(started)) * MOVES_WORTH / price if price else float("inf"))
+        price, gpus = fleet.running.prices.move, max(1, len(started)) * fleet.running.gpus_per_server
+        self._most_moves = fleet.moves() + (gpus * MOVES_WORTH / price if price else float("inf"))
 
     def run(self, strained: Collection[str]) -> Balanced:
         lowest, moves = min(self._growth.values(), default=MOST_GROWTH), self._fleet.moves()

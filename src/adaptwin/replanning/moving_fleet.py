@@ -1,8 +1,11 @@
 """MovingFleet: the servers of a fleet in migration, their loaded adapters and the routes; each change is a step."""
 
+from collections.abc import Iterable
+
 from adaptwin.plan.migration import Step
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
+from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
@@ -10,12 +13,15 @@ from adaptwin.workload.workload import Adapter
 class MovingFleet:
     """The state of a fleet that migrates from a running plan to the adapters of another workload.
 
-    Each method that changes the state also appends a step to `steps`.
+    Each method that changes the state also appends a step to `steps`. Servers are started on one of the plan's profiles
+    or of `profiles`.
     """
 
-    def __init__(self, plan: Plan, adapters: dict[str, Adapter]) -> None:
+    def __init__(self, plan: Plan, adapters: dict[str, Adapter], profiles: Iterable[Profile] = ()) -> None:
         before = adapters_of(plan)
         self._adapters = adapters
+        self._sizes = {profile.name: profile.tensor_parallel_size for profile in (*plan.profiles, *profiles)}
+        self._gpus = {server.name: self._sizes[server.profile] for server in plan.servers}
         self.settings = {server.name: server.server for server in plan.servers}  # of the servers that run
         self.routes = routes_of(plan)
         self.loaded = {s.name: {name: None for name in s.adapters if before[name].rank} for s in plan.servers}
@@ -26,13 +32,14 @@ class MovingFleet:
             if name in adapters and _loaded_weights(adapters[name]) != _loaded_weights(before[name])
         }
         self.steps: list[Step] = []
-        self.most_gpus = len(self.settings)
+        self.most_gpus = sum(self._gpus.values())
 
     def start(self, name: str, profile: str, settings: Server) -> None:
         """Start a server."""
         assert name not in self.settings
         self.settings[name], self.loaded[name] = settings, {}
-        self.most_gpus = max(self.most_gpus, len(self.settings))
+        self._gpus[name] = self._sizes[profile]
+        self.most_gpus = max(self.most_gpus, sum(self._gpus.values()))
         self.steps.append(Step(action="start", server=name, profile=profile, settings=settings))
 
     def restart(self, server: PlacedServer) -> None:
@@ -45,7 +52,7 @@ class MovingFleet:
     def stop(self, name: str) -> None:
         """Stop a server, to which no requests are routed."""
         assert not self.serves_traffic(name)
-        del self.settings[name], self.loaded[name]
+        del self.settings[name], self.loaded[name], self._gpus[name]
         self.steps.append(Step(action="stop", server=name))
 
     def load(self, server: str, name: str) -> None:

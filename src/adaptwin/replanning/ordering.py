@@ -2,7 +2,7 @@
 
 Each adapter is first loaded on its new server, then routed there, then unloaded from its old one. A server that gets
 other settings must restart, and serves no adapters meanwhile. Its traffic is parked on running servers that have the
-rank and the spare capacity for it, or else on a stand-in: an extra server, which needs one more GPU temporarily.
+rank and the spare capacity for it, or else on a stand-in: an extra server, which needs more GPUs temporarily.
 """
 
 import math
@@ -66,7 +66,7 @@ class _Way:
 
     def __init__(self, old: Plan, new: Plan) -> None:
         self._adapters = adapters_of(new)
-        self.fleet = MovingFleet(old, self._adapters)
+        self.fleet = MovingFleet(old, self._adapters, new.profiles)
         self._before = {server.name: server for server in old.servers}
         self._after = {server.name: server for server in new.servers}
         self._goal = routes_of(new)

@@ -60,6 +60,11 @@ class Running:
         """The capacity of the servers without additional headroom."""
         return self.problem.capacity
 
+    @property
+    def gpus_per_server(self) -> int:
+        """GPUs of each server."""
+        return self.capacity.profile.tensor_parallel_size
+
 
 class ServerContents(NamedTuple):
     """The adapters of a server and its settings; None where the settings are still to be chosen."""
@@ -97,8 +102,12 @@ class Rearrangement:
     def cost(self) -> float:
         """Number of GPUs plus the cost of the moves and restarts, in GPUs."""
         prices = self.running.prices
-        gpus = sum(bool(server.shares) for server in self.contents.values())
-        return gpus + prices.move * self.moves() + prices.restart * sum(map(self._restarts, self.contents))
+        servers = sum(bool(server.shares) for server in self.contents.values())
+        return (
+            servers * self.running.gpus_per_server
+            + prices.move * self.moves()
+            + prices.restart * sum(map(self._restarts, self.contents))
+        )
 
     def moves(self) -> int:
         """Count the loads of adapters that are served now, on servers that do not serve them now."""

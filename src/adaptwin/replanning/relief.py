@@ -8,7 +8,6 @@ from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.caution import REPLAN_RELIEF_SHARE
 from adaptwin.replanning.rearrangement import Rearrangement, serves
 
-NEW_SERVER_COST = 1.0  # GPUs
 SIZE_TRIES = 6  # tries at relieving a server, each with smaller adapters than the last
 
 
@@ -16,14 +15,14 @@ def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
     """Return the fleet with each of these servers able to serve its adapters.
 
     A server that cannot is relieved of load by other servers or restarts with other settings, whichever is cheaper.
-    Where neither costs less than a new GPU, the adapters that it cannot serve become unplaced.
+    Where neither costs less than the GPUs of a new server, the adapters that it cannot serve become unplaced.
     """
     for name in names:
         if fleet.is_served(name):
             continue
         ways = [way for way in (_relieved(fleet, name), _restarted(fleet, name)) if way]
         way = min(ways, key=Rearrangement.cost, default=None)
-        worth_it = way is not None and way.cost() < fleet.cost() + NEW_SERVER_COST
+        worth_it = way is not None and way.cost() < fleet.cost() + fleet.running.gpus_per_server
         fleet = way if way and worth_it else _without_surplus(fleet, name)
     return fleet
 

@@ -17,7 +17,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
-from adaptwin.placement.lower_bound.lower_bound import lower_bound
+from adaptwin.placement.lower_bound.lower_bound import servers_bound
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -91,7 +91,10 @@ def replan(
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
     found = found.model_copy(update={"options": options})
     if options.spare:
-        found = with_standbys(found, taken).model_copy(update={"lower_bound": found.lower_bound + options.spare})
+        spare_gpus = options.spare * running.gpus_of(running.servers[0])
+        steps = found.migration and found.migration.model_copy(update={"gpus_before": plan.gpus})
+        update = {"lower_bound": found.lower_bound + spare_gpus, "migration": steps}
+        found = with_standbys(found, taken).model_copy(update=update)
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
 
 
@@ -145,8 +148,9 @@ class _ReplanSearch(NamedTuple):
             Capacity(profile, drawn, template, plan.factor * factor, known, plan.options.latency_limits)
             for factor in (1.0, REPAIR_FACTOR)
         )
-        bound = lower_bound([profile], workload, template, plan.factor)
-        update = {"workload": workload, "seed": seed, "lower_bound": bound, "servers": (), "verified": False}
+        bound = servers_bound(profile, workload, template, plan.factor)
+        gpus = bound * profile.tensor_parallel_size
+        update = {"workload": workload, "seed": seed, "lower_bound": gpus, "servers": (), "verified": False}
         update["options"] = plan.options.model_copy(update={"constraints": constraints})
         update["verified_seeds"], update["stress"] = (), None
         draft = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
@@ -229,7 +233,7 @@ class _ReplanSearch(NamedTuple):
         return fleet.housed()
 
     def _with_fewer(self, fleet: Rearrangement) -> Rearrangement:
-        """Return the fleet without the servers whose adapters can move to others for less than the cost of a GPU.
+        """Return the fleet without the servers whose adapters can move to others for less than the cost of its GPUs.
 
         The others must keep some headroom: what is saved is not worth a fleet at its limit.
         """
@@ -242,7 +246,9 @@ class _ReplanSearch(NamedTuple):
             if self.running.problem.out_of_time:
                 break
             trial = fleet.without(name)
-            if len(trial.contents) < self.draft.lower_bound or len(trial.unplaced) * self.running.prices.move >= 1.0:
+            moves_cost = len(trial.unplaced) * self.running.prices.move
+            too_few = len(trial.contents) < self.running.problem.lower_bound
+            if too_few or moves_cost >= self.running.gpus_per_server:
                 continue
             trial.careful = True
             trial.settle()
@@ -263,7 +269,7 @@ class _ReplanSearch(NamedTuple):
             return False
         staying = sum(name in self.running.routes for name in self.running.capacity.names)
         paid = self.running.prices.move * MOVED_SHARE_AFRESH * staying
-        return fleet.cost() - self._needed(fleet) > paid
+        return fleet.cost() - self._needed(fleet) * self.running.gpus_per_server > paid
 
     def _needed(self, fleet: Rearrangement) -> int:
         """Estimate how many servers would suffice if each were filled to its limit; at least the lower bound."""
@@ -271,7 +277,7 @@ class _ReplanSearch(NamedTuple):
         limits = [
             load * GROWTH_RATIO * growth_of(fleet, name) for load, name in zip(loads, fleet.contents, strict=True)
         ]
-        return max(self.draft.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
+        return max(self.running.problem.lower_bound, math.ceil(len(loads) * sum(loads) / max(sum(limits), 1e-9)))
 
     def _afresh(self) -> list[Rearrangement]:
         """Return the strategy's placement from scratch, its servers named after running ones; empty if it has none."""

@@ -44,7 +44,7 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
     assert evidence is not None
     measured_as = f"This GPU and model were measured: better use --profile {' or '.join(alike)}." if alike else ""
     sentences = [
-        (f"{profile.name}: {profile.model.name} on {_group(profile)}, vLLM {profile.vllm_version}", "bold"),
+        (f"{profile.name}: {profile.model.name} on {profile.server_hardware}, vLLM {profile.vllm_version}", "bold"),
         (_widths_in_words(profile), ""),
         (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
@@ -58,11 +58,6 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         heading("Constants, by where they come from"),
         *_constants(profile),
     )
-
-
-def _group(profile: Profile) -> str:
-    gpus = profile.tensor_parallel_size
-    return profile.hardware if gpus == 1 else f"a group of {gpus} x {profile.hardware}"
 
 
 def _widths_in_words(profile: Profile) -> str:
@@ -89,9 +84,15 @@ def _kv_cache_in_words(profile: Profile) -> str:
 
 
 def _price_in_words(profile: Profile, typical: float | None) -> str:
-    if profile.price_per_hour is not None:
-        return f"Price per hour: {money(profile.price_per_hour)}."
-    return f"Price: none; a typical one is {money(typical)} US dollars per hour." if typical else "Price: none."
+    price, gpus = profile.price_per_hour, profile.tensor_parallel_size
+    if price is None:
+        return (
+            f"Price: none; a typical one is {money(typical)} US dollars per GPU and hour."
+            if typical
+            else "Price: none."
+        )
+    group = f", {money(gpus * price)} for the {gpus} GPUs of a server" if gpus > 1 else ""
+    return f"Price per GPU and hour: {money(price)}{group}."
 
 
 def _constants(profile: Profile) -> Iterator[Text]:

@@ -16,7 +16,7 @@ from adaptwin.twin.run import Run
 
 def fit_report(fitted: Fit, start: str) -> RenderableType:
     """Show a fit that began with the profile `start`: how far it is from the measurements, and what they leave open."""
-    parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.hardware}", style="bold")]
+    parts: list[RenderableType] = [Text(f"{fitted.profile.name}: {fitted.profile.server_hardware}", style="bold")]
     parts += [Text("\nResiduals of the fit", style="bold"), _residuals(fitted)]
     if fitted.profile.error:
         parts += [Text("\nWhole runs, each simulated with a fit to the other configurations", style="bold")]

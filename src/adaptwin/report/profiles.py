@@ -22,7 +22,7 @@ def profiles_table(profiles: Iterable[Profile]) -> RenderableType:
     add_numbers(table, "KV cache\ntokens", "Throughput\nerror", "ITL\nerror", "Real\nruns")
     for profile in profiles:
         name = Text.assemble(
-            (profile.name, "bold"), (f"\n{profile.hardware}, {profile.model.name}\n{profile.grade}", "dim")
+            (profile.name, "bold"), (f"\n{profile.server_hardware}, {profile.model.name}\n{profile.grade}", "dim")
         )
         tokens = usual_kv_tokens(profile)
         kv_cache = f"{'about ' if profile.memory.estimated else ''}{tokens:,}"

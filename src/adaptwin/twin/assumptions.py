@@ -40,7 +40,8 @@ def _server_in_words(profile: Profile, server: Server) -> str:
         of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{given}"
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
-    return f"{profile.model.name} on {profile.hardware}, vLLM {profile.vllm_version} ({evidence(profile)}), with {of}"
+    where = f"{profile.server_hardware}, vLLM {profile.vllm_version}"
+    return f"{profile.model.name} on {where} ({evidence(profile)}), with {of}"
 
 
 def _default_in_words(given: object, default: str) -> str:

@@ -1,4 +1,4 @@
-"""Lower bounds on the number of GPUs and on their price, for any placement under some profiles.
+"""Lower bounds on the number of servers, of GPUs and on their price, for any placement under some profiles.
 
 A server must get through the work (see `least_work.py`) of the requests that it has to serve, in the time that it has.
 Two rules of the verdict (see `verdict.py`) say which requests these are. Under both rules, the requests that hold a
@@ -27,10 +27,14 @@ where each part receives five requests in 10 s. They leave out what makes real p
 each adapter in a step takes. How few adapters share a step depends on chance, and on how long requests may wait for
 others of their adapter. The rule that half of the requests start within 10 s leaves this so open that a bound proved
 from it would be worth little.
+
+Where a server is a group of GPUs, the bound counts servers first: a part of a server is as large a part of each of its
+GPUs.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,59 +50,134 @@ from adaptwin.workload.demand.length_moments import longest_mean_rest
 from adaptwin.workload.workload import Workload
 
 ROUNDING_ERROR = 1e-9  # of sums, which must not add a GPU
-MOST_COUNTED_GPUS = 100.0  # above the price of this many of the cheapest GPUs, mixes of whole GPUs are not counted out
+MOST_COUNTED_SERVERS = 100.0  # above the price of this many of the cheapest, mixes of whole servers are not counted out
 
 
-def lower_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> int:
+def lower_bound(
+    profiles: Sequence[Profile],
+    workload: Workload,
+    template: Server,
+    factor: float = 1.0,
+    *,
+    spare: int = 0,
+    mixed: bool = True,
+) -> int:
     """Return a lower bound on the GPUs of any placement on these profiles that serves `factor` times the mean traffic.
 
-    Each adapter's demand is counted on the profile where it fills the smallest part of a GPU.
+    Each adapter's demand is counted on the profile where it fills the smallest part of a server, times its GPUs. As
+    servers are whole, the bound is a multiple of the largest number that divides the sizes of all groups.
+
+    Args:
+        profiles: Profiles of the servers.
+        workload: Adapters and their traffic.
+        template: Settings common to all servers.
+        factor: Factor on the traffic that all servers must serve.
+        spare: Number of servers that may fail. The others have at least as many GPUs as the bound without spares.
+        mixed: Whether servers of several profiles may be mixed. If not, the bound is the lowest of those on each
+            profile alone.
     """
     if not workload.adapters:
         return 0
-    gpus = max(float(demands.min(axis=0).sum()) for demands in _demands(profiles, workload, template, factor))
-    return max(1, math.ceil(gpus - ROUNDING_ERROR))
+    profiles = _starting(profiles, workload, template)
+    sizes = [profile.tensor_parallel_size for profile in profiles]
+    by_rule = list(_demands(profiles, workload, template, factor))
+    if not mixed:
+        alone = np.max([demands.sum(axis=1) for demands in by_rule], axis=0)
+        possible = [(size, servers) for size, servers in zip(sizes, alone.tolist(), strict=True) if servers < math.inf]
+        return min((size * (_whole(servers) + spare) for size, servers in possible), default=1)
+    gpus = max(float((np.array(sizes)[:, None] * demands).min(axis=0).sum()) for demands in by_rule)
+    return _fewest_gpus(sizes, _whole(gpus)) + spare * min(sizes)
+
+
+def servers_bound(profile: Profile, workload: Workload, template: Server, factor: float = 1.0) -> int:
+    """Return a lower bound on the servers of any placement on one profile; see `lower_bound`."""
+    return lower_bound([profile], workload, template, factor) // profile.tensor_parallel_size
+
+
+def _whole(number: float) -> int:
+    return max(1, math.ceil(number - ROUNDING_ERROR))
+
+
+def _fewest_gpus(sizes: Sequence[int], gpus: int) -> int:
+    """Return a lower bound on the GPUs of servers of these sizes that have at least `gpus` together."""
+    step = math.gcd(*sizes)
+    return max(min(sizes), step * math.ceil(gpus / step))
 
 
 def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> float:
     """Return a lower bound on the price per hour of any placement that serves `factor` times the mean traffic.
 
-    Each adapter's demand is counted on the profile where the part of a GPU that it fills is cheapest. As GPUs are
-    whole, the bound is the price of the cheapest mix of GPUs that costs at least the sum of these prices and has at
+    Each adapter's demand is counted on the profile where the part of a server that it fills is cheapest. As servers are
+    whole, the bound is the price of the cheapest mix of servers that costs at least the sum of these prices and has at
     least as many GPUs as `lower_bound` says. Raises `SpecError` if a profile has no price.
     """
-    prices = np.array([price_of(profile) for profile in profiles])
+    priced = {profile.name: price_of(profile) for profile in profiles}
     if not workload.adapters:
         return 0.0
+    profiles = _starting(profiles, workload, template)
+    prices = np.array([priced[profile.name] for profile in profiles])
     cost = max(
         float((prices[:, None] * demands).min(axis=0).sum())
         for demands in _demands(profiles, workload, template, factor)
     )
     gpus = lower_bound(profiles, workload, template, factor)
-    return _cheapest_price(sorted(set(prices.tolist()), reverse=True), cost, gpus)
+    servers = {_Priced(priced[profile.name], profile.tensor_parallel_size) for profile in profiles}
+    return _cheapest_price(_without_equivalent(servers), cost, gpus)
 
 
 def price_of(profile: Profile) -> float:
-    """Return the price per hour of a server of a profile; raises `SpecError` if it is unknown."""
-    if profile.price_per_hour is None:
+    """Return the price per hour of a server of a profile, for all its GPUs; raises `SpecError` if it is unknown."""
+    price = profile.server_price
+    if price is None:
         typical = typical_price(profile.hardware)
-        hint = f" (a typical one is {typical:.2f} US dollars)" if typical else ""
+        hint = f" (a typical one is {typical:.2f} US dollars for one GPU)" if typical else ""
         message = (
             f"profile {profile.name} has none{hint}: give it in the profile, as prices of the plan, or with --price"
         )
         raise SpecError(message, "price_per_hour")
-    return profile.price_per_hour
+    return price
 
 
-def _cheapest_price(prices: list[float], cost: float, gpus: int) -> float:
-    """Return the price of the cheapest mix of at least this cost and number of GPUs; `prices` are in falling order."""
-    dearest, *cheaper = prices
+class _Priced(NamedTuple):
+    """A kind of server, by its price per hour and its number of GPUs."""
+
+    price: float
+    gpus: int
+
+    def price_of_gpus(self, gpus: int) -> float:
+        """Return the price of exactly this many GPUs in such servers; infinite if no number of servers has them."""
+        return gpus // self.gpus * self.price if gpus % self.gpus == 0 else math.inf
+
+
+def _without_equivalent(servers: set[_Priced]) -> list[_Priced]:
+    """Return the servers by falling price, without those that smaller ones replace at the same price."""
+    return sorted(
+        (
+            server
+            for server in servers
+            if not any(
+                other.gpus < server.gpus and math.isclose(other.price_of_gpus(server.gpus), server.price)
+                for other in servers
+            )
+        ),
+        reverse=True,
+    )
+
+
+def _cheapest_price(servers: list[_Priced], cost: float, gpus: int) -> float:
+    """Return the price of the cheapest mix of at least this cost and number of GPUs; servers are by falling price."""
+    dearest, *cheaper = servers
+    for_gpus = math.ceil(gpus / dearest.gpus)
     if not cheaper:
-        return dearest * max(gpus, math.ceil(cost / dearest - ROUNDING_ERROR))
-    if cost > MOST_COUNTED_GPUS * prices[-1]:
-        return max(cost, gpus * prices[-1])
-    most = math.ceil(max(0.0, cost) / dearest)
-    return min(n * dearest + _cheapest_price(cheaper, cost - n * dearest, max(0, gpus - n)) for n in range(most + 1))
+        return dearest.price * max(for_gpus, math.ceil(cost / dearest.price - ROUNDING_ERROR))
+    if cost > MOST_COUNTED_SERVERS * servers[-1].price:
+        return max(cost, gpus * min(server.price / server.gpus for server in servers))
+    has_cheaper_gpus = any(server.price_of_gpus(dearest.gpus) <= dearest.price for server in cheaper)
+    most = max(math.ceil(max(0.0, cost) / dearest.price), 0 if has_cheaper_gpus else for_gpus)
+    return min(
+        n * dearest.price + _cheapest_price(cheaper, cost - n * dearest.price, max(0, gpus - n * dearest.gpus))
+        for n in range(most + 1)
+    )
 
 
 def _demands(
@@ -107,6 +186,7 @@ def _demands(
     """Yield, by each of the two rules, the part of a server that each adapter's work fills: (profiles, adapters).
 
     The parts of all adapters on a server of a profile sum to at most 1 if the server and these adapters are served.
+    They are infinite where no server of a profile starts with the adapter, and one of another profile does.
     """
     end, kinds = workload.duration, RequestKinds.of(workload)
     whole, late, old = (
@@ -117,7 +197,9 @@ def _demands(
     judged = old >= MIN_REQUESTS
     own = np.where(judged, np.maximum(0.0, late - bearable - np.maximum(MIN_REQUESTS, bearable)), 0.0)
     measured = [_measured(profile, template, kinds, whole) for profile in profiles]
-    yield np.array(
+    starts = np.array([_starts_with_each(profile, template, kinds) for profile in profiles])
+    possible = starts | ~starts.any(axis=0)
+    queue = np.array(
         [
             (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
             / (end / 2 + overhang + MIN_REQUESTS * dearest)
@@ -125,7 +207,21 @@ def _demands(
             for cheapest, dearest in [(work.min(), work.max())]
         ]
     )
-    yield np.array([STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured])
+    starved = np.array([STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured])
+    for demands in (queue, starved):
+        yield np.where(possible, demands, np.inf)
+
+
+def _starting(profiles: Sequence[Profile], workload: Workload, template: Server) -> list[Profile]:
+    """Return the profiles on which a server starts with some adapter; all profiles if there is none."""
+    kinds = RequestKinds.of(workload)
+    return [profile for profile in profiles if _starts_with_each(profile, template, kinds).any()] or list(profiles)
+
+
+def _starts_with_each(profile: Profile, template: Server, kinds: RequestKinds) -> NDArray[np.bool_]:
+    """Return whether a server of a profile starts with each adapter, given the fewest slots that serve it."""
+    by_rank = {rank: math.isfinite(most_cached(profile, template, rank)) for rank in {rank for _, rank in kinds.kinds}}
+    return np.array([by_rank[rank] for _, rank in kinds.kinds])[kinds.of_adapter]
 
 
 def _measured(

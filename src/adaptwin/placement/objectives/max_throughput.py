@@ -7,7 +7,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import total
-from adaptwin.placement.objectives.objective import Asked, Placed, placed
+from adaptwin.placement.objectives.objective import Asked, Placed, placed, servers_given
 from adaptwin.placement.packing.items import Bin, shares_of
 from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
@@ -23,6 +23,8 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """
     found: list[tuple[tuple[float, float], list[Placed]]] = []
     for problem in problems:
+        if not servers_given(problem, asked.options):
+            continue
         for bins in _throughput_candidates(problem, asked.options):
             chosen = [_most_served(problem.capacity, shares_of(contents)) for contents in bins]
             served = sum(answer.throughput for _, answer in chosen)
@@ -35,7 +37,7 @@ def max_throughput(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
 def _throughput_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     score = partial(_minus_throughput, problem.capacity)
-    found = starting_points(problem, options.gpus or 1)
+    found = starting_points(problem, servers_given(problem, options))
     best = sorted(found, key=lambda bins: sum(map(score, bins)))[:IMPROVED_FOR_THROUGHPUT]
     return [improved(problem, bins, score, sum).bins for bins in best] + best
 

@@ -1,4 +1,4 @@
-"""min-gpus: the fewest GPUs, all of the profile that needs the fewest."""
+"""min-gpus: the fewest GPUs, all servers of the profile that needs the fewest."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,25 @@ from adaptwin.placement.strategies.registry import Strategy
 
 
 def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
-    """Return the strategy's placement on the profile where it needs the fewest servers."""
-    return best_alone(problems, asked.strategy, len)
+    """Return the strategy's placement on the profile where it needs the fewest GPUs.
+
+    Of profiles that need as many, the cheapest is taken, if the prices of all are known, and then the one with the
+    fewest servers: in larger groups of GPUs, each request is served faster.
+    """
+    return best_alone(problems, asked.strategy, gpus_of_servers)
+
+
+def gpus_of_servers(servers: Sequence[Placed]) -> int:
+    """Return the number of GPUs of these servers."""
+    return sum(server.problem.capacity.profile.tensor_parallel_size for server in servers)
 
 
 def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
-    """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none."""
+    """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none.
+
+    Of placements with the same measure, the one with the lowest price is taken, if the prices of all profiles are
+    known, and then the one with the fewest servers.
+    """
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
     for problem in problems:
@@ -24,4 +37,9 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
             failures.append(error)
     if not found:
         raise failures[0]
-    return min(found, key=lambda servers: (measure(servers), len(servers)))
+    prices = [problem.capacity.profile.server_price for problem in problems]
+
+    def price(servers: Sequence[Placed]) -> float:
+        return 0.0 if None in prices else sum(server.problem.capacity.profile.server_price or 0.0 for server in servers)
+
+    return min(found, key=lambda servers: (measure(servers), price(servers), len(servers)))

@@ -8,7 +8,7 @@ from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.caution import LATENCY_LIKELIHOOD
-from adaptwin.placement.objectives.objective import Asked, Placed, placed
+from adaptwin.placement.objectives.objective import Asked, Placed, placed, servers_given
 from adaptwin.placement.packing.items import Bin, items_of, shares_of
 from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
@@ -27,6 +27,8 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """
     found: list[tuple[float, list[Placed]]] = []
     for problem in problems:
+        if not servers_given(problem, asked.options):
+            continue
         for bins in _latency_candidates(problem, asked.options):
             answers = [
                 _lowest_latency(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins
@@ -44,9 +46,10 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 def _latency_candidates(problem: Problem, options: PlanOptions) -> list[list[Bin]]:
     """Return the placements on which to run the twin: the best starting points, with and without moves."""
     score = partial(_expected_latency, problem.capacity, options.latency)
-    found = starting_points(problem, options.gpus or 1)
+    servers = servers_given(problem, options)
+    found = starting_points(problem, servers)
     tight = packed(problem, partial(items_of, problem))
-    if len(tight) == options.gpus:
+    if len(tight) == servers:
         found.append(tight)
     best = sorted(found, key=lambda bins: max(map(score, bins)))[:IMPROVED_FOR_LATENCY]
     return [improved(problem, bins, score, max).bins for bins in best] + best

@@ -22,6 +22,11 @@ class Placed(NamedTuple):
     assignment: Assignment
 
 
+def servers_given(problem: Problem, options: PlanOptions) -> int:
+    """Return how many servers of a problem's profile the given GPUs make; GPUs too few for another server are left."""
+    return (options.gpus or 1) // problem.capacity.profile.tensor_parallel_size
+
+
 Measure = Callable[[Sequence[Placed]], float]
 
 

@@ -10,13 +10,17 @@ if TYPE_CHECKING:
     from adaptwin.plan.plan import Goal
 
 
+_gpus_of_servers: "Measure" = function_from(f"{__package__}.min_gpus", "gpus_of_servers")
+
+
 class Objective(NamedTuple):
     """A way to choose among placements."""
 
     place: "PlaceOnProfiles"
     goal: "Goal" = "gpus"  # what it optimises
-    measure: "Measure" = len  # measure of a placement; lower is better
+    measure: "Measure" = _gpus_of_servers  # measure of a placement; lower is better
     given_gpus: bool = False  # whether the number of GPUs is given rather than found
+    mixes: bool = False  # whether it may mix servers of several profiles
     promises: bool = True  # whether it promises that no adapter is starved
 
 
@@ -30,7 +34,7 @@ _price_of_servers: "Measure" = function_from(f"{__package__}.min_cost", "price_o
 OBJECTIVES: dict[str, Objective] = {
     "min-gpus": Objective(_objective("min_gpus")),
     "slo": Objective(_objective("slo")),
-    "min-cost": Objective(_objective("min_cost"), goal="price", measure=_price_of_servers),
+    "min-cost": Objective(_objective("min_cost"), goal="price", measure=_price_of_servers, mixes=True),
     "min-latency": Objective(_objective("min_latency"), goal="latency", given_gpus=True),
     "max-throughput": Objective(_objective("max_throughput"), goal="throughput", given_gpus=True, promises=False),
 }

@@ -46,13 +46,13 @@ def balanced(
     by_load = to_least_loaded(by_falling_load(ways[0]), servers)
     found = [filled for filled in [_borne(problem, by_load or [], least, most)] if filled]
     for number, way in enumerate(tried):
-        problem.progress(f"balancing over {servers} GPUs", number, len(ways))
+        problem.progress(f"balancing over {servers} servers", number, len(ways))
         if problem.out_of_time:
             break
         filled = _widest(problem, way, servers, least, most)
         if filled:
             found.append(filled)
-    problem.progress(f"balancing over {servers} GPUs", len(ways), len(ways))
+    problem.progress(f"balancing over {servers} servers", len(ways), len(ways))
     if not found:
         return None
     roomy = [filled for filled in found if filled.factor >= OTHER_ARRIVALS_FACTOR]

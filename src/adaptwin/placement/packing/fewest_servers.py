@@ -22,13 +22,13 @@ def fewest_servers(
     capacity = problem.capacity
     servers = max(1, problem.lower_bound, at_least)
     while servers < len(items):
-        problem.progress(f"trying {servers} GPUs", servers, len(items))
+        problem.progress(f"trying {servers} servers", servers, len(items))
         bins = [contents for contents in bins_for(servers) if contents]
         likely_to_fail_first = sorted(bins, key=capacity.load, reverse=True)
         if all(rule.serves(capacity, contents) for contents in likely_to_fail_first):
             return _assignments(problem, bins, rule)
         servers += max(1, servers // 2) if problem.out_of_time else 1
-    problem.progress(f"trying {len(items)} GPUs", len(items), len(items))
+    problem.progress(f"trying {len(items)} servers", len(items), len(items))
     for item in items:
         if not rule.serves(capacity, merged([item])):
             raise unservable(capacity, item)

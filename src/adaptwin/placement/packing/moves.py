@@ -33,13 +33,13 @@ class ScoredBins(NamedTuple):
     scores: list[float]
 
 
-def starting_points(problem: Problem, gpus: int) -> list[list[Bin]]:
-    """Return placements of all items on at most `gpus` servers.
+def starting_points(problem: Problem, most: int) -> list[list[Bin]]:
+    """Return placements of all items on at most `most` servers.
 
     Placements that do not respect the constraints are left out, so that the list may be empty.
     """
-    items = _even_items(problem, gpus)
-    servers = min(gpus, len(items))
+    items = _even_items(problem, most)
+    servers = min(most, len(items))
     ways = orders(items)
     by_load = (to_least_loaded(way, servers) for way in (by_falling_load(items), *ways))
     found = [bins for bins in by_load if bins]
@@ -85,16 +85,16 @@ def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Bin
     return ScoredBins(bins, scores)
 
 
-def _even_items(problem: Problem, gpus: int) -> list[Item]:
+def _even_items(problem: Problem, servers: int) -> list[Item]:
     """Return the items, with those above an even share of the total load split into parts that are not above it.
 
-    Parts below `LEAST_SPLIT_LOAD` are not split further, so that many more GPUs than are useful cost no time.
+    Parts below `LEAST_SPLIT_LOAD` are not split further, so that many more servers than are useful cost no time.
     """
     items = items_of(problem)
-    even = max(load_of(items) / gpus, LEAST_SPLIT_LOAD)
+    even = max(load_of(items) / servers, LEAST_SPLIT_LOAD)
     split: list[Item] = []
     for item in items:
-        parts = min(gpus, math.ceil(item.load / even - 1e-9)) if len(item.shares) == 1 else 1
+        parts = min(servers, math.ceil(item.load / even - 1e-9)) if len(item.shares) == 1 else 1
         name, share = item.shares[0]
         split += (
             [item_of(problem, AdapterPart(name, share / parts), item.apart_from) for _ in range(parts)]

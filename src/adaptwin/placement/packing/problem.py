@@ -27,7 +27,7 @@ class Problem(NamedTuple):
     """Adapters to place on servers of one profile; `capacity` answers all questions about a server."""
 
     capacity: Capacity
-    lower_bound: int
+    lower_bound: int  # on the number of servers
     progress: Progress
     deadline: float  # by the clock of `time.perf_counter`; past it, a strategy returns the best that it has found
     constraints: Constraints = Constraints()

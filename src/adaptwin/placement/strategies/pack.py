@@ -117,7 +117,7 @@ def _one_fewer(
 ) -> list[Bin] | None:
     """Place all items on one server fewer, each confirmed by the twin at the factor `needed`; None if that fails."""
     servers = len(bins) - 1
-    problem.progress(f"packing into {servers} GPUs", 0, 1)
+    problem.progress(f"packing into {servers} servers", 0, 1)
     tight = balanced(problem, ways, servers, FEWER_SERVERS_FACTOR * needed, needed)
     found = tight and repaired_bins(problem, tight.bins, needed)
     if not found and together >= WORTH_SEARCHING_FACTOR:
@@ -125,5 +125,5 @@ def _one_fewer(
         found = by_load and repaired_bins(problem, by_load, needed)
     if not found and problem.capacity.surrogate_knows and together >= WORTH_SEARCHING_FACTOR:
         found = without_emptiest(problem, bins, needed)
-    problem.progress(f"packing into {servers} GPUs", 1, 1)
+    problem.progress(f"packing into {servers} servers", 1, 1)
     return found

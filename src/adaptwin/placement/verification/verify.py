@@ -1,4 +1,4 @@
-"""verify: check that a plan holds, by one twin run per GPU with a seed that the planner did not use.
+"""verify: check that a plan holds, by one twin run per server with a seed that the planner did not use.
 
 The states after failures are checked, too.
 """
@@ -44,6 +44,7 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
         plan.options.latency_limits,
         found,
         assumptions_of(plan),
+        sum(map(plan.gpus_of, serving)),
     )
 
 

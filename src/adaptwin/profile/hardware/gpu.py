@@ -87,7 +87,8 @@ class GpuSheet(Spec):
         gt=0,
         le=1e6,
         allow_inf_nan=False,
-        description="a typical price per hour on demand, in US dollars, to be replaced by yours; None: not for rent",
+        description="a typical price of one GPU per hour on demand, in US dollars, to be replaced by yours; None: not "
+        "for rent",
     )
     source: str = Field(description="where the figures come from, and which of them are assumed")
 

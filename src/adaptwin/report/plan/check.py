@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 
 from adaptwin.plan.check import Check
+from adaptwin.report.plan.server_noun import heading_of
 from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, grade_text, plain_table
 from adaptwin.report.style.terminal import Text
@@ -12,7 +13,9 @@ from adaptwin.twin.run import Run
 
 def check_table(check: Check) -> RenderableType:
     """Return a report on a verification: whether the plan holds, and the figures of each GPU."""
-    gpus = count(len(check.runs), "GPU")
+    servers = len(check.runs)
+    noun = "GPU" if check.gpus in (None, servers) else "server"
+    gpus = count(servers, "GPU") if noun == "GPU" else f"{count(check.gpus or 0, 'GPU')} in {count(servers, 'server')}"
     if check.ok:
         failures = f", not even in {count(len(check.failovers), 'failure scenario')}" if check.failovers else ""
         headline = Text(
@@ -21,7 +24,7 @@ def check_table(check: Check) -> RenderableType:
     else:
         headline = Text(f"The plan does not hold on {gpus} with seed {check.seed}.", style="bold red")
     table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table.add_column(heading_of(noun), overflow="fold")
     add_numbers(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     add_numbers(table, "KV\nuse", "Adapters\nnot ok")
     table.add_column("Verdict", no_wrap=True)
@@ -31,7 +34,7 @@ def check_table(check: Check) -> RenderableType:
     if rejected := sum(run.rejected for run in check.runs):
         lines.append(Text(f"{count(rejected, 'request')} rejected: longer than max_model_len.", style="bold red"))
     runs = zip(check.servers, check.runs, strict=True)
-    extrapolated = extrapolated_sentence({server.name: run.extrapolations for server, run in runs})
+    extrapolated = extrapolated_sentence({server.name: run.extrapolations for server, run in runs}, noun)
     return Group(headline, Text(), table, *lines, *assumption_lines(check.assumptions, extrapolated))
 
 

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 
 from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
 from adaptwin.report.plan.headroom import headroom_text
+from adaptwin.report.plan.server_noun import heading_of, noun_for
 from adaptwin.report.plan.why import why_full
 from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sentence
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
@@ -29,23 +30,29 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
     shown = [each for each in chosen if each in fullest]
     some = len(shown) < len(chosen)
     newcomer = explanation.newcomer
+    noun = _noun(explanation)
     return Group(
         _headline(explanation),
-        heading(f"What limits each GPU{_fullest(some)}"),
-        _why_table(shown),
+        heading(f"What limits each {noun}{_fullest(some)}"),
+        _why_table(shown, noun),
         heading(f"Spare capacity{_fullest(some)}"),
-        _room_table(shown),
+        _room_table(shown, noun),
         heading(f"Effect of one more adapter of rank {newcomer.rank} with {number(newcomer.rate)} requests/s"),
-        _addition_table(sorted(chosen, key=_harm)[: len(shown)] if some else chosen),
+        _addition_table(sorted(chosen, key=_harm)[: len(shown)] if some else chosen, noun),
         Text(advice_sentence(explanation.advice)),
         heading("What would save a GPU"),
-        *(Text(line) for line in saving_lines(explanation.savings, explanation.gpus)),
+        *(Text(line) for line in saving_lines(explanation.savings, explanation.gpus, noun)),
         *assumption_lines(explanation.assumptions, _extrapolated(explanation)),
     )
 
 
 def _extrapolated(explanation: Explanation) -> str:
-    return extrapolated_sentence({each.server: each.forecast.extrapolations for each in explanation.servers})
+    found = {each.server: each.forecast.extrapolations for each in explanation.servers}
+    return extrapolated_sentence(found, _noun(explanation))
+
+
+def _noun(explanation: Explanation) -> str:
+    return noun_for(each.gpus for each in explanation.servers)
 
 
 def _fullest(some: bool) -> str:
@@ -64,17 +71,16 @@ def _headline(explanation: Explanation) -> Text:
         else f"This plan is at most {count(gpus - bound, 'GPU')} above the optimum"
     )
     text = Text.assemble((count(gpus, "GPU"), "bold"), f". Lower bound: {count(bound, 'GPU')}. {above}.")
-    if gpus > SHOWN_GPUS:
-        binds = Counter(each.forecast.binding for each in explanation.servers)
-        text.append(
-            f"\nWhat limits the GPUs: {', '.join(f'{what} on {many:,}' for what, many in binds.most_common())}."
-        )
+    if len(explanation.servers) > SHOWN_GPUS:
+        binds = Counter(each.forecast.binding for each in explanation.servers).most_common()
+        limits = ", ".join(f"{what} on {many:,}" for what, many in binds)
+        text.append(f"\nWhat limits the {_noun(explanation)}s: {limits}.")
     return text
 
 
-def _why_table(servers: Sequence[ServerExplanation]) -> Table:
+def _why_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table.add_column(heading_of(noun), overflow="fold")
     table.add_column("Limited by", no_wrap=True)
     table.add_column("", overflow="fold")
     for each in servers:
@@ -83,9 +89,9 @@ def _why_table(servers: Sequence[ServerExplanation]) -> Table:
     return table
 
 
-def _room_table(servers: Sequence[ServerExplanation]) -> Table:
+def _room_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table.add_column(heading_of(noun), overflow="fold")
     add_numbers(table, "Adapters", "More\ntraffic", "or more\nadapters", "of\nrank", "with\nreq/s")
     for each in servers:
         more = f"over {each.kin.more:,}" if each.kin.more_is_open else f"{each.kin.more:,}"
@@ -94,9 +100,9 @@ def _room_table(servers: Sequence[ServerExplanation]) -> Table:
     return table
 
 
-def _addition_table(servers: Sequence[ServerExplanation]) -> Table:
+def _addition_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table.add_column(heading_of(noun), overflow="fold")
     table.add_column("Verdict", no_wrap=True)
     add_numbers(table, "ITL p99\nbefore", "\nafter", "TTFT p99\nbefore", "\nafter")
     table.add_column("Restart with", overflow="fold")
@@ -132,13 +138,19 @@ def advice_sentence(advice: Advice) -> str:
         case "restart":
             settings = f"--max-lora-rank {advice.max_lora_rank} --max-loras {advice.max_loras}"
             return f"It needs a restart of {advice.server} with {settings}."
+        case "new GPU" if advice.gpus and advice.gpus > 1:
+            new = f"a new server of {advice.gpus} GPUs"
+            return f"It needs {new}: no server of the plan can serve it beside its own adapters."
         case "new GPU":
             return "It needs a new GPU: no GPU of the plan can serve it beside its own adapters."
     return "No GPU of these types can serve it, not even alone."
 
 
-def saving_lines(found: Savings, gpus: int) -> list[str]:
-    """List the changes that would save a GPU, and the traffic that keeps the emptiest GPU from being given up."""
+def saving_lines(found: Savings, gpus: int, noun: str = "GPU") -> list[str]:
+    """List the changes that would save a GPU, and the traffic that keeps the emptiest server from being given up.
+
+    `noun` is what a server is called.
+    """
     if gpus == 1:
         return ["The plan has only one GPU."]
     lines = []
@@ -152,12 +164,12 @@ def saving_lines(found: Savings, gpus: int) -> list[str]:
     if found.unknown:
         lines.append(f"{count(len(found.unknown), 'change')} without an estimate: make a new plan to find out.")
     if found.emptiest:
-        lines.append(_emptiest_sentence(found.emptiest))
+        lines.append(_emptiest_sentence(found.emptiest, noun))
     return lines
 
 
-def _emptiest_sentence(emptiest: Emptiest) -> str:
-    gpu = f"The emptiest GPU is {emptiest.server}, with {number(emptiest.request_rate)} requests/s."
+def _emptiest_sentence(emptiest: Emptiest, noun: str) -> str:
+    gpu = f"The emptiest {noun} is {emptiest.server}, with {number(emptiest.request_rate)} requests/s."
     if emptiest.too_much is None:
         return gpu
     if emptiest.too_much >= NEARLY_ALL_TRAFFIC:

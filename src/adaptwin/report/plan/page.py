@@ -24,6 +24,7 @@ from adaptwin.report.plan.sentences import (
     failover_sentence,
     headroom_sentence,
     host_memory_sentence,
+    left_over_sentence,
     made_how,
     plan_extrapolated_sentence,
     rejected_sentence,
@@ -33,6 +34,7 @@ from adaptwin.report.plan.sentences import (
     used_gpus,
     verified_sentence,
 )
+from adaptwin.report.plan.server_noun import server_noun
 from adaptwin.report.plan.settings import Setting, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import story
@@ -72,41 +74,44 @@ class StressRow(NamedTuple):
     failing: str
 
 
-_PLAN_PICTURES: tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...] = (
-    (
-        Picture(
-            "packing",
-            "Which adapters are on which GPU",
-            "One bar per GPU, one segment per adapter. The length of a segment is the adapter's offered tokens per "
-            "second, its colour the rank. The outlined end is headroom: more traffic that the GPU could serve.",
+def _plan_pictures(noun: str) -> tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...]:
+    """Return the figures of a page, where a server is called by this noun."""
+    return (
+        (
+            Picture(
+                "packing",
+                f"Which adapters are on which {noun}",
+                f"One bar per {noun}, one segment per adapter. The length of a segment is the adapter's offered tokens "
+                "per second, its colour the rank. The outlined end is headroom: more traffic that the "
+                f"{noun} could serve.",
+            ),
+            packing_figure,
         ),
-        packing_figure,
-    ),
-    (
-        Picture("throughput", "Throughput", "Prompt and output tokens per second, offered and served."),
-        throughput_figure,
-    ),
-    (
-        Picture("kv", "KV cache", "Share of each GPU's KV cache in use, averaged over time."),
-        kv_figure,
-    ),
-    (
-        Picture("ttft", "Time to first token", "Median and 99th percentile over the requests of each GPU."),
-        ttft_figure,
-    ),
-    (
-        Picture("itl", "Inter-token latency", "Mean and 99th percentile of the gaps between output tokens."),
-        itl_figure,
-    ),
-    (
-        Picture(
-            "popularity",
-            "Popularity of the adapters",
-            "Requests per second of each adapter, from the most to the least popular, coloured by rank.",
+        (
+            Picture("throughput", "Throughput", "Prompt and output tokens per second, offered and served."),
+            throughput_figure,
         ),
-        popularity_figure,
-    ),
-)
+        (
+            Picture("kv", "KV cache", f"Share of each {noun}'s KV cache in use, averaged over time."),
+            kv_figure,
+        ),
+        (
+            Picture("ttft", "Time to first token", f"Median and 99th percentile over the requests of each {noun}."),
+            ttft_figure,
+        ),
+        (
+            Picture("itl", "Inter-token latency", "Mean and 99th percentile of the gaps between output tokens."),
+            itl_figure,
+        ),
+        (
+            Picture(
+                "popularity",
+                "Popularity of the adapters",
+                "Requests per second of each adapter, from the most to the least popular, coloured by rank.",
+            ),
+            popularity_figure,
+        ),
+    )
 
 
 class PagePart(NamedTuple):
@@ -121,10 +126,11 @@ class PagePart(NamedTuple):
 def plan_report(plan: Plan) -> str:
     """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making."""
     part = page_part(plan)
+    servers = f" in {count(len(plan.servers), 'server')}" if plan.has_groups else ""
     return render(
         "plans.html",
         part.drawn,
-        title=f"{count(plan.gpus, 'GPU')} for {count(len(plan.workload), 'adapter')}",
+        title=f"{count(plan.gpus, 'GPU')}{servers} for {count(len(plan.workload), 'adapter')}",
         summary=part.summary,
         cards=_plan_cards(plan),
         rows=(),
@@ -139,14 +145,17 @@ def page_part(plan: Plan, prefix: str = "") -> PagePart:
         plan: The plan.
         prefix: Beginning of the names of its figures and sections, which tells them from those of other plans.
     """
-    sections = list(_sections(plan, prefix))
-    pictures = {picture.key: picture._replace(key=f"{prefix}{picture.key}") for picture, _ in _PLAN_PICTURES}
-    drawn = {pictures[picture.key].key: draw(plan) for picture, draw in _PLAN_PICTURES}
+    sections, noun = list(_sections(plan, prefix)), server_noun(plan)
+    figures = _plan_pictures(noun)
+    pictures = {picture.key: picture._replace(key=f"{prefix}{picture.key}") for picture, _ in figures}
+    drawn = {pictures[picture.key].key: draw(plan) for picture, draw in figures}
     drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}
     body = fragment(
         "plan.html",
         plan=plan,
         prefix=prefix,
+        noun=noun,
+        several_sizes=len({plan.gpus_of(server) for server in plan.servers}) > 1,
         sections=sections,
         pictures=pictures,
         open_sections=len(sections) <= OPEN_SECTIONS,
@@ -183,6 +192,7 @@ def _most_often(failed: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _summary_sentences(plan: Plan) -> tuple[str, ...]:
     said = (
+        left_over_sentence(plan),
         *bound_sentences(plan),
         verified_sentence(plan),
         failover_sentence(plan),
@@ -207,7 +217,7 @@ def _plan_cards(plan: Plan) -> list[Card]:
     tokens = sum(row.tokens for row in placements(plan))
     above = plan.gpus - plan.lower_bound
     cards = [
-        Card("GPUs", f"{plan.gpus:,}", used_gpus(plan) if len(plan.profiles) > 1 else ""),
+        Card("GPUs", f"{plan.gpus:,}", used_gpus(plan) if len(plan.profiles) > 1 or plan.has_groups else ""),
         Card(
             "Lower bound",
             f"{plan.lower_bound:,}",

@@ -17,7 +17,7 @@ def totals_table(plans: Plans) -> RenderableType:
     for sentence in total_sentences(plans):
         verified = sentence == total_verified_sentence(plans)
         text.append(f"\n{sentence}", style="not bold" + (_colour(plans) if verified else ""))
-    note = Text("Headroom and TTFT p99 are those of the GPU where they are worst.")
+    note = Text("Headroom and TTFT p99 are those of the server where they are worst.")
     return Group(text, heading("Base models"), _bases_table(plans), note)
 
 

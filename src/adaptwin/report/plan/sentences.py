@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import UNKNOWN_ERROR, Profile
+from adaptwin.report.plan.server_noun import server_noun
 from adaptwin.report.plan.stress import sample_sentence
 from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.report.style.words import count, duration, money, number, percent, share_text
@@ -27,11 +28,18 @@ def bound_sentences(plan: Plan) -> tuple[str, ...]:
 def bound_sentence(plan: Plan) -> str:
     """Say how far the number of GPUs is from the lower bound."""
     above = plan.gpus - plan.lower_bound
-    spares = f", {plan.options.spare} of them spare" if plan.options.spare else ""
-    bound = f"Lower bound: no plan with these profiles can use fewer than {count(plan.lower_bound, 'GPU')}{spares}."
+    profiles = "with these profiles" if len(plan.profiles) == 1 else "on one of these profiles"
+    bound = f"Lower bound: no plan {profiles} can use fewer than {count(plan.lower_bound, 'GPU')}{_spares(plan)}."
     if above <= 0:
         return f"{bound} This plan is optimal."
     return f"{bound} This plan is at most {count(above, 'GPU')} above the optimum."
+
+
+def _spares(plan: Plan) -> str:
+    if not plan.options.spare:
+        return ""
+    sizes = {profile.tensor_parallel_size for profile in plan.profiles}
+    return f", {plan.options.spare * sizes.pop()} of them spare" if len(sizes) == 1 else ", spare ones included"
 
 
 def cost_sentence(plan: Plan) -> str:
@@ -48,16 +56,35 @@ def cost_sentence(plan: Plan) -> str:
 
 
 def used_gpus(plan: Plan) -> str:
-    """Return the number of GPUs of each profile: ``2 × h100-..., 1 × l40s-...``."""
-    names = [profile.name for profile in plan.profiles]
-    used = Counter(sorted((server.profile for server in plan.servers), key=names.index))
-    return ", ".join(f"{many:,} × {name}" for name, many in used.items())
+    """Return the number of servers of each profile: ``2 × h100-..., 1 × l40s-...-tp2 (2 GPUs each)``."""
+    used = Counter(server.profile for server in plan.servers)
+    return ", ".join(
+        f"{used[profile.name]:,} × {profile.name}{_gpus_each(profile.tensor_parallel_size)}"
+        for profile in plan.profiles
+        if profile.name in used
+    )
+
+
+def _gpus_each(gpus: int) -> str:
+    return f" ({gpus} GPUs each)" if gpus > 1 else ""
+
+
+def left_over_sentence(plan: Plan) -> str:
+    """Say how many of the given GPUs are too few for another server; empty if none is left over."""
+    given, sizes = plan.options.gpus, {plan.gpus_of(server) for server in plan.servers}
+    if given is None or plan.migration is not None or len(sizes) != 1:
+        return ""
+    size = sizes.pop()
+    if not (left := given % size):
+        return ""
+    return f"{count(left, 'GPU')} of {given:,} {'is' if left == 1 else 'are'} left over: each server has {size}."
 
 
 def verified_sentence(plan: Plan) -> str:
     """Say whether the plan was verified, and how; for a plan with too few GPUs, how much is served."""
     if plan.verified:
-        runs = f", {count(len(plan.verified_seeds), 'run')} per GPU" if plan.verified_seeds else ""
+        each = server_noun(plan)
+        runs = f", {count(len(plan.verified_seeds), 'run')} per {each}" if plan.verified_seeds else ""
         return f"Verified: simulated again with fresh arrivals{runs}; no adapter is starved."
     if not plan.promises:
         forecasts = [server.forecast for server in plan.servers if server.forecast]
@@ -85,7 +112,9 @@ def failover_sentence(plan: Plan) -> str:
     latency = f" ITL p99 is then up to {duration(max(tails))}." if tails else ""
     seeds = "" if plan.standbys else f" with {count(len(plan.verified_seeds), 'fresh seed')}"
     checked = f" Verified{seeds}." if plan.verified else " Not verified."
-    return f"Any {count(plan.options.spare, 'GPU')} may fail: {then}.{latency}{checked}"
+    stopped = "its server" if one else f"up to {plan.options.spare} servers"
+    stops = f" and stop {stopped}" if plan.has_groups else ""
+    return f"Any {count(plan.options.spare, 'GPU')} may fail{stops}: {then}.{latency}{checked}"
 
 
 def rejected_sentence(plan: Plan) -> str:
@@ -100,9 +129,9 @@ def sluggish_sentence(plan: Plan) -> str:
     slow = sum(server.forecast.grade == "sluggish" for server in plan.servers if server.forecast)
     if not slow:
         return ""
-    verb = "is" if slow == 1 else "are"
+    servers, verb = count(slow, server_noun(plan)), "is" if slow == 1 else "are"
     return (
-        f"{count(slow, 'GPU')} {verb} sluggish: over 1 % of requests wait over {LONG_WAIT:g} s for the first token. "
+        f"{servers} {verb} sluggish: over 1 % of requests wait over {LONG_WAIT:g} s for the first token. "
         "A limit on TTFT (--ttft-p99) rules this out."
     )
 
@@ -113,7 +142,7 @@ def host_memory_sentence(plan: Plan) -> str:
     most, name = max(taken, default=(0.0, ""))
     if not most:
         return ""
-    others = ", the most of any GPU" if len(taken) > 1 else ""
+    others = f", the most of any {server_noun(plan)}" if len(taken) > 1 else ""
     return f"Adapters take up to {number(most)} GiB of pinned host memory on {name}{others}."
 
 
@@ -127,9 +156,9 @@ def disk_reads_sentence(plan: Plan) -> str:
     ]
     if not over:
         return ""
-    name, loras, held = over[0]
+    servers, (name, loras, held) = count(len(over), server_noun(plan)), over[0]
     return (
-        f"{count(len(over), 'GPU')} with more adapters than max_cpu_loras ({name}: {loras:,}, and {held:,} in host "
+        f"{servers} with more adapters than max_cpu_loras ({name}: {loras:,}, and {held:,} in host "
         "memory): vLLM reads the least recently used ones from disk again."
     )
 
@@ -149,10 +178,10 @@ def headroom_sentence(plan: Plan) -> str:
     if not low:
         return ""
     headroom, name, error, origin = min(low)
-    limit = origin.format(share_text(error))
+    limit, servers = origin.format(share_text(error)), count(len(low), server_noun(plan))
     enough = f"{max(5, math.ceil(100.0 * error))}%"
     return (
-        f"The headroom of {count(len(low), 'GPU')} is below {limit} ({name}: {percent(headroom)}): plan with "
+        f"The headroom of {servers} is below {limit} ({name}: {percent(headroom)}): plan with "
         f"--headroom {enough} or --margin {enough}."
     )
 
@@ -175,7 +204,7 @@ def uncertainty_sentence(plan: Plan) -> str:
         if told:
             of_profile = f" of profile {profile.name}" if len(plan.profiles) > 1 else ""
             some = f" ({len(known):,} of {len(serving):,})" if len(known) < len(serving) else ""
-            which = f"a real GPU{of_profile}{some}"
+            which = f"a real {server_noun(plan)}{of_profile}{some}"
             sentences.append(f"On {which}, expect {' and '.join(told)} of these figures, nine times out of ten.")
     return " ".join(sentences)
 
@@ -190,16 +219,15 @@ def _widths(forecasts: Sequence[Forecast]) -> dict[str, float]:
 
 def plan_extrapolated_sentence(plan: Plan) -> str:
     """Say how GPUs of the plan differ from those that were measured; empty if none does."""
-    return extrapolated_sentence(
-        {server.name: server.forecast.extrapolations for server in plan.servers if server.forecast}
-    )
+    found = {server.name: server.forecast.extrapolations for server in plan.servers if server.forecast}
+    return extrapolated_sentence(found, server_noun(plan))
 
 
 def stress_sentence(plan: Plan) -> str:
     """Say how often the fullest GPUs held in the sample under wrong rates; empty if the plan has no such sample."""
     if plan.stress is None or not plan.stress.is_sample:
         return ""
-    return sample_sentence(plan.stress, len(plan.servers) - len(plan.standbys))
+    return sample_sentence(plan.stress, len(plan.servers) - len(plan.standbys), server_noun(plan))
 
 
 def made_how(plan: Plan) -> str:

@@ -16,9 +16,13 @@ class Setting(NamedTuple):
 
 
 def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
-    """Return the settings of a server; those left open have the default that vLLM uses on its profile."""
+    """Return the settings of a server; those left open have the default that vLLM uses on its profile.
+
+    Where the server has several GPUs, their number comes first.
+    """
     server, defaults = placed.server, _defaults(plan, placed)
-    rows = []
+    gpus = plan.gpus_of(placed)
+    rows = [Setting("tensor_parallel_size", str(gpus), False)] if gpus > 1 else []
     for name in type(server).model_fields:
         value = getattr(server, name)
         left_open = value is None

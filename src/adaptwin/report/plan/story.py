@@ -5,6 +5,7 @@ import math
 from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.headroom import headroom_text
+from adaptwin.report.plan.server_noun import server_noun
 from adaptwin.report.plan.why import why_full
 from adaptwin.report.style.words import percent
 
@@ -31,7 +32,7 @@ def story(plan: Plan, server: PlacedServer) -> str:
     if server.is_standby:
         return "A standby: it runs only when another server fails, with the settings and the adapters of that server."
     if forecast is None:
-        return "The plan has no forecast for this GPU."
+        return f"The plan has no forecast for this {server_noun(plan)}."
     if forecast.headroom_is_open:
         return _headroom_sentence(forecast)
     shown = f"{_limit_in_numbers(plan, server, forecast)} " if forecast.brink else ""

@@ -12,6 +12,7 @@ from adaptwin.report.plan.sentences import (
     failover_sentence,
     headroom_sentence,
     host_memory_sentence,
+    left_over_sentence,
     made_how,
     plan_extrapolated_sentence,
     rejected_sentence,
@@ -21,6 +22,7 @@ from adaptwin.report.plan.sentences import (
     used_gpus,
     verified_sentence,
 )
+from adaptwin.report.plan.server_noun import heading_of, server_noun
 from adaptwin.report.plan.stress import GOOD_SHARE, stress_table
 from adaptwin.report.style.assumptions import assumption_lines
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
@@ -36,7 +38,9 @@ def plan_table(plan: Plan) -> RenderableType:
         _servers_table(plan),
         heading("Expected performance (simulated)"),
         _forecast_table(plan),
-        Text(f"Headroom: extra traffic with which a GPU is ok with each of {HEADROOM_SEEDS} fresh seeds."),
+        Text(
+            f"Headroom: extra traffic with which a {server_noun(plan)} is ok with each of {HEADROOM_SEEDS} fresh seeds."
+        ),
         *([Text(said)] if (said := uncertainty_sentence(plan)) else []),
         *assumption_lines(plan.assumptions, plan_extrapolated_sentence(plan)),
         *_stress_tables(plan),
@@ -44,16 +48,20 @@ def plan_table(plan: Plan) -> RenderableType:
 
 
 def _stress_tables(plan: Plan) -> list[RenderableType]:
-    return [] if plan.stress is None or plan.stress.is_sample else [stress_table(plan.stress)]
+    noun = server_noun(plan)
+    return [] if plan.stress is None or plan.stress.is_sample else [stress_table(plan.stress, noun)]
 
 
 def _plan_headline(plan: Plan) -> Text:
     adapters, rate = count(len(plan.workload), "adapter"), number(plan.workload.rate)
-    gpus = (count(plan.gpus, "GPU"), "bold")
+    servers = f" in {count(len(plan.servers), 'server')}" if plan.has_groups else ""
+    gpus = (f"{count(plan.gpus, 'GPU')}{servers}", "bold")
     priced = "" if plan.cost_per_hour is None else f", at a price of {money(plan.cost_per_hour)} per hour"
     text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s{priced}.\n")
     if len(plan.profiles) > 1:
         text.append(f"{used_gpus(plan)}.\n")
+    if left_over := left_over_sentence(plan):
+        text.append(f"{left_over}\n", style="yellow")
     text.append("".join(f"{sentence}\n" for sentence in bound_sentences(plan)))
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
     for sentence, style in (
@@ -76,28 +84,29 @@ def _plan_headline(plan: Plan) -> Text:
 
 
 def _servers_table(plan: Plan) -> Table:
-    table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table, groups = plain_table(), plan.has_groups
+    table.add_column(heading_of(server_noun(plan)), overflow="fold")
     if several := len(plan.profiles) > 1:
         table.add_column("Profile", overflow="fold")
-    add_numbers(table, "Adapters")
+    add_numbers(table, *(["GPUs"] if groups else []), "Adapters")
     table.add_column("Rank × count", overflow="fold")
     add_numbers(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
     for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
         server = placed.server
         held = server.adapters_in_host
-        profile = [Text(placed.profile)] if several else []
+        described = [Text(placed.name), *([Text(placed.profile)] if several else [])]
+        described += [Text(f"{plan.gpus_of(placed)}")] if groups else []
         settings = (str(server.max_loras), str(server.max_lora_rank), str(held))
         if placed.is_standby:
-            table.add_row(Text(placed.name), *profile, "0", "standby", *[NOTHING] * len(settings))
+            table.add_row(*described, "0", "standby", *[NOTHING] * len(settings))
             continue
-        table.add_row(Text(placed.name), *profile, str(len(placed.adapters)), rank_summary(counts), *settings)
+        table.add_row(*described, str(len(placed.adapters)), rank_summary(counts), *settings)
     return table
 
 
 def _forecast_table(plan: Plan) -> Table:
     table = plain_table()
-    table.add_column("GPU", overflow="fold")
+    table.add_column(heading_of(server_noun(plan)), overflow="fold")
     add_numbers(table, "Offered\nreq/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     add_numbers(table, "KV\nuse", "Head-\nroom")
     table.add_column("Limited\nby", no_wrap=True)

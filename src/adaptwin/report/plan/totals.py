@@ -91,5 +91,5 @@ def total_verified_sentence(plans: Plans) -> str:
     """Say whether every plan was verified, and else which was not."""
     failed = [plan.base for plan in plans.plans if not plan.verified]
     if not failed:
-        return "Verified: every GPU simulated again with fresh arrivals; no adapter is starved."
+        return "Verified: every server simulated again with fresh arrivals; no adapter is starved."
     return f"Not verified: {', '.join(failed)}."

@@ -15,11 +15,11 @@ def assumed_sentence(assumptions: Sequence[str]) -> str:
     return f"Assumes: {'; '.join(assumptions)}." if assumptions else ""
 
 
-def extrapolated_sentence(found: Mapping[str, Sequence[Extrapolation]]) -> str:
+def extrapolated_sentence(found: Mapping[str, Sequence[Extrapolation]], noun: str = "GPU") -> str:
     """Return how servers differ from the measured ones as one sentence; empty if they do not.
 
     `found` has the differences of every server by its name. Differences of several servers in one quantity are joined
-    to a range. A difference that not all servers have names its servers.
+    to a range. A difference that not all servers have names its servers, or counts them under the noun given.
     """
     sentences = []
     for widens, how in ((False, "without an interval for real GPUs"), (True, "with a wider interval for real GPUs")):
@@ -30,7 +30,7 @@ def extrapolated_sentence(found: Mapping[str, Sequence[Extrapolation]]) -> str:
                     differences.setdefault((each.subject, each.unit, each.measured), {})[server] = each.value
         clauses = [
             f"{subject}{_range_of(values.values())}{unit}{f' (measured: {measured})' if measured else ''}"
-            f"{_where(list(values), len(found))}"
+            f"{_where(list(values), len(found), noun)}"
             for (subject, unit, measured), values in differences.items()
         ]
         if clauses:
@@ -43,10 +43,10 @@ def _range_of(values: Iterable[float | None]) -> str:
     return "" if not shown else f" {shown[0]}" if shown[0] == shown[-1] else f" {shown[0]} to {shown[-1]}"
 
 
-def _where(servers: Sequence[str], of: int) -> str:
+def _where(servers: Sequence[str], of: int, noun: str) -> str:
     if len(servers) == of:
         return ""
-    return f" on {', '.join(servers)}" if len(servers) <= NAMED_GPUS else f" on {len(servers):,} of {of:,} GPUs"
+    return f" on {', '.join(servers)}" if len(servers) <= NAMED_GPUS else f" on {len(servers):,} of {of:,} {noun}s"
 
 
 def assumption_lines(assumptions: Sequence[str], extrapolated: str) -> list[RenderableType]:

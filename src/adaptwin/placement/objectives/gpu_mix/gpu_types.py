@@ -1,4 +1,4 @@
-"""GPU types of which a mix is made, each with all items as it serves them."""
+"""GPU types of which a mix is made, each with all items as it serves them; groups of another size are another type."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,10 @@ from adaptwin.placement.packing.problem import Problem
 
 
 class GpuType:
-    """A type of GPU. An item has the same number on all types; `items` has None where this type cannot serve it."""
+    """Servers of one profile: a type of GPU, in groups of one size, with the price of a server.
+
+    An item has the same number on all types; `items` has None where this type cannot serve it.
+    """
 
     def __init__(self, problem: Problem, items: Sequence[Item | None]) -> None:
         self.problem, self.items = problem, items
