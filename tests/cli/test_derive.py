@@ -231,7 +231,7 @@ def test_json_lists_what_is_asked_for(adaptwin):
     assert {gpu["grade"] for gpu in gpus} == {"derived, base model checked on real runs", "data sheet only"}
     models = json.loads(adaptwin("profiles", "--models", "--json").out)
     assert [model["name"] for model in models] == shipped_models()
-    assert {model["grade"] for model in models} == {None, "not claimed"}
+    assert {model["grade"] for model in models} == {None, "rough", "not claimed"}
     assert [profile["name"] for profile in json.loads(adaptwin("profiles", "--json").out)] == shipped_profiles()
     done = adaptwin("profiles", "--gpus", "--models")
     assert (done.code, done.out) == (1, "")

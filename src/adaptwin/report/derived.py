@@ -26,7 +26,7 @@ _GRADES: dict[EvidenceGrade, str] = {
 _SMALL_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9), ("ps", 1e-12))
 _BYTE_UNITS = (("GiB", float(GIB)), ("MiB", 1024.0**2), ("KiB", 1024.0), ("bytes", 1.0))
 _SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # of memory, which are no constants
-_SHARE = "step_cost.expert_share"
+_OF_EXPERTS = "step_cost.expert_share"
 _COUNTED = tuple(
     f"step_cost.{name}" for name in ("balance_tokens", "expert_balance_tokens", "graph_tokens", "split_tokens")
 )
@@ -122,7 +122,7 @@ def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_units(constant: str, value: float) -> str:
-    if constant == _SHARE:
+    if constant == _OF_EXPERTS:
         return f"{100 * value:.3g} %"
     if constant in _COUNTED:
         return f"{number(value)} tokens"

@@ -57,7 +57,7 @@ def fleet_sentence(plans: Plans) -> str:
 
 def total_sentences(plans: Plans) -> tuple[str, ...]:
     """Say how far the plans are from their lower bounds, whether all are verified, and what happens on failures."""
-    return tuple(filter(None, (_bound(plans), _cost(plans), _spares(plans), total_verified_sentence(plans))))
+    return tuple(filter(None, (_bound(plans), _cost(plans), _spares_of_each(plans), total_verified_sentence(plans))))
 
 
 def _bound(plans: Plans) -> str:
@@ -82,7 +82,7 @@ def _cost(plans: Plans) -> str:
     return f"{said} This plan costs {money(cost)}, at most {money(cost - bound)} above the optimum."
 
 
-def _spares(plans: Plans) -> str:
+def _spares_of_each(plans: Plans) -> str:
     spare = min(plan.options.spare for plan in plans.plans)
     return f"Any {count(spare, 'GPU')} may fail: every base model has spare GPUs of its own." if spare else ""
 
