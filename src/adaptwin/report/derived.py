@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, ROUGH, EvidenceGrade
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
+from adaptwin.profile.stored_widths import stored_widths
 from adaptwin.report.kv_cache import usual_kv_tokens
 from adaptwin.report.profile_error import error_in_words
 from adaptwin.report.style.tables import heading
@@ -61,13 +62,8 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
 
 
 def _widths_in_words(profile: Profile) -> str:
-    """Say in which widths weights and KV cache are, where these are not 16 bits; empty if they are."""
-    model = profile.model
-    widths = {"weights": model.bytes_per_weight, "KV cache": model.bytes_per_kv_value}
-    if model.experts:
-        widths = {"experts": model.bytes_per_expert_weight, **widths}
-    said = [f"{what} {8 * width:.3g} bits" for what, width in widths.items() if width != model.bytes_per_value]
-    return f"Widths, with scales: {', '.join(said)}; adapters 16 bits." if said else ""
+    widths = stored_widths(profile.model)
+    return f"Widths, with scales: {widths}; adapters 16 bits." if widths else ""
 
 
 def _kv_cache_in_words(profile: Profile) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, MEASURED, NOT_CLAIMED, EvidenceGrade
 from adaptwin.profile.profile import Profile
+from adaptwin.profile.stored_widths import stored_widths
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
 from adaptwin.workload.demand.mean_lengths import mean_lengths
@@ -41,7 +42,8 @@ def _server_in_words(profile: Profile, server: Server) -> str:
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
     where = f"{profile.server_hardware}, vLLM {profile.vllm_version}"
-    return f"{profile.model.name} on {where} ({evidence(profile)}), with {of}"
+    widths = f" ({bits})" if (bits := stored_widths(profile.model)) else ""
+    return f"{profile.model.name}{widths} on {where} ({evidence(profile)}), with {of}"
 
 
 def _default_in_words(given: object, default: str) -> str:

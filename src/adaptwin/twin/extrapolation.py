@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from adaptwin.profile.evidence import Evidence
+from adaptwin.profile.evidence import ROUGH, Evidence
 from adaptwin.profile.measured import RunRange
 from adaptwin.profile.profile import Profile, Regime
 from adaptwin.spec import Line, Spec
@@ -56,6 +56,8 @@ def _why_not_claimed(profile: Profile) -> str:
         return "was not compared with real runs"
     if not profile.is_derived:
         return "has changed since it was derived"
+    if profile.grade == ROUGH:
+        return "is only rough: it is of a model with experts, and no real server with such a model was compared"
     return "is of a model or of a version of vLLM that the laws do not describe"
 
 
