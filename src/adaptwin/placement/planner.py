@@ -141,7 +141,7 @@ def _require_trusted(profiles: Sequence[Profile], options: PlanOptions) -> None:
     """Raise `SpecError` if a profile is only rough and the options do not accept this."""
     if rough := [profile.name for profile in profiles if profile.grade == ROUGH and not options.accept_rough]:
         what = f"{quoted(rough[0])} is only rough, as no real server with a model like this was compared"
-        raise SpecError(f"{what}: it is planned with only if asked for, by accept_rough", "profile")
+        raise SpecError(f"{what}: it is planned with only if asked for (accept_rough, --accept-rough)", "profile")
 
 
 def _require_whole_server(profiles: Sequence[Profile], options: PlanOptions) -> None:
