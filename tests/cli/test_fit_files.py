@@ -77,7 +77,10 @@ def refused(adaptwin, *words) -> str:
         (("vllm.log", "--gpu", "h1"), "--gpu: 'h1' is "),
         (("vllm.log", "--gpu", "l4"), "vllm.log: KV cache: 437,392 KV tokens leave -19.08 GiB of the 19.83 GiB"),
         (("no.json",), "no.json: no such file"),
-        (("fleet.yaml", "--gpu", "l4"), "fleet.yaml: this is a fleet, not a log, a benchmark result or a page of metrics of a server; did you "),
+        (
+            ("fleet.yaml", "--gpu", "l4"),
+            "fleet.yaml: this is a fleet, not a log, a benchmark result or a page of metrics of a server; did you ",
+        ),
         (("idle.json", "--start", "x"), "--start is for a folder with setup.yaml"),
         (("idle.json", "--rounds", "2"), "--rounds is for a folder with setup.yaml"),
         (("idle.json", "--out", "idle.json"), "idle.json: cannot be written: it is an input of the same command"),

@@ -42,7 +42,9 @@ def test_a_page_of_two_engines_is_refused(read):
 
 def test_files_of_other_kinds_are_named(tmp_path):
     profile = written(tmp_path / "profile.yaml", "memory: {}\nstep_cost: {}\n")
-    with pytest.raises(SpecError, match="this is a profile, not a log, a benchmark result or a page of metrics of a server"):
+    with pytest.raises(
+        SpecError, match="this is a profile, not a log, a benchmark result or a page of metrics of a server"
+    ):
         read_source(profile)
     with pytest.raises(SpecError, match="this is nothing that fit reads"):
         read_source(written(tmp_path / "x.json", {"a": 1}))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from adaptwin import file_kinds
 from adaptwin.calibration.sources.bench_result import BenchResult
 from adaptwin.calibration.sources.fields import Fields
 from adaptwin.calibration.sources.guidellm import is_guidellm, read_guidellm
@@ -20,7 +21,6 @@ from adaptwin.calibration.sources.vllm_bench_latency import (
 )
 from adaptwin.calibration.sources.vllm_bench_serve import is_bench_serve, read_bench_serve
 from adaptwin.calibration.sources.vllm_log import is_start_up_log, read_start_up_log
-from adaptwin import file_kinds
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import recognised
 from adaptwin.plain_data import parse_json, plain
