@@ -43,8 +43,9 @@ class _Line(NamedTuple):
 
 
 def is_start_up_log(text: str) -> bool:
-    """Return whether text is the log of a vLLM server."""
+    """Return whether text is the log of a vLLM server; the command alone, as in a script, is none."""
     lines = text.splitlines()[:MOST_LINES]
+    lines = [line for line in lines if "vllm serve " not in line]
     return any(any(facts_of_line(line)) or _CPU.search(line) or _V0.search(line) for line in lines)
 
 
