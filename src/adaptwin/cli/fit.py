@@ -13,6 +13,7 @@ from adaptwin.cli.options import AsJson, OutFile
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.profile_options import complete_gpu, complete_model
 from adaptwin.errors import SpecError
+from adaptwin.file_kinds import kinds_of
 from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
@@ -131,14 +132,14 @@ def fit_command(
 
 
 def _is_of_measurements(path: Path) -> bool:
-    """Whether a path is a folder of measurements, a damaged one perhaps, or nothing that exists."""
+    """Whether a path is a folder of measurements or of another known kind, empty, or nothing that exists."""
     from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, RUNS_FILE, SETUP_FILE
 
     if not path.is_dir():
         return not path.exists() and not path.suffix
     names = {each.name for each in path.iterdir()}
     tables = {f"{table}{suffix}" for table in MEASUREMENT_COLUMNS for suffix in (".csv", ".parquet")}
-    return not names or not names.isdisjoint({SETUP_FILE, RUNS_FILE, *tables})
+    return not names or bool(kinds_of(path)) or not names.isdisjoint({SETUP_FILE, RUNS_FILE, *tables})
 
 
 def _fit_folder(folder: Path, out: Path | None, start: str | None, rounds: int, *, as_json: bool) -> None:

@@ -62,7 +62,7 @@ def test_a_log_says_memory_settings_and_version(read):
     ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_single_lines_of_all_versions_are_read(read, line, field, value):
-    found = getattr(read(f"{line}\nINFO 10-08 16:50:30 [x.py:1] Loading weights, LLM engine (v0.9.0)\n"), field)
+    found = getattr(read(f"{line}\nINFO Initializing a V1 LLM engine (v0.9.0)\n"), field)
     assert found == (pytest.approx(value) if isinstance(value, float) else value)
 
 
