@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from adaptwin import Adapter, Lengths, Server, Workload
+from adaptwin.calibration.file_fit.replay import sharegpt_with_means
 from h100_runs import PROJECT
 from public_shapes import SHAPES
 
@@ -97,7 +98,8 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
     requests, rate, model = row["num_prompts"], row["request_rate"], row["model_id"]
     gaps = np.random.RandomState(CLIENT_SEED).gamma(1.0, 1.0 / rate, requests)
     arrivals = np.concatenate([[0.0], np.cumsum(gaps[:-1])])
-    prompts, answers = _sharegpt(requests, row["total_input_tokens"], row["total_output_tokens"])
+    means = (row[f"total_{side}_tokens"] / requests for side in ("input", "output"))
+    prompts, answers = sharegpt_with_means(requests, *means)
     cached = np.zeros(requests)
     tokens, gpus = row["total_input_tokens"] + row["total_output_tokens"], int(row["gpu_count"])
     taken = SHAPES[model].weights_bytes + tokens * SHAPES[model].kv_bytes_per_token
@@ -119,18 +121,6 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
         itl_mean=row["mean_itl_ms"] / 1e3,
         ttft_p50=row["median_ttft_ms"] / 1e3,
         ttft_mean=row["mean_ttft_ms"] / 1e3,
-    )
-
-
-def _sharegpt(requests: int, prompt_tokens: int, answer_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return prompt and answer lengths with these sums, to a token per request; shape (requests,)."""
-    table = Lengths.named("sharegpt").table()
-    places = ((np.arange(requests) + 0.5) / requests * len(table.input)).astype(int)
-    order = np.random.default_rng(0).permutation(places)
-    prompts, answers = table.input[order], table.output[order]
-    return (
-        np.maximum(4, np.rint(prompts * (prompt_tokens / prompts.sum()))),
-        np.maximum(2, np.rint(answers * (answer_tokens / answers.sum()))),
     )
 
 

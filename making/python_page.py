@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Describing the workload": ("read_fleet", "Fleet", "Workload", "Adapter", "Lengths"),
     "Profiles and calibration": (
         "load_profile", "shipped_profiles", "Profile", "derive_profile", "shipped_gpus", "load_gpu", "shipped_models",
-        "fit", "compare", "Fit", "Measurements", "MeasuredRun",
+        "fit", "fit_to_files", "compare", "FileFit", "Fit", "Measurements", "MeasuredRun",
     ),
     "Surrogates and sweeps": (
         "surrogate_for", "load_surrogate", "train", "Surrogate", "Prediction", "load_design", "sweep", "Design",

@@ -8,6 +8,7 @@ import importlib
 TYPE_CHECKING = False  # type checkers take it as true; the module typing would take longer to load than all else here
 if TYPE_CHECKING:
     from adaptwin.calibration.compare import compare
+    from adaptwin.calibration.file_fit.file_fit import FileFit, fit_to_files
     from adaptwin.calibration.fit import Fit, fit
     from adaptwin.calibration.measurements import MeasuredRun, Measurements
     from adaptwin.dataset.dataset import Dataset
@@ -54,6 +55,7 @@ __all__ = [
     "Design",
     "Explanation",
     "Failover",
+    "FileFit",
     "Fit",
     "Fleet",
     "Forecast",
@@ -80,6 +82,7 @@ __all__ = [
     "derive_profile",
     "explain",
     "fit",
+    "fit_to_files",
     "load_design",
     "load_gpu",
     "load_profile",
@@ -110,6 +113,7 @@ _MODULES = {  # the module that defines each public name
     "Design": "dataset.design",
     "Explanation": "explanation.explanation",
     "Failover": "plan.failover",
+    "FileFit": "calibration.file_fit.file_fit",
     "Fit": "calibration.fit",
     "Fleet": "plan.fleet",
     "Forecast": "plan.forecast",
@@ -136,6 +140,7 @@ _MODULES = {  # the module that defines each public name
     "derive_profile": "profile.derive",
     "explain": "explanation.explain",
     "fit": "calibration.fit",
+    "fit_to_files": "calibration.file_fit.file_fit",
     "load_design": "dataset.design",
     "load_gpu": "profile.hardware.gpu",
     "load_profile": "profile.profile",

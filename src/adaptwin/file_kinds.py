@@ -35,6 +35,8 @@ PEFT_FOLDER = FileKind("a folder of PEFT adapters")
 ADAPTERS_CSV = FileKind("a CSV of adapters")
 TRACE = FileKind("a request trace")
 LOG = FileKind("a request log")
+BENCH = FileKind("a result of a benchmark")
+SERVER_FILE = FileKind("a log, a benchmark result or a page of metrics of a server")
 PAGE = FileKind("an HTML page")
 SCRIPT = FileKind("a script")
 PARQUET = FileKind("a Parquet file")
@@ -65,6 +67,11 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (TRACE, ("timestamp", "input_length", "output_length")),
     (LOG, ("model", "prompt_tokens")),
     (LOG, ("model", "usage")),
+    (BENCH, ("request_throughput", "completed")),
+    (BENCH, ("avg_latency", "latencies")),
+    (BENCH, ("elapsed_time", "num_requests")),
+    (BENCH, ("load_summary", "successes")),
+    (BENCH, ("benchmarks", "metadata")),
     (DESIGN, ("profiles", "sampler")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),

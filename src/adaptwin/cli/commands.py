@@ -103,8 +103,12 @@ COMMANDS = {
     "fit": Command(
         "fit",
         "fit_command",
-        "Fit a profile to measurements of your own server.",
-        ("adaptwin fit measurements/ --out my-gpu.yaml", "adaptwin plan fleet.yaml --profile my-gpu.yaml"),
+        "Fit a profile to measurements of your own server, or to files that you have of it.",
+        (
+            "adaptwin fit measurements/ --out my-gpu.yaml",
+            "adaptwin fit vllm.log idle.json --gpu l40s --out my-gpu.yaml",
+            "adaptwin plan fleet.yaml --profile my-gpu.yaml",
+        ),
     ),
     "compare": Command(
         "compare",

@@ -25,6 +25,7 @@ _USES: dict[FileKind, _Use] = {
     file_kinds.DESIGN: _Use(("sweep",)),
     file_kinds.SETUP: _Use(otherwise="did you mean adaptwin fit, with the folder?"),
     file_kinds.MEASUREMENTS: _Use(("fit",)),
+    file_kinds.BENCH: _Use(("fit",)),
     file_kinds.RUNS: _Use(("train",)),
     file_kinds.PEFT_ADAPTER: _Use(("workload from-peft",)),
     file_kinds.PEFT_FOLDER: _Use(("workload from-peft",)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, NOT_CLAIMED, ROUGH, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, CORRECTED, DATA_SHEET, NOT_CLAIMED, ROUGH, EvidenceGrade
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.stored_widths import stored_widths
@@ -18,7 +18,8 @@ from adaptwin.report.style.words import money, number
 SHOWN_SLOTS, SHOWN_RANK = 8, 16
 _NAME_WIDTH, _VALUE_WIDTH = 36, 12  # columns; the longest name is memory.activation_bytes_per_token
 
-_GRADES: dict[EvidenceGrade, str] = {
+GRADES: dict[EvidenceGrade, str] = {
+    CORRECTED: "Runs of this server corrected constants of its base model; those of LoRA are derived.",
     BASE_CHECKED: "Derived profiles were compared with real servers that have this GPU.",
     DATA_SHEET: "No derived profile was compared with a real server that has this GPU.",
     ROUGH: "The model has experts, and no server with such a model was compared: expect errors of 30 % and more.",
@@ -47,7 +48,7 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
     sentences = [
         (f"{profile.name}: {profile.model.name} on {profile.server_hardware}, vLLM {profile.vllm_version}", "bold"),
         (_widths_in_words(profile), ""),
-        (f"Grade: {profile.grade}. {_GRADES[profile.grade]}", ""),
+        (f"Grade: {profile.grade}. {GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
         *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
         (error_in_words(profile) if profile.claimed else "", ""),
@@ -109,15 +110,16 @@ def _constants_at(profile: Profile, place: str) -> Iterator[tuple[str, str]]:
     for part in place.split("."):
         found = getattr(found, part)
     if isinstance(found, int | float):
-        yield place, _in_units(place, found)
+        yield place, constant_in_units(place, found)
         return
     for name in type(found).model_fields:
         value = getattr(found, name)
         if value and not isinstance(value, bool) and name not in _SETTINGS:
-            yield f"{place}.{name}", _in_units(f"{place}.{name}", value)
+            yield f"{place}.{name}", constant_in_units(f"{place}.{name}", value)
 
 
-def _in_units(constant: str, value: float) -> str:
+def constant_in_units(constant: str, value: float) -> str:
+    """Return the value of a constant such as ``memory.graph_bytes`` in a readable unit."""
     if constant == _OF_EXPERTS:
         return f"{100 * value:.3g} %"
     if constant in _COUNTED:

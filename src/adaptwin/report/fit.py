@@ -48,10 +48,10 @@ def _undetermined(constants: list[Undetermined], start: str) -> Iterator[str]:
     }
     for source, group in groups.items():
         if group:
-            yield f"{source}: {_by_part([each.constant for each in group])}"
+            yield f"{source}: {constants_in_words([each.constant for each in group])}"
 
 
-def _by_part(constants: list[str]) -> str:
+def constants_in_words(constants: list[str]) -> str:
     """Write constants such as ``step_cost.host_base`` as lists, one for each part of the profile."""
     parts: dict[str, list[str]] = {}
     for constant in constants:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from adaptwin.profile.evidence import BASE_CHECKED, DATA_SHEET, MEASURED, NOT_CLAIMED, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, CORRECTED, DATA_SHEET, MEASURED, NOT_CLAIMED, EvidenceGrade
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.stored_widths import stored_widths
 from adaptwin.twin.server import Server
@@ -66,7 +66,8 @@ def evidence(profile: Profile) -> str:
 
 
 def _derived_in_words(grade: EvidenceGrade) -> str:
-    return {BASE_CHECKED: BASE_CHECKED, DATA_SHEET: "derived from its data sheet only"}.get(grade, f"derived, {grade}")
+    words = {BASE_CHECKED: BASE_CHECKED, CORRECTED: CORRECTED, DATA_SHEET: "derived from its data sheet only"}
+    return words.get(grade, f"derived, {grade}")
 
 
 def _lengths_in_words(workload: Workload) -> str:
