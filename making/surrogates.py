@@ -89,7 +89,7 @@ REPEATS = 7  # of every timing, of which the fastest counts
 WHAT = """This page shows how accurate the predictions of the shipped surrogates are, against the twin and against real
 servers, how fast they are, and how often a planner still runs the twin."""
 
-HOW = """The training data are 100,000 runs of the twin, two in five on the measured profiles and the others on 36
+HOW = """The training data are {runs:,} runs of the twin: {measured:,} on the measured profiles, the others on {derived}
 profiles derived from data sheets. Large models are trained on them, and small models are distilled from the large ones;
 the small models are shipped. [The surrogate](../explanation/surrogate.md) explains why.
 For a surrogate of your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage
@@ -97,7 +97,6 @@ errors unless a table says otherwise. An event counts as predicted where its pro
 Throughput is predicted as the served share of the offered tokens, so its error does not include the randomness of the
 arrivals. The [glossary](../reference/glossary.md) explains the terms."""
 
-HEAD = f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
 END = generated_by(
     "surrogates",
     after="a change to the twin, the shipped profiles, the features or the training",
@@ -129,7 +128,7 @@ def main() -> None:
     print("\n\n".join(sections))
     if not arguments.no_page:
         write_training_report(shown, measured, RESULTS / "training.html")
-        PAGE.write_text("\n\n".join([HEAD, *sections, END]) + "\n", encoding="utf-8")
+        PAGE.write_text("\n\n".join([_head(training), *sections, END]) + "\n", encoding="utf-8")
 
 
 def _trained(runs: Path, mixes: int | None, *, kept: bool) -> tuple[Training, Findings]:
@@ -146,6 +145,14 @@ def _trained(runs: Path, mixes: int | None, *, kept: bool) -> tuple[Training, Fi
         findings = find(training, progress=progress)
     file.write_bytes(pickle.dumps((training, findings)))
     return training, findings
+
+
+def _head(training: Training) -> str:
+    """Return title and introduction of the page."""
+    of_measured = training.examples.rows["profile"].is_in(shipped_profiles())
+    derived = len(training.surrogates) - len(shipped_profiles())
+    how = HOW.format(runs=len(of_measured), measured=int(of_measured.sum()), derived=derived)
+    return f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(how)}"
 
 
 def _held_out(findings: Findings) -> list[str]:
