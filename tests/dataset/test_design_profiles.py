@@ -1,5 +1,6 @@
 """The profiles of a design: shipped, from files or derived, and the order in which mixes take turns on them."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_model_beside_the_design_is_found_from_any_folder(tmp_path, monkeypatc
         "torch_dtype": "bfloat16",
     }
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "config.json").write_text(yaml.safe_dump(config, default_flow_style=True), encoding="utf-8")
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "d.yaml").write_text("profiles: [{gpu: l4, model: mine}]\n", encoding="utf-8")
     design = load_design(tmp_path / "d.yaml")
     monkeypatch.chdir("/")
