@@ -36,6 +36,8 @@ FAMILIES: dict[str, Callable[[Profile], bool]] = {
     "weights under 4 GB": lambda profile: profile.memory.weights_bytes < 4 * GIGABYTE,
     "weights above 40 GB": lambda profile: profile.memory.weights_bytes > 40 * GIGABYTE,
     "groups of GPUs": lambda profile: profile.tensor_parallel_size > 1,
+    "quantised weights": lambda profile: profile.model.bytes_per_weight < 2,
+    "mixtures of experts": lambda profile: profile.step_cost.expert_weights > 0,
 }
 
 

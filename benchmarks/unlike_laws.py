@@ -19,7 +19,7 @@ MIXES_OF_LAW = 5
 FAR = 20.0  # per cent, beyond which a prediction is far off
 CHANGED_TOGETHER = (  # constants of a step that have one factor in common
     ("host_base",),
-    ("gpu_base", "weights"),
+    ("gpu_base", "weights", "expert_weights"),
     ("balance_tokens",),
     ("per_token", "communication_per_token"),
     ("per_pair",),
