@@ -33,10 +33,18 @@ def test_hardware_without_a_part_in_the_training_is_inside_and_near_the_twin(gpu
     assert prediction.itl_mean == pytest.approx(run.itl.mean, rel=0.2)
 
 
-@pytest.mark.parametrize("names", [("per_token",), ("per_pair",), ("expand_block", "shrink_block"), ("host_base",)])
+@pytest.mark.parametrize("names", [("expand_block", "shrink_block"), ("host_base",)])
 def test_a_law_that_no_gpu_has_is_outside(names):
     assert surrogate_for(H100).predict(WORKLOAD, SERVER).inside
     assert not surrogate_for(with_costs(200.0, *names)).predict(WORKLOAD, SERVER).inside
+
+
+@pytest.mark.parametrize("factor", [0.05, 20.0])
+@pytest.mark.parametrize("name", ["per_token", "per_pair", "weights", "per_sequence", "per_context_token"])
+def test_another_law_is_outside_or_near_the_twin(name, factor):
+    profile = with_costs(factor, name)
+    prediction, run = surrogate_for(profile).predict(WORKLOAD, SERVER), simulate(profile, SERVER, WORKLOAD)
+    assert not prediction.inside or prediction.itl_mean == pytest.approx(run.itl.mean, rel=0.25)
 
 
 def test_a_profile_of_its_own_gets_the_trees_of_the_shipped_ones_without_scores():
