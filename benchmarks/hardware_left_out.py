@@ -22,7 +22,7 @@ from adaptwin.surrogate.teacher import teach
 from adaptwin.surrogate.train import Examples, Training, actual_figures
 from measured_page import paragraph, section
 
-ROWS = 40_000  # rows to train on, drawn at random
+ROWS = 20_000  # rows to train on, drawn at random
 GIGABYTE = 1e9
 JUDGED = tuple(output for output in OUTPUTS if output.name in ("served", "itl_mean", "overload"))
 FAMILIES: dict[str, Callable[[Profile], bool]] = {
