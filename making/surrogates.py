@@ -1,7 +1,8 @@
 """Make the shipped surrogates: sweep, train, ship, and write docs/measured/surrogate.md.
 
-    make surrogates                                                # everything: about half an hour on two cores
+    make surrogates                                                # everything: about an hour on two cores
     PYTHONPATH=benchmarks python making/surrogates.py --no-ship    # only the page, with surrogates trained anew
+    PYTHONPATH=benchmarks python making/surrogates.py --mixes 1200 --no-ship --no-page    # a quick look, in minutes
 
 The sections on real servers and on traffic outside the training mixes need the measurements beside the project, and are
 left out without them.
@@ -13,6 +14,7 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +23,20 @@ from rich.console import Console
 
 import learners
 import other_families
-from adaptwin import Plan, Profile, Run, Server, Surrogate, Workload, load_design, load_profile, make_plan, sweep
+from adaptwin import (
+    Plan,
+    Profile,
+    Run,
+    Server,
+    Surrogate,
+    Workload,
+    derive_profile,
+    load_design,
+    load_profile,
+    make_plan,
+    shipped_profiles,
+    sweep,
+)
 from adaptwin.arrays import Array
 from adaptwin.calibration.compare import compare
 from adaptwin.cli.progress import progress_bar
@@ -30,19 +45,22 @@ from adaptwin.report.training.table import training_table
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import Features, features_of
-from adaptwin.surrogate.findings import JUDGED_OUTPUTS, Findings, ScoreLine, find, judged_scores
+from adaptwin.surrogate.findings import Findings, ScoreLine, find
 from adaptwin.surrogate.model_tree import evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, OUTPUTS, figures_of
 from adaptwin.surrogate.region import clip_to
 from adaptwin.surrogate.score import ScoreWithInterval, error, f1
 from adaptwin.surrogate.surrogate import Prediction
-from adaptwin.surrogate.teacher import Teacher, teach
+from adaptwin.surrogate.teacher import Teacher
 from adaptwin.surrogate.train import Training, train
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.demand.traffic import sum_demands
 from adaptwin.workload.sources.synthetic import synthesize
+from derived_plans import derived_plans
 from h100_runs import DATA, MODELS, PROJECT, measured_runs
+from hardware_left_out import left_out
 from measured_page import PAGES, cores, generated_by, paragraph, section
+from unlike_laws import unlike_laws
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = PAGES / "surrogate.md"
@@ -50,20 +68,35 @@ SHIPPED = PROJECT / "src" / "adaptwin" / "surrogate" / "data"
 SHORT = {name: model.rsplit("-", 1)[0].replace("-instruct", "") for model, name in MODELS.items()}
 EACH = 150  # cases per family of traffic and profile
 FLEETS = ((100, 20.0), (300, 60.0), (1000, 120.0))  # adapters, requests/s: plans whose twin runs are counted
+PLANNED = (  # GPU and model of derived profiles for which plans are made
+    ("l4", "Qwen2.5-7B-Instruct"),
+    ("l4", "Llama-3.2-1B-Instruct"),
+    ("rtx-4090", "Llama-3.2-1B-Instruct"),
+    ("rtx-4090", "Qwen2.5-7B-Instruct"),
+    ("l40s", "Qwen2.5-7B-Instruct"),
+    ("a100-sxm-80gb", "Llama-3.1-8B-Instruct"),
+    ("a100-sxm-80gb", "Qwen3-8B"),
+    ("h100-sxm", "Llama-3.1-8B-Instruct"),
+    ("h100-sxm", "Qwen3-14B"),
+    ("h200", "Llama-3.1-8B-Instruct"),
+    ("h200", "Qwen2.5-32B-Instruct"),
+    ("b200", "Llama-3.1-8B-Instruct"),
+    ("b200", "Qwen2.5-32B-Instruct"),
+)
 TIMED = 20_000  # rows in a timed batch
 REPEATS = 7  # of every timing, of which the fastest counts
 
 WHAT = """This page shows how accurate the predictions of the shipped surrogates are, against the twin and against real
 servers, how fast they are, and how often a planner still runs the twin."""
 
-HOW = """The training data are 100,000 runs of the twin. Large models are trained on them, and small models are
-distilled from the large ones; the small models are shipped. [The surrogate](../explanation/surrogate.md) explains why.
+HOW = """The training data are {runs:,} runs of the twin: {measured:,} on the measured profiles, the others on {derived}
+profiles derived from data sheets. Large models are trained on them, and small models are distilled from the large ones;
+the small models are shipped. [The surrogate](../explanation/surrogate.md) explains why.
 For a surrogate of your own, see [how to train one](../how-to/train-a-surrogate.md). Errors are mean absolute percentage
 errors unless a table says otherwise. An event counts as predicted where its probability is above one half.
 Throughput is predicted as the served share of the offered tokens, so its error does not include the randomness of the
 arrivals. The [glossary](../reference/glossary.md) explains the terms."""
 
-HEAD = f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
 END = generated_by(
     "surrogates",
     after="a change to the twin, the shipped profiles, the features or the training",
@@ -74,37 +107,52 @@ END = generated_by(
 def main() -> None:
     """Sweep, train, ship and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=RESULTS / "planning", help="folder of the sweep; completed first")
+    parser.add_argument("--runs", type=Path, help="folder of the sweep, completed first; by default one in results")
+    parser.add_argument("--mixes", type=int, help="number of mixes to simulate; by default those of the design")
     parser.add_argument("--kept", action="store_true", help="take the models of the last call instead of training anew")
     parser.add_argument("--no-ship", action="store_true", help="do not replace the shipped surrogates")
     parser.add_argument("--no-page", action="store_true", help="do not write docs/measured/surrogate.md")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    training, findings = _trained(arguments.runs, kept=arguments.kept)
-    Console().print(training_table(findings, training.surrogates))
+    runs = RESULTS / ("planning" if arguments.mixes is None else f"planning-{arguments.mixes}")
+    training, findings = _trained(arguments.runs or runs, arguments.mixes, kept=arguments.kept)
+    measured = {name: training.surrogates[name] for name in shipped_profiles()}
+    shown = findings._replace(scores={name: findings.scores[name] for name in measured})
+    Console().print(training_table(shown, measured))
     if not arguments.no_ship:
-        for name, surrogate in training.surrogates.items():
+        for name, surrogate in measured.items():
             surrogate.write(SHIPPED / f"{name}.json")
-    sections = [*_held_out(findings), _weakest(findings), _transfer(training), _learners(training)]
-    sections += _beside_real(training)
-    sections += [_guard(findings), _speed(training), _cost()]
+    sections = [*_held_out(shown), _derived(training), _weakest(findings), left_out(training)]
+    sections += [_unlike(training), _learners(training), *_beside_real(training)]
+    sections += [_guard(training, findings), _plans(training), _speed(training), _cost()]
     print("\n\n".join(sections))
     if not arguments.no_page:
-        write_training_report(findings, training.surrogates, RESULTS / "training.html")
-        PAGE.write_text("\n\n".join([HEAD, *sections, END]) + "\n", encoding="utf-8")
+        write_training_report(shown, measured, RESULTS / "training.html")
+        PAGE.write_text("\n\n".join([_head(training), *sections, END]) + "\n", encoding="utf-8")
 
 
-def _trained(runs: Path, *, kept: bool) -> tuple[Training, Findings]:
-    """Return a training on the sweep and its findings, which are kept for a later call."""
-    file = RESULTS / "training.pickle"
+def _trained(runs: Path, mixes: int | None, *, kept: bool) -> tuple[Training, Findings]:
+    """Return a training on the sweep, of the whole design or of some mixes, and its findings; kept for a later call."""
+    file = RESULTS / f"training-{runs.name}.pickle"
     if kept and file.exists():
         return pickle.loads(file.read_bytes())  # noqa: S301 (our own)
+    design = load_design("planning")
+    if mixes is not None:
+        design = design.model_copy(update={"mixes": mixes})
     with progress_bar() as progress:
-        dataset = sweep(load_design("planning"), runs, progress=progress)
+        dataset = sweep(design, runs, progress=progress)
         training = train(dataset, progress=progress)
         findings = find(training, progress=progress)
     file.write_bytes(pickle.dumps((training, findings)))
     return training, findings
+
+
+def _head(training: Training) -> str:
+    """Return title and introduction of the page."""
+    of_measured = training.examples.rows["profile"].is_in(shipped_profiles())
+    derived = len(training.surrogates) - len(shipped_profiles())
+    how = HOW.format(runs=len(of_measured), measured=int(of_measured.sum()), derived=derived)
+    return f"# Accuracy and speed of the surrogate\n\n{paragraph(WHAT)}\n\n{paragraph(how)}"
 
 
 def _held_out(findings: Findings) -> list[str]:
@@ -151,28 +199,31 @@ def _weakest(findings: Findings) -> str:
     return section("Where the surrogate is weak", header, body, paragraph(note))
 
 
-def _transfer(training: Training) -> str:
-    """Score large models that are trained on one profile on runs of the other."""
-    examples = training.examples
-    profile, held = examples.rows["profile"].to_numpy(), examples.mixes % 5 == 0
-    names = list(training.surrogates)
+def _derived(training: Training) -> str:
+    """List the scores of the distilled and the large models on every derived profile."""
     body = []
-    for learned in (*names, "both"):
-        part = examples.where(~held & ((profile == learned) | (learned == "both")))
-        teacher = teach(part.features, part.targets, 0, {}, JUDGED_OUTPUTS)
-        row = [SHORT.get(learned, learned)]
-        for asked in names:
-            throughput, itl, flag = judged_scores(teacher, examples.where(held & examples.drawn & (profile == asked)))
-            row += [f"{throughput:.1f} %", f"{itl:.1f} %", f"{flag:.3f}"]
-        body.append(row)
-    figures = ("throughput", "mean ITL", "starvation F1")
-    header = ["trained on", *[f"{SHORT[name]}: {figure}" for name in names for figure in figures]]
-    return section("Transfer to another profile", header, body, paragraph(TRANSFER_NOTE))
+    for name, scores in training.scores.items():
+        if name not in shipped_profiles():
+            small, large = scores["distilled"], scores["teacher"]
+            row = [name, f"{small['runs']:,.0f}"]
+            row += [
+                f"{small[key]:.1f} / {large[key]:.1f}" for key in ("served_mean", "itl_mean_mean", "ttft_p50_median")
+            ]
+            row += [f"{small[key]:.3f} / {large[key]:.3f}" for key in ("starvation_f1", "overload_f1")]
+            body.append(row)
+    header = ["profile", "runs", "throughput", "mean ITL", "median TTFT", "starvation F1", "overload F1"]
+    return section("Accuracy on held-out runs, derived profiles", header, sorted(body), paragraph(DERIVED_NOTE))
 
 
-TRANSFER_NOTE = """Errors and F1 of large models, with every fifth mix held out. The features are ratios that mean the
-same on any profile, so what was learned on one profile holds almost as well on another. The shipped surrogates can
-therefore be used with profiles that you calibrate."""
+DERIVED_NOTE = """Errors of the distilled / the large models in per cent, and F1, on the derived profiles of the
+training data: mixes were held out, hardware was not. The error of TTFT is the median error. These are errors against
+the twin; those of the twin with derived profiles against real servers are on [another page](hardware.md)."""
+
+
+def _unlike(training: Training) -> str:
+    derived = [one.profile for name, one in training.surrogates.items() if name not in shipped_profiles()]
+    with TemporaryDirectory(dir=RESULTS) as folder:
+        return unlike_laws(next(iter(training.surrogates.values())), derived, Path(folder))
 
 
 def _learners(training: Training) -> str:
@@ -180,7 +231,7 @@ def _learners(training: Training) -> str:
     return section("Choice of learner and features", header, body, paragraph(LEARNERS_NOTE))
 
 
-LEARNERS_NOTE = f"""Errors and F1 of learners trained on {learners.ROWS:,} runs of both profiles, with every fifth mix
+LEARNERS_NOTE = f"""Errors and F1 of learners trained on {learners.ROWS:,} runs of all profiles, with every fifth mix
 held out. All learners but the last use the steady state's answer and, except for the first, correct it by the same
 features. The last one has only the inputs of the paper's models: sum and spread of the rates, three figures of the
 ranks, slots and adapters, but no lengths, bursts or server settings."""
@@ -201,7 +252,7 @@ def _beside_real(training: Training) -> list[str]:
     if not DATA.is_dir():
         print(f"sections on other traffic and on real servers are left out: no measurements in {DATA}")
         return []
-    profiles = [surrogate.profile for surrogate in training.surrogates.values()]
+    profiles = [training.surrogates[name].profile for name in shipped_profiles()]
     return [_other_families(_ask(training, list(other_families.cases(profiles, EACH)))), _real_runs(training)]
 
 
@@ -365,13 +416,13 @@ def _real_row(real: pl.DataFrame, throughput: Array, figures: dict[str, Array]) 
     ]
 
 
-def _guard(findings: Findings) -> str:
+def _guard(training: Training, findings: Findings) -> str:
     """Count how often the twin is run, for training data at the boundary and in whole plans."""
     profile = load_profile(next(iter(MODELS.values())))
     body = []
     for adapters, rate in FLEETS:
         fleet = synthesize(adapters=adapters, rate=rate, ranks=(8, 16, 32))
-        with_, without = (_planned(profile, fleet, surrogate) for surrogate in ("shipped", None))
+        with_, without = (_planned(profile, fleet, one) for one in (training.surrogates[profile.name], None))
         share = with_[0].twin_runs / max(1, with_[0].twin_runs + with_[0].predictions)
         body.append(
             [
@@ -394,10 +445,15 @@ prediction or one twin run answers whether a server with a given number of slots
 training runs placed at the boundary of overload, the planner would run the twin for {:.0f} %."""
 
 
-def _planned(profile: Profile, fleet: Workload, surrogate: str | None) -> tuple[Plan, float]:
+def _planned(profile: Profile, fleet: Workload, surrogate: Surrogate | None) -> tuple[Plan, float]:
     started = time.perf_counter()
     plan = make_plan(profile, fleet, surrogate=surrogate)
     return plan, time.perf_counter() - started
+
+
+def _plans(training: Training) -> str:
+    profiles = [derive_profile(gpu=gpu, model=model) for gpu, model in PLANNED]
+    return derived_plans(next(iter(training.surrogates.values())), profiles, FLEETS[:2])
 
 
 def _speed(training: Training) -> str:

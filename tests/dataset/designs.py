@@ -1,8 +1,8 @@
 """Designs that are small enough to be simulated in a test."""
 
 from adaptwin.dataset.design import Design
+from adaptwin.dataset.design_profiles import design_profiles, profile_place
 from adaptwin.dataset.mix import Mix, make_mix
-from adaptwin.profile.profile import load_profile
 
 LLAMA, QWEN = "h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct"
 TINY = {
@@ -30,8 +30,8 @@ def one(**fields) -> Design:
 
 def mixes_of(design: Design) -> list[Mix | None]:
     """Return all mixes of a design, in order."""
-    profiles = [load_profile(name) for name in design.profiles]
-    return [make_mix(design, profiles[i % len(profiles)], i, values) for i, values in enumerate(design.values())]
+    profiles = design_profiles(design)
+    return [make_mix(design, profiles[profile_place(design, i)], i, values) for i, values in enumerate(design.values())]
 
 
 def the_mix(**fields) -> Mix:

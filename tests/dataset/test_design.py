@@ -9,8 +9,9 @@ import pytest
 import yaml
 from tests.dataset.designs import LLAMA, TINY, mixes_of, tiny
 
-from adaptwin import SpecError, load_profile
+from adaptwin import SpecError
 from adaptwin.dataset.design import Design, Range, absolute_rates, load_design
+from adaptwin.dataset.design_profiles import design_profiles, profile_place
 from adaptwin.dataset.mix import make_mix
 from adaptwin.dataset.shipped_designs import shipped_designs
 
@@ -23,10 +24,10 @@ RATES = (3.2, 1.6, 0.8, 0.4, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125)  # of 
 @pytest.mark.parametrize("name", shipped_designs())
 def test_every_shipped_design_can_be_read_and_its_mixes_made(name):
     design = load_design(name)
-    profiles = [load_profile(profile) for profile in design.profiles]
+    profiles = design_profiles(design)
     values = design.values()
     assert len(values) > 20_000
-    sample = [make_mix(design, profiles[i % len(profiles)], i, values[i]) for i in range(0, len(values), 1999)]
+    sample = [make_mix(design, profiles[profile_place(design, i)], i, values[i]) for i in range(0, len(values), 1999)]
     made = [mix for mix in sample if mix is not None]
     assert len(made) > len(sample) / 4
     assert all(mix.workload.rate > 0 for mix in made)

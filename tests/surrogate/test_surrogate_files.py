@@ -29,6 +29,7 @@ TREE = ModelTree(
 )
 SMALL = Surrogate(
     profile=load_profile(shipped_profiles()[0]),
+    trained_on=("h100",),
     source="made by hand",
     windows=(900.0, 3600.0),
     region=Region.around(np.random.default_rng(0).normal(size=(500, FEATURE_COUNT)), Features._fields),
@@ -108,12 +109,12 @@ def test_a_surrogate_reads_back_as_it_was_written(file):
         (("trees", "served", "thresholds"), [0.0], "trees.served: features, thresholds, right and leaves"),
         (("trees", "served", "right", 1), 10**6, "trees.served: right[1]: 1000000 is not the node after"),
         (("trees", "served", "right", 0), 4.5, "trees.served.right[0]"),
-        (("region", "low"), FORM["region"]["low"][:-1], "region: low: 37 entries for 38 features"),
-        (("region", "mean"), [], "region: mean: 0 entries for 38 features"),
+        (("region", "low"), FORM["region"]["low"][:-1], "region: low: 44 entries for 45 features"),
+        (("region", "mean"), [], "region: mean: 0 entries for 45 features"),
         (("region", "high", 5), -1e9, "region: low[5]"),
         (("region", "high", 5), "9", "region.high[5]"),
         (("region", "whitening", 7), [1.0, 2.0], "region: whitening[7]: 2 entries instead of 8"),
-        (("region", "whitening"), [[1.0]], "region: whitening: 1 entries for 38 features"),
+        (("region", "whitening"), [[1.0]], "region: whitening: 1 entries for 45 features"),
         (("region", "whitening", 3, 2), math.inf, "region.whitening[3][2]"),
         (("region", "farthest"), 0.0, "region.farthest: 0.0 must be above 0"),
         (("region", "features"), FORM["region"]["features"][::-1], "region.features: are not those of this version"),

@@ -21,6 +21,8 @@ def test_there_is_a_surrogate_for_each_profile_with_the_same_trees(training):
     assert llama.profile != qwen.profile
     assert set(llama.trees) == set(NAMES)
     assert llama.windows == (120.0, 240.0)
+    assert llama.trained_on == qwen.trained_on == (LLAMA, QWEN)
+    assert llama.source.endswith("mixes on 2 profiles, adaptwin 0.1.0")
 
 
 def test_every_row_is_predicted_by_models_that_did_not_see_its_mix(training):

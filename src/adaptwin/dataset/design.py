@@ -14,7 +14,9 @@ from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_va
 from adaptwin import file_kinds
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.profile.hardware.model_config import model_meant
 from adaptwin.profile.profile import is_profile_file, shipped_profiles
+from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.arrivals import parse_arrivals
@@ -100,7 +102,10 @@ class Design(Spec):
     """
 
     file_kind = file_kinds.DESIGN
-    profiles: tuple[str, ...] = Field(min_length=1, description="shipped names or files, assigned to mixes in turn")
+    profiles: tuple[ProfileSource, ...] = Field(
+        min_length=1,
+        description="shipped names or files, or GPUs and models to derive profiles from; assigned to mixes in turn",
+    )
     sampler: Literal["grid", "sobol", "lhs", "random"] = Field(
         default="sobol",
         description="how mixes are drawn: all combinations, a Sobol sequence, a Latin hypercube, or independently",
@@ -166,12 +171,9 @@ class Design(Spec):
 
     @field_validator("profiles")
     @classmethod
-    def _beside_the_design(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        folder = Path(info.context["folder"]) if info.context else Path()
-        unknown = next((name for name in names if not is_profile_file(name) and name not in shipped_profiles()), None)
-        if info.context and unknown is not None:
-            raise ValueError(neither_file_nor(unknown, shipped_profiles()))
-        return tuple(str((folder / name).resolve()) if is_profile_file(name) else name for name in names)
+    def _beside_the_design(cls, sources: tuple[ProfileSource, ...], info: ValidationInfo) -> tuple[ProfileSource, ...]:
+        folder = Path(info.context["folder"]) if info.context else None
+        return tuple(_source_from(source, folder) for source in sources)
 
     @field_validator(*BOUNDS)
     @classmethod
@@ -273,6 +275,21 @@ class Design(Spec):
         else:  # drawn as a power of two, because only then a Sobol sequence is evenly spread
             points = qmc.Sobol(dimensions, rng=self.seed).random_base2((self.mixes - 1).bit_length())[: self.mixes]
         return points
+
+
+def _source_from(source: ProfileSource, folder: Path | None) -> ProfileSource:
+    """Return a source whose paths do not depend on the folder of the design file; None where there is no file."""
+    if isinstance(source, DerivedProfile):
+        try:
+            meant = model_meant(source.model, folder or Path())
+        except SpecError as error:
+            raise ValueError(f"model: {error.message}") from None
+        return source.model_copy(update={"model": str(meant.resolve() if isinstance(meant, Path) else meant)})
+    if is_profile_file(source):
+        return str(((folder or Path()) / source).resolve())
+    if folder and source not in shipped_profiles():
+        raise ValueError(neither_file_nor(source, shipped_profiles()))
+    return source
 
 
 def dimension_names() -> list[str]:

@@ -21,11 +21,12 @@ from adaptwin.dataset.dataset import (
     write_partition,
 )
 from adaptwin.dataset.design import Design, Values
+from adaptwin.dataset.design_profiles import design_profiles, profile_place
 from adaptwin.dataset.mix import make_mix
 from adaptwin.dataset.play_mix import play_mix
 from adaptwin.errors import SpecError
 from adaptwin.interruption import deaf_children, unwound
-from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.spec import dump_yaml
 from adaptwin.twin.compilation import compile_twin
@@ -80,7 +81,7 @@ def sweep(
     """
     _require_sense(jobs, engine, address)
     folder = Path(out)
-    profiles = tuple(load_profile(name) for name in design.profiles)
+    profiles = design_profiles(design)
     values = design.values()
     with _workers(engine, address):
         _claim(folder, design)
@@ -137,7 +138,7 @@ def _play_partition(task: Task) -> tuple[int, pl.DataFrame]:
     compile_twin()
     rows = []
     for number, values in task.mixes.items():
-        mix = make_mix(task.design, task.profiles[number % len(task.profiles)], number, values)
+        mix = make_mix(task.design, task.profiles[profile_place(task.design, number)], number, values)
         rows += play_mix(task.design, mix) if mix else []
     return task.number, table_of(rows)
 
@@ -160,7 +161,7 @@ def _claim(folder: Path, design: Design) -> None:
 
 def _origin(design: Design, profiles: Sequence[Profile]) -> dict[str, str]:
     """Everything on which rows depend; partitions with the same origin belong to the same sweep."""
-    constants = hashlib.blake2b("".join(dump_yaml(p.file_form()) for p in profiles).encode(), digest_size=8)
+    constants = hashlib.blake2b("".join(p.name + p.fingerprint for p in profiles).encode(), digest_size=8)
     return {
         "adaptwin.version": version("adaptwin"),
         "adaptwin.design": dump_yaml(design.file_form()),

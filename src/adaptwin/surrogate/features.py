@@ -1,7 +1,9 @@
 """Features: what the surrogate sees of a server and its traffic. Training and placement both use this file.
 
 Most features are ratios from the steady state - how full the batch is, how many adapters want a slot - so that what is
-learned on one mix, length or GPU means the same on another. No feature depends on an adapter's name or position.
+learned on one mix, length or GPU means the same on another. Some tell what a step is made of: a GPU on which prompts
+are slow beside decodes has other values than one on which all steps are slow. No feature depends on the name of a
+profile, or on an adapter's name or position.
 `SteadyStateAnswer` is what the steady state alone answers; the surrogate learns by which factor the twin departs from
 it.
 """
@@ -18,6 +20,7 @@ from adaptwin.jit import compiled
 from adaptwin.profile.profile import Profile
 from adaptwin.steady_state.costs import Costs, costs_of
 from adaptwin.steady_state.in_flight import adapters_with_more, busy_adapters
+from adaptwin.steady_state.inputs import SteppingServer, stepping_server
 from adaptwin.steady_state.steady_state import solve
 from adaptwin.surrogate.server_table import ServerTable, costs_in, limits_in, server_table
 from adaptwin.twin.server import Limits, Server
@@ -67,6 +70,14 @@ class Features(NamedTuple):
     rejected: float  # share of requests that are too long
     capacity_tokens: float  # log of the tokens/s that a full batch serves
     is_async: float  # 1 if a step is planned while the step before it computes, else 0
+    # The last ones tell apart laws of different proportions, as GPUs, models and versions of vLLM have them.
+    full_pace: float  # log of the pace of a full batch over the pace
+    long_step: float  # log of the 99th percentile of step times over the pace
+    prompt_step: float  # log of the seconds of a step that computes a mean prompt over the pace
+    fixed_share: float  # share of the pace that even an empty batch takes: host, and reading weights
+    adapter_share: float  # share of the pace that the adapters in a step take
+    arithmetic: float  # log of the tokens in a step over those that compute as long as the weights are read
+    load_steps: float  # log of one plus the seconds to load a mean adapter over the pace
 
 
 class SteadyStateAnswer(NamedTuple):
@@ -175,6 +186,8 @@ def _features(state, traffic, by_octave, limits, costs, duration):
         slot_supply = min(0.0, math.log(slots / traffic.adapters))
         crowding = _log(state.running * traffic.lora_rate / rate / max(state.adapters, 1e-6))
     is_async = 1.0 if limits.async_scheduling else 0.0
+    server = stepping_server(traffic, limits, costs)
+    fixed = costs.step.base + costs.step.weights + server.planning_share * costs.scheduler.base
     # Numba compiles a call with this many keywords only if no argument contains an `if`.
     return Features(
         utilisation=_log(state.utilisation),
@@ -215,7 +228,23 @@ def _features(state, traffic, by_octave, limits, costs, duration):
         rejected=1.0 - traffic.served_rate / rate,
         capacity_tokens=_log(state.capacity * (prompt + answer)),
         is_async=is_async,
+        full_pace=_log(state.most_running * (1.0 - state.stalled) / (answer * state.capacity * state.pace)),
+        long_step=_log(state.long_step / state.pace),
+        prompt_step=_log(state.first_step / state.pace),
+        fixed_share=fixed / state.pace,
+        adapter_share=_adapter_seconds(state.adapters, server) / state.pace,
+        arithmetic=_log(state.tokens * math.sqrt(costs.step.balance)),
+        load_steps=math.log1p(server.load_seconds / state.pace),
     )
+
+
+@compiled
+def _adapter_seconds(adapters: float, server: SteppingServer) -> float:
+    """Seconds of a step that this many adapters take, but for the part that grows with its tokens."""
+    if server.slots == 0.0:
+        return 0.0
+    step = server.costs.step
+    return step.lora_base + server.adapter_seconds * adapters + step.per_slot * step.slots_with_lora
 
 
 @compiled

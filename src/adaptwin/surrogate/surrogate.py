@@ -17,14 +17,13 @@ from adaptwin.arrays import Array
 from adaptwin.errors import SpecError, neither_file_nor, not_one_of
 from adaptwin.profile.profile import Profile
 from adaptwin.shipped_files import shipped_files
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
 from adaptwin.steady_state.costs import costs_of
 from adaptwin.steady_state.steady_state import demands_on
 from adaptwin.surrogate.features import FEATURE_COUNT, OFFERED, STEADY_ANSWER_COUNT, Features, features_of
 from adaptwin.surrogate.model_tree import Forest, ModelTree, evaluate, plant
 from adaptwin.surrogate.outputs import NAMES, figures_of
 from adaptwin.surrogate.region import Region, RegionArrays, clip_to
-from adaptwin.surrogate.similar_laws import laws_are_similar
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import Demand, sum_demands
 from adaptwin.workload.demand.variability import token_variability
@@ -89,12 +88,12 @@ class OverloadThresholds(Spec):
 
 
 class Surrogate(Spec):
-    """Small models for one profile, distilled from large models that were trained on runs of the twin."""
+    """Small models, distilled from large ones that were trained on runs of the twin, with the profile they serve."""
 
     file_kind = file_kinds.SURROGATE
     profile: Profile = Field(description="profile that the predictions are for")
-    trained_on: Profile | None = Field(
-        default=None, description="profile that the models were trained on, if it is another one than profile"
+    trained_on: tuple[Name, ...] = Field(
+        min_length=1, description="names of the profiles that the training runs were simulated on"
     )
     source: str = Field(description="the runs that the models were trained on, in words")
     windows: tuple[WindowSeconds, WindowSeconds] = Field(
@@ -160,15 +159,15 @@ class Surrogate(Spec):
         ]
 
     def knows(self, demand: Demand, server: Server, duration: float) -> bool:
-        """Return whether window, arrivals, settings and step costs are of kinds that the training data covers.
+        """Return whether window, arrivals and settings are of kinds that the training data covers.
 
-        Whether whole prompts are reserved does not matter: it changes a few servers that are short of KV cache, and
-        hardly ever the verdict on them (docs/measured/hardware.md).
+        Whether step costs are is a matter of the features, and so of the region. Whether whole prompts are reserved
+        does not matter: it changes a few servers that are short of KV cache, and hardly ever the verdict on them
+        (docs/measured/hardware.md).
         """
         usual, used = Server(), server.with_defaults(self.profile)
         return (
-            self._law_is_known
-            and self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
+            self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
             and server.adapters_in_host >= demand.traffic.adapters
             and not (used.specialize_active_lora or used.lora_target_modules)
@@ -176,15 +175,14 @@ class Surrogate(Spec):
         )
 
     def on(self, profile: Profile) -> Self:
-        """Return this surrogate for another profile, without scores: its features mean the same on any profile."""
+        """Return this surrogate for another profile, without scores: its features mean the same on any profile.
+
+        Where the costs of the profile have other proportions than all of those in the training data, its servers are
+        outside the region, and predictions say so.
+        """
         if profile == self.profile:
             return self
-        trained_on = self.trained_on or self.profile
-        return self.model_copy(update={"profile": profile, "trained_on": trained_on, "scores": {}})
-
-    @cached_property
-    def _law_is_known(self) -> bool:
-        return self.trained_on is None or laws_are_similar(self.trained_on, self.profile)
+        return self.model_copy(update={"profile": profile, "scores": {}})
 
     def predict_features(self, features: Array, steady_answers: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Return predictions (rows, outputs), in the order of `OUTPUTS`, and whether each row is in the region.
@@ -224,7 +222,12 @@ def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
 
 
 def surrogate_for(profile: Profile) -> Surrogate:
-    """Return the shipped surrogate for a profile of any GPU and model; `Prediction.inside` tells where it applies."""
+    """Return the shipped surrogate for a profile of any GPU and model; `Prediction.inside` tells where it applies.
+
+    The shipped surrogates have the same trees, trained on measured profiles and on a spread of derived ones
+    (`Surrogate.trained_on`). That of a measured profile has scores of its own; every other profile gets the first one,
+    without scores.
+    """
     shipped = shipped_surrogates()
     return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 

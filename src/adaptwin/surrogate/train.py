@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.dataset.dataset import Dataset
+from adaptwin.dataset.design_profiles import design_profiles
 from adaptwin.errors import SpecError
-from adaptwin.profile.profile import Profile, load_profile
+from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.rounding import rounded
 from adaptwin.surrogate.distil import ODDS_LEAVES, UNDECIDED_ODDS, distil
@@ -86,8 +87,7 @@ def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progr
         SpecError: The dataset has too few mixes, all or none of its runs are starved or overloaded, no run has a
             figure, or scikit-learn is not installed.
     """
-    profiles = {name: load_profile(name) for name in dataset.design.profiles}
-    by_name = {profile.name: profile for profile in profiles.values()}
+    by_name = {profile.name: profile for profile in design_profiles(dataset.design)}
     examples = make_examples(dataset.rows, by_name)
     if examples.rows["mix"].n_unique() < FEWEST_MIXES:
         raise SpecError(
@@ -101,12 +101,15 @@ def train(dataset: Dataset, *, folds: int = TRAINING_FOLDS, seed: int = 0, progr
     scores = {name: _scores(examples, held_out, examples.rows["profile"].to_numpy() == name) for name in by_name}
     region = Region.around(examples.features, Features._fields)
     sure = _overload_thresholds(held_out.distilled["overload"], examples.targets["overload"] > 0.5)
-    source = f"{len(examples.rows):,} runs of {examples.rows['mix'].n_unique():,} mixes, adaptwin {version('adaptwin')}"
+    profiles = f"{len(by_name)} profiles" if len(by_name) > 1 else "1 profile"
+    runs = f"{len(examples.rows):,} runs of {examples.rows['mix'].n_unique():,} mixes on {profiles}"
+    source = f"{runs}, adaptwin {version('adaptwin')}"
     durations = examples.rows["duration"].to_numpy()
     windows = float(durations.min()), float(durations.max())
     surrogates = {
         name: Surrogate(
             profile=profile,
+            trained_on=tuple(by_name),
             source=source,
             windows=windows,
             region=region,

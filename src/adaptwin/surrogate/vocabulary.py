@@ -63,4 +63,11 @@ VOCABULARY: dict[str, Word] = {
     "rejected": Word("requests that are too long", "share"),
     "capacity_tokens": Word("tokens of a full batch", "per second", "log"),
     "is_async": Word("asynchronous scheduling", "switch"),
+    "full_pace": Word("time per token of a full batch", "x the time per token", "log"),
+    "long_step": Word("99th percentile of step times", "x the time per token", "log"),
+    "prompt_step": Word("step that computes a prompt", "x the time per token", "log"),
+    "fixed_share": Word("time per token that an empty batch takes", "share"),
+    "adapter_share": Word("time per token that adapters take", "share"),
+    "arithmetic": Word("arithmetic of a step over reading weights", "", "log"),
+    "load_steps": Word("time to load an adapter", "x the time per token", "log of one plus"),
 }

@@ -103,6 +103,7 @@ def make_surrogate(profile: str = LLAMA, **trees: ModelTree) -> Surrogate:
     middle = {"adapters": math.log(65.0)}
     return Surrogate(
         profile=load_profile(profile),
+        trained_on=(profile,),
         source="1,000 runs of 250 mixes, adaptwin 0.1.0",
         windows=(900.0, 3600.0),
         region=Region(
