@@ -20,6 +20,7 @@ from group_errors import group_runs, groups_section
 from h100_measurements import SHAPES as MEASURED_SHAPES
 from h100_runs import require_data
 from held_out_errors import FILE, coverage_section, held_out_of, machines
+from idle_runs import idle_runs_section, other_machine_section
 from kernels_left_out import kernels_section
 from measured_page import PAGES, bullet, generated_by, paragraph, section
 from memory_law import STARTS, row_of_grid, row_of_start
@@ -84,6 +85,8 @@ def main() -> None:
         _by("Base model on one GPU, by request rate", base.open_loop.rows, "rate"),
         groups_section(groups),
         group_size_section(),
+        idle_runs_section(runs),
+        other_machine_section(),
         carried_lora_section(lora, SHORT),
         coverage_section(
             each,
