@@ -29,13 +29,13 @@ def bound_sentence(plan: Plan) -> str:
     """Say how far the number of GPUs is from the lower bound."""
     above = plan.gpus - plan.lower_bound
     profiles = "with these profiles" if len(plan.profiles) == 1 else "on one of these profiles"
-    bound = f"Lower bound: no plan {profiles} can use fewer than {count(plan.lower_bound, 'GPU')}{_spares(plan)}."
+    bound = f"Lower bound: no plan {profiles} can use fewer than {count(plan.lower_bound, 'GPU')}{_spare_gpus(plan)}."
     if above <= 0:
         return f"{bound} This plan is optimal."
     return f"{bound} This plan is at most {count(above, 'GPU')} above the optimum."
 
 
-def _spares(plan: Plan) -> str:
+def _spare_gpus(plan: Plan) -> str:
     if not plan.options.spare:
         return ""
     sizes = {profile.tensor_parallel_size for profile in plan.profiles}
