@@ -293,7 +293,8 @@ class StepFit:
     def _undetermined_terms(self) -> list[Undetermined]:
         waiting = "scheduler_cost.per_waiting"
         if self.of_terms is None:
-            found = unmeasured(self.start, "step_cost", STEP_TERMS)
+            terms = [name for name in STEP_TERMS if name != "expert_weights" or self.start.model.experts]
+            found = unmeasured(self.start, "step_cost", terms)
             return found + unmeasured(self.start, "scheduler_cost", ("per_waiting",))
         found = undetermined("step_cost", (*STEP_TERMS, waiting), _constants_of(self.start), self.of_terms)
         found = [each for each in found if each.value > 0 or each.constant not in _NONE_USUALLY]

@@ -22,7 +22,7 @@ _PREDICTION = Job(
         "adaptwin.surrogate.region:clip_to",
         "adaptwin.workload.demand.traffic:_sum",
     ),
-    functions=31,
+    functions=33,
     seconds=5.5,
 )
 

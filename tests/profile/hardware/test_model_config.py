@@ -91,6 +91,10 @@ def test_a_shape_has_the_published_number_of_weights():
         "Phi-3.5-mini-instruct": 3.82e9,
         "phi-4": 14.7e9,
         "Phi-4-mini-instruct": 3.84e9,
+        "Mixtral-8x7B-v0.1": 46.7e9,
+        "Qwen/Qwen3-30B-A3B": 30.5e9,
+        "gpt-oss-20b": 20.9e9,
+        "gpt-oss-120b": 116.8e9,
     }
     for name, weights in published.items():
         assert read_model(name).shape.weights == pytest.approx(weights, rel=0.01), name
