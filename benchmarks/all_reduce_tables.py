@@ -5,17 +5,10 @@ import polars as pl
 from adaptwin.arrays import Array
 from adaptwin.profile.hardware.communication import exchange
 from adaptwin.profile.hardware.gpu import load_gpu
+from kernels_left_out import SHEETS_OF_TABLES
 from measured_page import paragraph, section
 from step_law_tables import GPUS, TABLES, fitted, percent_off
 
-SHEETS = {  # data sheets, by the names of the tables
-    "a100_sxm": "a100-sxm-80gb",
-    "h100_sxm": "h100-sxm",
-    "h200_sxm": "h200",
-    "b200_sxm": "b200",
-    "l40s": "l40s",
-    "rtx_pro_6000_server": "rtx-pro-6000",
-}
 SMALLEST, LARGEST = 1 << 13, 1 << 27  # bytes of a message
 
 NOTE = """vLLM's own all-reduce in CUDA graphs, or NCCL's where the message is too large for it, in groups of 2, 4 and 8
@@ -29,7 +22,7 @@ def all_reduce_section(title: str) -> str:
     """Return the section."""
     body = []
     for gpu, (name, _) in GPUS.items():
-        sheet = load_gpu(SHEETS[gpu])
+        sheet = load_gpu(SHEETS_OF_TABLES[gpu])
         path = sorted((TABLES / "data" / gpu / "comm" / "vllm").glob("*/custom_allreduce_perf.parquet"))[-1]
         table = pl.read_parquet(path).filter(pl.col("backend") == "vllm_graph")
         for size in (2, 4, 8):
