@@ -191,7 +191,7 @@ def test_hostile_names_end_in_one_line(adaptwin, name, option):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--tensor-parallel-size 0", "--tensor-parallel-size: 0 is below 1"),
+        ("--tensor-parallel-size 0", "--tensor-parallel-size: 0 is not a whole number of 1 or more"),
         ("--quantization fp6", "--quantization: 'fp6' is not one of fp8, int8, awq, "),
         ("--kv-cache-dtype int8", "--kv-cache-dtype: 'int8' is not one of auto, bfloat16, fp8, "),
         ("--price 0", "--price: 0.0 must be above 0"),

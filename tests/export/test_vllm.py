@@ -13,6 +13,7 @@ from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
+from adaptwin.profile.derive import derive_profile
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 START = "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve"
@@ -245,3 +246,22 @@ def test_weights_with_a_sign_of_vllms_own_are_given_as_json(run_script, artifact
     plan = plan_of([Adapter("a", 8, 1.0, artifact=artifact)], (Server(max_lora_rank=8), {"a": 1.0}))
     ((_, *words),) = run_script(vllm_script(plan))
     assert json.loads(words[-1]) == {"name": "a", "path": artifact}
+
+
+def test_a_script_says_which_files_must_be_quantised_and_asks_vllm_for_the_others():
+    workload = Workload([Adapter("a", 8, 0.5)], duration=300.0)
+    scripts = {
+        method: vllm_script(
+            make_plan(
+                derive_profile(gpu="h100-sxm", model="Llama-3.1-8B-Instruct", quantization=method),
+                workload,
+                server=Server(max_model_len=8192),
+            )
+        )
+        for method in ("awq", "fp8")
+    }
+    said = "must be quantised: the plan counts on weights 4.16 bits"
+    assert said in " ".join(scripts["awq"].replace("#", " ").split())
+    assert "must be quantised" not in scripts["fp8"]
+    assert "--quantization fp8" in scripts["fp8"]
+    assert "--quantization" not in scripts["awq"]

@@ -92,7 +92,7 @@ def test_a_whole_name_goes_before_the_start_of_others():
         ({"model": "Qwen/Qwen3-1"}, "model: 'Qwen/Qwen3-1' is one of Qwen/Qwen3-1.7B, "),
         ({"model": "Qwen3-99B"}, "model: 'Qwen3-99B' is neither a file nor one of meta-llama/Llama-2-7b-hf, "),
         ({"model": 4}, "model: 4 must be a name or a path"),
-        ({"tensor_parallel_size": 0}, "tensor_parallel_size: 0 is below 1"),
+        ({"tensor_parallel_size": 0}, "tensor_parallel_size: 0 is not a whole number of 1 or more"),
         ({"tensor_parallel_size": 3}, "tensor_parallel_size: 3 does not divide the 40 attention heads of "),
         ({"tensor_parallel_size": 10}, "tensor_parallel_size: 10 neither divides nor is a multiple of 8 heads of "),
         ({"tensor_parallel_size": 40}, "tensor_parallel_size: 40 does not divide the width 17408 of the MLP of "),
@@ -100,6 +100,7 @@ def test_a_whole_name_goes_before_the_start_of_others():
             {"tensor_parallel_size": 16, "model": "Llama-3.1-70B"},
             "tensor_parallel_size: 16 is above 8: groups over several servers are not described",
         ),
+        ({"tensor_parallel_size": True}, "tensor_parallel_size: True is not a whole number of 1 or more"),
         ({"tensor_parallel_size": "1"}, "tensor_parallel_size: '1' must be a int"),
         ({"quantization": "fp6"}, "quantization: 'fp6' is not one of fp8, int8, awq, gptq, "),
         ({"kv_cache_dtype": "int8"}, "kv_cache_dtype: 'int8' is not one of auto, bfloat16, fp8, "),
@@ -239,3 +240,30 @@ def test_profiles_of_a_plan_have_names_of_their_own():
     other = derive_profile(gpu="h200", model="Qwen3-8B", name=one.name)
     with pytest.raises(SpecError, match="is the name of several profiles"):
         make_plan([one, other], Workload([Adapter("a", 16, 1.0)], duration=300.0))
+
+
+def test_vllm_quantises_only_what_is_not_quantised_yet():
+    plain = derive_profile(gpu="h100-sxm", model="Llama-3.1-8B-Instruct", quantization="fp8")
+    copy = derive_profile(gpu="h100-sxm", model="org/Llama-3.1-8B-Instruct-FP8", quantization="fp8")
+    assert (plain.quantization, copy.quantization) == ("fp8", None)
+    assert plain.step_cost == copy.step_cost
+
+
+def test_a_cache_in_fp8_holds_twice_the_tokens_under_a_name_of_its_own():
+    usual, small = (derive_profile(gpu="l40s", model="Qwen3-14B", kv_cache_dtype=kind) for kind in ("auto", "fp8"))
+    assert small.memory.kv_bytes_per_token == usual.memory.kv_bytes_per_token / 2
+    assert small.name == f"{usual.name}-fp8-cache"
+
+
+def test_a_group_is_named_priced_and_doubted_as_such():
+    group = derive_profile(gpu="l4", model="Qwen3-14B", tensor_parallel_size=4)
+    assert group.name == "l4-qwen3-14b-tp4"
+    assert "a group of 4 GPUs over PCIe: a rough estimate, as servers differ" in group.evidence.unchecked
+    assert "adapters on a group of GPUs" in group.evidence.unchecked_with_adapters
+
+
+def test_rough_weights_are_said_to_be_rough_and_experts_get_their_grade():
+    awq = derive_profile(gpu="h100-sxm", model="Qwen2.5-7B", quantization="awq")
+    assert awq.evidence.unchecked[-1].startswith("AWQ, 4 bits in groups of 128, multiplied in 16 bits: a rough ")
+    moe = derive_profile(gpu="h100-sxm", model="gpt-oss-20b")
+    assert (moe.grade, moe.error, moe.claimed) == ("rough", None, None)

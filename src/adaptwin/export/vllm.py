@@ -8,6 +8,7 @@ from adaptwin.export.shell import adapters_folder, comment, lora_module, word
 from adaptwin.export.vllm_flags import lora_flags, setting_flags, settings_without_flag
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.profile.stored_widths import stored_widths
 from adaptwin.workload.workload import Adapter
 
 FIRST_PORT = 8000
@@ -57,10 +58,22 @@ def _introduction(plans: Sequence[Plan]) -> list[str]:
         f"The commands are for one machine, with {gpus}. On several machines, run each one on its own machine.",
         *(f"The plan assumes: {clause}." for clause in dict.fromkeys(chain(*map(assumptions_of, plans)))),
         "Prefix caching stays at vLLM's default.",
+        *dict.fromkeys(chain(*map(_of_stored_weights, plans))),
     ]
     if any(plan.failover and not plan.standbys for plan in plans):
         said.append("When a server fails, load its adapters on other servers as `failover` in the plan file says.")
     return [comment(line) for line in said]
+
+
+def _of_stored_weights(plan: Plan) -> list[str]:
+    """Say of which models the files must hold quantised weights, as vLLM does not quantise them itself."""
+    used = {server.profile for server in plan.servers}
+    models = [profile.model for profile in plan.profiles if profile.name in used and profile.quantization is None]
+    return [
+        f"The files of {model.name} must be quantised: the plan counts on {stored_widths(model)}."
+        for model in models
+        if min(model.bytes_per_weight, model.bytes_per_expert_weight) < model.bytes_per_value
+    ]
 
 
 def _standing_by(server: PlacedServer, place: _PortAndGpus) -> list[str]:

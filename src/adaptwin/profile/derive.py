@@ -21,7 +21,7 @@ from adaptwin.profile.hardware.kernel_shares import kernel_shares
 from adaptwin.profile.hardware.linear_kernels import cache_share, linear_kernels
 from adaptwin.profile.hardware.model_config import read_model
 from adaptwin.profile.hardware.model_sheet import ModelSheet
-from adaptwin.profile.hardware.quantization import ONLINE
+from adaptwin.profile.hardware.quantization import ONLINE, require_whole_blocks
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.sharding import part_of_one_gpu
@@ -73,8 +73,8 @@ def derive_profile(
             size, or the weights are not stored as `quantization` says.
     """
     require_type(tensor_parallel_size, int, "tensor_parallel_size")
-    if tensor_parallel_size < 1:
-        raise SpecError(f"{tensor_parallel_size} is below 1", "tensor_parallel_size")
+    if tensor_parallel_size < 1 or isinstance(tensor_parallel_size, bool):
+        raise SpecError(f"{tensor_parallel_size} is not a whole number of 1 or more", "tensor_parallel_size")
     _require_version(vllm_version)
     sheet, described = load_gpu(gpu), read_model(model, vllm_version, quantization)
     described = _with_cache(described, kv_cache_dtype, vllm_version)
@@ -82,10 +82,10 @@ def derive_profile(
     try:
         profile = derived(sheet, described, measured, vllm_version, tensor_parallel_size)
     except SpecError as error:  # a constant that no server has, from shapes that no model has
-        if error.field == "tensor_parallel_size":
+        if error.field in ("tensor_parallel_size", "quantization"):
             raise
         raise SpecError(f"{quoted(str(model))} gives {error}", "model") from None
-    online = described.quantization is not None and quantization in ONLINE
+    online = quantization in ONLINE and read_model(model, vllm_version).quantization is None
     chosen = {"quantization": quantization if online else None, "kv_cache_dtype": kv_cache_dtype}
     profile = with_evidence(profile.model_copy(update=chosen), sheet, described, measured)
     update = {"price_per_hour": price_per_hour, **({} if name is None else {"name": name})}
@@ -120,6 +120,8 @@ def derived(
     """Derive a profile from a data sheet and a model's shapes, with the LoRA part of these measured profiles."""
     shape, gpus = model.shape, tensor_parallel_size
     part = part_of_one_gpu(shape, gpus)
+    if model.quantization:
+        require_whole_blocks(part, model.quantization, gpus)
     peaks, shares = Peaks(gpu.memory_bandwidth, gpu.flops.bfloat16), kernel_shares(gpu)
     shares = shares._replace(cache=cache_share(gpu, shares, fp8=shape.bytes_per_kv_value < shape.bytes_per_value))
     mlp = linear_kernels(gpu, model.quantization, peaks, shares, version_numbers(vllm_version)).kernels
@@ -155,6 +157,8 @@ def _name(gpu: GpuSheet, model: ModelSheet, tensor_parallel_size: int) -> str:
     name = f"{gpu.name}-{model.shape.name.rpartition('/')[2].lower()}"
     if model.quantization and model.quantization.method not in name:
         name += f"-{model.quantization.method}"
+    if model.shape.bytes_per_kv_value < model.shape.bytes_per_value:
+        name += "-fp8-cache"
     if tensor_parallel_size > 1:
         name += f"-tp{tensor_parallel_size}"
     return f"{name}-derived" if name in shipped_profiles() else name

@@ -14,6 +14,7 @@ from adaptwin.profile.hardware.model_sheet import ModelSheet
 from adaptwin.profile.profile import Profile
 from adaptwin.vllm_versions import version_numbers
 
+PAIR = 2  # GPUs of a group, up to which servers with PCIe take about equally long to exchange
 OLDEST_VLLM, NEWEST_VLLM = "0.8.0", "0.33.0"  # for which derived profiles are claimed
 
 
@@ -44,6 +45,9 @@ def _unchecked(profile: Profile, gpu: GpuSheet, model: ModelSheet, errors: Deriv
     kernels = _linear_kernels(profile, gpu, model)
     if kernels.is_rough:
         yield f"{kernels.words}: a rough estimate, as no such kernels were compared"
+    if profile.tensor_parallel_size > 1 and gpu.link == "pcie":
+        rough = ": a rough estimate, as servers differ" if profile.tensor_parallel_size > PAIR else ""
+        yield f"a group of {profile.tensor_parallel_size} GPUs over PCIe{rough}"
     if profile.model.bytes_per_kv_value < profile.model.bytes_per_value:
         yield "a KV cache in FP8"
 

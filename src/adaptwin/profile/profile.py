@@ -26,7 +26,7 @@ UNKNOWN_ERROR = 0.05  # of the throughput, of a profile that was not compared wi
 Regime = Literal["calm", "busy", "starved"]
 
 MOST_PRICE = 1e9  # per hour, in any currency
-MOST_GPUS_OF_SERVER = 64  # of a tensor-parallel group, more than any server has
+MOST_GPUS_OF_SERVER = 64  # of a tensor-parallel group, over several machines
 
 
 class ProfileError(Spec):

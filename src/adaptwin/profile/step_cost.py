@@ -232,11 +232,8 @@ def step_contents(  # noqa: C901 (Numba compiles it, and cannot compile function
     eager = 1 if tokens > cost.graph_tokens else 0
     expert_bend = 0.0
     if cost.expert_weights > 0.0:
-        unused, squared, exponent = (
-            1.0,
-            cost.untouched,
-            tokens,
-        )  # by squaring, which is the same to the last bit anywhere
+        # A power by squaring is the same to the last bit, interpreted and compiled.
+        unused, squared, exponent = 1.0, cost.untouched, tokens
         while exponent > 0:
             if exponent & 1:
                 unused *= squared

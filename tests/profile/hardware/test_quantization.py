@@ -15,8 +15,10 @@ from adaptwin.profile.hardware.quantization import (
     quantization_by_name,
     quantization_in,
     quantization_named,
+    require_whole_blocks,
 )
 from adaptwin.profile.model_shape import ModelShape
+from adaptwin.profile.sharding import part_of_one_gpu
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "schemas" / "samples" / "hf_quantised"
 needs_samples = pytest.mark.skipif(not SAMPLES.exists(), reason=f"{SAMPLES} does not exist")
@@ -156,3 +158,53 @@ def test_any_block_is_read_or_refused(block):
         assert error.field.startswith("q")  # noqa: PT017
     else:
         assert found is None or found.bytes_per_weight > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "width"),
+    [
+        ("org/Llama-3.1-8B-Instruct-quantized.w8a16", "gptq", 1 + 2 / 128),
+        ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int8", "gptq", 1 + 2 / 128),
+        ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", "gptq", GPTQ),
+        ("unsloth/Llama-3.1-8B-bnb-8bit", "bitsandbytes", 1.0),
+        ("unsloth/Llama-3.1-8B-bnb-4bit", "bitsandbytes", 0.5 + 2 / 64),
+        ("org/Llama-3.1-8B-Int8", "int8", 1.0),
+    ],
+)
+def test_a_name_says_the_bits_of_a_method_with_several(name, method, width):
+    found = quantization_by_name(name)
+    assert (found.method, found.bytes_per_weight) == (method, pytest.approx(width))
+
+
+@pytest.mark.parametrize("asked", ["fp8", "gptq"])
+def test_an_option_that_the_name_contradicts_is_refused(asked):
+    with pytest.raises(SpecError, match=f"quantization: '{asked}': the weights of .*-AWQ' are stored as AWQ"):
+        read_model("org/Llama-3.1-8B-Instruct-AWQ", quantization=asked)
+
+
+def test_weights_alone_in_few_bits_are_multiplied_in_16_bits():
+    weights = {"num_bits": 8, "type": "float", "strategy": "channel"}
+    block = {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+    assert quantization_in(block, "q").kernel == "weights only"
+
+
+@pytest.mark.parametrize(
+    ("ignored", "attention"),
+    [
+        (["re:.*self_attn.k_proj"], True),
+        (["vision_tower.self_attn"], True),
+        (["re:.*self_attn.*"], False),
+        (["model.layers.*.self_attn"], False),
+        ([f"re:.*self_attn.{name}_proj" for name in "qkvo"], False),
+    ],
+)
+def test_attention_stays_in_16_bits_where_all_of_it_is_named(ignored, attention):
+    assert quantization_in({"quant_method": "fp8", "ignored_layers": ignored}, "q").attention == attention
+
+
+def test_a_group_must_leave_whole_blocks_to_each_gpu():
+    """Of Qwen2.5-72B, 8 GPUs hold 3,696 of 29,568 columns of the MLP: 28.9 groups of 128."""
+    part = part_of_one_gpu(read_model("Qwen2.5-72B").shape, 8)
+    with pytest.raises(SpecError, match="tensor_parallel_size: 8 leaves each GPU 3696 of the width of the MLP"):
+        require_whole_blocks(part, quantization_named("awq"), 8)
+    require_whole_blocks(part, quantization_named("fp8"), 8)

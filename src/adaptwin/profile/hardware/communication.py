@@ -14,7 +14,7 @@ from adaptwin.profile.hardware.gpu import GpuSheet
 from adaptwin.profile.lora_kernels import exchanges
 from adaptwin.profile.model_shape import ModelShape
 
-LARGEST_GROUP = 8  # GPUs of one server
+LARGEST_GROUP = 8  # GPUs of one machine, for which exchanges are described
 _SIZES = (2, 4, 8)  # of measured groups
 _SECONDS = {"nvlink": {2: 4.4e-6, 4: 5.2e-6, 8: 7.0e-6}, "pcie": {2: 5.0e-6, 4: 13e-6, 8: 27e-6}}
 # Share of the link's bandwidth at which each GPU sends in a ring, in which 2 (n - 1) / n of the message passes each.

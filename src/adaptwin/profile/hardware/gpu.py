@@ -21,7 +21,9 @@ class DenseFlops(Spec):
     float16: FlopRate = Field(description="FLOP/s in float16")
     fp8: FlopRate | None = Field(default=None, description="FLOP/s in FP8; None: the GPU has no FP8")
     fp4: FlopRate | None = Field(default=None, description="FLOP/s in FP4; None: the GPU has no FP4")
-    int8: FlopRate = Field(description="operations per second on integers of 8 bits")
+    int8: FlopRate | None = Field(
+        default=None, description="operations per second on integers of 8 bits; None: vLLM has no kernels for them"
+    )
 
 
 ShareOfPeak = Annotated[float, Field(gt=0, le=1.2, allow_inf_nan=False)]

@@ -6,6 +6,7 @@ GPUs get the typical ones. For other methods there are no tables: what is said o
 
 from typing import NamedTuple
 
+from adaptwin.errors import SpecError
 from adaptwin.profile.base_costs import LinearKernels, Peaks, PeakShares, sixteen_bits
 from adaptwin.profile.hardware.gpu import GpuSheet, QuantisedShares
 from adaptwin.profile.hardware.quantization import Quantization
@@ -13,7 +14,7 @@ from adaptwin.vllm_versions import Version
 
 LAUNCHES = {"fp8": 7e-6, "fp8 blocks": 10e-6, "int8": 7e-6, "fp4": 10e-6, "weights only": 5e-6}  # seconds
 _FASTER_FP8_SINCE = (0, 19)  # not known to the version: between 0.14 and 0.19
-_OLDER_FP8LAUNCHES, _OLDER_FP8_ARITHMETIC = 15e-6, 0.75  # seconds, and a factor; inputs were quantised by own kernels
+_OLDER_FP8_LAUNCH, _OLDER_FP8_ARITHMETIC = 15e-6, 0.75  # seconds, and a factor; inputs were quantised by own kernels
 # Of what layers in 16 bits reach, as shares of the bandwidth and of the arithmetic in the own precision.
 _FP8_OF_SIXTEEN = QuantisedShares(weights=0.97, linear=0.68)
 _FP4_OF_SIXTEEN = QuantisedShares(weights=0.77, linear=0.67)
@@ -48,6 +49,8 @@ def linear_kernels(
         words = f"{words}, made 16 bits in every step"
         kernels = usual._replace(bandwidth=bandwidth)
         return KernelChoice(kernels, words, gpu.flops.bfloat16, is_rough=True, origin=_NOT_MEASURED)
+    if kernel == "int8" and gpu.flops.int8 is None:
+        raise SpecError(f"'int8': vLLM has no kernels for 8-bit integers on {gpu.hardware}", "quantization")
     if (flops := native.get(kernel)) is None:
         of = _WEIGHTS_ONLY_OF_SIXTEEN
         kernels = LinearKernels(usual.bandwidth * of.weights, usual.flops * of.linear, LAUNCHES["weights only"])
@@ -57,7 +60,7 @@ def linear_kernels(
     bandwidth = gpu.memory_bandwidth * reached.weights * (_BLOCKS_OF_FP8 if kernel == "fp8 blocks" else 1.0)
     kernels = LinearKernels(bandwidth, flops * reached.linear, LAUNCHES[kernel])
     if kernel.startswith("fp8") and version < _FASTER_FP8_SINCE:
-        kernels = kernels._replace(launch=_OLDER_FP8LAUNCHES, flops=kernels.flops * _OLDER_FP8_ARITHMETIC)
+        kernels = kernels._replace(launch=_OLDER_FP8_LAUNCH, flops=kernels.flops * _OLDER_FP8_ARITHMETIC)
     origin = _NOT_MEASURED if quantization.is_rough else "measured kernels in this precision"
     return KernelChoice(kernels, words, flops, quantization.is_rough, origin)
 

@@ -8,7 +8,13 @@ from adaptwin.errors import SpecError, neither_file_nor
 from adaptwin.model_names import quantised_in, same_weights
 from adaptwin.plain_data import parse_json, plain
 from adaptwin.profile.hardware.model_sheet import ModelSheet, model_sheet
-from adaptwin.profile.hardware.quantization import quantization_by_name, quantization_in, quantization_named
+from adaptwin.profile.hardware.quantization import (
+    Quantization,
+    quantization_by_name,
+    quantization_in,
+    quantization_named,
+    words_of_methods,
+)
 from adaptwin.profile.hardware.shipped_models import known_models, table_of_models
 from adaptwin.profile.hardware.shipped_names import names_meant, several_meant
 from adaptwin.spec import read_text
@@ -42,16 +48,19 @@ def read_model(
         raise SpecError(f"{quoted(name_or_path)} must be a name or a path", "model")
     meant = model_meant(name_or_path) if isinstance(name_or_path, str) else name_or_path
     sheet = _read_file(meant, vllm_version) if isinstance(meant, Path) else _shipped_model(meant, vllm_version)
-    if quantization is None:
-        named = None if sheet.quantization else quantization_by_name(sheet.shape.name)
-        return sheet if named is None else sheet.quantised(named)
-    asked = quantization_named(quantization)
-    if sheet.quantization is None:
-        return sheet.quantised(asked)
-    if sheet.quantization.method != asked.method:
-        stored = f"the weights of {quoted(str(name_or_path))} are stored as {sheet.quantization.words}"
-        raise SpecError(f"{quoted(quantization)}: {stored}", "quantization")
-    return sheet
+    asked = None if quantization is None else quantization_named(quantization)
+    stored = sheet.quantization or (quantization_by_name(sheet.shape.name) if _says_method(sheet, asked) else None)
+    if stored is None:
+        return sheet if asked is None else sheet.quantised(asked)
+    if asked and stored.method != asked.method:
+        what = f"the weights of {quoted(str(name_or_path))} are stored as {stored.words}"
+        raise SpecError(f"{quoted(asked.method)}: {what}", "quantization")
+    return sheet if sheet.quantization else sheet.quantised(stored)
+
+
+def _says_method(sheet: ModelSheet, asked: Quantization | None) -> bool:
+    """Whether to read the method in the name of a model: not if it says none of those that are asked for."""
+    return asked is None or bool(words_of_methods(sheet.shape.name))
 
 
 def model_meant(name_or_path: str, folder: Path = Path()) -> str | Path:

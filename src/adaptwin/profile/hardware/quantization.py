@@ -16,6 +16,7 @@ from adaptwin.visible import quoted
 
 Kernel = Literal["fp8", "fp8 blocks", "int8", "fp4", "weights only", "dequantised first"]
 
+WHOLE_ROW = 1 << 20  # weights that share a scale, where there is one for a row: more than any row has
 GROUP_SIZE = 128  # weights that share a scale, where a configuration does not say otherwise
 _FP4_GROUPS = {"nvfp4": 16, "mxfp4": 32}  # weights that share a scale of 8 bits
 QUANTIZATIONS = ("fp8", "int8", "awq", "gptq", "bitsandbytes", "nvfp4", "mxfp4")
@@ -30,6 +31,7 @@ class Quantization(NamedTuple):
     bytes_per_weight: float
     kernel: Kernel
     attention: bool = True  # whether the layers of the attention are quantised, too
+    block: int = 1  # weights of a row that share a scale; each GPU of a group must have whole ones
     fp8_cache: bool = False  # whether the model's files ask for a KV cache in FP8
     notes: tuple[str, ...] = ()  # what is left out, in clauses
 
@@ -75,16 +77,25 @@ def quantization_in(config: Mapping[str, Any], field: str) -> Quantization | Non
     )
 
 
-_METHODS_OF_WORDS = {  # by words in the names of copies of a model
+_EIGHT_BITS = {"int8", "8bit", "w8a16"}  # words of names that say the bits of a method with several
+_METHODS_OF_WORDS = {  # by words in the names of copies of a model; those further up go before the others
+    "gptq": "gptq",
+    "awq": "awq",
+    "bnb": "bitsandbytes",
     "w8a8": "int8",
     "w8a16": "gptq",
     "w4a16": "gptq",
     "int4": "gptq",
     "fp4": "nvfp4",
     "nf4": "bitsandbytes",
-    "bnb": "bitsandbytes",
     "4bit": "bitsandbytes",
+    **{name: name for name in ("fp8", "nvfp4", "mxfp4", "int8")},
 }
+
+
+def words_of_methods(name: str) -> list[str]:
+    """Return the words by which the name of a copy of a model says how its weights are quantised."""
+    return [word for word in words_of_fewer_bits(name) if word in _METHODS_OF_WORDS]
 
 
 def quantization_by_name(name: str) -> Quantization | None:
@@ -96,10 +107,15 @@ def quantization_by_name(name: str) -> Quantization | None:
     words = words_of_fewer_bits(name)
     if not words:
         return None
-    for word in words:
-        if (method := _METHODS_OF_WORDS.get(word, word)) in QUANTIZATIONS:
-            found = quantization_named(method)
-            return found._replace(notes=(f"{found.words} is assumed, as {quoted(name)} says no more than {word}",))
+    method = next((method for word, method in _METHODS_OF_WORDS.items() if word in words), None)
+    if method is not None:
+        found = quantization_named(method)
+        if _EIGHT_BITS.intersection(words) and method in ("gptq", "awq"):
+            found = _in_groups(method, 8, GROUP_SIZE, zero_points=method == "awq")
+        elif _EIGHT_BITS.intersection(words) and method == "bitsandbytes":
+            found = _bitsandbytes(8)
+        said = " and ".join(words)
+        return found._replace(notes=(f"{found.words} is assumed, as {quoted(name)} says no more than {said}",))
     allowed = f"say which with quantization: {', '.join(QUANTIZATIONS)}"
     raise SpecError(f"{quoted(name)} is a copy in fewer than 16 bits ({words[0]}): {allowed}", "model")
 
@@ -116,9 +132,21 @@ def quantised(model: ModelShape, quantization: Quantization) -> ModelShape:
     return model.model_copy(update={"bytes_per_weight": share * model.bytes_per_weight + (1.0 - share) * width})
 
 
+def require_whole_blocks(part: ModelShape, quantization: Quantization, tensor_parallel_size: int) -> None:
+    """Raise `SpecError` if vLLM would refuse what one GPU of a group holds: parts of blocks that share a scale."""
+    for what, width in (("width of the MLP", part.intermediate), ("attention heads", part.heads * part.head_dim)):
+        if width % quantization.block:
+            message = (
+                f"{tensor_parallel_size} leaves each GPU {width} of the {what} of {part.name}, which is no multiple of "
+                f"the {quantization.block} weights that share a scale"
+            )
+            raise SpecError(message, "tensor_parallel_size")
+
+
 def _fp8(*, blocks: bool = False) -> Quantization:
-    words = "FP8 in blocks of 128 x 128 weights" if blocks else "FP8"
-    return Quantization("fp8", words, 1.0, "fp8 blocks" if blocks else "fp8")
+    if blocks:
+        return Quantization("fp8", "FP8 in blocks of 128 x 128 weights", 1.0, "fp8 blocks", block=128)
+    return Quantization("fp8", "FP8", 1.0, "fp8")
 
 
 def _int8() -> Quantization:
@@ -133,7 +161,7 @@ def _fp4(method: str) -> Quantization:
 def _in_groups(method: str, bits: int, group: int, *, zero_points: bool) -> Quantization:
     scales = (2.0 + (bits / 8.0 if zero_points else 0.0)) / group
     words = f"{method.upper()}, {bits} bits in groups of {group}"
-    return Quantization(method, words, bits / 8.0 + scales, "weights only")
+    return Quantization(method, words, bits / 8.0 + scales, "weights only", block=group if group < WHOLE_ROW else 1)
 
 
 def _bitsandbytes(bits: int = 4) -> Quantization:
@@ -193,10 +221,10 @@ def _of_group(group: Mapping[str, Any], field: str) -> Quantization:
     if not isinstance(weights, Mapping):
         raise SpecError("missing: the group does not say in which width its weights are", f"{field}.weights")
     bits, kind, size = weights.get("num_bits"), weights.get("type", "int"), weights.get("group_size") or GROUP_SIZE
-    if (bits, kind) == (8, "float"):
-        return _fp8(blocks=weights.get("strategy") == "block")
-    if (bits, kind) == (4, "float"):
-        return _fp4("nvfp4" if size == _FP4_GROUPS["nvfp4"] else "mxfp4")
+    if bits in (4, 8) and kind == "float":
+        blocks = weights.get("strategy") == "block"
+        found = _fp8(blocks=blocks) if bits == 8 else _fp4("nvfp4" if size == _FP4_GROUPS["nvfp4"] else "mxfp4")
+        return found if inputs else found._replace(kernel="weights only", words=f"{found.words}, weights alone")
     if bits in (4, 8) and not inputs:
         return _in_groups("gptq", bits, _positive(size, f"{field}.weights.group_size"), zero_points=False)
     if bits == 8:
@@ -232,7 +260,7 @@ def _group(config: Mapping[str, Any], field: str) -> int:
 def _positive(size: Any, field: str) -> int:
     """Return the weights of a group; -1 stands for a whole row, whose one scale does not count."""
     if size == -1:
-        return 1 << 20
+        return WHOLE_ROW
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise SpecError(f"{quoted(size)} is not a positive whole number, or -1", field)
     return size
@@ -251,15 +279,21 @@ _EVERY_LAYER = re.compile(r"layers\.\d+\.")
 
 
 def _leaves_attention(names: Iterable[str]) -> bool:
-    """Whether the attention of all layers stays in 16 bits."""
-    return any("self_attn" in name and not _EVERY_LAYER.search(name) for name in names)
+    """Whether the attention of all layers stays in 16 bits: as a whole, or each of its four linear layers."""
+    every = [name for name in _of_text(names) if "self_attn" in name and not _EVERY_LAYER.search(name)]
+    kept = {re.sub(r"[.\\*$]+$", "", name).rpartition(".")[2].lstrip("*") for name in every}
+    return "self_attn" in kept or kept.issuperset(ATTENTION)
+
+
+def _of_text(names: Iterable[str]) -> list[str]:
+    return [name for name in names if "vision" not in name and "visual" not in name]
 
 
 def _notes_on(names: Iterable[str]) -> list[str]:
     """Return a note on linear layers of single transformer layers that stay in 16 bits, if there are any."""
     linear = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "self_attn", "mlp.experts")
-    text_layers = (name for name in names if "vision" not in name and "visual" not in name)
-    some = [name for name in text_layers if _EVERY_LAYER.search(f"{name}.") and any(each in name for each in linear)]
+    of_one_layer = [name for name in _of_text(names) if _EVERY_LAYER.search(f"{name}.")]
+    some = [name for name in of_one_layer if any(each in name for each in linear)]
     whole = [name for name in names if re.fullmatch(r"(model\.)?layers\.\d+\.?", name)]
     count = len(some) + len(whole)
     return [f"{count} linear layers that stay in 16 bits count as quantised"] if count else []
