@@ -200,7 +200,7 @@ def _shortfalls(base: BaseModel, lora: pl.DataFrame) -> str:
     scale with multiprocessors and clock, and bytes with the bandwidth, is a law of the kernels, not a measurement."""
     pairs = """**Pairs on PCIe under load.** TTFT of a 70B on two H100 PCIe is off by a factor of two to eight where
     requests queue: the law of memory leaves 17,000 tokens of KV cache, and the published times speak for more. In
-    groups of four and eight GPUs on PCIe, servers differ by a factor of four in their all-reduces."""
+    groups of four and eight GPUs on PCIe, servers differ by a factor of four to ten in their all-reduces."""
     experts = f"""**Models with experts.** The only public run is of two servers that share the experts of
     Qwen3-30B-A3B. As far as it can be compared, the time per token is {expert_error()} % off. What is derived for such
     models is rough."""

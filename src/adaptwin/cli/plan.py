@@ -99,7 +99,7 @@ def plan_command(
             parser=latency_limit,
             metavar="TIME",
             rich_help_panel="Goal",
-            help=plan_option("ttft_p99", "no limit", "2s or 500ms"),
+            help=plan_option("ttft_p99", "no limit"),
         ),
     ] = None,
     itl_p99: Annotated[
@@ -108,7 +108,7 @@ def plan_command(
             parser=latency_limit,
             metavar="TIME",
             rich_help_panel="Goal",
-            help=plan_option("itl_p99", "no limit", "50ms"),
+            help=plan_option("itl_p99", "no limit"),
         ),
     ] = None,
     host_memory_gib: Annotated[

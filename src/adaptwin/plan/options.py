@@ -78,13 +78,13 @@ class PlanOptions(Spec):
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time to first token on every server, such as "
-        "2s or 50ms; a number is in seconds",
+        "2s or 50ms; in a file, a number is in seconds",
     )
     itl_p99: ItlLimit | None = Field(
         default=None,
         gt=0,
         description="upper limit for the 99th percentile of the time between tokens on every server, such as "
-        "2s or 50ms; a number is in seconds",
+        "2s or 50ms; in a file, a number is in seconds",
     )
     latency: LatencyKind = Field(
         default="itl", description="latency that the objective min-latency minimises: itl or ttft"

@@ -21,7 +21,7 @@ from adaptwin.profile.hardware.kernel_shares import kernel_shares
 from adaptwin.profile.hardware.linear_kernels import cache_share, linear_kernels
 from adaptwin.profile.hardware.model_config import read_model
 from adaptwin.profile.hardware.model_sheet import ModelSheet
-from adaptwin.profile.hardware.quantization import ONLINE, require_whole_blocks
+from adaptwin.profile.hardware.quantization import ONLINE, require_whole_blocks, words_of_methods
 from adaptwin.profile.memory import GIB, MemoryModel
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.sharding import part_of_one_gpu
@@ -155,7 +155,7 @@ def derived(
 def _name(gpu: GpuSheet, model: ModelSheet, tensor_parallel_size: int) -> str:
     """Return a name for the profile that no shipped one has."""
     name = f"{gpu.name}-{model.shape.name.rpartition('/')[2].lower()}"
-    if model.quantization and model.quantization.method not in name:
+    if model.quantization and not words_of_methods(name):
         name += f"-{model.quantization.method}"
     if model.shape.bytes_per_kv_value < model.shape.bytes_per_value:
         name += "-fp8-cache"

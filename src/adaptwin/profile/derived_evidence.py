@@ -46,8 +46,10 @@ def _unchecked(profile: Profile, gpu: GpuSheet, model: ModelSheet, errors: Deriv
     if kernels.is_rough:
         yield f"{kernels.words}: a rough estimate, as no such kernels were compared"
     if profile.tensor_parallel_size > 1 and gpu.link == "pcie":
-        rough = ": a rough estimate, as servers differ" if profile.tensor_parallel_size > PAIR else ""
-        yield f"a group of {profile.tensor_parallel_size} GPUs over PCIe{rough}"
+        reached = f"{exchange(gpu, profile.tensor_parallel_size).bandwidth / 1e9:.3g} GB/s assumed"
+        rough = ": a rough estimate, as servers differ by a factor of four to ten"
+        pair = profile.tensor_parallel_size <= PAIR
+        yield f"a group of {profile.tensor_parallel_size} GPUs over PCIe ({reached}){'' if pair else rough}"
     if profile.model.bytes_per_kv_value < profile.model.bytes_per_value:
         yield "a KV cache in FP8"
 
@@ -132,5 +134,5 @@ def _of_exchanges(profile: Profile, gpu: GpuSheet) -> str:
     of = exchange(gpu, profile.tensor_parallel_size)
     if of.is_measured:
         return "measured all-reduces between these GPUs; servers with other links differ"
-    rule = "4 and more on PCIe differ by a factor of four" if gpu.link == "pcie" else "within about 20 %"
+    rule = "4 and more on PCIe differ by a factor of four to ten" if gpu.link == "pcie" else "within about 20 %"
     return f"all-reduces between other GPUs on {gpu.link.upper()} ({rule})"

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from adaptwin.profile.evidence import BASE_CHECKED, CORRECTED, DATA_SHEET, NOT_CLAIMED, ROUGH, EvidenceGrade
+from adaptwin.profile.evidence import BASE_CHECKED, CORRECTED, DATA_SHEET, NOT_CLAIMED, ROUGH, Evidence, EvidenceGrade
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.stored_widths import stored_widths
@@ -51,6 +51,7 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         (f"Grade: {profile.grade}. {GRADES[profile.grade]}", ""),
         (measured_as, "yellow"),
         *((f"{note[0].upper()}{note[1:]}.", "yellow") for note in evidence.notes),
+        (_not_compared_in_words(evidence), "yellow"),
         (error_in_words(profile) if profile.claimed else "", ""),
         (_kv_cache_in_words(profile), ""),
         (_price_in_words(profile, typical_price), ""),
@@ -60,6 +61,12 @@ def derived_report(profile: Profile, alike: list[str], typical_price: float | No
         heading("Constants, by where they come from"),
         *_constants(profile),
     )
+
+
+def _not_compared_in_words(evidence: Evidence) -> str:
+    """Say what of the server no real one was compared for; empty if there is nothing."""
+    found = (*evidence.unchecked, *evidence.unchecked_with_adapters)
+    return f"Not compared with any real server: {'; '.join(found)}." if found else ""
 
 
 def _widths_in_words(profile: Profile) -> str:

@@ -4,7 +4,8 @@ An all-reduce takes a constant, and the bytes of its message over a bandwidth. O
 groups of 2, 4 and 8 with vLLM's own all-reduce, or NCCL's where the message is too large for it
 (docs/measured/step-law.md); their data sheets hold it. For others the rule is that of the measured ones with the same
 kind of link: over NVLink, the GPUs reach 29 % of its bandwidth; over PCIe, two GPUs reach 30 %. Between four or eight
-GPUs on PCIe, servers differ by a factor of four, as their GPUs hang on one switch or on several processors.
+GPUs on PCIe, servers differ by a factor of four to ten, as their GPUs hang on one switch or on several processors: what
+was measured on one server says little of another, so that the rule, which lies between two of them, is taken for all.
 """
 
 from typing import NamedTuple
