@@ -128,7 +128,7 @@ def _worst_adapters(run: Run) -> RenderableType:
     what = "sluggish" if grades <= {"ok", "sluggish"} else "not ok or sluggish" if "sluggish" in grades else "not ok"
     shown = f", the worst {SHOWN_ADAPTERS}" if len(bad) > SHOWN_ADAPTERS else ""
     table = plain_table()
-    table.add_column("Adapter", overflow="fold", min_width=24)
+    table.add_column("Adapter", overflow="fold", min_width=16)
     add_numbers(table, "Rank", "Arrived", "Done", "TTFT\np50", "TTFT\np99", "ITL\nmean")
     table.add_column("Verdict", no_wrap=True)
     for row in bad[:SHOWN_ADAPTERS]:
