@@ -11,8 +11,8 @@ from adaptwin.placement.strategies.registry import Strategy
 def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Return the strategy's placement on the profile where it needs the fewest GPUs.
 
-    Of profiles that need as many, the cheapest is taken, if the prices of all are known, and then the one with the
-    fewest servers: in larger groups of GPUs, each request is served faster.
+    Of profiles that need as many, the cheapest is taken, if the prices of all are known, and then the one whose slowest
+    server has the lowest mean time between tokens.
     """
     return best_alone(problems, asked.strategy, gpus_of_servers)
 
@@ -26,7 +26,7 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
     """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none.
 
     Of placements with the same measure, the one with the lowest price is taken, if the prices of all profiles are
-    known, and then the one with the fewest servers.
+    known, and then the one whose slowest server has the lowest mean time between tokens.
     """
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
@@ -42,4 +42,13 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
     def price(servers: Sequence[Placed]) -> float:
         return 0.0 if None in prices else sum(server.problem.capacity.profile.server_price or 0.0 for server in servers)
 
-    return min(found, key=lambda servers: (measure(servers), price(servers), len(servers)))
+    best = min((measure(servers), price(servers)) for servers in found)
+    equal = [servers for servers in found if (measure(servers), price(servers)) == best]
+    return equal[0] if len(equal) == 1 else min(equal, key=_slowest)
+
+
+def _slowest(servers: Sequence[Placed]) -> float:
+    """Return the mean time between tokens on the slowest server, in seconds."""
+    return max(
+        problem.capacity.ask(assignment.shares, assignment.server.max_loras).itl_mean for problem, assignment in servers
+    )
