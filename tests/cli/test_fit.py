@@ -193,7 +193,7 @@ def test_a_wrong_folder_is_refused_in_one_line(adaptwin, folder, measured, spoil
 
 
 def test_a_folder_that_is_not_there_is_refused(adaptwin, folder):
-    assert refused(adaptwin, folder, *FIT) == "measured: no such folder"
+    assert refused(adaptwin, folder, *FIT) == "measured: no such file or folder"
 
 
 def test_a_setup_without_measurements_is_refused(adaptwin, folder):

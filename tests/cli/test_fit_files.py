@@ -76,7 +76,11 @@ def refused(adaptwin, *words) -> str:
         (("vllm.log",), "FILE: no file names the GPU: give --gpu"),
         (("vllm.log", "--gpu", "h1"), "--gpu: 'h1' is "),
         (("vllm.log", "--gpu", "l4"), "vllm.log: KV cache: 437,392 KV tokens leave -19.08 GiB of the 19.83 GiB"),
-        (("no.json",), "no.json: no such file"),
+        (("no.json",), "no.json: no such file or folder"),
+        (("none", "--gpu", "l4"), "none: no such file or folder"),
+        (("idle.json", "none"), "none: no such file or folder"),
+        (("idle.json", "./idle.json"), "idle.json: the file is given twice"),
+        (("idle.json", "--tensor-parallel-size", "0"), "--tensor-parallel-size: "),
         (
             ("fleet.yaml", "--gpu", "l4"),
             "fleet.yaml: this is a fleet, not a log, a benchmark result or a page of metrics of a server; did you ",

@@ -56,7 +56,7 @@ def fit_command(
         typer.Option(metavar="VERSION", help=f"Its version of vLLM. {default_note('as the files say, or the newest')}"),
     ] = None,
     tensor_parallel_size: Annotated[
-        int | None, typer.Option(metavar="N", help=f"Its GPUs. {default_note('as the files say, or 1')}")
+        int | None, typer.Option(min=1, metavar="N", help=f"Its GPUs. {default_note('as the files say, or 1')}")
     ] = None,
     quantization: Annotated[
         str | None,
@@ -117,6 +117,7 @@ def fit_command(
         gpu, model, vllm_version, tensor_parallel_size, quantization, kv_cache_dtype, price_per_hour, name,
         input_len, output_len, batch_size,
     )  # fmt: skip
+    _require_existing(paths, out)
     if len(paths) == 1 and _is_of_measurements(paths[0]):
         if options.given:
             raise typer.BadParameter(f"{options.given[0]} is for files: setup.yaml describes the server of a folder")
@@ -131,12 +132,20 @@ def fit_command(
     fit_files(paths, options, out, as_json=as_json)
 
 
+def _require_existing(paths: list[Path], out: Path | None) -> None:
+    """Raise `SpecError` if a path leads to nothing, which might have been a file or a folder."""
+    for path in paths:
+        if not path.exists():
+            require_writable(out)
+            raise SpecError("no such file or folder", file=path)
+
+
 def _is_of_measurements(path: Path) -> bool:
-    """Whether a path is a folder of measurements or of another known kind, empty, or nothing that exists."""
+    """Whether a path is a folder of measurements or of another known kind, or an empty one."""
     from adaptwin.calibration.measurements import MEASUREMENT_COLUMNS, RUNS_FILE, SETUP_FILE
 
     if not path.is_dir():
-        return not path.exists() and not path.suffix
+        return False
     names = {each.name for each in path.iterdir()}
     tables = {f"{table}{suffix}" for table in MEASUREMENT_COLUMNS for suffix in (".csv", ".parquet")}
     return not names or bool(kinds_of(path)) or not names.isdisjoint({SETUP_FILE, RUNS_FILE, *tables})

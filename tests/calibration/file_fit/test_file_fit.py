@@ -7,6 +7,8 @@ from tests.calibration.own_files import LOG, PAGE, bench_serve, guidellm, infere
 
 from adaptwin import Profile, Server, SpecError, derive_profile, simulate
 from adaptwin.calibration.file_fit.file_fit import fit_to_files
+from adaptwin.calibration.file_fit.replay import replay_of
+from adaptwin.calibration.sources.registry import read_source
 from adaptwin.profile.evidence import CORRECTED, DATA_SHEET, NOT_CLAIMED
 
 QWEN = "Qwen/Qwen2.5-7B-Instruct"
@@ -105,9 +107,6 @@ def test_runs_at_several_loads_tell_the_speed_of_the_gpu(file):
     results = []
     for rate in (0.5, 2.0, 3.0):
         empty = bench_serve(request_rate=rate, total_input_tokens=200_000, duration=100 / rate, output_throughput=None)
-        from adaptwin.calibration.file_fit.replay import replay_of
-        from adaptwin.calibration.sources.registry import read_source
-
         path = file(f"at-{rate}.json", empty)
         run = replay_of(read_source(path).found[0], Server(max_loras=0), "x").played(server)
         results.append(file(f"at-{rate}.json", {**empty, "mean_tpot_ms": 1e3 * run.tpot.mean}))
@@ -180,13 +179,133 @@ def test_settings_of_a_log_are_those_of_the_runs(file):
     ("changed", "message"),
     [
         (("tensor_parallel_size=1", "tensor_parallel_size=2"), "are 57,346 bytes a token; .* 28,672"),
-        (("pipeline_parallel_size=1", "pipeline_parallel_size=2"), "pipeline_parallel_size: 2 is not modelled"),
+        (("pipeline_parallel_size=1", "pipeline_parallel_size=2"), "line 3: pipeline_parallel_size 2 is not modelled"),
+        (("data_parallel_size=1", "data_parallel_size=4"), "line 3: data_parallel_size 4 is not modelled"),
         (("speculative_config=None", "speculative_config=x"), "speculative decoding is not modelled"),
+        (
+            ("'max_num_seqs'", "'speculative_config': {'method': 'ngram', 'model': 'draft'}, 'max_num_seqs'"),
+            "line 2: speculative decoding is not modelled",
+        ),
+        (("device_config=cuda", "device_config=cpu"), "the server runs on a CPU"),
+        (("Initializing a V1 LLM engine", "Initializing a V0 LLM engine"), "the log is of a V0 engine"),
+        (("14.37 GiB", "51.75 GiB"), "the model took 51.75 GiB"),
     ],
 )
-def test_servers_that_are_not_modelled_are_refused(file, changed, message):
-    with pytest.raises(SpecError, match=message):
-        fit_to_files([file("vllm.log", LOG.replace(*changed))], gpu="l40s")
+@pytest.mark.parametrize("has_run", [False, True], ids=["log", "log and run"])
+def test_servers_that_are_not_modelled_or_not_those_that_are_named_are_refused_with_their_runs(
+    file, changed, message, has_run
+):
+    files = [file("vllm.log", LOG.replace(*changed)), *([file("idle.json", idle())] if has_run else [])]
+    with pytest.raises(SpecError, match=message) as refused:
+        fit_to_files(files, gpu="l40s")
+    assert refused.value.file == files[0]
+
+
+def test_a_run_that_decodes_speculatively_takes_other_runs_along(file):
+    files = [file("idle.json", idle()), file("fast.json", idle(spec_decode_acceptance_rate=60.0))]
+    with pytest.raises(SpecError, match="the server decodes speculatively, which is not modelled"):
+        fit_to_files(files, **SERVER)
+
+
+def test_a_page_that_contradicts_the_server_leaves_its_runs(file):
+    """Of a page, most settings are assumed: here it has 100 times the cache that the GPU holds."""
+    page = PAGE.replace("25000", "2500000")
+    fitted = fit_to_files([file("metrics.txt", page), file("idle.json", idle())], **SERVER)
+    assert fitted.files[0].refused.startswith("KV cache: 40,000,000 KV tokens leave")
+    assert "step_cost.host_base" in fitted.corrected
+
+
+def test_slots_that_are_fully_sharded_take_less_of_each_gpu(file):
+    """The start of a 70B model on four GPUs, in which each holds a quarter of all matrices of 16 slots."""
+    model = {"gpu": "h100-sxm", "model": "Llama-3.1-70B-Instruct", "vllm_version": "0.24.0"}
+    derived = derive_profile(**model, tensor_parallel_size=4)
+    settings = {"max_loras": 16, "max_lora_rank": 64, "max_num_seqs": 256, "max_num_batched_tokens": 2048}
+    server = Server(**settings, gpu_memory_utilization=0.9, fully_sharded_loras=True)
+    tokens = server.kv_tokens_on(derived)
+    arguments = {**settings, "tensor_parallel_size": 4, "gpu_memory_utilization": 0.9, "enable_lora": True}
+    log = (
+        "INFO 05-02 10:00:01 [api_utils.py:273] non-default args: "
+        f"{ {'model': 'meta-llama/Llama-3.1-70B-Instruct', **arguments, 'fully_sharded_loras': True} }\n"
+        f"INFO 05-02 10:02:01 [kv_cache_utils.py:2146] GPU KV cache size: {tokens:,} tokens\n"
+    )
+    memory = fit_to_files([file("vllm.log", log)], gpu="h100-sxm", vllm_version="0.24.0").profile.memory
+    assert memory.activation_bytes == pytest.approx(derived.memory.activation_bytes, rel=0.01)
+    with pytest.raises(SpecError, match=r"KV tokens leave -\d+\.\d+ GiB"):
+        fit_to_files(
+            [file("vllm.log", log.replace("'fully_sharded_loras': True", "'fully_sharded_loras': False"))],
+            gpu="h100-sxm",
+            vllm_version="0.24.0",
+        )
+
+
+def test_files_with_one_name_are_told_apart(file, tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    one = file("a/idle.json", idle())
+    with pytest.raises(SpecError, match=r"a/idle\.json is of gpu l40s, and b/idle\.json of h100-sxm"):
+        fit_to_files([one, file("b/idle.json", idle(gpu_name="NVIDIA H100 80GB HBM3"))])
+    fitted = fit_to_files([one, file("b/idle.json", idle())])
+    assert [use.file for use in fitted.files] == ["a/idle.json", "b/idle.json"]
+    assert [row.figure for row in fitted.compared] == ["a/idle.json: TPOT", "b/idle.json: TPOT"]
+
+
+def test_results_of_two_servers_in_one_file_are_refused(file):
+    rows = "\n".join(json.dumps(idle(gpu_name=gpu)) for gpu in ("NVIDIA L40S", "NVIDIA H100 80GB HBM3"))
+    with pytest.raises(SpecError, match=r"runs.jsonl line 1 is of gpu l40s, and runs.jsonl line 2 of h100-sxm"):
+        fit_to_files([file("runs.jsonl", rows)])
+
+
+def test_an_idle_run_does_not_check_kernels_and_cache(file):
+    """One run tells the host's time, so it says nothing of AWQ kernels and of a KV cache in FP8."""
+    run = file("idle.json", idle(mean_tpot_ms=20.0, mean_itl_ms=20.0, model_id="Qwen/Qwen2.5-7B-Instruct-AWQ"))
+    fitted = fit_to_files([run], gpu="l40s", vllm_version="0.24.0", kv_cache_dtype="fp8")
+    assert "step_cost.weights" not in fitted.corrected
+    evidence = fitted.profile.evidence
+    kernels, cache = evidence.unchecked
+    assert "a rough estimate, as no such kernels were compared" in kernels
+    assert cache == "a KV cache in FP8"
+    assert evidence.unchecked_with_adapters[0].startswith("vLLM 0.24.0 (compared: ")
+
+
+def test_runs_that_tell_the_speed_of_the_gpu_check_its_kernels(file):
+    options = {"gpu": "l40s", "model": "Qwen/Qwen2.5-7B-Instruct-AWQ", "vllm_version": "0.24.0"}
+    derived = derive_profile(**options)
+    results = []
+    for rate in (0.5, 2.0, 3.0):
+        path = file(f"at-{rate}.json", {})
+        data = bench_serve(
+            request_rate=rate, total_input_tokens=200_000, duration=100 / rate, output_throughput=None,
+            model_id=options["model"],
+        )  # fmt: skip
+        run = replay_of(read_source(written(path, data)).found[0], Server(max_loras=0), "x").played(derived)
+        results.append(written(path, {**data, "mean_tpot_ms": 1e3 * run.tpot.mean}))
+    fitted = fit_to_files(results, **options)
+    assert "step_cost.weights" in fitted.corrected
+    assert fitted.profile.evidence.unchecked == ()
+
+
+@pytest.mark.parametrize("gpus", [0, -1])
+def test_a_group_without_gpus_is_refused(file, gpus):
+    with pytest.raises(SpecError, match=f"tensor_parallel_size: {gpus} is below 1"):
+        fit_to_files([file("idle.json", idle())], **SERVER, tensor_parallel_size=gpus)
+
+
+def test_a_file_that_says_0_gpus_is_refused(file):
+    with pytest.raises(SpecError, match="tensor_parallel_size: 0 is below 1"):
+        fit_to_files([file("idle.json", idle(tensor_parallel_size=0))], **SERVER)
+
+
+def test_a_cache_in_blocks_is_sized_by_the_size_of_a_block(file):
+    """27,337 blocks of 16 tokens are the 437,392 of the example, 13,668 of 32 nearly so."""
+    lines = [line for line in LOG.splitlines() if "KV cache" not in line]
+    log = "\n".join([*lines, "INFO 05-02 10:02:01 [kv_cache_utils.py:395] # GPU blocks: 27337"])
+    fitted = fit_to_files([file("vllm.log", log)], gpu="l40s")
+    assert fitted.compared[0].measured == 437_392
+    assert fitted.files[0].assumed == ["block_size 16 (vLLM's defaults)"]
+    wide = log.replace("27337", "13668").replace("'max_num_seqs'", "'block_size': 32, 'max_num_seqs'")
+    fitted = fit_to_files([file("vllm.log", wide)], gpu="l40s")
+    assert fitted.compared[0].measured == 437_376
+    assert fitted.files[0].assumed == []
 
 
 def test_a_log_of_a_group_of_gpus_is_that_of_each_of_them(file):

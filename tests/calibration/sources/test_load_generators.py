@@ -95,3 +95,18 @@ def test_a_configuration_is_no_report(tmp_path):
     text = "load:\n  type: constant\napi:\n  type: completion\nserver:\n  type: vllm\n"
     with pytest.raises(SpecError, match="is a configuration of inference-perf: give the reports that it made"):
         read_source(written(tmp_path / "config.yml", text))
+
+
+@pytest.mark.parametrize("end", [1000.0, 900.0])
+def test_a_benchmark_that_ends_before_it_begins_is_refused(read, end):
+    report = guidellm()
+    report["benchmarks"][0]["scheduler_metrics"]["measure_end_time"] = end
+    with pytest.raises(SpecError, match=r"scheduler_metrics\.measure_end_time: is not after measure_start_time"):
+        read(report)
+
+
+def test_requests_that_take_no_longer_than_their_first_token_are_refused(read):
+    report = inference_perf()
+    report["successes"]["latency"]["request_latency"]["mean"] = 0.03
+    with pytest.raises(SpecError, match=r"request_latency: a mean of 0\.03 s is not above that of time_to_first_token"):
+        read(report)

@@ -22,6 +22,11 @@ def test_a_page_says_the_size_of_the_cache_and_means_since_the_start(read):
     assert (page.ttft_mean, page.requests) == (None, 50.0)
 
 
+def test_a_number_that_is_too_large_is_not_known(read):
+    [page] = read(PAGE.replace('num_gpu_blocks="25000"', 'num_gpu_blocks="1e999"')).found
+    assert page.kv_cache_tokens is None
+
+
 def test_a_page_of_the_old_engine_is_refused(read):
     old = 'vllm:num_requests_swapped{model_name="m"} 0.0\nvllm:cpu_cache_usage_perc{model_name="m"} 0.0\n'
     with pytest.raises(SpecError, match="is a metric of the V0 engine"):

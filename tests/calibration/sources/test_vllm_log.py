@@ -4,6 +4,7 @@ import pytest
 from tests.calibration.own_files import LOG, written
 
 from adaptwin import SpecError
+from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.calibration.sources.registry import read_source
 
 GIB = 1024**3
@@ -32,7 +33,7 @@ def test_a_log_says_memory_settings_and_version(read):
     assert (facts.vllm_version, facts.model) == ("0.24.0", "Qwen/Qwen2.5-7B-Instruct")
     assert (facts.max_model_len, facts.max_num_seqs, facts.max_num_batched_tokens) == (8192, 256, 2048)
     assert (facts.gpu_memory_utilization, facts.tensor_parallel_size, facts.enforce_eager) == (0.9, 1, False)
-    assert (facts.quantization, facts.kv_cache_dtype, facts.speculative_config) == (None, None, None)
+    assert (facts.quantization, facts.kv_cache_dtype, facts.block_size) == (None, None, None)
     assert facts.weights_bytes == pytest.approx(14.37 * GIB)
     assert facts.graph_bytes == pytest.approx(0.60 * GIB)
     assert facts.kv_cache_bytes == pytest.approx(23.36 * GIB)
@@ -47,8 +48,20 @@ def test_a_log_says_memory_settings_and_version(read):
         ("INFO 01-30 03:19:14 kv_cache_utils.py:395] # GPU blocks: 1381", "kv_blocks", 1381),
         (ONE_LINE, "max_model_len", 4096),
         (DEBUG_TOTAL, "total_gpu_bytes", 79.15 * GIB),
-        (DEBUG_PARTS, "activation_bytes", 2.04 * GIB),
+        (DEBUG_PARTS, "weights_bytes", 55.87 * GIB),
         ("$ vllm serve org/model --max-loras 4 --enable-lora --max-lora-rank=32", "max_lora_rank", 32),
+        ("$ vllm serve org/model -tp 2 --max_model_len 4096", "tensor_parallel_size", 2),
+        ("$ vllm serve org/model --enable-lora -tp=2", "enable_lora", True),
+        ("$ vllm serve org/model -q awq --enforce-eager \\", "enforce_eager", True),
+        ("$ vllm serve org/model -q awq", "quantization", "awq"),
+        ("$ vllm serve org/model --max_model_len 4096 --no-enable-lora", "max_model_len", 4096),
+        ("$ vllm serve org/model --max_model_len 4096 --no-enable-lora", "enable_lora", False),
+        ("$ vllm serve org/model --no_enforce_eager", "enforce_eager", False),
+        ("$ vllm serve org/model --block-size 32", "block_size", 32),
+        ("$ vllm serve --max-loras 4 --model org/model", "model", "org/model"),
+        ("$ vllm serve --max-loras 4 org/model", "max_loras", 4),
+        ("INFO args: Namespace(model='org/m', block_size=64)", "block_size", 64),
+        ("INFO non-default args: {'model': 'org/m', 'max_model_len': -1}", "max_model_len", None),
         ("INFO 06-16 13:24:55 [punica_selector.py:19] Using PunicaWrapperGPU.", "enable_lora", True),
         (
             "x.py] Using configuration from E=8,N=14336,device_name=NVIDIA_H100_80GB_HBM3.json",
@@ -104,3 +117,31 @@ def test_lines_of_different_servers_are_refused(read, line, message):
 def test_servers_that_are_not_modelled_are_refused(read, line, message):
     with pytest.raises(SpecError, match=message):
         read(line)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--speculative-config '{}'",
+        "--speculative_config={}",
+        "--speculative-model m",
+        "-pp 2",
+        "--data-parallel-size=2",
+    ],
+)
+def test_flags_of_servers_that_are_not_modelled_are_read(read, words):
+    with pytest.raises(NotModelledError, match="is not modelled"):
+        read(f"$ vllm serve org/model {words}\n{LOG}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tensor_parallel_size=1", "tensor_parallel_size=0", "line 3: tensor_parallel_size 0 must be at least 1"),
+        ("'max_num_seqs': 256", "'max_num_seqs': -4", "line 2: max_num_seqs -4 must be at least 1"),
+        ("_utilization': 0.9", "_utilization': 0", "line 2: gpu_memory_utilization 0 must be above 0 and at most 1"),
+    ],
+)
+def test_settings_with_which_no_server_starts_are_refused(read, old, new, message):
+    with pytest.raises(SpecError, match=message):
+        read(LOG.replace(old, new))

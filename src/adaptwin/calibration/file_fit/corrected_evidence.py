@@ -10,17 +10,25 @@ _SETTINGS_OF_MEMORY = ("max_num_seqs", "max_num_batched_tokens", "estimated")
 
 
 def with_corrected_evidence(
-    profile: Profile, corrected: Mapping[str, str], *, runs: bool, compared: Iterable[str], undetermined: Iterable[str]
+    profile: Profile,
+    corrected: Mapping[str, str],
+    *,
+    runs: bool,
+    gpu: bool,
+    compared: Iterable[str],
+    undetermined: Iterable[str],
 ) -> Profile:
     """Return a profile whose constants were corrected, with the evidence of it.
 
     The errors stay those of derived profiles: how far the twin is from a server after a correction was not measured on
-    enough servers. Of what no real server was compared for, only what concerns adapters is left if there were runs.
+    enough servers. Runs compare the version of vLLM without adapters. What no real server was compared for of the GPU's
+    times, such as kernels and types of the KV cache, stays so unless the runs told the speed of the GPU.
 
     Args:
         profile: The profile with the corrected constants and the evidence of the derived one.
         corrected: Where each corrected constant comes from, by its name.
         runs: Whether runs corrected the times of steps.
+        gpu: Whether they told the speed of the GPU from the host's time.
         compared: A line for each run and log, with its error before and after.
         undetermined: Corrected constants that the files determine only together with others.
     """
@@ -32,10 +40,11 @@ def with_corrected_evidence(
         "compared": tuple(compared),
     }
     if runs and evidence.grade not in (NOT_CLAIMED, ROUGH):
+        checked = [clause for clause in evidence.unchecked if gpu or clause.startswith(f"vLLM {profile.vllm_version} ")]
         update |= {
             "grade": CORRECTED,
-            "unchecked": (),
-            "unchecked_with_adapters": (*evidence.unchecked, *evidence.unchecked_with_adapters),
+            "unchecked": tuple(clause for clause in evidence.unchecked if clause not in checked),
+            "unchecked_with_adapters": (*checked, *evidence.unchecked_with_adapters),
         }
     loose = set(undetermined)
     kept = [name for name in constants_of_profile(profile) if name not in corrected or name in loose]

@@ -10,7 +10,7 @@ from adaptwin.calibration.file_fit.host_fit import OF_GPU, HostFit, fit_host, to
 from adaptwin.calibration.file_fit.readable_files import facts_of_source, none_usable, read_sources
 from adaptwin.calibration.file_fit.replay import Replay, replay_of, time_in_words
 from adaptwin.calibration.file_fit.server_facts import FileFacts, ServerFacts, server_facts
-from adaptwin.calibration.file_fit.server_start import USUAL_RANK, start_of_server
+from adaptwin.calibration.file_fit.server_start import USUAL_BLOCK, USUAL_RANK, start_of_server
 from adaptwin.calibration.file_fit.start_memory import ServerStart, StartMemory, corrected_memory
 from adaptwin.calibration.sources.bench_result import BenchResult
 from adaptwin.calibration.sources.registry import Source
@@ -78,18 +78,21 @@ def fit_to_files(
         sent: What ``vllm bench latency`` and ``throughput`` sent, which their results do not say.
 
     Raises:
-        SpecError: No file can be used, GPU or model are not known, or files contradict each other.
+        SpecError: No file can be used, GPU or model are not known, files contradict each other, a file is of a server
+            that is not modelled, or a log of another GPU or model.
     """
     uses, sources = read_sources(files, sent)
     options = FileFacts("", gpu, model, vllm_version, tensor_parallel_size, quantization, kv_cache_dtype)
-    facts = server_facts([facts_of_source(source) for source in sources], options)
+    facts = server_facts(
+        [facts for source in sources for facts in facts_of_source(source, uses[source.path].file)], options
+    )
     derived = derive_profile(
         gpu=facts.gpu,
         model=facts.model,
         tensor_parallel_size=facts.tensor_parallel_size,
         quantization=facts.quantization,
         kv_cache_dtype=facts.kv_cache_dtype,
-        vllm_version=facts.vllm_version or NEWEST_VLLM,
+        vllm_version=NEWEST_VLLM if facts.vllm_version is None else facts.vllm_version,
         price_per_hour=price_per_hour,
         name=name,
     )
@@ -121,8 +124,8 @@ class _FileFitting:
         return next(found, StartUpFacts())
 
     def correct_memory(self) -> None:
-        """Correct the memory with logs and metrics pages."""
-        starts: list[ServerStart] = []
+        """Correct the memory with logs and metrics pages; raises `SpecError` if a log contradicts GPU or model."""
+        starts: list[tuple[ServerStart, FileUse]] = []
         for source in self.sources:
             use = self.uses[source.path]
             for each in source.found:
@@ -131,23 +134,24 @@ class _FileFitting:
                 try:
                     start = start_of_server(each, self.derived, self.settings, use)
                     corrected_memory(self.derived.model, self.derived.memory, [start])
-                    starts.append(start)
+                    starts.append((start, use))
                 except SpecError as error:
-                    use.refuse(error)
+                    if isinstance(each, StartUpFacts):
+                        raise error.at(source.path) from None
+                    use.refuse(error)  # of a page, most settings are assumed
         if starts:
-            found = corrected_memory(self.derived.model, self.derived.memory, starts)
+            found = corrected_memory(self.derived.model, self.derived.memory, [start for start, _ in starts])
             self._take_memory(found, starts)
 
-    def _take_memory(self, found: StartMemory, starts: Sequence[ServerStart]) -> None:
-        names = ", ".join(start.name for start in starts)
+    def _take_memory(self, found: StartMemory, starts: Sequence[tuple[ServerStart, FileUse]]) -> None:
+        names = ", ".join(start.name for start, _ in starts)
         self.profile = self.profile.model_copy(update={"memory": found.memory})
         self.origins |= {f"memory.{name}": f"start of the server ({names})" for name in found.corrected}
         if "activation_bytes" in found.corrected:
             self.loose.append("memory.activation_bytes")
-        for start in starts:
-            use = next(each for each in self.uses.values() if each.file == start.name)
+        for _, use in starts:
             use.taken += found.said or ("nothing: it names neither weights nor a KV cache",)
-        sized = [start for start in starts if start.kv_cache_tokens or start.kv_cache_bytes]
+        sized = [start for start, _ in starts if start.kv_cache_tokens or start.kv_cache_bytes]
         for start, (before, after) in zip(sized, found.residuals, strict=True):
             tokens = start.kv_cache_tokens or (start.kv_cache_bytes or 0.0) / found.memory.kv_bytes_per_token
             self.compared.append(
@@ -204,6 +208,8 @@ class _FileFitting:
             max_num_seqs=facts.max_num_seqs,
             max_num_batched_tokens=facts.max_num_batched_tokens,
             gpu_memory_utilization=facts.gpu_memory_utilization,
+            block_size=facts.block_size or USUAL_BLOCK,
+            fully_sharded_loras=bool(facts.fully_sharded_loras),
         )
         for source in self.sources:
             use = self.uses[source.path]
@@ -252,6 +258,7 @@ class _FileFitting:
             profile,
             self.origins,
             runs="step_cost.host_base" in self.origins,
+            gpu="step_cost.weights" in self.origins,
             compared=[_errors_in_words(each) for each in self.compared],
             undetermined=self.loose,
         )

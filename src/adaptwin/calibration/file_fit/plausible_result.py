@@ -15,7 +15,7 @@ SAME_TOTAL = 0.1  # relative difference of two figures of a report that must agr
 
 def require_usable(result: BenchResult) -> None:
     """Raise `SpecError` with the reason why a result cannot be used."""
-    for check in (_of_server, _of_requests, _of_times, _of_totals):
+    for check in (_of_server, _of_amounts, _of_requests, _of_times, _of_totals):
         if message := check(result):
             raise SpecError(message, result.place)
 
@@ -25,6 +25,18 @@ def _of_server(result: BenchResult) -> str:
         return f"the server was a stand-in (model {result.model}), whose times say nothing about a GPU"
     if result.tool.startswith("vllm") and result.date is not None and result.date < V1_SINCE:
         return f"is of {result.date}, before vLLM 0.8: the V0 engine, whose scheduler is not modelled"
+    return ""
+
+
+def _of_amounts(result: BenchResult) -> str:
+    """Return which amount that others are divided by is not above 0."""
+    for name, value in (
+        ("the duration of the run", result.duration),
+        ("the mean of the prompt tokens", result.prompt_tokens),
+        ("the mean of the answer tokens", result.answer_tokens),
+    ):
+        if value is not None and value <= 0:
+            return f"{name} is {value:g}, and must be above 0"
     return ""
 
 
@@ -40,8 +52,9 @@ def _of_requests(result: BenchResult) -> str:
         return f"{result.completed:,} requests in one batch are too many to simulate: at most {LARGEST_BATCH:,}"
     if result.prompt_tokens is None or result.answer_tokens is None:
         return "does not say how long prompts and answers were"
-    if result.answer_tokens < 2 and not result.pairs:
-        return f"answers of {result.answer_tokens:.3g} tokens have no time between tokens"
+    longest = max((answer for _, answer in result.pairs), default=result.answer_tokens)
+    if longest < 2:
+        return f"answers of {longest:.3g} tokens have no time between tokens"
     return ""
 
 

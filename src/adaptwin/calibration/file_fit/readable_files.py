@@ -1,13 +1,15 @@
 """read_sources: the files of a fit, with what can be used of each, and the reasons for what cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from adaptwin.calibration.file_fit.distinct_names import distinct_names
 from adaptwin.calibration.file_fit.file_use import FileUse, in_clause
 from adaptwin.calibration.file_fit.plausible_result import require_usable
 from adaptwin.calibration.file_fit.server_facts import FileFacts
 from adaptwin.calibration.sources.bench_result import BenchResult
 from adaptwin.calibration.sources.metrics_page import MetricsPage
+from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.calibration.sources.registry import Source, read_source
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.calibration.sources.vllm_bench_latency import SentBatch
@@ -15,14 +17,21 @@ from adaptwin.errors import SpecError
 
 
 def read_sources(files: Sequence[str | Path], sent: SentBatch) -> tuple[dict[Path, FileUse], list[Source]]:
-    """Read all files; the reasons of those that cannot be used are kept, unless there is no other."""
+    """Read all files; the reasons of those that cannot be used are kept, unless there is no other.
+
+    Raises:
+        SpecError: No file can be used, or one is given twice.
+        NotModelledError: A file says that the server is not modelled, whatever others say of it.
+    """
     uses, sources, errors = {}, [], []
-    for path in map(Path, files):
-        use = uses[path] = FileUse(path.name)
+    for path, name in distinct_names([Path(file) for file in files]).items():
+        use = uses[path] = FileUse(name)
         try:
             source = read_source(path, sent)
             use.kind = source.kind
             sources.append(_usable(source, use))
+        except NotModelledError:
+            raise
         except SpecError as error:
             use.refuse(error)
             errors.append(error)
@@ -55,20 +64,34 @@ def none_usable(errors: Sequence[SpecError]) -> SpecError:
     return SpecError("none of the files can be used: " + "; ".join(str(error) for error in errors), "FILE")
 
 
-def facts_of_source(source: Source) -> FileFacts:
-    """Return what a file says of its server."""
-    first = source.found[0]
-    if isinstance(first, StartUpFacts):
+def facts_of_source(source: Source, name: str) -> Iterator[FileFacts]:
+    """Yield what a file says of its server, once for all results in it that say the same.
+
+    Args:
+        source: The file.
+        name: How errors call it.
+    """
+    seen = set()
+    for each in source.found:
+        facts = _facts_of(each)
+        if facts not in seen:
+            seen.add(facts)
+            place = f" {each.place}" if isinstance(each, BenchResult) and each.place else ""
+            yield facts._replace(file=f"{name}{place}")
+
+
+def _facts_of(each: BenchResult | StartUpFacts | MetricsPage) -> FileFacts:
+    if isinstance(each, StartUpFacts):
         return FileFacts(
-            source.path.name,
-            gpu=first.gpu,
-            model=first.model,
-            vllm_version=first.vllm_version,
-            tensor_parallel_size=first.tensor_parallel_size,
-            quantization=first.quantization,
-            kv_cache_dtype=first.kv_cache_dtype,
+            "",
+            gpu=each.gpu,
+            model=each.model,
+            vllm_version=each.vllm_version,
+            tensor_parallel_size=each.tensor_parallel_size,
+            quantization=each.quantization,
+            kv_cache_dtype=each.kv_cache_dtype,
         )
-    if isinstance(first, MetricsPage):
-        dtype = None if first.kv_cache_dtype == "auto" else first.kv_cache_dtype
-        return FileFacts(source.path.name, model=first.model, kv_cache_dtype=dtype)
-    return FileFacts(source.path.name, gpu=first.gpu, model=first.model, tensor_parallel_size=first.gpu_count)
+    if isinstance(each, MetricsPage):
+        dtype = None if each.kv_cache_dtype == "auto" else each.kv_cache_dtype
+        return FileFacts("", model=each.model, kv_cache_dtype=dtype)
+    return FileFacts("", gpu=each.gpu, model=each.model, tensor_parallel_size=each.gpu_count)

@@ -47,8 +47,8 @@ def server_facts(files: Sequence[FileFacts], options: FileFacts) -> ServerFacts:
         SpecError: No file and no option names the GPU or the model, or files without an option contradict each other.
     """
     said: list[str] = []
-    gpus = {each.file: named_gpu(each.gpu) for each in files}
-    models = {each.file: named_model(each.model) for each in files}
+    gpus = [(each.file, named_gpu(each.gpu)) for each in files]
+    models = [(each.file, named_model(each.model)) for each in files]
     gpu = _option_or_files("gpu", "--gpu", options.gpu, gpus, said)
     model = _option_or_files("model", "--model", options.model, models, said)
     _require_known(files, gpu, model)
@@ -58,29 +58,29 @@ def server_facts(files: Sequence[FileFacts], options: FileFacts) -> ServerFacts:
     version = _option_or_files(
         "version of vLLM", "--vllm-version", options.vllm_version, _of(files, "vllm_version"), said
     )
-    quantised = {}
+    quantised = []
     if options.quantization is None:
-        quantised = {each.file: named_quantization(each, model) for each in files}
+        quantised = [(each.file, named_quantization(each, model)) for each in files]
     quantization = _option_or_files("quantization", "--quantization", options.quantization, quantised, said)
     if options.quantization is None and quantised_in(model):  # as derived profiles take it from the name
         quantization = None
+    gpus_of_server = _option_or_files(
+        "number of GPUs",
+        "--tensor-parallel-size",
+        options.tensor_parallel_size,
+        _of(files, "tensor_parallel_size"),
+        said,
+    )
+    cache = _option_or_files(
+        "type of the KV cache", "--kv-cache-dtype", options.kv_cache_dtype, _of(files, "kv_cache_dtype"), said
+    )
     return ServerFacts(
         gpu=gpu,
         model=model,
         vllm_version=version,
-        tensor_parallel_size=_option_or_files(
-            "number of GPUs",
-            "--tensor-parallel-size",
-            options.tensor_parallel_size,
-            _of(files, "tensor_parallel_size"),
-            said,
-        )
-        or 1,
+        tensor_parallel_size=1 if gpus_of_server is None else gpus_of_server,
         quantization=quantization,
-        kv_cache_dtype=_option_or_files(
-            "type of the KV cache", "--kv-cache-dtype", options.kv_cache_dtype, _of(files, "kv_cache_dtype"), said
-        )
-        or "auto",
+        kv_cache_dtype="auto" if cache is None else cache,
         said=tuple(said),
     )
 
@@ -96,23 +96,23 @@ def _require_known(files: Sequence[FileFacts], gpu: str | None, model: str | Non
         raise SpecError(f"no file names {' or '.join(missing.values())}: give {' and '.join(missing)}", "FILE")
 
 
-def _of(files: Sequence[FileFacts], name: str) -> dict[str, Any]:
-    return {each.file: getattr(each, name) for each in files}
+def _of(files: Sequence[FileFacts], name: str) -> list[tuple[str, Any]]:
+    return [(each.file, getattr(each, name)) for each in files]
 
 
-def _option_or_files(what: str, option: str, given: Any, found: dict[str, Any], said: list[str]) -> Any:
+def _option_or_files(what: str, option: str, given: Any, found: Sequence[tuple[str, Any]], said: list[str]) -> Any:
     """Return the value of an option, or else that of the files; say where a file contradicts the option."""
-    known = {file: value for file, value in found.items() if value is not None}
+    known = [(file, value) for file, value in found if value is not None]
     if given is not None:
-        for file, value in known.items():
+        for file, value in known:
             if not _same(what, given, value):
                 said.append(f"{file} says {what} {value}; {option} {given} is taken")
         return given
-    distinct = {str(value): file for file, value in known.items()}
+    distinct = {str(value): file for file, value in known}
     if len({model_key(value) if what == "model" else value for value in distinct}) > 1:
         (one, file), (other, second) = list(distinct.items())[:2]
         raise SpecError(f"{file} is of {what} {one}, and {second} of {other}: fit one server at a time", option)
-    return next(iter(known.values()), None)
+    return known[0][1] if known else None
 
 
 def _same(what: str, one: Any, other: Any) -> bool:

@@ -29,6 +29,7 @@ class ServerStart(NamedTuple):
     max_num_seqs: int
     max_num_batched_tokens: int
     gpu_memory_utilization: float
+    slot_share: float = 1.0  # of a slot's matrices, that each GPU holds with these settings
     kv_cache_tokens: int | None = None
     kv_cache_bytes: float | None = None
     kv_blocks: int | None = None
@@ -136,7 +137,7 @@ def _weights_without_slots(model: ModelShape, memory: MemoryModel, start: Server
 
 
 def _slots(memory: MemoryModel, start: ServerStart) -> float:
-    return start.max_loras * (memory.slot_bytes + memory.slot_bytes_per_rank * start.max_lora_rank)
+    return start.max_loras * (memory.slot_bytes + start.slot_share * memory.slot_bytes_per_rank * start.max_lora_rank)
 
 
 def _beside(memory: MemoryModel, start: ServerStart) -> float:
@@ -172,6 +173,7 @@ def _residual(memory: MemoryModel, start: ServerStart) -> Residual:
         max_num_seqs=start.max_num_seqs,
         max_num_batched_tokens=start.max_num_batched_tokens,
         gpu_memory_utilization=start.gpu_memory_utilization,
+        slot_share=start.slot_share,
     )
     error = 100 * (by_law / tokens - 1)
     return Residual(f"KV tokens of {start.name}", 1, error, error)

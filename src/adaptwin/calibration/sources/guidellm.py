@@ -66,9 +66,11 @@ def _streams(strategy: Fields, kind: str) -> int | None:
 def _seconds_measured(row: Fields, scheduler: Fields) -> float:
     if row.has("duration"):
         return row.number("duration")
-    if scheduler.data:
-        return scheduler.number("measure_end_time") - scheduler.number("measure_start_time")
-    return row.number("end_time") - row.number("start_time")
+    times, measured = (scheduler, "measure_") if scheduler.data else (row, "")
+    seconds = times.number(f"{measured}end_time") - times.number(f"{measured}start_time")
+    if seconds <= 0:
+        raise times.wrong(f"is not after {measured}start_time", f"{measured}end_time")
+    return seconds
 
 
 def _statistics(metrics: Fields, name: str) -> LatencyFigures:

@@ -37,6 +37,10 @@ def read_inference_perf(report: Fields) -> BenchResult:
     between = None
     if whole is not None and ttft.mean is not None and answer > 1:
         between = (whole - ttft.mean) / (answer - 1)
+        if between <= 0:
+            raise latency.wrong(
+                f"a mean of {whole:g} s is not above that of time_to_first_token, {ttft.mean:g} s", "request_latency"
+            )
     odd = between is not None and stated.mean is not None and abs(stated.mean / between - 1) > SAME
     return BenchResult(
         tool=_TOOL,

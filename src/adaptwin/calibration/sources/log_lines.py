@@ -8,7 +8,7 @@ GIB_OF_LOG = 1024.0**3  # older versions write GB and mean GiB
 
 
 class LogFact(NamedTuple):
-    """One thing that a line says, under the name of a field of `StartUpFacts`."""
+    """One thing that a line says, under the name of a field of `StartUpFacts` or of `NOT_MODELLED`."""
 
     field: str
     value: Any
@@ -45,41 +45,50 @@ _PATTERNS = tuple(
         (rf"Loading model weights took {_GIB}", ("weights_bytes",), _gib),
         (rf"weights memory: {_GIB}", ("weights_bytes",), _gib),
         (rf"Actual usage is {_GIB} for weight", ("weights_bytes",), _gib),
-        (rf"torch peak memory increase: {_GIB}", ("activation_bytes",), _gib),
-        (rf"for weight, {_GIB} for peak activation", ("activation_bytes",), _gib),
         (rf"Estimated CUDA graph memory: {_GIB}", ("graph_bytes",), _gib),
         (rf"Available KV cache memory: {_GIB}", ("kv_cache_bytes",), _gib),
         (r"GPU KV cache size: ([\d,]+) tokens", ("kv_cache_tokens",), _number_with_commas),
         (r"# GPU blocks: (\d+)", ("kv_blocks",), int),
         (r"num_gpu_blocks is: (\d+)", ("kv_blocks",), int),
         (r"Maximum concurrency for ([\d,]+) tokens per request", ("max_model_len",), _number_with_commas),
+        (
+            r"(--speculative[_-](?:config|model)[=\s]|speculative_(?:config|model)['\"]?\s*[=:])\s*(?!None\b)\S",
+            ("speculative_config",),
+            str,
+        ),
     )
 )
 _OF_LORA = ("PunicaWrapper", "default LoRA kernel configs")  # lines of servers with LoRA only
-_COMMAND = re.compile(r"\bvllm serve (?!-)(\S+)((?: .*)?)")
-_FLAG = re.compile(r"--([a-z][a-z-]*)(?:[= ](?!--)(\S+))?")
+_COMMAND = re.compile(r"\bvllm serve(?!\S)(.*)")
+_MODEL = re.compile(r"\s*(?!-)(\S+)")  # the first word of a command, unless that is a flag
+_FLAG = re.compile(r"(?<!\S)--?([A-Za-z][\w-]*)(?:(?:=|\s+(?!-[A-Za-z-]))(\S+))?")
 _ARGUMENTS = re.compile(r"non-default args: \{(.*)\}|args: Namespace\((.*)\)|LLM engine .*with config: (.*)")
 _PAIR = re.compile(r"""['"]?(\w+)['"]?\s*[:=]\s*('[^']*'|"[^"]*"|[^\s,'"\[\](){}]+)""")
+NOT_MODELLED = ("pipeline_parallel_size", "data_parallel_size", "speculative_config")  # unless 1 or not given
 _LOGGED_SETTINGS: dict[str, Callable[[str], Any]] = {
     "model": str,
     "tensor_parallel_size": int,
     "pipeline_parallel_size": int,
     "data_parallel_size": int,
+    "block_size": int,
     "quantization": str,
     "kv_cache_dtype": str,
     "max_model_len": int,
     "max_num_seqs": int,
     "max_num_batched_tokens": int,
     "gpu_memory_utilization": float,
-    "enable_lora": lambda text: {"True": True, "False": False}[text],
     "max_loras": int,
     "max_lora_rank": int,
-    "max_cpu_loras": int,
-    "fully_sharded_loras": lambda text: {"True": True, "False": False}[text],
-    "enforce_eager": lambda text: {"True": True, "False": False}[text],
-    "speculative_config": str,
 }
-_OTHER_NAMES = {"max_seq_len": "max_model_len", "tp": "tensor_parallel_size"}
+_SWITCHES = ("enable_lora", "fully_sharded_loras", "enforce_eager")
+_OTHER_NAMES = {
+    "max_seq_len": "max_model_len",
+    "tp": "tensor_parallel_size",
+    "pp": "pipeline_parallel_size",
+    "dp": "data_parallel_size",
+    "q": "quantization",
+}
+_NOT_GIVEN = ("None", "auto", "")
 
 
 def facts_of_line(line: str) -> Iterator[LogFact]:
@@ -93,12 +102,31 @@ def facts_of_line(line: str) -> Iterator[LogFact]:
                     continue
     if any(words in line for words in _OF_LORA):
         yield LogFact("enable_lora", True)
+    yield from _settings_of_line(line)
+
+
+def _settings_of_line(line: str) -> Iterator[LogFact]:
+    """Yield the settings in a command, or in a line that lists the arguments of a server."""
     if command := _COMMAND.search(line):
-        yield LogFact("model", command[1].strip("'\""))
-        yield from _settings((name.replace("-", "_"), value or "True") for name, value in _FLAG.findall(command[2]))
+        if model := _MODEL.match(command[1]):
+            yield LogFact("model", model[1].strip("'\""))
+        yield from _settings(_flags(command[1]))
     elif arguments := _ARGUMENTS.search(line):
         text = next(group for group in arguments.groups() if group is not None)
         yield from _settings((name, value.strip("'\"")) for name, value in _PAIR.findall(text))
+
+
+def _flags(words: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of flags, in all spellings that vLLM takes; a switch is True or False."""
+    for flag, value in _FLAG.findall(words):
+        name = flag.replace("-", "_")
+        switched_off = name.removeprefix("no_")
+        if name in _SWITCHES:
+            yield name, "False" if value.lower() == "false" else "True"
+        elif switched_off in _SWITCHES:
+            yield switched_off, "False"
+        else:
+            yield name, value.strip("'\"")
 
 
 def _settings(pairs: Iterator[tuple[str, str]]) -> Iterator[LogFact]:
@@ -106,9 +134,14 @@ def _settings(pairs: Iterator[tuple[str, str]]) -> Iterator[LogFact]:
     seen = set()
     for name, value in pairs:
         field = _OTHER_NAMES.get(name, name)
-        if field in _LOGGED_SETTINGS and field not in seen and value not in ("None", "auto", ""):
+        if field in seen or value in _NOT_GIVEN or (field, value) == ("max_model_len", "-1"):  # as auto
+            continue
+        if field in _SWITCHES and value in ("True", "False"):
+            seen.add(field)
+            yield LogFact(field, value == "True")
+        elif field in _LOGGED_SETTINGS:
             seen.add(field)
             try:
                 yield LogFact(field, _LOGGED_SETTINGS[field](value))
-            except (ValueError, KeyError):
+            except ValueError:
                 continue

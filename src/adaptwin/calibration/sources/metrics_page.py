@@ -1,9 +1,11 @@
 """MetricsPage: a dump of vLLM's /metrics page (the text format of Prometheus), with its counts since the start."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.errors import SpecError
 
 _METRIC = re.compile(r"(vllm:[\w:]+)(?:\{(.*)\})? (\S+)$")
@@ -35,17 +37,17 @@ def is_metrics_page(text: str) -> bool:
 
 
 def read_metrics_page(text: str, file: Path) -> MetricsPage:
-    """Read a page; raises `SpecError` for that of a V0 engine, and for that of several engines or models."""
+    """Read a page; raises `NotModelledError` for a V0 engine or several engines, `SpecError` for several models."""
     samples = [found.groups() for line in text.splitlines() if (found := _METRIC.match(line))]
     if old := {name for name, _, _ in samples}.intersection(_OF_V0):
-        raise SpecError(f"{min(old)} is a metric of the V0 engine, whose scheduler is not modelled", file=file)
+        raise NotModelledError(f"{min(old)} is a metric of the V0 engine, whose scheduler is not modelled", file=file)
     labels = [dict(_LABEL.findall(text or "")) for _, text, _ in samples]
     models = {each["model_name"] for each in labels if "model_name" in each}
     if len(models) != 1:
         names_found = ", ".join(sorted(models)) or "none"
         raise SpecError(f"expected one model_name, found {names_found}: give the page of one server", file=file)
     if len({each["engine"] for each in labels if "engine" in each}) > 1:
-        raise SpecError("the page is of several engines (data parallelism), which is not modelled", file=file)
+        raise NotModelledError("the page is of several engines (data parallelism), which is not modelled", file=file)
     values = {name: value for (name, _, value), label in zip(samples, labels, strict=True) if "le" not in label}
     config = next(
         (label for (name, _, _), label in zip(samples, labels, strict=True) if name.endswith("config_info")), {}
@@ -75,4 +77,5 @@ def _mean_of_histogram(values: dict[str, str], histogram: str) -> float | None:
 def _number(text: str | None) -> float | None:
     """Return a number that is finite and at least 0; None for anything else, such as the text None."""
     found = re.fullmatch(r"\d+(\.\d+)?([eE][-+]?\d{1,3})?", text or "")
-    return float(found[0]) if found else None
+    value = float(found[0]) if found else math.inf
+    return value if math.isfinite(value) else None

@@ -11,8 +11,6 @@ class StartUpFacts:
     model: str | None = None
     gpu: str | None = None
     tensor_parallel_size: int | None = None
-    pipeline_parallel_size: int | None = None
-    data_parallel_size: int | None = None
     quantization: str | None = None
     kv_cache_dtype: str | None = None
     max_model_len: int | None = None
@@ -22,23 +20,16 @@ class StartUpFacts:
     enable_lora: bool | None = None
     max_loras: int | None = None
     max_lora_rank: int | None = None
-    max_cpu_loras: int | None = None
     fully_sharded_loras: bool | None = None
     enforce_eager: bool | None = None
-    speculative_config: str | None = None
+    block_size: int | None = None  # tokens of a KV block
     total_gpu_bytes: float | None = None
     weights_bytes: float | None = None  # of the model, with its LoRA slots, on one GPU
-    activation_bytes: float | None = None  # peak of the profiling step
     graph_bytes: float | None = None  # CUDA graphs, as estimated before the KV cache is made
     kv_cache_bytes: float | None = None  # that the KV cache may take
     kv_cache_tokens: int | None = None
     kv_blocks: int | None = None
     starts: int = 1  # in the log, of which the last is described
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether it says anything of the memory of the GPU."""
-        return self.weights_bytes is not None or self.kv_cache_bytes is not None or self.kv_cache_tokens is not None
 
     @property
     def slots(self) -> int:

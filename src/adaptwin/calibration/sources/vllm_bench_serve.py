@@ -6,6 +6,7 @@ The keys are those of vllm/benchmarks/serve.py. With ``--save-detailed`` there a
 
 from adaptwin.calibration.sources.bench_result import BenchResult, LatencyFigures
 from adaptwin.calibration.sources.fields import Fields
+from adaptwin.calibration.sources.not_modelled import NotModelledError
 
 TOOL = "vllm bench serve"
 _GPU_KEYS = ("gpu_name", "gpu", "gpu_type", "hardware")  # that people give with --metadata
@@ -18,13 +19,14 @@ def is_bench_serve(data: object) -> bool:
 
 
 def read_bench_serve(result: Fields, place: str) -> BenchResult:
-    """Read one result; raises `SpecError` if it is of other tasks than generation, or contradicts itself."""
+    """Read one result; raises `SpecError` if it is of another task than generation, or of a server not modelled."""
     if result.has("input_sequence_throughput") or result.has("total_input_sequences"):
         raise result.wrong("is a benchmark of embeddings: nothing is generated, so it says nothing about steps")
     if result.has("ramp_up_strategy"):
         raise result.wrong("the request rate was ramped up: fit needs runs at one rate", "ramp_up_strategy")
     if result.has("spec_decode_acceptance_rate"):
-        raise result.wrong("the server decodes speculatively, which is not modelled", "spec_decode_acceptance_rate")
+        message, key = "the server decodes speculatively, which is not modelled", "spec_decode_acceptance_rate"
+        raise NotModelledError(message, result.at(key), result.file)
     completed, failed = result.count("completed"), result.count("failed")
     failed = failed or max(0, result.count("num_prompts") - completed)
     prompts, answers = result.numbers("input_lens"), result.numbers("output_lens")
@@ -34,7 +36,7 @@ def read_bench_serve(result: Fields, place: str) -> BenchResult:
         date=(result.text("date") or "")[:8] or None,
         model=result.text("model_id"),
         gpu=next((text for key in _GPU_KEYS if (text := result.text(key))), None),
-        gpu_count=next((count for key in _COUNT_KEYS if (count := _count_as_text(result, key))), None),
+        gpu_count=next((count for key in _COUNT_KEYS if (count := _count_as_text(result, key)) is not None), None),
         request_rate=result.rate("request_rate"),
         burstiness=result.optional("burstiness") or 1.0,
         max_concurrency=result.count("max_concurrency") or None,

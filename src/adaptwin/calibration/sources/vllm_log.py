@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptwin.calibration.sources.log_lines import LogFact, facts_of_line
+from adaptwin.calibration.sources.log_lines import NOT_MODELLED, LogFact, facts_of_line
+from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.errors import SpecError
 
@@ -23,8 +24,12 @@ _OF_SEVERAL = ("Worker", "VllmWorker")  # roles that several processes of a serv
 _CPU = re.compile(r"cpu_worker|cpu_model_runner|device_config=cpu|VLLM_CPU_KVCACHE")
 _V0 = re.compile(r"Initializing a V0 LLM engine|Initializing an LLM engine|# CPU blocks:|# cuda blocks:")
 _BEGINNINGS = ("vLLM API server version", "Initializing a V1 LLM engine", "vllm serve ")
-_DIFFER_BY_WORKER = ("activation_bytes", "graph_bytes", "kv_cache_bytes", "kv_cache_tokens", "kv_blocks")
+_DIFFER_BY_WORKER = ("graph_bytes", "kv_cache_bytes", "kv_cache_tokens", "kv_blocks")
 _WORST = {"kv_cache_bytes": min, "kv_cache_tokens": min, "kv_blocks": min}
+_COUNTS = (
+    "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_model_len", "max_num_seqs",
+    "max_num_batched_tokens", "max_loras", "max_lora_rank", "block_size",
+)  # fmt: skip
 
 
 class _Line(NamedTuple):
@@ -50,13 +55,18 @@ def is_start_up_log(text: str) -> bool:
 
 
 def read_start_up_log(text: str, file: Path) -> StartUpFacts:
-    """Read the last start of a log; raises `SpecError` for servers that are not modelled, and for mixed lines."""
+    """Read the last start of a log.
+
+    Raises:
+        NotModelledError: The twin does not describe the server.
+        SpecError: The lines are of several starts, or of none.
+    """
     lines = [_Line(i, line, tuple(facts_of_line(line))) for i, line in enumerate(text.splitlines(), start=1)]
     for line in lines:
         if _CPU.search(line.text):
-            raise SpecError("the server runs on a CPU, and only GPUs are modelled", f"line {line.number}", file)
+            raise NotModelledError("the server runs on a CPU, and only GPUs are modelled", f"line {line.number}", file)
         if _V0.search(line.text):
-            raise SpecError(
+            raise NotModelledError(
                 "the log is of a V0 engine, whose scheduler is not modelled: only V1, the default since vLLM 0.8, is",
                 f"line {line.number}",
                 file,
@@ -88,11 +98,15 @@ def _has_memory(lines: Sequence[_Line]) -> bool:
 
 
 def _facts(lines: Sequence[_Line], starts: int, file: Path) -> StartUpFacts:
+    _require_modelled(lines, file)
     _require_one_process(lines, file)
     _require_near_times(lines, file)
     found: dict[str, tuple[int, Any]] = {}
     for line in lines:
         for field, value in line.facts:
+            _require_in_range(field, value, f"line {line.number}", file)
+            if field in NOT_MODELLED:
+                continue
             before = found.setdefault(field, (line.number, value))
             if not _agree(field, before[1], value):
                 raise SpecError(
@@ -103,6 +117,24 @@ def _facts(lines: Sequence[_Line], starts: int, file: Path) -> StartUpFacts:
                 )
             found[field] = (before[0], _WORST.get(field, lambda old, _new: old)(before[1], value))
     return StartUpFacts(**{field: value for field, (_, value) in found.items()}, starts=starts)
+
+
+def _require_modelled(lines: Sequence[_Line], file: Path) -> None:
+    """Raise `NotModelledError` for settings that the twin does not describe."""
+    for line in lines:
+        for field, value in line.facts:
+            if field == "speculative_config":
+                raise NotModelledError("speculative decoding is not modelled", f"line {line.number}", file)
+            if field in NOT_MODELLED and value > 1:
+                raise NotModelledError(f"{field} {value} is not modelled, only 1", f"line {line.number}", file)
+
+
+def _require_in_range(field: str, value: Any, place: str, file: Path) -> None:
+    """Raise `SpecError` for a setting with which no server starts."""
+    if field in _COUNTS and value < 1:
+        raise SpecError(f"{field} {value} must be at least 1", place, file)
+    if field == "gpu_memory_utilization" and not 0 < value <= 1:
+        raise SpecError(f"{field} {value:g} must be above 0 and at most 1", place, file)
 
 
 def _require_one_process(lines: Sequence[_Line], file: Path) -> None:
