@@ -57,7 +57,8 @@ def constants_of_profile(profile: Profile) -> Iterator[str]:
     """Yield the names of all constants of a profile, such as ``step_cost.weights``."""
     for section in _PARTS_OF_PROFILE:
         for name in type(getattr(profile, section)).model_fields:
-            if section != "memory" or name not in _SETTINGS_OF_MEMORY:
+            dense = section == "step_cost" and name.startswith("expert_") and not profile.model.experts
+            if not dense and (section != "memory" or name not in _SETTINGS_OF_MEMORY):
                 yield f"{section}.{name}"
     yield "request_latency"
 

@@ -109,7 +109,7 @@ class _FileFitting:
         self, derived: Profile, facts: ServerFacts, uses: dict[Path, FileUse], sources: Sequence[Source]
     ) -> None:
         self.derived, self.profile, self.uses, self.sources = derived, derived, uses, sources
-        self.said = list(facts.said)
+        self.said, self.contradictions = list(facts.said), facts.said
         if facts.vllm_version is None:
             self.said.append(f"vLLM {derived.vllm_version} is assumed: no file says its version (--vllm-version)")
         self.compared: list[ComparedFigure] = []
@@ -174,6 +174,8 @@ class _FileFitting:
             raise SpecError(
                 f"the server of the runs would not start by the derived profile: {error}", "--gpu"
             ) from None
+        except SpecError as error:
+            raise SpecError("; ".join([error.message, *self.contradictions]), error.field, error.file) from None
         latency, why_not = told_request_latency(found.profile, [replay for replay, _ in replays])
         self.profile = found.profile
         self.running = float(found.running.min()), float(found.running.max())

@@ -185,6 +185,11 @@ def _require_plausible(found: Array, after: Array, replays: Sequence[Replay], to
             f"the runs need a GPU that takes {found[1]:.2f} times as long as the data sheet says: check --gpu, "
             "--model, --quantization and --tensor-parallel-size"
         )
+    if middle > STEP_BOUND.refused and len(replays) == 1:
+        raise SpecError(
+            f"no host explains {run.name}: the derived profile is {ratio - 1:+.0%} off at best; check --gpu, --model, "
+            "--quantization and --tensor-parallel-size"
+        )
     if middle > STEP_BOUND.refused:
         raise SpecError(
             f"the runs contradict each other: the best fit is {middle:.0%} off in the middle, and {ratio - 1:+.0%} in "
