@@ -15,6 +15,7 @@ from adaptwin.profile.profile import ProfileError, Regime, Spread, load_profile,
 from adaptwin.rounding import rounded
 from adaptwin.shipped_files import shipped_files
 from adaptwin.twin.uncertainty import NINE_IN_TEN
+from adaptwin.vllm_versions import version_numbers
 from base_model_errors import derived_of, signed_errors
 from measured_page import paragraph, section
 from public_runs import OPEN_LOOP_GPU, PublicRun
@@ -63,7 +64,9 @@ def held_out_of(
     return DerivedErrors(
         gpus=tuple(str(rows["gpu"][0]) for rows in each),
         lora_gpus=(MEASURED_GPU,),
-        versions=tuple(dict.fromkeys(["0.8.5", *(run.vllm_version for run in runs), *closed["vllm_version"]])),
+        versions=tuple(
+            sorted({"0.8.5", *(run.vllm_version for run in runs), *closed["vllm_version"]}, key=version_numbers)
+        ),
         error=_errors_of_machines(each, lora),
         spread=spread_over(each),
         checked=_checked(runs, closed),

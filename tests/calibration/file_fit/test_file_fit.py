@@ -55,7 +55,8 @@ def test_the_profile_says_that_it_was_corrected_and_what_stays_derived(file):
     assert evidence.origins["step_cost.weights"] == DERIVED.evidence.origins["step_cost.weights"]
     assert evidence.compared[0].startswith("idle.json: TPOT: ")
     assert evidence.unchecked == ()
-    assert evidence.unchecked_with_adapters == ("vLLM 0.24.0 (compared: 0.8.5, 0.19.0)", "adapters on NVIDIA L40S")
+    version = "vLLM 0.24.0 (compared: 0.8.5, 0.12.0, 0.19.0)"
+    assert evidence.unchecked_with_adapters == (version, "adapters on NVIDIA L40S")
     assert "step_cost.host_base" not in profile.undetermined
     assert {"step_cost.weights", "step_cost.lora_launch", "load_cost.gpu_base"} <= {*profile.undetermined}
     assert profile.source.endswith("; corrected with idle.json")
@@ -286,12 +287,12 @@ def test_runs_that_tell_the_speed_of_the_gpu_check_its_kernels(file):
 
 @pytest.mark.parametrize("gpus", [0, -1])
 def test_a_group_without_gpus_is_refused(file, gpus):
-    with pytest.raises(SpecError, match=f"tensor_parallel_size: {gpus} is below 1"):
+    with pytest.raises(SpecError, match=f"tensor_parallel_size: {gpus} is not a whole number of 1 or more"):
         fit_to_files([file("idle.json", idle())], **SERVER, tensor_parallel_size=gpus)
 
 
 def test_a_file_that_says_0_gpus_is_refused(file):
-    with pytest.raises(SpecError, match="tensor_parallel_size: 0 is below 1"):
+    with pytest.raises(SpecError, match="tensor_parallel_size: 0 is not a whole number of 1 or more"):
         fit_to_files([file("idle.json", idle(tensor_parallel_size=0))], **SERVER)
 
 
