@@ -104,7 +104,7 @@ def _facts(lines: Sequence[_Line], starts: int, file: Path) -> StartUpFacts:
     found: dict[str, tuple[int, Any]] = {}
     for line in lines:
         for field, value in line.facts:
-            _require_possible(field, value, f"line {line.number}", file)
+            _require_startable_setting(field, value, f"line {line.number}", file)
             if field in NOT_MODELLED:
                 continue
             before = found.setdefault(field, (line.number, value))
@@ -129,7 +129,7 @@ def _require_modelled(lines: Sequence[_Line], file: Path) -> None:
                 raise NotModelledError(f"{field} {value} is not modelled, only 1", f"line {line.number}", file)
 
 
-def _require_possible(field: str, value: Any, place: str, file: Path) -> None:
+def _require_startable_setting(field: str, value: Any, place: str, file: Path) -> None:
     """Raise `SpecError` for a setting with which no server starts."""
     if field in _COUNTS_OF_LOG and value < 1:
         raise SpecError(f"{field} {value} must be at least 1", place, file)
