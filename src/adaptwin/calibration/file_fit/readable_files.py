@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adaptwin.calibration.file_fit.distinct_names import distinct_names
+from adaptwin.calibration.file_fit.file_names import file_names
 from adaptwin.calibration.file_fit.file_use import FileUse, in_clause
 from adaptwin.calibration.file_fit.plausible_result import require_usable
 from adaptwin.calibration.file_fit.server_facts import FileFacts
@@ -24,7 +24,7 @@ def read_sources(files: Sequence[str | Path], sent: SentBatch) -> tuple[dict[Pat
         NotModelledError: A file says that the server is not modelled, whatever others say of it.
     """
     uses, sources, errors = {}, [], []
-    for path, name in distinct_names([Path(file) for file in files]).items():
+    for path, name in file_names([Path(file) for file in files]).items():
         use = uses[path] = FileUse(name)
         try:
             source = read_source(path, sent)

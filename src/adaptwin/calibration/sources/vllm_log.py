@@ -26,7 +26,7 @@ _V0 = re.compile(r"Initializing a V0 LLM engine|Initializing an LLM engine|# CPU
 _BEGINNINGS = ("vLLM API server version", "Initializing a V1 LLM engine", "vllm serve ")
 _DIFFER_BY_WORKER = ("graph_bytes", "kv_cache_bytes", "kv_cache_tokens", "kv_blocks")
 _WORST = {"kv_cache_bytes": min, "kv_cache_tokens": min, "kv_blocks": min}
-_COUNTS = (
+_COUNTS_OF_LOG = (
     "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_model_len", "max_num_seqs",
     "max_num_batched_tokens", "max_loras", "max_lora_rank", "block_size",
 )  # fmt: skip
@@ -104,7 +104,7 @@ def _facts(lines: Sequence[_Line], starts: int, file: Path) -> StartUpFacts:
     found: dict[str, tuple[int, Any]] = {}
     for line in lines:
         for field, value in line.facts:
-            _require_in_range(field, value, f"line {line.number}", file)
+            _require_startable_setting(field, value, f"line {line.number}", file)
             if field in NOT_MODELLED:
                 continue
             before = found.setdefault(field, (line.number, value))
@@ -129,9 +129,9 @@ def _require_modelled(lines: Sequence[_Line], file: Path) -> None:
                 raise NotModelledError(f"{field} {value} is not modelled, only 1", f"line {line.number}", file)
 
 
-def _require_in_range(field: str, value: Any, place: str, file: Path) -> None:
+def _require_startable_setting(field: str, value: Any, place: str, file: Path) -> None:
     """Raise `SpecError` for a setting with which no server starts."""
-    if field in _COUNTS and value < 1:
+    if field in _COUNTS_OF_LOG and value < 1:
         raise SpecError(f"{field} {value} must be at least 1", place, file)
     if field == "gpu_memory_utilization" and not 0 < value <= 1:
         raise SpecError(f"{field} {value:g} must be above 0 and at most 1", place, file)

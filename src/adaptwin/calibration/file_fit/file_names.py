@@ -1,4 +1,4 @@
-"""distinct_names: how a report calls files, in as few parts of their paths as tell them apart."""
+"""file_names: what a report calls files, in as few parts of their paths as tell them apart."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from adaptwin.errors import SpecError
 
 
-def distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
+def file_names(paths: Sequence[Path]) -> dict[Path, str]:
     """Return the shortest end of each path that no other path has; raises `SpecError` for a file given twice."""
     seen: dict[Path, Path] = {}
     for path in paths:

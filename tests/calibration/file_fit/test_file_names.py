@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from adaptwin import SpecError
-from adaptwin.calibration.file_fit.distinct_names import distinct_names
+from adaptwin.calibration.file_fit.file_names import file_names
 
 
 def names(*paths):
-    return list(distinct_names([Path(path) for path in paths]).values())
+    return list(file_names([Path(path) for path in paths]).values())
 
 
 def test_a_file_is_called_by_its_name_alone_where_that_is_enough():
