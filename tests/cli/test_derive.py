@@ -33,7 +33,7 @@ def test_derive_says_what_the_profile_is_and_where_every_constant_comes_from(sho
     said = shown("derive", *L40S)
     assert said.startswith(f"l40s-qwen2.5-7b-instruct: {QWEN} on NVIDIA L40S, vLLM 0.")
     assert "Grade: data sheet only." in said
-    assert f"against {held_out().error.runs} real runs on 3 machines" in said
+    assert f"against {held_out().error.runs} real runs on 5 machines" in said
     assert "KV cache: about 464,432 tokens without adapters, 453,168 with 8 slots of rank 16." in said
     assert "Price: none; a typical one is 1.30 US dollars per GPU and hour." in said
     profile = derive_profile(gpu="l40s", model=QWEN)

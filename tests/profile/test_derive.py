@@ -219,7 +219,7 @@ def test_what_no_server_was_compared_for_widens_the_intervals():
     without, slots = Server(max_loras=0), Server(max_loras=8, max_lora_rank=16)
     assert not extrapolations(checked, without, base)
     subjects = [each.subject for each in extrapolations(unknown, slots, lora)]
-    assert subjects[0].startswith("vLLM 0.33.0 (compared: 0.8.5, 0.19")
+    assert subjects[0].startswith("vLLM 0.33.0 (compared: 0.8.5, 0.12")
     assert subjects[1:] == ["adapters on NVIDIA L40S"]
     runs = [simulate(profile, slots, lora) for profile in (checked, unknown)]
     narrow, wide = ((high / low) for low, high in (run.intervals["itl.mean"] for run in runs))

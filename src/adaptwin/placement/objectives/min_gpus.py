@@ -11,8 +11,8 @@ from adaptwin.placement.strategies.registry import Strategy
 def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Return the strategy's placement on the profile where it needs the fewest GPUs.
 
-    Of profiles that need as many, the cheapest is taken, if the prices of all are known, and then the one whose slowest
-    server has the lowest mean time between tokens.
+    Of profiles that need as many, the cheapest is taken, if the prices of all are known. Of groups of several sizes,
+    then, the one is taken whose slowest server has the lowest mean time between tokens.
     """
     return best_alone(problems, asked.strategy, gpus_of_servers)
 
@@ -26,7 +26,8 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
     """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none.
 
     Of placements with the same measure, the one with the lowest price is taken, if the prices of all profiles are
-    known, and then the one whose slowest server has the lowest mean time between tokens.
+    known. If these have different numbers of servers, the one whose slowest server has the lowest mean time between
+    tokens is taken, and else the one whose profile is given first.
     """
     found: list[list[Placed]] = []
     failures: list[Infeasible] = []
@@ -44,7 +45,7 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
 
     best = min((measure(servers), price(servers)) for servers in found)
     equal = [servers for servers in found if (measure(servers), price(servers)) == best]
-    return equal[0] if len(equal) == 1 else min(equal, key=_slowest)
+    return min(equal, key=_slowest) if len({len(servers) for servers in equal}) > 1 else equal[0]
 
 
 def _slowest(servers: Sequence[Placed]) -> float:
