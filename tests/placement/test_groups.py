@@ -51,6 +51,17 @@ def test_servers_of_two_gpus_alone_are_as_many_and_twice_the_gpus(group_of, busy
     assert plan.lower_bound == 2 * make_plan(group_of(1), busy).lower_bound
 
 
+@pytest.mark.parametrize("speed", [2.1, 4.0])
+def test_of_as_many_gpus_the_one_whose_slowest_server_is_faster_is_taken(group_of, doubled, busy, speed):
+    """One group of two serves what two GPUs serve: with twice the requests in a batch, or half the time for each."""
+    kinds = [group_of(1), doubled(speed=speed)]
+    alone = [make_plan(kind, busy) for kind in kinds]
+    assert [plan.gpus for plan in alone] == [2, 2]
+    slowest = [max(server.forecast.itl_mean for server in plan.servers) for plan in alone]
+    faster = slowest.index(min(slowest))
+    assert used(make_plan(kinds, busy)) == used(make_plan(kinds[::-1], busy)) == {kinds[faster].name}
+
+
 def test_a_group_that_replaces_more_servers_than_it_has_gpus_is_taken(group_of, doubled, fleet):
     crowd = fleet(*[(f"a{i:02}", 8, 1.6) for i in range(40)])
     alone, group = make_plan(group_of(1), crowd), make_plan(doubled(speed=4.0), crowd)
