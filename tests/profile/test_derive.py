@@ -249,6 +249,12 @@ def test_vllm_quantises_only_what_is_not_quantised_yet():
     assert plain.step_cost == copy.step_cost
 
 
+def test_a_copy_whose_name_says_too_little_is_described_by_the_option():
+    copy = derive_profile(gpu="h100-sxm", model="org/Llama-3.1-8B-Instruct-8bit", quantization="bitsandbytes")
+    assert copy.model.bytes_per_weight < 1
+    assert copy.quantization is None
+
+
 def test_a_cache_in_fp8_holds_twice_the_tokens_under_a_name_of_its_own():
     usual, small = (derive_profile(gpu="l40s", model="Qwen3-14B", kv_cache_dtype=kind) for kind in ("auto", "fp8"))
     assert small.memory.kv_bytes_per_token == usual.memory.kv_bytes_per_token / 2

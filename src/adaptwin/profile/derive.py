@@ -85,7 +85,7 @@ def derive_profile(
         if error.field in ("tensor_parallel_size", "quantization"):
             raise
         raise SpecError(f"{quoted(str(model))} gives {error}", "model") from None
-    online = quantization in ONLINE and read_model(model, vllm_version).quantization is None
+    online = quantization in ONLINE and not described.is_stored
     chosen = {"quantization": quantization if online else None, "kv_cache_dtype": kv_cache_dtype}
     profile = with_evidence(profile.model_copy(update=chosen), sheet, described, measured)
     update = {"price_per_hour": price_per_hour, **({} if name is None else {"name": name})}

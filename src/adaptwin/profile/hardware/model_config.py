@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError, neither_file_nor
-from adaptwin.model_names import quantised_in, same_weights
+from adaptwin.model_names import quantised_in, same_weights, words_of_fewer_bits
 from adaptwin.plain_data import parse_json, plain
 from adaptwin.profile.hardware.model_sheet import ModelSheet, model_sheet
 from adaptwin.profile.hardware.quantization import (
@@ -51,7 +51,8 @@ def read_model(
     asked = None if quantization is None else quantization_named(quantization)
     stored = sheet.quantization or (quantization_by_name(sheet.shape.name) if _says_method(sheet, asked) else None)
     if stored is None:
-        return sheet if asked is None else sheet.quantised(asked)
+        is_stored = bool(words_of_fewer_bits(sheet.shape.name))
+        return sheet if asked is None else sheet.quantised(asked)._replace(is_stored=is_stored)
     if asked and stored.method != asked.method:
         what = f"the weights of {quoted(str(name_or_path))} are stored as {stored.words}"
         raise SpecError(f"{quoted(asked.method)}: {what}", "quantization")

@@ -36,6 +36,7 @@ class ModelSheet(NamedTuple):
     notes: tuple[str, ...] = ()
     is_described: bool = True  # whether the laws of steps and memory describe the model's layers
     quantization: Quantization | None = None  # None: 16 bits
+    is_stored: bool = True  # whether the model's files hold the weights in these widths
 
     @property
     def at_best(self) -> EvidenceGrade | None:
