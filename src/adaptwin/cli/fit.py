@@ -60,7 +60,10 @@ def fit_command(
     ] = None,
     quantization: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help=f"Kind of its weights. {default_note('as the files say, or 16 bits')}"),
+        typer.Option(
+            metavar="METHOD",
+            help=f"Method by which its weights are quantised. {default_note('as the files say, or 16 bits')}",
+        ),
     ] = None,
     kv_cache_dtype: Annotated[
         str | None,

@@ -275,12 +275,12 @@ def _kept_in_16_bits(config: Mapping[str, Any]) -> list[str]:
     return names
 
 
-_EVERY_LAYER = re.compile(r"layers\.\d+\.")
+_ONE_LAYER = re.compile(r"layers\.\d+\.")
 
 
 def _leaves_attention(names: Iterable[str]) -> bool:
     """Whether the attention of all layers stays in 16 bits: as a whole, or each of its four linear layers."""
-    every = [name for name in _of_text(names) if "self_attn" in name and not _EVERY_LAYER.search(name)]
+    every = [name for name in _of_text(names) if "self_attn" in name and not _ONE_LAYER.search(name)]
     kept = {re.sub(r"[.\\*$]+$", "", name).rpartition(".")[2].lstrip("*") for name in every}
     return "self_attn" in kept or kept.issuperset(ATTENTION)
 
@@ -292,7 +292,7 @@ def _of_text(names: Iterable[str]) -> list[str]:
 def _notes_on(names: Iterable[str]) -> list[str]:
     """Return a note on linear layers of single transformer layers that stay in 16 bits, if there are any."""
     linear = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "self_attn", "mlp.experts")
-    of_one_layer = [name for name in _of_text(names) if _EVERY_LAYER.search(f"{name}.")]
+    of_one_layer = [name for name in _of_text(names) if _ONE_LAYER.search(f"{name}.")]
     some = [name for name in of_one_layer if any(each in name for each in linear)]
     whole = [name for name in names if re.fullmatch(r"(model\.)?layers\.\d+\.?", name)]
     count = len(some) + len(whole)
