@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import Plan
+from adaptwin.plan.planned_settings import common_settings
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.vllm_versions import oldest

@@ -11,12 +11,12 @@ from adaptwin.explanation.newcomer import typical_adapter
 from adaptwin.explanation.room import Room, serves_alone
 from adaptwin.explanation.savings import savings
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.placement.verification.forecast import forecast
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.planned_settings import common_settings
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate

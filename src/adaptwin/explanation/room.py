@@ -6,10 +6,10 @@ from adaptwin.explanation.explanation import MOST_MORE, Addition, Kin, Latencies
 from adaptwin.explanation.newcomer import mean_adapter
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count_near
-from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.planned_settings import common_settings
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server
 from adaptwin.twin.simulate import simulate

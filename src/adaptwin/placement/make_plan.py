@@ -33,6 +33,7 @@ def make_plan(
     prices: Mapping[str, float] | None = None,
     spare: int = 0,
     host_memory_gib: float | None = None,
+    allow_merged: bool = False,
     accept_rough: bool = False,
     seed: int = 0,
     time_limit: float | None = None,
@@ -68,12 +69,16 @@ def make_plan(
             `Plan.failover` says which adapters move where.
         host_memory_gib: Host memory in GiB that the adapters of a server may take, which vLLM pins. With None, it is
             not limited; `Forecast.host_memory_gib` says how much they take.
+        allow_merged: Whether an adapter with much traffic may get servers of its own with its weights merged into those
+            of the model, where this saves GPUs. Such a server serves no other adapter, and to serve its adapter as a
+            LoRA adapter again, or with other weights, it must restart.
         accept_rough: Whether to plan with profiles whose grade is rough: models with experts, whose law no real server
             was compared with. They are refused otherwise.
         seed: Seed of the planner's draws. Verification uses other seeds.
         time_limit: Seconds of search. After that, the best placement so far is verified, and `Plan.time_limit_hit` is
             set.
-        server: Settings common to all servers, without those that the planner chooses, such as slots and ranks.
+        server: Settings that all servers must have, without slots and ranks, which the planner chooses for each. It
+            also chooses ``max_num_seqs`` and ``max_num_batched_tokens``, unless they are given here.
         surrogate: Surrogate that answers where it is confident, so that the twin is run less often; by default the
             shipped one. With None, the twin is always run. The plan is verified by the twin in any case.
         progress: Function that is called with the current stage, how much of it is done, and out of how much.
@@ -103,6 +108,7 @@ def make_plan(
             "prices": dict(prices or {}),
             "spare": spare,
             "host_memory_gib": host_memory_gib,
+            "allow_merged": allow_merged,
             "accept_rough": accept_rough,
             "time_limit": time_limit,
         }

@@ -9,16 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import joblib
+
 from adaptwin.errors import Infeasible, SpecError, not_one_of
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import require_free
+from adaptwin.placement.capacity.planner_settings import require_free, settings_range
+from adaptwin.placement.capacity.quick_settings import quick_settings
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
+from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
-from adaptwin.placement.objectives.objective import Asked, Placed
+from adaptwin.placement.lower_bound.settings_range import SettingsRange
+from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
 from adaptwin.placement.objectives.registry import Objective, objective_named, with_given_gpus
-from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.repair import repair
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
@@ -65,32 +70,43 @@ def find_plan(
         Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.
         SpecError: The options contradict each other, the profiles or the workload.
     """
-    objective, template = objective_named(options.objective), server or Server()
+    objective, given = objective_named(options.objective), server or Server()
     strategy = strategy or strategy_named(options.strategy)
     _require_possible(profiles, workload, options, objective, strategy)
-    require_free(template)
+    require_free(given)
     if objective.promises:
-        require_short_enough(workload, template.max_model_len or max(p.model.max_model_len for p in profiles))
+        require_short_enough(workload, given.max_model_len or max(p.model.max_model_len for p in profiles))
     compile_planning(progress, predicts=surrogate is not None)
     profiles = priced(profiles, options)
     margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))
+    possible = settings_range(given, profiles)
     draft = Plan.model_construct(
         options=options,
         seed=seed,
+        settings=given,
         goal=objective.goal,
         promises=objective.promises,
         lower_bound=lower_bound(
-            profiles, workload, template, least, spare=options.spare, mixed=objective.mixes and strategy.packs
+            profiles,
+            workload,
+            possible,
+            least,
+            spare=options.spare,
+            mixed=objective.mixes and strategy.packs,
+            allow_merged=options.allow_merged,
         ),
-        cost_bound=_cost_bound(profiles, workload, template, least, options.spare),
+        cost_bound=_cost_bound(profiles, workload, possible, least, options),
         servers=(),
         profiles=tuple(profiles),
         workload=workload,
     )
     deadline = time.perf_counter() + (math.inf if options.time_limit is None else options.time_limit)
-    surrogates = {profile.name: workload_surrogate_for(surrogate, profile, workload, template) for profile in profiles}
-    return _Planner(draft, objective, strategy, margins, template, surrogates, deadline, progress, taken).plan()
+    ways = {
+        profile.name: _way_to_ask(profile, draft, (1.0 + options.headroom) * (1.0 + margins[profile.name]), surrogate)
+        for profile in profiles
+    }
+    return _Planner(draft, objective, strategy, margins, ways, deadline, progress, taken).plan()
 
 
 def require_distinct_names(profiles: Sequence[Profile]) -> None:
@@ -166,8 +182,25 @@ def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
     return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
+class _WayToAsk(NamedTuple):
+    """The settings that all servers of a profile have in the search, and the surrogate for them."""
+
+    template: Server
+    surrogate: WorkloadSurrogate | None
+
+
+def _way_to_ask(
+    profile: Profile, draft: Plan, factor: float, surrogate: Surrogate | Literal["shipped"] | None
+) -> _WayToAsk:
+    """Choose the settings with which servers of a profile bear the most traffic, at `factor` times the workload."""
+    given, workload = draft.settings, draft.workload.model_copy(update={"seed": draft.seed})
+    known = workload_surrogate_for(surrogate, profile, draft.workload, given)
+    template = chosen_template(profile, workload, given, factor, draft.options.latency_limits, known)
+    return _WayToAsk(template, known and known.with_template(template))
+
+
 def _cost_bound(
-    profiles: Sequence[Profile], workload: Workload, template: Server, factor: float, spare: int
+    profiles: Sequence[Profile], workload: Workload, possible: SettingsRange, factor: float, options: PlanOptions
 ) -> float | None:
     """Return a lower bound on the price per hour, including spare GPUs; None if a price is unknown.
 
@@ -177,7 +210,8 @@ def _cost_bound(
     prices = [profile.server_price for profile in profiles if profile.server_price is not None]
     if len(prices) < len(profiles):
         return None
-    return cost_bound(profiles, workload, template, factor) + spare * min(prices)
+    bound = cost_bound(profiles, workload, possible, factor, allow_merged=options.allow_merged)
+    return bound + options.spare * min(prices)
 
 
 class _Attempt(NamedTuple):
@@ -202,8 +236,7 @@ class _Planner:
     objective: Objective
     strategy: Strategy
     margins: dict[str, float]  # by profile
-    template: Server
-    surrogates: dict[str, WorkloadSurrogate | None]  # by profile
+    ways: dict[str, _WayToAsk]  # by profile
     deadline: float  # on the clock of `time.perf_counter`
     progress: Progress
     taken: Collection[str]  # names of servers of other plans
@@ -226,29 +259,50 @@ class _Planner:
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
 
-    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool]:
-        """Sort key: verified plans first, then the objective's measure, the number of GPUs, and servers as found.
+    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool, float]:
+        """Sort key: verified plans first, then what the objective optimises, GPUs, servers as found, and latency.
 
         A server that repair added has little to do, and those beside it are at their limit.
         """
-        return not attempt.plan.verified, self.objective.measure(attempt.servers), attempt.plan.gpus, attempt.grew
+        latency = self._latency(attempt.servers)
+        if self.objective.goal == "latency":
+            return not attempt.plan.verified, latency, 0, attempt.grew, 0.0
+        measure = self.objective.measure(attempt.servers)
+        return not attempt.plan.verified, measure, attempt.plan.gpus, attempt.grew, latency
+
+    def _latency(self, servers: Sequence[Placed]) -> float:
+        """Return the latency to lower, on the worst server, in seconds."""
+        kind = self.draft.options.latency
+        return max(
+            problem.capacity.ask_on(assignment.shares, assignment.server).p99(kind) for problem, assignment in servers
+        )
 
     def _attempts(self) -> list[_Attempt]:
-        """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor."""
-        attempts = [self._attempt(1.0)]
+        """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor.
+
+        Where the number of GPUs is given, and neither search holds or time has run out, the fewest GPUs are searched
+        for, too: a plan with GPUs to spare is better than one that does not hold.
+        """
+        attempts = [self._attempt(1.0, self.objective.place)]
         if not attempts[0].is_good:
             with suppress(Infeasible):
-                attempts.append(self._attempt(SECOND_SEARCH_FACTOR))
+                attempts.append(self._attempt(SECOND_SEARCH_FACTOR, self.objective.place))
+        is_good = any(attempt.plan.verified and not attempt.plan.time_limit_hit for attempt in attempts)
+        if self.objective.given_gpus and self.objective.promises and not is_good:
+            with suppress(Infeasible):
+                fewest = self._attempt(1.0, objective_named("min-gpus").place)
+                attempts += [fewest] if fewest.plan.gpus <= (self.draft.options.gpus or 0) else []
         return attempts
 
-    def _attempt(self, safety: float) -> _Attempt:
+    def _attempt(self, safety: float, place: PlaceOnProfiles) -> _Attempt:
         """Search for servers that sustain `safety` times the traffic; verify and repair them at the traffic itself."""
         begun = time.perf_counter()
         problems = self._problems(safety)
-        found = self.objective.place(problems, Asked(self.strategy, self.draft.options))
+        found = place(problems, Asked(self.strategy, self.draft.options))
+        quick = found if problems[0].out_of_time else self._with_quick_settings(found)
         seconds = time.perf_counter() - begun
         late = problems[0].out_of_time  # verification and forecasts come after the search and are not limited
-        plan, servers = self._verified(found)
+        plan, servers = self._verified(quick, found)
         counts = {
             "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
             "predictions": sum(problem.capacity.predictions for problem in problems),
@@ -259,25 +313,45 @@ class _Planner:
     def _problems(self, safety: float) -> list[Problem]:
         """Return a problem for each profile: the workload with headroom and margin, and `safety` times the traffic."""
         workload = self.draft.workload.model_copy(update={"seed": self.draft.seed})
-        options = self.draft.options
+        options, given = self.draft.options, self.draft.settings
+        possible = settings_range(given, self.draft.profiles)
         problems = []
         for profile in self.draft.profiles:
             asked = (1.0 + options.headroom) * (1.0 + self.margins[profile.name])
             capacity = Capacity(
                 profile,
                 workload,
-                self.template,
+                self.ways[profile.name].template,
                 asked * safety,
-                self.surrogates[profile.name],
+                self.ways[profile.name].surrogate,
                 options.latency_limits,
                 math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB,
             )
-            bound = servers_bound(profile, self.draft.workload, self.template, asked)
+            merged = options.allow_merged
+            bound = servers_bound(profile, self.draft.workload, possible, asked, allow_merged=merged)
             problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))
         return problems
 
-    def _verified(self, servers: list[Placed]) -> tuple[Plan, list[Placed]]:
-        """Verify with fresh seeds; repair the servers that fail, and verify again."""
+    def _with_quick_settings(self, servers: Sequence[Placed]) -> list[Placed]:
+        """Return the servers with the settings that lower their latency, for as many GPUs."""
+        given, latency = self.draft.settings, self.draft.options.latency
+        self.progress("choosing settings", 0, 1)
+        calls = (
+            joblib.delayed(quick_settings)(problem.capacity, assignment.shares, assignment.server, given, latency)
+            for problem, assignment in servers
+        )
+        chosen = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+        self.progress("choosing settings", 1, 1)
+        return [
+            Placed(problem, Assignment(server, assignment.shares))
+            for (problem, assignment), server in zip(servers, chosen, strict=True)
+        ]
+
+    def _verified(self, servers: list[Placed], found: list[Placed]) -> tuple[Plan, list[Placed]]:
+        """Verify with fresh seeds; repair the servers that fail, and verify again.
+
+        A server that fails first gets back the settings with which the search found it.
+        """
         repairs = REPAIR_ROUNDS if self.draft.promises else 0
         raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)}
         for number in range(repairs + 1):
@@ -286,7 +360,13 @@ class _Planner:
             failing = failing_servers(plan)
             if not failing or number == repairs:
                 break
-            after = _repaired(raised, servers, {i for i, s in enumerate(plan.servers) if s.name in failing})
+            bad = {i for i, server in enumerate(plan.servers) if server.name in failing}
+            if number == 0 and any(servers[i] != found[i] for i in bad):
+                servers = [found[i] if i in bad else server for i, server in enumerate(servers)]
+                continue
+            if any(servers[i].assignment.server.merged for i in bad):
+                break
+            after = _repaired(raised, servers, bad)
             if self.objective.given_gpus and len(after) > len(servers):
                 break
             servers = after

@@ -14,6 +14,7 @@ def inconsistencies(plan: "Plan") -> Iterator[str]:
     yield from _repeated("profiles", [profile.name for profile in plan.profiles])
     yield from _repeated("servers", [server.name for server in plan.servers])
     yield from _unknown_names(plan)
+    yield from _wrongly_merged(plan)
     yield from _wrong_counts(plan)
 
 
@@ -37,9 +38,17 @@ def _unknown_names(plan: "Plan") -> Iterator[str]:
             if name not in ranks:
                 hint = did_you_mean(name, ranks)
                 yield f"servers[{index}].adapters: {name!r} is not in the plan's workload{hint}"
-            elif not server.server.can_load(ranks[name]):
+            elif not server.merged and not server.server.can_load(ranks[name]):
                 slots = f"max_loras {server.server.max_loras}, max_lora_rank {server.server.max_lora_rank}"
                 yield f"servers[{index}].server: {slots} cannot load {name!r} of rank {ranks[name]}"
+
+
+def _wrongly_merged(plan: "Plan") -> Iterator[str]:
+    """Yield servers with merged weights that serve anything but one LoRA adapter."""
+    ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
+    for index, server in enumerate(plan.servers):
+        if server.merged and not server.is_standby and [ranks[name] > 0 for name in server.adapters] != [True]:
+            yield f"servers[{index}].server.merged: true, but the server has {', '.join(map(repr, server.adapters))}"
 
 
 def _wrong_counts(plan: "Plan") -> Iterator[str]:

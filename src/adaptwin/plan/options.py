@@ -99,6 +99,11 @@ class PlanOptions(Spec):
         description="host memory that the adapters of a server may take, in GiB; vLLM pins it, for each GPU of a "
         "server anew",
     )
+    allow_merged: bool = Field(
+        default=False,
+        description="whether an adapter with much traffic may get servers of its own with its weights merged into "
+        "those of the model, where this saves GPUs; to serve it as a LoRA adapter again, they must restart",
+    )
     prices: dict[Name, Price] = Field(
         default_factory=dict,
         description="price of one GPU per hour, by profile, in any currency; a group costs that for each of its GPUs",

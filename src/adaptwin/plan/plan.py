@@ -1,16 +1,18 @@
 """Plan: the adapters and the settings of every server, with its simulated performance."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
+from adaptwin.plan.decisions import Alternative, Decision
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.inconsistencies import inconsistencies
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.planned_settings import PLANNED
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.stress import Stress
 from adaptwin.plan.traffic_share import TrafficShare
@@ -41,6 +43,14 @@ class PlacedServer(Spec):
     choices: tuple[TriedSlots, ...] = Field(
         default=(), description="the chosen max_loras and values near it, as simulated"
     )
+    decisions: tuple[Decision, ...] = Field(
+        default=(), description="settings that were chosen instead of vLLM's defaults, and what each gains"
+    )
+
+    @property
+    def merged(self) -> bool:
+        """Whether the server serves its only adapter with weights that are merged into those of the model."""
+        return self.server.merged
 
     @property
     def is_standby(self) -> bool:
@@ -69,6 +79,9 @@ class Plan(Spec):
 
     options: PlanOptions = Field(description="options that the plan was made with")
     seed: int = Field(ge=0, description="seed of the search; the verification uses other seeds")
+    settings: Server = Field(
+        default=Server(), description="settings that were given for all servers; the planner chose the others"
+    )
     margin: float = Field(
         default=0.0,
         ge=0,
@@ -82,6 +95,9 @@ class Plan(Spec):
     )
     cost_bound: float | None = Field(
         default=None, ge=0, description="lower bound on the price per hour; None where a price is unknown"
+    )
+    alternatives: tuple[Alternative, ...] = Field(
+        default=(), description="GPUs that would be needed without some of the planner's decisions"
     )
     verified: bool = Field(default=False, description="whether the plan held in simulations with fresh arrivals")
     verified_seeds: tuple[int, ...] = Field(
@@ -110,6 +126,17 @@ class Plan(Spec):
     migration: Migration | None = Field(
         default=None, description="steps from the plan that ran before; only after a replan"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, fields: Any) -> Any:
+        """Take settings that a file of an earlier version does not have from its first server, which shared them."""
+        if isinstance(fields, dict) and "settings" not in fields and isinstance(fields.get("servers"), list | tuple):
+            first = next((server.get("server") for server in fields["servers"] if isinstance(server, dict)), None)
+            if isinstance(first, dict):
+                given = {name: value for name, value in first.items() if name not in PLANNED}
+                return {**fields, "settings": given}
+        return fields
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

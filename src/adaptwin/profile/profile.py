@@ -160,6 +160,12 @@ class Profile(Spec):
         return self.memory.gpu_bytes / GIB
 
     @property
+    def allows_merged(self) -> bool:
+        """Whether an adapter's weights can be merged into those of the model: not where these are quantised."""
+        widths = self.model.bytes_per_weight, self.model.bytes_per_expert_weight
+        return self.quantization is None and min(widths) >= self.model.bytes_per_value
+
+    @property
     def server_price(self) -> float | None:
         """Price per hour of a server, for all of its GPUs; None if it is unknown."""
         return None if self.price_per_hour is None else self.tensor_parallel_size * self.price_per_hour

@@ -15,7 +15,7 @@ from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import best_slots, choose_slots
 from adaptwin.placement.caution import MOST_LOAD
-from adaptwin.placement.packing.problem import Problem, halves, merged
+from adaptwin.placement.packing.problem import Problem, halves, shares_of_parts
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, routes_of
 from adaptwin.plan.server_names import new_name
@@ -215,7 +215,7 @@ class Rearrangement:
         self.contents[name] = ServerContents(None, {})
         rest = [item for rank in self._ranks() for item in self._unplaced_of(rank) if item != first]
         items = self._joining(name, [*sorted(rest, key=lambda item: item.name not in self.group(first.name))], [first])
-        count = largest_count(len(items), lambda count: serves(self.capacity, merged(items[:count]), None))
+        count = largest_count(len(items), lambda count: serves(self.capacity, shares_of_parts(items[:count]), None))
         if count < len(self.group(first.name)):
             del self.contents[name]
             if count > 0 or len(self.group(first.name)) > 1:
@@ -319,7 +319,11 @@ class Rearrangement:
             items = self._joining(name, self._unplaced_of(rank)[:: 1 if falling else -1])
             items = items[: int(min(len(items), most - taken))]
             own = [AdapterPart(*item) for item in self.contents[name].shares.items()]
-            count = largest_count(len(items), lambda count: serves(capacity, merged([*own, *items[:count]]), settings))  # noqa: B023
+
+            def takes(count: int, own: list[AdapterPart] = own, items: list[AdapterPart] = items) -> bool:
+                return serves(capacity, shares_of_parts([*own, *items[:count]]), settings)
+
+            count = largest_count(len(items), takes)
             self.put(name, items[:count])
             taken += count
         return taken

@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.planner_settings import common_settings
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
 from adaptwin.placement.lower_bound.lower_bound import servers_bound
@@ -25,6 +24,7 @@ from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.plan import Plan
+from adaptwin.plan.planned_settings import common_settings
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
 from adaptwin.progress import Progress, silent

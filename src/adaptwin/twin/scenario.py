@@ -200,7 +200,7 @@ def _adapters(profile: Profile, server: Server, workload: Workload) -> Adapters:
     position = np.empty(len(ranks), dtype=np.int64)
     position[np.argsort([_name_hash(adapter.name) for adapter in workload.adapters])] = np.arange(len(ranks))
     return Adapters(
-        needs_slot=ranks > 0,
+        needs_slot=(ranks > 0) & (not server.merged),
         gpu_load=np.array([to_gpu[int(rank)] for rank in ranks], dtype=np.int64),
         disk_load=np.array([from_disk[int(rank)] for rank in ranks], dtype=np.int64),
         position=position,

@@ -73,6 +73,11 @@ class Server(Spec):
         description="cut both matrices of each LoRA layer among the GPUs of a group, not only one of them; without "
         "effect on one GPU",
     )
+    merged: bool = Field(
+        default=False,
+        description="serve one adapter only, whose weights are merged into those of the model: without --enable-lora, "
+        "so that max_loras must be 0",
+    )
     kv_cache_tokens: int | None = Field(
         default=None,
         ge=1,
@@ -101,6 +106,12 @@ class Server(Spec):
             raise ValueError(f"max_cpu_loras {self.max_cpu_loras} is below max_loras {self.max_loras}")
         return self
 
+    @model_validator(mode="after")
+    def _merged_has_no_slots(self) -> Self:
+        if self.merged and self.max_loras:
+            raise ValueError(f"max_loras {self.max_loras}: a server with merged weights has no slots, give 0")
+        return self
+
     @property
     def adapters_in_host(self) -> int:
         """Number of adapters that host memory holds; vLLM reads any further ones from disk again."""
@@ -111,10 +122,17 @@ class Server(Spec):
         return min(self.adapters_in_host, sum(adapter.rank > 0 for adapter in workload.adapters))
 
     def with_slots(self, max_loras: int, *, max_lora_rank: int, max_cpu_loras: int | None = None) -> Self:
-        """Return these settings with other slots; host memory holds `max_loras` adapters unless stated otherwise."""
+        """Return these settings with other slots; host memory holds `max_loras` adapters unless stated otherwise.
+
+        The server is not one with merged weights.
+        """
         held = max_loras if max_cpu_loras is None else max_cpu_loras
-        update = {"max_loras": max_loras, "max_lora_rank": max_lora_rank, "max_cpu_loras": held}
+        update = {"max_loras": max_loras, "max_lora_rank": max_lora_rank, "max_cpu_loras": held, "merged": False}
         return self.model_copy(update=update)
+
+    def with_merged_weights(self) -> Self:
+        """Return these settings for a server that serves one adapter with merged weights, and no other."""
+        return self.with_slots(0, max_lora_rank=self.max_lora_rank).model_copy(update={"merged": True})
 
     def limits(self, profile: Profile) -> "Limits":
         """Return the limits within which the scheduler works.
@@ -206,6 +224,14 @@ class Server(Spec):
         let = merged_modules(self.lora_target_modules)
         return [module for module in adapter.target_modules or () if not parts_of_modules([module]) <= let]
 
+    def _require_one_adapter(self, workload: Workload) -> None:
+        """Raise `SpecError` unless the workload is one that a server with merged weights serves: of one adapter."""
+        if len(workload) != 1:
+            what = f"true: the weights of one adapter can be merged, but the workload has {len(workload):,}"
+            raise SpecError(what, "Server.merged")
+        if not (adapter := workload.adapters[0]).rank:
+            raise SpecError(f"true, but {adapter.name!r} is traffic to the base model", "Server.merged")
+
     def with_defaults(self, profile: Profile) -> Self:
         """Return these settings with vLLM's default for each that is None, except `max_cpu_loras` and the KV cache.
 
@@ -225,11 +251,17 @@ class Server(Spec):
         return self.model_copy(update=chosen)
 
     def can_load(self, rank: int) -> bool:
-        """Whether vLLM can load an adapter of this rank; the base model, rank 0, needs no slot."""
-        return rank == 0 or (self.max_loras > 0 and self.max_lora_rank >= rank)
+        """Whether vLLM can load an adapter of this rank; the base model, rank 0, needs no slot.
+
+        A server with merged weights has lost the base model and can load nothing.
+        """
+        return not self.merged and (rank == 0 or (self.max_loras > 0 and self.max_lora_rank >= rank))
 
     def require_serves(self, workload: Workload) -> None:
         """Raise `SpecError` if vLLM would refuse to load one of the workload's adapters."""
+        if self.merged:
+            self._require_one_adapter(workload)
+            return
         for adapter in workload.adapters:
             if adapter.rank and not self.max_loras:
                 raise SpecError(f"0 slots, but adapter {adapter.name!r} needs one", "Server.max_loras")

@@ -149,8 +149,11 @@ class Capacity:
     # Settings.
 
     def server(self, shares: Mapping[str, float], max_loras: int) -> Server:
-        """Return the settings of a server for these adapters: slots of their highest rank, host memory for all."""
-        held = max(self._loras(shares), max_loras)
+        """Return the settings of a server for these adapters: slots of their highest rank, host memory for all.
+
+        If not all may be held in host memory, as many are as surely fit.
+        """
+        held = max(self._held(shares), max_loras)
         return self.template.with_slots(max_loras, max_lora_rank=self._rank(shares), max_cpu_loras=held)
 
     def fewest_slots(self, item: AdapterPart) -> int:
@@ -160,11 +163,12 @@ class Capacity:
     def slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Return the numbers of slots worth considering with which the server starts, in rising order.
 
-        There are none where the adapters need more host memory than they may take.
+        The adapters in the slots must fit into host memory, too.
         """
-        if self.host_bytes(shares) > self.host_limit:
-            return []
-        return self._starting_choices(self._loras(shares), self._rank(shares))
+        loras = self._loras(shares)
+        choices = self._starting_choices(loras, self._rank(shares))
+        held = self._held(shares)
+        return choices if held == loras else [slots for slots in choices if slots <= held]
 
     def all_slot_choices(self, shares: Mapping[str, float]) -> list[int]:
         """Return the numbers of slots worth considering, in rising order, up to one slot for each adapter."""
@@ -172,7 +176,9 @@ class Capacity:
 
     def starts(self, shares: Mapping[str, float], max_loras: int) -> bool:
         """Whether vLLM would start with these adapters and this many slots, within the limit on host memory."""
-        return self.host_bytes(shares) <= self.host_limit and self._starts_with(max_loras, self._rank(shares))
+        held = self._held(shares)
+        fits = max_loras <= held or held == self._loras(shares)
+        return fits and self._starts_with(max_loras, self._rank(shares))
 
     def require_startable(self, name: str) -> None:
         """Raise `Infeasible` when not even one slot of the adapter's rank leaves enough memory for a KV cache."""
@@ -190,6 +196,13 @@ class Capacity:
     def host_bytes(self, shares: Iterable[str]) -> float:
         """Return the bytes that these adapters, or parts of them, take in the host memory of a server."""
         return sum(self._host[name] for name in shares)
+
+    def _held(self, shares: Mapping[str, float]) -> int:
+        """Return how many of these adapters fit into host memory, whichever they are: all, or the largest ones."""
+        if self.host_bytes(shares) <= self.host_limit:
+            return self._loras(shares)
+        largest = np.sort([self._host[name] for name in shares])[::-1]
+        return int(np.searchsorted(np.cumsum(largest), self.host_limit, side="right"))
 
     def _loras(self, shares: Mapping[str, float]) -> int:
         return sum(self._by_name[name].rank > 0 for name in shares)
@@ -230,8 +243,6 @@ class Capacity:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
         raised = {name: share * factor for name, share in shares.items()}
         key = frozenset(AdapterPart(*item) for item in raised.items()), max_loras
-        if self.host_bytes(shares) > self.host_limit:
-            return NOT_STARTABLE
         if key not in self._answers:
             self._answers[key] = self.simulate(self.part(raised, self.factor), self.server(raised, max_loras))
         return self._answers[key]
@@ -287,24 +298,31 @@ class Capacity:
     def estimate_on(self, shares: Mapping[str, float], server: Server) -> Answer:
         """Return the answer of the surrogate where it is confident, else of the twin (see `ask_on`).
 
-        The server must hold all the adapters in host memory.
+        The surrogate knows neither servers with merged weights nor those that do not hold all adapters in host memory.
         """
         if not server.starts_on(self.profile):
             return NOT_STARTABLE
-        if self.surrogate is None:
+        if self.surrogate is None or server.merged or server.adapters_in_host < self._loras(shares):
             return self.ask_on(shares, server)
         demand = self.demand_of(shares.items())
-        predictions = self.surrogate.predict(demand.traffic, [server.max_loras], server.max_lora_rank, self.factor)
+        predictions = self.surrogate.predict_on(demand.traffic, [server], self.factor)
         self._count_predictions(1)
         return self.sure_answers(demand, predictions)[0] or self.ask_on(shares, server)
 
     def predicted_overload(self, shares: Mapping[str, float], server: Server, factor: float) -> float | None:
         """Return the likelihood of overload at `factor` times the traffic; None where the surrogate does not know."""
-        if self.surrogate is None or not shares or not server.starts_on(self.profile):
-            return None
-        traffic = self.demand_of(shares.items()).traffic
-        (prediction,) = self.surrogate.predict(traffic, [server.max_loras], server.max_lora_rank, factor)
-        return prediction.overload if prediction.inside else None
+        predictions = self.predict_on(shares, [server] if server.starts_on(self.profile) else [], factor)
+        return predictions[0].overload if predictions and predictions[0].inside else None
+
+    def predict_on(self, shares: Mapping[str, float], servers: list[Server], factor: float = 1.0) -> list[Prediction]:
+        """Return a prediction for these adapters on each server, all of which must start; empty if there is none.
+
+        `factor` is on the traffic itself, without the factor of this capacity.
+        """
+        if self.surrogate is None or not shares or any(server.merged for server in servers):
+            return []
+        self._count_predictions(len(servers))
+        return self.surrogate.predict_on(self.demand_of(shares.items()).traffic, servers, factor)
 
     def predict(self, demand: ServerDemand, choices: list[int], factor: float = 1.0) -> list[Prediction]:
         """Return a prediction for each number of slots; the server must start with all. Empty without a surrogate."""
@@ -323,11 +341,12 @@ class Capacity:
     def sure_answers(self, demand: ServerDemand, predictions: list[Prediction]) -> list[Answer | None]:
         """Return answers for the predictions in which the surrogate is confident, and None for the others.
 
-        It is never confident where it only guides, because it was not trained on the arrivals.
+        It is never confident where it only guides, because it was not trained on the arrivals, or because some adapters
+        would be read from disk again and again.
         """
         if self.surrogate is None:
             return []
-        if self.surrogate.only_guides(demand.traffic):
+        if self.surrogate.only_guides(demand.traffic) or demand.host > self.host_limit:
             return [None] * len(predictions)
         promised = self._has_objectives(demand)
         return [
@@ -338,9 +357,9 @@ class Capacity:
     def likelihood_of_overload(self, demand: ServerDemand, factor: float = 1.0) -> float | None:
         """Return the likelihood of overload with the best number of slots; None where the twin must be run."""
         choices = self._starting_choices(demand.loras, demand.rank)
-        if not choices or demand.load * factor > MOST_LOAD or demand.host > self.host_limit:
+        if not choices or demand.load * factor > MOST_LOAD:
             return 1.0
-        if self.surrogate is None:
+        if self.surrogate is None or demand.host > self.host_limit:
             return None
         if not self._has_objectives(demand):
             more = factor * self.factor

@@ -9,20 +9,16 @@ workload, and the surrogate the most that it bears at a constant rate.
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_factor
-from adaptwin.placement.capacity.server_demand import AdapterPart
+from adaptwin.placement.capacity.typical_server import typical_server
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import FILL_LIKELIHOOD
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.demand.traffic import UNKNOWN_RATE
-from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.workload import Workload
 
-TYPICAL_LOAD = 0.7  # of the typical server: a share of a GPU's time in the best case
 LEAST_TRAFFIC, MOST_TRAFFIC = 0.03, 3.0  # on its traffic, between which both limits are searched for
 BORNE_PRECISION = 1.03  # of both limits, as a ratio
 
@@ -33,7 +29,7 @@ def steady_factor(surrogate: WorkloadSurrogate, profile: Profile, workload: Work
     None where it cannot be found: the surrogate was not trained on such servers, or the twin bears almost nothing.
     """
     capacity = Capacity(profile, workload, template)
-    shares = _typical_server(capacity)
+    shares = typical_server(capacity, capacity.names)
     choices = capacity.slot_choices(shares)
     if not choices:
         return None
@@ -49,21 +45,6 @@ def steady_factor(surrogate: WorkloadSurrogate, profile: Profile, workload: Work
     best = max(choices, key=steady.__getitem__)
     most = _most_borne(lambda factor: capacity.ask(shares, best, factor).ok)
     return max(1.0, steady[best] / most) if min(most, steady[best]) > LEAST_TRAFFIC else None
-
-
-def _typical_server(capacity: Capacity) -> dict[str, float]:
-    """Return adapters in random order up to the typical load; the part of an adapter that alone exceeds it."""
-    order = np.random.default_rng(stream_seed(capacity.workload.seed, "", "typical server")).permutation(capacity.names)
-    shares: dict[str, float] = {}
-    room = TYPICAL_LOAD
-    for name in order.tolist():
-        load = capacity.load_of(AdapterPart(name, 1.0))
-        if load > room:
-            if not shares:
-                shares[name] = room / load
-            break
-        shares[name], room = 1.0, room - load
-    return shares
 
 
 def _most_borne(holds: Callable[[float], bool]) -> float:

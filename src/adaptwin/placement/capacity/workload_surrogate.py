@@ -33,12 +33,19 @@ class WorkloadSurrogate:
     ) -> None:
         """Prepare the sums; without `steady_factor`, nothing is predicted for arrivals that the surrogate lacks."""
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
-        self.steady_factor = steady_factor
+        self.steady_factor, self._workload = steady_factor, workload
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._demands = demands_on(surrogate.profile, template, workload)
-        self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}
+        self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}  # by numbers of slots and rank
+        self._tables_on: dict[tuple[Server, ...], ServerTable] = {}
         no_traffic = sum_demands(self._demands, np.zeros(len(self._position)))
         self._knows_kind = surrogate.knows(no_traffic, self._server(1, 1), workload.duration)
+
+    def with_template(self, template: Server) -> "WorkloadSurrogate":
+        """Return predictions for servers with other settings, for the same workload."""
+        if template == self._template:
+            return self
+        return WorkloadSurrogate(self.surrogate, self._workload, template, self.steady_factor)
 
     @property
     def knows_traffic(self) -> bool:
@@ -54,8 +61,23 @@ class WorkloadSurrogate:
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Prediction]:
         """Return a prediction for each number of slots, all of which must start, at `factor` times this traffic."""
+        return self._predictions(traffic, self._table(tuple(choices), max_lora_rank), factor)
+
+    def predict_on(
+        self, traffic: NDArray[np.float64], servers: Sequence[Server], factor: float = 1.0
+    ) -> list[Prediction]:
+        """Return a prediction for each server, at `factor` times this traffic.
+
+        All servers must start, with as many adapters in host memory as they have.
+        """
+        key = tuple(servers)
+        if key not in self._tables_on:
+            self._tables_on[key] = self._table_of(servers)
+        return self._predictions(traffic, self._tables_on[key], factor)
+
+    def _predictions(self, traffic: NDArray[np.float64], servers: ServerTable, factor: float) -> list[Prediction]:
         demand = demand_in(traffic, factor * self._steady(traffic))
-        features, steady_answers = self._features(demand, choices, max_lora_rank)
+        features, steady_answers = self._features(demand, servers)
         answers, inside = self.surrogate.predict_features(features, steady_answers)
         known = self._knows(demand)
         return [
@@ -72,7 +94,9 @@ class WorkloadSurrogate:
             return None
         if demand.traffic.served_rate == 0:
             return 0.0
-        overloads, inside = self.surrogate.overloads(self._features(demand, choices, max_lora_rank)[0])
+        overloads, inside = self.surrogate.overloads(
+            self._features(demand, self._table(tuple(choices), max_lora_rank))[0]
+        )
         return float(overloads[inside].min()) if inside.any() else None
 
     def only_guides(self, traffic: NDArray[np.float64]) -> bool:
@@ -93,21 +117,20 @@ class WorkloadSurrogate:
     def _knows(self, demand: Demand) -> bool:
         return self._knows_kind and (demand.traffic.unknown_rate == 0 or self.steady_factor is not None)
 
-    def _features(
-        self, demand: Demand, choices: Sequence[int], max_lora_rank: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _features(self, demand: Demand, servers: ServerTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if demand.traffic.served_rate == 0:
-            return np.zeros((len(choices), FEATURE_COUNT)), np.zeros((len(choices), STEADY_ANSWER_COUNT))
-        return features_of_servers(demand, self._table(tuple(choices), max_lora_rank), self.duration)
+            return np.zeros((len(servers), FEATURE_COUNT)), np.zeros((len(servers), STEADY_ANSWER_COUNT))
+        return features_of_servers(demand, servers, self.duration)
 
     def _table(self, choices: tuple[int, ...], max_lora_rank: int) -> ServerTable:
         key = choices, max_lora_rank
         if key not in self._tables:
-            profile, servers = self.surrogate.profile, [self._server(slots, max_lora_rank) for slots in choices]
-            self._tables[key] = server_table(
-                [(server.limits(profile), costs_of(profile, server)) for server in servers]
-            )
+            self._tables[key] = self._table_of([self._server(slots, max_lora_rank) for slots in choices])
         return self._tables[key]
+
+    def _table_of(self, servers: Sequence[Server]) -> ServerTable:
+        profile = self.surrogate.profile
+        return server_table([(server.limits(profile), costs_of(profile, server)) for server in servers])
 
     def _server(self, slots: int, max_lora_rank: int) -> Server:
         """Return the template with this many slots, and host memory for as many adapters."""

@@ -22,6 +22,10 @@ too many for a CUDA graph, has an extra cost e. With a budget of B tokens, each 
 if g times that charge is taken off the constant.
 
 Each way to share is a `SharedBy`. Work on one server may only be summed up under a single `SharedBy`.
+
+**Settings that the planner chooses** have a range (`SettingsRange`). Tokens and requests are counted at its widest end,
+the KV cache at its leanest. All charges fall as either grows, so that they hold for every server in the range: a chord,
+a tangent and the charge for steps without a CUDA graph lie below the cost of every step up to the widest.
 """
 
 import math
@@ -30,6 +34,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.step_cost import SMALLEST_SPLIT, TOKEN_BLOCK, StepCoefficients, step_contents
 from adaptwin.twin.server import Server, server_rank
@@ -80,13 +85,13 @@ class MeanRequest(NamedTuple):
 
 
 def work_seconds(
-    profile: Profile, template: Server, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
+    profile: Profile, template: Server | SettingsRange, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
 ) -> float:
     """Return a lower bound on the GPU seconds of a mean request of this rank and these lengths on any server."""
     return float(np.dot(mean_request(profile, template, lengths), charges(profile, template, rank, shared_by)))
 
 
-def work_of_each(profile: Profile, template: Server, workload: Workload) -> NDArray[np.float64]:
+def work_of_each(profile: Profile, template: Server | SettingsRange, workload: Workload) -> NDArray[np.float64]:
     """Return the work in GPU seconds of a mean request of each adapter, of shape (adapters,).
 
     The constant is shared out in the way that gives the whole workload the most work.
@@ -111,7 +116,7 @@ class RequestKinds(NamedTuple):
         return cls(list(numbers), np.array(of_adapter, dtype=np.int64))
 
     def measure(
-        self, profile: Profile, template: Server, requests: NDArray[np.float64]
+        self, profile: Profile, template: Server | SettingsRange, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
         """Return the way to share by which `requests` of each adapter are most work, and each kind's work by it."""
         asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(
@@ -127,14 +132,14 @@ class RequestKinds(NamedTuple):
         return SHARED_BY[best], work[best]
 
 
-def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRequest:
+def mean_request(profile: Profile, template: Server | SettingsRange, lengths: Lengths) -> MeanRequest:
     """Return what a mean request takes.
 
     The KV cache is held in whole blocks of b tokens: over b steps, a request holds b (b - 1) / 2 tokens more than it
     has.
     """
-    model, block = profile.model, template.block_size
-    longest = template.max_model_len or model.max_model_len
+    model, settings = profile.model, SettingsRange.of(template).widest
+    block, longest = settings.block_size, settings.max_model_len or model.max_model_len
     mean = length_moments(lengths, model.early_stop_share, model.early_stop_reach, longest)
     tokens = mean.prompt + mean.answer - mean.served
     filled_up = (block - 1) / 2 * max(0.0, mean.answer - (block - 1) * mean.served)
@@ -142,13 +147,14 @@ def mean_request(profile: Profile, template: Server, lengths: Lengths) -> MeanRe
     return MeanRequest(tokens, mean.answer, mean.context + tokens + filled_up, mean.context, pairs)
 
 
-def charges(profile: Profile, template: Server, rank: int, shared_by: SharedBy) -> Charges:
+def charges(profile: Profile, template: Server | SettingsRange, rank: int, shared_by: SharedBy) -> Charges:
     """Return what a request of this rank is charged, if the constant is shared out by `shared_by`."""
-    cost = step_coefficients(profile, template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile)))
+    widest = SettingsRange.of(template).widest
+    cost = step_coefficients(profile, widest.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile)))
     scheduler = profile.scheduler_cost
-    is_async = template.with_defaults(profile).async_scheduling
+    is_async = widest.with_defaults(profile).async_scheduling
     planned = 0.0 if is_async else 1.0  # asynchronous planning overlaps with the step before
-    token_budget, max_num_seqs = template.budgets(profile)
+    token_budget, max_num_seqs = widest.budgets(profile)
     touching = math.sqrt(cost.balance) * (token_budget if shared_by.tangent_at == "token budget" else max_num_seqs)
     tangent = cost.weights / math.sqrt(1.0 + touching * touching)
     constant = cost.base + tangent + planned * scheduler.base
@@ -191,7 +197,8 @@ def experts_tangent(cost: StepCoefficients, token_budget: int) -> tuple[float, f
     return read * (one - slope), read * slope + compute * cost.expert_balance
 
 
-def most_cached(profile: Profile, template: Server, rank: int) -> float:
+def most_cached(profile: Profile, template: Server | SettingsRange, rank: int) -> float:
     """Return the most tokens in the KV cache of a server that serves this rank; infinite if no such server starts."""
-    server = template.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile))
+    leanest = SettingsRange.of(template).leanest
+    server = leanest.with_slots(min(rank, 1), max_lora_rank=server_rank(rank, profile))
     return server.limits(profile).kv_blocks * server.block_size if server.starts_on(profile) else float("inf")

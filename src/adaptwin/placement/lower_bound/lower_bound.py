@@ -30,6 +30,13 @@ from it would be worth little.
 
 Where a server is a group of GPUs, the bound counts servers first: a part of a server is as large a part of each of its
 GPUs.
+
+**Settings that the planner chooses** are covered by a range of them (`SettingsRange`).
+
+**Merged weights.** A server with merged weights serves a single adapter. Let an adapter's traffic fill d GPUs as that
+of a LoRA adapter, and g < d with its weights merged. K GPUs with merged weights serve at most K / g of the traffic, so
+that the adapter needs at least K + d (1 - K / g) GPUs, which falls with K, and all of it is served by K = g. As K is at
+least a server's s GPUs, the adapter needs at least min(d, max(s, g)). The same holds for prices.
 """
 
 import math
@@ -41,6 +48,7 @@ from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.placement.lower_bound.least_work import RequestKinds, SharedBy, charges, most_cached
+from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.profile.hardware.gpu import typical_price
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
@@ -56,11 +64,12 @@ MOST_COUNTED_SERVERS = 100.0  # above the price of this many of the cheapest, mi
 def lower_bound(
     profiles: Sequence[Profile],
     workload: Workload,
-    template: Server,
+    template: Server | SettingsRange,
     factor: float = 1.0,
     *,
     spare: int = 0,
     mixed: bool = True,
+    allow_merged: bool = False,
 ) -> int:
     """Return a lower bound on the GPUs of any placement on these profiles that serves `factor` times the mean traffic.
 
@@ -70,28 +79,58 @@ def lower_bound(
     Args:
         profiles: Profiles of the servers.
         workload: Adapters and their traffic.
-        template: Settings common to all servers.
+        template: Settings common to all servers, or the range of those that the planner may choose.
         factor: Factor on the traffic that all servers must serve.
         spare: Number of servers that may fail. The others have at least as many GPUs as the bound without spares.
         mixed: Whether servers of several profiles may be mixed. If not, the bound is the lowest of those on each
             profile alone.
+        allow_merged: Whether servers may serve a single adapter with merged weights, on profiles that allow it.
     """
     if not workload.adapters:
         return 0
     profiles = _starting(profiles, workload, template)
     sizes = [profile.tensor_parallel_size for profile in profiles]
     by_rule = list(_demands(profiles, workload, template, factor))
+    merged = list(_merged_demands(profiles, workload, template, factor)) if allow_merged else by_rule
     if not mixed:
-        alone = np.max([demands.sum(axis=1) for demands in by_rule], axis=0)
+        alone = np.max(
+            [_or_merged(lora, own, 1.0).sum(axis=1) for lora, own in zip(by_rule, merged, strict=True)], axis=0
+        )
         possible = [(size, servers) for size, servers in zip(sizes, alone.tolist(), strict=True) if servers < math.inf]
         return min((size * (_whole(servers) + spare) for size, servers in possible), default=1)
-    gpus = max(float((np.array(sizes)[:, None] * demands).min(axis=0).sum()) for demands in by_rule)
+    each = np.array(sizes)[:, None]
+    gpus = max(
+        float(_or_merged((each * lora).min(axis=0), (each * own).min(axis=0), min(sizes)).sum())
+        for lora, own in zip(by_rule, merged, strict=True)
+    )
     return _fewest_gpus(sizes, _whole(gpus)) + spare * min(sizes)
 
 
-def servers_bound(profile: Profile, workload: Workload, template: Server, factor: float = 1.0) -> int:
+def _or_merged(lora: NDArray[np.float64], merged: NDArray[np.float64], smallest: float) -> NDArray[np.float64]:
+    """Return the least that each adapter takes, given what it takes without and with merged weights; see above."""
+    return np.minimum(lora, np.maximum(smallest, merged))
+
+
+def _merged_demands(
+    profiles: Sequence[Profile], workload: Workload, template: Server | SettingsRange, factor: float
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the demands of all adapters as if with merged weights; infinite on profiles that do not allow it."""
+    adapters = tuple(adapter.model_copy(update={"rank": 0}) for adapter in workload.adapters)
+    possible = np.array([profile.allows_merged for profile in profiles])
+    for demands in _demands(profiles, workload.model_copy(update={"adapters": adapters}), template, factor):
+        yield np.where(possible[:, None], demands, np.inf)
+
+
+def servers_bound(
+    profile: Profile,
+    workload: Workload,
+    template: Server | SettingsRange,
+    factor: float = 1.0,
+    *,
+    allow_merged: bool = False,
+) -> int:
     """Return a lower bound on the servers of any placement on one profile; see `lower_bound`."""
-    return lower_bound([profile], workload, template, factor) // profile.tensor_parallel_size
+    return lower_bound([profile], workload, template, factor, allow_merged=allow_merged) // profile.tensor_parallel_size
 
 
 def _whole(number: float) -> int:
@@ -104,7 +143,14 @@ def _fewest_gpus(sizes: Sequence[int], gpus: int) -> int:
     return max(min(sizes), step * math.ceil(gpus / step))
 
 
-def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server, factor: float = 1.0) -> float:
+def cost_bound(
+    profiles: Sequence[Profile],
+    workload: Workload,
+    template: Server | SettingsRange,
+    factor: float = 1.0,
+    *,
+    allow_merged: bool = False,
+) -> float:
     """Return a lower bound on the price per hour of any placement that serves `factor` times the mean traffic.
 
     Each adapter's demand is counted on the profile where the part of a server that it fills is cheapest. As servers are
@@ -116,11 +162,14 @@ def cost_bound(profiles: Sequence[Profile], workload: Workload, template: Server
         return 0.0
     profiles = _starting(profiles, workload, template)
     prices = np.array([priced[profile.name] for profile in profiles])
+    by_rule = list(_demands(profiles, workload, template, factor))
+    merged = list(_merged_demands(profiles, workload, template, factor)) if allow_merged else by_rule
+    each = prices[:, None]
     cost = max(
-        float((prices[:, None] * demands).min(axis=0).sum())
-        for demands in _demands(profiles, workload, template, factor)
+        float(_or_merged((each * lora).min(axis=0), (each * own).min(axis=0), float(prices.min())).sum())
+        for lora, own in zip(by_rule, merged, strict=True)
     )
-    gpus = lower_bound(profiles, workload, template, factor)
+    gpus = lower_bound(profiles, workload, template, factor, allow_merged=allow_merged)
     servers = {_Priced(priced[profile.name], profile.tensor_parallel_size) for profile in profiles}
     return _cheapest_price(_without_equivalent(servers), cost, gpus)
 
@@ -181,7 +230,7 @@ def _cheapest_price(servers: list[_Priced], cost: float, gpus: int) -> float:
 
 
 def _demands(
-    profiles: Sequence[Profile], workload: Workload, template: Server, factor: float
+    profiles: Sequence[Profile], workload: Workload, template: Server | SettingsRange, factor: float
 ) -> Iterator[NDArray[np.float64]]:
     """Yield, by each of the two rules, the part of a server that each adapter's work fills: (profiles, adapters).
 
@@ -212,36 +261,37 @@ def _demands(
         yield np.where(possible, demands, np.inf)
 
 
-def _starting(profiles: Sequence[Profile], workload: Workload, template: Server) -> list[Profile]:
+def _starting(profiles: Sequence[Profile], workload: Workload, template: Server | SettingsRange) -> list[Profile]:
     """Return the profiles on which a server starts with some adapter; all profiles if there is none."""
     kinds = RequestKinds.of(workload)
     return [profile for profile in profiles if _starts_with_each(profile, template, kinds).any()] or list(profiles)
 
 
-def _starts_with_each(profile: Profile, template: Server, kinds: RequestKinds) -> NDArray[np.bool_]:
+def _starts_with_each(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds) -> NDArray[np.bool_]:
     """Return whether a server of a profile starts with each adapter, given the fewest slots that serve it."""
     by_rank = {rank: math.isfinite(most_cached(profile, template, rank)) for rank in {rank for _, rank in kinds.kinds}}
     return np.array([by_rank[rank] for _, rank in kinds.kinds])[kinds.of_adapter]
 
 
 def _measured(
-    profile: Profile, template: Server, kinds: RequestKinds, requests: NDArray[np.float64]
+    profile: Profile, template: Server | SettingsRange, kinds: RequestKinds, requests: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
     """Return the work of a request of each adapter, shared out so that all have the most, and a server's overhang."""
     shared_by, work = kinds.measure(profile, template, requests)
     return work[kinds.of_adapter], _overhang(profile, template, kinds, shared_by)
 
 
-def _overhang(profile: Profile, template: Server, kinds: RequestKinds, shared_by: SharedBy) -> float:
+def _overhang(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds, shared_by: SharedBy) -> float:
     """Return an upper bound on the seconds of work that are left of the requests that hold a seat.
 
     Let there be N seats, a KV cache of K tokens and a mean rest of M tokens. The requests are in N M more decodes. What
     they hold by now, at most K tokens, is held and read M times more. What they add to it comes to M^2 each, as M
     bounds the mean rest at any age.
     """
-    longest = template.max_model_len or profile.model.max_model_len
+    settings = SettingsRange.of(template).widest
+    longest = settings.max_model_len or profile.model.max_model_len
     rest = 1.0 + max(longest_mean_rest(lengths, longest) for lengths in {lengths for lengths, _ in kinds.kinds})
-    _, seats = template.budgets(profile)
+    _, seats = settings.budgets(profile)
     ranks = {rank for _, rank in kinds.kinds}
     charged = np.max([charges(profile, template, rank, shared_by) for rank in ranks], axis=0)
     per_token, per_step, per_held, per_read, _ = charged.tolist()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.not_served import unservable
-from adaptwin.placement.packing.problem import Assignment, Problem, merged
+from adaptwin.placement.packing.problem import Assignment, Problem, shares_of_parts
 from adaptwin.placement.packing.slot_rule import BEST, SlotRule
 
 BinsFor = Callable[[int], Sequence[dict[str, float]]]  # maps a number of servers to the adapters of each
@@ -30,9 +30,9 @@ def fewest_servers(
         servers += max(1, servers // 2) if problem.out_of_time else 1
     problem.progress(f"trying {len(items)} servers", len(items), len(items))
     for item in items:
-        if not rule.serves(capacity, merged([item])):
+        if not rule.serves(capacity, shares_of_parts([item])):
             raise unservable(capacity, item)
-    return _assignments(problem, [merged([item]) for item in items], rule)
+    return _assignments(problem, [shares_of_parts([item]) for item in items], rule)
 
 
 def _assignments(problem: Problem, bins: list[dict[str, float]], rule: SlotRule) -> list[Assignment]:

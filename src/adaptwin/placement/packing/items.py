@@ -9,7 +9,7 @@ from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import ALONE_LOAD
 from adaptwin.placement.packing.not_served import require_attainable, served_at_most
-from adaptwin.placement.packing.problem import Problem, halves, merged, parts_of
+from adaptwin.placement.packing.problem import Problem, halves, parts_of, shares_of_parts
 
 MOST_MEMBERS_NAMED = 8  # adapters named in an error
 
@@ -42,7 +42,7 @@ Bin = list[Item]  # what is placed on one server
 
 def shares_of(contents: Iterable[Item]) -> dict[str, float]:
     """The adapters of some items with their shares of traffic."""
-    return merged(share for item in contents for share in item.shares)
+    return shares_of_parts(share for item in contents for share in item.shares)
 
 
 def load_of(contents: Iterable[Item]) -> float:

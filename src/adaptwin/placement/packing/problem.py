@@ -46,7 +46,7 @@ class Place(Protocol):
         ...
 
 
-def merged(items: Iterable[AdapterPart]) -> dict[str, float]:
+def shares_of_parts(items: Iterable[AdapterPart]) -> dict[str, float]:
     """Return the share of each adapter; parts of the same adapter are added up."""
     shares: dict[str, float] = {}
     for item in items:

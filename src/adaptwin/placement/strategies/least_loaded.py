@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.fewest_servers import fewest_servers
-from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, shares_of_parts
 
 
 def least_loaded(problem: Problem) -> list[Assignment]:
@@ -16,7 +16,7 @@ def least_loaded(problem: Problem) -> list[Assignment]:
     load = problem.capacity.load_of
     items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
     return fewest_servers(
-        problem, items, lambda servers: [merged(contents) for contents in longest_first(items, load, servers)]
+        problem, items, lambda servers: [shares_of_parts(contents) for contents in longest_first(items, load, servers)]
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.peak_rate import peak_rate
-from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, shares_of_parts
 from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
 
 
@@ -36,7 +36,7 @@ class _Filling:
 def max_base(problem: Problem) -> list[Assignment]:
     """Place all adapters up to the peak rate, as the module describes."""
     capacity, items = problem.capacity, items_to_place(problem)
-    bins = [merged(contents) for contents in filled_to(peak_rate(capacity, rank=0), capacity, items)]
+    bins = [shares_of_parts(contents) for contents in filled_to(peak_rate(capacity, rank=0), capacity, items)]
     return [Assignment(capacity.server(contents, SLOT_EACH.slots(capacity, contents)), contents) for contents in bins]
 
 

@@ -15,7 +15,7 @@ from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.packing.not_served import unservable
 from adaptwin.placement.packing.orders import alternating
-from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, shares_of_parts
 
 TEST_POINTS = (8, 16, 32, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 576)
 
@@ -50,7 +50,7 @@ def paper_greedy(problem: Problem) -> list[Assignment]:
             _give_back(problem, gpu, queue)
             gpus.append(_Gpu())
     return [
-        Assignment(capacity.server(merged(gpu.committed), gpu.max_loras), merged(gpu.committed))
+        Assignment(capacity.server(shares_of_parts(gpu.committed), gpu.max_loras), shares_of_parts(gpu.committed))
         for gpu in gpus
         if gpu.committed
     ]
@@ -58,7 +58,7 @@ def paper_greedy(problem: Problem) -> list[Assignment]:
 
 def _test(problem: Problem, gpu: _Gpu, *, last: bool) -> bool:
     """Commit the pending adapters if the oracle says that the GPU serves all it has; return whether it stays open."""
-    capacity, shares = problem.capacity, merged(gpu.items)
+    capacity, shares = problem.capacity, shares_of_parts(gpu.items)
     larger = TEST_POINTS[min(gpu.slot_point, len(TEST_POINTS) - 1)]
     candidates = [slots for slots in (gpu.max_loras, larger) if slots > 0 and capacity.starts(shares, slots)]
     if not candidates:
@@ -86,7 +86,7 @@ def _shrink(problem: Problem, gpu: _Gpu, queue: deque[AdapterPart]) -> None:
     """Commit fewer adapters where not even the first test point passes; the paper gives up, but a plan shall exist."""
     capacity = problem.capacity
     for count in range(len(gpu.pending), 0, -1):
-        fit = choose_slots(capacity, merged(gpu.pending[:count]))
+        fit = choose_slots(capacity, shares_of_parts(gpu.pending[:count]))
         if fit:
             gpu.committed, gpu.max_loras = gpu.pending[:count], fit.max_loras
             for _ in range(count):

@@ -4,7 +4,7 @@ from itertools import groupby
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.fewest_servers import fewest_servers
-from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, merged
+from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, shares_of_parts
 from adaptwin.workload.drawing.seeds import stream_seed
 
 
@@ -24,6 +24,6 @@ def random_placement(problem: Problem) -> list[Assignment]:
         bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
         for item, draw in zip(items, draws, strict=True):
             bins[draw % servers].append(item)
-        return [merged(contents) for contents in bins]
+        return [shares_of_parts(contents) for contents in bins]
 
     return fewest_servers(problem, items, candidate)

@@ -1,0 +1,112 @@
+"""Quick settings: the numbers of requests and tokens in a step with which a server has the lowest latency.
+
+With fewer tokens in a step, prompts take more steps, and the answers that share these steps wait less between tokens;
+the first token comes later. With fewer requests in a step, steps are shorter, and requests wait longer to be admitted.
+Which numbers are best depends on the adapters of the server, so that they are chosen once these are known.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.planner_settings import budget_choices, fewer_seats
+from adaptwin.placement.caution import SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
+from adaptwin.plan.options import LatencyKind
+from adaptwin.surrogate.surrogate import Prediction
+from adaptwin.twin.server import Server
+
+CONTENDERS = 3  # settings, the best by the surrogate, that the twin compares with those of the search
+LEAST_GAIN = 0.1  # share by which other settings must lower the latency to be preferred
+MOST_TTFT = 1.0  # seconds of TTFT p99 up to which it may rise for a lower ITL
+MOST_ITL = 0.1  # seconds of ITL p99 up to which it may rise for a lower TTFT
+
+
+class _Latencies(NamedTuple):
+    """The latency to lower, and the other one, with how far it may rise. In seconds."""
+
+    lowered: float
+    other: float
+    most: float
+
+
+def quick_settings(
+    capacity: Capacity, shares: Mapping[str, float], server: Server, given: Server, latency: LatencyKind
+) -> Server:
+    """Return the settings with which a server that serves these adapters has the lowest latency.
+
+    The slots stay. Of the settings that serve as much more traffic as those of the server, or all that is compared,
+    the ones with the lowest 99th percentile of ITL are taken, as long as that of TTFT stays within a second or does not
+    rise; with `latency` ``ttft``, the other way round. Other settings must lower it by a tenth to be preferred.
+
+    Args:
+        capacity: Answers about servers with these adapters.
+        shares: The adapters, with their shares of traffic.
+        server: Settings with which the server serves them.
+        given: Settings that are not the planner's to choose.
+        latency: The latency to lower.
+    """
+    contenders = _contenders(capacity, shares, _choices(capacity, server, given), server, latency)
+    if not contenders:
+        return server
+    now = capacity.ask_on(shares, server)
+    is_roomy = now.ok and _sustains(capacity, shares, server)
+    best, least = server, _latencies(now, latency)
+    for other in contenders:
+        answer = capacity.ask_on(shares, other)
+        found = _latencies(answer, latency)
+        allowed = max(found.most, _latencies(now, latency).other)
+        threshold = least.lowered * (1.0 - LEAST_GAIN if best is server else 1.0)
+        lower = answer.ok and found.other <= allowed and found.lowered < threshold
+        if lower and (not is_roomy or _sustains(capacity, shares, other)):
+            best, least = other, found
+    return best
+
+
+def _choices(capacity: Capacity, server: Server, given: Server) -> list[Server]:
+    """Return the settings to choose from, without those of the server."""
+    profile = capacity.profile
+    usual_tokens, usual_seqs = given.budgets(profile)
+    now_tokens, now_seqs = server.budgets(profile)
+    found = []
+    for seqs in dict.fromkeys((now_seqs, usual_seqs, *fewer_seats(given, profile))):
+        for tokens in budget_choices(given, profile):
+            if tokens < seqs or (tokens, seqs) == (now_tokens, now_seqs):
+                continue
+            update = {
+                "max_num_seqs": given.max_num_seqs if seqs == usual_seqs else seqs,
+                "max_num_batched_tokens": given.max_num_batched_tokens if tokens == usual_tokens else tokens,
+            }
+            found.append(server.model_copy(update=update))
+    return [other for other in found if other.starts_on(profile)]
+
+
+def _contenders(
+    capacity: Capacity, shares: Mapping[str, float], choices: list[Server], server: Server, latency: LatencyKind
+) -> list[Server]:
+    """Return the settings on which to run the twin: the best ones by the surrogate, or all if it does not know them."""
+    if not choices:
+        return []
+    predictions = capacity.predict_on(shares, [server, *choices], SLOT_STRESS_FACTOR * capacity.factor)
+    if not predictions or not all(each.inside for each in predictions):
+        return choices
+    now, *others = predictions
+    safe = max(SLOT_LIKELIHOOD, 2.0 * now.overload)
+    likely = [
+        (_latencies(prediction, latency).lowered, index)
+        for index, prediction in enumerate(others)
+        if prediction.overload <= safe and _latencies(prediction, latency).lowered < _latencies(now, latency).lowered
+    ]
+    return [choices[index] for _, index in sorted(likely)[:CONTENDERS]]
+
+
+def _latencies(said: Prediction | Answer, latency: LatencyKind) -> _Latencies:
+    if latency == "itl":
+        return _Latencies(said.itl_p99, said.ttft_p99, MOST_TTFT)
+    return _Latencies(said.ttft_p99, said.itl_p99, MOST_ITL)
+
+
+def _sustains(capacity: Capacity, shares: Mapping[str, float], server: Server) -> bool:
+    """Whether a server bears slightly more traffic, so that settings without headroom are not preferred."""
+    raised = {name: share * SLOT_STRESS_FACTOR for name, share in shares.items()}
+    return capacity.ask_on(raised, server).ok
