@@ -32,6 +32,7 @@ REPLAN_ROOMY_FACTOR = 1.5  # a server that sustains more has room for adapters o
 
 # Loads: shares of a GPU's time in the best case.
 MOST_LOAD = 1.25  # above it a server is refused outright; it exceeds 1, as requests may be unfinished at the end
+DEDICATED_LOAD = 0.3  # an adapter above it may be worth a server of its own
 ALONE_LOAD = 0.25  # an adapter up to it surely fits on a server of its own
 
 # Shares of a server's load.

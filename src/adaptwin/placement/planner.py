@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -23,13 +23,18 @@ from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, 
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
 from adaptwin.placement.objectives.registry import Objective, objective_named, with_given_gpus
+from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.items import items_of
+from adaptwin.placement.packing.orders import orders
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.repair import repair
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
+from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
+from adaptwin.plan.decisions import Alternative
 from adaptwin.plan.long_requests import require_short_enough
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -249,7 +254,9 @@ class _Planner:
         plan, servers = best.plan, best.servers
         if plan.options.spare:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
-        plan = with_forecasts(plan, ((each.problem.capacity, each.assignment) for each in servers), self.progress)
+        described = [(each.problem.capacity, each.assignment) for each in servers]
+        plan = with_decisions(with_forecasts(plan, described, self.progress), described, self.progress)
+        plan = plan.model_copy(update={"alternatives": tuple(self._alternatives(servers))})
         plan = with_stress_sample(plan, self.progress)
         seconds = {
             "planning_seconds": time.perf_counter() - started,
@@ -258,6 +265,24 @@ class _Planner:
         by_name = tuple(sorted(plan.servers, key=_place_in_list))  # pins name servers out of order
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
+
+    def _alternatives(self, servers: Sequence[Placed]) -> Iterator[Alternative]:
+        """Yield how many GPUs would be needed without the settings that were chosen for the search."""
+        problems = {id(each.problem): each.problem for each in servers}
+        if self.objective.given_gpus or len(problems) > 1:
+            return
+        (problem,) = problems.values()
+        size, gpus = problem.capacity.profile.tensor_parallel_size, len(servers)
+        if any(each.assignment.server.merged for each in servers):
+            with suppress(Infeasible):
+                found = len(self.strategy.place(problem))  # what the twin has said is remembered
+                yield Alternative(without="merged", gpus=size * max(found, gpus), found_by="search")
+        if problem.capacity.template.max_num_seqs != self.draft.settings.max_num_seqs and problem.capacity.surrogate:
+            usual = problem._replace(capacity=problem.capacity.on_template(self.draft.settings))
+            with suppress(Infeasible):
+                found = min(len(fill(usual, way)) for way in orders(items_of(usual)))
+                if usual.capacity.surrogate_knows:
+                    yield Alternative(without="max_num_seqs", gpus=size * max(found, gpus), found_by="prediction")
 
     def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool, float]:
         """Sort key: verified plans first, then what the objective optimises, GPUs, servers as found, and latency.

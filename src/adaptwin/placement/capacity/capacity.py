@@ -109,6 +109,17 @@ class Capacity:
         chosen = tuple(self._scaled(name, shares[name] * factor) for name in names)
         return self.workload.model_copy(update={"adapters": chosen})
 
+    def of_part(self, shares: Mapping[str, float]) -> "Capacity":
+        """Return the answers about servers with a part of the traffic only; a share of 1 is then all of that part."""
+        part = self.part(shares)
+        known = self.surrogate and self.surrogate.on_workload(part)
+        return Capacity(self.profile, part, self.template, self.factor, known, self.latency_limits, self.host_limit)
+
+    def on_template(self, template: Server) -> "Capacity":
+        """Return the answers about servers with other common settings."""
+        known = self.surrogate and self.surrogate.with_template(template)
+        return Capacity(self.profile, self.workload, template, self.factor, known, self.latency_limits, self.host_limit)
+
     def fresh_part(self, shares: Mapping[str, float], factor: float, seed: int) -> Workload:
         """Return the traffic that a server with these adapters receives, times a factor, drawn with another seed.
 

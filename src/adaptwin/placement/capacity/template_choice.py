@@ -108,9 +108,8 @@ def _is_known(typical: _Typical, capacity: Capacity, surrogate: WorkloadSurrogat
     """Whether the surrogate knows a typical server."""
     if surrogate is None:
         return False
-    workload, template = typical.workload, capacity.template
-    known = WorkloadSurrogate(surrogate.surrogate, workload, template, surrogate.steady_factor)
-    capacity = Capacity(capacity.profile, workload, template, capacity.factor, known)
+    known = surrogate.on_workload(typical.workload)
+    capacity = Capacity(capacity.profile, typical.workload, capacity.template, capacity.factor, known)
     demand = capacity.demand_of((name, 1.0) for name in capacity.names)
     return capacity.likelihood_of_overload(demand) is not None
 
@@ -125,7 +124,7 @@ def _needed(
 ) -> float:
     """Return how many servers with these settings bear the traffic that typical servers stand for."""
     workload = typical.workload
-    known = surrogate and WorkloadSurrogate(surrogate.surrogate, workload, template, surrogate.steady_factor)
+    known = surrogate and surrogate.on_workload(workload).with_template(template)
     capacity = Capacity(profile, workload, template, factor, known, limits)
     shares = dict.fromkeys(capacity.names, 1.0)
     demand = capacity.demand_of(shares.items())

@@ -47,6 +47,10 @@ class WorkloadSurrogate:
             return self
         return WorkloadSurrogate(self.surrogate, self._workload, template, self.steady_factor)
 
+    def on_workload(self, workload: Workload) -> "WorkloadSurrogate":
+        """Return predictions for servers with adapters of another workload, which has such arrivals, too."""
+        return WorkloadSurrogate(self.surrogate, workload, self._template, self.steady_factor)
+
     @property
     def knows_traffic(self) -> bool:
         """Whether it predicts servers of this workload: it knows such windows, and the arrivals or their equivalent."""

@@ -47,7 +47,7 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     for problem in problems:
         price_of(problem.capacity.profile)
     if not asked.strategy.packs or len(problems) == 1:
-        return best_alone(problems, asked.strategy, price_of_servers)
+        return best_alone(problems, asked, price_of_servers)
     found = _cheapest_mix(problems)
     return [
         server

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from adaptwin.errors import Infeasible
 from adaptwin.placement.objectives.objective import Asked, Measure, Placed, placed
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.strategies.registry import Strategy
 
 
 def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
@@ -14,7 +13,7 @@ def min_gpus(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     Of profiles that need as many, the cheapest is taken, if the prices of all are known. Of groups of several sizes,
     then, the one is taken whose slowest server has the lowest mean time between tokens.
     """
-    return best_alone(problems, asked.strategy, gpus_of_servers)
+    return best_alone(problems, asked, gpus_of_servers)
 
 
 def gpus_of_servers(servers: Sequence[Placed]) -> int:
@@ -22,7 +21,7 @@ def gpus_of_servers(servers: Sequence[Placed]) -> int:
     return sum(server.problem.capacity.profile.tensor_parallel_size for server in servers)
 
 
-def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure) -> list[Placed]:
+def best_alone(problems: Sequence[Problem], asked: Asked, measure: Measure) -> list[Placed]:
     """Return the placement with the lowest measure, of those on each profile; raises `Infeasible` if there is none.
 
     Of placements with the same measure, the one with the lowest price is taken, if the prices of all profiles are
@@ -33,7 +32,7 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
     failures: list[Infeasible] = []
     for problem in problems:
         try:
-            found.append(placed(problem, strategy.place(problem)))
+            found.append(placed(problem, asked.place_alone(problem)))
         except Infeasible as error:
             failures.append(error)
     if not found:
@@ -51,5 +50,5 @@ def best_alone(problems: Sequence[Problem], strategy: Strategy, measure: Measure
 def _slowest(servers: Sequence[Placed]) -> float:
     """Return the mean time between tokens on the slowest server, in seconds."""
     return max(
-        problem.capacity.ask(assignment.shares, assignment.server.max_loras).itl_mean for problem, assignment in servers
+        problem.capacity.ask_on(assignment.shares, assignment.server).itl_mean for problem, assignment in servers
     )

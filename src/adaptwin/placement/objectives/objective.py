@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.options import PlanOptions
@@ -13,6 +14,10 @@ class Asked(NamedTuple):
 
     strategy: Strategy  # the way to place adapters on servers of one profile
     options: PlanOptions
+
+    def place_alone(self, problem: Problem) -> list[Assignment]:
+        """Place all adapters on servers of one profile, some of them dedicated to one adapter if that saves servers."""
+        return with_dedicated(problem, self.strategy.place, allow_merged=self.options.allow_merged)
 
 
 class Placed(NamedTuple):

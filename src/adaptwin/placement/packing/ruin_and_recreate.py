@@ -25,6 +25,7 @@ from adaptwin.placement.packing.problem import Problem
 from adaptwin.workload.drawing.seeds import stream_seed
 
 TRIES_PER_ADAPTER, MORE_TRIES = 1, 400  # tries of an item on a server, at most: per item, and on top
+ASKED_TRIES = 20  # as how many tries one counts where the twin must be run
 CANDIDATES = 6  # servers on which an item is tried
 CLOSED_LIKELIHOOD = -1.0  # limit of a server that the twin refused: below any likelihood, so it takes no more items
 FRUITLESS_RUINS = 25  # ruins in a row that place no more load, after which the search is given up
@@ -188,7 +189,7 @@ class _RuinAndRecreate:
         left = []
         for item in by_falling_load(self._unplaced):
             for place in _candidates(item, self._places if places is None else places, emptiest_first):
-                self._tries -= 1
+                self._tries -= 1 if self._capacity.surrogate_knows else ASKED_TRIES
                 both, demand = [*place.contents, item], place.demand_with(item)
                 if likelihood_of_overload(self._capacity, both, demand, self._factor) <= place.most:
                     place.contents, place.demand = both, demand

@@ -1,0 +1,94 @@
+"""Decisions: what each setting that was chosen instead of vLLM's default gains on its server, simulated without it."""
+
+from collections.abc import Iterable, Iterator
+from math import isnan
+from typing import NamedTuple
+
+import joblib
+
+from adaptwin.placement.capacity.answer import Answer
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.slots import best_or_most_served
+from adaptwin.placement.packing.problem import Assignment
+from adaptwin.plan.decisions import Decision, Outcome, Setting
+from adaptwin.plan.plan import Plan
+from adaptwin.progress import Progress
+from adaptwin.twin.server import Server
+
+BUDGETS: tuple[Setting, ...] = ("max_num_seqs", "max_num_batched_tokens")
+
+
+class _Choice(NamedTuple):
+    """A setting of a server, and the server without the choice."""
+
+    setting: Setting
+    chosen: int
+    default: int
+    without: Server
+
+
+def with_decisions(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
+    """Return the plan with the decisions of all servers but standbys, which come last."""
+    calls = [joblib.delayed(decisions_of)(capacity, assignment, plan.settings) for capacity, assignment in assignments]
+    progress("comparing settings", 0, 1)
+    found = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    progress("comparing settings", 1, 1)
+    serving = tuple(
+        server.model_copy(update={"decisions": decisions})
+        for server, decisions in zip(plan.servers, found, strict=False)
+    )
+    return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
+
+
+def decisions_of(capacity: Capacity, assignment: Assignment, given: Server) -> tuple[Decision, ...]:
+    """Return the settings of a server that were chosen, each with the performance without it.
+
+    Each setting is taken back alone, at the traffic of the plan without headroom and margin, as in the forecast.
+    """
+    return tuple(
+        Decision(
+            setting=choice.setting,
+            chosen=choice.chosen,
+            default=choice.default,
+            without=_outcome(capacity.simulate(capacity.part(assignment.shares), choice.without)),
+        )
+        for choice in _choices(capacity, assignment, given)
+    )
+
+
+def _choices(capacity: Capacity, assignment: Assignment, given: Server) -> Iterator[_Choice]:
+    server, shares = assignment.server, assignment.shares
+    if server.merged:
+        slots = best_or_most_served(capacity, shares) if capacity.slot_choices(shares) else 1
+        now = {str(name): getattr(server, name) for name in BUDGETS}
+        yield _Choice("merged", 1, 0, capacity.server(shares, slots).model_copy(update=now))
+    for setting, usual, used in zip(
+        BUDGETS,
+        reversed(given.budgets(capacity.profile)),
+        reversed(server.budgets(capacity.profile)),
+        strict=True,
+    ):
+        if usual != used:
+            without = _without_budget(server, given, setting, capacity)
+            yield _Choice(setting, used, usual, without)
+    loras = sum(capacity.adapter(name).rank > 0 for name in shares)
+    if server.max_loras and server.adapters_in_host < loras:
+        held = server.model_copy(update={"max_cpu_loras": loras})
+        yield _Choice("max_cpu_loras", server.adapters_in_host, loras, held)
+
+
+def _without_budget(server: Server, given: Server, setting: Setting, capacity: Capacity) -> Server:
+    """Return the server with its given value of one budget; the other one is lowered where vLLM would refuse both."""
+    changed = server.model_copy(update={setting: getattr(given, setting)})
+    if setting == "max_num_batched_tokens" or changed.max_num_batched_tokens is None:
+        return changed
+    least = given.budgets(capacity.profile)[1]
+    return changed.model_copy(update={"max_num_batched_tokens": max(changed.max_num_batched_tokens, least)})
+
+
+def _outcome(answer: Answer) -> Outcome | None:
+    """Return the performance that an answer says; None if the server does not start."""
+    if not answer.starts:
+        return None
+    figures = {name: getattr(answer, name) for name in ("itl_mean", "itl_p99", "ttft_p99")}
+    return Outcome(verdict=answer.verdict, **{name: None if isnan(v) else v for name, v in figures.items()})
