@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adaptwin import load_design, make_plan, verify
-from adaptwin.placement.planner import priced
+from adaptwin.placement.requirements import priced
 from adaptwin.plan.fleet import fleet_profiles, read_fleet
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import objective_named
-from adaptwin.placement.planner import find_plan, priced, require_distinct_names
+from adaptwin.placement.planner import find_plan
+from adaptwin.placement.requirements import priced, require_distinct_names
 from adaptwin.plan.by_base import FleetPart, by_base
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import Plan

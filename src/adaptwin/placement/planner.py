@@ -3,55 +3,45 @@
 import math
 import re
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import joblib
-
-from adaptwin.errors import Infeasible, SpecError, not_one_of
+from adaptwin.errors import Infeasible
+from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
-from adaptwin.placement.capacity.quick_settings import quick_settings
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
-from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
-from adaptwin.placement.objectives.registry import Objective, objective_named, with_given_gpus
-from adaptwin.placement.packing.fill import fill
-from adaptwin.placement.packing.items import items_of
-from adaptwin.placement.packing.orders import orders
-from adaptwin.placement.packing.problem import Assignment, Problem
+from adaptwin.placement.margins import margin_of
+from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles, placed
+from adaptwin.placement.objectives.registry import Objective, objective_named
+from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.repair import repair
+from adaptwin.placement.requirements import priced, require_possible
+from adaptwin.placement.settling import with_moves, with_quick_settings, worst_latency
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
 from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
-from adaptwin.plan.decisions import Alternative
 from adaptwin.plan.long_requests import require_short_enough
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import server_names
-from adaptwin.profile.evidence import ROUGH
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
-from adaptwin.twin.verdict import require_long_enough
-from adaptwin.visible import quoted
 from adaptwin.workload.workload import Workload
-
-ONE_IN_TWENTY = 1.645  # standard deviations that a normal variate exceeds, on one side, in one case in twenty
 
 
 def find_plan(
@@ -77,13 +67,13 @@ def find_plan(
     """
     objective, given = objective_named(options.objective), server or Server()
     strategy = strategy or strategy_named(options.strategy)
-    _require_possible(profiles, workload, options, objective, strategy)
+    require_possible(profiles, workload, options, objective, strategy)
     require_free(given)
     if objective.promises:
         require_short_enough(workload, given.max_model_len or max(p.model.max_model_len for p in profiles))
     compile_planning(progress, predicts=surrogate is not None)
     profiles = priced(profiles, options)
-    margins = {profile.name: _margin(options.margin, profile) for profile in profiles}
+    margins = {profile.name: margin_of(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))
     possible = settings_range(given, profiles)
     draft = Plan.model_construct(
@@ -112,79 +102,6 @@ def find_plan(
         for profile in profiles
     }
     return _Planner(draft, objective, strategy, margins, ways, deadline, progress, taken).plan()
-
-
-def require_distinct_names(profiles: Sequence[Profile]) -> None:
-    """Raise `SpecError` if several profiles have the same name."""
-    if twice := [name for name, times in Counter(profile.name for profile in profiles).items() if times > 1]:
-        raise SpecError(f"{quoted(twice[0])} is the name of several profiles: give one of them another name", "profile")
-
-
-def priced(profiles: Sequence[Profile], options: PlanOptions) -> list[Profile]:
-    """Return the profiles with the prices of the options, if given; raises `SpecError` for an unknown profile."""
-    names = [profile.name for profile in profiles]
-    for name in options.prices:
-        if name not in names:
-            raise SpecError(not_one_of(name, names), "prices")
-    return [
-        profile.model_copy(update={"price_per_hour": options.prices.get(profile.name, profile.price_per_hour)})
-        for profile in profiles
-    ]
-
-
-def _require_possible(
-    profiles: Sequence[Profile], workload: Workload, options: PlanOptions, objective: Objective, strategy: Strategy
-) -> None:
-    """Raise `SpecError` if options contradict each other, the profiles or the workload."""
-    if not workload.adapters:
-        raise SpecError("lists no adapter", "adapters")
-    require_long_enough(workload)
-    if objective.given_gpus and options.gpus is None:
-        raise SpecError(f"missing: {options.objective} needs the number of GPUs", "gpus")
-    if not objective.given_gpus and options.gpus is not None:
-        takers = ", ".join(with_given_gpus())
-        raise SpecError(f"{options.gpus}: {options.objective} finds the number of GPUs; only {takers} take it", "gpus")
-    if options.spare and objective.given_gpus:
-        what = f"{options.spare}: {options.objective} uses all GPUs that it is given, so none is spare"
-        raise SpecError(what, "spare")
-    if not profiles:
-        raise SpecError("none is given", "profile")
-    require_distinct_names(profiles)
-    _require_trusted(profiles, options)
-    _require_whole_server(profiles, options)
-    require_servable(workload, profiles)
-    options.constraints.require_known(workload)
-    if options.constraints and not strategy.knows_constraints:
-        raise SpecError(f"{options.strategy} does not support constraints; use pack", "strategy")
-
-
-def _require_trusted(profiles: Sequence[Profile], options: PlanOptions) -> None:
-    """Raise `SpecError` if a profile is only rough and the options do not accept this."""
-    if rough := [profile.name for profile in profiles if profile.grade == ROUGH and not options.accept_rough]:
-        what = f"{quoted(rough[0])} is only rough, as no real server with a model like this was compared"
-        raise SpecError(f"{what}: it is planned with only if asked for (accept_rough, --accept-rough)", "profile")
-
-
-def _require_whole_server(profiles: Sequence[Profile], options: PlanOptions) -> None:
-    """Raise `SpecError` if GPUs are given, and too few for a server of any profile."""
-    smallest = min(profiles, key=lambda profile: profile.tensor_parallel_size)
-    if options.gpus is not None and options.gpus < smallest.tensor_parallel_size:
-        what = f"too few, as a server of {smallest.name} has {smallest.tensor_parallel_size}"
-        raise SpecError(f"{options.gpus}: {what}", "gpus")
-
-
-def _margin(asked: float | Literal["profile"], profile: Profile) -> float:
-    """Return the margin as a share of the traffic; raises `SpecError` if the profile states no uncertainty."""
-    if asked != "profile":
-        return asked
-    if not profile.spread:
-        raise SpecError(f"profile {profile.name} states no uncertainty: give the margin as a share", "margin")
-    if not profile.claimed:
-        what = f"profile {profile.name} has changed since its uncertainty was measured: give the margin as a share"
-        raise SpecError(what, "margin")
-    # The largest is that of starved servers: the others serve all that arrives.
-    capacity = max(spread.throughput for spread in profile.spread)
-    return math.exp(ONE_IN_TWENTY * capacity) - 1.0
 
 
 class _WayToAsk(NamedTuple):
@@ -256,7 +173,9 @@ class _Planner:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
         described = [(each.problem.capacity, each.assignment) for each in servers]
         plan = with_decisions(with_forecasts(plan, described, self.progress), described, self.progress)
-        plan = plan.model_copy(update={"alternatives": tuple(self._alternatives(servers))})
+        plan = plan.model_copy(
+            update={"alternatives": tuple(alternatives(plan, servers, self.objective, self.strategy))}
+        )
         plan = with_stress_sample(plan, self.progress)
         seconds = {
             "planning_seconds": time.perf_counter() - started,
@@ -266,41 +185,16 @@ class _Planner:
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
 
-    def _alternatives(self, servers: Sequence[Placed]) -> Iterator[Alternative]:
-        """Yield how many GPUs would be needed without the settings that were chosen for the search."""
-        problems = {id(each.problem): each.problem for each in servers}
-        if self.objective.given_gpus or len(problems) > 1:
-            return
-        (problem,) = problems.values()
-        size, gpus = problem.capacity.profile.tensor_parallel_size, len(servers)
-        if any(each.assignment.server.merged for each in servers):
-            with suppress(Infeasible):
-                found = len(self.strategy.place(problem))  # what the twin has said is remembered
-                yield Alternative(without="merged", gpus=size * max(found, gpus), found_by="search")
-        if problem.capacity.template.max_num_seqs != self.draft.settings.max_num_seqs and problem.capacity.surrogate:
-            usual = problem._replace(capacity=problem.capacity.on_template(self.draft.settings))
-            with suppress(Infeasible):
-                found = min(len(fill(usual, way)) for way in orders(items_of(usual)))
-                if usual.capacity.surrogate_knows:
-                    yield Alternative(without="max_num_seqs", gpus=size * max(found, gpus), found_by="prediction")
-
     def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool, float]:
         """Sort key: verified plans first, then what the objective optimises, GPUs, servers as found, and latency.
 
         A server that repair added has little to do, and those beside it are at their limit.
         """
-        latency = self._latency(attempt.servers)
+        latency = worst_latency(attempt.servers, self.draft.options.latency)
         if self.objective.goal == "latency":
             return not attempt.plan.verified, latency, 0, attempt.grew, 0.0
         measure = self.objective.measure(attempt.servers)
         return not attempt.plan.verified, measure, attempt.plan.gpus, attempt.grew, latency
-
-    def _latency(self, servers: Sequence[Placed]) -> float:
-        """Return the latency to lower, on the worst server, in seconds."""
-        kind = self.draft.options.latency
-        return max(
-            problem.capacity.ask_on(assignment.shares, assignment.server).p99(kind) for problem, assignment in servers
-        )
 
     def _attempts(self) -> list[_Attempt]:
         """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor.
@@ -324,10 +218,12 @@ class _Planner:
         begun = time.perf_counter()
         problems = self._problems(safety)
         found = place(problems, Asked(self.strategy, self.draft.options))
-        quick = found if problems[0].out_of_time else self._with_quick_settings(found)
+        arrangements = [found]
+        if not problems[0].out_of_time:
+            arrangements = self._arrangements(found)
         seconds = time.perf_counter() - begun
         late = problems[0].out_of_time  # verification and forecasts come after the search and are not limited
-        plan, servers = self._verified(quick, found)
+        plan, servers = self._verified(arrangements)
         counts = {
             "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
             "predictions": sum(problem.capacity.predictions for problem in problems),
@@ -357,26 +253,28 @@ class _Planner:
             problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))
         return problems
 
-    def _with_quick_settings(self, servers: Sequence[Placed]) -> list[Placed]:
-        """Return the servers with the settings that lower their latency, for as many GPUs."""
+    def _arrangements(self, found: list[Placed]) -> list[list[Placed]]:
+        """Return ways to spend the room of as many servers, the one with the lowest latency first, and as found."""
         given, latency = self.draft.settings, self.draft.options.latency
         self.progress("choosing settings", 0, 1)
-        calls = (
-            joblib.delayed(quick_settings)(problem.capacity, assignment.shares, assignment.server, given, latency)
-            for problem, assignment in servers
-        )
-        chosen = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+        quick = with_quick_settings(found, given, latency)
+        moves = self.strategy.packs and not self.objective.given_gpus
+        moved = with_moves(found, quick, given, latency) if moves else None
         self.progress("choosing settings", 1, 1)
-        return [
-            Placed(problem, Assignment(server, assignment.shares))
-            for (problem, assignment), server in zip(servers, chosen, strict=True)
-        ]
+        return [moved, quick, found] if moved else [quick, found]
 
-    def _verified(self, servers: list[Placed], found: list[Placed]) -> tuple[Plan, list[Placed]]:
+    def _verified(self, arrangements: list[list[Placed]]) -> tuple[Plan, list[Placed]]:
         """Verify with fresh seeds; repair the servers that fail, and verify again.
 
-        A server that fails first gets back the settings with which the search found it.
+        The first arrangements are preferred, and the last one is as the search found it. The one before it differs in
+        settings only: its servers that fail get back those of the search.
         """
+        *preferred, quick, found = arrangements if len(arrangements) > 1 else arrangements * 2
+        for servers in preferred:
+            plan = self._plan_of(servers)
+            if not failing_servers(plan):
+                return plan.model_copy(update={"verified": True, "verified_seeds": verification_seeds(plan)}), servers
+        servers = quick
         repairs = REPAIR_ROUNDS if self.draft.promises else 0
         raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)}
         for number in range(repairs + 1):
@@ -422,8 +320,8 @@ def _place_in_list(server: PlacedServer) -> tuple[bool, list[tuple[int, str]]]:
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
     """Repair the servers of each profile separately; return them profile by profile, with new servers last in each."""
     after: list[Placed] = []
-    for profile in dict.fromkeys(placed.problem.capacity.profile.name for placed in servers):
-        own = [i for i, placed in enumerate(servers) if placed.problem.capacity.profile.name == profile]
+    for profile in dict.fromkeys(each.problem.capacity.profile.name for each in servers):
+        own = [i for i, each in enumerate(servers) if each.problem.capacity.profile.name == profile]
         bad = [at for at, i in enumerate(own) if i in failing]
         assignments = [servers[i].assignment for i in own]
         good = repair(raised[profile], assignments, bad) if bad else assignments

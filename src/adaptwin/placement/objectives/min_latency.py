@@ -6,18 +6,15 @@ from functools import partial
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.server_demand import total
-from adaptwin.placement.caution import LATENCY_LIKELIHOOD
 from adaptwin.placement.objectives.objective import Asked, Placed, placed, servers_given
 from adaptwin.placement.packing.items import Bin, items_of, shares_of
+from adaptwin.placement.packing.latency_score import OVERLOAD_SECONDS, predicted_latency
 from adaptwin.placement.packing.moves import improved, starting_points
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.pack import packed
 from adaptwin.plan.options import LatencyKind, PlanOptions
-from adaptwin.surrogate.surrogate import Prediction
 
 IMPROVED_FOR_LATENCY = 2  # number of placements, the most promising ones, that are improved by moves
-OVERLOAD_SECONDS = 1e6  # score of an overloaded server in seconds, times its likelihood of overload
 
 
 def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
@@ -34,7 +31,7 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
                 _lowest_latency(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins
             ]
             if all(answer for _, answer in answers):
-                worst = max(_p99(answer, asked.options.latency) for _, answer in answers if answer)
+                worst = max(answer.p99(asked.options.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
     if not found:
         raise Infeasible(
@@ -60,14 +57,11 @@ def _expected_latency(capacity: Capacity, latency: LatencyKind, contents: Bin) -
 
     An overloaded server gets a score above any latency.
     """
-    predictions = capacity.known_predictions(total([item.demand for item in contents]))
-    if predictions:
-        likely = [prediction for prediction in predictions if prediction.overload <= LATENCY_LIKELIHOOD]
-        if not likely:
-            return OVERLOAD_SECONDS * min(prediction.overload for prediction in predictions)
-        return min(_p99(prediction, latency) for prediction in likely)
+    predicted = predicted_latency(capacity, latency, contents)
+    if predicted is not None:
+        return predicted
     _, answer = _lowest_latency(capacity, shares_of(contents), latency)
-    return _p99(answer, latency) if answer else OVERLOAD_SECONDS
+    return answer.p99(latency) if answer else OVERLOAD_SECONDS
 
 
 def _lowest_latency(
@@ -78,9 +72,5 @@ def _lowest_latency(
     good = [(slots, answer) for slots, answer in asked if answer.ok]
     if not good:
         return Assignment(capacity.server(shares, capacity.slot_choices(shares)[0]), shares), None
-    slots, answer = min(good, key=lambda choice: (_p99(choice[1], latency), choice[0]))
+    slots, answer = min(good, key=lambda choice: (choice[1].p99(latency), choice[0]))
     return Assignment(capacity.server(shares, slots), shares), answer
-
-
-def _p99(said: Prediction | Answer, latency: LatencyKind) -> float:
-    return said.itl_p99 if latency == "itl" else said.ttft_p99
