@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from adaptwin.errors import AdaptwinError, Infeasible, OutOfMemory, SpecError
     from adaptwin.explanation.explain import explain
     from adaptwin.explanation.explanation import Explanation
+    from adaptwin.placement.make_front import make_front
     from adaptwin.placement.make_plan import make_plan
     from adaptwin.placement.make_plans import make_plans
     from adaptwin.placement.verification.stress import stress
     from adaptwin.placement.verification.verify import verify
     from adaptwin.plan.check import Check
     from adaptwin.plan.constraints import Constraints
+    from adaptwin.plan.decisions import Alternative, Decision
     from adaptwin.plan.failover import Failover
     from adaptwin.plan.fleet import Fleet, read_fleet
     from adaptwin.plan.forecast import Forecast
+    from adaptwin.plan.front import Front
     from adaptwin.plan.migration import Migration
     from adaptwin.plan.options import PlanOptions
     from adaptwin.plan.plan import PlacedServer, Plan
@@ -49,9 +52,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Adapter",
     "AdaptwinError",
+    "Alternative",
     "Check",
     "Constraints",
     "Dataset",
+    "Decision",
     "Design",
     "Explanation",
     "Failover",
@@ -59,6 +64,7 @@ __all__ = [
     "Fit",
     "Fleet",
     "Forecast",
+    "Front",
     "Infeasible",
     "Lengths",
     "MeasuredRun",
@@ -87,6 +93,7 @@ __all__ = [
     "load_gpu",
     "load_profile",
     "load_surrogate",
+    "make_front",
     "make_plan",
     "make_plans",
     "read_fleet",
@@ -107,9 +114,11 @@ __all__ = [
 _MODULES = {  # the module that defines each public name
     "Adapter": "workload.workload",
     "AdaptwinError": "errors",
+    "Alternative": "plan.decisions",
     "Check": "plan.check",
     "Constraints": "plan.constraints",
     "Dataset": "dataset.dataset",
+    "Decision": "plan.decisions",
     "Design": "dataset.design",
     "Explanation": "explanation.explanation",
     "Failover": "plan.failover",
@@ -117,6 +126,7 @@ _MODULES = {  # the module that defines each public name
     "Fit": "calibration.fit",
     "Fleet": "plan.fleet",
     "Forecast": "plan.forecast",
+    "Front": "plan.front",
     "Infeasible": "errors",
     "Lengths": "workload.lengths",
     "MeasuredRun": "calibration.measurements",
@@ -145,6 +155,7 @@ _MODULES = {  # the module that defines each public name
     "load_gpu": "profile.hardware.gpu",
     "load_profile": "profile.profile",
     "load_surrogate": "surrogate.surrogate",
+    "make_front": "placement.make_front",
     "make_plan": "placement.make_plan",
     "make_plans": "placement.make_plans",
     "read_fleet": "plan.fleet",

@@ -19,7 +19,7 @@ from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEAR
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.placement.margins import margin_of
-from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles, placed
+from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
 from adaptwin.placement.objectives.registry import Objective, objective_named
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.repair import repair
@@ -318,12 +318,20 @@ def _place_in_list(server: PlacedServer) -> tuple[bool, list[tuple[int, str]]]:
 
 
 def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
-    """Repair the servers of each profile separately; return them profile by profile, with new servers last in each."""
+    """Repair the servers of each profile separately; return them profile by profile, with new servers last in each.
+
+    Servers with merged weights take nothing and give nothing; they come last of all.
+    """
+    merged = [each for each in servers if each.assignment.server.merged]
     after: list[Placed] = []
-    for profile in dict.fromkeys(each.problem.capacity.profile.name for each in servers):
-        own = [i for i, each in enumerate(servers) if each.problem.capacity.profile.name == profile]
+    for profile in dict.fromkeys(each.problem.capacity.profile.name for each in servers if each not in merged):
+        own = [
+            i
+            for i, each in enumerate(servers)
+            if each.problem.capacity.profile.name == profile and not each.assignment.server.merged
+        ]
         bad = [at for at, i in enumerate(own) if i in failing]
         assignments = [servers[i].assignment for i in own]
         good = repair(raised[profile], assignments, bad) if bad else assignments
         after += [Placed(servers[own[0]].problem, assignment) for assignment in good]
-    return after
+    return after + merged

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import joblib
 
+from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.capacity.quick_settings import quick_settings
 from adaptwin.placement.objectives.objective import Placed, placed
 from adaptwin.placement.packing.lower_latency import with_lower_latency
@@ -51,7 +52,8 @@ def with_moves(
 
 
 def worst_latency(servers: Sequence[Placed], latency: LatencyKind) -> float:
-    """Return the 99th percentile of a latency on the worst server, in seconds."""
+    """Return the highest latency score of a server."""
     return max(
-        problem.capacity.ask_on(assignment.shares, assignment.server).p99(latency) for problem, assignment in servers
+        latency_score(problem.capacity.ask_on(assignment.shares, assignment.server), latency)
+        for problem, assignment in servers
     )

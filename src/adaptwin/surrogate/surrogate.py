@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,6 @@ class Prediction(NamedTuple):
     starvation: float  # probability that the server is starved: under 0.9 of the offered tokens are served
     overload: float  # probability that the server is starved, or that it or an adapter on it is not ok
     inside: bool  # whether the training data held servers like this one and chance decides little; if not, run the twin
-
-    def p99(self, latency: Literal["itl", "ttft"]) -> float:
-        """Return the 99th percentile of a latency, in seconds."""
-        return self.itl_p99 if latency == "itl" else self.ttft_p99
 
 
 _NO_TRAFFIC = Prediction(

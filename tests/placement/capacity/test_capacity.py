@@ -113,7 +113,7 @@ def test_an_adapter_without_memory_for_a_slot_is_named(h100, fleet):
     small = h100.model_copy(update={"memory": h100.memory.model_copy(update={"slot_bytes_per_rank": 2e9})})
     capacity = Capacity(small, fleet(("a", 8, 1.0)), Server())
     wide = capacity.workload.adapters[0].model_copy(update={"rank": 64, "name": "wide"})
-    capacity._by_name["wide"], capacity._position["wide"] = wide, 1
+    capacity._by_name["wide"], capacity._position["wide"], capacity._host["wide"] = wide, 1, 1.0
     capacity.require_startable("a")
     with pytest.raises(Infeasible, match=r"^adapters\[1\]\.rank: 64 of 'wide' fits on no GPU: max_loras 1 at"):
         capacity.require_startable("wide")

@@ -3,7 +3,6 @@
 from math import inf, nan
 from typing import NamedTuple
 
-from adaptwin.plan.options import LatencyKind
 from adaptwin.surrogate.surrogate import Prediction
 from adaptwin.twin.run import Verdict
 from adaptwin.twin.verdict import STARVED_BELOW
@@ -27,10 +26,6 @@ class Answer(NamedTuple):
     def ok(self) -> bool:
         """Whether the server starts, and it and its adapters are ok."""
         return self.starts and self.verdict == "ok"
-
-    def p99(self, latency: LatencyKind) -> float:
-        """Return the 99th percentile of a latency, in seconds."""
-        return self.itl_p99 if latency == "itl" else self.ttft_p99
 
     @property
     def not_starved(self) -> bool:

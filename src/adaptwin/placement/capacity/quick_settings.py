@@ -6,28 +6,16 @@ Which numbers are best depends on the adapters of the server, so that they are c
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.capacity.planner_settings import budget_choices, fewer_seats
 from adaptwin.placement.caution import SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
 from adaptwin.plan.options import LatencyKind
-from adaptwin.surrogate.surrogate import Prediction
 from adaptwin.twin.server import Server
 
 CONTENDERS = 3  # settings, the best by the surrogate, that the twin compares with those of the search
 LEAST_GAIN = 0.1  # share by which other settings must lower the latency to be preferred
-MOST_TTFT = 1.0  # seconds of TTFT p99 up to which it may rise for a lower ITL
-MOST_ITL = 0.1  # seconds of ITL p99 up to which it may rise for a lower TTFT
-
-
-class _Latencies(NamedTuple):
-    """The latency to lower, and the other one, with how far it may rise. In seconds."""
-
-    lowered: float
-    other: float
-    most: float
 
 
 def quick_settings(
@@ -35,9 +23,8 @@ def quick_settings(
 ) -> Server:
     """Return the settings with which a server that serves these adapters has the lowest latency.
 
-    The slots stay. Of the settings that serve as much more traffic as those of the server, or all that is compared,
-    the ones with the lowest 99th percentile of ITL are taken, as long as that of TTFT stays within a second or does not
-    rise; with `latency` ``ttft``, the other way round. Other settings must lower it by a tenth to be preferred.
+    The slots stay. Settings are compared by `latency_score`, and others than those of the server must lower it by a
+    tenth to be preferred. They must serve the traffic, and slightly more of it if the server does.
 
     Args:
         capacity: Answers about servers with these adapters.
@@ -51,15 +38,12 @@ def quick_settings(
         return server
     now = capacity.ask_on(shares, server)
     is_roomy = now.ok and _sustains(capacity, shares, server)
-    best, least = server, _latencies(now, latency)
+    best, least = server, (1.0 - LEAST_GAIN) * latency_score(now, latency)
     for other in contenders:
         answer = capacity.ask_on(shares, other)
-        found = _latencies(answer, latency)
-        allowed = max(found.most, _latencies(now, latency).other)
-        threshold = least.lowered * (1.0 - LEAST_GAIN if best is server else 1.0)
-        lower = answer.ok and found.other <= allowed and found.lowered < threshold
-        if lower and (not is_roomy or _sustains(capacity, shares, other)):
-            best, least = other, found
+        is_lower = answer.ok and latency_score(answer, latency) < least
+        if is_lower and (not is_roomy or _sustains(capacity, shares, other)):
+            best, least = other, latency_score(answer, latency)
     return best
 
 
@@ -93,17 +77,11 @@ def _contenders(
     now, *others = predictions
     safe = max(SLOT_LIKELIHOOD, 2.0 * now.overload)
     likely = [
-        (_latencies(prediction, latency).lowered, index)
+        (score, index)
         for index, prediction in enumerate(others)
-        if prediction.overload <= safe and _latencies(prediction, latency).lowered < _latencies(now, latency).lowered
+        if prediction.overload <= safe and (score := latency_score(prediction, latency)) < latency_score(now, latency)
     ]
     return [choices[index] for _, index in sorted(likely)[:CONTENDERS]]
-
-
-def _latencies(said: Prediction | Answer, latency: LatencyKind) -> _Latencies:
-    if latency == "itl":
-        return _Latencies(said.itl_p99, said.ttft_p99, MOST_TTFT)
-    return _Latencies(said.ttft_p99, said.itl_p99, MOST_ITL)
 
 
 def _sustains(capacity: Capacity, shares: Mapping[str, float], server: Server) -> bool:

@@ -6,10 +6,11 @@ from functools import partial
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.objectives.objective import Asked, Placed, placed, servers_given
 from adaptwin.placement.packing.items import Bin, items_of, shares_of
-from adaptwin.placement.packing.latency_score import OVERLOAD_SECONDS, predicted_latency
 from adaptwin.placement.packing.moves import improved, starting_points
+from adaptwin.placement.packing.predicted_latency import OVERLOAD_SECONDS, predicted_latency
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.pack import packed
 from adaptwin.plan.options import LatencyKind, PlanOptions
@@ -31,7 +32,7 @@ def min_latency(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
                 _lowest_latency(problem.capacity, shares_of(contents), asked.options.latency) for contents in bins
             ]
             if all(answer for _, answer in answers):
-                worst = max(answer.p99(asked.options.latency) for _, answer in answers if answer)
+                worst = max(latency_score(answer, asked.options.latency) for _, answer in answers if answer)
                 found.append((worst, placed(problem, [assignment for assignment, _ in answers])))
     if not found:
         raise Infeasible(
@@ -61,7 +62,7 @@ def _expected_latency(capacity: Capacity, latency: LatencyKind, contents: Bin) -
     if predicted is not None:
         return predicted
     _, answer = _lowest_latency(capacity, shares_of(contents), latency)
-    return answer.p99(latency) if answer else OVERLOAD_SECONDS
+    return latency_score(answer, latency) if answer else OVERLOAD_SECONDS
 
 
 def _lowest_latency(
@@ -72,5 +73,5 @@ def _lowest_latency(
     good = [(slots, answer) for slots, answer in asked if answer.ok]
     if not good:
         return Assignment(capacity.server(shares, capacity.slot_choices(shares)[0]), shares), None
-    slots, answer = min(good, key=lambda choice: (choice[1].p99(latency), choice[0]))
+    slots, answer = min(good, key=lambda choice: (latency_score(choice[1], latency), choice[0]))
     return Assignment(capacity.server(shares, slots), shares), answer

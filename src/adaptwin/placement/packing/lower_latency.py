@@ -11,8 +11,8 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import best_slots
 from adaptwin.placement.caution import OTHER_ARRIVALS_FACTOR
 from adaptwin.placement.packing.items import Bin, as_items, shares_of
-from adaptwin.placement.packing.latency_score import OVERLOAD_SECONDS, predicted_latency
 from adaptwin.placement.packing.moves import improved
+from adaptwin.placement.packing.predicted_latency import OVERLOAD_SECONDS, predicted_latency
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.plan.options import LatencyKind
 

@@ -41,13 +41,15 @@ def with_spares(
 ) -> Spared:
     """Add the spare GPUs that the options of a plan demand, and what to do when servers fail.
 
-    Spares are shared only if `shared` is set, the plan is verified and uses one profile, and shared spares are found.
+    Spares are shared only if `shared` is set, the plan is verified, uses one profile and has no server with merged
+    weights, and shared spares are found.
     Otherwise the servers stay as they are, and standbys are added, with other names than those in `taken`.
     """
     problem, found = servers[0].problem, None
     before = problem.capacity.twin_runs, problem.capacity.predictions
     one_profile = len({server.profile for server in plan.servers}) == 1
-    if plan.verified and shared and one_profile:
+    is_merged = any(server.merged for server in plan.servers)
+    if plan.verified and shared and one_profile and not is_merged:
         found = _shared(plan, servers, plan_of)
     spared = found or Spared(with_standbys(plan, taken), servers)
     counts = {

@@ -1,6 +1,7 @@
-"""Latency score: the latency of a server before its settings are chosen, for moves that lower the highest one."""
+"""Predicted latency: the latency score of a server by the surrogate, for moves that lower the highest one."""
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.capacity.server_demand import total
 from adaptwin.placement.caution import LATENCY_LIKELIHOOD
 from adaptwin.placement.packing.items import Bin
@@ -10,7 +11,7 @@ OVERLOAD_SECONDS = 1e6  # score of an overloaded server in seconds, times its li
 
 
 def predicted_latency(capacity: Capacity, latency: LatencyKind, contents: Bin, factor: float = 1.0) -> float | None:
-    """Return the 99th percentile of a latency in seconds, with the best number of slots, by the surrogate.
+    """Return the latency score (see `latency_score`) with the best number of slots, by the surrogate.
 
     A server that is likely overloaded at `factor` times its traffic gets a score above any latency. None where the
     surrogate does not know the server.
@@ -21,4 +22,4 @@ def predicted_latency(capacity: Capacity, latency: LatencyKind, contents: Bin, f
     likely = [prediction for prediction in predictions if prediction.overload <= LATENCY_LIKELIHOOD]
     if not likely:
         return OVERLOAD_SECONDS * min(prediction.overload for prediction in predictions)
-    return min(prediction.p99(latency) for prediction in likely)
+    return min(latency_score(prediction, latency) for prediction in likely)
