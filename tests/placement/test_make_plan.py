@@ -91,7 +91,7 @@ def test_an_adapter_keeps_its_own_lengths(h100):
 def test_replayed_timestamps_of_a_hot_adapter_are_split(h100):
     times = tuple(i / 80 for i in range(24_000))
     plan = make_plan(h100, Workload([Adapter("hot", 8, 80.0, arrivals=times)], duration=300.0))
-    assert plan.gpus == 3
+    assert plan.gpus == 2
 
 
 def test_a_single_adapter_with_few_requests_is_served(h100):

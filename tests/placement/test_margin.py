@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from adaptwin import Plan, SpecError, make_plan
+from adaptwin import Plan, Server, SpecError, make_plan
 from adaptwin.cli.main import run
 from adaptwin.plan.fleet import read_fleet
 from adaptwin.profile.profile import Spread
@@ -65,10 +65,11 @@ def test_each_of_several_profiles_has_its_own_margin(h100, small):
 
 def test_a_less_certain_profile_needs_more_gpus(h100, fleet):
     hot = fleet(("hot", 8, 20.0), ("b", 16, 1.0))
-    gpus = [make_plan(uncertain(h100, busy=sigma), hot, margin="profile").gpus for sigma in (0.0, 0.4)]
+    usual, sigmas = Server(max_num_seqs=256), (0.0, 0.4)
+    gpus = [make_plan(uncertain(h100, busy=sigma), hot, margin="profile", server=usual).gpus for sigma in sigmas]
     assert gpus == [1, 2]
     margin = math.exp(1.645 * 0.4) - 1
-    assert make_plan(h100, hot, margin=margin).gpus == 2
+    assert make_plan(h100, hot, margin=margin, server=usual).gpus == 2
 
 
 def test_a_plan_with_a_margin_reads_back_as_it_was_written(h100, small, tmp_path):

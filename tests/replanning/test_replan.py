@@ -16,7 +16,7 @@ WINDOW = 300.0
 @pytest.fixture(scope="module")
 def fleet_plan(h100):
     """Return a plan for sixty adapters on at least three servers."""
-    workload = synthesize(adapters=60, rate=60, ranks=(8, 16, 32), popularity="zipf:0.9", duration=WINDOW)
+    workload = synthesize(adapters=60, rate=90, ranks=(8, 16, 32), popularity="zipf:0.9", duration=WINDOW)
     plan = make_plan(h100, workload)
     assert plan.gpus >= 3
     return plan

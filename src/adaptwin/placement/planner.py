@@ -24,7 +24,7 @@ from adaptwin.placement.objectives.registry import Objective, objective_named
 from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.packing.repair import repair
 from adaptwin.placement.requirements import priced, require_possible
-from adaptwin.placement.settling import with_moves, with_quick_settings, worst_latency
+from adaptwin.placement.settling import with_more_slots, with_moves, with_quick_settings, worst_latency
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
 from adaptwin.placement.verification.decisions import with_decisions
@@ -267,14 +267,15 @@ class _Planner:
         """Verify with fresh seeds; repair the servers that fail, and verify again.
 
         The first arrangements are preferred, and the last one is as the search found it. The one before it differs in
-        settings only: its servers that fail get back those of the search.
+        settings only: its servers that fail get back those of the search, then more slots, and are repaired by moves in
+        the end.
         """
         *preferred, quick, found = arrangements if len(arrangements) > 1 else arrangements * 2
         for servers in preferred:
             plan = self._plan_of(servers)
             if not failing_servers(plan):
                 return plan.model_copy(update={"verified": True, "verified_seeds": verification_seeds(plan)}), servers
-        servers = quick
+        servers, resettled = quick, set[int]()
         repairs = REPAIR_ROUNDS if self.draft.promises else 0
         raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)}
         for number in range(repairs + 1):
@@ -284,18 +285,35 @@ class _Planner:
             if not failing or number == repairs:
                 break
             bad = {i for i, server in enumerate(plan.servers) if server.name in failing}
-            if number == 0 and any(servers[i] != found[i] for i in bad):
-                servers = [found[i] if i in bad else server for i, server in enumerate(servers)]
-                continue
-            if any(servers[i].assignment.server.merged for i in bad):
+            others: list[Placed] | None = servers
+            if number == 0:
+                others = [found[i] if i in bad else each for i, each in enumerate(servers)]
+            if others == servers:
+                others = self._repaired(servers, bad, resettled, raised)
+            if others is None:
                 break
-            after = _repaired(raised, servers, bad)
-            if self.objective.given_gpus and len(after) > len(servers):
-                break
-            servers = after
+            servers = others
         self.progress("verifying", repairs + 1, repairs + 1)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
         return plan.model_copy(update=update), servers
+
+    def _repaired(
+        self, servers: list[Placed], bad: set[int], resettled: set[int], raised: dict[str, Problem]
+    ) -> list[Placed] | None:
+        """Return the servers with more slots on those that fail or, where this was tried, with load moved off them.
+
+        None if there is no such repair: servers with merged weights have no other adapters to move, and a given number
+        of servers does not grow. `raised` has problems, by profile, that demand more than the verification does;
+        `resettled` are the servers that had their chance of more slots.
+        """
+        if any(servers[i].assignment.server.merged for i in bad):
+            return None
+        safer = {i: other for i in bad - resettled if (other := with_more_slots(servers[i]))}
+        resettled |= bad
+        if safer:
+            return [safer.get(i, server) for i, server in enumerate(servers)]
+        after = _moved_off(raised, servers, bad)
+        return None if self.objective.given_gpus and len(after) > len(servers) else after
 
     def _plan_of(self, servers: Sequence[Placed]) -> Plan:
         """Return the draft with these servers."""
@@ -317,7 +335,7 @@ def _place_in_list(server: PlacedServer) -> tuple[bool, list[tuple[int, str]]]:
     return server.is_standby, [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _repaired(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
+def _moved_off(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
     """Repair the servers of each profile separately; return them profile by profile, with new servers last in each.
 
     Servers with merged weights take nothing and give nothing; they come last of all.

@@ -6,12 +6,14 @@ import joblib
 
 from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.capacity.quick_settings import quick_settings
+from adaptwin.placement.caution import SLOT_STRESS_FACTOR
 from adaptwin.placement.objectives.objective import Placed, placed
 from adaptwin.placement.packing.lower_latency import with_lower_latency
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.plan.options import LatencyKind
 from adaptwin.twin.server import Server
 
+MORE_SLOTS_TRIED = 3  # numbers of slots above that of a server, besides the largest
 LEAST_LATENCY_GAIN = 0.05  # share by which moves must lower the latency of the worst server to be worth it
 
 
@@ -49,6 +51,24 @@ def with_moves(
     after = with_quick_settings(placed(problem, moved), given, latency)
     is_lower = worst_latency(after, latency) < (1.0 - LEAST_LATENCY_GAIN) * worst_latency(quick, latency)
     return after if is_lower else None
+
+
+def with_more_slots(server: Placed) -> Placed | None:
+    """Return a server with more slots that sustains slightly more traffic; None if there is no such number of slots.
+
+    With fewer slots than adapters, an adapter may wait for a slot for as long as the others are busy, which is rare on
+    a server whose slots are well chosen, but not with all arrivals. The most slots come first, then those just above.
+    """
+    capacity, shares = server.problem.capacity, server.assignment.shares
+    now = server.assignment.server
+    more = [slots for slots in capacity.slot_choices(shares) if slots > now.max_loras > 0]
+    for slots in dict.fromkeys([*more[-1:], *more[:MORE_SLOTS_TRIED]]):
+        held = max(slots, now.max_cpu_loras or 0)
+        other = now.with_slots(slots, max_lora_rank=now.max_lora_rank, max_cpu_loras=held)
+        raised = {name: share * SLOT_STRESS_FACTOR for name, share in shares.items()}
+        if all(capacity.ask_on(each, other).ok for each in (raised, shares)):
+            return server._replace(assignment=Assignment(other, shares))
+    return None
 
 
 def worst_latency(servers: Sequence[Placed], latency: LatencyKind) -> float:

@@ -79,9 +79,6 @@ class Plan(Spec):
 
     options: PlanOptions = Field(description="options that the plan was made with")
     seed: int = Field(ge=0, description="seed of the search; the verification uses other seeds")
-    settings: Server = Field(
-        default=Server(), description="settings that were given for all servers; the planner chose the others"
-    )
     margin: float = Field(
         default=0.0,
         ge=0,
@@ -116,6 +113,9 @@ class Plan(Spec):
     twin_runs: int = Field(default=0, ge=0, description="simulations of a server during the search")
     predictions: int = Field(default=0, ge=0, description="predictions of the surrogate during the search")
     servers: tuple[PlacedServer, ...] = Field(description="servers, standbys included, which come last")
+    settings: Server = Field(
+        default=Server(), description="settings that were given for all servers; the planner chose the others"
+    )
     profiles: tuple[Profile, ...] = Field(description="profiles of the servers, in full")
     workload: Workload = Field(description="workload that the plan serves")
     assumptions: tuple[Line, ...] = Field(default=(), description="what the figures of the servers assume, in words")

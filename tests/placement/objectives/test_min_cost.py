@@ -22,6 +22,7 @@ from adaptwin.surrogate.surrogate import surrogate_for
 from adaptwin.workload.sources.synthetic import synthesize
 
 DEAR, CHEAP = 2.5, 1.0
+USUAL = Server(max_num_seqs=256)  # vLLM's default, so that the planner chooses no other
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +162,10 @@ def test_a_type_that_cannot_start_with_some_adapters_serves_the_others(big, smal
     with pytest.raises(Infeasible, match="256 of 'high' fits on no GPU"):
         make_plan(small, one_of_rank_256)
     dear = big.model_copy(update={"price_per_hour": 4 * CHEAP})
-    plan = make_plan([dear, small], one_of_rank_256, objective="min-cost")
+    plan = make_plan([dear, small], one_of_rank_256, objective="min-cost", server=USUAL)
     assert plan.verified
     assert {server.profile for server in plan.servers} == {big.name, "small"}
-    assert plan.cost_per_hour < make_plan(dear, one_of_rank_256).cost_per_hour
+    assert plan.cost_per_hour < make_plan(dear, one_of_rank_256, server=USUAL).cost_per_hour
     assert next(server.profile for server in plan.servers if "high" in server.adapters) == big.name
 
 
@@ -181,7 +182,7 @@ def test_what_no_type_serves_is_named(big, small, fleet):
 
 
 def test_an_adapter_too_hot_for_any_gpu_is_split(big, small, fleet):
-    plan = make_plan([big, small], fleet(("hot", 8, 40.0), ("cold", 8, 0.5)), objective="min-cost")
+    plan = make_plan([big, small], fleet(("hot", 8, 80.0), ("cold", 8, 0.5)), objective="min-cost")
     assert plan.verified
     assert plan.gpus > 1
 

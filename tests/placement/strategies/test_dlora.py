@@ -80,7 +80,7 @@ def test_replicas_follow_the_rule_of_dlora(loads, memory, servers):
 
 
 def test_the_traffic_of_replicas_is_split_evenly(h100, fleet):
-    plan = make_plan(h100, fleet(("hot", 8, 30.0), *[(f"cold-{i}", 8, 0.2) for i in range(9)]), strategy="dlora")
+    plan = make_plan(h100, fleet(("hot", 8, 60.0), *[(f"cold-{i}", 8, 0.2) for i in range(9)]), strategy="dlora")
     shares = [server.adapters["hot"] for server in plan.servers if "hot" in server.adapters]
     assert len(shares) == plan.gpus > 1
     assert shares == [pytest.approx(1 / len(shares))] * len(shares)

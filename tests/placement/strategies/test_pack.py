@@ -27,7 +27,7 @@ from adaptwin.workload.sources.synthetic import synthesize
 
 POPULATIONS = [
     {"seed": 0, "popularity": "dirichlet:0.5", "rate": 120.0},
-    {"seed": 2, "popularity": "zipf:0.9", "rate": 80.0, "adapters": 40, "ranks": (8, 16, 64)},
+    {"seed": 2, "popularity": "zipf:0.9", "rate": 120.0, "adapters": 60, "ranks": (8, 16, 64)},
 ]
 
 
@@ -389,7 +389,7 @@ def test_a_hot_adapter_is_split_among_cold_ones(h100, fleet):
     assert all(share == 1.0 for s in plan.servers for name, share in s.adapters.items() if name != "hot")
 
 
-@pytest.mark.parametrize("rate", [5.0, 60.0])
+@pytest.mark.parametrize("rate", [5.0, 120.0])
 def test_base_model_traffic_alone_needs_no_slots(h100, fleet, rate):
     plan = make_plan(h100, fleet(("base", 0, rate)))
     assert {server.server.max_loras for server in plan.servers} == {0}
