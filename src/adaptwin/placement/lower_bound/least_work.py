@@ -24,8 +24,9 @@ if g times that charge is taken off the constant.
 Each way to share is a `SharedBy`. Work on one server may only be summed up under a single `SharedBy`.
 
 **Settings that the planner chooses** have a range (`SettingsRange`). Tokens and requests are counted at its widest end,
-the KV cache at its leanest. All charges fall as either grows, so that they hold for every server in the range: a chord,
-a tangent and the charge for steps without a CUDA graph lie below the cost of every step up to the widest.
+the KV cache at its leanest, so that the requests of a step of any server in the range are charged the constant at most
+once. Tangents lie below the cost wherever they touch it, and chords up to the widest step below that of every smaller
+one, so that the other charges hold for every server in the range, too.
 """
 
 import math
