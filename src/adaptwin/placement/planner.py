@@ -12,6 +12,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
+from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
@@ -75,7 +76,8 @@ def find_plan(
     profiles = priced(profiles, options)
     margins = {profile.name: margin_of(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))
-    possible = settings_range(given, profiles)
+    startable = with_startable_length(given, profiles, workload)
+    possible = settings_range(startable, profiles)
     draft = Plan.model_construct(
         options=options,
         seed=seed,
@@ -98,7 +100,9 @@ def find_plan(
     )
     deadline = time.perf_counter() + (math.inf if options.time_limit is None else options.time_limit)
     ways = {
-        profile.name: _way_to_ask(profile, draft, (1.0 + options.headroom) * (1.0 + margins[profile.name]), surrogate)
+        profile.name: _way_to_ask(
+            profile, draft, startable, (1.0 + options.headroom) * (1.0 + margins[profile.name]), surrogate
+        )
         for profile in profiles
     }
     return _Planner(draft, objective, strategy, margins, ways, deadline, progress, taken).plan()
@@ -112,10 +116,14 @@ class _WayToAsk(NamedTuple):
 
 
 def _way_to_ask(
-    profile: Profile, draft: Plan, factor: float, surrogate: Surrogate | Literal["shipped"] | None
+    profile: Profile,
+    draft: Plan,
+    given: Server,
+    factor: float,
+    surrogate: Surrogate | Literal["shipped"] | None,
 ) -> _WayToAsk:
     """Choose the settings with which servers of a profile bear the most traffic, at `factor` times the workload."""
-    given, workload = draft.settings, draft.workload.model_copy(update={"seed": draft.seed})
+    workload = draft.workload.model_copy(update={"seed": draft.seed})
     known = workload_surrogate_for(surrogate, profile, draft.workload, given)
     template = chosen_template(profile, workload, given, factor, draft.options.latency_limits, known)
     return _WayToAsk(template, known and known.with_template(template))
@@ -235,7 +243,7 @@ class _Planner:
         """Return a problem for each profile: the workload with headroom and margin, and `safety` times the traffic."""
         workload = self.draft.workload.model_copy(update={"seed": self.draft.seed})
         options, given = self.draft.options, self.draft.settings
-        possible = settings_range(given, self.draft.profiles)
+        possible = settings_range(with_startable_length(given, self.draft.profiles, workload), self.draft.profiles)
         problems = []
         for profile in self.draft.profiles:
             asked = (1.0 + options.headroom) * (1.0 + self.margins[profile.name])

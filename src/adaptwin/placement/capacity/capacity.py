@@ -370,7 +370,10 @@ class Capacity:
         choices = self._starting_choices(demand.loras, demand.rank)
         if not choices or demand.load * factor > MOST_LOAD:
             return 1.0
-        if self.surrogate is None or demand.host > self.host_limit:
+        if self.surrogate is None:
+            return None
+        if demand.host > self.host_limit:
+            self._count_predictions(0, known=False)
             return None
         if not self._has_objectives(demand):
             more = factor * self.factor

@@ -71,6 +71,10 @@ def _choices(capacity: Capacity, assignment: Assignment, given: Server) -> Itera
         if usual != used:
             without = _without_budget(server, given, setting, capacity)
             yield _Choice(setting, used, usual, without)
+    if server.max_model_len != given.max_model_len:
+        longest = capacity.profile.model.max_model_len
+        whole = server.model_copy(update={"max_model_len": given.max_model_len})
+        yield _Choice("max_model_len", server.max_model_len or longest, longest, whole)
     loras = sum(capacity.adapter(name).rank > 0 for name in shares)
     if server.max_loras and server.adapters_in_host < loras:
         held = server.model_copy(update={"max_cpu_loras": loras})

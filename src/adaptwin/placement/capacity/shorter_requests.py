@@ -1,0 +1,43 @@
+"""Shorter requests: a ``max_model_len`` with which servers start that do not start with the model's own.
+
+vLLM starts only if the KV cache holds one request of the full length. Models of long context therefore do not start on
+small GPUs, although the fleet's requests are short.
+"""
+
+from collections.abc import Sequence
+
+from adaptwin.profile.profile import Profile
+from adaptwin.twin.server import Server, server_rank
+from adaptwin.workload.demand.longest_request import longest_request
+from adaptwin.workload.workload import Workload
+
+WHOLE_BLOCKS = 256  # tokens of which a length that only just suffices is a multiple
+REQUESTS_HELD = 2  # requests of the full length that the KV cache should hold with a single slot
+
+
+def with_startable_length(given: Server, profiles: Sequence[Profile], workload: Workload) -> Server:
+    """Return the given settings, with a shorter ``max_model_len`` if some adapter is served on no profile without.
+
+    It is the longest power of two of which the KV cache holds two or, if the longest request is longer than that, what
+    this request needs. A given length stays, and so does the model's if a shorter one would not help either.
+    """
+    rank = max((adapter.rank for adapter in workload.adapters), default=0)
+    if given.max_model_len is not None or any(_starts(given, profile, rank) for profile in profiles):
+        return given
+    needed = WHOLE_BLOCKS * -(-longest_request(workload) // WHOLE_BLOCKS)
+    lengths = [_length(given, profile, rank, needed) for profile in profiles]
+    shorter = given.model_copy(update={"max_model_len": max(lengths)})
+    return shorter if any(_starts(shorter, profile, rank) for profile in profiles) else given
+
+
+def _alone(given: Server, profile: Profile, rank: int) -> Server:
+    return given.with_slots(min(1, rank), max_lora_rank=server_rank(rank, profile))
+
+
+def _starts(given: Server, profile: Profile, rank: int) -> bool:
+    return _alone(given, profile, rank).starts_on(profile)
+
+
+def _length(given: Server, profile: Profile, rank: int, needed: int) -> int:
+    held = _alone(given, profile, rank).kv_tokens_on(profile) // REQUESTS_HELD
+    return max(needed, 1 << (held.bit_length() - 1) if held > 0 else 0)
