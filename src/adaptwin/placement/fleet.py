@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from adaptwin.errors import SpecError
+from adaptwin.placement.find_front import find_front
 from adaptwin.placement.find_plans import find_plans
 from adaptwin.placement.objectives.registry import objective_named
 from adaptwin.placement.strategies.registry import strategy_named
 from adaptwin.plan.fleet import Fleet
+from adaptwin.plan.front import Front
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plans import Plans
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.workload.workload import Workload
 
 
 def require_known_names(fleet: Fleet) -> None:
@@ -50,15 +53,52 @@ def plan_fleet(
         SpecError: The options contradict each other, the profiles or the workload, or an adapter does not name its
             base although the profiles have several base models.
     """
-    fields = {**dict(fleet.planning), **overrides}
-    fields["prices"] = fleet.planning.prices | dict(overrides.get("prices") or {})
-    workload = fleet.workload
     return find_plans(
         profiles,
-        workload if arrivals is None else workload.with_arrivals(arrivals),
-        PlanOptions.of(fields),
+        _with_arrivals(fleet, arrivals),
+        _options(fleet, overrides),
         seed=fleet.seed if seed is None else seed,
         server=fleet.server,
         surrogate=surrogate,
         progress=progress,
     )
+
+
+def front_of_fleet(
+    fleet: Fleet,
+    profiles: Sequence[Profile],
+    overrides: Mapping[str, Any],
+    *,
+    arrivals: str | None = None,
+    seed: int | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> Front:
+    """Find the front of a fleet, with the options of its file, some of them overridden; see `plan_fleet`.
+
+    Raises:
+        Infeasible: An adapter cannot be served at all.
+        SpecError: As `plan_fleet` does; or the options use a given number of GPUs or ask for spare ones, or the
+            profiles have several base models.
+    """
+    if len({profile.model.name for profile in profiles}) > 1:
+        raise SpecError("a front is for one base model, but the profiles have several", "front")
+    return find_front(
+        profiles,
+        _with_arrivals(fleet, arrivals),
+        _options(fleet, overrides),
+        seed=fleet.seed if seed is None else seed,
+        server=fleet.server,
+        surrogate=surrogate,
+        progress=progress,
+    )
+
+
+def _options(fleet: Fleet, overrides: Mapping[str, Any]) -> PlanOptions:
+    fields = {**dict(fleet.planning), **overrides}
+    fields["prices"] = fleet.planning.prices | dict(overrides.get("prices") or {})
+    return PlanOptions.of(fields)
+
+
+def _with_arrivals(fleet: Fleet, arrivals: str | None) -> Workload:
+    return fleet.workload if arrivals is None else fleet.workload.with_arrivals(arrivals)

@@ -10,8 +10,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from adaptwin.plan.forecast import HEADROOM_SEEDS
+from adaptwin.plan.front import Front
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
+from adaptwin.report.plan.front import FrontRow, front_rows
+from adaptwin.report.plan.front_chart import front_figure
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.migration import changes_sentence, step_lines
 from adaptwin.report.plan.packing_chart import packing_figure
@@ -123,16 +126,36 @@ class PagePart(NamedTuple):
     body: Markup
 
 
-def plan_report(plan: Plan) -> str:
-    """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making."""
+class FrontPart(NamedTuple):
+    """What a page shows of plans on more GPUs."""
+
+    picture: Picture
+    rows: list[FrontRow]
+
+
+FRONT_PICTURE = Picture(
+    "front",
+    "Latency by number of GPUs",
+    "99th percentiles of the time between tokens and of the time to the first token on the worst server, with the "
+    "fewest GPUs and with more.",
+)
+
+
+def plan_report(plan: Plan, front: Front | None = None) -> str:
+    """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making.
+
+    If a front is given, whose first plan it is, the page begins with what more GPUs would gain.
+    """
     part = page_part(plan)
+    more = {FRONT_PICTURE.key: front_figure(front)} if front else {}
     servers = f" in {count(len(plan.servers), 'server')}" if plan.has_groups else ""
     return render(
         "plans.html",
-        part.drawn,
+        {**part.drawn, **more},
         title=f"{count(plan.gpus, 'GPU')}{servers} for {count(len(plan.workload), 'adapter')}",
         summary=part.summary,
         cards=_plan_cards(plan),
+        front=front and FrontPart(FRONT_PICTURE, front_rows(front)),
         rows=(),
         parts=(part,),
     )

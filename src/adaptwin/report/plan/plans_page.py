@@ -22,6 +22,7 @@ def plans_report(plans: Plans) -> str:
         title=f"{count(plans.gpus, 'GPU')} for {adapters} of {models}",
         summary=total_sentences(plans),
         cards=_total_cards(plans),
+        front=None,
         rows=base_rows(plans),
         parts=parts,
     )
