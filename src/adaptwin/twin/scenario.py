@@ -100,6 +100,12 @@ class Outcome(NamedTuple):
     step_totals: StepTotals  # zeros unless the window asks for them
 
 
+def drawn_requests(profile: Profile, workload: Workload, seed: int) -> Requests:
+    """Return the requests of a workload as a profile's model answers them, drawn from a seed."""
+    model, requests = profile.model, draw_requests(workload, seed)
+    return end_early(requests, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach)
+
+
 def make_scenario(
     profile: Profile,
     server: Server,
@@ -130,12 +136,8 @@ def make_scenario(
             f"{workload.duration / sample_every:.3g} rows are too many, at most {MOST_SAMPLES:.0e}: a shorter duration"
         )
         raise SpecError(what, "record")
-    if requests is None:
-        model = profile.model
-        requests = draw_requests(workload, seed)
-        requests = end_early(requests, workload, seed, share=model.early_stop_share, reach=model.early_stop_reach)
     scenario = Scenario(
-        requests=requests,
+        requests=drawn_requests(profile, workload, seed) if requests is None else requests,
         adapters=_adapters(profile, server, workload),
         limits=limits,
         step_cost=step_coefficients(profile, server).with_listed(server.listed_adapters(workload)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from adaptwin.errors import Infeasible, OutOfMemory
 from adaptwin.placement.capacity.answer import NOT_STARTABLE, Answer, answer_of
+from adaptwin.placement.capacity.drawn_parts import DrawnPart, DrawnParts
 from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import MOST_LOAD
@@ -63,11 +64,12 @@ class Capacity:
         self._host = {adapter.name: host_bytes(profile, [adapter], 1) for adapter in workload.adapters}
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
-        self._answers: dict[tuple[frozenset[AdapterPart], int], Answer] = {}
-        self._answers_on: dict[tuple[frozenset[AdapterPart], Server], Answer] = {}
+        self._answers: dict[tuple[frozenset[tuple[str, float]], int], Answer] = {}
+        self._answers_on: dict[tuple[frozenset[tuple[str, float]], Server], Answer] = {}
         self._starting: dict[tuple[int, int], bool] = {}  # by slots and rank
         self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._parts: dict[tuple[str, float], Adapter] = {}  # by adapter and share
+        self._drawn = DrawnParts(profile)
         self._lock = Lock()  # guards the counts below, and changes of the parts
         self._predictions = 0
         self._known_sets = self._unknown_sets = 0  # sets of adapters that the surrogate knew, and did not know
@@ -252,25 +254,30 @@ class Capacity:
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
-        raised = {name: share * factor for name, share in shares.items()}
-        key = frozenset(AdapterPart(*item) for item in raised.items()), max_loras
+        raised = shares if factor == 1.0 else {name: share * factor for name, share in shares.items()}
+        key = frozenset(raised.items()), max_loras
         if key not in self._answers:
-            self._answers[key] = self.simulate(self.part(raised, self.factor), self.server(raised, max_loras))
+            drawn = self._drawn.part(key[0], lambda: self.part(raised, self.factor))
+            self._answers[key] = self._simulate(drawn, self.server(raised, max_loras))
         return self._answers[key]
 
     def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
         """Return the twin's answer about these adapters on a server with given settings, such as a running one."""
-        key = frozenset(AdapterPart(*item) for item in shares.items()), server
+        key = frozenset(shares.items()), server
         if key not in self._answers_on:
-            self._answers_on[key] = self.simulate(self.part(shares, self.factor), server)
+            drawn = self._drawn.part(key[0], lambda: self.part(shares, self.factor))
+            self._answers_on[key] = self._simulate(drawn, server)
         return self._answers_on[key]
 
     def simulate(self, workload: Workload, server: Server) -> Answer:
         """Return the twin's answer about a part of the workload, which is neither counted nor remembered."""
-        try:
-            scenario = make_scenario(self.profile, server, workload, seed=workload.seed)
-        except OutOfMemory:
+        return self._simulate(DrawnPart(workload, self.profile), server)
+
+    def _simulate(self, drawn: DrawnPart, server: Server) -> Answer:
+        workload = drawn.workload
+        if not server.starts_on(self.profile):
             return NOT_STARTABLE
+        scenario = make_scenario(self.profile, server, workload, seed=workload.seed, requests=drawn.requests)
         played = play_scenario(self.profile, workload, scenario)
         worst = played.judgement.worst
         kept = self.latency_limits.holds(ttft_p99=played.ttft.p99, itl_p99=played.itl.p99)

@@ -16,26 +16,22 @@ REQUESTS_HELD = 2  # requests of the full length that the KV cache should hold w
 
 
 def with_startable_length(given: Server, profiles: Sequence[Profile], workload: Workload) -> Server:
-    """Return the given settings, with a shorter ``max_model_len`` if some adapter is served on no profile without.
+    """Return the given settings, with a shorter ``max_model_len`` if not even the base model starts on any profile.
 
     It is the longest power of two of which the KV cache holds two or, if the longest request is longer than that, what
     this request needs. A given length stays, and so does the model's if a shorter one would not help either.
     """
-    rank = max((adapter.rank for adapter in workload.adapters), default=0)
-    if given.max_model_len is not None or any(_starts(given, profile, rank) for profile in profiles):
+    if given.max_model_len is not None or any(_alone(given, profile, 0).starts_on(profile) for profile in profiles):
         return given
+    rank = max((adapter.rank for adapter in workload.adapters), default=0)
     needed = WHOLE_BLOCKS * -(-longest_request(workload) // WHOLE_BLOCKS)
-    lengths = [_length(given, profile, rank, needed) for profile in profiles]
-    shorter = given.model_copy(update={"max_model_len": max(lengths)})
-    return shorter if any(_starts(shorter, profile, rank) for profile in profiles) else given
+    longest = max(_length(given, profile, rank, needed) for profile in profiles)
+    shorter = given.model_copy(update={"max_model_len": longest})
+    return shorter if any(_alone(shorter, profile, rank).starts_on(profile) for profile in profiles) else given
 
 
 def _alone(given: Server, profile: Profile, rank: int) -> Server:
     return given.with_slots(min(1, rank), max_lora_rank=server_rank(rank, profile))
-
-
-def _starts(given: Server, profile: Profile, rank: int) -> bool:
-    return _alone(given, profile, rank).starts_on(profile)
 
 
 def _length(given: Server, profile: Profile, rank: int, needed: int) -> int:
