@@ -33,7 +33,7 @@ FLEETS = {
     ),
 }
 
-IN_THE_ORDER_OF_THE_WORKLOAD = ("max_base", "round_robin")
+IN_THE_ORDER_OF_THE_WORKLOAD = ("max_base", "proposed_lat", "round_robin")
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_fleet = pytest.mark.parametrize("fleet", FLEETS)

@@ -2,11 +2,11 @@
 
 from adaptwin import Server, make_plan
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.strategies.least_loaded import longest_first
+from adaptwin.placement.strategies.least_loaded import each_to_least
 
 
 def levels(loads, servers):
-    bins = longest_first([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
+    bins = each_to_least([AdapterPart(str(load), 1.0) for load in loads], lambda item: float(item.name), servers)
     return [[float(item.name) for item in contents] for contents in bins]
 
 

@@ -8,7 +8,7 @@ from adaptwin import Lengths, make_plan
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.lower_bound.lower_bound import lower_bound
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.packing.slot_rule import most_slots_by_rank
+from adaptwin.placement.packing.slot_rule import most_adapters_by_rank
 from adaptwin.placement.strategies.max_base import filled_to, max_base
 from adaptwin.progress import silent
 from adaptwin.twin.server import Server
@@ -48,19 +48,19 @@ def test_headroom_counts(filled):
 
 def test_a_server_is_closed_where_a_slot_more_would_not_start(filled, capacity_of, fleet):
     idle = fleet(*[(f"a{i}", 256, 0.0) for i in range(100)])
-    most = most_slots_by_rank(capacity_of(idle), [adapter.name for adapter in idle.adapters])[256]
+    most = most_adapters_by_rank(capacity_of(idle), [adapter.name for adapter in idle.adapters])[256]
     assert 10 < most < 50
     assert [len(contents.split()) for contents in filled(450.0, *[0.0] * 100, rank=256)][:2] == [most, most]
 
 
 def test_most_slots_are_those_with_which_vllm_starts(capacity_of, fleet):
     capacity = capacity_of(fleet(*[(f"a{i}", 64, 0.1) for i in range(400)], ("base", 0, 0.1)))
-    most = most_slots_by_rank(capacity, capacity.names)
+    most = most_adapters_by_rank(capacity, capacity.names)
     assert capacity.starts({"a0": 1.0}, most[64])
     assert not capacity.starts({"a0": 1.0}, most[64] + 1)
     assert most[0] == 0
     few = capacity_of(fleet(("a", 8, 0.1), ("b", 8, 0.1)))
-    assert most_slots_by_rank(few, few.names) == {0: 0, 8: 2}
+    assert most_adapters_by_rank(few, few.names) == {0: 0, 8: 2}
 
 
 def test_its_placement_is_repaired_by_verification(h100, capacity_of, fleet):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.packing.slot_rule import SLOT_EACH
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, SlotRule
 from adaptwin.twin.server import server_rank
 
 _IDLE_RATE = 1e-12  # requests/s added to every adapter, so that no load is 0
@@ -31,6 +31,11 @@ _IDLE_RATE = 1e-12  # requests/s added to every adapter, so that no load is 0
 
 def dlora(problem: Problem) -> list[Assignment]:
     """Place and replicate all adapters as the module describes."""
+    return placed_in_replicas(problem, SLOT_EACH)
+
+
+def placed_in_replicas(problem: Problem, rule: SlotRule) -> list[Assignment]:
+    """Place and replicate all adapters on the fewest servers that serve them with their slots set by the rule."""
     capacity, items = problem.capacity, items_to_place(problem)
     rate = {name: capacity.rate(name) for name in capacity.names}
     names = sorted(rate, key=lambda name: (-rate[name], name))
@@ -43,7 +48,7 @@ def dlora(problem: Problem) -> list[Assignment]:
         shares = 1.0 / placed.sum(axis=0)
         return [{names[a]: float(shares[a]) for a in np.flatnonzero(row)} for row in placed]
 
-    return fewest_servers(problem, items, candidate, SLOT_EACH)
+    return fewest_servers(problem, items, candidate, rule)
 
 
 def _memory(capacity: Capacity) -> "Memory":

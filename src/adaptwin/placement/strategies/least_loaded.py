@@ -16,17 +16,17 @@ def least_loaded(problem: Problem) -> list[Assignment]:
     load = problem.capacity.load_of
     items = sorted(items_to_place(problem), key=lambda item: (-load(item), item.name))
     return fewest_servers(
-        problem, items, lambda servers: [shares_of_parts(contents) for contents in longest_first(items, load, servers)]
+        problem, items, lambda servers: [shares_of_parts(contents) for contents in each_to_least(items, load, servers)]
     )
 
 
-def longest_first(
-    falling: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int
+def each_to_least(
+    order: list[AdapterPart], load: Callable[[AdapterPart], float], servers: int
 ) -> list[list[AdapterPart]]:
-    """Place each item on the server with the least load so far; on a tie, on the one with the fewest items."""
+    """Place each item, in this order, on the server with the least load so far; on a tie, with the fewest items."""
     bins: list[list[AdapterPart]] = [[] for _ in range(servers)]
     least = [(0.0, 0, server) for server in range(servers)]  # load, items, server: a heap
-    for item in falling:
+    for item in order:
         loaded, count, server = least[0]
         bins[server].append(item)
         heapq.heapreplace(least, (loaded + load(item), count + 1, server))

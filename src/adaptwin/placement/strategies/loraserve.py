@@ -25,7 +25,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.packing.fewest_servers import fewest_servers
 from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
-from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, SlotRule, most_adapters_by_rank
 
 HARDLY_ANY = 1e-9  # utilisation of an idle adapter
 CRUMB = 1e-6  # a smaller share of an adapter is not worth a replica
@@ -57,18 +57,23 @@ class RankServer:
         self.rank = max(self.rank, wanted.rank)
 
     def starts_with(self, wanted: Wanted, most: Mapping[int, int]) -> bool:
-        """Whether the server starts with a slot more for the adapter; `most` gives the most slots by rank."""
+        """Whether the server starts with one more adapter; `most` gives the most adapters by rank."""
         return self.loras + (wanted.rank > 0) <= most[max(self.rank, wanted.rank)]
 
 
 def loraserve(problem: Problem) -> list[Assignment]:
     """Place all adapters by the budgets of their ranks, as the module describes."""
+    return placed_by_rank(problem, SLOT_EACH)
+
+
+def placed_by_rank(problem: Problem, rule: SlotRule) -> list[Assignment]:
+    """Place all adapters on the fewest servers that serve them with their slots set by the rule."""
     capacity, items = problem.capacity, items_to_place(problem)
     adapters = _wanted(capacity)
-    most = most_slots_by_rank(capacity, capacity.names)
+    most = most_adapters_by_rank(capacity, capacity.names, rule)
     total = sum(adapter.utilisation for adapter in adapters)
     return fewest_servers(
-        problem, items, lambda servers: by_rank(adapters, most, servers), SLOT_EACH, at_least=math.ceil(total)
+        problem, items, lambda servers: by_rank(adapters, most, servers), rule, at_least=math.ceil(total)
     )
 
 
@@ -88,7 +93,7 @@ def _wanted(capacity: Capacity) -> list[Wanted]:
 
 
 def by_rank(adapters: list[Wanted], most: Mapping[int, int], servers: int) -> list[dict[str, float]]:
-    """Return the shares on each server; `adapters` are by falling rank and utilisation, `most` gives slots by rank."""
+    """Return the shares on each server; `adapters` are by falling rank and utilisation, `most` of a server by rank."""
     target = sum(adapter.utilisation for adapter in adapters) / servers
     groups = {rank: list(group) for rank, group in groupby(adapters, key=lambda adapter: adapter.rank)}
     worth = {rank: sum(adapter.utilisation for adapter in group) / target for rank, group in groups.items()}

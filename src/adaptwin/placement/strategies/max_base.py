@@ -14,7 +14,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.packing.peak_rate import peak_rate
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place, shares_of_parts
-from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_slots_by_rank
+from adaptwin.placement.packing.slot_rule import SLOT_EACH, most_adapters_by_rank
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ def max_base(problem: Problem) -> list[Assignment]:
 
 def filled_to(peak: float, capacity: Capacity, items: list[AdapterPart]) -> list[list[AdapterPart]]:
     """Place items, in their order, on servers of at most `peak` tokens/s; an item above `peak` is alone."""
-    most = most_slots_by_rank(capacity, [item.name for item in items])
+    most = most_adapters_by_rank(capacity, [item.name for item in items])
     servers = [_Filling()]
     for item in items:
         adapter = capacity.adapter(item.name)
