@@ -37,6 +37,11 @@ def generated_by(command: str, *, after: str, note: str = "") -> str:
     return f"---\n\n{paragraph(text)}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def cores() -> str:
     """Say how many cores this machine has."""
     return f"{os.cpu_count()} cores"

@@ -14,6 +14,7 @@ from adaptwin.workload.sources.traces import trace_window
 from h100_runs import DATA, PROJECT
 
 TRACES = DATA.parent / "traces"
+HOT_RATES = (35.0, 60.0, 120.0)  # requests/s of the very hot adapter
 PAPER_RATES = {"high": (1.6, 0.8, 0.4), "low": (0.1, 0.05, 0.025)}  # requests/s, assigned in turn
 
 
@@ -29,6 +30,12 @@ def populations(largest: int) -> Iterator[Population]:
     """Yield the paper's fleets, real clients, and adversarial fleets, without those of over `largest` adapters."""
     for family in (_example, _papers, _azure, _clients, _adversarial):
         yield from (population for population in family() if len(population.workload) <= largest)
+
+
+def hot_populations() -> Iterator[Population]:
+    """Yield fleets with one very hot adapter among a hundred mild ones, with 10 requests/s together."""
+    for rate in HOT_RATES:
+        yield Population(f"{rate:g} requests/s among mild ones", "one very hot adapter", _one_hot(rate))
 
 
 def _example() -> Iterator[Population]:
@@ -60,7 +67,7 @@ def _clients() -> Iterator[Population]:
 
 
 def _adversarial() -> Iterator[Population]:
-    yield Population("one hot adapter", "adversarial", _one_hot())
+    yield Population("one hot adapter", "adversarial", _one_hot(60.0))
     yield Population("all rank 64", "adversarial", synthesize(adapters=200, rate=40.0, ranks=(64,)))
     yield Population("one rank 64 among rank 8", "adversarial", _one_high())
     idle = synthesize(adapters=10_000, rate=20.0, ranks=(8, 16), popularity="uniform")
@@ -99,9 +106,9 @@ def _servegen(rate: float) -> Workload:
     )
 
 
-def _one_hot() -> Workload:
+def _one_hot(rate: float) -> Workload:
     rest = synthesize(adapters=100, rate=10.0, ranks=(8, 16)).adapters
-    return Workload([Adapter("hot", 16, 60.0), *rest])
+    return Workload([Adapter("hot", 16, rate), *rest])
 
 
 def _one_high() -> Workload:
