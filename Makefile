@@ -68,7 +68,7 @@ console: $(READY) ## run the commands that the pages show; writes their output i
 bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 	$(BIN)/python benchmarks/speed.py
 
-placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (half an hour)
+placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (an hour and a half)
 	$(BIN)/python benchmarks/placement.py
 
 memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)
