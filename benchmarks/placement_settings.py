@@ -81,14 +81,12 @@ def _cell(result: Result) -> str:
 
 def _gain(said: str, before: list[Result], after: list[Result], than: str) -> str:
     """Say what a decision changes, in GPUs and, where these are as many, in latency."""
-    fewer, more = (
-        sum(compare(a.gpus, b.gpus) for b, a in zip(before, after, strict=True)) for compare in (_less, _more)
-    )
-    gpus = sum(b.gpus for b in before), sum(a.gpus for a in after)
-    text = (
-        f"{said}: {gpus[1]} GPUs against {gpus[0]} with {than}, fewer on {counted(fewer, 'population')}, more on {more}"
-    )
-    same = [(b, a) for b, a in zip(before, after, strict=True) if a.gpus == b.gpus]
+    pairs = list(zip(before, after, strict=True))
+    fewer, more = sum(a.gpus < b.gpus for b, a in pairs), sum(a.gpus > b.gpus for b, a in pairs)
+    where = f"fewer on {counted(fewer, 'population')}, more on {more}"
+    gpus = f"{sum(a.gpus for a in after)} GPUs against {sum(b.gpus for b in before)} with {than}"
+    text = f"{said}: {gpus}, {where}"
+    same = [(b, a) for b, a in pairs if a.gpus == b.gpus]
     if not same:
         return text
     itl = median(a.itl_p99 / b.itl_p99 - 1.0 for b, a in same)
@@ -96,14 +94,6 @@ def _gain(said: str, before: list[Result], after: list[Result], than: str) -> st
     return (
         f"{text}; on as many GPUs, p99 of ITL changes by {100 * itl:+.0f} % and p99 of TTFT by {ttft:+.1f} s (median)"
     )
-
-
-def _less(one: int, other: int) -> bool:
-    return one < other
-
-
-def _more(one: int, other: int) -> bool:
-    return one > other
 
 
 def _advice(columns: dict[str, list[Result]]) -> list[str]:
