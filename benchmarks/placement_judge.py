@@ -50,7 +50,7 @@ class Result(NamedTuple):
     itl_mean: float = UNKNOWN  # mean over all servers, weighted by their throughput
     itl_p99: float = UNKNOWN  # of the worst server
     ttft_p99: float = UNKNOWN  # of the worst server
-    fullest: float = UNKNOWN  # highest share of a server's max_num_seqs that is running on average
+    running: float = UNKNOWN  # requests that run at once on average, on the server with the most
     seconds: float = UNKNOWN  # to make the verified plan, forecasts included
 
 
@@ -82,7 +82,7 @@ def judge(
         _overloaded(profile, workload, watched.first),
         seconds=seconds,
     )
-    return _with_figures(result, profile, plan) if plan else result
+    return _with_figures(result, plan) if plan else result
 
 
 class _Watched:
@@ -107,18 +107,16 @@ def _overloaded(profile: Profile, workload: Workload, servers: list[Assignment])
     return sum(max((run.adapters["verdict"] != "ok").sum(), run.verdict != "ok") for run in runs)
 
 
-def _with_figures(result: Result, profile: Profile, plan: Plan) -> Result:
+def _with_figures(result: Result, plan: Plan) -> Result:
     checks = [verify(plan, seed) for seed in FRESH_SEEDS]
-    runs, servers = checks[0].runs, checks[0].servers
+    runs = checks[0].runs
     weights = np.array([run.throughput for run in runs])
     return result._replace(
         gpus=plan.gpus,
         holds=plan.verified and all(check.ok for check in checks),
-        merged=sum(server.server.merged for server in servers),
+        merged=sum(server.server.merged for server in plan.servers),
         itl_mean=float(np.nansum(weights * np.array([run.itl.mean for run in runs])) / max(1e-9, weights.sum())),
         itl_p99=float(np.nanmax([run.itl.p99 for run in runs])),
         ttft_p99=float(np.nanmax([run.ttft.p99 for run in runs])),
-        fullest=max(
-            run.mean_running / server.server.budgets(profile)[1] for run, server in zip(runs, servers, strict=True)
-        ),
+        running=max(run.mean_running for run in runs),
     )

@@ -4,7 +4,7 @@ The tables of strategies fix the settings of `SETTINGS_OF_TABLES`. The ablation 
 at a time, and adds settings that it does not choose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from adaptwin.profile.profile import Profile
@@ -98,14 +98,13 @@ def _gain(said: str, before: list[Result], after: list[Result], than: str) -> st
 
 def _advice(columns: dict[str, list[Result]]) -> list[str]:
     """Say which decision matters when, as measured."""
-    seqs = _on(columns, lambda column: column["seqs"].gpus < column["default"].gpus)
-    saving, others = seqs
+    saving, others = _on(columns, lambda column: column["seqs"].gpus < column["default"].gpus)
     texts = []
     if saving:
-        text = f"""**`max_num_seqs` matters where it is full.** On the populations where choosing it saves GPUs, the
-        fullest server with nothing chosen runs {_shares(saving)} of the requests that it may run at once, on average
-        over the hour"""
-        texts.append(f"{text}; on the others, {_shares(others)}." if others else f"{text}.")
+        text = f"""**`max_num_seqs` saves GPUs** on {counted(len(saving), "population")} of {len(columns["chosen"])}.
+        Their plans with nothing chosen have {_rates(saving)} for each GPU, and with `max_num_seqs` chosen, the server
+        with the most requests runs {_running(saving)} at once, on average over the hour"""
+        texts.append(f"{text}; on the others, it is {_rates(others)} and {_running(others)}." if others else f"{text}.")
     else:
         texts.append("**`max_num_seqs`** saves no GPU on these populations.")
     quicker, _ = _on(columns, _is_quicker)
@@ -141,9 +140,17 @@ def _is_quicker(row: dict[str, Result]) -> bool:
     return both.gpus == seqs.gpus and both.itl_p99 <= (1.0 - RELEVANT) * seqs.itl_p99
 
 
-def _shares(rows: list[dict[str, Result]]) -> str:
-    shares = sorted(round(100 * row["default"].fullest) for row in rows)
-    return f"{shares[0]} %" if shares[0] == shares[-1] else f"{shares[0]} % to {shares[-1]} %"
+def _rates(rows: list[dict[str, Result]]) -> str:
+    return f"{_range(row['default'].rate / max(1, row['default'].gpus) for row in rows)} requests/s"
+
+
+def _running(rows: list[dict[str, Result]]) -> str:
+    return _range(row["seqs"].running for row in rows)
+
+
+def _range(values: Iterable[float]) -> str:
+    rounded = sorted(round(value) for value in values)
+    return f"{rounded[0]}" if rounded[0] == rounded[-1] else f"{rounded[0]} to {rounded[-1]}"
 
 
 def _saved(before: list[Result], after: list[Result]) -> int:

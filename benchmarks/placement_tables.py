@@ -1,5 +1,6 @@
 """Tables that compare strategies, population by population: GPUs with several settings, latency and planning time."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from measured_page import counted, paragraph, section
@@ -44,13 +45,33 @@ def totals(results: Sequence[Result], strategies: Sequence[str]) -> str:
     body = [[f"`{strategy}`", *(_total(of, strategy) for of in by_settings.values())] for strategy in strategies]
     bounds = [sum(next(iter(row.values())).bound for row in _by_population(of).values()) for of in by_settings.values()]
     body.append(["lower bounds", *map(str, bounds)])
-    packs = [of for of in results if of.strategy == "pack"]
-    note = paragraph(TOTALS_NOTE)
-    if packs:
-        chosen, default = (sum(r.gpus for r in packs if r.settings == name) for name in ("chosen", "default"))
-        saved = f"`pack` needs {chosen} GPUs where the planner chooses, and {default} with vLLM's defaults"
-        note = f"{note}\n\n{paragraph(f'{saved}: {_percent(1.0 - chosen / default)} fewer.')}"
+    packs = [result for result in results if result.strategy == "pack"]
+    chosen, default = (sum(r.gpus for r in packs if r.settings == name) for name in ("chosen", "default"))
+    notes = [TOTALS_NOTE]
+    if chosen and default:
+        saved = f"{_percent(1.0 - chosen / default)} fewer"
+        notes.append(
+            f"`pack` needs {chosen} GPUs where the planner chooses, and {default} with vLLM's defaults: {saved}."
+        )
+    note = "\n\n".join(map(paragraph, [*notes, _worse(results)]))
     return section("GPUs in total", ["strategy", *SETTINGS_OF_TABLES.values()], body, note)
+
+
+def _worse(results: Sequence[Result]) -> str:
+    """Say which strategies need more GPUs with the chosen settings than with vLLM's defaults, and where."""
+    gpus_of = {(r.settings, r.strategy, r.population): r.gpus for r in results}
+    worse = Counter(
+        strategy
+        for (settings, strategy, population), found in gpus_of.items()
+        if settings == "chosen" and found > gpus_of.get(("default", strategy, population), found)
+    )
+    named = ", ".join(f"`{name}` on {counted(count, 'population')}" for name, count in worse.items())
+    text = (
+        "The planner chooses for servers with their best number of slots. A strategy that sets slots otherwise may need"
+    )
+    return (
+        f"{text} more GPUs than with vLLM's defaults: {named}." if named else f"{text} more GPUs, but none does here."
+    )
 
 
 def _percent(share: float) -> str:

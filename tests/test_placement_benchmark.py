@@ -55,7 +55,7 @@ def result(page):
             "itl_mean": 0.03,
             "itl_p99": 0.1,
             "ttft_p99": 0.5,
-            "fullest": 0.5,
+            "running": 100.0,
             "seconds": 1.0,
         }
         given = {**usual, **fields}
@@ -86,6 +86,15 @@ def test_totals_are_added_up_by_settings(page, result):
     assert "`pack` needs 9 GPUs where the planner chooses, and 12 with vLLM's defaults: 25 % fewer." in text
 
 
+def test_strategies_that_need_more_gpus_with_chosen_settings_are_named(page, result):
+    results = [result(), result(strategy="dlora", gpus=5)]
+    text = page.tables.totals([*results, *_default(results)], ["pack", "dlora"])
+    assert "more GPUs, but none does here." in " ".join(text.split())
+    fewer = [*results, result(settings="default"), result(settings="default", strategy="dlora", gpus=4)]
+    text = page.tables.totals(fewer, ["pack", "dlora"])
+    assert "than with vLLM's defaults: `dlora` on 1 population." in " ".join(text.split())
+
+
 def test_populations_without_a_plan_are_counted(page, result):
     results = [result(), result(population="q", gpus=0)]
     assert "| `pack` | 3 (1 population without a plan) |" in page.tables.totals(
@@ -112,13 +121,13 @@ def test_strategies_are_compared_with_pack(page, result):
 
 @pytest.fixture
 def decisions(page, result):
-    """Return results by decision: GPUs, p99 of ITL in ms and of TTFT in s, and how full servers are by default."""
+    """Return results by decision: GPUs, p99 of ITL in ms and of TTFT in s, and requests that run at once."""
 
     def make(**columns):
-        default = dict.fromkeys(page.settings.ABLATION, (3, 100, 0.5, 0.5))
+        default = dict.fromkeys(page.settings.ABLATION, (3, 100, 0.5, 50.0))
         return [
-            result(settings=name, gpus=gpus, itl_p99=itl / 1e3, ttft_p99=ttft, fullest=fullest)
-            for name, (gpus, itl, ttft, fullest) in {**default, **columns}.items()
+            result(settings=name, gpus=gpus, itl_p99=itl / 1e3, ttft_p99=ttft, running=running)
+            for name, (gpus, itl, ttft, running) in {**default, **columns}.items()
         ]
 
     return make
@@ -127,14 +136,18 @@ def decisions(page, result):
 def test_the_gain_of_each_decision_is_said(page, decisions):
     text = page.settings.ablation(
         decisions(
-            default=(4, 100, 0.5, 0.9), tokens=(4, 60, 0.9, 0.9), seqs=(3, 120, 0.5, 0.4), chosen=(3, 60, 0.8, 0.4)
+            default=(4, 100, 0.5, 90.0),
+            tokens=(4, 60, 0.9, 90.0),
+            seqs=(3, 120, 0.5, 400.0),
+            chosen=(3, 60, 0.8, 400.0),
         )
     )
     assert "| p | 4, 100 / 0.5 | 3, 120 / 0.5 | 4, 60 / 0.9 | 3, 60 / 0.8 |" in text
     flat = " ".join(text.split())
     assert "`max_num_seqs` only: 3 GPUs against 4 with nothing chosen, fewer on 1 population, more on 0" in flat
     assert "p99 of ITL changes by -40 % and p99 of TTFT by +0.4 s (median)" in flat
-    assert "the fullest server with nothing chosen runs 90 % of the requests" in flat
+    assert "with nothing chosen have 1 requests/s for each GPU, and with `max_num_seqs` chosen" in flat
+    assert "the server with the most requests runs 400 at once" in flat
     assert (
         "by 10 % or more on 1 of 1 populations, by 50 % in the median, and changes p99 of TTFT there by +0.3 s" in flat
     )
@@ -142,7 +155,7 @@ def test_the_gain_of_each_decision_is_said(page, decisions):
 
 
 def test_a_decision_that_gains_nothing_is_said_to(page, decisions):
-    flat = " ".join(page.settings.ablation(decisions(length=(2, 100, 0.5, 0.5))).split())
+    flat = " ".join(page.settings.ablation(decisions(length=(2, 100, 0.5, 50.0))).split())
     assert "**`max_num_seqs`** saves no GPU on these populations." in flat
     assert "**`max_num_batched_tokens`** lowers p99 of ITL noticeably on none" in flat
     assert "save further GPUs: `max_model_len` 8,192 (1)." in flat
