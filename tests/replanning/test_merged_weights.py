@@ -57,10 +57,11 @@ def test_its_server_stops_when_the_adapter_leaves(two, fleet):
     assert actions(new) == [("route", "hot"), ("stop", "m")]
 
 
-def test_other_weights_are_merged_by_a_restart_beside_a_stand_in(two):
-    hot, other = two.workload.adapters
-    new = replan(two, two.workload.model_copy(update={"adapters": (hot.model_copy(update={"artifact": "v2"}), other)}))
-    assert where(new) == where(two)
+def test_other_weights_are_merged_by_a_restart_beside_a_stand_in(running, fleet):
+    alone = running(fleet(("hot", 8, 50.0)), {"m": (MERGED, {"hot": 1.0})})
+    hot = Adapter("hot", 8, 50.0, artifact="v2")
+    new = replan(alone, alone.workload.model_copy(update={"adapters": (hot,)}))
+    assert where(new) == where(alone)
     assert actions(new) == [
         ("start", "m-stand-in", "hot"),
         ("route", "hot"),
