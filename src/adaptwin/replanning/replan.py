@@ -19,9 +19,11 @@ from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, servers_bound
+from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
+from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
@@ -306,8 +308,9 @@ class _ReplanSearch(NamedTuple):
 
     def _afresh(self) -> list[Rearrangement]:
         """Return the strategy's placement from scratch, its servers named after running ones; empty if it has none."""
+        options, place = self.draft.options, STRATEGIES[self.draft.options.strategy].place
         try:
-            assignments = STRATEGIES[self.draft.options.strategy].place(self.running.problem)
+            assignments = with_dedicated(self.running.problem, place, allow_merged=options.allow_merged)
         except Infeasible:
             return []
         contents: dict[str, ServerContents] = {}
@@ -344,12 +347,13 @@ class _ReplanSearch(NamedTuple):
         return plan.model_copy(update={**update, "migration": steps}), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
-        """Return the plan with forecasts, a sample of stress, and the number of simulations and predictions."""
+        """Return the plan with forecasts, decisions, a sample of stress, and the number of simulations."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
             "twin_runs": capacity.twin_runs + roomy.twin_runs,
             "predictions": capacity.predictions + roomy.predictions,
         }
-        asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
+        asked = [(capacity, Assignment(server.server, server.adapters)) for server in plan.servers]
         progress = self.running.problem.progress
-        return with_stress_sample(with_forecasts(plan.model_copy(update=counts), asked, progress), progress)
+        plan = with_forecasts(plan.model_copy(update=counts), asked, progress)
+        return with_stress_sample(with_decisions(plan, asked, progress), progress)
