@@ -14,7 +14,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.capacity.slots import best_slots, choose_slots
+from adaptwin.placement.capacity.slots import best_or_most_served, choose_slots
 from adaptwin.placement.caution import MOST_LOAD
 from adaptwin.placement.packing.problem import Problem, halves, shares_of_parts
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -288,11 +288,7 @@ class Rearrangement:
 
     def _chosen(self, server: ServerContents) -> Server:
         """Choose the best number of slots, or, where none serves all adapters, the one that serves the most tokens."""
-        try:
-            slots = best_slots(self.capacity, server.shares).max_loras
-        except Infeasible:
-            choices = self.capacity.slot_choices(server.shares)
-            slots = max(choices, key=lambda slots: self.capacity.ask(server.shares, slots).served)
+        slots = best_or_most_served(self.capacity, server.shares)
         return self.capacity.server(server.shares, slots)
 
     def _ranks(self) -> list[int]:

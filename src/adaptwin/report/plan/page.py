@@ -12,7 +12,7 @@ from markupsafe import Markup
 from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.front import Front
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.report.plan.chosen_settings import budget_of, chosen_sentences, differing_budgets
+from adaptwin.report.plan.chosen_settings import chosen_sentences
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
 from adaptwin.report.plan.front import FrontRow, front_rows
 from adaptwin.report.plan.front_chart import front_figure
@@ -62,7 +62,6 @@ class GpuSection(NamedTuple):
     headroom: str
     story: str
     settings: list[Setting]
-    budgets: list[str]  # settings of the batch in which the servers differ
     adapters: list[Placement]
     tokens: float  # tokens/s offered to its adapters
     choices: Picture | None
@@ -185,7 +184,6 @@ def page_part(plan: Plan, prefix: str = "") -> PagePart:
         pictures=pictures,
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_planning_facts(plan),
-        differing=differing_budgets(plan),
         chosen=chosen_sentences(plan),
         errors={profile.name: error_in_words(profile) for profile in plan.profiles},
         uncertainty=uncertainty_sentence(plan),
@@ -275,7 +273,7 @@ def _price_cards(plan: Plan) -> list[Card]:
 
 
 def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
-    rows, differing = placements(plan), differing_budgets(plan)
+    rows = placements(plan)
     for index, (server, counts) in enumerate(zip(plan.servers, rank_counts(plan), strict=True)):
         adapters, rows = rows[: len(server.adapters)], rows[len(server.adapters) :]
         yield GpuSection(
@@ -285,7 +283,6 @@ def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
             headroom=headroom_text(server.forecast) if server.forecast else "",
             story=story(plan, server),
             settings=server_settings(plan, server),
-            budgets=[f"{budget_of(plan, server, name):,}" for name in differing],
             adapters=adapters,
             tokens=sum(row.tokens for row in adapters),
             choices=_choices(f"{prefix}choices-{index}", server),
