@@ -94,7 +94,7 @@ def replan(
     )
     found = search.run()
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
-    found = found.model_copy(update={"options": options, "cost_bound": _cost_bound(plan, workload)})
+    found = found.model_copy(update={"options": options, "cost_bound": _cost_bound_with_spares(plan, workload)})
     if options.spare:
         spare_gpus = options.spare * running.gpus_of(running.servers[0])
         steps = found.migration and found.migration.model_copy(update={"gpus_before": plan.gpus})
@@ -125,7 +125,7 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
             raise SpecError(f"{price} must be at least 0", name)
 
 
-def _cost_bound(plan: Plan, workload: Workload) -> float | None:
+def _cost_bound_with_spares(plan: Plan, workload: Workload) -> float | None:
     """Return a lower bound on the price per hour of the new fleet, spare servers included; None if it is unknown."""
     prices = [profile.server_price for profile in plan.profiles if profile.server_price is not None]
     if len(prices) < len(plan.profiles):

@@ -35,7 +35,9 @@ def assumptions(
     alike: dict[tuple[str, str, tuple[int | None, ...]], list[tuple[Profile, Server]]] = {}
     for profile, server in servers:
         fixed = tuple(None if _is_free(name, given) else getattr(server, name) for name in CHOSEN_SETTINGS)
-        alike.setdefault((_where(profile), _other_settings(profile, server), fixed), []).append((profile, server))
+        alike.setdefault((_model_and_gpu(profile), _other_settings(profile, server), fixed), []).append(
+            (profile, server)
+        )
     clauses = (
         *(f"{where}, with {_batch_settings(each, given)}, {others}" for (where, others, _), each in alike.items()),
         _merged_in_words([server for _, server in servers]),
@@ -50,7 +52,7 @@ def _is_free(setting: str, given: Server | None) -> bool:
     return given is not None and getattr(given, setting) is None
 
 
-def _where(profile: Profile) -> str:
+def _model_and_gpu(profile: Profile) -> str:
     widths = f" ({bits})" if (bits := stored_widths(profile.model)) else ""
     where = f"{profile.server_hardware}, vLLM {profile.vllm_version}"
     return f"{profile.model.name}{widths} on {where} ({evidence(profile)})"

@@ -49,19 +49,20 @@ def chosen_sentences(plan: Plan) -> list[str]:
 
 
 def _budget_sentence(plan: Plan, setting: Setting, decided: Sequence[_Decided]) -> str:
-    chosen, usual = (_numbers(getattr(each.decision, which) for each in decided) for which in ("chosen", "default"))
+    chosen, usual = (
+        _lowest_to_highest(getattr(each.decision, which) for each in decided) for which in ("chosen", "default")
+    )
     why = ", within the limit on host memory" if setting == "max_cpu_loras" else ""
-    what = f"{setting} {chosen} instead of {usual}{_where(plan, decided)}{why}"
-    facts = [*_without_it(plan, decided, "without it"), *_gpus_without(plan, setting, "without it")]
+    what = f"{setting} {chosen} instead of {usual}{_on_servers(plan, decided)}{why}"
+    facts = _facts_without(plan, setting, decided, "without it")
     return f"{what}: {'; '.join(facts)}." if facts else f"{what}."
 
 
 def _merged_sentence(plan: Plan, decided: Sequence[_Decided]) -> str:
     names = list(dict.fromkeys(name for each in decided for name in each.server.adapters))
     of = ", ".join(names) if len(names) <= NAMED_SERVERS else count(len(names), "adapter")
-    without = "without merged weights"
-    facts = [*_without_it(plan, decided, "with LoRA instead"), *_gpus_without(plan, "merged", without)]
-    said = f"Weights of {of} merged into those of the model{_where(plan, decided)}"
+    facts = _facts_without(plan, "merged", decided, "with LoRA instead")
+    said = f"Weights of {of} merged into those of the model{_on_servers(plan, decided)}"
     return f"{said}: {'; '.join(facts)}. {_undoing_sentence(plan, len(decided))}"
 
 
@@ -74,6 +75,13 @@ def _undoing_sentence(plan: Plan, servers: int) -> str:
     return f"To undo it, {these} with --enable-lora{gpus}."
 
 
+def _facts_without(plan: Plan, setting: Setting, decided: Sequence[_Decided], without: str) -> list[str]:
+    """Say how these servers, and the number of GPUs, would be without a decision."""
+    on_servers = _without_it(plan, decided, without)
+    is_said = any(fact.startswith(without) for fact in on_servers)
+    return [*on_servers, *_gpus_without(plan, setting, "" if is_said else f"{without}, ")]
+
+
 def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[str]:
     """Say how these servers would do without a decision: which fail or, if none does, the latencies."""
     failing = Counter(_failure(each.decision.without) for each in decided)
@@ -81,7 +89,7 @@ def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[s
     if failing:
         if len(decided) == 1:
             return [f"{without}, the {server_noun(plan)} would {next(iter(failing))}"]
-        parts = [f"{many:,} of them would {what}" for what, many in failing.most_common()]
+        parts = [f"{many:,} would {what}" for what, many in failing.most_common()]
         return [f"{without}, {' and '.join(parts)}"]
     latencies = [_latencies(label, name, decided) for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))]
     return [", ".join(filter(None, latencies))] if any(latencies) else []
@@ -99,7 +107,9 @@ def _latencies(label: str, name: str, decided: Sequence[_Decided]) -> str:
     known = [
         (figure, other)
         for each in decided
-        for figure, other in [(_figure(each.server.forecast, name), _figure(each.decision.without, name))]
+        for figure, other in [
+            (_latency_figure(each.server.forecast, name), _latency_figure(each.decision.without, name))
+        ]
         if figure is not None and other is not None
     ]
     if not known:
@@ -110,7 +120,7 @@ def _latencies(label: str, name: str, decided: Sequence[_Decided]) -> str:
     )
 
 
-def _figure(of: Forecast | Outcome | None, name: str) -> float | None:
+def _latency_figure(of: Forecast | Outcome | None, name: str) -> float | None:
     value: float | None = getattr(of, name, None)
     return value if value is not None and math.isfinite(value) else None
 
@@ -123,14 +133,14 @@ def _gpus_without(plan: Plan, setting: Setting, without: str) -> list[str]:
     if alternative.gpus <= plan.gpus:
         return [f"no GPU is saved ({how})"]
     about = "about " if alternative.found_by == "prediction" else ""
-    return [f"{without}, {about}{count(alternative.gpus, 'GPU')} would be needed ({how})"]
+    return [f"{without}{about}{count(alternative.gpus, 'GPU')} would be needed ({how})"]
 
 
 def _alternative(plan: Plan, setting: Setting) -> Alternative | None:
     return next((each for each in plan.alternatives if each.without == setting), None)
 
 
-def _where(plan: Plan, decided: Sequence[_Decided]) -> str:
+def _on_servers(plan: Plan, decided: Sequence[_Decided]) -> str:
     """Say on which servers: by name, or how many of all."""
     serving, names = len(plan.servers) - len(plan.standbys), [each.server.name for each in decided]
     if len(names) <= NAMED_SERVERS:
@@ -140,6 +150,6 @@ def _where(plan: Plan, decided: Sequence[_Decided]) -> str:
     return f" on {len(names):,} of {serving:,} {server_noun(plan)}s"
 
 
-def _numbers(values: Iterable[int]) -> str:
+def _lowest_to_highest(values: Iterable[int]) -> str:
     found = sorted(set(values))
     return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"

@@ -121,13 +121,13 @@ def _unmerging_table(servers: Sequence[ServerExplanation], noun: str) -> list[Re
     add_numbers(table, "ITL p99\nnow", "\nwith LoRA", "TTFT p99\nnow", "\nwith LoRA")
     for each in merged:
         assert each.unmerging
-        verdict, *latencies = _before_and_after(each.unmerging)
+        verdict, *latencies = _change_cells(each.unmerging)
         table.add_row(Text(each.server), Text(each.unmerging.adapter), verdict, *latencies)
     note = f"Nothing else can be served by these {noun}s, unless they restart with --enable-lora."
     return [heading("Merged weights, and the same traffic with LoRA instead"), table, Text(note)]
 
 
-def _before_and_after(change: Addition | Unmerging) -> tuple[str, ...]:
+def _change_cells(change: Addition | Unmerging) -> tuple[str, ...]:
     """Return the verdict after a change, and the 99th percentiles of ITL and TTFT before and after it, as text."""
     before, after = change.before, change.after
     itl, ttft = (duration(after.itl_p99), duration(after.ttft_p99)) if after else (NOTHING, NOTHING)
@@ -142,7 +142,7 @@ def _addition_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     add_numbers(table, "ITL p99\nbefore", "\nafter", "TTFT p99\nbefore", "\nafter")
     table.add_column("Restart with", overflow="fold")
     for each in servers:
-        table.add_row(Text(each.server), *_before_and_after(each.addition), _restart(each))
+        table.add_row(Text(each.server), *_change_cells(each.addition), _restart(each))
     return table
 
 

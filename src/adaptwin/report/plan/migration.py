@@ -77,10 +77,10 @@ def _line(alike: list[Step]) -> str:
         case "stop":
             return f"stop {step.server}"
     assert step.settings
-    return f"{step.action} {step.server} ({_settings(step.settings, step.adapter)})"
+    return f"{step.action} {step.server} ({_start_settings(step.settings, step.adapter)})"
 
 
-def _settings(settings: Server, merged: str | None) -> str:
+def _start_settings(settings: Server, merged: str | None) -> str:
     """Return what to start a server with, as far as it is not the same on all servers of a plan."""
     slots = f"max_loras {settings.max_loras}, max_lora_rank {settings.max_lora_rank}"
     budgets = {

@@ -39,7 +39,7 @@ from adaptwin.report.plan.sentences import (
     verified_sentence,
 )
 from adaptwin.report.plan.server_noun import server_noun
-from adaptwin.report.plan.settings import Setting, server_settings
+from adaptwin.report.plan.settings import SettingRow, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
@@ -61,7 +61,7 @@ class GpuSection(NamedTuple):
     binds: str
     headroom: str
     story: str
-    settings: list[Setting]
+    settings: list[SettingRow]
     adapters: list[Placement]
     tokens: float  # tokens/s offered to its adapters
     choices: Picture | None

@@ -7,7 +7,7 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.style.words import NOTHING
 
 
-class Setting(NamedTuple):
+class SettingRow(NamedTuple):
     """A setting of vLLM, its value on this server, and where the value is from; empty if it was given."""
 
     name: str
@@ -15,7 +15,7 @@ class Setting(NamedTuple):
     origin: str
 
 
-def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
+def server_settings(plan: Plan, placed: PlacedServer) -> list[SettingRow]:
     """Return the settings of a server; those left open have the default that vLLM uses on its profile.
 
     Where the server has several GPUs, their number comes first.
@@ -23,12 +23,12 @@ def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
     server, defaults = placed.server, _defaults(plan, placed)
     gpus = plan.gpus_of(placed)
     chosen = {decision.setting for decision in placed.decisions}
-    rows = [Setting("tensor_parallel_size", str(gpus), "")] if gpus > 1 else []
+    rows = [SettingRow("tensor_parallel_size", str(gpus), "")] if gpus > 1 else []
     for name in type(server).model_fields:
         value = getattr(server, name)
         shown = defaults.get(name) if value is None else value
         origin = "by default" if value is None else "chosen" if name in chosen else ""
-        rows.append(Setting(name, NOTHING if shown is None else _setting_text(shown), origin))
+        rows.append(SettingRow(name, NOTHING if shown is None else _setting_text(shown), origin))
     return rows
 
 

@@ -39,7 +39,7 @@ def plan_table(plan: Plan) -> RenderableType:
         _plan_headline(plan),
         heading("Servers"),
         _servers_table(plan),
-        *_chosen_settings(plan),
+        *_settings_chosen(plan),
         heading("Expected performance (simulated)"),
         _forecast_table(plan),
         Text(
@@ -51,7 +51,7 @@ def plan_table(plan: Plan) -> RenderableType:
     )
 
 
-def _chosen_settings(plan: Plan) -> list[RenderableType]:
+def _settings_chosen(plan: Plan) -> list[RenderableType]:
     said = chosen_sentences(plan)
     return [heading("Settings chosen, and what they gain"), *(Text(f"- {line}") for line in said)] if said else []
 
