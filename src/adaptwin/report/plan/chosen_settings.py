@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from adaptwin.plan.decisions import Alternative, Decision, Outcome, Setting
 from adaptwin.plan.forecast import Forecast
@@ -13,6 +13,7 @@ from adaptwin.report.style.words import count, duration
 
 NAMED_SERVERS = 3  # more servers, or adapters, than this are counted, not named
 _BUDGETS = ("max_num_seqs", "max_num_batched_tokens")
+_ORDER = get_args(Setting)
 _FOUND_BY = {"search": "by a search, not verified", "prediction": "by prediction"}
 _VERDICTS = {"starved": "starved", "backlogged": "backlogged", "slow": "too slow", "unknown": "of unknown performance"}
 
@@ -44,7 +45,7 @@ def chosen_sentences(plan: Plan) -> list[str]:
             by_setting.setdefault(decision.setting, []).append(_Decided(server, decision))
     return [
         _merged_sentence(plan, decided) if setting == "merged" else _budget_sentence(plan, setting, decided)
-        for setting, decided in by_setting.items()
+        for setting, decided in sorted(by_setting.items(), key=lambda each: _ORDER.index(each[0]))
     ]
 
 
@@ -89,7 +90,11 @@ def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[s
     if failing:
         if len(decided) == 1:
             return [f"{without}, the {server_noun(plan)} would {next(iter(failing))}"]
-        parts = [f"{many:,} would {what}" for what, many in failing.most_common()]
+        one_for_all = "both" if len(decided) == 2 else f"all {len(decided):,}"
+        parts = [
+            f"{one_for_all if many == len(decided) else f'{many:,}'} would {what}"
+            for what, many in failing.most_common()
+        ]
         return [f"{without}, {' and '.join(parts)}"]
     latencies = [_latencies(label, name, decided) for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))]
     return [", ".join(filter(None, latencies))] if any(latencies) else []
