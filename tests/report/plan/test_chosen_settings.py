@@ -84,9 +84,9 @@ def test_a_choice_that_saves_no_gpu_says_so(plan):
 def test_merged_weights_have_their_gain_and_the_cost_of_undoing_them(merged):
     (said,) = chosen_sentences(merged)
     assert said == (
-        "Weights of tenant-000 merged into those of the model on gpu-0, gpu-1: with LoRA instead, both would be starved; "
-        "5 GPUs would be needed (by a search, not verified). To undo it, these 2 servers restart with --enable-lora, "
-        "and 1 more GPU is needed."
+        "Weights of tenant-000 merged into those of the model on gpu-0, gpu-1: with LoRA instead, both would be "
+        "starved; 5 GPUs would be needed (by a search, not verified). To undo it, these 2 servers restart with "
+        "--enable-lora, and 1 more GPU is needed."
     )
 
 
