@@ -54,6 +54,14 @@ def test_settings_that_the_planner_chose_have_one_clause_together():
     assert "max_num_seqs 1,024 (chosen by the plan), max_num_batched_tokens 2,048 (vLLM's default)" in alone[0]
 
 
+def test_a_shorter_length_that_the_planner_chose_is_called_so():
+    short = Server(max_model_len=16384)
+    assert assumptions(Workload(TWO), [(H100, short)], Server())[0].endswith(
+        "max_model_len 16,384 (chosen by the plan)"
+    )
+    assert assumptions(Workload(TWO), [(H100, short)], short)[0].endswith("max_model_len 16,384")
+
+
 def test_a_setting_that_the_planner_was_given_is_no_choice():
     given = Server(max_num_seqs=128)
     found = assumptions(Workload(TWO), [(H100, given)] * 2, given)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from adaptwin.placement.capacity.shorter_requests import WHOLE_BLOCKS, with_startable_length
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.plan.forecast import Forecast
@@ -14,8 +15,8 @@ from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
 from adaptwin.vllm_versions import oldest
+from adaptwin.workload.demand.longest_request import longest_request
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
-from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.lora_ranks import SERVED_RANKS, in_words, padded_rank
 from adaptwin.workload.workload import Workload
 
@@ -23,7 +24,6 @@ LESS_TRAFFIC = (0.05, 0.1, 0.2)
 HOTTEST_ADAPTERS = (1, 3, 10)
 LARGER_MAX_NUM_SEQS = (512, 1024)
 LARGER_MEMORY_UTILIZATION = 0.95
-WHOLE_BLOCKS = 256  # tokens; a shorter max_model_len is rounded up to a multiple of this
 
 
 class Variant(NamedTuple):
@@ -76,8 +76,9 @@ def _variant(
     if servers[0].merged:
         template = common_settings(servers[0].server)
     else:
-        known = workload_surrogate_for(surrogate, profile, workload, plan.settings)
-        template = chosen_template(profile, workload, plan.settings, plan.factor, limits, known)
+        startable = with_startable_length(plan.settings, plan.profiles, plan.workload)
+        known = workload_surrogate_for(surrogate, profile, workload, startable)
+        template = chosen_template(profile, workload, startable, plan.factor, limits, known)
     return Variant(profile, workload, template, plan.factor, len(servers), limits)
 
 
@@ -109,7 +110,7 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
                 gpu_memory_utilization=LARGER_MEMORY_UTILIZATION,
             )
         ]
-    longest = _longest_request(plan.workload)
+    longest = WHOLE_BLOCKS * math.ceil(longest_request(plan.workload) / WHOLE_BLOCKS)
     allowed = max(s.server.max_model_len or plan.profile_of(s).model.max_model_len for s in plan.servers)
     if longest < allowed:
         what = f"max_model_len {longest:,} instead of {allowed:,}: no request is longer"
@@ -169,17 +170,3 @@ def _retrained(variant: Variant, rank: int) -> Variant:
         for adapter in variant.workload.adapters
     )
     return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
-
-
-def _longest_request(workload: Workload) -> int:
-    """Return the length of the longest possible request in tokens, rounded up to whole blocks."""
-    lengths = {workload.lengths_of(adapter) for adapter in workload.adapters}
-    return max(map(_longest_of, lengths), default=1)
-
-
-def _longest_of(lengths: Lengths) -> int:
-    table = lengths.table()
-    longest = (
-        int((table.input + table.output).max()) if table.joint else int(table.input.max()) + int(table.output.max())
-    )
-    return WHOLE_BLOCKS * math.ceil(longest / WHOLE_BLOCKS)

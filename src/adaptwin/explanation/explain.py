@@ -11,6 +11,7 @@ from adaptwin.explanation.newcomer import typical_adapter
 from adaptwin.explanation.room import Room, serves_alone
 from adaptwin.explanation.savings import savings
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.placement.verification.forecast import forecast
 from adaptwin.plan.assumptions import assumptions_of
@@ -123,10 +124,11 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
         )
     alone = plan.workload.model_copy(update={"adapters": (newcomer,), "seed": plan.seed})
     used = {server.profile for server in plan.servers}
+    startable = with_startable_length(plan.settings, plan.profiles, alone)
     for profile in plan.profiles:
         if profile.name in used:
             limits = plan.options.latency_limits
-            capacity = Capacity(profile, alone, plan.settings, plan.factor, latency_limits=limits)
+            capacity = Capacity(profile, alone, startable, plan.factor, latency_limits=limits)
             if serves_alone(capacity, newcomer):
                 rank = server_rank(newcomer.rank, profile)
                 return Advice(action="new GPU", gpus=profile.tensor_parallel_size, max_lora_rank=rank)

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import settings_range
+from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
@@ -130,7 +131,8 @@ def _cost_bound_with_spares(plan: Plan, workload: Workload) -> float | None:
     prices = [profile.server_price for profile in plan.profiles if profile.server_price is not None]
     if len(prices) < len(plan.profiles):
         return None
-    possible, merged = settings_range(plan.settings, plan.profiles), plan.options.allow_merged
+    startable = with_startable_length(plan.settings, plan.profiles, workload)
+    possible, merged = settings_range(startable, plan.profiles), plan.options.allow_merged
     bound = cost_bound(plan.profiles, workload, possible, plan.factor, allow_merged=merged)
     return bound + plan.options.spare * min(prices)
 
@@ -156,15 +158,16 @@ class _ReplanSearch(NamedTuple):
         """Prepare a search in which every server must keep the headroom and margin of the running plan."""
         profile, options = plan.profile_of(plan.servers[0]), plan.options
         drawn, constraints = workload.model_copy(update={"seed": seed}), options.constraints.among(workload)
-        known = workload_surrogate_for(surrogate, profile, workload, plan.settings)
-        template = chosen_template(profile, drawn, plan.settings, plan.factor, options.latency_limits, known)
+        startable = with_startable_length(plan.settings, plan.profiles, workload)
+        known = workload_surrogate_for(surrogate, profile, workload, startable)
+        template = chosen_template(profile, drawn, startable, plan.factor, options.latency_limits, known)
         known = known and known.with_template(template)
         host_limit = math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB
         capacity, roomy = (
             Capacity(profile, drawn, template, plan.factor * factor, known, options.latency_limits, host_limit)
             for factor in (1.0, REPAIR_FACTOR)
         )
-        possible, merged = settings_range(plan.settings, plan.profiles), options.allow_merged
+        possible, merged = settings_range(startable, plan.profiles), options.allow_merged
         bound = servers_bound(profile, workload, possible, plan.factor, allow_merged=merged)
         update = {
             "workload": workload,

@@ -35,7 +35,7 @@ def assumptions(
     alike: dict[tuple[str, str, tuple[int | None, ...]], list[tuple[Profile, Server]]] = {}
     for profile, server in servers:
         fixed = tuple(None if _is_free(name, given) else getattr(server, name) for name in CHOSEN_SETTINGS)
-        alike.setdefault((_model_and_gpu(profile), _other_settings(profile, server), fixed), []).append(
+        alike.setdefault((_model_and_gpu(profile), _other_settings(profile, server, given), fixed), []).append(
             (profile, server)
         )
     clauses = (
@@ -72,12 +72,14 @@ def _batch_settings(servers: Sequence[tuple[Profile, Server]], given: Server | N
     return ", ".join(texts)
 
 
-def _other_settings(profile: Profile, server: Server) -> str:
+def _other_settings(profile: Profile, server: Server, given: Server | None) -> str:
     used = server.with_defaults(profile)
     of = f"max_model_len {used.max_model_len:,}{_default_in_words(server.max_model_len, MODEL_DEFAULT)}"
+    if server.max_model_len is not None and _is_free("max_model_len", given):
+        of += f" ({CHOSEN_BY_PLAN})"
     if used.gpu_memory_utilization != USUAL_UTILIZATION:
-        given = _default_in_words(server.gpu_memory_utilization, VLLM_DEFAULT)
-        of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{given}"
+        default = _default_in_words(server.gpu_memory_utilization, VLLM_DEFAULT)
+        of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{default}"
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
     return of
