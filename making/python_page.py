@@ -30,8 +30,8 @@ YAML."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Making, checking and changing plans": (
-        "make_plan", "make_plans", "verify", "stress", "replan", "replan_plans", "explain", "Plan", "Plans",
-        "PlacedServer", "PlanOptions", "Constraints", "Forecast",
+        "make_plan", "make_plans", "make_front", "verify", "stress", "replan", "replan_plans", "explain",
+        "Plan", "Plans", "Front", "PlacedServer", "PlanOptions", "Constraints", "Forecast", "Decision", "Alternative",
         "Failover", "Migration", "Check", "Stress", "StressScenario", "Explanation",
     ),
     "Simulating servers": ("simulate", "simulate_many", "Server", "Run"),

@@ -184,6 +184,33 @@ def test_simulate_takes_vllms_settings_and_its_own(adaptwin):
     assert len(run["series"]["time"]) >= 100
 
 
+def test_simulate_merges_the_weights_of_the_only_adapter(adaptwin, folder):
+    (folder / "one.csv").write_text("name,rank,rate\nhot,8,1.0\n", encoding="utf-8")
+    call = ("simulate", "one.csv", "--profile", "h100-64gb-llama-3.1-8b-instruct", "--duration", 300, "--merged")
+    done = adaptwin(*call)
+    assert done.code == 0
+    assert "weights of the adapter merged into those of the model." in " ".join(done.out.split())
+    assert json.loads(adaptwin(*call, "--json").out)["server"]["max_loras"] == 0
+    assert "max_loras 4: a server with merged weights has no slots" in adaptwin(*call, "--max-loras", 4).err
+    refused = adaptwin("simulate", "fleet.yaml", "--merged")
+    assert (refused.code, refused.out) == (1, "")
+    assert "the weights of one adapter can be merged, but the workload has 3" in refused.err
+
+
+def test_plan_merges_weights_only_where_that_is_allowed(adaptwin, folder):
+    (folder / "hot.csv").write_text("name,rank,rate\nhot,8,60.0\n", encoding="utf-8")
+    call = ("plan", "hot.csv", "--profile", "h100-64gb-llama-3.1-8b-instruct", "--out", "plan.yaml")
+    assert adaptwin(*call).code == 0
+    assert not any(server.merged for server in Plan.read(folder / "plan.yaml").servers)
+    done = adaptwin(*call, "--allow-merged")
+    plan = Plan.read(folder / "plan.yaml")
+    assert (done.code, plan.options.allow_merged) == (0, True)
+    assert [server.merged for server in plan.servers] == [True]
+    assert "To undo it, this server restarts with --enable-lora, and 1 more GPU is needed." in " ".join(
+        done.out.split()
+    )
+
+
 def test_simulate_answers_the_same_for_the_same_seed(adaptwin):
     first, again, other = (adaptwin("simulate", "fleet.yaml", "--json", "--seed", seed).out for seed in (4, 4, 5))
     assert first == again != other

@@ -30,6 +30,7 @@ def test_explain_as_json_is_the_explanation_and_nothing_else(adaptwin, planned):
         "gpus": None,
         "max_lora_rank": 64,
         "max_loras": 2,
+        "unmerged": None,
     }
     assert found["servers"][0]["forecast"]["headroom"] == Plan.read(planned / "plan.yaml").servers[0].forecast.headroom
 

@@ -108,7 +108,7 @@ def test_a_fleet_for_other_gpus_or_settings_is_refused(adaptwin, changed):
     changed(more="server: {max_num_seqs: 99}\n")
     done = adaptwin("replan", "plan.yaml", "new.yaml")
     assert (done.code, done.out) == (1, "")
-    assert "new.yaml: server.max_num_seqs: 99, but the plan's servers run with None" in done.err
+    assert "new.yaml: server.max_num_seqs: 99, but the plan was made with a choice of its own" in done.err
 
 
 @pytest.mark.parametrize(

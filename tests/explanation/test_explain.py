@@ -4,12 +4,13 @@ import pytest
 
 from adaptwin import Adapter, Lengths, Plan, Server, SpecError, explain, make_plan, simulate
 from adaptwin.explanation import savings
-from adaptwin.explanation.explanation import MOST_MORE
+from adaptwin.explanation.explanation import MOST_MORE, Advice
 from adaptwin.explanation.newcomer import typical_adapter, typical_lengths
 from adaptwin.explanation.room import Room
 from adaptwin.placement.verification.headroom import headroom_seeds
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.plan import PlacedServer
 
 SEATS = Server(max_num_seqs=16)
 
@@ -247,3 +248,31 @@ def test_savings_that_were_not_tried_are_unknown(seated, explained, monkeypatch)
 def test_a_plan_without_servers_has_nothing_to_explain(seated):
     with pytest.raises(SpecError, match="nothing to explain"):
         explain(seated.model_copy(update={"servers": ()}))
+
+
+@pytest.fixture(scope="module")
+def merged(h100, fleet):
+    """Return a plan with merged weights on one of two servers, and its explanation."""
+    workload = fleet(("hot", 8, 50.0), ("a", 8, 1.0))
+    hot = PlacedServer("m", h100.name, Server(max_num_seqs=1024).with_merged_weights(), {"hot": 1.0})
+    lora = Server(max_loras=4, max_lora_rank=8, max_cpu_loras=4)
+    servers = (hot, PlacedServer("x", h100.name, lora, {"a": 1.0}))
+    plan = Plan(PlanOptions(), seed=0, lower_bound=1, profiles=(h100,), servers=servers, workload=workload)
+    return explain(plan)
+
+
+def test_a_server_with_merged_weights_takes_no_adapter_without_a_restart(merged):
+    server, other = merged.servers
+    assert server.kin.more == 0
+    assert not server.addition.restart.merged
+    assert server.addition.restart.max_loras >= 1
+    assert merged.advice == Advice(action="load", server="x")
+    assert other.unmerging is None
+
+
+def test_with_lora_a_server_with_merged_weights_would_be_slower(merged):
+    unmerging = merged.servers[0].unmerging
+    assert (unmerging.adapter, unmerging.verdict, unmerging.settings.merged) == ("hot", "backlogged", False)
+    assert unmerging.settings.max_num_seqs == 1024
+    assert unmerging.after.itl_mean > 1.2 * unmerging.before.itl_mean
+    assert merged.savings.as_it_is == 2

@@ -13,6 +13,7 @@ ADAPTERS = (
     Adapter("tenant-b", 16, 1.0, artifact="s3://bucket/b"),
     Adapter("hot", 8, 5.0),
     Adapter("base", 0, 1.0),
+    Adapter("hottest", 8, 40.0),
 )
 SETTINGS = Server(max_loras=4, max_lora_rank=16)
 
@@ -20,7 +21,7 @@ every_target = pytest.mark.parametrize("write", TARGETS.values(), ids=TARGETS.ke
 
 
 def make_plan() -> Plan:
-    """Make a plan of two servers that share an adapter, a base-model server, and a standby."""
+    """Make a plan of servers that share an adapter, of the base model, with merged weights, and a standby."""
     return Plan(
         PlanOptions(strategy="by hand", spare=1),
         7,
@@ -29,7 +30,8 @@ def make_plan() -> Plan:
             PlacedServer("serving-0", H100.name, SETTINGS, {"tenant-a": 1.0, "hot": 0.4}),
             PlacedServer("serving-1", H100.name, SETTINGS, {"tenant-b": 1.0, "hot": 0.6}),
             PlacedServer("serving-2", H100.name, Server(max_loras=0, max_cpu_loras=0), {"base": 1.0}),
-            PlacedServer("waiting-3", H100.name, SETTINGS, {}),
+            PlacedServer("serving-3", H100.name, SETTINGS.with_merged_weights(), {"hottest": 1.0}),
+            PlacedServer("waiting-4", H100.name, SETTINGS, {}),
         ),
         profiles=[H100],
         workload=Workload(ADAPTERS, duration=300.0),
@@ -60,8 +62,8 @@ def test_every_adapter_is_named(plan, write):
 
 @every_target
 def test_a_standby_is_named(plan, write):
-    assert [server.name for server in plan.standbys] == ["waiting-3"]
-    assert "waiting-3" in write(plan)
+    assert [server.name for server in plan.standbys] == ["waiting-4"]
+    assert "waiting-4" in write(plan)
 
 
 @every_target

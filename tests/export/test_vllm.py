@@ -135,6 +135,44 @@ def test_a_server_of_the_base_model_only_has_no_lora_flags():
     assert "ADAPTERS" not in script
 
 
+def merged_plan(name="hot", artifact=None):
+    """Make a plan of a server with merged weights, and one that serves the rest of the adapter and another one."""
+    adapters = [Adapter(name, 8, 45.0, artifact=artifact), Adapter("a", 8, 1.0)]
+    merged = Server(max_num_seqs=1024).with_merged_weights()
+    lora = Server(max_loras=2, max_lora_rank=8, max_cpu_loras=2)
+    return plan_of(adapters, (merged, {name: 0.75}), (lora, {name: 0.25, "a": 1.0}))
+
+
+def test_a_server_with_merged_weights_starts_with_the_merged_model_under_the_name_of_the_adapter():
+    script = vllm_script(merged_plan())
+    merged, lora = commands(script)
+    assert merged == shlex.split(
+        "CUDA_VISIBLE_DEVICES=0 vllm serve $MERGED/hot --port 8000 --gpu-memory-utilization 0.9"
+        " --max-model-len 131072 --max-num-seqs 1024 --max-num-batched-tokens 2048 --block-size 16"
+        " --enable-chunked-prefill --served-model-name hot"
+    )
+    assert "--enable-lora" in lora
+    assert lora[1] == "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+    assert 'MERGED="${MERGED:-merged}"  # folder of the models with merged weights' in script
+    assert "# gpu-0: 1 adapter, profile" in script
+    assert "# has the weights of hot merged into those of the model: no requests for" in script
+    assert "# serves only a part of the traffic of: hot (75%)" in script
+    assert "merge_and_unload()" in script
+
+
+def test_without_merged_weights_nothing_is_said_of_them():
+    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
+    assert "erged" not in script.replace("MERGED", "merged")
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_the_name_of_an_adapter_with_merged_weights_reaches_vllm_as_it_is(run_script, name):
+    (allowed, *words), _ = run_script(vllm_script(merged_plan(name, artifact="/weights/hot")), MERGED="/m m")
+    assert allowed == ""
+    assert words[:2] == ["serve", f"/m m/{name}"]
+    assert "=".join(words).endswith(f"--enable-chunked-prefill=--served-model-name={name}")
+
+
 def test_the_script_says_what_the_plan_assumes():
     script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
     assert f"# The plan assumes: {MODEL} on NVIDIA H100 64 GB (MareNostrum 5), vLLM 0.8.5 (measured), with" in script
@@ -205,7 +243,8 @@ def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
         pairs = [word for word in words[2:] if word not in ("--enable-lora", "--enable-chunked-prefill")]
         flags = dict(zip(pairs[::2], pairs[1::2], strict=False))
         assert flags["--port"] == str(8000 + number)
-        assert (flags["--max-num-seqs"], flags["--max-num-batched-tokens"]) == ("256", "2048")
+        tokens, seqs = server.server.budgets(H100)
+        assert (flags["--max-num-seqs"], flags["--max-num-batched-tokens"]) == (str(seqs), str(tokens))
         assert flags["--max-loras"] == str(server.server.max_loras)
         assert flags["--max-lora-rank"] == str(server.server.max_lora_rank)
         assert flags["--max-cpu-loras"] == str(server.server.max_cpu_loras)

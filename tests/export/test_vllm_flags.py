@@ -6,7 +6,7 @@ from adaptwin import Server, derive_profile, load_profile
 from adaptwin.export.vllm_flags import FLAG_SINCE, lora_flags, setting_flags, settings_without_flag
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
-WITHOUT_FLAG = {"kv_cache_tokens"}  # vLLM measures the size of its KV cache when it starts
+WITHOUT_FLAG = {"kv_cache_tokens", "merged"}  # vLLM measures its KV cache; a merged model is a model like any other
 
 
 def on(version):

@@ -87,3 +87,6 @@ def test_a_step_has_what_its_action_needs():
     with pytest.raises(SpecError, match=r"adapter: missing \(needed to load: server, adapter\)"):
         Step(action="load", server="gpu-0")
     assert Step(action="stop", server="gpu-0").adapter is None
+    merged = Server().with_merged_weights()
+    with pytest.raises(SpecError, match=r"adapter: missing \(settings\.merged needs the adapter"):
+        Step(action="start", server="gpu-0", profile="h100", settings=merged)

@@ -5,6 +5,7 @@ import pytest
 
 from adaptwin import Adapter, Infeasible, Plan, Server, SpecError, Workload, make_plan, replan, verify
 from adaptwin.plan.check import Check
+from adaptwin.plan.decisions import Alternative
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.replanning.ordering import migration
@@ -16,8 +17,8 @@ WINDOW = 300.0
 @pytest.fixture(scope="module")
 def fleet_plan(h100):
     """Return a plan for sixty adapters on at least three servers."""
-    workload = synthesize(adapters=60, rate=90, ranks=(8, 16, 32), popularity="zipf:0.9", duration=WINDOW)
-    plan = make_plan(h100, workload)
+    workload = synthesize(adapters=60, rate=60, ranks=(8, 16, 32), popularity="zipf:0.9", duration=WINDOW)
+    plan = make_plan(h100, workload, server=Server(max_num_seqs=256))
     assert plan.gpus >= 3
     return plan
 
@@ -156,10 +157,36 @@ def test_a_new_server_is_started_where_that_is_cheaper_than_a_restart(running, f
 
 
 def test_new_servers_have_the_settings_common_to_all(running, fleet):
-    common = slots(1, 8).model_copy(update={"max_num_seqs": 64, "gpu_memory_utilization": 0.8})
-    plan = running(fleet(("a", 8, 1.0)), {"x": (common, ["a"])})
+    given = {"max_num_seqs": 64, "gpu_memory_utilization": 0.8}
+    common = slots(1, 8).model_copy(update=given)
+    plan = running(fleet(("a", 8, 1.0)), {"x": (common, ["a"])}, settings=Server(**given))
     new = replan(plan, fleet(("a", 8, 1.0), ("b", 64, 1.0)), restart_cost=5.0, move_cost=5.0)
     assert [(s.server.max_num_seqs, s.server.gpu_memory_utilization) for s in new.servers] == [(64, 0.8)] * 2
+
+
+def test_settings_that_were_chosen_stay_on_running_servers_and_are_chosen_anew_for_others(running, fleet):
+    few = slots(1, 8).model_copy(update={"max_num_seqs": 64})
+    plan = running(fleet(("a", 8, 1.0)), {"x": (few, ["a"])})
+    assert replan(plan, plan.workload).migration.steps == ()
+    new = replan(plan, fleet(("a", 8, 1.0), ("b", 64, 1.0)), restart_cost=5.0, move_cost=5.0)
+    assert {server.name: server.server.max_num_seqs for server in new.servers} == {"x": 64, "gpu-0": None}
+
+
+def test_a_server_restarts_with_more_seats_where_its_own_are_too_few(running, fleet):
+    few = slots(1, 8).model_copy(update={"max_num_seqs": 8})
+    plan = running(fleet(("a", 8, 1.0)), {"x": (few, ["a"])})
+    new = replan(plan, fleet(("a", 8, 10.0)))
+    assert [(server.name, server.server.max_num_seqs) for server in new.servers] == [("x", None)]
+    assert (new.migration.restarts, new.verified) == (1, True)
+
+
+def test_bounds_and_decisions_are_those_of_the_new_traffic(running, fleet, h100):
+    priced = h100.model_copy(update={"price_per_hour": 2.0})
+    old = {"cost_bound": 77.0, "alternatives": (Alternative(without="max_num_seqs", gpus=9, found_by="search"),)}
+    plan = running(fleet(("a", 8, 1.0)), {"x": (slots(1, 8), ["a"])}, profiles=(priced,), **old)
+    new = replan(plan, fleet(("a", 8, 2.0)))
+    assert (new.cost_bound, new.alternatives) == (2.0, ())
+    assert not any(server.decisions for server in new.servers)
 
 
 def test_a_fresh_plan_is_used_where_it_is_worth_its_moves(running, fleet):
@@ -181,7 +208,7 @@ def test_after_a_tenth_of_the_rates_changed_few_move_and_gpus_are_about_those_of
     new = replan(fleet_plan, workload)
     assert new.verified
     assert new.migration.moves <= len(adapters) // 6
-    assert new.gpus <= make_plan(h100, workload).gpus + 1
+    assert new.gpus <= make_plan(h100, workload, server=fleet_plan.settings).gpus + 1
 
 
 def test_the_result_is_a_plan_for_the_new_workload_with_the_options_of_the_old(h100, fleet):

@@ -41,7 +41,7 @@ def test_each_base_model_is_changed_as_by_replan(running):
 
 def test_new_servers_get_names_that_no_server_of_another_base_model_has(running):
     assert names(running) == [["gpu-0"], ["gpu-1"]]
-    plans = replan_plans(running, workload(("a", 20.0, LLAMA), ("b", 20.0, LLAMA), ("c", 1.0, QWEN)))
+    plans = replan_plans(running, workload(("a", 30.0, LLAMA), ("b", 30.0, LLAMA), ("c", 1.0, QWEN)))
     assert names(plans) == [["gpu-0", "gpu-2"], ["gpu-1"]]
 
 

@@ -42,6 +42,41 @@ def test_servers_that_differ_in_slots_only_share_a_clause():
     assert "NVIDIA L40S, vLLM 0.8.5 (not compared with real runs)" in found[1]
 
 
+def test_settings_that_the_planner_chose_have_one_clause_together():
+    servers = [Server(), Server(max_num_seqs=1024), Server(max_num_seqs=1024, max_num_batched_tokens=1024)]
+    found = assumptions(Workload(TWO), [(H100, server) for server in servers], Server())
+    assert found[0] == (
+        f"{MODEL} (measured), with max_num_seqs 256 to 1,024 (chosen by the plan), max_num_batched_tokens 1,024 to "
+        "2,048 (chosen by the plan), max_model_len 131,072 (the model's)"
+    )
+    assert len(found) == 4
+    alone = assumptions(Workload(TWO), [(H100, servers[1])], Server())
+    assert "max_num_seqs 1,024 (chosen by the plan), max_num_batched_tokens 2,048 (vLLM's default)" in alone[0]
+
+
+def test_a_shorter_length_that_the_planner_chose_is_called_so():
+    short = Server(max_model_len=16384)
+    assert assumptions(Workload(TWO), [(H100, short)], Server())[0].endswith(
+        "max_model_len 16,384 (chosen by the plan)"
+    )
+    assert assumptions(Workload(TWO), [(H100, short)], short)[0].endswith("max_model_len 16,384")
+
+
+def test_a_setting_that_the_planner_was_given_is_no_choice():
+    given = Server(max_num_seqs=128)
+    found = assumptions(Workload(TWO), [(H100, given)] * 2, given)
+    assert found == clauses(Workload(TWO), (H100, given))
+    assert "max_num_seqs 128, max_num_batched_tokens 2,048 (vLLM's default)" in found[0]
+
+
+def test_merged_weights_are_said():
+    merged = Server().with_merged_weights()
+    assert "the weights of an adapter merged into those of the model" in clauses(Workload(TWO[:1]), (H100, merged))
+    two = clauses(Workload(TWO), (H100, merged), (H100, Server()))
+    assert "the weights of an adapter merged into those of the model on 1 of 2 servers" in two
+    assert len(two) == 5
+
+
 def test_a_profile_that_was_changed_is_not_called_measured():
     changed = H100.model_copy(update={"request_latency": 1.0})
     assert "vLLM 0.8.5 (changed since it was measured)" in clauses(Workload(TWO), (changed, Server()))[0]

@@ -111,6 +111,10 @@ def plan_command(
             help=plan_option("itl_p99", "no limit"),
         ),
     ] = None,
+    allow_merged: Annotated[
+        bool | None,
+        typer.Option("--allow-merged", rich_help_panel="Goal", help=plan_option("allow_merged", "merge none")),
+    ] = None,
     host_memory_gib: Annotated[
         float | None,
         typer.Option(metavar="GIB", rich_help_panel="Constraints", help=plan_option("host_memory_gib", "no limit")),
@@ -242,6 +246,7 @@ def plan_command(
         "ttft_p99": ttft_p99,
         "itl_p99": itl_p99,
         "latency": latency,
+        "allow_merged": allow_merged,
         "host_memory_gib": host_memory_gib,
         "accept_rough": accept_rough,
         "constraints": _constraints(pin, apart, together),

@@ -62,10 +62,11 @@ def replan_command(
 ) -> None:
     """Change a running plan as little as a new fleet allows, and list the steps.
 
-    Profile, server settings, strategy, headroom and margin stay as in the running plan. A fleet that names another
-    profile or other settings is refused; the planning section of the fleet is not used. Adapters without lengths keep
-    those of the running plan. In a plan for several base models, each is changed on its own. Costs are in GPUs: with
-    --move-cost 0.01, saving a GPU is worth up to 100 moves.
+    Profile, given server settings, strategy, headroom and margin stay as in the running plan. Servers keep the settings
+    that were chosen for them unless they restart. A fleet that names another profile or other settings is refused; the
+    planning section of the fleet is not used. Adapters without lengths keep those of the running plan. In a plan for
+    several base models, each is changed on its own. Costs are in GPUs: with --move-cost 0.01, saving a GPU is worth up
+    to 100 moves.
     """
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
@@ -125,6 +126,7 @@ def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:
         what = f"{first.profile} has other constants, model or version than in the plan: make a new plan"
         raise SpecError(what, "profile", path)
     for name in fleet.server.model_fields_set:
-        wanted, has = getattr(fleet.server, name), getattr(first.server, name)
+        wanted, has = getattr(fleet.server, name), getattr(running.settings, name)
         if wanted != has:
-            raise SpecError(f"{wanted}, but the plan's servers run with {has}: make a new plan", f"server.{name}", path)
+            was = f"the plan was made with {'a choice of its own' if has is None else has}"
+            raise SpecError(f"{wanted}, but {was}: make a new plan", f"server.{name}", path)

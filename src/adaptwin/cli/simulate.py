@@ -75,6 +75,14 @@ def simulate_command(
             help=described(Server, "gpu_memory_utilization", "the fleet's, or vLLM's"),
         ),
     ] = None,
+    merged: Annotated[
+        bool | None,
+        typer.Option(
+            "--merged",
+            rich_help_panel="vLLM's settings",
+            help=f"{described(Server, 'merged')} {default_note('the setting of the fleet')}",
+        ),
+    ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
@@ -165,6 +173,7 @@ def simulate_command(
         max_num_batched_tokens=max_num_batched_tokens,
         max_model_len=max_model_len,
         gpu_memory_utilization=gpu_memory_utilization,
+        merged=merged,
     )
     workload = fleet_read.workload.model_copy(update={"duration": duration or fleet_read.duration})
     warn_of_late_timestamps(workload)
@@ -193,8 +202,10 @@ def simulate_command(
 
 
 def _server(fleet: "Fleet", profile: "Profile", **settings: float | None) -> Server:
-    """The fleet's server with the settings given on the command line."""
+    """The fleet's server with the settings given on the command line, without slots if weights are merged there."""
     given = {name: value for name, value in settings.items() if value is not None}
+    if given.get("merged"):
+        given = {"max_loras": 0, "max_cpu_loras": 0, **given}
     if "max_lora_rank" not in {*given, *fleet.server.model_fields_set}:
         given["max_lora_rank"] = server_rank(fleet.max_rank, profile)
     return Server(**{**fleet.server.model_dump(), **given})

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from adaptwin.placement.capacity.shorter_requests import WHOLE_BLOCKS, with_startable_length
+from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
+from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
-from adaptwin.plan.plan import Plan
+from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.planned_settings import common_settings
 from adaptwin.profile.profile import Profile
+from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
 from adaptwin.vllm_versions import oldest
+from adaptwin.workload.demand.longest_request import longest_request
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
-from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.lora_ranks import SERVED_RANKS, in_words, padded_rank
 from adaptwin.workload.workload import Workload
 
@@ -20,7 +24,6 @@ LESS_TRAFFIC = (0.05, 0.1, 0.2)
 HOTTEST_ADAPTERS = (1, 3, 10)
 LARGER_MAX_NUM_SEQS = (512, 1024)
 LARGER_MEMORY_UTILIZATION = 0.95
-WHOLE_BLOCKS = 256  # tokens; a shorter max_model_len is rounded up to a multiple of this
 
 
 class Variant(NamedTuple):
@@ -41,20 +44,42 @@ class Change(NamedTuple):
     apply: Callable[[Variant], Variant]
 
 
-def variants_of(plan: Plan) -> list[Variant]:
-    """Return one variant for each profile in use, which describes the plan as it is."""
+def variants_of(plan: Plan, surrogate: Surrogate | Literal["shipped"] | None) -> list[Variant]:
+    """Return variants that describe the plan as it is: one for each profile in use, with settings chosen as in a plan.
+
+    Each adapter with merged weights is a variant of its own. To a server that has nothing else it is like traffic to
+    the base model.
+    """
     variants = []
     for profile in plan.profiles:
-        servers = [server for server in plan.servers if server.profile == profile.name]
-        shares: dict[str, float] = {}
-        for server in servers:
-            for name, share in server.adapters.items():
-                shares[name] = shares.get(name, 0.0) + share
-        if servers:
-            workload, template = plan.workload.part(shares, plan.seed), common_settings(servers[0].server)
-            limits = plan.options.latency_limits
-            variants.append(Variant(profile, workload, template, plan.factor, len(servers), limits))
+        servers = [server for server in plan.servers if server.profile == profile.name and not server.is_standby]
+        merged = {name for server in servers if server.merged for name in server.adapters}
+        lora = [server for server in servers if not server.merged]
+        variants += [_variant(plan, profile, lora, surrogate)] if lora else []
+        for name in sorted(merged):
+            own = _variant(plan, profile, [each for each in servers if each.merged and name in each.adapters], None)
+            (adapter,) = own.workload.adapters
+            base = own.workload.model_copy(update={"adapters": (adapter.model_copy(update={"rank": 0}),)})
+            variants.append(own._replace(workload=base))
     return variants
+
+
+def _variant(
+    plan: Plan, profile: Profile, servers: Sequence[PlacedServer], surrogate: Surrogate | Literal["shipped"] | None
+) -> Variant:
+    """Return the variant of servers of one profile."""
+    shares: dict[str, float] = {}
+    for server in servers:
+        for name, share in server.adapters.items():
+            shares[name] = shares.get(name, 0.0) + share
+    workload, limits = plan.workload.part(shares, plan.seed), plan.options.latency_limits
+    if servers[0].merged:
+        template = common_settings(servers[0].server)
+    else:
+        startable = with_startable_length(plan.settings, plan.profiles, plan.workload)
+        known = workload_surrogate_for(surrogate, profile, workload, startable)
+        template = chosen_template(profile, workload, startable, plan.factor, limits, known)
+    return Variant(profile, workload, template, plan.factor, len(servers), limits)
 
 
 def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
@@ -69,20 +94,13 @@ def ladders_of(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[C
 
 
 def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list[Change]]:
-    full = [
-        (
-            server.server.budgets(plan.profile_of(server))[1],
-            server.server.max_num_batched_tokens or LARGER_MAX_NUM_SEQS[-1],
-        )
-        for server in plan.servers
-        if forecasts[server.name].binding == "max_num_seqs"
-    ]
-    if full:
-        least, most = map(min, zip(*full, strict=True))
+    given, is_full = plan.settings, any(found.binding == "max_num_seqs" for found in forecasts.values())
+    if is_full and given.max_num_seqs is not None:  # otherwise, the planner has chosen it
+        most = given.max_num_batched_tokens or LARGER_MAX_NUM_SEQS[-1]  # which vLLM requires to be as large, at least
         yield [
-            _setting(f"max_num_seqs {more:,} instead of {least:,}", max_num_seqs=more)
+            _setting(f"max_num_seqs {more:,} instead of {given.max_num_seqs:,}", max_num_seqs=more)
             for more in LARGER_MAX_NUM_SEQS
-            if least < more <= most  # vLLM requires max_num_batched_tokens >= max_num_seqs
+            if given.max_num_seqs < more <= most
         ]
     memory = min(s.server.with_defaults(plan.profile_of(s)).gpu_memory_utilization or 1.0 for s in plan.servers)
     if memory < LARGER_MEMORY_UTILIZATION:
@@ -92,7 +110,7 @@ def _of_settings(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[list
                 gpu_memory_utilization=LARGER_MEMORY_UTILIZATION,
             )
         ]
-    longest = _longest_request(plan.workload)
+    longest = WHOLE_BLOCKS * math.ceil(longest_request(plan.workload) / WHOLE_BLOCKS)
     allowed = max(s.server.max_model_len or plan.profile_of(s).model.max_model_len for s in plan.servers)
     if longest < allowed:
         what = f"max_model_len {longest:,} instead of {allowed:,}: no request is longer"
@@ -152,17 +170,3 @@ def _retrained(variant: Variant, rank: int) -> Variant:
         for adapter in variant.workload.adapters
     )
     return variant._replace(workload=variant.workload.model_copy(update={"adapters": adapters}))
-
-
-def _longest_request(workload: Workload) -> int:
-    """Return the length of the longest possible request in tokens, rounded up to whole blocks."""
-    lengths = {workload.lengths_of(adapter) for adapter in workload.adapters}
-    return max(map(_longest_of, lengths), default=1)
-
-
-def _longest_of(lengths: Lengths) -> int:
-    table = lengths.table()
-    longest = (
-        int((table.input + table.output).max()) if table.joint else int(table.input.max()) + int(table.output.max())
-    )
-    return WHOLE_BLOCKS * math.ceil(longest / WHOLE_BLOCKS)

@@ -11,12 +11,12 @@ from adaptwin.explanation.newcomer import typical_adapter
 from adaptwin.explanation.room import Room, serves_alone
 from adaptwin.explanation.savings import savings
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.packing.problem import Assignment
 from adaptwin.placement.verification.forecast import forecast
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.plan.planned_settings import common_settings
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.compilation import compile_planning
 from adaptwin.surrogate.surrogate import Surrogate
@@ -87,6 +87,7 @@ def _explained(plan: Plan, placed: PlacedServer, newcomer: Adapter) -> ServerExp
         max_num_seqs=placed.server.budgets(profile)[1],
         loras=sum(adapter.rank > 0 for adapter in adapters),
         forecast=_forecast(room, placed),
+        unmerging=room.unmerging,
         kin=room.kin,
         addition=room.addition,
     )
@@ -101,11 +102,16 @@ def _forecast(room: Room, placed: PlacedServer) -> Forecast:
     return forecast(room.capacity, assignment, run)
 
 
+def _burden(each: ServerExplanation) -> tuple[bool, bool, float]:
+    """Sort key: servers that need no restart first, those that would give up merged weights last."""
+    return each.addition.restart is not None, each.unmerging is not None, each.addition.harm
+
+
 def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation]) -> Advice:
     """Choose where the new adapter goes: to a server as it is, else to one that restarts, else to a new one."""
     good = [each for each in servers if each.addition.ok]
     if good:
-        best = min(good, key=lambda each: (each.addition.restart is not None, each.addition.harm))
+        best = min(good, key=_burden)
         settings = best.addition.restart
         if settings is None:
             return Advice(action="load", server=best.server)
@@ -114,13 +120,15 @@ def _advice(plan: Plan, newcomer: Adapter, servers: Sequence[ServerExplanation])
             server=best.server,
             max_lora_rank=settings.max_lora_rank,
             max_loras=settings.max_loras,
+            unmerged=best.unmerging.adapter if best.unmerging else None,
         )
     alone = plan.workload.model_copy(update={"adapters": (newcomer,), "seed": plan.seed})
-    templates = {server.profile: common_settings(server.server) for server in plan.servers}
+    used = {server.profile for server in plan.servers}
+    startable = with_startable_length(plan.settings, plan.profiles, alone)
     for profile in plan.profiles:
-        if profile.name in templates:
+        if profile.name in used:
             limits = plan.options.latency_limits
-            capacity = Capacity(profile, alone, templates[profile.name], plan.factor, latency_limits=limits)
+            capacity = Capacity(profile, alone, startable, plan.factor, latency_limits=limits)
             if serves_alone(capacity, newcomer):
                 rank = server_rank(newcomer.rank, profile)
                 return Advice(action="new GPU", gpus=profile.tensor_parallel_size, max_lora_rank=rank)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from adaptwin.plan.forecast import Forecast
-from adaptwin.spec import Spec
+from adaptwin.spec import Name, Spec
 from adaptwin.twin.run import Verdict
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
@@ -48,6 +48,18 @@ class Addition(Spec):
         return math.inf if self.after is None else self.after.in_system - self.before.in_system
 
 
+class Unmerging(Spec):
+    """What would come of serving an adapter with merged weights as a LoRA adapter again, on the same server."""
+
+    adapter: Name = Field(description="name of the adapter")
+    settings: Server = Field(description="settings that the server would restart with")
+    verdict: Verdict = Field(
+        description="worst verdict then, at the traffic that headroom and margin of the plan require"
+    )
+    before: Latencies = Field(description="latencies with merged weights")
+    after: Latencies | None = Field(description="latencies as a LoRA adapter; None if the server would not start")
+
+
 class Kin(Spec):
     """The average adapter of a server, and how many more like it the server could take without a restart."""
 
@@ -78,6 +90,9 @@ class ServerExplanation(Spec):
     forecast: Forecast = Field(
         description="the server's forecast, with its headroom, its limit and a run just beyond it"
     )
+    unmerging: Unmerging | None = Field(
+        default=None, description="what would come of serving it with LoRA, for a server with merged weights"
+    )
     kin: Kin = Field(description="how many more adapters like its own it could take")
     addition: Addition = Field(description="the effect of the new adapter on it")
 
@@ -90,6 +105,9 @@ class Advice(Spec):
     gpus: int | None = Field(default=None, description="GPUs of the new server")
     max_lora_rank: int | None = Field(default=None, description="setting of the restarted or new server")
     max_loras: int | None = Field(default=None, description="setting of the restarted server")
+    unmerged: Name | None = Field(
+        default=None, description="adapter whose weights are no longer merged on the restarted server; None if none is"
+    )
 
 
 class Saving(Spec):

@@ -2,12 +2,12 @@
 
 from functools import cached_property
 
-from adaptwin.explanation.explanation import MOST_MORE, Addition, Kin, Latencies
+from adaptwin.explanation.explanation import MOST_MORE, Addition, Kin, Latencies, Unmerging
 from adaptwin.explanation.newcomer import mean_adapter
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count_near
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.capacity.slots import best_or_most_served, choose_slots
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.planned_settings import common_settings
 from adaptwin.twin.run import Run
@@ -47,7 +47,7 @@ class Room:
     @cached_property
     def kin(self) -> Kin:
         """The average adapter of the server, and how many more like it the server can take without a restart."""
-        fits = self._server.can_load(self._kin.rank)
+        fits = self._server.can_load(self._kin.rank)  # never with merged weights
         start = max(1, len(self._now) // 8)
         more = largest_count_near(MOST_MORE, start, self.takes) if fits and self.takes(1) else 0
         return Kin(rank=self._kin.rank, rate=self._kin.rate, more=more)
@@ -70,8 +70,27 @@ class Room:
         verdict = self._capacity.ask_on(both, settings).verdict
         return Addition(verdict=verdict, restart=restart, before=before, after=_latencies_of(after))
 
+    @cached_property
+    def unmerging(self) -> Unmerging | None:
+        """What would come of serving the adapter of a server with merged weights with LoRA; None for other servers."""
+        if not self._server.merged:
+            return None
+        (adapter,) = self.shares
+        slots = best_or_most_served(self._capacity, self.shares) if self._capacity.slot_choices(self.shares) else 1
+        settings = self._capacity.server(self.shares, slots)
+        starts = settings.starts_on(self._profile)
+        return Unmerging(
+            adapter=adapter,
+            settings=settings,
+            verdict=self._capacity.ask_on(self.shares, settings).verdict,
+            before=self.addition.before,
+            after=_latencies_of(simulate(self._profile, settings, self._now)) if starts else None,
+        )
+
     def _settings(self, shares: dict[str, float]) -> Server:
         """Choose settings that can load the new adapter: the current slots, with a higher rank if needed.
+
+        A server with merged weights can load none, and gets slots.
 
         Where these do not serve all adapters, choose other settings that do. Where none do, the number of slots stays,
         or is the largest smaller number with which the server starts.

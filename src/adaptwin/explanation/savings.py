@@ -48,7 +48,7 @@ def savings(
         surrogate: The surrogate that predicts whether a server can serve its adapters, as for `make_plan`.
         progress: Called with the current stage, the work done and the total work.
     """
-    variants, outline = variants_of(plan), _Outline(surrogate)
+    variants, outline = variants_of(plan, surrogate), _Outline(surrogate)
     now = outline.gpus(variants)
     ladders = list(ladders_of(plan, forecasts))
     needed: dict[str, int | None] = {}

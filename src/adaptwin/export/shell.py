@@ -9,6 +9,7 @@ from adaptwin.visible import visible
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+][A-Za-z0-9_.:/@%+-]*")  # without a sign that the shell, argparse or vLLM reads
 _FOLDER = '"$ADAPTERS"'
 _JSON_FOLDER = '"$ADAPTERS_JSON"'
+_MERGED_FOLDER = '"$MERGED"'
 
 
 def comment(text: str) -> str:
@@ -35,7 +36,25 @@ def lora_module(name: str, artifact: str | None) -> str:
     return word(before) + _JSON_FOLDER + word(after)
 
 
-def adapters_folder(modules: str) -> list[str]:
+def option_of_name(option: str, name: str) -> str:
+    """Return an option with a name as its value, which argparse takes for the value even if it begins with a hyphen."""
+    return f"{option} {name}" if _PLAIN.fullmatch(name) else f"{option}={word(name)}"
+
+
+def merged_model(name: str) -> str:
+    """Return the path of a model into which an adapter's weights are merged: ``$MERGED/<name>``."""
+    return f"{_MERGED_FOLDER}/{word(name)}"
+
+
+def folders(commands: str) -> list[str]:
+    """Return the lines that set the folders which the commands use, unless the environment does."""
+    lines = _adapters_folder(commands)
+    if _MERGED_FOLDER in commands:
+        lines.append('MERGED="${MERGED:-merged}"  # folder of the models with merged weights')
+    return lines
+
+
+def _adapters_folder(modules: str) -> list[str]:
     """Return the lines that set the folder of adapters without an artifact, if the commands use it."""
     lines = []
     if _FOLDER in modules or _JSON_FOLDER in modules:

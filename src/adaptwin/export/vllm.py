@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, count
 from typing import NamedTuple
 
-from adaptwin.export.shell import adapters_folder, comment, lora_module, word
+from adaptwin.export.shell import comment, folders, lora_module, merged_model, option_of_name, word
 from adaptwin.export.vllm_flags import lora_flags, setting_flags, settings_without_flag
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -31,7 +31,7 @@ def vllm_script(*plans: Plan) -> str:
 
     The servers of several plans, which have different base models, share the script. GPUs are numbered over all servers
     in their order, so that each server has GPUs of its own. The weights of an adapter without an artifact are expected
-    in ``$ADAPTERS/<name>``.
+    in ``$ADAPTERS/<name>``, and a model with the weights of an adapter merged into its own in ``$MERGED/<name>``.
     """
     adapters = {adapter.name: adapter for plan in plans for adapter in plan.workload.adapters}
     servers: list[str] = []
@@ -43,8 +43,8 @@ def vllm_script(*plans: Plan) -> str:
             servers += ["", *_standing_by(server, place)]
         else:
             servers += ["", *_described(plan, server, adapters), f"{_command(plan, server, adapters, place)} &"]
-    folder = adapters_folder("\n".join(servers))
-    return "\n".join(["#!/bin/sh", *_introduction(plans), *folder, *servers, "", "wait"]) + "\n"
+    used = folders("\n".join(servers))
+    return "\n".join(["#!/bin/sh", *_introduction(plans), *used, *servers, "", "wait"]) + "\n"
 
 
 def _introduction(plans: Sequence[Plan]) -> list[str]:
@@ -58,11 +58,22 @@ def _introduction(plans: Sequence[Plan]) -> list[str]:
         f"The commands are for one machine, with {gpus}. On several machines, run each one on its own machine.",
         *(f"The plan assumes: {clause}." for clause in dict.fromkeys(chain(*map(assumptions_of, plans)))),
         "Prefix caching stays at vLLM's default.",
+        *_how_to_merge(plans),
         *dict.fromkeys(chain(*map(_of_stored_weights, plans))),
     ]
     if any(plan.failover and not plan.standbys for plan in plans):
         said.append("When a server fails, load its adapters on other servers as `failover` in the plan file says.")
     return [comment(line) for line in said]
+
+
+def _how_to_merge(plans: Sequence[Plan]) -> list[str]:
+    """Say how models with merged weights are made; empty if no server has any."""
+    if not any(server.merged for plan in plans for server in plan.servers):
+        return []
+    return [
+        "Merged weights: make each model in $MERGED once, with PEFT: load the base model and the adapter, then call",
+        "merge_and_unload(), and save the model and its tokenizer with save_pretrained().",
+    ]
 
 
 def _of_stored_weights(plan: Plan) -> list[str]:
@@ -86,7 +97,11 @@ def _standing_by(server: PlacedServer, place: _PortAndGpus) -> list[str]:
 
 
 def _described(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -> list[str]:
-    said = [f"{server.name}: {len(server.adapters)} adapters, profile {server.profile}"]
+    many = len(server.adapters)
+    said = [f"{server.name}: {many} adapter{'' if many == 1 else 's'}, profile {server.profile}"]
+    if server.merged:
+        said.append(f"has the weights of {', '.join(server.adapters)} merged into those of the model: no requests for")
+        said.append("the base model or other adapters may be routed here, and no adapter can be loaded")
     parts = [f"{name} ({share:.0%})" for name, share in server.adapters.items() if share < 1.0]
     if parts:
         said.append(f"serves only a part of the traffic of: {', '.join(parts)}")
@@ -102,13 +117,17 @@ def _described(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter]) -
 def _command(plan: Plan, server: PlacedServer, adapters: dict[str, Adapter], place: _PortAndGpus) -> str:
     profile = plan.profile_of(server)
     options = [f"--port {place.port}", *setting_flags(profile, server.server)]
+    devices = f"CUDA_VISIBLE_DEVICES={place.devices}"
+    if server.merged:
+        (name,) = server.adapters
+        start = f"{devices} vllm serve {merged_model(name)}"
+        return " \\\n  ".join([start, *options, option_of_name("--served-model-name", name)])
     loras = [adapters[name] for name in server.adapters if adapters[name].rank > 0]
     if loras or _takes_loras_in(plan, server, adapters):
         options += lora_flags(profile, server.server)
     if loras:
         options.append("--lora-modules " + " ".join(lora_module(lora.name, lora.artifact) for lora in loras))
-    variables = f"CUDA_VISIBLE_DEVICES={place.devices} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
-    start = f"{variables} vllm serve {word(profile.model.name)}"
+    start = f"{devices} VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {word(profile.model.name)}"
     return " \\\n  ".join([start, *options])
 
 

@@ -6,4 +6,5 @@ from adaptwin.twin.assumptions import assumptions
 
 def assumptions_of(plan: Plan) -> tuple[str, ...]:
     """Return what the figures of a plan assume, one clause each."""
-    return assumptions(plan.workload, ((plan.profile_of(server), server.server) for server in plan.servers))
+    servers = ((plan.profile_of(server), server.server) for server in plan.servers)
+    return assumptions(plan.workload, servers, plan.settings)

@@ -24,7 +24,8 @@ NEEDED: dict[Action, tuple[str, ...]] = {  # fields that each action needs
 class Step(Spec):
     """One action on a running fleet.
 
-    ``start`` and ``restart`` name a server, its profile and its settings; ``stop`` names a server. ``load`` and
+    ``start`` and ``restart`` name a server, its profile and its settings, and the adapter whose weights are merged into
+    those of the model, if they are (``settings.merged``); ``stop`` names a server. ``load`` and
     ``unload`` name a server and an adapter (vLLM's ``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter``); where
     the adapter is already loaded, ``load`` replaces its weights in place (``load_inplace``). ``route`` names an adapter
     and the servers that take its requests from then on, with their shares; with no servers, its requests are refused.
@@ -32,7 +33,9 @@ class Step(Spec):
 
     action: Action = Field(description="what to do")
     server: Name | None = Field(default=None, description="server that the step is about; None for route")
-    adapter: Name | None = Field(default=None, description="adapter of load, unload and route")
+    adapter: Name | None = Field(
+        default=None, description="adapter of load, unload and route; of start and restart, the one with merged weights"
+    )
     shares: dict[Name, TrafficShare] | None = Field(
         default=None, description="share of the adapter's requests that each server takes from then on, for route"
     )
@@ -43,6 +46,8 @@ class Step(Spec):
     def _complete(self) -> Self:
         if missing := [name for name in NEEDED[self.action] if getattr(self, name) is None]:
             raise ValueError(f"{missing[0]}: missing (needed to {self.action}: {', '.join(NEEDED[self.action])})")
+        if self.settings and self.settings.merged and self.adapter is None:
+            raise ValueError("adapter: missing (settings.merged needs the adapter whose weights are merged)")
         return self
 
 

@@ -6,6 +6,7 @@ from adaptwin.plan.migration import Step
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.profile.profile import Profile
+from adaptwin.replanning.merged_weights import loaded_weights, merged_adapter
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Adapter
 
@@ -29,25 +30,33 @@ class MovingFleet:
             (server, name)
             for server, names in self.loaded.items()
             for name in names
-            if name in adapters and _loaded_weights(adapters[name]) != _loaded_weights(before[name])
+            if name in adapters and loaded_weights(adapters[name]) != loaded_weights(before[name])
         }
         self.steps: list[Step] = []
         self.most_gpus = sum(self._gpus.values())
 
-    def start(self, name: str, profile: str, settings: Server) -> None:
-        """Start a server."""
+    def start(self, name: str, profile: str, settings: Server, adapters: Iterable[str] = ()) -> None:
+        """Start a server; with merged weights, it serves the only one of `adapters` at once."""
         assert name not in self.settings
-        self.settings[name], self.loaded[name] = settings, {}
+        merged = self._run(name, settings, adapters)
         self._gpus[name] = self._sizes[profile]
         self.most_gpus = max(self.most_gpus, sum(self._gpus.values()))
-        self.steps.append(Step(action="start", server=name, profile=profile, settings=settings))
+        self.steps.append(Step(action="start", server=name, profile=profile, settings=settings, adapter=merged))
 
     def restart(self, server: PlacedServer) -> None:
         """Restart a server, to which no requests are routed, with the settings of the new plan."""
         assert not self.serves_traffic(server.name)
-        self.settings[server.name], self.loaded[server.name] = server.server, {}
+        merged = self._run(server.name, server.server, server.adapters)
         self._stale = {(on, name) for on, name in self._stale if on != server.name}
-        self.steps.append(Step(action="restart", server=server.name, profile=server.profile, settings=server.server))
+        self.steps.append(
+            Step(
+                action="restart",
+                server=server.name,
+                profile=server.profile,
+                settings=server.server,
+                adapter=merged,
+            )
+        )
 
     def stop(self, name: str) -> None:
         """Stop a server, to which no requests are routed."""
@@ -81,8 +90,10 @@ class MovingFleet:
         self.steps.append(Step(action="route", adapter=name, shares=dict(shares)))
 
     def has(self, server: str, name: str) -> bool:
-        """Whether a server runs and has the adapter loaded; the base model needs no load."""
-        return server in self.settings and (name in self.loaded[server] or not self._adapters[name].rank)
+        """Whether a server runs and has the adapter loaded or merged; the base model needs no load."""
+        if server not in self.settings:
+            return False
+        return name in self.loaded[server] or (not self._adapters[name].rank and self.can_serve(server, name))
 
     def can_serve(self, server: str, name: str) -> bool:
         """Whether the settings of a server allow it to load an adapter of this rank."""
@@ -92,7 +103,8 @@ class MovingFleet:
         """Whether any requests are routed to a server."""
         return any(server in route for route in self.routes.values())
 
-
-def _loaded_weights(adapter: Adapter) -> tuple[object, ...]:
-    """What identifies the weights of an adapter: where it changes, the adapter must be loaded again."""
-    return adapter.rank, adapter.artifact, adapter.target_modules
+    def _run(self, name: str, settings: Server, adapters: Iterable[str]) -> str | None:
+        """Note that a server runs with these settings and no adapter, unless it has one merged, which is returned."""
+        merged = merged_adapter(settings, adapters)
+        self.settings[name], self.loaded[name] = settings, {} if merged is None else {merged: None}
+        return merged

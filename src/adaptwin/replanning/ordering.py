@@ -12,6 +12,7 @@ from adaptwin.plan.migration import Migration
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.profile.profile import Profile
+from adaptwin.replanning.merged_weights import merged_adapter, with_old_weights
 from adaptwin.replanning.moving_fleet import MovingFleet
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
@@ -22,8 +23,9 @@ def migration(old: Plan, new: Plan) -> Migration:
 
     At every moment, each adapter that is in both plans is routed to running servers that have it loaded. A new adapter
     is routed once it is loaded; a departed one is unloaded once it is no longer routed. An adapter is loaded only where
-    ``max_lora_rank`` allows it. While an adapter is on its old and its new server, a server may hold more adapters than
-    ``max_cpu_loras``: vLLM still serves them all, but reads the least recently used ones from disk again.
+    ``max_lora_rank`` allows it, and never on a server with merged weights, which starts with its only adapter. While an
+    adapter is on its old and its new server, a server may hold more adapters than ``max_cpu_loras``: vLLM still serves
+    them all, but reads the least recently used ones from disk again.
     """
     way = _Way(old, new)
     way.refuse_departed()
@@ -56,9 +58,16 @@ def moves(old: Plan, new: Plan) -> int:
 
 
 def restarted(old: Plan, new: Plan) -> list[str]:
-    """Return the servers that are in both plans, but with other settings or on another profile."""
-    before = {server.name: (server.profile, server.server) for server in old.servers}
-    return [s.name for s in new.servers if s.name in before and before[s.name] != (s.profile, s.server)]
+    """Return the servers that are in both plans, but with other settings, another profile or other merged weights."""
+    before = {server.name: server for server in old.servers}
+    stale = with_old_weights(old.servers, adapters_of(old), adapters_of(new))
+    return [s.name for s in new.servers if s.name in before and (s.name in stale or _differ(before[s.name], s))]
+
+
+def _differ(before: PlacedServer, after: PlacedServer) -> bool:
+    """Whether a server must restart to become another one, where its adapters have the same weights."""
+    merged = (merged_adapter(server.server, server.adapters) for server in (before, after))
+    return (before.profile, before.server) != (after.profile, after.server) or len(set(merged)) > 1
 
 
 class _Way:
@@ -86,7 +95,7 @@ class _Way:
         """Start the servers that only the new plan has."""
         for server in self._after.values():
             if server.name not in self._before:
-                self.fleet.start(server.name, server.profile, server.server)
+                self.fleet.start(server.name, server.profile, server.server, server.adapters)
                 self._ready.add(server.name)
 
     def settle(self) -> None:
@@ -187,20 +196,29 @@ class _Way:
         name = f"{server.name}-stand-in"
         while name in self.fleet.settings or name in self._after:
             name += "-2"
-        rank = max((self._adapters[adapter].rank for adapter in parked), default=0)
-        candidates = (server.server, self.fleet.settings[server.name])
-        settings = next(
-            (each for each in candidates if each.can_load(rank)),
-            _raised(server.server, rank, self._new.profile_of(server)),
-        )
-        self.fleet.start(name, server.profile, settings)
+        adapters = list(parked)
+        self.fleet.start(name, server.profile, self._stand_in_settings(server, adapters), adapters)
         self._stand_ins.append(name)
         return name
+
+    def _stand_in_settings(self, server: PlacedServer, parked: list[str]) -> Server:
+        """Return the new or the old settings of a server, whichever serve the parked adapters; else raised ones.
+
+        Merged weights serve the parked adapter if it is the merged one, and more of its traffic than slots do.
+        """
+        rank = max((self._adapters[adapter].rank for adapter in parked), default=0)
+        candidates = (server, self._before[server.name])
+        for each in candidates:
+            if each.merged and list(each.adapters) == parked and rank:
+                return each.server
+        able = (each.server for each in candidates if each.server.can_load(rank))
+        return next(able, _raised(server.server, rank, self._new.profile_of(server)))
 
 
 def _raised(settings: Server, rank: int, profile: Profile) -> Server:
     """Return the settings with this rank, and with a single slot, so that the server starts in any case."""
-    return settings.model_copy(update={"max_loras": 1, "max_lora_rank": server_rank(rank, profile)})
+    held = max(1, settings.adapters_in_host)
+    return settings.with_slots(1, max_lora_rank=server_rank(rank, profile), max_cpu_loras=held)
 
 
 def _with_host(route: Route, name: str, host: str) -> Route:

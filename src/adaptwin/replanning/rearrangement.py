@@ -1,7 +1,8 @@
 """Rearrangement: a placement of a changed workload on a running fleet, and what the change costs.
 
 A running server keeps its settings as long as they serve its adapters; other settings require a restart. Unplaced
-adapters go where they fit, without a restart if possible.
+adapters go where they fit, without a restart if possible. A server with merged weights serves its adapter only: more or
+less of its traffic, but nothing else, unless it restarts without merged weights.
 """
 
 import math
@@ -13,12 +14,13 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.capacity.slots import best_slots, choose_slots
+from adaptwin.placement.capacity.slots import best_or_most_served, choose_slots
 from adaptwin.placement.caution import MOST_LOAD
 from adaptwin.placement.packing.problem import Problem, halves, shares_of_parts
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.plan.routes import Route, routes_of
+from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.plan.server_names import new_name
+from adaptwin.replanning.merged_weights import with_old_weights
 from adaptwin.twin.server import Server
 
 
@@ -44,6 +46,7 @@ class Running:
     routes: Mapping[str, Route]  # by adapter
     apart_from: Mapping[str, frozenset[str]]  # by adapter
     groups: Mapping[str, frozenset[str]]  # by adapter
+    old_weights: Collection[str]  # servers with merged weights that must restart, as their adapter has others now
     taken: Collection[str]  # names of servers of other plans
 
     @classmethod
@@ -53,7 +56,9 @@ class Running:
         group_of = problem.constraints.group_of()
         groups = {name: frozenset(o for o, head in group_of.items() if head == group_of[name]) for name in group_of}
         apart_from = problem.constraints.kept_apart()
-        return cls(plan, problem, roomy, prices, settings, routes_of(plan), apart_from, groups, taken)
+        after = {name: problem.capacity.adapter(name) for name in problem.capacity.names}
+        old_weights = with_old_weights(plan.servers, adapters_of(plan), after)
+        return cls(plan, problem, roomy, prices, settings, routes_of(plan), apart_from, groups, old_weights, taken)
 
     @property
     def capacity(self) -> Capacity:
@@ -119,7 +124,10 @@ class Rearrangement:
         return route is not None and name not in route and self.capacity.adapter(adapter).rank > 0
 
     def _restarts(self, name: str) -> bool:
-        return name in self.running.settings and self.contents[name].settings != self.running.settings[name]
+        """Whether a running server must restart; one without adapters stops instead."""
+        settings, shares = self.contents[name]
+        changes = settings != self.running.settings.get(name) or name in self.running.old_weights
+        return name in self.running.settings and bool(shares) and changes
 
     def is_served(self, name: str) -> bool:
         """Whether a server can serve all of its adapters."""
@@ -236,7 +244,12 @@ class Rearrangement:
         return self.running.groups.get(adapter, frozenset((adapter,)))
 
     def _gather(self, adapter: str) -> None:
-        """Take the adapters of a group off their servers, so that the whole group can be placed together."""
+        """Take the adapters of a group off their servers, so that the whole group can be placed together.
+
+        The parts of an adapter that is in no group stay.
+        """
+        if len(self.group(adapter)) == 1:
+            return
         for name, server in self.contents.items():
             self.take(
                 name, [AdapterPart(o, server.shares[o]) for o in sorted(self.group(adapter)) if o in server.shares]
@@ -247,7 +260,10 @@ class Rearrangement:
         chosen = list(first)
         on = {*self.contents[name].shares, *(item.name for item in chosen)}
         pinned = self.running.problem.constraints.pinned
+        settings, shares = self.contents[name]
         for item in items:
+            if settings is not None and settings.merged and item.name not in shares:
+                continue
             elsewhere = any(
                 self.group(item.name) & set(server.shares) - {item.name}
                 for other, server in self.contents.items()
@@ -272,11 +288,7 @@ class Rearrangement:
 
     def _chosen(self, server: ServerContents) -> Server:
         """Choose the best number of slots, or, where none serves all adapters, the one that serves the most tokens."""
-        try:
-            slots = best_slots(self.capacity, server.shares).max_loras
-        except Infeasible:
-            choices = self.capacity.slot_choices(server.shares)
-            slots = max(choices, key=lambda slots: self.capacity.ask(server.shares, slots).served)
+        slots = best_or_most_served(self.capacity, server.shares)
         return self.capacity.server(server.shares, slots)
 
     def _ranks(self) -> list[int]:
@@ -291,20 +303,24 @@ class Rearrangement:
         return [name for name in self.contents if name not in self.closed]
 
     def _can_load(self, name: str, rank: int) -> bool:
+        """Whether a server can take an adapter of this rank; one with merged weights, only more of its own."""
         settings = self.contents[name].settings
-        return settings is None or settings.can_load(rank)
+        return settings is None or settings.merged or settings.can_load(rank)
 
     def _padding(self, name: str, rank: int) -> int:
         """Return by how much the rank of a server's slots and the rank of an adapter differ: the less, the better."""
         settings, shares = self.contents[name]
         if settings is not None:
-            return settings.max_lora_rank - rank if rank else 0
+            return settings.max_lora_rank - rank if rank and not settings.merged else 0
         return abs(max(map(self.capacity.slot_rank, shares), default=rank) - rank)
 
     def _free_in_host(self, name: str) -> float:
-        """Return how many more adapters the host memory of a server holds; any number where it will be chosen."""
+        """Return how many more adapters the host memory of a server holds; any number where it will be chosen.
+
+        More traffic of an adapter with merged weights needs none.
+        """
         settings, shares = self.contents[name]
-        if settings is None:
+        if settings is None or settings.merged:
             return math.inf
         loras = sum(self.capacity.adapter(other).rank > 0 for other in shares)
         return max(0, settings.adapters_in_host - loras)
@@ -332,20 +348,16 @@ class Rearrangement:
 def serves(capacity: Capacity, shares: Mapping[str, float], settings: Server | None) -> bool:
     """Whether a server can serve these adapters with these settings, or, for None, with any number of slots.
 
-    Adding adapters to a running server leaves its ``max_cpu_loras`` as it is. `Capacity.estimate` assumes that all
-    adapters fit in host memory, so the twin is run where they exceed that setting.
+    Adding adapters to a running server leaves its ``max_cpu_loras`` as it is. A server with merged weights serves one
+    adapter.
     """
     if not shares:
         return True
     if settings is None:
         return choose_slots(capacity, shares) is not None
-    if capacity.load(shares) > MOST_LOAD:
+    ranks = [capacity.adapter(name).rank for name in shares]
+    if settings.merged:
+        return len(ranks) == 1 and ranks[0] > 0 and capacity.ask_on(shares, settings).ok
+    if capacity.load(shares) > MOST_LOAD or not all(map(settings.can_load, ranks)):
         return False
-    if not all(settings.can_load(capacity.adapter(name).rank) for name in shares):
-        return False
-    wanted = capacity.server(shares, settings.max_loras)
-    if wanted.model_copy(update={"max_cpu_loras": settings.max_cpu_loras}) != settings:
-        return capacity.ask_on(shares, settings).ok
-    loras = sum(capacity.adapter(name).rank > 0 for name in shares)
-    is_held = loras <= settings.adapters_in_host
-    return capacity.estimate(shares, settings.max_loras).ok and (is_held or capacity.ask_on(shares, settings).ok)
+    return capacity.estimate_on(shares, settings).ok

@@ -1,14 +1,17 @@
 """Relief: servers that can no longer serve their adapters give some of them away, or restart with other settings."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from adaptwin.placement.capacity.largest import largest_count
+from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.largest import largest_count, largest_within
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.caution import REPLAN_RELIEF_SHARE
 from adaptwin.replanning.rearrangement import Rearrangement, serves
+from adaptwin.twin.server import Server
 
 SIZE_TRIES = 6  # tries at relieving a server, each with smaller adapters than the last
+LEAST_KEPT_SHARE = 0.02  # of its traffic that a server with merged weights keeps, and the precision of what it keeps
 
 
 def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
@@ -83,11 +86,29 @@ def _surplus(fleet: Rearrangement, name: str, largest: float) -> list[AdapterPar
 
     Items with a load above `largest` stay. Items whose rank is too high for the server are always taken. The others
     are taken in order of falling load, but the last one taken is the smallest that suffices. Items that are pinned to
-    the server stay, unless the server cannot serve even them.
+    the server stay, unless the server cannot serve even them. Of an adapter with merged weights, a part is taken.
     """
+    settings, shares = fleet.contents[name]
+    if settings is not None and settings.merged:
+        items = _surplus_of_merged(fleet.capacity, shares, settings)
+        return None if any(fleet.capacity.load_of(item) > largest for item in items) else items
     pinned = [adapter for adapter in fleet.contents[name].shares if fleet.is_pinned(adapter)]
     found = _surplus_but(fleet, name, largest, pinned)
     return _surplus_but(fleet, name, largest, []) if found is None and pinned else found
+
+
+def _surplus_of_merged(capacity: Capacity, shares: Mapping[str, float], settings: Server) -> list[AdapterPart]:
+    """Return the part of a merged adapter's traffic that its server cannot serve: all where it serves none."""
+    ((name, share),) = shares.items()
+
+    def serves_part(kept: float) -> bool:
+        return serves(capacity, {name: kept}, settings)
+
+    if serves_part(share):
+        return []
+    least = share * LEAST_KEPT_SHARE
+    kept = largest_within(least, share, share * LEAST_KEPT_SHARE, serves_part).low if serves_part(least) else 0.0
+    return [AdapterPart(name, share - kept)]
 
 
 def _surplus_but(fleet: Rearrangement, name: str, largest: float, staying: Collection[str]) -> list[AdapterPart] | None:
@@ -121,9 +142,11 @@ def _surplus_but(fleet: Rearrangement, name: str, largest: float, staying: Colle
 def _relief_of(fleet: Rearrangement, name: str) -> list[AdapterPart]:
     """Return few items that make up a small part of a server's load; half of its adapter where it has only one.
 
-    Items that are pinned to the server stay.
+    Items that are pinned to the server stay. Of an adapter with merged weights, a small part is taken.
     """
-    capacity, shares = fleet.capacity, fleet.contents[name].shares
+    capacity, (settings, shares) = fleet.capacity, fleet.contents[name]
+    if settings is not None and settings.merged:
+        return [AdapterPart(adapter, share * REPLAN_RELIEF_SHARE) for adapter, share in shares.items()]
     if len(shares) == 1 and not any(map(fleet.is_pinned, shares)):
         return [AdapterPart(adapter, share / 2) for adapter, share in shares.items()]
     left = REPLAN_RELIEF_SHARE * fleet.load_of(name)

@@ -14,19 +14,24 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.planner_settings import settings_range
+from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
+from adaptwin.placement.capacity.template_choice import chosen_template
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
-from adaptwin.placement.lower_bound.lower_bound import servers_bound
+from adaptwin.placement.lower_bound.lower_bound import cost_bound, servers_bound
+from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
+from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.plan import Plan
-from adaptwin.plan.planned_settings import common_settings
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.server_names import new_name
+from adaptwin.profile.memory import GIB
 from adaptwin.progress import Progress, silent
 from adaptwin.replanning.balancing import GROWTH_RATIO, Balanced, balance, growth_of, together
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
@@ -58,10 +63,11 @@ def replan(
 ) -> Plan:
     """Find a plan for a changed workload that changes little of the running plan, and the steps from one to the other.
 
-    Strategy, headroom, margin, profile and settings are those of the running plan, except that servers which restart
-    and new servers get the number of slots and the rank that suit them best. The new plan is verified by simulation, as
-    in `make_plan`. Its `migration` has the steps. Servers that stay keep their names. If the running plan has spare
-    GPUs, the new one has standbys.
+    Strategy, headroom, margin and profile are those of the running plan, and so are the settings that it was given.
+    Servers keep theirs as long as they run; those that restart and new ones get settings that suit them best. A server
+    with merged weights keeps its adapter; it serves another one only after a restart without merged weights. The new
+    plan is verified by simulation, as in `make_plan`. Its `migration` has the steps. Servers that stay keep their
+    names. If the running plan has spare GPUs, the new one has standbys.
 
     Args:
         plan: The plan that runs.
@@ -89,7 +95,7 @@ def replan(
     )
     found = search.run()
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
-    found = found.model_copy(update={"options": options})
+    found = found.model_copy(update={"options": options, "cost_bound": _cost_bound_with_spares(plan, workload)})
     if options.spare:
         spare_gpus = options.spare * running.gpus_of(running.servers[0])
         steps = found.migration and found.migration.model_copy(update={"gpus_before": plan.gpus})
@@ -120,6 +126,17 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
             raise SpecError(f"{price} must be at least 0", name)
 
 
+def _cost_bound_with_spares(plan: Plan, workload: Workload) -> float | None:
+    """Return a lower bound on the price per hour of the new fleet, spare servers included; None if it is unknown."""
+    prices = [profile.server_price for profile in plan.profiles if profile.server_price is not None]
+    if len(prices) < len(plan.profiles):
+        return None
+    startable = with_startable_length(plan.settings, plan.profiles, workload)
+    possible, merged = settings_range(startable, plan.profiles), plan.options.allow_merged
+    bound = cost_bound(plan.profiles, workload, possible, plan.factor, allow_merged=merged)
+    return bound + plan.options.spare * min(prices)
+
+
 class _ReplanSearch(NamedTuple):
     """The search for a verified plan, from the running fleet."""
 
@@ -139,21 +156,34 @@ class _ReplanSearch(NamedTuple):
         taken: Collection[str],
     ) -> "_ReplanSearch":
         """Prepare a search in which every server must keep the headroom and margin of the running plan."""
-        first = plan.servers[0]
-        profile = plan.profile_of(first)
-        template = common_settings(first.server)
-        known = workload_surrogate_for(surrogate, profile, workload, template)
-        drawn, constraints = workload.model_copy(update={"seed": seed}), plan.options.constraints.among(workload)
+        profile, options = plan.profile_of(plan.servers[0]), plan.options
+        drawn, constraints = workload.model_copy(update={"seed": seed}), options.constraints.among(workload)
+        startable = with_startable_length(plan.settings, plan.profiles, workload)
+        known = workload_surrogate_for(surrogate, profile, workload, startable)
+        template = chosen_template(profile, drawn, startable, plan.factor, options.latency_limits, known)
+        known = known and known.with_template(template)
+        host_limit = math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB
         capacity, roomy = (
-            Capacity(profile, drawn, template, plan.factor * factor, known, plan.options.latency_limits)
+            Capacity(profile, drawn, template, plan.factor * factor, known, options.latency_limits, host_limit)
             for factor in (1.0, REPAIR_FACTOR)
         )
-        bound = servers_bound(profile, workload, template, plan.factor)
-        gpus = bound * profile.tensor_parallel_size
-        update = {"workload": workload, "seed": seed, "lower_bound": gpus, "servers": (), "verified": False}
-        update["options"] = plan.options.model_copy(update={"constraints": constraints})
-        update["verified_seeds"], update["stress"] = (), None
-        draft = plan.model_copy(update={**update, "time_limit_hit": False, "search_seconds": 0.0, "migration": None})
+        possible, merged = settings_range(startable, plan.profiles), options.allow_merged
+        bound = servers_bound(profile, workload, possible, plan.factor, allow_merged=merged)
+        update = {
+            "workload": workload,
+            "seed": seed,
+            "lower_bound": bound * profile.tensor_parallel_size,
+            "options": options.model_copy(update={"constraints": constraints}),
+            "servers": (),
+            "alternatives": (),
+            "verified": False,
+            "verified_seeds": (),
+            "stress": None,
+            "migration": None,
+            "time_limit_hit": False,
+            "search_seconds": 0.0,
+        }
+        draft = plan.model_copy(update=update)
         problem = Problem(capacity, bound, progress, deadline, constraints)
         return cls(Running.of(plan, problem, roomy, prices, taken), draft)
 
@@ -281,8 +311,9 @@ class _ReplanSearch(NamedTuple):
 
     def _afresh(self) -> list[Rearrangement]:
         """Return the strategy's placement from scratch, its servers named after running ones; empty if it has none."""
+        options, place = self.draft.options, STRATEGIES[self.draft.options.strategy].place
         try:
-            assignments = STRATEGIES[self.draft.options.strategy].place(self.running.problem)
+            assignments = with_dedicated(self.running.problem, place, allow_merged=options.allow_merged)
         except Infeasible:
             return []
         contents: dict[str, ServerContents] = {}
@@ -319,12 +350,13 @@ class _ReplanSearch(NamedTuple):
         return plan.model_copy(update={**update, "migration": steps}), fleet.cost()
 
     def _described(self, plan: Plan) -> Plan:
-        """Return the plan with forecasts, a sample of stress, and the number of simulations and predictions."""
+        """Return the plan with forecasts, decisions, a sample of stress, and the number of simulations."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
             "twin_runs": capacity.twin_runs + roomy.twin_runs,
             "predictions": capacity.predictions + roomy.predictions,
         }
-        asked = ((capacity, Assignment(server.server, server.adapters)) for server in plan.servers)
+        asked = [(capacity, Assignment(server.server, server.adapters)) for server in plan.servers]
         progress = self.running.problem.progress
-        return with_stress_sample(with_forecasts(plan.model_copy(update=counts), asked, progress), progress)
+        plan = with_forecasts(plan.model_copy(update=counts), asked, progress)
+        return with_stress_sample(with_decisions(plan, asked, progress), progress)

@@ -45,6 +45,8 @@ def _run_headline(run: Run) -> Text:
     rejected = f"{count(run.rejected, 'request')} of {run.arrived:,} rejected: longer than max_model_len.\n"
     share = percent(run.throughput / run.offered_throughput if run.offered_throughput else math.nan)
     server = run.server
+    slots = f"max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}"
+    slots = "weights of the adapter merged into those of the model" if server.merged else slots
     return Text.assemble(
         "Server: ",
         grade_text(grade_of(run.verdict, sluggish=run.sluggish)),
@@ -53,7 +55,7 @@ def _run_headline(run: Run) -> Text:
         (rejected if run.rejected else "", "bold red"),
         ("" if run.arrived else "No request arrives in this window, so there is nothing to judge.\n", "magenta"),
         (_why_unknown(run) if run.worst == "unknown" else "", "magenta"),
-        f"{run.profile}, max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}.\n",
+        f"{run.profile}, {slots}.\n",
         f"{duration(run.duration)} of arrivals, seed {run.seed}, {count(run.repeats, 'repeat')}, "
         f"window {run.window}{f', warm-up {duration(run.warmup)}' if run.warmup else ''}.",
     )

@@ -1,6 +1,6 @@
 """Assumptions: what simulated figures stand for, in words - models and GPUs, settings, lengths, arrivals, caching."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from adaptwin.profile.evidence import BASE_CHECKED, CORRECTED, DATA_SHEET, MEASURED, NOT_CLAIMED, EvidenceGrade
 from adaptwin.profile.profile import Profile
@@ -12,38 +12,83 @@ from adaptwin.workload.lora_ranks import padding_in_words
 from adaptwin.workload.workload import Workload
 
 VLLM_DEFAULT = "vLLM's default"
+CHOSEN_BY_PLAN = "chosen by the plan"
+CHOSEN_SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # that the planner chooses where they are not given
+MODEL_DEFAULT = "the model's"
 USUAL_UTILIZATION = 0.9  # which is not worth a word
 NO_HITS = "no hits in the prefix cache"
 
 
-def assumptions(workload: Workload, servers: Iterable[tuple[Profile, Server]]) -> tuple[str, ...]:
+def assumptions(
+    workload: Workload, servers: Iterable[tuple[Profile, Server]], given: Server | None = None
+) -> tuple[str, ...]:
     """Return what the figures of these servers under this workload assume, one clause each.
 
     Servers that differ only in what the planner chooses, such as slots, have one clause together.
+
+    Args:
+        workload: Adapters and their traffic.
+        servers: Profile and settings of each server.
+        given: Settings that the planner was given, if it made the servers. Those that it chose are called so.
     """
     servers = list(servers)
+    alike: dict[tuple[str, str, tuple[int | None, ...]], list[tuple[Profile, Server]]] = {}
+    for profile, server in servers:
+        fixed = tuple(None if _is_free(name, given) else getattr(server, name) for name in CHOSEN_SETTINGS)
+        alike.setdefault((_model_and_gpu(profile), _other_settings(profile, server, given), fixed), []).append(
+            (profile, server)
+        )
     clauses = (
-        *(_server_in_words(profile, server) for profile, server in servers),
+        *(f"{where}, with {_batch_settings(each, given)}, {others}" for (where, others, _), each in alike.items()),
+        _merged_in_words([server for _, server in servers]),
         *(_padding_in_words(workload, profile) for profile, _ in servers),
     )
     stated = tuple(clause for clause in dict.fromkeys(clauses) if clause)
     return (*stated, _lengths_in_words(workload), _traffic_in_words(workload), NO_HITS)
 
 
-def _server_in_words(profile: Profile, server: Server) -> str:
-    used, defaults = server.with_defaults(profile), {"max_model_len": "the model's"}
-    of = ", ".join(
-        f"{name} {getattr(used, name):,}{_default_in_words(getattr(server, name), defaults.get(name, VLLM_DEFAULT))}"
-        for name in ("max_num_seqs", "max_num_batched_tokens", "max_model_len")
-    )
+def _is_free(setting: str, given: Server | None) -> bool:
+    """Whether the planner chose a setting, or left it at vLLM's default because that is best."""
+    return given is not None and getattr(given, setting) is None
+
+
+def _model_and_gpu(profile: Profile) -> str:
+    widths = f" ({bits})" if (bits := stored_widths(profile.model)) else ""
+    where = f"{profile.server_hardware}, vLLM {profile.vllm_version}"
+    return f"{profile.model.name}{widths} on {where} ({evidence(profile)})"
+
+
+def _batch_settings(servers: Sequence[tuple[Profile, Server]], given: Server | None) -> str:
+    """Return the settings of the batch, which servers that are otherwise alike may have in a range."""
+    texts = []
+    for name in CHOSEN_SETTINGS:
+        values = sorted({getattr(server.with_defaults(profile), name) for profile, server in servers})
+        shown = f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
+        if all(getattr(server, name) is None for _, server in servers):
+            shown += f" ({VLLM_DEFAULT})"
+        elif _is_free(name, given):
+            shown += f" ({CHOSEN_BY_PLAN})"
+        texts.append(f"{name} {shown}")
+    return ", ".join(texts)
+
+
+def _other_settings(profile: Profile, server: Server, given: Server | None) -> str:
+    used = server.with_defaults(profile)
+    of = f"max_model_len {used.max_model_len:,}{_default_in_words(server.max_model_len, MODEL_DEFAULT)}"
+    if server.max_model_len is not None and _is_free("max_model_len", given):
+        of += f" ({CHOSEN_BY_PLAN})"
     if used.gpu_memory_utilization != USUAL_UTILIZATION:
-        given = _default_in_words(server.gpu_memory_utilization, VLLM_DEFAULT)
-        of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{given}"
+        default = _default_in_words(server.gpu_memory_utilization, VLLM_DEFAULT)
+        of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{default}"
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
-    where = f"{profile.server_hardware}, vLLM {profile.vllm_version}"
-    widths = f" ({bits})" if (bits := stored_widths(profile.model)) else ""
-    return f"{profile.model.name}{widths} on {where} ({evidence(profile)}), with {of}"
+    return of
+
+
+def _merged_in_words(servers: Sequence[Server]) -> str:
+    merged = sum(server.merged for server in servers)
+    on = f" on {merged:,} of {len(servers):,} servers" if len(servers) > 1 else ""
+    return f"the weights of an adapter merged into those of the model{on}" if merged else ""
 
 
 def _default_in_words(given: object, default: str) -> str:

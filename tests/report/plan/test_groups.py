@@ -95,7 +95,7 @@ def test_the_page_has_gpus_servers_and_the_size_of_groups(grouped, h100):
 
 def test_the_settings_of_a_group_begin_with_its_size(grouped):
     plan = grouped(2, 1)
-    assert server_settings(plan, plan.servers[0])[0] == ("tensor_parallel_size", "2", False)
+    assert server_settings(plan, plan.servers[0])[0] == ("tensor_parallel_size", "2", "")
     assert server_settings(plan, plan.servers[1])[0].name == "max_loras"
 
 

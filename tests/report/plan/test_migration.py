@@ -45,3 +45,16 @@ def test_each_server_that_starts_has_its_settings():
     settings = Server(max_loras=4, max_lora_rank=16)
     starts = [Step(action="start", server=f"gpu-{i}", profile="h100", settings=settings) for i in range(2)]
     assert step_lines(starts) == [f"start gpu-{i} (max_loras 4, max_lora_rank 16)" for i in range(2)]
+
+
+def test_chosen_settings_and_merged_weights_are_shown_where_a_server_starts():
+    chosen = Server(max_loras=4, max_lora_rank=16, max_num_seqs=1024, max_num_batched_tokens=2048)
+    merged = Server(max_num_seqs=1024).with_merged_weights()
+    steps = [
+        Step(action="restart", server="gpu-0", profile="h100", settings=chosen),
+        Step(action="restart", server="gpu-1", profile="h100", settings=merged, adapter="hot"),
+    ]
+    assert step_lines(steps) == [
+        "restart gpu-0 (max_loras 4, max_lora_rank 16, max_num_seqs 1,024, max_num_batched_tokens 2,048)",
+        "restart gpu-1 (merged weights of hot, max_num_seqs 1,024)",
+    ]

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 
-from adaptwin.explanation.explanation import Advice, Emptiest, Explanation, Savings, ServerExplanation
+from adaptwin.explanation.explanation import (
+    Addition,
+    Advice,
+    Emptiest,
+    Explanation,
+    Savings,
+    ServerExplanation,
+    Unmerging,
+)
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.server_noun import heading_of, noun_for
 from adaptwin.report.plan.why import why_full
@@ -37,6 +45,7 @@ def explanation_table(explanation: Explanation, gpus: Sequence[str] = ()) -> Ren
         _why_table(shown, noun),
         heading(f"Spare capacity{_fullest(some)}"),
         _room_table(shown, noun),
+        *_unmerging_table(shown, noun),
         heading(f"Effect of one more adapter of rank {newcomer.rank} with {number(newcomer.rate)} requests/s"),
         _addition_table(sorted(chosen, key=_harm)[: len(shown)] if some else chosen, noun),
         Text(advice_sentence(explanation.advice)),
@@ -100,6 +109,32 @@ def _room_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     return table
 
 
+def _unmerging_table(servers: Sequence[ServerExplanation], noun: str) -> list[RenderableType]:
+    """Return a heading and a table of servers with merged weights; nothing if there are none."""
+    merged = [each for each in servers if each.unmerging is not None]
+    if not merged:
+        return []
+    table = plain_table()
+    table.add_column(heading_of(noun), overflow="fold")
+    table.add_column("Adapter", overflow="fold")
+    table.add_column("Verdict\nwith LoRA", no_wrap=True)
+    add_numbers(table, "ITL p99\nnow", "\nwith LoRA", "TTFT p99\nnow", "\nwith LoRA")
+    for each in merged:
+        assert each.unmerging
+        verdict, *latencies = _change_cells(each.unmerging)
+        table.add_row(Text(each.server), Text(each.unmerging.adapter), verdict, *latencies)
+    note = f"Nothing else can be served by these {noun}s, unless they restart with --enable-lora."
+    return [heading("Merged weights, and the same traffic with LoRA instead"), table, Text(note)]
+
+
+def _change_cells(change: Addition | Unmerging) -> tuple[str, ...]:
+    """Return the verdict after a change, and the 99th percentiles of ITL and TTFT before and after it, as text."""
+    before, after = change.before, change.after
+    itl, ttft = (duration(after.itl_p99), duration(after.ttft_p99)) if after else (NOTHING, NOTHING)
+    verdict = change.verdict if after else "no start"
+    return verdict, duration(before.itl_p99), itl, duration(before.ttft_p99), ttft
+
+
 def _addition_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     table = plain_table()
     table.add_column(heading_of(noun), overflow="fold")
@@ -107,17 +142,7 @@ def _addition_table(servers: Sequence[ServerExplanation], noun: str) -> Table:
     add_numbers(table, "ITL p99\nbefore", "\nafter", "TTFT p99\nbefore", "\nafter")
     table.add_column("Restart with", overflow="fold")
     for each in servers:
-        before, after = each.addition.before, each.addition.after
-        itl, ttft = (duration(after.itl_p99), duration(after.ttft_p99)) if after else (NOTHING, NOTHING)
-        table.add_row(
-            Text(each.server),
-            each.addition.verdict if after else "no start",
-            duration(before.itl_p99),
-            itl,
-            duration(before.ttft_p99),
-            ttft,
-            _restart(each),
-        )
+        table.add_row(Text(each.server), *_change_cells(each.addition), _restart(each))
     return table
 
 
@@ -125,9 +150,10 @@ def _restart(each: ServerExplanation) -> str:
     settings = each.addition.restart
     if settings is None:
         return ""
+    lora = "LoRA" if each.unmerging else ""
     rank = f"max_lora_rank {settings.max_lora_rank}" if settings.max_lora_rank != each.max_lora_rank else ""
     slots = f"max_loras {settings.max_loras}" if settings.max_loras != each.max_loras else ""
-    return ", ".join(filter(None, (rank, slots))) or "more adapters in host memory"
+    return ", ".join(filter(None, (lora, rank, slots))) or "more adapters in host memory"
 
 
 def advice_sentence(advice: Advice) -> str:
@@ -137,6 +163,9 @@ def advice_sentence(advice: Advice) -> str:
             return f"Load it on {advice.server}: latencies grow least there."
         case "restart":
             settings = f"--max-lora-rank {advice.max_lora_rank} --max-loras {advice.max_loras}"
+            if advice.unmerged:
+                undone = f"{advice.unmerged} is then no longer merged, but a LoRA adapter"
+                return f"It needs a restart of {advice.server} with --enable-lora {settings}: {undone}."
             return f"It needs a restart of {advice.server} with {settings}."
         case "new GPU" if advice.gpus and advice.gpus > 1:
             new = f"a new server of {advice.gpus} GPUs"

@@ -10,6 +10,7 @@ from adaptwin.plan.migration import Balancing, Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import count, percent
+from adaptwin.twin.server import Server
 
 NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
 
@@ -76,10 +77,18 @@ def _line(alike: list[Step]) -> str:
         case "stop":
             return f"stop {step.server}"
     assert step.settings
-    return (
-        f"{step.action} {step.server} "
-        f"(max_loras {step.settings.max_loras}, max_lora_rank {step.settings.max_lora_rank})"
-    )
+    return f"{step.action} {step.server} ({_start_settings(step.settings, step.adapter)})"
+
+
+def _start_settings(settings: Server, merged: str | None) -> str:
+    """Return what to start a server with, as far as it is not the same on all servers of a plan."""
+    slots = f"max_loras {settings.max_loras}, max_lora_rank {settings.max_lora_rank}"
+    budgets = {
+        "max_num_seqs": settings.max_num_seqs,
+        "max_num_batched_tokens": settings.max_num_batched_tokens,
+    }
+    texts = [f"{name} {value:,}" for name, value in budgets.items() if value is not None]
+    return ", ".join([f"merged weights of {merged}" if settings.merged else slots, *texts])
 
 
 def _names_of_steps(alike: list[Step]) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.front import Front
 from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.report.plan.chosen_settings import chosen_sentences
 from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
 from adaptwin.report.plan.front import FrontRow, front_rows
 from adaptwin.report.plan.front_chart import front_figure
@@ -38,7 +39,7 @@ from adaptwin.report.plan.sentences import (
     verified_sentence,
 )
 from adaptwin.report.plan.server_noun import server_noun
-from adaptwin.report.plan.settings import Setting, server_settings
+from adaptwin.report.plan.settings import SettingRow, server_settings
 from adaptwin.report.plan.slot_chart import choices_figure
 from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
@@ -60,7 +61,7 @@ class GpuSection(NamedTuple):
     binds: str
     headroom: str
     story: str
-    settings: list[Setting]
+    settings: list[SettingRow]
     adapters: list[Placement]
     tokens: float  # tokens/s offered to its adapters
     choices: Picture | None
@@ -183,6 +184,7 @@ def page_part(plan: Plan, prefix: str = "") -> PagePart:
         pictures=pictures,
         open_sections=len(sections) <= OPEN_SECTIONS,
         facts=_planning_facts(plan),
+        chosen=chosen_sentences(plan),
         errors={profile.name: error_in_words(profile) for profile in plan.profiles},
         uncertainty=uncertainty_sentence(plan),
         extrapolated=plan_extrapolated_sentence(plan),
@@ -288,7 +290,7 @@ def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
 
 
 def _choices(key: str, server: PlacedServer) -> Picture | None:
-    if not server.choices:
+    if not server.choices or server.merged:
         return None
     description = (
         "Throughput and mean inter-token latency for the values of max_loras that were tried. With too few slots, "

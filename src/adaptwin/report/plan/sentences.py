@@ -152,7 +152,8 @@ def disk_reads_sentence(plan: Plan) -> str:
     over = [
         (server.name, loras, held)
         for server in plan.servers
-        if (loras := sum(ranks[name] > 0 for name in server.adapters)) > (held := server.server.adapters_in_host)
+        if not server.merged
+        and (loras := sum(ranks[name] > 0 for name in server.adapters)) > (held := server.server.adapters_in_host)
     ]
     if not over:
         return ""

@@ -7,27 +7,28 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.style.words import NOTHING
 
 
-class Setting(NamedTuple):
-    """A setting of vLLM, its value on this server, and whether that is the default."""
+class SettingRow(NamedTuple):
+    """A setting of vLLM, its value on this server, and where the value is from; empty if it was given."""
 
     name: str
     value: str
-    default: bool
+    origin: str
 
 
-def server_settings(plan: Plan, placed: PlacedServer) -> list[Setting]:
+def server_settings(plan: Plan, placed: PlacedServer) -> list[SettingRow]:
     """Return the settings of a server; those left open have the default that vLLM uses on its profile.
 
     Where the server has several GPUs, their number comes first.
     """
     server, defaults = placed.server, _defaults(plan, placed)
     gpus = plan.gpus_of(placed)
-    rows = [Setting("tensor_parallel_size", str(gpus), False)] if gpus > 1 else []
+    chosen = {decision.setting for decision in placed.decisions}
+    rows = [SettingRow("tensor_parallel_size", str(gpus), "")] if gpus > 1 else []
     for name in type(server).model_fields:
         value = getattr(server, name)
-        left_open = value is None
-        shown = defaults.get(name) if left_open else value
-        rows.append(Setting(name, NOTHING if shown is None else _setting_text(shown), left_open))
+        shown = defaults.get(name) if value is None else value
+        origin = "by default" if value is None else "chosen" if name in chosen else ""
+        rows.append(SettingRow(name, NOTHING if shown is None else _setting_text(shown), origin))
     return rows
 
 

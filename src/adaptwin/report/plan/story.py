@@ -15,7 +15,7 @@ _LIMIT_SENTENCES: dict[str, str] = {
     "compute": "Compute is the limit. More traffic makes every step longer, until the GPU can no longer generate "
     "tokens as fast as they are requested, and requests queue.",
     "max_num_seqs": "The batch size is the limit. As many requests run as max_num_seqs allows, and others wait "
-    "although the GPU could compute more at once. A larger max_num_seqs may help.",
+    "although the GPU could compute more at once.",
     "slots": "The adapter slots are the limit. More traffic needs more different adapters at once than max_loras "
     "allows in one batch, so requests wait for a slot although the GPU could compute more.",
     "loads": "Loading adapters is the limit. Steps wait while adapters are loaded to the GPU. More slots may help, or "
@@ -34,9 +34,23 @@ def story(plan: Plan, server: PlacedServer) -> str:
     if forecast is None:
         return f"The plan has no forecast for this {server_noun(plan)}."
     if forecast.headroom_is_open:
-        return _headroom_sentence(forecast)
-    shown = f"{_limit_in_numbers(plan, server, forecast)} " if forecast.brink else ""
-    return f"{_LIMIT_SENTENCES[forecast.binding]} {shown}{_headroom_sentence(forecast)}"
+        return " ".join(filter(None, (_nothing_else_sentence(server), _headroom_sentence(forecast))))
+    is_given = forecast.binding == "max_num_seqs" and plan.settings.max_num_seqs is not None
+    parts = [
+        _LIMIT_SENTENCES[forecast.binding],
+        "A larger max_num_seqs may help." if is_given else "",
+        _limit_in_numbers(plan, server, forecast) if forecast.brink else "",
+        _headroom_sentence(forecast),
+    ]
+    return " ".join(filter(None, [_nothing_else_sentence(server), *parts]))
+
+
+def _nothing_else_sentence(server: PlacedServer) -> str:
+    """Say what a server with merged weights cannot do; empty for other servers."""
+    if not server.merged:
+        return ""
+    (name,) = server.adapters
+    return f"It serves {name} only, with its weights merged into those of the model: it can load no adapter."
 
 
 def _limit_in_numbers(plan: Plan, server: PlacedServer, forecast: Forecast) -> str:

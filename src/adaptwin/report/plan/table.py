@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 
 from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.chosen_settings import budget_of, chosen_sentences, differing_budgets
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
@@ -29,6 +30,8 @@ from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, money, number, percent
 
+_BUDGET_HEADINGS = {"max_num_seqs": "max_num\n_seqs", "max_num_batched_tokens": "max_num_\nbatched_\ntokens"}
+
 
 def plan_table(plan: Plan) -> RenderableType:
     """Return a report on a plan: a headline, then the settings and the simulated performance of each GPU."""
@@ -36,6 +39,7 @@ def plan_table(plan: Plan) -> RenderableType:
         _plan_headline(plan),
         heading("Servers"),
         _servers_table(plan),
+        *_settings_chosen(plan),
         heading("Expected performance (simulated)"),
         _forecast_table(plan),
         Text(
@@ -45,6 +49,11 @@ def plan_table(plan: Plan) -> RenderableType:
         *assumption_lines(plan.assumptions, plan_extrapolated_sentence(plan)),
         *_stress_tables(plan),
     )
+
+
+def _settings_chosen(plan: Plan) -> list[RenderableType]:
+    said = chosen_sentences(plan)
+    return [heading("Settings chosen, and what they gain"), *(Text(f"- {line}") for line in said)] if said else []
 
 
 def _stress_tables(plan: Plan) -> list[RenderableType]:
@@ -91,12 +100,16 @@ def _servers_table(plan: Plan) -> Table:
     add_numbers(table, *(["GPUs"] if groups else []), "Adapters")
     table.add_column("Rank × count", overflow="fold")
     add_numbers(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
+    differing = differing_budgets(plan)
+    add_numbers(table, *(_BUDGET_HEADINGS[name] for name in differing))
     for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
         server = placed.server
         held = server.adapters_in_host
         described = [Text(placed.name), *([Text(placed.profile)] if several else [])]
         described += [Text(f"{plan.gpus_of(placed)}")] if groups else []
-        settings = (str(server.max_loras), str(server.max_lora_rank), str(held))
+        slots = [str(server.max_loras), str(server.max_lora_rank), str(held)]
+        settings = ["merged", NOTHING, NOTHING] if placed.merged else slots
+        settings += [f"{budget_of(plan, placed, name):,}" for name in differing]
         if placed.is_standby:
             table.add_row(*described, "0", "standby", *[NOTHING] * len(settings))
             continue
