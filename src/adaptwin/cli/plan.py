@@ -49,6 +49,7 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
+    from adaptwin.plan.front import Front
     from adaptwin.plan.plans import Plans
 
 NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
@@ -115,6 +116,16 @@ def plan_command(
         bool | None,
         typer.Option("--allow-merged", rich_help_panel="Goal", help=plan_option("allow_merged", "merge none")),
     ] = None,
+    front: Annotated[
+        bool,
+        typer.Option(
+            "--front",
+            rich_help_panel="Goal",
+            help="Also plan for one, two and three servers more than the fewest (5, 10 and 15 % of a large fleet), "
+            "each time with the lowest --latency, and show what they gain. --out takes the plan with the fewest GPUs; "
+            "--report shows all of them.",
+        ),
+    ] = False,
     host_memory_gib: Annotated[
         float | None,
         typer.Option(metavar="GIB", rich_help_panel="Constraints", help=plan_option("host_memory_gib", "no limit")),
@@ -209,9 +220,10 @@ def plan_command(
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable_by_base
-    from adaptwin.placement.fleet import plan_fleet, require_known_names
+    from adaptwin.placement.fleet import front_of_fleet, plan_fleet, require_known_names
     from adaptwin.placement.verification.stress import stress
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
+    from adaptwin.plan.front import Front
     from adaptwin.plan.plans import Plans
     from adaptwin.twin.verdict import require_long_enough
 
@@ -256,7 +268,8 @@ def plan_command(
     }
     with progress_bar() as progress:
         try:
-            found = plan_fleet(
+            ask = front_of_fleet if front else plan_fleet
+            answer = ask(
                 fleet_read,
                 profiles,
                 {name: value for name, value in named.items() if value is not None},
@@ -269,23 +282,37 @@ def plan_command(
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error.at(fleet) if error.field.startswith("server.") else error) from None
+        found = Plans(plans=answer.plans[:1]) if isinstance(answer, Front) else answer
         if runs:
             stressed = (
                 plan.model_copy(update={"stress": stress(plan, runs=runs, progress=progress)}) for plan in found.plans
             )
             found = Plans(plans=tuple(stressed))
-    deliver(found, out, report, as_json)
+    deliver(found, out, report, as_json, front=answer if isinstance(answer, Front) else None)
 
 
-def deliver(found: "Plans", out: Path | None, report: Path | None, as_json: bool) -> None:
-    """Write plans and their report, show them, and say where they are; exit code 3 where they break a promise."""
+def deliver(
+    found: "Plans", out: Path | None, report: Path | None, as_json: bool, *, front: "Front | None" = None
+) -> None:
+    """Write plans and their report, show them, and say where they are; exit code 3 where they break a promise.
+
+    If a front is given, it is shown and reported together with its first plan, which is the one to be written.
+    """
     if out:
         found.write(out)
     if report:
         from adaptwin.report.plan.plans_page import write_plans_report
 
-        write_plans_report(found, report)
-    _show_plans(found, as_json)
+        write_plans_report(found, report, front)
+    if front and as_json:
+        points = [point.model_dump(mode="json") for point in front.points]
+        show_json({"points": points, "plans": [plan.model_dump(mode="json") for plan in front.plans]})
+    else:
+        _show_plans(found, as_json)
+    if front and not as_json:
+        from adaptwin.report.plan.front import front_table
+
+        show(*front_table(front))
     for path, what in ((out, "plan"), (report, "report")):
         if path:
             tell(f"{what} written to {path}")

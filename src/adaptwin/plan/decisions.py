@@ -10,7 +10,7 @@ from adaptwin.twin.run import Verdict
 Setting = Literal["max_num_seqs", "max_num_batched_tokens", "max_cpu_loras", "max_model_len", "merged"]
 
 
-class Outcome(Spec):
+class DefaultPerformance(Spec):
     """The simulated performance of a server. Latencies in seconds; they are None where no request was answered."""
 
     verdict: Verdict = Field(description="worst verdict among the server and its adapters")
@@ -25,7 +25,7 @@ class Decision(Spec):
     setting: Setting = Field(description="name of the setting")
     chosen: int = Field(description="value that was chosen; 1 for merged")
     default: int = Field(description="value without the choice: vLLM's default; for max_cpu_loras, all adapters")
-    without: Outcome | None = Field(
+    without: DefaultPerformance | None = Field(
         default=None,
         description="performance of the server with the default and all else equal, with the arrivals of the forecast; "
         "None if it would not start",

@@ -35,8 +35,8 @@ class Front(Spec):
         kind = self.plans[0].options.latency
         for plan in self.plans:
             point = _point_of(plan)
-            best = min((_latency(each, kind) for each in points if each.verified), default=float("inf"))
-            points.append(point.model_copy(update={"gains": plan.verified and _latency(point, kind) < best}))
+            best = min((_compared_latency(each, kind) for each in points if each.verified), default=float("inf"))
+            points.append(point.model_copy(update={"gains": plan.verified and _compared_latency(point, kind) < best}))
         return points
 
     @classmethod
@@ -45,7 +45,7 @@ class Front(Spec):
         return cls(plans=tuple(sorted(plans, key=lambda plan: plan.gpus)))
 
 
-def _latency(point: FrontPoint, kind: str) -> float:
+def _compared_latency(point: FrontPoint, kind: str) -> float:
     return point.itl_p99 if kind == "itl" else point.ttft_p99
 
 

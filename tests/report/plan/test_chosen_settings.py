@@ -3,12 +3,12 @@
 import pytest
 from tests.report.reading import Page, assert_fits, rendered, without_plotly
 
-from adaptwin.plan.decisions import Alternative, Decision, Outcome
+from adaptwin.plan.decisions import Alternative, Decision, DefaultPerformance
 from adaptwin.report.plan.chosen_settings import chosen_sentences, differing_budgets
 from adaptwin.report.plan.page import plan_report
 from adaptwin.report.plan.table import plan_table
 
-STARVED, OK = Outcome(verdict="starved"), Outcome(verdict="ok", itl_p99=0.108, ttft_p99=0.2)
+STARVED, OK = DefaultPerformance(verdict="starved"), DefaultPerformance(verdict="ok", itl_p99=0.108, ttft_p99=0.2)
 
 
 def seqs(without):

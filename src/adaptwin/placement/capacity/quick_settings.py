@@ -14,8 +14,8 @@ from adaptwin.placement.caution import SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
 from adaptwin.plan.options import LatencyKind
 from adaptwin.twin.server import Server
 
-CONTENDERS = 3  # settings, the best by the surrogate, that the twin compares with those of the search
-LEAST_GAIN = 0.1  # share by which other settings must lower the latency to be preferred
+SETTINGS_COMPARED = 3  # settings, the best by the surrogate, that the twin compares with those of the search
+LEAST_SCORE_GAIN = 0.1  # share by which other settings must lower the latency to be preferred
 
 
 def quick_settings(
@@ -33,13 +33,13 @@ def quick_settings(
         given: Settings that are not the planner's to choose.
         latency: The latency to lower.
     """
-    contenders = _contenders(capacity, shares, _choices(capacity, server, given), server, latency)
-    if not contenders:
+    others_to_ask = _best_predicted(capacity, shares, _settings_to_try(capacity, server, given), server, latency)
+    if not others_to_ask:
         return server
     now = capacity.ask_on(shares, server)
     is_roomy = now.ok and _sustains(capacity, shares, server)
-    best, least = server, (1.0 - LEAST_GAIN) * latency_score(now, latency)
-    for other in contenders:
+    best, least = server, (1.0 - LEAST_SCORE_GAIN) * latency_score(now, latency)
+    for other in others_to_ask:
         answer = capacity.ask_on(shares, other)
         is_lower = answer.ok and latency_score(answer, latency) < least
         if is_lower and (not is_roomy or _sustains(capacity, shares, other)):
@@ -47,7 +47,7 @@ def quick_settings(
     return best
 
 
-def _choices(capacity: Capacity, server: Server, given: Server) -> list[Server]:
+def _settings_to_try(capacity: Capacity, server: Server, given: Server) -> list[Server]:
     """Return the settings to choose from, without those of the server."""
     profile = capacity.profile
     usual_tokens, usual_seqs = given.budgets(profile)
@@ -65,7 +65,7 @@ def _choices(capacity: Capacity, server: Server, given: Server) -> list[Server]:
     return [other for other in found if other.starts_on(profile)]
 
 
-def _contenders(
+def _best_predicted(
     capacity: Capacity, shares: Mapping[str, float], choices: list[Server], server: Server, latency: LatencyKind
 ) -> list[Server]:
     """Return the settings on which to run the twin: the best ones by the surrogate, or all if it does not know them."""
@@ -81,7 +81,7 @@ def _contenders(
         for index, prediction in enumerate(others)
         if prediction.overload <= safe and (score := latency_score(prediction, latency)) < latency_score(now, latency)
     ]
-    return [choices[index] for _, index in sorted(likely)[:CONTENDERS]]
+    return [choices[index] for _, index in sorted(likely)[:SETTINGS_COMPARED]]
 
 
 def _sustains(capacity: Capacity, shares: Mapping[str, float], server: Server) -> bool:

@@ -21,19 +21,21 @@ def with_startable_length(given: Server, profiles: Sequence[Profile], workload: 
     It is the longest power of two of which the KV cache holds two or, if the longest request is longer than that, what
     this request needs. A given length stays, and so does the model's if a shorter one would not help either.
     """
-    if given.max_model_len is not None or any(_alone(given, profile, 0).starts_on(profile) for profile in profiles):
+    if given.max_model_len is not None or any(
+        _with_one_slot(given, profile, 0).starts_on(profile) for profile in profiles
+    ):
         return given
     rank = max((adapter.rank for adapter in workload.adapters), default=0)
     needed = WHOLE_BLOCKS * -(-longest_request(workload) // WHOLE_BLOCKS)
     longest = max(_length(given, profile, rank, needed) for profile in profiles)
     shorter = given.model_copy(update={"max_model_len": longest})
-    return shorter if any(_alone(shorter, profile, rank).starts_on(profile) for profile in profiles) else given
+    return shorter if any(_with_one_slot(shorter, profile, rank).starts_on(profile) for profile in profiles) else given
 
 
-def _alone(given: Server, profile: Profile, rank: int) -> Server:
+def _with_one_slot(given: Server, profile: Profile, rank: int) -> Server:
     return given.with_slots(min(1, rank), max_lora_rank=server_rank(rank, profile))
 
 
 def _length(given: Server, profile: Profile, rank: int, needed: int) -> int:
-    held = _alone(given, profile, rank).kv_tokens_on(profile) // REQUESTS_HELD
+    held = _with_one_slot(given, profile, rank).kv_tokens_on(profile) // REQUESTS_HELD
     return max(needed, 1 << (held.bit_length() - 1) if held > 0 else 0)

@@ -20,9 +20,15 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
-LEAST_TRAFFIC, MOST_TRAFFIC = 0.03, 4.0  # factors on the typical traffic between which the limit is searched for
-PREDICTED_PRECISION, ASKED_PRECISION = 1.01, 1.1  # of the limit, as a ratio, by predictions and by runs of the twin
-LEAST_SAVING = 0.02  # share of the servers that other settings must save to be preferred to vLLM's defaults
+LEAST_TYPICAL_FACTOR, MOST_TYPICAL_FACTOR = (
+    0.03,
+    4.0,
+)  # factors on the typical traffic between which the limit is searched for
+PREDICTED_LIMIT_PRECISION, ASKED_LIMIT_PRECISION = (
+    1.01,
+    1.1,
+)  # of the limit, as a ratio, by predictions and by runs of the twin
+LEAST_SHARE_SAVED = 0.02  # share of the servers that other settings must save to be preferred to vLLM's defaults
 ONE_SERVER = 0.8  # servers needed with vLLM's defaults up to which one is surely enough, and nothing is saved
 
 
@@ -64,7 +70,7 @@ def chosen_template(
         return given
     needed = {template: servers_needed(template) for template in choices[1:]}
     best = min(needed, key=needed.__getitem__)
-    return best if needed[best] <= (1.0 - LEAST_SAVING) * usual else given
+    return best if needed[best] <= (1.0 - LEAST_SHARE_SAVED) * usual else given
 
 
 def _templates(given: Server, profile: Profile, *, limits: bool) -> list[Server]:
@@ -136,5 +142,5 @@ def _needed(
         return likelihood <= FILL_LIKELIHOOD
 
     is_known = capacity.likelihood_of_overload(demand) is not None
-    precision = PREDICTED_PRECISION if is_known else ASKED_PRECISION
-    return typical.servers / largest_factor(LEAST_TRAFFIC, MOST_TRAFFIC, precision, holds).low
+    precision = PREDICTED_LIMIT_PRECISION if is_known else ASKED_LIMIT_PRECISION
+    return typical.servers / largest_factor(LEAST_TYPICAL_FACTOR, MOST_TYPICAL_FACTOR, precision, holds).low

@@ -21,8 +21,8 @@ from adaptwin.twin.server import Server
 
 MOST_DEDICATED = 8  # adapters that may get servers of their own, those with the most traffic
 USUAL_LOAD = 0.7  # best-case load of a server where no placement without dedicated servers is known
-LEAST_SAVING = 0.1  # servers that dedicated ones must save by the estimate
-SHARE_PRECISION = 1.02  # of the share of an adapter's traffic that a server bears, as a ratio
+LEAST_SERVERS_SAVED = 0.1  # servers that dedicated ones must save by the estimate
+BORNE_SHARE_PRECISION = 1.02  # of the share of an adapter's traffic that a server bears, as a ratio
 NO_TRAFFIC = 1e-9  # share of an adapter's traffic that is none but for rounding
 
 
@@ -57,7 +57,7 @@ def _with_fewer_servers(
     problem: Problem, place: Place, plain: Sequence[Assignment], *, allow_merged: bool
 ) -> list[Assignment] | None:
     """Return a placement with dedicated servers that has fewer servers than the plain one; None if none is found."""
-    candidates = _candidates(problem, allow_merged)
+    candidates = _hot_adapters(problem, allow_merged)
     ways = sorted(_worthwhile(problem.capacity, candidates, plain), key=lambda way: (-way.saving, way.name))
     for chosen in dict.fromkeys((tuple(ways), tuple(ways[:1]))):
         if not chosen or problem.out_of_time:
@@ -69,7 +69,7 @@ def _with_fewer_servers(
     return None
 
 
-def _candidates(problem: Problem, allow_merged: bool) -> list[str]:
+def _hot_adapters(problem: Problem, allow_merged: bool) -> list[str]:
     """Return adapters with much traffic that no constraint names: of base traffic and, if merging is allowed, all."""
     capacity, constraints = problem.capacity, problem.constraints
     named = {*constraints.pinned, *constraints.group_of(), *constraints.kept_apart()}
@@ -87,12 +87,12 @@ def _worthwhile(capacity: Capacity, names: Sequence[str], plain: Sequence[Assign
     """Yield the dedicated servers that likely save some others."""
     usual = sum(capacity.load(assignment.shares) for assignment in plain) / len(plain) if plain else USUAL_LOAD
     for name in names:
-        best = max(_ways(capacity, name, usual), key=lambda way: way.saving, default=None)
-        if best and best.saving >= LEAST_SAVING:
+        best = max(_numbers_of_servers(capacity, name, usual), key=lambda way: way.saving, default=None)
+        if best and best.saving >= LEAST_SERVERS_SAVED:
             yield best
 
 
-def _ways(capacity: Capacity, name: str, usual: float) -> Iterable[Dedicated]:
+def _numbers_of_servers(capacity: Capacity, name: str, usual: float) -> Iterable[Dedicated]:
     """Yield dedicated servers for all of an adapter's traffic, and for as much as whole servers bear."""
     server, load = dedicated_server(capacity, name), capacity.load_of(AdapterPart(name, 1.0))
     most = _most_share(capacity, name, server, load)
@@ -118,7 +118,7 @@ def _most_share(capacity: Capacity, name: str, server: Server, load: float) -> f
     if load < 3.0 and bears(1.0):
         return 1.0
     low = 0.1 / max(1.0, load)
-    found = largest_factor(low, min(1.0, 3.0 / load), SHARE_PRECISION, bears).low
+    found = largest_factor(low, min(1.0, 3.0 / load), BORNE_SHARE_PRECISION, bears).low
     return found if found > low else 0.0
 
 

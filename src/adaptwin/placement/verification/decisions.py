@@ -10,7 +10,7 @@ from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import best_or_most_served
 from adaptwin.placement.packing.problem import Assignment
-from adaptwin.plan.decisions import Decision, Outcome, Setting
+from adaptwin.plan.decisions import Decision, DefaultPerformance, Setting
 from adaptwin.plan.plan import Plan
 from adaptwin.progress import Progress
 from adaptwin.twin.server import Server
@@ -50,13 +50,13 @@ def decisions_of(capacity: Capacity, assignment: Assignment, given: Server) -> t
             setting=choice.setting,
             chosen=choice.chosen,
             default=choice.default,
-            without=_outcome(capacity.simulate(capacity.part(assignment.shares), choice.without)),
+            without=_performance_in(capacity.simulate(capacity.part(assignment.shares), choice.without)),
         )
-        for choice in _choices(capacity, assignment, given)
+        for choice in _choices_made(capacity, assignment, given)
     )
 
 
-def _choices(capacity: Capacity, assignment: Assignment, given: Server) -> Iterator[_Choice]:
+def _choices_made(capacity: Capacity, assignment: Assignment, given: Server) -> Iterator[_Choice]:
     server, shares = assignment.server, assignment.shares
     if server.merged:
         slots = best_or_most_served(capacity, shares) if capacity.slot_choices(shares) else 1
@@ -90,9 +90,9 @@ def _without_budget(server: Server, given: Server, setting: Setting, capacity: C
     return changed.model_copy(update={"max_num_batched_tokens": max(changed.max_num_batched_tokens, least)})
 
 
-def _outcome(answer: Answer) -> Outcome | None:
+def _performance_in(answer: Answer) -> DefaultPerformance | None:
     """Return the performance that an answer says; None if the server does not start."""
     if not answer.starts:
         return None
     figures = {name: getattr(answer, name) for name in ("itl_mean", "itl_p99", "ttft_p99")}
-    return Outcome(verdict=answer.verdict, **{name: None if isnan(v) else v for name, v in figures.items()})
+    return DefaultPerformance(verdict=answer.verdict, **{name: None if isnan(v) else v for name, v in figures.items()})

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from adaptwin.plan.decisions import Alternative, Decision, Outcome, Setting
+from adaptwin.plan.decisions import Alternative, Decision, DefaultPerformance, Setting
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.server_noun import server_noun
@@ -100,7 +100,7 @@ def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[s
     return [", ".join(filter(None, latencies))] if any(latencies) else []
 
 
-def _failure(without: Outcome | None) -> str:
+def _failure(without: DefaultPerformance | None) -> str:
     """Return what a server would do or be without a decision, after the word would; empty if it would be ok."""
     if without is None:
         return "not start"
@@ -125,7 +125,7 @@ def _latencies(label: str, name: str, decided: Sequence[_Decided]) -> str:
     )
 
 
-def _latency_figure(of: Forecast | Outcome | None, name: str) -> float | None:
+def _latency_figure(of: Forecast | DefaultPerformance | None, name: str) -> float | None:
     value: float | None = getattr(of, name, None)
     return value if value is not None and math.isfinite(value) else None
 

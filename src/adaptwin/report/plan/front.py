@@ -32,13 +32,13 @@ def front_rows(front: Front) -> list[FrontRow]:
             itl=duration(point.itl_p99),
             ttft=duration(point.ttft_p99),
             headroom=f"{'over ' if point.headroom >= MOST_HEADROOM else ''}{percent(point.headroom)}",
-            note=_note(point, points, front.plans[0].options.latency),
+            note=_gain_in_words(point, points, front.plans[0].options.latency),
         )
         for point in points
     ]
 
 
-def _note(point: FrontPoint, points: tuple[FrontPoint, ...], latency: str) -> str:
+def _gain_in_words(point: FrontPoint, points: tuple[FrontPoint, ...], latency: str) -> str:
     """Say what a point is good for, against the verified one with the lowest latency on fewer GPUs."""
     if not point.verified:
         return "not verified"

@@ -18,8 +18,8 @@ def front_figure(front: Front) -> go.Figure:
             y=[significant(value) for value in values],
             mode="lines+markers",
             line={"color": FIRST_COLOUR, "width": 2},
-            marker={"size": 11, "color": [_colour(point, first=not at) for at, point in enumerate(points)]},
-            customdata=[_described(point) for point in points],
+            marker={"size": 11, "color": [_marker_colour(point, first=not at) for at, point in enumerate(points)]},
+            customdata=[_hover_text(point) for point in points],
             hovertemplate="%{customdata}<extra></extra>",
             cliponaxis=False,
             showlegend=False,
@@ -34,13 +34,13 @@ def front_figure(front: Front) -> go.Figure:
     return figure.update_layout(template=template(), height=360, margin={"t": 24})
 
 
-def _colour(point: FrontPoint, *, first: bool) -> str:
+def _marker_colour(point: FrontPoint, *, first: bool) -> str:
     if not point.verified:
         return BAD_COLOUR
     return SECOND_COLOUR if first else FIRST_COLOUR
 
 
-def _described(point: FrontPoint) -> str:
+def _hover_text(point: FrontPoint) -> str:
     verified = "verified" if point.verified else "not verified"
     return (
         f"<b>{point.gpus:,} GPUs</b>, {verified}<br>ITL p99 {duration(point.itl_p99)}, "

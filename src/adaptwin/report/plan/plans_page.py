@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from adaptwin.plan.front import Front
 from adaptwin.plan.plans import Plans
 from adaptwin.report.plan.page import page_part, plan_report
 from adaptwin.report.plan.totals import base_rows, total_sentences
@@ -10,10 +11,13 @@ from adaptwin.report.style.words import count, money, number
 from adaptwin.writing import write_atomically
 
 
-def plans_report(plans: Plans) -> str:
-    """Return the plans as one self-contained HTML page; the page of a single plan is that of the plan alone."""
+def plans_report(plans: Plans, front: Front | None = None) -> str:
+    """Return the plans as one self-contained HTML page; the page of a single plan is that of the plan alone.
+
+    A front, whose first plan is the single one, is shown on its page.
+    """
     if not plans.are_several:
-        return plan_report(plans.plans[0])
+        return plan_report(plans.plans[0], front)
     parts = [page_part(plan, f"base-{index}-") for index, plan in enumerate(plans.plans)]
     models, adapters = count(len(plans.plans), "base model"), count(len(plans.workload), "adapter")
     return render(
@@ -28,9 +32,9 @@ def plans_report(plans: Plans) -> str:
     )
 
 
-def write_plans_report(plans: Plans, path: str | Path) -> None:
+def write_plans_report(plans: Plans, path: str | Path, front: Front | None = None) -> None:
     """Write the HTML page of the plans of a fleet to `path`; raises `SpecError` if the file cannot be written."""
-    write_atomically(path, plans_report(plans))
+    write_atomically(path, plans_report(plans, front))
 
 
 def _total_cards(plans: Plans) -> list[Card]:
