@@ -198,7 +198,7 @@ def test_simulate_merges_the_weights_of_the_only_adapter(adaptwin, folder):
 
 
 def test_plan_merges_weights_only_where_that_is_allowed(adaptwin, folder):
-    (folder / "hot.csv").write_text("name,rank,rate\nhot,8,60.0\n", encoding="utf-8")
+    (folder / "hot.csv").write_text("name,rank,rate\nhot,8,55.0\n", encoding="utf-8")
     call = ("plan", "hot.csv", "--profile", "h100-64gb-llama-3.1-8b-instruct", "--out", "plan.yaml")
     assert adaptwin(*call).code == 0
     assert not any(server.merged for server in Plan.read(folder / "plan.yaml").servers)
@@ -206,9 +206,8 @@ def test_plan_merges_weights_only_where_that_is_allowed(adaptwin, folder):
     plan = Plan.read(folder / "plan.yaml")
     assert (done.code, plan.options.allow_merged) == (0, True)
     assert [server.merged for server in plan.servers] == [True]
-    assert "To undo it, this server restarts with --enable-lora, and 1 more GPU is needed." in " ".join(
-        done.out.split()
-    )
+    undo = "To undo it, this server restarts with --enable-lora, and 1 more GPU is needed."
+    assert undo in " ".join(done.out.split())
 
 
 def test_simulate_answers_the_same_for_the_same_seed(adaptwin):

@@ -193,7 +193,9 @@ def test_a_file_that_is_not_text_is_refused(adaptwin, folder):
 
 
 def test_an_adapter_too_big_for_any_gpu_ends_with_2(adaptwin, folder):
-    text = fleet(ONE, "name: big, rank: 512, rate: 0.5", more="server: {gpu_memory_utilization: 0.54}\n")
+    text = fleet(
+        ONE, "name: big, rank: 512, rate: 0.5", more="server: {gpu_memory_utilization: 0.54, max_model_len: 131072}\n"
+    )
     (folder / "big.yaml").write_text(text, encoding="utf-8")
     done = adaptwin("plan", "big.yaml", "--out", "out.yaml")
     assert one_line(done).startswith("big.yaml: adapters[1].rank: 512 of 'big' fits on no GPU: ")

@@ -205,7 +205,8 @@ def _server(fleet: "Fleet", profile: "Profile", **settings: float | None) -> Ser
     """The fleet's server with the settings given on the command line, without slots if weights are merged there."""
     given = {name: value for name, value in settings.items() if value is not None}
     if given.get("merged"):
-        given = {"max_loras": 0, "max_cpu_loras": 0, **given}
+        given.setdefault("max_loras", 0)
+        given.setdefault("max_cpu_loras", given["max_loras"])
     if "max_lora_rank" not in {*given, *fleet.server.model_fields_set}:
         given["max_lora_rank"] = server_rank(fleet.max_rank, profile)
     return Server(**{**fleet.server.model_dump(), **given})
