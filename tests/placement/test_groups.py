@@ -140,7 +140,7 @@ def test_two_gpus_that_fail_may_stop_two_groups(group_of, few):
 
 def test_a_replan_counts_the_gpus_of_servers_that_it_adds_and_removes(group_of, busy):
     plan = make_plan(group_of(2), busy)
-    more = replan(plan, busy.scaled(2.0))
+    more = replan(plan, busy.scaled(4.0))
     assert more.migration.gpus_before == 4
     assert more.gpus == 2 * len(more.servers) > 4
     back = replan(more, busy.scaled(0.5))
