@@ -113,7 +113,7 @@ def test_the_parts_of_a_split_adapter_stay_where_they_are(running, fleet):
 
 
 def test_new_weights_cost_a_restart(two):
-    changed = two.workload.model_copy(update={"adapters": (Adapter("hot", 16, 50.0), two.workload.adapters[1])})
+    changed = two.workload.model_copy(update={"adapters": (Adapter("hot", 32, 50.0), two.workload.adapters[1])})
     new = replan(two, changed)
     assert new.migration.restarts == 1
     assert new.verified

@@ -97,7 +97,12 @@ def _most_missed(workload: Workload, run: Run) -> Missed | None:
 def slot_choices(
     capacity: Capacity, assignment: Assignment, run: Run, most: int = SLOT_CHOICES_SHOWN
 ) -> tuple[TriedSlots, ...]:
-    """Simulate numbers of slots around the chosen one for the same adapters; `run` is the run of the chosen one."""
+    """Simulate numbers of slots around the chosen one for the same adapters; `run` is the run of the chosen one.
+
+    A server with merged weights has no slots to choose.
+    """
+    if assignment.server.merged:
+        return ()
     chosen = assignment.server.max_loras
     choices = sorted({chosen, *capacity.all_slot_choices(assignment.shares)})
     first = max(0, min(choices.index(chosen) - most // 2, len(choices) - most))

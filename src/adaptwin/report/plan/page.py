@@ -290,7 +290,7 @@ def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
 
 
 def _choices(key: str, server: PlacedServer) -> Picture | None:
-    if not server.choices or server.merged:
+    if not server.choices:
         return None
     description = (
         "Throughput and mean inter-token latency for the values of max_loras that were tried. With too few slots, "
