@@ -40,6 +40,7 @@ def test_one_idle_adapter_has_a_front(h100):
     [
         ({"objective": "min-latency", "gpus": 2}, "number of GPUs given"),
         ({"spare": 1}, "1 spare GPUs: a front has none"),
+        ({"allow_merged": True}, "no servers with merged weights"),
     ],
 )
 def test_options_without_a_front_are_refused(h100, options, message):

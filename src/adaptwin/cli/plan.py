@@ -288,7 +288,8 @@ def plan_command(
                 plan.model_copy(update={"stress": stress(plan, runs=runs, progress=progress)}) for plan in found.plans
             )
             found = Plans(plans=tuple(stressed))
-    deliver(found, out, report, as_json, front=answer if isinstance(answer, Front) else None)
+    more = Front(plans=(*found.plans, *answer.plans[1:])) if isinstance(answer, Front) else None
+    deliver(found, out, report, as_json, front=more)
 
 
 def deliver(

@@ -9,6 +9,7 @@ from adaptwin.placement.objectives.registry import Objective
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import orders
+from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.decisions import Alternative
 from adaptwin.plan.plan import Plan
@@ -17,19 +18,38 @@ from adaptwin.plan.plan import Plan
 def alternatives(
     plan: Plan, servers: Sequence[Placed], objective: Objective, strategy: Strategy
 ) -> Iterator[Alternative]:
-    """Yield how many GPUs would be needed without the settings that were chosen for the search."""
+    """Yield how many GPUs would be needed without the settings that were chosen for the search, spare ones included.
+
+    There are none for plans with a given number of GPUs, with several profiles, or out of time.
+    """
     problems = {id(each.problem): each.problem for each in servers}
-    if objective.given_gpus or len(problems) > 1:
+    problem = next(iter(problems.values()))
+    if objective.given_gpus or len(problems) > 1 or problem.out_of_time:
         return
-    (problem,) = problems.values()
-    size, gpus = problem.capacity.profile.tensor_parallel_size, len(servers)
+    size = problem.capacity.profile.tensor_parallel_size
     if any(each.assignment.server.merged for each in servers):
         with suppress(Infeasible):
-            found = len(strategy.place(problem))  # what the twin has said is remembered
-            yield Alternative(without="merged", gpus=size * max(found, gpus), found_by="search")
-    if problem.capacity.template.max_num_seqs != plan.settings.max_num_seqs and problem.capacity.surrogate:
-        usual = problem._replace(capacity=problem.capacity.on_template(plan.settings))
-        with suppress(Infeasible):
-            found = min(len(fill(usual, way)) for way in orders(items_of(usual)))
-            if usual.capacity.surrogate_knows:
-                yield Alternative(without="max_num_seqs", gpus=size * max(found, gpus), found_by="prediction")
+            found = len(strategy.place(problem)) + plan.options.spare  # what the twin has said is remembered
+            yield Alternative(without="merged", gpus=max(size * found, plan.gpus), found_by="search")
+    elif (more := _more_servers(problem, plan)) is not None:
+        yield Alternative(without="max_num_seqs", gpus=plan.gpus + size * more, found_by="prediction")
+
+
+def _more_servers(problem: Problem, plan: Plan) -> int | None:
+    """Return how many servers more are filled with the default of ``max_num_seqs``, by predictions.
+
+    None if it was not chosen, or where the surrogate does not know the servers.
+    """
+    template = problem.capacity.template
+    if template.max_num_seqs == plan.settings.max_num_seqs or not problem.capacity.surrogate_knows:
+        return None
+    usual = template.model_copy(update={"max_num_seqs": plan.settings.max_num_seqs})
+    filled = []
+    for each in (problem, problem._replace(capacity=problem.capacity.on_template(usual))):
+        try:
+            filled.append(min(len(fill(each, way)) for way in orders(items_of(each))))
+        except Infeasible:
+            return None
+        if not each.capacity.surrogate_knows:
+            return None
+    return max(0, filled[1] - filled[0])

@@ -33,14 +33,18 @@ def find_front(
     """Find a plan with these options, and plans with the lowest latency on one, two and three servers more.
 
     On fleets of over twenty servers, the steps are 5 %, 10 % and 15 % of the servers. All plans but the first are for
-    the profile of most servers of the first. `PlanOptions.latency` says which latency they lower.
+    the profile of most servers of the first. `PlanOptions.latency` says which latency they lower. A time limit is
+    shared out equally among the plans.
 
     Raises:
         Infeasible: There is no plan with these options.
-        SpecError: The options use a given number of GPUs, or ask for spare GPUs; or as `find_plan` does.
+        SpecError: The options use a given number of GPUs, ask for spare GPUs or allow merged weights; or as `find_plan`
+            does.
     """
     if objective_named(options.objective).given_gpus:
         raise SpecError(f"{options.objective} has the number of GPUs given; a front needs one that finds it", "front")
+    if options.allow_merged:
+        raise SpecError("allow_merged: plans on more GPUs have no servers with merged weights", "front")
     if options.spare:
         raise SpecError(f"{options.spare} spare GPUs: a front has none", "front")
 
@@ -55,6 +59,8 @@ def find_front(
             progress=of_several(progress, number, 1 + len(MORE_SERVERS)),
         )
 
+    if options.time_limit:
+        options = options.model_copy(update={"time_limit": options.time_limit / (1 + len(MORE_SERVERS))})
     first = found(0, options, profiles)
     names = [each.profile for each in first.servers]
     usual = next(profile for profile in first.profiles if profile.name == max(names, key=names.count))
@@ -64,7 +70,7 @@ def find_front(
         try:
             plans.append(found(number, options.model_copy(update=update), [usual]))
         except Infeasible:  # as with constraints that leave no use for more servers
-            break
+            continue
     return Front.of(plans)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from adaptwin.errors import Infeasible
+from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
@@ -34,7 +34,7 @@ from adaptwin.placement.verification.fresh_seeds import failing_servers, verific
 from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.long_requests import require_short_enough
 from adaptwin.plan.options import PlanOptions
-from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.plan import PlacedServer, Plan, unplaced
 from adaptwin.plan.server_names import server_names
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
@@ -105,7 +105,7 @@ def find_plan(
         )
         for profile in profiles
     }
-    return _Planner(draft, objective, strategy, margins, ways, deadline, progress, taken).plan()
+    return _Planner(draft, objective, strategy, margins, ways, possible, deadline, progress, taken).plan()
 
 
 class _WayToAsk(NamedTuple):
@@ -167,6 +167,7 @@ class _Planner:
     strategy: Strategy
     margins: dict[str, float]  # by profile
     ways: dict[str, _WayToAsk]  # by profile
+    possible: SettingsRange  # of all servers
     deadline: float  # on the clock of `time.perf_counter`
     progress: Progress
     taken: Collection[str]  # names of servers of other plans
@@ -226,11 +227,9 @@ class _Planner:
         begun = time.perf_counter()
         problems = self._problems(safety)
         found = place(problems, Asked(self.strategy, self.draft.options))
-        arrangements = [found]
-        if not problems[0].out_of_time:
-            arrangements = self._arrangements(found)
+        late = problems[0].out_of_time  # settings, verification and forecasts come after it and are not limited
+        arrangements = [found] if late else self._arrangements(found)
         seconds = time.perf_counter() - begun
-        late = problems[0].out_of_time  # verification and forecasts come after the search and are not limited
         plan, servers = self._verified(arrangements)
         counts = {
             "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
@@ -242,8 +241,7 @@ class _Planner:
     def _problems(self, safety: float) -> list[Problem]:
         """Return a problem for each profile: the workload with headroom and margin, and `safety` times the traffic."""
         workload = self.draft.workload.model_copy(update={"seed": self.draft.seed})
-        options, given = self.draft.options, self.draft.settings
-        possible = settings_range(with_startable_length(given, self.draft.profiles, workload), self.draft.profiles)
+        options = self.draft.options
         problems = []
         for profile in self.draft.profiles:
             asked = (1.0 + options.headroom) * (1.0 + self.margins[profile.name])
@@ -257,7 +255,7 @@ class _Planner:
                 math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB,
             )
             merged = options.allow_merged
-            bound = servers_bound(profile, self.draft.workload, possible, asked, allow_merged=merged)
+            bound = servers_bound(profile, self.draft.workload, self.possible, asked, allow_merged=merged)
             problems.append(Problem(capacity, bound, self.progress, self.deadline, options.constraints))
         return problems
 
@@ -312,14 +310,16 @@ class _Planner:
 
         None if there is no such repair: servers with merged weights have no other adapters to move, and a given number
         of servers does not grow. `raised` has problems, by profile, that demand more than the verification does;
-        `resettled` are the servers that had their chance of more slots.
+        `resettled` are the servers that had their chance of more slots, by their places until load is moved.
         """
-        if any(servers[i].assignment.server.merged for i in bad):
+        bad = {i for i in bad if not servers[i].assignment.server.merged}
+        if not bad:
             return None
         safer = {i: other for i in bad - resettled if (other := with_more_slots(servers[i]))}
         resettled |= bad
         if safer:
             return [safer.get(i, server) for i, server in enumerate(servers)]
+        resettled.clear()
         after = _moved_off(raised, servers, bad)
         return None if self.objective.given_gpus and len(after) > len(servers) else after
 
@@ -332,6 +332,8 @@ class _Planner:
             for name, (problem, assignment) in zip(names, servers, strict=True)
             for profile in [problem.capacity.profile]
         )
+        for name, share in unplaced(self.draft.workload, placed_servers).items():
+            raise SpecError(f"{self.draft.options.strategy} places {share:g} of {name!r} instead of 1", "strategy")
         used = {server.profile for server in placed_servers}
         margin = max((self.margins[name] for name in used), default=0.0)
         return self.draft.model_copy(update={"servers": placed_servers, "margin": margin})

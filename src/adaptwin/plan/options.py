@@ -102,7 +102,8 @@ class PlanOptions(Spec):
     allow_merged: bool = Field(
         default=False,
         description="whether an adapter with much traffic may get servers of its own with its weights merged into "
-        "those of the model, where this saves GPUs; to serve it as a LoRA adapter again, they must restart",
+        "those of the model, where this saves GPUs; to serve it as a LoRA adapter again, they must restart; only under "
+        "objectives that find the number of GPUs",
     )
     prices: dict[Name, Price] = Field(
         default_factory=dict,

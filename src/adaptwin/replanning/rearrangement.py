@@ -262,7 +262,7 @@ class Rearrangement:
         pinned = self.running.problem.constraints.pinned
         settings, shares = self.contents[name]
         for item in items:
-            if settings is not None and settings.merged and item.name not in shares:
+            if settings is not None and settings.merged and shares and item.name not in shares:
                 continue
             elsewhere = any(
                 self.group(item.name) & set(server.shares) - {item.name}

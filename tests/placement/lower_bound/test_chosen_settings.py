@@ -99,6 +99,20 @@ def test_quantised_weights_are_not_merged(h100, hot):
     assert lower_bound([quantised], hot, Server(), allow_merged=True) == lower_bound([quantised], hot, Server())
 
 
+def test_a_profile_more_never_raises_a_bound_with_merged_weights(h100):
+    """No slot of rank 320 leaves enough memory on the small GPU, but the merged model starts there."""
+    memory = h100.memory.model_copy(update={"gpu_bytes": 4.4e10})
+    small = h100.model_copy(update={"name": "small", "memory": memory, "price_per_hour": 0.5})
+    dear, workload = (
+        h100.model_copy(update={"price_per_hour": 4.0}),
+        Workload([Adapter("a", 320, 75.0)], duration=300.0),
+    )
+    assert not Server(max_loras=1, max_lora_rank=320).starts_on(small)
+    for bound in (lower_bound, cost_bound):
+        alone, both = (bound(each, workload, Server(), allow_merged=True) for each in ([small], [small, dear]))
+        assert both <= alone
+
+
 def test_merging_lowers_the_price_to_that_of_whole_servers_at_least(h100, hot):
     priced = h100.model_copy(update={"price_per_hour": 2.0})
     without, merged = (cost_bound([priced], hot, Server(), allow_merged=each) for each in (False, True))

@@ -70,6 +70,7 @@ class Capacity:
         self._choices: dict[tuple[int, int], list[int]] = {}  # by adapters and rank
         self._parts: dict[tuple[str, float], Adapter] = {}  # by adapter and share
         self._drawn = DrawnParts(profile)
+        self._parts_asked: list[Capacity] = []  # answers about parts of the traffic, which count as well
         self._lock = Lock()  # guards the counts below, and changes of the parts
         self._predictions = 0
         self._known_sets = self._unknown_sets = 0  # sets of adapters that the surrogate knew, and did not know
@@ -115,7 +116,9 @@ class Capacity:
         """Return the answers about servers with a part of the traffic only; a share of 1 is then all of that part."""
         part = self.part(shares)
         known = self.surrogate and self.surrogate.on_workload(part)
-        return Capacity(self.profile, part, self.template, self.factor, known, self.latency_limits, self.host_limit)
+        asked = Capacity(self.profile, part, self.template, self.factor, known, self.latency_limits, self.host_limit)
+        self._parts_asked.append(asked)
+        return asked
 
     def on_template(self, template: Server) -> "Capacity":
         """Return the answers about servers with other common settings."""
@@ -250,7 +253,7 @@ class Capacity:
     @property
     def twin_runs(self) -> int:
         """Number of answers that the twin has given so far."""
-        return len(self._answers) + len(self._answers_on)
+        return len(self._answers) + len(self._answers_on) + sum(part.twin_runs for part in self._parts_asked)
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
@@ -299,7 +302,7 @@ class Capacity:
     @property
     def predictions(self) -> int:
         """Number of predictions that the surrogate has made so far."""
-        return self._predictions
+        return self._predictions + sum(part.predictions for part in self._parts_asked)
 
     @property
     def surrogate_knows(self) -> bool:
@@ -335,9 +338,12 @@ class Capacity:
     def predict_on(self, shares: Mapping[str, float], servers: list[Server], factor: float = 1.0) -> list[Prediction]:
         """Return a prediction for these adapters on each server, all of which must start; empty if there is none.
 
+        The surrogate knows neither servers with merged weights nor those that do not hold all adapters in host memory.
         `factor` is on the traffic itself, without the factor of this capacity.
         """
-        if self.surrogate is None or not shares or any(server.merged for server in servers):
+        loras = self._loras(shares)
+        unknown = any(server.merged or server.adapters_in_host < loras for server in servers)
+        if self.surrogate is None or not shares or unknown:
             return []
         self._count_predictions(len(servers))
         return self.surrogate.predict_on(self.demand_of(shares.items()).traffic, servers, factor)

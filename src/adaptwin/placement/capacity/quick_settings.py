@@ -68,12 +68,15 @@ def _settings_to_try(capacity: Capacity, server: Server, given: Server) -> list[
 def _best_predicted(
     capacity: Capacity, shares: Mapping[str, float], choices: list[Server], server: Server, latency: LatencyKind
 ) -> list[Server]:
-    """Return the settings on which to run the twin: the best ones by the surrogate, or all if it does not know them."""
+    """Return the settings on which to run the twin: the best ones by the surrogate.
+
+    If it does not know them, these are all that admit as many requests.
+    """
     if not choices:
         return []
     predictions = capacity.predict_on(shares, [server, *choices], SLOT_STRESS_FACTOR * capacity.factor)
     if not predictions or not all(each.inside for each in predictions):
-        return choices
+        return [other for other in choices if other.budgets(capacity.profile)[1] == server.budgets(capacity.profile)[1]]
     now, *others = predictions
     safe = max(SLOT_LIKELIHOOD, 2.0 * now.overload)
     likely = [

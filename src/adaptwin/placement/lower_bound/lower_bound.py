@@ -88,7 +88,7 @@ def lower_bound(
     """
     if not workload.adapters:
         return 0
-    profiles = _starting(profiles, workload, template)
+    profiles = _starting(profiles, workload, template, allow_merged=allow_merged)
     sizes = [profile.tensor_parallel_size for profile in profiles]
     by_rule = list(_demands(profiles, workload, template, factor))
     merged = list(_merged_demands(profiles, workload, template, factor)) if allow_merged else by_rule
@@ -160,7 +160,7 @@ def cost_bound(
     priced = {profile.name: price_of(profile) for profile in profiles}
     if not workload.adapters:
         return 0.0
-    profiles = _starting(profiles, workload, template)
+    profiles = _starting(profiles, workload, template, allow_merged=allow_merged)
     prices = np.array([priced[profile.name] for profile in profiles])
     by_rule = list(_demands(profiles, workload, template, factor))
     merged = list(_merged_demands(profiles, workload, template, factor)) if allow_merged else by_rule
@@ -261,10 +261,20 @@ def _demands(
         yield np.where(possible, demands, np.inf)
 
 
-def _starting(profiles: Sequence[Profile], workload: Workload, template: Server | SettingsRange) -> list[Profile]:
-    """Return the profiles on which a server starts with some adapter; all profiles if there is none."""
+def _starting(
+    profiles: Sequence[Profile], workload: Workload, template: Server | SettingsRange, *, allow_merged: bool
+) -> list[Profile]:
+    """Return the profiles on which a server starts with some adapter; all profiles if there is none.
+
+    Where weights may be merged, these include profiles on which the model starts without LoRA.
+    """
     kinds = RequestKinds.of(workload)
-    return [profile for profile in profiles if _starts_with_each(profile, template, kinds).any()] or list(profiles)
+    return [
+        profile
+        for profile in profiles
+        if _starts_with_each(profile, template, kinds).any()
+        or (allow_merged and profile.allows_merged and math.isfinite(most_cached(profile, template, 0)))
+    ] or list(profiles)
 
 
 def _starts_with_each(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds) -> NDArray[np.bool_]:

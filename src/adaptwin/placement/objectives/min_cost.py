@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ class ApprovedServer(NamedTuple):
 def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     """Return the cheapest placement, by the strategy on each profile alone or, if it packs, also on mixes of profiles.
 
+    Servers with merged weights are only on placements on one profile.
+
     Raises:
         SpecError: A profile has no price.
         Infeasible: No profile serves some adapter, or no mix that serves all adapters was found.
@@ -49,12 +52,17 @@ def min_cost(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     if not asked.strategy.packs or len(problems) == 1:
         return best_alone(problems, asked, price_of_servers)
     found = _cheapest_mix(problems)
-    return [
+    mixed = [
         server
         for problem in problems
         if (bins := [approved_server.contents for approved_server in found if approved_server.problem is problem])
         for server in placed(problem, assigned(problem, bins))
     ]
+    if asked.options.allow_merged:
+        with suppress(Infeasible):
+            alone = best_alone(problems, asked, price_of_servers)
+            return min(mixed, alone, key=price_of_servers)
+    return mixed
 
 
 def price_of_servers(servers: Sequence[Placed]) -> float:

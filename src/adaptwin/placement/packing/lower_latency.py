@@ -31,7 +31,9 @@ def with_lower_latency(
     if len(bins) < 2 or constraints.pinned or not capacity.surrogate_knows:
         return None
     after = improved(problem, bins, partial(_score, capacity, latency), max).bins
-    changed = [at for at, (one, other) in enumerate(zip(bins, after, strict=True)) if len(one) != len(other)]
+    changed = [
+        at for at, (one, other) in enumerate(zip(bins, after, strict=True)) if shares_of(one) != shares_of(other)
+    ]
     if not changed:
         return None
     calls = (joblib.delayed(_assigned)(capacity, after[at]) for at in changed)

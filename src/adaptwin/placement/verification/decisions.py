@@ -69,8 +69,7 @@ def _choices_made(capacity: Capacity, assignment: Assignment, given: Server) -> 
         strict=True,
     ):
         if usual != used:
-            without = _without_budget(server, given, setting, capacity)
-            yield _Choice(setting, used, usual, without)
+            yield _Choice(setting, used, usual, server.model_copy(update={setting: getattr(given, setting)}))
     if server.max_model_len != given.max_model_len:
         longest = capacity.profile.model.max_model_len
         whole = server.model_copy(update={"max_model_len": given.max_model_len})
@@ -79,15 +78,6 @@ def _choices_made(capacity: Capacity, assignment: Assignment, given: Server) -> 
     if server.max_loras and server.adapters_in_host < loras:
         held = server.model_copy(update={"max_cpu_loras": loras})
         yield _Choice("max_cpu_loras", server.adapters_in_host, loras, held)
-
-
-def _without_budget(server: Server, given: Server, setting: Setting, capacity: Capacity) -> Server:
-    """Return the server with its given value of one budget; the other one is lowered where vLLM would refuse both."""
-    changed = server.model_copy(update={setting: getattr(given, setting)})
-    if setting == "max_num_batched_tokens" or changed.max_num_batched_tokens is None:
-        return changed
-    least = given.budgets(capacity.profile)[1]
-    return changed.model_copy(update={"max_num_batched_tokens": max(changed.max_num_batched_tokens, least)})
 
 
 def _performance_in(answer: Answer) -> DefaultPerformance | None:

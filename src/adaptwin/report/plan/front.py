@@ -6,6 +6,7 @@ from rich.console import RenderableType
 
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.front import Front, FrontPoint
+from adaptwin.plan.plan import Plan
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, duration, money, percent
@@ -32,19 +33,19 @@ def front_rows(front: Front) -> list[FrontRow]:
             itl=duration(point.itl_p99),
             ttft=duration(point.ttft_p99),
             headroom=f"{'over ' if point.headroom >= MOST_HEADROOM else ''}{percent(point.headroom)}",
-            note=_gain_in_words(point, points, front.plans[0].options.latency),
+            note=_gain_in_words(point, points, front.plans[0]),
         )
         for point in points
     ]
 
 
-def _gain_in_words(point: FrontPoint, points: tuple[FrontPoint, ...], latency: str) -> str:
+def _gain_in_words(point: FrontPoint, points: tuple[FrontPoint, ...], first: Plan) -> str:
     """Say what a point is good for, against the verified one with the lowest latency on fewer GPUs."""
     if not point.verified:
         return "not verified"
     if point is points[0]:
-        return "fewest GPUs"
-    field, what = ("itl_p99", "ITL") if latency == "itl" else ("ttft_p99", "TTFT")
+        return "lowest price" if first.goal == "price" else "fewest GPUs"
+    field, what = ("itl_p99", "ITL") if first.options.latency == "itl" else ("ttft_p99", "TTFT")
     before = [each for each in points[: points.index(point)] if each.verified]
     best = min((getattr(each, field) for each in before), default=None)
     if not point.gains or not best:
