@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from adaptwin.errors import require_type
 from adaptwin.placement.find_front import find_front
+from adaptwin.placement.requirements import checked_profiles
 from adaptwin.plan.front import Front
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile
@@ -43,10 +43,7 @@ def make_front(
         Infeasible: There is no plan with these options.
         SpecError: The options use a given number of GPUs or ask for spare ones, or as `make_plan` does.
     """
-    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile | str) else list(profile_or_profiles)
-    for index, profile in enumerate(profiles):
-        require_type(profile, Profile, f"profiles[{index}]")
-    require_type(workload, Workload, "workload")
+    profiles = checked_profiles(profile_or_profiles, workload)
     return find_front(
         profiles,
         workload,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from adaptwin.errors import SpecError, require_type
+from adaptwin.errors import SpecError
 from adaptwin.placement.packing.problem import Place
 from adaptwin.placement.planner import find_plan
+from adaptwin.placement.requirements import checked_profiles
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.constraints import NO_CONSTRAINTS, Constraints
 from adaptwin.plan.options import LatencyKind, PlanOptions
@@ -90,10 +91,7 @@ def make_plan(
     """
     if not isinstance(strategy, str) and not callable(strategy):
         raise SpecError(f"{strategy!r} is neither the name of a strategy nor a function", "strategy")
-    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile | str) else list(profile_or_profiles)
-    for index, profile in enumerate(profiles):
-        require_type(profile, Profile, f"profiles[{index}]")
-    require_type(workload, Workload, "workload")
+    profiles = checked_profiles(profile_or_profiles, workload)
     options = PlanOptions.of(
         {
             "objective": objective,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from adaptwin.errors import require_type
 from adaptwin.placement.find_plans import find_plans
+from adaptwin.placement.requirements import checked_profiles
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plans import Plans
 from adaptwin.profile.profile import Profile
@@ -45,11 +45,8 @@ def make_plans(
         SpecError: An adapter names no base or one without a profile, or an option is wrong or does not suit several
             base models.
     """
-    for index, profile in enumerate(profiles):
-        require_type(profile, Profile, f"profiles[{index}]")
-    require_type(workload, Workload, "workload")
     return find_plans(
-        profiles,
+        checked_profiles(profiles, workload),
         workload,
         PlanOptions.of(options),
         seed=seed,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from adaptwin.errors import SpecError, not_one_of
+from adaptwin.errors import SpecError, not_one_of, require_type
 from adaptwin.placement.objectives.registry import Objective, with_given_gpus
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.options import PlanOptions
@@ -13,6 +13,15 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.verdict import require_long_enough
 from adaptwin.visible import quoted
 from adaptwin.workload.workload import Workload
+
+
+def checked_profiles(profile_or_profiles: Profile | Sequence[Profile], workload: Workload) -> list[Profile]:
+    """Return one or several profiles as a list; raises `SpecError` if an argument is of another type."""
+    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile | str) else list(profile_or_profiles)
+    for index, profile in enumerate(profiles):
+        require_type(profile, Profile, f"profiles[{index}]")
+    require_type(workload, Workload, "workload")
+    return profiles
 
 
 def require_distinct_names(profiles: Sequence[Profile]) -> None:

@@ -41,6 +41,16 @@ def budget_choices(given: Server, profile: Profile) -> list[int]:
     return [usual, *(tokens for tokens in TOKEN_BUDGETS if tokens != usual and tokens >= least)]
 
 
+def with_budgets(server: Server, given: Server, profile: Profile, *, seqs: int, tokens: int) -> Server:
+    """Return a server with these values of ``max_num_seqs`` and ``max_num_batched_tokens``; defaults stay unwritten."""
+    usual_tokens, usual_seqs = given.budgets(profile)
+    update = {
+        "max_num_seqs": given.max_num_seqs if seqs == usual_seqs else seqs,
+        "max_num_batched_tokens": given.max_num_batched_tokens if tokens == usual_tokens else tokens,
+    }
+    return server.model_copy(update=update)
+
+
 def settings_range(given: Server, profiles: Sequence[Profile]) -> SettingsRange:
     """Return the range of settings that servers of these profiles may have, for a bound that holds for all of them."""
     seats = [n for profile in profiles for n in (*seats_choices(given, profile), *fewer_seats(given, profile))]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.latency_score import latency_score
-from adaptwin.placement.capacity.planner_settings import budget_choices, fewer_seats
+from adaptwin.placement.capacity.planner_settings import budget_choices, fewer_seats, with_budgets
 from adaptwin.placement.caution import SLOT_LIKELIHOOD, SLOT_STRESS_FACTOR
 from adaptwin.plan.options import LatencyKind
 from adaptwin.twin.server import Server
@@ -50,18 +50,14 @@ def quick_settings(
 def _settings_to_try(capacity: Capacity, server: Server, given: Server) -> list[Server]:
     """Return the settings to choose from, without those of the server."""
     profile = capacity.profile
-    usual_tokens, usual_seqs = given.budgets(profile)
+    usual_seqs = given.budgets(profile)[1]
     now_tokens, now_seqs = server.budgets(profile)
     found = []
     for seqs in dict.fromkeys((now_seqs, usual_seqs, *fewer_seats(given, profile))):
         for tokens in budget_choices(given, profile):
             if tokens < seqs or (tokens, seqs) == (now_tokens, now_seqs):
                 continue
-            update = {
-                "max_num_seqs": given.max_num_seqs if seqs == usual_seqs else seqs,
-                "max_num_batched_tokens": given.max_num_batched_tokens if tokens == usual_tokens else tokens,
-            }
-            found.append(server.model_copy(update=update))
+            found.append(with_budgets(server, given, profile, seqs=seqs, tokens=tokens))
     return [other for other in found if other.starts_on(profile)]
 
 

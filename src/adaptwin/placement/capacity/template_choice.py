@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_factor
-from adaptwin.placement.capacity.planner_settings import budget_choices, seats_choices
+from adaptwin.placement.capacity.planner_settings import budget_choices, seats_choices, with_budgets
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.capacity.typical_server import typical_server
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
@@ -75,14 +75,9 @@ def chosen_template(
 
 def _templates(given: Server, profile: Profile, *, limits: bool) -> list[Server]:
     """Return the settings to compare, the given ones first."""
-    usual_tokens, usual_seqs = given.budgets(profile)
+    usual_tokens = given.budgets(profile)[0]
     return [
-        given.model_copy(
-            update={
-                "max_num_seqs": given.max_num_seqs if seqs == usual_seqs else seqs,
-                "max_num_batched_tokens": given.max_num_batched_tokens if tokens == usual_tokens else tokens,
-            }
-        )
+        with_budgets(given, given, profile, seqs=seqs, tokens=tokens)
         for seqs in seats_choices(given, profile)
         for tokens in (budget_choices(given, profile) if limits else [usual_tokens])
         if tokens >= seqs
