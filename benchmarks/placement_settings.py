@@ -62,7 +62,7 @@ def ablation(results: Sequence[Result]) -> str:
     whole = {name: of for name, of in by_population.items() if of.keys() >= ABLATION.keys()}
     body = [[name, *(_cell(of[column]) for column in ABLATION)] for name, of in whole.items()]
     columns = {column: [of[column] for of in whole.values()] for column in ABLATION}
-    body.append(["**all**", *(f"**{sum(result.gpus for result in of)}**" for of in columns.values())])
+    body.append(["**all**", *map(_total_cell, columns.values())])
     points = [
         *(_gain(DECISIONS[name], columns["default"], columns[name], "nothing chosen") for name in ("seqs", "tokens")),
         _gain(DECISIONS["chosen"], columns["default"], columns["chosen"], "nothing chosen"),
@@ -79,13 +79,25 @@ def _cell(result: Result) -> str:
     return f"{gpus}, {1e3 * result.itl_p99:.0f} / {result.ttft_p99:.1f}"
 
 
+def _total_cell(results: list[Result]) -> str:
+    planned = [result.gpus for result in results if result.gpus]
+    return f"**{sum(planned)}**{'' if len(planned) == len(results) else f' on {len(planned)}'}"
+
+
+def _both_planned(before: list[Result], after: list[Result]) -> list[tuple[Result, Result]]:
+    """Return the results on the populations that have a plan both before and after."""
+    return [(b, a) for b, a in zip(before, after, strict=True) if a.gpus and b.gpus]
+
+
 def _gain(said: str, before: list[Result], after: list[Result], than: str) -> str:
     """Say what a decision changes, in GPUs and, where these are as many, in latency."""
-    pairs = list(zip(before, after, strict=True))
+    pairs = _both_planned(before, after)
     fewer, more = sum(a.gpus < b.gpus for b, a in pairs), sum(a.gpus > b.gpus for b, a in pairs)
     where = f"fewer on {counted(fewer, 'population')}, more on {more}"
-    gpus = f"{sum(a.gpus for a in after)} GPUs against {sum(b.gpus for b in before)} with {than}"
-    text = f"{said}: {gpus}, {where}"
+    gpus = f"{sum(a.gpus for _, a in pairs)} GPUs against {sum(b.gpus for b, _ in pairs)} with {than}"
+    without = len(before) - len(pairs)
+    unserved = f", no plan on {counted(without, 'population')}" if without else ""
+    text = f"{said}: {gpus}, {where}{unserved}"
     same = [(b, a) for b, a in pairs if a.gpus == b.gpus]
     if not same:
         return text
@@ -154,4 +166,4 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _saved(before: list[Result], after: list[Result]) -> int:
-    return sum(b.gpus for b in before) - sum(a.gpus for a in after)
+    return sum(b.gpus - a.gpus for b, a in _both_planned(before, after))

@@ -161,6 +161,13 @@ def test_a_decision_that_gains_nothing_is_said_to(page, decisions):
     assert "save further GPUs: `max_model_len` 8,192 (1)." in flat
 
 
+def test_a_setting_with_which_a_population_has_no_plan_saves_nothing_there(page, decisions):
+    flat = " ".join(page.settings.ablation(decisions(length=(0, 0, 0.0, 0.0))).split())
+    assert "0 GPUs against 0 with both, fewer on 0 populations, more on 0, no plan on 1 population" in flat
+    assert "save no GPU" in flat
+    assert "**0** on 0" in flat
+
+
 def test_merged_weights_are_undone_by_restarts_and_more_gpus(page, result):
     text = page.hot.hot(
         [result(population="60 requests/s", gpus=3)], [result(population="60 requests/s", gpus=2, merged=1)]
