@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from adaptwin.placement.capacity.shorter_requests import WHOLE_BLOCKS, with_startable_length
-from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
-from adaptwin.placement.capacity.template_choice import chosen_template
+from adaptwin.placement.capacity.template_choice import template_and_surrogate
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -77,8 +76,9 @@ def _variant(
         template = common_settings(servers[0].server)
     else:
         startable = with_startable_length(plan.settings, plan.profiles, plan.workload)
-        known = workload_surrogate_for(surrogate, profile, workload, startable)
-        template = chosen_template(profile, workload, startable, plan.factor, limits, known)
+        template, _ = template_and_surrogate(
+            profile, workload, startable, plan.factor, limits, surrogate, workload.seed
+        )
     return Variant(profile, workload, template, plan.factor, len(servers), limits)
 
 

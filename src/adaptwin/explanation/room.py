@@ -76,8 +76,7 @@ class Room:
         if not self._server.merged:
             return None
         (adapter,) = self.shares
-        slots = best_or_most_served(self._capacity, self.shares) if self._capacity.slot_choices(self.shares) else 1
-        settings = self._capacity.server(self.shares, slots)
+        settings = self._capacity.server(self.shares, best_or_most_served(self._capacity, self.shares))
         starts = settings.starts_on(self._profile)
         return Unmerging(
             adapter=adapter,

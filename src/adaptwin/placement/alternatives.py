@@ -6,7 +6,7 @@ from contextlib import suppress
 from adaptwin.errors import Infeasible
 from adaptwin.placement.objectives.objective import Placed
 from adaptwin.placement.objectives.registry import Objective
-from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.fill import fewest_bins
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import orders
 from adaptwin.placement.packing.problem import Problem
@@ -47,7 +47,7 @@ def _more_servers(problem: Problem, plan: Plan) -> int | None:
     filled = []
     for each in (problem, problem._replace(capacity=problem.capacity.on_template(usual))):
         try:
-            filled.append(min(len(fill(each, way)) for way in orders(items_of(each))))
+            filled.append(len(fewest_bins(each, orders(items_of(each)))))
         except Infeasible:
             return None
         if not each.capacity.surrogate_knows:

@@ -13,11 +13,9 @@ from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
 from adaptwin.placement.capacity.shorter_requests import with_startable_length
-from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
-from adaptwin.placement.capacity.template_choice import chosen_template
-from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
+from adaptwin.placement.capacity.template_choice import ChosenTemplate, template_and_surrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
-from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
+from adaptwin.placement.lower_bound.lower_bound import cost_bound_if_priced, lower_bound, servers_bound
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.placement.margins import margin_of
 from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
@@ -93,55 +91,27 @@ def find_plan(
             mixed=objective.mixes and strategy.packs,
             allow_merged=options.allow_merged,
         ),
-        cost_bound=_cost_bound(profiles, workload, possible, least, options),
+        cost_bound=cost_bound_if_priced(
+            profiles, workload, possible, least, spare=options.spare, allow_merged=options.allow_merged
+        ),
         servers=(),
         profiles=tuple(profiles),
         workload=workload,
     )
     deadline = time.perf_counter() + (math.inf if options.time_limit is None else options.time_limit)
-    ways = {
-        profile.name: _way_to_ask(
-            profile, draft, startable, (1.0 + options.headroom) * (1.0 + margins[profile.name]), surrogate
+    templates = {
+        profile.name: template_and_surrogate(
+            profile,
+            workload,
+            startable,
+            (1.0 + options.headroom) * (1.0 + margins[profile.name]),
+            options.latency_limits,
+            surrogate,
+            seed,
         )
         for profile in profiles
     }
-    return _Planner(draft, objective, strategy, margins, ways, possible, deadline, progress, taken).plan()
-
-
-class _WayToAsk(NamedTuple):
-    """The settings that all servers of a profile have in the search, and the surrogate for them."""
-
-    template: Server
-    surrogate: WorkloadSurrogate | None
-
-
-def _way_to_ask(
-    profile: Profile,
-    draft: Plan,
-    given: Server,
-    factor: float,
-    surrogate: Surrogate | Literal["shipped"] | None,
-) -> _WayToAsk:
-    """Choose the settings with which servers of a profile bear the most traffic, at `factor` times the workload."""
-    workload = draft.workload.model_copy(update={"seed": draft.seed})
-    known = workload_surrogate_for(surrogate, profile, draft.workload, given)
-    template = chosen_template(profile, workload, given, factor, draft.options.latency_limits, known)
-    return _WayToAsk(template, known and known.with_template(template))
-
-
-def _cost_bound(
-    profiles: Sequence[Profile], workload: Workload, possible: SettingsRange, factor: float, options: PlanOptions
-) -> float | None:
-    """Return a lower bound on the price per hour, including spare GPUs; None if a price is unknown.
-
-    The servers that remain when GPUs in `spare` of them fail cost at least the bound without spares. Each spare server
-    costs at least as much as the cheapest.
-    """
-    prices = [profile.server_price for profile in profiles if profile.server_price is not None]
-    if len(prices) < len(profiles):
-        return None
-    bound = cost_bound(profiles, workload, possible, factor, allow_merged=options.allow_merged)
-    return bound + options.spare * min(prices)
+    return _Planner(draft, objective, strategy, margins, templates, possible, deadline, progress, taken).plan()
 
 
 class _Attempt(NamedTuple):
@@ -166,7 +136,7 @@ class _Planner:
     objective: Objective
     strategy: Strategy
     margins: dict[str, float]  # by profile
-    ways: dict[str, _WayToAsk]  # by profile
+    templates: dict[str, ChosenTemplate]  # by profile
     possible: SettingsRange  # of all servers
     deadline: float  # on the clock of `time.perf_counter`
     progress: Progress
@@ -248,9 +218,9 @@ class _Planner:
             capacity = Capacity(
                 profile,
                 workload,
-                self.ways[profile.name].template,
+                self.templates[profile.name].template,
                 asked * safety,
-                self.ways[profile.name].surrogate,
+                self.templates[profile.name].surrogate,
                 options.latency_limits,
                 math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB,
             )

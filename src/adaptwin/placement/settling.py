@@ -65,8 +65,7 @@ def with_more_slots(server: Placed) -> Placed | None:
     for slots in dict.fromkeys([*more[-1:], *more[:MORE_SLOTS_TRIED]]):
         held = max(slots, now.max_cpu_loras or 0)
         other = now.with_slots(slots, max_lora_rank=now.max_lora_rank, max_cpu_loras=held)
-        raised = {name: share * SLOT_STRESS_FACTOR for name, share in shares.items()}
-        if all(capacity.ask_on(each, other).ok for each in (raised, shares)):
+        if all(capacity.ask_on(shares, other, factor).ok for factor in (SLOT_STRESS_FACTOR, 1.0)):
             return server._replace(assignment=Assignment(other, shares))
     return None
 

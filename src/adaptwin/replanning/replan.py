@@ -16,10 +16,9 @@ from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import settings_range
 from adaptwin.placement.capacity.shorter_requests import with_startable_length
-from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
-from adaptwin.placement.capacity.template_choice import chosen_template
+from adaptwin.placement.capacity.template_choice import template_and_surrogate
 from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS
-from adaptwin.placement.lower_bound.lower_bound import cost_bound, servers_bound
+from adaptwin.placement.lower_bound.lower_bound import cost_bound_if_priced, servers_bound
 from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
@@ -128,13 +127,11 @@ def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:
 
 def _cost_bound_with_spares(plan: Plan, workload: Workload) -> float | None:
     """Return a lower bound on the price per hour of the new fleet, spare servers included; None if it is unknown."""
-    prices = [profile.server_price for profile in plan.profiles if profile.server_price is not None]
-    if len(prices) < len(plan.profiles):
-        return None
-    startable = with_startable_length(plan.settings, plan.profiles, workload)
-    possible, merged = settings_range(startable, plan.profiles), plan.options.allow_merged
-    bound = cost_bound(plan.profiles, workload, possible, plan.factor, allow_merged=merged)
-    return bound + plan.options.spare * min(prices)
+    options, startable = plan.options, with_startable_length(plan.settings, plan.profiles, workload)
+    possible = settings_range(startable, plan.profiles)
+    return cost_bound_if_priced(
+        plan.profiles, workload, possible, plan.factor, spare=options.spare, allow_merged=options.allow_merged
+    )
 
 
 class _ReplanSearch(NamedTuple):
@@ -159,9 +156,9 @@ class _ReplanSearch(NamedTuple):
         profile, options = plan.profile_of(plan.servers[0]), plan.options
         drawn, constraints = workload.model_copy(update={"seed": seed}), options.constraints.among(workload)
         startable = with_startable_length(plan.settings, plan.profiles, workload)
-        known = workload_surrogate_for(surrogate, profile, workload, startable)
-        template = chosen_template(profile, drawn, startable, plan.factor, options.latency_limits, known)
-        known = known and known.with_template(template)
+        template, known = template_and_surrogate(
+            profile, workload, startable, plan.factor, options.latency_limits, surrogate, seed
+        )
         host_limit = math.inf if options.host_memory_gib is None else options.host_memory_gib * GIB
         capacity, roomy = (
             Capacity(profile, drawn, template, plan.factor * factor, known, options.latency_limits, host_limit)

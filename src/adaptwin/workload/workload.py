@@ -167,6 +167,11 @@ class Workload(Spec):
         """The highest rank of any adapter; 0 when all traffic goes to the base model."""
         return max((adapter.rank for adapter in self.adapters), default=0)
 
+    @property
+    def has_objectives(self) -> bool:
+        """Whether some adapter has a limit on latency of its own."""
+        return any(adapter.slo_ttft or adapter.slo_itl for adapter in self.adapters)
+
     def lengths_of(self, adapter: Adapter) -> Lengths:
         """Return the adapter's own lengths, or else those of the workload."""
         return adapter.lengths or self.lengths

@@ -257,18 +257,22 @@ class Capacity:
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
-        raised = shares if factor == 1.0 else {name: share * factor for name, share in shares.items()}
+        raised = _raised(shares, factor)
         key = frozenset(raised.items()), max_loras
         if key not in self._answers:
             drawn = self._drawn.part(key[0], lambda: self.part(raised, self.factor))
             self._answers[key] = self._simulate(drawn, self.server(raised, max_loras))
         return self._answers[key]
 
-    def ask_on(self, shares: Mapping[str, float], server: Server) -> Answer:
-        """Return the twin's answer about these adapters on a server with given settings, such as a running one."""
-        key = frozenset(shares.items()), server
+    def ask_on(self, shares: Mapping[str, float], server: Server, factor: float = 1.0) -> Answer:
+        """Return the twin's answer about these adapters on a server with given settings, such as a running one.
+
+        `factor` is on their traffic, as in `ask`.
+        """
+        raised = _raised(shares, factor)
+        key = frozenset(raised.items()), server
         if key not in self._answers_on:
-            drawn = self._drawn.part(key[0], lambda: self.part(shares, self.factor))
+            drawn = self._drawn.part(key[0], lambda: self.part(raised, self.factor))
             self._answers_on[key] = self._simulate(drawn, server)
         return self._answers_on[key]
 
@@ -278,9 +282,10 @@ class Capacity:
 
     def _simulate(self, drawn: DrawnPart, server: Server) -> Answer:
         workload = drawn.workload
-        if not server.starts_on(self.profile):
+        try:
+            scenario = make_scenario(self.profile, server, workload, seed=workload.seed, requests=drawn.requests)
+        except OutOfMemory:
             return NOT_STARTABLE
-        scenario = make_scenario(self.profile, server, workload, seed=workload.seed, requests=drawn.requests)
         played = play_scenario(self.profile, workload, scenario)
         worst = played.judgement.worst
         kept = self.latency_limits.holds(ttft_p99=played.ttft.p99, itl_p99=played.itl.p99)
@@ -413,6 +418,10 @@ class Capacity:
             self._predictions += count
             self._known_sets += known is True
             self._unknown_sets += known is False
+
+
+def _raised(shares: Mapping[str, float], factor: float) -> Mapping[str, float]:
+    return shares if factor == 1.0 else {name: share * factor for name, share in shares.items()}
 
 
 def _slot_choices(loras: int) -> list[int]:

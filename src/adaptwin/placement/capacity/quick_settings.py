@@ -37,12 +37,12 @@ def quick_settings(
     if not others_to_ask:
         return server
     now = capacity.ask_on(shares, server)
-    is_roomy = now.ok and _sustains(capacity, shares, server)
+    is_roomy = now.ok and capacity.ask_on(shares, server, SLOT_STRESS_FACTOR).ok
     best, least = server, (1.0 - LEAST_SCORE_GAIN) * latency_score(now, latency)
     for other in others_to_ask:
         answer = capacity.ask_on(shares, other)
         is_lower = answer.ok and latency_score(answer, latency) < least
-        if is_lower and (not is_roomy or _sustains(capacity, shares, other)):
+        if is_lower and (not is_roomy or capacity.ask_on(shares, other, SLOT_STRESS_FACTOR).ok):
             best, least = other, latency_score(answer, latency)
     return best
 
@@ -81,9 +81,3 @@ def _best_predicted(
         if prediction.overload <= safe and (score := latency_score(prediction, latency)) < latency_score(now, latency)
     ]
     return [choices[index] for _, index in sorted(likely)[:SETTINGS_COMPARED]]
-
-
-def _sustains(capacity: Capacity, shares: Mapping[str, float], server: Server) -> bool:
-    """Whether a server bears slightly more traffic, so that settings without headroom are not preferred."""
-    raised = {name: share * SLOT_STRESS_FACTOR for name, share in shares.items()}
-    return capacity.ask_on(raised, server).ok

@@ -25,7 +25,7 @@ def with_startable_length(given: Server, profiles: Sequence[Profile], workload: 
         _with_one_slot(given, profile, 0).starts_on(profile) for profile in profiles
     ):
         return given
-    rank = max((adapter.rank for adapter in workload.adapters), default=0)
+    rank = workload.max_rank
     needed = WHOLE_BLOCKS * -(-longest_request(workload) // WHOLE_BLOCKS)
     longest = max(_length(given, profile, rank, needed) for profile in profiles)
     shorter = given.model_copy(update={"max_model_len": longest})

@@ -69,11 +69,15 @@ def best_slots(capacity: Capacity, shares: Mapping[str, float]) -> SlotChoice:
 
 
 def best_or_most_served(capacity: Capacity, shares: Mapping[str, float]) -> int:
-    """Return the best number of slots or, where none serves all adapters, the one that serves the most."""
+    """Return the best number of slots or, where none serves all adapters, the one that serves the most.
+
+    It is 1 where the server starts with none.
+    """
     try:
         return best_slots(capacity, shares).max_loras
     except Infeasible:
-        return max(capacity.slot_choices(shares), key=lambda slots: capacity.ask(shares, slots).served)
+        choices = capacity.slot_choices(shares)
+        return max(choices, key=lambda slots: capacity.ask(shares, slots).served, default=1)
 
 
 def expected_prediction(capacity: Capacity, demand: ServerDemand, factor: float = 1.0) -> Prediction | None:

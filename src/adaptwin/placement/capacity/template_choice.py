@@ -6,28 +6,26 @@ takes whatever it holds. A higher value needs some memory and makes steps longer
 the fleet, a typical server tells how much more traffic it bears with one value than with another.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.planner_settings import budget_choices, seats_choices, with_budgets
 from adaptwin.placement.capacity.slots import choose_slots
+from adaptwin.placement.capacity.surrogate_choice import workload_surrogate_for
 from adaptwin.placement.capacity.typical_server import typical_server
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.placement.caution import FILL_LIKELIHOOD
 from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.profile.profile import Profile
+from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
-LEAST_TYPICAL_FACTOR, MOST_TYPICAL_FACTOR = (
-    0.03,
-    4.0,
-)  # factors on the typical traffic between which the limit is searched for
-PREDICTED_LIMIT_PRECISION, ASKED_LIMIT_PRECISION = (
-    1.01,
-    1.1,
-)  # of the limit, as a ratio, by predictions and by runs of the twin
+LEAST_TYPICAL_FACTOR = 0.03  # lowest factor on the typical traffic at which the limit is searched for
+MOST_TYPICAL_FACTOR = 4.0  # highest such factor
+PREDICTED_LIMIT_PRECISION = 1.01  # precision of the limit, as a ratio, by predictions
+ASKED_LIMIT_PRECISION = 1.1  # precision of the limit, as a ratio, where the twin must be run
 LEAST_SHARE_SAVED = 0.02  # share of the servers that other settings must save to be preferred to vLLM's defaults
 ONE_SERVER = 0.8  # servers needed with vLLM's defaults up to which one is surely enough, and nothing is saved
 
@@ -37,6 +35,29 @@ class _Typical(NamedTuple):
 
     workload: Workload
     servers: float
+
+
+class ChosenTemplate(NamedTuple):
+    """The settings that all servers of a profile have in a search, and the surrogate for them."""
+
+    template: Server
+    surrogate: WorkloadSurrogate | None
+
+
+def template_and_surrogate(
+    profile: Profile,
+    workload: Workload,
+    given: Server,
+    factor: float,
+    limits: LatencyLimits,
+    surrogate: Surrogate | Literal["shipped"] | None,
+    seed: int,
+) -> ChosenTemplate:
+    """Return what `chosen_template` chooses, with draws from a seed, and the surrogate for servers with it."""
+    known = workload_surrogate_for(surrogate, profile, workload, given)
+    drawn = workload.model_copy(update={"seed": seed})
+    template = chosen_template(profile, drawn, given, factor, limits, known)
+    return ChosenTemplate(template, known and known.with_template(template))
 
 
 def chosen_template(
@@ -57,7 +78,7 @@ def chosen_template(
         limits: Limits on latency that every server must keep.
         surrogate: Predictions for the workload; without them, or where it knows no such servers, the twin is run.
     """
-    choices = _templates(given, profile, limits=bool(limits) or _has_objectives(workload))
+    choices = _templates(given, profile, limits=bool(limits) or workload.has_objectives)
     if len(choices) == 1:
         return given
     typical = _typical_servers(Capacity(profile, workload, given, factor), surrogate)
@@ -84,10 +105,6 @@ def _templates(given: Server, profile: Profile, *, limits: bool) -> list[Server]
     ]
 
 
-def _has_objectives(workload: Workload) -> bool:
-    return any(adapter.slo_ttft or adapter.slo_itl for adapter in workload.adapters)
-
-
 def _typical_servers(capacity: Capacity, surrogate: WorkloadSurrogate | None) -> list[_Typical]:
     """Return a typical server for each rank or, if the twin must be run, for the rank with the highest load only."""
     by_rank: dict[int, list[str]] = {}
@@ -100,7 +117,7 @@ def _typical_servers(capacity: Capacity, surrogate: WorkloadSurrogate | None) ->
         if not capacity.slot_choices(shares) or not loads[rank]:
             continue
         found.append(_Typical(capacity.part(shares), loads[rank] / capacity.load(shares)))
-        if not _is_known(found[0], capacity, surrogate):
+        if len(found) == 1 and not _is_known(found[0], capacity, surrogate):
             break
     return found
 

@@ -174,6 +174,26 @@ def cost_bound(
     return _cheapest_price(_without_equivalent(servers), cost, gpus)
 
 
+def cost_bound_if_priced(
+    profiles: Sequence[Profile],
+    workload: Workload,
+    template: Server | SettingsRange,
+    factor: float,
+    *,
+    spare: int,
+    allow_merged: bool,
+) -> float | None:
+    """Return a lower bound on the price per hour, including spare GPUs; None if a price is unknown.
+
+    The servers that remain when GPUs in `spare` of them fail cost at least the bound without spares. Each spare server
+    costs at least as much as the cheapest.
+    """
+    prices = [profile.server_price for profile in profiles if profile.server_price is not None]
+    if len(prices) < len(profiles):
+        return None
+    return cost_bound(profiles, workload, template, factor, allow_merged=allow_merged) + spare * min(prices)
+
+
 def price_of(profile: Profile) -> float:
     """Return the price per hour of a server of a profile, for all its GPUs; raises `SpecError` if it is unknown."""
     price = profile.server_price

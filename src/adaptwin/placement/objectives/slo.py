@@ -13,8 +13,6 @@ def slo(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
 
     Raises `SpecError` if neither the options nor any adapter has a limit on latency.
     """
-    workload = problems[0].capacity.workload
-    promised = any(adapter.slo_ttft or adapter.slo_itl for adapter in workload.adapters)
-    if not promised and not asked.options.latency_limits:
+    if not problems[0].capacity.workload.has_objectives and not asked.options.latency_limits:
         raise SpecError("slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl", "objective")
     return min_gpus(problems, asked)

@@ -124,7 +124,7 @@ def _most_share(capacity: Capacity, name: str, server: Server, load: float) -> f
 
 def _bears(capacity: Capacity, name: str, server: Server, share: float) -> bool:
     """Whether a server bears a share of an adapter's traffic, with other arrivals as well."""
-    return all(capacity.ask_on({name: share * factor}, server).ok for factor in (OTHER_ARRIVALS_FACTOR, 1.0))
+    return all(capacity.ask_on({name: share}, server, factor).ok for factor in (OTHER_ARRIVALS_FACTOR, 1.0))
 
 
 def _placed_beside(problem: Problem, place: Place, chosen: Sequence[Dedicated]) -> list[Assignment]:

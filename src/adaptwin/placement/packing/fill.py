@@ -1,6 +1,6 @@
 """fill: give each server in turn the longest stretch of an order that is likely served, and back-fill it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count_near
@@ -37,6 +37,11 @@ def fill(problem: Problem, order: list[Item], factor: float = 1.0) -> list[Bin]:
         bins.append(contents)
     problem.progress("packing", len(queue), len(queue))
     return bins
+
+
+def fewest_bins(problem: Problem, ways: Sequence[list[Item]], factor: float = 1.0) -> list[Bin]:
+    """Fill servers in each of these orders, and return the bins of the one that needs the fewest."""
+    return min((fill(problem, way, factor) for way in ways), key=len)
 
 
 def fill_one(capacity: Capacity, queue: UnplacedItems, load: float, factor: float = 1.0) -> Bin:

@@ -29,7 +29,7 @@ from adaptwin.placement.caution import (
     WORTH_TRYING_FACTOR,
 )
 from adaptwin.placement.packing.balance import Filled, balanced
-from adaptwin.placement.packing.fill import fill
+from adaptwin.placement.packing.fill import fewest_bins
 from adaptwin.placement.packing.items import Bin, Item, items_of, shares_of
 from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Assignment, Problem
@@ -49,10 +49,10 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
     Given a factor, `items` returns the items to place, each of which is served alone at that factor on its traffic.
     """
     ways, needed = orders(items(1.0)), 1.0
-    first = _filled(problem, ways, needed)
+    first = fewest_bins(problem, ways, needed)
     if len(first) > MANY_SERVERS:
         ways, needed = orders(items(OTHER_ARRIVALS_FACTOR)), OTHER_ARRIVALS_FACTOR
-        first = _filled(problem, ways, needed)
+        first = fewest_bins(problem, ways, needed)
     best, factor = _approved_filling(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
         together = factor * (len(best) - 1) / len(best)  # the factor on the traffic that one fewer could sustain
@@ -61,10 +61,6 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
             break
         best, factor = fewer, 1.0
     return best
-
-
-def _filled(problem: Problem, ways: list[list[Item]], factor: float) -> list[Bin]:
-    return min((fill(problem, way, factor) for way in ways), key=len)
 
 
 def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:

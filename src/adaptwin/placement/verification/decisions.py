@@ -59,7 +59,7 @@ def decisions_of(capacity: Capacity, assignment: Assignment, given: Server) -> t
 def _choices_made(capacity: Capacity, assignment: Assignment, given: Server) -> Iterator[_Choice]:
     server, shares = assignment.server, assignment.shares
     if server.merged:
-        slots = best_or_most_served(capacity, shares) if capacity.slot_choices(shares) else 1
+        slots = best_or_most_served(capacity, shares)
         now = {str(name): getattr(server, name) for name in BUDGETS}
         yield _Choice("merged", 1, 0, capacity.server(shares, slots).model_copy(update=now))
     for setting, usual, used in zip(
