@@ -257,7 +257,7 @@ class Capacity:
 
     def ask(self, shares: Mapping[str, float], max_loras: int, factor: float = 1.0) -> Answer:
         """Return the twin's answer about these adapters with this many slots, at `factor` times their traffic."""
-        raised = _raised(shares, factor)
+        raised = _times(shares, factor)
         key = frozenset(raised.items()), max_loras
         if key not in self._answers:
             drawn = self._drawn.part(key[0], lambda: self.part(raised, self.factor))
@@ -269,7 +269,7 @@ class Capacity:
 
         `factor` is on their traffic, as in `ask`.
         """
-        raised = _raised(shares, factor)
+        raised = _times(shares, factor)
         key = frozenset(raised.items()), server
         if key not in self._answers_on:
             drawn = self._drawn.part(key[0], lambda: self.part(raised, self.factor))
@@ -420,7 +420,7 @@ class Capacity:
             self._unknown_sets += known is False
 
 
-def _raised(shares: Mapping[str, float], factor: float) -> Mapping[str, float]:
+def _times(shares: Mapping[str, float], factor: float) -> Mapping[str, float]:
     return shares if factor == 1.0 else {name: share * factor for name, share in shares.items()}
 
 
