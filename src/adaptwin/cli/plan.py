@@ -1,7 +1,7 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,7 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
+from adaptwin.engine import workers
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -111,6 +112,14 @@ def plan_command(
             rich_help_panel="Goal",
             help=plan_option("itl_p99", "no limit"),
         ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Goal", help=plan_option("confidence", "none")),
+    ] = None,
+    rate_uncertainty: Annotated[
+        float | None,
+        typer.Option(parser=share, metavar="SHARE", rich_help_panel="Goal", help=plan_option("rate_uncertainty", "0")),
     ] = None,
     allow_merged: Annotated[
         bool | None,
@@ -199,6 +208,21 @@ def plan_command(
         ),
     ] = None,
     surrogate: SurrogateName = SHIPPED,
+    verify: Annotated[
+        Literal["samples", "all"] | None,
+        typer.Option("--verify", rich_help_panel="Search", help=plan_option("verify", "samples")),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(rich_help_panel="Search", help="Where the plan is verified.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            rich_help_panel="Search",
+            help="Address of the head of a Ray cluster, such as host:6379, or auto.",
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
@@ -258,7 +282,10 @@ def plan_command(
         "ttft_p99": ttft_p99,
         "itl_p99": itl_p99,
         "latency": latency,
+        "confidence": confidence,
+        "rate_uncertainty": rate_uncertainty,
         "allow_merged": allow_merged,
+        "verify": verify,
         "host_memory_gib": host_memory_gib,
         "accept_rough": accept_rough,
         "constraints": _constraints(pin, apart, together),
@@ -266,7 +293,7 @@ def plan_command(
         "spare": spare,
         "time_limit": time_limit,
     }
-    with progress_bar() as progress:
+    with progress_bar() as progress, workers(engine, address):
         try:
             ask = front_of_fleet if front else plan_fleet
             answer = ask(

@@ -1,8 +1,6 @@
 """sweep: a design -> a folder of Parquet partitions, in parallel, and resumable after a kill."""
 
 import hashlib
-import logging
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -24,6 +22,7 @@ from adaptwin.dataset.design import Design, Values
 from adaptwin.dataset.design_profiles import design_profiles, profile_place
 from adaptwin.dataset.mix import make_mix
 from adaptwin.dataset.play_mix import play_mix
+from adaptwin.engine import require_engine, workers
 from adaptwin.errors import SpecError
 from adaptwin.interruption import deaf_children, unwound
 from adaptwin.profile.profile import Profile
@@ -33,7 +32,6 @@ from adaptwin.twin.compilation import compile_twin
 
 MIXES_PER_PARTITION = 100
 PARTITIONS_PER_WORKER = 4  # partitions per worker of a Ray cluster that are simulated before any of them is written
-NO_RAY = "ray needs Ray: pip install 'adaptwin[ray]'"
 _DIFFERENCES = {  # how a partition of another sweep may differ, by the part of its origin
     "version": "another version of adaptwin",
     "design": "another design",
@@ -102,10 +100,7 @@ def _require_sense(jobs: int, engine: str, address: str | None) -> None:
     """Raise `SpecError` for an argument of `sweep` that has no valid value."""
     if jobs < 1 and jobs != -1:
         raise SpecError(f"{jobs} must be at least 1, or -1 for one per core", "jobs")
-    if engine not in ("local", "ray"):
-        raise SpecError(f"{engine!r} is not one of local, ray", "engine")
-    if address is not None and engine != "ray":
-        raise SpecError(f"{address!r} needs the engine ray", "address")
+    require_engine(engine, address)
 
 
 def _task(number: int, design: Design, profiles: tuple[Profile, ...], values: list[Values]) -> Task:
@@ -184,38 +179,6 @@ def _is_done(file: Path, origin: dict[str, str]) -> bool:
 
 @contextmanager
 def _workers(engine: str, address: str | None) -> Iterator[None]:
-    """Set the workers that joblib uses within the context; Ray is left as it was before, running or not."""
-    if engine == "local":
-        with joblib.parallel_config(backend="loky"):
-            yield
-        return
-    try:
-        import ray
-        from ray.util.joblib import register_ray
-    except ImportError:
-        raise SpecError(NO_RAY, "engine") from None
-    was_running = ray.is_initialized()
-    if not was_running:
-        _require_answer(address)
-        try:
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise SpecError(f"{address or 'Ray on this machine'}: {error}", "address") from None
-    try:
-        register_ray()  # type: ignore[no-untyped-call]
-        with joblib.parallel_config(backend="ray"):
-            yield
-    finally:
-        if not was_running:
-            ray.shutdown()
-
-
-def _require_answer(address: str | None) -> None:
-    """Raise `SpecError` if nothing answers at host:port; Ray itself would retry for a quarter of an hour."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10.0).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise SpecError(f"{address}: no Ray cluster answers there ({error})", "address") from None
+    """Set the workers that joblib uses within the context: processes of this machine, or those of Ray."""
+    with joblib.parallel_config(backend="loky") if engine == "local" else workers(engine, address):
+        yield

@@ -52,16 +52,17 @@ def explain(
     Raises:
         SpecError: vLLM does not serve the rank, the rate is below zero, or the plan has no servers.
     """
-    if not plan.servers:
-        raise SpecError("the plan has none: there is nothing to explain", "servers")
+    serving = [server for server in plan.servers if not server.is_standby]
+    if not serving:
+        raise SpecError("none serves adapters: there is nothing to explain", "servers")
     newcomer = typical_adapter(plan, rank, rate, lengths)
     compile_planning(progress, predicts=surrogate is not None)
-    calls = (joblib.delayed(_explained)(plan, placed, newcomer) for placed in plan.servers)
+    calls = (joblib.delayed(_explained)(plan, placed, newcomer) for placed in serving)
     answers = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls)
     servers: list[ServerExplanation] = []
     for explained in answers:
         servers.append(explained)
-        progress("simulating servers", len(servers), len(plan.servers))
+        progress("simulating servers", len(servers), len(serving))
     forecasts = {each.server: each.forecast for each in servers}
     return Explanation(
         gpus=plan.gpus,

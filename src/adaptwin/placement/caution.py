@@ -24,6 +24,7 @@ WORTH_SEARCHING_FACTOR = 0.85  # below it, by the same estimate, placement by lo
 GPU_MIX_FACTOR = 0.97  # a mix of GPU types must sustain it by the surrogate, or the twin is not run
 SLOT_STRESS_FACTOR = 1.1  # numbers of slots are compared at it, so that one without headroom does not win
 SECOND_SEARCH_FACTOR = 1.03  # a second search fills servers for it, when the servers of the first do not hold
+CONFIDENCE_FACTORS = (1.06, 1.1, 1.15, 1.22, 1.3, 1.4, 1.6)  # of further searches, while a plan holds too seldom
 REPAIR_FACTOR = 1.05  # a repaired server must sustain it, so that it does not fail the next verification
 OUTLINE_FACTOR = 1.05  # `explanation.savings` fills its outlines for it: a plan must hold with other arrivals
 

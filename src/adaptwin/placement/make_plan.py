@@ -9,7 +9,7 @@ from adaptwin.placement.planner import find_plan
 from adaptwin.placement.requirements import checked_profiles
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.constraints import NO_CONSTRAINTS, Constraints
-from adaptwin.plan.options import LatencyKind, PlanOptions
+from adaptwin.plan.options import LatencyKind, PlanOptions, VerifiedServers
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -31,11 +31,14 @@ def make_plan(
     itl_p99: float | None = None,
     latency: LatencyKind = "itl",
     constraints: Constraints = NO_CONSTRAINTS,
+    confidence: float | None = None,
+    rate_uncertainty: float = 0.0,
     prices: Mapping[str, float] | None = None,
     spare: int = 0,
     host_memory_gib: float | None = None,
     allow_merged: bool = False,
     accept_rough: bool = False,
+    verify: VerifiedServers = "samples",
     seed: int = 0,
     time_limit: float | None = None,
     server: Server | None = None,
@@ -62,6 +65,11 @@ def make_plan(
         itl_p99: Limit in seconds on the 99th percentile of the inter-token latency, on every server.
         latency: What ``min-latency`` minimises: the 99th percentile of ``itl`` or of ``ttft`` on the worst server.
         constraints: Adapters pinned to a server, kept apart, or kept together.
+        confidence: Probability with which a fresh window of traffic must hold: 0.95 is 95 %. The plan is simulated a
+            hundred times or more, and gets more GPUs as long as it holds less often; `Plan.confidence` says how often
+            it held. It needs an objective that finds the number of GPUs.
+        rate_uncertainty: How wrong each rate may be in these simulations: the standard deviation, as a share, of the
+            factor on it.
         prices: Price of one GPU per hour, by profile; takes precedence over the profile's own price. A group of GPUs
             costs as much for each of them.
         spare: Number of GPUs that may fail at once with all adapters still served, for objectives that find the number
@@ -75,6 +83,8 @@ def make_plan(
             LoRA adapter again, or with other weights, it must restart.
         accept_rough: Whether to plan with profiles whose grade is rough: models with experts, whose law no real server
             was compared with. They are refused otherwise.
+        verify: Servers of large fleets that are simulated to verify the plan: ``"samples"`` of those that have like
+            adapters, or ``"all"``.
         seed: Seed of the planner's draws. Verification uses other seeds.
         time_limit: Seconds of search. After that, the best placement so far is verified, and `Plan.time_limit_hit` is
             set.
@@ -103,11 +113,14 @@ def make_plan(
             "itl_p99": itl_p99,
             "latency": latency,
             "constraints": constraints,
+            "confidence": confidence,
+            "rate_uncertainty": rate_uncertainty,
             "prices": dict(prices or {}),
             "spare": spare,
             "host_memory_gib": host_memory_gib,
             "allow_merged": allow_merged,
             "accept_rough": accept_rough,
+            "verify": verify,
             "time_limit": time_limit,
         }
     )

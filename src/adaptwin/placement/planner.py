@@ -9,26 +9,28 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
+from adaptwin.placement.alike import stand_ins
 from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
 from adaptwin.placement.capacity.shorter_requests import with_startable_length
 from adaptwin.placement.capacity.template_choice import ChosenTemplate, template_and_surrogate
-from adaptwin.placement.caution import REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
+from adaptwin.placement.caution import CONFIDENCE_FACTORS, REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
+from adaptwin.placement.configurations.estimate import estimated_optimum
 from adaptwin.placement.lower_bound.lower_bound import cost_bound_if_priced, lower_bound, servers_bound
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
 from adaptwin.placement.margins import margin_of
 from adaptwin.placement.objectives.objective import Asked, Placed, PlaceOnProfiles
 from adaptwin.placement.objectives.registry import Objective, objective_named
 from adaptwin.placement.packing.problem import Problem
-from adaptwin.placement.packing.repair import repair
+from adaptwin.placement.repairs import Repairs
 from adaptwin.placement.requirements import priced, require_possible
-from adaptwin.placement.settling import with_more_slots, with_moves, with_quick_settings, worst_latency
+from adaptwin.placement.settling import with_moves, with_quick_settings, worst_latency
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
+from adaptwin.placement.verification.confidence import confidence_of
 from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
-from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.long_requests import require_short_enough
 from adaptwin.plan.options import PlanOptions
@@ -150,10 +152,14 @@ class _Planner:
         plan, servers = best.plan, best.servers
         if plan.options.spare:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
+            plan = self._with_confidence(plan)
         described = [(each.problem.capacity, each.assignment) for each in servers]
         plan = with_decisions(with_forecasts(plan, described, self.progress), described, self.progress)
         plan = plan.model_copy(
-            update={"alternatives": tuple(alternatives(plan, servers, self.objective, self.strategy))}
+            update={
+                "alternatives": tuple(alternatives(plan, servers, self.objective, self.strategy)),
+                "estimated_optimum": self._estimated_optimum(plan, servers),
+            }
         )
         plan = with_stress_sample(plan, self.progress)
         seconds = {
@@ -164,27 +170,59 @@ class _Planner:
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
 
-    def _rank(self, attempt: _Attempt) -> tuple[bool, float, int, bool, float]:
+    def _estimated_optimum(self, plan: Plan, servers: Sequence[Placed]) -> float | None:
+        """Return an estimate of the fewest GPUs; None where the bound is met, or the linear program knows no such plan.
+
+        No estimate is above the GPUs of a plan that is verified.
+        """
+        problems = {id(each.problem): each.problem for each in servers}
+        has_merged = any(each.assignment.server.merged for each in servers)
+        if plan.goal != "gpus" or plan.gpus <= plan.lower_bound or len(problems) > 1 or has_merged:
+            return None
+        problem = next(iter(problems.values()))
+        shares = [each.assignment.shares for each in servers] if plan.verified else []
+        estimate = None if problem.out_of_time else estimated_optimum(problem, shares)
+        if estimate is None:
+            return None
+        return round(problem.capacity.profile.tensor_parallel_size * (estimate + plan.options.spare), 2)
+
+    def _with_confidence(self, plan: Plan) -> Plan:
+        """Return the plan with how often it holds, if this was asked for; it counts as verified only if it suffices."""
+        asked = plan.options.confidence
+        if asked is None or not plan.verified:
+            return plan
+        found = confidence_of(plan, asked, plan.options.rate_uncertainty, self.progress)
+        return plan.model_copy(update={"confidence": found, "verified": found.reached})
+
+    def _rank(self, attempt: _Attempt) -> tuple[bool, float, float, int, bool, float]:
         """Sort key: verified plans first, then what the objective optimises, GPUs, servers as found, and latency.
 
-        A server that repair added has little to do, and those beside it are at their limit.
+        Of plans that do not hold as often as asked for, the one that holds most often is best. A server that repair
+        added has little to do, and those beside it are at their limit.
         """
         latency = worst_latency(attempt.servers, self.draft.options.latency)
         if self.objective.goal == "latency":
-            return not attempt.plan.verified, latency, 0, attempt.grew, 0.0
-        measure = self.objective.measure(attempt.servers)
-        return not attempt.plan.verified, measure, attempt.plan.gpus, attempt.grew, latency
+            return not attempt.plan.verified, 0.0, latency, 0, attempt.grew, 0.0
+        measure, confidence = self.objective.measure(attempt.servers), attempt.plan.confidence
+        missing = 0.0 if confidence is None or confidence.reached else 1.0 - confidence.fleet.share
+        return not attempt.plan.verified, missing, measure, attempt.plan.gpus, attempt.grew, latency
 
     def _attempts(self) -> list[_Attempt]:
         """Search with servers filled to their limit and, if these do not hold as found, also with a safety factor.
 
         Where the number of GPUs is given, and neither search holds or time has run out, the fewest GPUs are searched
-        for, too: a plan with GPUs to spare is better than one that does not hold.
+        for, too: a plan with GPUs to spare is better than one that does not hold. Where a confidence is asked for, the
+        safety factor rises until it is reached.
         """
         attempts = [self._attempt(1.0, self.objective.place)]
         if not attempts[0].is_good:
             with suppress(Infeasible):
                 attempts.append(self._attempt(SECOND_SEARCH_FACTOR, self.objective.place))
+        for safety in CONFIDENCE_FACTORS if self.draft.options.confidence is not None else ():
+            if any(attempt.plan.verified for attempt in attempts) or attempts[-1].plan.time_limit_hit:
+                break
+            with suppress(Infeasible):
+                attempts.append(self._attempt(safety, self.objective.place))
         is_good = any(attempt.plan.verified and not attempt.plan.time_limit_hit for attempt in attempts)
         if self.objective.given_gpus and self.objective.promises and not is_good:
             with suppress(Infeasible):
@@ -200,12 +238,19 @@ class _Planner:
         late = problems[0].out_of_time  # settings, verification and forecasts come after it and are not limited
         arrangements = [found] if late else self._arrangements(found)
         seconds = time.perf_counter() - begun
-        plan, servers = self._verified(arrangements)
+        repairs = Repairs(
+            self._plan_of,
+            {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)},
+            REPAIR_ROUNDS if self.draft.promises else 0,
+            self.progress,
+            may_grow=not self.objective.given_gpus,
+        )
+        plan, servers = repairs.verified(arrangements)
         counts = {
             "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
             "predictions": sum(problem.capacity.predictions for problem in problems),
         }
-        plan = plan.model_copy(update={"time_limit_hit": late, **counts})
+        plan = self._with_confidence(plan.model_copy(update={"time_limit_hit": late, **counts}))
         return _Attempt(plan, servers, seconds, grew=len(servers) != len(found))
 
     def _problems(self, safety: float) -> list[Problem]:
@@ -239,68 +284,20 @@ class _Planner:
         self.progress("choosing settings", 1, 1)
         return [moved, quick, found] if moved else [quick, found]
 
-    def _verified(self, arrangements: list[list[Placed]]) -> tuple[Plan, list[Placed]]:
-        """Verify with fresh seeds; repair the servers that fail, and verify again.
-
-        The first arrangements are preferred, and the last one is as the search found it. The one before it differs in
-        settings only: its servers that fail get back those of the search, then more slots, and are repaired by moves in
-        the end.
-        """
-        *preferred, quick, found = arrangements if len(arrangements) > 1 else arrangements * 2
-        for servers in preferred:
-            plan = self._plan_of(servers)
-            if not failing_servers(plan):
-                return plan.model_copy(update={"verified": True, "verified_seeds": verification_seeds(plan)}), servers
-        servers, resettled = quick, set[int]()
-        repairs = REPAIR_ROUNDS if self.draft.promises else 0
-        raised = {problem.capacity.profile.name: problem for problem in self._problems(REPAIR_FACTOR)}
-        for number in range(repairs + 1):
-            self.progress("verifying", number, repairs + 1)
-            plan = self._plan_of(servers)
-            failing = failing_servers(plan)
-            if not failing or number == repairs:
-                break
-            bad = {i for i, server in enumerate(plan.servers) if server.name in failing}
-            others: list[Placed] | None = servers
-            if number == 0:
-                others = [found[i] if i in bad else each for i, each in enumerate(servers)]
-            if others == servers:
-                others = self._repaired(servers, bad, resettled, raised)
-            if others is None:
-                break
-            servers = others
-        self.progress("verifying", repairs + 1, repairs + 1)
-        update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
-        return plan.model_copy(update=update), servers
-
-    def _repaired(
-        self, servers: list[Placed], bad: set[int], resettled: set[int], raised: dict[str, Problem]
-    ) -> list[Placed] | None:
-        """Return the servers with more slots on those that fail or, where this was tried, with load moved off them.
-
-        None if there is no such repair: servers with merged weights have no other adapters to move, and a given number
-        of servers does not grow. `raised` has problems, by profile, that demand more than the verification does;
-        `resettled` are the servers that had their chance of more slots, by their places until load is moved.
-        """
-        bad = {i for i in bad if not servers[i].assignment.server.merged}
-        if not bad:
-            return None
-        safer = {i: other for i in bad - resettled if (other := with_more_slots(servers[i]))}
-        resettled |= bad
-        if safer:
-            return [safer.get(i, server) for i, server in enumerate(servers)]
-        resettled.clear()
-        after = _moved_off(raised, servers, bad)
-        return None if self.objective.given_gpus and len(after) > len(servers) else after
-
     def _plan_of(self, servers: Sequence[Placed]) -> Plan:
         """Return the draft with these servers."""
         pinned = self.draft.options.constraints.pinned
         names = server_names([placed.assignment.shares for placed in servers], pinned, self.taken)
+        standing = stand_ins([placed.assignment for placed in servers])
         placed_servers = tuple(
-            PlacedServer(name=name, profile=profile.name, server=assignment.server, adapters=dict(assignment.shares))
-            for name, (problem, assignment) in zip(names, servers, strict=True)
-            for profile in [problem.capacity.profile]
+            PlacedServer(
+                name=name,
+                profile=problem.capacity.profile.name,
+                server=assignment.server,
+                adapters=dict(assignment.shares),
+                like=None if standing[index] == index else names[standing[index]],
+            )
+            for index, (name, (problem, assignment)) in enumerate(zip(names, servers, strict=True))
         )
         for name, share in unplaced(self.draft.workload, placed_servers).items():
             raise SpecError(f"{self.draft.options.strategy} places {share:g} of {name!r} instead of 1", "strategy")
@@ -313,23 +310,3 @@ def _place_in_list(server: PlacedServer) -> tuple[bool, list[tuple[int, str]]]:
     """Sort key: standbys last, then by name, where the numbers in a name count as numbers."""
     parts = re.split(r"(\d+)", server.name)
     return server.is_standby, [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def _moved_off(raised: dict[str, Problem], servers: Sequence[Placed], failing: set[int]) -> list[Placed]:
-    """Repair the servers of each profile separately; return them profile by profile, with new servers last in each.
-
-    Servers with merged weights take nothing and give nothing; they come last of all.
-    """
-    merged = [each for each in servers if each.assignment.server.merged]
-    after: list[Placed] = []
-    for profile in dict.fromkeys(each.problem.capacity.profile.name for each in servers if each not in merged):
-        own = [
-            i
-            for i, each in enumerate(servers)
-            if each.problem.capacity.profile.name == profile and not each.assignment.server.merged
-        ]
-        bad = [at for at, i in enumerate(own) if i in failing]
-        assignments = [servers[i].assignment for i in own]
-        good = repair(raised[profile], assignments, bad) if bad else assignments
-        after += [Placed(servers[own[0]].problem, assignment) for assignment in good]
-    return after + merged

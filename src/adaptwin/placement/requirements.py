@@ -49,14 +49,7 @@ def require_possible(
     if not workload.adapters:
         raise SpecError("lists no adapter", "adapters")
     require_long_enough(workload)
-    if objective.given_gpus and options.gpus is None:
-        raise SpecError(f"missing: {options.objective} needs the number of GPUs", "gpus")
-    if not objective.given_gpus and options.gpus is not None:
-        takers = ", ".join(with_given_gpus())
-        raise SpecError(f"{options.gpus}: {options.objective} finds the number of GPUs; only {takers} take it", "gpus")
-    if options.spare and objective.given_gpus:
-        what = f"{options.spare}: {options.objective} uses all GPUs that it is given, so none is spare"
-        raise SpecError(what, "spare")
+    _require_consistent(options, objective)
     if not profiles:
         raise SpecError("none is given", "profile")
     require_distinct_names(profiles)
@@ -66,6 +59,42 @@ def require_possible(
     options.constraints.require_known(workload)
     if options.constraints and not strategy.knows_constraints:
         raise SpecError(f"{options.strategy} does not support constraints; use pack", "strategy")
+
+
+def _require_consistent(options: PlanOptions, objective: Objective) -> None:
+    """Raise `SpecError` if options contradict the objective, which is given the number of GPUs or finds it."""
+    name, given = options.objective, objective.given_gpus
+    takers = ", ".join(with_given_gpus())
+    for wrong, field, what in (
+        (given and options.gpus is None, "gpus", f"missing: {name} needs the number of GPUs"),
+        (
+            not given and options.gpus is not None,
+            "gpus",
+            f"{options.gpus}: {name} finds the number of GPUs; only {takers} take it",
+        ),
+        (
+            given and options.spare,
+            "spare",
+            f"{options.spare}: {name} uses all GPUs that it is given, so none is spare",
+        ),
+        (
+            given and options.allow_merged,
+            "allow_merged",
+            f"{name} does not merge weights; leave it out, or use an objective that finds the number of GPUs",
+        ),
+        (
+            given and options.confidence is not None,
+            "confidence",
+            f"{options.confidence}: {name} is given the GPUs; use an objective that finds how many reach it",
+        ),
+        (
+            options.confidence is None and options.rate_uncertainty,
+            "rate_uncertainty",
+            f"{options.rate_uncertainty:g}: it counts only for a confidence; ask for one, too",
+        ),
+    ):
+        if wrong:
+            raise SpecError(what, field)
 
 
 def _require_trusted(profiles: Sequence[Profile], options: PlanOptions) -> None:

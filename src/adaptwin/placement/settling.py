@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import joblib
-
+from adaptwin.placement.alike import of_each_kind
 from adaptwin.placement.capacity.latency_score import latency_score
 from adaptwin.placement.capacity.quick_settings import quick_settings
 from adaptwin.placement.caution import SLOT_STRESS_FACTOR
 from adaptwin.placement.objectives.objective import Placed, placed
 from adaptwin.placement.packing.lower_latency import with_lower_latency
-from adaptwin.placement.packing.problem import Assignment
 from adaptwin.plan.options import LatencyKind
 from adaptwin.twin.server import Server
 
@@ -19,15 +17,13 @@ LEAST_LATENCY_GAIN = 0.05  # share by which moves must lower the latency of the 
 
 def with_quick_settings(servers: Sequence[Placed], given: Server, latency: LatencyKind) -> list[Placed]:
     """Return the servers with the settings that lower their latency; given settings stay."""
-    calls = (
-        joblib.delayed(quick_settings)(problem.capacity, assignment.shares, assignment.server, given, latency)
-        for problem, assignment in servers
-    )
-    chosen = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
-    return [
-        Placed(problem, Assignment(server, assignment.shares))
-        for (problem, assignment), server in zip(servers, chosen, strict=True)
-    ]
+
+    def chosen(index: int) -> Server:
+        problem, (server, shares, _) = servers[index]
+        return quick_settings(problem.capacity, shares, server, given, latency)
+
+    settings = of_each_kind([each.assignment for each in servers], chosen)
+    return [each.with_settings_of(other) for each, other in zip(servers, settings, strict=True)]
 
 
 def with_moves(
@@ -40,9 +36,11 @@ def with_moves(
         quick: The same servers with quick settings, which the moves must improve on.
         given: Settings that are not the planner's to choose.
         latency: The latency to lower.
+
+    Nothing is moved in fleets with servers that are alike, either.
     """
     problems = {id(each.problem): each.problem for each in servers}
-    if len(problems) > 1:
+    if len(problems) > 1 or any(each.assignment.kind is not None for each in servers):
         return None
     (problem,) = problems.values()
     moved = with_lower_latency(problem, [each.assignment for each in servers], latency)
@@ -66,13 +64,15 @@ def with_more_slots(server: Placed) -> Placed | None:
         held = max(slots, now.max_cpu_loras or 0)
         other = now.with_slots(slots, max_lora_rank=now.max_lora_rank, max_cpu_loras=held)
         if all(capacity.ask_on(shares, other, factor).ok for factor in (SLOT_STRESS_FACTOR, 1.0)):
-            return server._replace(assignment=Assignment(other, shares))
+            return server.with_settings_of(other)
     return None
 
 
 def worst_latency(servers: Sequence[Placed], latency: LatencyKind) -> float:
     """Return the highest latency score of a server."""
-    return max(
-        latency_score(problem.capacity.ask_on(assignment.shares, assignment.server), latency)
-        for problem, assignment in servers
-    )
+
+    def score(index: int) -> float:
+        problem, (server, shares, _) = servers[index]
+        return latency_score(problem.capacity.ask_on(shares, server), latency)
+
+    return max(of_each_kind([each.assignment for each in servers], score))

@@ -34,6 +34,11 @@ class Fleet(Workload):
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | dict | DerivedProfile) else value
 
+    @field_validator("planning", "server", mode="before")
+    @classmethod
+    def _empty_is_none_given(cls, value: Any) -> Any:
+        return {} if value is None else value
+
     def file_form(self) -> dict[str, Any]:
         """Return the plain data of the fleet file; empty profile, planning and server sections are left out."""
         fields = super().file_form()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from adaptwin.errors import did_you_mean
+from adaptwin.plan.planned_settings import PLANNED
 
 if TYPE_CHECKING:
     from adaptwin.plan.plan import Plan
@@ -15,6 +16,8 @@ def inconsistencies(plan: "Plan") -> Iterator[str]:
     yield from _repeated("servers", [server.name for server in plan.servers])
     yield from _unknown_names(plan)
     yield from _wrongly_merged(plan)
+    yield from _wrong_settings(plan)
+    yield from _unlike(plan)
     yield from _wrong_counts(plan)
 
 
@@ -49,6 +52,32 @@ def _wrongly_merged(plan: "Plan") -> Iterator[str]:
     for index, server in enumerate(plan.servers):
         if server.merged and not server.is_standby and [ranks[name] > 0 for name in server.adapters] != [True]:
             yield f"servers[{index}].server.merged: true, but the server has {', '.join(map(repr, server.adapters))}"
+
+
+def _wrong_settings(plan: "Plan") -> Iterator[str]:
+    """Yield settings of servers that are not those that were given for all, and decisions that a server contradicts."""
+    given = plan.settings
+    for index, server in enumerate(plan.servers):
+        for name in type(given).model_fields:
+            asked, used = getattr(given, name), getattr(server.server, name)
+            if name not in PLANNED and asked != getattr(type(given)(), name) and used != asked:
+                yield f"servers[{index}].server.{name}: {used}, but settings.{name} gives {asked} for all servers"
+        for place, decision in enumerate(server.decisions):
+            used = getattr(server.server, decision.setting)
+            if used is not None and int(used) != decision.chosen:
+                where = f"servers[{index}].decisions[{place}].chosen"
+                yield f"{where}: {decision.chosen}, but the server has {decision.setting} {int(used)}"
+
+
+def _unlike(plan: "Plan") -> Iterator[str]:
+    """Yield servers that are said to be like one that the plan does not have, or that was not simulated itself."""
+    like = {server.name: server.like for server in plan.servers}
+    for index, server in enumerate(plan.servers):
+        if server.like is not None and server.like not in like:
+            hint = did_you_mean(server.like, like)
+            yield f"servers[{index}].like: {server.like!r} is not a server of the plan{hint}"
+        elif server.like is not None and like[server.like] is not None:
+            yield f"servers[{index}].like: {server.like!r} was not simulated itself"
 
 
 def _wrong_counts(plan: "Plan") -> Iterator[str]:

@@ -24,12 +24,22 @@ def _within(low: int, high: int) -> AfterValidator:
     return AfterValidator(partial(_require_within, low=low, high=high))
 
 
+def _require_probability(value: float) -> float:
+    if not 0.0 < value <= MOST_CONFIDENCE:
+        raise ValueError(f"{value} must be above 0 and at most {MOST_CONFIDENCE}")
+    return value
+
+
+MOST_CONFIDENCE = 0.995  # for which 800 runs are simulated
 MOST_GPUS = 10_000  # of a plan
 
 Share = Annotated[FieldShare, _within(0, 10)]
+AskedConfidence = Annotated[FieldShare, AfterValidator(_require_probability)]
+RateUncertainty = Annotated[FieldShare, _within(0, 1)]
 Spare = Annotated[int, _within(0, 8)]
 Price = Annotated[float, Field(gt=0, le=MOST_PRICE, allow_inf_nan=False)]
 LatencyKind = Literal["itl", "ttft"]
+VerifiedServers = Literal["samples", "all"]
 
 
 _SHARE: TypeAdapter[float] = TypeAdapter(Share)
@@ -87,7 +97,9 @@ class PlanOptions(Spec):
         "2s or 50ms; in a file, a number is in seconds",
     )
     latency: LatencyKind = Field(
-        default="itl", description="latency that the objective min-latency minimises: itl or ttft"
+        default="itl",
+        description="latency that the objective min-latency minimises, and that others lower on as many GPUs: itl or "
+        "ttft",
     )
     constraints: Constraints = Field(
         default=Constraints(), description="adapters that are pinned to a server, kept apart, or kept together"
@@ -99,11 +111,25 @@ class PlanOptions(Spec):
         description="host memory that the adapters of a server may take, in GiB; vLLM pins it, for each GPU of a "
         "server anew",
     )
+    verify: VerifiedServers = Field(
+        default="samples",
+        description="servers that are simulated to verify the plan: all, or samples where many have like adapters",
+    )
     allow_merged: bool = Field(
         default=False,
         description="whether an adapter with much traffic may get servers of its own with its weights merged into "
         "those of the model, where this saves GPUs; to serve it as a LoRA adapter again, they must restart; only under "
         "objectives that find the number of GPUs",
+    )
+    confidence: AskedConfidence | None = Field(
+        default=None,
+        description="probability with which a fresh window of traffic must hold, such as 95%, as simulated; only under "
+        "objectives that find the number of GPUs",
+    )
+    rate_uncertainty: RateUncertainty = Field(
+        default=0.0,
+        description="how wrong each rate may be in these simulations, as a share: the standard deviation of the factor "
+        "on it",
     )
     prices: dict[Name, Price] = Field(
         default_factory=dict,

@@ -1,11 +1,13 @@
 """Plan: the adapters and the settings of every server, with its simulated performance."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
+from adaptwin.plan.confidence import Confidence
 from adaptwin.plan.decisions import Alternative, Decision
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.forecast import Forecast, TriedSlots
@@ -21,6 +23,7 @@ from adaptwin.spec import Line, Name, Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
 
+_MEANT = 0.02  # GPUs by which an estimate may exceed a whole number that is meant
 Goal = Literal["gpus", "price", "latency", "throughput"]
 
 
@@ -45,6 +48,10 @@ class PlacedServer(Spec):
     )
     decisions: tuple[Decision, ...] = Field(
         default=(), description="settings that were chosen instead of vLLM's defaults, and what each gains"
+    )
+    like: Name | None = Field(
+        default=None,
+        description="server that was simulated in place of this one, whose adapters are alike; None: it was itself",
     )
 
     @property
@@ -90,6 +97,12 @@ class Plan(Spec):
     lower_bound: int = Field(
         ge=0, description="lower bound on the number of GPUs with these profiles, spare GPUs included"
     )
+    estimated_optimum: float | None = Field(
+        default=None,
+        ge=0,
+        description="estimate of the fewest GPUs that suffice, spare GPUs included, if servers could be divided; no "
+        "proof; None where none is made",
+    )
     cost_bound: float | None = Field(
         default=None, ge=0, description="lower bound on the price per hour; None where a price is unknown"
     )
@@ -99,6 +112,12 @@ class Plan(Spec):
     verified: bool = Field(default=False, description="whether the plan held in simulations with fresh arrivals")
     verified_seeds: tuple[int, ...] = Field(
         default=(), description="seeds of these simulations, as `verify` takes them"
+    )
+    verified_servers: int | None = Field(
+        default=None, ge=0, description="servers that were simulated, where like ones stood for others; None: all"
+    )
+    confidence: Confidence | None = Field(
+        default=None, description="how often the plan held in simulations of fresh windows; None if not asked for"
     )
     stress: Stress | None = Field(
         default=None,
@@ -138,6 +157,17 @@ class Plan(Spec):
                 return {**fields, "settings": given}
         return fields
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_slots(cls, fields: Any) -> Any:
+        """Require the slots of every server of a file: their default would be wrong without a word."""
+        servers = fields.get("servers") if isinstance(fields, dict) else None
+        for index, placed in enumerate(servers if isinstance(servers, list | tuple) else ()):
+            server = placed.get("server") if isinstance(placed, dict) else None
+            if isinstance(server, dict) and "max_loras" not in server:
+                raise ValueError(f"servers[{index}].server.max_loras: missing")
+        return fields
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         """Check that vLLM can serve the adapters, and that the parts of the plan agree."""
@@ -170,6 +200,14 @@ class Plan(Spec):
     def gpus(self) -> int:
         """Number of GPUs that the plan uses, those of standbys included."""
         return sum(map(self.gpus_of, self.servers))
+
+    @property
+    def estimated_gpus(self) -> int | None:
+        """The estimate of the optimum in whole servers' GPUs, at least the lower bound; None where none is made."""
+        if self.estimated_optimum is None:
+            return None
+        size = self.gpus_of(self.servers[0])
+        return max(self.lower_bound, size * math.ceil((self.estimated_optimum - _MEANT) / size))
 
     @property
     def factor(self) -> float:

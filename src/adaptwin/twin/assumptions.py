@@ -14,6 +14,7 @@ from adaptwin.workload.workload import Workload
 VLLM_DEFAULT = "vLLM's default"
 CHOSEN_BY_PLAN = "chosen by the plan"
 CHOSEN_SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # that the planner chooses where they are not given
+LORA_FLAGS = ("specialize_active_lora", "fully_sharded_loras")
 MODEL_DEFAULT = "the model's"
 USUAL_UTILIZATION = 0.9  # which is not worth a word
 NO_HITS = "no hits in the prefix cache"
@@ -38,10 +39,11 @@ def assumptions(
         alike.setdefault((_model_and_gpu(profile), _other_settings(profile, server, given), fixed), []).append(
             (profile, server)
         )
+    ranks = {adapter.rank for adapter in workload.adapters}
     clauses = (
         *(f"{where}, with {_batch_settings(each, given)}, {others}" for (where, others, _), each in alike.items()),
         _merged_in_words([server for _, server in servers]),
-        *(_padding_in_words(workload, profile) for profile, _ in servers),
+        *(_padding_in_words(ranks, profile) for profile in {profile.name: profile for profile, _ in servers}.values()),
     )
     stated = tuple(clause for clause in dict.fromkeys(clauses) if clause)
     return (*stated, _lengths_in_words(workload), _traffic_in_words(workload), NO_HITS)
@@ -82,7 +84,9 @@ def _other_settings(profile: Profile, server: Server, given: Server | None) -> s
         of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{default}"
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
-    return of
+    if server.lora_target_modules:
+        of += f", lora_target_modules {' '.join(server.lora_target_modules)}"
+    return of + "".join(f", {name} true" for name in LORA_FLAGS if getattr(server, name))
 
 
 def _merged_in_words(servers: Sequence[Server]) -> str:
@@ -95,8 +99,8 @@ def _default_in_words(given: object, default: str) -> str:
     return "" if given is not None else f" ({default})"
 
 
-def _padding_in_words(workload: Workload, profile: Profile) -> str:
-    padding = padding_in_words((adapter.rank for adapter in workload.adapters), profile.vllm_version)
+def _padding_in_words(ranks: Iterable[int], profile: Profile) -> str:
+    padding = padding_in_words(ranks, profile.vllm_version)
     return f"padded by vLLM {profile.vllm_version}: {padding}" if padding else ""
 
 

@@ -21,3 +21,15 @@ def host_bytes(profile: Profile, adapters: Iterable[Adapter], held: int) -> floa
     model = profile.model
     sizes = (model.loaded_bytes(adapter.rank, adapter.target_modules) for adapter in adapters if adapter.rank)
     return float(profile.tensor_parallel_size * sum(heapq.nlargest(held, sizes)))
+
+
+def host_bytes_of_each(profile: Profile, adapters: Iterable[Adapter]) -> dict[str, float]:
+    """Return the bytes that each adapter alone takes in the host memory of a server, by its name."""
+    by_kind: dict[tuple[int, tuple[str, ...] | None], float] = {}
+    found = {}
+    for adapter in adapters:
+        kind = adapter.rank, adapter.target_modules
+        if kind not in by_kind:
+            by_kind[kind] = host_bytes(profile, [adapter], 1)
+        found[adapter.name] = by_kind[kind]
+    return found

@@ -107,9 +107,19 @@ class Server(Spec):
         return self
 
     @model_validator(mode="after")
+    def _budget_holds_seats(self) -> Self:
+        tokens, seqs = self.max_num_batched_tokens, self.max_num_seqs
+        if tokens is not None and seqs is not None and tokens < seqs:
+            raise ValueError(f"max_num_batched_tokens {tokens} is below max_num_seqs {seqs}")
+        return self
+
+    @model_validator(mode="after")
     def _merged_has_no_slots(self) -> Self:
         if self.merged and self.max_loras:
-            raise ValueError(f"max_loras {self.max_loras}: a server with merged weights has no slots, give 0")
+            raise ValueError(
+                f"max_loras {self.max_loras}: a server with merged weights has no slots, give 0 (plans get such "
+                "servers with --allow-merged)"
+            )
         return self
 
     @property

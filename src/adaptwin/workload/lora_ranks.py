@@ -1,6 +1,7 @@
 """LoRA ranks: which values of ``max_lora_rank`` a version of vLLM has, to which it pads adapters of other ranks."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from adaptwin.vllm_versions import version_numbers
 
@@ -18,6 +19,7 @@ def served_ranks(vllm_version: str | None) -> tuple[int, ...]:
     return SERVED_RANKS if version_numbers(vllm_version) >= _RANK_1_SINCE else SERVED_RANKS[1:]
 
 
+@cache
 def padded_rank(rank: int, vllm_version: str | None) -> int:
     """Return the lowest ``max_lora_rank`` with which a version of vLLM serves adapters of a rank up to `MOST_RANK`.
 

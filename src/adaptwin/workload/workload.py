@@ -21,7 +21,7 @@ from adaptwin.workload.peft_features import PeftFeatures
 from adaptwin.workload.timestamps import copies, deal, repeated
 
 MOST_SEED = 2**63 - 1  # what a signed 64-bit integer holds
-MOST_ADAPTERS = 100_000
+MOST_ADAPTERS = 2_000_000
 MOST_SECONDS = 3.2e8  # ten years; times are kept in whole nanoseconds, of which 64 bits hold three hundred
 MOST_RATE = 1e6  # requests per second of an adapter: far more than any number of servers is planned for
 _ROUNDING = 1e-9  # of sums of shares

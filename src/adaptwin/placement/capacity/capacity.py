@@ -21,7 +21,7 @@ from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.profile.memory import GIB
 from adaptwin.profile.profile import Profile
 from adaptwin.surrogate.surrogate import Prediction
-from adaptwin.twin.host_memory import host_bytes
+from adaptwin.twin.host_memory import host_bytes_of_each
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import worst_of
 from adaptwin.twin.scenario import make_scenario
@@ -61,7 +61,7 @@ class Capacity:
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
         self._rates = dict(zip(self._by_name, workload.rates, strict=True))
         self._tokens = tokens_per_adapter(workload)
-        self._host = {adapter.name: host_bytes(profile, [adapter], 1) for adapter in workload.adapters}
+        self._host = host_bytes_of_each(profile, workload.adapters)
         work = work_of_each(profile, template, workload) * np.array(workload.rates)
         self._work: dict[str, float] = dict(zip(self._by_name, work.tolist(), strict=True))
         self._answers: dict[tuple[frozenset[tuple[str, float]], int], Answer] = {}
@@ -199,11 +199,12 @@ class Capacity:
     def require_startable(self, name: str) -> None:
         """Raise `Infeasible` when not even one slot of the adapter's rank leaves enough memory for a KV cache."""
         slots = self.fewest_slots(AdapterPart(name, 1.0))
-        try:
-            self.server({name: 1.0}, slots).limits(self.profile)
-        except OutOfMemory as error:
+        if not self._starts_with(slots, self._rank({name: 1.0})):
             rank = self._by_name[name].rank
-            raise Infeasible(f"{self.path(name)}.rank: {rank} of {name!r} fits on no GPU: {error}") from None
+            try:
+                self.server({name: 1.0}, slots).limits(self.profile)
+            except OutOfMemory as error:
+                raise Infeasible(f"{self.path(name)}.rank: {rank} of {name!r} fits on no GPU: {error}") from None
         if (needed := self._host[name]) > self.host_limit:
             limit = self.host_limit / GIB
             message = f"{limit:g} GiB of host memory hold no adapter of {needed / GIB:.3g} GiB, such as {name!r}"
@@ -403,6 +404,16 @@ class Capacity:
             return None
         kept = (prediction.overload for prediction in predictions if self._keeps_limits(prediction, demand))
         return min(kept, default=1.0)
+
+    def guessed_likelihood(self, demand: ServerDemand, factor: float = 1.0) -> float:
+        """Return what the surrogate predicts of overload even where it does not know such servers; 0 without one.
+
+        It is a guide only: the twin must decide.
+        """
+        choices = self._starting_choices(demand.loras, demand.rank)
+        if not choices or demand.load * factor > MOST_LOAD:
+            return 1.0
+        return min((each.overload for each in self.predict(demand, choices, factor)), default=0.0)
 
     def _has_objectives(self, demand: ServerDemand) -> bool:
         return bool(self.latency_limits) or min(demand.slo_ttft, demand.slo_itl) < inf

@@ -17,7 +17,10 @@ def require_free(given: Server) -> None:
     """Raise `SpecError` if a setting is given that the planner chooses for each server."""
     for name in PLANNED:
         if getattr(given, name) != getattr(Server(), name):
-            raise SpecError(f"{getattr(given, name)}: the planner chooses this setting; omit it", f"server.{name}")
+            what = "the planner chooses this setting; omit it" + (
+                ", or allow it with --allow-merged" * (name == "merged")
+            )
+            raise SpecError(f"{getattr(given, name)}: {what}", f"server.{name}")
 
 
 def seats_choices(given: Server, profile: Profile) -> list[int]:

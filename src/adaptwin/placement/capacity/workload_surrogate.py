@@ -18,10 +18,18 @@ from adaptwin.surrogate.features import (
     STEADY_ANSWER_COUNT,
     features_of_servers,
 )
-from adaptwin.surrogate.server_table import ServerTable, server_table
+from adaptwin.surrogate.server_table import ServerTable, joined, server_table
 from adaptwin.surrogate.surrogate import Prediction, Surrogate, prediction_from
 from adaptwin.twin.server import Server
-from adaptwin.workload.demand.traffic import RATE, UNKNOWN_RATE, Demand, demand_in, raw_sums, sum_demands
+from adaptwin.workload.demand.traffic import (
+    RATE,
+    UNKNOWN_RATE,
+    AdapterDemands,
+    Demand,
+    demand_in,
+    raw_sums,
+    sum_demands,
+)
 from adaptwin.workload.workload import Workload
 
 
@@ -29,14 +37,22 @@ class WorkloadSurrogate:
     """Predictions for servers with some of a workload's adapters, from sums that are computed in advance."""
 
     def __init__(
-        self, surrogate: Surrogate, workload: Workload, template: Server, steady_factor: float | None = None
+        self,
+        surrogate: Surrogate,
+        workload: Workload,
+        template: Server,
+        steady_factor: float | None = None,
+        demands: AdapterDemands | None = None,
     ) -> None:
-        """Prepare the sums; without `steady_factor`, nothing is predicted for arrivals that the surrogate lacks."""
+        """Prepare the sums; without `steady_factor`, nothing is predicted for arrivals that the surrogate lacks.
+
+        `demands`, if they are known, are those of the workload's adapters on such servers.
+        """
         self.surrogate, self.duration, self._template = surrogate, workload.duration, template
         self.steady_factor, self._workload = steady_factor, workload
         self._position = {adapter.name: i for i, adapter in enumerate(workload.adapters)}
-        self._demands = demands_on(surrogate.profile, template, workload)
-        self._tables: dict[tuple[tuple[int, ...], int], ServerTable] = {}  # by numbers of slots and rank
+        self._demands = demands_on(surrogate.profile, template, workload) if demands is None else demands
+        self._rows: dict[tuple[int, int], ServerTable] = {}  # servers by number of slots and rank
         self._tables_on: dict[tuple[Server, ...], ServerTable] = {}
         no_traffic = sum_demands(self._demands, np.zeros(len(self._position)))
         self._knows_kind = surrogate.knows(no_traffic, self._server(1, 1), workload.duration)
@@ -45,7 +61,9 @@ class WorkloadSurrogate:
         """Return predictions for servers with other settings, for the same workload."""
         if template == self._template:
             return self
-        return WorkloadSurrogate(self.surrogate, self._workload, template, self.steady_factor)
+        same = template.max_model_len == self._template.max_model_len  # on which demands depend
+        demands = self._demands if same else None
+        return WorkloadSurrogate(self.surrogate, self._workload, template, self.steady_factor, demands)
 
     def on_workload(self, workload: Workload) -> "WorkloadSurrogate":
         """Return predictions for servers with adapters of another workload, which has such arrivals, too."""
@@ -65,7 +83,7 @@ class WorkloadSurrogate:
         self, traffic: NDArray[np.float64], choices: Sequence[int], max_lora_rank: int, factor: float = 1.0
     ) -> list[Prediction]:
         """Return a prediction for each number of slots, all of which must start, at `factor` times this traffic."""
-        return self._predictions(traffic, self._table(tuple(choices), max_lora_rank), factor)
+        return self._predictions(traffic, self._table(choices, max_lora_rank), factor)
 
     def predict_on(
         self, traffic: NDArray[np.float64], servers: Sequence[Server], factor: float = 1.0
@@ -98,9 +116,7 @@ class WorkloadSurrogate:
             return None
         if demand.traffic.served_rate == 0:
             return 0.0
-        overloads, inside = self.surrogate.overloads(
-            self._features(demand, self._table(tuple(choices), max_lora_rank))[0]
-        )
+        overloads, inside = self.surrogate.overloads(self._features(demand, self._table(choices, max_lora_rank))[0])
         return float(overloads[inside].min()) if inside.any() else None
 
     def only_guides(self, traffic: NDArray[np.float64]) -> bool:
@@ -126,11 +142,14 @@ class WorkloadSurrogate:
             return np.zeros((len(servers), FEATURE_COUNT)), np.zeros((len(servers), STEADY_ANSWER_COUNT))
         return features_of_servers(demand, servers, self.duration)
 
-    def _table(self, choices: tuple[int, ...], max_lora_rank: int) -> ServerTable:
-        key = choices, max_lora_rank
-        if key not in self._tables:
-            self._tables[key] = self._table_of([self._server(slots, max_lora_rank) for slots in choices])
-        return self._tables[key]
+    def _table(self, choices: Sequence[int], max_lora_rank: int) -> ServerTable:
+        return joined(self._row(slots, max_lora_rank) for slots in choices)
+
+    def _row(self, slots: int, max_lora_rank: int) -> ServerTable:
+        key = slots, max_lora_rank
+        if key not in self._rows:
+            self._rows[key] = self._table_of([self._server(slots, max_lora_rank)])
+        return self._rows[key]
 
     def _table_of(self, servers: Sequence[Server]) -> ServerTable:
         profile = self.surrogate.profile

@@ -7,6 +7,7 @@ from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.options import PlanOptions
+from adaptwin.twin.server import Server
 
 
 class Asked(NamedTuple):
@@ -25,6 +26,21 @@ class Placed(NamedTuple):
 
     problem: Problem
     assignment: Assignment
+
+    def with_settings_of(self, other: Server) -> "Placed":
+        """Return the server with the settings of another one, which is like it but may hold more adapters."""
+        capacity, shares = self.problem.capacity, self.assignment.shares
+        own = self.assignment.server
+        if self.assignment.kind is None:
+            return self._replace(assignment=self.assignment._replace(server=other))
+        slots = min(other.max_loras, capacity.all_slot_choices(shares)[-1])
+        held = max(slots, own.max_cpu_loras or 0) if other.max_cpu_loras else None
+        adapted = other.with_slots(slots, max_lora_rank=own.max_lora_rank, max_cpu_loras=held)
+        return self._replace(assignment=self.assignment._replace(server=adapted))
+
+    def of_its_own(self) -> "Placed":
+        """Return the server as one that is like no other."""
+        return self._replace(assignment=self.assignment._replace(kind=None))
 
 
 def servers_given(problem: Problem, options: PlanOptions) -> int:

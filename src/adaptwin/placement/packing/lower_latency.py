@@ -37,7 +37,7 @@ def with_lower_latency(
     if not changed:
         return None
     calls = (joblib.delayed(_assigned)(capacity, after[at]) for at in changed)
-    anew = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    anew = joblib.Parallel(n_jobs=-1, require="sharedmem")(calls)
     if None in anew:
         return None
     found = list(assignments)

@@ -23,6 +23,7 @@ OverallScore = Callable[[Iterable[float]], float]  # maps the scores of all serv
 MOST_MOVES = 600  # moves tried per placement, at most
 SAMPLED_ITEMS = 8  # items of a server that are tried elsewhere in one round
 LEAST_SPLIT_LOAD = 0.01  # share of a GPU's time below which splitting an adapter gains nothing
+FINE_PARTS = 4  # parts for each server in which a hot adapter is placed as well, so that its parts fill gaps
 LEAST_GAIN = 1e-3  # relative improvement of the overall score that a move must bring
 
 
@@ -38,10 +39,11 @@ def starting_points(problem: Problem, most: int) -> list[list[Bin]]:
 
     Placements that do not respect the constraints are left out, so that the list may be empty.
     """
-    items = _even_items(problem, most)
+    items, fine = _even_items(problem, most), _even_items(problem, FINE_PARTS * most)
     servers = min(most, len(items))
     ways = orders(items)
-    by_load = (to_least_loaded(way, servers) for way in (by_falling_load(items), *ways))
+    in_order = [by_falling_load(items), *ways, *([by_falling_load(fine)] if len(fine) > len(items) else [])]
+    by_load = (to_least_loaded(way, servers) for way in in_order)
     found = [bins for bins in by_load if bins]
     found += [_cut(way, servers) for way in [*ways, dealt(ways[0], servers)]]
     if evened := balanced(problem, [*ways, dealt(ways[0], servers)], servers, 1.0):

@@ -21,6 +21,7 @@ class Assignment(NamedTuple):
 
     server: Server
     shares: Mapping[str, float]
+    kind: int | None = None  # servers of a kind are alike, so that one may stand for the others; None: it is like none
 
 
 class Problem(NamedTuple):

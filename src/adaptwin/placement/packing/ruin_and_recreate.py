@@ -67,7 +67,7 @@ def refused(capacity: Capacity, bins: list[Bin], factor: float = 1.0) -> list[in
     that more traffic may be served by chance where less is not.
     """
     calls = (joblib.delayed(_is_served)(capacity, shares_of(contents), factor) for contents in bins)
-    served = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    served = joblib.Parallel(n_jobs=-1, require="sharedmem")(calls)
     return [index for index, fine in enumerate(served) if bins[index] and not fine]
 
 

@@ -156,7 +156,7 @@ class _SpareSearch:
             for index, more in taken.items():
                 states[index][failed] = shares_of([*self._bins[index], *more])
         calls = (joblib.delayed(_chosen_settings)(self._capacity, of) for of in states)
-        chosen = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+        chosen = list(joblib.Parallel(n_jobs=-1, require="sharedmem")(calls))
         servers = [Assignment(server, of[()]) for (server, _), of in zip(chosen, states, strict=True)]
         return servers, {ServerAfterFailure(failed, index) for index, (_, bad) in enumerate(chosen) for failed in bad}
 

@@ -28,9 +28,10 @@ from adaptwin.placement.caution import (
     WORTH_SEARCHING_FACTOR,
     WORTH_TRYING_FACTOR,
 )
+from adaptwin.placement.configurations.bulk import bulk_of
 from adaptwin.placement.packing.balance import Filled, balanced
 from adaptwin.placement.packing.fill import fewest_bins
-from adaptwin.placement.packing.items import Bin, Item, items_of, shares_of
+from adaptwin.placement.packing.items import Bin, Item, item_of, items_of, shares_of
 from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
@@ -40,7 +41,16 @@ MOST_MISTAKES = 8  # times that servers are relieved which the surrogate approve
 
 def pack(problem: Problem) -> list[Assignment]:
     """Place all adapters on as few servers as the twin allows, as the module describes."""
-    return assigned(problem, packed(problem, partial(items_of, problem)))
+    bulk = bulk_of(problem)
+    if bulk is None:
+        return assigned(problem, packed(problem, partial(items_of, problem)))
+    if not bulk.left:
+        return bulk.servers
+    rest = problem._replace(lower_bound=max(1, problem.lower_bound - len(bulk.servers)))
+    items = [item_of(rest, part, frozenset()) for part in bulk.left]
+    ways = orders(items)
+    few = _approved_filling(rest, ways, fewest_bins(rest, ways, OTHER_ARRIVALS_FACTOR), OTHER_ARRIVALS_FACTOR).bins
+    return [*bulk.servers, *assigned(rest, few)]
 
 
 def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
@@ -69,7 +79,7 @@ def assigned(problem: Problem, bins: list[Bin]) -> list[Assignment]:
     for mistake in range(MOST_MISTAKES + 1):
         problem.progress("choosing max_loras", 0, len(bins))
         calls = (joblib.delayed(_best_or_none)(capacity, contents) for contents in bins)
-        fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, prefer="threads")(calls))
+        fits: list[SlotChoice | None] = list(joblib.Parallel(n_jobs=-1, require="sharedmem")(calls))
         wrong = [index for index, fit in enumerate(fits) if fit is None]
         if not wrong:
             break

@@ -1,11 +1,10 @@
 """Decisions: what each setting that was chosen instead of vLLM's default gains on its server, simulated without it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import NamedTuple
 
-import joblib
-
+from adaptwin.placement.alike import of_each_kind
 from adaptwin.placement.capacity.answer import Answer
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import best_or_most_served
@@ -27,15 +26,18 @@ class _Choice(NamedTuple):
     without: Server
 
 
-def with_decisions(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
+def with_decisions(plan: Plan, assignments: Sequence[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
     """Return the plan with the decisions of all servers but standbys, which come last."""
-    calls = [joblib.delayed(decisions_of)(capacity, assignment, plan.settings) for capacity, assignment in assignments]
+
+    def found(index: int) -> tuple[Decision, ...]:
+        return decisions_of(*assignments[index], plan.settings)
+
     progress("comparing settings", 0, 1)
-    found = joblib.Parallel(n_jobs=-1, prefer="threads")(calls)
+    decisions = of_each_kind([assignment for _, assignment in assignments], found)
     progress("comparing settings", 1, 1)
     serving = tuple(
-        server.model_copy(update={"decisions": decisions})
-        for server, decisions in zip(plan.servers, found, strict=False)
+        server.model_copy(update={"decisions": of_server})
+        for server, of_server in zip(plan.servers, decisions, strict=False)
     )
     return plan.model_copy(update={"servers": serving + plan.servers[len(serving) :]})
 

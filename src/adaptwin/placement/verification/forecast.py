@@ -1,6 +1,6 @@
 """Forecast: simulated figures, headroom and binding constraint of each server of a placement."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import joblib
 
@@ -20,7 +20,7 @@ from adaptwin.twin.simulate import Case, simulate, simulate_many
 from adaptwin.workload.workload import Workload
 
 SLOT_CHOICES_SHOWN = 12
-SERVERS_WITH_ALL_CHOICES = 32  # above it, only the nearest numbers of slots are tried for each server
+SERVERS_WITH_ALL_CHOICES = 12  # above it, only the nearest numbers of slots are tried for each server
 NEAREST_CHOICES = 3
 
 
@@ -112,12 +112,18 @@ def slot_choices(
     )
 
 
-def with_forecasts(plan: Plan, assignments: Iterable[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
-    """Return the plan with forecasts for all servers but standbys, which come last."""
-    described = forecast_all(assignments, progress)
+def with_forecasts(plan: Plan, assignments: Sequence[tuple[Capacity, Assignment]], progress: Progress) -> Plan:
+    """Return the plan with forecasts for all servers but standbys, which come last.
+
+    Servers that are like another one get the forecast of that one.
+    """
+    own = [each for each, server in zip(assignments, plan.servers, strict=False) if server.like is None]
+    found = iter(forecast_all(own, progress))
+    described = {server.name: next(found) for server in plan.servers[: len(assignments)] if server.like is None}
     serving = tuple(
         server.model_copy(update={"forecast": expected, "choices": choices})
-        for server, (expected, choices) in zip(plan.servers, described, strict=False)
+        for server in plan.servers[: len(assignments)]
+        for expected, choices in [described[server.like or server.name]]
     )
     servers = serving + plan.servers[len(serving) :]
     return plan.model_copy(update={"servers": servers, "assumptions": assumptions_of(plan)})
@@ -139,7 +145,7 @@ def forecast_all(
     ]
     progress("measuring headroom", 0, len(calls))
     answers = []
-    for answer in joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(calls):
+    for answer in joblib.Parallel(n_jobs=-1, require="sharedmem", return_as="generator")(calls):
         answers.append(answer)
         progress("measuring headroom", len(answers), len(calls))
     return list(zip(answers[: len(work)], answers[len(work) :], strict=True))

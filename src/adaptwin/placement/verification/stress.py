@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import joblib
 
+from adaptwin.engine import in_order
 from adaptwin.errors import SpecError
 from adaptwin.placement.verification.verify import server_seed
 from adaptwin.plan.check import Check
@@ -89,7 +90,7 @@ def _stress(
     calls = (joblib.delayed(_failing_under)(plan, servers, *each) for each in asked)
     progress("stress", 0, len(asked))
     failing: list[list[str]] = []
-    for names in joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls):
+    for names in in_order(calls, jobs):
         failing.append(names)
         progress("stress", len(failing), len(asked))
     results = (

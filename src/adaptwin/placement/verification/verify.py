@@ -3,6 +3,8 @@
 The states after failures are checked, too.
 """
 
+from collections.abc import Container
+
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.check import Check, FailoverCheck
 from adaptwin.plan.failover import Failover
@@ -12,7 +14,9 @@ from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.drawing.seeds import stream_seed
 
 
-def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True) -> Check:
+def verify(
+    plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True, only: Container[str] | None = None
+) -> Check:
     """Simulate every server of a plan with its part of the traffic, and every server that takes over adapters.
 
     Args:
@@ -20,11 +24,14 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
         seed: Seed of the arrivals and lengths; use another than the plan's.
         jobs: Number of cores to use; -1 uses all.
         failovers: Whether to simulate the states after failures, too.
+        only: Names of the servers to simulate; None stands for all.
 
     Raises:
         OutOfMemory: A server of the plan would not start.
     """
-    serving = tuple(server for server in plan.servers if not server.is_standby)
+    serving = tuple(
+        server for server in plan.servers if not server.is_standby and (only is None or server.name in only)
+    )
     states = [(failover, plan.takers(failover)) for failover in plan.failover] if failovers else []
     played = _Played(plan, seed)
     played.play([[(server.name, server) for server in serving], *(_asked(plan, *state) for state in states)], jobs)

@@ -26,7 +26,7 @@ def check_table(check: Check) -> RenderableType:
     table = plain_table()
     table.add_column(heading_of(noun), overflow="fold")
     add_numbers(table, "Offered\nreq/s", "Offered\ntok/s", "Served\ntok/s", "TTFT\np50", "TTFT\np99", "ITL\nmean")
-    add_numbers(table, "KV\nuse", "Adapters\nnot ok")
+    add_numbers(table, "KV\nuse", "Not\nok")
     table.add_column("Verdict", no_wrap=True)
     for server, run in zip(check.servers, check.runs, strict=True):
         table.add_row(Text(server.name), *_check_cells(run))

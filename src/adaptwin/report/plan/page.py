@@ -23,7 +23,9 @@ from adaptwin.report.plan.placements import Placement, placements
 from adaptwin.report.plan.popularity_chart import popularity_figure
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
+    bound_note,
     bound_sentences,
+    confidence_sentence,
     disk_reads_sentence,
     failover_sentence,
     headroom_sentence,
@@ -220,6 +222,7 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
         left_over_sentence(plan),
         *bound_sentences(plan),
         verified_sentence(plan),
+        confidence_sentence(plan),
         failover_sentence(plan),
         rejected_sentence(plan),
         sluggish_sentence(plan),
@@ -240,13 +243,12 @@ def write_plan_report(plan: Plan, path: str | Path) -> None:
 def _plan_cards(plan: Plan) -> list[Card]:
     forecasts = [(server.name, server.forecast) for server in plan.servers if server.forecast]
     tokens = sum(row.tokens for row in placements(plan))
-    above = plan.gpus - plan.lower_bound
     cards = [
         Card("GPUs", f"{plan.gpus:,}", used_gpus(plan) if len(plan.profiles) > 1 or plan.has_groups else ""),
         Card(
             "Lower bound",
             f"{plan.lower_bound:,}",
-            f"this plan: {count(above, 'GPU')} more" if above > 0 else "this plan is optimal",
+            bound_note(plan),
         ),
         *_price_cards(plan),
         Card("Adapters", f"{len(plan.workload):,}"),

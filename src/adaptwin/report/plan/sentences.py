@@ -8,7 +8,7 @@ from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import UNKNOWN_ERROR, Profile
 from adaptwin.report.plan.server_noun import server_noun
-from adaptwin.report.plan.stress import sample_sentence
+from adaptwin.report.plan.stress import interval, of_trials, sample_sentence
 from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.report.style.words import count, duration, money, number, percent, share_text
 from adaptwin.twin.verdict import LONG_WAIT
@@ -32,7 +32,22 @@ def bound_sentence(plan: Plan) -> str:
     bound = f"Lower bound: no plan {profiles} can use fewer than {count(plan.lower_bound, 'GPU')}{_spare_gpus(plan)}."
     if above <= 0:
         return f"{bound} This plan is optimal."
-    return f"{bound} This plan is at most {count(above, 'GPU')} above the optimum."
+    return f"{bound} This plan is at most {count(above, 'GPU')} above the optimum{_by_estimate(plan)}."
+
+
+def _by_estimate(plan: Plan) -> str:
+    """Say where the optimum is by estimate; empty if there is none."""
+    fewest = plan.estimated_gpus
+    return f"; by estimate, the optimum is {count(fewest, 'GPU')}" if fewest is not None else ""
+
+
+def bound_note(plan: Plan) -> str:
+    """Say in a few words how far the plan is from its lower bound, and where the optimum is by estimate."""
+    above, fewest = plan.gpus - plan.lower_bound, plan.estimated_gpus
+    if above <= 0:
+        return "this plan is optimal"
+    by_estimate = f"; optimum by estimate: {fewest:,}" if fewest is not None else ""
+    return f"this plan: {count(above, 'GPU')} more{by_estimate}"
 
 
 def _spare_gpus(plan: Plan) -> str:
@@ -83,9 +98,17 @@ def left_over_sentence(plan: Plan) -> str:
 def verified_sentence(plan: Plan) -> str:
     """Say whether the plan was verified, and how; for a plan with too few GPUs, how much is served."""
     if plan.verified:
-        each = server_noun(plan)
-        runs = f", {count(len(plan.verified_seeds), 'run')} per {each}" if plan.verified_seeds else ""
+        each, times = server_noun(plan), len(plan.verified_seeds)
+        if plan.verified_servers is not None:
+            some = f"on {plan.verified_servers:,} of {len(plan.servers) - len(plan.standbys):,} {each}s"
+            return (
+                f"Verified by samples: simulated again with fresh arrivals, {count(times, 'time')}, {some}, which the "
+                "others are like; no adapter is starved."
+            )
+        runs = f", {count(times, 'run')} per {each}" if times else ""
         return f"Verified: simulated again with fresh arrivals{runs}; no adapter is starved."
+    if plan.confidence is not None and not plan.confidence.reached:
+        return "Not verified: this plan holds less often than was asked for."
     if not plan.promises:
         forecasts = [server.forecast for server in plan.servers if server.forecast]
         offered = sum(forecast.offered_throughput for forecast in forecasts)
@@ -95,6 +118,18 @@ def verified_sentence(plan: Plan) -> str:
             "simulated time."
         )
     return "Not verified: no simulation with fresh arrivals confirms this plan."
+
+
+def confidence_sentence(plan: Plan) -> str:
+    """Say how often the plan held in fresh windows; empty if this was not asked for."""
+    found = plan.confidence
+    if found is None:
+        return ""
+    wrong = f" and every rate wrong by {share_text(found.rate_uncertainty)}" if found.rate_uncertainty else ""
+    return (
+        f"Confidence: with fresh arrivals{wrong}, the fleet held in {of_trials(found.fleet)} windows "
+        f"(95 % interval {interval(found.fleet)}); {share_text(found.asked)} was asked for."
+    )
 
 
 def failover_sentence(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
+    confidence_sentence,
     disk_reads_sentence,
     failover_sentence,
     headroom_sentence,
@@ -74,6 +75,7 @@ def _plan_headline(plan: Plan) -> Text:
     text.append("".join(f"{sentence}\n" for sentence in bound_sentences(plan)))
     text.append(verified_sentence(plan), style="green" if plan.verified else "yellow")
     for sentence, style in (
+        (confidence_sentence(plan), "green" if plan.verified else "yellow"),
         (rejected_sentence(plan), "bold red"),
         (sluggish_sentence(plan), "yellow"),
         (disk_reads_sentence(plan), "yellow"),

@@ -137,6 +137,19 @@ def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
     return both
 
 
+def union_of(each: NDArray[np.float64], parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the raw sums of a part of each of several sets together, where all adapters of a set are alike.
+
+    Args:
+        each: Raw sums of the sets, of shape (sets, SUMS).
+        parts: How much of each set there is, of shape (sets,).
+    """
+    sums: NDArray[np.float64] = parts @ each
+    for field in _MAXIMA:
+        sums[field] = each[:, field].max()
+    return sums
+
+
 def cumulative_sums(each: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the raw sums of the first set of adapters, of the first two, and so on; shape (sets, SUMS)."""
     sums: NDArray[np.float64] = np.cumsum(each, axis=0)
