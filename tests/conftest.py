@@ -114,3 +114,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real measurements in {folder}")
     return folder
+
+
+@pytest.fixture
+def cluster():
+    """Start a Ray cluster of two workers on this machine for the duration of a test."""
+    from adaptwin.twin.compilation import compile_twin
+
+    ray = pytest.importorskip("ray")
+    compile_twin()
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()

@@ -8,17 +8,6 @@ from tests.dataset.designs import tiny
 
 from adaptwin import SpecError
 from adaptwin.dataset.sweep import sweep
-from adaptwin.twin.compilation import compile_twin
-
-
-@pytest.fixture
-def cluster():
-    """Start a cluster of two workers on this machine for the duration of a test."""
-    ray = pytest.importorskip("ray")
-    compile_twin()
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield ray
-    ray.shutdown()
 
 
 def test_a_cluster_makes_the_same_partitions_to_the_byte_and_is_left_running(cluster, tmp_path, monkeypatch):

@@ -1,20 +1,9 @@
 """Verification on a Ray cluster: the plan is the same."""
 
-import pytest
+import joblib
 
 from adaptwin import make_plan
 from adaptwin.engine import in_order, workers
-from adaptwin.twin.compilation import compile_twin
-
-
-@pytest.fixture
-def cluster():
-    """Start a cluster of two workers on this machine for the duration of a test."""
-    ray = pytest.importorskip("ray")
-    compile_twin()
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield ray
-    ray.shutdown()
 
 
 def timeless(plan):
@@ -32,7 +21,5 @@ def test_a_plan_verified_on_a_cluster_is_the_same_and_the_cluster_is_left_runnin
 
 
 def test_on_this_machine_results_come_in_order():
-    import joblib
-
     with workers("local"):
         assert list(in_order([joblib.delayed(abs)(-n) for n in range(5)], 2)) == [0, 1, 2, 3, 4]
