@@ -41,7 +41,6 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
-from adaptwin.engine import workers
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -244,6 +243,7 @@ def plan_command(
     from adaptwin.cli.late_timestamps import warn_of_late_timestamps
     from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable_by_base
+    from adaptwin.engine import workers
     from adaptwin.placement.fleet import front_of_fleet, plan_fleet, require_known_names
     from adaptwin.placement.verification.stress import stress
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
