@@ -14,7 +14,7 @@ from adaptwin.placement.packing.problem import Problem
 from adaptwin.placement.strategies.pack import pack
 from adaptwin.progress import silent
 
-FLEETS = 12
+FLEETS = 6
 
 
 @pytest.mark.parametrize("seed", range(FLEETS))
