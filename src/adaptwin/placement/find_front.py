@@ -38,15 +38,10 @@ def find_front(
 
     Raises:
         Infeasible: There is no plan with these options.
-        SpecError: The options use a given number of GPUs, ask for spare GPUs or allow merged weights; or as `find_plan`
-            does.
+        SpecError: The options use a given number of GPUs, ask for spare GPUs or a confidence, or allow merged weights;
+            or as `find_plan` does.
     """
-    if objective_named(options.objective).given_gpus:
-        raise SpecError(f"{options.objective} has the number of GPUs given; a front needs one that finds it", "front")
-    if options.allow_merged:
-        raise SpecError("allow_merged: plans on more GPUs have no servers with merged weights", "front")
-    if options.spare:
-        raise SpecError(f"{options.spare} spare GPUs: a front has none", "front")
+    _require_finds_gpus(options)
 
     def found(number: int, asked: PlanOptions, on: Sequence[Profile]) -> Plan:
         return find_plan(
@@ -72,6 +67,18 @@ def find_front(
         except Infeasible:  # as with constraints that leave no use for more servers
             continue
     return Front.of(plans)
+
+
+def _require_finds_gpus(options: PlanOptions) -> None:
+    """Raise `SpecError` if the options ask for what plans on more GPUs than the fewest do not have."""
+    if objective_named(options.objective).given_gpus:
+        raise SpecError(f"{options.objective} has the number of GPUs given; a front needs one that finds it", "front")
+    if options.allow_merged:
+        raise SpecError("allow_merged: plans on more GPUs have no servers with merged weights", "front")
+    if options.confidence is not None:
+        raise SpecError(f"confidence {options.confidence:g}: plans on more GPUs are not made for one", "front")
+    if options.spare:
+        raise SpecError(f"{options.spare} spare GPUs: a front has none", "front")
 
 
 def _more_gpus(first: Plan, profile: Profile) -> Iterator[int]:

@@ -13,7 +13,7 @@ from adaptwin.placement.alike import stand_ins
 from adaptwin.placement.alternatives import alternatives
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
-from adaptwin.placement.capacity.shorter_requests import with_startable_length
+from adaptwin.placement.capacity.shorter_requests import require_startable_length, with_startable_length
 from adaptwin.placement.capacity.template_choice import ChosenTemplate, template_and_surrogate
 from adaptwin.placement.caution import CONFIDENCE_FACTORS, REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
 from adaptwin.placement.configurations.estimate import estimated_optimum
@@ -28,7 +28,7 @@ from adaptwin.placement.requirements import priced, require_possible
 from adaptwin.placement.settling import with_moves, with_quick_settings, worst_latency
 from adaptwin.placement.spares.spares import with_spares
 from adaptwin.placement.strategies.registry import Strategy, strategy_named
-from adaptwin.placement.verification.confidence import confidence_of
+from adaptwin.placement.verification.confidence import with_confidence
 from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.stress import with_stress_sample
@@ -77,6 +77,7 @@ def find_plan(
     margins = {profile.name: margin_of(options.margin, profile) for profile in profiles}
     least = (1.0 + options.headroom) * (1.0 + min(margins.values()))
     startable = with_startable_length(given, profiles, workload)
+    require_startable_length(startable, profiles, workload)
     possible = settings_range(startable, profiles)
     draft = Plan.model_construct(
         options=options,
@@ -152,7 +153,7 @@ class _Planner:
         plan, servers = best.plan, best.servers
         if plan.options.spare:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
-            plan = self._with_confidence(plan)
+            plan = with_confidence(plan, self.progress)
         described = [(each.problem.capacity, each.assignment) for each in servers]
         plan = with_decisions(with_forecasts(plan, described, self.progress), described, self.progress)
         plan = plan.model_copy(
@@ -179,20 +180,15 @@ class _Planner:
         has_merged = any(each.assignment.server.merged for each in servers)
         if plan.goal != "gpus" or plan.gpus <= plan.lower_bound or len(problems) > 1 or has_merged:
             return None
-        problem = next(iter(problems.values()))
+        problem = servers[0].problem
+        if problem.capacity.factor > plan.factor:  # the search had a safety factor, which is not part of what is asked
+            profile = problem.capacity.profile.name
+            problem = next(each for each in self._problems(1.0) if each.capacity.profile.name == profile)
         shares = [each.assignment.shares for each in servers] if plan.verified else []
         estimate = None if problem.out_of_time else estimated_optimum(problem, shares)
         if estimate is None:
             return None
         return round(problem.capacity.profile.tensor_parallel_size * (estimate + plan.options.spare), 2)
-
-    def _with_confidence(self, plan: Plan) -> Plan:
-        """Return the plan with how often it holds, if this was asked for; it counts as verified only if it suffices."""
-        asked = plan.options.confidence
-        if asked is None or not plan.verified:
-            return plan
-        found = confidence_of(plan, asked, plan.options.rate_uncertainty, self.progress)
-        return plan.model_copy(update={"confidence": found, "verified": found.reached})
 
     def _rank(self, attempt: _Attempt) -> tuple[bool, float, float, int, bool, float]:
         """Sort key: verified plans first, then what the objective optimises, GPUs, servers as found, and latency.
@@ -250,7 +246,7 @@ class _Planner:
             "twin_runs": sum(problem.capacity.twin_runs for problem in problems),
             "predictions": sum(problem.capacity.predictions for problem in problems),
         }
-        plan = self._with_confidence(plan.model_copy(update={"time_limit_hit": late, **counts}))
+        plan = with_confidence(plan.model_copy(update={"time_limit_hit": late, **counts}), self.progress)
         return _Attempt(plan, servers, seconds, grew=len(servers) != len(found))
 
     def _problems(self, safety: float) -> list[Problem]:

@@ -204,7 +204,7 @@ class Plan(Spec):
     @property
     def estimated_gpus(self) -> int | None:
         """The estimate of the optimum in whole servers' GPUs, at least the lower bound; None where none is made."""
-        if self.estimated_optimum is None:
+        if self.estimated_optimum is None or not self.servers:
             return None
         size = self.gpus_of(self.servers[0])
         return max(self.lower_bound, size * math.ceil((self.estimated_optimum - _MEANT) / size))

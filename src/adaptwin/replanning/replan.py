@@ -23,6 +23,7 @@ from adaptwin.placement.packing.dedicated import with_dedicated
 from adaptwin.placement.packing.problem import Assignment, Problem, items_to_place
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.strategies.registry import STRATEGIES
+from adaptwin.placement.verification.confidence import with_confidence
 from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
 from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
@@ -173,6 +174,9 @@ class _ReplanSearch(NamedTuple):
             "options": options.model_copy(update={"constraints": constraints}),
             "servers": (),
             "alternatives": (),
+            "estimated_optimum": None,
+            "verified_servers": None,
+            "confidence": None,
             "verified": False,
             "verified_seeds": (),
             "stress": None,
@@ -355,5 +359,5 @@ class _ReplanSearch(NamedTuple):
         }
         asked = [(capacity, Assignment(server.server, server.adapters)) for server in plan.servers]
         progress = self.running.problem.progress
-        plan = with_forecasts(plan.model_copy(update=counts), asked, progress)
+        plan = with_forecasts(with_confidence(plan.model_copy(update=counts), progress), asked, progress)
         return with_stress_sample(with_decisions(plan, asked, progress), progress)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import SpecError, load_profile, make_plan
+from adaptwin import SpecError, load_profile, make_plan, replan
 from adaptwin.placement.verification.confidence import FIRST_RUNS, LEAST_RUNS, confidence_of, runs_for
 from adaptwin.placement.verification.stress import stress
 from adaptwin.plan.stress_scenario import StressScenario
@@ -76,3 +76,20 @@ def test_what_cannot_be_asked_for_is_refused(workload, options, field):
     with pytest.raises(SpecError) as caught:
         make_plan(load_profile("h100-64gb-llama-3.1-8b-instruct"), workload, **options)
     assert caught.value.field == field
+
+
+def test_a_plan_that_changes_is_simulated_anew(workload, plan, fleet):
+    """What the running plan was asked for goes for the new one, and nothing that was found of it is kept."""
+    asked = plan.model_copy(
+        update={
+            "options": plan.options.model_copy(update={"confidence": 0.5}),
+            "confidence": confidence_of(plan, 0.99, 1.0, silent),
+            "verified_servers": 1,
+            "estimated_optimum": 1.5,
+        }
+    )
+    more = fleet(*((adapter.name, adapter.rank, 1.02 * adapter.rate) for adapter in workload.adapters), duration=120.0)
+    changed = replan(asked, more, surrogate=None)
+    assert (changed.confidence.asked, changed.confidence.rate_uncertainty) == (0.5, 0.0)
+    assert changed.confidence.reached
+    assert (changed.verified_servers, changed.estimated_optimum) == (None, None)

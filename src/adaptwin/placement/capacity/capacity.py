@@ -405,14 +405,15 @@ class Capacity:
         kept = (prediction.overload for prediction in predictions if self._keeps_limits(prediction, demand))
         return min(kept, default=1.0)
 
-    def guessed_likelihood(self, demand: ServerDemand, factor: float = 1.0) -> float:
-        """Return what the surrogate predicts of overload even where it does not know such servers; 0 without one.
+    def guiding_likelihood(self, demand: ServerDemand, factor: float = 1.0) -> float:
+        """Return the likelihood of overload, or what the surrogate predicts although it does not know such servers.
 
-        It is a guide only: the twin must decide.
+        It is a guide only: the twin must decide. Without a surrogate, it is 0.
         """
+        known = self.likelihood_of_overload(demand, factor)
+        if known is not None:
+            return known
         choices = self._starting_choices(demand.loras, demand.rank)
-        if not choices or demand.load * factor > MOST_LOAD:
-            return 1.0
         return min((each.overload for each in self.predict(demand, choices, factor)), default=0.0)
 
     def _has_objectives(self, demand: ServerDemand) -> bool:

@@ -21,9 +21,6 @@ def with_startable_length(given: Server, profiles: Sequence[Profile], workload: 
 
     It is the longest power of two of which the KV cache holds two or, if the longest request is longer than that, what
     this request needs. A given length stays, and so does the model's if a shorter one would not help either.
-
-    Raises:
-        Infeasible: Servers would start with a length that is too short for the longest request.
     """
     if given.max_model_len is not None or any(
         _with_one_slot(given, profile, 0).starts_on(profile) for profile in profiles
@@ -33,8 +30,19 @@ def with_startable_length(given: Server, profiles: Sequence[Profile], workload: 
     needed = WHOLE_BLOCKS * -(-longest_request(workload) // WHOLE_BLOCKS)
     longest = max(_length(given, profile, rank, needed) for profile in profiles)
     shorter = given.model_copy(update={"max_model_len": longest})
-    if any(_with_one_slot(shorter, profile, rank).starts_on(profile) for profile in profiles):
-        return shorter
+    return shorter if any(_with_one_slot(shorter, profile, rank).starts_on(profile) for profile in profiles) else given
+
+
+def require_startable_length(given: Server, profiles: Sequence[Profile], workload: Workload) -> None:
+    """Raise `Infeasible` if no server starts, but would with a length that is too short for the longest request.
+
+    The settings are those that `with_startable_length` returns.
+    """
+    rank = workload.max_rank
+    if given.max_model_len is not None or any(
+        _with_one_slot(given, profile, 0).starts_on(profile) for profile in profiles
+    ):
+        return
     held = max(_with_one_slot(given, profile, rank).kv_tokens_on(profile) for profile in profiles)
     if held >= WHOLE_BLOCKS:
         whole = max(profile.model.max_model_len for profile in profiles)
@@ -43,7 +51,6 @@ def with_startable_length(given: Server, profiles: Sequence[Profile], workload: 
             f"has {longest_request(workload):,}; with one slot they start with up to "
             f"{held - held % WHOLE_BLOCKS:,}: give such a length, and longer requests are refused"
         )
-    return given
 
 
 def _with_one_slot(given: Server, profile: Profile, rank: int) -> Server:

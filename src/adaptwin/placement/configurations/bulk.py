@@ -59,7 +59,7 @@ def _alike(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: int
         contents.append(kept)
         left += over
     for _ in range(RELIEF_ROUNDS):
-        contents.sort(key=lambda parts: -_likelihood_or_guess(capacity, parts, factor))
+        contents.sort(key=lambda parts: -_guiding_likelihood(capacity, parts, factor))
         if slots := _confirmed_slots(capacity, shares_of_parts(contents[0]), factor):
             return [_server_like(capacity, shares_of_parts(parts), slots, kind) for parts in contents], left
         cut = [_without_share(parts, RELIEF_SHARE) for parts in contents]
@@ -70,7 +70,7 @@ def _alike(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: int
 def _fitting(capacity: Capacity, parts: Parts, factor: float) -> tuple[Parts, Parts]:
     """Return the parts without so many that the others are likely served, and those left out."""
     kept, left = parts, list[AdapterPart]()
-    while len(kept) > 1 and _likelihood_or_guess(capacity, kept, factor) > FILL_LIKELIHOOD:
+    while len(kept) > 1 and _guiding_likelihood(capacity, kept, factor) > FILL_LIKELIHOOD:
         kept, over = _without_share(kept, RELIEF_SHARE)
         left += over
     return kept, left
@@ -84,10 +84,8 @@ def _without_share(parts: Parts, share: float) -> tuple[Parts, Parts]:
     return kept, [parts[place] for place in sorted(places)]
 
 
-def _likelihood_or_guess(capacity: Capacity, parts: Parts, factor: float) -> float:
-    demand = capacity.demand_of(parts)
-    known = capacity.likelihood_of_overload(demand, factor)
-    return capacity.guessed_likelihood(demand, factor) if known is None else known
+def _guiding_likelihood(capacity: Capacity, parts: Parts, factor: float) -> float:
+    return capacity.guiding_likelihood(capacity.demand_of(parts), factor)
 
 
 def _confirmed_slots(capacity: Capacity, shares: dict[str, float], factor: float) -> int:

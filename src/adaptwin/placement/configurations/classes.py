@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 
-MOST_CLASSES = 12  # the linear program tries pairs of them
+MOST_CLASSES = 12  # more are not combined: the linear program tries all pairs of them
 
 
 class LikeParts(NamedTuple):

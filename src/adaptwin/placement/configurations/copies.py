@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 
 from adaptwin.placement.capacity.server_demand import AdapterPart
-from adaptwin.placement.configurations.classes import LikeParts, classes_of
+from adaptwin.placement.configurations.classes import MOST_CLASSES, LikeParts, classes_of
 from adaptwin.placement.configurations.generation import Generated, generate
 from adaptwin.placement.configurations.linear_program import fewest
 from adaptwin.placement.configurations.mixes import ClassMix, Mixes
@@ -34,15 +34,16 @@ class Dealt(NamedTuple):
 def deal_copies(problem: Problem, parts: Sequence[AdapterPart], factor: float, rounds: int = 1) -> Dealt:
     """Deal these parts to servers that are alike and sustain `factor` times their traffic, as far as they come out.
 
-    The twin has confirmed a server of each configuration, but not the copies.
+    All are left where there are more than `MOST_CLASSES`. The twin has confirmed a server of each configuration, but
+    not the copies.
     """
     capacity = problem.capacity
     classes = classes_of(capacity, parts)
     many = [alike for alike in classes if len(alike.parts) >= FEWEST_DEALT]
     few = [part for alike in classes if len(alike.parts) < FEWEST_DEALT for part in alike.parts]
     few += [part for part in parts if capacity.load_of(part) <= 0.0]
-    if not many:
-        return Dealt([], few)
+    if not many or len(classes) > MOST_CLASSES:
+        return Dealt([], list(parts))
     mixes = Mixes(capacity, many, factor)
     problem.progress("combining classes of adapters", 0, 3)
     generated = generate(mixes, rounds)

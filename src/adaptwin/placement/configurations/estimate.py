@@ -6,15 +6,14 @@ import joblib
 import numpy as np
 
 from adaptwin.errors import Infeasible
-from adaptwin.placement.configurations.classes import classes_of
-from adaptwin.placement.configurations.generation import generate
+from adaptwin.placement.configurations.classes import MOST_CLASSES, classes_of
+from adaptwin.placement.configurations.generation import UNUSED, generate
 from adaptwin.placement.configurations.linear_program import fewest
 from adaptwin.placement.configurations.mixes import ClassMix, Mixes
 from adaptwin.placement.configurations.sampling import confirmed_mix
 from adaptwin.placement.packing.problem import Problem, items_to_place
 
 MOST_CHECKED = 3  # configurations, those of the most servers, that the twin checks
-UNUSED = 1e-6  # servers below which a configuration counts as not used
 
 
 def divided_servers(problem: Problem) -> float:
@@ -32,7 +31,8 @@ def estimated_optimum(problem: Problem, servers: Sequence[Mapping[str, float]], 
     known to serve, and others that the surrogate predicts, of which the twin checks the most used. Other than the lower
     bound, it sees how many adapters share a step, and it is no proof: chance, classes of adapters that are only roughly
     alike, and configurations that were not thought of may all move it by a few per cent either way. Constraints are not
-    looked at. There is no estimate where the surrogate does not know such traffic.
+    looked at. There is no estimate where the surrogate does not know such traffic, nor where
+    adapters have so many ranks and objectives that there are more than `MOST_CLASSES`.
 
     Args:
         problem: The adapters to place, on servers of one profile.
@@ -47,6 +47,8 @@ def estimated_optimum(problem: Problem, servers: Sequence[Mapping[str, float]], 
     try:
         mixes = _mixes(problem)
     except Infeasible:
+        return None
+    if len(mixes.classes) > MOST_CLASSES:
         return None
     known = [mixes.mix_of(shares) for shares in servers]
     generated = generate(mixes, rounds, known)

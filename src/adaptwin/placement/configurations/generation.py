@@ -16,6 +16,7 @@ from adaptwin.placement.configurations.mixes import ClassMix, Mixes
 VARIATIONS = (0.4, -0.4)  # of one class in a mix, as shares of the load of a server
 LEAST_WORTH = 1.004  # dual value of a variation that is added
 MOST_ADDED = 12  # variations that are added in a round
+UNUSED = 1e-6  # servers up to which a configuration counts as not used
 LEAST_PROGRESS = 0.002  # share of the servers that a round must save for another one
 
 
@@ -31,7 +32,7 @@ class Generated(NamedTuple):
         return [
             (mix, copies)
             for mix, copies in zip(self.configurations, self.covering.copies.tolist(), strict=True)
-            if copies > 1e-6
+            if copies > UNUSED
         ]
 
 

@@ -37,9 +37,7 @@ class Mixes:
 
     def likelihood(self, mix: ClassMix) -> float:
         """Return the likelihood that a server with this mix is overloaded, with the best number of slots."""
-        demand = self.demand_of(mix)
-        known = self._capacity.likelihood_of_overload(demand, self._factor)
-        return self._capacity.guessed_likelihood(demand, self._factor) if known is None else known
+        return self._capacity.guiding_likelihood(self.demand_of(mix), self._factor)
 
     def demand_of(self, mix: ClassMix) -> ServerDemand:
         """Return the demand of a server with this mix."""

@@ -22,6 +22,15 @@ def runs_for(asked: float) -> int:
     return max(LEAST_RUNS, math.ceil(FAILURES / (1.0 - asked)))
 
 
+def with_confidence(plan: Plan, progress: Progress) -> Plan:
+    """Return a verified plan with how often it holds, if its options ask for this; verified only if this suffices."""
+    asked = plan.options.confidence
+    if asked is None or not plan.verified:
+        return plan
+    found = confidence_of(plan, asked, plan.options.rate_uncertainty, progress)
+    return plan.model_copy(update={"confidence": found, "verified": found.reached})
+
+
 def confidence_of(plan: Plan, asked: float, rate_uncertainty: float, progress: Progress) -> Confidence:
     """Return how often a plan holds with fresh arrivals and with rates that are wrong at random.
 
