@@ -38,12 +38,15 @@ ALONE_LOAD = 0.25  # an adapter up to it surely fits on a server of its own
 
 # Shares of a server's load.
 RELIEF_SHARE = 0.03  # taken off a server that the twin refuses; doubled each time it is refused again
+CUT_SHARE = 0.015  # of the adapters, taken off every server of a kind that fails; doubled each time it fails again
 RUIN_SHARE = 0.4  # taken off a ruined server; also the most that relief takes off
 REPLAN_RELIEF_SHARE = 0.05  # taken off a running server that fails the verification of a re-planned fleet
 TAKEOVER_SHARE = 0.985  # limit on a server's load after a failure, relative to the load at which it was refused
 REPLAN_BALANCED_SHARE = (
     0.6  # of the headroom that evenly loaded servers would have, each has that share after balancing
 )
+
+GROWTH_SHARE = 0.01  # of the servers: where repair adds no more, no second search is made
 
 # Rounds.
 RELIEF_ROUNDS = 6  # of taking load off the servers that the twin refuses, in one search

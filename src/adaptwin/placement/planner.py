@@ -15,7 +15,13 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.planner_settings import require_free, settings_range
 from adaptwin.placement.capacity.shorter_requests import require_startable_length, with_startable_length
 from adaptwin.placement.capacity.template_choice import ChosenTemplate, template_and_surrogate
-from adaptwin.placement.caution import CONFIDENCE_FACTORS, REPAIR_FACTOR, REPAIR_ROUNDS, SECOND_SEARCH_FACTOR
+from adaptwin.placement.caution import (
+    CONFIDENCE_FACTORS,
+    GROWTH_SHARE,
+    REPAIR_FACTOR,
+    REPAIR_ROUNDS,
+    SECOND_SEARCH_FACTOR,
+)
 from adaptwin.placement.configurations.estimate import estimated_optimum
 from adaptwin.placement.lower_bound.lower_bound import cost_bound_if_priced, lower_bound, servers_bound
 from adaptwin.placement.lower_bound.settings_range import SettingsRange
@@ -123,7 +129,7 @@ class _Attempt(NamedTuple):
     plan: Plan
     servers: list[Placed]  # the servers of the plan, with their problems
     seconds: float  # of search
-    grew: bool  # whether repair changed the number of servers that the search had found
+    grew: bool  # whether repair changed the number of servers that the search had found by more than a per cent
 
     @property
     def is_good(self) -> bool:
@@ -247,7 +253,7 @@ class _Planner:
             "predictions": sum(problem.capacity.predictions for problem in problems),
         }
         plan = with_confidence(plan.model_copy(update={"time_limit_hit": late, **counts}), self.progress)
-        return _Attempt(plan, servers, seconds, grew=len(servers) != len(found))
+        return _Attempt(plan, servers, seconds, grew=abs(len(servers) - len(found)) > GROWTH_SHARE * len(found))
 
     def _problems(self, safety: float) -> list[Problem]:
         """Return a problem for each profile: the workload with headroom and margin, and `safety` times the traffic."""

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import joblib
+
 from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import best_slots, choose_slots
-from adaptwin.placement.caution import FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR, RELIEF_ROUNDS, RELIEF_SHARE
+from adaptwin.placement.caution import CUT_SHARE, FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR, RELIEF_SHARE
 from adaptwin.placement.configurations.copies import deal_copies
+from adaptwin.placement.configurations.kinds import Parts, server_of_kind, without_share
 from adaptwin.placement.packing.problem import Assignment, Problem, parts_of, shares_of_parts
+from adaptwin.workload.drawing.seeds import stream_seed
 
 LARGE_LOAD = 10.0  # best-case load, in servers, from which on a fleet is large
-Parts = list[AdapterPart]
+TRIALS = 12  # of a kind: with other arrivals, on servers from the fullest to the emptiest
+CUTS = 12  # times that adapters are taken off a kind
 
 
 class Bulk(NamedTuple):
@@ -39,49 +44,57 @@ def bulk_of(problem: Problem) -> Bulk | None:
         for _ in range(number)
     ]
     dealt = deal_copies(problem, parts, factor)
+    calls = (joblib.delayed(_of_kind)(capacity, copies, factor, kind) for kind, copies in enumerate(dealt.copies))
     servers, left = list[Assignment](), list(dealt.left)
-    for kind, copies in enumerate(dealt.copies):
-        problem.progress("choosing max_loras", kind, len(dealt.copies))
-        alike, over = _alike(capacity, copies, factor, kind)
+    problem.progress("choosing max_loras", 0, len(dealt.copies))
+    kinds = joblib.Parallel(n_jobs=-1, require="sharedmem", return_as="generator")(calls)
+    for kind, (alike, over) in enumerate(kinds, start=1):
         servers += alike
         left += over
+        problem.progress("choosing max_loras", kind, len(dealt.copies))
     return Bulk(servers, left)
 
 
-def _alike(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: int) -> tuple[list[Assignment], Parts]:
+def _of_kind(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: int) -> tuple[list[Assignment], Parts]:
     """Return servers with these parts and the same settings, without those parts that do not fit, and these parts.
 
-    All are taken apart if the twin refuses the fullest of them again and again.
+    All are taken apart if the twin refuses the kind again and again.
     """
-    contents, left = [], list[AdapterPart]()
+    contents, left = [], Parts()
     for parts in copies:
         kept, over = _fitting(capacity, parts, factor)
         contents.append(kept)
         left += over
-    for _ in range(RELIEF_ROUNDS):
+    for _ in range(CUTS):
         contents.sort(key=lambda parts: -_guiding_likelihood(capacity, parts, factor))
-        if slots := _confirmed_slots(capacity, shares_of_parts(contents[0]), factor):
-            return [_server_like(capacity, shares_of_parts(parts), slots, kind) for parts in contents], left
-        cut = [_without_share(parts, RELIEF_SHARE) for parts in contents]
+        slots = _confirmed_slots(capacity, shares_of_parts(contents[0]), factor)
+        servers = [server_of_kind(capacity, parts, slots, kind) for parts in contents if slots]
+        if servers and _mostly_hold(capacity, servers, factor):
+            return servers, left
+        cut = [without_share(parts, CUT_SHARE) for parts in contents]
         contents, left = [kept for kept, _ in cut], [*left, *(part for _, over in cut for part in over)]
     return [], [*left, *(part for parts in contents for part in parts)]
 
 
+def _mostly_hold(capacity: Capacity, servers: Sequence[Assignment], factor: float) -> bool:
+    """Whether servers of a kind, one after the other, hold in all of some trials with arrivals of their own."""
+    return all(
+        capacity.simulate(
+            capacity.fresh_part(server.shares, factor, stream_seed(capacity.workload.seed, "trial", str(trial)) >> 1),
+            server.server,
+        ).ok
+        for trial in range(TRIALS)
+        for server in [servers[trial * len(servers) // TRIALS]]
+    )
+
+
 def _fitting(capacity: Capacity, parts: Parts, factor: float) -> tuple[Parts, Parts]:
     """Return the parts without so many that the others are likely served, and those left out."""
-    kept, left = parts, list[AdapterPart]()
+    kept, left = parts, Parts()
     while len(kept) > 1 and _guiding_likelihood(capacity, kept, factor) > FILL_LIKELIHOOD:
-        kept, over = _without_share(kept, RELIEF_SHARE)
+        kept, over = without_share(kept, RELIEF_SHARE)
         left += over
     return kept, left
-
-
-def _without_share(parts: Parts, share: float) -> tuple[Parts, Parts]:
-    """Return the parts without this share of them, at least one, which is spread evenly over them; and that share."""
-    count = max(1, round(share * len(parts)))
-    places = {int((k + 0.5) * len(parts) / count) for k in range(count)}
-    kept = [part for place, part in enumerate(parts) if place not in places]
-    return kept, [parts[place] for place in sorted(places)]
 
 
 def _guiding_likelihood(capacity: Capacity, parts: Parts, factor: float) -> float:
@@ -98,8 +111,3 @@ def _confirmed_slots(capacity: Capacity, shares: dict[str, float], factor: float
     except Infeasible:
         return 0
     return best if capacity.ask(shares, best, factor).ok else safe.max_loras
-
-
-def _server_like(capacity: Capacity, shares: dict[str, float], slots: int, kind: int) -> Assignment:
-    """Return a server with this number of slots, or one for each adapter where it has fewer."""
-    return Assignment(capacity.server(shares, min(slots, capacity.all_slot_choices(shares)[-1])), shares, kind)

@@ -38,10 +38,6 @@ class Placed(NamedTuple):
         adapted = other.with_slots(slots, max_lora_rank=own.max_lora_rank, max_cpu_loras=held)
         return self._replace(assignment=self.assignment._replace(server=adapted))
 
-    def of_its_own(self) -> "Placed":
-        """Return the server as one that is like no other."""
-        return self._replace(assignment=self.assignment._replace(kind=None))
-
 
 def servers_given(problem: Problem, options: PlanOptions) -> int:
     """Return how many servers of a problem's profile the given GPUs make; GPUs too few for another server are left."""

@@ -137,6 +137,7 @@ def _placed_beside(problem: Problem, place: Place, chosen: Sequence[Dedicated]) 
     if not left:
         return own
     rest = problem._replace(capacity=capacity.of_part(left), lower_bound=max(1, problem.lower_bound - len(own)))
-    placed = place(rest)
-    shares = ({name: share * left[name] for name, share in each.shares.items()} for each in placed)
-    return [*(Assignment(each.server, of) for each, of in zip(placed, shares, strict=True)), *own]
+    placed = (
+        each._replace(shares={name: share * left[name] for name, share in each.shares.items()}) for each in place(rest)
+    )
+    return [*placed, *own]

@@ -3,20 +3,26 @@
 from collections.abc import Sequence
 
 from adaptwin.placement.capacity.capacity import Capacity
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import best_or_most_served
-from adaptwin.placement.packing.items import as_items, shares_of
+from adaptwin.placement.packing.items import as_items, item_of, shares_of
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import relieve
 
 
-def repair(problem: Problem, assignments: Sequence[Assignment], failing: Sequence[int]) -> list[Assignment]:
+def repair(
+    problem: Problem, assignments: Sequence[Assignment], failing: Sequence[int], unplaced: Sequence[AdapterPart] = ()
+) -> list[Assignment]:
     """Move some load off each failing server: to other servers while they still serve all adapters, else to new ones.
+
+    Parts of adapters that are on no server yet get a place, too.
 
     The problem should demand more headroom than the verification did, so that the servers do not fail again.
     Assignments that do not change are returned as they are; new servers come last.
     """
     before = [as_items(problem, assignment.shares) for assignment in assignments]
-    after = [shares_of(contents) for contents in relieve(problem, before, list(failing))]
+    new = [item_of(problem, part, frozenset()) for part in unplaced]
+    after = [shares_of(contents) for contents in relieve(problem, before, list(failing), unplaced=new)]
     known = [dict(assignment.shares) for assignment in assignments]
     return [
         assignments[index]

@@ -9,6 +9,7 @@ server that changed. (Schrimpf and others, "Record breaking optimization results
 
 import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import joblib
@@ -52,12 +53,19 @@ def repaired_bins(problem: Problem, bins: list[Bin], factor: float = 1.0) -> lis
     return _RuinAndRecreate(problem, bins, [], factor).result(bad) if bad else bins
 
 
-def relieve(problem: Problem, bins: list[Bin], failing: list[int], share: float = RELIEF_SHARE) -> list[Bin]:
+def relieve(
+    problem: Problem,
+    bins: list[Bin],
+    failing: list[int],
+    share: float = RELIEF_SHARE,
+    unplaced: Sequence[Item] = (),
+) -> list[Bin]:
     """Move a share of the load off the failing servers, to the others or, where none has the capacity, to new ones.
 
-    New servers come last. Bins that neither give nor take an item keep their contents.
+    Items that are on no server are placed, too. New servers come last. Bins that neither give nor take an item keep
+    their contents.
     """
-    return _RuinAndRecreate(problem, bins, []).result(failing, share, may_open=True) or bins
+    return _RuinAndRecreate(problem, bins, unplaced).result(failing, share, may_open=True) or bins
 
 
 def refused(capacity: Capacity, bins: list[Bin], factor: float = 1.0) -> list[int]:
@@ -99,7 +107,7 @@ _State = tuple[list[_Place], Bin]  # places, and unplaced items
 class _RuinAndRecreate:
     """A search: places, and unplaced items. It owns both."""
 
-    def __init__(self, problem: Problem, bins: list[Bin], unplaced: Bin, factor: float = 1.0) -> None:
+    def __init__(self, problem: Problem, bins: list[Bin], unplaced: Sequence[Item], factor: float = 1.0) -> None:
         self._capacity, self._problem, self._factor = problem.capacity, problem, factor
         self._random = np.random.default_rng(stream_seed(problem.capacity.workload.seed, "squeeze", str(len(bins))))
         self._places = [_place(contents) for contents in bins]
@@ -123,7 +131,7 @@ class _RuinAndRecreate:
             for index in failing:
                 self._ruin(index, share)
                 self._places[index].most = CLOSED_LIKELIHOOD
-            if failing:
+            if failing or may_open:
                 others = [place for index, place in enumerate(self._places) if index not in failing]
                 self._recreate(others, emptiest_first=True)
             if self._unplaced and not (may_open or self._place_all()):

@@ -1,10 +1,14 @@
 """Fresh seeds: which servers of a plan fail with arrivals that the search did not use."""
 
 import math
-from collections.abc import Container
 
-from adaptwin.placement.verification.verify import verify
-from adaptwin.plan.plan import Plan
+import joblib
+
+from adaptwin.engine import in_order
+from adaptwin.placement.verification.holds import holds
+from adaptwin.placement.verification.verify import serving_cases
+from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.progress import Progress, silent
 from adaptwin.workload.drawing.seeds import stream_seed
 
 VERIFICATIONS = 5
@@ -21,48 +25,54 @@ def verification_seeds(plan: Plan) -> tuple[int, ...]:
     return tuple(verification_seed(plan, number) for number in range(VERIFICATIONS))
 
 
-def verified_sample(plan: Plan, number: int, apart: Container[str] = ()) -> set[str]:
-    """Return the names of the servers that one verification simulates.
+def verified_sample(plan: Plan, number: int) -> list[PlacedServer]:
+    """Return the servers that one verification simulates: those that serve adapters.
 
-    These are all servers or, where like ones stand for each other and the options allow it, those that stand for
-    others and about as many of the others as the square root of their number, other ones in each verification. Of
-    servers that are like one in `apart`, all are simulated.
+    Where like ones stand for each other and the options allow it, these are the servers that stand for others and about
+    as many of the others as the square root of their number, other ones in each verification.
     """
-    names = {server.name for server in plan.servers}
+    serving = [server for server in plan.servers if not server.is_standby]
     if plan.options.verify == "all":
-        return names
+        return serving
     others: dict[str, list[str]] = {}
-    for server in plan.servers:
-        if server.like is not None and server.like not in apart:
+    for server in serving:
+        if server.like is not None:
             others.setdefault(server.like, []).append(server.name)
+    left_out = set[str]()
     for alike in others.values():
         count = math.isqrt(len(alike))
         chosen = {alike[(number * count + place) % len(alike)] for place in range(count)}
-        names -= set(alike) - chosen
-    return names
+        left_out |= set(alike) - chosen
+    return [server for server in serving if server.name not in left_out]
 
 
-def failing_servers(plan: Plan, apart: Container[str] = ()) -> set[str]:
-    """Return the names of the servers that fail any of the verifications while all servers run.
-
-    Servers that are like one in `apart` do not stand for each other.
-    """
-    checks = (
-        verify(plan, verification_seed(plan, number), failovers=False, only=verified_sample(plan, number, apart))
+def failing_servers(plan: Plan, progress: Progress = silent) -> set[str]:
+    """Return the names of the servers that fail any of the verifications while all servers run."""
+    limits = plan.options.latency_limits
+    cases = [
+        (server.name, case)
         for number in range(VERIFICATIONS)
-    )
-    return {check.servers[index].name for check in checks for index in check.failing}
+        for servers in [verified_sample(plan, number)]
+        for server, case in zip(servers, serving_cases(plan, servers, verification_seed(plan, number)), strict=True)
+    ]
+    calls = (joblib.delayed(holds)(case, limits) for _, case in cases)
+    progress("verifying", 0, len(cases))
+    failing = set[str]()
+    for done, ((name, _), held) in enumerate(zip(cases, in_order(calls, -1), strict=True), start=1):
+        if not held:
+            failing.add(name)
+        progress("verifying", done, len(cases))
+    return failing
 
 
-def with_verified(plan: Plan, apart: Container[str] = (), *, held: bool) -> Plan:
+def with_verified(plan: Plan, *, held: bool) -> Plan:
     """Return the plan with the result of its verifications: their seeds, and the servers that were simulated."""
-    seen = set[str]().union(*(verified_sample(plan, number, apart) for number in range(VERIFICATIONS)))
-    serving = [server for server in plan.servers if not server.is_standby]
-    simulated = sum(server.name in seen for server in serving)
+    seen = {server.name for number in range(VERIFICATIONS) for server in verified_sample(plan, number)}
+    serving = sum(not server.is_standby for server in plan.servers)
     return plan.model_copy(
         update={
             "verified": held,
             "verified_seeds": verification_seeds(plan) if held else (),
-            "verified_servers": simulated if held and simulated < len(serving) else None,
+            "verified_servers": len(seen) if held and len(seen) < serving else None,
         }
     )

@@ -7,14 +7,14 @@ import joblib
 
 from adaptwin.engine import in_order
 from adaptwin.errors import SpecError
+from adaptwin.placement.verification.holds import holds
 from adaptwin.placement.verification.verify import server_seed
-from adaptwin.plan.check import Check
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.stress import STRESS_RUNS, Proportion, Stress, StressResult
 from adaptwin.plan.stress_scenario import STRESS_SCENARIOS, WRONG_RATES, StressScenario
 from adaptwin.progress import Progress, silent
 from adaptwin.twin.compilation import compile_twin
-from adaptwin.twin.simulate import simulate
+from adaptwin.twin.simulate import Case
 from adaptwin.twin.verdict import require_long_enough
 from adaptwin.workload.drawing.seeds import stream_seed
 
@@ -110,12 +110,14 @@ def _failing_under(plan: Plan, servers: Sequence[PlacedServer], scenario: Stress
     dealt, served = plan.workload.dealt(seed), {name for server in servers for name in server.adapters}
     theirs = dealt.model_copy(update={"adapters": tuple(a for a in dealt.adapters if a.name in served)})
     parts = scenario.changed(theirs, seed).parts((server.adapters for server in servers), seed)
-    runs = [
-        simulate(plan.profile_of(server), server.server, part, seed=server_seed(seed, server.name))
+    return [
+        server.name
         for server, part in zip(servers, parts, strict=True)
+        if not holds(
+            Case(plan.profile_of(server), server.server, part, server_seed(seed, server.name)),
+            plan.options.latency_limits,
+        )
     ]
-    check = Check(runs, tuple(servers), seed, plan.options.latency_limits)
-    return [servers[index].name for index in check.failing]
 
 
 def _result(scenario: StressScenario, failing: Iterable[Sequence[str]], servers: int, unaffected: int) -> StressResult:

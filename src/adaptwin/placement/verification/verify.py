@@ -3,7 +3,7 @@
 The states after failures are checked, too.
 """
 
-from collections.abc import Container
+from collections.abc import Sequence
 
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.check import Check, FailoverCheck
@@ -12,11 +12,10 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.drawing.seeds import stream_seed
+from adaptwin.workload.workload import Workload
 
 
-def verify(
-    plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True, only: Container[str] | None = None
-) -> Check:
+def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True) -> Check:
     """Simulate every server of a plan with its part of the traffic, and every server that takes over adapters.
 
     Args:
@@ -24,14 +23,11 @@ def verify(
         seed: Seed of the arrivals and lengths; use another than the plan's.
         jobs: Number of cores to use; -1 uses all.
         failovers: Whether to simulate the states after failures, too.
-        only: Names of the servers to simulate; None stands for all.
 
     Raises:
         OutOfMemory: A server of the plan would not start.
     """
-    serving = tuple(
-        server for server in plan.servers if not server.is_standby and (only is None or server.name in only)
-    )
+    serving = tuple(server for server in plan.servers if not server.is_standby)
     states = [(failover, plan.takers(failover)) for failover in plan.failover] if failovers else []
     played = _Played(plan, seed)
     played.play([[(server.name, server) for server in serving], *(_asked(plan, *state) for state in states)], jobs)
@@ -67,6 +63,19 @@ def _asked(plan: Plan, failover: Failover, takers: tuple[PlacedServer, ...]) -> 
     ]
 
 
+def serving_cases(plan: Plan, servers: Sequence[PlacedServer], seed: int) -> list[Case]:
+    """Return what one verification simulates of some servers of a plan, while all of them run."""
+    return _cases(plan, plan.workload.dealt(seed), [(server.name, server) for server in servers], seed)
+
+
+def _cases(plan: Plan, whole: Workload, drawn: Sequence[Drawn], seed: int) -> list[Case]:
+    """Return the cases of servers that share the traffic of the fleet, whose timestamps are dealt."""
+    return [
+        Case(plan.profile_of(server), server.server, part, server_seed(seed, name))
+        for (name, server), part in zip(drawn, whole.parts(server.adapters for _, server in drawn), strict=True)
+    ]
+
+
 class _Played:
     """Runs of servers, each simulated once."""
 
@@ -79,9 +88,7 @@ class _Played:
         cases: dict[tuple[object, ...], Case] = {}
         whole = self._plan.workload.dealt(self._seed)
         for state in states:
-            parts = whole.parts(server.adapters for _, server in state)
-            for (name, server), part in zip(state, parts, strict=True):
-                case = Case(self._plan.profile_of(server), server.server, part, server_seed(self._seed, name))
+            for (name, server), case in zip(state, _cases(self._plan, whole, state, self._seed), strict=True):
                 cases.setdefault(_key(name, server), case)
         self._runs = dict(zip(cases, simulate_many(cases.values(), jobs=jobs), strict=True))
 
