@@ -18,10 +18,12 @@ SLOT_LIKELIHOOD = 0.05  # numbers of slots up to it count as equally safe
 
 # Factors on the traffic.
 OTHER_ARRIVALS_FACTOR = 1.03  # every server should sustain it where GPUs allow: other seeds draw other arrivals
+PART_FACTOR = 1.08  # a part of an adapter that is split in a large fleet must sustain it alone: it has many servers
 FEWER_SERVERS_FACTOR = 0.92  # one server fewer must sustain it by the surrogate, which is pessimistic by some 3 %
 WORTH_TRYING_FACTOR = 0.8  # one server fewer must sustain it by a simple estimate, or it is not tried
 WORTH_SEARCHING_FACTOR = 0.85  # below it, by the same estimate, placement by load and ruin and recreate are not tried
 GPU_MIX_FACTOR = 0.97  # a mix of GPU types must sustain it by the surrogate, or the twin is not run
+MOVES_FACTOR = 1.25  # moves for latency may lower what a placement sustains down to it
 SLOT_STRESS_FACTOR = 1.1  # numbers of slots are compared at it, so that one without headroom does not win
 SECOND_SEARCH_FACTOR = 1.03  # a second search fills servers for it, when the servers of the first do not hold
 CONFIDENCE_FACTORS = (1.06, 1.1, 1.15, 1.22, 1.3, 1.4, 1.6)  # of further searches, while a plan holds too seldom
@@ -38,7 +40,7 @@ ALONE_LOAD = 0.25  # an adapter up to it surely fits on a server of its own
 
 # Shares of a server's load.
 RELIEF_SHARE = 0.03  # taken off a server that the twin refuses; doubled each time it is refused again
-CUT_SHARE = 0.015  # of the adapters, taken off every server of a kind that fails; doubled each time it fails again
+CUT_SHARE = 0.015  # by which the highest load in a kind of servers that fails is lowered; doubled each time
 RUIN_SHARE = 0.4  # taken off a ruined server; also the most that relief takes off
 REPLAN_RELIEF_SHARE = 0.05  # taken off a running server that fails the verification of a re-planned fleet
 TAKEOVER_SHARE = 0.985  # limit on a server's load after a failure, relative to the load at which it was refused
@@ -46,7 +48,9 @@ REPLAN_BALANCED_SHARE = (
     0.6  # of the headroom that evenly loaded servers would have, each has that share after balancing
 )
 
-GROWTH_SHARE = 0.01  # of the servers: where repair adds no more, no second search is made
+# Other shares.
+ROOM_SHARE = 0.1  # of the further traffic that a placement sustains, which a lower latency is worth
+GROWTH_SHARE = 0.02  # of the servers: where repair adds no more, no second search is made
 
 # Rounds.
 RELIEF_ROUNDS = 6  # of taking load off the servers that the twin refuses, in one search

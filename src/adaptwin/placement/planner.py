@@ -129,7 +129,7 @@ class _Attempt(NamedTuple):
     plan: Plan
     servers: list[Placed]  # the servers of the plan, with their problems
     seconds: float  # of search
-    grew: bool  # whether repair changed the number of servers that the search had found by more than a per cent
+    grew: bool  # whether repair changed the number of servers that the search had found by some per cent
 
     @property
     def is_good(self) -> bool:

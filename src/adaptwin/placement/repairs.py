@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from adaptwin.placement.alike import stand_ins
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.caution import CUT_SHARE
-from adaptwin.placement.configurations.kinds import relieved
+from adaptwin.placement.configurations.kinds import relieved_kind
 from adaptwin.placement.objectives.objective import Placed
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.repair import repair
 from adaptwin.placement.settling import with_more_slots
-from adaptwin.placement.verification.fresh_seeds import failing_servers, with_verified
+from adaptwin.placement.verification.fresh_seeds import Verifications, with_verified
 from adaptwin.plan.plan import Plan
 from adaptwin.progress import Progress
 
@@ -34,15 +34,16 @@ class Repairs:
         settings only: its servers that fail get back those of the search, then more slots, and are repaired by moves in
         the end.
         """
+        verifications = Verifications(self.progress)
         *preferred, quick, found = arrangements if len(arrangements) > 1 else arrangements * 2
         for servers in preferred:
             plan = self.plan_of(servers)
-            if not failing_servers(plan, self.progress):
+            if not verifications.failing(plan):
                 return with_verified(plan, held=True), servers
         servers, resettled, relief = quick, set[int](), Counter[int]()
         for number in range(self.rounds + 1):
             plan = self.plan_of(servers)
-            failing = failing_servers(plan, self.progress)
+            failing = verifications.failing(plan)
             if not failing or number == self.rounds:
                 break
             bad = _with_alike(servers, {i for i, server in enumerate(plan.servers) if server.name in failing})
@@ -123,7 +124,7 @@ def _repaired_alike(
             kinds.setdefault(each.kind, []).append(each)
     left = list[AdapterPart]()
     for kind in dict.fromkeys(kind for i in failing if (kind := assignments[i].kind) is not None):
-        kinds[kind], over = relieved(problem.capacity, kinds[kind], CUT_SHARE * 2.0 ** relief[kind])
+        kinds[kind], over = relieved_kind(problem.capacity, kinds[kind], CUT_SHARE * 2.0 ** relief[kind])
         left += over
         relief[kind] += 1
     single = [i for i, each in enumerate(assignments) if each.kind is None]

@@ -26,7 +26,7 @@ from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.placement.verification.confidence import with_confidence
 from adaptwin.placement.verification.decisions import with_decisions
 from adaptwin.placement.verification.forecast import with_forecasts
-from adaptwin.placement.verification.fresh_seeds import failing_servers, verification_seeds
+from adaptwin.placement.verification.fresh_seeds import Verifications, verification_seeds
 from adaptwin.placement.verification.stress import with_stress_sample
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.served_adapters import require_servable
@@ -334,10 +334,10 @@ class _ReplanSearch(NamedTuple):
         Where relief starts a server, the fleet is balanced again.
         """
         fleet, gain = way
+        verifications = Verifications(self.running.problem.progress)
         for repair in range(REPAIR_ROUNDS + 1):
-            self.running.problem.progress("verifying", repair, REPAIR_ROUNDS + 1)
             plan = self.draft.model_copy(update={"servers": fleet.servers()})
-            failing = failing_servers(plan)
+            failing = verifications.failing(plan)
             if not failing or repair == REPAIR_ROUNDS:
                 break
             before = len(fleet.contents)
@@ -345,7 +345,6 @@ class _ReplanSearch(NamedTuple):
             if len(fleet.contents) > before:
                 fleet, further = self._balanced(fleet)
                 gain = together(gain, further)
-        self.running.problem.progress("verifying", REPAIR_ROUNDS + 1, REPAIR_ROUNDS + 1)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}
         steps = migration(self.running.plan, plan).model_copy(update={"balancing": gain})
         return plan.model_copy(update={**update, "migration": steps}), fleet.cost()

@@ -3,6 +3,7 @@
 import pytest
 
 from adaptwin import Plan, SpecError, make_plan, simulate, stress
+from adaptwin.placement.verification.holds import holds
 from adaptwin.placement.verification.stress import SAMPLE_RUNS, SAMPLE_SERVERS
 from adaptwin.placement.verification.verify import server_seed
 from adaptwin.plan.plan import PlacedServer
@@ -91,11 +92,11 @@ def test_a_split_adapter_has_the_same_wrong_rate_on_all_its_servers(h100, fleet,
     halves = tuple(server.model_copy(update={"name": name, "adapters": {"a": 0.5}}) for name in ("gpu-0", "gpu-1"))
     offered = []
 
-    def remembered(profile, server, workload, **options):
-        offered.append(workload.adapters[0].rate)
-        return simulate(profile, server, workload, **options)
+    def remembered(case, limits):
+        offered.append(case.workload.adapters[0].rate)
+        return holds(case, limits)
 
-    monkeypatch.setattr(module, "simulate", remembered)
+    monkeypatch.setattr(module, "holds", remembered)
     stress(plan.model_copy(update={"servers": halves}), runs=6, scenarios=[WRONG_RATES], jobs=1)
     assert len(set(offered)) == 6
     assert all(offered.count(rate) == 2 for rate in offered)

@@ -6,6 +6,7 @@ the search, and no answer: only the twin decides.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class WorkloadSurrogate:
         """Return predictions for servers with adapters of another workload, which has such arrivals, too."""
         return WorkloadSurrogate(self.surrogate, workload, self._template, self.steady_factor)
 
-    @property
+    @cached_property
     def knows_traffic(self) -> bool:
         """Whether it predicts servers of this workload: it knows such windows, and the arrivals or their equivalent."""
         return self._knows(sum_demands(self._demands))

@@ -9,15 +9,16 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.capacity.slots import best_slots, choose_slots
-from adaptwin.placement.caution import CUT_SHARE, FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR, RELIEF_SHARE
+from adaptwin.placement.caution import CUT_SHARE, OTHER_ARRIVALS_FACTOR, PART_FACTOR
 from adaptwin.placement.configurations.copies import deal_copies
-from adaptwin.placement.configurations.kinds import Parts, server_of_kind, without_share
+from adaptwin.placement.configurations.kinds import Parts, load_of_parts, server_of_kind, up_to
 from adaptwin.placement.packing.problem import Assignment, Problem, parts_of, shares_of_parts
 from adaptwin.workload.drawing.seeds import stream_seed
 
 LARGE_LOAD = 10.0  # best-case load, in servers, from which on a fleet is large
+MOST_SLOTS = 1_000_000
 TRIALS = 12  # of a kind: with other arrivals, on servers from the fullest to the emptiest
-CUTS = 12  # times that adapters are taken off a kind
+CUTS = 12  # times that adapters are taken off the fullest servers of a kind
 
 
 class Bulk(NamedTuple):
@@ -40,7 +41,7 @@ def bulk_of(problem: Problem) -> Bulk | None:
     parts = [
         AdapterPart(name, 1.0 / number)
         for name in capacity.names
-        for number in [parts_of(problem, name, factor)]
+        for number in [parts_of(problem, name, PART_FACTOR)]
         for _ in range(number)
     ]
     dealt = deal_copies(problem, parts, factor)
@@ -58,20 +59,20 @@ def bulk_of(problem: Problem) -> Bulk | None:
 def _of_kind(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: int) -> tuple[list[Assignment], Parts]:
     """Return servers with these parts and the same settings, without those parts that do not fit, and these parts.
 
-    All are taken apart if the twin refuses the kind again and again.
+    Parts are taken off the fullest servers while the twin refuses the fullest one, or any in the trials. All servers
+    are taken apart if that goes on.
     """
-    contents, left = [], Parts()
-    for parts in copies:
-        kept, over = _fitting(capacity, parts, factor)
-        contents.append(kept)
-        left += over
+    contents, left = list(copies), Parts()
     for _ in range(CUTS):
-        contents.sort(key=lambda parts: -_guiding_likelihood(capacity, parts, factor))
+        contents.sort(key=lambda parts: -capacity.guiding_likelihood(capacity.demand_of(parts), factor))
         slots = _confirmed_slots(capacity, shares_of_parts(contents[0]), factor)
+        if slots == capacity.all_slot_choices(shares_of_parts(contents[0]))[-1]:
+            slots = MOST_SLOTS  # a slot for each adapter, on servers with more of them as well
         servers = [server_of_kind(capacity, parts, slots, kind) for parts in contents if slots]
         if servers and _mostly_hold(capacity, servers, factor):
             return servers, left
-        cut = [without_share(parts, CUT_SHARE) for parts in contents]
+        most = (1.0 - CUT_SHARE) * load_of_parts(capacity, contents[0])
+        cut = [up_to(capacity, parts, most) for parts in contents]
         contents, left = [kept for kept, _ in cut], [*left, *(part for _, over in cut for part in over)]
     return [], [*left, *(part for parts in contents for part in parts)]
 
@@ -86,19 +87,6 @@ def _mostly_hold(capacity: Capacity, servers: Sequence[Assignment], factor: floa
         for trial in range(TRIALS)
         for server in [servers[trial * len(servers) // TRIALS]]
     )
-
-
-def _fitting(capacity: Capacity, parts: Parts, factor: float) -> tuple[Parts, Parts]:
-    """Return the parts without so many that the others are likely served, and those left out."""
-    kept, left = parts, Parts()
-    while len(kept) > 1 and _guiding_likelihood(capacity, kept, factor) > FILL_LIKELIHOOD:
-        kept, over = without_share(kept, RELIEF_SHARE)
-        left += over
-    return kept, left
-
-
-def _guiding_likelihood(capacity: Capacity, parts: Parts, factor: float) -> float:
-    return capacity.guiding_likelihood(capacity.demand_of(parts), factor)
 
 
 def _confirmed_slots(capacity: Capacity, shares: dict[str, float], factor: float) -> int:

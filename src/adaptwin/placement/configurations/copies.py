@@ -5,13 +5,16 @@ server of each configuration holds. As many whole servers are dealt, and what is
 """
 
 import heapq
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
+from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.configurations.classes import MOST_CLASSES, LikeParts, classes_of
 from adaptwin.placement.configurations.generation import Generated, generate
@@ -21,6 +24,7 @@ from adaptwin.placement.configurations.sampling import OFFSETS, confirmed_mix
 from adaptwin.placement.packing.problem import Problem
 
 LEAST_COPIES = 2  # servers of a configuration from which on they are dealt
+LEAST_FILLED = 0.05  # of a server, for which one more is used
 FEWEST_DEALT = 50  # of a class: fewer cannot be dealt evenly
 
 
@@ -52,8 +56,10 @@ def deal_copies(problem: Problem, parts: Sequence[AdapterPart], factor: float, r
     problem.progress("combining classes of adapters", 2, 3)
     whole = [(mix, int(copies + 1e-9)) for mix, copies in confirmed if copies >= LEAST_COPIES]
     dealt = _dealt(many, whole)
+    full = [float(mix @ mixes.loads) for mix, _ in whole]
+    copies = [_tight(capacity, alike, load) for alike, load in zip(dealt.copies, full, strict=True)]
     problem.progress("combining classes of adapters", 3, 3)
-    return dealt._replace(left=dealt.left + few)
+    return Dealt(copies, dealt.left + few)
 
 
 def confirmed_configurations(
@@ -69,25 +75,55 @@ def confirmed_configurations(
 
 
 def _dealt(classes: Sequence[LikeParts], whole: Sequence[tuple[ClassMix, int]]) -> Dealt:
-    """Deal the parts of each class to servers in proportion to the shares of the class that they should have."""
+    """Deal the parts of each class to servers in proportion to the shares of the class that they should have.
+
+    The classes with the largest parts come first: what a server gets too much or too little of one class is made up for
+    by the next.
+    """
     shares = np.array([mix for mix, copies in whole for _ in range(copies)]).reshape(-1, len(classes))
     servers: list[list[AdapterPart]] = [[] for _ in range(len(shares) + 1)]  # the last one has what is left
-    for column, alike in enumerate(classes):
+    ahead = np.zeros(len(servers))  # load that each server has above what it should have
+    for column in sorted(range(len(classes)), key=lambda at: -float(classes[at].loads[0])):
         wanted = np.append(shares[:, column], max(0.0, 1.0 - shares[:, column].sum()))
-        _deal_class(alike, wanted / wanted.sum(), servers)
+        _deal_class(classes[column], wanted / wanted.sum(), servers, ahead)
     bounds = np.cumsum([0, *(copies for _, copies in whole)])
     return Dealt([servers[first:last] for first, last in pairwise(bounds.tolist())], servers[-1])
 
 
-def _deal_class(alike: LikeParts, wanted: np.ndarray, servers: list[list[AdapterPart]]) -> None:
+def _deal_class(
+    alike: LikeParts, wanted: NDArray[np.float64], servers: list[list[AdapterPart]], ahead: NDArray[np.float64]
+) -> None:
     """Give each part, those with the largest load first, to the server that lags most behind its share."""
     least = 1e-12
+    total = float(alike.loads.sum())
+    due = wanted * total
     queue = [
-        (0.5 / (share * len(alike.parts)), index, share) for index, share in enumerate(wanted.tolist()) if share > least
+        (((0.5 * total / len(alike.parts)) + float(ahead[index])) / float(due[index]), index)
+        for index in np.flatnonzero(wanted > least).tolist()
     ]
     heapq.heapify(queue)
-    total = float(alike.loads.sum())
     for part, load in zip(alike.parts, alike.loads.tolist(), strict=True):
-        has, index, share = queue[0]
+        has, index = queue[0]
         servers[index].append(part)
-        heapq.heapreplace(queue, (has + load / (total * share), index, share))
+        ahead[index] += load
+        heapq.heapreplace(queue, (has + load / float(due[index]), index))
+    ahead -= due
+    ahead[-1] = 0.0
+
+
+def _tight(capacity: Capacity, servers: list[list[AdapterPart]], full: float) -> list[list[AdapterPart]]:
+    """Deal the parts of servers that are alike to as many of them as this load fills, if these are fewer.
+
+    Where a single large part is more than a server should have of a class, the other servers get less of it.
+    """
+    loads = {part: capacity.load_of(part) for parts in servers for part in parts}
+    count = math.ceil(sum(loads[part] for parts in servers for part in parts) / full - LEAST_FILLED)
+    if not 0 < count < len(servers):
+        return servers
+    dealt: list[list[AdapterPart]] = [[] for _ in range(count)]
+    queue = [(0.0, index) for index in range(count)]
+    for part in sorted((part for parts in servers for part in parts), key=lambda part: (-loads[part], part.name)):
+        has, index = queue[0]
+        dealt[index].append(part)
+        heapq.heapreplace(queue, (has + loads[part], index))
+    return dealt

@@ -13,7 +13,7 @@ from adaptwin.placement.configurations.mixes import ClassMix, Mixes
 from adaptwin.placement.configurations.sampling import confirmed_mix
 from adaptwin.placement.packing.problem import Problem, items_to_place
 
-MOST_CHECKED = 3  # configurations, those of the most servers, that the twin checks
+MOST_CHECKED = 9  # configurations, those of the most servers, that the twin checks
 
 
 def divided_servers(problem: Problem) -> float:
@@ -56,13 +56,14 @@ def estimated_optimum(problem: Problem, servers: Sequence[Mapping[str, float]], 
     predicted = generated.configurations[len(known) :]
     most_used = [index for index in np.argsort(-copies, kind="stable").tolist() if copies[index] > UNUSED]
     if not most_used:
-        return generated.covering.servers
+        return float(len(servers))
     checked, others = most_used[:MOST_CHECKED], most_used[MOST_CHECKED:]
     calls = (joblib.delayed(confirmed_mix)(problem.capacity, mixes, predicted[index]) for index in checked)
     sized: list[ClassMix] = list(joblib.Parallel(n_jobs=-1, require="sharedmem")(calls))
     sizes = [(found @ mixes.loads) / (predicted[i] @ mixes.loads) for found, i in zip(sized, checked, strict=True)]
     usual = float(np.average(sizes, weights=copies[checked]))
-    return fewest([*known, *sized, *(usual * predicted[index] for index in others)]).servers
+    found = fewest([*known, *sized, *(usual * predicted[index] for index in others)]).servers
+    return min(found, len(servers)) if servers else found
 
 
 def _mixes(problem: Problem) -> Mixes:

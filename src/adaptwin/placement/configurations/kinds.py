@@ -1,4 +1,4 @@
-"""Kinds: servers of a large fleet that are alike, and how adapters are taken off all servers of a kind."""
+"""Kinds: servers of a large fleet that are alike, and how adapters are taken off the fullest servers of a kind."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,25 @@ from adaptwin.placement.packing.problem import Assignment, shares_of_parts
 Parts = list[AdapterPart]
 
 
-def without_share(parts: Parts, share: float) -> tuple[Parts, Parts]:
-    """Return the parts without this share of them, at least one, which is spread evenly over them; and that share."""
-    count = max(1, round(share * len(parts)))
-    places = {int((k + 0.5) * len(parts) / count) for k in range(count)}
-    kept = [part for place, part in enumerate(parts) if place not in places]
-    return kept, [parts[place] for place in sorted(places)]
+def load_of_parts(capacity: Capacity, parts: Parts) -> float:
+    """Return the share of a GPU's time that these parts take in the best case."""
+    return sum(map(capacity.load_of, parts))
+
+
+def up_to(capacity: Capacity, parts: Parts, most: float) -> tuple[Parts, Parts]:
+    """Return the parts without so many that the load of the others is at most this, and those left out.
+
+    At least one part is kept. Those left out are spread evenly over all parts, whose order is by class and load.
+    """
+    load = load_of_parts(capacity, parts)
+    kept, left, count = parts, Parts(), int((load - most) / load * len(parts)) if load > most else 0
+    while load > most and len(kept) > 1:
+        count += 1
+        places = {int((k + 0.5) * len(parts) / count) for k in range(count)}
+        kept = [part for place, part in enumerate(parts) if place not in places]
+        left = [parts[place] for place in sorted(places)]
+        load = load_of_parts(capacity, kept)
+    return kept, left
 
 
 def server_of_kind(capacity: Capacity, parts: Parts, max_loras: int, kind: int) -> Assignment:
@@ -23,16 +36,13 @@ def server_of_kind(capacity: Capacity, parts: Parts, max_loras: int, kind: int) 
     return Assignment(capacity.server(shares, min(max_loras, capacity.all_slot_choices(shares)[-1])), shares, kind)
 
 
-def relieved(capacity: Capacity, servers: Sequence[Assignment], share: float) -> tuple[list[Assignment], Parts]:
-    """Return servers of one kind without this share of their adapters, and the parts that are left.
-
-    Servers with one part only are given up.
-    """
+def relieved_kind(capacity: Capacity, servers: Sequence[Assignment], share: float) -> tuple[list[Assignment], Parts]:
+    """Return servers of one kind with at most the highest load without this share, and the parts that are left."""
+    most = (1.0 - share) * max(capacity.load(server.shares) for server in servers)
     kept, left = list[Assignment](), Parts()
     for server in servers:
-        own, over = without_share([AdapterPart(*item) for item in server.shares.items()], share)
+        own, over = up_to(capacity, [AdapterPart(*item) for item in server.shares.items()], most)
         left += over
-        if own:
-            assert server.kind is not None
-            kept.append(server_of_kind(capacity, own, server.server.max_loras, server.kind))
+        assert server.kind is not None
+        kept.append(server_of_kind(capacity, own, server.server.max_loras, server.kind) if over else server)
     return kept, left

@@ -4,6 +4,7 @@ A mix is an array of shape (classes,): the share of each class that a server has
 of the classes, in these shares. A share of less than one part stands for a whole part, as parts are not divided.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ class Mixes:
         self.ranks = np.array([each.demand.rank for each in classes])
         self._sizes = np.array([len(each.parts) for each in classes], dtype=np.float64)
         self._class_of = {part.name: index for index, each in enumerate(classes) for part in each.parts}
+        self._parts_of = Counter(part.name for each in classes for part in each.parts)
         self._loras = np.array([each.demand.loras for each in classes], dtype=np.float64)
         self._traffic = np.array([each.demand.traffic for each in classes])
 
@@ -55,12 +57,18 @@ class Mixes:
         )
 
     def mix_of(self, shares: Mapping[str, float]) -> ClassMix:
-        """Return the mix of a server with these adapters, by their load."""
-        mix: ClassMix = np.zeros(len(self.classes))
+        """Return the mix of a server with these adapters: the share of each class by load or by number, the lower one.
+
+        A server with the hottest adapters of a class has more of its load than of its adapters, and other servers with
+        as much of the load would have more adapters.
+        """
+        by_load: ClassMix = np.zeros(len(self.classes))
+        by_number: ClassMix = np.zeros(len(self.classes))
         for part in map(AdapterPart._make, shares.items()):
             if (index := self._class_of.get(part.name)) is not None:
-                mix[index] += self._capacity.load_of(part) / self.loads[index]
-        return mix
+                by_load[index] += self._capacity.load_of(part) / self.loads[index]
+                by_number[index] += part.share * self._parts_of[part.name] / self._sizes[index]
+        return np.minimum(by_load, by_number)
 
     def largest(self, direction: ClassMix) -> ClassMix | None:
         """Return the largest multiple of a mix that a server likely serves; None if it is next to nothing.

@@ -12,7 +12,7 @@ from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_factor
 from adaptwin.placement.capacity.server_demand import ServerDemand, total
 from adaptwin.placement.capacity.slots import expected_prediction
-from adaptwin.placement.caution import FILL_LIKELIHOOD, OTHER_ARRIVALS_FACTOR
+from adaptwin.placement.caution import FILL_LIKELIHOOD, ROOM_SHARE
 from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import Bin, Item, likelihood_of_overload
 from adaptwin.placement.packing.orders import by_falling_load, to_least_loaded
@@ -39,8 +39,8 @@ def balanced(
     """Fill `servers` servers as evenly as an order allows; None if no order fits on them at the factor `least`.
 
     Each order is filled at the highest factor on the traffic at which it needs no more servers; also, the items are
-    placed by load. Of the results with some headroom, the one with the lowest mean ITL is returned; if none has any,
-    the one with the highest factor. Where the twin must be run for many items, only the first order is tried.
+    placed by load. The result that bears most is returned; of those that bear nearly as much, the one with the lowest
+    mean ITL. Where the twin must be run for many items, only the first order is tried.
     """
     tried = ways if problem.capacity.surrogate_knows or len(ways[0]) <= FEW_ITEMS else ways[:1]
     by_load = to_least_loaded(by_falling_load(ways[0]), servers)
@@ -55,10 +55,9 @@ def balanced(
     problem.progress(f"balancing over {servers} servers", len(ways), len(ways))
     if not found:
         return None
-    roomy = [filled for filled in found if filled.factor >= OTHER_ARRIVALS_FACTOR]
-    if not roomy:
-        return max(found, key=lambda filled: filled.factor)
-    return min(roomy, key=lambda filled: mean_itl(problem.capacity, filled.bins)) if len(roomy) > 1 else roomy[0]
+    enough = nearly(max(filled.factor for filled in found)) / _close(problem)
+    best = [filled for filled in found if filled.factor >= enough]
+    return min(best, key=lambda filled: mean_itl(problem.capacity, filled.bins)) if len(best) > 1 else best[0]
 
 
 def _widest(problem: Problem, way: list[Item], servers: int, least: float, most: float) -> Filled | None:
@@ -78,6 +77,17 @@ def _widest(problem: Problem, way: list[Item], servers: int, least: float, most:
     if best and not _likely_served(problem, _with_demand(best.bins), best.factor):
         return _borne(problem, best.bins, least, best.factor) or Filled(best.bins, min(least, 1.0))
     return best
+
+
+def nearly(factor: float) -> float:
+    """Return the factor from which on a placement sustains nearly as much more traffic as with this factor."""
+    return factor - ROOM_SHARE * max(0.0, factor - 1.0)
+
+
+def least_borne(problem: Problem, bins: list[Bin], least: float) -> float:
+    """Return the highest factor at which all bins are likely served, or `least` if that is higher."""
+    found = _borne(problem, bins, least, MOST_PREDICTED_FACTOR)
+    return found.factor if found else least
 
 
 def _borne(problem: Problem, bins: list[Bin], least: float, most: float) -> Filled | None:

@@ -14,7 +14,7 @@ from adaptwin.placement.spares.shared_spares import Arrangement, Failed, ServerA
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.placement.verification.fresh_seeds import (
     FAILOVER_VERIFICATIONS,
-    failing_servers,
+    Verifications,
     verification_seed,
     verification_seeds,
 )
@@ -102,7 +102,7 @@ def _judged(plan: Plan) -> TrialResult:
         for state in check.failovers
         for bad in state.failing
     }
-    refused = refused or {ServerAfterFailure((), index[name]) for name in failing_servers(plan)}
+    refused = refused or {ServerAfterFailure((), index[name]) for name in Verifications().failing(plan)}
     after = max((run.ttft.p99 for state in checks[0].failovers for run in state.runs), default=0.0)
     return TrialResult(refused, after / max(run.ttft.p99 for run in checks[0].runs))
 

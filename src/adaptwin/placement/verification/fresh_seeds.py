@@ -9,6 +9,7 @@ from adaptwin.placement.verification.holds import holds
 from adaptwin.placement.verification.verify import serving_cases
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.progress import Progress, silent
+from adaptwin.twin.simulate import Case
 from adaptwin.workload.drawing.seeds import stream_seed
 
 VERIFICATIONS = 5
@@ -46,23 +47,28 @@ def verified_sample(plan: Plan, number: int) -> list[PlacedServer]:
     return [server for server in serving if server.name not in left_out]
 
 
-def failing_servers(plan: Plan, progress: Progress = silent) -> set[str]:
-    """Return the names of the servers that fail any of the verifications while all servers run."""
-    limits = plan.options.latency_limits
-    cases = [
-        (server.name, case)
-        for number in range(VERIFICATIONS)
-        for servers in [verified_sample(plan, number)]
-        for server, case in zip(servers, serving_cases(plan, servers, verification_seed(plan, number)), strict=True)
-    ]
-    calls = (joblib.delayed(holds)(case, limits) for _, case in cases)
-    progress("verifying", 0, len(cases))
-    failing = set[str]()
-    for done, ((name, _), held) in enumerate(zip(cases, in_order(calls, -1), strict=True), start=1):
-        if not held:
-            failing.add(name)
-        progress("verifying", done, len(cases))
-    return failing
+class Verifications:
+    """Verifications of plans that differ little: a server that has not changed is not simulated again."""
+
+    def __init__(self, progress: Progress = silent) -> None:
+        self._progress = progress
+        self._known: dict[tuple[str, int], tuple[Case, bool]] = {}  # by server and verification
+
+    def failing(self, plan: Plan) -> set[str]:
+        """Return the names of the servers that fail any of the verifications while all servers run."""
+        asked = {
+            (server.name, number): case
+            for number in range(VERIFICATIONS)
+            for servers in [verified_sample(plan, number)]
+            for server, case in zip(servers, serving_cases(plan, servers, verification_seed(plan, number)), strict=True)
+        }
+        new = [key for key, case in asked.items() if key not in self._known or self._known[key][0] != case]
+        calls = (joblib.delayed(holds)(asked[key], plan.options.latency_limits) for key in new)
+        self._progress("verifying", 0, len(new))
+        for done, (key, held) in enumerate(zip(new, in_order(calls, -1), strict=True), start=1):
+            self._known[key] = asked[key], held
+            self._progress("verifying", done, len(new))
+        return {key[0] for key in asked if not self._known[key][1]}
 
 
 def with_verified(plan: Plan, *, held: bool) -> Plan:
