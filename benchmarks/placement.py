@@ -1,8 +1,8 @@
 """Placement: every strategy on every population with several settings, what each decision gains, and re-planning.
 
 Writes docs/measured/placement.md. Results are kept in benchmarks/results/placement.json, one for each population,
-strategy and settings, so that a run that was stopped goes on where it was. All parts take about an hour on two cores,
-without the largest fleet of the scaling table, which takes half an hour more:
+strategy and settings, so that a run that was stopped goes on where it was. All parts take about an hour and a half on
+two cores:
 
     python benchmarks/placement.py --parts ablation,hot               # measures these; the rest is from earlier calls
     python benchmarks/placement.py --only "hot adapter" --parts tables  # a few populations; prints, writes nothing
@@ -20,6 +20,7 @@ from rich.progress import track
 from adaptwin import load_profile
 from adaptwin.placement.strategies.registry import STRATEGIES
 from measured_page import IMAGES, PAGES, cores, generated_by, paragraph
+from placement_confidence import CONFIDENT, Stated, confidence_table, stated
 from placement_figures import gpus_by_strategy, scaling
 from placement_hot import hot
 from placement_judge import Result, judge
@@ -33,13 +34,14 @@ from populations import Population, hot_populations, populations
 RESULTS = Path(__file__).resolve().parent / "results" / "placement.json"
 PAGE = PAGES / "placement.md"
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
-SIZES = (100, 1_000, 10_000, 100_000)
+SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 REPLANNED = ("the example", "high rates, ranks 8/16, 256", "low rates, ranks 8/16/32, 1280", "Azure x10, 1280")
-PARTS = ("tables", "ablation", "hot", "scaling", "replanning")
+PARTS = ("tables", "ablation", "hot", "confidence", "scaling", "replanning")
 
 WHAT = """This page compares `pack`, the strategy that plans use by default, with the other placement strategies: GPUs,
 latency and planning time on many fleets of adapters, with the same server settings for all. It also shows how many GPUs
-each decision about the settings saves, what merged weights save, how planning scales, and what re-planning changes."""
+each decision about the settings saves, what merged weights save, how often plans hold with a stated probability, how
+planning scales, and what re-planning changes."""
 
 HOW = f"""All plans are for Llama-3.1-8B on an H100 with 64 GB, with the shipped profile and an hour of traffic. They
 were made on {cores()}. [How to choose an objective](../how-to/objectives.md) shows how to make a
@@ -73,6 +75,7 @@ def main() -> None:
         ],
         "ablation": [ablation(rows) for rows in [measure.ablation()] if rows],
         "hot": [hot(*pair) for pair in [measure.hot()] if pair[0]],
+        "confidence": [confidence_table(rows) for rows in [measure.confidence()] if rows],
         "scaling": [
             scaling_table(scaled)
             + "\n\n![Time and memory of planning by number of adapters](../images/placement-scaling.png)"
@@ -164,6 +167,15 @@ class _Measure:
         """Return the results of `pack` on fleets with a very hot adapter, without merged weights and with them."""
         cells = [("chosen", population, "pack") for population in hot_populations()]
         return self._judged("hot", cells), self._judged("hot", cells, "merged | ", allow_merged=True)
+
+    def confidence(self) -> list[Stated]:
+        """Return the stated probabilities of some plans, and how often these held in fresh hours."""
+        chosen = [population for population in self._chosen if population.name in CONFIDENT]
+        rows = [
+            self._row("confidence", f"confidence | {p.name}", lambda p=p: stated(self._profile, p)._asdict())
+            for p in _tracked(chosen, "confidence")
+        ]
+        return [Stated(**row) for row in rows if row]
 
     def scaling(self, sizes: list[int]) -> list[dict[str, Any]]:
         """Return the figures of plans for fleets of these sizes."""

@@ -41,7 +41,13 @@ def gpus_by_strategy(rows: list[dict[str, Any]], path: Path) -> None:
         bound = next(row["bound"] for row in rows if row["population"] == name)
         axis.plot([bound, bound], [place[name] - 0.4, place[name] + 0.4], color="#333", linewidth=1.5)
         axis.axhline(place[name] - 0.5, color="#ddd", linewidth=0.5)
+        estimate = next((row["estimate"] for row in rows if row["population"] == name and row["estimate"]), None)
+        if estimate is not None:
+            axis.plot(
+                [estimate] * 2, [place[name] - 0.4, place[name] + 0.4], color="#333", linewidth=1.2, linestyle=":"
+            )
     axis.plot([], [], color="#333", linewidth=1.5, label="lower bound")
+    axis.plot([], [], color="#333", linewidth=1.2, linestyle=":", label="estimate")
     axis.set(xscale="log", xlabel="GPUs of the verified plan")
     ticks = [1, 2, 3, 5, 10, 20, 50]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])

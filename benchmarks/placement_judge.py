@@ -51,6 +51,7 @@ class Result(NamedTuple):
     itl_p99: float = UNKNOWN  # of the worst server
     ttft_p99: float = UNKNOWN  # of the worst server
     running: float = UNKNOWN  # requests that run at once on average, on the server with the most
+    estimate: float | None = None  # of the fewest GPUs, from the verified plan
     seconds: float = UNKNOWN  # to make the verified plan, forecasts included
 
 
@@ -119,4 +120,5 @@ def _with_figures(result: Result, plan: Plan) -> Result:
         itl_p99=float(np.nanmax([run.itl.p99 for run in runs])),
         ttft_p99=float(np.nanmax([run.ttft.p99 for run in runs])),
         running=max(run.mean_running for run in runs),
+        estimate=plan.estimated_optimum,
     )

@@ -16,20 +16,24 @@ def page():
     """Return the modules that make the page."""
     sys.path.insert(0, BENCHMARKS)
     try:
+        import placement_confidence
         import placement_figures
         import placement_hot
         import placement_judge
         import placement_least_loaded
+        import placement_scaling
         import placement_settings
         import placement_tables
         import populations
     finally:
         sys.path.remove(BENCHMARKS)
     return SimpleNamespace(
+        confidence=placement_confidence,
         figures=placement_figures,
         hot=placement_hot,
         judge=placement_judge,
         near=placement_least_loaded,
+        scaling=placement_scaling,
         settings=placement_settings,
         tables=placement_tables,
         populations=populations,
@@ -115,8 +119,8 @@ def test_strategies_are_compared_with_pack(page, result):
     ]
     text = page.tables.gpus(results, ["pack", "dlora"], "chosen")
     assert "- `dlora`: `pack` needs fewer GPUs on 1 population, more on 0, and 14 % fewer in total;" in text
-    assert "| p | 10 | 5.0 | 2 | 3 | 4 ← 3!5 |" in text
-    assert "| q | 10 | 5.0 | 2 | 3 | **3** |" in text
+    assert "| p | 10 | 5.0 | 2 | - | 3 | 4 ← 3!5 |" in text
+    assert "| q | 10 | 5.0 | 2 | - | 3 | **3** |" in text
 
 
 @pytest.fixture
@@ -199,3 +203,29 @@ def test_a_picture_is_drawn_of_any_number_of_strategies(page, result, tmp_path):
     strategies = ("pack", "dlora", "dlora_best_slots", *(f"s{i}" for i in range(12)))
     page.figures.gpus_by_strategy([result(strategy=name)._asdict() for name in strategies], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_plans_near_the_estimate_are_counted_in_whole_gpus(page, result):
+    """2.1 stands for 3 whole GPUs and 9.9 for 10; 100 is 5 % below 105, and 3 within one of 2."""
+    pairs = ((3, 2.1), (10, 9.9), (105, 100.0), (106, 100.0), (3, 2.0), (1, None))
+    packs = [result(gpus=gpus, estimate=estimate) for gpus, estimate in pairs]
+    assert page.tables._near_estimate(packs) == (
+        "and of the 5 with an estimate 4 are within one GPU or 5 % of it, 2 of them equal to it"
+    )
+
+
+def test_a_stated_probability_that_was_not_reached_is_named(page):
+    row = page.confidence.Stated("p", 2, 0.4, 3, False, 0.93, 0.9, 0.95, 0.9, 0.85, 0.94)
+    table = page.confidence.confidence_table([row])
+    assert "| p | 2 | 40.0 % | 3 | 93.0 % (not reached) | 90.0 to 95.0 % | 90.0 % | 85.0 to 94.0 % |" in table
+    assert "On 1 of 1 populations" in table
+
+
+def test_seconds_are_those_of_the_part_that_is_under_way(page, monkeypatch):
+    now = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
+    monkeypatch.setattr(page.scaling.time, "perf_counter", lambda: next(now))
+    clock = page.scaling._Clock()
+    for step in ("packing", "choosing settings", "verifying", "packing", "measuring headroom"):
+        clock(step, 0, 1)
+    assert clock.seconds["search"] == 6.0
+    assert clock.seconds["verification"] == 9.0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adaptwin.placement.capacity.server_demand import AdapterPart, ServerDemand
 from adaptwin.placement.configurations.classes import LikeParts
-from adaptwin.placement.configurations.copies import _dealt
+from adaptwin.placement.configurations.copies import _dealt, _tight
 
 
 def class_of(name, loads):
@@ -37,3 +37,30 @@ def test_servers_with_equal_shares_have_equally_many_hot_parts():
     (copies,) = _dealt([alike], [(np.array([0.2]), 5)]).copies
     assert [sum(int(part.name[1:]) < 10 for part in parts) for parts in copies] == [2] * 5
     assert [len(parts) for parts in copies] == [20] * 5
+
+
+def test_what_a_server_has_too_much_of_one_class_is_made_up_for_by_the_next():
+    """Two servers get a large part each, which is more than their share, and the two others get more small ones."""
+    hot, cold = class_of("hot", [0.4, 0.4]), class_of("cold", [0.01] * 160)
+    (copies,) = _dealt([hot, cold], [(np.array([0.25, 0.25]), 4)]).copies
+    loads = [sum(0.4 if part.name.startswith("hot") else 0.01 for part in parts) for parts in copies]
+    assert loads == pytest.approx([0.6] * 4, abs=0.02)
+
+
+class Loads:
+    """A capacity that knows loads only: a tenth of a server for each part."""
+
+    def load_of(self, _part):
+        return 0.1
+
+
+def test_servers_that_are_not_full_are_dealt_anew_to_fewer():
+    servers = [[AdapterPart(f"a{server}{i}", 1.0) for i in range(6)] for server in range(4)]
+    fewer = _tight(Loads(), servers, full=0.9)
+    assert [len(parts) for parts in fewer] == [8, 8, 8]
+    assert sorted(part for parts in fewer for part in parts) == sorted(part for parts in servers for part in parts)
+
+
+def test_servers_that_are_full_stay():
+    servers = [[AdapterPart(f"a{server}{i}", 1.0) for i in range(6)] for server in range(4)]
+    assert _tight(Loads(), servers, full=0.62) is servers

@@ -51,3 +51,15 @@ def test_no_multiple_has_more_than_all_of_a_class(mixes):
     one = np.zeros(len(mixes.classes))
     one[-1] = 0.2
     assert mixes.largest(one).max() <= 1.0
+
+
+def test_the_mix_of_a_server_with_the_hottest_parts_of_a_class_counts_them(capacity, mixes):
+    """Their share of the load is higher, but other servers with as much load would have more adapters."""
+    index = max(range(len(mixes.classes)), key=lambda at: len(mixes.classes[at].parts))
+    alike = mixes.classes[index]
+    hottest = {part.name: part.share for part in alike.parts[:10]}
+    coldest = {part.name: part.share for part in alike.parts[-10:]}
+    by_number = 10 / len(alike.parts)
+    assert mixes.mix_of(hottest)[index] == pytest.approx(by_number)
+    assert mixes.mix_of(coldest)[index] == pytest.approx(capacity.load(coldest) / alike.load)
+    assert mixes.mix_of(coldest)[index] < by_number

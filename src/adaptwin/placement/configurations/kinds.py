@@ -1,5 +1,6 @@
 """Kinds: servers of a large fleet that are alike, and how adapters are taken off the fullest servers of a kind."""
 
+import math
 from collections.abc import Sequence
 
 from adaptwin.placement.capacity.capacity import Capacity
@@ -20,7 +21,9 @@ def up_to(capacity: Capacity, parts: Parts, most: float) -> tuple[Parts, Parts]:
     At least one part is kept. Those left out are spread evenly over all parts, whose order is by class and load.
     """
     load = load_of_parts(capacity, parts)
-    kept, left, count = parts, Parts(), int((load - most) / load * len(parts)) if load > most else 0
+    kept, left = parts, Parts()
+    needed = math.ceil((load - most) / load * len(parts) - 1e-9) if load > most else 0  # if all had the same load
+    count = min(needed, len(parts) - 1) - 1
     while load > most and len(kept) > 1:
         count += 1
         places = {int((k + 0.5) * len(parts) / count) for k in range(count)}
