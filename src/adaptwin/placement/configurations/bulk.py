@@ -16,7 +16,7 @@ from adaptwin.placement.packing.problem import Assignment, Problem, parts_of, sh
 from adaptwin.workload.drawing.seeds import stream_seed
 
 LARGE_LOAD = 10.0  # best-case load, in servers, from which on a fleet is large
-MOST_SLOTS = 1_000_000
+MOST_SLOTS = 1_000_000  # more than a server has adapters
 TRIALS = 12  # of a kind: with other arrivals, on servers from the fullest to the emptiest
 CUTS = 12  # times that adapters are taken off the fullest servers of a kind
 
@@ -66,11 +66,10 @@ def _of_kind(capacity: Capacity, copies: Sequence[Parts], factor: float, kind: i
     for _ in range(CUTS):
         contents.sort(key=lambda parts: -capacity.guiding_likelihood(capacity.demand_of(parts), factor))
         slots = _confirmed_slots(capacity, shares_of_parts(contents[0]), factor)
-        if slots == capacity.all_slot_choices(shares_of_parts(contents[0]))[-1]:
-            slots = MOST_SLOTS  # a slot for each adapter, on servers with more of them as well
-        servers = [server_of_kind(capacity, parts, slots, kind) for parts in contents if slots]
-        if servers and _mostly_hold(capacity, servers, factor):
-            return servers, left
+        if slots is not None:
+            servers = [server_of_kind(capacity, parts, slots, kind) for parts in contents]
+            if _mostly_hold(capacity, servers, factor):
+                return servers, left
         most = (1.0 - CUT_SHARE) * load_of_parts(capacity, contents[0])
         cut = [up_to(capacity, parts, most) for parts in contents]
         contents, left = [kept for kept, _ in cut], [*left, *(part for _, over in cut for part in over)]
@@ -89,13 +88,17 @@ def _mostly_hold(capacity: Capacity, servers: Sequence[Assignment], factor: floa
     )
 
 
-def _confirmed_slots(capacity: Capacity, shares: dict[str, float], factor: float) -> int:
-    """Return the best number of slots of a server that the twin confirms; 0 if it refuses the server."""
+def _confirmed_slots(capacity: Capacity, shares: dict[str, float], factor: float) -> int | None:
+    """Return the best number of slots of a server that the twin confirms; None if it refuses the server.
+
+    A slot for each adapter is one for each on servers with more adapters as well.
+    """
     safe = choose_slots(capacity, shares, factor)
     if safe is None:
-        return 0
+        return None
     try:
         best = best_slots(capacity, shares).max_loras
     except Infeasible:
-        return 0
-    return best if capacity.ask(shares, best, factor).ok else safe.max_loras
+        return None
+    found = best if capacity.ask(shares, best, factor).ok else safe.max_loras
+    return found if found < capacity.all_slot_choices(shares)[-1] else MOST_SLOTS

@@ -28,12 +28,15 @@ class Placed(NamedTuple):
     assignment: Assignment
 
     def with_settings_of(self, other: Server) -> "Placed":
-        """Return the server with the settings of another one, which is like it but may hold more adapters."""
+        """Return the server with the settings of another one, which is like it but may hold more or fewer adapters.
+
+        It has no fewer slots than before, unless it has fewer adapters.
+        """
         capacity, shares = self.problem.capacity, self.assignment.shares
         own = self.assignment.server
         if self.assignment.kind is None:
             return self._replace(assignment=self.assignment._replace(server=other))
-        slots = min(other.max_loras, capacity.all_slot_choices(shares)[-1])
+        slots = min(max(own.max_loras, other.max_loras), capacity.all_slot_choices(shares)[-1])
         held = max(slots, own.max_cpu_loras or 0) if other.max_cpu_loras else None
         adapted = other.with_slots(slots, max_lora_rank=own.max_lora_rank, max_cpu_loras=held)
         return self._replace(assignment=self.assignment._replace(server=adapted))
