@@ -50,6 +50,7 @@ REPLAN_BALANCED_SHARE = (
 
 # Other shares.
 ROOM_SHARE = 0.1  # of the further traffic that a placement sustains, which a lower latency is worth
+DIVIDED_SHARE = 0.93  # of the servers that are predicted to suffice, which may suffice after all
 GROWTH_SHARE = 0.02  # of the servers: where repair adds no more, no second search is made
 
 # Rounds.

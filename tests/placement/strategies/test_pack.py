@@ -18,6 +18,7 @@ from adaptwin.placement.packing.fill import fill
 from adaptwin.placement.packing.items import items_of
 from adaptwin.placement.packing.orders import orders, to_least_loaded
 from adaptwin.placement.packing.problem import Problem
+from adaptwin.placement.strategies import pack as pack_module
 from adaptwin.placement.strategies.pack import assigned, packed
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.plan.constraints import Constraints
@@ -479,3 +480,11 @@ def test_a_tiny_time_limit_still_makes_a_valid_plan(h100):
     assert verify(plan, seed=7).ok
     assert isinstance(plan, Plan)
     assert not make_plan(h100, workload, time_limit=600.0).time_limit_hit
+
+
+@pytest.mark.parametrize(("servers", "tried"), [(3, True), (4, False), (9, False), (10, True)])
+def test_fewer_servers_are_not_tried_where_predictions_say_that_they_do_not_suffice(monkeypatch, servers, tried):
+    """Ten are predicted, which may be 7 % too many; with few servers, it is not predicted at all."""
+    monkeypatch.setattr(pack_module, "classes_of", lambda capacity, parts: [])
+    monkeypatch.setattr(pack_module, "divided_servers", lambda problem, parts: 10.0)
+    assert pack_module._may_suffice(problem_of(), items("8:0.5"), servers) is tried

@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 
 from adaptwin.errors import Infeasible
+from adaptwin.placement.capacity.server_demand import AdapterPart
 from adaptwin.placement.configurations.classes import MOST_CLASSES, classes_of
 from adaptwin.placement.configurations.generation import UNUSED, generate
 from adaptwin.placement.configurations.linear_program import fewest
@@ -16,12 +17,13 @@ from adaptwin.placement.packing.problem import Problem, items_to_place
 MOST_CHECKED = 9  # configurations, those of the most servers, that the twin checks
 
 
-def divided_servers(problem: Problem) -> float:
-    """Return on how few servers the adapters fit by predictions, if servers could be divided.
+def divided_servers(problem: Problem, parts: Sequence[AdapterPart] | None = None) -> float:
+    """Return on how few servers parts of adapters fit by predictions, if servers could be divided.
 
-    Raises `Infeasible` if no server serves some adapter, however small its share of the traffic.
+    Without parts, these are all adapters; raises `Infeasible` if no server serves some adapter, however small its share
+    of the traffic.
     """
-    return generate(_mixes(problem), rounds=0).covering.servers
+    return generate(_mixes(problem, parts), rounds=0).covering.servers
 
 
 def estimated_optimum(problem: Problem, servers: Sequence[Mapping[str, float]], rounds: int = 0) -> float | None:
@@ -66,5 +68,5 @@ def estimated_optimum(problem: Problem, servers: Sequence[Mapping[str, float]], 
     return min(found, len(servers)) if servers else found
 
 
-def _mixes(problem: Problem) -> Mixes:
-    return Mixes(problem.capacity, classes_of(problem.capacity, items_to_place(problem)))
+def _mixes(problem: Problem, parts: Sequence[AdapterPart] | None = None) -> Mixes:
+    return Mixes(problem.capacity, classes_of(problem.capacity, items_to_place(problem) if parts is None else parts))

@@ -20,6 +20,7 @@ from adaptwin.errors import Infeasible
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import SlotChoice, best_slots
 from adaptwin.placement.caution import (
+    DIVIDED_SHARE,
     FEWER_SERVERS_FACTOR,
     MANY_SERVERS,
     OTHER_ARRIVALS_FACTOR,
@@ -29,6 +30,8 @@ from adaptwin.placement.caution import (
     WORTH_TRYING_FACTOR,
 )
 from adaptwin.placement.configurations.bulk import bulk_of
+from adaptwin.placement.configurations.classes import MOST_CLASSES, classes_of
+from adaptwin.placement.configurations.estimate import divided_servers
 from adaptwin.placement.packing.balance import Filled, balanced
 from adaptwin.placement.packing.fill import fewest_bins
 from adaptwin.placement.packing.items import Bin, Item, item_of, items_of, shares_of
@@ -36,6 +39,7 @@ from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
 
+LEAST_DIVIDED = 4  # servers from which on it is predicted whether as many may suffice
 MOST_MISTAKES = 8  # times that servers are relieved which the surrogate approved and the twin refuses
 
 
@@ -66,7 +70,9 @@ def packed(problem: Problem, items: Callable[[float], list[Item]]) -> list[Bin]:
     best, factor = _approved_filling(problem, ways, first, needed)
     while len(best) > max(1, problem.lower_bound) and not problem.out_of_time:
         together = factor * (len(best) - 1) / len(best)  # the factor on the traffic that one fewer could sustain
-        fewer = _one_fewer(problem, ways, best, needed, together) if together >= WORTH_TRYING_FACTOR else None
+        if together < WORTH_TRYING_FACTOR or not _may_suffice(problem, ways[0], len(best) - 1):
+            break
+        fewer = _one_fewer(problem, ways, best, needed, together)
         if fewer is None:
             break
         best, factor = fewer, 1.0
@@ -116,6 +122,15 @@ def _approved_filling(problem: Problem, ways: list[list[Item]], first: list[Bin]
             if found := repaired_bins(problem, evened.bins, factor):
                 return Filled(found, evened.factor / needed)
     return Filled(relieve(problem, first, refused(problem.capacity, first)), 1.0)
+
+
+def _may_suffice(problem: Problem, items: list[Item], servers: int) -> bool:
+    """Whether so many servers may suffice by predictions, if they could be divided; True where it is not predicted."""
+    capacity = problem.capacity
+    if servers < LEAST_DIVIDED or not capacity.surrogate_knows:
+        return True
+    parts = [part for item in items for part in item.shares]
+    return len(classes_of(capacity, parts)) > MOST_CLASSES or DIVIDED_SHARE * divided_servers(problem, parts) <= servers
 
 
 def _one_fewer(
