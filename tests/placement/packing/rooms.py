@@ -71,6 +71,12 @@ class Rooms(NamedTuple):
     def load(self, shares):
         return sum(self.load_of(AdapterPart(*item)) for item in shares.items())
 
+    def slot_rank(self, name):
+        return self.adapter(name).rank
+
+    def guiding_likelihood(self, demand, factor=1.0):
+        return self.likelihood_of_overload(demand, factor)
+
     def fewest_slots(self, _):
         return 1
 

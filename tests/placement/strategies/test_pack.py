@@ -484,7 +484,8 @@ def test_a_tiny_time_limit_still_makes_a_valid_plan(h100):
 
 @pytest.mark.parametrize(("servers", "tried"), [(3, True), (4, False), (9, False), (10, True)])
 def test_fewer_servers_are_not_tried_where_predictions_say_that_they_do_not_suffice(monkeypatch, servers, tried):
-    """Ten are predicted, which may be 7 % too many; with few servers, it is not predicted at all."""
-    monkeypatch.setattr(pack_module, "classes_of", lambda capacity, parts: [])
-    monkeypatch.setattr(pack_module, "divided_servers", lambda problem, parts: 10.0)
-    assert pack_module._may_suffice(problem_of(), items("8:0.5"), servers) is tried
+    """Ten are predicted, which may be 7 % too many; with few servers or items, it is not predicted at all."""
+    monkeypatch.setattr(pack_module, "classes_of", lambda *_: [])
+    monkeypatch.setattr(pack_module, "divided_servers", lambda *_: 10.0)
+    assert pack_module._may_suffice(problem_of(), items("8:0.05") * 101, servers) is tried
+    assert pack_module._may_suffice(problem_of(), items("8:0.5"), servers)

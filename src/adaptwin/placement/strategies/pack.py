@@ -32,14 +32,14 @@ from adaptwin.placement.caution import (
 from adaptwin.placement.configurations.bulk import bulk_of
 from adaptwin.placement.configurations.classes import MOST_CLASSES, classes_of
 from adaptwin.placement.configurations.estimate import divided_servers
-from adaptwin.placement.packing.balance import Filled, balanced
+from adaptwin.placement.packing.balance import FEW_ITEMS, Filled, balanced
 from adaptwin.placement.packing.fill import fewest_bins
 from adaptwin.placement.packing.items import Bin, Item, item_of, items_of, shares_of
 from adaptwin.placement.packing.orders import by_falling_load, dealt, orders, to_least_loaded
 from adaptwin.placement.packing.problem import Assignment, Problem
 from adaptwin.placement.packing.ruin_and_recreate import refused, relieve, repaired_bins, without_emptiest
 
-LEAST_DIVIDED = 4  # servers from which on it is predicted whether as many may suffice
+LEAST_DIVIDED = 4  # servers from which on it is predicted whether as many may suffice, if the items are not few
 MOST_MISTAKES = 8  # times that servers are relieved which the surrogate approved and the twin refuses
 
 
@@ -127,7 +127,7 @@ def _approved_filling(problem: Problem, ways: list[list[Item]], first: list[Bin]
 def _may_suffice(problem: Problem, items: list[Item], servers: int) -> bool:
     """Whether so many servers may suffice by predictions, if they could be divided; True where it is not predicted."""
     capacity = problem.capacity
-    if servers < LEAST_DIVIDED or not capacity.surrogate_knows:
+    if servers < LEAST_DIVIDED or len(items) <= FEW_ITEMS or not capacity.surrogate_knows:
         return True
     parts = [part for item in items for part in item.shares]
     return len(classes_of(capacity, parts)) > MOST_CLASSES or DIVIDED_SHARE * divided_servers(problem, parts) <= servers
