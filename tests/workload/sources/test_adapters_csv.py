@@ -1,7 +1,5 @@
 """Adapters from a CSV file, with errors that name file, line and column."""
 
-import time
-
 import pytest
 
 from adaptwin import Adapter, Lengths, SpecError
@@ -123,12 +121,10 @@ def test_an_oversized_cell_is_refused_with_its_line(csv_file):
         read_adapters_csv(csv_file(f"name,rank,rate\n{'x' * 200_000},8,1\n"))
 
 
-def test_ten_thousand_adapters_are_read_in_a_moment(csv_file):
+def test_ten_thousand_adapters(csv_file):
     rows = "".join(f"adapter-{i},16,0.01,300,200,/weights/{i},1500,50\n" for i in range(10_000))
     path = csv_file(f"name,rank,rate,input_mean,output_mean,artifact,slo_ttft_ms,slo_itl_ms\n{rows}")
-    start = time.perf_counter()
-    assert len(read_adapters_csv(path)) == 10_000
-    assert time.perf_counter() - start < 2.0
+    assert [adapter.name for adapter in read_adapters_csv(path)] == [f"adapter-{i}" for i in range(10_000)]
 
 
 def test_rates_by_name_need_two_columns_and_ignore_others(csv_file):

@@ -1,6 +1,7 @@
 """Adapters, or only their rates, from a CSV file."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from adaptwin.errors import SpecError
@@ -59,6 +60,7 @@ def read_adapter_ranks(path: str | Path) -> tuple[Adapter, ...]:
     return adapters
 
 
+@lru_cache  # most files repeat a few means
 def lengths_of_means(input_mean: float, output_mean: float) -> Lengths:
     """Return lengths with these means (tokens): independent lognormals with coefficient of variation 1."""
     return Lengths.lognormal(input_mean=input_mean, input_cv=1.0, output_mean=output_mean, output_cv=1.0)
