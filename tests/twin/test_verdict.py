@@ -35,7 +35,8 @@ def judged(*adapters, fields=None, warmup=0.0, rejected=(), drain=False, end=END
         end=int(end * 1e9),
     )
     workload = Workload([Adapter(f"a{i}", 8, 1.0, **(fields or {})) for i in range(len(adapters))], duration=end)
-    return judge(plain_profile(), workload, scenario, happened)
+    latency = plain_profile().request_latency
+    return judge(workload, scenario.requests, scenario.window, happened.ends, request_latency=latency)
 
 
 def key(arrival, first, last, seat=False):

@@ -22,7 +22,10 @@ from adaptwin.workload.workload import Workload
 def play_scenario(profile: Profile, workload: Workload, scenario: Scenario) -> "Played":
     """Simulate a scenario on the compiled twin and judge the outcome."""
     outcome = play(scenario)
-    return Played(profile, workload, scenario, outcome, judge(profile, workload, scenario, outcome))
+    judgement = judge(
+        workload, scenario.requests, scenario.window, outcome.ends, request_latency=profile.request_latency
+    )
+    return Played(profile, workload, scenario, outcome, judgement)
 
 
 @dataclass(frozen=True)

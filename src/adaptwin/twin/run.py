@@ -62,25 +62,19 @@ class Latency(Spec):
         return float("nan") if value is None else value
 
 
-class Run(Spec):
-    """The result of a simulation. Rates are per second of the window after warm-up, latencies in seconds.
+class RunFigures(Spec):
+    """What a client sees of a run, real or simulated. Rates are per second after warm-up, latencies in seconds.
 
     `adapters` is a polars DataFrame with one row per adapter: name, rank, arrivals, finished, rejected,
     offered_throughput and throughput (tokens/s), ttft_p50, ttft_p99, itl_mean (s), waiting_at_end, verdict, sluggish.
-    `series`, with ``record=True``, has one row per sampling time: time (s), running, waiting, kv_usage (0 to 1),
-    adapters (in the batch), finished_tokens and preemptions (since the start).
     """
 
-    file_kind = file_kinds.RUN
-    profile: Name = Field(description="name of the profile")
-    server: Server = Field(description="vLLM settings of the server")
     duration: float = Field(description="seconds of arrivals")
     window: Literal["cut", "drain"] = Field(
         description="end of the run: cut stops the clock after `duration`, drain lets all requests finish"
     )
     warmup: float = Field(description="seconds at the start that are left out of rates, latencies and means over time")
     seed: int = Field(description="seed of all random draws; of repeated runs, that of the first")
-    repeats: int = Field(default=1, description="runs with successive seeds, of which the figures are means")
 
     throughput: float = Field(description="prompt + output tokens/s of requests that finished inside the window")
     offered_throughput: float = Field(description="prompt + output tokens/s that arrived")
@@ -92,53 +86,17 @@ class Run(Spec):
     e2e: Latency = Field(description="time from arrival to the last token, over finished requests")
     arrived: int = Field(description="requests that arrived, warm-up included")
     finished: int = Field(description="requests that finished, warm-up included")
-    running_at_end: int = Field(description="requests that were running at the end")
-    waiting_at_end: int = Field(description="requests in the waiting queue at the end")
     never_admitted: int = Field(description="requests still held back by a client that is out of connections")
-    rejected: int = Field(description="requests longer than max_model_len or than the whole KV cache")
-    preemptions: int = Field(description="preemptions of requests, warm-up included")
-    adapter_loads: int = Field(description="loads of an adapter to the GPU, warm-up included")
-    disk_loads: int = Field(description="loads of an adapter from disk to host memory, warm-up included")
-    adapter_load_time: float = Field(description="seconds that steps waited for adapters")
-    kv_cache_tokens: int = Field(description="size of the KV cache, in tokens")
-    kv_usage: float = Field(description="share of the KV cache in use, mean over time")
-    mean_running: float = Field(description="running requests, mean over time")
-    mean_waiting: float = Field(description="waiting requests, mean over time")
-    mean_adapters: float = Field(description="distinct adapters in a step, mean over time")
-    busy: float = Field(description="share of the window in which a step was running")
-    metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes stalled the API server")
-    steps: int = Field(description="steps of the engine, warm-up included")
-    simulated: float = Field(description="seconds of simulated time")
     verdict: Verdict = Field(description="verdict on the server alone")
     sluggish: bool = Field(
         default=False, description="whether over 1 % of requests without a TTFT objective waited over 2 s"
     )
-    confidence: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="95 % intervals of the means over repeats, by metric"
-    )
-    intervals: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
-    )
-    assumptions: tuple[Line, ...] = Field(default=(), description="what the figures assume, in words")
-    extrapolations: tuple[Extrapolation, ...] = Field(
-        default=(), description="how the server differs from those that were measured; empty if in nothing"
-    )
     adapters: pl.DataFrame = Field(description="figures of every adapter, one row per adapter")
-    series: pl.DataFrame | None = Field(
-        default=None, description="time series, one row per second; None unless it was recorded"
-    )
 
     @property
     def starved(self) -> bool:
         """Whether under 0.9 of the offered tokens were served, as the paper defines a starved server."""
         return self.throughput < 0.9 * self.offered_throughput
-
-    @property
-    def regime(self) -> Regime:
-        """Regime of the server, on which the uncertainty of its figures depends: calm, busy or starved."""
-        if self.starved:
-            return "starved"
-        return "busy" if self.mean_waiting > 1.0 else "calm"
 
     @property
     def worst(self) -> Verdict:
@@ -150,7 +108,7 @@ class Run(Spec):
         """The worst verdict, or sluggish if that is ok but the server lets requests wait for long."""
         return grade_of(self.worst, sluggish=self.sluggish)
 
-    @field_validator("adapters", "series", mode="before")
+    @field_validator("adapters", "series", mode="before", check_fields=False)
     @classmethod
     def _table_from_columns(cls, value: Any) -> Any:
         if not isinstance(value, dict):
@@ -173,7 +131,7 @@ class Run(Spec):
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"a value has the wrong type: {str(error).partition(chr(10))[0]}") from None
 
-    @field_serializer("adapters", "series")
+    @field_serializer("adapters", "series", check_fields=False)
     def _columns(self, table: pl.DataFrame | None) -> dict[str, list[Any]] | None:
         return None if table is None else table.fill_nan(None).to_dict(as_series=False)
 
@@ -184,3 +142,52 @@ class Run(Spec):
     def to_json(self) -> str:
         """The run as JSON text."""
         return json.dumps(json.loads(self.model_dump_json(exclude_none=False)), indent=1)
+
+
+class Run(RunFigures):
+    """The result of a simulation; see `RunFigures` for rates, latencies and the table of adapters.
+
+    `series`, with ``record=True``, has one row per sampling time: time (s), running, waiting, kv_usage (0 to 1),
+    adapters (in the batch), finished_tokens and preemptions (since the start).
+    """
+
+    file_kind = file_kinds.RUN
+    profile: Name = Field(description="name of the profile")
+    server: Server = Field(description="vLLM settings of the server")
+    repeats: int = Field(default=1, description="runs with successive seeds, of which the figures are means")
+    running_at_end: int = Field(description="requests that were running at the end")
+    waiting_at_end: int = Field(description="requests in the waiting queue at the end")
+    rejected: int = Field(description="requests longer than max_model_len or than the whole KV cache")
+    preemptions: int = Field(description="preemptions of requests, warm-up included")
+    adapter_loads: int = Field(description="loads of an adapter to the GPU, warm-up included")
+    disk_loads: int = Field(description="loads of an adapter from disk to host memory, warm-up included")
+    adapter_load_time: float = Field(description="seconds that steps waited for adapters")
+    kv_cache_tokens: int = Field(description="size of the KV cache, in tokens")
+    kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    mean_running: float = Field(description="running requests, mean over time")
+    mean_waiting: float = Field(description="waiting requests, mean over time")
+    mean_adapters: float = Field(description="distinct adapters in a step, mean over time")
+    busy: float = Field(description="share of the window in which a step was running")
+    metrics_stall: float = Field(default=0.0, description="share of the time in which scrapes stalled the API server")
+    steps: int = Field(description="steps of the engine, warm-up included")
+    simulated: float = Field(description="seconds of simulated time")
+    confidence: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="95 % intervals of the means over repeats, by metric"
+    )
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="90 % intervals for a real server, from the profile's spread, by metric"
+    )
+    assumptions: tuple[Line, ...] = Field(default=(), description="what the figures assume, in words")
+    extrapolations: tuple[Extrapolation, ...] = Field(
+        default=(), description="how the server differs from those that were measured; empty if in nothing"
+    )
+    series: pl.DataFrame | None = Field(
+        default=None, description="time series, one row per second; None unless it was recorded"
+    )
+
+    @property
+    def regime(self) -> Regime:
+        """Regime of the server, on which the uncertainty of its figures depends: calm, busy or starved."""
+        if self.starved:
+            return "starved"
+        return "busy" if self.mean_waiting > 1.0 else "calm"

@@ -71,6 +71,15 @@ class Sample(NamedTuple):
     preemptions: int  # since the start
 
 
+class RequestEnds(NamedTuple):
+    """What became of each request by the end of a run. Each array has the shape (requests,); times in nanoseconds."""
+
+    first_token: NDArray[np.int64]  # when it reached the client; or NOT_YET
+    finish: NDArray[np.int64]  # when the last token reached the client; or NOT_YET
+    rejected: NDArray[np.bool_]  # it will never be served
+    running: NDArray[np.bool_]  # it is being served at the end
+
+
 class Outcome(NamedTuple):
     """What happened in a run; times in nanoseconds. A step that would end after a cut window yields no tokens."""
 
@@ -98,6 +107,11 @@ class Outcome(NamedTuple):
     busy_time: int
     samples: NDArray[np.int64]  # (samples, 7): the fields of `Sample`
     step_totals: StepTotals  # zeros unless the window asks for them
+
+    @property
+    def ends(self) -> RequestEnds:
+        """What became of each request."""
+        return RequestEnds(self.first_token, self.finish, self.rejected, self.running)
 
 
 def drawn_requests(profile: Profile, workload: Workload, seed: int) -> Requests:

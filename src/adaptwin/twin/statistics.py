@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from adaptwin.jit import borrowing, inlined
 from adaptwin.twin.quantiles import grouped_quantiles
 from adaptwin.twin.run import Latency
-from adaptwin.twin.scenario import Outcome, Scenario
+from adaptwin.twin.scenario import RequestEnds, Window
 from adaptwin.twin.token_gaps import GAP_BINS, bin_of, gap_value
 from adaptwin.twin.wide_sums import WIDE, add_product, as_floats, as_integer
-from adaptwin.workload.drawing.requests import NANOSECONDS
+from adaptwin.workload.drawing.requests import NANOSECONDS, Requests
 
 _GAP_VALUES = np.array([gap_value(number) for number in range(GAP_BINS)]) / NANOSECONDS
 
@@ -73,8 +73,9 @@ _WHOLE_SUMS = np.dtype(
 
 
 def sum_up(
-    scenario: Scenario,
-    outcome: Outcome,
+    requests: Requests,
+    window: Window,
+    ends: RequestEnds,
     *,
     request_latency: float,
     grace: float,
@@ -85,8 +86,9 @@ def sum_up(
     """Sum up a run, as a whole and by adapter.
 
     Args:
-        scenario: The scenario that was simulated.
-        outcome: What happened in it.
+        requests: The requests of the run.
+        window: The time of the run, and its warm-up.
+        ends: What became of each request.
         request_latency: Seconds that the totals add to the TTFT and the end-to-end latency of a request.
         grace: Age in seconds; requests that are younger at the end of the window are not `counted`.
         patience: Seconds; a request that waits longer for its first token is `overdue` meanwhile, and `impatient` once
@@ -96,10 +98,9 @@ def sum_up(
             with an objective.
     """
     latency_, grace_, patience_ = (round(seconds * NANOSECONDS) for seconds in (request_latency, grace, patience))
-    sums = _no_sums(len(scenario.requests.arrival), len(objectives))
+    sums = _no_sums(len(requests.arrival), len(objectives))
     limits = _WaitLimits(grace_, patience_, objectives * NANOSECONDS, long_waits * NANOSECONDS)
-    ends = _Ends(outcome.first_token, outcome.finish, outcome.rejected, outcome.running)
-    _sum_up(sums, scenario.requests, ends, scenario.window, latency_, limits)
+    _sum_up(sums, requests, ends, window, latency_, limits)
     counts = {name: int(sums.whole[0][name]) for name in ("served", "finished", "tpot_count")}
     times = {name: as_integer(*sums.whole[0][name].item()) for name in ("ttft_sum", "tpot_sum", "e2e_sum")}
     columns = {name: np.ascontiguousarray(sums.by_adapter[name]) for name in _ADAPTER_SUMS.names or ()}
@@ -140,15 +141,6 @@ class _Sums(NamedTuple):
     e2e: NDArray[np.int64]
     waits: NDArray[np.int64]  # nanoseconds to the first token, of finished requests
     adapter_of_wait: NDArray[np.int32]
-
-
-class _Ends(NamedTuple):
-    """What the pass over the requests reads of an outcome, whose integrals may be too large for compiled code."""
-
-    first_token: NDArray[np.int64]
-    finish: NDArray[np.int64]
-    rejected: NDArray[np.bool_]
-    running: NDArray[np.bool_]
 
 
 class _WaitLimits(NamedTuple):

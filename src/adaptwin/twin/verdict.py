@@ -36,11 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
-from adaptwin.profile.profile import Profile
 from adaptwin.twin.run import VERDICTS, Verdict, worst_of
-from adaptwin.twin.scenario import Outcome, Scenario
+from adaptwin.twin.scenario import RequestEnds, Window
 from adaptwin.twin.statistics import AdapterTotals, Totals, sum_up
-from adaptwin.workload.drawing.requests import NANOSECONDS
+from adaptwin.workload.drawing.requests import NANOSECONDS, Requests
 from adaptwin.workload.workload import Workload
 
 STARVED_BELOW = 0.9  # the paper's threshold: share of the offered tokens that must be served
@@ -75,20 +74,31 @@ class Judgement(NamedTuple):
         return worst_of({self.server, *self.adapters})
 
 
-def judge(profile: Profile, workload: Workload, scenario: Scenario, outcome: Outcome) -> Judgement:
-    """Judge the server and every adapter by the rules of this module."""
+def judge(
+    workload: Workload, requests: Requests, window: Window, ends: RequestEnds, *, request_latency: float
+) -> Judgement:
+    """Judge the server and every adapter by the rules of this module.
+
+    Args:
+        workload: The adapters, with their objectives.
+        requests: The requests of the run.
+        window: The time of the run, and its warm-up.
+        ends: What became of each request.
+        request_latency: Seconds that API server and client add to the times in `ends`.
+    """
     objectives = np.array([adapter.slo_ttft or np.inf for adapter in workload.adapters])
     is_free = np.isinf(objectives)
     totals, sums = sum_up(
-        scenario,
-        outcome,
-        request_latency=profile.request_latency,
+        requests,
+        window,
+        ends,
+        request_latency=request_latency,
         grace=GRACE,
         patience=PATIENCE,
-        objectives=objectives - profile.request_latency,
-        long_waits=np.where(is_free, LONG_WAIT - profile.request_latency, np.inf),
+        objectives=objectives - request_latency,
+        long_waits=np.where(is_free, LONG_WAIT - request_latency, np.inf),
     )
-    seconds = max(1, scenario.window.end - scenario.window.warmup) / NANOSECONDS
+    seconds = max(1, window.end - window.warmup) / NANOSECONDS
     is_unknown = not _shows_enough(sums, seconds)
     server = _server_verdict(sums, seconds, "unknown" if is_unknown else "ok")
     slo_itl = np.array([adapter.slo_itl or np.inf for adapter in workload.adapters])
