@@ -3,8 +3,9 @@
 AdaptwinError                 every error adaptwin raises on purpose; the CLI prints it in one line
 ├── SpecError                 the input is wrong; names file, field and value          (exit code 1)
 │   └── WrongKind             the file is of another kind than expected (file_kinds)   (exit code 1)
-└── Infeasible                there is no solution; names the binding constraint       (exit code 2)
-    └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
+├── Infeasible                there is no solution; names the binding constraint       (exit code 2)
+│   └── OutOfMemory           vLLM would refuse to start with these settings           (exit code 2)
+└── ServerError               a running server cannot be reached, or does not do what is asked of it (exit code 4)
 """
 
 import difflib
@@ -64,6 +65,21 @@ class Infeasible(AdaptwinError):
 
 class OutOfMemory(Infeasible):
     """The server would not start: its KV cache is too small, or no memory is left for it."""
+
+
+class ServerError(AdaptwinError):
+    """A running server cannot be reached, or does not do what is asked of it.
+
+    Args:
+        message: What went wrong, in words.
+        url: Address of the server.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, url: str) -> None:
+        self.message, self.url = _readable(message), url
+        super().__init__(f"{visible(url)}: {self.message}")
 
 
 def not_one_of(value: object, names: Iterable[str]) -> str:

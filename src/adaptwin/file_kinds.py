@@ -25,6 +25,7 @@ FLEET = FileKind("a fleet")
 PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
 MEASURED_RUN = FileKind("a measured run")
+REPLAY = FileKind("the results of a replay")
 SURROGATE = FileKind("a surrogate")
 DESIGN = FileKind("a design of a sweep")
 SETUP = FileKind("the setup of a folder of measurements")
@@ -62,6 +63,7 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
     (RUN, ("offered_throughput", "mean_running")),
+    (REPLAY, ("runs", "client")),
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
     (TRACE, ("timestamp", "input_length", "output_length")),

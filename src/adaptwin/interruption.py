@@ -22,6 +22,7 @@ _NAMED = 3  # files that are named in the line about an interruption
 
 _held: list[tuple[Any, Any]] = []  # the arguments of the handler, for each Ctrl-C that is held back
 _tidying: list[Callable[[], None]] = []
+_saving: list[Callable[[], None]] = []
 _keeping: list[Callable[[], str]] = []
 _unwinding: list[None] = []
 
@@ -138,13 +139,24 @@ def must_unwind() -> bool:
     return bool(_unwinding)
 
 
+def saved_by(save: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call `save`, which may write files, if the process is told to end inside the block; it has some seconds."""
+    return _entered(_saving, save)
+
+
 def keeping(kept: Callable[[], str]) -> AbstractContextManager[None]:
     """Say `kept()`, what is kept and how to go on, if the process is told to end inside the block."""
     return _entered(_keeping, kept)
 
 
 def what_is_left() -> str:
-    """Return what the line about an interruption says after its first word. From now on, no file takes its place."""
+    """Save what blocks have asked for with `saved_by`, and return what the line about an interruption says of it.
+
+    From now on, no file takes its place.
+    """
+    for save in _saving:
+        with suppress(Exception):
+            save()
     outputs.taking_place.acquire(timeout=1.0)
     return f"; {_keeping[-1]()}" if _keeping else str(outputs)
 

@@ -9,7 +9,7 @@ from adaptwin.report.style.assumptions import assumption_lines, extrapolated_sen
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
-from adaptwin.twin.run import VERDICTS, Grade, Latency, Run, grade_of
+from adaptwin.twin.run import VERDICTS, Grade, Latency, Run, RunFigures, grade_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
 SHOWN_ADAPTERS = 10  # adapters with the worst verdicts
@@ -28,7 +28,7 @@ def run_table(run: Run) -> RenderableType:
     parts: list[RenderableType] = [
         _run_headline(run),
         heading("Latency of finished requests"),
-        _latency_table(run),
+        latency_table(run),
         heading("Server"),
         _server_facts_table(run),
     ]
@@ -36,7 +36,7 @@ def run_table(run: Run) -> RenderableType:
         parts += [heading(f"95 % interval of the mean over {run.repeats} repeats"), _interval_table(run.confidence)]
     if run.intervals:
         parts += [heading("90 % interval for a real server"), _interval_table(run.intervals)]
-    parts.append(_worst_adapters(run))
+    parts.append(worst_adapters(run))
     parts += assumption_lines(run.assumptions, extrapolated_sentence({run.profile: run.extrapolations}))
     return Group(*parts)
 
@@ -69,7 +69,8 @@ def _why_unknown(run: Run) -> str:
     )
 
 
-def _latency_table(run: Run) -> Table:
+def latency_table(run: RunFigures) -> Table:
+    """Return mean and percentiles of the latencies of finished requests."""
     table = plain_table()
     table.add_column("")
     add_numbers(table, "mean", "p50", "p90", "p99")
@@ -121,7 +122,8 @@ def _interval_table(intervals: dict[str, tuple[float, float]]) -> Table:
     return table
 
 
-def _worst_adapters(run: Run) -> RenderableType:
+def worst_adapters(run: RunFigures) -> RenderableType:
+    """Return the adapters that are served worst, or a line that all are ok."""
     rows = list(run.adapters.iter_rows(named=True))
     grades = {_grade(row) for row in rows}
     if grades <= {"ok"} or grades == {"unknown"}:

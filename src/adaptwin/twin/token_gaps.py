@@ -1,6 +1,7 @@
 """Token gaps: the histogram of the times between the tokens of a request."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.jit import compiled
 
@@ -26,3 +27,9 @@ def gap_value(bin_number: int) -> float:
 
 
 bin_of = compiled(gap_bin)
+
+
+def gap_counts(gaps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the histogram of gaps in nanoseconds, by `gap_bin`; shape (GAP_BINS,)."""
+    bins = np.where(gaps < 256, gaps, (gaps.astype(np.float64).view(np.int64) >> 45) - 1029 * 128)
+    return np.bincount(bins, minlength=GAP_BINS)

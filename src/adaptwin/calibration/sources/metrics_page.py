@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.errors import SpecError
@@ -29,6 +30,20 @@ class MetricsPage:
     cached_prompt_tokens: float | None  # prompt tokens that lay in the prefix cache
 
 
+class MetricSample(NamedTuple):
+    """One value of a metric, with the labels that tell it from others."""
+
+    name: str
+    labels: dict[str, str]
+    value: str  # as the page writes it
+
+
+def metric_samples(text: str) -> list[MetricSample]:
+    """Return the values of vLLM's metrics in a page, in the order of its lines."""
+    lines = (found.groups() for line in text.splitlines() if (found := _METRIC.match(line)))
+    return [MetricSample(name, dict(_LABEL.findall(labels or "")), value) for name, labels, value in lines]
+
+
 def is_metrics_page(text: str) -> bool:
     """Return whether most lines of a text are those of a metrics page of vLLM."""
     lines = [line for line in text.splitlines() if line.strip()]
@@ -38,20 +53,18 @@ def is_metrics_page(text: str) -> bool:
 
 def read_metrics_page(text: str, file: Path) -> MetricsPage:
     """Read a page; raises `NotModelledError` for a V0 engine or several engines, `SpecError` for several models."""
-    samples = [found.groups() for line in text.splitlines() if (found := _METRIC.match(line))]
-    if old := {name for name, _, _ in samples}.intersection(_OF_V0):
+    samples = metric_samples(text)
+    if old := {sample.name for sample in samples}.intersection(_OF_V0):
         raise NotModelledError(f"{min(old)} is a metric of the V0 engine, whose scheduler is not modelled", file=file)
-    labels = [dict(_LABEL.findall(text or "")) for _, text, _ in samples]
+    labels = [sample.labels for sample in samples]
     models = {each["model_name"] for each in labels if "model_name" in each}
     if len(models) != 1:
         names_found = ", ".join(sorted(models)) or "none"
         raise SpecError(f"expected one model_name, found {names_found}: give the page of one server", file=file)
     if len({each["engine"] for each in labels if "engine" in each}) > 1:
         raise NotModelledError("the page is of several engines (data parallelism), which is not modelled", file=file)
-    values = {name: value for (name, _, value), label in zip(samples, labels, strict=True) if "le" not in label}
-    config = next(
-        (label for (name, _, _), label in zip(samples, labels, strict=True) if name.endswith("config_info")), {}
-    )
+    values = {sample.name: sample.value for sample in samples if "le" not in sample.labels}
+    config = next((sample.labels for sample in samples if sample.name.endswith("config_info")), {})
     lora = next((label for label in labels if "max_lora" in label), {})
     blocks, block_size = _number(config.get("num_gpu_blocks")), _number(config.get("block_size"))
     tokens = _number(config.get("kv_cache_size_tokens")) or (blocks and block_size and blocks * block_size)

@@ -1,0 +1,160 @@
+"""adaptwin replay: the traffic of a fleet or a plan, sent to running servers -> Replay."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from adaptwin.cli.help import default_note
+from adaptwin.cli.options import AsJson, OutFile, Seed, time_from_zero, time_span
+from adaptwin.cli.printing import show, show_json, tell
+from adaptwin.cli.servers import ApiKey, ServerUrls
+from adaptwin.errors import ServerError
+from adaptwin.file_kinds import PLAN, PLANS, kinds_of
+from adaptwin.writable import require_writable
+
+if TYPE_CHECKING:
+    from adaptwin.live.traffic import Traffic
+
+
+def replay_command(
+    source: Annotated[
+        Path, typer.Argument(metavar="FLEET|PLAN", help="Fleet file, CSV of adapters, or plan whose traffic to send.")
+    ],
+    url: ServerUrls,
+    routing: Annotated[
+        Literal["plan", "round-robin"] | None,
+        typer.Option(
+            help="Server of each request: as the plan says, or the next one in turn. "
+            + default_note("plan for a plan, else round-robin"),
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help=f"Time of traffic, such as 90s or 10m. {default_note('the duration of the fleet')}",
+        ),
+    ] = None,
+    warmup: Annotated[
+        float,
+        typer.Option(
+            parser=time_from_zero,
+            metavar="TIME",
+            help="Time at the start that rates, latencies and verdicts leave out.",
+        ),
+    ] = 0.0,
+    window: Annotated[
+        Literal["cut", "drain"],
+        typer.Option(help="End of the run: cut gives up what is not answered at the end, drain waits for all answers."),
+    ] = "cut",
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help=f"Requests that may be open at most. {default_note('no limit')}"),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            parser=time_span, metavar="TIME", help="Time without a token after which a request has failed, such as 2m."
+        ),
+    ] = 600.0,
+    sample_every: Annotated[
+        float, typer.Option(parser=time_span, metavar="TIME", help="Time between samples of /metrics, such as 2s.")
+    ] = 2.0,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prompts to send in turn: a text in each line, or JSON with the field prompt. "
+            + default_note("random tokens of the drawn lengths"),
+        ),
+    ] = None,
+    api_key: ApiKey = None,
+    out: OutFile = None,
+    as_json: AsJson = False,
+    seed: Seed = None,
+) -> None:
+    """Send a fleet's traffic to running servers in real time, and report what they did.
+
+    The requests are those that the twin simulates with the same seed. A plan needs an address for each of its servers,
+    in their order or as NAME=URL. Exit code 4: a server cannot be used, or died on the way; what was measured until
+    then is kept.
+    """
+    from adaptwin.cli.progress import progress_bar
+    from adaptwin.interruption import saved_by
+    from adaptwin.live.connection import api_key_of_environment
+    from adaptwin.live.prompts import PromptsOfFile
+    from adaptwin.live.replay import Replaying
+    from adaptwin.report.replay import replay_report
+
+    require_writable(out, inputs=[source, *([prompts] if prompts else [])])
+    traffic, used = _traffic(source, url, routing, duration, seed)
+    texts = PromptsOfFile(prompts) if prompts else None
+    replaying = Replaying(
+        traffic,
+        routing=used,
+        window=window,
+        warmup=warmup,
+        max_in_flight=max_in_flight,
+        timeout=timeout,
+        sample_every=sample_every,
+        prompts=texts,
+        api_key=api_key or api_key_of_environment(),
+    )
+
+    def save() -> None:
+        if out and (so_far := replaying.so_far("interrupted")):
+            so_far.write(out)
+
+    with progress_bar() as progress, saved_by(save):
+        found = replaying.run(progress)
+    if out:
+        found.write(out)
+    if as_json:
+        show_json(found.file_form())
+    else:
+        show(replay_report(found))
+    if out:
+        tell(f"results written to {out}")
+    if found.ended_early:
+        raise ServerError(f"the replay ended early: {found.ended_early}", "replay")
+
+
+def _traffic(
+    source: Path, urls: list[str], routing: str | None, duration: float | None, seed: int | None
+) -> "tuple[list[Traffic], Literal['one server', 'plan', 'round-robin']]":
+    """Return the traffic of each server, and how it is divided."""
+    from adaptwin.errors import SpecError
+    from adaptwin.live.connection import server_urls
+    from adaptwin.live.traffic import traffic_of_fleet, traffic_of_plan
+    from adaptwin.plan.fleet import fleet_profiles, read_fleet
+    from adaptwin.plan.plan import Plan
+
+    kinds = kinds_of(source)
+    if PLANS in kinds:
+        raise SpecError("holds plans for several base models: replay the plan of each", file=source)
+    if PLAN in kinds:
+        plan = Plan.read(source)
+        named = [_named(url) for url in urls]
+        server_urls([url.rpartition("=")[2] for url in named])
+        way = routing or "plan"
+        traffic = traffic_of_plan(plan, named, plan.seed if seed is None else seed, duration, way)
+        return traffic, "one server" if len(traffic) == 1 else "plan" if way == "plan" else "round-robin"
+    if routing == "plan":
+        raise SpecError("is a fleet: only a plan says which adapter goes where", "routing", source)
+    fleet = read_fleet(source)
+    profile = fleet_profiles(fleet, source)[0] if fleet.profile else None
+    workload = fleet.workload.model_copy(update={"duration": duration or fleet.duration})
+    used_seed = fleet.seed if seed is None else seed
+    server = fleet.server if fleet.server.model_fields_set else None
+    traffic = traffic_of_fleet(workload, server_urls(urls), used_seed, server, profile)
+    return traffic, "one server" if len(traffic) == 1 else "round-robin"
+
+
+def _named(text: str) -> str:
+    """Return an address that may have the name of a server before it, in its normal form."""
+    from adaptwin.live.connection import server_url
+
+    name, is_named, url = text.partition("=") if "=" in text.partition("://")[0] else ("", "", text)
+    return f"{name}{is_named}{server_url(url)}"

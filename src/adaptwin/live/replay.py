@@ -1,0 +1,160 @@
+"""replay: send the traffic of a fleet or a plan to running servers, and report what they did."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from adaptwin.live.answer import Answer
+from adaptwin.live.connection import in_event_loop, session_with
+from adaptwin.live.figures import client_complaint, client_figures, server_figures
+from adaptwin.live.open_loop import OpenLoop, Sent
+from adaptwin.live.prompts import Prompts, RandomPrompts
+from adaptwin.live.replayed import Client, Replay, ReplayedRun
+from adaptwin.live.served_model import ServedModels, require_served
+from adaptwin.live.traffic import Traffic
+from adaptwin.live.vllm_server import VllmServer
+from adaptwin.progress import Progress, silent
+
+Routing = Literal["one server", "plan", "round-robin"]
+STALLED_AFTER = 600.0  # seconds without a token: requests of starving adapters wait for minutes
+SAMPLE_EVERY = 2.0
+
+
+def replay(
+    traffic: Sequence[Traffic],
+    *,
+    routing: Routing = "one server",
+    window: Literal["cut", "drain"] = "cut",
+    warmup: float = 0.0,
+    max_in_flight: int | None = None,
+    timeout: float = STALLED_AFTER,
+    sample_every: float = SAMPLE_EVERY,
+    prompts: Prompts | None = None,
+    api_key: str | None = None,
+    progress: Progress = silent,
+) -> Replay:
+    """Send traffic to running servers in real time, and return what they did.
+
+    Requests are sent when they are due, however many are open, and ask for answers of exactly the drawn length. If a
+    server dies on the way, the results are those up to then, and `Replay.ended_early` says why.
+
+    Args:
+        traffic: The requests of each server, all with one duration; see `traffic_of_fleet` and `traffic_of_plan`.
+        routing: How the requests were divided between the servers.
+        window: ``"cut"`` gives up what is not answered after the last arrival, ``"drain"`` waits for all answers.
+        warmup: Seconds at the start that rates, latencies and verdicts leave out.
+        max_in_flight: Requests that may be open at all servers together; further ones wait. None: any number.
+        timeout: Seconds without anything from the server after which a request has failed.
+        sample_every: Seconds between samples of ``/metrics``.
+        prompts: Prompts to send; None: random tokens.
+        api_key: Key that the servers ask for.
+        progress: Called with the number of requests sent.
+
+    Raises:
+        ServerError: A server cannot be reached at the start, or does not serve one of the adapters.
+    """
+    return Replaying(
+        traffic,
+        routing=routing,
+        window=window,
+        warmup=warmup,
+        max_in_flight=max_in_flight,
+        timeout=timeout,
+        sample_every=sample_every,
+        prompts=prompts,
+        api_key=api_key,
+    ).run(progress)
+
+
+class Replaying:
+    """A replay that can be asked for its results at any time; see `replay` for the arguments."""
+
+    def __init__(
+        self,
+        traffic: Sequence[Traffic],
+        *,
+        routing: Routing = "one server",
+        window: Literal["cut", "drain"] = "cut",
+        warmup: float = 0.0,
+        max_in_flight: int | None = None,
+        timeout: float = STALLED_AFTER,
+        sample_every: float = SAMPLE_EVERY,
+        prompts: Prompts | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self._traffic, self._routing, self._window, self._warmup = traffic, routing, window, warmup
+        self._api_key = api_key
+        self._started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        self._served: list[tuple[ServedModels, str | None]] = []
+        self._loop = OpenLoop(
+            sent=[],
+            duration=traffic[0].workload.duration,
+            drain=window == "drain",
+            prompts=prompts or RandomPrompts(traffic[0].seed),
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            sample_every=sample_every,
+        )
+
+    def run(self, progress: Progress = silent) -> Replay:
+        """Send everything and return the results; raises `ServerError` if a server cannot be used at the start."""
+        in_event_loop(lambda: self._work(progress))
+        return self._results()
+
+    def so_far(self, why: str) -> Replay | None:
+        """Return the results up to now, as those of a replay that ended early; None if nothing was sent yet."""
+        if not self._loop.started:
+            return None
+        if not self._loop.ended:
+            self._loop.ended, self._loop.ended_early = time.perf_counter_ns(), why
+        return self._results()
+
+    async def _work(self, progress: Progress) -> None:
+        async with session_with(self._api_key) as session:
+            servers = [VllmServer(each.url, session) for each in self._traffic]
+            for server, each in zip(servers, self._traffic, strict=True):
+                self._served.append((await server.models(), await server.version()))
+                self._loop.sent = [*self._loop.sent, _prepared(each, self._served[-1][0])]
+            await self._loop.run(servers, progress)
+
+    def _results(self) -> Replay:
+        loop = self._loop
+        client = Client(
+            late_p99=max(0.0, loop.late_p99),
+            late_most=max(0.0, *loop.late, 0.0),
+            busy=loop.busy,
+            max_in_flight=loop.max_in_flight,
+            most_in_flight=loop.most_in_flight,
+            complaint=client_complaint(loop),
+        )
+        runs = tuple(self._run_of(*each) for each in zip(loop.sent, self._served, strict=True))
+        return Replay(
+            routing=self._routing, started=self._started, client=client, ended_early=loop.ended_early, runs=runs
+        )
+
+    def _run_of(self, sent: Sent, served: tuple[ServedModels, str | None]) -> ReplayedRun:
+        traffic, (models, version) = sent.traffic, served
+        figures = client_figures(self._loop, sent, self._window, self._warmup)
+        return ReplayedRun(
+            name=traffic.name,
+            url=traffic.url,
+            profile=traffic.profile,
+            server=traffic.server,
+            workload=traffic.workload,
+            draws_own_requests=self._routing != "round-robin",
+            base_model=models.base.name,
+            vllm_version=version,
+            seed=traffic.seed,
+            sample_every=self._loop.sample_every,
+            **figures,
+            **server_figures(sent, self._warmup, figures["duration"]),
+        )
+
+
+def _prepared(traffic: Traffic, models: ServedModels) -> Sent:
+    """Return the record of what is sent to a server; raises `ServerError` if it does not serve an adapter."""
+    adapters = traffic.workload.adapters
+    require_served([adapter.name for adapter in adapters if adapter.rank], models, traffic.url)
+    names = [adapter.name if adapter.rank else models.base.name for adapter in adapters]
+    return Sent(traffic, names, [Answer() for _ in traffic.requests.arrival])

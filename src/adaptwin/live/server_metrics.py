@@ -1,0 +1,121 @@
+"""ServerMetrics: what a page of /metrics says of a server at one moment; None where it does not say."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from adaptwin.calibration.sources.metrics_page import MetricSample
+
+_RENAMED = {"vllm:gpu_cache_usage_perc": "vllm:kv_cache_usage_perc"}  # name in earlier versions: name now
+_HISTOGRAMS = {
+    "ttft": ("vllm:time_to_first_token_seconds",),
+    "itl": ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
+    "prefill": ("vllm:request_prefill_time_seconds",),
+    "decode": ("vllm:request_decode_time_seconds",),
+    "queue": ("vllm:request_queue_time_seconds",),
+    "step_tokens": ("vllm:iteration_tokens_total",),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerMetrics:
+    """State and counters of a server, of all engines together. Counters count from the start of the server."""
+
+    running: float | None = None  # requests
+    waiting: float | None = None
+    waiting_by_reason: dict[str, float] = field(
+        default_factory=dict
+    )  # deferred: for a slot; capacity: for KV or a seat
+    running_adapters: tuple[str, ...] = ()
+    waiting_adapters: tuple[str, ...] = ()
+    max_loras: int | None = None
+    kv_usage: float | None = None  # 0 to 1
+    kv_cache_tokens: int | None = None
+    block_size: int | None = None
+    gpu_memory_utilization: float | None = None
+    preemptions: float | None = None
+    prompt_tokens: float | None = None
+    answer_tokens: float | None = None
+    finished: float | None = None  # requests
+    sums: dict[str, tuple[float, float]] = field(default_factory=dict)  # sum and count of a histogram, by its name
+    missing: tuple[str, ...] = ()  # metrics that this version of vLLM does not have
+
+    def mean_since(self, before: "ServerMetrics", histogram: str) -> float | None:
+        """Return the mean of what a histogram counted since another page; None if it counted nothing."""
+        total, count = self.sums.get(histogram, (0.0, 0.0))
+        earlier, seen = before.sums.get(histogram, (0.0, 0.0))
+        return (total - earlier) / (count - seen) if count > seen else None
+
+    def steps_since(self, before: "ServerMetrics") -> int | None:
+        """Return the steps of the engine since another page."""
+        if "step_tokens" not in self.sums or "step_tokens" not in before.sums:
+            return None
+        return round(self.sums["step_tokens"][1] - before.sums["step_tokens"][1])
+
+
+def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
+    """Return what samples of vLLM's metrics say of one server."""
+    by_name: dict[str, list[MetricSample]] = {}
+    for sample in samples:
+        by_name.setdefault(_RENAMED.get(sample.name, sample.name), []).append(sample)
+    lora = by_name.get("vllm:lora_requests_info", [])
+    newest = max(lora, key=lambda sample: _number(sample.value) or 0.0, default=None)
+    config = next((each[0].labels for name, each in by_name.items() if name.endswith("cache_config_info")), {})
+    blocks, block_size = _number(config.get("num_gpu_blocks")), _number(config.get("block_size"))
+    wanted = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "num_preemptions_total")
+    return ServerMetrics(
+        running=_total(by_name.get("vllm:num_requests_running")),
+        waiting=_total(by_name.get("vllm:num_requests_waiting")),
+        waiting_by_reason={
+            sample.labels.get("reason", ""): _number(sample.value) or 0.0
+            for sample in by_name.get("vllm:num_requests_waiting_by_reason", [])
+        },
+        running_adapters=_names(newest, "running_lora_adapters"),
+        waiting_adapters=_names(newest, "waiting_lora_adapters"),
+        max_loras=int(_number(newest.labels.get("max_lora")) or 0) if newest else None,
+        kv_usage=_most(by_name.get("vllm:kv_cache_usage_perc")),
+        kv_cache_tokens=int(blocks * block_size) if blocks and block_size else None,
+        block_size=int(block_size) if block_size else None,
+        gpu_memory_utilization=_number(config.get("gpu_memory_utilization")),
+        preemptions=_total(by_name.get("vllm:num_preemptions_total")),
+        prompt_tokens=_total(by_name.get("vllm:prompt_tokens_total")),
+        answer_tokens=_total(by_name.get("vllm:generation_tokens_total")),
+        finished=_total(by_name.get("vllm:request_success_total")),
+        sums={
+            name: (total, count)
+            for name, histograms in _HISTOGRAMS.items()
+            for total, count in _sum_and_count(by_name, histograms)
+        },
+        missing=tuple(name for name in wanted if f"vllm:{name}" not in by_name),
+    )
+
+
+def _sum_and_count(by_name: dict[str, list[MetricSample]], histograms: Sequence[str]) -> Iterable[tuple[float, float]]:
+    """Yield sum and count of the first of these histograms that the page has."""
+    for histogram in histograms:
+        total, count = _total(by_name.get(f"{histogram}_sum")), _total(by_name.get(f"{histogram}_count"))
+        if total is not None and count is not None:
+            yield total, count
+            return
+
+
+def _names(sample: MetricSample | None, label: str) -> tuple[str, ...]:
+    text = sample.labels.get(label, "") if sample else ""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _total(samples: list[MetricSample] | None) -> float | None:
+    values = [value for sample in samples or () if (value := _number(sample.value)) is not None]
+    return sum(values) if values else None
+
+
+def _most(samples: list[MetricSample] | None) -> float | None:
+    return max((value for sample in samples or () if (value := _number(sample.value)) is not None), default=None)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

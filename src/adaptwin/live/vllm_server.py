@@ -1,0 +1,85 @@
+"""VllmServer: a running vLLM server, asked over HTTP."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from adaptwin.calibration.sources.metrics_page import metric_samples
+from adaptwin.errors import ServerError
+from adaptwin.live.connection import USUAL_TIMEOUT, require_answered, said_as_server_error
+from adaptwin.live.served_model import ServedModels, served_models
+from adaptwin.live.server_metrics import ServerMetrics, server_metrics
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_LOAD_TIMEOUT = 120.0  # seconds to load an adapter, which may come over the network
+
+
+class VllmServer:
+    """A running vLLM server. Every method raises `ServerError` if the server does not do what is asked.
+
+    Args:
+        url: Address, such as ``http://localhost:8000``.
+        session: Open session, which carries the API key.
+        timeout: Seconds for an answer that generates no text.
+    """
+
+    def __init__(self, url: str, session: "aiohttp.ClientSession", timeout: float = USUAL_TIMEOUT) -> None:
+        self.url, self.session, self._timeout = url, session, timeout
+
+    async def models(self) -> ServedModels:
+        """Return the base model and the adapters that the server lists."""
+        return served_models(await self._json("/v1/models"), self.url)
+
+    async def version(self) -> str | None:
+        """Return the version of vLLM; None if the server does not say."""
+        try:
+            data = await self._json("/version")
+        except ServerError:
+            return None
+        found = data.get("version") if isinstance(data, dict) else None
+        return found if isinstance(found, str) else None
+
+    async def metrics(self) -> ServerMetrics:
+        """Return what ``/metrics`` says now."""
+        samples = metric_samples(await self._get("/metrics"))
+        if not samples:
+            raise ServerError("/metrics has no metrics of vLLM", self.url)
+        return server_metrics(samples)
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        """Load an adapter from a path or repository."""
+        fields = {"lora_name": name, "lora_path": path}
+        await self._post("/v1/load_lora_adapter", fields, f"adapter {name!r} from {path} was not loaded")
+
+    async def unload_adapter(self, name: str) -> None:
+        """Unload an adapter."""
+        await self._post("/v1/unload_lora_adapter", {"lora_name": name}, f"adapter {name!r} was not unloaded")
+
+    async def _json(self, path: str) -> Any:
+        text = await self._get(path)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise ServerError(f"{path} is no JSON, so this is no server with the API of OpenAI", self.url) from None
+
+    async def _get(self, path: str) -> str:
+        import aiohttp
+
+        limit = aiohttp.ClientTimeout(total=self._timeout)
+        with said_as_server_error(self.url, self._timeout):
+            async with self.session.get(f"{self.url}{path}", timeout=limit) as response:
+                text = await response.text(errors="replace")
+        require_answered(response.status, text, self.url, f"GET {path}")
+        return text
+
+    async def _post(self, path: str, fields: dict[str, str], what: str) -> None:
+        import aiohttp
+
+        limit = aiohttp.ClientTimeout(total=_LOAD_TIMEOUT)
+        with said_as_server_error(self.url, _LOAD_TIMEOUT):
+            async with self.session.post(f"{self.url}{path}", json=fields, timeout=limit) as response:
+                text = await response.text(errors="replace")
+        if response.status == 404 and "not found" in text.lower() and "adapter" not in text.lower():
+            what += ": adapters can only be loaded if the server runs with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+        require_answered(response.status, text, self.url, what)
