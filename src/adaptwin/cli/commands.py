@@ -110,6 +110,16 @@ COMMANDS = {
             "adaptwin plan fleet.yaml --profile my-gpu.yaml",
         ),
     ),
+    "measure": Command(
+        "measure",
+        "measure_command",
+        "Time a running server, for 'adaptwin fit'.",
+        (
+            "adaptwin measure http://localhost:8000 --gpu l40s --out measured/",
+            "adaptwin measure http://localhost:8000 --gpu l40s --idle --out measured/",
+            "adaptwin fit measured/ --out my-gpu.yaml",
+        ),
+    ),
     "replay": Command(
         "replay",
         "replay_command",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 API_KEY_VARIABLES = ("VLLM_API_KEY", "OPENAI_API_KEY")
 USUAL_TIMEOUT = 10.0  # seconds for an answer that does not generate text
+_KEPT_ALIVE = 2.0  # seconds that an idle connection is kept: servers close theirs after 5
 _LONGEST_ANSWER = 300  # characters of a server's message that are shown
 
 
@@ -59,7 +60,7 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     except ModuleNotFoundError:
         raise SpecError("talking to a server needs aiohttp: pip install 'adaptwin[live]'") from None
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    connector = aiohttp.TCPConnector(limit=connections, force_close=False)
+    connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEPT_ALIVE)
     async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
         yield session
 
