@@ -117,9 +117,9 @@ def _wait(running: subprocess.Popen[bytes], port: int, log: Path) -> None:
     while time.monotonic() < until:
         if running.poll() is not None:
             raise RuntimeError(f"vLLM ended with {running.returncode}: {log.read_text()[-2000:]}")
-        with suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1.0):
-                return
+        address = f"http://127.0.0.1:{port}/health"
+        with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(address, timeout=1.0):
+            return
         time.sleep(0.25)
     raise RuntimeError(f"vLLM does not answer after {STARTS_WITHIN:g} s: {log.read_text()[-2000:]}")
 

@@ -4,7 +4,6 @@ Micro-benchmarks are repeated in turn, not one after the other, so that slow cha
 `fit` gets of each is the median. Everything is kept as it comes, so that a measurement that was stopped goes on.
 """
 
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from adaptwin.live.connection import in_event_loop, session_with
 from adaptwin.live.kept_measurements import KeptMeasurements
 from adaptwin.live.measured import Measured
 from adaptwin.live.measured_server import MeasuredServer, measured_server
-from adaptwin.live.measurement_tables import measurements_of
+from adaptwin.live.measurement_tables import measurements_of, medians_of
 from adaptwin.live.micro_benchmark import micro_benchmarks
 from adaptwin.live.micro_result import MicroResult
 from adaptwin.live.micro_runner import run_micro
@@ -35,7 +34,8 @@ from adaptwin.workload.workload import Adapter, Workload
 START_FILE = "start.yaml"
 MICRO_SHARE = 0.6  # of the time, for micro-benchmarks; the rest is for whole runs
 LOADS = (0.3, 0.7, 1.3)  # of runs, as shares of what the micro-benchmarks say the server can do
-SHORTEST_RUN, LONGEST_RUN = 20.0, 300.0  # seconds
+CROWDED = 1.0  # loads above it ask for all adapters, others for as many as there are slots
+SHORTEST_RUN, LONGEST_RUN = 10.0, 300.0  # seconds
 MOST_ROUNDS = 9
 
 
@@ -135,7 +135,7 @@ def _runs(
             if left < SHORTEST_RUN:
                 return
             progress("whole runs", place, len(LOADS))
-            workload = _workload(asked, measured, load * capacity, min(left, LONGEST_RUN))
+            workload = _workload(asked, measured, load, capacity, min(left, LONGEST_RUN))
             known[name] = _measured_run(asked, measured, workload, name)
             kept.add_run(known[name])
         yield known[name]
@@ -147,19 +147,18 @@ def request_capacity(results: Sequence[MicroResult], lengths: Lengths) -> float 
     if not decodes:
         return None
     most = max(result.running for result in decodes)
-    step = statistics.median(result.seconds or 0.0 for result in decodes if result.running == most)
-    prompts = [result.seconds / result.tokens for result in results if result.kind == "prefill" and result.seconds]
-    moments = lengths.table()
-    seconds = moments.output.mean() * step / most + moments.input.mean() * (
-        statistics.median(prompts) if prompts else 0
-    )
+    step = max(result.seconds or 0.0 for result in medians_of(decodes) if result.running == most)
+    prompts = [row.seconds / row.tokens for row in medians_of(results) if row.kind == "prefill" and row.seconds]
+    table = lengths.table()
+    seconds = table.output.mean() * step / most + table.input.mean() * max(prompts, default=0.0)
     return float(1.0 / seconds)
 
 
-def _workload(asked: Measuring, measured: MeasuredServer, rate: float, duration: float) -> Workload:
-    """Return traffic of so many requests per second, equal for all adapters and the base model."""
-    names = [*measured.adapters, Adapter(name=measured.base, rank=0, rate=0.0)]
-    adapters = [adapter.model_copy(update={"rate": rate / len(names)}) for adapter in names]
+def _workload(asked: Measuring, measured: MeasuredServer, load: float, capacity: float, duration: float) -> Workload:
+    """Return traffic at a share of the capacity, equal for the base model and all adapters, or those that have a slot."""
+    chosen = measured.adapters if load > CROWDED else measured.adapters[: measured.server.max_loras]
+    names = [*chosen, Adapter(name=measured.base, rank=0, rate=0.0)]
+    adapters = [adapter.model_copy(update={"rate": load * capacity / len(names)}) for adapter in names]
     return Workload(adapters=adapters, duration=round(duration, 1), lengths=asked.lengths, seed=asked.seed)
 
 
