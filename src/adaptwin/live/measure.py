@@ -155,7 +155,7 @@ def request_capacity(results: Sequence[MicroResult], lengths: Lengths) -> float 
 
 
 def _workload(asked: Measuring, measured: MeasuredServer, load: float, capacity: float, duration: float) -> Workload:
-    """Return traffic at a share of the capacity, equal for the base model and all adapters, or those that have a slot."""
+    """Return traffic at a share of the capacity: of the base model and all adapters, or of those that have a slot."""
     chosen = measured.adapters if load > CROWDED else measured.adapters[: measured.server.max_loras]
     names = [*chosen, Adapter(name=measured.base, rank=0, rate=0.0)]
     adapters = [adapter.model_copy(update={"rate": load * capacity / len(names)}) for adapter in names]
