@@ -153,7 +153,7 @@ def _figures(slots: int, load: float, run: Any) -> dict[str, Any]:
 
 
 def two_servers(folder: Path) -> dict[str, Any]:
-    """Plan for two servers with a core each, replay the plan and, with the same adapters, one server after the other."""
+    """Plan for two servers with a core each, replay the plan, and then send the same requests to them in turn."""
     profile = _fitted_profile()
     hot = [Adapter(name, (8, 16)[int(name[1:]) % 2], rate) for name, rate in zip(ADAPTERS, _skewed(4.0), strict=True)]
     fleet = Workload(hot, duration=PLANNED_SECONDS, lengths=LENGTHS, seed=3)
