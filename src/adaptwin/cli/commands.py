@@ -133,8 +133,12 @@ COMMANDS = {
     "compare": Command(
         "compare",
         "compare_command",
-        "Compare a simulated run with a measured one.",
-        ("adaptwin compare run.json measured.json",),
+        "Compare the twin with what was measured.",
+        (
+            "adaptwin compare run.json measured.json",
+            "adaptwin compare my-gpu.yaml monday.json tuesday.json --report compare.html",
+            "adaptwin compare plan.yaml replay.json",
+        ),
     ),
     "sweep": Command(
         "sweep",
