@@ -35,6 +35,11 @@ async def _decode(
             for i in range(micro.requests)
         )
     )
+    return decoded(micro, answers)
+
+
+def decoded(micro: MicroBenchmark, answers: list[Answer]) -> MicroResult:
+    """Return the median gap between tokens while all requests of a micro-benchmark run, and what such a step holds."""
     begins, ends = max(answer.first for answer in answers), min(answer.last for answer in answers)
     gaps, place = _gaps_between(answers, begins, ends)
     if len(gaps) < FEWEST_GAPS * micro.requests:
