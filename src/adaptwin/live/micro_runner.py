@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+from collections.abc import Iterator
 
 from adaptwin.errors import ServerError
 from adaptwin.live.answer import Answer
@@ -13,7 +14,7 @@ from adaptwin.live.server_metrics import ServerMetrics
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
-FEWEST_GAPS = 8  # of a request while all others run, too
+BLOCK = 8  # successive gaps that are averaged
 ALONE_TRIES = 3  # of a prompt whose time must be that of one request
 
 
@@ -39,33 +40,39 @@ async def _decode(
 
 
 def decoded(micro: MicroBenchmark, answers: list[Answer]) -> MicroResult:
-    """Return the median gap between tokens while all requests of a micro-benchmark run, and what such a step holds."""
+    """Return the time between tokens while all requests of a micro-benchmark run, and what such a step holds.
+
+    It is the median over blocks of `BLOCK` successive gaps: a client that reads several tokens at once sees gaps of
+    nothing between them, and a server that stalls makes single long ones.
+    """
     begins, ends = max(answer.first for answer in answers), min(answer.last for answer in answers)
-    gaps, place = _gaps_between(answers, begins, ends)
-    if len(gaps) < FEWEST_GAPS * micro.requests:
+    blocks, places = [], []
+    for answer in answers:
+        gaps = list(_gaps_between(answer, begins, ends))
+        for first in range(0, len(gaps) - BLOCK + 1, BLOCK):
+            block = gaps[first : first + BLOCK]
+            blocks.append(statistics.fmean(gap for _, gap in block))
+            places.append(statistics.fmean(place for place, _ in block))
+    if len(blocks) < micro.requests:
         return MicroResult(micro.name, micro.kind, None, said=f"{micro.requests} requests never ran at the same time")
     return MicroResult(
         micro.name,
         micro.kind,
-        statistics.median(gaps) / NANOSECONDS,
+        statistics.median(blocks) / NANOSECONDS,
         tokens=micro.requests,
-        context=micro.requests * (micro.prompt + place),
+        context=micro.requests * (micro.prompt + statistics.fmean(places)),
         adapters=micro.adapters,
         running=micro.requests,
     )
 
 
-def _gaps_between(answers: list[Answer], begins: int, ends: int) -> tuple[list[int], float]:
-    """Return the gaps inside a time in which all requests run, and the mean place of their tokens in the answers."""
-    gaps, places = [], []
-    for answer in answers:
-        now = answer.first
-        for place, gap in enumerate(answer.gaps, start=1):
-            if now >= begins and now + gap <= ends:
-                gaps.append(gap)
-                places.append(place)
-            now += gap
-    return gaps, statistics.fmean(places) if places else 0.0
+def _gaps_between(answer: Answer, begins: int, ends: int) -> Iterator[tuple[int, int]]:
+    """Yield the gaps of an answer inside a time, each after the place of its token in the answer."""
+    now = answer.first
+    for place, gap in enumerate(answer.gaps, start=1):
+        if now >= begins and now + gap <= ends:
+            yield place, gap
+        now += gap
 
 
 async def _prefill(
