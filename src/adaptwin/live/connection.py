@@ -101,6 +101,20 @@ def require_answered(status: int, text: str, url: str, what: str) -> None:
         raise ServerError(f"{what}: the server answered {status}: {message_of(text)}", url)
 
 
+async def get_text(
+    session: "aiohttp.ClientSession", url: str, path: str, timeout: float, query: dict[str, str] | None = None
+) -> str:
+    """Return the text of a page of a server; raises `ServerError` if there is none within `timeout` seconds."""
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=timeout)
+    with said_as_server_error(url, timeout):
+        async with session.get(f"{url}{path}", timeout=limit, params=query) as response:
+            text = await response.text(errors="replace")
+    require_answered(response.status, text, url, f"GET {path}")
+    return text
+
+
 def message_of(text: str) -> str:
     """Return what an error of vLLM says, in one line."""
     import json
