@@ -84,8 +84,10 @@ def _facts_table(run: ReplayedRun) -> Table:
     )
     if run.never_admitted:
         table.add_row("Not sent", f"{run.never_admitted:,} held back by the client, whose connections are all in use")
-    table.add_row("Batch", f"{_known(run.mean_running)} requests and {_known(run.mean_adapters)} adapters on average")
-    table.add_row("Queue", f"{_known(run.mean_waiting)} waiting on average")
+    running, waiting, adapters = (_known(each) for each in (run.mean_running, run.mean_waiting, run.mean_adapters))
+    is_known = run.mean_running is not None
+    table.add_row("Batch", f"{running} requests and {adapters} adapters on average" if is_known else "unknown")
+    table.add_row("Queue", f"{waiting} waiting on average" if is_known else "unknown")
     tokens = "unknown" if run.kv_cache_tokens is None else f"{run.kv_cache_tokens:,}"
     used = "unknown" if run.kv_usage is None else percent(run.kv_usage)
     preemptions = "unknown" if run.preemptions is None else f"{run.preemptions:,}"
