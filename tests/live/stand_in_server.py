@@ -18,7 +18,12 @@ from aiohttp import web
 BASE = "base-model"
 BLOCK_SIZE, BLOCKS = 16, 1000
 MAX_LORA_RANK, MAX_MODEL_LEN = 64, 4096
-_BROKEN = object()  # in place of an answer: the connection is closed
+HISTOGRAMS = (
+    "time_to_first_token_seconds",
+    "inter_token_latency_seconds",
+    "request_prefill_time_seconds",
+    "iteration_tokens_total",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,7 @@ class _Engine:
         self.waiting: list[_Sequence] = []
         self.running: list[_Sequence] = []
         self.counts: Counter[str] = Counter()
-        self.sums: dict[str, list[float]] = {}  # of a histogram: sum and count
+        self.sums = {name: [0.0, 0.0] for name in HISTOGRAMS}  # sum and count
         self.label_sets: dict[tuple[str, str], float] = {}
         self.most_adapters = self.most_running = 0
         self._has_work = asyncio.Event()
@@ -127,9 +132,8 @@ class _Engine:
             self.label_sets["", ""] = time.time()
 
     def _observe(self, histogram: str, value: float) -> None:
-        sums = self.sums.setdefault(histogram, [0.0, 0.0])
-        sums[0] += value
-        sums[1] += 1
+        self.sums[histogram][0] += value
+        self.sums[histogram][1] += 1
 
     @staticmethod
     def adapters_of(sequences: Sequence[_Sequence]) -> str:
