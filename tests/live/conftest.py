@@ -11,12 +11,12 @@ NEEDS_AIOHTTP = pytest.mark.skipif(
     importlib.util.find_spec("aiohttp") is None, reason="servers need aiohttp: pip install 'adaptwin[live]'"
 )
 FLEET = """\
-duration: 2
+duration: 1
 lengths: {fixed: [20, 5]}
 adapters:
-- {name: a0, rank: 8, rate: 10}
-- {name: a1, rank: 16, rate: 6}
-- {name: base, rank: 0, rate: 4}
+- {name: a0, rank: 8, rate: 20}
+- {name: a1, rank: 16, rate: 12}
+- {name: base, rank: 0, rate: 8}
 """
 
 
@@ -48,7 +48,7 @@ def serve():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with ``fleet.yaml`` in it: 20 requests/s for two seconds."""
+    """The working folder, with ``fleet.yaml`` in it: 40 requests/s for a second."""
     (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")

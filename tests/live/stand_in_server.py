@@ -260,12 +260,12 @@ class StandInServer:
             return _unauthorized()
         if faults.dies_at is not None and number >= faults.dies_at:
             await self._die()
-        if number >= faults.hangs_from:
-            await self._hang_if("completions")
         if faults.fails_from is not None and number >= faults.fails_from:
             return _error(500, faults.fails_with, "InternalServerError")
         if not self._serves(fields["model"], number):
             return _error(404, f"The model `{fields['model']}` does not exist.", "NotFoundError", "model")
+        if number >= faults.hangs_from:
+            await self._hang_if("completions")
         prompt = fields["prompt"]
         prompt_tokens = len(prompt.split()) if isinstance(prompt, str) else len(prompt)
         if prompt_tokens + fields["max_tokens"] > MAX_MODEL_LEN:

@@ -56,6 +56,7 @@ def test_addresses_have_one_form(text, url):
         "http://local host:8000",
         "http://local\x1b[31mhost",
         "a=http://localhost:8000",
+        "a=localhost:8000",
     ],
 )
 def test_what_is_no_address_is_wrong_input(text):

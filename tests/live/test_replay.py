@@ -159,7 +159,9 @@ def test_the_traffic_of_a_plan_goes_to_the_right_servers(serve, h100):
     assert models == [{"a0", "a1"}, {"a1", "base-model"}]
     assert [run.name for run in found.runs] == ["gpu-0", "gpu-1"]
     assert [run.arrived for run in found.runs] == [len(server.received) for server in servers]
-    assert all(run.failed == 0 and run.draws_own_requests and run.server == plan.servers[0].server for run in found.runs)
+    assert all(
+        run.failed == 0 and run.draws_own_requests and run.server == plan.servers[0].server for run in found.runs
+    )
 
 
 def test_prompts_of_a_file_are_sent_in_turn_and_counted_by_the_server(serve, tmp_path):

@@ -48,7 +48,16 @@ def test_adapters_that_are_not_loaded_are_named(serve):
 
 
 @pytest.mark.parametrize(
-    "data", [None, [], {"data": "x"}, {"data": [5]}, {"data": [{"id": 5}]}, {"data": []}, {"data": [{"id": "a", "parent": "b"}]}]
+    "data",
+    [
+        None,
+        [],
+        {"data": "x"},
+        {"data": [5]},
+        {"data": [{"id": 5}]},
+        {"data": []},
+        {"data": [{"id": "a", "parent": "b"}]},
+    ],
 )
 def test_what_lists_no_base_model_is_no_server_of_ours(data):
     with pytest.raises(ServerError, match="/v1/models lists no "):
@@ -124,7 +133,9 @@ def test_an_adapter_that_cannot_be_loaded(serve, name, path, message):
 
 
 def test_an_adapter_that_is_not_there_cannot_be_unloaded(serve):
-    with pytest.raises(ServerError, match="adapter 'b' was not unloaded: .* 404: The lora adapter 'b' cannot be found"):
+    with pytest.raises(
+        ServerError, match=r"adapter 'b' was not unloaded: .* 404: The lora adapter 'b' cannot be found"
+    ):
         using(serve(), lambda server: server.unload_adapter("b"))
 
 

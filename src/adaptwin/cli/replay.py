@@ -147,7 +147,7 @@ def _traffic(
         traffic = traffic_of_plan(plan, urls, plan.seed if seed is None else seed, duration, way)
         return traffic, "one server" if len(traffic) == 1 else "plan" if way == "plan" else "round-robin"
     if routing == "plan":
-        raise SpecError("is a fleet: only a plan says which adapter goes where", "routing", source)
+        raise SpecError(f"{source} is no plan, and only a plan says which adapter goes where", "routing")
     fleet = read_fleet(source)
     profile = fleet_profiles(fleet, source)[0] if fleet.profile else None
     workload = fleet.workload.model_copy(update={"duration": duration or fleet.duration})

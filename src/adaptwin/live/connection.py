@@ -38,7 +38,7 @@ def server_url(text: str) -> str:
         raise wrong from None
     if parts.username is not None:
         raise SpecError(f"{quoted(parts.hostname)} needs no user in its address: give a key with --api-key", "url")
-    is_plain = bool(parts.hostname) and re.search(r"[\s\x00-\x1f\x7f-\x9f?#]", text) is None
+    is_plain = bool(parts.hostname) and re.search(r"[\s\x00-\x1f\x7f-\x9f?#=]", text) is None
     if parts.scheme not in ("http", "https") or not has_port or not is_plain:
         raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"

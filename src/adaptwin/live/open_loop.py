@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,8 +17,8 @@ from adaptwin.progress import Progress
 from adaptwin.visible import visible
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
-MOST_MISSED_SAMPLES = 3  # in a row without a token meanwhile, after which a server is taken for dead
-FAILURES_THAT_END = 20  # likewise, requests
+MOST_MISSED_SAMPLES = 3  # in a row, after which a server is taken for dead
+FAILURES_THAT_END = 20  # requests in a row, likewise
 
 
 @dataclass
@@ -48,17 +48,24 @@ class Sent:
     failed_requests: InARow = field(default_factory=InARow)
     missed_samples: InARow = field(default_factory=InARow)
 
-    def seems_dead(self, failures: InARow, limit: int) -> bool:
-        """Whether so many failures came in a row, and no token of any request meanwhile; such a token ends the row.
+    def fails_all(self) -> bool:
+        """Whether many requests in a row failed, and no other request that was sent before them has had a token since.
 
-        A server that is overloaded may miss samples, and one that has lost an adapter fails its requests at once, while
-        those of the others wait for their last token.
+        A server that has lost an adapter fails its requests at once, while those of the others wait for their last
+        token. One that breaks off each answer sends tokens, too.
         """
-        if failures.count < limit:
-            return False
-        if any(answer.latest > failures.since for answer in self.answers):
-            failures.note(has_failed=False)
-        return failures.count > 0
+        row = self.failed_requests
+        return self._goes_on(row, FAILURES_THAT_END, (each for each in self.answers if each.sent < row.since))
+
+    def is_silent(self) -> bool:
+        """Whether several samples in a row were missed and no token came since; an overloaded server misses some."""
+        return self._goes_on(self.missed_samples, MOST_MISSED_SAMPLES, self.answers)
+
+    def _goes_on(self, row: InARow, limit: int, others: Iterable[Answer]) -> bool:
+        """Whether a row of failures is long; it ends if one of the other answers has had a token since."""
+        if row.count >= limit and any(answer.latest > row.since and not answer.error for answer in others):
+            row.note(has_failed=False)
+        return row.count >= limit
 
 
 @dataclass
@@ -180,7 +187,7 @@ class OpenLoop:
             if seats:
                 seats.release()
         sent.failed_requests.note(has_failed=bool(answer.error) and not answer.is_rejected)
-        if sent.seems_dead(sent.failed_requests, FAILURES_THAT_END):
+        if sent.fails_all():
             what = f"{sent.failed_requests.count} requests in a row failed, the last one: {answer.error}"
             raise ServerError(what, server.url)
 
@@ -196,7 +203,7 @@ class OpenLoop:
                 found = await (server.metrics() if sent.first_metrics else server.models())
             except ServerError:
                 sent.missed_samples.note(has_failed=True)
-                if sent.seems_dead(sent.missed_samples, MOST_MISSED_SAMPLES):
+                if sent.is_silent():
                     raise
             else:
                 sent.missed_samples.note(has_failed=False)
