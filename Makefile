@@ -11,7 +11,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live check format console reference bench placement accuracy step-law surrogates profiles hardware \
+.PHONY: help demo test test-long test-live live check format console reference bench placement accuracy step-law surrogates profiles hardware \
 	clean
 
 help: ## list the targets
@@ -41,8 +41,12 @@ test: check ## everything that must hold: checks, then all tests
 test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
 	$(BIN)/pytest tests/long
 
-test-live: $(LIVE_READY) ## the twin against vLLM's own scheduler (installs vLLM 0.32.0 for the CPU, 2 GB)
+test-live: $(LIVE_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM 0.32.0 for the CPU, 2 GB)
 	$(LIVE)/bin/pytest tests/vllm
+	$(BIN)/pytest tests/vllm_server
+
+live: $(LIVE_READY) $(READY) ## measure, fit and replay real vLLM servers on the CPU; writes docs/measured/live.md (20 minutes)
+	$(BIN)/python benchmarks/live.py
 
 $(LIVE_READY): pyproject.toml tests/vllm/requirements.txt
 	$(PYTHON) -m venv $(LIVE)

@@ -10,7 +10,7 @@ from rich.text import Text
 from adaptwin.cli.commands import COMMANDS, load_command
 from adaptwin.cli.main import WRONG_INPUT
 from adaptwin.cli.plan import NOT_PROMISED
-from adaptwin.errors import Infeasible
+from adaptwin.errors import Infeasible, ServerError
 from measured_page import generated_by
 from reference_text import code, link, paragraph, prose, table
 
@@ -31,6 +31,7 @@ EXIT_CODES = (
     (WRONG_INPUT, "wrong input: a file, a field or an option; the message names the place and what is allowed"),
     (Infeasible.exit_code, "no solution: no plan exists, or a server would not start; the message names the cause"),
     (NOT_PROMISED, "a plan was made but is not verified, or `adaptwin verify` found that it does not hold"),
+    (ServerError.exit_code, "a running server cannot be used, or died; what was measured until then is kept"),
 )
 EXIT_NOTE = """Errors go to the standard error output. For an unknown command, an unknown option, or a value that cannot
 be read (`--gpus two`), the program prints the usage and a box that names the mistake. Every other error is one line

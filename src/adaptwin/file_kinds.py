@@ -73,7 +73,7 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (BENCH, ("avg_latency", "latencies")),
     (BENCH, ("elapsed_time", "num_requests")),
     (BENCH, ("load_summary", "successes")),
-    (BENCH, ("benchmarks", "metadata")),
+    (BENCH, ("benchmarks",)),
     (DESIGN, ("profiles", "sampler")),
     (SETUP, ("vllm_version", "gpu_gib")),
     (FLEET, ("adapters",)),

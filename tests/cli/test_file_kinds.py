@@ -41,7 +41,7 @@ TAKES = {  # kinds that each command takes as its first file
     "verify": ("a plan", "a plan for several base models"),
     "explain": ("a plan", "a plan for several base models"),
     "export": ("a plan", "a plan for several base models"),
-    "compare": ("a simulated run",),
+    "compare": ("a simulated run", "a profile", "a plan", "a plan for several base models"),
     "fit": ("a folder of measurements",),
     "train": (),
     "sweep": ("a design of a sweep",),

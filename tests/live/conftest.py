@@ -1,15 +1,11 @@
 """Stand-in servers on 127.0.0.1, and the program called in-process in a folder with a small fleet."""
 
-import importlib.util
 from typing import NamedTuple
 
 import pytest
 
 from adaptwin.cli.main import run
 
-NEEDS_AIOHTTP = pytest.mark.skipif(
-    importlib.util.find_spec("aiohttp") is None, reason="servers need aiohttp: pip install 'adaptwin[live]'"
-)
 FLEET = """\
 duration: 1
 lengths: {fixed: [20, 5]}

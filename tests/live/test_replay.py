@@ -247,8 +247,8 @@ def test_one_lost_adapter_does_not_end_the_replay_while_others_are_answered(serv
 def test_metrics_that_hang_do_not_end_the_replay_while_tokens_come(serve, monkeypatch):
     monkeypatch.setattr(open_loop, "MOST_MISSED_SAMPLES", 1)
     server = serve(step=0.02, hangs=frozenset({"metrics"}))
-    workload = fleet_of(("a0", 5.0), duration=2.5, lengths=(20, 20))
-    found, run = replayed(server, workload, timeout=1.5, sample_every=0.05)
+    workload = fleet_of(("a0", 5.0), duration=1.5, lengths=(20, 20))
+    found, run = replayed(server, workload, timeout=1.0, sample_every=0.05)
     assert found.ended_early == ""
     assert run.finished > 0
     assert run.mean_running is None

@@ -110,6 +110,16 @@ COMMANDS = {
             "adaptwin plan fleet.yaml --profile my-gpu.yaml",
         ),
     ),
+    "measure": Command(
+        "measure",
+        "measure_command",
+        "Time a running server, for 'adaptwin fit'.",
+        (
+            "adaptwin measure http://localhost:8000 --gpu l40s --out measured/",
+            "adaptwin measure http://localhost:8000 --gpu l40s --idle --out measured/",
+            "adaptwin fit measured/ --out my-gpu.yaml",
+        ),
+    ),
     "replay": Command(
         "replay",
         "replay_command",
@@ -123,8 +133,12 @@ COMMANDS = {
     "compare": Command(
         "compare",
         "compare_command",
-        "Compare a simulated run with a measured one.",
-        ("adaptwin compare run.json measured.json",),
+        "Compare the twin with what was measured.",
+        (
+            "adaptwin compare run.json measured.json",
+            "adaptwin compare my-gpu.yaml monday.json tuesday.json --report compare.html",
+            "adaptwin compare plan.yaml replay.json",
+        ),
     ),
     "sweep": Command(
         "sweep",

@@ -93,7 +93,7 @@ def replay_command(
     texts = PromptsOfFile(prompts) if prompts else None
     with progress_bar() as progress:
         compile_client(progress)
-    traffic, used = _traffic(source, url, routing, duration, seed)
+    traffic, used = _traffic_of_source(source, url, routing, duration, seed)
     replaying = Replaying(
         traffic,
         routing=used,
@@ -128,7 +128,7 @@ def replay_command(
         raise ServerError(f"the replay ended early: {found.ended_early}", "replay")
 
 
-def _traffic(
+def _traffic_of_source(
     source: Path, urls: list[str], routing: str | None, duration: float | None, seed: int | None
 ) -> "tuple[list[Traffic], Literal['one server', 'plan', 'round-robin']]":
     """Return the traffic of each server, and how it is divided."""

@@ -119,9 +119,9 @@ def _note_event(answer: Answer, text: bytes, now: int, asked_tokens: int) -> Non
         answer.error = message_of(json.dumps(event))
         return
     usage = event.get("usage")
-    answer.prompt_tokens = _counted(usage, "prompt_tokens") or answer.prompt_tokens
+    answer.prompt_tokens = _tokens_counted(usage, "prompt_tokens") or answer.prompt_tokens
     has_tokens = bool(event.get("choices"))
-    tokens = _counted(usage, "completion_tokens") or answer.tokens + has_tokens
+    tokens = _tokens_counted(usage, "completion_tokens") or answer.tokens + has_tokens
     if tokens > asked_tokens:
         answer.error = f"the answer has more than the {asked_tokens} tokens asked for"
     elif tokens > answer.tokens and (has_tokens or answer.tokens):
@@ -140,7 +140,7 @@ def _note_tokens(answer: Answer, tokens: int, now: int) -> None:
     answer.tokens, answer.latest = tokens, now
 
 
-def _counted(usage: Any, field: str) -> int:
+def _tokens_counted(usage: Any, field: str) -> int:
     """Return a number of tokens in the usage of an event; 0 if it has none."""
     count = usage.get(field) if isinstance(usage, dict) else None
     return count if isinstance(count, int) and 0 < count < _MOST_TOKENS else 0

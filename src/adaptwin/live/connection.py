@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 API_KEY_VARIABLES = ("VLLM_API_KEY", "OPENAI_API_KEY")
 USUAL_TIMEOUT = 10.0  # seconds for an answer that does not generate text
+_KEPT_ALIVE = 2.0  # seconds that an idle connection is kept: servers close theirs after 5
 _LONGEST_MESSAGE = 300  # characters of a server's message that are shown
-_LARGEST_BODY = (
-    1 << 26
-)  # bytes of an answer that is no stream; metrics of thousands of sets of adapters have some 10 MB
-_KEPT_ALIVE = 2.0  # seconds; vLLM closes connections after 5, and a request that it gets just then would be lost
+_LARGEST_BODY = 1 << 26  # bytes of an answer that is no stream; metrics of many sets of adapters have some 10 MB
 
 
 def server_url(text: str) -> str:

@@ -72,7 +72,7 @@ def client_figures(loop: OpenLoop, sent: Sent, window: Literal["cut", "drain"], 
         "errors": dict(seen.errors.most_common()),
         "verdict": judgement.server,
         "sluggish": judgement.is_sluggish,
-        "adapters": _adapter_table(sent, seen, judgement, seconds, arriving),
+        "adapters": _replayed_adapters(sent, seen, judgement, seconds, arriving),
     }
 
 
@@ -113,7 +113,7 @@ def _seen(loop: OpenLoop, sent: Sent, window: Window) -> _Seen:
     )
 
 
-def _adapter_table(sent: Sent, seen: _Seen, judgement: Judgement, seconds: float, arriving: float) -> pl.DataFrame:
+def _replayed_adapters(sent: Sent, seen: _Seen, judgement: Judgement, seconds: float, arriving: float) -> pl.DataFrame:
     sums, adapters = judgement.by_adapter, sent.traffic.workload.adapters
     waiting = np.bincount(seen.requests.adapter[seen.is_waiting], minlength=len(adapters))
     itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
@@ -144,10 +144,10 @@ def server_figures(sent: Sent, warmup: float, duration: float) -> dict[str, Any]
     found: dict[str, Any] = {
         "kv_cache_tokens": first.kv_cache_tokens,
         "max_loras": next((each.max_loras for each in (last, first, *inside) if each and each.max_loras), None),
-        "kv_usage": _mean([each.kv_usage for each in inside]),
-        "mean_running": _mean([each.running for each in inside]),
-        "mean_waiting": _mean([each.waiting for each in inside]),
-        "mean_adapters": _mean([float(len(each.running_adapters)) for each in inside]),
+        "kv_usage": _mean_of_known([each.kv_usage for each in inside]),
+        "mean_running": _mean_of_known([each.running for each in inside]),
+        "mean_waiting": _mean_of_known([each.waiting for each in inside]),
+        "mean_adapters": _mean_of_known([float(len(each.running_adapters)) for each in inside]),
     }
     if last is not None:
         found["steps"] = last.steps_since(first)
@@ -156,7 +156,7 @@ def server_figures(sent: Sent, warmup: float, duration: float) -> dict[str, Any]
     return found
 
 
-def _mean(values: list[float | None]) -> float | None:
+def _mean_of_known(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 

@@ -1,11 +1,12 @@
 """Replayed: the results of a replay, in the schema of simulated runs, and how the client itself did."""
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import Field
 
 from adaptwin import file_kinds
-from adaptwin.spec import Line, Name, Spec
+from adaptwin.spec import IN_FILE, Line, Name, Spec
 from adaptwin.twin.run import RunFigures
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
@@ -64,3 +65,8 @@ class Replay(Spec):
     client: Client = Field(description="how the client did")
     ended_early: Line = Field(default="", description="why the replay ended before its time, in words; empty if not")
     runs: tuple[ReplayedRun, ...] = Field(min_length=1, description="results, by server")
+
+    def file_form(self) -> dict[str, Any]:
+        """Return the results as plain data; a latency that was not measured is None."""
+        form: dict[str, Any] = json.loads(self.model_dump_json(exclude_none=True, context=IN_FILE))
+        return form

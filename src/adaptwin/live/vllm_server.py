@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptwin.calibration.sources.metrics_page import metric_samples
 from adaptwin.errors import ServerError
+from adaptwin.live.answer import Answer, completion_fields, take_answer
 from adaptwin.live.connection import USUAL_TIMEOUT, require_answered, said_as_server_error, text_of
 from adaptwin.live.served_model import ServedModels, served_models
 from adaptwin.live.server_metrics import ServerMetrics, server_metrics
@@ -13,6 +14,7 @@ from adaptwin.visible import visible
 if TYPE_CHECKING:
     import aiohttp
 
+_LONGEST_SILENCE = 120.0  # seconds without a token
 _LOAD_TIMEOUT = 120.0  # seconds to load an adapter, which may come over the network
 
 
@@ -47,6 +49,15 @@ class VllmServer:
         if not samples:
             raise ServerError("/metrics has no metrics of vLLM", self.url)
         return server_metrics(samples)
+
+    async def complete(self, model: str, prompt: str | list[int], answer_tokens: int) -> Answer:
+        """Ask for an answer of so many tokens and return it."""
+        answer = Answer()
+        fields = completion_fields(model, prompt, answer_tokens)
+        await take_answer(self.session, self.url, fields, answer, _LONGEST_SILENCE)
+        if answer.error:
+            raise ServerError(f"a request for {model} failed: {answer.error}", self.url)
+        return answer
 
     async def load_adapter(self, name: str, path: str) -> None:
         """Load an adapter from a path or repository."""

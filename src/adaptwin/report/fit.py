@@ -1,17 +1,14 @@
-"""Tables of a fit and of a comparison for the terminal: residuals by part, errors by regime, gaps in measurements."""
+"""Tables of a fit for the terminal: residuals by part, errors by regime, gaps in measurements."""
 
-import math
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 
 from adaptwin.calibration.fit import Fit
-from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.calibration.undetermined import Undetermined
 from adaptwin.profile.profile import Profile
 from adaptwin.report.style.terminal import Table, Text
-from adaptwin.report.style.words import NOTHING, duration, number
-from adaptwin.twin.run import Run
+from adaptwin.report.style.words import NOTHING
 
 
 def fit_report(fitted: Fit, start: str) -> RenderableType:
@@ -76,30 +73,6 @@ def _errors(profile: Profile) -> RenderableType:
 
 def _percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f} %"
-
-
-def comparison_rows(run: Run, measured: MeasuredRun) -> list[tuple[str, float | None, float]]:
-    """Return rows of figure, measured value and simulated value; latencies in seconds, None where not measured."""
-    return [
-        ("throughput", measured.throughput, run.throughput),
-        ("itl.mean", measured.itl_mean, run.itl.mean),
-        ("itl.p99", measured.itl_p99, run.itl.p99),
-        ("tpot.mean", measured.tpot_mean, run.tpot.mean),
-        ("ttft.p50", measured.ttft_p50, run.ttft.p50),
-        ("mean_waiting", measured.mean_waiting, run.mean_waiting),
-    ]
-
-
-def comparison_table(run: Run, measured: MeasuredRun) -> RenderableType:
-    """Show a simulated run beside a measured one, figure by figure."""
-    table = _figures_table("", "measured", "twin", "twin / measured", "90 % interval")
-    for name, real, twin in comparison_rows(run, measured):
-        write = number if name in ("throughput", "mean_waiting") else duration
-        ratio = f"{twin / real:.3f}" if real and math.isfinite(twin) else NOTHING
-        interval = " to ".join(write(edge) for edge in run.intervals.get(name, ())) or NOTHING
-        table.add_row(name, NOTHING if real is None else write(real), write(twin), ratio, interval)
-    table.add_row("starved", str(measured.starved).lower(), str(run.starved).lower(), "", "")
-    return table
 
 
 def _figures_table(first: str, *others: str) -> Table:

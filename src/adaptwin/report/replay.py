@@ -14,15 +14,15 @@ SHOWN_ERRORS = 5
 
 def replay_report(replay: Replay) -> RenderableType:
     """Return what running servers did: verdicts, latencies, the adapters served worst, and how the client did."""
-    parts: list[RenderableType] = [_headline(replay)]
+    parts: list[RenderableType] = [_replay_headline(replay)]
     if len(replay.runs) > 1:
-        parts += [heading("Servers"), _servers_table(replay)]
+        parts += [heading("Servers"), _replayed_servers_table(replay)]
     for run in replay.runs:
-        parts += [*_of_server(run, is_alone=len(replay.runs) == 1)]
+        parts += [*_parts_of_replayed(run, is_alone=len(replay.runs) == 1)]
     return Group(*parts)
 
 
-def _headline(replay: Replay) -> Text:
+def _replay_headline(replay: Replay) -> Text:
     runs, client = replay.runs, replay.client
     limit = f", of {client.max_in_flight:,} allowed" if client.max_in_flight else ""
     how = {"one server": "one server", "plan": "as the plan routes them", "round-robin": "one server after the other"}
@@ -37,7 +37,7 @@ def _headline(replay: Replay) -> Text:
     )
 
 
-def _servers_table(replay: Replay) -> Table:
+def _replayed_servers_table(replay: Replay) -> Table:
     table = plain_table()
     table.add_column("Server", overflow="fold", min_width=8)
     add_numbers(table, "Requests", "Done", "Failed", "tok/s", "of offered", "TTFT\np99", "ITL\nmean")
@@ -57,7 +57,7 @@ def _servers_table(replay: Replay) -> Table:
     return table
 
 
-def _of_server(run: ReplayedRun, *, is_alone: bool) -> list[RenderableType]:
+def _parts_of_replayed(run: ReplayedRun, *, is_alone: bool) -> list[RenderableType]:
     share = percent(run.throughput / run.offered_throughput) if run.offered_throughput else NOTHING
     verdict = Text.assemble(
         "" if is_alone else f"\n{run.name} ({run.url})\n",

@@ -13,6 +13,7 @@ from adaptwin.visible import visible
 # From Paul Tol's colour-blind-safe "vibrant" scheme.
 FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
+_DIAGONAL = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -84,6 +85,16 @@ def _decades(values: Sequence[float]) -> tuple[int, int, tuple[int, ...]]:
 
 def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [write(tick) for tick in ticks]}
+
+
+def log_range(values: Sequence[float]) -> list[float]:
+    """Return the range of a logarithmic axis around positive values."""
+    return [math.log10(min(values)) - 0.05, math.log10(max(values)) + 0.05]
+
+
+def add_diagonal(figure: go.Figure, ends: Sequence[float]) -> None:
+    """Draw the dotted line on which both axes have the same value."""
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=_DIAGONAL, hoverinfo="skip", showlegend=False)
 
 
 def from_the_top(names: Sequence[str]) -> dict[str, Any]:

@@ -50,3 +50,12 @@ def count(many: int, noun: str, plural: str = "") -> str:
 def money(value: float) -> str:
     """Return a price with two digits after the point, without a currency: ``12.50``."""
     return f"{value:,.2f}"
+
+
+def signed_percent(share: float) -> str:
+    """Return a change as a share of 1 in percent, with its sign: ``+1.4 %``, ``-23 %``."""
+    if not math.isfinite(share):
+        return NOTHING
+    if abs(share) < 0.0005:
+        return "0.0 %"
+    return f"{100.0 * share:+.1f} %" if abs(share) < 0.0995 else f"{100.0 * share:+,.0f} %"

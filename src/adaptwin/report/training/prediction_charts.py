@@ -12,6 +12,8 @@ from adaptwin.report.style.plots import (
     FIRST_COLOUR,
     SECOND_COLOUR,
     THIRD_COLOUR,
+    add_diagonal,
+    log_range,
     log_ticks,
     significant,
     template,
@@ -28,7 +30,6 @@ VERDICT_COLOURS: dict[Verdict, str] = {
     "backlogged": SECOND_COLOUR,
     "starved": BAD_COLOUR,
 }
-_GUIDE = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 
 
 class Compared(NamedTuple):
@@ -75,14 +76,10 @@ def _predictions(findings: Findings, of: Compared) -> go.Figure:
                 marker={"color": colour, "size": 4, "opacity": 0.6},
             )
     twin, predicted = (known[name].to_list() or [1.0] for name in names)
-    _add_guide(figure, [min(twin), max(twin)])
-    figure.update_xaxes(title_text=f"{of.title}, twin", tickangle=0, **of.ticks(twin), range=_log_range(twin))
-    figure.update_yaxes(title_text=f"{of.title}, prediction", **of.ticks(predicted), range=_log_range(predicted))
+    add_diagonal(figure, [min(twin), max(twin)])
+    figure.update_xaxes(title_text=f"{of.title}, twin", tickangle=0, **of.ticks(twin), range=log_range(twin))
+    figure.update_yaxes(title_text=f"{of.title}, prediction", **of.ticks(predicted), range=log_range(predicted))
     return figure.update_layout(template=template(), height=360, margin={"t": 36}, showlegend=True)
-
-
-def _log_range(values: Sequence[float]) -> list[float]:
-    return [math.log10(min(values)) - 0.05, math.log10(max(values)) + 0.05]
 
 
 def reliability_figure(findings: Findings) -> go.Figure:
@@ -90,7 +87,7 @@ def reliability_figure(findings: Findings) -> go.Figure:
     lines = findings.reliability
     most = max((line.runs for line in lines), default=1)
     figure = go.Figure()
-    _add_guide(figure, [0.0, 100.0])
+    add_diagonal(figure, [0.0, 100.0])
     figure.add_scatter(
         mode="lines+markers",
         x=[significant(100.0 * line.probability) for line in lines],
@@ -113,8 +110,3 @@ def reliability_figure(findings: Findings) -> go.Figure:
     figure.update_xaxes(title_text="predicted probability", **axis)
     figure.update_yaxes(title_text="share of the runs that were overloaded", **axis)
     return figure.update_layout(template=template(), height=360, margin={"t": 36, "r": 20})
-
-
-def _add_guide(figure: go.Figure, ends: Sequence[float]) -> None:
-    """Draw the diagonal on which both axes have the same value."""
-    figure.add_scatter(x=ends, y=ends, mode="lines", line=_GUIDE, hoverinfo="skip", showlegend=False)

@@ -1,0 +1,1 @@
+"""Reports on a comparison of simulated runs with measured ones: tables, figures, the page, and plain data."""
