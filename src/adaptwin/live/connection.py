@@ -63,12 +63,12 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     Raises:
         SpecError: aiohttp is not installed, or the API key cannot be sent.
     """
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise SpecError("the API key has a line break, or a character that HTTP cannot send", "api_key")
     try:
         import aiohttp
     except ModuleNotFoundError:
         raise SpecError("talking to a server needs aiohttp: pip install 'adaptwin[live]'") from None
-    if api_key and not (api_key.isascii() and api_key.isprintable()):
-        raise SpecError("the API key has a line break, or a character that HTTP cannot send", "api_key")
     _allow_many_connections()
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEPT_ALIVE)
