@@ -127,7 +127,7 @@ def test_addresses_go_by_name_or_by_order(split, urls):
         (["gpu-0=x"], "needs an address: 2, not 1"),
         (["gpu-2=x", "y"], "the plan has no server 'gpu-2': it has gpu-0, gpu-1"),
         (["=x", "y"], "the plan has no server ''"),
-        (["gpu-0=x", "gpu-0=y"], "server gpu-0 is given twice"),
+        (["gpu-0=x", "gpu-0=y"], "'gpu-0' has two addresses"),
         (["x", "http://x/v1"], "http://x is given twice"),
         (["gpu-1=x", "x"], "http://x is given twice"),
         (["gpu-0=ftp://x", "y"], "'ftp://x' is no address of a server"),

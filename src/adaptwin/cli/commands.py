@@ -130,6 +130,16 @@ COMMANDS = {
             "adaptwin replay fleet.yaml --url http://localhost:8000 --prompts prompts.jsonl",
         ),
     ),
+    "diagnose": Command(
+        "diagnose",
+        "diagnose_command",
+        "Say what binds running servers, and which one change ends it.",
+        (
+            "adaptwin diagnose http://localhost:8000",
+            "adaptwin diagnose gpu-0=http://a:8000 gpu-1=http://b:8000 --plan plan.yaml",
+            "adaptwin diagnose http://prometheus:9090 --plan plan.yaml --watch 5m",
+        ),
+    ),
     "compare": Command(
         "compare",
         "compare_command",

@@ -36,7 +36,7 @@ def server_url(text: str) -> str:
         raise wrong from None
     if parts.username is not None:
         raise SpecError(f"{quoted(parts.hostname)} needs no user in its address: give a key with --api-key", "url")
-    is_plain = bool(parts.hostname) and re.search(r"[\s\x00-\x1f\x7f-\x9f?#=]", text) is None
+    is_plain = bool(parts.hostname) and "=" not in parts.netloc and not re.search(r"[\s\x00-\x1f\x7f-\x9f?#]", text)
     if parts.scheme not in ("http", "https") or not has_port or not is_plain:
         raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
@@ -155,6 +155,20 @@ def require_answered(status: int, text: str, url: str, what: str) -> None:
         raise ServerError(f"{what}: the server asks for an API key: give --api-key, or set {names}", url)
     if not 200 <= status < 300:
         raise ServerError(f"{what}: the server answered {status}: {message_of(text)}", url)
+
+
+async def get_text(
+    session: "aiohttp.ClientSession", url: str, path: str, timeout: float, query: dict[str, str] | None = None
+) -> str:
+    """Return the text of a page of a server; raises `ServerError` if there is none within `timeout` seconds."""
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=timeout)
+    with said_as_server_error(url, timeout):
+        async with session.get(f"{url}{path}", timeout=limit, params=query) as response:
+            text = await text_of(response, url)
+    require_answered(response.status, text, url, f"GET {path}")
+    return text
 
 
 def message_of(text: str) -> str:

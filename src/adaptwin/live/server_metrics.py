@@ -15,6 +15,8 @@ _HISTOGRAMS = {
     "decode": ("vllm:request_decode_time_seconds",),
     "queue": ("vllm:request_queue_time_seconds",),
     "step_tokens": ("vllm:iteration_tokens_total",),
+    "prompt_length": ("vllm:request_prompt_tokens",),
+    "answer_length": ("vllm:request_generation_tokens",),
 }
 
 
@@ -42,6 +44,11 @@ class ServerMetrics:
     sums: dict[str, tuple[float, float]] = field(default_factory=dict)  # sum and count of a histogram, by its name
     missing: tuple[str, ...] = ()  # metrics that this version of vLLM does not have
 
+    @property
+    def busy_adapters(self) -> int:
+        """Number of adapters with running requests; vLLM's list of them stays as it was when none runs."""
+        return len(self.running_adapters) if self.running != 0 else 0
+
     def mean_since(self, before: "ServerMetrics", histogram: str) -> float | None:
         """Return the mean of what a histogram counted since another page; None if it counted nothing."""
         total, count = self.sums.get(histogram, (0.0, 0.0))
@@ -68,10 +75,7 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
     return ServerMetrics(
         running=_total(by_name.get("vllm:num_requests_running")),
         waiting=_total(by_name.get("vllm:num_requests_waiting")),
-        waiting_by_reason={
-            sample.labels.get("reason", ""): _number(sample.value) or 0.0
-            for sample in by_name.get("vllm:num_requests_waiting_by_reason", [])
-        },
+        waiting_by_reason=_by_reason(by_name.get("vllm:num_requests_waiting_by_reason", [])),
         running_adapters=_names(newest, "running_lora_adapters"),
         waiting_adapters=_names(newest, "waiting_lora_adapters"),
         max_loras=int(_number(newest.labels.get("max_lora")) or 0) if newest else None,
@@ -100,6 +104,15 @@ def _sum_and_count(by_name: dict[str, list[MetricSample]], histograms: Sequence[
         if total is not None and count is not None:
             yield total, count
             return
+
+
+def _by_reason(samples: list[MetricSample]) -> dict[str, float]:
+    """Return the waiting requests of all engines for each reason."""
+    found: dict[str, float] = {}
+    for sample in samples:
+        reason = sample.labels.get("reason", "")
+        found[reason] = found.get(reason, 0.0) + (_number(sample.value) or 0.0)
+    return found
 
 
 def _names(sample: MetricSample | None, label: str) -> tuple[str, ...]:

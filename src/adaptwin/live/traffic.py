@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.errors import SpecError
-from adaptwin.live.connection import server_url, server_urls
+from adaptwin.live.addresses import addresses_of
 from adaptwin.placement.verification.verify import serving_cases
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
@@ -96,24 +96,16 @@ def traffic_of_plan(plan: Plan, urls: Sequence[str], seed: int, duration: float 
 
 def _urls_by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
     """Return the address of each server; raises `SpecError` if one is wrong, missing, unknown or given twice."""
-    by_name: dict[str, str] = {}
-    rest: list[str] = []
-    for text in texts:
-        name, is_named, url = text.partition("=") if "=" in text.partition("://")[0] else ("", "", text)
-        if not is_named:
-            rest.append(server_url(url))
-        elif name in by_name:
-            raise SpecError(f"server {visible(name)} is given twice", "url")
-        elif name in names:
-            by_name[name] = server_url(url)
-        else:
-            raise SpecError(f"the plan has no server {quoted(name)}: it has {_some(names)}", "url")
+    addresses = addresses_of(texts)
+    by_name = {address.name: address.url for address in addresses if address.name is not None}
+    if unknown := [name for name in by_name if name not in names]:
+        raise SpecError(f"the plan has no server {quoted(unknown[0])}: it has {_some(names)}", "url")
     unnamed = [name for name in names if name not in by_name]
+    rest = [address.url for address in addresses if address.name is None]
     if len(rest) != len(unnamed):
         what = f"the plan has {_counted_servers(len(names))} ({_some(names)})"
         raise SpecError(f"{what}, each of which needs an address: {len(names)}, not {len(texts)}", "url")
-    urls = server_urls([*by_name.values(), *rest])
-    return dict(zip([*by_name, *unnamed], urls, strict=True))
+    return {**by_name, **dict(zip(unnamed, rest, strict=True))}
 
 
 def _counted_servers(count: int) -> str:

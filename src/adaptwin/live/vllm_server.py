@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from adaptwin.calibration.sources.metrics_page import metric_samples
 from adaptwin.errors import ServerError
 from adaptwin.live.answer import Answer, completion_fields, take_answer
-from adaptwin.live.connection import USUAL_TIMEOUT, require_answered, said_as_server_error, text_of
+from adaptwin.live.connection import USUAL_TIMEOUT, get_text, require_answered, said_as_server_error, text_of
 from adaptwin.live.served_model import ServedModels, served_models
 from adaptwin.live.server_metrics import ServerMetrics, server_metrics
 from adaptwin.visible import visible
@@ -76,14 +76,7 @@ class VllmServer:
             raise ServerError(f"{path} is no JSON, so this is no server with the API of OpenAI", self.url) from None
 
     async def _get(self, path: str) -> str:
-        import aiohttp
-
-        limit = aiohttp.ClientTimeout(total=self._timeout)
-        with said_as_server_error(self.url, self._timeout):
-            async with self.session.get(f"{self.url}{path}", timeout=limit) as response:
-                text = await text_of(response, self.url)
-        require_answered(response.status, text, self.url, f"GET {path}")
-        return text
+        return await get_text(self.session, self.url, path, self._timeout)
 
     async def _post(self, path: str, fields: dict[str, str], what: str) -> None:
         import aiohttp
