@@ -125,7 +125,7 @@ COMMANDS = {
         "replay_command",
         "Send a fleet's traffic to running servers, and report what they did.",
         (
-            "adaptwin replay fleet.yaml --url http://localhost:8000 --duration 10m --out replay.json",
+            "adaptwin replay fleet.yaml --url http://localhost:8000 --out replay.json",
             "adaptwin replay plan.yaml --url gpu-0=http://a:8000 --url gpu-1=http://b:8000",
             "adaptwin replay fleet.yaml --url http://localhost:8000 --prompts prompts.jsonl",
         ),

@@ -87,10 +87,13 @@ def replay_command(
     from adaptwin.live.prompts import PromptsOfFile
     from adaptwin.live.replay import Replaying
     from adaptwin.report.replay import replay_report
+    from adaptwin.twin.compilation import compile_client
 
     require_writable(out, inputs=[source, *([prompts] if prompts else [])])
-    traffic, used = _traffic(source, url, routing, duration, seed)
     texts = PromptsOfFile(prompts) if prompts else None
+    with progress_bar() as progress:
+        compile_client(progress)
+    traffic, used = _traffic_of_source(source, url, routing, duration, seed)
     replaying = Replaying(
         traffic,
         routing=used,
@@ -108,7 +111,11 @@ def replay_command(
             so_far.write(out)
 
     with progress_bar() as progress, saved_by(save):
-        found = replaying.run(progress)
+        try:
+            found = replaying.run(progress)
+        except BaseException:  # such as Ctrl-C on Windows, where no thread saves
+            save()
+            raise
     if out:
         found.write(out)
     if as_json:
@@ -121,7 +128,7 @@ def replay_command(
         raise ServerError(f"the replay ended early: {found.ended_early}", "replay")
 
 
-def _traffic(
+def _traffic_of_source(
     source: Path, urls: list[str], routing: str | None, duration: float | None, seed: int | None
 ) -> "tuple[list[Traffic], Literal['one server', 'plan', 'round-robin']]":
     """Return the traffic of each server, and how it is divided."""
@@ -136,13 +143,11 @@ def _traffic(
         raise SpecError("holds plans for several base models: replay the plan of each", file=source)
     if PLAN in kinds:
         plan = Plan.read(source)
-        named = [_named(url) for url in urls]
-        server_urls([url.rpartition("=")[2] for url in named])
         way = routing or "plan"
-        traffic = traffic_of_plan(plan, named, plan.seed if seed is None else seed, duration, way)
+        traffic = traffic_of_plan(plan, urls, plan.seed if seed is None else seed, duration, way)
         return traffic, "one server" if len(traffic) == 1 else "plan" if way == "plan" else "round-robin"
     if routing == "plan":
-        raise SpecError("is a fleet: only a plan says which adapter goes where", "routing", source)
+        raise SpecError(f"{source} is no plan, and only a plan says which adapter goes where", "routing")
     fleet = read_fleet(source)
     profile = fleet_profiles(fleet, source)[0] if fleet.profile else None
     workload = fleet.workload.model_copy(update={"duration": duration or fleet.duration})
@@ -150,11 +155,3 @@ def _traffic(
     server = fleet.server if fleet.server.model_fields_set else None
     traffic = traffic_of_fleet(workload, server_urls(urls), used_seed, server, profile)
     return traffic, "one server" if len(traffic) == 1 else "round-robin"
-
-
-def _named(text: str) -> str:
-    """Return an address that may have the name of a server before it, in its normal form."""
-    from adaptwin.live.connection import server_url
-
-    name, is_named, url = text.partition("=") if "=" in text.partition("://")[0] else ("", "", text)
-    return f"{name}{is_named}{server_url(url)}"

@@ -7,15 +7,17 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from adaptwin.errors import ServerError
-from adaptwin.live.connection import message_of, said_as_server_error
+from adaptwin.live.connection import message_of, said_as_server_error, text_of
+from adaptwin.workload.drawing.requests import NANOSECONDS
 
 if TYPE_CHECKING:
     import aiohttp
 
 NOT_REACHED = -1
-_DATA = b"data: "
-_LAST = b"[DONE]"
-_LARGEST_LINE = 1 << 20  # bytes of one event
+_DATA = b"data:"
+_DONE = b"[DONE]"
+_LARGEST_EVENT = 1 << 20  # bytes
+_MOST_TOKENS = 1 << 31  # of a prompt or an answer; a server that counts more is not believed
 _TOO_LONG = ("max_model_len", "maximum context length", "maximum model length", "longer than the maximum")
 
 
@@ -25,6 +27,7 @@ class Answer:
 
     sent: int = NOT_REACHED
     first: int = NOT_REACHED  # token
+    latest: int = NOT_REACHED  # token so far
     last: int = NOT_REACHED  # token, once the answer is complete
     tokens: int = 0  # of the answer so far
     prompt_tokens: int = 0  # as the server counted them; 0: it has not said
@@ -62,7 +65,7 @@ async def take_answer(
         url: Address of the server.
         fields: Body of the request.
         answer: Record to fill in, which holds what has come so far if the call is cancelled.
-        timeout: Seconds in which something must come, from the request on and after each event.
+        timeout: Seconds in which the first token must come, and each further one.
     """
     import aiohttp
 
@@ -70,51 +73,77 @@ async def take_answer(
     answer.sent = perf_counter_ns()
     try:
         with said_as_server_error(url, timeout):
-            async with session.post(
-                f"{url}/v1/completions", json=fields, timeout=limit, read_bufsize=_LARGEST_LINE
-            ) as response:
+            async with session.post(f"{url}/v1/completions", json=fields, timeout=limit) as response:
                 if response.status != 200:
-                    _note_refusal(answer, response.status, await response.text(errors="replace"))
+                    _note_refusal(answer, response.status, await text_of(response, url))
                     return
-                await _read_events(response, answer)
+                await _read_events(response, answer, fields["max_tokens"], timeout)
     except ServerError as error:
         answer.error = error.message
         return
-    if not answer.error and answer.tokens < fields["min_tokens"]:
-        answer.error = f"the answer ended after {answer.tokens} of {fields['min_tokens']} tokens"
+    if not answer.error and answer.tokens < fields["max_tokens"]:
+        answer.error = f"the answer ended after {answer.tokens} of {fields['max_tokens']} tokens"
     if not answer.error:
-        answer.last = answer.first + sum(answer.gaps)
+        answer.last = answer.latest
 
 
-async def _read_events(response: "aiohttp.ClientResponse", answer: Answer) -> None:
-    """Read the events of a stream until its end."""
-    latest = NOT_REACHED
-    async for line in response.content:
-        if not line.startswith(_DATA) or line.startswith(_LAST, len(_DATA)):
-            continue
+async def _read_events(response: "aiohttp.ClientResponse", answer: Answer, asked_tokens: int, timeout: float) -> None:
+    """Read the events of a stream until its end, or until one of them shows that the answer fails."""
+    rest = b""
+    async for data in response.content.iter_any():
         now = perf_counter_ns()
-        try:
-            event = json.loads(line[len(_DATA) :])
-        except ValueError:
-            answer.error = "an event of the stream is no JSON"
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            if line.startswith(_DATA) and not answer.error:
+                _note_event(answer, line[len(_DATA) :].strip(), now, asked_tokens)
+        if len(rest) > _LARGEST_EVENT:
+            answer.error = f"an event of the stream is longer than {_LARGEST_EVENT:,} bytes"
+        elif now - max(answer.sent, answer.latest) > timeout * NANOSECONDS:  # a proxy may send comments meanwhile
+            answer.error = answer.error or f"no token within {timeout:g} s"
+        if answer.error:
             return
-        if "error" in event:
-            answer.error = message_of(json.dumps(event))
-            return
-        usage = event.get("usage") or {}
-        answer.prompt_tokens = usage.get("prompt_tokens") or answer.prompt_tokens
-        if not event.get("choices"):
-            continue
-        tokens = usage.get("completion_tokens") or answer.tokens + 1
-        new = tokens - answer.tokens
-        if new < 1:
-            continue
-        if latest == NOT_REACHED:
-            answer.first = now
-        else:
-            answer.gaps.append(now - latest)
-        answer.gaps.extend([0] * (new - 1))
-        answer.tokens, latest = tokens, now
+
+
+def _note_event(answer: Answer, text: bytes, now: int, asked_tokens: int) -> None:
+    """Note the tokens of an event; only the last event of vLLM has no choices, and counts all tokens once more."""
+    if text == _DONE:
+        return
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        answer.error = "an event of the stream is no JSON object"
+        return
+    if event.get("error"):
+        answer.error = message_of(json.dumps(event))
+        return
+    usage = event.get("usage")
+    answer.prompt_tokens = _tokens_counted(usage, "prompt_tokens") or answer.prompt_tokens
+    has_tokens = bool(event.get("choices"))
+    tokens = _tokens_counted(usage, "completion_tokens") or answer.tokens + has_tokens
+    if tokens > asked_tokens:
+        answer.error = f"the answer has more than the {asked_tokens} tokens asked for"
+    elif tokens > answer.tokens and (has_tokens or answer.tokens):
+        _note_tokens(answer, tokens, now if has_tokens else answer.latest)
+
+
+def _note_tokens(answer: Answer, tokens: int, now: int) -> None:
+    """Note that there are now so many tokens; all new ones came at once."""
+    gaps = [0] * (tokens - answer.tokens)
+    if answer.first == NOT_REACHED:
+        answer.first = answer.latest = now
+        del gaps[0]
+    else:
+        gaps[0] = now - answer.latest
+    answer.gaps.extend(gaps)
+    answer.tokens, answer.latest = tokens, now
+
+
+def _tokens_counted(usage: Any, field: str) -> int:
+    """Return a number of tokens in the usage of an event; 0 if it has none."""
+    count = usage.get(field) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and 0 < count < _MOST_TOKENS else 0
 
 
 def _note_refusal(answer: Answer, status: int, text: str) -> None:

@@ -1,14 +1,17 @@
 """Connections to running servers: their addresses, the API key, and what goes wrong on the way, in words."""
 
 import asyncio
+import errno
 import os
+import re
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adaptwin.errors import ServerError, SpecError
-from adaptwin.visible import quoted
+from adaptwin.visible import quoted, visible
 
 if TYPE_CHECKING:
     import aiohttp
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 API_KEY_VARIABLES = ("VLLM_API_KEY", "OPENAI_API_KEY")
 USUAL_TIMEOUT = 10.0  # seconds for an answer that does not generate text
 _KEPT_ALIVE = 2.0  # seconds that an idle connection is kept: servers close theirs after 5
-_LONGEST_ANSWER = 300  # characters of a server's message that are shown
+_LONGEST_MESSAGE = 300  # characters of a server's message that are shown
+_LARGEST_BODY = 1 << 26  # bytes of an answer that is no stream; metrics of many sets of adapters have some 10 MB
 
 
 def server_url(text: str) -> str:
@@ -24,13 +28,17 @@ def server_url(text: str) -> str:
 
     The address of its API, ``http://HOST:PORT/v1``, is that of the server.
     """
-    parts = urlsplit(text if "://" in text else f"http://{text}")
+    wrong = SpecError(f"{quoted(text)} is no address of a server, such as http://localhost:8000", "url")
     try:
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # a port that is no number
-        is_address = False
-    if not is_address or parts.query or parts.fragment:
-        raise SpecError(f"{quoted(text)} is no address of a server, such as http://localhost:8000", "url")
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        has_port = parts.port != 0
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        raise wrong from None
+    if parts.username is not None:
+        raise SpecError(f"{quoted(parts.hostname)} needs no user in its address: give a key with --api-key", "url")
+    is_plain = bool(parts.hostname) and "=" not in parts.netloc and not re.search(r"[\s\x00-\x1f\x7f-\x9f?#]", text)
+    if parts.scheme not in ("http", "https") or not has_port or not is_plain:
+        raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 
@@ -53,16 +61,28 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     """Open a session with at most this many connections; 0: any number.
 
     Raises:
-        SpecError: aiohttp is not installed.
+        SpecError: aiohttp is not installed, or the API key cannot be sent.
     """
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise SpecError("the API key has a line break, or a character that HTTP cannot send", "api_key")
     try:
         import aiohttp
     except ModuleNotFoundError:
         raise SpecError("talking to a server needs aiohttp: pip install 'adaptwin[live]'") from None
+    _allow_many_connections()
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEPT_ALIVE)
     async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
         yield session
+
+
+def _allow_many_connections() -> None:
+    """Let this process have as many files open as the system allows; each open request is one."""
+    with suppress(ModuleNotFoundError, ValueError, OSError):  # Windows has no such limit
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager
@@ -72,24 +92,60 @@ def said_as_server_error(url: str, seconds: float | None = None) -> Iterator[Non
 
     try:
         yield
-    except TimeoutError:
-        raise ServerError(f"no answer within {seconds:g} s" if seconds else "no answer in time", url) from None
-    except aiohttp.ClientConnectorDNSError:
-        raise ServerError("no such host", url) from None
-    except aiohttp.ClientConnectorError as error:
-        reason = error.os_error.strerror or str(error.os_error)
-        raise ServerError(f"cannot be reached: {_of_error_number(reason)}", url) from None
-    except aiohttp.ServerDisconnectedError:
-        raise ServerError("closed the connection without an answer", url) from None
-    except (aiohttp.ClientPayloadError, aiohttp.ClientOSError, ConnectionError) as error:
-        raise ServerError(f"the connection broke: {_of_error_number(str(error))}", url) from None
-    except aiohttp.ClientError as error:
-        raise ServerError(f"the answer is no HTTP: {str(error)[:_LONGEST_ANSWER]}", url) from None
+    except (TimeoutError, UnicodeError, ConnectionError, aiohttp.ClientError) as error:
+        raise ServerError(_in_words(error, seconds), url) from None
 
 
-def _of_error_number(reason: str) -> str:
-    """Return the words of an error of the operating system, which asyncio puts behind a number and an address."""
-    return "connection refused" if "Connect call failed" in reason else reason[:_LONGEST_ANSWER]
+def _in_words(error: Exception, seconds: float | None) -> str:
+    """Return what an error of a connection means."""
+    import aiohttp
+
+    known: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+        (TimeoutError, f"no answer within {seconds:g} s" if seconds else "no answer in time"),
+        ((aiohttp.InvalidURL, UnicodeError), "no such host"),  # a name with an empty part, or one that is too long
+        (aiohttp.ServerDisconnectedError, "closed the connection without an answer"),
+        (aiohttp.ClientPayloadError, "the connection broke in the middle of the answer"),
+    )
+    if words := next((words for kind, words in known if isinstance(error, kind)), ""):
+        return words
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"no secure connection: {_why_not_secure(error)}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _why_not_reached(error.os_error)
+    is_of_connection = isinstance(error, (aiohttp.ClientConnectionError, ConnectionError))
+    return f"{'the connection broke' if is_of_connection else 'the answer is no HTTP'}: {_in_one_line(str(error))}"
+
+
+def _why_not_secure(error: "aiohttp.ClientSSLError") -> str:
+    """Return what is wrong with the certificate of a server, or with the protocol."""
+    cause = getattr(error, "certificate_error", None) or error.os_error
+    return _in_one_line(str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or cause))
+
+
+def _why_not_reached(error: OSError) -> str:
+    """Return why no connection was made, without the address that asyncio puts into the error."""
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    text = str(error)
+    number = error.errno or next((int(found) for found in re.findall(r"\[Errno (\d+)\]", text)), None)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "this client cannot open more connections: raise its limit of open files (ulimit -n)"
+    return f"cannot be reached: {os.strerror(number).lower() if number else _in_one_line(text)}"
+
+
+def _in_one_line(text: str) -> str:
+    """Return the beginning of a text of a server, in one line and without characters that a terminal would obey."""
+    return visible(" ".join(text.split())[:_LONGEST_MESSAGE])
+
+
+async def text_of(response: "aiohttp.ClientResponse", url: str) -> str:
+    """Return the body of an answer; raises `ServerError` if it is larger than any that vLLM sends."""
+    body = bytearray()
+    async for data in response.content.iter_any():
+        body += data
+        if len(body) > _LARGEST_BODY:
+            raise ServerError(f"the answer is larger than {_LARGEST_BODY >> 20} MiB", url)
+    return body.decode(errors="replace")
 
 
 def require_answered(status: int, text: str, url: str, what: str) -> None:
@@ -110,7 +166,7 @@ async def get_text(
     limit = aiohttp.ClientTimeout(total=timeout)
     with said_as_server_error(url, timeout):
         async with session.get(f"{url}{path}", timeout=limit, params=query) as response:
-            text = await response.text(errors="replace")
+            text = await text_of(response, url)
     require_answered(response.status, text, url, f"GET {path}")
     return text
 
@@ -121,11 +177,11 @@ def message_of(text: str) -> str:
 
     try:
         data = json.loads(text)
-    except ValueError:
-        return " ".join(text.split())[:_LONGEST_ANSWER] or "nothing"
+    except (ValueError, RecursionError):
+        return _in_one_line(text) or "nothing"
     error = data.get("error", data) if isinstance(data, dict) else data
     said = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(said).split())[:_LONGEST_ANSWER]
+    return _in_one_line(str(said))
 
 
 def in_event_loop(work: Callable[[], Any]) -> Any:

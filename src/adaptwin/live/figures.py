@@ -1,5 +1,6 @@
 """Figures of a replay, computed from the answers by the same code as those of a simulated run."""
 
+from collections import Counter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,8 +25,9 @@ class _Seen(NamedTuple):
 
     requests: Requests  # prompts as long as the server counted them
     ends: RequestEnds
-    is_sent: NDArray[np.bool_]
-    has_failed: NDArray[np.bool_]
+    is_held_back: NDArray[np.bool_]  # it was not sent, as `max_in_flight` requests were open
+    is_waiting: NDArray[np.bool_]  # it has no token yet, and has not failed
+    errors: "Counter[str]"  # requests that failed, by what the server said; those that are too long are not among them
     gaps: NDArray[np.int64]  # histogram, see `gap_bin`
     gap_sum: int  # nanoseconds
     gap_count: int
@@ -48,11 +50,6 @@ def client_figures(loop: OpenLoop, sent: Sent, window: Literal["cut", "drain"], 
     last = max(int(seen.ends.finish.max(initial=0)), limits.end) if limits.drain else limits.end
     seconds, arriving = ((max(1, end - limits.warmup)) / NANOSECONDS for end in (last, limits.end))
     totals = judgement.totals
-    errors: dict[str, int] = {}
-    for answer in sent.answers:
-        if answer.error and not answer.is_rejected:
-            errors[answer.error] = errors.get(answer.error, 0) + 1
-    has_no_token = seen.is_sent & (seen.ends.first_token == NOT_YET)
     return {
         "duration": limits.end / NANOSECONDS,
         "window": window,
@@ -67,15 +64,15 @@ def client_figures(loop: OpenLoop, sent: Sent, window: Literal["cut", "drain"], 
         "e2e": latency(totals.e2e, totals.e2e_sum, totals.finished),
         "arrived": len(seen.requests.arrival),
         "finished": totals.served,
-        "never_admitted": int(np.count_nonzero(~seen.is_sent)),
+        "never_admitted": int(np.count_nonzero(seen.is_held_back)),
         "running_at_end": int(np.count_nonzero(seen.ends.running)),
-        "waiting_at_end": int(np.count_nonzero(has_no_token & ~seen.ends.rejected & ~seen.has_failed)),
+        "waiting_at_end": int(np.count_nonzero(seen.is_waiting & ~seen.is_held_back)),
         "rejected": int(np.count_nonzero(seen.ends.rejected)),
-        "failed": sum(errors.values()),
-        "errors": dict(sorted(errors.items(), key=lambda item: -item[1])),
+        "failed": seen.errors.total(),
+        "errors": dict(seen.errors.most_common()),
         "verdict": judgement.server,
         "sluggish": judgement.is_sluggish,
-        "adapters": _adapter_table(sent, judgement, seconds, arriving),
+        "adapters": _replayed_adapters(sent, seen, judgement, seconds, arriving),
     }
 
 
@@ -87,24 +84,38 @@ def _seen(loop: OpenLoop, sent: Sent, window: Window) -> _Seen:
         np.array([t - loop.started if t != NOT_REACHED else NOT_YET for t in times], np.int64)
         for times in ([answer.first for answer in answers], [answer.last for answer in answers])
     )
-    if not window.drain:
-        first[first > window.end], finish[finish > window.end] = NOT_YET, NOT_YET
+    end = loop.ended - loop.started if window.drain else window.end
+    first[first > end], finish[finish > end] = NOT_YET, NOT_YET
     prompts = np.array([answer.prompt_tokens for answer in answers], np.int32)
     inputs = np.where(prompts > 0, prompts, drawn.input).astype(np.int32)
     is_sent = np.array([answer.sent != NOT_REACHED for answer in answers], np.bool_)
     has_failed = np.array([bool(answer.error) for answer in answers], np.bool_)
     rejected = np.array([answer.is_rejected for answer in answers], np.bool_)
     running = (first != NOT_YET) & (finish == NOT_YET) & ~has_failed
-    measured = [np.array(answer.gaps) for answer, end in zip(answers, finish, strict=True) if end > window.warmup]
+    waiting = (first == NOT_YET) & ~has_failed
+    held_back = waiting & ~is_sent if loop.max_in_flight else np.zeros_like(waiting)
+    if window.drain:  # where a request with a token counts as served, which one that failed is not
+        first[has_failed] = NOT_YET
+    measured = [np.array(answer.gaps) for answer, last in zip(answers, finish, strict=True) if last > window.warmup]
     gaps = np.concatenate([np.zeros(0, np.int64), *measured])
     outputs = drawn.output[is_in]
-    requests = Requests(drawn.arrival[is_in], drawn.adapter[is_in], inputs[is_in], outputs, outputs)
-    ends = RequestEnds(first[is_in], finish[is_in], rejected[is_in], running[is_in])
-    return _Seen(requests, ends, is_sent[is_in], has_failed[is_in], gap_counts(gaps), int(gaps.sum()), len(gaps))
+    return _Seen(
+        requests=Requests(drawn.arrival[is_in], drawn.adapter[is_in], inputs[is_in], outputs, outputs),
+        ends=RequestEnds(first[is_in], finish[is_in], rejected[is_in], running[is_in]),
+        is_held_back=held_back[is_in],
+        is_waiting=waiting[is_in],
+        errors=Counter(
+            answer.error for answer, counts in zip(answers, has_failed & ~rejected & is_in, strict=True) if counts
+        ),
+        gaps=gap_counts(gaps),
+        gap_sum=int(gaps.sum()),
+        gap_count=len(gaps),
+    )
 
 
-def _adapter_table(sent: Sent, judgement: Judgement, seconds: float, arriving: float) -> pl.DataFrame:
+def _replayed_adapters(sent: Sent, seen: _Seen, judgement: Judgement, seconds: float, arriving: float) -> pl.DataFrame:
     sums, adapters = judgement.by_adapter, sent.traffic.workload.adapters
+    waiting = np.bincount(seen.requests.adapter[seen.is_waiting], minlength=len(adapters))
     itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
     columns: dict[str, Any] = {
         "name": [adapter.name for adapter in adapters],
@@ -117,7 +128,7 @@ def _adapter_table(sent: Sent, judgement: Judgement, seconds: float, arriving: f
         "ttft_p50": sums.wait_p50 / NANOSECONDS,
         "ttft_p99": sums.wait_p99 / NANOSECONDS,
         "itl_mean": itl,
-        "waiting_at_end": sums.waiting_at_end,
+        "waiting_at_end": waiting,
         "verdict": judgement.adapters,
         "sluggish": judgement.sluggish_adapters,
     }
@@ -133,10 +144,10 @@ def server_figures(sent: Sent, warmup: float, duration: float) -> dict[str, Any]
     found: dict[str, Any] = {
         "kv_cache_tokens": first.kv_cache_tokens,
         "max_loras": next((each.max_loras for each in (last, first, *inside) if each and each.max_loras), None),
-        "kv_usage": _mean([each.kv_usage for each in inside]),
-        "mean_running": _mean([each.running for each in inside]),
-        "mean_waiting": _mean([each.waiting for each in inside]),
-        "mean_adapters": _mean([float(len(each.running_adapters)) for each in inside]),
+        "kv_usage": _mean_of_known([each.kv_usage for each in inside]),
+        "mean_running": _mean_of_known([each.running for each in inside]),
+        "mean_waiting": _mean_of_known([each.waiting for each in inside]),
+        "mean_adapters": _mean_of_known([float(len(each.running_adapters)) for each in inside]),
     }
     if last is not None:
         found["steps"] = last.steps_since(first)
@@ -145,7 +156,7 @@ def server_figures(sent: Sent, warmup: float, duration: float) -> dict[str, Any]
     return found
 
 
-def _mean(values: list[float | None]) -> float | None:
+def _mean_of_known(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 

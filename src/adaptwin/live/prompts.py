@@ -32,7 +32,7 @@ class PromptsOfFile:
     has_drawn_lengths = False
 
     def __init__(self, path: Path) -> None:
-        lines = read_text(path).splitlines()
+        lines = read_text(path).replace("\r\n", "\n").split("\n")  # not at all that Unicode takes for line breaks
         self._texts = [_text_of(line, number, path) for number, line in enumerate(lines, start=1) if line.strip()]
         if not self._texts:
             raise SpecError("has no prompts: one is expected in each line", file=path)
@@ -50,7 +50,7 @@ def _text_of(line: str, number: int, path: Path) -> str:
         return line
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"no JSON: {error}", f"line {number}", path) from None
     text = data.get("prompt") if isinstance(data, dict) else data
     if not isinstance(text, str) or not text:

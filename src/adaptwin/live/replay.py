@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
+from adaptwin.errors import SpecError
 from adaptwin.live.answer import Answer
-from adaptwin.live.connection import in_event_loop, session_with
+from adaptwin.live.connection import USUAL_TIMEOUT, in_event_loop, session_with
 from adaptwin.live.figures import client_complaint, client_figures, server_figures
 from adaptwin.live.open_loop import OpenLoop, Sent
 from adaptwin.live.prompts import Prompts, RandomPrompts
@@ -15,6 +16,9 @@ from adaptwin.live.served_model import ServedModels, require_served
 from adaptwin.live.traffic import Traffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress, silent
+from adaptwin.twin.compilation import compile_client
+from adaptwin.twin.scenario import longest_warmup
+from adaptwin.visible import visible
 
 Routing = Literal["one server", "plan", "round-robin"]
 STALLED_AFTER = 600.0  # seconds without a token: requests of starving adapters wait for minutes
@@ -83,15 +87,19 @@ class Replaying:
         prompts: Prompts | None = None,
         api_key: str | None = None,
     ) -> None:
+        duration = traffic[0].workload.duration
+        if not 0 <= warmup <= longest_warmup(duration):
+            raise SpecError(f"{warmup:g} must be from 0 to {longest_warmup(duration):.9g}", "warmup")
         self._traffic, self._routing, self._window, self._warmup = traffic, routing, window, warmup
         self._api_key = api_key
         self._started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         self._served: list[tuple[ServedModels, str | None]] = []
         self._loop = OpenLoop(
             sent=[],
-            duration=traffic[0].workload.duration,
+            duration=duration,
             drain=window == "drain",
-            prompts=prompts or RandomPrompts(traffic[0].seed),
+            prompts=prompts
+            or RandomPrompts(time.time_ns()),  # new ones, as a prefix cache holds those of the last replay
             max_in_flight=max_in_flight,
             timeout=timeout,
             sample_every=sample_every,
@@ -99,6 +107,7 @@ class Replaying:
 
     def run(self, progress: Progress = silent) -> Replay:
         """Send everything and return the results; raises `ServerError` if a server cannot be used at the start."""
+        compile_client(progress)  # before, so that results can be had at once if the replay is interrupted
         in_event_loop(lambda: self._work(progress))
         return self._results()
 
@@ -107,12 +116,13 @@ class Replaying:
         if not self._loop.started:
             return None
         if not self._loop.ended:
-            self._loop.ended, self._loop.ended_early = time.perf_counter_ns(), why
+            self._loop.stop_clock(why)
         return self._results()
 
     async def _work(self, progress: Progress) -> None:
         async with session_with(self._api_key) as session:
-            servers = [VllmServer(each.url, session) for each in self._traffic]
+            patience = min(USUAL_TIMEOUT, self._loop.timeout)
+            servers = [VllmServer(each.url, session, patience) for each in self._traffic]
             for server, each in zip(servers, self._traffic, strict=True):
                 self._served.append((await server.models(), await server.version()))
                 self._loop.sent = [*self._loop.sent, _prepared(each, self._served[-1][0])]
@@ -122,7 +132,7 @@ class Replaying:
         loop = self._loop
         client = Client(
             late_p99=max(0.0, loop.late_p99),
-            late_most=max(0.0, *loop.late, 0.0),
+            late_most=max(0.0, max(loop.late, default=0.0)),
             busy=loop.busy,
             max_in_flight=loop.max_in_flight,
             most_in_flight=loop.most_in_flight,
@@ -143,7 +153,7 @@ class Replaying:
             server=traffic.server,
             workload=traffic.workload,
             draws_own_requests=self._routing != "round-robin",
-            base_model=models.base.name,
+            base_model=visible(models.base.name),
             vllm_version=version,
             seed=traffic.seed,
             sample_every=self._loop.sample_every,

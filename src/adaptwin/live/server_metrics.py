@@ -68,26 +68,26 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
     for sample in samples:
         by_name.setdefault(_RENAMED.get(sample.name, sample.name), []).append(sample)
     lora = by_name.get("vllm:lora_requests_info", [])
-    newest = max(lora, key=lambda sample: _number(sample.value) or 0.0, default=None)
+    newest = max(lora, key=lambda sample: _number_of_label(sample.value) or 0.0, default=None)
     config = next((each[0].labels for name, each in by_name.items() if name.endswith("cache_config_info")), {})
-    blocks, block_size = _number(config.get("num_gpu_blocks")), _number(config.get("block_size"))
+    blocks, block_size = _number_of_label(config.get("num_gpu_blocks")), _number_of_label(config.get("block_size"))
     wanted = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "num_preemptions_total")
     return ServerMetrics(
-        running=_total(by_name.get("vllm:num_requests_running")),
-        waiting=_total(by_name.get("vllm:num_requests_waiting")),
+        running=_sum_of_samples(by_name.get("vllm:num_requests_running")),
+        waiting=_sum_of_samples(by_name.get("vllm:num_requests_waiting")),
         waiting_by_reason=_by_reason(by_name.get("vllm:num_requests_waiting_by_reason", [])),
-        running_adapters=_names(newest, "running_lora_adapters"),
-        waiting_adapters=_names(newest, "waiting_lora_adapters"),
-        max_loras=int(_number(newest.labels.get("max_lora")) or 0) if newest else None,
-        kv_usage=_most(by_name.get("vllm:kv_cache_usage_perc")),
+        running_adapters=_names_in_label(newest, "running_lora_adapters"),
+        waiting_adapters=_names_in_label(newest, "waiting_lora_adapters"),
+        max_loras=int(_number_of_label(newest.labels.get("max_lora")) or 0) if newest else None,
+        kv_usage=_most_of_samples(by_name.get("vllm:kv_cache_usage_perc")),
         kv_cache_tokens=int(blocks * block_size) if blocks and block_size else None,
         block_size=int(block_size) if block_size else None,
-        kv_cache_is_sized=not any(_number(config.get(name)) for name in _GIVEN_SIZES),
-        gpu_memory_utilization=_number(config.get("gpu_memory_utilization")),
-        preemptions=_total(by_name.get("vllm:num_preemptions_total")),
-        prompt_tokens=_total(by_name.get("vllm:prompt_tokens_total")),
-        answer_tokens=_total(by_name.get("vllm:generation_tokens_total")),
-        finished=_total(by_name.get("vllm:request_success_total")),
+        kv_cache_is_sized=not any(_number_of_label(config.get(name)) for name in _GIVEN_SIZES),
+        gpu_memory_utilization=_number_of_label(config.get("gpu_memory_utilization")),
+        preemptions=_sum_of_samples(by_name.get("vllm:num_preemptions_total")),
+        prompt_tokens=_sum_of_samples(by_name.get("vllm:prompt_tokens_total")),
+        answer_tokens=_sum_of_samples(by_name.get("vllm:generation_tokens_total")),
+        finished=_sum_of_samples(by_name.get("vllm:request_success_total")),
         sums={
             name: (total, count)
             for name, histograms in _HISTOGRAMS.items()
@@ -100,7 +100,10 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
 def _sum_and_count(by_name: dict[str, list[MetricSample]], histograms: Sequence[str]) -> Iterable[tuple[float, float]]:
     """Yield sum and count of the first of these histograms that the page has."""
     for histogram in histograms:
-        total, count = _total(by_name.get(f"{histogram}_sum")), _total(by_name.get(f"{histogram}_count"))
+        total, count = (
+            _sum_of_samples(by_name.get(f"{histogram}_sum")),
+            _sum_of_samples(by_name.get(f"{histogram}_count")),
+        )
         if total is not None and count is not None:
             yield total, count
             return
@@ -111,25 +114,27 @@ def _by_reason(samples: list[MetricSample]) -> dict[str, float]:
     found: dict[str, float] = {}
     for sample in samples:
         reason = sample.labels.get("reason", "")
-        found[reason] = found.get(reason, 0.0) + (_number(sample.value) or 0.0)
+        found[reason] = found.get(reason, 0.0) + (_number_of_label(sample.value) or 0.0)
     return found
 
 
-def _names(sample: MetricSample | None, label: str) -> tuple[str, ...]:
+def _names_in_label(sample: MetricSample | None, label: str) -> tuple[str, ...]:
     text = sample.labels.get(label, "") if sample else ""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _total(samples: list[MetricSample] | None) -> float | None:
-    values = [value for sample in samples or () if (value := _number(sample.value)) is not None]
+def _sum_of_samples(samples: list[MetricSample] | None) -> float | None:
+    values = [value for sample in samples or () if (value := _number_of_label(sample.value)) is not None]
     return sum(values) if values else None
 
 
-def _most(samples: list[MetricSample] | None) -> float | None:
-    return max((value for sample in samples or () if (value := _number(sample.value)) is not None), default=None)
+def _most_of_samples(samples: list[MetricSample] | None) -> float | None:
+    return max(
+        (value for sample in samples or () if (value := _number_of_label(sample.value)) is not None), default=None
+    )
 
 
-def _number(text: str | None) -> float | None:
+def _number_of_label(text: str | None) -> float | None:
     try:
         value = float(text or "")
     except ValueError:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.errors import SpecError
+from adaptwin.live.addresses import addresses_of
 from adaptwin.placement.verification.verify import serving_cases
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.scenario import drawn_requests
 from adaptwin.twin.server import Server
+from adaptwin.visible import quoted, visible
 from adaptwin.workload.drawing.requests import Requests, draw_requests
 from adaptwin.workload.workload import Workload
 
@@ -92,14 +94,23 @@ def traffic_of_plan(plan: Plan, urls: Sequence[str], seed: int, duration: float 
     ]
 
 
-def _urls_by_name(names: Sequence[str], urls: Sequence[str]) -> dict[str, str]:
-    """Return the address of each server; raises `SpecError` if one is missing or unknown."""
-    by_name = dict(url.split("=", 1) for url in urls if "=" in url.partition("://")[0])
-    if unknown := sorted({*by_name} - {*names}):
-        raise SpecError(f"the plan has no server {unknown[0]!r}: it has {', '.join(names)}", "url")
-    rest = [url for url in urls if "=" not in url.partition("://")[0]]
+def _urls_by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+    """Return the address of each server; raises `SpecError` if one is wrong, missing, unknown or given twice."""
+    addresses = addresses_of(texts)
+    by_name = {address.name: address.url for address in addresses if address.name is not None}
+    if unknown := [name for name in by_name if name not in names]:
+        raise SpecError(f"the plan has no server {quoted(unknown[0])}: it has {_some(names)}", "url")
     unnamed = [name for name in names if name not in by_name]
+    rest = [address.url for address in addresses if address.name is None]
     if len(rest) != len(unnamed):
-        what = f"the plan has {len(names)} servers ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})"
-        raise SpecError(f"{what}, so {len(names)} addresses are needed, not {len(urls)}", "url")
+        what = f"the plan has {_counted_servers(len(names))} ({_some(names)})"
+        raise SpecError(f"{what}, each of which needs an address: {len(names)}, not {len(texts)}", "url")
     return {**by_name, **dict(zip(unnamed, rest, strict=True))}
+
+
+def _counted_servers(count: int) -> str:
+    return f"{count} server{'s' if count > 1 else ''}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(map(visible, names[:8]))}{', ...' if len(names) > 8 else ''}"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from adaptwin.calibration.sources.metrics_page import metric_samples
 from adaptwin.errors import ServerError
 from adaptwin.live.answer import Answer, completion_fields, take_answer
-from adaptwin.live.connection import USUAL_TIMEOUT, get_text, require_answered, said_as_server_error
+from adaptwin.live.connection import USUAL_TIMEOUT, get_text, require_answered, said_as_server_error, text_of
 from adaptwin.live.served_model import ServedModels, served_models
 from adaptwin.live.server_metrics import ServerMetrics, server_metrics
+from adaptwin.visible import visible
 
 if TYPE_CHECKING:
     import aiohttp
@@ -40,7 +41,7 @@ class VllmServer:
         except ServerError:
             return None
         found = data.get("version") if isinstance(data, dict) else None
-        return found if isinstance(found, str) else None
+        return visible(found) if isinstance(found, str) else None
 
     async def metrics(self) -> ServerMetrics:
         """Return what ``/metrics`` says now."""
@@ -71,7 +72,7 @@ class VllmServer:
         text = await self._get(path)
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ServerError(f"{path} is no JSON, so this is no server with the API of OpenAI", self.url) from None
 
     async def _get(self, path: str) -> str:
@@ -83,7 +84,7 @@ class VllmServer:
         limit = aiohttp.ClientTimeout(total=_LOAD_TIMEOUT)
         with said_as_server_error(self.url, _LOAD_TIMEOUT):
             async with self.session.post(f"{self.url}{path}", json=fields, timeout=limit) as response:
-                text = await response.text(errors="replace")
+                text = await text_of(response, self.url)
         if response.status == 404 and "not found" in text.lower() and "adapter" not in text.lower():
             what += ": adapters can only be loaded if the server runs with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
         require_answered(response.status, text, self.url, what)

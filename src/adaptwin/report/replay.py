@@ -14,15 +14,15 @@ SHOWN_ERRORS = 5
 
 def replay_report(replay: Replay) -> RenderableType:
     """Return what running servers did: verdicts, latencies, the adapters served worst, and how the client did."""
-    parts: list[RenderableType] = [_headline(replay)]
+    parts: list[RenderableType] = [_replay_headline(replay)]
     if len(replay.runs) > 1:
-        parts += [heading("Servers"), _servers_table(replay)]
+        parts += [heading("Servers"), _replayed_servers_table(replay)]
     for run in replay.runs:
-        parts += [*_of_server(run, is_alone=len(replay.runs) == 1)]
+        parts += [*_parts_of_replayed(run, is_alone=len(replay.runs) == 1)]
     return Group(*parts)
 
 
-def _headline(replay: Replay) -> Text:
+def _replay_headline(replay: Replay) -> Text:
     runs, client = replay.runs, replay.client
     limit = f", of {client.max_in_flight:,} allowed" if client.max_in_flight else ""
     how = {"one server": "one server", "plan": "as the plan routes them", "round-robin": "one server after the other"}
@@ -37,7 +37,7 @@ def _headline(replay: Replay) -> Text:
     )
 
 
-def _servers_table(replay: Replay) -> Table:
+def _replayed_servers_table(replay: Replay) -> Table:
     table = plain_table()
     table.add_column("Server", overflow="fold", min_width=8)
     add_numbers(table, "Requests", "Done", "Failed", "tok/s", "of offered", "TTFT\np99", "ITL\nmean")
@@ -57,7 +57,7 @@ def _servers_table(replay: Replay) -> Table:
     return table
 
 
-def _of_server(run: ReplayedRun, *, is_alone: bool) -> list[RenderableType]:
+def _parts_of_replayed(run: ReplayedRun, *, is_alone: bool) -> list[RenderableType]:
     share = percent(run.throughput / run.offered_throughput) if run.offered_throughput else NOTHING
     verdict = Text.assemble(
         "" if is_alone else f"\n{run.name} ({run.url})\n",
@@ -84,8 +84,10 @@ def _facts_table(run: ReplayedRun) -> Table:
     )
     if run.never_admitted:
         table.add_row("Not sent", f"{run.never_admitted:,} held back by the client, whose connections are all in use")
-    table.add_row("Batch", f"{_known(run.mean_running)} requests and {_known(run.mean_adapters)} adapters on average")
-    table.add_row("Queue", f"{_known(run.mean_waiting)} waiting on average")
+    running, waiting, adapters = (_known(each) for each in (run.mean_running, run.mean_waiting, run.mean_adapters))
+    is_known = run.mean_running is not None
+    table.add_row("Batch", f"{running} requests and {adapters} adapters on average" if is_known else "unknown")
+    table.add_row("Queue", f"{waiting} waiting on average" if is_known else "unknown")
     tokens = "unknown" if run.kv_cache_tokens is None else f"{run.kv_cache_tokens:,}"
     used = "unknown" if run.kv_usage is None else percent(run.kv_usage)
     preemptions = "unknown" if run.preemptions is None else f"{run.preemptions:,}"

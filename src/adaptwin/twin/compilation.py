@@ -51,6 +51,11 @@ def compile_twin(progress: Progress = silent) -> None:
     compile_missing(TWIN, progress)
 
 
+def compile_client(progress: Progress = silent) -> None:
+    """Compile what draws requests and sums up what became of them, where that has not been done."""
+    compile_missing((_DRAWING, _STATISTICS), progress)
+
+
 def compile_kernel() -> None:
     """Compile the kernel, and what follows a chapter: two requests share three blocks, so one is preempted."""
     two, prompt, answer = np.zeros(2, np.int64), np.full(2, 16, np.int32), np.full(2, 30, np.int32)

@@ -114,6 +114,11 @@ class Outcome(NamedTuple):
         return RequestEnds(self.first_token, self.finish, self.rejected, self.running)
 
 
+def longest_warmup(duration: float) -> float:
+    """Return the longest warm-up of a run with so many seconds of arrivals, which leaves a second or half of it."""
+    return max(duration / 2, duration - 1)
+
+
 def drawn_requests(profile: Profile, workload: Workload, seed: int) -> Requests:
     """Return the requests of a workload as a profile's model answers them, drawn from a seed."""
     model, requests = profile.model, draw_requests(workload, seed)

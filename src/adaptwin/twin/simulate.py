@@ -11,7 +11,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import Run
-from adaptwin.twin.scenario import make_scenario
+from adaptwin.twin.scenario import longest_warmup, make_scenario
 from adaptwin.twin.server import Server
 from adaptwin.twin.summary import summarise
 from adaptwin.twin.uncertainty import mean_of, with_intervals
@@ -103,7 +103,7 @@ def _require_in_range(
     for name, value, low, high, kind in (
         ("seed", seed, 0, MOST_SEED, Integral),
         ("repeats", repeats, 1, MOST_RUNS, Integral),
-        ("warmup", warmup, 0, max(workload.duration / 2, workload.duration - 1), Real),
+        ("warmup", warmup, 0, longest_warmup(workload.duration), Real),
         ("max_in_flight", 1 if max_in_flight is None else max_in_flight, 1, MOST_REQUESTS, Integral),
         ("scrape_every", 1.0 if scrape_every is None else scrape_every, 0.001, MOST_SECONDS, Real),
     ):
