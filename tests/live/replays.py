@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from adaptwin.live.replayed import Client, Replay, ReplayedRun
+from adaptwin.live.replayed import Client, Replayed, ReplayedRun
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.run import Run, RunFigures
 from adaptwin.twin.server import Server
@@ -42,9 +42,9 @@ def _slower(latency: Any, factor: float) -> Any:
     return type(latency)(**{part: value * factor for part, value in latency})
 
 
-def replay_of(*runs: ReplayedRun, routing: str = "one server", client: Client = NO_PROBLEM, **changes: Any) -> Replay:
+def replay_of(*runs: ReplayedRun, routing: str = "one server", client: Client = NO_PROBLEM, **changes: Any) -> Replayed:
     """Return a replay with these runs."""
-    return Replay(routing=routing, started="2026-11-28 11:00:00", client=client, runs=runs, **changes)
+    return Replayed(routing=routing, started="2026-11-28 11:00:00", client=client, runs=runs, **changes)
 
 
 def run_of(profile: Profile, server: Server, workload: Workload, **settings: Any) -> Run:

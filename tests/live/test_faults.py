@@ -7,7 +7,7 @@ import pytest
 
 from adaptwin.cli.replay import replay_command
 from adaptwin.file_kinds import REPLAY, kinds_of
-from adaptwin.live.replayed import Replay
+from adaptwin.live.replayed import Replayed
 
 LONG = 60.0  # seconds in which something happens on the slowest machine
 
@@ -21,7 +21,7 @@ def replayed(adaptwin, folder):
         urls = [word for server in servers for word in ("--url", getattr(server, "url", server))]
         done = adaptwin("replay", "fleet.yaml", *urls, "--out", "out.yaml", "--sample-every", "0.1", *words)
         found = folder / "out.yaml"
-        return done, Replay.read(found) if found.exists() else None
+        return done, Replayed.read(found) if found.exists() else None
 
     return call
 
@@ -58,7 +58,7 @@ def test_json_is_all_there_is_on_stdout(replayed, serve, folder):
     done, found = replayed(serve(fails_from=5), words=["--json"])
     assert done.code == 4
     (folder / "stdout.json").write_text(done.out)
-    assert Replay.read(folder / "stdout.json").ended_early == found.ended_early != ""
+    assert Replayed.read(folder / "stdout.json").ended_early == found.ended_early != ""
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Server, Workload, simulate
-from adaptwin.live.answer import Answer
+from adaptwin.live.answer import TakenAnswer
 from adaptwin.live.figures import client_complaint, client_figures, server_figures
 from adaptwin.live.open_loop import OpenLoop, Sent
 from adaptwin.live.prompts import RandomPrompts
 from adaptwin.live.server_metrics import ServerMetrics
-from adaptwin.live.traffic import Traffic
+from adaptwin.live.traffic import ServerTraffic
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.scenario import NOT_YET, make_scenario
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 
 def answer_of(row):
-    answer = Answer(error=row.error, is_rejected=row.is_rejected, prompt_tokens=row.prompt_tokens)
+    answer = TakenAnswer(error=row.error, is_rejected=row.is_rejected, prompt_tokens=row.prompt_tokens)
     times = [START + round(time * NANOSECONDS) for time in row.tokens]
     if row.is_sent:
         answer.sent = START + round(row.arrival * NANOSECONDS)
@@ -78,7 +78,7 @@ def figures(*rows, duration=100.0, warmup=0.0, window="cut", adapters=1, **field
         outputs,
     )
     workload = Workload([Adapter(f"a{i}", 8, 1.0) for i in range(adapters)], duration=duration)
-    sent = Sent(Traffic("server", "http://x", workload, requests, 0), [], [answer_of(row) for row in rows])
+    sent = Sent(ServerTraffic("server", "http://x", workload, requests, 0), [], [answer_of(row) for row in rows])
     return client_figures(open_loop(duration, drain=window == "drain", **fields), sent, window, warmup)
 
 
@@ -241,13 +241,13 @@ def test_figures_equal_those_of_a_simulated_run_with_the_same_times(window):
     outcome = play_scenario(profile, workload, scenario).outcome
     answers = []
     for first, last, output in zip(outcome.first_token, outcome.finish, scenario.requests.output, strict=True):
-        answers.append(Answer(sent=START))
+        answers.append(TakenAnswer(sent=START))
         if first != NOT_YET:
             answers[-1].first = START + int(first)
         if last != NOT_YET:
             answers[-1].last = START + int(last)
             answers[-1].gaps.extend([0] * (output - 1))
-    sent = Sent(Traffic("server", "http://x", workload, scenario.requests, 5), [], answers)
+    sent = Sent(ServerTraffic("server", "http://x", workload, scenario.requests, 5), [], answers)
     loop = open_loop(200.0, drain=window == "drain", ended=outcome.end / NANOSECONDS)
     found = client_figures(loop, sent, window, 20.0)
     assert run.finished > 100
@@ -265,7 +265,7 @@ def metrics(running, adapters, steps, **fields):
 
 
 def test_figures_of_a_server_are_means_over_its_samples_after_the_warmup():
-    sent = Sent(Traffic("server", "http://x", None, None, 0), [], [])
+    sent = Sent(ServerTraffic("server", "http://x", None, None, 0), [], [])
     sent.first_metrics = metrics(0, 0, 100, preemptions=3.0, max_loras=4, kv_cache_tokens=1600)
     sent.last_metrics = metrics(0, 0, 350, preemptions=5.0, max_loras=4)
     sent.samples = [

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from adaptwin.live.replayed import Replay
+from adaptwin.live.replayed import Replayed
 
 LONG = 60.0  # seconds in which something happens on the slowest machine
 
@@ -45,7 +45,7 @@ def test_the_results_so_far_are_kept(serve, folder, number, window, code, said):
     assert done[:2] == (code, f"adaptwin: {said}; written: out.json")
     assert done[2] < LONG / 2
     assert sorted(os.listdir(folder)) == ["fleet.yaml", "out.json"]
-    found = Replay.read(folder / "out.json")
+    found = Replayed.read(folder / "out.json")
     (run,) = found.runs
     assert found.ended_early == "interrupted"
     assert 0 < run.duration < 300

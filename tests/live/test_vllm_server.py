@@ -6,9 +6,9 @@ import pytest
 
 from adaptwin.calibration.sources.metrics_page import metric_samples
 from adaptwin.errors import ServerError
-from adaptwin.live.answer import Answer, completion_fields, take_answer
+from adaptwin.live.answer import TakenAnswer, completion_fields, take_answer
 from adaptwin.live.connection import session_with
-from adaptwin.live.served_model import require_served, served_models
+from adaptwin.live.listed_models import listed_models, require_served
 from adaptwin.live.server_metrics import server_metrics
 from adaptwin.live.vllm_server import VllmServer
 
@@ -61,7 +61,7 @@ def test_adapters_that_are_not_loaded_are_named(serve):
 )
 def test_what_lists_no_base_model_is_no_server_of_ours(data):
     with pytest.raises(ServerError, match="/v1/models lists no "):
-        served_models(data, "http://x")
+        listed_models(data, "http://x")
 
 
 def test_metrics_after_one_request(serve):
@@ -69,7 +69,7 @@ def test_metrics_after_one_request(serve):
 
     async def use(server):
         before = await server.metrics()
-        answer = Answer()
+        answer = TakenAnswer()
         await take_answer(server.session, server.url, completion_fields("a0", [1] * 20, 5), answer, 20.0)
         assert answer.is_complete
         return before, await server.metrics()

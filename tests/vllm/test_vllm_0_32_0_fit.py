@@ -12,7 +12,7 @@ from tests.vllm.vllm_scheduler import VllmScheduler
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile
 from adaptwin.calibration.fit import fit
-from adaptwin.live.answer import Answer
+from adaptwin.live.answer import TakenAnswer
 from adaptwin.live.measured_server import MeasuredServer
 from adaptwin.live.measurement_tables import measurements_of
 from adaptwin.live.micro_benchmark import micro_benchmarks
@@ -42,7 +42,7 @@ def answers_of(micro):
     requests = Requests(np.zeros(count, np.int64), adapter, np.full(count, micro.prompt, np.int32), output, output)
     scenario = make_scenario(TRUE, SERVER, workload, seed=0, requests=requests, drain=True)
     times = VllmScheduler(scenario).play().token_times.values()
-    return [Answer(first=each[0], last=each[-1], gaps=array("q", np.diff(each).tolist())) for each in times]
+    return [TakenAnswer(first=each[0], last=each[-1], gaps=array("q", np.diff(each).tolist())) for each in times]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from adaptwin.profile.profile import Profile
 
 
-def _setting(name: str, default: str) -> object:
+def _given_setting(name: str, default: str) -> object:
     return typer.Option(
         min=1,
         metavar="N",
@@ -84,11 +84,13 @@ def measure_command(
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Start-up log of the server. {default_note('none')}")
     ] = None,
-    max_loras: Annotated[int | None, _setting("max_loras", "as the server's metrics say")] = None,
-    max_lora_rank: Annotated[int | None, _setting("max_lora_rank", "as the highest rank needs")] = None,
-    max_cpu_loras: Annotated[int | None, _setting("max_cpu_loras", "the number of its adapters")] = None,
-    max_num_seqs: Annotated[int | None, _setting("max_num_seqs", "vLLM's for the GPU")] = None,
-    max_num_batched_tokens: Annotated[int | None, _setting("max_num_batched_tokens", "vLLM's for the GPU")] = None,
+    max_loras: Annotated[int | None, _given_setting("max_loras", "as the server's metrics say")] = None,
+    max_lora_rank: Annotated[int | None, _given_setting("max_lora_rank", "as the highest rank needs")] = None,
+    max_cpu_loras: Annotated[int | None, _given_setting("max_cpu_loras", "the number of its adapters")] = None,
+    max_num_seqs: Annotated[int | None, _given_setting("max_num_seqs", "vLLM's for the GPU")] = None,
+    max_num_batched_tokens: Annotated[
+        int | None, _given_setting("max_num_batched_tokens", "vLLM's for the GPU")
+    ] = None,
     input_mean: InputMean = None,
     output_mean: OutputMean = None,
     api_key: ApiKey = None,
@@ -115,7 +117,7 @@ def measure_command(
         "max_num_seqs": max_num_seqs,
         "max_num_batched_tokens": max_num_batched_tokens,
     }
-    asked = _asked(url, gpu, model, start, adapters, log, api_key)._replace(
+    asked = _what_to_measure(url, gpu, model, start, adapters, log, api_key)._replace(
         budget=budget, settings={name: value for name, value in given.items() if value}, seed=seed or 0
     )
     asked = _with_lengths(asked, input_mean, output_mean)
@@ -142,7 +144,7 @@ def measure_command(
         show(measure_report(measured, str(out)))
 
 
-def _asked(
+def _what_to_measure(
     url: str,
     gpu: str | None,
     model: str | None,

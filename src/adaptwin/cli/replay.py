@@ -1,4 +1,4 @@
-"""adaptwin replay: the traffic of a fleet or a plan, sent to running servers -> Replay."""
+"""adaptwin replay: the traffic of a fleet or a plan, sent to running servers -> Replayed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +14,7 @@ from adaptwin.file_kinds import PLAN, PLANS, kinds_of
 from adaptwin.writable import require_writable
 
 if TYPE_CHECKING:
-    from adaptwin.live.traffic import Traffic
+    from adaptwin.live.traffic import ServerTraffic
 
 
 def replay_command(
@@ -130,7 +130,7 @@ def replay_command(
 
 def _traffic_of_source(
     source: Path, urls: list[str], routing: str | None, duration: float | None, seed: int | None
-) -> "tuple[list[Traffic], Literal['one server', 'plan', 'round-robin']]":
+) -> "tuple[list[ServerTraffic], Literal['one server', 'plan', 'round-robin']]":
     """Return the traffic of each server, and how it is divided."""
     from adaptwin.errors import SpecError
     from adaptwin.live.connection import server_urls

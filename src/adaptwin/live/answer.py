@@ -22,7 +22,7 @@ _TOO_LONG = ("max_model_len", "maximum context length", "maximum model length", 
 
 
 @dataclass(slots=True)
-class Answer:
+class TakenAnswer:
     """What became of a request; times in nanoseconds on the clock of `time.perf_counter_ns`."""
 
     sent: int = NOT_REACHED
@@ -56,7 +56,7 @@ def completion_fields(model: str, prompt: str | list[int], answer_tokens: int) -
 
 
 async def take_answer(
-    session: "aiohttp.ClientSession", url: str, fields: dict[str, Any], answer: Answer, timeout: float
+    session: "aiohttp.ClientSession", url: str, fields: dict[str, Any], answer: TakenAnswer, timeout: float
 ) -> None:
     """Send a request and note in `answer` what comes back; errors are noted there, too.
 
@@ -87,7 +87,9 @@ async def take_answer(
         answer.last = answer.latest
 
 
-async def _read_events(response: "aiohttp.ClientResponse", answer: Answer, asked_tokens: int, timeout: float) -> None:
+async def _read_events(
+    response: "aiohttp.ClientResponse", answer: TakenAnswer, asked_tokens: int, timeout: float
+) -> None:
     """Read the events of a stream until its end, or until one of them shows that the answer fails."""
     rest = b""
     async for data in response.content.iter_any():
@@ -104,7 +106,7 @@ async def _read_events(response: "aiohttp.ClientResponse", answer: Answer, asked
             return
 
 
-def _note_event(answer: Answer, text: bytes, now: int, asked_tokens: int) -> None:
+def _note_event(answer: TakenAnswer, text: bytes, now: int, asked_tokens: int) -> None:
     """Note the tokens of an event; only the last event of vLLM has no choices, and counts all tokens once more."""
     if text == _DONE:
         return
@@ -128,7 +130,7 @@ def _note_event(answer: Answer, text: bytes, now: int, asked_tokens: int) -> Non
         _note_tokens(answer, tokens, now if has_tokens else answer.latest)
 
 
-def _note_tokens(answer: Answer, tokens: int, now: int) -> None:
+def _note_tokens(answer: TakenAnswer, tokens: int, now: int) -> None:
     """Note that there are now so many tokens; all new ones came at once."""
     gaps = [0] * (tokens - answer.tokens)
     if answer.first == NOT_REACHED:
@@ -146,7 +148,7 @@ def _tokens_counted(usage: Any, field: str) -> int:
     return count if isinstance(count, int) and 0 < count < _MOST_TOKENS else 0
 
 
-def _note_refusal(answer: Answer, status: int, text: str) -> None:
+def _note_refusal(answer: TakenAnswer, status: int, text: str) -> None:
     said = message_of(text)
     answer.is_rejected = status == 400 and any(words in said.lower() for words in _TOO_LONG)
     answer.error = f"{status}: {said}"

@@ -7,7 +7,7 @@ from adaptwin.live.connection import in_event_loop, session_with
 from adaptwin.live.measure import Measuring
 from adaptwin.live.replay import replay
 from adaptwin.live.replayed import ReplayedRun
-from adaptwin.live.traffic import Traffic
+from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress, silent
 from adaptwin.workload.drawing.requests import draw_requests
@@ -38,7 +38,7 @@ def measure_idle(asked: Measuring, folder: Path, *, progress: Progress = silent)
         lengths=asked.lengths,
         seed=asked.seed,
     )
-    traffic = Traffic("server", asked.url, base, draw_requests(base, asked.seed), asked.seed)
+    traffic = ServerTraffic("server", asked.url, base, draw_requests(base, asked.seed), asked.seed)
     found = replay([traffic], window="drain", api_key=asked.api_key, progress=progress)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / IDLE_FILE

@@ -14,7 +14,7 @@ from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.errors import ServerError
 from adaptwin.live.connection import in_event_loop, session_with
 from adaptwin.live.kept_measurements import KeptMeasurements
-from adaptwin.live.measured import Measured
+from adaptwin.live.measured import MeasuredTimes
 from adaptwin.live.measured_server import MeasuredServer, measured_server
 from adaptwin.live.measurement_tables import measurements_of, medians_of
 from adaptwin.live.micro_benchmark import micro_benchmarks
@@ -23,7 +23,7 @@ from adaptwin.live.micro_runner import run_micro
 from adaptwin.live.prompts import RandomPrompts
 from adaptwin.live.replay import replay
 from adaptwin.live.replayed import ReplayedRun
-from adaptwin.live.traffic import Traffic
+from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
@@ -65,7 +65,7 @@ class Measuring(NamedTuple):
     api_key: str | None = None
 
 
-def measure(asked: Measuring, folder: Path, *, progress: Progress = silent) -> Measured:
+def measure(asked: Measuring, folder: Path, *, progress: Progress = silent) -> MeasuredTimes:
     """Measure a running server and write what `fit` reads to a folder; what it already holds is not measured again.
 
     The server is asked for completions of random tokens only, and no adapter is loaded or unloaded.
@@ -85,7 +85,7 @@ def measure(asked: Measuring, folder: Path, *, progress: Progress = silent) -> M
         if kept.results() or kept.runs():
             asked.profile.write(folder / START_FILE)
             measurements_of(asked.profile, asked.url, START_FILE, server, kept.results(), kept.runs()).write(folder)
-    return Measured(
+    return MeasuredTimes(
         server, tuple(kept.results()), tuple(kept.runs()), rounds, time.monotonic() - started, len(runs) == len(LOADS)
     )
 
@@ -163,7 +163,7 @@ def _workload(asked: Measuring, measured: MeasuredServer, load: float, capacity:
 
 
 def _measured_run(asked: Measuring, measured: MeasuredServer, workload: Workload, name: str) -> MeasuredRun:
-    traffic = Traffic(
+    traffic = ServerTraffic(
         "server", asked.url, workload, draw_requests(workload, workload.seed), workload.seed, measured.server
     )
     found = replay([traffic], api_key=asked.api_key)
@@ -181,13 +181,13 @@ def measured_run_of(run: ReplayedRun, measured: MeasuredServer, name: str) -> Me
         scrape_every=run.sample_every,
         throughput=run.throughput,
         starved=run.starved,
-        itl_mean=_positive(run.itl.mean),
-        itl_p99=_positive(run.itl.p99),
-        tpot_mean=_positive(run.tpot.mean),
-        ttft_p50=_positive(run.ttft.p50),
+        itl_mean=_if_positive(run.itl.mean),
+        itl_p99=_if_positive(run.itl.p99),
+        tpot_mean=_if_positive(run.tpot.mean),
+        ttft_p50=_if_positive(run.ttft.p50),
         mean_waiting=run.mean_waiting,
     )
 
 
-def _positive(value: float) -> float | None:
+def _if_positive(value: float) -> float | None:
     return value if value > 0 else None

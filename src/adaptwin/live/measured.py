@@ -7,7 +7,7 @@ from adaptwin.live.measured_server import MeasuredServer
 from adaptwin.live.micro_result import MicroResult
 
 
-class Measured(NamedTuple):
+class MeasuredTimes(NamedTuple):
     """A server that was measured: what it is, the results of micro-benchmarks, and whole runs."""
 
     server: MeasuredServer

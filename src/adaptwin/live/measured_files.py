@@ -16,7 +16,7 @@ from adaptwin.live.observation import (
     figures_of_run,
     finite,
 )
-from adaptwin.live.replayed import Replay, ReplayedRun
+from adaptwin.live.replayed import Replayed, ReplayedRun
 from adaptwin.twin.run import grade_of
 from adaptwin.twin.verdict import SHORTEST_WINDOW
 
@@ -36,7 +36,7 @@ def read_observations(path: Path) -> list[Observation]:
     """
     kinds = kinds_of(path)
     if REPLAY in kinds:
-        replay = Replay.read(path)
+        replay = Replayed.read(path)
         return [observation_of_replay(replay, index, path) for index in range(len(replay.runs))]
     if BENCH in kinds:
         results = [each for each in read_source(path, _ANY_BATCH).found if isinstance(each, BenchResult)]
@@ -44,7 +44,7 @@ def read_observations(path: Path) -> list[Observation]:
     return [observation_of_measured(MeasuredRun.read(path), path)]
 
 
-def observation_of_replay(replay: Replay, index: int, file: Path) -> Observation:
+def observation_of_replay(replay: Replayed, index: int, file: Path) -> Observation:
     """Return what a replay says of one of its servers, given by its place among the runs."""
     run = replay.runs[index]
     is_alone = len(replay.runs) == 1
@@ -67,7 +67,7 @@ def observation_of_replay(replay: Replay, index: int, file: Path) -> Observation
     )
 
 
-def _doubts_of_client(replay: Replay, file: Path) -> list[str]:
+def _doubts_of_client(replay: Replayed, file: Path) -> list[str]:
     client, found = replay.client, []
     if replay.ended_early:
         found.append(f"{file}: ended early: {replay.ended_early}")

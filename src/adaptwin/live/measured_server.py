@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.errors import ServerError, SpecError
-from adaptwin.live.served_model import ServedModels
+from adaptwin.live.listed_models import ListedModels
 from adaptwin.live.server_metrics import ServerMetrics
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.profile.profile import Profile
@@ -115,7 +115,7 @@ def _rank_of(name: str, root: str, ranks: Mapping[str, int]) -> int:
     return int(rank)
 
 
-async def _slots_after_a_request(asked: VllmServer, models: ServedModels) -> int:
+async def _slots_after_a_request(asked: VllmServer, models: ListedModels) -> int:
     """Return the slots of a server, which its metrics say once it has answered a request for an adapter."""
     await asked.complete(models.adapters[0].name, [200, 201, 202, 203], 2)
     slots = (await asked.metrics()).max_loras

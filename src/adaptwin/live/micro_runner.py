@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from adaptwin.errors import ServerError
-from adaptwin.live.answer import Answer
+from adaptwin.live.answer import TakenAnswer
 from adaptwin.live.measured_server import MeasuredServer
 from adaptwin.live.micro_benchmark import MicroBenchmark
 from adaptwin.live.micro_result import MicroResult
@@ -22,11 +22,11 @@ async def run_micro(
     server: VllmServer, measured: MeasuredServer, micro: MicroBenchmark, prompts: RandomPrompts, first: int
 ) -> MicroResult:
     """Run a micro-benchmark; its prompts have the numbers from `first` on. Raises `ServerError`."""
-    runners = {"decode": _decode, "prefill": _prefill, "swap": _swap}
+    runners = {"decode": _time_decodes, "prefill": _prefill, "swap": _swap}
     return await runners[micro.kind](server, measured, micro, prompts, first)
 
 
-async def _decode(
+async def _time_decodes(
     server: VllmServer, measured: MeasuredServer, micro: MicroBenchmark, prompts: RandomPrompts, first: int
 ) -> MicroResult:
     names = [adapter.name for adapter in measured.adapters[: micro.adapters]] or [measured.base]
@@ -39,7 +39,7 @@ async def _decode(
     return decoded(micro, answers)
 
 
-def decoded(micro: MicroBenchmark, answers: list[Answer]) -> MicroResult:
+def decoded(micro: MicroBenchmark, answers: list[TakenAnswer]) -> MicroResult:
     """Return the time between tokens while all requests of a micro-benchmark run, and what such a step holds.
 
     It is the median over blocks of `BLOCK` successive gaps: a client that reads several tokens at once sees gaps of
@@ -66,7 +66,7 @@ def decoded(micro: MicroBenchmark, answers: list[Answer]) -> MicroResult:
     )
 
 
-def _gaps_between(answer: Answer, begins: int, ends: int) -> Iterator[tuple[int, int]]:
+def _gaps_between(answer: TakenAnswer, begins: int, ends: int) -> Iterator[tuple[int, int]]:
     """Yield the gaps of an answer inside a time, each after the place of its token in the answer."""
     now = answer.first
     for place, gap in enumerate(answer.gaps, start=1):
@@ -101,14 +101,14 @@ async def _prompt_seconds(
     for _ in range(ALONE_TRIES):
         before = await server.metrics()
         answer = await server.complete(name, prompts.prompt(first, tokens), 1)
-        after = await _after(server, before.sums.get("prefill", (0.0, 0.0))[1])
+        after = await _metrics_after(server, before.sums.get("prefill", (0.0, 0.0))[1])
         counted = after.sums.get("prefill", (0.0, 0.0))[1] - before.sums.get("prefill", (0.0, 0.0))[1]
         if counted <= 1:
             return after.mean_since(before, "prefill"), (answer.first - answer.sent) / NANOSECONDS
     raise ServerError("other requests are there: a server is measured without any", server.url)
 
 
-async def _after(server: VllmServer, count: float) -> ServerMetrics:
+async def _metrics_after(server: VllmServer, count: float) -> ServerMetrics:
     """Return the metrics once they count one more request; they come a little after the answer."""
     found = await server.metrics()
     for _ in range(20):

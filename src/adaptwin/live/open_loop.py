@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaptwin.errors import ServerError
-from adaptwin.live.answer import Answer, completion_fields, take_answer
+from adaptwin.live.answer import TakenAnswer, completion_fields, take_answer
 from adaptwin.live.prompts import Prompts
 from adaptwin.live.server_metrics import ServerMetrics
-from adaptwin.live.traffic import Traffic
+from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress
 from adaptwin.visible import visible
@@ -39,9 +39,9 @@ class InARow:
 class Sent:
     """What was sent to one server and came back: an answer for each request, and samples of its metrics."""
 
-    traffic: Traffic
+    traffic: ServerTraffic
     model_names: list[str]  # by adapter
-    answers: list[Answer]
+    answers: list[TakenAnswer]
     samples: list[tuple[float, ServerMetrics]] = field(default_factory=list)  # seconds since the start, what it said
     first_metrics: ServerMetrics | None = None
     last_metrics: ServerMetrics | None = None
@@ -61,7 +61,7 @@ class Sent:
         """Whether several samples in a row were missed and no token came since; an overloaded server misses some."""
         return self._goes_on(self.missed_samples, MOST_MISSED_SAMPLES, self.answers)
 
-    def _goes_on(self, row: InARow, limit: int, others: Iterable[Answer]) -> bool:
+    def _goes_on(self, row: InARow, limit: int, others: Iterable[TakenAnswer]) -> bool:
         """Whether a row of failures is long; it ends if one of the other answers has had a token since."""
         if row.count >= limit and any(answer.latest > row.since and not answer.error for answer in others):
             row.note(has_failed=False)

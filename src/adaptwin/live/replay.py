@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from adaptwin.errors import SpecError
-from adaptwin.live.answer import Answer
+from adaptwin.live.answer import TakenAnswer
 from adaptwin.live.connection import USUAL_TIMEOUT, in_event_loop, session_with
 from adaptwin.live.figures import client_complaint, client_figures, server_figures
+from adaptwin.live.listed_models import ListedModels, require_served
 from adaptwin.live.open_loop import OpenLoop, Sent
 from adaptwin.live.prompts import Prompts, RandomPrompts
-from adaptwin.live.replayed import Client, Replay, ReplayedRun
-from adaptwin.live.served_model import ServedModels, require_served
-from adaptwin.live.traffic import Traffic
+from adaptwin.live.replayed import Client, Replayed, ReplayedRun
+from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress, silent
 from adaptwin.twin.compilation import compile_client
@@ -26,7 +26,7 @@ SAMPLE_EVERY = 2.0
 
 
 def replay(
-    traffic: Sequence[Traffic],
+    traffic: Sequence[ServerTraffic],
     *,
     routing: Routing = "one server",
     window: Literal["cut", "drain"] = "cut",
@@ -37,11 +37,11 @@ def replay(
     prompts: Prompts | None = None,
     api_key: str | None = None,
     progress: Progress = silent,
-) -> Replay:
+) -> Replayed:
     """Send traffic to running servers in real time, and return what they did.
 
     Requests are sent when they are due, however many are open, and ask for answers of exactly the drawn length. If a
-    server dies on the way, the results are those up to then, and `Replay.ended_early` says why.
+    server dies on the way, the results are those up to then, and `Replayed.ended_early` says why.
 
     Args:
         traffic: The requests of each server, all with one duration; see `traffic_of_fleet` and `traffic_of_plan`.
@@ -76,7 +76,7 @@ class Replaying:
 
     def __init__(
         self,
-        traffic: Sequence[Traffic],
+        traffic: Sequence[ServerTraffic],
         *,
         routing: Routing = "one server",
         window: Literal["cut", "drain"] = "cut",
@@ -93,7 +93,7 @@ class Replaying:
         self._traffic, self._routing, self._window, self._warmup = traffic, routing, window, warmup
         self._api_key = api_key
         self._started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        self._served: list[tuple[ServedModels, str | None]] = []
+        self._served: list[tuple[ListedModels, str | None]] = []
         self._loop = OpenLoop(
             sent=[],
             duration=duration,
@@ -105,13 +105,13 @@ class Replaying:
             sample_every=sample_every,
         )
 
-    def run(self, progress: Progress = silent) -> Replay:
+    def run(self, progress: Progress = silent) -> Replayed:
         """Send everything and return the results; raises `ServerError` if a server cannot be used at the start."""
         compile_client(progress)  # before, so that results can be had at once if the replay is interrupted
         in_event_loop(lambda: self._work(progress))
         return self._results()
 
-    def so_far(self, why: str) -> Replay | None:
+    def so_far(self, why: str) -> Replayed | None:
         """Return the results up to now, as those of a replay that ended early; None if nothing was sent yet."""
         if not self._loop.started:
             return None
@@ -128,7 +128,7 @@ class Replaying:
                 self._loop.sent = [*self._loop.sent, _prepared(each, self._served[-1][0])]
             await self._loop.run(servers, progress)
 
-    def _results(self) -> Replay:
+    def _results(self) -> Replayed:
         loop = self._loop
         client = Client(
             late_p99=max(0.0, loop.late_p99),
@@ -139,11 +139,11 @@ class Replaying:
             complaint=client_complaint(loop),
         )
         runs = tuple(self._run_of(*each) for each in zip(loop.sent, self._served, strict=True))
-        return Replay(
+        return Replayed(
             routing=self._routing, started=self._started, client=client, ended_early=loop.ended_early, runs=runs
         )
 
-    def _run_of(self, sent: Sent, served: tuple[ServedModels, str | None]) -> ReplayedRun:
+    def _run_of(self, sent: Sent, served: tuple[ListedModels, str | None]) -> ReplayedRun:
         traffic, (models, version) = sent.traffic, served
         figures = client_figures(self._loop, sent, self._window, self._warmup)
         return ReplayedRun(
@@ -162,9 +162,9 @@ class Replaying:
         )
 
 
-def _prepared(traffic: Traffic, models: ServedModels) -> Sent:
+def _prepared(traffic: ServerTraffic, models: ListedModels) -> Sent:
     """Return the record of what is sent to a server; raises `ServerError` if it does not serve an adapter."""
     adapters = traffic.workload.adapters
     require_served([adapter.name for adapter in adapters if adapter.rank], models, traffic.url)
     names = [adapter.name if adapter.rank else models.base.name for adapter in adapters]
-    return Sent(traffic, names, [Answer() for _ in traffic.requests.arrival])
+    return Sent(traffic, names, [TakenAnswer() for _ in traffic.requests.arrival])

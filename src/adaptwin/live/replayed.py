@@ -56,7 +56,7 @@ class ReplayedRun(RunFigures):
     sample_every: float | None = Field(default=None, description="seconds between samples of /metrics")
 
 
-class Replay(Spec):
+class Replayed(Spec):
     """The results of a replay: one run for each server, and how the client did."""
 
     file_kind = file_kinds.REPLAY

@@ -17,7 +17,7 @@ from adaptwin.workload.drawing.requests import Requests, draw_requests
 from adaptwin.workload.workload import Workload
 
 
-class Traffic(NamedTuple):
+class ServerTraffic(NamedTuple):
     """The requests of one server, and what is known of it."""
 
     name: str  # of the server
@@ -31,7 +31,7 @@ class Traffic(NamedTuple):
 
 def traffic_of_fleet(
     workload: Workload, urls: Sequence[str], seed: int, server: Server | None, profile: Profile | None
-) -> list[Traffic]:
+) -> list[ServerTraffic]:
     """Return the traffic of a fleet: all of it to one server, or one request after the other to several in turn.
 
     With a profile, answers end early as often as its model's do.
@@ -39,7 +39,7 @@ def traffic_of_fleet(
     requests = drawn_requests(profile, workload, seed) if profile else draw_requests(workload, seed)
     name = profile.name if profile else None
     if len(urls) == 1:
-        return [Traffic("server", urls[0], workload, requests, seed, server, name)]
+        return [ServerTraffic("server", urls[0], workload, requests, seed, server, name)]
     return _in_turn(
         workload, requests, [(f"server-{place}", url) for place, url in enumerate(urls)], seed, server, name
     )
@@ -52,15 +52,19 @@ def _in_turn(
     seed: int,
     server: Server | None,
     profile: str | None,
-) -> list[Traffic]:
+) -> list[ServerTraffic]:
     places = np.arange(len(requests.arrival)) % len(servers)
     return [
-        Traffic(name, url, workload, Requests(*(column[places == place] for column in requests)), seed, server, profile)
+        ServerTraffic(
+            name, url, workload, Requests(*(column[places == place] for column in requests)), seed, server, profile
+        )
         for place, (name, url) in enumerate(servers)
     ]
 
 
-def traffic_of_plan(plan: Plan, urls: Sequence[str], seed: int, duration: float | None, routing: str) -> list[Traffic]:
+def traffic_of_plan(
+    plan: Plan, urls: Sequence[str], seed: int, duration: float | None, routing: str
+) -> list[ServerTraffic]:
     """Return the traffic of a plan's servers, routed as the plan says, or ``round-robin``.
 
     Args:
@@ -81,7 +85,7 @@ def traffic_of_plan(plan: Plan, urls: Sequence[str], seed: int, duration: float 
         named = [(server.name, url_of[server.name]) for server in serving]
         return _in_turn(plan.workload, requests, named, seed, None, None)
     return [
-        Traffic(
+        ServerTraffic(
             server.name,
             url_of[server.name],
             case.workload,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from adaptwin.calibration.sources.metrics_page import metric_samples
 from adaptwin.errors import ServerError
-from adaptwin.live.answer import Answer, completion_fields, take_answer
+from adaptwin.live.answer import TakenAnswer, completion_fields, take_answer
 from adaptwin.live.connection import USUAL_TIMEOUT, get_text, require_answered, said_as_server_error, text_of
-from adaptwin.live.served_model import ServedModels, served_models
+from adaptwin.live.listed_models import ListedModels, listed_models
 from adaptwin.live.server_metrics import ServerMetrics, server_metrics
 from adaptwin.visible import visible
 
@@ -30,9 +30,9 @@ class VllmServer:
     def __init__(self, url: str, session: "aiohttp.ClientSession", timeout: float = USUAL_TIMEOUT) -> None:
         self.url, self.session, self._timeout = url, session, timeout
 
-    async def models(self) -> ServedModels:
+    async def models(self) -> ListedModels:
         """Return the base model and the adapters that the server lists."""
-        return served_models(await self._json("/v1/models"), self.url)
+        return listed_models(await self._json("/v1/models"), self.url)
 
     async def version(self) -> str | None:
         """Return the version of vLLM; None if the server does not say."""
@@ -50,9 +50,9 @@ class VllmServer:
             raise ServerError("/metrics has no metrics of vLLM", self.url)
         return server_metrics(samples)
 
-    async def complete(self, model: str, prompt: str | list[int], answer_tokens: int) -> Answer:
+    async def complete(self, model: str, prompt: str | list[int], answer_tokens: int) -> TakenAnswer:
         """Ask for an answer of so many tokens and return it."""
-        answer = Answer()
+        answer = TakenAnswer()
         fields = completion_fields(model, prompt, answer_tokens)
         await take_answer(self.session, self.url, fields, answer, _LONGEST_SILENCE)
         if answer.error:

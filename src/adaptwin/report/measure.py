@@ -2,14 +2,14 @@
 
 from rich.console import Group, RenderableType
 
-from adaptwin.live.measured import Measured
+from adaptwin.live.measured import MeasuredTimes
 from adaptwin.live.measurement_tables import medians_of
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
 
-def measure_report(measured: Measured, folder: str) -> RenderableType:
+def measure_report(measured: MeasuredTimes, folder: str) -> RenderableType:
     """Return what was measured: the server, the median of each micro-benchmark, whole runs, and what is assumed."""
     server = measured.server
     parts: list[RenderableType] = [
@@ -33,13 +33,13 @@ def measure_report(measured: Measured, folder: str) -> RenderableType:
     return Group(*parts)
 
 
-def _doubts(measured: Measured) -> list[str]:
+def _doubts(measured: MeasuredTimes) -> list[str]:
     if measured.server.determines_memory:
         return []
     return ["the size of the KV cache is a setting of this server, so nothing is learnt of its memory"]
 
 
-def _micro_table(measured: Measured) -> Table:
+def _micro_table(measured: MeasuredTimes) -> Table:
     table = plain_table()
     table.add_column("")
     add_numbers(table, "tokens", "context", "adapters", "rank", "time", "spread")
@@ -58,7 +58,7 @@ def _micro_table(measured: Measured) -> Table:
     return table
 
 
-def _runs_table(measured: Measured) -> Table:
+def _runs_table(measured: MeasuredTimes) -> Table:
     table = plain_table()
     table.add_column("")
     add_numbers(table, "req/s", "seconds", "tok/s", "TPOT", "TTFT\np50")

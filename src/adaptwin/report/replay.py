@@ -2,7 +2,7 @@
 
 from rich.console import Group, RenderableType
 
-from adaptwin.live.replayed import Replay, ReplayedRun
+from adaptwin.live.replayed import Replayed, ReplayedRun
 from adaptwin.report.run import latency_table, worst_adapters
 from adaptwin.report.style.tables import add_numbers, grade_text, heading, plain_table
 from adaptwin.report.style.terminal import Table, Text
@@ -12,7 +12,7 @@ from adaptwin.twin.run import grade_of
 SHOWN_ERRORS = 5
 
 
-def replay_report(replay: Replay) -> RenderableType:
+def replay_report(replay: Replayed) -> RenderableType:
     """Return what running servers did: verdicts, latencies, the adapters served worst, and how the client did."""
     parts: list[RenderableType] = [_replay_headline(replay)]
     if len(replay.runs) > 1:
@@ -22,7 +22,7 @@ def replay_report(replay: Replay) -> RenderableType:
     return Group(*parts)
 
 
-def _replay_headline(replay: Replay) -> Text:
+def _replay_headline(replay: Replayed) -> Text:
     runs, client = replay.runs, replay.client
     limit = f", of {client.max_in_flight:,} allowed" if client.max_in_flight else ""
     how = {"one server": "one server", "plan": "as the plan routes them", "round-robin": "one server after the other"}
@@ -37,7 +37,7 @@ def _replay_headline(replay: Replay) -> Text:
     )
 
 
-def _replayed_servers_table(replay: Replay) -> Table:
+def _replayed_servers_table(replay: Replayed) -> Table:
     table = plain_table()
     table.add_column("Server", overflow="fold", min_width=8)
     add_numbers(table, "Requests", "Done", "Failed", "tok/s", "of offered", "TTFT\np99", "ITL\nmean")

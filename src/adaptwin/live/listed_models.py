@@ -7,7 +7,7 @@ from adaptwin.errors import ServerError
 from adaptwin.visible import visible
 
 
-class ServedModel(NamedTuple):
+class ListedModel(NamedTuple):
     """A name that requests may ask for."""
 
     name: str
@@ -16,11 +16,11 @@ class ServedModel(NamedTuple):
     max_model_len: int | None
 
 
-class ServedModels(NamedTuple):
+class ListedModels(NamedTuple):
     """The base model that a server serves, by its first name, and its adapters."""
 
-    base: ServedModel
-    adapters: tuple[ServedModel, ...]
+    base: ListedModel
+    adapters: tuple[ListedModel, ...]
 
     @property
     def names(self) -> set[str]:
@@ -28,22 +28,22 @@ class ServedModels(NamedTuple):
         return {self.base.name, *(adapter.name for adapter in self.adapters)}
 
 
-def served_models(data: Any, url: str) -> ServedModels:
+def listed_models(data: Any, url: str) -> ListedModels:
     """Return the models in an answer of ``/v1/models``; raises `ServerError` if it lists none."""
     rows = data.get("data") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
         raise ServerError("/v1/models lists no models, so this is no server with the API of OpenAI", url)
     models = [
-        ServedModel(row["id"], str(row.get("root") or row["id"]), row.get("parent"), row.get("max_model_len"))
+        ListedModel(row["id"], str(row.get("root") or row["id"]), row.get("parent"), row.get("max_model_len"))
         for row in rows
     ]
     bases = [model for model in models if model.parent is None]
     if not bases:
         raise ServerError("/v1/models lists no base model", url)
-    return ServedModels(bases[0], tuple(model for model in models if model.parent is not None))
+    return ListedModels(bases[0], tuple(model for model in models if model.parent is not None))
 
 
-def require_served(names: Sequence[str], models: ServedModels, url: str) -> None:
+def require_served(names: Sequence[str], models: ListedModels, url: str) -> None:
     """Raise `ServerError` if the server does not serve one of these adapters."""
     if missing := [name for name in names if name not in models.names]:
         shown = ", ".join(visible(name) for name in missing[:5])
