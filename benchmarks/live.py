@@ -9,8 +9,13 @@ twenty minutes. Results are kept in benchmarks/results/live.json.
 
 import argparse
 import json
+import re
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,7 @@ from adaptwin.live.replay import replay
 from adaptwin.live.replayed import ReplayedRun
 from adaptwin.live.traffic import traffic_of_fleet, traffic_of_plan
 from adaptwin.placement.make_plan import make_plan
+from adaptwin.plan.fleet import Fleet
 from adaptwin.profile.derive import derive_profile
 from live_tables import page_of
 from measured_page import PAGES
@@ -35,8 +41,8 @@ ACTIVE = 12  # adapters with traffic
 LENGTHS = Lengths.lognormal(input_mean=32, input_cv=0.5, output_mean=48, output_cv=0.5)
 SLOTS = (16, 4)  # more and fewer than the active adapters
 LOADS = (0.4, 0.8, 1.3)  # below, near and above saturation
-REPEATS = 3
-MEASURED_SECONDS, REPLAYED_SECONDS, PLANNED_SECONDS = 100.0, 40.0, 600.0
+REPEATS = 2
+MEASURED_SECONDS, REPLAYED_SECONDS, PLANNED_SECONDS, STARVED_SECONDS = 100.0, 30.0, 600.0, 60.0
 STANDS_FOR_CPU = "l4"  # its data sheet is what the fit starts from; nothing of it is left but what was not measured
 
 
@@ -205,20 +211,68 @@ def _fitted_profile() -> Profile:
 
 
 def starved(folder: Path) -> dict[str, Any]:
-    """Let two hot adapters hold both slots of a server; give it as many slots as adapters; compare the waits."""
+    """Let two hot adapters hold both slots of a server, ask `adaptwin diagnose`, and do what it advises."""
     names = ADAPTERS[:5]
-    rates = {"a00": 1.5, "a01": 1.5, "a02": 0.1, "a03": 0.1, "a04": 0.1}
+    rates = {"a00": 1.2, "a01": 1.2, "a02": 0.1, "a03": 0.1, "a04": 0.1}
     long = Lengths.lognormal(input_mean=16, input_cv=0.2, output_mean=150, output_cv=0.2)
     adapters = [Adapter(name, (8, 16)[int(name[1:]) % 2], rates[name]) for name in names]
-    workload = Workload(adapters, duration=90.0, lengths=long, seed=1)
-    found: dict[str, Any] = {}
-    for name, slots in (("before", 2), ("after", 5)):
-        settings = _settings(slots)
-        with vllm_server(folder, settings, names) as server:
-            run = _replayed(server.url, workload, settings)
-        waits = dict(zip(run.adapters["name"], run.adapters["ttft_p50"], strict=True))
-        found[name] = {"slots": slots, "ttft_p50": waits, "ttft_p99": run.ttft.p99, "itl": run.itl.mean}
-    return found
+    workload = Workload(adapters, duration=STARVED_SECONDS, lengths=long, seed=1)
+    settings = _settings(2)
+    with vllm_server(folder, settings, names) as server:
+        asking = _ask_later(folder, server.url, workload, settings)
+        before = _replayed(server.url, workload, settings)
+        told = json.loads(asking.result())["servers"][0]
+    best = (told["advice"] or {}).get("best") or {}
+    slots = int(found[1]) if (found := re.search(r"max_loras (\d+)", best.get("what", ""))) else len(names)
+    with vllm_server(folder, _settings(slots), names) as server:
+        after = _replayed(server.url, workload, _settings(slots))
+    return {
+        "binding": told["diagnosis"]["binding"],
+        "evidence": told["diagnosis"]["evidence"],
+        "waiting": [each["name"] for each in told["diagnosis"]["waiting_adapters"]],
+        "advice": best.get("what", ""),
+        "before": _waits(2, before),
+        "after": _waits(slots, after),
+    }
+
+
+def _waits(slots: int, run: ReplayedRun) -> dict[str, Any]:
+    table = run.adapters
+    return {
+        "slots": slots,
+        "ttft_p50": dict(zip(table["name"], table["ttft_p50"], strict=True)),
+        "ttft_p99": dict(zip(table["name"], table["ttft_p99"], strict=True)),
+        "itl": run.itl.mean,
+    }
+
+
+def _ask_later(folder: Path, url: str, workload: Workload, settings: Settings) -> "Future[str]":
+    """Ask `adaptwin diagnose` about a server in the middle of a replay; the result is what it prints as JSON."""
+    fleet, profile = folder / "starved.yaml", folder / "fitted.yaml"
+    _fitted_profile().write(profile)
+    planned = workload.model_copy(update={"duration": PLANNED_SECONDS})
+    Fleet(**{name: getattr(planned, name) for name in Workload.model_fields}, server=_server(settings)).write(fleet)
+    words = [
+        sys.executable,
+        "-m",
+        "adaptwin",
+        "diagnose",
+        url,
+        "--fleet",
+        str(fleet),
+        "--profile",
+        str(profile),
+        "--json",
+    ]
+
+    def ask() -> str:
+        time.sleep(STARVED_SECONDS / 2)
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+    pool = ThreadPoolExecutor(1)
+    asking = pool.submit(ask)
+    pool.shutdown(wait=False)
+    return asking
 
 
 if __name__ == "__main__":

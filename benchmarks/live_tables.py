@@ -75,10 +75,19 @@ def _two(found: dict[str, Any]) -> str:
 
 def _starved(found: dict[str, Any]) -> str:
     before, after = found["before"], found["after"]
-    header = ["adapter", f"TTFT p50 with max_loras {before['slots']}, s", f"with max_loras {after['slots']}, s"]
-    body = [[name, _seconds(wait), _seconds(after["ttft_p50"][name])] for name, wait in before["ttft_p50"].items()]
-    note = """Two hot adapters (a00, a01) hold both slots of a server, and the others wait until one of the two has no
-    request. With a slot for each adapter the wait ends."""
+    header = [
+        "adapter",
+        *(f"{what}, max_loras {each['slots']}, s" for each in (before, after) for what in ("TTFT p50", "p99")),
+    ]
+    body = [
+        [name, *(_seconds(each[what][name]) for each in (before, after) for what in ("ttft_p50", "ttft_p99"))]
+        for name in before["ttft_p50"]
+    ]
+    note = f"""Two hot adapters (a00, a01) hold both slots of a server, and the others wait until one of the two has no
+    request. In the middle of it, `adaptwin diagnose` says that {found["binding"]} limit the server
+    ({"; ".join(found["evidence"])}), that {" and ".join(found["waiting"]) or "no adapter"} waited in that moment, and
+    advises: {found["advice"] or "nothing that the twin confirms; the server got a slot for each adapter"}. The
+    server was started again so, and got the same requests."""
     return section("A server that starves adapters", header, body, paragraph(note))
 
 
