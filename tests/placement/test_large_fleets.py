@@ -4,6 +4,7 @@ import pytest
 
 from adaptwin import Adapter, SpecError, Workload, load_profile, make_plan, verify
 from adaptwin.placement.verification.fresh_seeds import verified_sample
+from adaptwin.report.plan.sentences import verified_sentence
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 ADAPTERS = 600
@@ -35,6 +36,13 @@ def test_verification_simulates_samples_and_the_plan_says_how_many(plan):
     assert len({frozenset(sample) for sample in samples}) > 1
     seen = len(set().union(*samples))
     assert plan.verified_servers == (None if seen == len(plan.servers) else seen)
+
+
+def test_the_plan_does_not_say_that_every_server_was_simulated_each_time(plan):
+    all_seen = plan.model_copy(update={"verified_servers": None})
+    assert "5 runs per GPU, or at least one for a GPU that is like another;" in verified_sentence(all_seen)
+    asked = all_seen.model_copy(update={"options": plan.options.model_copy(update={"verify": "all"})})
+    assert "5 runs per GPU;" in verified_sentence(asked)
 
 
 def test_all_servers_hold_with_another_seed(plan):
