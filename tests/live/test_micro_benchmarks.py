@@ -1,12 +1,15 @@
 """What is measured of a server, and what becomes of the results: worked out by hand."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from adaptwin import Adapter, Server
 from adaptwin.calibration.measurements import Measurements
-from adaptwin.errors import SpecError
+from adaptwin.errors import ServerError, SpecError
+from adaptwin.live.idle_run import measure_idle
 from adaptwin.live.kept_measurements import KeptMeasurements
-from adaptwin.live.measure import request_capacity
+from adaptwin.live.measure import Measuring, request_capacity
 from adaptwin.live.measured_server import MeasuredServer
 from adaptwin.live.measurement_tables import measurements_of, medians_of
 from adaptwin.live.micro_benchmark import micro_benchmarks
@@ -120,7 +123,16 @@ def test_a_folder_of_another_server_is_refused(profile, tmp_path):
         KeptMeasurements(tmp_path).require_same(profile, measured(vllm_version="0.33.0"))
 
 
-def test_a_damaged_folder_is_refused_with_its_file(tmp_path):
-    (tmp_path / "measured.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_damaged_folder_is_refused_with_its_file(tmp_path, text):
+    (tmp_path / "measured.json").write_text(text)
     with pytest.raises(SpecError, match=r"measured\.json: cannot be read"):
         KeptMeasurements(tmp_path)
+
+
+def test_an_idle_run_that_ended_early_is_not_written(profile, tmp_path, monkeypatch):
+    ended = SimpleNamespace(ended_early="the server is dead", runs=())
+    monkeypatch.setattr("adaptwin.live.measure.replay", lambda *_, **__: ended)
+    with pytest.raises(ServerError, match="a run ended early: the server is dead"):
+        measure_idle(Measuring("http://x:1", profile), tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from adaptwin.live.answer import NOT_REACHED
 from adaptwin.live.open_loop import OpenLoop, Sent
-from adaptwin.twin.run import ADAPTER_COLUMNS, Latency
+from adaptwin.twin.run import Latency
 from adaptwin.twin.scenario import NOT_YET, RequestEnds, Window
 from adaptwin.twin.statistics import latency
+from adaptwin.twin.summary import adapter_table
 from adaptwin.twin.token_gaps import gap_counts
 from adaptwin.twin.verdict import Judgement, judge
 from adaptwin.workload.drawing.requests import NANOSECONDS, Requests
@@ -114,25 +115,11 @@ def _seen(loop: OpenLoop, sent: Sent, window: Window) -> _Seen:
 
 
 def _replayed_adapters(sent: Sent, seen: _Seen, judgement: Judgement, seconds: float, arriving: float) -> pl.DataFrame:
-    sums, adapters = judgement.by_adapter, sent.traffic.workload.adapters
-    waiting = np.bincount(seen.requests.adapter[seen.is_waiting], minlength=len(adapters))
-    itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
-    columns: dict[str, Any] = {
-        "name": [adapter.name for adapter in adapters],
-        "rank": [adapter.rank for adapter in adapters],
-        "arrivals": sums.arrivals,
-        "finished": sums.finished,
-        "rejected": sums.rejected,
-        "offered_throughput": sums.offered_tokens / arriving,
-        "throughput": sums.finished_tokens / seconds,
-        "ttft_p50": sums.wait_p50 / NANOSECONDS,
-        "ttft_p99": sums.wait_p99 / NANOSECONDS,
-        "itl_mean": itl,
-        "waiting_at_end": waiting,
-        "verdict": judgement.adapters,
-        "sluggish": judgement.sluggish_adapters,
-    }
-    return pl.DataFrame(columns, schema=ADAPTER_COLUMNS)
+    """Return the table of adapters; those that wait are without the requests that failed."""
+    workload = sent.traffic.workload
+    waiting = np.bincount(seen.requests.adapter[seen.is_waiting], minlength=len(workload))
+    table = adapter_table(workload, judgement, seconds=seconds, arriving_seconds=arriving, request_latency=0.0)
+    return table.with_columns(pl.Series("waiting_at_end", waiting, dtype=pl.Int64))
 
 
 def server_figures(sent: Sent, warmup: float, duration: float) -> dict[str, Any]:

@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 
 from adaptwin.live.connection import in_event_loop, session_with
-from adaptwin.live.measure import Measuring
-from adaptwin.live.replay import replay
+from adaptwin.live.measure import Measuring, whole_run
 from adaptwin.live.replayed import ReplayedRun
-from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress, silent
 from adaptwin.workload.drawing.requests import draw_requests
@@ -38,17 +36,15 @@ def measure_idle(asked: Measuring, folder: Path, *, progress: Progress = silent)
         lengths=asked.lengths,
         seed=asked.seed,
     )
-    traffic = ServerTraffic("server", asked.url, base, draw_requests(base, asked.seed), asked.seed)
-    found = replay([traffic], window="drain", api_key=asked.api_key, progress=progress)
+    run = whole_run(asked, base, window="drain", progress=progress)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / IDLE_FILE
-    write_atomically(path, json.dumps(_bench_result(found.runs[0]), indent=1) + "\n")
+    write_atomically(path, json.dumps(_bench_result(run), indent=1) + "\n")
     return path
 
 
 def _bench_result(run: ReplayedRun) -> dict[str, object]:
     """Return the fields of a result of ``vllm bench serve``, which has milliseconds."""
-    table = run.workload.lengths.table()
     requests = draw_requests(run.workload, run.seed)
     seconds = run.finished / run.request_rate if run.request_rate else run.duration
     return {
@@ -59,7 +55,7 @@ def _bench_result(run: ReplayedRun) -> dict[str, object]:
         "failed": run.failed,
         "duration": seconds,
         "request_throughput": run.request_rate,
-        "total_input_tokens": int(requests.input.sum()) if len(requests.input) else int(table.input.mean()),
+        "total_input_tokens": int(requests.input.sum()),
         "total_output_tokens": int(requests.output.sum()),
         "output_throughput": float(requests.output.sum()) / seconds,
         "mean_ttft_ms": 1000 * run.ttft.mean,

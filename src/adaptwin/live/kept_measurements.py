@@ -25,8 +25,8 @@ class KeptMeasurements:
         self._data: dict[str, Any] = {"server": {}, "results": [], "runs": []}
         if self._file.is_file():
             try:
-                self._data |= json.loads(read_text(self._file))
-            except ValueError as error:
+                self._data |= dict(json.loads(read_text(self._file)))
+            except (ValueError, TypeError) as error:
                 raise SpecError(f"cannot be read: {error}", file=self._file) from None
 
     def require_same(self, profile: Profile, server: MeasuredServer) -> None:

@@ -7,7 +7,7 @@ Micro-benchmarks are repeated in turn, not one after the other, so that slow cha
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from adaptwin.calibration.measurements import MeasuredRun
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
@@ -27,6 +27,7 @@ from adaptwin.live.traffic import ServerTraffic
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
+from adaptwin.twin.server import Server
 from adaptwin.workload.drawing.requests import draw_requests
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Adapter, Workload
@@ -50,7 +51,7 @@ class Measuring(NamedTuple):
         ranks: Ranks of adapters, by name; those of other adapters are read from their folders.
         log: What the start-up log of the server says.
         lengths: Lengths of the requests of whole runs.
-        seed: Seed of prompts and arrivals.
+        seed: Seed of the arrivals and lengths of whole runs.
         api_key: Key that the server asks for.
     """
 
@@ -102,7 +103,7 @@ async def _run_all(
     """Run all micro-benchmarks in turn, again and again until a time; return how often each was run."""
     most_tokens, most_seqs = measured.server.budgets(asked.profile)
     designed = micro_benchmarks(measured, most_seqs, most_tokens)
-    prompts = RandomPrompts(asked.seed)
+    prompts = RandomPrompts(time.time_ns())  # new ones, as a prefix cache holds those of an earlier measurement
     async with session_with(asked.api_key) as session:
         server = VllmServer(asked.url, session)
         for micro in designed[:2]:  # the first steps of a server are slow
@@ -163,13 +164,24 @@ def _workload(asked: Measuring, measured: MeasuredServer, load: float, capacity:
 
 
 def _measured_run(asked: Measuring, measured: MeasuredServer, workload: Workload, name: str) -> MeasuredRun:
-    traffic = ServerTraffic(
-        "server", asked.url, workload, draw_requests(workload, workload.seed), workload.seed, measured.server
-    )
-    found = replay([traffic], api_key=asked.api_key)
+    return measured_run_of(whole_run(asked, workload, server=measured.server), measured, name)
+
+
+def whole_run(
+    asked: Measuring,
+    workload: Workload,
+    *,
+    server: Server | None = None,
+    window: Literal["cut", "drain"] = "cut",
+    progress: Progress = silent,
+) -> ReplayedRun:
+    """Replay a workload on the server that is measured; raises `ServerError` if the replay ends early."""
+    requests = draw_requests(workload, workload.seed)
+    traffic = ServerTraffic("server", asked.url, workload, requests, workload.seed, server)
+    found = replay([traffic], window=window, api_key=asked.api_key, progress=progress)
     if found.ended_early:
         raise ServerError(f"a run ended early: {found.ended_early}", asked.url)
-    return measured_run_of(found.runs[0], measured, name)
+    return found.runs[0]
 
 
 def measured_run_of(run: ReplayedRun, measured: MeasuredServer, name: str) -> MeasuredRun:

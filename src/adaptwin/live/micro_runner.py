@@ -15,6 +15,7 @@ from adaptwin.live.vllm_server import VllmServer
 from adaptwin.workload.drawing.requests import NANOSECONDS
 
 BLOCK = 8  # successive gaps that are averaged
+ANOTHER = 500  # added to the number of a prompt for another one, which no prefix cache holds
 ALONE_TRIES = 3  # of a prompt whose time must be that of one request
 
 
@@ -133,7 +134,7 @@ async def _swap(
         for name in others:
             await server.complete(name, prompts.prompt(first + number, micro.prompt), 1)
         slow, _ = await _prompt_seconds(server, target, prompts, first + number, micro.prompt)
-        quick, _ = await _prompt_seconds(server, target, prompts, first + number, micro.prompt)
+        quick, _ = await _prompt_seconds(server, target, prompts, first + ANOTHER + number, micro.prompt)
         if number and slow is not None and quick is not None:
             loaded.append(slow)
             there.append(quick)

@@ -1,10 +1,9 @@
 """ServerMetrics: what a page of /metrics says of a server at one moment; None where it does not say."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from adaptwin.calibration.sources.metrics_page import MetricSample
+from adaptwin.calibration.sources.metrics_page import MetricSample, metric_number
 
 _RENAMED = {"vllm:gpu_cache_usage_perc": "vllm:kv_cache_usage_perc"}  # name in earlier versions: name now
 _GIVEN_SIZES = ("kv_cache_memory_bytes", "num_gpu_blocks_override")  # labels that say that a setting sized the KV cache
@@ -68,9 +67,9 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
     for sample in samples:
         by_name.setdefault(_RENAMED.get(sample.name, sample.name), []).append(sample)
     lora = by_name.get("vllm:lora_requests_info", [])
-    newest = max(lora, key=lambda sample: _number_of_label(sample.value) or 0.0, default=None)
+    newest = max(lora, key=lambda sample: metric_number(sample.value) or 0.0, default=None)
     config = next((each[0].labels for name, each in by_name.items() if name.endswith("cache_config_info")), {})
-    blocks, block_size = _number_of_label(config.get("num_gpu_blocks")), _number_of_label(config.get("block_size"))
+    blocks, block_size = metric_number(config.get("num_gpu_blocks")), metric_number(config.get("block_size"))
     wanted = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "num_preemptions_total")
     return ServerMetrics(
         running=_sum_of_samples(by_name.get("vllm:num_requests_running")),
@@ -78,12 +77,12 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
         waiting_by_reason=_by_reason(by_name.get("vllm:num_requests_waiting_by_reason", [])),
         running_adapters=_names_in_label(newest, "running_lora_adapters"),
         waiting_adapters=_names_in_label(newest, "waiting_lora_adapters"),
-        max_loras=int(_number_of_label(newest.labels.get("max_lora")) or 0) if newest else None,
+        max_loras=int(metric_number(newest.labels.get("max_lora")) or 0) if newest else None,
         kv_usage=_most_of_samples(by_name.get("vllm:kv_cache_usage_perc")),
         kv_cache_tokens=int(blocks * block_size) if blocks and block_size else None,
         block_size=int(block_size) if block_size else None,
-        kv_cache_is_sized=not any(_number_of_label(config.get(name)) for name in _GIVEN_SIZES),
-        gpu_memory_utilization=_number_of_label(config.get("gpu_memory_utilization")),
+        kv_cache_is_sized=not any(metric_number(config.get(name)) for name in _GIVEN_SIZES),
+        gpu_memory_utilization=metric_number(config.get("gpu_memory_utilization")),
         preemptions=_sum_of_samples(by_name.get("vllm:num_preemptions_total")),
         prompt_tokens=_sum_of_samples(by_name.get("vllm:prompt_tokens_total")),
         answer_tokens=_sum_of_samples(by_name.get("vllm:generation_tokens_total")),
@@ -114,7 +113,7 @@ def _by_reason(samples: list[MetricSample]) -> dict[str, float]:
     found: dict[str, float] = {}
     for sample in samples:
         reason = sample.labels.get("reason", "")
-        found[reason] = found.get(reason, 0.0) + (_number_of_label(sample.value) or 0.0)
+        found[reason] = found.get(reason, 0.0) + (metric_number(sample.value) or 0.0)
     return found
 
 
@@ -124,19 +123,9 @@ def _names_in_label(sample: MetricSample | None, label: str) -> tuple[str, ...]:
 
 
 def _sum_of_samples(samples: list[MetricSample] | None) -> float | None:
-    values = [value for sample in samples or () if (value := _number_of_label(sample.value)) is not None]
+    values = [value for sample in samples or () if (value := metric_number(sample.value)) is not None]
     return sum(values) if values else None
 
 
 def _most_of_samples(samples: list[MetricSample] | None) -> float | None:
-    return max(
-        (value for sample in samples or () if (value := _number_of_label(sample.value)) is not None), default=None
-    )
-
-
-def _number_of_label(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return max((value for sample in samples or () if (value := metric_number(sample.value)) is not None), default=None)

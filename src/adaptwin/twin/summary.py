@@ -10,7 +10,9 @@ from adaptwin.twin.extrapolation import extrapolations
 from adaptwin.twin.played import Played
 from adaptwin.twin.run import ADAPTER_COLUMNS, SERIES_COLUMNS, Run
 from adaptwin.twin.server import Server
+from adaptwin.twin.verdict import Judgement
 from adaptwin.workload.drawing.requests import NANOSECONDS
+from adaptwin.workload.workload import Workload
 
 
 def summarise(played: Played, *, server: Server, seed: int) -> Run:
@@ -54,7 +56,13 @@ def summarise(played: Played, *, server: Server, seed: int) -> Run:
         sluggish=played.judgement.is_sluggish,
         assumptions=(*assumptions(played.workload, [(played.profile, server)]), *_client_limit(played)),
         extrapolations=extrapolations(played.profile, server, played.workload),
-        adapters=_adapter_table(played),
+        adapters=adapter_table(
+            played.workload,
+            played.judgement,
+            seconds=played.seconds,
+            arriving_seconds=played.arriving_seconds,
+            request_latency=played.profile.request_latency,
+        ),
         series=_series(played),
     )
 
@@ -65,8 +73,19 @@ def _client_limit(played: Played) -> list[str]:
     return [f"the client has at most {limit:,} requests open"] if limit else []
 
 
-def _adapter_table(played: Played) -> pl.DataFrame:
-    sums, adapters, latency = played.judgement.by_adapter, played.workload.adapters, played.profile.request_latency
+def adapter_table(
+    workload: Workload, judgement: Judgement, *, seconds: float, arriving_seconds: float, request_latency: float
+) -> pl.DataFrame:
+    """Return the figures of every adapter in the columns `ADAPTER_COLUMNS`, one row per adapter.
+
+    Args:
+        workload: The adapters.
+        judgement: The verdicts and the sums that they are based on.
+        seconds: Length of the window after warm-up, over which tokens were served.
+        arriving_seconds: Length of the time after warm-up in which requests arrived.
+        request_latency: Seconds that API server and client add to the waits in the sums.
+    """
+    sums, adapters = judgement.by_adapter, workload.adapters
     itl = np.where(sums.gap_count > 0, sums.gap_sum / np.maximum(1, sums.gap_count) / NANOSECONDS, np.nan)
     columns: dict[str, Any] = {
         "name": [adapter.name for adapter in adapters],
@@ -74,14 +93,14 @@ def _adapter_table(played: Played) -> pl.DataFrame:
         "arrivals": sums.arrivals,
         "finished": sums.finished,
         "rejected": sums.rejected,
-        "offered_throughput": sums.offered_tokens / played.arriving_seconds,
-        "throughput": sums.finished_tokens / played.seconds,
-        "ttft_p50": sums.wait_p50 / NANOSECONDS + latency,
-        "ttft_p99": sums.wait_p99 / NANOSECONDS + latency,
+        "offered_throughput": sums.offered_tokens / arriving_seconds,
+        "throughput": sums.finished_tokens / seconds,
+        "ttft_p50": sums.wait_p50 / NANOSECONDS + request_latency,
+        "ttft_p99": sums.wait_p99 / NANOSECONDS + request_latency,
         "itl_mean": itl,
         "waiting_at_end": sums.waiting_at_end,
-        "verdict": played.judgement.adapters,
-        "sluggish": played.judgement.sluggish_adapters,
+        "verdict": judgement.adapters,
+        "sluggish": judgement.sluggish_adapters,
     }
     return pl.DataFrame(columns, schema=ADAPTER_COLUMNS)
 

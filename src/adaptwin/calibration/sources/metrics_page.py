@@ -66,28 +66,28 @@ def read_metrics_page(text: str, file: Path) -> MetricsPage:
     values = {sample.name: sample.value for sample in samples if "le" not in sample.labels}
     config = next((sample.labels for sample in samples if sample.name.endswith("config_info")), {})
     lora = next((label for label in labels if "max_lora" in label), {})
-    blocks, block_size = _number(config.get("num_gpu_blocks")), _number(config.get("block_size"))
-    tokens = _number(config.get("kv_cache_size_tokens")) or (blocks and block_size and blocks * block_size)
+    blocks, block_size = metric_number(config.get("num_gpu_blocks")), metric_number(config.get("block_size"))
+    tokens = metric_number(config.get("kv_cache_size_tokens")) or (blocks and block_size and blocks * block_size)
     return MetricsPage(
         model=models.pop(),
-        gpu_memory_utilization=_number(config.get("gpu_memory_utilization")),
+        gpu_memory_utilization=metric_number(config.get("gpu_memory_utilization")),
         kv_cache_dtype=config.get("cache_dtype"),
         kv_cache_tokens=int(tokens) if tokens else None,
-        max_loras=int(_number(lora.get("max_lora")) or 0) or None,
-        requests=_number(values.get("vllm:request_prompt_tokens_count")),
+        max_loras=int(metric_number(lora.get("max_lora")) or 0) or None,
+        requests=metric_number(values.get("vllm:request_prompt_tokens_count")),
         tokens_per_step=_mean_of_histogram(values, "vllm:iteration_tokens_total"),
         tpot_mean=_mean_of_histogram(values, "vllm:request_time_per_output_token_seconds"),
         ttft_mean=_mean_of_histogram(values, "vllm:time_to_first_token_seconds"),
-        cached_prompt_tokens=_number(values.get("vllm:prompt_tokens_cached_total")),
+        cached_prompt_tokens=metric_number(values.get("vllm:prompt_tokens_cached_total")),
     )
 
 
 def _mean_of_histogram(values: dict[str, str], histogram: str) -> float | None:
-    total, count = (_number(values.get(f"{histogram}_{part}")) for part in ("sum", "count"))
+    total, count = (metric_number(values.get(f"{histogram}_{part}")) for part in ("sum", "count"))
     return total / count if total is not None and count else None
 
 
-def _number(text: str | None) -> float | None:
+def metric_number(text: str | None) -> float | None:
     """Return a number that is finite and at least 0; None for anything else, such as the text None."""
     found = re.fullmatch(r"\d+(\.\d+)?([eE][-+]?\d{1,3})?", text or "")
     value = float(found[0]) if found else math.inf
