@@ -14,7 +14,7 @@ from tests.hostile import CONTROL, HOSTILE, INVISIBLE, NAMES
 from tests.report.reading import Page, drawn, without_plotly
 
 from adaptwin import Plan, make_plan
-from adaptwin.export.registry import TARGETS
+from adaptwin.export import export
 from adaptwin.plan.constraints import Constraints
 from adaptwin.report.plan.page import plan_report
 from adaptwin.report.plan.table import plan_table
@@ -101,7 +101,7 @@ def modules_of(words):
 def test_the_script_gives_vllm_exactly_the_names(plain, started, names):
     plan = hostile_plan(plain, names)
     one, two, weights = (names[place] for place in PLACES[:3])
-    found = [module for words in started(TARGETS["vllm"](plan)) for module in modules_of(words)]
+    found = [module for words in started(export(plan)["serve.sh"]) for module in modules_of(words)]
     assert sorted(found) == sorted([(one, f"adapters/{one}"), (two, weights)])
 
 

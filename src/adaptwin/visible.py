@@ -1,7 +1,7 @@
 """Visible text: names, paths and notes of users, without characters that a terminal would obey or hide.
 
 Names may come from anywhere. Each output escapes them in one place: the terminal in `report.style.terminal` and
-`cli.terminal`, pages in `report.style.page`, scripts in `export.shell`, and errors in `errors`.
+`cli.terminal`, pages in `report.style.page`, exported files in `export.comments`, and errors in `errors`.
 """
 
 import json

@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from adaptwin import Adapter, Workload, load_profile, make_plans
-from adaptwin.export.registry import TARGETS
-from adaptwin.export.vllm import vllm_script
+from adaptwin.export import export
+from adaptwin.export.registry import STACKS
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 QWEN = "Qwen/Qwen2.5-7B-Instruct"
@@ -24,7 +24,7 @@ def plans():
 @pytest.fixture(scope="module")
 def commands(plans):
     """Return the words of every command of the script."""
-    lines = vllm_script(*plans.plans).replace("\\\n", " ").splitlines()
+    lines = export(plans)["serve.sh"].replace("\\\n", " ").splitlines()
     return [shlex.split(line.removesuffix(" &")) for line in lines if " vllm serve " in line]
 
 
@@ -49,13 +49,13 @@ def test_devices_and_ports_go_on_through_all_base_models(plans, commands):
 
 
 def test_what_is_assumed_is_said_once_for_each_base_model(plans):
-    script = vllm_script(*plans.plans)
+    script = export(plans)["serve.sh"]
     assert "of 2 base models, planned by adaptwin" in script
     assert script.count("# The plan assumes: meta-llama/") == script.count("# The plan assumes: Qwen/") == 1
     assert script.count("# The plan assumes: lengths ") == 1
 
 
-@pytest.mark.parametrize("write", TARGETS.values(), ids=TARGETS.keys())
-def test_every_target_takes_several_plans(plans, write):
-    text = write(*plans.plans)
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_takes_several_plans(plans, stack):
+    text = "\n".join(export(plans, stack).values())
     assert all(server.name in text for plan in plans.plans for server in plan.servers)

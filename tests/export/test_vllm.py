@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from adaptwin import Adapter, Plan, Server, Workload, load_profile, make_plan
-from adaptwin.export.vllm import vllm_script
+from adaptwin.export import export
 from adaptwin.placement.spares.standby import with_standbys
 from adaptwin.plan.failover import Failover
 from adaptwin.plan.options import PlanOptions
@@ -40,6 +40,10 @@ FAKE_VLLM = """\
   for word in "$@"; do printf '\\037%s' "$word"; done
 } > "$CALLS/$4"  # the word after --port
 """
+
+
+def script_of(plan):
+    return export(plan, "vllm")["serve.sh"]
 
 
 def plan_of(adapters, *servers):
@@ -107,7 +111,7 @@ def test_the_command_is_exact_word_for_word():
         max_loras=1, max_lora_rank=16, max_cpu_loras=5, max_num_seqs=128, max_num_batched_tokens=4096,
         max_model_len=8192, gpu_memory_utilization=0.85, block_size=32,
     )  # fmt: skip
-    script = vllm_script(plan_of(adapters, (first, {"a0": 1.0}), (second, {"a1": 1.0, "base": 1.0})))
+    script = script_of(plan_of(adapters, (first, {"a0": 1.0}), (second, {"a1": 1.0, "base": 1.0})))
     assert commands(script) == [
         shlex.split(
             f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
@@ -125,7 +129,7 @@ def test_the_command_is_exact_word_for_word():
 
 def test_a_server_of_the_base_model_only_has_no_lora_flags():
     plan = plan_of([Adapter("base", 0, 1.0)], (Server(max_loras=0, max_cpu_loras=0), {"base": 1.0}))
-    script = vllm_script(plan)
+    script = script_of(plan)
     expected = (
         f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
         " --max-num-seqs 256 --max-num-batched-tokens 2048 --block-size 16 --enable-chunked-prefill"
@@ -144,7 +148,7 @@ def merged_plan(name="hot", artifact=None):
 
 
 def test_a_server_with_merged_weights_starts_with_the_merged_model_under_the_name_of_the_adapter():
-    script = vllm_script(merged_plan())
+    script = script_of(merged_plan())
     merged, lora = commands(script)
     assert merged == shlex.split(
         "CUDA_VISIBLE_DEVICES=0 vllm serve $MERGED/hot --port 8000 --gpu-memory-utilization 0.9"
@@ -161,20 +165,20 @@ def test_a_server_with_merged_weights_starts_with_the_merged_model_under_the_nam
 
 
 def test_without_merged_weights_nothing_is_said_of_them():
-    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
+    script = script_of(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
     assert "erged" not in script.replace("MERGED", "merged")
 
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_the_name_of_an_adapter_with_merged_weights_reaches_vllm_as_it_is(run_script, name):
-    (allowed, *words), _ = run_script(vllm_script(merged_plan(name, artifact="/weights/hot")), MERGED="/m m")
+    (allowed, *words), _ = run_script(script_of(merged_plan(name, artifact="/weights/hot")), MERGED="/m m")
     assert allowed == ""
     assert words[:2] == ["serve", f"/m m/{name}"]
     assert "=".join(words).endswith(f"--enable-chunked-prefill=--served-model-name={name}")
 
 
 def test_the_script_says_what_the_plan_assumes():
-    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
+    script = script_of(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
     assert f"# The plan assumes: {MODEL} on NVIDIA H100 64 GB (MareNostrum 5), vLLM 0.8.5 (measured), with" in script
     assert "# The plan assumes: lengths ShareGPT (assumed; 222 in, 196 out)." in script
     assert "# The plan assumes: no hits in the prefix cache." in script
@@ -183,14 +187,14 @@ def test_the_script_says_what_the_plan_assumes():
 
 def test_settings_that_this_version_of_vllm_does_not_know_are_named_in_a_comment():
     server = Server(max_lora_rank=8, watermark=0.05, async_scheduling=True)
-    script = vllm_script(plan_of([Adapter("a", 8, 1.0)], (server, {"a": 1.0})))
+    script = script_of(plan_of([Adapter("a", 8, 1.0)], (server, {"a": 1.0})))
     assert "# simulated with async_scheduling true, watermark 0.05, for which vLLM 0.8.5 has no flag" in script
     assert "--watermark" not in script
 
 
 def test_a_standby_is_described_but_not_started():
     plan = plan_of([Adapter("a", 8, 1.0)], (Server(max_loras=1, max_lora_rank=8), {"a": 1.0}))
-    script = vllm_script(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
+    script = script_of(with_standbys(plan.model_copy(update={"options": PlanOptions(spare=1)})))
     assert len(commands(script)) == 1
     assert f"# gpu-1: a standby, profile {H100.name}. When another server fails, run its command here," in script
     assert "with CUDA_VISIBLE_DEVICES=1 and --port 8001." in script
@@ -200,7 +204,7 @@ def test_a_base_model_server_that_takes_over_adapters_has_slots_for_them():
     settings = Server(max_loras=2, max_lora_rank=16, max_cpu_loras=4)
     plan = plan_of([Adapter("base", 0, 1.0), Adapter("a", 8, 1.0)], (settings, {"base": 1.0}), (settings, {"a": 1.0}))
     failover = Failover(("gpu-1",), {"a": {"gpu-0": 1.0}})
-    script = vllm_script(plan.model_copy(update={"failover": (failover,)}))
+    script = script_of(plan.model_copy(update={"failover": (failover,)}))
     base, _ = commands(script)
     assert "--enable-lora" in base
     assert base[base.index("--max-loras") + 1] == "2"
@@ -210,24 +214,24 @@ def test_a_base_model_server_that_takes_over_adapters_has_slots_for_them():
 
 def test_where_every_adapter_names_its_weights_no_folder_is_needed():
     plan = plan_of([Adapter("a", 8, 1.0, artifact="org/a")], (Server(max_lora_rank=8), {"a": 1.0}))
-    assert "ADAPTERS" not in vllm_script(plan)
+    assert "ADAPTERS" not in script_of(plan)
 
 
 def test_the_share_of_an_adapters_traffic_is_shown():
     server = Server(max_lora_rank=8)
-    script = vllm_script(plan_of([Adapter("hot", 8, 1.0)], (server, {"hot": 0.25}), (server, {"hot": 0.75})))
+    script = script_of(plan_of([Adapter("hot", 8, 1.0)], (server, {"hot": 0.25}), (server, {"hot": 0.75})))
     assert "# serves only a part of the traffic of: hot (25%)" in script
     assert "# serves only a part of the traffic of: hot (75%)" in script
 
 
 def test_a_real_plan_gives_valid_shell(planned, tmp_path):
-    (tmp_path / "serve.sh").write_text(vllm_script(planned), encoding="utf-8")
+    (tmp_path / "serve.sh").write_text(script_of(planned), encoding="utf-8")
     done = subprocess.run(["sh", "-n", tmp_path / "serve.sh"], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_vllm_gets_every_adapter_on_the_right_server(planned, run_script):
-    calls = run_script(vllm_script(planned), ADAPTERS="/weights of mine")
+    calls = run_script(script_of(planned), ADAPTERS="/weights of mine")
     assert planned.gpus > 1
     assert len(calls) == planned.gpus
     artifacts = {adapter.name: adapter.artifact for adapter in planned.workload.adapters}
@@ -238,7 +242,7 @@ def test_vllm_gets_every_adapter_on_the_right_server(planned, run_script):
 
 
 def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
-    for number, (server, (_, *words)) in enumerate(zip(planned.servers, run_script(vllm_script(planned)), strict=True)):
+    for number, (server, (_, *words)) in enumerate(zip(planned.servers, run_script(script_of(planned)), strict=True)):
         assert words[:2] == ["serve", MODEL]
         pairs = [word for word in words[2:] if word not in ("--enable-lora", "--enable-chunked-prefill")]
         flags = dict(zip(pairs[::2], pairs[1::2], strict=False))
@@ -252,7 +256,7 @@ def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
 
 def test_weights_are_looked_for_in_a_folder_beside_the_script_by_default(run_script):
     plan = plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0}))
-    (_, *words), *_ = run_script(vllm_script(plan))
+    (_, *words), *_ = run_script(script_of(plan))
     assert words[-1] == "a=adapters/a"
 
 
@@ -263,34 +267,34 @@ def test_a_name_reaches_vllm_as_it_is(run_script, name):
         (Server(max_lora_rank=8), {name: 0.5, "b": 1.0}),
         (Server(max_lora_rank=8), {name: 0.5}),
     )
-    first, second = run_script(vllm_script(plan), ADAPTERS="/w")
+    first, second = run_script(script_of(plan), ADAPTERS="/w")
     assert modules_of(first) == [(name, f"/w/{name}"), ("b", name)]
     assert modules_of(second) == [(name, f"/w/{name}")]
 
 
 def test_the_folder_of_weights_may_have_signs_of_json(run_script):
     plan = plan_of([Adapter("two words", 8, 1.0)], (Server(max_lora_rank=8), {"two words": 1.0}))
-    ((_, *words),) = run_script(vllm_script(plan), ADAPTERS='/w"\\d"')
+    ((_, *words),) = run_script(script_of(plan), ADAPTERS='/w"\\d"')
     assert modules_of(words) == [("two words", '/w"\\d"/two words')]
 
 
 def test_an_empty_artifact_counts_as_none(run_script):
     plan = plan_of([Adapter("a", 8, 1.0, artifact="")], (Server(max_lora_rank=8), {"a": 1.0}))
-    ((_, *words),) = run_script(vllm_script(plan))
+    ((_, *words),) = run_script(script_of(plan))
     assert modules_of(words) == [("a", "adapters/a")]
 
 
 @pytest.mark.parametrize("artifact", ["s3://models/step=900", "/weights/a,b"])
 def test_weights_with_a_sign_of_vllms_own_are_given_as_json(run_script, artifact):
     plan = plan_of([Adapter("a", 8, 1.0, artifact=artifact)], (Server(max_lora_rank=8), {"a": 1.0}))
-    ((_, *words),) = run_script(vllm_script(plan))
+    ((_, *words),) = run_script(script_of(plan))
     assert json.loads(words[-1]) == {"name": "a", "path": artifact}
 
 
 def test_a_script_says_which_files_must_be_quantised_and_asks_vllm_for_the_others():
     workload = Workload([Adapter("a", 8, 0.5)], duration=300.0)
     scripts = {
-        method: vllm_script(
+        method: script_of(
             make_plan(
                 derive_profile(gpu="h100-sxm", model="Llama-3.1-8B-Instruct", quantization=method),
                 workload,

@@ -3,7 +3,8 @@
 import pytest
 
 from adaptwin import Server, derive_profile, load_profile
-from adaptwin.export.vllm_flags import FLAG_SINCE, lora_flags, setting_flags, settings_without_flag
+from adaptwin.export import vllm_flags
+from adaptwin.export.vllm_flags import FLAG_SINCE, settings_without_flag
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
 WITHOUT_FLAG = {"kv_cache_tokens", "merged"}  # vLLM measures its KV cache; a merged model is a model like any other
@@ -15,6 +16,14 @@ def on(version):
 
 def names(flags):
     return {flag.split()[0].removeprefix("--").removeprefix("no-").replace("-", "_") for flag in flags}
+
+
+def setting_flags(profile, server):
+    return [" ".join(flag.words) for flag in vllm_flags.setting_flags(profile, server)]
+
+
+def lora_flags(profile, server):
+    return [" ".join(flag.words) for flag in vllm_flags.lora_flags(profile, server)]
 
 
 def test_every_setting_is_written_or_is_measured_by_vllm():

@@ -3,9 +3,10 @@
 import re
 
 from adaptwin import Plan, Server
-from adaptwin.export.vllm import vllm_script
+from adaptwin.export import export
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
+from adaptwin.plan.plans import Plans
 
 
 def script_of(group_of, fleet, sizes, standbys=()):
@@ -24,7 +25,7 @@ def script_of(group_of, fleet, sizes, standbys=()):
         profiles=[group_of(size) for size in names],
         workload=fleet(*((f"a{i}", 8, 1.0) for i in serving)),
     )
-    return vllm_script(plan)
+    return export(plan)["serve.sh"]
 
 
 def devices(script):
@@ -64,11 +65,11 @@ def test_servers_of_one_gpu_are_exported_as_ever(group_of, fleet):
 def test_the_servers_of_several_plans_have_devices_of_their_own(group_of, fleet):
     plans = []
     for name, size in (("a", 2), ("b", 4)):
-        server = PlacedServer(f"gpu-{name}", group_of(size).name, Server(max_loras=1), {name: 1.0})
+        model = group_of(size).model.model_copy(update={"name": f"org/{name}"})
+        profile = group_of(size).model_copy(update={"model": model})
+        server = PlacedServer(f"gpu-{name}", profile.name, Server(max_loras=1), {name: 1.0})
         workload = fleet((name, 8, 1.0))
-        plans.append(
-            Plan(PlanOptions(), 0, lower_bound=1, servers=[server], profiles=[group_of(size)], workload=workload)
-        )
-    script = vllm_script(*plans)
+        plans.append(Plan(PlanOptions(), 0, lower_bound=1, servers=[server], profiles=[profile], workload=workload))
+    script = export(Plans(plans=plans))["serve.sh"]
     assert devices(script) == ["0,1", "2,3,4,5"]
     assert "# 2 vLLM servers on 6 GPUs of 2 base models, planned" in script

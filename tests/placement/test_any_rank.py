@@ -4,7 +4,7 @@ import pytest
 
 from adaptwin import make_plan
 from adaptwin.explanation.explain import explain
-from adaptwin.export.registry import TARGETS
+from adaptwin.export import export
 from adaptwin.placement.strategies.registry import STRATEGIES
 from adaptwin.report.plan.page import plan_report
 from adaptwin.workload.workload import Adapter, Workload
@@ -31,8 +31,8 @@ def test_rank_1_has_slots_of_rank_8_before_vllm_0_11_1(h100):
     new = h100.model_copy(update={"vllm_version": "0.11.1"})
     for profile, rank in ((h100, 8), (new, 1)):
         plan = make_plan(profile, fleet_of(1, 1))
-        assert f"--max-lora-rank {rank} " in TARGETS["vllm"](plan).replace("\n", " ")
-        assert f"--max-lora-rank {9 - rank} " not in TARGETS["vllm"](plan).replace("\n", " ")
+        assert f"--max-lora-rank {rank} " in export(plan)["serve.sh"].replace("\n", " ")
+        assert f"--max-lora-rank {9 - rank} " not in export(plan)["serve.sh"].replace("\n", " ")
 
 
 def test_a_plan_with_other_ranks_is_explained_and_drawn(h100):

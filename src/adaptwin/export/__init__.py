@@ -1,1 +1,3 @@
-"""Export targets: each writes a plan in the format of a serving stack."""
+"""Export: a plan in the files of a serving stack. `export` writes them; `registry` lists the stacks."""
+
+from adaptwin.export.exported import export as export

@@ -1,9 +1,18 @@
-"""Export targets by name. Each is a function that returns the text of a file for a plan, or several of one fleet."""
+"""Serving stacks by name. Each has a module of its own, which is imported when it is first used."""
 
-from collections.abc import Callable
+import importlib
+from typing import cast
 
-from adaptwin.lazy import function_from
+from adaptwin.export.stack import Stack
 
-TARGETS: dict[str, "Callable[..., str]"] = {
-    "vllm": function_from(f"{__package__}.vllm", "vllm_script"),
+STACKS: dict[str, str] = {
+    "vllm": "vllm",
+    "kubernetes": "kubernetes",
+    "litellm": "litellm",
 }
+
+
+def stack_of(name: str) -> Stack:
+    """Return a stack by its name in `STACKS`: a constant of its module, such as ``RAY_SERVE``."""
+    module = importlib.import_module(f"{__package__}.{STACKS[name]}")
+    return cast(Stack, getattr(module, name.upper().replace("-", "_")))

@@ -1,10 +1,10 @@
-"""Shell text: comments and words in which names are data, whatever characters they have."""
+"""Shell text: words in which names are data, whatever characters they have."""
 
 import json
 import re
 import shlex
 
-from adaptwin.visible import visible
+from adaptwin.export.vllm_flags import Flag
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+][A-Za-z0-9_.:/@%+-]*")  # without a sign that the shell, argparse or vLLM reads
 _FOLDER = '"$ADAPTERS"'
@@ -12,14 +12,14 @@ _JSON_FOLDER = '"$ADAPTERS_JSON"'
 _MERGED_FOLDER = '"$MERGED"'
 
 
-def comment(text: str) -> str:
-    """Return a comment of one line."""
-    return f"# {visible(text)}"
-
-
 def word(text: str) -> str:
     """Return text as one word of a command."""
     return shlex.quote(text)
+
+
+def command_words(flag: Flag) -> str:
+    """Return a flag with its values as a part of a command."""
+    return " ".join(map(word, flag.words))
 
 
 def lora_module(name: str, artifact: str | None) -> str:

@@ -1,0 +1,189 @@
+"""The vLLM container of a server in a cluster: image, arguments, environment, volumes and probes, as plain data."""
+
+import json
+from collections.abc import Sequence
+
+from adaptwin.export.options import ExportOptions, SecretKey
+from adaptwin.export.serving_plan import LoraModule, ServedServer
+from adaptwin.export.vllm_flags import Flag, joined_words
+from adaptwin.export.yaml_text import Manifest
+
+MOST_STARTING_SECONDS = 1_800  # a large model is downloaded, loaded and compiled before the server answers
+_PROBE_SECONDS = 10
+_DOWNLOADS = "/downloads"
+_COPYING = {  # scheme of an artifact that vLLM cannot load: image of what copies it before vLLM starts, and its command
+    "s3": ("amazon/aws-cli:2.27.50", 'aws s3 cp --only-show-errors --recursive "$1" "$2"'),
+    "gs": ("google/cloud-sdk:531.0.0-slim", 'mkdir -p "$2" && gcloud storage cp --recursive "$1/*" "$2"'),
+}
+_KNOWN = ("path", "hf", *_COPYING)  # schemes of artifacts that vLLM loads itself, or that are copied
+
+
+def image_of(server: ServedServer, options: ExportOptions) -> str:
+    """Return the image of a server: the one given, or vLLM's own of the profile's version."""
+    return options.image or f"vllm/vllm-openai:v{server.profile.vllm_version.removeprefix('v')}"
+
+
+def model_of(server: ServedServer, options: ExportOptions) -> str:
+    """Return what the server loads as its model: the base model, or the folder of the merged one."""
+    return f"{options.merged_folder}/{server.merged}" if server.merged else server.base_model
+
+
+def lora_path(lora: LoraModule, options: ExportOptions) -> str:
+    """Return the path or repository that vLLM loads an adapter from in its container."""
+    if lora.artifact is None:
+        return f"{options.adapters_folder}/{lora.name}"
+    if lora.artifact.scheme in _COPYING:
+        return f"{_DOWNLOADS}/{lora.artifact.scheme}/{lora.artifact.place}"
+    return lora.artifact.for_vllm
+
+
+def serve_words(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> list[str]:
+    """Return the arguments of ``vllm serve`` in a container, adapters included unless the stack loads them itself."""
+    flags = [Flag("port", (str(options.port),)), Flag("served-model-name", (server.served_model,))]
+    words = [model_of(server, options), *joined_words((*flags, *server.flags, *server.lora_flags))]
+    if with_modules and server.loras:
+        modules = ({"name": lora.name, "path": lora_path(lora, options)} for lora in server.loras)
+        words += ["--lora-modules", *(json.dumps(module, ensure_ascii=False) for module in modules)]
+    return words
+
+
+def kubernetes_words(words: Sequence[str]) -> list[str]:
+    """Return arguments as Kubernetes reads them, which expands ``$(NAME)`` unless the dollar is doubled."""
+    return [word.replace("$(", "$$(") for word in words]
+
+
+def environment(options: ExportOptions) -> list[Manifest]:
+    """Return the environment of a server's container: loading at run time, and secrets by reference."""
+    variables: list[Manifest] = [
+        {"name": "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "value": "True"},
+        secret_variable("HF_TOKEN", options.hf_token, optional=True),
+    ]
+    if options.api_key:
+        variables.append(secret_variable("VLLM_API_KEY", options.api_key))
+    return variables
+
+
+def secret_variable(name: str, secret: SecretKey, *, optional: bool = False) -> Manifest:
+    """Return an environment variable whose value is in a secret, which may be absent if `optional`."""
+    reference: Manifest = {"name": secret.name, "key": secret.key}
+    return {
+        "name": name,
+        "valueFrom": {"secretKeyRef": {**reference, "optional": True} if optional else reference},
+    }
+
+
+def gpu_limits(server: ServedServer, options: ExportOptions) -> Manifest:
+    """Return the resources of a server's container."""
+    return {"limits": {options.gpu_resource: str(server.gpus)}}
+
+
+def server_container(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> Manifest:
+    """Return the container of a server, which runs ``vllm serve``."""
+    probe = {"httpGet": {"path": "/health", "port": options.port}, "periodSeconds": _PROBE_SECONDS}
+    return {
+        "name": "vllm",
+        "image": image_of(server, options),
+        "command": ["vllm", "serve"],
+        "args": kubernetes_words(serve_words(server, options, with_modules=with_modules)),
+        "env": environment(options),
+        "ports": [{"name": "http", "containerPort": options.port}],
+        "resources": gpu_limits(server, options),
+        "startupProbe": {**probe, "failureThreshold": MOST_STARTING_SECONDS // _PROBE_SECONDS},
+        "readinessProbe": probe,
+        "livenessProbe": {**probe, "failureThreshold": 6},
+        "volumeMounts": mounts(server, options, with_modules=with_modules),
+    }
+
+
+def mounts(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> list[Manifest]:
+    """Return the mounts of a server's container: shared memory, and the folders of weights that it reads."""
+    found: list[Manifest] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108 - where NCCL and PyTorch look for it
+    if with_modules and _needs_folder(server):
+        found.append({"name": "adapters", "mountPath": options.adapters_folder, "readOnly": True})
+    if server.merged:
+        found.append({"name": "merged", "mountPath": options.merged_folder, "readOnly": True})
+    if with_modules and _downloaded(server):
+        found.append({"name": "downloads", "mountPath": _DOWNLOADS, "readOnly": True})
+    return found
+
+
+def volumes(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> list[Manifest]:
+    """Return the volumes of a server's pod, for its `mounts`."""
+    sources: Manifest = {
+        "shm": {"emptyDir": {"medium": "Memory"}},
+        "adapters": {"persistentVolumeClaim": {"claimName": options.adapters_claim, "readOnly": True}},
+        "merged": {"persistentVolumeClaim": {"claimName": options.merged_claim, "readOnly": True}},
+        "downloads": {"emptyDir": {}},
+    }
+    names = [mount["name"] for mount in mounts(server, options, with_modules=with_modules)]
+    return [{"name": name, **sources[name]} for name in names]
+
+
+def downloads(server: ServedServer, options: ExportOptions) -> list[Manifest]:
+    """Return the init containers that copy the adapters which vLLM cannot load from where they are."""
+    return [
+        {
+            "name": f"download-{scheme}",
+            "image": image,
+            "command": ["sh", "-c", f"while [ $# -gt 0 ]; do {{ {command}; }} || exit 1; shift 2; done", "download"],
+            "args": kubernetes_words(pairs),
+            "envFrom": [{"secretRef": {"name": options.storage_secret, "optional": True}}],
+            "volumeMounts": [{"name": "downloads", "mountPath": _DOWNLOADS}],
+        }
+        for scheme, (image, command) in _COPYING.items()
+        if (pairs := [word for lora in _of_scheme(server, scheme) for word in _from_and_to(lora, options)])
+    ]
+
+
+def pod_spec(server: ServedServer, options: ExportOptions) -> Manifest:
+    """Return the pod of a server, which loads its adapters as it starts."""
+    first = downloads(server, options)
+    return {
+        "enableServiceLinks": False,  # a Service named vllm would set VLLM_PORT
+        **({"initContainers": first} if first else {}),
+        "containers": [server_container(server, options)],
+        "volumes": volumes(server, options),
+    }
+
+
+def said_of_weights(servers: Sequence[ServedServer], options: ExportOptions) -> list[str]:
+    """Say which weights must be where before the servers start, a line each."""
+    loras = [lora for server in servers for lora in server.loras]
+    said = []
+    if any(lora.artifact is None for lora in loras):
+        said.append(
+            f"Adapters without an artifact: put each one's weights in {options.adapters_folder}/NAME of the volume "
+            f"claim {options.adapters_claim}."
+        )
+    elsewhere = [lora.artifact.place for lora in loras if lora.artifact and lora.artifact.scheme == "path"]
+    if outside := [place for place in elsewhere if not place.startswith(f"{options.adapters_folder.rstrip('/')}/")]:
+        said.append(
+            f"{len(outside)} adapter{'s have paths' if len(outside) > 1 else ' has a path'} outside "
+            f"{options.adapters_folder}, such as {outside[0]}: mount that folder in the servers."
+        )
+    if unknown := [lora.artifact.url for lora in loras if lora.artifact and lora.artifact.scheme not in _KNOWN]:
+        said.append(f"vLLM cannot load {unknown[0]}, and nothing copies it: make it a folder, hf://, s3:// or gs://.")
+    if any(server.merged for server in servers):
+        said.append(
+            f"Put each model with merged weights in {options.merged_folder}/NAME of the volume claim "
+            f"{options.merged_claim}."
+        )
+    return said
+
+
+def _of_scheme(server: ServedServer, *schemes: str) -> list[LoraModule]:
+    return [lora for lora in server.loras if lora.artifact and lora.artifact.scheme in schemes]
+
+
+def _from_and_to(lora: LoraModule, options: ExportOptions) -> tuple[str, str]:
+    return (lora.artifact.url if lora.artifact else "", lora_path(lora, options))
+
+
+def _needs_folder(server: ServedServer) -> bool:
+    """Whether the server reads adapters from the folder of adapters."""
+    return any(lora.artifact is None or lora.artifact.scheme == "path" for lora in server.loras)
+
+
+def _downloaded(server: ServedServer) -> bool:
+    """Whether adapters of the server are downloaded before it starts."""
+    return bool(_of_scheme(server, *_COPYING))

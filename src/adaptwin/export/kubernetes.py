@@ -1,0 +1,87 @@
+"""Export to Kubernetes: a Deployment and a Service for every server, and LiteLLM's proxy that routes to them."""
+
+from adaptwin.export.container import pod_spec, said_of_weights
+from adaptwin.export.litellm_proxy import proxy_manifests
+from adaptwin.export.names import distinct_labels
+from adaptwin.export.options import ExportOptions
+from adaptwin.export.placement_rules import node_selector, said_of_gpu_types
+from adaptwin.export.serving_plan import ServedServer, ServingPlan
+from adaptwin.export.stack import Stack, Written
+from adaptwin.export.standing_by import said_of_standbys
+from adaptwin.export.yaml_text import Manifest
+
+LONGEST_DEPLOYMENT_NAME = 52  # of a Deployment, to which its pods' names add 11 characters
+
+
+def kubernetes_manifests(serving: ServingPlan, options: ExportOptions) -> Written:
+    """Return a Deployment and a Service for every server, and LiteLLM's proxy in front of them."""
+    labels = distinct_labels((server.name for server in serving.servers), LONGEST_DEPLOYMENT_NAME)
+    servers = [
+        document
+        for server in serving.servers
+        for document in (
+            server_deployment(server, labels[server.name], serving, options),
+            server_service(server, labels[server.name], options),
+        )
+    ]
+    urls = {name: f"http://{label}.{options.namespace}.svc:{options.port}" for name, label in labels.items()}
+    said = [
+        *said_of_weights(serving.servers, options),
+        *said_of_gpu_types(serving),
+        *said_of_standbys(serving, "Kubernetes starts a failed server again where GPUs are free"),
+        "A Service has no weights: router.yaml runs LiteLLM's proxy, which routes every adapter as planned.",
+    ]
+    return Written({"servers.yaml": servers, "router.yaml": proxy_manifests(serving, urls, options)}, said)
+
+
+def server_deployment(server: ServedServer, label: str, serving: ServingPlan, options: ExportOptions) -> Manifest:
+    """Return the Deployment of a server: one pod, which is replaced only after it has ended, as its GPUs are needed."""
+    selector = {"app.kubernetes.io/name": label}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": server_metadata(server, label, options),
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": selector},
+            "template": {
+                "metadata": {"labels": selector},
+                "spec": {**node_selector(server, serving), **pod_spec(server, options)},
+            },
+        },
+    }
+
+
+def server_service(server: ServedServer, label: str, options: ExportOptions) -> Manifest:
+    """Return the Service of a server, at its name and port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": server_metadata(server, label, options),
+        "spec": {
+            "selector": {"app.kubernetes.io/name": label},
+            "ports": [{"name": "http", "port": options.port, "targetPort": "http"}],
+        },
+    }
+
+
+def server_metadata(server: ServedServer, label: str, options: ExportOptions) -> Manifest:
+    """Return the metadata of an object of a server; annotations, which allow any character, hold the plan's names."""
+    return {
+        "name": label,
+        "namespace": options.namespace,
+        "labels": {"app.kubernetes.io/name": label, "app.kubernetes.io/managed-by": "adaptwin"},
+        "annotations": {"adaptwin/server": server.name, "adaptwin/profile": server.profile.name},
+    }
+
+
+KUBERNETES = Stack(
+    title="Kubernetes: plain manifests",
+    version="API of Kubernetes 1.37",
+    pins="`--lora-modules` of each server's Deployment",
+    weights="by LiteLLM's proxy, in `router.yaml`",
+    merged="a Deployment of the merged model, under the adapter's name",
+    names="servers become DNS labels of at most 52 characters; adapters keep their names",
+    write=kubernetes_manifests,
+)

@@ -1,0 +1,78 @@
+"""LiteLLM's proxy in a cluster: its configuration in ConfigMaps, a Deployment and a Service."""
+
+from adaptwin.export.container import secret_variable
+from adaptwin.export.litellm_config import API_KEY, AskedFor, asked_of_vllm, model_list, proxy_config
+from adaptwin.export.options import ExportOptions
+from adaptwin.export.serving_plan import ServingPlan
+from adaptwin.export.yaml_text import Manifest, yaml_text
+
+ROUTER = "adaptwin-router"
+ROUTER_PORT = 4000
+ROUTER_LABELS = {"app.kubernetes.io/name": ROUTER}
+CONFIG_FOLDER = "/etc/litellm"
+_ENTRIES_PER_MAP = 2_000  # of a ConfigMap, which may hold 1 MiB; an entry takes some 300 bytes
+
+
+def proxy_manifests(
+    serving: ServingPlan, urls: dict[str, str], options: ExportOptions, asked: AskedFor = asked_of_vllm
+) -> list[Manifest]:
+    """Return the objects that run the proxy, with the routes of the plan.
+
+    Args:
+        serving: Servers and routes.
+        urls: Address of each server in the cluster, by name.
+        options: Namespace, image and secrets.
+        asked: Returns the name by which a server is asked for an adapter.
+    """
+    models = model_list(serving, urls, options, asked)
+    texts = _configs(models)
+    maps = {file: ROUTER if file == "config.yaml" else f"{ROUTER}-{file.removesuffix('.yaml')}" for file in texts}
+    return [
+        *({**_object("v1", "ConfigMap", maps[file], options), "data": {file: text}} for file, text in texts.items()),
+        _proxy(maps, options),
+        {
+            **_object("v1", "Service", ROUTER, options),
+            "spec": {"selector": ROUTER_LABELS, "ports": [{"name": "http", "port": ROUTER_PORT, "targetPort": "http"}]},
+        },
+    ]
+
+
+def _configs(models: list[Manifest]) -> dict[str, str]:
+    """Return the texts of the configuration by file: one, or one that includes others where it would be too large."""
+    if len(models) <= _ENTRIES_PER_MAP:
+        return {"config.yaml": yaml_text([proxy_config(models)])}
+    parts = {
+        f"models-{index // _ENTRIES_PER_MAP}.yaml": {"model_list": models[index : index + _ENTRIES_PER_MAP]}
+        for index in range(0, len(models), _ENTRIES_PER_MAP)
+    }
+    main = {"include": list(parts), **proxy_config([])}
+    return {"config.yaml": yaml_text([main]), **{file: yaml_text([part]) for file, part in parts.items()}}
+
+
+def _object(version: str, kind: str, name: str, options: ExportOptions) -> Manifest:
+    labels = {**ROUTER_LABELS, "app.kubernetes.io/managed-by": "adaptwin"}
+    metadata = {"name": name, "namespace": options.namespace, "labels": labels}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
+
+def _proxy(maps: dict[str, str], options: ExportOptions) -> Manifest:
+    variables = [secret_variable(API_KEY, options.api_key)] if options.api_key else []
+    container = {
+        "name": "litellm",
+        "image": options.router_image,
+        "args": [f"--config={CONFIG_FOLDER}/config.yaml", f"--port={ROUTER_PORT}"],
+        **({"env": variables} if variables else {}),
+        "ports": [{"name": "http", "containerPort": ROUTER_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/health/readiness", "port": ROUTER_PORT}},
+        "volumeMounts": [{"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}],
+    }
+    sources = [{"configMap": {"name": name}} for name in maps.values()]
+    pod = {"containers": [container], "volumes": [{"name": "config", "projected": {"sources": sources}}]}
+    return {
+        **_object("apps/v1", "Deployment", ROUTER, options),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": ROUTER_LABELS},
+            "template": {"metadata": {"labels": ROUTER_LABELS}, "spec": pod},
+        },
+    }

@@ -1,0 +1,39 @@
+"""Names for stacks that allow few characters: a stable name for every name of a plan, never one for two."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from adaptwin.errors import SpecError
+from adaptwin.visible import quoted
+
+_OTHER = re.compile(r"[^a-z0-9]+")
+_DIGEST_LENGTH = 8  # characters of the digest that tells changed names apart
+
+
+def dns_label(name: str, longest: int = 63) -> str:
+    """Return a DNS label (RFC 1035: ``[a-z]([-a-z0-9]*[a-z0-9])?``) for a name, always the same one.
+
+    A name that is a label already stays as it is. Any other becomes its letters and digits in lower case with a digest
+    of the whole name: ``Team A/chat`` becomes ``team-a-chat-1f0c2a9b``.
+    """
+    plain = _OTHER.sub("-", name.lower()).strip("-")
+    if plain == name and name[0].isalpha() and len(name) <= longest:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
+    start = plain if plain[:1].isalpha() else f"x-{plain}" if plain else "x"
+    return f"{start[: longest - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"
+
+
+def distinct_labels(names: Iterable[str], longest: int = 63) -> dict[str, str]:
+    """Return the DNS label of each name; raises `SpecError` naming two names that get the same one."""
+    labels: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for name in names:
+        label = dns_label(name, longest)
+        if owner.setdefault(label, name) != name:
+            raise SpecError(
+                f"{quoted(owner[label])} and {quoted(name)} both become {quoted(label)} on this stack: rename one"
+            )
+        labels[name] = label
+    return labels

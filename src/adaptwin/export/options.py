@@ -1,0 +1,59 @@
+"""ExportOptions: what a plan does not say and a serving stack must know, such as images and secrets."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from adaptwin.spec import Line, Name, Spec
+
+
+class SecretKey(Spec):
+    """A value in a secret of the cluster: the name of the secret, and the key in it."""
+
+    name: Name = Field(description="name of the secret")
+    key: Name = Field(description="key in the secret")
+
+
+class ExportOptions(Spec):
+    """Options of an export. A secret is named, and never written."""
+
+    image: Line | None = Field(
+        default=None, description="image of vLLM; None: vllm/vllm-openai with the version of each server's profile"
+    )
+    router_image: Line = Field(
+        default="ghcr.io/berriai/litellm:main-stable", description="image of LiteLLM's proxy, where a stack needs it"
+    )
+    namespace: Name = Field(default="default", description="namespace of the cluster's objects")
+    port: int = Field(default=8000, ge=1, le=65535, description="port of every server in its container or task")
+    adapters_folder: Line = Field(
+        default="/adapters", description="folder with the weights of adapters that have no artifact, one folder each"
+    )
+    adapters_claim: Name = Field(default="adapters", description="volume claim that holds this folder")
+    merged_folder: Line = Field(
+        default="/merged", description="folder with the models that have an adapter's weights merged, one folder each"
+    )
+    merged_claim: Name = Field(default="merged", description="volume claim that holds this folder")
+    hf_token: SecretKey = Field(
+        default=SecretKey(name="hf-token", key="token"),
+        description="secret with a token of Hugging Face; may be absent there",
+    )
+    api_key: SecretKey | None = Field(
+        default=None, description="secret with the API key of the servers; None: they ask for none"
+    )
+    storage_secret: Name = Field(
+        default="storage-credentials",
+        description="secret with the environment variables by which s3:// and gs:// are read; may be absent there",
+    )
+    gpu_resource: Name = Field(default="nvidia.com/gpu", description="name by which the cluster counts GPUs")
+    gateway: Name = Field(default="inference-gateway", description="name of the gateway that routes refer to")
+    urls: dict[Name, Line] = Field(
+        default={}, description="address of servers by name, for routers; others have that of the stack"
+    )
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        """Check that folders in containers are absolute paths."""
+        for field in ("adapters_folder", "merged_folder"):
+            if not (folder := getattr(self, field)).startswith("/"):
+                raise ValueError(f"{field}: {folder!r} must begin with /, as it is a folder in a container")
+        return self
