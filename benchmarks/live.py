@@ -43,6 +43,7 @@ SLOTS = (16, 4)  # more and fewer than the active adapters
 LOADS = (0.4, 0.8, 1.3)  # below, near and above saturation
 REPEATS = 2
 MEASURED_SECONDS, REPLAYED_SECONDS, PLANNED_SECONDS, STARVED_SECONDS = 100.0, 30.0, 600.0, 60.0
+TWO_SECONDS, WARM_UP_SECONDS = 130.0, 10.0  # a verdict needs two minutes; a new server is slow at first
 STANDS_FOR_CPU = "l4"  # its data sheet is what the fit starts from; nothing of it is left but what was not measured
 
 
@@ -171,14 +172,10 @@ def two_servers(folder: Path) -> dict[str, Any]:
     ]
     with vllm_server(folder, settings[0], ADAPTERS) as one, vllm_server(folder, settings[1], ADAPTERS) as other:
         urls = [one.url, other.url]
-        routed = replay(
-            traffic_of_plan(plan, urls, plan.seed, REPLAYED_SECONDS, "plan"), routing="plan", window="drain"
-        )
-        turned = replay(
-            traffic_of_plan(plan, urls, plan.seed, REPLAYED_SECONDS, "round-robin"),
-            routing="round-robin",
-            window="drain",
-        )
+        replay(traffic_of_plan(plan, urls, plan.seed + 1, WARM_UP_SECONDS, "round-robin"), window="drain")
+        routed = replay(traffic_of_plan(plan, urls, plan.seed, TWO_SECONDS, "plan"), routing="plan", window="drain")
+        in_turn = traffic_of_plan(plan, urls, plan.seed, TWO_SECONDS, "round-robin")
+        turned = replay(in_turn, routing="round-robin", window="drain")
     twin = [
         simulate(profile, each.server, run.workload, seed=run.seed, window="drain")
         for each, run in zip(servers, routed.runs, strict=True)

@@ -64,6 +64,23 @@ def test_a_server_is_measured_and_nothing_is_left_there(server, tiny, tmp_path):
         assert "the fit misses" in fitted.stderr or "rows have the same" in fitted.stderr, fitted.stderr
 
 
+def test_a_server_that_dies_ends_the_measurement_and_another_goes_on_with_it(tiny, on_cpu, tmp_path):
+    folder = tmp_path / "measured"
+    words = ("--gpu", "l4", "--model", tiny / "model", "--max-num-seqs", 32, "--max-num-batched-tokens", 256)
+    words += ("--budget", "30s", "--input-mean", 24, "--output-mean", 24, "--out", folder)
+    with on_cpu.vllm_server(tiny, on_cpu.Settings(), ["a00", "a01", "a03"]) as running:
+        killer = threading.Timer(20.0, lambda: os.killpg(running.pid, signal.SIGKILL))
+        killer.start()
+        done = adaptwin("measure", running.url, *words)
+        killer.cancel()
+    assert (done.returncode, "the same command goes on" in done.stderr) == (4, True), done.stderr
+    kept = json.loads((folder / "measured.json").read_text())["results"]
+    with on_cpu.vllm_server(tiny, on_cpu.Settings(), ["a00", "a01", "a03"]) as running:
+        again = adaptwin("measure", running.url, *words)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((folder / "measured.json").read_text())["results"][: len(kept)] == kept
+
+
 def test_a_replay_answers_every_request(server, fleet, tmp_path):
     out = tmp_path / "replay.json"
     done = adaptwin("replay", fleet, "--url", server.url, "--window", "drain", "--out", out)

@@ -1,5 +1,7 @@
 """adaptwin measure: time a running server -> a folder that fit reads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,10 +123,8 @@ def measure_command(
         budget=budget, settings={name: value for name, value in given.items() if value}, seed=seed or 0
     )
     asked = _with_lengths(asked, input_mean, output_mean)
-    with (
-        progress_bar() as progress,
-        keeping(lambda: f"what was measured is in {out}, and the same command goes on"),
-    ):
+    kept = f"what was measured is in {out}, and the same command goes on"
+    with progress_bar() as progress, keeping(lambda: kept), _saying_what_is_kept(out, kept):
         if idle:
             path = measure_idle(asked, out, progress=progress)
             tell(f"idle run written to {path}")
@@ -142,6 +142,20 @@ def measure_command(
         )
     else:
         show(measure_report(measured, str(out)))
+
+
+@contextmanager
+def _saying_what_is_kept(out: Path, kept: str) -> Iterator[None]:
+    """Add to the error of a server that fails what was measured until then, if anything was."""
+    from adaptwin.errors import ServerError
+    from adaptwin.live.kept_measurements import KEPT_FILE
+
+    try:
+        yield
+    except ServerError as error:
+        if not (out / KEPT_FILE).exists():
+            raise
+        raise ServerError(f"{error.message}; {kept}", error.url) from None
 
 
 def _what_to_measure(

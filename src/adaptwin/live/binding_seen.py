@@ -47,6 +47,11 @@ def diagnosis_of(watched: WatchedServer, expected: Expected) -> Diagnosis:
     figures, waiting = seen_figures(watched), waiting_adapters(watched)
     judged = _Judged(watched, figures, waiting, expected)
     found = judged.finding()
+    if waiting and any(metrics.adapters_are_inferred for metrics in watched.metrics):
+        judged.notes.append(
+            "vLLM lists every adapter with requests as running and as waiting; that the first "
+            f"{watched.last.max_loras} of the list hold the slots, and the others wait, is inferred"
+        )
     return Diagnosis(
         binding=found.binding,
         is_probable=found.is_probable,
