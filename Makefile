@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
+LITELLM := .venv-litellm
+LITELLM_READY := $(LITELLM)/.ready
 FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -41,7 +43,7 @@ test: check ## everything that must hold: checks, then all tests
 test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
 	$(BIN)/pytest tests/long
 
-test-live: $(LIVE_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM 0.32.0 for the CPU, 2 GB)
+test-live: $(LIVE_READY) $(LITELLM_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU and LiteLLM, 3 GB)
 	$(LIVE)/bin/pytest tests/vllm
 	$(BIN)/pytest tests/vllm_server
 
@@ -55,6 +57,12 @@ $(LIVE_READY): pyproject.toml tests/vllm/requirements.txt
 	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(LIVE)/bin/python -m compileall -q $(LIVE)/lib >/dev/null || true
 	@touch $(LIVE_READY)
+
+$(LITELLM_READY): tests/vllm_server/requirements-litellm.txt
+	$(PYTHON) -m venv $(LITELLM)
+	@echo '*' > $(LITELLM)/.gitignore
+	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/vllm_server/requirements-litellm.txt
+	@touch $(LITELLM_READY)
 
 check: $(READY) ## formatting, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -97,5 +105,5 @@ reference: $(READY) ## write the command line, files and Python pages of docs/re
 	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

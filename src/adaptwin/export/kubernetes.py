@@ -30,6 +30,7 @@ def kubernetes_manifests(serving: ServingPlan, options: ExportOptions) -> Writte
         *said_of_gpu_types(serving),
         *said_of_standbys(serving, "Kubernetes starts a failed server again where GPUs are free"),
         "A Service has no weights: router.yaml runs LiteLLM's proxy, which routes every adapter as planned.",
+        f"The proxy asks its clients for the key {options.router_key.key} of the secret {options.router_key.name}.",
     ]
     return Written({"servers.yaml": servers, "router.yaml": proxy_manifests(serving, urls, options)}, said)
 

@@ -1,6 +1,6 @@
 """Export to LiteLLM: the configuration of its proxy, which routes every adapter to its planned servers."""
 
-from adaptwin.export.litellm_config import API_KEY, model_list, proxy_config
+from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, model_list, proxy_config
 from adaptwin.export.names import distinct_labels
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.serving_plan import ServingPlan
@@ -16,6 +16,7 @@ def litellm_config(serving: ServingPlan, options: ExportOptions) -> Written:
     urls = {name: f"http://{label}:{options.port}" for name, label in labels.items()}
     said = [
         "LiteLLM routes only: start the servers with another export, such as vllm.",
+        f"The proxy asks its clients for the key in its environment variable {MASTER_KEY}, such as sk- and 64 letters.",
         *said_of_standbys(serving, "Start a failed server again there"),
     ]
     if assumed := [name for name in urls if name not in options.urls]:
@@ -27,7 +28,7 @@ def litellm_config(serving: ServingPlan, options: ExportOptions) -> Written:
 
 LITELLM = Stack(
     title="LiteLLM's proxy: a router",
-    version="litellm 1.80",
+    version="litellm 1.108",
     pins="one entry of `model_list` for each adapter and server",
     weights="exact: `weight` with `simple-shuffle`",
     merged="an entry that leads to the merged model's server",

@@ -10,7 +10,8 @@ from adaptwin.visible import quoted
 
 AskedFor = Callable[[Destination], str]  # the name by which the stack's endpoint knows an adapter
 
-API_KEY = "VLLM_API_KEY"  # environment variable of the proxy
+API_KEY = "VLLM_API_KEY"  # environment variables of the proxy
+MASTER_KEY = "LITELLM_MASTER_KEY"
 
 
 def asked_of_vllm(place: Destination) -> str:
@@ -58,5 +59,12 @@ def api_base(url: str) -> str:
 
 
 def proxy_config(models: list[Manifest]) -> Manifest:
-    """Return the configuration of the proxy: weighted choice among the servers of an adapter."""
-    return {"model_list": models, "router_settings": {"routing_strategy": "simple-shuffle"}}
+    """Return the configuration of the proxy: weighted choice among the servers of an adapter.
+
+    The proxy asks for a key, which stands in its environment. LiteLLM 1.108 does not start without one.
+    """
+    return {
+        "model_list": models,
+        "router_settings": {"routing_strategy": "simple-shuffle"},
+        "general_settings": {"master_key": f"os.environ/{MASTER_KEY}"},
+    }

@@ -1,7 +1,7 @@
 """LiteLLM's proxy in a cluster: its configuration in ConfigMaps, a Deployment and a Service."""
 
 from adaptwin.export.container import secret_variable
-from adaptwin.export.litellm_config import API_KEY, AskedFor, asked_of_vllm, model_list, proxy_config
+from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, AskedFor, asked_of_vllm, model_list, proxy_config
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.serving_plan import ServingPlan
 from adaptwin.export.yaml_text import Manifest, yaml_text
@@ -56,12 +56,14 @@ def _object(version: str, kind: str, name: str, options: ExportOptions) -> Manif
 
 
 def _proxy(maps: dict[str, str], options: ExportOptions) -> Manifest:
-    variables = [secret_variable(API_KEY, options.api_key)] if options.api_key else []
+    variables = [secret_variable(MASTER_KEY, options.router_key)]
+    if options.api_key:
+        variables.append(secret_variable(API_KEY, options.api_key))
     container = {
         "name": "litellm",
         "image": options.router_image,
         "args": [f"--config={CONFIG_FOLDER}/config.yaml", f"--port={ROUTER_PORT}"],
-        **({"env": variables} if variables else {}),
+        "env": variables,
         "ports": [{"name": "http", "containerPort": ROUTER_PORT}],
         "readinessProbe": {"httpGet": {"path": "/health/readiness", "port": ROUTER_PORT}},
         "volumeMounts": [{"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}],

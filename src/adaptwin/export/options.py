@@ -44,6 +44,10 @@ class ExportOptions(Spec):
         default="storage-credentials",
         description="secret with the environment variables by which s3:// and gs:// are read; may be absent there",
     )
+    router_key: SecretKey = Field(
+        default=SecretKey(name="litellm", key="master-key"),
+        description="secret with the key that LiteLLM's proxy asks for; it does not start without one",
+    )
     gpu_resource: Name = Field(default="nvidia.com/gpu", description="name by which the cluster counts GPUs")
     gateway: Name = Field(default="inference-gateway", description="name of the gateway that routes refer to")
     urls: dict[Name, Line] = Field(
