@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from adaptwin.calibration.measurements import MeasuredRun, Setup
 from adaptwin.dataset.design import Design
+from adaptwin.export.options import ExportOptions
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -38,6 +39,7 @@ OVERVIEW = (
     ("design", "The design of a sweep", "you", "`sweep`"),
     ("measurement folder", "The measurement folder", "you", "`fit`; `compare` (a measured run)"),
     ("run", "The run", "`simulate`", "`compare`"),
+    ("options of an export", "The options of an export", "you", "`export --options`"),
 )
 SURROGATE_NOTE = """`adaptwin train --out` writes surrogates. They are read by `--surrogate` and not meant to be written
 by people. `adaptwin sweep` writes folders of Parquet files, which `adaptwin train` reads."""
@@ -89,6 +91,12 @@ SECTIONS = (
         """The result of a simulation. `adaptwin simulate --out` writes it as JSON, with null for figures that have no
         value. The fields of the file are those of `Run`.""",
         (Run,),
+    ),
+    FileSection(
+        "The options of an export",
+        """What a plan does not say and a [serving stack](serving-stacks.md) must know, for `adaptwin export --options`.
+        The fields of the file are those of `ExportOptions`.""",
+        (ExportOptions,),
     ),
 )
 

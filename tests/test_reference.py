@@ -11,7 +11,7 @@ from adaptwin.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-NAMES = ("command-line.md", "files.md", "python.md")
+NAMES = ("command-line.md", "files.md", "python.md", "serving-stacks.md")
 
 TAGS = {
     *("a", "code", "em", "h1", "h2", "h3", "h4", "hr", "li", "p", "pre", "strong", "ul"),

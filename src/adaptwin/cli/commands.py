@@ -72,7 +72,10 @@ COMMANDS = {
         "export",
         "export_command",
         "Write the configuration that runs a plan on a serving stack.",
-        ("adaptwin export plan.yaml --to vllm --out serve.sh",),
+        (
+            "adaptwin export plan.yaml --to vllm --out serve.sh",
+            "adaptwin export plan.yaml --to kserve --out manifests/",
+        ),
     ),
     "workload": Command(
         "workload",

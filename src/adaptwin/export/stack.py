@@ -15,7 +15,7 @@ class Written(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """A serving stack that plans are exported to; the fields in words make the table of docs/how-to/export.md."""
+    """A serving stack that plans are exported to; the fields in words make the tables of docs/reference/serving-stacks.md."""
 
     title: str
     version: str  # of the stack, whose schema or parser was read
