@@ -15,7 +15,7 @@ class Written(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """A serving stack that plans are exported to; the fields in words make the tables of docs/reference/serving-stacks.md."""
+    """A serving stack that plans are exported to; its words are those of docs/reference/serving-stacks.md."""
 
     title: str
     version: str  # of the stack, whose schema or parser was read
