@@ -73,12 +73,13 @@ class ServerError(AdaptwinError):
     Args:
         message: What went wrong, in words.
         url: Address of the server.
+        status: Status of the answer; None if there was none.
     """
 
     exit_code = 4
 
-    def __init__(self, message: str, url: str) -> None:
-        self.message, self.url = _readable(message), url
+    def __init__(self, message: str, url: str, status: int | None = None) -> None:
+        self.message, self.url, self.status = _readable(message), url, status
         super().__init__(f"{visible(url)}: {self.message}")
 
 

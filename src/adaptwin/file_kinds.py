@@ -26,6 +26,7 @@ PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
 MEASURED_RUN = FileKind("a measured run")
 REPLAY = FileKind("the results of a replay")
+ROUTES = FileKind("the routes of a fleet")
 SURROGATE = FileKind("a surrogate")
 DESIGN = FileKind("a design of a sweep")
 SETUP = FileKind("the setup of a folder of measurements")
@@ -60,6 +61,7 @@ class WrongKind(SpecError):
 _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
     (PLANS, ("plans",)),
+    (ROUTES, ("routes",)),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
     (RUN, ("offered_throughput", "mean_running")),

@@ -7,7 +7,7 @@ from tests.live.small_plans import crowded_plan, placed, plan_of
 
 from adaptwin import SpecError
 from adaptwin.live.addresses import addresses_of
-from adaptwin.live.candidates import Calls
+from adaptwin.live.calls import Calls
 from adaptwin.live.deployment import deployment_of_plan
 from adaptwin.live.diagnose import diagnose
 from adaptwin.live.trials import Trials

@@ -123,6 +123,15 @@ COMMANDS = {
             "adaptwin fit measured/ --out my-gpu.yaml",
         ),
     ),
+    "apply": Command(
+        "apply",
+        "apply_command",
+        "Bring running servers to a plan, with no adapter ever unserved.",
+        (
+            "adaptwin apply plan.yaml --servers servers.yaml --routes routes.yaml --dry-run",
+            "adaptwin apply plan.yaml --servers servers.yaml --routes routes.yaml",
+        ),
+    ),
     "replay": Command(
         "replay",
         "replay_command",

@@ -1,7 +1,7 @@
 """adaptwin replay: the traffic of a fleet or a plan, sent to running servers -> Replayed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,18 +10,30 @@ from adaptwin.cli.options import AsJson, OutFile, Seed, time_from_zero, time_spa
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.cli.servers import ApiKey, ServerUrls
 from adaptwin.errors import ServerError
-from adaptwin.file_kinds import PLAN, PLANS, kinds_of
 from adaptwin.writable import require_writable
-
-if TYPE_CHECKING:
-    from adaptwin.live.traffic import ServerTraffic
 
 
 def replay_command(
     source: Annotated[
         Path, typer.Argument(metavar="FLEET|PLAN", help="Fleet file, CSV of adapters, or plan whose traffic to send.")
     ],
-    url: ServerUrls,
+    url: ServerUrls = None,
+    servers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with the address of each server of a plan, in place of --url: NAME: {url: ...}. "
+            + default_note("none"),
+        ),
+    ] = None,
+    routes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Routes file, as 'adaptwin apply' writes it: each request goes where the file says when it is due. "
+            f"Needs --servers. {default_note('none')}",
+        ),
+    ] = None,
     routing: Annotated[
         Literal["plan", "round-robin"] | None,
         typer.Option(
@@ -82,6 +94,7 @@ def replay_command(
     then is kept.
     """
     from adaptwin.cli.progress import progress_bar
+    from adaptwin.cli.replayed_traffic import traffic_to_send
     from adaptwin.interruption import saved_by
     from adaptwin.live.connection import api_key_of_environment
     from adaptwin.live.prompts import PromptsOfFile
@@ -89,11 +102,11 @@ def replay_command(
     from adaptwin.report.replay import replay_report
     from adaptwin.twin.compilation import compile_client
 
-    require_writable(out, inputs=[source, *([prompts] if prompts else [])])
+    require_writable(out, inputs=[source, *(path for path in (prompts, servers, routes) if path)])
     texts = PromptsOfFile(prompts) if prompts else None
     with progress_bar() as progress:
         compile_client(progress)
-    traffic, used = _traffic_of_source(source, url, routing, duration, seed)
+    traffic, used, followed = traffic_to_send(source, url, servers, routes, routing, duration, seed)
     replaying = Replaying(
         traffic,
         routing=used,
@@ -103,6 +116,7 @@ def replay_command(
         timeout=timeout,
         sample_every=sample_every,
         prompts=texts,
+        followed=followed,
         api_key=api_key or api_key_of_environment(),
     )
 
@@ -126,32 +140,3 @@ def replay_command(
         tell(f"results written to {out}")
     if found.ended_early:
         raise ServerError(f"the replay ended early: {found.ended_early}", "replay")
-
-
-def _traffic_of_source(
-    source: Path, urls: list[str], routing: str | None, duration: float | None, seed: int | None
-) -> "tuple[list[ServerTraffic], Literal['one server', 'plan', 'round-robin']]":
-    """Return the traffic of each server, and how it is divided."""
-    from adaptwin.errors import SpecError
-    from adaptwin.live.connection import server_urls
-    from adaptwin.live.traffic import traffic_of_fleet, traffic_of_plan
-    from adaptwin.plan.fleet import fleet_profiles, read_fleet
-    from adaptwin.plan.plan import Plan
-
-    kinds = kinds_of(source)
-    if PLANS in kinds:
-        raise SpecError("holds plans for several base models: replay the plan of each", file=source)
-    if PLAN in kinds:
-        plan = Plan.read(source)
-        way = routing or "plan"
-        traffic = traffic_of_plan(plan, urls, plan.seed if seed is None else seed, duration, way)
-        return traffic, "one server" if len(traffic) == 1 else "plan" if way == "plan" else "round-robin"
-    if routing == "plan":
-        raise SpecError(f"{source} is no plan, and only a plan says which adapter goes where", "routing")
-    fleet = read_fleet(source)
-    profile = fleet_profiles(fleet, source)[0] if fleet.profile else None
-    workload = fleet.workload.model_copy(update={"duration": duration or fleet.duration})
-    used_seed = fleet.seed if seed is None else seed
-    server = fleet.server if fleet.server.model_fields_set else None
-    traffic = traffic_of_fleet(workload, server_urls(urls), used_seed, server, profile)
-    return traffic, "one server" if len(traffic) == 1 else "round-robin"

@@ -6,7 +6,7 @@ from adaptwin.errors import SpecError, not_one_of
 from adaptwin.export.comments import comments
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.registry import STACKS, stack_of
-from adaptwin.export.serving_plan import serving_plan_of
+from adaptwin.export.serving_plan import ServingPlan, serving_plan_of
 from adaptwin.export.yaml_text import yaml_text
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -38,7 +38,11 @@ def exported(plan: Plan | Plans, stack: str = "vllm", options: ExportOptions | N
     if stack not in STACKS:
         raise SpecError(not_one_of(stack, STACKS), "stack")
     plans = plan.plans if isinstance(plan, Plans) else (plan,)
-    serving, options = serving_plan_of(plans), options or ExportOptions()
+    return exported_plan(serving_plan_of(plans), stack, options or ExportOptions())
+
+
+def exported_plan(serving: ServingPlan, stack: str, options: ExportOptions) -> Exported:
+    """Return the files that run servers and routes on a serving stack, one of `STACKS`; see `export`."""
     if unknown := sorted(set(options.urls) - {server.name for server in serving.all_servers}):
         raise SpecError(not_one_of(unknown[0], [server.name for server in serving.all_servers]), "urls")
     files, said = stack_of(stack).write(serving, options)

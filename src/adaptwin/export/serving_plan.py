@@ -1,17 +1,17 @@
 """ServingPlan: the servers and routes of plans in vLLM's words, from which every stack's files are written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from adaptwin.export.artifacts import Artifact, artifact_of
 from adaptwin.export.vllm_flags import Flag, lora_flags, setting_flags, settings_without_flag
 from adaptwin.export.weights import whole_weights
 from adaptwin.plan.assumptions import assumptions_of
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.plan.routes import adapters_of, routes_of
+from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.stored_widths import stored_widths
+from adaptwin.workload.artifacts import Artifact, artifact_of
 from adaptwin.workload.workload import Adapter
 
 
@@ -74,6 +74,22 @@ class ServingPlan(NamedTuple):
     base_routes: dict[str, tuple[Destination, ...]]  # of base models with traffic of their own, by model
     said: tuple[str, ...]  # what is worth knowing of the plans, a line each
     has_failover: bool
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the servers that run."""
+        return {server.name for server in self.servers}
+
+    def with_routes(self, routes: Mapping[str, Route]) -> "ServingPlan":
+        """Return the same servers with other routes of adapters; those to servers that do not run are left out."""
+        servers = {server.name: server for server in self.servers}
+        known = {
+            name: {server: share for server, share in route.items() if server in servers}
+            for name, route in routes.items()
+        }
+        return self._replace(
+            routes={name: tuple(_destinations(name, route, servers)) for name, route in known.items() if route}
+        )
 
     @property
     def split(self) -> list[str]:

@@ -1,11 +1,11 @@
 """candidates: the changes that may end the trouble of a server, each with the commands and calls that make it."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from adaptwin.live.advice import ChangeKind
+from adaptwin.live.calls import Calls
 from adaptwin.live.deployment import Deployment
 from adaptwin.live.diagnosis import LiveBinding
 from adaptwin.placement.capacity.capacity import SLOT_LADDER
@@ -19,9 +19,6 @@ FEWER_SLOTS = 2
 MOVED_ADAPTERS = 3  # the hottest ones, of which each is tried alone
 TAKING_SERVERS = 4  # with the most headroom
 SHOWN_NAMES = 6
-JSON_HEADER = "-H 'Content-Type: application/json'"
-CONTINUED = " \\\n  "  # between the lines of a command
-KEY_HEADER = '-H "Authorization: Bearer $VLLM_API_KEY"'
 
 
 class Candidate(NamedTuple):
@@ -32,32 +29,6 @@ class Candidate(NamedTuple):
     steps: tuple[str, ...]
     servers: tuple[PlacedServer, ...]
     adapters: tuple[str, ...] = ()  # that go to another server
-
-
-class Calls(NamedTuple):
-    """What calls of running servers need: their addresses, the paths of adapters, and whether they ask for a key."""
-
-    urls: Mapping[str, str]  # by the name of the server
-    paths: Mapping[str, str]  # by adapter
-    with_key: bool = False
-
-    def load(self, adapter: str, server: str) -> str:
-        """Return the command that loads an adapter on a server."""
-        return self._post(server, "load_lora_adapter", {"lora_name": adapter, "lora_path": self.path(adapter)})
-
-    def unload(self, adapter: str, server: str) -> str:
-        """Return the command that unloads an adapter."""
-        return self._post(server, "unload_lora_adapter", {"lora_name": adapter})
-
-    def path(self, adapter: str) -> str:
-        """Return where the weights of an adapter are, or what stands for it."""
-        return self.paths.get(adapter) or f"PATH-OF-{adapter}"
-
-    def _post(self, server: str, call: str, fields: Mapping[str, str]) -> str:
-        url = self.urls.get(server) or f"http://ADDRESS-OF-{server}"
-        headers = [JSON_HEADER, *([KEY_HEADER] if self.with_key else [])]
-        parts = [f"curl -X POST {shlex.quote(f'{url}/v1/{call}')}", *headers, f"-d {shlex.quote(json.dumps(fields))}"]
-        return CONTINUED.join(parts)
 
 
 def candidates(

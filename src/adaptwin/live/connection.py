@@ -152,9 +152,9 @@ def require_answered(status: int, text: str, url: str, what: str) -> None:
     """Raise `ServerError` unless the status is one of success."""
     if status in (401, 403):
         names = " or ".join(API_KEY_VARIABLES)
-        raise ServerError(f"{what}: the server asks for an API key: give --api-key, or set {names}", url)
+        raise ServerError(f"{what}: the server asks for an API key: give --api-key, or set {names}", url, status)
     if not 200 <= status < 300:
-        raise ServerError(f"{what}: the server answered {status}: {message_of(text)}", url)
+        raise ServerError(f"{what}: the server answered {status}: {message_of(text)}", url, status)
 
 
 async def get_text(

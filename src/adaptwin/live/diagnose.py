@@ -6,7 +6,7 @@ from typing import NamedTuple
 from adaptwin.live.addresses import Address
 from adaptwin.live.advice import SimulatedServer
 from adaptwin.live.binding_seen import Expected, diagnosis_of
-from adaptwin.live.candidates import Calls
+from adaptwin.live.calls import Calls
 from adaptwin.live.deployment import (
     Deployment,
     as_seen,

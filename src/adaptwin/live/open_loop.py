@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adaptwin.errors import ServerError
+from adaptwin.errors import AdaptwinError, ServerError
 from adaptwin.live.answer import TakenAnswer, completion_fields, take_answer
+from adaptwin.live.applying.followed_servers import FollowedServers
 from adaptwin.live.prompts import Prompts
 from adaptwin.live.server_metrics import ServerMetrics
 from adaptwin.live.traffic import ServerTraffic
@@ -16,6 +17,8 @@ from adaptwin.live.vllm_server import VllmServer
 from adaptwin.progress import Progress
 from adaptwin.visible import visible
 from adaptwin.workload.drawing.requests import NANOSECONDS
+
+AskedServer = VllmServer | FollowedServers
 
 MOST_MISSED_SAMPLES = 3  # in a row, after which a server is taken for dead
 FAILURES_THAT_END = 20  # requests in a row, likewise
@@ -98,7 +101,7 @@ class OpenLoop:
     in_flight: int = 0
     most_in_flight: int = 0
 
-    async def run(self, servers: Sequence[VllmServer], progress: Progress) -> None:
+    async def run(self, servers: Sequence[AskedServer], progress: Progress) -> None:
         """Send all requests to these servers and take their answers."""
         for sent, metrics in zip(self.sent, await _metrics_now(servers), strict=True):
             sent.first_metrics = metrics
@@ -134,7 +137,7 @@ class OpenLoop:
             raise error
 
     async def _send_all(
-        self, servers: Sequence[VllmServer], progress: Progress, failed: "asyncio.Future[None]"
+        self, servers: Sequence[AskedServer], progress: Progress, failed: "asyncio.Future[None]"
     ) -> None:
         """Send every request when it is due, and wait for the answers or the end of the window.
 
@@ -166,7 +169,7 @@ class OpenLoop:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(
-        self, server: VllmServer, sent: Sent, number: int, arrival: int, seats: asyncio.Semaphore | None
+        self, server: AskedServer, sent: Sent, number: int, arrival: int, seats: asyncio.Semaphore | None
     ) -> None:
         """Send one request, once there is a connection for it, and take its answer."""
         has_seat = seats is None or not seats.locked()
@@ -181,7 +184,7 @@ class OpenLoop:
             prompt = self.prompts.prompt(number, int(requests.input[number]))
             model = sent.model_names[int(requests.adapter[number])]
             fields = completion_fields(model, prompt, int(requests.output[number]))
-            await take_answer(server.session, server.url, fields, answer, self.timeout)
+            await self._take(server, sent.traffic.workload.adapters[int(requests.adapter[number])].name, fields, answer)
         finally:
             self.in_flight -= 1
             if seats:
@@ -191,7 +194,16 @@ class OpenLoop:
             what = f"{sent.failed_requests.count} requests in a row failed, the last one: {answer.error}"
             raise ServerError(what, server.url)
 
-    async def _sample(self, sent: Sent, server: VllmServer) -> None:
+    async def _take(self, server: AskedServer, adapter: str, fields: dict[str, object], answer: TakenAnswer) -> None:
+        """Send a request to a server, or to the one that takes an adapter's requests now, and take its answer."""
+        try:
+            target = server.server_for(adapter) if isinstance(server, FollowedServers) else server
+        except AdaptwinError as error:
+            answer.sent, answer.error = time.perf_counter_ns(), str(error)
+            return
+        await take_answer(target.session, target.url, fields, answer, self.timeout)
+
+    async def _sample(self, sent: Sent, server: AskedServer) -> None:
         """Read the metrics of a server again and again, or its models if it has none.
 
         Raises:
@@ -226,10 +238,10 @@ def _drop(task: "asyncio.Task[None]", tasks: "set[asyncio.Task[None]]", failed: 
         failed.set_exception(error)
 
 
-async def _metrics_now(servers: Sequence[VllmServer]) -> list[ServerMetrics | None]:
+async def _metrics_now(servers: Sequence[AskedServer]) -> list[ServerMetrics | None]:
     """Return what the metrics of each server say now; None for a server that does not answer."""
 
-    async def ask(server: VllmServer) -> ServerMetrics | None:
+    async def ask(server: AskedServer) -> ServerMetrics | None:
         try:
             return await server.metrics()
         except ServerError:

@@ -1,16 +1,21 @@
 """replay: send the traffic of a fleet or a plan to running servers, and report what they did."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from adaptwin.errors import SpecError
 from adaptwin.live.answer import TakenAnswer
+from adaptwin.live.applying.followed_servers import FollowedServers
+from adaptwin.live.applying.running_fleet import connected
+from adaptwin.live.applying.server_access import ServerAccess
 from adaptwin.live.connection import USUAL_TIMEOUT, in_event_loop, session_with
 from adaptwin.live.figures import client_complaint, client_figures, server_figures
 from adaptwin.live.listed_models import ListedModels, require_served
-from adaptwin.live.open_loop import OpenLoop, Sent
+from adaptwin.live.open_loop import AskedServer, OpenLoop, Sent
 from adaptwin.live.prompts import Prompts, RandomPrompts
 from adaptwin.live.replayed import Client, Replayed, ReplayedRun
 from adaptwin.live.traffic import ServerTraffic
@@ -20,9 +25,16 @@ from adaptwin.twin.compilation import compile_client
 from adaptwin.twin.scenario import longest_warmup
 from adaptwin.visible import visible
 
-Routing = Literal["one server", "plan", "round-robin"]
+Routing = Literal["one server", "plan", "round-robin", "routes file"]
 STALLED_AFTER = 600.0  # seconds without a token: requests of starving adapters wait for minutes
 SAMPLE_EVERY = 2.0
+
+
+class Followed(NamedTuple):
+    """Servers behind a routes file."""
+
+    routes: Path
+    access: Mapping[str, ServerAccess]  # by name of the server
 
 
 def replay(
@@ -35,6 +47,7 @@ def replay(
     timeout: float = STALLED_AFTER,
     sample_every: float = SAMPLE_EVERY,
     prompts: Prompts | None = None,
+    followed: Followed | None = None,
     api_key: str | None = None,
     progress: Progress = silent,
 ) -> Replayed:
@@ -52,6 +65,7 @@ def replay(
         timeout: Seconds without anything from the server after which a request has failed.
         sample_every: Seconds between samples of ``/metrics``.
         prompts: Prompts to send; None: random tokens.
+        followed: Servers behind a routes file that all requests follow; None: those of the traffic.
         api_key: Key that the servers ask for.
         progress: Called with the number of requests sent.
 
@@ -67,6 +81,7 @@ def replay(
         timeout=timeout,
         sample_every=sample_every,
         prompts=prompts,
+        followed=followed,
         api_key=api_key,
     ).run(progress)
 
@@ -85,13 +100,14 @@ class Replaying:
         timeout: float = STALLED_AFTER,
         sample_every: float = SAMPLE_EVERY,
         prompts: Prompts | None = None,
+        followed: Followed | None = None,
         api_key: str | None = None,
     ) -> None:
         duration = traffic[0].workload.duration
         if not 0 <= warmup <= longest_warmup(duration):
             raise SpecError(f"{warmup:g} must be from 0 to {longest_warmup(duration):.9g}", "warmup")
         self._traffic, self._routing, self._window, self._warmup = traffic, routing, window, warmup
-        self._api_key = api_key
+        self._api_key, self._followed = api_key, followed
         self._started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         self._served: list[tuple[ListedModels, str | None]] = []
         self._loop = OpenLoop(
@@ -120,13 +136,22 @@ class Replaying:
         return self._results()
 
     async def _work(self, progress: Progress) -> None:
-        async with session_with(self._api_key) as session:
-            patience = min(USUAL_TIMEOUT, self._loop.timeout)
-            servers = [VllmServer(each.url, session, patience) for each in self._traffic]
+        async with self._servers() as servers:
             for server, each in zip(servers, self._traffic, strict=True):
                 self._served.append((await server.models(), await server.version()))
                 self._loop.sent = [*self._loop.sent, _prepared(each, self._served[-1][0])]
             await self._loop.run(servers, progress)
+
+    @asynccontextmanager
+    async def _servers(self) -> AsyncIterator[Sequence[AskedServer]]:
+        """Open the servers, one for each part of the traffic."""
+        if self._followed:
+            async with connected(self._followed.access, self._api_key) as servers:
+                yield [FollowedServers(self._followed.routes, servers, self._traffic[0].seed)]
+            return
+        async with session_with(self._api_key) as session:
+            patience = min(USUAL_TIMEOUT, self._loop.timeout)
+            yield [VllmServer(each.url, session, patience) for each in self._traffic]
 
     def _results(self) -> Replayed:
         loop = self._loop

@@ -60,7 +60,9 @@ class Replayed(Spec):
     """The results of a replay: one run for each server, and how the client did."""
 
     file_kind = file_kinds.REPLAY
-    routing: Literal["one server", "plan", "round-robin"] = Field(description="how requests were sent to servers")
+    routing: Literal["one server", "plan", "round-robin", "routes file"] = Field(
+        description="how requests were sent to servers"
+    )
     started: Line = Field(description="when the replay began: date and time, UTC")
     client: Client = Field(description="how the client did")
     ended_early: Line = Field(default="", description="why the replay ended before its time, in words; empty if not")

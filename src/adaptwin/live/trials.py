@@ -6,7 +6,8 @@ from typing import get_args
 import numpy as np
 
 from adaptwin.live.advice import ChangeKind, SimulatedServer, TriedChange, TwinAdvice
-from adaptwin.live.candidates import Calls, Candidate, candidates
+from adaptwin.live.calls import Calls
+from adaptwin.live.candidates import Candidate, candidates
 from adaptwin.live.deployment import Deployment
 from adaptwin.live.diagnosis import LiveBinding
 from adaptwin.placement.verification.verify import server_seed

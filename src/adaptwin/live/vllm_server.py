@@ -1,6 +1,7 @@
 """VllmServer: a running vLLM server, asked over HTTP."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adaptwin.calibration.sources.metrics_page import metric_samples
@@ -59,9 +60,11 @@ class VllmServer:
             raise ServerError(f"a request for {model} failed: {answer.error}", self.url)
         return answer
 
-    async def load_adapter(self, name: str, path: str) -> None:
-        """Load an adapter from a path or repository."""
-        fields = {"lora_name": name, "lora_path": path}
+    async def load_adapter(self, name: str, path: str, *, in_place: bool = False) -> None:
+        """Load an adapter from a path or repository; `in_place` replaces the weights of one that is loaded."""
+        fields: dict[str, str | bool] = {"lora_name": name, "lora_path": path}
+        if in_place:
+            fields["load_inplace"] = True
         await self._post("/v1/load_lora_adapter", fields, f"adapter {name!r} from {path} was not loaded")
 
     async def unload_adapter(self, name: str) -> None:
@@ -78,7 +81,7 @@ class VllmServer:
     async def _get(self, path: str) -> str:
         return await get_text(self.session, self.url, path, self._timeout)
 
-    async def _post(self, path: str, fields: dict[str, str], what: str) -> None:
+    async def _post(self, path: str, fields: Mapping[str, str | bool], what: str) -> None:
         import aiohttp
 
         limit = aiohttp.ClientTimeout(total=_LOAD_TIMEOUT)

@@ -26,6 +26,7 @@ def _replay_headline(replay: Replayed) -> Text:
     runs, client = replay.runs, replay.client
     limit = f", of {client.max_in_flight:,} allowed" if client.max_in_flight else ""
     how = {"one server": "one server", "plan": "as the plan routes them", "round-robin": "one server after the other"}
+    how["routes file"] = "as the routes file says at each moment"
     return Text.assemble(
         f"{sum(run.arrived for run in runs):,} requests in {duration(runs[0].duration)} to "
         f"{count(len(runs), 'server')} ({how[replay.routing]}), seed {runs[0].seed if len(runs) == 1 else '-'}, "

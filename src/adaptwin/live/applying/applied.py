@@ -1,0 +1,32 @@
+"""Applied: what a plan needed, and what of it is done."""
+
+from pydantic import Field
+
+from adaptwin.plan.migration import Step
+from adaptwin.spec import Spec
+
+
+class Applied(Spec):
+    """The steps to a plan, how many of them are taken, and what is left."""
+
+    steps: tuple[Step, ...] = Field(description="steps that the running fleet needs, in their order")
+    taken: int = Field(default=0, description="number of steps that are taken, from the first one on")
+    undrained: tuple[Step, ...] = Field(
+        default=(), description="unloads that were left out because requests did not end in time"
+    )
+    waits_for: Step | None = Field(
+        default=None, description="server that somebody must start or restart before the steps go on; None: nobody"
+    )
+    to_stop: tuple[str, ...] = Field(default=(), description="servers that the plan no longer needs")
+    restarts: dict[str, tuple[str, ...]] = Field(
+        default={}, description="settings that differ from the plan's and need a restart, in words, by server"
+    )
+    unmanaged: dict[str, tuple[str, ...]] = Field(
+        default={}, description="adapters that are loaded and that the plan does not know, by server; left alone"
+    )
+    is_dry_run: bool = Field(default=False, description="whether nothing was done")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the running fleet is that of the plan."""
+        return self.taken == len(self.steps) and not (self.undrained or self.waits_for or self.restarts)

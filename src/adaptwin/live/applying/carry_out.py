@@ -1,0 +1,188 @@
+"""Carrying out steps on running servers: loads and unloads with retries, routes with a command, each verified."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from adaptwin.errors import AdaptwinError, ServerError
+from adaptwin.live.applying.adapter_paths import AdapterPaths
+from adaptwin.live.applying.routes_file import RoutesFile
+from adaptwin.live.vllm_server import VllmServer
+from adaptwin.plan.migration import Step
+from adaptwin.plan.routes import Route
+from adaptwin.progress import Progress, silent
+
+TRIES = 4  # of a load or an unload
+FIRST_PAUSE = 1.0  # seconds before the second try; each further one waits twice as long
+CALM_READINGS = 3  # of a server's metrics, in a row, after which an adapter has no requests there
+READING_EVERY = 1.0  # seconds
+
+
+class CommandError(AdaptwinError):
+    """The command that switches the routes failed; nothing is unloaded then."""
+
+    exit_code = 4
+
+
+@dataclass
+class CarryOut:
+    """Carries out steps; what is done already is left as it is, so that steps may be taken again.
+
+    Attributes:
+        servers: Connections, by name of the server.
+        paths: Where the weights of adapters are.
+        routes: Routes that are in force; changed by the steps.
+        routes_file: File that gets the routes whenever they change; None: none.
+        on_routes: Called with the routes whenever they change, before the command; None: nothing.
+        command: Words of the command that is run with the name of that file after each change; empty: none.
+        settle: Seconds after a change of the routes until no router sends a request by the old ones.
+        drain: Seconds that the requests of an adapter get to end before it stays loaded.
+        progress: Called with the number of steps taken.
+    """
+
+    servers: Mapping[str, VllmServer]
+    paths: AdapterPaths
+    routes: dict[str, Route]
+    routes_file: Path | None = None
+    on_routes: Callable[[Mapping[str, Route]], None] | None = None
+    command: Sequence[str] = ()
+    settle: float = 5.0
+    drain: float = 300.0
+    progress: Progress = silent
+    taken: int = 0
+    undrained: list[Step] = field(default_factory=list)  # unloads that were left out as requests did not end
+
+    async def run(self, steps: Sequence[Step]) -> None:
+        """Take all steps in their order; raises `ServerError` or `CommandError` at the first that fails."""
+        for action, group in groupby(steps, key=lambda step: step.action):
+            await self._group(action, list(group), len(steps))
+
+    async def _group(self, action: str, steps: list[Step], total: int) -> None:
+        if action == "route":
+            await self._route(steps)
+            self._note(len(steps), total)
+            return
+        takes: dict[str, Callable[[VllmServer, Step], Awaitable[None]]] = {"load": self._load, "unload": self._unload}
+        lines = [self._in_turn(takes[action], each, total) for each in _by_server(steps)]
+        await _all_of(lines)
+        await _all_of([self._verify(action, each) for each in _by_server(steps)])
+
+    async def _in_turn(
+        self, take: Callable[[VllmServer, Step], Awaitable[None]], steps: list[Step], total: int
+    ) -> None:
+        """Take the steps of one server one after the other."""
+        for step in steps:
+            await take(self.servers[step.server or ""], step)
+            self._note(1, total)
+
+    def _note(self, count: int, total: int) -> None:
+        self.taken += count
+        self.progress("applying the plan", self.taken, total)
+
+    async def _load(self, server: VllmServer, step: Step) -> None:
+        name = step.adapter or ""
+        path = self.paths.path(name)
+
+        async def load() -> None:
+            loaded = {adapter.name: adapter.root for adapter in (await server.models()).adapters}
+            if name not in loaded:
+                await server.load_adapter(name, path)
+            elif self.paths.differs(name, loaded[name]):
+                await server.load_adapter(name, path, in_place=True)
+
+        await _tried(load)
+
+    async def _unload(self, server: VllmServer, step: Step) -> None:
+        name = step.adapter or ""
+        if not await self._drained(server, name):
+            self.undrained.append(step)
+            return
+
+        async def unload() -> None:
+            if name in (await server.models()).names:
+                await server.unload_adapter(name)
+
+        await _tried(unload)
+
+    async def _drained(self, server: VllmServer, name: str) -> bool:
+        """Wait until an adapter has no request on a server; returns whether that is so within the time."""
+        calm, clock = 0, asyncio.get_running_loop().time
+        until = clock() + self.drain
+        while calm < CALM_READINGS and clock() < until:
+            metrics = await server.metrics()
+            has_requests = metrics.running != 0 or metrics.waiting != 0
+            busy = has_requests and name in {*metrics.running_adapters, *metrics.waiting_adapters}
+            calm = 0 if busy else calm + 1
+            if calm < CALM_READINGS:
+                await asyncio.sleep(READING_EVERY)
+        return calm >= CALM_READINGS
+
+    async def _verify(self, action: str, steps: list[Step]) -> None:
+        """Check by the list of its models that a server did what it was told."""
+        server = self.servers[steps[0].server or ""]
+        names = (await server.models()).names
+        for step in steps:
+            if step in self.undrained:
+                continue
+            if (step.adapter in names) != (action == "load"):
+                done = "loaded" if action == "load" else "unloaded"
+                raise ServerError(f"adapter {step.adapter!r} was {done}, and /v1/models does not show it", server.url)
+
+    async def _route(self, steps: list[Step]) -> None:
+        """Change routes, and wait until routers follow them."""
+        changed = {step.adapter or "": dict(step.shares or {}) for step in steps}
+        self.routes.update(changed)
+        if self.routes_file:
+            RoutesFile(routes=self.routes).write(self.routes_file)
+        if self.on_routes:
+            self.on_routes(self.routes)
+        if self.command:
+            await asyncio.to_thread(self._run_command)
+        if self.routes_file or self.on_routes:
+            await asyncio.sleep(self.settle)
+
+    def _run_command(self) -> None:
+        words = [*self.command, *([str(self.routes_file)] if self.routes_file else [])]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - given by the user
+        except OSError as error:
+            raise CommandError(f"{words[0]}: cannot be run: {error.strerror}") from None
+        if done.returncode:
+            said = " ".join((done.stderr or done.stdout).split())[-300:]
+            raise CommandError(f"{words[0]}: ended with {done.returncode}{said and f': {said}'}")
+
+
+def _by_server(steps: Sequence[Step]) -> list[list[Step]]:
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.server or "", []).append(step)
+    return list(groups.values())
+
+
+async def _tried(take: Callable[[], Awaitable[None]]) -> None:
+    """Take a step, again after a pause if the server fails but does not refuse; raises the last `ServerError`."""
+    for pause in _pauses():
+        try:
+            await take()
+        except ServerError as error:
+            was_refused = error.status is not None and 400 <= error.status < 500
+            if pause is None or was_refused:
+                raise
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
+def _pauses() -> Iterator[float | None]:
+    yield from (FIRST_PAUSE * 2**number for number in range(TRIES - 1))
+    yield None
+
+
+async def _all_of(lines: Sequence[Awaitable[None]]) -> None:
+    """Wait for all, and then raise the error of the first one that failed: the others finish what they began."""
+    for result in await asyncio.gather(*lines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

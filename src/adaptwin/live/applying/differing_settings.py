@@ -1,0 +1,33 @@
+"""Settings of running servers that differ from the plan's, as far as a server says them; a restart changes them."""
+
+from collections.abc import Mapping, Sequence
+
+from adaptwin.live.applying.running_fleet import ServerState
+from adaptwin.live.deployment import as_seen
+from adaptwin.live.watched_server import Reading, WatchedServer
+from adaptwin.plan.plan import PlacedServer, Plan
+
+UNSAID_SETTINGS = ("max_lora_rank", "max_cpu_loras", "max_num_seqs", "max_num_batched_tokens")  # no server says them
+
+
+def differing_settings(plans: Sequence[Plan], states: Mapping[str, ServerState]) -> dict[str, tuple[str, ...]]:
+    """Return what differs, in words, by server; servers that do as planned are left out."""
+    found = {
+        server.name: _differences(plan, server, states[server.name])
+        for plan in plans
+        for server in plan.servers
+        if server.name in states and not server.is_standby
+    }
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _differences(plan: Plan, placed: PlacedServer, state: ServerState) -> tuple[str, ...]:
+    profile, lines = plan.profile_of(placed), []
+    planned, length = placed.server.with_defaults(profile).max_model_len, state.models.base.max_model_len
+    if length is not None and planned is not None and length < planned:
+        lines.append(f"max_model_len is {length:,}, and {planned:,} was expected")
+    if state.metrics:
+        reading = Reading(0.0, state.metrics)
+        seen = WatchedServer(name=placed.name, url="", readings=(reading,), adapter_paths=state.loaded)
+        lines += [line for line in as_seen(placed, profile, seen)[1] if "have requests here" not in line]
+    return tuple(lines)

@@ -1,0 +1,74 @@
+"""A report on a plan that was applied to running servers, for the terminal; and its steps as curl commands."""
+
+import json
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+
+from adaptwin.live.applying.applied import Applied
+from adaptwin.live.applying.differing_settings import UNSAID_SETTINGS
+from adaptwin.live.calls import Calls
+from adaptwin.plan.migration import Step
+from adaptwin.report.plan.migration import step_lines
+from adaptwin.report.style.tables import heading
+from adaptwin.report.style.terminal import Text
+from adaptwin.report.style.words import count
+from adaptwin.visible import visible
+
+SHOWN_UNKNOWN = 5
+
+
+def applied_report(applied: Applied, *, routed: bool) -> RenderableType:
+    """Return what a plan needed and what is done of it; `routed` tells whether a routes file was given."""
+    lines = step_lines(applied.steps)
+    parts: list[RenderableType] = [_what_is_done(applied)]
+    if lines:
+        parts += [heading("Steps"), Text("\n".join(f"{place}. {line}" for place, line in enumerate(lines, 1)))]
+    parts += [Text(line, "yellow") for line in _left_to_do(applied, routed=routed)]
+    return Group(*parts)
+
+
+def _what_is_done(applied: Applied) -> Text:
+    if not applied.steps:
+        return Text("The servers have the plan's adapters: nothing to load, route or unload.")
+    if applied.is_dry_run:
+        return Text(f"{count(len(applied.steps), 'step')} to take; none is taken in a dry run.")
+    return Text(f"{applied.taken:,} of {count(len(applied.steps), 'step')} taken.")
+
+
+def _left_to_do(applied: Applied, *, routed: bool) -> Iterator[str]:
+    if applied.waits_for:
+        step = applied.waits_for
+        yield f"Now {step_lines([step])[0]}, and call the same command again: it goes on from there."
+    for name, lines in applied.restarts.items():
+        yield f"{name} needs a restart: {'; '.join(lines)}."
+    for step in applied.undrained:
+        yield f"{step.adapter} is still loaded on {step.server}: its requests did not end in time."
+    for name, adapters in applied.unmanaged.items():
+        shown = ", ".join(adapters[:SHOWN_UNKNOWN])
+        more = f" and {len(adapters) - SHOWN_UNKNOWN} more" if len(adapters) > SHOWN_UNKNOWN else ""
+        yield f"{name} has adapters that the plan does not know, left as they are: {shown}{more}."
+    if applied.to_stop:
+        yield f"The plan does not need {', '.join(applied.to_stop)} any more: stop it when its requests have ended."
+    if not routed and any(step.action == "route" for step in applied.steps):
+        yield "No routes file was given (--routes): route the requests as the steps say."
+    yield f"No server says its {', '.join(UNSAID_SETTINGS)}: whether they are the plan's was not checked."
+
+
+def curl_commands(applied: Applied, calls: Calls) -> str:
+    """Return the steps as a shell script of curl commands, with routes and what needs hands as comments."""
+    lines = ["#!/bin/sh", "set -e", *(line for step in applied.steps for line in _command_of(step, calls))]
+    return "\n".join(lines)
+
+
+def _command_of(step: Step, calls: Calls) -> Iterator[str]:
+    server, adapter = step.server or "", step.adapter or ""
+    if step.action == "load":
+        yield calls.load(adapter, server)
+    elif step.action == "unload":
+        yield visible(f"# when {adapter} has no requests on {server} any more:")
+        yield calls.unload(adapter, server)
+    elif step.action == "route":
+        yield visible(f"# route {json.dumps(adapter, ensure_ascii=False)} as {json.dumps(step.shares)}")
+    else:
+        yield visible(f"# {step_lines([step])[0]}")
