@@ -209,7 +209,9 @@ class StandInServer:
         if not self._is_allowed(request):
             return _unauthorized()
         await self._hang_if("models")
-        cards = [{"id": BASE, "object": "model", "root": BASE, "parent": None, "max_model_len": MAX_MODEL_LEN}]
+        cards = [
+            {"id": BASE, "object": "model", "root": f"/models/{BASE}", "parent": None, "max_model_len": MAX_MODEL_LEN}
+        ]
         if self.faults.has_lora:
             cards += [
                 {"id": name, "object": "model", "root": path, "parent": BASE, "max_model_len": None}

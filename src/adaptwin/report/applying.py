@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 
 from adaptwin.live.applying.applied import Applied
-from adaptwin.live.applying.differing_settings import UNSAID_SETTINGS
 from adaptwin.live.calls import Calls
 from adaptwin.plan.migration import Step
 from adaptwin.report.plan.migration import step_lines
@@ -52,7 +51,8 @@ def _left_to_do(applied: Applied, *, routed: bool) -> Iterator[str]:
         yield f"The plan does not need {', '.join(applied.to_stop)} any more: stop it when its requests have ended."
     if not routed and any(step.action == "route" for step in applied.steps):
         yield "No routes file was given (--routes): route the requests as the steps say."
-    yield f"No server says its {', '.join(UNSAID_SETTINGS)}: whether they are the plan's was not checked."
+    if applied.unchecked:
+        yield f"The servers do not say their {', '.join(applied.unchecked)}: whether they are the plan's is unknown."
 
 
 def curl_commands(applied: Applied, calls: Calls) -> str:

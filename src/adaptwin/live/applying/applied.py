@@ -21,6 +21,7 @@ class Applied(Spec):
     restarts: dict[str, tuple[str, ...]] = Field(
         default={}, description="settings that differ from the plan's and need a restart, in words, by server"
     )
+    unchecked: tuple[str, ...] = Field(default=(), description="settings that the servers do not say")
     unmanaged: dict[str, tuple[str, ...]] = Field(
         default={}, description="adapters that are loaded and that the plan does not know, by server; left alone"
     )

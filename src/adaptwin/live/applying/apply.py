@@ -9,7 +9,7 @@ from adaptwin.errors import ServerError, SpecError
 from adaptwin.live.applying.adapter_paths import AdapterPaths
 from adaptwin.live.applying.applied import Applied
 from adaptwin.live.applying.carry_out import CarryOut
-from adaptwin.live.applying.differing_settings import differing_settings
+from adaptwin.live.applying.differing_settings import differing_settings, unsaid_settings
 from adaptwin.live.applying.journal import note_taken, steps_taken
 from adaptwin.live.applying.needed_steps import Needed, needed_steps, require_base_models
 from adaptwin.live.applying.routes_file import read_routes
@@ -117,6 +117,7 @@ async def _take(
         steps=needed.steps,
         to_stop=tuple(name for name in stopped if name),
         restarts=differing_settings(plans, states),
+        unchecked=unsaid_settings(states),
         unmanaged=needed.unmanaged,
         is_dry_run=options.dry_run,
     )

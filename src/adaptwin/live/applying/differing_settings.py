@@ -21,6 +21,12 @@ def differing_settings(plans: Sequence[Plan], states: Mapping[str, ServerState])
     return {name: lines for name, lines in found.items() if lines}
 
 
+def unsaid_settings(states: Mapping[str, ServerState]) -> tuple[str, ...]:
+    """Return the settings that the servers do not say; they say ``max_loras`` after their first request."""
+    is_said = all(state.metrics is not None and state.metrics.max_loras is not None for state in states.values())
+    return UNSAID_SETTINGS if is_said else ("max_loras", *UNSAID_SETTINGS)
+
+
 def _differences(plan: Plan, placed: PlacedServer, state: ServerState) -> tuple[str, ...]:
     profile, lines = plan.profile_of(placed), []
     planned, length = placed.server.with_defaults(profile).max_model_len, state.models.base.max_model_len

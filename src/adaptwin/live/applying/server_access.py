@@ -75,7 +75,10 @@ def read_servers(path: str | Path, names: Iterable[str]) -> dict[str, ServerAcce
         raise SpecError(not_one_of(unknown[0], needed), unknown[0], path)
     if missing := [name for name in needed if name not in found]:
         raise SpecError(f"the plan's server {quoted(missing[0])} is missing", file=path)
-    server_urls([access.url for access in found.values()])
+    try:
+        server_urls([access.url for access in found.values()])
+    except SpecError as error:
+        raise error.at(path) from None
     return {name: found[name] for name in needed}
 
 
@@ -87,4 +90,5 @@ def _access_of(name: str, fields: Any, path: str | Path) -> ServerAccess:
     try:
         return ServerAccess.parse(fields)
     except SpecError as error:
-        raise SpecError(error.message, ".".join(part for part in (name, error.field) if part), path) from None
+        field = (error.field or "").removeprefix(f"{ServerAccess.__name__}.")
+        raise SpecError(error.message, f"{name}.{field}" if field else name, path) from None

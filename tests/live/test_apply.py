@@ -1,0 +1,245 @@
+"""adaptwin apply: running servers become those of a plan, and no request of an adapter is ever refused."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from tests.live.small_plans import placed, plan_of
+from tests.live.stand_in_server import BLOCK_SIZE, BLOCKS, MAX_MODEL_LEN
+
+from adaptwin import load_profile
+from adaptwin.live.applying.adapter_paths import AdapterPaths
+from adaptwin.live.applying.needed_steps import needed_steps
+from adaptwin.live.applying.routes_file import RoutesFile
+from adaptwin.live.applying.running_fleet import ServerState
+from adaptwin.live.listed_models import ListedModel, ListedModels
+from adaptwin.live.replayed import Replayed
+from adaptwin.spec import read_mapping
+
+LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
+RATES = dict.fromkeys("abcdef", 8.0)
+AS_THEY_RUN = {"max_model_len": MAX_MODEL_LEN, "gpu_memory_utilization": 0.92, "kv_cache_tokens": BLOCKS * BLOCK_SIZE}
+QUICK = ("--settle", "0.5s", "--drain", "20s")
+
+
+def plan_on_two(first, second):
+    """Return a plan of two servers with these adapters, one letter each."""
+    servers = (placed(LLAMA, name, each, 8, **AS_THEY_RUN) for name, each in (("gpu-0", first), ("gpu-1", second)))
+    return plan_of(LLAMA, *servers, rates=RATES)
+
+
+def state(*adapters):
+    base = ListedModel("base", LLAMA.model.name, None, 4096)
+    return ServerState(
+        ListedModels(base, tuple(ListedModel(name, f"/adapters/{name}", "base", None) for name in adapters)), None, None
+    )
+
+
+def words_of(steps):
+    return [(step.action, step.server, step.adapter) for step in steps]
+
+
+def needed(first, second, loaded_first, loaded_second, routes=None, **options):
+    plan = plan_on_two(first, second)
+    states = {"gpu-0": state(*loaded_first), "gpu-1": state(*loaded_second)}
+    return needed_steps([plan], states, routes, AdapterPaths.of_plans([plan], None), **options)
+
+
+def test_loads_come_before_routes_and_unloads_at_the_end():
+    routes = {name: {"gpu-0": 1.0} for name in "abcdef"}
+    found = needed("abc", "def", "abcd", "ef", routes)
+    assert words_of(found.steps) == [
+        ("load", "gpu-1", "d"),
+        *(("route", None, name) for name in "def"),
+        ("unload", "gpu-0", "d"),
+    ]
+
+
+def test_a_fleet_that_is_as_planned_needs_nothing():
+    routes = {**{name: {"gpu-0": 1.0} for name in "abc"}, **{name: {"gpu-1": 1.0} for name in "def"}}
+    assert needed("abc", "def", "abc", "def", routes) == ((), {})
+
+
+def test_adapters_that_the_plan_does_not_know_are_left_alone_unless_told_otherwise():
+    routes = {name: {"gpu-0": 1.0} for name in "abcdef"}
+    found = needed("abcdef", "", "abcdefx", "y", routes)
+    assert (words_of(found.steps), found.unmanaged) == ([], {"gpu-0": ("x",)})
+    found = needed("abcde", "f", "abcdefx", "fy", routes, unload_unmanaged=True)
+    assert words_of(found.steps)[-3:] == [("unload", "gpu-0", "f"), ("unload", "gpu-0", "x"), ("unload", "gpu-1", "y")]
+
+
+@pytest.fixture
+def two(serve, folder):
+    """Start two servers, and write the file with their addresses."""
+    servers = [serve(tuple("abcd")), serve(tuple("ef"))]
+    (folder / "servers.yaml").write_text("".join(f"gpu-{i}: {{url: {each.url}}}\n" for i, each in enumerate(servers)))
+    return servers
+
+
+@pytest.fixture
+def applied(adaptwin, folder):
+    """Apply a plan to the servers and return the outcome."""
+
+    def call(plan, *words):
+        plan.write(folder / "plan.yaml")
+        done = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", "--routes", "routes.yaml", *QUICK, *words)
+        assert "Traceback" not in done.err + done.out
+        return done
+
+    return call
+
+
+def test_the_servers_have_the_plans_adapters_afterwards_and_a_second_call_finds_nothing_to_do(two, applied, folder):
+    done = applied(plan_on_two("abc", "def"))
+    assert done.code == 0, done.err
+    assert [set(each.adapters) for each in two] == [set("abc"), set("def")]
+    routes = RoutesFile.read(folder / "routes.yaml").routes
+    assert routes == {**{name: {"gpu-0": 1.0} for name in "abc"}, **{name: {"gpu-1": 1.0} for name in "def"}}
+    assert "load d on gpu-1" in done.out
+    again = applied(plan_on_two("abc", "def"))
+    assert (again.code, "nothing to load, route or unload" in again.out) == (0, True)
+
+
+def test_a_dry_run_changes_nothing(two, applied, folder):
+    done = applied(plan_on_two("abc", "def"), "--dry-run")
+    assert done.code == 0
+    assert "none is taken in a dry run" in done.out
+    assert [set(each.adapters) for each in two] == [set("abcd"), set("ef")]
+    assert not (folder / "routes.yaml").exists()
+
+
+def test_curl_commands_name_no_key(two, applied, monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", "very-secret")
+    done = applied(plan_on_two("abc", "def"), "--print-curl")
+    assert done.code == 0
+    assert f"curl -X POST {two[1].url}/v1/load_lora_adapter" in done.out
+    assert '"lora_name": "d"' in done.out
+    assert "$VLLM_API_KEY" in done.out
+    assert "very-secret" not in done.out + done.err
+
+
+def test_a_refused_load_leaves_the_routes_and_unloads_nothing(two, applied, folder):
+    plan = plan_on_two("abc", "def")
+    elsewhere = [
+        each.model_copy(update={"artifact": "/elsewhere/d"}) if each.name == "d" else each
+        for each in plan.workload.adapters
+    ]
+    workload = plan.workload.model_copy(update={"adapters": tuple(elsewhere)})
+    done = applied(plan.model_copy(update={"workload": workload}))
+    assert done.code == 4
+    assert "adapter 'd' from /elsewhere/d was not loaded" in done.err
+    assert [set(each.adapters) for each in two] == [set("abcd"), set("ef")]
+    assert not (folder / "routes.yaml").exists()
+
+
+def test_a_server_that_is_gone_is_said_before_anything_is_done(two, applied, folder):
+    (folder / "servers.yaml").write_text(f"gpu-0: {two[0].url}\ngpu-1: http://127.0.0.1:9\n")
+    done = applied(plan_on_two("abc", "def"))
+    assert done.code == 4
+    assert "cannot be reached" in done.err
+    assert set(two[0].adapters) == set("abcd")
+
+
+def test_a_command_that_fails_after_the_routes_changed_unloads_nothing(two, applied):
+    done = applied(plan_on_two("abc", "def"), "--on-routes", f"{sys.executable} -c 'raise SystemExit(7)'")
+    assert done.code == 4
+    assert "ended with 7" in done.err
+    assert [set(each.adapters) for each in two] == [set("abcd"), set("def")]
+
+
+def test_settings_that_differ_are_said_and_need_a_restart(two, applied):
+    plan = plan_on_two("abc", "def")
+    server = plan.servers[0]
+    fewer = server.model_copy(update={"server": server.server.model_copy(update={"gpu_memory_utilization": 0.8})})
+    done = applied(plan.model_copy(update={"servers": (fewer, plan.servers[1])}))
+    assert done.code == 3
+    assert "gpu-0 needs a restart: gpu_memory_utilization is 0.92, and 0.8 was expected" in " ".join(done.out.split())
+
+
+def test_the_command_gets_the_routes_file(two, applied, folder):
+    copying = f"{sys.executable} -c 'import shutil, sys; shutil.copy(sys.argv[1], \"seen.yaml\")'"
+    assert applied(plan_on_two("abc", "def"), "--on-routes", copying).code == 0
+    assert read_mapping(folder / "seen.yaml") == read_mapping(folder / "routes.yaml")
+
+
+def test_litellms_configuration_is_written_with_the_routes(two, applied, folder):
+    assert applied(plan_on_two("abc", "def"), "--litellm", "litellm.yaml").code == 0
+    models = read_mapping(folder / "litellm.yaml")["model_list"]
+    found = {each["model_name"]: each["litellm_params"]["api_base"] for each in models}
+    assert found == {name: f"{two[name in 'def'].url}/v1" for name in "abcdef"}
+
+
+def test_a_key_of_each_server_comes_from_the_environment(serve, applied, folder, monkeypatch):
+    servers = [serve(tuple("abcd"), api_key="one"), serve(tuple("ef"), api_key="two")]
+    lines = [f"gpu-{i}: {{url: {each.url}, api_key_env: KEY_{i}}}\n" for i, each in enumerate(servers)]
+    (folder / "servers.yaml").write_text("".join(lines))
+    missing = applied(plan_on_two("abc", "def"))
+    assert (missing.code, "the environment has no 'KEY_0'" in missing.err) == (1, True)
+    monkeypatch.setenv("KEY_0", "one")
+    monkeypatch.setenv("KEY_1", "two")
+    assert applied(plan_on_two("abc", "def")).code == 0
+    assert [set(each.adapters) for each in servers] == [set("abc"), set("def")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gpu-0: http://a:1\n", "the plan's server 'gpu-1' is missing"),
+        ("gpu-0: http://a:1\ngpu-1: http://a:1\n", "is given twice"),
+        ("gpu-0: http://a:1\ngpu-2: http://b:1\n", "gpu-2"),
+        ("gpu-0: {url: 'ftp://a'}\ngpu-1: http://b:1\n", "gpu-0.url"),
+        ("gpu-0: {url: http://a:1, key: x}\ngpu-1: http://b:1\n", "gpu-0.key"),
+    ],
+)
+def test_a_wrong_servers_file_is_said_with_its_field(applied, folder, text, says):
+    (folder / "servers.yaml").write_text(text)
+    done = applied(plan_on_two("abc", "def"))
+    assert done.code == 1
+    assert says in done.err
+    assert "servers.yaml" in done.err
+
+
+def start(folder, *words):
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "adaptwin", *map(str, words)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_no_request_fails_while_a_plan_is_applied_even_if_it_is_killed_half_way(two, applied, folder):
+    first, second = plan_on_two("abcd", "ef"), plan_on_two("ef", "abcd")
+    assert applied(first).code == 0
+    second.write(folder / "second.yaml")
+    replay = start(
+        folder, "replay", "plan.yaml", "--servers", "servers.yaml", "--routes", "routes.yaml", "--duration", "20s",
+        "--window", "drain", "--out", "replay.json", "--timeout", "30s",
+    )  # fmt: skip
+    until = time.perf_counter() + 60
+    while len(two[0].received) < 20 and time.perf_counter() < until:
+        time.sleep(0.05)
+    words = ("apply", "second.yaml", "--servers", "servers.yaml", "--routes", "routes.yaml", *QUICK)
+    killed = start(folder, *words)
+    killer = threading.Timer(3.0, killed.kill)
+    killer.start()
+    killed.communicate(timeout=60)
+    again = start(folder, *words)
+    _, err = again.communicate(timeout=90)
+    assert again.returncode == 0, err
+    _, err = replay.communicate(timeout=90)
+    assert replay.returncode == 0, err
+    (run,) = Replayed.read(folder / "replay.json").runs
+    assert (run.failed, run.rejected, run.errors) == (0, 0, {})
+    assert run.finished == run.arrived > 300
+    assert [set(each.adapters) for each in two] == [set("ef"), set("abcd")]
+    late = [each.fields["model"] for each in two[1].received if each.fields["model"] in "abcd"]
+    assert late
+    assert json.loads((folder / "replay.json").read_text())["routing"] == "routes file"
