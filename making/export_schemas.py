@@ -3,11 +3,13 @@
     python making/export_schemas.py FOLDER
 
 A copy has no descriptions, refuses unknown fields as a cluster's strict validation does, does not require fields that
-have a default, and lacks the parts of pods that no exported file has. What is left is unchanged.
+have a default, and lacks the parts of pods that no exported file has. What is left is unchanged. Of a chart's values
+there is a list of keys too, as a chart says nothing of a key that it does not know.
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ COPIES = {
     "skypilot/service": ("skypilot/service.schema.json", None),
     "skypilot/resources": ("skypilot/resources.schema.json", None),
 }
+KEYS = {"production-stack/values-keys": "production-stack/values.yaml"}  # list of keys: values of a chart
 _NOT_OURS = {  # published schemas that allow unknown fields where the stack itself ignores them without a word
     "litellm/config",
     "llm-d/lora-syncer-config",
@@ -93,7 +96,23 @@ def main() -> int:
         _drop_unused(reduced)
         target.write_text(json.dumps(reduced, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
         print(f"{copy}: {target.stat().st_size:,} bytes")
+    for copy, name in KEYS.items():
+        values = yaml.safe_load((published / name).read_text(encoding="utf-8"))
+        text = json.dumps(list(dict.fromkeys(_keys_of(values))), indent=0)
+        (OUT / f"{copy}.json").write_text(f"{text}\n", encoding="utf-8")
     return 0
+
+
+def _keys_of(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the keys of all objects in a value, such as ``spec.items[].name``."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            inner = f"{path}.{key}" if path else key
+            yield inner
+            yield from _keys_of(part, inner)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _keys_of(part, f"{path}[]")
 
 
 def _schema_of(path: Path, version: str | None) -> Any:

@@ -2,6 +2,7 @@
 
 import shlex
 
+from tests.export.read_aibrix import read_aibrix
 from tests.export.read_back import (
     ReadBack,
     Reader,
@@ -11,6 +12,8 @@ from tests.export.read_back import (
     modules_in,
     of_kind,
 )
+from tests.export.read_dynamo import read_dynamo
+from tests.export.read_production_stack import read_production_stack
 
 from adaptwin.export.names import dns_label
 
@@ -65,4 +68,7 @@ READERS: dict[str, Reader] = {
     "vllm": read_vllm,
     "kubernetes": read_kubernetes,
     "litellm": read_litellm,
+    "production-stack": read_production_stack,
+    "aibrix": read_aibrix,
+    "dynamo": read_dynamo,
 }

@@ -9,7 +9,7 @@ from adaptwin.export.vllm_flags import Flag, joined_words
 from adaptwin.export.yaml_text import Manifest
 
 MOST_STARTING_SECONDS = 1_800  # a large model is downloaded, loaded and compiled before the server answers
-_PROBE_SECONDS = 10
+PROBE_SECONDS = 10
 _DOWNLOADS = "/downloads"
 _COPYING = {  # scheme of an artifact that vLLM cannot load: image of what copies it before vLLM starts, and its command
     "s3": ("amazon/aws-cli:2.27.50", 'aws s3 cp --only-show-errors --recursive "$1" "$2"'),
@@ -37,9 +37,18 @@ def lora_path(lora: LoraModule, options: ExportOptions) -> str:
     return lora.artifact.for_vllm
 
 
-def serve_words(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> list[str]:
-    """Return the arguments of ``vllm serve`` in a container, adapters included unless the stack loads them itself."""
-    flags = [Flag("port", (str(options.port),)), Flag("served-model-name", (server.served_model,))]
+def serve_words(
+    server: ServedServer, options: ExportOptions, *, with_modules: bool = True, served_as: str | None = None
+) -> list[str]:
+    """Return the arguments of ``vllm serve`` in a container.
+
+    Args:
+        server: The server.
+        options: Port and folders.
+        with_modules: Whether the server loads its adapters as it starts; False: the stack loads them later.
+        served_as: Name under which it serves its model; None: that of the plan.
+    """
+    flags = [Flag("port", (str(options.port),)), Flag("served-model-name", (served_as or server.served_model,))]
     words = [model_of(server, options), *joined_words((*flags, *server.flags, *server.lora_flags))]
     if with_modules and server.loras:
         modules = ({"name": lora.name, "path": lora_path(lora, options)} for lora in server.loras)
@@ -77,18 +86,22 @@ def gpu_limits(server: ServedServer, options: ExportOptions) -> Manifest:
     return {"limits": {options.gpu_resource: str(server.gpus)}}
 
 
-def server_container(server: ServedServer, options: ExportOptions, *, with_modules: bool = True) -> Manifest:
-    """Return the container of a server, which runs ``vllm serve``."""
-    probe = {"httpGet": {"path": "/health", "port": options.port}, "periodSeconds": _PROBE_SECONDS}
+def server_container(
+    server: ServedServer, options: ExportOptions, *, with_modules: bool = True, words: Sequence[str] | None = None
+) -> Manifest:
+    """Return the container of a server, which runs ``vllm serve`` with `words`, or with those of `serve_words`."""
+    if words is None:
+        words = serve_words(server, options, with_modules=with_modules)
+    probe = {"httpGet": {"path": "/health", "port": options.port}, "periodSeconds": PROBE_SECONDS}
     return {
         "name": "vllm",
         "image": image_of(server, options),
         "command": ["vllm", "serve"],
-        "args": kubernetes_words(serve_words(server, options, with_modules=with_modules)),
+        "args": kubernetes_words(words),
         "env": environment(options),
         "ports": [{"name": "http", "containerPort": options.port}],
         "resources": gpu_limits(server, options),
-        "startupProbe": {**probe, "failureThreshold": MOST_STARTING_SECONDS // _PROBE_SECONDS},
+        "startupProbe": {**probe, "failureThreshold": MOST_STARTING_SECONDS // PROBE_SECONDS},
         "readinessProbe": probe,
         "livenessProbe": {**probe, "failureThreshold": 6},
         "volumeMounts": mounts(server, options, with_modules=with_modules),
@@ -135,13 +148,23 @@ def downloads(server: ServedServer, options: ExportOptions) -> list[Manifest]:
     ]
 
 
-def pod_spec(server: ServedServer, options: ExportOptions) -> Manifest:
-    """Return the pod of a server, which loads its adapters as it starts."""
+def only_download(server: ServedServer, options: ExportOptions) -> Manifest | None:
+    """Return one init container that does what all `downloads` do, for stacks that take only one; None: no download.
+
+    The tool of Google Cloud, which comes last, copies from ``s3://`` too, with the same environment variables.
+    """
+    each = downloads(server, options)
+    words = [word for container in each for word in container["args"]]
+    return {**each[-1], "name": "download", "args": words} if each else None
+
+
+def pod_spec(server: ServedServer, options: ExportOptions, words: Sequence[str] | None = None) -> Manifest:
+    """Return the pod of a server: it loads its adapters as it starts, unless its arguments are other `words`."""
     first = downloads(server, options)
     return {
         "enableServiceLinks": False,  # a Service named vllm would set VLLM_PORT
         **({"initContainers": first} if first else {}),
-        "containers": [server_container(server, options)],
+        "containers": [server_container(server, options, words=words)],
         "volumes": volumes(server, options),
     }
 

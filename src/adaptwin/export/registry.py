@@ -9,6 +9,9 @@ STACKS: dict[str, str] = {
     "vllm": "vllm",
     "kubernetes": "kubernetes",
     "litellm": "litellm",
+    "production-stack": "production_stack",
+    "aibrix": "aibrix",
+    "dynamo": "dynamo",
 }
 
 

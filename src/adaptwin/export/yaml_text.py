@@ -8,8 +8,9 @@ import yaml
 
 Manifest = dict[str, Any]  # plain data of a document
 
+NO_TEXT_TO_SOME = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # other than text to some reader
+
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z/][A-Za-z0-9_./+@-]*|--[a-z][a-z0-9-]*(=[A-Za-z0-9_./+-]+)?")
-_NO_TEXT_TO_SOME = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # other than text to some reader
 
 
 class _ManifestDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -22,7 +23,7 @@ class _ManifestDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: i
 def _text(dumper: Any, text: str) -> Any:
     if "\n" in text:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
-    plain = _NEEDS_NO_QUOTES.fullmatch(text) and text.lower() not in _NO_TEXT_TO_SOME
+    plain = _NEEDS_NO_QUOTES.fullmatch(text) and text.lower() not in NO_TEXT_TO_SOME
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 
