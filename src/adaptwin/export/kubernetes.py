@@ -1,7 +1,7 @@
 """Export to Kubernetes: a Deployment and a Service for every server, and LiteLLM's proxy that routes to them."""
 
 from adaptwin.export.container import pod_spec, said_of_weights
-from adaptwin.export.litellm_proxy import proxy_manifests
+from adaptwin.export.litellm_proxy import ROUTER, proxy_manifests
 from adaptwin.export.names import distinct_labels
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.placement_rules import node_selector, said_of_gpu_types
@@ -15,7 +15,7 @@ LONGEST_DEPLOYMENT_NAME = 52  # of a Deployment, to which its pods' names add 11
 
 def kubernetes_manifests(serving: ServingPlan, options: ExportOptions) -> Written:
     """Return a Deployment and a Service for every server, and LiteLLM's proxy in front of them."""
-    labels = distinct_labels((server.name for server in serving.servers), LONGEST_DEPLOYMENT_NAME)
+    labels = distinct_labels((server.name for server in serving.servers), LONGEST_DEPLOYMENT_NAME, taken=[ROUTER])
     servers = [
         document
         for server in serving.servers
