@@ -20,6 +20,9 @@ COPIES = {
     "kubernetes/Deployment.apps.v1": ("kubernetes/deployment-apps-v1.schema.json", None),
     "kubernetes/Service.v1": ("kubernetes/service-v1.schema.json", None),
     "kubernetes/ConfigMap.v1": ("kubernetes/configmap-v1.schema.json", None),
+    "kubernetes/ServiceAccount.v1": ("kubernetes/serviceaccount-v1.schema.json", None),
+    "kubernetes/Role.rbac.authorization.k8s.io.v1": ("kubernetes/role-rbac-v1.schema.json", None),
+    "kubernetes/RoleBinding.rbac.authorization.k8s.io.v1": ("kubernetes/rolebinding-rbac-v1.schema.json", None),
     "compose/compose-spec": ("compose/compose-spec.json", None),
     "litellm/config": ("litellm/config.own.schema.json", None),
     "production-stack/LoraAdapter.production-stack.vllm.ai.v1alpha1": (
@@ -50,6 +53,10 @@ COPIES = {
     ),
     "envoy-ai-gateway/AIServiceBackend.aigateway.envoyproxy.io.v1beta1": (
         "envoy-ai-gateway/aigateway.envoyproxy.io_aiservicebackends.yaml",
+        "v1beta1",
+    ),
+    "envoy-ai-gateway/BackendSecurityPolicy.aigateway.envoyproxy.io.v1beta1": (
+        "envoy-ai-gateway/aigateway.envoyproxy.io_backendsecuritypolicies.yaml",
         "v1beta1",
     ),
     "envoy-ai-gateway/Backend.gateway.envoyproxy.io.v1alpha1": (

@@ -6,11 +6,16 @@ from tests.export.read_back import (
     ReadBack,
     Reader,
     documents,
+    expanded,
     flags_of,
     litellm_routes,
     modules_in,
     of_kind,
 )
+from tests.export.read_envoy_ai_gateway import read_envoy_ai_gateway
+from tests.export.read_kserve import read_kserve
+from tests.export.read_kubeai import read_kubeai
+from tests.export.read_llm_d import read_llm_d
 
 from adaptwin.export.names import dns_label
 
@@ -38,7 +43,7 @@ def read_kubernetes(files: dict[str, str], servers: list[str]) -> ReadBack:
         server = each["metadata"].get("annotations", {}).get("adaptwin/server")
         if server is None:
             continue
-        words = [word.replace("$$(", "$(") for word in container["args"]]
+        words = [*map(expanded, container["args"])]
         flags[server] = flags_of(words[1:])
         merged = {flags[server]["served-model-name"]} if words[0].startswith("/merged/") else set()
         loaded[server] = set(modules_in(words)) | merged
@@ -65,4 +70,8 @@ READERS: dict[str, Reader] = {
     "vllm": read_vllm,
     "kubernetes": read_kubernetes,
     "litellm": read_litellm,
+    "llm-d": read_llm_d,
+    "kserve": read_kserve,
+    "kubeai": read_kubeai,
+    "envoy-ai-gateway": read_envoy_ai_gateway,
 }

@@ -9,6 +9,10 @@ STACKS: dict[str, str] = {
     "vllm": "vllm",
     "kubernetes": "kubernetes",
     "litellm": "litellm",
+    "llm-d": "llm_d",
+    "kserve": "kserve",
+    "kubeai": "kubeai",
+    "envoy-ai-gateway": "envoy_ai_gateway",
 }
 
 
