@@ -22,6 +22,9 @@ COPIES = {
     "kubernetes/Deployment.apps.v1": ("kubernetes/deployment-apps-v1.schema.json", None),
     "kubernetes/Service.v1": ("kubernetes/service-v1.schema.json", None),
     "kubernetes/ConfigMap.v1": ("kubernetes/configmap-v1.schema.json", None),
+    "kubernetes/ServiceAccount.v1": ("kubernetes/serviceaccount-v1.schema.json", None),
+    "kubernetes/Role.rbac.authorization.k8s.io.v1": ("kubernetes/role-rbac-v1.schema.json", None),
+    "kubernetes/RoleBinding.rbac.authorization.k8s.io.v1": ("kubernetes/rolebinding-rbac-v1.schema.json", None),
     "compose/compose-spec": ("compose/compose-spec.json", None),
     "litellm/config": ("litellm/config.own.schema.json", None),
     "production-stack/LoraAdapter.production-stack.vllm.ai.v1alpha1": (
@@ -52,6 +55,10 @@ COPIES = {
     ),
     "envoy-ai-gateway/AIServiceBackend.aigateway.envoyproxy.io.v1beta1": (
         "envoy-ai-gateway/aigateway.envoyproxy.io_aiservicebackends.yaml",
+        "v1beta1",
+    ),
+    "envoy-ai-gateway/BackendSecurityPolicy.aigateway.envoyproxy.io.v1beta1": (
+        "envoy-ai-gateway/aigateway.envoyproxy.io_backendsecuritypolicies.yaml",
         "v1beta1",
     ),
     "envoy-ai-gateway/Backend.gateway.envoyproxy.io.v1alpha1": (
@@ -89,6 +96,9 @@ def main() -> int:
         raise SystemExit(__doc__)
     published = Path(sys.argv[1])
     for copy, (name, version) in COPIES.items():
+        if not (published / name).is_file():
+            print(f"{copy}: {name} is not there, the copy stays as it is")
+            continue
         schema = _schema_of(published / name, version)
         target = OUT / f"{copy}.json"
         target.parent.mkdir(parents=True, exist_ok=True)

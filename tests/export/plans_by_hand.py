@@ -1,23 +1,32 @@
-"""Small plans by hand, for tests of what is particular to a stack."""
+"""Plans by hand for the tests of single stacks: servers with the shares of their adapters, in a few words."""
+
+from collections.abc import Mapping, Sequence
 
 from tests.export.hard_plans import LLAMA, SETTINGS
 
-from adaptwin import Adapter, Plan, Workload
+from adaptwin import Adapter, Plan, Profile, Server, Workload
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.plan import PlacedServer
 
 
-def plan_of(placed, *, artifacts=(), profiles=(LLAMA,), settings=SETTINGS):
-    """Make a plan: shares of adapters by server, artifacts of some, and a profile for each server in turn.
+def plan_by_hand(
+    shares: Mapping[str, Mapping[str, float]],
+    *,
+    settings: Server | Mapping[str, Server] = SETTINGS,
+    artifacts: Mapping[str, str] = {},
+    bases: tuple[str, ...] = (),
+    profiles: Sequence[Profile] = (LLAMA,),
+) -> Plan:
+    """Make a plan with the given shares of adapters by server; `bases` are traffic to the base model.
 
-    Settings are those of all servers, or a mapping from servers to their own.
+    Settings are those of all servers, or of some by name; servers take the profiles in turn.
     """
-    names = dict.fromkeys(name for adapters in placed.values() for name in adapters)
-    where = dict(artifacts)
-    own = settings if isinstance(settings, dict) else {}
+    names = dict.fromkeys(name for adapters in shares.values() for name in adapters)
+    adapters = [Adapter(name, 0 if name in bases else 8, 1.0, artifact=artifacts.get(name)) for name in names]
+    own = settings if isinstance(settings, Mapping) else dict.fromkeys(shares, settings)
     servers = [
-        PlacedServer(name, profiles[i % len(profiles)].name, own.get(name, SETTINGS if own else settings), adapters)
-        for i, (name, adapters) in enumerate(placed.items())
+        PlacedServer(server, profiles[place % len(profiles)].name, own.get(server, SETTINGS), dict(each))
+        for place, (server, each) in enumerate(shares.items())
     ]
     return Plan(
         PlanOptions(strategy="by hand"),
@@ -25,5 +34,5 @@ def plan_of(placed, *, artifacts=(), profiles=(LLAMA,), settings=SETTINGS):
         lower_bound=1,
         servers=servers,
         profiles=list(profiles),
-        workload=Workload([Adapter(name, 8, 1.0, artifact=where.get(name)) for name in names], duration=300.0),
+        workload=Workload(adapters, duration=300.0),
     )

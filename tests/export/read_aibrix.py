@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.export.read_back import ReadBack, flags_of, of_kind
+from tests.export.read_back import ReadBack, expanded, flags_of, of_kind
 from tests.export.read_routes import asked_routes, assert_all_are_served, known_in_plan
 
 
@@ -13,7 +13,7 @@ def read_aibrix(files: dict[str, str], servers: list[str]) -> ReadBack:
         if server := each["metadata"].get("annotations", {}).get("adaptwin/server"):
             pod = each["spec"]["template"]
             (container,) = pod["spec"]["containers"]
-            words = [word.replace("$$(", "$(") for word in container["args"]]
+            words = [expanded(word) for word in container["args"]]
             assert matches(each["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"])
             pods[server] = pod["metadata"]["labels"]
             flags[server] = flags_of(words[1:])

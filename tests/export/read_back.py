@@ -1,6 +1,7 @@
 """ReadBack: a placement as it is read again from the files of an export, stack by stack."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -59,6 +60,13 @@ def modules_in(words: Sequence[str]) -> dict[str, str]:
         module = json.loads(value) if "," in value else dict(zip(("name", "path"), value.split("="), strict=True))
         found[module["name"]] = module["path"]
     return found
+
+
+def expanded(text: str) -> str:
+    """Return text of a container as Kubernetes expands it; a reference to a variable, ``$(NAME)``, fails."""
+    found = re.findall(r"\$\$|\$\(|[^$]+|\$", text)
+    assert "$(" not in found
+    return "".join("$" if part == "$$" else part for part in found)
 
 
 def litellm_routes(config: Any, server_of: Callable[[str], str]) -> dict[str, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.export.read_back import ReadBack, flags_of, of_kind
+from tests.export.read_back import ReadBack, expanded, flags_of, of_kind
 from tests.export.read_routes import asked_routes, assert_all_are_served, known_in_plan
 
 
@@ -15,7 +15,7 @@ def read_dynamo(files: dict[str, str], servers: list[str]) -> ReadBack:
         assert (frontend["type"], worker["type"]) == ("frontend", "worker")
         urls[f"http://{label}-{frontend['name'].lower()}.default.svc:8000/v1"] = server
         (container,) = worker["podTemplate"]["spec"]["containers"]
-        flags[server] = flags_of([word.replace("$$(", "$(") for word in container["args"]])
+        flags[server] = flags_of([expanded(word) for word in container["args"]])
         gpus[server] = int(container["resources"]["limits"]["nvidia.com/gpu"])
         model = flags[server]["model"]
         merged[server] = {model.removeprefix("/merged/")} if model.startswith("/merged/") else set()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from tests.export.read_back import ReadBack, documents, flags_of, of_kind
+from tests.export.read_back import ReadBack, documents, expanded, flags_of, of_kind
 from tests.export.read_routes import asked_routes, assert_all_are_served, known_in_plan
 
 RELEASE = "adaptwin"
@@ -45,7 +45,7 @@ def read_production_stack(files: dict[str, str], servers: list[str]) -> ReadBack
         (label,) = yaml.safe_load(f"- {model['name']}")  # the chart writes it without quotes into labels
         assert label == model["name"]
         server = server_of_model[label] = model["annotations"]["adaptwin/server"]
-        words = [word.replace("$$(", "$(") for word in chart_command(engine, model)]
+        words = [expanded(word) for word in chart_command(engine, model)]
         flags[server] = {name.replace("_", "-"): value for name, value in flags_of(words[3:]).items()}
         gpus[server] = int(model["resources"]["limits"]["nvidia.com/gpu"])
         merged[server] = {words[2].removeprefix("/merged/")} if words[2].startswith("/merged/") else set()

@@ -7,12 +7,17 @@ from tests.export.read_back import (
     ReadBack,
     Reader,
     documents,
+    expanded,
     flags_of,
     litellm_routes,
     modules_in,
     of_kind,
 )
 from tests.export.read_dynamo import read_dynamo
+from tests.export.read_envoy_ai_gateway import read_envoy_ai_gateway
+from tests.export.read_kserve import read_kserve
+from tests.export.read_kubeai import read_kubeai
+from tests.export.read_llm_d import read_llm_d
 from tests.export.read_production_stack import read_production_stack
 
 from adaptwin.export.names import dns_label
@@ -41,7 +46,7 @@ def read_kubernetes(files: dict[str, str], servers: list[str]) -> ReadBack:
         server = each["metadata"].get("annotations", {}).get("adaptwin/server")
         if server is None:
             continue
-        words = [word.replace("$$(", "$(") for word in container["args"]]
+        words = [*map(expanded, container["args"])]
         flags[server] = flags_of(words[1:])
         merged = {flags[server]["served-model-name"]} if words[0].startswith("/merged/") else set()
         loaded[server] = set(modules_in(words)) | merged
@@ -71,4 +76,8 @@ READERS: dict[str, Reader] = {
     "production-stack": read_production_stack,
     "aibrix": read_aibrix,
     "dynamo": read_dynamo,
+    "llm-d": read_llm_d,
+    "kserve": read_kserve,
+    "kubeai": read_kubeai,
+    "envoy-ai-gateway": read_envoy_ai_gateway,
 }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from tests.export.hard_plans import MERGED, everyday_plan, hard_plan
-from tests.export.plans_by_hand import plan_of
+from tests.export.plans_by_hand import plan_by_hand
 from tests.export.read_aibrix import read_aibrix
 from tests.export.read_back import of_kind
 
@@ -30,7 +30,7 @@ def servers_of(plan, options=None):
 
 def test_a_model_adapter_has_a_name_that_no_service_has():
     """AIBrix makes a Service of the name of each ModelAdapter."""
-    files = export(plan_of({"chat": {"chat": 1.0, "adaptwin-router": 1.0}, "0": {"0": 1.0}}), "aibrix")
+    files = export(plan_by_hand({"chat": {"chat": 1.0, "adaptwin-router": 1.0}, "0": {"0": 1.0}}), "aibrix")
     adapters = {each["metadata"]["name"] for each in of_kind(files, "ModelAdapter")}
     services = {each["metadata"]["name"] for each in of_kind(files, "Service")}
     assert "chat" in adapters
@@ -48,7 +48,7 @@ def test_a_split_adapter_is_pinned_by_a_label_as_aibrix_ignores_expressions():
 
 
 def test_without_that_label_it_would_be_on_other_servers_too():
-    plan = plan_of({"a": {"hot": 0.5}, "b": {"hot": 0.5}, "c": {"cold": 1.0}})
+    plan = plan_by_hand({"a": {"hot": 0.5}, "b": {"hot": 0.5}, "c": {"cold": 1.0}})
     files = export(plan, "aibrix")
     assert read_aibrix(files, ["a", "b", "c"]).loaded == {"a": {"hot"}, "b": {"hot"}, "c": {"cold"}}
     files["adapters.yaml"] = files["adapters.yaml"].replace('      split.adaptwin/hot: "true"\n', "")
@@ -76,7 +76,7 @@ def test_names_of_pods_fit_in_the_annotations_that_aibrix_writes():
 
 @pytest.mark.parametrize("name", ["%{y}", "100%", "a://b"])
 def test_a_folder_that_aibrix_would_take_for_a_bad_url_has_another_name(name):
-    files, said = exported(plan_of({"gpu-0": {name: 1.0}}), "aibrix")
+    files, said = exported(plan_by_hand({"gpu-0": {name: 1.0}}), "aibrix")
     (adapter,) = of_kind(files, "ModelAdapter")
     assert adapter["spec"]["artifactURL"] == f"/adapters/{adapter['metadata']['name']}"
     assert any(name in line and adapter["spec"]["artifactURL"] in line for line in said)
@@ -84,7 +84,7 @@ def test_a_folder_that_aibrix_would_take_for_a_bad_url_has_another_name(name):
 
 def test_a_path_that_aibrix_refuses_is_said():
     artifacts = {"a": "/weights/50%", "b": "./here", "c": "s3://bucket/100%"}
-    _, said = exported(plan_of({"gpu-0": dict.fromkeys("abc", 1.0)}, artifacts=artifacts), "aibrix")
+    _, said = exported(plan_by_hand({"gpu-0": dict.fromkeys("abc", 1.0)}, artifacts=artifacts), "aibrix")
     refused = [line for line in said if "refuses that of" in line]
     assert [line.partition("refuses that of ")[2][0] for line in refused] == ["a", "b", "c"]
 
@@ -116,7 +116,7 @@ def test_an_api_key_is_left_to_the_user_as_aibrix_takes_plain_text_only():
 
 
 def test_a_server_is_a_model_of_its_label_and_a_merged_one_takes_no_adapters():
-    plan = plan_of({"gpu-0": {"a": 1.0}, "gpu-1": {"-x": 1.0}}, settings={"gpu-1": MERGED})
+    plan = plan_by_hand({"gpu-0": {"a": 1.0}, "gpu-1": {"-x": 1.0}}, settings={"gpu-1": MERGED})
     servers = servers_of(plan)
     for name, deployment in servers.items():
         labels = deployment["spec"]["template"]["metadata"]["labels"]

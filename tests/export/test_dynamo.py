@@ -2,7 +2,7 @@
 
 import pytest
 from tests.export.hard_plans import MERGED, everyday_plan, hard_plan
-from tests.export.plans_by_hand import plan_of
+from tests.export.plans_by_hand import plan_by_hand
 from tests.export.read_back import documents, of_kind
 from tests.export.read_routes import proxy_entries
 from tests.export.schemas import problems_of_object
@@ -53,7 +53,7 @@ def test_names_fit_into_those_of_grove():
 
 @pytest.mark.parametrize("name", ["merged one", "a,b", "a, b"])
 def test_a_merged_adapter_that_dynamo_takes_for_several_is_served_under_the_servers_label(name):
-    files, said = exported(plan_of({"gpu-0": {name: 1.0}}, settings=MERGED), "dynamo")
+    files, said = exported(plan_by_hand({"gpu-0": {name: 1.0}}, settings=MERGED), "dynamo")
     (graph,) = of_kind(files, "DynamoGraphDeployment")
     assert worker_of(graph)["args"][:2] == [f"--model=/merged/{name}", "--served-model-name=gpu-0"]
     (entry,) = proxy_entries(files)
@@ -63,7 +63,7 @@ def test_a_merged_adapter_that_dynamo_takes_for_several_is_served_under_the_serv
 
 
 def test_a_frontend_reads_the_tokenizer_of_a_merged_model():
-    (graph,) = graphs_of(plan_of({"gpu-0": {"only": 1.0}}, settings=MERGED))
+    (graph,) = graphs_of(plan_by_hand({"gpu-0": {"only": 1.0}}, settings=MERGED))
     for component in graph["spec"]["components"]:
         (container,) = component["podTemplate"]["spec"]["containers"]
         assert container["volumeMounts"] == [{"name": "merged", "mountPath": "/merged", "readOnly": True}]
@@ -71,7 +71,9 @@ def test_a_frontend_reads_the_tokenizer_of_a_merged_model():
 
 def test_dynamo_copies_what_it_can_and_containers_copy_the_rest():
     artifacts = {"s3": "s3://bucket/key", "odd": "s3://bucket/a key", "gs": "gs://bucket/k", "hf": "org/name"}
-    files = export(plan_of({"gpu-0": {**dict.fromkeys(artifacts, 1.0), "own": 1.0}}, artifacts=artifacts), "dynamo")
+    files = export(
+        plan_by_hand({"gpu-0": {**dict.fromkeys(artifacts, 1.0), "own": 1.0}}, artifacts=artifacts), "dynamo"
+    )
     sources = {each["spec"]["modelName"]: each["spec"]["source"]["uri"] for each in of_kind(files, "DynamoModel")}
     assert sources == {
         "s3": "s3://bucket/key",
@@ -120,8 +122,8 @@ def test_frontends_have_their_own_port_and_ask_for_no_key():
 
 
 def test_an_argument_is_not_expanded_by_kubernetes():
-    (graph,) = graphs_of(plan_of({"gpu-0": {"$(HOME)": 1.0}}, settings=MERGED))
+    (graph,) = graphs_of(plan_by_hand({"gpu-0": {"$(HOME)": 1.0}}, settings=MERGED))
     assert worker_of(graph)["args"][:2] == ["--model=/merged/$$(HOME)", "--served-model-name=$$(HOME)"]
-    files = export(plan_of({"gpu-0": {"$(HOME)": 1.0}}), "dynamo")
+    files = export(plan_by_hand({"gpu-0": {"$(HOME)": 1.0}}), "dynamo")
     (model,) = documents(files["adapters.yaml"])
     assert model["spec"]["modelName"] == "$(HOME)"

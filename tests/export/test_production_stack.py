@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tests.export.hard_plans import LLAMA, MERGED, SETTINGS, everyday_plan, hard_plan
-from tests.export.plans_by_hand import plan_of
+from tests.export.plans_by_hand import plan_by_hand
 from tests.export.read_back import documents, of_kind
 from tests.export.read_production_stack import read_production_stack
 from tests.export.schemas import SCHEMAS, problems_of
@@ -63,14 +63,16 @@ def test_a_misspelt_key_would_be_found():
 
 
 def test_helm_sees_no_name_of_an_adapter():
-    text = export(plan_of({"gpu-0": {"{{ .Values.secret }}": 1.0, "chat": 1.0}}), "production-stack")["values.yaml"]
+    text = export(plan_by_hand({"gpu-0": {"{{ .Values.secret }}": 1.0, "chat": 1.0}}), "production-stack")[
+        "values.yaml"
+    ]
     assert not any("secret }}" in line or "chat" in line for line in text.splitlines() if not line.startswith("#"))
 
 
 @pytest.mark.parametrize("name", ["yes", "null", "off", "y"])
 def test_a_server_named_as_what_yaml_takes_for_no_text_gets_another_label(name):
     """The chart writes labels without quotes."""
-    (model,) = models_of(plan_of({name: {"chat": 1.0}}))
+    (model,) = models_of(plan_by_hand({name: {"chat": 1.0}}))
     assert model["name"].startswith(f"{name}-")
     assert model["annotations"]["adaptwin/server"] == name
 
@@ -79,7 +81,7 @@ def test_a_number_that_helm_would_print_with_an_exponent_is_an_argument():
     settings = SETTINGS.model_copy(update={"max_model_len": 1_048_576})
     model_card = LLAMA.model.model_copy(update={"max_position_embeddings": 1_048_576})
     long = LLAMA.model_copy(update={"model": model_card})
-    plan = plan_of({"gpu-0": {"chat": 1.0}}, profiles=(long,), settings=settings)
+    plan = plan_by_hand({"gpu-0": {"chat": 1.0}}, profiles=(long,), settings=settings)
     (model,) = models_of(plan)
     assert "maxModelLen" not in model["vllmConfig"]
     assert "--max-model-len=1048576" in model["vllmConfig"]["extraArgs"]
@@ -113,14 +115,14 @@ def test_one_name_for_both_would_lose_the_adapter_on_a_server():
 
 
 def test_two_adapters_that_would_have_one_name_are_refused():
-    plan = plan_of({"a": {"hot": 0.5, "hot@a": 1.0}, "b": {"hot": 0.5}})
+    plan = plan_by_hand({"a": {"hot": 0.5, "hot@a": 1.0}, "b": {"hot": 0.5}})
     with pytest.raises(SpecError, match="hot@a"):
         export(plan, "production-stack")
 
 
 def test_one_init_container_copies_from_both_clouds():
     artifacts = {"s3": "s3://bucket/a key", "gs": "gs://bucket/$(B)"}
-    plan = plan_of({"gpu-0": {"s3": 1.0, "gs": 1.0}}, artifacts=artifacts)
+    plan = plan_by_hand({"gpu-0": {"s3": 1.0, "gs": 1.0}}, artifacts=artifacts)
     files, said = exported(plan, "production-stack", ExportOptions(storage_secret="cloud"))  # noqa: S106 - the name of a secret
     (model,) = documents(files["values.yaml"])[0]["servingEngineSpec"]["modelSpec"]
     assert "cloud-sdk" in model["initContainer"]["image"]
@@ -135,7 +137,7 @@ def test_one_init_container_copies_from_both_clouds():
 
 def test_a_repository_needs_neither_sidecar_nor_secret_as_its_path_is_given():
     (adapter,) = of_kind(
-        export(plan_of({"gpu-0": {"chat": 1.0}}, artifacts={"chat": "hf://org/chat"}), "production-stack"),
+        export(plan_by_hand({"gpu-0": {"chat": 1.0}}, artifacts={"chat": "hf://org/chat"}), "production-stack"),
         "LoraAdapter",
     )
     assert adapter["spec"]["adapterSource"] == {
@@ -145,7 +147,7 @@ def test_a_repository_needs_neither_sidecar_nor_secret_as_its_path_is_given():
 
 def test_secrets_are_named_and_never_written():
     options = ExportOptions(api_key=SecretKey(name="keys", key="vllm"), hf_token=SecretKey(name="hub", key="read"))
-    files = export(plan_of({"gpu-0": {"chat": 1.0}}), "production-stack", options)
+    files = export(plan_by_hand({"gpu-0": {"chat": 1.0}}), "production-stack", options)
     (model,) = documents(files["values.yaml"])[0]["servingEngineSpec"]["modelSpec"]
     references = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in model["env"] if "valueFrom" in each}
     assert references["VLLM_API_KEY"] == {"name": "keys", "key": "vllm"}
@@ -164,7 +166,7 @@ def test_secrets_are_named_and_never_written():
     ],
 )
 def test_an_image_is_cut_where_the_chart_puts_it_together(image, repository, tag):
-    (model,) = models_of(plan_of({"gpu-0": {"chat": 1.0}}), ExportOptions(image=image))
+    (model,) = models_of(plan_by_hand({"gpu-0": {"chat": 1.0}}), ExportOptions(image=image))
     assert (model["repository"], model["tag"]) == (repository, tag)
 
 
@@ -183,7 +185,7 @@ def test_the_port_is_that_of_server_service_and_probes():
 
 def test_servers_of_other_gpus_have_nodes_of_their_own():
     other = LLAMA.model_copy(update={"name": "other", "hardware": "another GPU"})
-    plan = plan_of({"gpu-0": {"a": 1.0}, "gpu-1": {"b": 1.0}}, profiles=(LLAMA, other))
+    plan = plan_by_hand({"gpu-0": {"a": 1.0}, "gpu-1": {"b": 1.0}}, profiles=(LLAMA, other))
     rules = [model["nodeSelectorTerms"][0]["matchExpressions"] for model in models_of(plan)]
     assert rules == [
         [{"key": "adaptwin/profile", "operator": "In", "values": [dns_label(name)]}] for name in (LLAMA.name, "other")
@@ -192,7 +194,7 @@ def test_servers_of_other_gpus_have_nodes_of_their_own():
 
 
 def test_a_plan_without_adapters_to_load_has_no_file_of_them_and_no_controller():
-    plan = plan_of({"gpu-0": {"only": 1.0}}, settings=MERGED)
+    plan = plan_by_hand({"gpu-0": {"only": 1.0}}, settings=MERGED)
     files = export(plan, "production-stack")
     assert sorted(files) == ["router.yaml", "values.yaml"]
     (values,) = documents(files["values.yaml"])
@@ -202,5 +204,5 @@ def test_a_plan_without_adapters_to_load_has_no_file_of_them_and_no_controller()
 
 
 def test_forty_adapters_are_forty_objects():
-    plan = plan_of({"gpu-0": {f"tenant-{i}": 1.0 for i in range(40)}})
+    plan = plan_by_hand({"gpu-0": {f"tenant-{i}": 1.0 for i in range(40)}})
     assert len(of_kind(export(plan, "production-stack"), "LoraAdapter")) == 40

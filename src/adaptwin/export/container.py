@@ -1,6 +1,7 @@
 """The vLLM container of a server in a cluster: image, arguments, environment, volumes and probes, as plain data."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from adaptwin.export.options import ExportOptions, SecretKey
@@ -16,6 +17,7 @@ _COPYING = {  # scheme of an artifact that vLLM cannot load: image of what copie
     "gs": ("google/cloud-sdk:531.0.0-slim", 'mkdir -p "$2" && gcloud storage cp --recursive "$1/*" "$2"'),
 }
 _KNOWN = ("path", "hf", *_COPYING)  # schemes of artifacts that vLLM loads itself, or that are copied
+_EXPANDED_DOLLAR = re.compile(r"\$(?=[$(])")  # a dollar before another one, or before a parenthesis
 
 
 def image_of(server: ServedServer, options: ExportOptions) -> str:
@@ -50,15 +52,18 @@ def serve_words(
     """
     flags = [Flag("port", (str(options.port),)), Flag("served-model-name", (served_as or server.served_model,))]
     words = [model_of(server, options), *joined_words((*flags, *server.flags, *server.lora_flags))]
-    if with_modules and server.loras:
-        modules = ({"name": lora.name, "path": lora_path(lora, options)} for lora in server.loras)
-        words += ["--lora-modules", *(json.dumps(module, ensure_ascii=False) for module in modules)]
-    return words
+    return [*words, *module_words(server, options)] if with_modules else words
+
+
+def module_words(server: ServedServer, options: ExportOptions) -> list[str]:
+    """Return ``--lora-modules`` and the adapters of a server in its container, as JSON; nothing if it has none."""
+    modules = [{"name": lora.name, "path": lora_path(lora, options)} for lora in server.loras]
+    return ["--lora-modules", *(json.dumps(module, ensure_ascii=False) for module in modules)] if modules else []
 
 
 def kubernetes_words(words: Sequence[str]) -> list[str]:
-    """Return arguments as Kubernetes reads them, which expands ``$(NAME)`` unless the dollar is doubled."""
-    return [word.replace("$(", "$$(") for word in words]
+    """Return arguments as Kubernetes reads them, which expands ``$(NAME)`` and takes ``$$`` for one dollar."""
+    return [_EXPANDED_DOLLAR.sub("$$", word) for word in words]
 
 
 def environment(options: ExportOptions) -> list[Manifest]:

@@ -12,6 +12,10 @@ STACKS: dict[str, str] = {
     "production-stack": "production_stack",
     "aibrix": "aibrix",
     "dynamo": "dynamo",
+    "llm-d": "llm_d",
+    "kserve": "kserve",
+    "kubeai": "kubeai",
+    "envoy-ai-gateway": "envoy_ai_gateway",
 }
 
 
