@@ -9,6 +9,8 @@ LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
 LITELLM := .venv-litellm
 LITELLM_READY := $(LITELLM)/.ready
+PROMETHEUS := .prometheus
+PROMETHEUS_READY := $(PROMETHEUS)/.ready
 FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -43,7 +45,7 @@ test: check ## everything that must hold: checks, then all tests
 test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
 	$(BIN)/pytest tests/long
 
-test-live: $(LIVE_READY) $(LITELLM_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU and LiteLLM, 3 GB)
+test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM and Prometheus, 3 GB)
 	$(LIVE)/bin/pytest tests/vllm
 	$(BIN)/pytest tests/vllm_server
 
@@ -63,6 +65,12 @@ $(LITELLM_READY): tests/vllm_server/requirements-litellm.txt
 	@echo '*' > $(LITELLM)/.gitignore
 	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/vllm_server/requirements-litellm.txt
 	@touch $(LITELLM_READY)
+
+$(PROMETHEUS_READY):
+	mkdir -p $(PROMETHEUS)
+	@echo '*' > $(PROMETHEUS)/.gitignore
+	cd $(PROMETHEUS) && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .
+	@touch $(PROMETHEUS_READY)
 
 check: $(READY) ## formatting, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -105,5 +113,5 @@ reference: $(READY) ## write the command line, files and Python pages of docs/re
 	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) $(PROMETHEUS) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

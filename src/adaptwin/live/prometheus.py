@@ -12,6 +12,8 @@ from adaptwin.live.watched_server import Reading, WatchedServer
 if TYPE_CHECKING:
     import aiohttp
 
+Series = tuple[dict[str, str], list[tuple[float, float]]]  # labels, and values by unix seconds
+
 _INSTANCE_LABELS = ("instance", "pod")  # that tell servers apart, the first that a metric has
 _QUERY = '{{__name__=~"vllm:.+",__name__!~".+_(bucket|created)"}}[{seconds:.0f}s]'
 
@@ -48,6 +50,22 @@ class Prometheus:
         if not found:
             raise ServerError(f"Prometheus has no metrics of vLLM of the last {seconds:g} s", self.url)
         return found
+
+    async def query_range(self, query: str, start: float, end: float, step: float) -> list[Series]:
+        """Return the series of a query: labels, and times with values, from `start` to `end` (unix seconds).
+
+        Raises:
+            ServerError: There is no answer, or none in the form of Prometheus.
+        """
+        fields = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        text = await get_text(self._session, self.url, "/api/v1/query_range", self._timeout, fields)
+        try:
+            return [
+                (dict(series["metric"]), [(float(when), float(value)) for when, value in series.get("values", ())])
+                for series in json.loads(text)["data"]["result"]
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ServerError("/api/v1/query_range has no answer in the form of Prometheus", self.url) from None
 
     async def _says(self, path: str, word: str) -> bool:
         """Whether a page is there and has a word."""

@@ -1,0 +1,94 @@
+"""A workload from metered traffic: the adapters with the rates of the busiest window and their mean lengths."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from adaptwin.errors import SpecError
+from adaptwin.live.metering.metered_traffic import MeteredTraffic
+from adaptwin.plan.plan import Plan
+from adaptwin.workload.demand.mean_lengths import mean_lengths
+from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.sources.logged_adapters import AdapterRanks
+from adaptwin.workload.workload import Adapter, Workload
+
+ASSUMED_CV = 1.0  # of lengths, of which counters tell the mean only
+
+
+class MeteredWorkload(NamedTuple):
+    """A workload, and what is worth knowing of it."""
+
+    workload: Workload
+    said: tuple[str, ...]  # assumptions, a sentence each
+
+
+def metered_workload(traffic: MeteredTraffic, ranks: AdapterRanks, *, seed: int = 0) -> MeteredWorkload:
+    """Return the workload of the busiest window of a meter that knows adapters.
+
+    An adapter without a request in that window has its mean rate over all windows. Names whose rank is not known are
+    left out, and said.
+
+    Raises:
+        SpecError: No name of the meter has a rank.
+    """
+    rates, means = traffic.rates(traffic.busiest), traffic.rates(None)
+    prompts, answers = traffic.mean_tokens()
+    adapters: list[Adapter] = []
+    unknown: list[str] = []
+    for name, rate, mean, prompt, answer in zip(traffic.names, rates, means, prompts, answers, strict=True):
+        adapter = ranks.adapter(name)
+        if adapter is None:
+            unknown.append(name)
+            continue
+        lengths = _lognormal_of_means(prompt, answer) if np.isfinite(prompt) and np.isfinite(answer) else None
+        adapters.append(adapter.model_copy(update={"rate": float(rate or mean), "lengths": lengths}))
+    if not adapters:
+        raise SpecError(f"none of the {len(unknown)} models has a rank, such as {unknown[0]!r}", "ranks_from")
+    workload = Workload(adapters=tuple(adapters), duration=traffic.window, seed=seed)
+    return MeteredWorkload(workload, tuple(_said_of_metered(traffic, adapters, unknown)))
+
+
+def _lognormal_of_means(prompt: float, answer: float) -> Lengths:
+    return Lengths.lognormal(
+        input_mean=float(max(1.0, prompt)),
+        input_cv=ASSUMED_CV,
+        output_mean=float(max(1.0, answer)),
+        output_cv=ASSUMED_CV,
+    )
+
+
+def _said_of_metered(traffic: MeteredTraffic, adapters: Sequence[Adapter], unknown: Sequence[str]) -> Iterator[str]:
+    yield (
+        f"Counters of {traffic.meter.title} tell mean lengths only: their coefficient of variation is assumed to be "
+        f"{ASSUMED_CV:g}, and arrivals Poisson."
+    )
+    if without := [adapter.name for adapter in adapters if adapter.lengths is None]:
+        yield f"No tokens are counted for {len(without)} models, such as {without[0]!r}: their lengths are assumed."
+    if unknown:
+        yield f"{len(unknown)} models without a rank are left out, such as {unknown[0]!r}."
+
+
+def scaled_workload(traffic: MeteredTraffic, plan: Plan, *, seed: int | None = None) -> MeteredWorkload:
+    """Return the workload of a plan with all rates scaled to the busiest window, where no meter knows adapters.
+
+    Raises:
+        SpecError: The plan has no traffic.
+    """
+    planned, means = plan.workload.rate, mean_lengths(plan.workload)
+    if planned <= 0:
+        raise SpecError("the plan has no traffic whose shares could be scaled", "plan")
+    measured = float(traffic.requests[:, traffic.busiest].sum() / traffic.window)
+    factor = measured / planned
+    adapters = tuple(adapter.model_copy(update={"rate": adapter.rate * factor}) for adapter in plan.workload.adapters)
+    update = {"adapters": adapters, "duration": traffic.window, "seed": plan.workload.seed if seed is None else seed}
+    requests = traffic.requests.sum()
+    lengths = [traffic.prompt_tokens.sum() / requests, traffic.answer_tokens.sum() / requests]
+    title = traffic.meter.title
+    scaled = f"all rates are scaled by {factor:.3g}, to {measured:,.2f} requests/s."
+    planned_lengths = f"{means.prompt:,.0f} and {means.answer:,.0f} in the plan, whose lengths are kept."
+    said = (
+        f"{title}'s counters name no adapters: the plan's shares are kept, and {scaled}",
+        f"Prompts have {lengths[0]:,.0f} tokens and answers {lengths[1]:,.0f} on average, and {planned_lengths}",
+    )
+    return MeteredWorkload(plan.workload.model_copy(update=update), said)
