@@ -17,8 +17,8 @@ from adaptwin.errors import SpecError
 from adaptwin.writable import require_writable
 
 METRICS_EXAMPLES = example_lines(
-    "adaptwin workload from-metrics http://prometheus:9090 --rank 16 --out fleet.yaml",
-    "adaptwin workload from-metrics http://prometheus:9090 --since 7d --plan plan.yaml --out fleet.yaml",
+    "adaptwin workload from-metrics http://prom:9090 --rank 16 --out fleet.yaml",
+    "adaptwin workload from-metrics http://prom:9090 --plan plan.yaml --out f.yaml",
 )
 
 
