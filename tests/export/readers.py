@@ -11,6 +11,10 @@ from tests.export.read_back import (
     modules_in,
     of_kind,
 )
+from tests.export.read_compose import read_compose
+from tests.export.read_csv import read_csv
+from tests.export.read_ray_serve import read_ray_serve
+from tests.export.read_skypilot import read_skypilot
 
 from adaptwin.export.names import dns_label
 
@@ -65,4 +69,8 @@ READERS: dict[str, Reader] = {
     "vllm": read_vllm,
     "kubernetes": read_kubernetes,
     "litellm": read_litellm,
+    "compose": read_compose,
+    "ray-serve": read_ray_serve,
+    "skypilot": read_skypilot,
+    "csv": read_csv,
 }

@@ -9,6 +9,10 @@ STACKS: dict[str, str] = {
     "vllm": "vllm",
     "kubernetes": "kubernetes",
     "litellm": "litellm",
+    "compose": "compose",
+    "ray-serve": "ray_serve",
+    "skypilot": "skypilot",
+    "csv": "csv_tables",
 }
 
 
