@@ -13,12 +13,16 @@ from tests.export.read_back import (
     modules_in,
     of_kind,
 )
+from tests.export.read_compose import read_compose
+from tests.export.read_csv import read_csv
 from tests.export.read_dynamo import read_dynamo
 from tests.export.read_envoy_ai_gateway import read_envoy_ai_gateway
 from tests.export.read_kserve import read_kserve
 from tests.export.read_kubeai import read_kubeai
 from tests.export.read_llm_d import read_llm_d
 from tests.export.read_production_stack import read_production_stack
+from tests.export.read_ray_serve import read_ray_serve
+from tests.export.read_skypilot import read_skypilot
 
 from adaptwin.export.names import dns_label
 
@@ -80,4 +84,8 @@ READERS: dict[str, Reader] = {
     "kserve": read_kserve,
     "kubeai": read_kubeai,
     "envoy-ai-gateway": read_envoy_ai_gateway,
+    "compose": read_compose,
+    "ray-serve": read_ray_serve,
+    "skypilot": read_skypilot,
+    "csv": read_csv,
 }

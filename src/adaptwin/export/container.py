@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from adaptwin.export.options import ExportOptions, SecretKey
 from adaptwin.export.serving_plan import LoraModule, ServedServer
@@ -11,7 +12,7 @@ from adaptwin.export.yaml_text import Manifest
 
 MOST_STARTING_SECONDS = 1_800  # a large model is downloaded, loaded and compiled before the server answers
 PROBE_SECONDS = 10
-_DOWNLOADS = "/downloads"
+DOWNLOADS = "/downloads"
 _COPYING = {  # scheme of an artifact that vLLM cannot load: image of what copies it before vLLM starts, and its command
     "s3": ("amazon/aws-cli:2.27.50", 'aws s3 cp --only-show-errors --recursive "$1" "$2"'),
     "gs": ("google/cloud-sdk:531.0.0-slim", 'mkdir -p "$2" && gcloud storage cp --recursive "$1/*" "$2"'),
@@ -35,7 +36,7 @@ def lora_path(lora: LoraModule, options: ExportOptions) -> str:
     if lora.artifact is None:
         return f"{options.adapters_folder}/{lora.name}"
     if lora.artifact.scheme in _COPYING:
-        return f"{_DOWNLOADS}/{lora.artifact.scheme}/{lora.artifact.place}"
+        return f"{DOWNLOADS}/{lora.artifact.scheme}/{lora.artifact.place}"
     return lora.artifact.for_vllm
 
 
@@ -121,7 +122,7 @@ def mounts(server: ServedServer, options: ExportOptions, *, with_modules: bool =
     if server.merged:
         found.append({"name": "merged", "mountPath": options.merged_folder, "readOnly": True})
     if with_modules and _downloaded(server):
-        found.append({"name": "downloads", "mountPath": _DOWNLOADS, "readOnly": True})
+        found.append({"name": "downloads", "mountPath": DOWNLOADS, "readOnly": True})
     return found
 
 
@@ -137,19 +138,39 @@ def volumes(server: ServedServer, options: ExportOptions, *, with_modules: bool 
     return [{"name": name, **sources[name]} for name in names]
 
 
+class Copying(NamedTuple):
+    """What copies artifacts that vLLM cannot load from where they are: one container for those of a scheme."""
+
+    scheme: str
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str, ...]  # places from and to, in turn
+
+
+def copyings(servers: Sequence[ServedServer], options: ExportOptions) -> list[Copying]:
+    """Return what copies the adapters of servers which vLLM cannot load from where they are, each adapter once."""
+    found = []
+    for scheme, (image, command) in _COPYING.items():
+        pairs = dict(_from_and_to(lora, options) for server in servers for lora in _of_scheme(server, scheme))
+        loop = f"while [ $# -gt 0 ]; do {{ {command}; }} || exit 1; shift 2; done"
+        if pairs:
+            args = tuple(word for pair in pairs.items() for word in pair)
+            found.append(Copying(scheme, image, ("sh", "-c", loop, "download"), args))
+    return found
+
+
 def downloads(server: ServedServer, options: ExportOptions) -> list[Manifest]:
     """Return the init containers that copy the adapters which vLLM cannot load from where they are."""
     return [
         {
-            "name": f"download-{scheme}",
-            "image": image,
-            "command": ["sh", "-c", f"while [ $# -gt 0 ]; do {{ {command}; }} || exit 1; shift 2; done", "download"],
-            "args": kubernetes_words(pairs),
+            "name": f"download-{copying.scheme}",
+            "image": copying.image,
+            "command": list(copying.command),
+            "args": kubernetes_words(copying.args),
             "envFrom": [{"secretRef": {"name": options.storage_secret, "optional": True}}],
-            "volumeMounts": [{"name": "downloads", "mountPath": _DOWNLOADS}],
+            "volumeMounts": [{"name": "downloads", "mountPath": DOWNLOADS}],
         }
-        for scheme, (image, command) in _COPYING.items()
-        if (pairs := [word for lora in _of_scheme(server, scheme) for word in _from_and_to(lora, options)])
+        for copying in copyings([server], options)
     ]
 
 
@@ -189,14 +210,21 @@ def said_of_weights(servers: Sequence[ServedServer], options: ExportOptions) -> 
             f"{len(outside)} adapter{'s have paths' if len(outside) > 1 else ' has a path'} outside "
             f"{options.adapters_folder}, such as {outside[0]}: mount that folder in the servers."
         )
-    if unknown := [lora.artifact.url for lora in loras if lora.artifact and lora.artifact.scheme not in _KNOWN]:
-        said.append(f"vLLM cannot load {unknown[0]}, and nothing copies it: make it a folder, hf://, s3:// or gs://.")
+    said += said_of_unknown_artifacts(servers)
     if any(server.merged for server in servers):
         said.append(
             f"Put each model with merged weights in {options.merged_folder}/NAME of the volume claim "
             f"{options.merged_claim}."
         )
     return said
+
+
+def said_of_unknown_artifacts(servers: Sequence[ServedServer]) -> list[str]:
+    """Say which artifact neither vLLM loads nor a container copies."""
+    artifacts = [lora.artifact for server in servers for lora in server.loras if lora.artifact]
+    if unknown := [artifact.url for artifact in artifacts if artifact.scheme not in _KNOWN]:
+        return [f"vLLM cannot load {unknown[0]}, and nothing copies it: make it a folder, hf://, s3:// or gs://."]
+    return []
 
 
 def _of_scheme(server: ServedServer, *schemes: str) -> list[LoraModule]:

@@ -8,6 +8,7 @@ from adaptwin.errors import SpecError
 from adaptwin.visible import quoted
 
 _OTHER = re.compile(r"[^a-z0-9]+")
+_PLAIN_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{,199}")
 _DIGEST_LENGTH = 8  # characters of the digest that tells changed names apart
 
 
@@ -48,3 +49,14 @@ def distinct_labels(names: Iterable[str], longest: int = 63, taken: Iterable[str
             )
         labels[name] = label
     return labels
+
+
+def distinct_folders(names: Iterable[str]) -> dict[str, str]:
+    """Return a name of a folder for each name, with letters, digits, ``.``, ``_`` and ``-`` only.
+
+    A name that has no other characters stays as it is; any other gets its DNS label.
+    """
+    every = list(dict.fromkeys(names))
+    plain = {name for name in every if _PLAIN_FOLDER.fullmatch(name)}
+    labels = distinct_labels((name for name in every if name not in plain), taken=plain)
+    return {name: labels.get(name, name) for name in every}

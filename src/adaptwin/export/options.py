@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from adaptwin.spec import Line, Name, Spec
 
+_RAY_SCHEMES = ("s3://", "gs://", "abfss://", "azure://")
+
 
 class SecretKey(Spec):
     """A value in a secret of the cluster: the name of the secret, and the key in it."""
@@ -50,6 +52,10 @@ class ExportOptions(Spec):
     )
     gpu_resource: Name = Field(default="nvidia.com/gpu", description="name by which the cluster counts GPUs")
     gateway: Name = Field(default="inference-gateway", description="name of the gateway that routes refer to")
+    lora_bucket: Line = Field(
+        default="s3://adapters",
+        description="place of object storage that Ray Serve loads adapters from, with a folder for each server",
+    )
     urls: dict[Name, Line] = Field(
         default={}, description="address of servers by name, for routers; others have that of the stack"
     )
@@ -60,4 +66,11 @@ class ExportOptions(Spec):
         for field in ("adapters_folder", "merged_folder"):
             if not (folder := getattr(self, field)).startswith("/"):
                 raise ValueError(f"{field}: {folder!r} must begin with /, as it is a folder in a container")
+        return self
+
+    @model_validator(mode="after")
+    def _of_object_storage(self) -> Self:
+        """Check that Ray can read the place of object storage."""
+        if not self.lora_bucket.startswith(_RAY_SCHEMES):
+            raise ValueError(f"lora_bucket: {self.lora_bucket!r} must begin with one of {', '.join(_RAY_SCHEMES)}")
         return self

@@ -8,6 +8,7 @@ from adaptwin.export.stack import Stack
 STACKS: dict[str, str] = {
     "vllm": "vllm",
     "kubernetes": "kubernetes",
+    "compose": "compose",
     "litellm": "litellm",
     "production-stack": "production_stack",
     "aibrix": "aibrix",
@@ -15,7 +16,10 @@ STACKS: dict[str, str] = {
     "llm-d": "llm_d",
     "kserve": "kserve",
     "kubeai": "kubeai",
+    "ray-serve": "ray_serve",
     "envoy-ai-gateway": "envoy_ai_gateway",
+    "skypilot": "skypilot",
+    "csv": "csv_tables",
 }
 
 

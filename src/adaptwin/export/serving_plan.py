@@ -63,6 +63,7 @@ class Destination(NamedTuple):
     server: ServedServer
     model: str  # name that the server knows the adapter by
     weight: int  # of the adapter's requests, relative to its other destinations
+    share: float  # of the adapter's requests
 
 
 class ServingPlan(NamedTuple):
@@ -132,10 +133,10 @@ def serving_plan_of(plans: Sequence[Plan]) -> ServingPlan:
 
 
 def _destinations(name: str, shares: dict[str, float], servers: dict[str, ServedServer]) -> Iterator[Destination]:
-    for (where, _), weight in zip(shares.items(), whole_weights(shares.values()), strict=True):
+    for (where, share), weight in zip(shares.items(), whole_weights(shares.values()), strict=True):
         server = servers[where]
         is_model = server.merged is not None or name in (*server.base_names, server.base_model)
-        yield Destination(server, server.served_model if is_model else name, weight)
+        yield Destination(server, server.served_model if is_model else name, weight, share)
 
 
 def _shares_of_base(plan: Plan) -> dict[str, float]:

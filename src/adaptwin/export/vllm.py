@@ -1,27 +1,13 @@
 """Export to vLLM: the ``vllm serve`` command of every server of a plan, as a shell script."""
 
-from itertools import accumulate, count
-from typing import NamedTuple
-
 from adaptwin.export.comments import comment
+from adaptwin.export.one_machine import PortAndGpus, ports_and_gpus
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.serving_plan import ServedServer, ServingPlan
 from adaptwin.export.shell import command_words, folders, lora_module, merged_model, option_of_name, word
 from adaptwin.export.stack import Stack, Written
 
 SERVE_SCRIPT = "serve.sh"
-
-
-class _PortAndGpus(NamedTuple):
-    """The port of a server, and the numbers of its GPUs."""
-
-    port: int
-    gpus: range
-
-    @property
-    def devices(self) -> str:
-        """The value of ``CUDA_VISIBLE_DEVICES``, such as ``2,3``."""
-        return ",".join(map(str, self.gpus))
 
 
 def vllm_script(serving: ServingPlan, options: ExportOptions) -> Written:
@@ -36,9 +22,7 @@ def vllm_script(serving: ServingPlan, options: ExportOptions) -> Written:
     each = f"all {gpus} GPUs" if groups else "a GPU each"
     here = f"The commands are for one machine, with {each}. On several machines, run each one on its own machine."
     servers: list[str] = []
-    first_gpus = accumulate((server.gpus for server in serving.all_servers), initial=0)
-    for port, first, server in zip(count(options.port), first_gpus, serving.all_servers, strict=False):
-        place = _PortAndGpus(port, range(first, first + server.gpus))
+    for server, place in zip(serving.all_servers, ports_and_gpus(serving, options.port), strict=True):
         if server.is_standby:
             servers += ["", *_standing_by(server, place)]
         else:
@@ -48,7 +32,7 @@ def vllm_script(serving: ServingPlan, options: ExportOptions) -> Written:
     return Written({SERVE_SCRIPT: "\n".join(lines) + "\n"}, [])
 
 
-def _standing_by(server: ServedServer, place: _PortAndGpus) -> list[str]:
+def _standing_by(server: ServedServer, place: PortAndGpus) -> list[str]:
     name = server.profile.name
     return [
         comment(f"{server.name}: a standby, profile {name}. When another server fails, run its command here,"),
@@ -56,7 +40,7 @@ def _standing_by(server: ServedServer, place: _PortAndGpus) -> list[str]:
     ]
 
 
-def _command(server: ServedServer, place: _PortAndGpus) -> str:
+def _command(server: ServedServer, place: PortAndGpus) -> str:
     devices = f"CUDA_VISIBLE_DEVICES={place.devices}"
     options = [f"--port {place.port}", *map(command_words, (*server.flags, *server.lora_flags))]
     if server.merged:
