@@ -11,15 +11,19 @@ LITELLM := .venv-litellm
 LITELLM_READY := $(LITELLM)/.ready
 PROMETHEUS := .prometheus
 PROMETHEUS_READY := $(PROMETHEUS)/.ready
+GPU := .gpu
+GPU_PYTHON ?= python3.12
+GPU_VENV := .venv-gpu
+GPU_READY := $(GPU_VENV)/.ready
 FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-live live check format console reference bench placement accuracy step-law surrogates profiles hardware \
-	clean
+	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # What planning needs, and nothing else.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -109,9 +113,25 @@ surrogates: $(READY) ## train the shipped surrogates anew; writes docs/measured/
 profiles: $(READY) ## refit the shipped profiles (needs the measurements)
 	PYTHONPATH=benchmarks $(BIN)/python making/profiles.py
 
+gpu-pack: ## pack what measures vLLM on a GPU machine without network, into .gpu (4 minutes)
+	PYTHON=$(PYTHON) tools/gpu/pack.sh $(GPU)
+
+gpu-rehearse: $(GPU_READY) $(READY) gpu-pack ## play that measurement without a GPU, and fit it (6 minutes; Python 3.12, 5 GB)
+	rm -rf $(GPU)/rehearsal
+	PYTHON=$(CURDIR)/$(GPU_VENV)/bin/python OUT=$(GPU)/rehearsal GPUKIT_STATE=$(GPU)/rehearsal/state \
+		GPUKIT_EXTRA=--rehearse $(GPU)/part1/on_gpu.sh 300
+	$(BIN)/python tools/gpu/law.py $(GPU)/rehearsal/events.jsonl
+	$(BIN)/adaptwin fit $(GPU)/rehearsal/state/folders/llama-3.1-8b --out $(GPU)/rehearsal/profile.yaml
+
+$(GPU_READY): tools/gpu/machine.txt
+	$(GPU_PYTHON) -m venv $(GPU_VENV)
+	@echo '*' > $(GPU_VENV)/.gitignore
+	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tools/gpu/machine.txt
+	@touch $(GPU_READY)
+
 reference: $(READY) ## write the command line, files and Python pages of docs/reference from the code
 	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) $(PROMETHEUS) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
