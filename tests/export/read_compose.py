@@ -32,9 +32,9 @@ def interpolated(value, environment):
 
 
 def compose_of(files, **environment):
-    """Return the Compose file as Compose takes it in an environment."""
+    """Return the Compose file as Compose takes it in an environment, which has the key of the proxy."""
     (document,) = documents(files["compose.yaml"])
-    return interpolated(document, environment)
+    return interpolated(document, {"LITELLM_MASTER_KEY": "sk-1", **environment})
 
 
 def servers_of(compose):

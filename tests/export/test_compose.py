@@ -114,7 +114,10 @@ def test_an_api_key_is_asked_for_and_never_written():
     files = export(everyday_plan(), "compose", KEY)
     with pytest.raises(ValueError, match="set the API key of the servers"):
         compose_of(files)
+    with pytest.raises(ValueError, match="set the key that the proxy asks for"):
+        compose_of(files, VLLM_API_KEY="secret", LITELLM_MASTER_KEY="")
     services = compose_of(files, VLLM_API_KEY="secret")["services"]
+    assert services["litellm"]["environment"]["LITELLM_MASTER_KEY"] == "sk-1"
     assert {name: each["environment"]["VLLM_API_KEY"] for name, each in services.items() if "env_file" not in each} == {
         "gpu-0": "secret",
         "gpu-1": "secret",

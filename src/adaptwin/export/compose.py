@@ -14,7 +14,7 @@ from adaptwin.export.container import (
     serve_words,
 )
 from adaptwin.export.litellm import LITELLM_FILE
-from adaptwin.export.litellm_config import API_KEY, model_list, proxy_config
+from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, model_list, proxy_config
 from adaptwin.export.litellm_proxy import CONFIG_FOLDER, ROUTER_PORT
 from adaptwin.export.names import distinct_labels, dns_label
 from adaptwin.export.one_machine import PortAndGpus, ports_and_gpus
@@ -30,6 +30,7 @@ ROUTER_SERVICE = "litellm"
 _HOST_FOLDERS = {"adapters": "${ADAPTERS:-./adapters}", "merged": "${MERGED:-./merged}"}  # by name of a mount
 _OTHER_FOLDER = "/artifacts"  # in containers: artifacts whose paths on the machine are not absolute
 _REQUIRED_KEY = {API_KEY: f"${{{API_KEY}:?set the API key of the servers}}"}  # Compose stops where it is not set
+_ROUTER_KEY = {MASTER_KEY: f"${{{MASTER_KEY}:?set the key that the proxy asks for}}"}
 
 
 def compose_files(serving: ServingPlan, options: ExportOptions) -> Written:
@@ -157,7 +158,7 @@ def _proxy_service(options: ExportOptions) -> Manifest:
         "image": _without_variable(options.router_image),
         "command": [f"--config={CONFIG_FOLDER}/{LITELLM_FILE}", f"--port={ROUTER_PORT}"],
         "ports": [f"{ROUTER_PORT}:{ROUTER_PORT}"],
-        **({"environment": dict(_REQUIRED_KEY)} if options.api_key else {}),
+        "environment": {**_ROUTER_KEY, **(_REQUIRED_KEY if options.api_key else {})},
         "volumes": [
             {
                 "type": "bind",
@@ -203,8 +204,8 @@ def _said_of_compose(serving: ServingPlan, places: list[PortAndGpus], options: E
         said.append(f"Write the variables by which s3:// and gs:// are read to {options.storage_secret}.env.")
     if len({server.profile.hardware for server in serving.servers}) > 1:
         said.append("The plan mixes types of GPUs: change device_ids where the machine numbers them in another order.")
-    variables = f"HF_TOKEN and {API_KEY}" if options.api_key else "HF_TOKEN"
-    return [*said, f"Secrets are not written: set {variables} in the environment or in the file .env."]
+    keys = f"{MASTER_KEY}, {API_KEY} and HF_TOKEN" if options.api_key else f"{MASTER_KEY} and HF_TOKEN"
+    return [*said, f"Secrets are not written: set {keys} in the environment or in the file .env."]
 
 
 COMPOSE = Stack(

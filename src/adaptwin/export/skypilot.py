@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from adaptwin.export.container import MOST_STARTING_SECONDS, image_of, serve_words
 from adaptwin.export.litellm import LITELLM_FILE
-from adaptwin.export.litellm_config import API_KEY, model_list, proxy_config
+from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, model_list, proxy_config
 from adaptwin.export.names import distinct_folders, distinct_labels
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.serving_plan import LoraModule, ServedServer, ServingPlan
@@ -122,6 +122,7 @@ def _said_of_skypilot(
     said = [
         "Start each service with `sky serve up -n NAME NAME.sky.yaml`, NAME being that of the file.",
         f"SkyServe has no weights between services: run LiteLLM's proxy with {LITELLM_FILE}, which routes as planned.",
+        f"The proxy asks its clients for the key in its environment variable {MASTER_KEY}.",
         *_said_of_addresses(labels, options),
         *_said_of_accelerators(serving.servers),
         *_said_of_folders(loras, serving, folders, options),
