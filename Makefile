@@ -9,6 +9,8 @@ LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
 LITELLM := .venv-litellm
 LITELLM_READY := $(LITELLM)/.ready
+STACKS := .venv-stacks
+STACKS_READY := $(STACKS)/.ready
 PROMETHEUS := .prometheus
 PROMETHEUS_READY := $(PROMETHEUS)/.ready
 GPU := .gpu
@@ -49,8 +51,9 @@ test: check ## everything that must hold: checks, then all tests
 test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
 	$(BIN)/pytest tests/long
 
-test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM and Prometheus, 3 GB)
+test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
 	$(LIVE)/bin/pytest tests/vllm
+	$(STACKS)/bin/pytest tests/export/test_ray_serve.py
 	$(BIN)/pytest tests/vllm_server
 
 live: $(LIVE_READY) $(READY) ## measure, fit and replay real vLLM servers on the CPU; writes docs/measured/live.md (20 minutes)
@@ -69,6 +72,12 @@ $(LITELLM_READY): tests/vllm_server/requirements-litellm.txt
 	@echo '*' > $(LITELLM)/.gitignore
 	$(LITELLM)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/vllm_server/requirements-litellm.txt
 	@touch $(LITELLM_READY)
+
+$(STACKS_READY): pyproject.toml tests/export/requirements-stacks.txt
+	$(PYTHON) -m venv $(STACKS)
+	@echo '*' > $(STACKS)/.gitignore
+	$(STACKS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/export/requirements-stacks.txt -e .
+	@touch $(STACKS_READY)
 
 $(PROMETHEUS_READY):
 	mkdir -p $(PROMETHEUS)
@@ -133,5 +142,5 @@ reference: $(READY) ## write the command line, files and Python pages of docs/re
 	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
