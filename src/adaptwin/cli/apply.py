@@ -83,6 +83,10 @@ def apply_command(
     unload_unknown: Annotated[
         bool, typer.Option("--unload-unknown", help="Unload adapters that the plan does not know, too.")
     ] = False,
+    routed: Annotated[
+        bool,
+        typer.Option("--routed", help="Without --routes: requests are routed by the plan already, so unload the rest."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and take none.")] = False,
     print_curl: Annotated[
         bool, typer.Option("--print-curl", help="Print the steps as curl commands, and take none.")
@@ -103,8 +107,12 @@ def apply_command(
     from adaptwin.plan.plans import Plans
     from adaptwin.report.applying import applied_report, curl_commands
 
-    if on_routes and not routes:
-        raise SpecError("needs --routes, the file that the command gets", "--on-routes")
+    if (on_routes or litellm) and not routes:
+        raise SpecError(
+            "needs --routes, which tells what is switched already", "--on-routes" if on_routes else "--litellm"
+        )
+    if print_curl and as_json:
+        raise SpecError("goes without --print-curl", "--json")
     journal = journal or plan.with_name(f"{plan.stem}.applied{plan.suffix}")
     require_writable(routes, litellm, inputs=[plan, servers])
     running = Plans.read(plan)
@@ -113,6 +121,7 @@ def apply_command(
         routes_file=routes,
         command=_words(on_routes),
         on_routes=_litellm_writer(running.plans, access, litellm),
+        is_routed=routed,
         adapters_folder=adapters_folder,
         unload_unmanaged=unload_unknown,
         settle=settle,
@@ -128,7 +137,7 @@ def apply_command(
     elif as_json:
         show_json(applied.model_dump(mode="json", exclude_none=True))
     else:
-        show(applied_report(applied, routed=routes is not None))
+        show(applied_report(applied))
     if not applied.is_complete and not applied.is_dry_run:
         raise typer.Exit(NOT_COMPLETE)
 

@@ -17,13 +17,13 @@ from adaptwin.visible import visible
 SHOWN_UNKNOWN = 5
 
 
-def applied_report(applied: Applied, *, routed: bool) -> RenderableType:
-    """Return what a plan needed and what is done of it; `routed` tells whether a routes file was given."""
+def applied_report(applied: Applied) -> RenderableType:
+    """Return what a plan needed and what is done of it."""
     lines = step_lines(applied.steps)
     parts: list[RenderableType] = [_what_is_done(applied)]
     if lines:
         parts += [heading("Steps"), Text("\n".join(f"{place}. {line}" for place, line in enumerate(lines, 1)))]
-    parts += [Text(line, "yellow") for line in _left_to_do(applied, routed=routed)]
+    parts += [Text(line, "yellow") for line in _left_to_do(applied)]
     return Group(*parts)
 
 
@@ -35,10 +35,13 @@ def _what_is_done(applied: Applied) -> Text:
     return Text(f"{applied.taken:,} of {count(len(applied.steps), 'step')} taken.")
 
 
-def _left_to_do(applied: Applied, *, routed: bool) -> Iterator[str]:
+def _left_to_do(applied: Applied) -> Iterator[str]:
     if applied.waits_for:
         step = applied.waits_for
         yield f"Now {step_lines([step])[0]}, and call the same command again: it goes on from there."
+        yield from (f"{step.server} is not as planned: {line}." for line in applied.notes)
+    else:
+        yield from applied.notes
     for name, lines in applied.restarts.items():
         yield f"{name} needs a restart: {'; '.join(lines)}."
     for step in applied.undrained:
@@ -49,8 +52,9 @@ def _left_to_do(applied: Applied, *, routed: bool) -> Iterator[str]:
         yield f"{name} has adapters that the plan does not know, left as they are: {shown}{more}."
     if applied.to_stop:
         yield f"The plan does not need {', '.join(applied.to_stop)} any more: stop it when its requests have ended."
-    if not routed and any(step.action == "route" for step in applied.steps):
-        yield "No routes file was given (--routes): route the requests as the steps say."
+    if applied.waits_for_routes:
+        yield "No routes file was given (--routes), so nothing was routed or unloaded: route the requests as the steps"
+        yield "say, and call the same command again with --routed."
     if applied.unchecked:
         yield f"The servers do not say their {', '.join(applied.unchecked)}: whether they are the plan's is unknown."
 

@@ -17,6 +17,10 @@ class Applied(Spec):
     waits_for: Step | None = Field(
         default=None, description="server that somebody must start or restart before the steps go on; None: nobody"
     )
+    waits_for_routes: bool = Field(
+        default=False, description="whether requests must be routed by the plan before the steps go on"
+    )
+    notes: tuple[str, ...] = Field(default=(), description="what is worth knowing besides, a sentence each")
     to_stop: tuple[str, ...] = Field(default=(), description="servers that the plan no longer needs")
     restarts: dict[str, tuple[str, ...]] = Field(
         default={}, description="settings that differ from the plan's and need a restart, in words, by server"
@@ -30,4 +34,6 @@ class Applied(Spec):
     @property
     def is_complete(self) -> bool:
         """Whether the running fleet is that of the plan."""
-        return self.taken == len(self.steps) and not (self.undrained or self.waits_for or self.restarts)
+        return self.taken == len(self.steps) and not (
+            self.undrained or self.waits_for or self.waits_for_routes or self.restarts
+        )

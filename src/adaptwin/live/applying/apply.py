@@ -1,6 +1,7 @@
 """apply: bring running servers to a plan, with no adapter ever unserved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,8 @@ from adaptwin.live.applying.applied import Applied
 from adaptwin.live.applying.carry_out import CarryOut
 from adaptwin.live.applying.differing_settings import differing_settings, unsaid_settings
 from adaptwin.live.applying.journal import note_taken, steps_taken
-from adaptwin.live.applying.needed_steps import Needed, needed_steps, require_base_models
-from adaptwin.live.applying.routes_file import read_routes
+from adaptwin.live.applying.needed_steps import needed_steps, require_base_models
+from adaptwin.live.applying.routes_file import are_settled, planned_routes, read_routes
 from adaptwin.live.applying.running_fleet import ServerState, connected, states_of
 from adaptwin.live.applying.server_access import ServerAccess
 from adaptwin.live.connection import in_event_loop
@@ -31,6 +32,7 @@ class ApplyOptions(NamedTuple):
     routes_file: Path | None = None
     command: tuple[str, ...] = ()
     on_routes: Callable[[Mapping[str, Route]], None] | None = None  # called with the routes before the command
+    is_routed: bool = False  # without a routes file: whether requests are routed by the plan already
     adapters_folder: str | None = None
     unload_unmanaged: bool = False
     settle: float = 5.0
@@ -42,9 +44,8 @@ class ApplyOptions(NamedTuple):
 
 def servers_to_reach(plans: Sequence[Plan]) -> list[str]:
     """Return the servers whose addresses are needed: those with adapters, and those of the steps of a migration."""
-    serving = [server.name for plan in plans for server in plan.servers if not server.is_standby]
-    steps = [step for plan in plans for step in _migration_steps(plan)]
-    return list(dict.fromkeys([*serving, *(step.server for step in steps if step.server and step.action != "stop")]))
+    steps = (step for step in _migration_steps(plans) if step.server and step.action != "stop")
+    return list(dict.fromkeys([*_serving(plans), *(step.server or "" for step in steps)]))
 
 
 def apply(
@@ -57,6 +58,8 @@ def apply(
     """Bring running servers to plans: load adapters, switch the routes, and unload what is no longer routed there.
 
     Every step is verified, and what is done already is left as it is: a call that failed or was stopped is made again.
+    Without a routes file, nothing is unloaded until the caller says that requests are routed by the plan.
+
     A plan of a replan that starts or restarts servers has its own steps; a journal keeps how far they are. Where one
     of them needs hands, the steps end there, and go on with the next call.
 
@@ -71,123 +74,174 @@ def apply(
         ServerError: A server does not answer, or refuses a step; nothing is unloaded before all loads are done.
         CommandError: The command that switches the routes failed.
     """
-    found: Applied = in_event_loop(lambda: _apply(plans, access, options or ApplyOptions(), progress))
+    used = options or ApplyOptions()
+
+    async def work() -> Applied:
+        async with connected(access, used.api_key) as servers:
+            return await _Applying(plans, servers, used, progress).run()
+
+    found: Applied = in_event_loop(work)
     return found
 
 
-async def _apply(
-    plans: Sequence[Plan], access: Mapping[str, ServerAccess], options: ApplyOptions, progress: Progress
-) -> Applied:
-    paths = AdapterPaths.of_plans(plans, options.adapters_folder)
-    by_hand = [step for plan in plans for step in _migration_steps(plan) if step.action in BY_HAND]
-    async with connected(access, options.api_key) as servers:
-        if any(step.action != "stop" for step in by_hand):
-            return await _migrate(plans, servers, paths, options, progress)
-        serving = {server.name for plan in plans for server in plan.servers if not server.is_standby}
-        states = await states_of({name: server for name, server in servers.items() if name in serving})
-        require_base_models(plans, states)
-        routes = read_routes(options.routes_file) if options.routes_file else None
-        departed = {
-            step.adapter or ""
-            for plan in plans
-            for step in _migration_steps(plan)
-            if step.action == "unload" and step.adapter not in paths.artifacts
-        }
+@dataclass
+class _Applying:
+    """One call: plans, connections by name of the server, and options."""
+
+    plans: Sequence[Plan]
+    servers: Mapping[str, VllmServer]
+    options: ApplyOptions
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.paths = AdapterPaths.of_plans(self.plans, self.options.adapters_folder)
+        self.migration = list(_migration_steps(self.plans))
+        self.taken_before = steps_taken(self.options.journal, self.migration) if self.options.journal else 0
+
+    async def run(self) -> Applied:
+        """Take the steps of a migration that needs hands, and then those that are still needed."""
+        if any(step.action in BY_HAND and step.action != "stop" for step in self.migration[self.taken_before :]):
+            answer = await self._migrate()
+            if answer.waits_for or answer.is_dry_run:
+                return answer
+        return await self._converge()
+
+    async def _converge(self) -> Applied:
+        """Take the steps that a running fleet needs, unless it is a dry run."""
+        states = await states_of({name: self.servers[name] for name in _serving(self.plans)})
+        notes = require_base_models(self.plans, states)
+        reloads = [] if self._is_migrated() else self._reloads(states)
         needed = needed_steps(
-            plans, states, routes, paths, unload_unmanaged=options.unload_unmanaged, departed=departed
+            self.plans,
+            states,
+            self._settled_routes(),
+            self.paths,
+            unload_unmanaged=self.options.unload_unmanaged,
+            departed=self._departed(),
+            reloads=reloads,
         )
-        return await _take(needed, plans, states, servers, paths, options, progress)
+        self._require_possible(needed.steps, states)
+        restarts, more = differing_settings(self.plans, states)
+        answer = Applied(
+            steps=needed.steps,
+            to_stop=tuple(step.server for step in self.migration if step.action == "stop" and step.server),
+            restarts=restarts,
+            notes=(*notes, *more),
+            unchecked=unsaid_settings(states),
+            unmanaged=needed.unmanaged,
+            is_dry_run=self.options.dry_run,
+        )
+        if self.options.dry_run:
+            return answer
+        steps = needed.steps
+        if self.options.routes_file is None and not self.options.is_routed:
+            steps = tuple(step for step in steps if step.action == "load")
+        carried = self._carrying_out(reloads)
+        await carried.run(steps)
+        if self.options.journal and self.migration and len(steps) == len(needed.steps):
+            note_taken(self.options.journal, self.migration, len(self.migration))
+        waits_for_routes = len(steps) < len(needed.steps)
+        update = {"taken": carried.taken, "undrained": tuple(carried.undrained), "waits_for_routes": waits_for_routes}
+        return answer.model_copy(update=update)
+
+    async def _migrate(self) -> Applied:
+        """Take the steps of a migration one after the other, from where the journal says, up to one that needs hands."""
+        journal, routes_file = self.options.journal, self.options.routes_file
+        if journal is None:
+            raise SpecError(
+                "the plan starts or restarts servers: give a file that keeps how far its steps are", "journal"
+            )
+        if routes_file and not routes_file.exists():
+            raise SpecError(
+                "is not there: apply the plan that runs first, so that it holds the routes of all adapters",
+                file=routes_file,
+            )
+        steps, taken = self.migration, self.taken_before
+        answer = Applied(steps=tuple(steps), taken=taken, is_dry_run=self.options.dry_run)
+        if self.options.dry_run:
+            return answer
+        carried = self._carrying_out([step for step in steps if step.action == "load"])
+        for action, group in groupby(steps[taken:], key=lambda step: step.action):
+            alike = list(group)
+            if action not in BY_HAND:
+                await carried.run(alike)
+            elif waits_for := await self._not_started(alike):
+                return answer.model_copy(update={"taken": taken, "waits_for": waits_for[0], "notes": waits_for[1]})
+            taken += len(alike)
+            note_taken(journal, steps, taken)
+        return answer.model_copy(update={"taken": taken})
+
+    async def _not_started(self, steps: Sequence[Step]) -> tuple[Step, tuple[str, ...]] | None:
+        """Return the first step whose server does not run as planned, as far as it says, and why."""
+        for step in steps:
+            name = step.server or ""
+            if step.action == "stop":
+                continue
+            try:
+                states = await states_of({name: self.servers[name]})
+            except ServerError as error:
+                return step, (str(error),)
+            if lines := differing_settings(self.plans, states)[0].get(name):
+                return step, lines
+        return None
+
+    def _carrying_out(self, reloads: Sequence[Step]) -> CarryOut:
+        options = self.options
+        routes = dict((read_routes(options.routes_file) if options.routes_file else None) or {})
+        return CarryOut(
+            self.servers,
+            self.paths,
+            routes or self._routes_without_steps(),
+            routes_file=options.routes_file,
+            command=options.command,
+            on_routes=options.on_routes,
+            settle=options.settle,
+            drain=options.drain,
+            reloads=reloads,
+            progress=self.progress,
+        )
+
+    def _routes_without_steps(self) -> dict[str, Route]:
+        """Return the routes of adapters that no step of a migration routes: they are those of the plan already."""
+        routed = {step.adapter for step in self.migration if step.action == "route"}
+        return {name: route for name, route in planned_routes(self.plans).items() if name not in routed}
+
+    def _settled_routes(self) -> dict[str, Route] | None:
+        """Return the routes that all routers follow; None if they are not known."""
+        file = self.options.routes_file
+        if file is None:
+            return planned_routes(self.plans) if self.options.is_routed else None
+        return read_routes(file) if are_settled(file) else None
+
+    def _is_migrated(self) -> bool:
+        return bool(self.migration) and self.taken_before == len(self.migration)
+
+    def _reloads(self, states: Mapping[str, ServerState]) -> list[Step]:
+        """Return the loads of a migration that replace the weights of an adapter that is loaded there already."""
+        loads = (step for step in self.migration if step.action == "load" and step.server in states)
+        return [step for step in loads if step.adapter in states[step.server or ""].loaded]
+
+    def _departed(self) -> set[str]:
+        """Return the adapters of the plan before that a migration unloads for good."""
+        unloads = {step.adapter or "" for step in self.migration if step.action == "unload"}
+        return unloads - set(self.paths.artifacts)
+
+    def _require_possible(self, steps: Sequence[Step], states: Mapping[str, ServerState]) -> None:
+        """Raise an error before anything is done if a step cannot be taken."""
+        for step in steps:
+            if step.action == "load":
+                self.paths.path(step.adapter or "")
+            if step.action == "unload" and states[step.server or ""].metrics is None:
+                what = (
+                    f"{step.server} has no /metrics, so it is unknown when the requests of {step.adapter!r} have ended"
+                )
+                raise ServerError(what, self.servers[step.server or ""].url)
 
 
-async def _take(
-    needed: Needed,
-    plans: Sequence[Plan],
-    states: Mapping[str, ServerState],
-    servers: Mapping[str, VllmServer],
-    paths: AdapterPaths,
-    options: ApplyOptions,
-    progress: Progress,
-) -> Applied:
-    """Take the steps that a running fleet needs, unless it is a dry run."""
-    for step in needed.steps:
-        if step.action == "load":
-            paths.path(step.adapter or "")  # raises before anything is done
-    stopped = [step.server for plan in plans for step in _migration_steps(plan) if step.action == "stop"]
-    answer = Applied(
-        steps=needed.steps,
-        to_stop=tuple(name for name in stopped if name),
-        restarts=differing_settings(plans, states),
-        unchecked=unsaid_settings(states),
-        unmanaged=needed.unmanaged,
-        is_dry_run=options.dry_run,
-    )
-    if options.dry_run:
-        return answer
-    carried = _carrying_out(servers, paths, options, progress)
-    await carried.run(needed.steps)
-    return answer.model_copy(update={"taken": carried.taken, "undrained": tuple(carried.undrained)})
+def _serving(plans: Sequence[Plan]) -> list[str]:
+    return [server.name for plan in plans for server in plan.servers if not server.is_standby]
 
 
-def _carrying_out(
-    servers: Mapping[str, VllmServer], paths: AdapterPaths, options: ApplyOptions, progress: Progress
-) -> CarryOut:
-    routes = (read_routes(options.routes_file) if options.routes_file else None) or {}
-    return CarryOut(
-        servers,
-        paths,
-        routes,
-        routes_file=options.routes_file,
-        command=options.command,
-        on_routes=options.on_routes,
-        settle=options.settle,
-        drain=options.drain,
-        progress=progress,
-    )
-
-
-async def _migrate(
-    plans: Sequence[Plan],
-    servers: Mapping[str, VllmServer],
-    paths: AdapterPaths,
-    options: ApplyOptions,
-    progress: Progress,
-) -> Applied:
-    """Take the steps of a migration one after the other, from where the journal says, up to one that needs hands."""
-    steps = [step for plan in plans for step in _migration_steps(plan)]
-    if options.journal is None:
-        raise SpecError("the plan starts or restarts servers: give a file that keeps how far its steps are", "journal")
-    answer = Applied(steps=tuple(steps), taken=steps_taken(options.journal, steps), is_dry_run=options.dry_run)
-    if options.dry_run:
-        return answer
-    carried = _carrying_out(servers, paths, options, progress)
-    taken = answer.taken
-    for action, group in groupby(steps[taken:], key=lambda step: step.action):
-        alike = list(group)
-        if action not in BY_HAND:
-            await carried.run(alike)
-        elif waits_for := await _not_started(alike, plans, servers):
-            return answer.model_copy(update={"taken": taken, "waits_for": waits_for})
-        taken += len(alike)
-        note_taken(options.journal, steps, taken)
-    stopped = tuple(step.server for step in steps if step.action == "stop" and step.server)
-    update = {"taken": len(steps), "to_stop": stopped, "undrained": tuple(carried.undrained)}
-    return answer.model_copy(update=update)
-
-
-async def _not_started(steps: Sequence[Step], plans: Sequence[Plan], servers: Mapping[str, VllmServer]) -> Step | None:
-    """Return the first step whose server does not run with the settings of the plan, as far as it says them."""
-    for step in steps:
-        name = step.server or ""
-        if step.action == "stop":
-            continue
-        try:
-            states = await states_of({name: servers[name]})
-        except ServerError:
-            return step
-        if name in differing_settings(plans, states):
-            return step
-    return None
-
-
-def _migration_steps(plan: Plan) -> tuple[Step, ...]:
-    return plan.migration.steps if plan.migration else ()
+def _migration_steps(plans: Sequence[Plan]) -> Iterator[Step]:
+    for plan in plans:
+        yield from plan.migration.steps if plan.migration else ()

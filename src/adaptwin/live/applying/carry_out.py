@@ -40,6 +40,7 @@ class CarryOut:
         command: Words of the command that is run with the name of that file after each change; empty: none.
         settle: Seconds after a change of the routes until no router sends a request by the old ones.
         drain: Seconds that the requests of an adapter get to end before it stays loaded.
+        reloads: Loads that replace the weights of an adapter that is loaded already.
         progress: Called with the number of steps taken.
     """
 
@@ -51,6 +52,7 @@ class CarryOut:
     command: Sequence[str] = ()
     settle: float = 5.0
     drain: float = 300.0
+    reloads: Sequence[Step] = ()
     progress: Progress = silent
     taken: int = 0
     undrained: list[Step] = field(default_factory=list)  # unloads that were left out as requests did not end
@@ -65,22 +67,28 @@ class CarryOut:
             await self._route(steps)
             self._note(len(steps), total)
             return
-        takes: dict[str, Callable[[VllmServer, Step], Awaitable[None]]] = {"load": self._load, "unload": self._unload}
-        lines = [self._in_turn(takes[action], each, total) for each in _by_server(steps)]
-        await _all_of(lines)
+        take = self._load_in_turn if action == "load" else self._unload_in_turn
+        await _all_of([take(self.servers[each[0].server or ""], each, total) for each in _by_server(steps)])
         await _all_of([self._verify(action, each) for each in _by_server(steps)])
-
-    async def _in_turn(
-        self, take: Callable[[VllmServer, Step], Awaitable[None]], steps: list[Step], total: int
-    ) -> None:
-        """Take the steps of one server one after the other."""
-        for step in steps:
-            await take(self.servers[step.server or ""], step)
-            self._note(1, total)
 
     def _note(self, count: int, total: int) -> None:
         self.taken += count
         self.progress("applying the plan", self.taken, total)
+
+    async def _load_in_turn(self, server: VllmServer, steps: list[Step], total: int) -> None:
+        """Load the adapters of one server one after the other."""
+        for step in steps:
+            await self._load(server, step)
+            self._note(1, total)
+
+    async def _unload_in_turn(self, server: VllmServer, steps: list[Step], total: int) -> None:
+        """Unload the adapters of one server once they have no requests, those that keep some left out."""
+        busy = await self._busy_at_the_end(server, [step.adapter or "" for step in steps])
+        self.undrained += [step for step in steps if step.adapter in busy]
+        for step in steps:
+            if step.adapter not in busy:
+                await self._unload(server, step.adapter or "")
+            self._note(1, total)
 
     async def _load(self, server: VllmServer, step: Step) -> None:
         name = step.adapter or ""
@@ -90,35 +98,31 @@ class CarryOut:
             loaded = {adapter.name: adapter.root for adapter in (await server.models()).adapters}
             if name not in loaded:
                 await server.load_adapter(name, path)
-            elif self.paths.differs(name, loaded[name]):
+            elif step in self.reloads or self.paths.differs(name, loaded[name]):
                 await server.load_adapter(name, path, in_place=True)
 
         await _tried(load)
 
-    async def _unload(self, server: VllmServer, step: Step) -> None:
-        name = step.adapter or ""
-        if not await self._drained(server, name):
-            self.undrained.append(step)
-            return
-
+    async def _unload(self, server: VllmServer, name: str) -> None:
         async def unload() -> None:
             if name in (await server.models()).names:
                 await server.unload_adapter(name)
 
         await _tried(unload)
 
-    async def _drained(self, server: VllmServer, name: str) -> bool:
-        """Wait until an adapter has no request on a server; returns whether that is so within the time."""
-        calm, clock = 0, asyncio.get_running_loop().time
+    async def _busy_at_the_end(self, server: VllmServer, names: Sequence[str]) -> set[str]:
+        """Wait until adapters have no requests on a server; return those that still have some when the time is up."""
+        clock, calm = asyncio.get_running_loop().time, dict.fromkeys(names, 0)
         until = clock() + self.drain
-        while calm < CALM_READINGS and clock() < until:
+        while True:
             metrics = await server.metrics()
             has_requests = metrics.running != 0 or metrics.waiting != 0
-            busy = has_requests and name in {*metrics.running_adapters, *metrics.waiting_adapters}
-            calm = 0 if busy else calm + 1
-            if calm < CALM_READINGS:
-                await asyncio.sleep(READING_EVERY)
-        return calm >= CALM_READINGS
+            listed = {*metrics.running_adapters, *metrics.waiting_adapters} if has_requests else set()
+            calm = {name: 0 if name in listed else readings + 1 for name, readings in calm.items()}
+            busy = {name for name, readings in calm.items() if readings < CALM_READINGS}
+            if not busy or clock() >= until:
+                return busy
+            await asyncio.sleep(READING_EVERY)
 
     async def _verify(self, action: str, steps: list[Step]) -> None:
         """Check by the list of its models that a server did what it was told."""
@@ -136,13 +140,15 @@ class CarryOut:
         changed = {step.adapter or "": dict(step.shares or {}) for step in steps}
         self.routes.update(changed)
         if self.routes_file:
-            RoutesFile(routes=self.routes).write(self.routes_file)
+            RoutesFile(routes=self.routes, settled=False).write(self.routes_file)
         if self.on_routes:
             self.on_routes(self.routes)
         if self.command:
             await asyncio.to_thread(self._run_command)
         if self.routes_file or self.on_routes:
             await asyncio.sleep(self.settle)
+        if self.routes_file:
+            RoutesFile(routes=self.routes).write(self.routes_file)
 
     def _run_command(self) -> None:
         words = [*self.command, *([str(self.routes_file)] if self.routes_file else [])]

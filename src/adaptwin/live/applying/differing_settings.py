@@ -8,17 +8,30 @@ from adaptwin.live.watched_server import Reading, WatchedServer
 from adaptwin.plan.plan import PlacedServer, Plan
 
 UNSAID_SETTINGS = ("max_lora_rank", "max_cpu_loras", "max_num_seqs", "max_num_batched_tokens")  # no server says them
+_OF_CACHE = "the KV cache has"
 
 
-def differing_settings(plans: Sequence[Plan], states: Mapping[str, ServerState]) -> dict[str, tuple[str, ...]]:
-    """Return what differs, in words, by server; servers that do as planned are left out."""
+def differing_settings(
+    plans: Sequence[Plan], states: Mapping[str, ServerState]
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return what differs and needs a restart, in words by server, and what differs and no restart changes.
+
+    The size of the KV cache is measured by vLLM itself when it starts.
+    """
     found = {
         server.name: _differences(plan, server, states[server.name])
         for plan in plans
         for server in plan.servers
         if server.name in states and not server.is_standby
     }
-    return {name: lines for name, lines in found.items() if lines}
+    of_cache = tuple(
+        f"{name}: {line}; the twin's figures are not those of this server."
+        for name, lines in found.items()
+        for line in lines
+        if line.startswith(_OF_CACHE)
+    )
+    settings = {name: tuple(line for line in lines if not line.startswith(_OF_CACHE)) for name, lines in found.items()}
+    return {name: lines for name, lines in settings.items() if lines}, of_cache
 
 
 def unsaid_settings(states: Mapping[str, ServerState]) -> tuple[str, ...]:

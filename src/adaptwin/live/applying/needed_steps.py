@@ -38,6 +38,7 @@ def needed_steps(
     *,
     unload_unmanaged: bool = False,
     departed: Collection[str] = (),
+    reloads: Sequence[Step] = (),
 ) -> Needed:
     """Return the steps from a running fleet to plans, in an order in which every adapter stays served.
 
@@ -49,6 +50,7 @@ def needed_steps(
         routes: Routes that are in force; None: not known, so that all are set.
         paths: Where the weights of adapters are.
         unload_unmanaged: Whether to unload adapters that the plans do not know, too.
+        reloads: Loads that replace the weights of an adapter that is loaded already.
         departed: Further adapters to unload, which an earlier plan had.
     """
     managed = {adapter.name for plan in plans for adapter in plan.workload.adapters} | {*departed}
@@ -63,6 +65,7 @@ def needed_steps(
         unloads += [Step(action="unload", server=server, adapter=name) for name in to_unload]
         if left := tuple(name for name in strangers if not (name in managed or unload_unmanaged)):
             unmanaged[server] = left
+    loads += [step for step in reloads if step not in loads]
     return Needed((*loads, *_routings(plans, routes, departed), *unloads), unmanaged)
 
 
@@ -82,20 +85,22 @@ def _routings(plans: Sequence[Plan], routes: Mapping[str, Route] | None, departe
             yield Step(action="route", adapter=name, shares={})
 
 
-def require_base_models(plans: Sequence[Plan], states: Mapping[str, ServerState]) -> None:
-    """Raise `SpecError` if a server does not serve what the plan puts there: the base model, or a merged adapter."""
-    for plan in plans:
-        for server in plan.servers:
-            if server.is_standby:
-                continue
-            base = states[server.name].models.base
-            if server.merged and next(iter(server.adapters)) not in states[server.name].models.names:
-                name = next(iter(server.adapters))
+def require_base_models(plans: Sequence[Plan], states: Mapping[str, ServerState]) -> tuple[str, ...]:
+    """Return what is taken on trust of the models that servers serve, in words.
+
+    Raises:
+        SpecError: A server does not serve what the plan puts there: the base model, or a merged adapter.
+    """
+    said = []
+    for plan, server in ((plan, server) for plan in plans for server in plan.servers if not server.is_standby):
+        models = states[server.name].models
+        base = models.base
+        if server.merged:
+            name = next(iter(server.adapters))
+            if name not in models.names:
                 raise SpecError(f"serves {base.name!r}: start it with the weights of {name!r} merged", server.name)
-            if not server.merged and not _serves(base.name, base.root, plan.base):
+        elif not any(same_shapes(each, plan.base) for each in (base.name, base.root)):
+            if len(plans) > 1 or not base.root.startswith(("/", ".", "~")):
                 raise SpecError(f"serves {base.name!r}, and the plan is for {plan.base!r}", server.name)
-
-
-def _serves(name: str, root: str, planned: str) -> bool:
-    """Whether a served model, by its name or the place of its weights, may be the planned one."""
-    return any(same_shapes(each, planned) for each in (name, root)) or root.startswith(("/", ".", "~"))
+            said.append(f"{server.name} serves {base.name} from {base.root}, which is taken for {plan.base}.")
+    return tuple(said)

@@ -21,6 +21,9 @@ class RoutesFile(Spec):
         description="share of an adapter's requests that each server takes, by adapter; without servers, its requests "
         "are refused"
     )
+    settled: bool = Field(
+        default=True, description="whether all routers are known to follow these routes; false while they are switched"
+    )
 
 
 def planned_routes(plans: Iterable[Plan]) -> dict[str, Route]:
@@ -31,3 +34,8 @@ def planned_routes(plans: Iterable[Plan]) -> dict[str, Route]:
 def read_routes(path: Path) -> dict[str, Route] | None:
     """Return the routes of a file; None if there is no such file. Raises `SpecError` if it is damaged."""
     return RoutesFile.read(path).routes if path.exists() else None
+
+
+def are_settled(path: Path) -> bool:
+    """Whether all routers are known to follow the routes of a file; not if a switch of routes was stopped."""
+    return path.exists() and RoutesFile.read(path).settled

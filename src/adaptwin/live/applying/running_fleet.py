@@ -37,7 +37,14 @@ async def connected(access: Mapping[str, ServerAccess], api_key: str | None) -> 
 
 async def states_of(servers: Mapping[str, VllmServer]) -> dict[str, ServerState]:
     """Return the state of each server; raises `ServerError` for the first one that does not answer."""
-    found = await asyncio.gather(*(state_of_server(server) for server in servers.values()))
+
+    async def state(name: str, server: VllmServer) -> ServerState:
+        try:
+            return await state_of_server(server)
+        except ServerError as error:
+            raise ServerError(f"{name}: {error.message}", error.url, error.status) from None
+
+    found = await asyncio.gather(*(state(name, server) for name, server in servers.items()))
     return dict(zip(servers, found, strict=True))
 
 
