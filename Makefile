@@ -127,7 +127,7 @@ gpu-pack: ## pack what measures vLLM on a GPU machine without network, into .gpu
 
 gpu-rehearse: $(GPU_READY) $(READY) gpu-pack ## play that measurement without a GPU, and fit it (6 minutes; Python 3.12, 5 GB)
 	rm -rf $(GPU)/rehearsal
-	PYTHON=$(CURDIR)/$(GPU_VENV)/bin/python OUT=$(GPU)/rehearsal GPUKIT_STATE=$(GPU)/rehearsal/state \
+	PYTHON=$(abspath $(GPU_VENV))/bin/python OUT=$(GPU)/rehearsal GPUKIT_STATE=$(GPU)/rehearsal/state \
 		GPUKIT_EXTRA=--rehearse $(GPU)/part1/on_gpu.sh 300
 	$(BIN)/python tools/gpu/law.py $(GPU)/rehearsal/events.jsonl
 	$(BIN)/adaptwin fit $(GPU)/rehearsal/state/folders/llama-3.1-8b --out $(GPU)/rehearsal/profile.yaml

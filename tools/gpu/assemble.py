@@ -17,23 +17,56 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import events as events_file
 from engine_spec import EngineSpec
-from events import Event
+from events import Event, read
 from machine import NO_GPU
 from models import MODELS
 
 MEMORY = ("max_loras", "max_lora_rank", "kv_cache_tokens")
 LOADS = ("source", "rank", "max_lora_rank", "seconds")
 PLANNING = ("running", "waiting", "seconds")
+SPREAD = ("count", "low", "high")
 STEPS = ("max_loras", "max_lora_rank", "tokens", "context", "adapters", "running", "seconds")
-MORE = ("engine", "name", "period", "prefill", "prefill_pairs", "waiting", "mean", "low", "high", "count", "planning")
-MORE += ("update", "async")
-STARTS = ("engine", *MEMORY, "peak_activation_memory", "non_torch_memory", "cudagraph_memory_estimate")
-STARTS += ("requested_memory", "available_kv_cache_memory_bytes", "model_memory_usage")
-STARTS += ("start_seconds", "compile_seconds", "import_seconds")
-SHAPES = ("name", "hidden", "layers", "heads", "kv_heads", "head_dim", "intermediate", "vocabulary", "max_model_len")
-SHAPES += ("lora_embeddings",)
+BESIDE = (  # further columns of steps
+    "engine",
+    "name",
+    "period",
+    "prefill",
+    "prefill_pairs",
+    "waiting",
+    "mean",
+    "low",
+    "high",
+    "count",
+    "planning",
+    "update",
+    "async",
+)
+STARTS = (
+    "engine",
+    *MEMORY,
+    "peak_activation_memory",
+    "non_torch_memory",
+    "cudagraph_memory_estimate",
+    "requested_memory",
+    "available_kv_cache_memory_bytes",
+    "model_memory_usage",
+    "start_seconds",
+    "compile_seconds",
+    "import_seconds",
+)
+SHAPES = (
+    "name",
+    "hidden",
+    "layers",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "intermediate",
+    "vocabulary",
+    "max_model_len",
+    "lora_embeddings",
+)
 
 
 def main() -> int:
@@ -54,7 +87,7 @@ def main() -> int:
 
 def merged(paths: Iterable[Path]) -> list[Event]:
     """The events of several calls, each once."""
-    found = {json.dumps(event, sort_keys=True): event for path in paths for event in events_file.read(path)}
+    found = {json.dumps(event, sort_keys=True): event for path in paths for event in read(path)}
     return list(found.values())
 
 
@@ -75,13 +108,14 @@ def assemble(events: list[Event], model: str, folder: Path) -> str:
     memory = servers_in_memory(starts, usual)
     _table(folder / "memory.csv", MEMORY, memory)
     _table(folder / "extra/starts.csv", STARTS, starts)
-    _table(folder / "loads.csv", (*LOADS, "count", "low", "high"), like_loads(loads))
+    _table(folder / "loads.csv", (*LOADS, *SPREAD), medians(filter(is_usual_load, loads), LOADS))
     _table(folder / "extra/all_loads.csv", (*LOADS, "cold"), loads)
-    _table(folder / "planning.csv", PLANNING, [_planning(step) for step in steps if is_fitted(step, usual)])
+    planning = [_planning(step) for step in steps if is_fitted(step, usual)]
+    _table(folder / "planning.csv", (*PLANNING, *SPREAD), medians(planning, PLANNING))
     fitted = [_timed(step) for step in steps if is_fitted(step, usual)]
     rest = [_timed(step) for step in steps if not is_fitted(step, usual)]
-    _table(folder / "steps.csv", (*STEPS, *MORE), fitted)
-    _table(folder / "extra/other_steps.csv", (*STEPS, *MORE), rest)
+    _table(folder / "steps.csv", (*STEPS, *BESIDE), fitted)
+    _table(folder / "extra/other_steps.csv", (*STEPS, *BESIDE), rest)
     if runs:
         (folder / "runs.json").write_text(json.dumps([_run(event) for event in runs], indent=1) + "\n")
     slots = sorted({step["max_loras"] for step in fitted})
@@ -99,7 +133,7 @@ def flags(event: Event) -> set[str]:
 def usual_flags(steps: list[Event]) -> set[str]:
     """The variant that most steps were measured with, which is the one that the fit sees."""
     found = Counter(frozenset(flags(step)) for step in steps)
-    return set(max(found, key=lambda variant: (found[variant], -len(variant)))) if found else set()
+    return set(found.most_common(1)[0][0]) if found else set()
 
 
 def is_fitted(step: Event, usual: set[str]) -> bool:
@@ -121,17 +155,30 @@ def servers_in_memory(starts: list[Event], usual: set[str]) -> list[Event]:
     return [*found.values()]
 
 
-def like_loads(loads: list[Event]) -> list[dict[str, Any]]:
-    """Medians of the loads of one source and size, from the page cache where they are from disk."""
+def is_usual_load(load: Event) -> bool:
+    """Whether a load is not vLLM's own, to warm up (rank 0), and not from the device, which runs have only once."""
+    return load["rank"] > 0 and not load.get("cold")
+
+
+def medians(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """One row for those that are alike in all columns but `seconds`, with their median, range and number.
+
+    The fit uses medians anyway. Rows that differ, as they do on a busy host, it would take for other settings.
+    """
+    alike = [name for name in columns if name != "seconds"]
     groups: dict[tuple[Any, ...], list[float]] = {}
-    for load in loads:
-        if load["rank"] > 0 and not load.get("cold"):  # rank 0: vLLM's own, to warm up
-            groups.setdefault((load["source"], load["rank"], load["max_lora_rank"]), []).append(load["seconds"])
-    rows = []
-    for (source, rank, max_lora_rank), seconds in sorted(groups.items()):
-        row = {"source": source, "rank": rank, "max_lora_rank": max_lora_rank, "seconds": statistics.median(seconds)}
-        rows.append({**row, "count": len(seconds), "low": min(seconds), "high": max(seconds)})
-    return rows
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in alike), []).append(row["seconds"])
+    return [
+        {
+            **dict(zip(alike, key, strict=True)),
+            "seconds": statistics.median(found),
+            "count": len(found),
+            "low": min(found),
+            "high": max(found),
+        }
+        for key, found in sorted(groups.items())
+    ]
 
 
 def setup(start: Event, model: str, usual: set[str]) -> str:

@@ -52,7 +52,7 @@ class Driver:
         self._last = 0.0  # when the last step ended
         self._words = [(7 * k) % (MODELS[model].vocabulary - 100) + 50 for k in range(self.limits.max_model_len)]
         self._stopwatch = SchedulerStopwatch(self.scheduler)
-        self._loads = None
+        self._loads: LoadStopwatch | None = None
         if spec.max_loras:
             manager = self.runner.lora_manager
             self._loads = LoadStopwatch(manager, self.synchronize, rank_of=lambda adapter: adapter // IDS_PER_RANK)
@@ -113,6 +113,7 @@ class Driver:
 
     def load_from_device(self, adapter: Any, rank: int) -> None:
         """Load an adapter whose file is out of the page cache."""
+        assert self._loads, "the server has no adapters"
         path = adapter_file(self.options.state, self.model, rank, self.options.dtype)
         handle = os.open(path, os.O_RDONLY)
         os.fsync(handle)

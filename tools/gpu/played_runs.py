@@ -73,7 +73,8 @@ def _played(
     driver: Driver, run: OpenLoop, adapters: list[Any], until: float
 ) -> tuple[Client, list[dict[str, float]], float]:
     """What the clients saw, what was in the steps, and how many seconds it took."""
-    client, due, sent, steps = Client(), run.arrivals(), 0, []
+    client, due, sent = Client(), run.arrivals(), 0
+    steps: list[dict[str, float]] = []
     start = time.perf_counter()
     while (now := time.perf_counter() - start) < run.seconds and time.time() < until:
         while sent < len(due) and due[sent].at <= now:

@@ -25,7 +25,8 @@ class PretendAdapters:
     """Slots and host memory as sets, with the time that loads take: vLLM's two adapter managers in one."""
 
     def __init__(self, slots: int) -> None:
-        self.slots, self.known = slots, set()
+        self.slots = slots
+        self.known: set[int] = set()
         self._active_adapters: dict[int, None] = {}  # the least recently used first
         self._adapter_manager = self
 
@@ -74,7 +75,8 @@ class PretendExecutor(Executor):
 
     def _init_executor(self) -> None:
         lora = self.vllm_config.lora_config
-        self.slots, self.rank = (lora.max_loras, lora.max_lora_rank) if lora else (0, 0)
+        self.slots: int = lora.max_loras if lora else 0
+        self.rank: int = lora.max_lora_rank if lora else 0
         self.adapters = PretendAdapters(self.slots)
         self.prompts: dict[str, int] = {}
         self.computed: dict[str, int] = {}
@@ -133,6 +135,7 @@ class PretendExecutor(Executor):
 
     def sample_tokens(self, grammar_output: Any, non_block: bool = False) -> Any:
         """The result of the step that was launched."""
+        assert self.pending, "no step was launched"
         return self.pending if non_block else self.pending.result()
 
     def _take(self, scheduled: dict[str, int]) -> tuple[float, list[list[int]]]:

@@ -39,12 +39,17 @@ def start_facts(driver: Driver) -> dict[str, Any]:
     }
 
 
-def server_of(spec_facts: dict[str, Any]) -> dict[str, Any]:
+def server_of(facts: dict[str, Any]) -> dict[str, Any]:
     """The settings of a server as a file of runs has them, from its slots, rank and facts."""
-    renamed = {"max_num_batched_tokens": "token_budget", "scheduler_reserve_full_isl": "reserve_full_isl"}
-    names = ("max_loras", "max_lora_rank", "max_cpu_loras", "max_num_seqs", "max_num_batched_tokens", "max_model_len")
-    names += ("block_size", "kv_cache_tokens", "async_scheduling", "watermark", "scheduler_reserve_full_isl")
-    return {name: spec_facts[renamed.get(name, name)] for name in names}
+    same = ("max_loras", "max_lora_rank", "max_cpu_loras", "max_num_seqs", "max_model_len", "block_size")
+    return {
+        **{name: facts[name] for name in same},
+        "kv_cache_tokens": facts["kv_cache_tokens"],
+        "async_scheduling": facts["async_scheduling"],
+        "watermark": facts["watermark"],
+        "max_num_batched_tokens": facts["token_budget"],
+        "scheduler_reserve_full_isl": facts["reserve_full_isl"],
+    }
 
 
 def _backends(compilation: Any) -> list[str]:
