@@ -144,11 +144,25 @@ def test_a_server_that_is_gone_is_said_before_anything_is_done(two, applied, fol
     assert set(two[0].adapters) == set("abcd")
 
 
-def test_a_command_that_fails_after_the_routes_changed_unloads_nothing(two, applied):
+def test_a_command_that_fails_after_the_routes_changed_unloads_nothing_and_is_run_again(two, applied, folder):
     done = applied(plan_on_two("abc", "def"), "--on-routes", f"{sys.executable} -c 'raise SystemExit(7)'")
     assert done.code == 4
     assert "ended with 7" in done.err
     assert [set(each.adapters) for each in two] == [set("abcd"), set("def")]
+    writing = f'{sys.executable} -c \'open("ran", "w").close()\''
+    assert applied(plan_on_two("abc", "def"), "--on-routes", writing).code == 0
+    assert (folder / "ran").exists()
+    assert [set(each.adapters) for each in two] == [set("abc"), set("def")]
+
+
+def test_without_a_routes_file_nothing_is_unloaded_until_the_requests_are_routed(two, adaptwin, folder):
+    plan_on_two("abc", "def").write(folder / "plan.yaml")
+    first = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", *QUICK)
+    assert (first.code, "nothing was routed or unloaded" in " ".join(first.out.split())) == (3, True), first.out
+    assert [set(each.adapters) for each in two] == [set("abcd"), set("def")]
+    second = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", "--routed", *QUICK)
+    assert second.code == 0, second.out + second.err
+    assert [set(each.adapters) for each in two] == [set("abc"), set("def")]
 
 
 def test_settings_that_differ_are_said_and_need_a_restart(two, applied):
@@ -163,7 +177,8 @@ def test_settings_that_differ_are_said_and_need_a_restart(two, applied):
 def test_the_command_gets_the_routes_file(two, applied, folder):
     copying = f"{sys.executable} -c 'import shutil, sys; shutil.copy(sys.argv[1], \"seen.yaml\")'"
     assert applied(plan_on_two("abc", "def"), "--on-routes", copying).code == 0
-    assert read_mapping(folder / "seen.yaml") == read_mapping(folder / "routes.yaml")
+    seen, settled = (read_mapping(folder / name) for name in ("seen.yaml", "routes.yaml"))
+    assert seen == {**settled, "settled": False}
 
 
 def test_litellms_configuration_is_written_with_the_routes(two, applied, folder):

@@ -145,7 +145,7 @@ class _Applying:
         return answer.model_copy(update=update)
 
     async def _migrate(self) -> Applied:
-        """Take the steps of a migration one after the other, from where the journal says, up to one that needs hands."""
+        """Take the steps of a migration in their order, from where the journal says, up to one that needs hands."""
         journal, routes_file = self.options.journal, self.options.routes_file
         if journal is None:
             raise SpecError(

@@ -92,15 +92,16 @@ def require_base_models(plans: Sequence[Plan], states: Mapping[str, ServerState]
         SpecError: A server does not serve what the plan puts there: the base model, or a merged adapter.
     """
     said = []
-    for plan, server in ((plan, server) for plan in plans for server in plan.servers if not server.is_standby):
+    placed = ((plan, server) for plan in plans for server in plan.servers if not server.is_standby)
+    for its_plan, server in placed:
         models = states[server.name].models
         base = models.base
         if server.merged:
             name = next(iter(server.adapters))
             if name not in models.names:
                 raise SpecError(f"serves {base.name!r}: start it with the weights of {name!r} merged", server.name)
-        elif not any(same_shapes(each, plan.base) for each in (base.name, base.root)):
+        elif not any(same_shapes(each, its_plan.base) for each in (base.name, base.root)):
             if len(plans) > 1 or not base.root.startswith(("/", ".", "~")):
-                raise SpecError(f"serves {base.name!r}, and the plan is for {plan.base!r}", server.name)
-            said.append(f"{server.name} serves {base.name} from {base.root}, which is taken for {plan.base}.")
+                raise SpecError(f"serves {base.name!r}, and the plan is for {its_plan.base!r}", server.name)
+            said.append(f"{server.name} serves {base.name} from {base.root}, which is taken for {its_plan.base}.")
     return tuple(said)
