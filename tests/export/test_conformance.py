@@ -6,11 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.export.hard_plans import everyday_plan, hard_plan
+from tests.export.plans_by_hand import plan_by_hand
 from tests.export.read_back import documents
 from tests.export.readers import READERS
 from tests.export.schemas import problems_of_object
 
-from adaptwin import Adapter, Plan, Server, Workload
+from adaptwin import Adapter, Plan, Server, SpecError, Workload
 from adaptwin.export import export
 from adaptwin.export.exported import exported
 from adaptwin.export.registry import STACKS, stack_of
@@ -129,6 +130,24 @@ def test_what_the_stack_cannot_express_is_said_in_the_files_and_in_the_answer(st
     assert all(any(line in text for text in files.values()) for line in said) or stack == "csv"
 
 
+def test_a_name_that_leads_out_of_the_folder_of_adapters_is_refused():
+    with pytest.raises(SpecError, match="leads out of the folder of adapters"):
+        export(plan_by_hand({"gpu-0": {"../etc": 1.0}}), "kubernetes")
+
+
+def test_an_adapter_with_the_name_of_the_base_model_is_refused():
+    with pytest.raises(SpecError, match="has the name of the base model"):
+        export(plan_by_hand({"gpu-0": {everyday_plan().base: 1.0}}), "kubernetes")
+
+
+def test_secrets_are_named_with_what_they_hold():
+    _, said = exported(everyday_plan(), "kubernetes")
+    assert said[-1] == (
+        "Secrets that the objects refer to: hf-token (key token, may be absent), storage-credentials (environment "
+        "variables, may be absent), litellm (key master-key)."
+    )
+
+
 @every_stack
 def test_a_standby_is_said(stack):
     files, said = exported(hard_plan(), stack)
@@ -138,9 +157,14 @@ def test_a_standby_is_said(stack):
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=20)
 
 
+def is_allowed(name):
+    """Whether a name is no pattern of LiteLLM, and no path that leads out of a folder; both are refused."""
+    return "*" not in name and not {".", ".."} & {*name.split("/")}
+
+
 @every_stack
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(NAMES.filter(lambda name: "*" not in name), min_size=2, max_size=8, unique=True), st.data())
+@given(st.lists(NAMES.filter(is_allowed), min_size=2, max_size=8, unique=True), st.data())
 def test_any_names_and_shares_read_back(stack, names, data):
     """Any names of adapters and servers, and any shares."""
     first, *_ = servers = data.draw(st.lists(NAMES, min_size=1, max_size=3, unique=True), "servers")

@@ -116,7 +116,7 @@ def test_curl_commands_name_no_key(two, applied, monkeypatch):
     monkeypatch.setenv("VLLM_API_KEY", "very-secret")
     done = applied(plan_on_two("abc", "def"), "--print-curl")
     assert done.code == 0
-    assert f"curl -X POST {two[1].url}/v1/load_lora_adapter" in done.out
+    assert f"curl -fsS -X POST {two[1].url}/v1/load_lora_adapter" in done.out
     assert '"lora_name": "d"' in done.out
     assert "$VLLM_API_KEY" in done.out
     assert "very-secret" not in done.out + done.err

@@ -48,7 +48,7 @@ def test_where_moving_one_adapter_ends_it_no_server_restarts(h100):
     found = advice_of(plan_of(h100, *servers, rates={"a": 4.0, "b": 4.0, "c": 1.0, "g": 0.5}))
     assert (found.best.kind, found.best.what) == ("move", "a to gpu-1")
     load, route, unload = found.best.steps
-    assert load.startswith("curl -X POST http://b:8000/v1/load_lora_adapter")
+    assert load.startswith("curl -fsS -X POST http://b:8000/v1/load_lora_adapter")
     assert '\'{"lora_name": "a", "lora_path": "/adapters/a"}\'' in load
     assert route == "route requests for a to gpu-1"
     assert unload.endswith("""-d '{"lora_name": "a"}'""")

@@ -117,17 +117,18 @@ def apply_command(
     require_writable(routes, litellm, inputs=[plan, servers])
     running = Plans.read(plan)
     access = read_servers(servers, servers_to_reach(running.plans))
+    key = api_key or api_key_of_environment()
     options = ApplyOptions(
         routes_file=routes,
         command=_words(on_routes),
-        on_routes=_litellm_writer(running.plans, access, litellm),
+        on_routes=_litellm_writer(running.plans, access, litellm, has_key=key is not None),
         is_routed=routed,
         adapters_folder=adapters_folder,
         unload_unmanaged=unload_unknown,
         settle=settle,
         drain=drain,
         journal=journal,
-        api_key=api_key or api_key_of_environment(),
+        api_key=key,
         dry_run=dry_run or print_curl,
     )
     with progress_bar() as progress, keeping(lambda: "every step is whole, and the same command goes on"):
@@ -150,18 +151,25 @@ def _words(command: str | None) -> tuple[str, ...]:
 
 
 def _litellm_writer(
-    plans: "Sequence[Plan]", access: "Mapping[str, ServerAccess]", path: Path | None
+    plans: "Sequence[Plan]", access: "Mapping[str, ServerAccess]", path: Path | None, *, has_key: bool
 ) -> "Callable[[Mapping[str, Route]], None] | None":
     """Return what writes the configuration of LiteLLM's proxy for some routes; None if none is wanted."""
     if path is None:
         return None
     from adaptwin.export.exported import exported_plan
-    from adaptwin.export.options import ExportOptions
+    from adaptwin.export.options import ExportOptions, SecretKey
     from adaptwin.export.serving_plan import serving_plan_of
     from adaptwin.writing import write_atomically
 
     serving = serving_plan_of(plans)
-    options = ExportOptions(urls={name: each.url for name, each in access.items() if name in serving.names})
+    known = {name: each for name, each in access.items() if name in serving.names}
+    if files := [name for name, each in known.items() if each.api_key_file]:
+        raise SpecError(f"LiteLLM reads keys from its environment: give api_key_env for {files[0]}", "--litellm")
+    options = ExportOptions(
+        urls={name: each.url for name, each in known.items()},
+        api_key=SecretKey(name="vllm", key="api-key") if has_key else None,
+        api_key_envs={name: each.api_key_env for name, each in known.items() if each.api_key_env},
+    )
 
     def write(routes: "Mapping[str, Route]") -> None:
         files = exported_plan(serving.with_routes(routes), "litellm", options).files

@@ -14,6 +14,8 @@ from adaptwin.export.registry import STACKS
 from adaptwin.writable import require_writable
 from adaptwin.writing import write_atomically
 
+_SUFFIXES = (".yaml", ".yml", ".json", ".sh", ".csv")  # of a file, not of a folder
+
 
 def export_command(
     plan: PlanFile,
@@ -81,7 +83,7 @@ def export_command(
         {**(read_mapping(options) if options else {}), **{name: value for name, value in given.items() if value}},
         file=options,
     )
-    chosen = chosen.model_copy(update={"urls": {**chosen.urls, **dict(map(_named_url, url or ()))}})
+    chosen = ExportOptions(**{**dict(chosen), "urls": {**chosen.urls, **_named_urls(url or [])}})
     running = Plans.read(plan)
     files, said = exported(running, to, chosen)
     written_to = _places(files, out)
@@ -103,9 +105,12 @@ def _places(files: dict[str, str], out: Path | None) -> list[Path]:
         return []
     if len(files) == 1 and not out.is_dir():
         return [out]
-    if out.suffix and not out.is_dir():
+    if out.suffix in _SUFFIXES and not out.is_dir():
         raise SpecError(f"{len(files)} files ({', '.join(files)}) need a folder, not the file {out}", "--out")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"cannot be made a folder for {len(files)} files: {error.strerror}", file=out) from None
     return [out / name for name in files]
 
 
@@ -114,6 +119,15 @@ def _in_one_text(files: dict[str, str]) -> str:
     if len(files) == 1:
         return next(iter(files.values()))
     return "".join(f"--- # {name}\n{text}" for name, text in files.items())
+
+
+def _named_urls(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, url in map(_named_url, texts):
+        if name in found:
+            raise SpecError(f"{name!r} has two addresses", "--url")
+        found[name] = url
+    return found
 
 
 def _named_url(text: str) -> tuple[str, str]:

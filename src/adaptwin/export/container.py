@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from adaptwin.errors import SpecError
 from adaptwin.export.options import ExportOptions, SecretKey
 from adaptwin.export.serving_plan import LoraModule, ServedServer
 from adaptwin.export.vllm_flags import Flag, joined_words
 from adaptwin.export.yaml_text import Manifest
+from adaptwin.visible import quoted
 
 MOST_STARTING_SECONDS = 1_800  # a large model is downloaded, loaded and compiled before the server answers
 PROBE_SECONDS = 10
@@ -34,7 +36,9 @@ def model_of(server: ServedServer, options: ExportOptions) -> str:
 def lora_path(lora: LoraModule, options: ExportOptions) -> str:
     """Return the path or repository that vLLM loads an adapter from in its container."""
     if lora.artifact is None:
-        return f"{options.adapters_folder}/{lora.name}"
+        if {".", ".."} & {*lora.name.split("/")}:
+            raise SpecError(f"{quoted(lora.name)} leads out of the folder of adapters: give it an artifact", "name")
+        return f"{options.adapters_folder.rstrip('/')}/{lora.name}"
     if lora.artifact.scheme in _COPYING:
         return f"{DOWNLOADS}/{lora.artifact.scheme}/{lora.artifact.place}"
     return lora.artifact.for_vllm
@@ -201,8 +205,8 @@ def said_of_weights(servers: Sequence[ServedServer], options: ExportOptions) -> 
     said = []
     if any(lora.artifact is None for lora in loras):
         said.append(
-            f"Adapters without an artifact: put each one's weights in {options.adapters_folder}/NAME of the volume "
-            f"claim {options.adapters_claim}."
+            f"Adapters without an artifact: put each one's weights in a folder NAME at the root of the volume claim "
+            f"{options.adapters_claim}, which servers have at {options.adapters_folder}."
         )
     elsewhere = [lora.artifact.place for lora in loras if lora.artifact and lora.artifact.scheme == "path"]
     if outside := [place for place in elsewhere if not place.startswith(f"{options.adapters_folder.rstrip('/')}/")]:
@@ -213,8 +217,8 @@ def said_of_weights(servers: Sequence[ServedServer], options: ExportOptions) -> 
     said += said_of_unknown_artifacts(servers)
     if any(server.merged for server in servers):
         said.append(
-            f"Put each model with merged weights in {options.merged_folder}/NAME of the volume claim "
-            f"{options.merged_claim}."
+            f"Put each model with merged weights in a folder NAME at the root of the volume claim "
+            f"{options.merged_claim}, which servers have at {options.merged_folder}."
         )
     return said
 

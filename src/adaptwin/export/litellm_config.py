@@ -36,7 +36,7 @@ def model_list(
 def _routing_entries(
     serving: ServingPlan, urls: dict[str, str], options: ExportOptions, asked: AskedFor
 ) -> Iterator[Manifest]:
-    key = {"api_key": f"os.environ/{API_KEY}"} if options.api_key else {}
+    usual = API_KEY if options.api_key else None
     for name, places in (*serving.routes.items(), *serving.base_routes.items()):
         if "*" in name:
             raise SpecError(f"LiteLLM takes {quoted(name)} for a pattern of names: rename the adapter", "name")
@@ -46,11 +46,16 @@ def _routing_entries(
                 "litellm_params": {
                     "model": f"hosted_vllm/{asked(place)}",
                     "api_base": api_base(urls[place.server.name]),
-                    **key,
+                    **({"api_key": f"os.environ/{variable}"} if (variable := _variable(place, usual, options)) else {}),
                     "weight": place.weight,
                 },
                 "model_info": {"id": f"{name}@{place.server.name}"},
             }
+
+
+def _variable(place: Destination, usual: str | None, options: ExportOptions) -> str | None:
+    """Return the environment variable of the proxy with the API key of a server; None if it asks for none."""
+    return options.api_key_envs.get(place.server.name, usual)
 
 
 def api_base(url: str) -> str:

@@ -1,5 +1,8 @@
 """LiteLLM's proxy in a cluster: its configuration in ConfigMaps, a Deployment and a Service."""
 
+import hashlib
+import json
+
 from adaptwin.export.container import secret_variable
 from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, AskedFor, asked_of_vllm, model_list, proxy_config
 from adaptwin.export.options import ExportOptions
@@ -10,7 +13,7 @@ ROUTER = "adaptwin-router"
 ROUTER_PORT = 4000
 ROUTER_LABELS = {"app.kubernetes.io/name": ROUTER}
 CONFIG_FOLDER = "/etc/litellm"
-_ENTRIES_PER_MAP = 2_000  # of a ConfigMap, which may hold 1 MiB; an entry takes some 300 bytes
+_ENTRIES_PER_MAP = 500  # of a ConfigMap: kubectl keeps a copy of 256 KiB at most; an entry takes some 300 bytes
 
 
 def proxy_manifests(
@@ -29,7 +32,7 @@ def proxy_manifests(
     maps = {file: ROUTER if file == "config.yaml" else f"{ROUTER}-{file.removesuffix('.yaml')}" for file in texts}
     return [
         *({**_object("v1", "ConfigMap", maps[file], options), "data": {file: text}} for file, text in texts.items()),
-        _proxy(maps, options),
+        _proxy(maps, _digest_of_config(texts), options),
         {
             **_object("v1", "Service", ROUTER, options),
             "spec": {"selector": ROUTER_LABELS, "ports": [{"name": "http", "port": ROUTER_PORT, "targetPort": "http"}]},
@@ -55,7 +58,12 @@ def _object(version: str, kind: str, name: str, options: ExportOptions) -> Manif
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
-def _proxy(maps: dict[str, str], options: ExportOptions) -> Manifest:
+def _digest_of_config(texts: dict[str, str]) -> str:
+    """Return a digest of the configuration, which starts the proxy anew where it changes."""
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _proxy(maps: dict[str, str], digest: str, options: ExportOptions) -> Manifest:
     variables = [secret_variable(MASTER_KEY, options.router_key)]
     if options.api_key:
         variables.append(secret_variable(API_KEY, options.api_key))
@@ -75,6 +83,9 @@ def _proxy(maps: dict[str, str], options: ExportOptions) -> Manifest:
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": ROUTER_LABELS},
-            "template": {"metadata": {"labels": ROUTER_LABELS}, "spec": pod},
+            "template": {
+                "metadata": {"labels": ROUTER_LABELS, "annotations": {"adaptwin/config": digest}},
+                "spec": pod,
+            },
         },
     }

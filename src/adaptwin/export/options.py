@@ -1,10 +1,15 @@
 """ExportOptions: what a plan does not say and a serving stack must know, such as images and secrets."""
 
-from typing import Self
+import re
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from adaptwin.errors import SpecError
+from adaptwin.live.connection import server_url
 from adaptwin.spec import Line, Name, Spec
+
+_NAMESPACE_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 _RAY_SCHEMES = ("s3://", "gs://", "abfss://", "azure://")
 
@@ -42,6 +47,9 @@ class ExportOptions(Spec):
     api_key: SecretKey | None = Field(
         default=None, description="secret with the API key of the servers; None: they ask for none"
     )
+    api_key_envs: dict[Name, Name] = Field(
+        default={}, description="environment variable of LiteLLM's proxy with the API key of a server, by server"
+    )
     storage_secret: Name = Field(
         default="storage-credentials",
         description="secret with the environment variables by which s3:// and gs:// are read; may be absent there",
@@ -59,6 +67,29 @@ class ExportOptions(Spec):
     urls: dict[Name, Line] = Field(
         default={}, description="address of servers by name, for routers; others have that of the stack"
     )
+
+    @field_validator("namespace")
+    @classmethod
+    def _is_label(cls, name: str) -> str:
+        if not _NAMESPACE_LABEL.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a namespace: small letters, digits and hyphens, at most 63")
+        return name
+
+    @field_validator("urls")
+    @classmethod
+    def _are_addresses(cls, urls: dict[str, str]) -> dict[str, str]:
+        try:
+            return {name: server_url(url) for name, url in urls.items()}
+        except SpecError as error:
+            raise ValueError(error.message) from None
+
+    @field_validator("api_key", "hf_token", "router_key", mode="before")
+    @classmethod
+    def _is_no_value(cls, value: Any) -> Any:
+        """Refuse the value of a secret, and do not repeat it."""
+        if isinstance(value, str):
+            raise ValueError("give the name and the key of a secret of the cluster, and never its value")
+        return value
 
     @model_validator(mode="after")
     def _absolute(self) -> Self:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from adaptwin.errors import SpecError
 from adaptwin.export.vllm_flags import Flag, lora_flags, setting_flags, settings_without_flag
 from adaptwin.export.weights import whole_weights
 from adaptwin.plan.assumptions import assumptions_of
@@ -11,6 +12,7 @@ from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.stored_widths import stored_widths
+from adaptwin.visible import quoted
 from adaptwin.workload.artifacts import Artifact, artifact_of
 from adaptwin.workload.workload import Adapter
 
@@ -152,6 +154,8 @@ def _shares_of_base(plan: Plan) -> dict[str, float]:
 
 def _servers(plan: Plan) -> Iterator[ServedServer]:
     adapters, takers = adapters_of(plan), _takers_of_loras(plan)
+    if plan.base in adapters and adapters[plan.base].rank > 0:
+        raise SpecError(f"the adapter {quoted(plan.base)} has the name of the base model: rename it", "name")
     for placed in plan.servers:
         own = [adapters[name] for name in placed.adapters]
         yield _served_server(placed, plan.profile_of(placed), own, placed.name in takers)

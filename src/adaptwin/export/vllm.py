@@ -1,5 +1,7 @@
 """Export to vLLM: the ``vllm serve`` command of every server of a plan, as a shell script."""
 
+from collections.abc import Iterator
+
 from adaptwin.export.comments import comment
 from adaptwin.export.one_machine import PortAndGpus, ports_and_gpus
 from adaptwin.export.options import ExportOptions
@@ -27,9 +29,21 @@ def vllm_script(serving: ServingPlan, options: ExportOptions) -> Written:
             servers += ["", *_standing_by(server, place)]
         else:
             servers += ["", *map(comment, server.said), f"{_command(server, place)} &"]
-    first_line, *said = serving.said
-    lines = ["#!/bin/sh", *map(comment, (first_line, here, *said)), *folders("\n".join(servers)), *servers, "", "wait"]
-    return Written({SERVE_SCRIPT: "\n".join(lines) + "\n"}, [])
+    first_line, *assumed = serving.said
+    said = list(_said_of_script(serving, options))
+    head = map(comment, (first_line, here, *assumed, *said))
+    lines = ["#!/bin/sh", *head, *folders("\n".join(servers)), *servers, "", "wait"]
+    return Written({SERVE_SCRIPT: "\n".join(lines) + "\n"}, said)
+
+
+def _said_of_script(serving: ServingPlan, options: ExportOptions) -> Iterator[str]:
+    artifacts = [lora.artifact for server in serving.servers for lora in server.loras if lora.artifact]
+    if elsewhere := [each.url for each in artifacts if each.scheme not in ("path", "hf")]:
+        yield f"vLLM cannot load {elsewhere[0]}: copy such artifacts to a folder, and name it in the plan."
+    if options.api_key:
+        yield "Set VLLM_API_KEY in the environment of the script: it is the key that the servers ask for."
+    if serving.split:
+        yield "The script routes nothing: export the plan to a router as well, such as litellm, for the split adapters."
 
 
 def _standing_by(server: ServedServer, place: PortAndGpus) -> list[str]:

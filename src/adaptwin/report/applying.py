@@ -60,15 +60,25 @@ def _left_to_do(applied: Applied) -> Iterator[str]:
 
 
 def curl_commands(applied: Applied, calls: Calls) -> str:
-    """Return the steps as a shell script of curl commands, with routes and what needs hands as comments."""
-    lines = ["#!/bin/sh", "set -e", *(line for step in applied.steps for line in _command_of(step, calls))]
+    """Return the steps as a shell script of curl commands, which ends before the first step that needs hands.
+
+    What must be done by hand, such as routing, stands in comments, and what follows it after an ``exit``.
+    """
+    lines = ["#!/bin/sh", "set -e", *(f"# {visible(line)}" for line in _left_to_do(applied))]
+    by_hand = False
+    for step in applied.steps:
+        if by_hand and step.action in ("load", "unload"):
+            lines.append("exit 0  # run what follows once the steps above are taken by hand")
+            by_hand = False
+        by_hand = by_hand or step.action not in ("load", "unload")
+        lines += _command_of(step, calls, is_reload=step in applied.reloads)
     return "\n".join(lines)
 
 
-def _command_of(step: Step, calls: Calls) -> Iterator[str]:
+def _command_of(step: Step, calls: Calls, *, is_reload: bool) -> Iterator[str]:
     server, adapter = step.server or "", step.adapter or ""
     if step.action == "load":
-        yield calls.load(adapter, server)
+        yield calls.load(adapter, server, in_place=is_reload)
     elif step.action == "unload":
         yield visible(f"# when {adapter} has no requests on {server} any more:")
         yield calls.unload(adapter, server)

@@ -10,6 +10,9 @@ class Applied(Spec):
     """The steps to a plan, how many of them are taken, and what is left."""
 
     steps: tuple[Step, ...] = Field(description="steps that the running fleet needs, in their order")
+    reloads: tuple[Step, ...] = Field(
+        default=(), description="loads among the steps that replace the weights of an adapter that is loaded already"
+    )
     taken: int = Field(default=0, description="number of steps that are taken, from the first one on")
     undrained: tuple[Step, ...] = Field(
         default=(), description="unloads that were left out because requests did not end in time"

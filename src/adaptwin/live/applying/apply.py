@@ -124,6 +124,7 @@ class _Applying:
         restarts, more = differing_settings(self.plans, states)
         answer = Applied(
             steps=needed.steps,
+            reloads=tuple(step for step in needed.steps if self._is_reload(step, states)),
             to_stop=tuple(step.server for step in self.migration if step.action == "stop" and step.server),
             restarts=restarts,
             notes=(*notes, *more),
@@ -220,6 +221,9 @@ class _Applying:
         """Return the loads of a migration that replace the weights of an adapter that is loaded there already."""
         loads = (step for step in self.migration if step.action == "load" and step.server in states)
         return [step for step in loads if step.adapter in states[step.server or ""].loaded]
+
+    def _is_reload(self, step: Step, states: Mapping[str, ServerState]) -> bool:
+        return step.action == "load" and step.adapter in states[step.server or ""].loaded
 
     def _departed(self) -> set[str]:
         """Return the adapters of the plan before that a migration unloads for good."""
