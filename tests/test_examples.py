@@ -6,14 +6,20 @@ from pathlib import Path
 import pytest
 
 from adaptwin import load_design, make_plan, verify
+from adaptwin.export.options import ExportOptions
+from adaptwin.live.applying.routes_file import RoutesFile
+from adaptwin.live.applying.server_access import read_servers
 from adaptwin.placement.requirements import priced
 from adaptwin.plan.fleet import fleet_profiles, read_fleet
+from adaptwin.spec import read_mapping
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
 MIXED = PROJECT / "examples" / "mixed-fleet.yaml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 DESIGN = "# design.yaml\n"  # first line of a block that is a design, not a fleet
+OF_SERVERS, OF_ROUTES, OF_OPTIONS = "# servers.yaml\n", "# routes.yaml\n", "# export.yaml\n"
+OTHER_KINDS = (DESIGN, OF_SERVERS, OF_ROUTES, OF_OPTIONS)
 WINDOW = 900.0  # seconds; the hour of the example takes four times as long to plan
 
 
@@ -71,7 +77,7 @@ def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
     exec(compile(code, "page", "exec"), {"__name__": "__main__"})  # noqa: S102 (our own pages)
 
 
-@pytest.mark.parametrize("text", [block for block in blocks("yaml") if not block.values[0].startswith(DESIGN)])
+@pytest.mark.parametrize("text", [block for block in blocks("yaml") if not block.values[0].startswith(OTHER_KINDS)])
 def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
     """Profile files that a fleet names are those of the examples."""
     for file in MIXED.parent.glob("*.yaml"):
@@ -85,6 +91,20 @@ def test_the_fleets_of_the_pages_can_be_read(text, tmp_path):
 def test_the_designs_of_the_pages_can_be_read(text, tmp_path):
     (tmp_path / "design.yaml").write_text(text, encoding="utf-8")
     assert load_design(tmp_path / "design.yaml").mixes
+
+
+@pytest.mark.parametrize(
+    "text", [block for block in blocks("yaml") if block.values[0].startswith((OF_SERVERS, OF_ROUTES, OF_OPTIONS))]
+)
+def test_the_other_files_of_the_pages_can_be_read(text, tmp_path):
+    file = tmp_path / "file.yaml"
+    file.write_text(text, encoding="utf-8")
+    if text.startswith(OF_SERVERS):
+        assert read_servers(file, read_mapping(file))
+    elif text.startswith(OF_ROUTES):
+        assert RoutesFile.read(file).routes
+    else:
+        assert ExportOptions.read(file) != ExportOptions()
 
 
 @pytest.mark.parametrize("text", list(blocks("csv")))

@@ -1,9 +1,10 @@
 """Serving stacks by name. Each has a module of its own, which is imported when it is first used."""
 
 import importlib
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from adaptwin.export.stack import Stack
+if TYPE_CHECKING:
+    from adaptwin.export.stack import Stack
 
 STACKS: dict[str, str] = {
     "vllm": "vllm",
@@ -23,7 +24,7 @@ STACKS: dict[str, str] = {
 }
 
 
-def stack_of(name: str) -> Stack:
+def stack_of(name: str) -> "Stack":
     """Return a stack by its name in `STACKS`: a constant of its module, such as ``RAY_SERVE``."""
     module = importlib.import_module(f"{__package__}.{STACKS[name]}")
-    return cast(Stack, getattr(module, name.upper().replace("-", "_")))
+    return cast("Stack", getattr(module, name.upper().replace("-", "_")))
