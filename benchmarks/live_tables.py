@@ -85,10 +85,14 @@ def _starved(found: dict[str, Any]) -> str:
     ]
     note = f"""Two hot adapters (a00, a01) hold both slots of a server, and the others wait until one of the two has no
     request. In the middle of it, `adaptwin diagnose` says that {found["binding"]} limit the server
-    ({"; ".join(found["evidence"])}), names {", ".join(found["waiting"]) or "no adapter"} as waiting, and advises:
+    ({"; ".join(found["evidence"])}), names {_named(found)}, and advises:
     {found["advice"] or "nothing that the twin confirms; the server got a slot for each adapter"}. The server was
     started again so, and got the same requests."""
     return section("A server that starves adapters", header, body, paragraph(note))
+
+
+def _named(found: dict[str, Any]) -> str:
+    return f"{', '.join(found['waiting'])} as waiting" if found["waiting"] else "no other adapter as waiting"
 
 
 def _seconds(wait: float | None) -> str:

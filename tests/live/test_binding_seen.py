@@ -22,6 +22,15 @@ def test_requests_that_wait_for_a_slot_while_all_are_in_use_mean_slots():
     assert [adapter.name for adapter in diagnosis.waiting_adapters] == ["e", "f"]
 
 
+def test_where_vllm_lists_running_adapters_only_those_that_may_wait_are_named():
+    """vLLM 0.32.0 lists adapters with a running request, as running and as waiting, and none that only wait."""
+    pages = pages_over_time(deferred=3, running=6, busy="ab", waiting="ab", max_loras=2)
+    seen = watched_by(pages, adapter_paths={name: f"/adapters/{name}" for name in "abcde"})
+    diagnosis = diagnosis_of(seen, Expected())
+    assert (diagnosis.binding, diagnosis.waiting_adapters) == ("slots", ())
+    assert diagnosis.evidence[-1].endswith("loaded without a running request in any reading: c, d, e")
+
+
 def test_requests_that_are_deferred_with_free_slots_wait_for_something_else():
     diagnosis = found(pages_over_time(deferred=3, busy=("a",)))
     assert diagnosis.binding == "unknown"

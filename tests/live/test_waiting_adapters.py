@@ -22,15 +22,6 @@ def test_an_adapter_of_which_requests_run_does_not_wait():
     assert waiting_adapters(watched("a", "a", "a", "a")) == ()
 
 
-def test_more_adapters_than_slots_cannot_run_so_the_last_of_the_list_wait():
-    """vLLM 0.32.0 lists every adapter with requests in both labels, those with requests for longest first."""
-    pages = [metrics_page(deferred=2, busy="abcd", waiting="abcd", max_loras=2) for _ in range(4)]
-    seen = watched_by(pages)
-    assert [adapter.name for adapter in waiting_adapters(seen)] == ["c", "d"]
-    assert seen.last.running_adapters == ("a", "b")
-    assert seen.last.adapters_are_inferred
-
-
 def test_the_longest_wait_comes_first():
     found = waiting_adapters(watched("e", "ef", "f", "f", "f"))
     assert [adapter.name for adapter in found] == ["f", "e"]

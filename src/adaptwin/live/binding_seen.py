@@ -34,6 +34,9 @@ class Expected(NamedTuple):
     ttft_limit: float | None = None
 
 
+SHOWN_MAY_WAIT = 8  # adapters
+
+
 class Finding(NamedTuple):
     """A cause, and what says so."""
 
@@ -47,10 +50,11 @@ def diagnosis_of(watched: WatchedServer, expected: Expected) -> Diagnosis:
     figures, waiting = seen_figures(watched), waiting_adapters(watched)
     judged = _Judged(watched, figures, waiting, expected)
     found = judged.finding()
-    if waiting and any(metrics.adapters_are_inferred for metrics in watched.metrics):
+    if not waiting and (names := _may_wait(watched)):
         judged.notes.append(
-            "vLLM lists every adapter with requests as running and as waiting; that the first "
-            f"{watched.last.max_loras} of the list hold the slots, and the others wait, is inferred"
+            "vLLM does not name the adapters whose requests wait for a slot; they are among those loaded without a "
+            f"running request in any reading: {', '.join(names[:SHOWN_MAY_WAIT])}"
+            f"{f' and {len(names) - SHOWN_MAY_WAIT} more' if len(names) > SHOWN_MAY_WAIT else ''}"
         )
     return Diagnosis(
         binding=found.binding,
@@ -61,6 +65,14 @@ def diagnosis_of(watched: WatchedServer, expected: Expected) -> Diagnosis:
         figures=figures,
         waiting_adapters=waiting if found.binding != "idle" else (),
     )
+
+
+def _may_wait(watched: WatchedServer) -> list[str]:
+    """Return the adapters that may wait for a slot where requests do and vLLM lists adapters with running ones only."""
+    if not any(metrics.waiting_by_reason.get("deferred") for metrics in watched.metrics):
+        return []
+    ran = {name for metrics in watched.metrics for name in metrics.running_adapters}
+    return [name for name in watched.adapter_paths if name not in ran]
 
 
 @dataclass

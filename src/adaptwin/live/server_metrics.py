@@ -31,7 +31,6 @@ class ServerMetrics:
     running_adapters: tuple[str, ...] = ()
     waiting_adapters: tuple[str, ...] = ()
     max_loras: int | None = None
-    adapters_are_inferred: bool = False  # which run and which wait: by their order, see `_running_and_waiting`
     kv_usage: float | None = None  # 0 to 1
     kv_cache_tokens: int | None = None
     block_size: int | None = None
@@ -69,8 +68,6 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
         by_name.setdefault(_RENAMED.get(sample.name, sample.name), []).append(sample)
     lora = by_name.get("vllm:lora_requests_info", [])
     newest = max(lora, key=lambda sample: metric_number(sample.value) or 0.0, default=None)
-    max_loras = int(metric_number(newest.labels.get("max_lora")) or 0) if newest else None
-    running_adapters, waiting_adapters, inferred = _running_and_waiting(newest, max_loras)
     config = next((each[0].labels for name, each in by_name.items() if name.endswith("cache_config_info")), {})
     blocks, block_size = metric_number(config.get("num_gpu_blocks")), metric_number(config.get("block_size"))
     wanted = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "num_preemptions_total")
@@ -78,10 +75,9 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
         running=_sum_of_samples(by_name.get("vllm:num_requests_running")),
         waiting=_sum_of_samples(by_name.get("vllm:num_requests_waiting")),
         waiting_by_reason=_by_reason(by_name.get("vllm:num_requests_waiting_by_reason", [])),
-        running_adapters=running_adapters,
-        waiting_adapters=waiting_adapters,
-        max_loras=max_loras,
-        adapters_are_inferred=inferred,
+        running_adapters=_names_in_label(newest, "running_lora_adapters"),
+        waiting_adapters=_names_in_label(newest, "waiting_lora_adapters"),
+        max_loras=int(metric_number(newest.labels.get("max_lora")) or 0) if newest else None,
         kv_usage=_most_of_samples(by_name.get("vllm:kv_cache_usage_perc")),
         kv_cache_tokens=int(blocks * block_size) if blocks and block_size else None,
         block_size=int(block_size) if block_size else None,
@@ -119,21 +115,6 @@ def _by_reason(samples: list[MetricSample]) -> dict[str, float]:
         reason = sample.labels.get("reason", "")
         found[reason] = found.get(reason, 0.0) + (metric_number(sample.value) or 0.0)
     return found
-
-
-def _running_and_waiting(
-    sample: MetricSample | None, max_loras: int | None
-) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """Return the adapters with running and with waiting requests, and whether that is inferred.
-
-    Versions of vLLM such as 0.32.0 list every adapter with requests as running and as waiting (LoRARequestStates), in
-    the order in which they got requests after a time without any. More names than slots show it. The first ones hold
-    the slots then: vLLM gives a free slot to the request that came first.
-    """
-    running = _names_in_label(sample, "running_lora_adapters")
-    if max_loras and len(running) > max_loras:
-        return running[:max_loras], running[max_loras:], True
-    return running, _names_in_label(sample, "waiting_lora_adapters"), False
 
 
 def _names_in_label(sample: MetricSample | None, label: str) -> tuple[str, ...]:

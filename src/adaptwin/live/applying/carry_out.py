@@ -118,6 +118,8 @@ class CarryOut:
             metrics = await server.metrics()
             has_requests = metrics.running != 0 or metrics.waiting != 0
             listed = {*metrics.running_adapters, *metrics.waiting_adapters} if has_requests else set()
+            if metrics.waiting_by_reason.get("deferred"):  # of adapters that vLLM does not list
+                listed |= set(names)
             calm = {name: 0 if name in listed else readings + 1 for name, readings in calm.items()}
             busy = {name for name, readings in calm.items() if readings < CALM_READINGS}
             if not busy or clock() >= until:
