@@ -178,4 +178,7 @@ def processes_of_session(session):
 def test_no_server_is_left_behind(on_cpu, tiny):
     with on_cpu.vllm_server(tiny, on_cpu.Settings(lora=False)) as running:
         assert len(processes_of_session(running.pid)) > 1
+    until = time.monotonic() + 15.0  # killed workers take a moment to end
+    while processes_of_session(running.pid) and time.monotonic() < until:
+        time.sleep(0.2)
     assert processes_of_session(running.pid) == []
