@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from adaptwin.export.adapter_objects import SAID_OF_LOADING, object_metadata
+from adaptwin.export.cluster_objects import deployment, service
 from adaptwin.export.container import lora_path, pod_spec, said_of_weights, serve_words
 from adaptwin.export.kubernetes import server_metadata
 from adaptwin.export.litellm_proxy import ROUTER, proxy_manifests
@@ -83,37 +84,16 @@ def _aibrix_deployment(
     takes = TAKES_ADAPTERS if server.lora_flags else {}
     words = serve_words(server, options, with_modules=False, served_as=label)
     metadata = server_metadata(server, label, options)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            **metadata,
-            "labels": {**metadata["labels"], **selector, PORT_LABEL: str(AIBRIX_PORT), **takes},
-        },
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {"labels": {**selector, PORT_LABEL: str(AIBRIX_PORT), **takes, **on_pods}},
-                "spec": {**node_selector(server, serving), **pod_spec(server, options, words)},
-            },
-        },
-    }
+    own = {**metadata, "labels": {**metadata["labels"], **selector, PORT_LABEL: str(AIBRIX_PORT), **takes}}
+    of_pod = {"labels": {**selector, PORT_LABEL: str(AIBRIX_PORT), **takes, **on_pods}}
+    pod = {**node_selector(server, serving), **pod_spec(server, options, words)}
+    return deployment(own, selector, pod, pod_metadata=of_pod, needs_gpus=True)
 
 
 def _aibrix_service(server: ServedServer, labels: _AIBrixLabels, options: ExportOptions) -> Manifest:
-    label = labels.servers[server.name]
-    metadata = server_metadata(server, label, options)
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {**metadata, "labels": {**metadata["labels"], MODEL_LABEL: label}},
-        "spec": {
-            "selector": {MODEL_LABEL: label},
-            "ports": [{"name": "http", "port": AIBRIX_PORT, "targetPort": "http"}],
-        },
-    }
+    selector = {MODEL_LABEL: labels.servers[server.name]}
+    metadata = server_metadata(server, labels.servers[server.name], options)
+    return service({**metadata, "labels": {**metadata["labels"], **selector}}, selector, AIBRIX_PORT)
 
 
 def _model_adapters(serving: ServingPlan, labels: _AIBrixLabels, options: ExportOptions) -> list[Manifest]:

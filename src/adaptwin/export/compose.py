@@ -19,6 +19,7 @@ from adaptwin.export.litellm_proxy import CONFIG_FOLDER, ROUTER_PORT
 from adaptwin.export.names import distinct_labels, dns_label
 from adaptwin.export.one_machine import PortAndGpus, ports_and_gpus
 from adaptwin.export.options import ExportOptions
+from adaptwin.export.placement_rules import has_several_gpu_types
 from adaptwin.export.serving_plan import LoraModule, ServedServer, ServingPlan
 from adaptwin.export.stack import Stack, Written
 from adaptwin.export.standing_by import said_of_standbys
@@ -202,7 +203,7 @@ def _said_of_compose(serving: ServingPlan, places: list[PortAndGpus], options: E
         said.append("Put each model with merged weights in ./merged/NAME, or in $MERGED/NAME.")
     if copyings(serving.servers, options):
         said.append(f"Write the variables by which s3:// and gs:// are read to {options.storage_secret}.env.")
-    if len({server.profile.hardware for server in serving.servers}) > 1:
+    if has_several_gpu_types(serving):
         said.append("The plan mixes types of GPUs: change device_ids where the machine numbers them in another order.")
     keys = f"{MASTER_KEY}, {API_KEY} and HF_TOKEN" if options.api_key else f"{MASTER_KEY} and HF_TOKEN"
     return [*said, f"Secrets are not written: set {keys} in the environment or in the file .env."]

@@ -71,7 +71,7 @@ def _row_of_server(server: ServedServer) -> list[object]:
 
 def _adapter_rows(serving: ServingPlan) -> Iterator[list[object]]:
     artifacts = {(server.name, lora.name): lora.artifact for server in serving.servers for lora in server.loras}
-    for name, places in (*serving.routes.items(), *serving.base_routes.items()):
+    for name, places in serving.all_routes.items():
         for place in places:
             artifact = artifacts.get((place.server.name, name))
             kind = _kind_of_row(place, has_weights=(place.server.name, name) in artifacts)

@@ -1,7 +1,7 @@
 """Rules of a gateway: one for each name that requests ask for, with the servers that take its requests."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from adaptwin.export.options import ExportOptions
@@ -27,7 +27,7 @@ class GatewayRule(NamedTuple):
 
 def gateway_rules(serving: ServingPlan) -> list[GatewayRule]:
     """Return a rule for every adapter and base model, with the `MOST_BACKENDS` largest weights of each."""
-    return [GatewayRule(name, _heaviest(places)) for name, places in _all_routes(serving)]
+    return [GatewayRule(name, _heaviest(places)) for name, places in serving.all_routes.items()]
 
 
 def batches_of_rules(rules: Sequence[GatewayRule], most: int) -> list[Sequence[GatewayRule]]:
@@ -37,7 +37,7 @@ def batches_of_rules(rules: Sequence[GatewayRule], most: int) -> list[Sequence[G
 
 def said_of_gateway(serving: ServingPlan, options: ExportOptions) -> list[str]:
     """Say which Gateway the routes are for, and what its rules cannot hold: many servers, and names with odd signs."""
-    routes = list(_all_routes(serving))
+    routes = serving.all_routes.items()
     said = [
         f"Make a Gateway {options.gateway} in the namespace {options.namespace}, or name one by the option gateway.",
         *(
@@ -53,11 +53,6 @@ def said_of_gateway(serving: ServingPlan, options: ExportOptions) -> list[str]:
             f"{quoted(odd[0])}: rename them to printable ASCII with single spaces."
         )
     return said
-
-
-def _all_routes(serving: ServingPlan) -> Iterator[tuple[str, tuple[Destination, ...]]]:
-    yield from serving.routes.items()
-    yield from serving.base_routes.items()
 
 
 def _heaviest(places: tuple[Destination, ...]) -> tuple[Destination, ...]:

@@ -1,5 +1,6 @@
 """Export to Kubernetes: a Deployment and a Service for every server, and LiteLLM's proxy that routes to them."""
 
+from adaptwin.export.cluster_objects import NAME_LABEL, deployment, metadata_of, service
 from adaptwin.export.container import pod_spec, said_of_weights
 from adaptwin.export.litellm_proxy import ROUTER, proxy_manifests
 from adaptwin.export.names import distinct_labels
@@ -36,45 +37,20 @@ def kubernetes_manifests(serving: ServingPlan, options: ExportOptions) -> Writte
 
 
 def server_deployment(server: ServedServer, label: str, serving: ServingPlan, options: ExportOptions) -> Manifest:
-    """Return the Deployment of a server: one pod, which is replaced only after it has ended, as its GPUs are needed."""
-    selector = {"app.kubernetes.io/name": label}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": server_metadata(server, label, options),
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {"labels": selector},
-                "spec": {**node_selector(server, serving), **pod_spec(server, options)},
-            },
-        },
-    }
+    """Return the Deployment of a server."""
+    pod = {**node_selector(server, serving), **pod_spec(server, options)}
+    return deployment(server_metadata(server, label, options), {NAME_LABEL: label}, pod, needs_gpus=True)
 
 
 def server_service(server: ServedServer, label: str, options: ExportOptions) -> Manifest:
     """Return the Service of a server, at its name and port."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": server_metadata(server, label, options),
-        "spec": {
-            "selector": {"app.kubernetes.io/name": label},
-            "ports": [{"name": "http", "port": options.port, "targetPort": "http"}],
-        },
-    }
+    return service(server_metadata(server, label, options), {NAME_LABEL: label}, options.port)
 
 
 def server_metadata(server: ServedServer, label: str, options: ExportOptions) -> Manifest:
     """Return the metadata of an object of a server; annotations, which allow any character, hold the plan's names."""
-    return {
-        "name": label,
-        "namespace": options.namespace,
-        "labels": {"app.kubernetes.io/name": label, "app.kubernetes.io/managed-by": "adaptwin"},
-        "annotations": {"adaptwin/server": server.name, "adaptwin/profile": server.profile.name},
-    }
+    annotations = {"adaptwin/server": server.name, "adaptwin/profile": server.profile.name}
+    return {**metadata_of(label, options), "annotations": annotations}
 
 
 KUBERNETES = Stack(

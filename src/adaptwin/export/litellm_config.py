@@ -37,7 +37,7 @@ def _routing_entries(
     serving: ServingPlan, urls: dict[str, str], options: ExportOptions, asked: AskedFor
 ) -> Iterator[Manifest]:
     usual = API_KEY if options.api_key else None
-    for name, places in (*serving.routes.items(), *serving.base_routes.items()):
+    for name, places in serving.all_routes.items():
         if "*" in name:
             raise SpecError(f"LiteLLM takes {quoted(name)} for a pattern of names: rename the adapter", "name")
         for place in places:
@@ -45,7 +45,7 @@ def _routing_entries(
                 "model_name": name,
                 "litellm_params": {
                     "model": f"hosted_vllm/{asked(place)}",
-                    "api_base": api_base(urls[place.server.name]),
+                    "api_base": f"{urls[place.server.name]}/v1",
                     **({"api_key": f"os.environ/{variable}"} if (variable := _variable(place, usual, options)) else {}),
                     "weight": place.weight,
                 },
@@ -56,11 +56,6 @@ def _routing_entries(
 def _variable(place: Destination, usual: str | None, options: ExportOptions) -> str | None:
     """Return the environment variable of the proxy with the API key of a server; None if it asks for none."""
     return options.api_key_envs.get(place.server.name, usual)
-
-
-def api_base(url: str) -> str:
-    """Return the address of a server's OpenAI API for an address with or without ``/v1``."""
-    return f"{url.rstrip('/').removesuffix('/v1')}/v1"
 
 
 def proxy_config(models: list[Manifest]) -> Manifest:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from adaptwin.export.cluster_objects import NAME_LABEL, deployment, metadata_of, service
 from adaptwin.export.container import secret_variable
 from adaptwin.export.litellm_config import API_KEY, MASTER_KEY, AskedFor, asked_of_vllm, model_list, proxy_config
 from adaptwin.export.options import ExportOptions
@@ -11,7 +12,7 @@ from adaptwin.export.yaml_text import Manifest, yaml_text
 
 ROUTER = "adaptwin-router"
 ROUTER_PORT = 4000
-ROUTER_LABELS = {"app.kubernetes.io/name": ROUTER}
+ROUTER_LABELS = {NAME_LABEL: ROUTER}
 CONFIG_FOLDER = "/etc/litellm"
 _ENTRIES_PER_MAP = 500  # of a ConfigMap: kubectl keeps a copy of 256 KiB at most; an entry takes some 300 bytes
 
@@ -31,12 +32,9 @@ def proxy_manifests(
     texts = _configs(models)
     maps = {file: ROUTER if file == "config.yaml" else f"{ROUTER}-{file.removesuffix('.yaml')}" for file in texts}
     return [
-        *({**_object("v1", "ConfigMap", maps[file], options), "data": {file: text}} for file, text in texts.items()),
+        *(_config_map(maps[file], {file: text}, options) for file, text in texts.items()),
         _proxy(maps, _digest_of_config(texts), options),
-        {
-            **_object("v1", "Service", ROUTER, options),
-            "spec": {"selector": ROUTER_LABELS, "ports": [{"name": "http", "port": ROUTER_PORT, "targetPort": "http"}]},
-        },
+        service(_router_metadata(ROUTER, options), ROUTER_LABELS, ROUTER_PORT),
     ]
 
 
@@ -52,10 +50,13 @@ def _configs(models: list[Manifest]) -> dict[str, str]:
     return {"config.yaml": yaml_text([main]), **{file: yaml_text([part]) for file, part in parts.items()}}
 
 
-def _object(version: str, kind: str, name: str, options: ExportOptions) -> Manifest:
-    labels = {**ROUTER_LABELS, "app.kubernetes.io/managed-by": "adaptwin"}
-    metadata = {"name": name, "namespace": options.namespace, "labels": labels}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+def _config_map(name: str, texts: dict[str, str], options: ExportOptions) -> Manifest:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _router_metadata(name, options), "data": texts}
+
+
+def _router_metadata(name: str, options: ExportOptions) -> Manifest:
+    """Return the metadata of an object of the proxy, which has the proxy's labels under any name."""
+    return {**metadata_of(ROUTER, options), "name": name}
 
 
 def _digest_of_config(texts: dict[str, str]) -> str:
@@ -78,14 +79,5 @@ def _proxy(maps: dict[str, str], digest: str, options: ExportOptions) -> Manifes
     }
     sources = [{"configMap": {"name": name}} for name in maps.values()]
     pod = {"containers": [container], "volumes": [{"name": "config", "projected": {"sources": sources}}]}
-    return {
-        **_object("apps/v1", "Deployment", ROUTER, options),
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": ROUTER_LABELS},
-            "template": {
-                "metadata": {"labels": ROUTER_LABELS, "annotations": {"adaptwin/config": digest}},
-                "spec": pod,
-            },
-        },
-    }
+    marked = {"labels": ROUTER_LABELS, "annotations": {"adaptwin/config": digest}}
+    return deployment(_router_metadata(ROUTER, options), ROUTER_LABELS, pod, pod_metadata=marked)

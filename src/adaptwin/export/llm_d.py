@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from adaptwin.export.cluster_objects import NAME_LABEL
 from adaptwin.export.container import said_of_weights
 from adaptwin.export.gateway_rules import LONGEST_REQUEST, GatewayRule, batches_of_rules, gateway_rules, said_of_gateway
 from adaptwin.export.kubernetes import LONGEST_DEPLOYMENT_NAME, server_deployment, server_metadata
@@ -53,7 +54,7 @@ def _pool(server: ServedServer, label: str, options: ExportOptions) -> Manifest:
         "kind": "InferencePool",
         "metadata": server_metadata(server, label, options),
         "spec": {
-            "selector": {"matchLabels": {"app.kubernetes.io/name": label}},
+            "selector": {"matchLabels": {NAME_LABEL: label}},
             "targetPorts": [{"number": options.port}],
             "endpointPickerRef": {
                 "name": f"{label}{PICKER_SUFFIX}",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from adaptwin.errors import SpecError
+from adaptwin.export.cluster_objects import NAME_LABEL, deployment, metadata_of, service
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.yaml_text import Manifest
 from adaptwin.visible import quoted
@@ -38,7 +39,7 @@ def picker_manifests(pools: Iterable[str], options: ExportOptions) -> list[Manif
 
 def _picker_account(options: ExportOptions) -> Iterator[Manifest]:
     group = "rbac.authorization.k8s.io"
-    metadata = _picker_metadata(_PICKER_ACCOUNT, options)
+    metadata = metadata_of(_PICKER_ACCOUNT, options)
     rules = [
         {"apiGroups": [name], "resources": read, "verbs": ["get", "watch", "list"]} for name, read in _READ.items()
     ]
@@ -54,35 +55,11 @@ def _picker_account(options: ExportOptions) -> Iterator[Manifest]:
 
 
 def _picker(pool: str, options: ExportOptions) -> Iterator[Manifest]:
-    metadata = _picker_metadata(f"{pool}{PICKER_SUFFIX}", options)
-    selector = {"app.kubernetes.io/name": metadata["name"]}
-    yield {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata,
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": selector},
-            "template": {
-                "metadata": {"labels": selector},
-                "spec": {"serviceAccountName": _PICKER_ACCOUNT, "containers": [_picker_container(pool, options)]},
-            },
-        },
-    }
-    yield {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {
-            "selector": selector,
-            "ports": [{"name": "grpc-ext-proc", "port": PICKER_PORT, "targetPort": "grpc"}],
-        },
-    }
-
-
-def _picker_metadata(name: str, options: ExportOptions) -> Manifest:
-    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "adaptwin"}
-    return {"name": name, "namespace": options.namespace, "labels": labels}
+    metadata = metadata_of(f"{pool}{PICKER_SUFFIX}", options)
+    selector = {NAME_LABEL: metadata["name"]}
+    pod = {"serviceAccountName": _PICKER_ACCOUNT, "containers": [_picker_container(pool, options)]}
+    yield deployment(metadata, selector, pod)
+    yield service(metadata, selector, PICKER_PORT, name="grpc-ext-proc", target="grpc")
 
 
 def _picker_container(pool: str, options: ExportOptions) -> Manifest:

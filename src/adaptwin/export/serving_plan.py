@@ -100,9 +100,9 @@ class ServingPlan(NamedTuple):
         return [name for name, destinations in self.routes.items() if len(destinations) > 1]
 
     @property
-    def uneven(self) -> list[str]:
-        """The split adapters whose servers get different shares."""
-        return [name for name in self.split if len({place.weight for place in self.routes[name]}) > 1]
+    def all_routes(self) -> dict[str, tuple[Destination, ...]]:
+        """The routes of adapters, and those of base models after them."""
+        return self.routes | self.base_routes
 
     @property
     def all_servers(self) -> tuple[ServedServer, ...]:
