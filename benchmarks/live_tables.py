@@ -11,7 +11,7 @@ WHAT = """This page holds the twin against real vLLM servers: a profile is fitte
 rank 8 and 16. Server, scheduler, adapter manager and API are those of a GPU; only the kernels are others."""
 
 CAUTION = """Read it for the loop, not for the times. Two cores run the server and its client, so repeats of the very
-same replay differ by several per cent; the column *spread* says by how much. On a CPU, the time of a step does not
+same replay differ; the column *spread* says by how much. On a CPU, the time of a step does not
 depend on the number of distinct adapters in it, so that nothing is learnt here of that term."""
 
 FIGURES = (("throughput", "tok/s", 1.0, 0), ("itl", "ITL, ms", 1000.0, 1), ("ttft_mean", "TTFT, ms", 1000.0, 0))
@@ -27,7 +27,7 @@ def page_of(kept: dict[str, Any]) -> str:
 def _loads(found: dict[str, Any]) -> str:
     real, twin = found["real"], found["twin"]
     keys = list(dict.fromkeys((row["slots"], row["load"]) for row in real))
-    body, errors = [], {name: [] for name, *_ in FIGURES}
+    body, errors, spreads = [], {name: [] for name, *_ in FIGURES}, {name: [] for name, *_ in FIGURES}
     for slots, load in keys:
         mine = [row for row in real if (row["slots"], row["load"]) == (slots, load)]
         theirs = next(row for row in twin if (row["slots"], row["load"]) == (slots, load))
@@ -38,6 +38,7 @@ def _loads(found: dict[str, Any]) -> str:
             error = theirs[name] / median - 1
             errors[name].append(abs(error))
             spread = (max(values) - min(values)) / median
+            spreads[name].append(spread)
             cells += [f"{factor * median:,.{digits}f}", f"{spread:.0%}", f"{error:+.0%}"]
         body.append(cells)
     header = ["slots", "load", "req/s"]
@@ -47,10 +48,14 @@ def _loads(found: dict[str, Any]) -> str:
         f"{statistics.mean(values):.1%} in {label.partition(',')[0]}"
         for (name, label, *_), values in zip(FIGURES, errors.values(), strict=True)
     )
-    note = f"""Medians of repeats of the same replay, the spread between its repeats (largest less smallest, over the
+    widest = ", ".join(
+        f"{max(values):.0%} in {label.partition(',')[0]}"
+        for (name, label, *_), values in zip(FIGURES, spreads.values(), strict=True)
+    )
+    note = f"""Medians of {len(real) // len(keys)} repeats of the same replay, the spread between its repeats (largest less smallest, over the
     median), and the error of the twin. 12 adapters are active; *load* is a share of what the micro-benchmarks say the
     server sustains ({found["capacity"]:.1f} requests/s). The profile was fitted to the server with 16 slots alone. Mean
-    error of the twin: {means}."""
+    error of the twin: {means}; widest spread: {widest}."""
     return section("Below, near and above saturation", header, body, paragraph(note))
 
 

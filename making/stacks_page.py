@@ -17,8 +17,8 @@ the model. Where a stack itself has no weights, LiteLLM's proxy stands in front 
 and server."""
 
 VALIDITY = """The files are checked in tests against reduced copies of the stacks' own schemas, with unknown fields
-refused (`tests/schemas`); vLLM's own argument parser reads the commands, and LiteLLM's proxy routes to two real vLLM
-servers in `make test-live`. None of the other stacks was run."""
+refused (`tests/schemas`); in `make test-live`, vLLM's own argument parser reads the commands, Ray's own class takes the
+configurations, and LiteLLM's proxy routes to two real vLLM servers. No cluster and no other stack was run."""
 
 
 def stacks_page() -> str:

@@ -155,6 +155,7 @@ class StandInServer:
         self.adapters = {name: f"/adapters/{name}" for name in adapters}
         self.faults = faults or Faults()
         self.received: list[Received] = []
+        self.loads: list[str] = []  # names of adapters, in the order in which they were loaded
         self.url = ""
         self.is_dead = False
         self.engine: _Engine
@@ -172,6 +173,11 @@ class StandInServer:
         """Stop the server and wait for its end."""
         self._loop.call_soon_threadsafe(self._must_stop.set)
         self._thread.join(60)
+
+    def add_stuck(self, model: str) -> None:
+        """Let a request run that never ends, as far as the metrics say."""
+        sequence = _Sequence(model, 1, 1 << 30, time.perf_counter())
+        self._loop.call_soon_threadsafe(self.engine.add, sequence)
 
     async def _serve(self) -> None:
         self._loop, self._must_stop = asyncio.get_running_loop(), asyncio.Event()
@@ -325,7 +331,7 @@ class StandInServer:
         """Load an adapter; a path such as ``/adapters/NAME/RANK`` says its rank, and one elsewhere does not exist."""
         fields = await request.json()
         name, path = fields["lora_name"], fields["lora_path"]
-        if name in self.adapters:
+        if name in self.adapters and not fields.get("load_inplace"):
             what = f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, set"
             return _error(400, f"{what} 'load_inplace' to True.", "InvalidUserInput")
         if not path.startswith("/adapters/"):
@@ -334,6 +340,7 @@ class StandInServer:
         if rank.isdigit() and int(rank) > MAX_LORA_RANK:
             what = f"LoRA rank {rank} is greater than max_lora_rank {MAX_LORA_RANK}."
             return _error(400, what, "BadRequestError")
+        self.loads.append(name)
         self.adapters[name] = path
         return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
 

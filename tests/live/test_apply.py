@@ -18,6 +18,7 @@ from adaptwin.live.applying.routes_file import RoutesFile
 from adaptwin.live.applying.running_fleet import ServerState
 from adaptwin.live.listed_models import ListedModel, ListedModels
 from adaptwin.live.replayed import Replayed
+from adaptwin.plan.migration import Migration, Step
 from adaptwin.spec import read_mapping
 
 LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
@@ -163,6 +164,57 @@ def test_without_a_routes_file_nothing_is_unloaded_until_the_requests_are_routed
     second = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", "--routed", *QUICK)
     assert second.code == 0, second.out + second.err
     assert [set(each.adapters) for each in two] == [set("abc"), set("def")]
+
+
+def with_migration(plan, *steps):
+    """Return a plan with the steps from the plan before."""
+    counts = {"gpus_before": 1, "extra_gpus": 0, "moves": 0, "restarts": 0, "added": 0, "departed": 0}
+    return plan.model_copy(update={"migration": Migration(**counts, steps=steps)})
+
+
+def test_a_replan_that_starts_a_server_waits_for_it_and_then_goes_on(serve, applied, folder):
+    first = serve(tuple("abcdef"))
+    plan = plan_on_two("abc", "def")
+    steps = [Step(action="start", server="gpu-1", profile=LLAMA.name, settings=plan.servers[1].server)]
+    steps += [Step(action="load", server="gpu-1", adapter=name) for name in "def"]
+    steps += [Step(action="route", adapter=name, shares={"gpu-1": 1.0}) for name in "def"]
+    steps += [Step(action="unload", server="gpu-0", adapter=name) for name in "def"]
+    plan = with_migration(plan, *steps)
+    (folder / "servers.yaml").write_text(f"gpu-0: {first.url}\ngpu-1: http://127.0.0.1:9\n")
+    missing = applied(plan)
+    assert (missing.code, "routes.yaml: is not there: apply the plan that runs first" in missing.err) == (1, True)
+    RoutesFile(routes={name: {"gpu-0": 1.0} for name in "abcdef"}).write(folder / "routes.yaml")
+    waiting = applied(plan)
+    assert (waiting.code, "Now start gpu-1" in waiting.out) == (3, True), waiting.out + waiting.err
+    assert set(first.adapters) == set("abcdef")
+    second = serve(())
+    (folder / "servers.yaml").write_text(f"gpu-0: {first.url}\ngpu-1: {second.url}\n")
+    done = applied(plan)
+    assert done.code == 0, done.out + done.err
+    assert (set(first.adapters), set(second.adapters), second.loads) == (set("abc"), set("def"), list("def"))
+    routes = RoutesFile.read(folder / "routes.yaml")
+    assert routes.routes == {name: {"gpu-0" if name in "abc" else "gpu-1": 1.0} for name in "abcdef"}
+    second.adapters.clear()  # as if it had started again without its adapters
+    again = applied(plan)
+    assert (again.code, set(second.adapters), second.loads) == (0, set("def"), list("defdef")), again.out
+
+
+def test_weights_that_changed_under_one_path_are_loaded_in_place_once(two, applied):
+    plan = with_migration(plan_on_two("abcd", "ef"), Step(action="load", server="gpu-0", adapter="c"))
+    assert applied(plan).code == 0
+    assert two[0].loads == ["c"]
+    assert applied(plan).code == 0
+    assert two[0].loads == ["c"]
+
+
+def test_an_adapter_that_keeps_requests_stays_loaded_and_is_not_counted(two, applied):
+    assert applied(plan_on_two("abcd", "ef")).code == 0
+    two[0].add_stuck("d")
+    done = applied(plan_on_two("abc", "def"), "--drain", "1s")
+    assert done.code == 3, done.out
+    assert "2 of 3 steps taken." in done.out
+    assert "d is still loaded on gpu-0: its requests did not end in time." in done.out
+    assert "d" in two[0].adapters
 
 
 def test_settings_that_differ_are_said_and_need_a_restart(two, applied):

@@ -94,6 +94,16 @@ def test_where_only_vllm_is_known_the_shares_of_the_plan_are_scaled_and_this_is_
     assert "all rates are scaled by 0.5, to 1.50 requests/s" in done.err
 
 
+def test_tokens_that_are_not_counted_and_quiet_windows_are_said(adaptwin, folder):
+    plan_of(LLAMA, placed(LLAMA, "gpu-0", "ab", 2), rates={"a": 2.0, "b": 1.0}).write(folder / "plan.yaml")
+    counters = {"vllm:request_success_total": {"llama": [0, 5400, 900]}, "vllm:prompt_tokens_total": {}}
+    with serving(range_handlers(counters, [])) as url:
+        done = adaptwin("workload", "from-metrics", url, "--plan", "plan.yaml", *QUICK)
+    assert done.code == 0, done.err
+    assert "Prompts are not counted in tokens: the plan's lengths are kept." in done.err
+    assert "1 of 3 windows have no request: none came, or nothing was scraped." in done.err
+
+
 @pytest.mark.parametrize(
     ("handlers", "words", "code", "says"),
     [

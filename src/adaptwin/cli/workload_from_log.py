@@ -33,6 +33,7 @@ from adaptwin.cli.workload_options import (
     FleetSeed,
     Keeping,
     Profiles,
+    RankOfOthers,
     RateScale,
     TimeUnits,
 )
@@ -58,9 +59,7 @@ def from_log(
         ),
     ],
     out: FleetOut,
-    rank: Annotated[
-        int | None, typer.Option(metavar="RANK", help="Rank of all adapters that --ranks-from does not list.")
-    ] = None,
+    rank: RankOfOthers = None,
     ranks_from: Annotated[
         Path | None,
         typer.Option(

@@ -11,7 +11,7 @@ from adaptwin.cli.options import AsJson, SkipBad, SkipUnsupported, time_span
 from adaptwin.cli.printing import show, tell
 from adaptwin.cli.profile_options import files_of_profiles, profile_sources
 from adaptwin.cli.servers import ApiKey
-from adaptwin.cli.workload_options import FleetOut, FleetSeed, Profiles
+from adaptwin.cli.workload_options import FleetOut, FleetSeed, Profiles, RankOfOthers
 from adaptwin.cli.written_fleet import write_fleet
 from adaptwin.errors import SpecError
 from adaptwin.writable import require_writable
@@ -34,9 +34,7 @@ def from_metrics(
         float,
         typer.Option(parser=time_span, metavar="TIME", help="Length of a window; the busiest one gives the rates."),
     ] = 3_600.0,
-    rank: Annotated[
-        int | None, typer.Option(metavar="RANK", help="Rank of all adapters that --ranks-from does not list.")
-    ] = None,
+    rank: RankOfOthers = None,
     ranks_from: Annotated[
         Path | None,
         typer.Option(

@@ -28,6 +28,9 @@ AdapterCount = Annotated[int, typer.Option(metavar="N", help="Number of adapters
 Ranks = Annotated[
     str, typer.Option(metavar="RANKS", help="LoRA ranks in turn (8,16,32) or by weight (8:0.6,16:0.3,32:0.1).")
 ]
+RankOfOthers = Annotated[
+    int | None, typer.Option(metavar="RANK", help="Rank of all adapters that --ranks-from does not list.")
+]
 Popularity = Annotated[
     str, typer.Option(metavar="KIND", help=f"Distribution of the traffic over the adapters: {POPULARITIES}.")
 ]

@@ -7,7 +7,7 @@ from adaptwin.export.comments import comments
 from adaptwin.export.needed_secrets import said_of_secrets
 from adaptwin.export.options import ExportOptions
 from adaptwin.export.registry import STACKS, stack_of
-from adaptwin.export.serving_plan import ServingPlan, serving_plan_of
+from adaptwin.export.serving_plan import SAID_OF_FAILOVER, ServingPlan, serving_plan_of
 from adaptwin.export.yaml_text import yaml_text
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -48,9 +48,9 @@ def exported_plan(serving: ServingPlan, stack: str, options: ExportOptions) -> E
         raise SpecError(not_one_of(unknown[0], [server.name for server in serving.all_servers]), "urls")
     files, said = stack_of(stack).write(serving, options)
     said = [*said, *said_of_secrets(content for content in files.values() if not isinstance(content, str))]
-    if serving.has_failover:
-        said.append("The plan's failover is in none of the files: when a server fails, load and route as it says.")
     head = comments([*serving.said, *said])
+    if serving.has_failover:
+        said.append(SAID_OF_FAILOVER)  # which stands in the files already
     return Exported(
         {name: content if isinstance(content, str) else head + yaml_text(content) for name, content in files.items()},
         said,

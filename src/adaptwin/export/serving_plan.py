@@ -16,6 +16,8 @@ from adaptwin.visible import quoted
 from adaptwin.workload.artifacts import Artifact, artifact_of
 from adaptwin.workload.workload import Adapter
 
+SAID_OF_FAILOVER = "When a server fails, load its adapters on other servers as `failover` in the plan file says."
+
 
 class LoraModule(NamedTuple):
     """A LoRA adapter on a server."""
@@ -218,7 +220,7 @@ def _said_of_plans(plans: Sequence[Plan]) -> Iterator[str]:
         yield "merge_and_unload(), and save the model and its tokenizer with save_pretrained()."
     yield from dict.fromkeys(chain(*map(_said_of_stored_weights, plans)))
     if any(plan.failover and not plan.standbys for plan in plans):
-        yield "When a server fails, load its adapters on other servers as `failover` in the plan file says."
+        yield SAID_OF_FAILOVER
 
 
 def _said_of_stored_weights(plan: Plan) -> Iterator[str]:

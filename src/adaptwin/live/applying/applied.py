@@ -13,7 +13,7 @@ class Applied(Spec):
     reloads: tuple[Step, ...] = Field(
         default=(), description="loads among the steps that replace the weights of an adapter that is loaded already"
     )
-    taken: int = Field(default=0, description="number of steps that are taken, from the first one on")
+    taken: int = Field(default=0, description="number of steps that are taken")
     undrained: tuple[Step, ...] = Field(
         default=(), description="unloads that were left out because requests did not end in time"
     )

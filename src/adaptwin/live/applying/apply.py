@@ -104,6 +104,7 @@ class _Applying:
             answer = await self._migrate()
             if answer.waits_for or answer.is_dry_run:
                 return answer
+            self.taken_before = len(self.migration)
         return await self._converge()
 
     async def _converge(self) -> Applied:

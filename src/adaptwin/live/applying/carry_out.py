@@ -88,7 +88,7 @@ class CarryOut:
         for step in steps:
             if step.adapter not in busy:
                 await self._unload(server, step.adapter or "")
-            self._note(1, total)
+                self._note(1, total)
 
     async def _load(self, server: VllmServer, step: Step) -> None:
         name = step.adapter or ""

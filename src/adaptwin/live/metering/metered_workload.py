@@ -65,8 +65,15 @@ def _said_of_metered(traffic: MeteredTraffic, adapters: Sequence[Adapter], unkno
     )
     if without := [adapter.name for adapter in adapters if adapter.lengths is None]:
         yield f"No tokens are counted for {len(without)} models, such as {without[0]!r}: their lengths are assumed."
+    yield from _said_of_quiet(traffic)
     if unknown:
         yield f"{len(unknown)} models without a rank are left out, such as {unknown[0]!r}."
+
+
+def _said_of_quiet(traffic: MeteredTraffic) -> Iterator[str]:
+    """Say how many windows have no request, which counters do not tell from windows that nobody scraped."""
+    if quiet := int((traffic.requests.sum(axis=0) == 0).sum()):
+        yield f"{quiet} of {len(traffic.ends)} windows have no request: none came, or nothing was scraped."
 
 
 def scaled_workload(traffic: MeteredTraffic, plan: Plan, *, seed: int | None = None) -> MeteredWorkload:
@@ -82,13 +89,18 @@ def scaled_workload(traffic: MeteredTraffic, plan: Plan, *, seed: int | None = N
     factor = measured / planned
     adapters = tuple(adapter.model_copy(update={"rate": adapter.rate * factor}) for adapter in plan.workload.adapters)
     update = {"adapters": adapters, "duration": traffic.window, "seed": plan.workload.seed if seed is None else seed}
-    requests = traffic.requests.sum()
-    lengths = [traffic.prompt_tokens.sum() / requests, traffic.answer_tokens.sum() / requests]
     title = traffic.meter.title
     scaled = f"all rates are scaled by {factor:.3g}, to {measured:,.2f} requests/s."
-    planned_lengths = f"{means.prompt:,.0f} and {means.answer:,.0f} in the plan, whose lengths are kept."
-    said = (
-        f"{title}'s counters name no adapters: the plan's shares are kept, and {scaled}",
-        f"Prompts have {lengths[0]:,.0f} tokens and answers {lengths[1]:,.0f} on average, and {planned_lengths}",
-    )
-    return MeteredWorkload(plan.workload.model_copy(update=update), said)
+    said = [f"{title}'s counters name no adapters: the plan's shares are kept, and {scaled}"]
+    said += [
+        f"{what} have {tokens.sum() / traffic.requests.sum():,.0f} tokens on average, and {mean:,.0f} in the plan, "
+        "whose lengths are kept."
+        if tokens.any()
+        else f"{what} are not counted in tokens: the plan's lengths are kept."
+        for what, tokens, mean in (
+            ("Prompts", traffic.prompt_tokens, means.prompt),
+            ("Answers", traffic.answer_tokens, means.answer),
+        )
+    ]
+    said += _said_of_quiet(traffic)
+    return MeteredWorkload(plan.workload.model_copy(update=update), tuple(said))
