@@ -52,10 +52,10 @@ def _loads(found: dict[str, Any]) -> str:
         f"{max(values):.0%} in {label.partition(',')[0]}"
         for (name, label, *_), values in zip(FIGURES, spreads.values(), strict=True)
     )
-    note = f"""Medians of {len(real) // len(keys)} repeats of the same replay, the spread between its repeats (largest less smallest, over the
-    median), and the error of the twin. 12 adapters are active; *load* is a share of what the micro-benchmarks say the
-    server sustains ({found["capacity"]:.1f} requests/s). The profile was fitted to the server with 16 slots alone. Mean
-    error of the twin: {means}; widest spread: {widest}."""
+    note = f"""Medians of {len(real) // len(keys)} repeats of the same replay, the spread between its repeats (largest
+    less smallest, over the median), and the error of the twin. 12 adapters are active; *load* is a share of what the
+    micro-benchmarks say the server sustains ({found["capacity"]:.1f} requests/s). The profile was fitted to the server
+    with 16 slots alone. Mean error of the twin: {means}; widest spread: {widest}."""
     return section("Below, near and above saturation", header, body, paragraph(note))
 
 
