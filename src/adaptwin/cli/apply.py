@@ -96,8 +96,9 @@ def apply_command(
 ) -> None:
     """Bring running servers to a plan: load adapters, switch the routes, drain, and unload.
 
-    No adapter is ever unserved, and each step is verified. A call that failed or was stopped is made again. Exit code
-    3: something is left to do, such as a restart; 4: a server does not answer or refuses a step.
+    No adapter is ever unserved if routers follow the routes within --settle, and each step is verified. A call that
+    failed or was stopped is made again. Exit code 3: something is left to do, such as a restart; 4: a server does not
+    answer or refuses a step.
     """
     from adaptwin.cli.progress import progress_bar
     from adaptwin.interruption import keeping
