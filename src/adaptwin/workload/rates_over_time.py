@@ -25,7 +25,7 @@ class RatesOverTime:
     period: float = HOUR
 
     def __len__(self) -> int:
-        return self.rates.shape[1]
+        return int(self.rates.shape[1])
 
     def workload_in(self, place: int, workload: Workload) -> Workload:
         """Return a workload with the rates that its adapters have in a period, for as long as the period.
