@@ -1,4 +1,4 @@
-"""adaptwin workload from-metrics: a fleet file from the counters of a router, by way of Prometheus."""
+"""adaptwin workload from-metrics: a fleet file from the counters of a router, by Prometheus or its own page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,21 +19,44 @@ from adaptwin.writable import require_writable
 METRICS_EXAMPLES = example_lines(
     "adaptwin workload from-metrics http://prom:9090 --rank 16 --out fleet.yaml",
     "adaptwin workload from-metrics http://prom:9090 --plan plan.yaml --out f.yaml",
+    "adaptwin workload from-metrics http://llm:4000 --over 1h --rank 8 --out f.yaml",
 )
 
 
 def from_metrics(
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="Address of a Prometheus server, such as http://prometheus:9090.")
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Address of a Prometheus server, such as http://prometheus:9090, or of a router or vLLM server with a "
+            "page of /metrics.",
+        ),
     ],
     out: FleetOut,
     since: Annotated[
-        float, typer.Option(parser=time_span, metavar="TIME", help="Time up to now that is looked at, such as 24h.")
-    ] = 86_400.0,
+        float | None,
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help=f"Prometheus: time up to now that is looked at. {default_note('24h')}",
+        ),
+    ] = None,
     window: Annotated[
-        float,
-        typer.Option(parser=time_span, metavar="TIME", help="Length of a window; the busiest one gives the rates."),
-    ] = 3_600.0,
+        float | None,
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help=f"Prometheus: length of a window; the busiest one gives the rates. {default_note('1h')}",
+        ),
+    ] = None,
+    over: Annotated[
+        float | None,
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help=f"Page of /metrics: time between its two readings, which gives the rates. {default_note('60s')}",
+        ),
+    ] = None,
     rank: RankOfOthers = None,
     ranks_from: Annotated[
         Path | None,
@@ -68,11 +91,13 @@ def from_metrics(
 ) -> None:
     """Make a fleet with the rates of the busiest window, as a router's counters in Prometheus say.
 
-    Counters of LiteLLM and Envoy AI Gateway name the adapter. vLLM's own do not: with --plan, its shares are scaled.
+    Without Prometheus, the router's own page is read twice, and the rates are those of the time between. Counters of
+    LiteLLM and Envoy AI Gateway name the adapter. vLLM's own do not: with --plan, its shares are scaled.
     """
+    from adaptwin.cli.progress import progress_bar
     from adaptwin.live.connection import api_key_of_environment, server_url
-    from adaptwin.live.metering.metered_traffic import read_metered_traffic
     from adaptwin.live.metering.metered_workload import metered_workload, scaled_workload
+    from adaptwin.live.metering.read_traffic import AskedTime, read_metered_traffic
     from adaptwin.plan.plan import Plan
     from adaptwin.report.metering import metered_summary, metered_table
     from adaptwin.workload.sources.logged_adapters import AdapterRanks
@@ -83,9 +108,9 @@ def from_metrics(
     require_writable(out, inputs=[*files_of_profiles(sources), *(path for path in (ranks_from, plan) if path)])
     planned = Plan.read(plan) if plan else None
     bases = [*(base_model or ()), *([planned.base] if planned else [])]
-    traffic = read_metered_traffic(
-        server_url(url), since=since, window=window, api_key=api_key or api_key_of_environment()
-    )
+    key = api_key or api_key_of_environment()
+    with progress_bar() as progress:
+        traffic = read_metered_traffic(server_url(url), AskedTime(since, window, over), api_key=key, progress=progress)
     if not traffic.meter.knows_adapters:
         if planned is None:
             title = traffic.meter.title

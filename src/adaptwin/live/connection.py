@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ API_KEY_VARIABLES = ("VLLM_API_KEY", "OPENAI_API_KEY")
 USUAL_TIMEOUT = 10.0  # seconds for an answer that does not generate text
 _KEPT_ALIVE = 2.0  # seconds that an idle connection is kept: servers close theirs after 5
 _LONGEST_MESSAGE = 300  # characters of a server's message that are shown
+_LEAST_HIDDEN = 4  # characters of a key that is hidden where a server repeats it
+_KEYS_IN_USE: ContextVar[tuple[str, ...]] = ContextVar("keys of the open sessions", default=())
 _LARGEST_BODY = 1 << 26  # bytes of an answer that is no stream; metrics of many sets of adapters have some 10 MB
 
 
@@ -60,6 +63,9 @@ def api_key_of_environment() -> str | None:
 async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterator["aiohttp.ClientSession"]:
     """Open a session with at most this many connections; 0: any number.
 
+    Its requests go to no other address than those they are for: a redirect to another server is an error. While it is
+    open, `without_keys` hides its key.
+
     Raises:
         SpecError: aiohttp is not installed, or the API key cannot be sent.
     """
@@ -72,8 +78,44 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     _allow_many_connections()
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEPT_ALIVE)
-    async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
-        yield session
+    redirects = aiohttp.TraceConfig()
+    redirects.on_request_redirect.append(_require_same_server)
+    hidden = _KEYS_IN_USE.set((*_KEYS_IN_USE.get(), *([api_key] if api_key and len(api_key) >= _LEAST_HIDDEN else [])))
+    try:
+        async with aiohttp.ClientSession(headers=headers, connector=connector, trace_configs=[redirects]) as session:
+            yield session
+    finally:
+        with suppress(ValueError):  # the session was opened in another task
+            _KEYS_IN_USE.reset(hidden)
+
+
+async def _require_same_server(
+    _session: "aiohttp.ClientSession", _context: Any, asked: "aiohttp.TraceRequestRedirectParams"
+) -> None:
+    """Raise `ServerError` for a redirect to another server, or for one that would turn a POST into a GET."""
+    from yarl import URL
+
+    response = asked.response
+    place = response.headers.get("Location", "")
+    try:
+        is_same = response.url.join(URL(place)).origin() == response.url.origin()
+    except ValueError:
+        is_same = False
+    if is_same and (asked.method == "GET" or response.status in (307, 308)):
+        return
+    response.close()
+    where = _in_one_line(place.partition("?")[0]) or "nowhere"
+    what = f"{asked.method} {response.url.path}: the server answered {response.status}"
+    raise ServerError(
+        f"{what} and points to {where}, which is not followed", str(response.url.origin()), response.status
+    )
+
+
+def without_keys(text: str) -> str:
+    """Return a text with stars in place of the API keys of the open sessions, which servers may repeat."""
+    for key in _KEYS_IN_USE.get():
+        text = text.replace(key, "***")
+    return text
 
 
 def _allow_many_connections() -> None:
@@ -135,7 +177,7 @@ def _why_not_reached(error: OSError) -> str:
 
 def _in_one_line(text: str) -> str:
     """Return the beginning of a text of a server, in one line and without characters that a terminal would obey."""
-    return visible(" ".join(text.split())[:_LONGEST_MESSAGE])
+    return visible(" ".join(without_keys(text).split())[:_LONGEST_MESSAGE])
 
 
 async def text_of(response: "aiohttp.ClientResponse", url: str) -> str:

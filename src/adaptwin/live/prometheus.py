@@ -73,7 +73,7 @@ class Prometheus:
 
         limit = aiohttp.ClientTimeout(total=self._timeout)
         with said_as_server_error(self.url, self._timeout):
-            async with self._session.get(f"{self.url}{path}", timeout=limit) as response:
+            async with self._session.get(f"{self.url}{path}", timeout=limit, allow_redirects=False) as response:
                 return response.status == 200 and word in await response.text(errors="replace")
 
 

@@ -18,14 +18,18 @@ def metered_table(traffic: MeteredTraffic) -> Table:
     """Return the models with the most requests: rates in the busiest window and on average, and mean lengths."""
     ended = datetime.fromtimestamp(float(traffic.ends[traffic.busiest]), UTC)
     table = plain_table()
-    table.title = f"{traffic.meter.title}; busiest {duration(traffic.window)}: until {ended:%Y-%m-%d %H:%M} UTC"
+    has_windows = len(traffic.ends) > 1
+    time = f"{'busiest ' if has_windows else ''}{duration(traffic.window)}"
+    table.title = f"{traffic.meter.title}; {time}: until {ended:%Y-%m-%d %H:%M} UTC"
     table.add_column("Model", overflow="fold", min_width=8)
-    add_numbers(table, "Requests/s\nbusiest", "mean", "Prompt\ntokens", "Answer\ntokens")
+    rates = ("Requests/s\nbusiest", "mean") if has_windows else ("Requests/s",)
+    add_numbers(table, *rates, "Prompt\ntokens", "Answer\ntokens")
     busiest, mean = traffic.rates(traffic.busiest), traffic.rates(None)
     prompts, answers = traffic.mean_tokens()
     for place in np.argsort(-busiest, kind="stable")[:SHOWN_MODELS]:
         lengths = (number(each) if np.isfinite(each) else NOTHING for each in (prompts[place], answers[place]))
-        table.add_row(Text(traffic.names[place]), number(busiest[place]), number(mean[place]), *lengths)
+        shown = (number(each) for each in (busiest[place], mean[place])[: len(rates)])
+        table.add_row(Text(traffic.names[place]), *shown, *lengths)
     if (more := len(traffic.names) - SHOWN_MODELS) > 0:
         table.caption = f"and {more:,} more"
     return table

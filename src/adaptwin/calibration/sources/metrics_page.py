@@ -10,6 +10,9 @@ from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.errors import SpecError
 
 _METRIC = re.compile(r"(vllm:[\w:]+)(?:\{(.*)\})? (\S+)$")
+_ANY_METRIC = re.compile(
+    r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?[ \t]+([^\s{}]+)(?:[ \t]+-?\d+)?[ \t]*$"
+)  # with or without a time
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _OF_V0 = ("vllm:num_requests_swapped", "vllm:cpu_cache_usage_perc", "vllm:avg_prompt_throughput_toks_per_s")
 
@@ -42,6 +45,20 @@ def metric_samples(text: str) -> list[MetricSample]:
     """Return the values of vLLM's metrics in a page, in the order of its lines."""
     lines = (found.groups() for line in text.splitlines() if (found := _METRIC.match(line)))
     return [MetricSample(name, dict(_LABEL.findall(labels or "")), value) for name, labels, value in lines]
+
+
+def page_samples(text: str) -> list[MetricSample]:
+    """Return the values of all metrics in a page of any program, in the order of its lines."""
+    lines = (found.groups() for line in text.splitlines() if (found := _ANY_METRIC.match(line)))
+    return [
+        MetricSample(name, {label: _unescaped(each) for label, each in _LABEL.findall(labels or "")}, value)
+        for name, labels, value in lines
+    ]
+
+
+def _unescaped(value: str) -> str:
+    """Return the value of a label without the escapes of the text format."""
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], value)
 
 
 def is_metrics_page(text: str) -> bool:

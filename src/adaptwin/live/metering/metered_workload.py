@@ -26,8 +26,8 @@ class MeteredWorkload(NamedTuple):
 def metered_workload(traffic: MeteredTraffic, ranks: AdapterRanks, *, seed: int = 0) -> MeteredWorkload:
     """Return the workload of the busiest window of a meter that knows adapters.
 
-    An adapter without a request in that window has its mean rate over all windows. Names whose rank is not known are
-    left out, and said.
+    An adapter without a request in that window has its mean rate over all windows, which may be 0. Names whose rank is
+    not known are left out, and said.
 
     Raises:
         SpecError: No name of the meter has a rank.
@@ -65,14 +65,21 @@ def _said_of_metered(traffic: MeteredTraffic, adapters: Sequence[Adapter], unkno
     )
     if without := [adapter.name for adapter in adapters if adapter.lengths is None]:
         yield f"No tokens are counted for {len(without)} models, such as {without[0]!r}: their lengths are assumed."
-    yield from _said_of_quiet(traffic)
+    yield from _said_of_time(traffic)
+    if idle := [adapter.name for adapter in adapters if not adapter.rate]:
+        yield f"No request in this time, and so no rate: {len(idle)} models, such as {idle[0]!r}."
     if unknown:
         yield f"{len(unknown)} models without a rank are left out, such as {unknown[0]!r}."
 
 
-def _said_of_quiet(traffic: MeteredTraffic) -> Iterator[str]:
-    """Say how many windows have no request, which counters do not tell from windows that nobody scraped."""
-    if quiet := int((traffic.requests.sum(axis=0) == 0).sum()):
+def _said_of_time(traffic: MeteredTraffic) -> Iterator[str]:
+    """Say of which time the rates are, and how much of it is quiet: nobody asked, or nobody scraped."""
+    if traffic.is_of_page:
+        yield (
+            f"The rates are those of {traffic.window:.0f} s, read at {traffic.meter.title} itself: a longer --over, or "
+            "Prometheus, tells more."
+        )
+    elif quiet := int((traffic.requests.sum(axis=0) == 0).sum()):
         yield f"{quiet} of {len(traffic.ends)} windows have no request: none came, or nothing was scraped."
 
 
@@ -102,5 +109,5 @@ def scaled_workload(traffic: MeteredTraffic, plan: Plan, *, seed: int | None = N
             ("Answers", traffic.answer_tokens, means.answer),
         )
     ]
-    said += _said_of_quiet(traffic)
+    said += _said_of_time(traffic)
     return MeteredWorkload(plan.workload.model_copy(update=update), tuple(said))
