@@ -7,7 +7,7 @@ from statistics import fmean, median, median_low
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.twin.server import server_rank
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lengths import MOST_VARIATION, Lengths
 from adaptwin.workload.workload import Adapter, MeanRates, Workload
 
 
@@ -49,7 +49,10 @@ def mean_adapter(workload: Workload, profile: Profile) -> Adapter:
 
 
 def typical_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
-    """Make lengths with the mean and the variance that the requests of these adapters have together."""
+    """Make lengths with the mean and the variance that the requests of these adapters have together.
+
+    The coefficient of variation is at most that which `Lengths` takes.
+    """
     mean_rates, rates = MeanRates(workload), dict[Lengths, float]()
     for adapter in adapters:
         lengths = workload.lengths_of(adapter)
@@ -62,6 +65,9 @@ def typical_lengths(workload: Workload, adapters: Iterable[Adapter]) -> Lengths:
     for side in ("input", "output"):
         mean = sum(share * float(getattr(table, side).mean()) for table, share in tables)
         square = sum(share * float((getattr(table, side).astype(float) ** 2).mean()) for table, share in tables)
-        moments[f"{side}_mean"], moments[f"{side}_cv"] = mean, math.sqrt(max(0.0, square / mean**2 - 1.0))
+        moments[f"{side}_mean"], moments[f"{side}_cv"] = (
+            mean,
+            min(MOST_VARIATION, math.sqrt(max(0.0, square / mean**2 - 1.0))),
+        )
     limits = sum(rate for lengths, rate in rates.items() if lengths.are_limits) > total / 2
     return Lengths.lognormal(**moments).model_copy(update={"are_limits": limits})

@@ -108,11 +108,11 @@ class Rearrangement:
         """Number of GPUs plus the cost of the moves and restarts, in GPUs."""
         prices = self.running.prices
         servers = sum(bool(server.shares) for server in self.contents.values())
-        return (
-            servers * self.running.gpus_per_server
-            + prices.move * self.moves()
-            + prices.restart * sum(map(self._restarts, self.contents))
-        )
+        return servers * self.running.gpus_per_server + prices.move * self.moves() + prices.restart * self.restarts()
+
+    def restarts(self) -> int:
+        """Count the servers that restart with other settings."""
+        return sum(map(self._restarts, self.contents))
 
     def moves(self) -> int:
         """Count the loads of adapters that are served now, on servers that do not serve them now."""

@@ -33,7 +33,8 @@ def repaired(fleet: Rearrangement, names: list[str]) -> Rearrangement:
 def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearrangement:
     """Return the fleet with a small part of the load of these servers moved to other servers, or to new ones.
 
-    With `careful`, the other servers must keep some headroom, so that they do not fail the next verification.
+    Where a new server would be needed, and restarting these servers with other settings costs less, they restart. With
+    `careful`, the other servers must keep some headroom, so that they do not fail the next verification.
     """
     trial = fleet.copy()
     trial.closed, trial.careful = frozenset(names), careful
@@ -41,6 +42,18 @@ def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearran
         trial.take(name, _relief_of(trial, name))
     trial = trial.housed()
     trial.closed, trial.careful = frozenset(), False
+    others = _all_restarted(fleet, names) if len(trial.contents) > len(fleet.contents) else None
+    return others if others and others.cost() < trial.cost() else trial
+
+
+def _all_restarted(fleet: Rearrangement, names: set[str]) -> Rearrangement | None:
+    """Return the fleet with all of these servers restarted, with some headroom; None where one has been, or it fails."""
+    trial = fleet.copy()
+    for name in sorted(names):
+        settings, shares = fleet.contents[name]
+        if settings is None or not serves(fleet.running.roomy, shares, None):
+            return None
+        trial.restart(name)
     return trial
 
 

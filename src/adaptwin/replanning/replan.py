@@ -331,7 +331,7 @@ class _ReplanSearch(NamedTuple):
     def _verified(self, way: Balanced) -> tuple[Plan, float]:
         """Verify a fleet with fresh arrivals, relieving servers that fail, and return the plan and its cost.
 
-        Where relief starts a server, the fleet is balanced again.
+        Where relief starts or restarts a server, the fleet is balanced again.
         """
         fleet, gain = way
         verifications = Verifications(self.running.problem.progress)
@@ -340,9 +340,9 @@ class _ReplanSearch(NamedTuple):
             failing = verifications.failing(plan)
             if not failing or repair == REPAIR_ROUNDS:
                 break
-            before = len(fleet.contents)
+            before, restarts_before = len(fleet.contents), fleet.restarts()
             fleet = relieved(fleet, failing, careful=repair >= REPAIR_ROUNDS // 2)
-            if len(fleet.contents) > before:
+            if len(fleet.contents) > before or fleet.restarts() > restarts_before:
                 fleet, further = self._balanced(fleet)
                 gain = together(gain, further)
         update = {"verified": not failing, "verified_seeds": () if failing else verification_seeds(plan)}

@@ -59,19 +59,20 @@ class ServerAccess(Spec):
         return f"${self.api_key_env}" if self.api_key_env else None
 
 
-def read_servers(path: str | Path, names: Iterable[str]) -> dict[str, ServerAccess]:
+def read_servers(path: str | Path, names: Iterable[str], *, others: bool = False) -> dict[str, ServerAccess]:
     """Read the servers of a plan from a YAML or JSON file: ``NAME: {url: ..., api_key_env: ...}``, or ``NAME: URL``.
 
     Args:
         path: The file.
         names: Names of the servers that are needed.
+        others: Whether the file may have other servers, too.
 
     Raises:
         SpecError: A server is missing or not known, has no address, or has that of another.
     """
     needed = list(names)
     found = {name: _access_of(name, fields, path) for name, fields in read_mapping(path).items()}
-    if unknown := [name for name in found if name not in needed]:
+    if not others and (unknown := [name for name in found if name not in needed]):
         raise SpecError(not_one_of(unknown[0], needed), unknown[0], path)
     if missing := [name for name in needed if name not in found]:
         raise SpecError(f"the plan's server {quoted(missing[0])} is missing", file=path)

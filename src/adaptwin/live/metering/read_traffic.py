@@ -53,7 +53,7 @@ def read_metered_traffic(
         async with session_with(api_key) as session:
             prometheus = Prometheus(url, session)
             if not url.endswith(METRICS_PATH) and await prometheus.answers():
-                return await _read_prometheus(prometheus, times)
+                return await read_prometheus(prometheus, times)
             return await _read_page_twice(url, session, times, progress)
 
     if times.since or times.window:
@@ -101,7 +101,7 @@ async def _read_page_twice(
     )
 
 
-async def _read_prometheus(prometheus: Prometheus, asked: AskedTime) -> MeteredTraffic:
+async def read_prometheus(prometheus: Prometheus, asked: AskedTime) -> MeteredTraffic:
     """Return what a Prometheus server has of a time, by windows."""
     if asked.over:
         raise SpecError(f"goes with a router's own page, and {prometheus.url} is a Prometheus server", "over")

@@ -56,9 +56,9 @@ def _changes_over_time(arrivals: str | tuple[float, ...] | None) -> bool:
 def _other_lengths(planned: Lengths, name: str, seen: RecordedTraffic) -> Lengths | None:
     """Return lengths of the means that were seen, if they clearly differ from those of the plan."""
     total = seen.total_of(name)
-    if total.number < FEWEST_LENGTHS or total.prompt_tokens <= 0 or total.answer_tokens <= 0:
+    if total.requests < FEWEST_LENGTHS or total.prompt_tokens <= 0 or total.answer_tokens <= 0:
         return None
-    prompt, answer = total.prompt_tokens / total.number, total.answer_tokens / total.number
+    prompt, answer = total.prompt_tokens / total.requests, total.answer_tokens / total.requests
     means = ((prompt, planned.mean_input), (answer, planned.mean_output))
     if all(mean / CLEAR_LENGTHS <= length <= mean * CLEAR_LENGTHS for length, mean in means):
         return None

@@ -10,10 +10,11 @@ from collections import deque
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
+from adaptwin.live.watching.ask_twin import simulated_outlook
 from adaptwin.live.watching.decision import Decision
 from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.forecast import AHEAD, Forecast, Method, forecast_rates
-from adaptwin.live.watching.outlook import Outlook, outlook
+from adaptwin.live.watching.outlook import Outlook
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -23,7 +24,7 @@ from adaptwin.replanning.replan import replan
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.workload.workload import Workload
 
-WORTH_ANOTHER_SEARCH = 0.95  # of the load at which no plan with fewer GPUs was found
+WORTH_ANOTHER_SEARCH = 0.95  # of the traffic with which no plan with fewer GPUs was found
 
 
 class WatchOptions(NamedTuple):
@@ -57,7 +58,7 @@ class FleetWatch:
         self._options, self._progress = options, progress
         self._forecasts: deque[tuple[float, Forecast]] = deque()
         self._since: float | None = None  # time of the first forecast
-        self._futile: dict[str, float] = {}  # load at which fewer GPUs were not found, by base model
+        self._futile: dict[str, float] = {}  # requests/s with which fewer GPUs were not found, by base model
 
     def decide(self, running: Plans, found: Plans | None, traffic: RecordedTraffic, now: float) -> Decision:
         """Decide about the plans that run.
@@ -81,7 +82,7 @@ class FleetWatch:
         notes: list[str] = []
         workloads = _workloads(running, forecast.rates, recent, notes)
         seed = running.plans[0].seed if options.seed is None else options.seed
-        seen = outlook(list(zip(running.plans, workloads, strict=True)), seed)
+        seen = simulated_outlook(list(zip(running.plans, workloads, strict=True)), seed)
         largest = self._largest_rates(forecast, now)
         decided = Decision("holds", forecast, seen, notes=tuple(notes))
         if found is not None and (seen.holds or self._would_hold(found, forecast, recent, seed)):
@@ -102,7 +103,7 @@ class FleetWatch:
 
     def _would_hold(self, found: Plans, forecast: Forecast, recent: RecordedTraffic, seed: int) -> bool:
         workloads = _workloads(found, forecast.rates, recent, [])
-        return outlook(list(zip(found.plans, workloads, strict=True)), seed).holds
+        return simulated_outlook(list(zip(found.plans, workloads, strict=True)), seed).holds
 
     def _changed(
         self, running: Plans, decided: Decision, workloads: tuple[Workload, ...], failing: frozenset[str]
@@ -128,9 +129,7 @@ class FleetWatch:
         """Return the decision with plans of fewer GPUs, if there are any."""
         new = list(running.plans)
         for place, (plan, workload) in enumerate(zip(running.plans, workloads, strict=True)):
-            assert decided.outlook is not None
-            load, serving = _load_of(plan, decided.outlook), sum(not server.is_standby for server in plan.servers)
-            if load > serving - 1 or load > WORTH_ANOTHER_SEARCH * self._futile.get(plan.base, float("inf")):
+            if not self._is_worth_a_search(plan, workload, decided):
                 continue
             try:
                 changed = self._replanned(plan, workload, running)
@@ -140,10 +139,19 @@ class FleetWatch:
                 new[place] = changed
                 self._futile.pop(plan.base, None)
             else:
-                self._futile[plan.base] = load
+                self._futile[plan.base] = workload.rate
         if all(plan is before for plan, before in zip(new, running.plans, strict=True)):
             return decided
         return decided._replace(kind="fewer", plans=Plans.model_construct(plans=tuple(new)))
+
+    def _is_worth_a_search(self, plan: Plan, workload: Workload, decided: Decision) -> bool:
+        """Whether fewer GPUs may suffice for a plan, and none were looked for in vain with as little traffic."""
+        assert decided.outlook and decided.forecast
+        expected = sum(decided.forecast.rates.get(adapter.name, 0.0) for adapter in workload.adapters)
+        growth = workload.rate / expected if expected > 0 else 1.0
+        load, serving = growth * _load_of(plan, decided.outlook), sum(not server.is_standby for server in plan.servers)
+        was_futile = workload.rate > WORTH_ANOTHER_SEARCH * self._futile.get(plan.base, float("inf"))
+        return load <= serving - 1 and not was_futile
 
     def _replanned(self, plan: Plan, workload: Workload, running: Plans) -> Plan:
         options = self._options

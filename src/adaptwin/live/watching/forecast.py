@@ -77,7 +77,7 @@ def _prior(recent: RecordedTraffic, planned: Mapping[str, float]) -> Array:
     """Return the planned rates, scaled to the traffic that was seen."""
     rates = np.array(list(planned.values()))
     total = float(rates.sum())
-    return rates * (recent.rate / total) if total > 0 else rates
+    return recent.rate * (rates / total) if total > 0 else rates
 
 
 def _recent_maxima(counts: Array, seconds: Array, prior: Array) -> Array:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from adaptwin.errors import SpecError
+from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.watching.decision import Decision
-from adaptwin.live.watching.observed import Observed, Requests
+from adaptwin.live.watching.observed import Observed
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -64,7 +65,7 @@ class WatchHistory:
             window = (observed.time, observed.seconds, observed.source)
             self._insert_all("windows", [window])
             rows = [
-                (observed.time, name, *counted) for name, counted in observed.requests.items() if counted.number > 0
+                (observed.time, name, *counted) for name, counted in observed.requests.items() if counted.requests > 0
             ]
             self._insert_all("requests", rows)
             for table in ("windows", "requests", "servers"):
@@ -106,10 +107,10 @@ class WatchHistory:
         """Return the traffic of the windows that end after a time, unix seconds."""
         with self._said():
             ends = self._database.execute("SELECT time, seconds FROM windows WHERE time > ? ORDER BY time", (since,))
-            windows: dict[float, tuple[float, dict[str, Requests]]] = {end: (seconds, {}) for end, seconds in ends}
+            windows: dict[float, tuple[float, dict[str, Counted]]] = {end: (seconds, {}) for end, seconds in ends}
             for end, name, *counted in self._database.execute("SELECT * FROM requests WHERE time > ?", (since,)):
                 if end in windows:
-                    windows[end][1][name] = Requests(*counted)
+                    windows[end][1][name] = Counted(*counted)
         return RecordedTraffic.of_windows([(end, *window) for end, window in windows.items()])
 
     def keep_plans(self, time: float, origin: str, plans: Plans, state: PlansState) -> None:

@@ -1,32 +1,20 @@
 """keep_watch: observe a fleet, decide, and bring it to other plans where it needs them, again and again."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.ask_twin import expected_runs
 from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.fleet_watch import FleetWatch
 from adaptwin.live.watching.forecast import DAY
 from adaptwin.live.watching.history import WatchHistory
 from adaptwin.live.watching.observed import Observed
-from adaptwin.live.watching.outlook import expected_runs
-from adaptwin.live.watching.watched_fleet import Change, WatchedFleet
+from adaptwin.live.watching.watched_fleet import WatchedFleet
+from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
 from adaptwin.twin.run import Run
 
 REMEMBERED = 2.0 * DAY  # seconds of traffic that forecasts may look at
-
-
-class Watched(NamedTuple):
-    """One round of a watch: what was seen, what the twin says of it, what was decided, and what came of that."""
-
-    observed: Observed
-    expected: Mapping[str, Run]  # the twin with the traffic that was seen, by server
-    decision: Decision
-    running: Plans  # during the round
-    found: Plans | None  # that should run, and do not yet
-    change: Change | None  # None if nothing is to be changed
 
 
 def keep_watch(
@@ -35,7 +23,7 @@ def keep_watch(
     watch: FleetWatch,
     history: WatchHistory,
     *,
-    publish: Callable[[Watched], None],
+    publish: Callable[[WatchedRound], None],
     rounds: int | None = None,
 ) -> Plans:
     """Watch a fleet until it ends, or for so many rounds, and return the plans that run then.
@@ -66,7 +54,7 @@ def keep_watch(
             history.keep_plans(observed.time, origin, found, "found")
         change = fleet.change(found) if found else None
         history.add_decision(observed, decision, expected, running.gpus)
-        publish(Watched(observed, expected, decision, running, found, change))
+        publish(WatchedRound(observed, expected, decision, running, found, change))
         if found and change and change.is_complete:
             running, found = _without_steps(found), None
             history.keep_plans(observed.time, origin, running, "run")
@@ -89,7 +77,7 @@ def _expected(running: Plans, observed: Observed) -> dict[str, Run]:
     """Return the twin's runs with the traffic that was seen, for the servers that could be read."""
     if observed.requests is None or not observed.servers:
         return {}
-    rates = {name: counted.number / observed.seconds for name, counted in observed.requests.items()}
+    rates = {name: counted.requests / observed.seconds for name, counted in observed.requests.items()}
     workloads = []
     for plan in running.plans:
         known = {adapter.name: rates.get(adapter.name, 0.0) for adapter in plan.workload.adapters}

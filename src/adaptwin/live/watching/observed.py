@@ -3,23 +3,17 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
+from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.waiting_adapters import waiting_adapters
 from adaptwin.live.watched_server import WatchedServer
 from adaptwin.twin.run import Run
-
-
-class Requests(NamedTuple):
-    """Requests of an adapter that arrived in some time, and their tokens."""
-
-    number: float
-    prompt_tokens: float
-    answer_tokens: float
 
 
 class MeasuredServer(NamedTuple):
     """Figures of a server over some time; None where they are not known. Latencies are means in seconds."""
 
     requests: float | None  # per second that arrived
+    finished: float | None  # requests per second
     tokens: float | None  # per second, of prompts and answers
     prompt_tokens: float | None  # per second
     answer_tokens: float | None
@@ -37,6 +31,7 @@ class MeasuredServer(NamedTuple):
         arrived = seen.arrived
         return cls(
             requests=arrived / seen.seconds if arrived is not None and seen.seconds > 0 else None,
+            finished=seen.rate(lambda metrics: metrics.finished),
             tokens=prompts + answers if prompts is not None and answers is not None else None,
             prompt_tokens=prompts,
             answer_tokens=answers,
@@ -52,6 +47,7 @@ class MeasuredServer(NamedTuple):
         """Return the figures of a simulated run."""
         return cls(
             requests=run.offered_request_rate,
+            finished=run.request_rate,
             tokens=run.throughput,
             prompt_tokens=None,
             answer_tokens=None,
@@ -70,7 +66,6 @@ class Observed(NamedTuple):
     seconds: float
     servers: Mapping[str, MeasuredServer]  # by name; those that could be read
     unreadable: Mapping[str, str]  # why the others could not be read, by name
-    requests: Mapping[str, Requests] | None  # by adapter; None if that is not known
+    requests: Mapping[str, Counted] | None  # that arrived, by adapter; None if that is not known
     source: str  # what counted the requests of the adapters, in words
-    strangers: Mapping[str, float] = {}  # requests of names that the plan does not know
     notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptwin.arrays import Array
-from adaptwin.live.watching.observed import Requests
+from adaptwin.live.metering.router_counters import Counted
 
 _ROUNDING = 1.0  # seconds by which a window may reach out of a stretch
 
@@ -22,7 +22,7 @@ class RecordedTraffic(NamedTuple):
     answer_tokens: Array
 
     @classmethod
-    def of_windows(cls, windows: Sequence[tuple[float, float, Mapping[str, Requests]]]) -> "RecordedTraffic":
+    def of_windows(cls, windows: Sequence[tuple[float, float, Mapping[str, Counted]]]) -> "RecordedTraffic":
         """Return the traffic of windows: their end, their seconds, and the requests by adapter."""
         names = tuple(sorted({name for _, _, requests in windows for name in requests}))
         place = {name: index for index, name in enumerate(names)}
@@ -54,10 +54,10 @@ class RecordedTraffic(NamedTuple):
                 counts[row] = self.requests[place[name]]
         return counts
 
-    def total_of(self, name: str) -> Requests:
+    def total_of(self, name: str) -> Counted:
         """Return the requests and tokens of an adapter in all windows."""
         if name not in self.names:
-            return Requests(0.0, 0.0, 0.0)
+            return Counted(0.0, 0.0, 0.0)
         row = self.names.index(name)
         tables = (self.requests, self.prompt_tokens, self.answer_tokens)
-        return Requests(*(float(table[row].sum()) for table in tables))
+        return Counted(*(float(table[row].sum()) for table in tables))

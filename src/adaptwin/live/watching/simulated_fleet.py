@@ -6,11 +6,12 @@ place at once; a server that starts, or restarts, takes a while, in which the pl
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from adaptwin.live.metering.router_counters import Counted
+from adaptwin.live.watching.ask_twin import expected_runs, overloaded_adapters, serving_servers
 from adaptwin.live.watching.expected_workload import expected_workload
-from adaptwin.live.watching.observed import MeasuredServer, Observed, Requests
-from adaptwin.live.watching.outlook import expected_runs, overloaded_adapters, serving_servers
+from adaptwin.live.watching.observed import MeasuredServer, Observed
+from adaptwin.live.watching.simulated_stretch import SimulatedStretch
 from adaptwin.live.watching.watched_fleet import Change
 from adaptwin.plan.migration import Step
 from adaptwin.plan.plans import Plans
@@ -20,17 +21,6 @@ from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Workload
 
 START_SECONDS = 300.0  # until a server that starts serves: loading a model, compiling, capturing graphs
-
-
-class SimulatedStretch(NamedTuple):
-    """What a stretch of time came to."""
-
-    start: float  # seconds
-    requests: float  # per second
-    gpus: int  # those of servers that start included
-    overloaded: tuple[str, ...]  # adapters that were starved or backlogged
-    moves: int  # that ended before the stretch
-    restarts: int
 
 
 class SimulatedFleet:
@@ -113,17 +103,17 @@ def _workload_now(planned: Workload, rates: Mapping[str, float], seconds: float)
     return expected_workload(planned, every, seconds).workload
 
 
-def _requests_of_runs(workloads: list[Workload], runs: Mapping[str, Run]) -> dict[str, Requests]:
+def _requests_of_runs(workloads: list[Workload], runs: Mapping[str, Run]) -> dict[str, Counted]:
     """Return the requests of each adapter on all servers, with the mean lengths of their distributions."""
     arrivals: dict[str, int] = {}
     for run in runs.values():
         for name, number in run.adapters.select("name", "arrivals").iter_rows():
             arrivals[name] = arrivals.get(name, 0) + number
-    found: dict[str, Requests] = {}
+    found: dict[str, Counted] = {}
     for workload in workloads:
         for adapter in workload.adapters:
             lengths, number = workload.lengths_of(adapter), arrivals.get(adapter.name, 0)
-            found[adapter.name] = Requests(number, number * lengths.mean_input, number * lengths.mean_output)
+            found[adapter.name] = Counted(number, number * lengths.mean_input, number * lengths.mean_output)
     return found
 
 

@@ -1,0 +1,222 @@
+"""RunningServers: a fleet of running vLLM servers, observed by their metrics and those of a router.
+
+Other plans are applied, or left to the people who run the fleet: then a fleet has come to a plan once its servers have
+the plan's adapters and settings, as far as they say them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from adaptwin.errors import AdaptwinError, ServerError
+from adaptwin.live.applying.applied import Applied
+from adaptwin.live.applying.apply import ApplyOptions, apply, servers_to_reach
+from adaptwin.live.applying.differing_settings import differing_settings
+from adaptwin.live.applying.running_fleet import connected, states_of
+from adaptwin.live.applying.server_access import ServerAccess, read_servers
+from adaptwin.live.connection import in_event_loop, session_with
+from adaptwin.live.metering.router_counters import Counted
+from adaptwin.live.vllm_server import VllmServer
+from adaptwin.live.watched_server import Reading, WatchedServer
+from adaptwin.live.watching.ask_twin import serving_servers
+from adaptwin.live.watching.observed import MeasuredServer, Observed
+from adaptwin.live.watching.planned_shares import requests_as_planned, with_unanswered
+from adaptwin.live.watching.router_reader import CountedModels, RouterReader
+from adaptwin.live.watching.watched_fleet import Change
+from adaptwin.plan.plans import Plans
+from adaptwin.progress import Progress, silent
+
+SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
+SHOWN_NAMES = 3
+
+
+class Access(NamedTuple):
+    """How servers and router are reached.
+
+    Attributes:
+        servers: File with the addresses of the servers, which is read each time.
+        router: Address of a router, or of Prometheus; None: the servers alone are asked.
+        api_key: Key of servers that have none of their own in the file.
+        router_key: Key of the router.
+    """
+
+    servers: Path
+    router: str | None = None
+    api_key: str | None = None
+    router_key: str | None = None
+
+
+class RunningServers:
+    """Running servers, observed for one stretch of time after the other.
+
+    Args:
+        access: Where the servers are.
+        every: Seconds of a stretch.
+        applying: How other plans are applied; None: somebody else does that.
+        on_found: Called with plans that were found, once, before anything is changed.
+        progress: Called with the seconds of the stretch.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        every: float,
+        *,
+        applying: ApplyOptions | None = None,
+        on_found: Callable[[Plans], None] | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._access, self._every, self._applying = access, every, applying
+        self._on_found, self._progress = on_found, progress
+        self._last: dict[str, Reading] = {}  # by address of the server, at the end of the stretch before
+        self._router = RouterReader(access.router) if access.router else None
+        self._found: Plans | None = None
+        self._has_read = False
+
+    def observe(self, running: Plans) -> Observed:
+        """Return what was seen over the next stretch of time.
+
+        Raises:
+            SpecError: The file of the servers is damaged, or lacks a server.
+            ServerError: No server could be read, the first time.
+        """
+        names = [server.name for plan in running.plans for server in serving_servers(plan)]
+        servers = read_servers(self._access.servers, names, others=True)
+        seen: Observed = in_event_loop(lambda: self._observed(running, servers))
+        if not self._has_read and not seen.servers and seen.unreadable:
+            name, error = next(iter(seen.unreadable.items()))
+            raise ServerError(f"{name}: {error}", servers[name].url)
+        self._has_read = True
+        return seen
+
+    def change(self, found: Plans) -> Change:
+        """Apply the plans that were found, or see whether the fleet has come to them."""
+        is_new, self._found = found is not self._found, found
+        try:
+            if is_new and self._on_found:
+                self._on_found(found)
+            access = read_servers(self._access.servers, servers_to_reach(found.plans), others=True)
+            if self._applying is None:
+                return Change(in_event_loop(lambda: self._has_come_to(found, access)))
+            applied = apply(found.plans, access, self._applying, progress=self._progress)
+        except AdaptwinError as error:
+            return Change(is_complete=False, notes=(str(error),))
+        return Change(applied.is_complete, tuple(_left(applied)))
+
+    async def _has_come_to(self, found: Plans, access: Mapping[str, ServerAccess]) -> bool:
+        """Whether the servers have the adapters and the settings of plans, as far as they say them."""
+        serving = {server.name: server for plan in found.plans for server in serving_servers(plan)}
+        async with connected({name: access[name] for name in serving}, self._access.api_key) as servers:
+            states = await states_of(servers)
+        restarts, _ = differing_settings(found.plans, states)
+        return not restarts and all(
+            server.merged or {*server.adapters} <= {*states[name].loaded, *_base_names(found)}
+            for name, server in serving.items()
+        )
+
+    async def _observed(self, running: Plans, access: Mapping[str, ServerAccess]) -> Observed:
+        readings: dict[str, list[Reading]] = {
+            name: [self._last[each.url]] if each.url in self._last else [] for name, each in access.items()
+        }
+        errors: dict[str, str] = {}
+        notes: list[str] = []
+        samples = max(2, round(self._every / SAMPLE_SECONDS) + 1)
+        async with connected(access, self._access.api_key) as servers:
+            began = time.monotonic()
+            await self._read_router(notes, is_start=True)
+            for sample in range(samples):
+                due = began + self._every * sample / (samples - 1)
+                self._progress("watching", int(self._every * sample / (samples - 1)), int(self._every))
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await asyncio.gather(*(_read(name, each, readings[name], errors) for name, each in servers.items()))
+            counted = await self._read_router(notes, is_start=False)
+        watched = {
+            name: WatchedServer(name=name, url=access[name].url, readings=_from_zero(found))
+            for name, found in readings.items()
+            if name not in errors and len(found) > 1
+        }
+        self._last = {access[name].url: readings[name][-1] for name in watched}
+        measured = {name: MeasuredServer.of_metrics(each) for name, each in watched.items()}
+        notes += [
+            f"{name}: its counters have begun again, so it has restarted"
+            for name, server in measured.items()
+            if server.requests is None
+        ]
+        requests, source = self._requests(running, measured, counted, notes)
+        return Observed(
+            time=time.time(),
+            seconds=self._every,
+            servers=measured,
+            unreadable=errors,
+            requests=requests,
+            source=source,
+            notes=tuple(notes),
+        )
+
+    async def _read_router(self, notes: list[str], *, is_start: bool) -> CountedModels | None:
+        """Read the router, if there is one; why that failed is added to the notes, once per stretch."""
+        if self._router is None:
+            return None
+        try:
+            async with session_with(self._access.router_key) as session:
+                found = await self._router.read(session, time.time(), self._every)
+        except ServerError as error:
+            if not is_start:
+                notes.append(f"the router's counters are not known: {error}")
+            return None
+        return None if is_start else found
+
+    def _requests(
+        self,
+        running: Plans,
+        measured: Mapping[str, MeasuredServer],
+        counted: CountedModels | None,
+        notes: list[str],
+    ) -> tuple[dict[str, Counted] | None, str]:
+        """Return the requests of the adapters, and who counted them; None if that is not known."""
+        if self._router is not None and counted is None:
+            return None, self._router.url
+        if counted is None or not counted.knows_adapters:
+            if all(server.requests is None for server in measured.values()):
+                return None, "vLLM"
+            return requests_as_planned(running, measured, self._every), "vLLM, shared as planned"
+        known = {adapter.name for plan in running.plans for adapter in plan.workload.adapters}
+        strangers = sorted(name for name, each in counted.models.items() if name not in known and each.requests > 0)
+        if strangers:
+            more = f" and {len(strangers) - SHOWN_NAMES} more" if len(strangers) > SHOWN_NAMES else ""
+            notes.append(f"requests name models that no plan has: {', '.join(strangers[:SHOWN_NAMES])}{more}")
+        models = {name: each for name, each in counted.models.items() if name in known}
+        return with_unanswered(models, running, measured), counted.title
+
+
+async def _read(name: str, server: VllmServer, readings: list[Reading], errors: dict[str, str]) -> None:
+    """Read the metrics of a server once; an error stands until a later reading succeeds."""
+    try:
+        readings.append(Reading(time.monotonic(), await server.metrics()))
+        errors.pop(name, None)
+    except ServerError as error:
+        errors[name] = error.message
+
+
+def _from_zero(readings: list[Reading]) -> tuple[Reading, ...]:
+    return tuple(Reading(reading.seconds - readings[0].seconds, reading.metrics) for reading in readings)
+
+
+def _base_names(found: Plans) -> list[str]:
+    """Return the adapters that stand for traffic to a base model, which no server lists."""
+    return [adapter.name for plan in found.plans for adapter in plan.workload.adapters if not adapter.rank]
+
+
+def _left(applied: Applied) -> list[str]:
+    """Return what is left to do until plans are applied, a sentence each."""
+    found = list(applied.notes) if applied.waits_for else []
+    if applied.waits_for:
+        found.insert(0, f"somebody must {applied.waits_for.action} {applied.waits_for.server}")
+    if applied.waits_for_routes:
+        found.append("requests must be routed by the plan: give --routes, or --routed once they are")
+    found += [f"{name} must restart: {', '.join(lines)}" for name, lines in applied.restarts.items()]
+    if applied.undrained:
+        found.append(f"{len(applied.undrained)} adapters stay loaded until their requests end")
+    return found

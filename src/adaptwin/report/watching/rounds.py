@@ -1,0 +1,152 @@
+"""The rounds of a watch, for the terminal: what arrives, what is expected, and what is to be done."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.watched_round import WatchedRound
+from adaptwin.plan.plan import Plan
+from adaptwin.plan.plans import Plans
+from adaptwin.report.plan.migration import changes_sentence, step_lines
+from adaptwin.report.style.terminal import Text
+from adaptwin.report.style.words import NOTHING, count, number, percent
+
+SHOWN_LINES = 6  # of failures, notes and steps, each
+_STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yellow", "unknown": "magenta"}
+
+
+def round_text(watched: WatchedRound, *, is_simulated: bool = False) -> Text:
+    """Return one round: its time, traffic, forecast and decision in a line, and below it what is worth knowing."""
+    decision = watched.decision
+    text = Text(f"{clock(watched, is_simulated=is_simulated)}  {traffic_words(watched)}; ")
+    text.append(decision_words(watched), style=_STYLES.get(decision.kind, "bold red"))
+    for line in detail_lines(watched):
+        text.append(f"\n  {line}")
+    return text
+
+
+def clock(watched: WatchedRound, *, is_simulated: bool) -> str:
+    """Return the time of a round; days count from the first one where the time is simulated."""
+    end = watched.observed.time
+    if not is_simulated:
+        return datetime.fromtimestamp(end).strftime("%H:%M:%S")
+    days, seconds = divmod(round(end), 86_400)
+    return f"day {days + 1} {seconds // 3600:02}:{seconds % 3600 // 60:02}"
+
+
+def traffic_words(watched: WatchedRound) -> str:
+    """Say how many requests arrived, and how many are expected."""
+    observed, forecast = watched.observed, watched.decision.forecast
+    arrived = NOTHING
+    if observed.requests is not None:
+        arrived = number(sum(each.requests for each in observed.requests.values()) / observed.seconds)
+    expected = number(sum(forecast.rates.values())) if forecast else NOTHING
+    return f"{arrived} requests/s, {expected} expected"
+
+
+def decision_words(watched: WatchedRound) -> str:
+    """Say what was decided."""
+    decision, now = watched.decision, watched.running.gpus
+    wanted = decision.plans.gpus if decision.plans else now
+    words = {
+        "holds": f"the plan of {count(now, 'GPU')} holds{_least_headroom(decision)}",
+        "change": f"the plan does not hold: {_gpus_words(now, wanted)}, {count(decision.moves, 'move')}, "
+        f"{count(decision.restarts, 'restart')}",
+        "fewer": f"fewer GPUs suffice: {_gpus_words(now, wanted)}, {count(decision.moves, 'move')}",
+        "waits": f"the plan of {count(wanted, 'GPU')} is not in place yet",
+        "unknown": "unknown whether the plan holds",
+        "impossible": "the plan does not hold, and no other was found",
+    }
+    return words[decision.kind]
+
+
+def _gpus_words(now: int, wanted: int) -> str:
+    return f"still {count(now, 'GPU')}" if now == wanted else f"{now} to {count(wanted, 'GPU')}"
+
+
+def _least_headroom(decision: Decision) -> str:
+    if not decision.outlook or not decision.outlook.headroom:
+        return ""
+    name, least = min(decision.outlook.headroom.items(), key=lambda each: each[1])
+    return f", with {percent(least)} of headroom or more ({name})"
+
+
+def detail_lines(watched: WatchedRound) -> Iterator[str]:
+    """Yield what goes wrong, what is not known, and the steps to other plans."""
+    decision, observed = watched.decision, watched.observed
+    if decision.kind in ("change", "impossible") and decision.outlook:
+        yield from _first(decision.outlook.failures)
+    yield from _first([f"{name} cannot be read: {error}" for name, error in observed.unreadable.items()])
+    yield from _first([*observed.notes, *decision.notes])
+    if decision.kind in ("change", "fewer") and decision.plans:
+        for plan in decision.plans.plans:
+            if plan.migration:
+                yield from _change_lines(plan)
+    if watched.change and not watched.change.is_complete:
+        yield from _first(list(watched.change.notes))
+
+
+def _change_lines(plan: Plan) -> Iterator[str]:
+    assert plan.migration
+    yield changes_sentence(plan.migration, plan.gpus)
+    yield from _first(step_lines(plan.migration.steps))
+
+
+def _first(lines: list[str] | tuple[str, ...]) -> Iterator[str]:
+    yield from lines[:SHOWN_LINES]
+    if len(lines) > SHOWN_LINES:
+        yield f"and {len(lines) - SHOWN_LINES} more"
+
+
+def round_data(watched: WatchedRound) -> dict[str, object]:
+    """Return a round as plain data."""
+    decision, observed = watched.decision, watched.observed
+    outlook = decision.outlook
+    return {
+        "time": observed.time,
+        "seconds": observed.seconds,
+        "source": observed.source,
+        "requests_per_second": None
+        if observed.requests is None
+        else sum(each.requests for each in observed.requests.values()) / observed.seconds,
+        "forecast": None
+        if decision.forecast is None
+        else {"method": decision.forecast.method, "requests_per_second": sum(decision.forecast.rates.values())},
+        "decision": decision.kind,
+        "gpus": watched.running.gpus,
+        "wanted_gpus": (watched.found or watched.running).gpus,
+        "moves": decision.moves,
+        "restarts": decision.restarts,
+        "failures": list(outlook.failures) if outlook else [],
+        "overloaded": list(outlook.overloaded) if outlook else None,
+        "servers": {
+            name: {
+                **{
+                    figure: value
+                    for figure, value in server._asdict().items()
+                    if figure not in ("prompt_tokens", "answer_tokens")
+                },
+                "expected": _expected_data(watched, name),
+                "headroom": outlook.headroom.get(name) if outlook else None,
+            }
+            for name, server in observed.servers.items()
+        },
+        "unreadable": dict(observed.unreadable),
+        "notes": [*observed.notes, *decision.notes, *(watched.change.notes if watched.change else ())],
+        "is_in_place": watched.found is None or bool(watched.change and watched.change.is_complete),
+    }
+
+
+def _expected_data(watched: WatchedRound, name: str) -> dict[str, float] | None:
+    run = watched.expected.get(name)
+    if run is None or not run.finished:
+        return None
+    return {"tokens": run.throughput, "ttft": run.ttft.mean, "itl": run.itl.mean}
+
+
+def first_line(plans: Plans, forecast: str, every: float) -> str:
+    """Say what is watched, and how the next hour is forecast."""
+    return (
+        f"Watching {count(plans.gpus, 'GPU')} every {every / 60.0:g} min. The next hour is taken to be {forecast}; "
+        "other lengths and bursts than planned are not known."
+    )
