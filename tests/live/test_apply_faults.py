@@ -244,8 +244,9 @@ def test_an_adapter_that_no_plan_knows_is_refused_before_it_is_unloaded():
     assert needed_steps([AFTER], states, routes, paths).steps == ()
 
 
-def test_the_steps_say_which_adapter_goes_where(fleet):
+def test_the_steps_say_which_adapter_goes_where(fleet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     found = fleet()
     out = found.apply("--dry-run", plan=plan_on_two("ab", "cdef")).out
     assert "route c, d to gpu-1" in out
-    assert all(len(line) <= 100 for line in out.splitlines())
+    assert all(len(line) <= 80 for line in out.splitlines())
