@@ -1,6 +1,7 @@
 """Small HTTP servers on free ports: pages of /metrics as vLLM gives them, and the API of Prometheus."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ Handler = Callable[[web.Request], Any]
 
 
 @contextmanager
-def serving(handlers: Mapping[str, Handler]) -> Iterator[str]:
+def serving(handlers: Mapping[str, Handler], *, ssl_context: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve pages by their paths in a thread, and yield the address."""
     loop, started, found = asyncio.new_event_loop(), threading.Event(), []
 
@@ -22,7 +23,7 @@ def serving(handlers: Mapping[str, Handler]) -> Iterator[str]:
             app.router.add_get(path, _answering(handler))
         runner = web.AppRunner(app)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
         await site.start()
         found.append(runner.addresses[0][1])
         return runner
@@ -38,7 +39,7 @@ def serving(handlers: Mapping[str, Handler]) -> Iterator[str]:
     thread.start()
     assert started.wait(10)
     try:
-        yield f"http://127.0.0.1:{found[0]}"
+        yield f"http{'s' if ssl_context else ''}://127.0.0.1:{found[0]}"
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)

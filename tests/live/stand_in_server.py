@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,7 +33,10 @@ class Faults:
     fails_from: int | None = None  # request from which it answers 500
     fails_with: str = "EngineCore encountered an issue. See stack trace (above) for the root cause."
     dies_at: int | None = None  # request at which it closes its port and all connections
-    hangs: frozenset[str] = frozenset()  # of "completions", "metrics", "models": never answered
+    hangs: frozenset[str] = frozenset()  # of "completions", "metrics", "models", "load", "unload": never answered
+    fails_first: Mapping[str, int] = field(default_factory=dict)  # of the same: how often each answers 500 at first
+    refuses_loads: str | None = None  # message of its refusal
+    repeats_key: bool = False  # whether errors have the header with the key in them
     hangs_from: int = 1  # request from which completions are not answered
     breaks_after: int | None = None  # tokens after which each stream ends in the middle
     tokens_per_chunk: int = 1
@@ -156,6 +159,11 @@ class StandInServer:
         self.faults = faults or Faults()
         self.received: list[Received] = []
         self.loads: list[str] = []  # names of adapters, in the order in which they were loaded
+        self.unloads: list[str] = []
+        self.when: dict[str, Callable[[], object]] = {}  # called before a request for "models", "load" ... is answered
+        self.keys: set[str | None] = set()  # headers with keys that came
+        self.redirects_loads = False
+        self._met: Counter[str] = Counter()
         self.url = ""
         self.is_dead = False
         self.engine: _Engine
@@ -214,7 +222,8 @@ class StandInServer:
     async def _models(self, request: web.Request) -> web.Response:
         if not self._is_allowed(request):
             return _unauthorized()
-        await self._hang_if("models")
+        if fault := await self._fault("models", request):
+            return fault
         cards = [
             {"id": BASE, "object": "model", "root": f"/models/{BASE}", "parent": None, "max_model_len": MAX_MODEL_LEN}
         ]
@@ -228,8 +237,9 @@ class StandInServer:
     async def _version(self, _request: web.Request) -> web.Response:
         return web.json_response({"version": "0.32.0"})
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        await self._hang_if("metrics")
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if fault := await self._fault("metrics", request):
+            return fault
         if self.faults.metrics_are_missing:
             return _error(404, "Not Found", "NotFoundError")
         return web.Response(text="\n".join(self._page_of_metrics()) + "\n")
@@ -329,8 +339,14 @@ class StandInServer:
 
     async def _load(self, request: web.Request) -> web.Response:
         """Load an adapter; a path such as ``/adapters/NAME/RANK`` says its rank, and one elsewhere does not exist."""
+        if fault := await self._fault("load", request):
+            return fault
+        if self.redirects_loads:
+            raise web.HTTPFound("/version")
         fields = await request.json()
         name, path = fields["lora_name"], fields["lora_path"]
+        if self.faults.refuses_loads is not None:
+            return _error(400, self.faults.refuses_loads, "BadRequestError")
         if name in self.adapters and not fields.get("load_inplace"):
             what = f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, set"
             return _error(400, f"{what} 'load_inplace' to True.", "InvalidUserInput")
@@ -345,15 +361,29 @@ class StandInServer:
         return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
 
     async def _unload(self, request: web.Request) -> web.Response:
+        if fault := await self._fault("unload", request):
+            return fault
         name = (await request.json())["lora_name"]
         if name not in self.adapters:
             return _error(404, f"The lora adapter '{name}' cannot be found.", "NotFoundError")
         del self.adapters[name]
+        self.unloads.append(name)
         return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
     def _is_allowed(self, request: web.Request) -> bool:
         key = self.faults.api_key
         return key is None or request.headers.get("Authorization") == f"Bearer {key}"
+
+    async def _fault(self, what: str, request: web.Request) -> web.Response | None:
+        """Return an error if this request is to fail, or never return if it is to hang."""
+        self._met[what] += 1
+        self.keys.add(request.headers.get("Authorization"))
+        self.when.get(what, lambda: None)()
+        await self._hang_if(what)
+        if self._met[what] <= self.faults.fails_first.get(what, 0):
+            key = f" (headers: {request.headers.get('Authorization')})" if self.faults.repeats_key else ""
+            return _error(500, f"engine is busy{key}", "InternalServerError")
+        return None
 
     async def _hang_if(self, what: str) -> None:
         if what in self.faults.hangs:

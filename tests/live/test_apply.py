@@ -234,7 +234,7 @@ def test_the_command_gets_the_routes_file(two, applied, folder):
 
 
 def test_litellms_configuration_is_written_with_the_routes(two, applied, folder):
-    assert applied(plan_on_two("abc", "def"), "--litellm", "litellm.yaml").code == 0
+    assert applied(plan_on_two("abc", "def"), "--litellm", "litellm.yaml", "--on-routes", "true").code == 0
     models = read_mapping(folder / "litellm.yaml")["model_list"]
     found = {each["model_name"]: each["litellm_params"]["api_base"] for each in models}
     assert found == {name: f"{two[name in 'def'].url}/v1" for name in "abcdef"}
@@ -260,6 +260,18 @@ def test_a_key_of_each_server_comes_from_the_environment(serve, applied, folder,
         ("gpu-0: http://a:1\ngpu-2: http://b:1\n", "gpu-2"),
         ("gpu-0: {url: 'ftp://a'}\ngpu-1: http://b:1\n", "gpu-0.url"),
         ("gpu-0: {url: http://a:1, key: x}\ngpu-1: http://b:1\n", "gpu-0.key"),
+        ("gpu-0: {url: http://a:1, api_key: secret-1}\ngpu-1: http://b:1\n", "gpu-0.api_key: keys stand in no file"),
+        ("gpu-0: {url: http://a:1, token: secret-1}\ngpu-1: http://b:1\n", "gpu-0.token"),
+        (
+            "gpu-0: {url: http://a:1, api_key_env: secret-1}\ngpu-1: http://b:1\n",
+            "gpu-0.api_key_env: expected the name",
+        ),
+        ("gpu-0: {url: http://a:1, api_key_env: '$(touch x)'}\ngpu-1: http://b:1\n", "gpu-0.api_key_env: expected"),
+        ("gpu-0: {url: 'http://u:secret-1@a:1'}\ngpu-1: http://b:1\n", "needs no user in its address"),
+        ("gpu-0: {url: http://a:1, api_key_env: A, api_key_file: b}\ngpu-1: http://b:1\n", "give one of them"),
+        ("gpu-0: {url: http://a:1}\ngpu-0: {url: http://b:1}\n", "gpu-0"),
+        ("gpu-0: [http://a:1]\ngpu-1: http://b:1\n", "gpu-0: expected an address, or a mapping with url"),
+        ("gpu-0: !!python/object/apply:os.system ['touch pwned']\ngpu-1: http://b:1\n", "python/object"),
     ],
 )
 def test_a_wrong_servers_file_is_said_with_its_field(applied, folder, text, says):
@@ -268,6 +280,9 @@ def test_a_wrong_servers_file_is_said_with_its_field(applied, folder, text, says
     assert done.code == 1
     assert says in done.err
     assert "servers.yaml" in done.err
+    assert "secret-1" not in done.err + done.out
+    assert len(done.err.splitlines()) == 1
+    assert not (folder / "pwned").exists()
 
 
 def start(folder, *words):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptwin.cli.help import default_note
-from adaptwin.cli.options import AsJson, PlanFile, time_from_zero
+from adaptwin.cli.options import AsJson, PlanFile, time_from_zero, time_span
 from adaptwin.cli.printing import show, show_json
 from adaptwin.cli.servers import ApiKey, ServersFile
 from adaptwin.errors import SpecError
@@ -42,11 +42,20 @@ def apply_command(
             + default_note("none"),
         ),
     ] = None,
+    command_timeout: Annotated[
+        float,
+        typer.Option(
+            parser=time_span,
+            metavar="TIME",
+            help="Time that the command of --on-routes may take; then it is stopped, and nothing is unloaded.",
+        ),
+    ] = 300.0,
     litellm: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help=f"Configuration of LiteLLM's proxy to write with each change of the routes. {default_note('none')}",
+            help="Configuration of LiteLLM's proxy to write with each change of the routes. The proxy reads it when it "
+            f"starts: restart it in --on-routes, or by hand and call again with --routed. {default_note('none')}",
         ),
     ] = None,
     adapters_folder: Annotated[
@@ -85,7 +94,11 @@ def apply_command(
     ] = False,
     routed: Annotated[
         bool,
-        typer.Option("--routed", help="Without --routes: requests are routed by the plan already, so unload the rest."),
+        typer.Option(
+            "--routed",
+            help="Requests are routed by the plan already, so unload the rest; for calls without --routes, or with "
+            "--litellm and without --on-routes.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps, and take none.")] = False,
     print_curl: Annotated[
@@ -122,6 +135,8 @@ def apply_command(
     options = ApplyOptions(
         routes_file=routes,
         command=_words(on_routes),
+        command_timeout=command_timeout,
+        router_restarts=litellm is not None and on_routes is None,
         on_routes=_litellm_writer(running.plans, access, litellm, has_key=key is not None),
         is_routed=routed,
         adapters_folder=adapters_folder,

@@ -69,8 +69,8 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     Raises:
         SpecError: aiohttp is not installed, or the API key cannot be sent.
     """
-    if api_key and not (api_key.isascii() and api_key.isprintable()):
-        raise SpecError("the API key has a line break, or a character that HTTP cannot send", "api_key")
+    if api_key:
+        require_sendable(api_key, "api_key")
     try:
         import aiohttp
     except ModuleNotFoundError:
@@ -87,6 +87,12 @@ async def session_with(api_key: str | None, connections: int = 0) -> AsyncIterat
     finally:
         with suppress(ValueError):  # the session was opened in another task
             _KEYS_IN_USE.reset(hidden)
+
+
+def require_sendable(api_key: str, field: str) -> None:
+    """Raise `SpecError`, which does not repeat it, for an API key that HTTP cannot send."""
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise SpecError("the API key has a line break, or a character that HTTP cannot send", field)
 
 
 async def _require_same_server(

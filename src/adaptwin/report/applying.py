@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from adaptwin.live.applying.applied import Applied
 from adaptwin.live.calls import Calls
 from adaptwin.plan.migration import Step
-from adaptwin.report.plan.migration import step_lines
+from adaptwin.report.plan.migration import step_lines, steps_table
 from adaptwin.report.style.tables import heading
 from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import count
@@ -19,10 +19,9 @@ SHOWN_UNKNOWN = 5
 
 def applied_report(applied: Applied) -> RenderableType:
     """Return what a plan needed and what is done of it."""
-    lines = step_lines(applied.steps)
     parts: list[RenderableType] = [_what_is_done(applied)]
-    if lines:
-        parts += [heading("Steps"), Text("\n".join(f"{place}. {line}" for place, line in enumerate(lines, 1)))]
+    if applied.steps:
+        parts += [heading("Steps"), steps_table(applied.steps)]
     parts += [Text(line, "yellow") for line in _left_to_do(applied)]
     return Group(*parts)
 
@@ -42,6 +41,22 @@ def _left_to_do(applied: Applied) -> Iterator[str]:
         yield from (f"{step.server} is not as planned: {line}." for line in applied.notes)
     else:
         yield from applied.notes
+    yield from _left_on_servers(applied)
+    if applied.waits_for_router:
+        yield (
+            "LiteLLM's proxy reads its configuration only when it starts: restart it, and call the same command again "
+            "with --routed. Until then, nothing is unloaded."
+        )
+    elif applied.waits_for_routes:
+        yield (
+            "No routes file was given (--routes), so nothing was routed or unloaded: route the requests as the steps "
+            "say, and call the same command again with --routed."
+        )
+    if applied.unchecked:
+        yield f"The servers do not say their {', '.join(applied.unchecked)}: whether they are the plan's is unknown."
+
+
+def _left_on_servers(applied: Applied) -> Iterator[str]:
     for name, lines in applied.restarts.items():
         yield f"{name} needs a restart: {'; '.join(lines)}."
     for step in applied.undrained:
@@ -52,11 +67,6 @@ def _left_to_do(applied: Applied) -> Iterator[str]:
         yield f"{name} has adapters that the plan does not know, left as they are: {shown}{more}."
     if applied.to_stop:
         yield f"The plan does not need {', '.join(applied.to_stop)} any more: stop it when its requests have ended."
-    if applied.waits_for_routes:
-        yield "No routes file was given (--routes), so nothing was routed or unloaded: route the requests as the steps"
-        yield "say, and call the same command again with --routed."
-    if applied.unchecked:
-        yield f"The servers do not say their {', '.join(applied.unchecked)}: whether they are the plan's is unknown."
 
 
 def curl_commands(applied: Applied, calls: Calls) -> str:

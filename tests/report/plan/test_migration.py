@@ -32,8 +32,19 @@ def test_loads_before_and_after_a_route_stay_apart():
 
 def test_routes_to_servers_and_refusals_are_different_lines():
     assert step_lines([route("a", **{"gpu-1": 0.5, "gpu-0": 0.5}), route("b")]) == [
-        "route a to gpu-0, gpu-1",
+        "route a to gpu-0 (50 %), gpu-1 (50 %)",
         "refuse requests for b",
+    ]
+
+
+def test_routes_say_which_adapter_goes_where_and_name_the_first_of_many():
+    whole = [route(f"a{i}", **{f"gpu-{i % 2}": 1.0}) for i in range(14)]
+    split = [route(f"b{i}", **{"gpu-0": 0.1 * i, "gpu-1": 1 - 0.1 * i}) for i in range(1, 9)]
+    assert step_lines([*split, *whole]) == [
+        "route a0, a2, a4, a6, a8 and 2 more to gpu-0",
+        "route a1, a3, a5, a7, a9 and 2 more to gpu-1",
+        *(f"route b{i} to gpu-0 ({10 * i} %), gpu-1 ({100 - 10 * i} %)" for i in range(1, 6)),
+        "route 3 more adapters to several servers each",
     ]
 
 

@@ -23,6 +23,9 @@ class Applied(Spec):
     waits_for_routes: bool = Field(
         default=False, description="whether requests must be routed by the plan before the steps go on"
     )
+    waits_for_router: bool = Field(
+        default=False, description="whether a router must be started again, as it does not follow the routes by itself"
+    )
     notes: tuple[str, ...] = Field(default=(), description="what is worth knowing besides, a sentence each")
     to_stop: tuple[str, ...] = Field(default=(), description="servers that the plan no longer needs")
     restarts: dict[str, tuple[str, ...]] = Field(

@@ -12,10 +12,11 @@ from adaptwin.live.applying.applied import Applied
 from adaptwin.live.applying.carry_out import CarryOut
 from adaptwin.live.applying.differing_settings import differing_settings, unsaid_settings
 from adaptwin.live.applying.journal import note_taken, steps_taken
-from adaptwin.live.applying.needed_steps import needed_steps, require_base_models
-from adaptwin.live.applying.routes_file import are_settled, planned_routes, read_routes
+from adaptwin.live.applying.needed_steps import needed_steps, require_base_models, wanted_adapters
+from adaptwin.live.applying.routes_file import RoutesFile, are_settled, planned_routes, read_routes
 from adaptwin.live.applying.running_fleet import ServerState, connected, states_of
 from adaptwin.live.applying.server_access import ServerAccess
+from adaptwin.live.applying.tries import naming, tried
 from adaptwin.live.connection import in_event_loop
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.plan.migration import Step
@@ -32,7 +33,9 @@ class ApplyOptions(NamedTuple):
     routes_file: Path | None = None
     command: tuple[str, ...] = ()
     on_routes: Callable[[Mapping[str, Route]], None] | None = None  # called with the routes before the command
-    is_routed: bool = False  # without a routes file: whether requests are routed by the plan already
+    command_timeout: float = 300.0
+    router_restarts: bool = False  # whether routers follow the routes only once somebody has started them again
+    is_routed: bool = False  # whether requests are routed by the plan already, where the call cannot see to it
     adapters_folder: str | None = None
     unload_unmanaged: bool = False
     settle: float = 5.0
@@ -58,7 +61,8 @@ def apply(
     """Bring running servers to plans: load adapters, switch the routes, and unload what is no longer routed there.
 
     Every step is verified, and what is done already is left as it is: a call that failed or was stopped is made again.
-    Without a routes file, nothing is unloaded until the caller says that requests are routed by the plan.
+    Without a routes file, or with a router that must be started again, nothing is unloaded until the caller says that
+    requests are routed by the plan.
 
     A plan of a replan that starts or restarts servers has its own steps; a journal keeps how far they are. Where one
     of them needs hands, the steps end there, and go on with the next call.
@@ -102,7 +106,7 @@ class _Applying:
         """Take the steps of a migration that needs hands, and then those that are still needed."""
         if any(step.action in BY_HAND and step.action != "stop" for step in self.migration[self.taken_before :]):
             answer = await self._migrate()
-            if answer.waits_for or answer.is_dry_run:
+            if answer.waits_for or answer.waits_for_routes or answer.is_dry_run:
                 return answer
             self.taken_before = len(self.migration)
         return await self._converge()
@@ -135,16 +139,51 @@ class _Applying:
         )
         if self.options.dry_run:
             return answer
-        steps = needed.steps
-        if self.options.routes_file is None and not self.options.is_routed:
-            steps = tuple(step for step in steps if step.action == "load")
+        steps = self._possible_now(needed.steps)
         carried = self._carrying_out(reloads)
         await carried.run(steps)
-        if self.options.journal and self.migration and len(steps) == len(needed.steps):
+        if carried.taken:
+            await self._require_kept()
+        is_all = len(steps) == len(needed.steps)
+        if self.options.journal and self.migration and is_all:
             note_taken(self.options.journal, self.migration, len(self.migration))
-        waits_for_routes = len(steps) < len(needed.steps)
-        update = {"taken": carried.taken, "undrained": tuple(carried.undrained), "waits_for_routes": waits_for_routes}
+        if is_all:
+            self._note_settled()
+        update = {"taken": carried.taken, "undrained": tuple(carried.undrained), **self._waiting(not is_all)}
         return answer.model_copy(update=update)
+
+    def _possible_now(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """Return the steps that this call can take: those up to the unloads, if requests may still go there."""
+        if self._may_unload(is_rerouted=any(step.action == "route" for step in steps)):
+            return steps
+        taken = ("load",) if self.options.routes_file is None else ("load", "route")
+        return [step for step in steps if step.action in taken]
+
+    def _may_unload(self, *, is_rerouted: bool) -> bool:
+        """Whether requests go by the routes; `is_rerouted`: this call has changed them."""
+        file = self.options.routes_file
+        if file and not self.options.router_restarts:
+            return True
+        return not is_rerouted and (self.options.is_routed or bool(file and are_settled(file)))
+
+    def _waiting(self, waits: bool) -> dict[str, bool]:
+        """Return the fields of what the steps wait for, if they wait for routes."""
+        return {"waits_for_routes": waits, "waits_for_router": waits and self.options.router_restarts}
+
+    def _note_settled(self) -> None:
+        """Note in the routes file that routers follow it, if the caller says so."""
+        file = self.options.routes_file
+        if file and file.exists() and self.options.is_routed and not are_settled(file):
+            RoutesFile(routes=read_routes(file) or {}).write(file)
+
+    async def _require_kept(self) -> None:
+        """Raise `ServerError` if a server has not all adapters of the plan any more, as after a restart."""
+        for name, wanted in ((name, each) for plan in self.plans for name, each in wanted_adapters(plan).items()):
+            with naming(name):
+                loaded = (await tried(self.servers[name].models)).names
+                if missing := [adapter for adapter in wanted if adapter not in loaded]:
+                    what = f"adapter {missing[0]!r} is not loaded any more: call the same command again"
+                    raise ServerError(what, self.servers[name].url)
 
     async def _migrate(self) -> Applied:
         """Take the steps of a migration in their order, from where the journal says, up to one that needs hands."""
@@ -162,11 +201,14 @@ class _Applying:
         answer = Applied(steps=tuple(steps), taken=taken, is_dry_run=self.options.dry_run)
         if self.options.dry_run:
             return answer
-        carried = self._carrying_out([step for step in steps if step.action == "load"])
+        carried, is_rerouted = self._carrying_out([step for step in steps if step.action == "load"]), False
         for action, group in groupby(steps[taken:], key=lambda step: step.action):
             alike = list(group)
+            if action == "unload" and not self._may_unload(is_rerouted=is_rerouted):
+                return answer.model_copy(update={"taken": taken, **self._waiting(True)})
             if action not in BY_HAND:
                 await carried.run(alike)
+                is_rerouted |= action == "route"
             elif waits_for := await self._not_started(alike):
                 return answer.model_copy(update={"taken": taken, "waits_for": waits_for[0], "notes": waits_for[1]})
             taken += len(alike)
@@ -193,27 +235,31 @@ class _Applying:
         return CarryOut(
             self.servers,
             self.paths,
-            routes or self._routes_without_steps(),
+            routes or self._routes_so_far(),
             routes_file=options.routes_file,
             command=options.command,
             on_routes=options.on_routes,
+            command_timeout=options.command_timeout,
+            are_followed=not options.router_restarts,
             settle=options.settle,
             drain=options.drain,
             reloads=reloads,
             progress=self.progress,
         )
 
-    def _routes_without_steps(self) -> dict[str, Route]:
-        """Return the routes of adapters that no step of a migration routes: they are those of the plan already."""
+    def _routes_so_far(self) -> dict[str, Route]:
+        """Return the routes that are known without a file: those that no step changes, and those of taken steps."""
         routed = {step.adapter for step in self.migration if step.action == "route"}
-        return {name: route for name, route in planned_routes(self.plans).items() if name not in routed}
+        found = {name: route for name, route in planned_routes(self.plans).items() if name not in routed}
+        taken = (step for step in self.migration[: self.taken_before] if step.action == "route")
+        return {**found, **{step.adapter or "": dict(step.shares or {}) for step in taken}}
 
     def _settled_routes(self) -> dict[str, Route] | None:
         """Return the routes that all routers follow; None if they are not known."""
         file = self.options.routes_file
         if file is None:
             return planned_routes(self.plans) if self.options.is_routed else None
-        return read_routes(file) if are_settled(file) else None
+        return read_routes(file) if self.options.is_routed or are_settled(file) else None
 
     def _is_migrated(self) -> bool:
         return bool(self.migration) and self.taken_before == len(self.migration)

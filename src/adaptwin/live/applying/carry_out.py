@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -10,13 +10,14 @@ from pathlib import Path
 from adaptwin.errors import AdaptwinError, ServerError
 from adaptwin.live.applying.adapter_paths import AdapterPaths
 from adaptwin.live.applying.routes_file import RoutesFile
+from adaptwin.live.applying.tries import naming, tried
+from adaptwin.live.connection import without_keys
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.plan.migration import Step
 from adaptwin.plan.routes import Route
 from adaptwin.progress import Progress, silent
+from adaptwin.visible import visible
 
-TRIES = 4  # of a load or an unload
-FIRST_PAUSE = 1.0  # seconds before the second try; each further one waits twice as long
 CALM_READINGS = 3  # of a server's metrics, in a row, after which an adapter has no requests there
 READING_EVERY = 1.0  # seconds
 
@@ -38,6 +39,8 @@ class CarryOut:
         routes_file: File that gets the routes whenever they change; None: none.
         on_routes: Called with the routes whenever they change, before the command; None: nothing.
         command: Words of the command that is run with the name of that file after each change; empty: none.
+        command_timeout: Seconds that the command may take.
+        are_followed: Whether routers follow a change of the routes by themselves; otherwise the file stays unsettled.
         settle: Seconds after a change of the routes until no router sends a request by the old ones.
         drain: Seconds that the requests of an adapter get to end before it stays loaded.
         reloads: Loads that replace the weights of an adapter that is loaded already.
@@ -50,6 +53,8 @@ class CarryOut:
     routes_file: Path | None = None
     on_routes: Callable[[Mapping[str, Route]], None] | None = None
     command: Sequence[str] = ()
+    command_timeout: float = 300.0
+    are_followed: bool = True
     settle: float = 5.0
     drain: float = 300.0
     reloads: Sequence[Step] = ()
@@ -68,26 +73,30 @@ class CarryOut:
             self._note(len(steps), total)
             return
         take = self._load_in_turn if action == "load" else self._unload_in_turn
-        await _all_of([take(self.servers[each[0].server or ""], each, total) for each in _by_server(steps)])
+        await _all_of([take(each[0].server or "", each, total) for each in _by_server(steps)])
         await _all_of([self._verify(action, each) for each in _by_server(steps)])
 
     def _note(self, count: int, total: int) -> None:
         self.taken += count
         self.progress("applying the plan", self.taken, total)
 
-    async def _load_in_turn(self, server: VllmServer, steps: list[Step], total: int) -> None:
+    async def _load_in_turn(self, server: str, steps: list[Step], total: int) -> None:
         """Load the adapters of one server one after the other."""
-        for step in steps:
-            await self._load(server, step)
-            self._note(1, total)
+        with naming(server):
+            for step in steps:
+                await self._load(self.servers[server], step)
+                self._note(1, total)
 
-    async def _unload_in_turn(self, server: VllmServer, steps: list[Step], total: int) -> None:
+    async def _unload_in_turn(self, server: str, steps: list[Step], total: int) -> None:
         """Unload the adapters of one server once they have no requests, those that keep some left out."""
-        busy = await self._busy_at_the_end(server, [step.adapter or "" for step in steps])
+        with naming(server):
+            busy = await self._busy_at_the_end(self.servers[server], [step.adapter or "" for step in steps])
         self.undrained += [step for step in steps if step.adapter in busy]
         for step in steps:
             if step.adapter not in busy:
-                await self._unload(server, step.adapter or "")
+                await self._require_served_elsewhere(step)
+                with naming(server):
+                    await self._unload(self.servers[server], step.adapter or "")
                 self._note(1, total)
 
     async def _load(self, server: VllmServer, step: Step) -> None:
@@ -101,21 +110,33 @@ class CarryOut:
             elif step in self.reloads or self.paths.differs(name, loaded[name]):
                 await server.load_adapter(name, path, in_place=True)
 
-        await _tried(load)
+        await tried(load)
 
     async def _unload(self, server: VllmServer, name: str) -> None:
         async def unload() -> None:
             if name in (await server.models()).names:
                 await server.unload_adapter(name)
 
-        await _tried(unload)
+        await tried(unload)
+
+    async def _require_served_elsewhere(self, step: Step) -> None:
+        """Raise `ServerError` if an adapter is routed to where it is to be unloaded, or to where it is not loaded."""
+        name, server = step.adapter or "", step.server or ""
+        for target in {*self.routes.get(name, {})} & {*self.servers}:
+            url = self.servers[target].url
+            if target == server:
+                raise ServerError(f"{server}: adapter {name!r} is still routed there, so it is not unloaded", url)
+            with naming(target):
+                if name not in (await tried(self.servers[target].models)).names:
+                    what = f"adapter {name!r} is routed there, and not loaded any more, so it stays loaded on {server}"
+                    raise ServerError(f"{what}: call the same command again", url)
 
     async def _busy_at_the_end(self, server: VllmServer, names: Sequence[str]) -> set[str]:
         """Wait until adapters have no requests on a server; return those that still have some when the time is up."""
         clock, calm = asyncio.get_running_loop().time, dict.fromkeys(names, 0)
         until = clock() + self.drain
         while True:
-            metrics = await server.metrics()
+            metrics = await tried(server.metrics)
             has_requests = metrics.running != 0 or metrics.waiting != 0
             listed = {*metrics.running_adapters, *metrics.waiting_adapters} if has_requests else set()
             if metrics.waiting_by_reason.get("deferred"):  # of adapters that vLLM does not list
@@ -128,14 +149,13 @@ class CarryOut:
 
     async def _verify(self, action: str, steps: list[Step]) -> None:
         """Check by the list of its models that a server did what it was told."""
-        server = self.servers[steps[0].server or ""]
-        names = (await server.models()).names
-        for step in steps:
-            if step in self.undrained:
-                continue
-            if (step.adapter in names) != (action == "load"):
-                done = "loaded" if action == "load" else "unloaded"
-                raise ServerError(f"adapter {step.adapter!r} was {done}, and /v1/models does not show it", server.url)
+        server = steps[0].server or ""
+        with naming(server):
+            names = (await tried(self.servers[server].models)).names
+            for step in steps:
+                if step not in self.undrained and (step.adapter in names) != (action == "load"):
+                    what = f"adapter {step.adapter!r} was {action}ed, and /v1/models does not show it"
+                    raise ServerError(what, self.servers[server].url)
 
     async def _route(self, steps: list[Step]) -> None:
         """Change routes, and wait until routers follow them."""
@@ -147,20 +167,30 @@ class CarryOut:
             self.on_routes(self.routes)
         if self.command:
             await asyncio.to_thread(self._run_command)
-        if self.routes_file or self.on_routes:
+        if self.routes_file and self.are_followed:
             await asyncio.sleep(self.settle)
-        if self.routes_file:
             RoutesFile(routes=self.routes).write(self.routes_file)
 
     def _run_command(self) -> None:
         words = [*self.command, *([str(self.routes_file)] if self.routes_file else [])]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - given by the user
+            done = subprocess.run(  # noqa: S603 - given by the user, and run without a shell
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=self.command_timeout,
+            )
+        except subprocess.TimeoutExpired:
+            limit = f"{self.command_timeout:g} s (--command-timeout)"
+            raise CommandError(f"{words[0]}: did not end within {limit} and was stopped; nothing is unloaded") from None
         except OSError as error:
             raise CommandError(f"{words[0]}: cannot be run: {error.strerror}") from None
         if done.returncode:
-            said = " ".join((done.stderr or done.stdout).split())[-300:]
-            raise CommandError(f"{words[0]}: ended with {done.returncode}{said and f': {said}'}")
+            said = visible(" ".join(without_keys(done.stderr or done.stdout).split())[-300:])
+            raise CommandError(f"{words[0]}: ended with {done.returncode}{said and f': {said}'}; nothing is unloaded")
 
 
 def _by_server(steps: Sequence[Step]) -> list[list[Step]]:
@@ -168,25 +198,6 @@ def _by_server(steps: Sequence[Step]) -> list[list[Step]]:
     for step in steps:
         groups.setdefault(step.server or "", []).append(step)
     return list(groups.values())
-
-
-async def _tried(take: Callable[[], Awaitable[None]]) -> None:
-    """Take a step, again after a pause if the server fails but does not refuse; raises the last `ServerError`."""
-    for pause in _pauses():
-        try:
-            await take()
-        except ServerError as error:
-            was_refused = error.status is not None and 400 <= error.status < 500
-            if pause is None or was_refused:
-                raise
-            await asyncio.sleep(pause)
-        else:
-            return
-
-
-def _pauses() -> Iterator[float | None]:
-    yield from (FIRST_PAUSE * 2**number for number in range(TRIES - 1))
-    yield None
 
 
 async def _all_of(lines: Sequence[Awaitable[None]]) -> None:

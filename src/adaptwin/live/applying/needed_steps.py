@@ -66,7 +66,8 @@ def needed_steps(
         if left := tuple(name for name in strangers if not (name in managed or unload_unmanaged)):
             unmanaged[server] = left
     loads += [step for step in reloads if step not in loads]
-    return Needed((*loads, *_routings(plans, routes, departed), *unloads), unmanaged)
+    routings = [*_routings(plans, routes, departed), *_strangers_left_out(unloads, routes, managed)]
+    return Needed((*loads, *routings, *unloads), unmanaged)
 
 
 def _loads(server: str, wanted: Sequence[str], loaded: Mapping[str, str], paths: AdapterPaths) -> Iterator[Step]:
@@ -83,6 +84,18 @@ def _routings(plans: Sequence[Plan], routes: Mapping[str, Route] | None, departe
     for name in sorted({*departed} & {*before}):
         if before[name]:
             yield Step(action="route", adapter=name, shares={})
+
+
+def _strangers_left_out(
+    unloads: Sequence[Step], routes: Mapping[str, Route] | None, managed: Collection[str]
+) -> Iterator[Step]:
+    """Yield the routes of adapters that no plan knows, without the servers that unload them."""
+    left = {name: {**route} for name, route in (routes or {}).items() if name not in managed}
+    for step in unloads:
+        left.get(step.adapter or "", {}).pop(step.server or "", None)
+    for name, route in left.items():
+        if route != (routes or {})[name]:
+            yield Step(action="route", adapter=name, shares=route)
 
 
 def require_base_models(plans: Sequence[Plan], states: Mapping[str, ServerState]) -> tuple[str, ...]:

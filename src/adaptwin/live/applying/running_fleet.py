@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from adaptwin.errors import ServerError
 from adaptwin.live.applying.server_access import ServerAccess
+from adaptwin.live.applying.tries import naming, tried
 from adaptwin.live.connection import session_with
 from adaptwin.live.listed_models import ListedModels
 from adaptwin.live.server_metrics import ServerMetrics
@@ -29,7 +30,7 @@ class ServerState(NamedTuple):
 @asynccontextmanager
 async def connected(access: Mapping[str, ServerAccess], api_key: str | None) -> AsyncIterator[dict[str, VllmServer]]:
     """Open a connection to each server, by name; `api_key` is for those that have no key of their own."""
-    keys = {name: each.api_key(api_key) for name, each in access.items()}
+    keys = {name: each.api_key(api_key, name) for name, each in access.items()}
     async with AsyncExitStack() as stack:
         sessions = {key: await stack.enter_async_context(session_with(key)) for key in set(keys.values())}
         yield {name: VllmServer(each.url, sessions[keys[name]]) for name, each in access.items()}
@@ -39,10 +40,8 @@ async def states_of(servers: Mapping[str, VllmServer]) -> dict[str, ServerState]
     """Return the state of each server; raises `ServerError` for the first one that does not answer."""
 
     async def state(name: str, server: VllmServer) -> ServerState:
-        try:
+        with naming(name):
             return await state_of_server(server)
-        except ServerError as error:
-            raise ServerError(f"{name}: {error.message}", error.url, error.status) from None
 
     found = await asyncio.gather(*(state(name, server) for name, server in servers.items()))
     return dict(zip(servers, found, strict=True))
@@ -50,9 +49,10 @@ async def states_of(servers: Mapping[str, VllmServer]) -> dict[str, ServerState]
 
 async def state_of_server(server: VllmServer) -> ServerState:
     """Return the state of a server; raises `ServerError`."""
-    models, version = await server.models(), await server.version()
+    models = await tried(server.models, only_if_answered=True)
+    version = await server.version()
     try:
-        metrics = await server.metrics()
+        metrics = await tried(server.metrics, only_if_answered=True)
     except ServerError:
         metrics = None
     return ServerState(models, metrics, version)

@@ -1,6 +1,7 @@
 """ServerAccess: where a server of a plan runs, and where its API key is; a servers file has one for each server."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from adaptwin.errors import SpecError, not_one_of
-from adaptwin.live.connection import server_url, server_urls
+from adaptwin.live.connection import require_sendable, server_url, server_urls
 from adaptwin.spec import Line, Name, Spec, read_mapping, read_text
 from adaptwin.visible import quoted
 
@@ -23,13 +24,22 @@ def _address_of_server(text: str) -> str:
         raise ValueError(error.message) from None
 
 
+def _name_of_variable(text: str) -> str:
+    """Return the name of an environment variable; the error does not repeat it, as it may be a key."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError("expected the name of an environment variable, which has letters, digits and _ only")
+    return text
+
+
 class ServerAccess(Spec):
     """Address of a running server, and where its API key is; the key itself stands in no file of adaptwin."""
 
     url: Annotated[str, AfterValidator(_address_of_server)] = Field(
         description="address of the server, such as http://host:8000"
     )
-    api_key_env: Name | None = Field(default=None, description="environment variable with the API key of the server")
+    api_key_env: Annotated[Name, AfterValidator(_name_of_variable)] | None = Field(
+        default=None, description="environment variable with the API key of the server"
+    )
     api_key_file: Line | None = Field(default=None, description="file whose first line is the API key of the server")
 
     @model_validator(mode="after")
@@ -39,16 +49,18 @@ class ServerAccess(Spec):
             raise ValueError("api_key_env and api_key_file: give one of them")
         return self
 
-    def api_key(self, usual: str | None) -> str | None:
+    def api_key(self, usual: str | None, server: str) -> str | None:
         """Return the API key, or the `usual` one if the server has none of its own; raises `SpecError`."""
         if self.api_key_env:
             if not (key := os.environ.get(self.api_key_env)):
-                raise SpecError(f"the environment has no {quoted(self.api_key_env)}", "api_key_env")
+                raise SpecError(f"the environment has no {quoted(self.api_key_env)}", f"{server}.api_key_env")
+            require_sendable(key, f"{server}.api_key_env")
             return key
         if self.api_key_file:
             lines = read_text(self.api_key_file, _MOST_KEY_BYTES).splitlines()
             if not lines or not lines[0].strip():
                 raise SpecError("has no API key in its first line", file=self.api_key_file)
+            require_sendable(lines[0].strip(), f"{server}.api_key_file")
             return lines[0].strip()
         return usual
 
@@ -88,6 +100,13 @@ def _access_of(name: str, fields: Any, path: str | Path) -> ServerAccess:
         fields = {"url": fields}
     if not isinstance(fields, dict):
         raise SpecError("expected an address, or a mapping with url", name, path)
+    if "api_key" in fields:
+        raise SpecError(
+            "keys stand in no file of adaptwin: give the name of an environment variable as api_key_env, or a file "
+            "that has the key in its first line as api_key_file",
+            f"{name}.api_key",
+            path,
+        )
     try:
         return ServerAccess.parse(fields)
     except SpecError as error:

@@ -8,23 +8,30 @@ from rich.console import Group, RenderableType
 from adaptwin.plan.forecast import MOST_HEADROOM
 from adaptwin.plan.migration import Balancing, Migration, Step
 from adaptwin.report.style.tables import add_numbers, heading, plain_table
-from adaptwin.report.style.terminal import Text
+from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, percent
 from adaptwin.twin.server import Server
 
 NAMED_ADAPTERS = 3  # more adapters than this are counted, not named
+ROUTED_ADAPTERS = 5  # of one route that are named; the rest of them is counted
+SPLIT_ROUTES = 5  # different splits among servers that are shown; the rest of them is counted
 
 
 def migration_table(found: Migration, gpus: int) -> RenderableType:
     """Return a report on a migration to a plan with `gpus` GPUs: what changes, and the steps."""
     if not found.steps:
         return Group(heading("Changes"), Text("Nothing changes: the fleet stays as it is."))
+    return Group(heading("Changes"), Text(changes_sentence(found, gpus)), heading("Steps"), steps_table(found.steps))
+
+
+def steps_table(steps: Sequence[Step]) -> Table:
+    """Return the steps with their numbers, similar ones in one row."""
     table = plain_table()
     add_numbers(table, "#")
     table.add_column("Step", overflow="fold")
-    for number, line in enumerate(step_lines(found.steps), start=1):
+    for number, line in enumerate(step_lines(steps), start=1):
         table.add_row(str(number), Text(line))
-    return Group(heading("Changes"), Text(changes_sentence(found, gpus)), heading("Steps"), table)
+    return table
 
 
 def changes_sentence(found: Migration, gpus: int) -> str:
@@ -56,12 +63,37 @@ def _estimate(headroom: float) -> str:
 def step_lines(steps: Sequence[Step]) -> list[str]:
     """Describe the steps in order; among consecutive steps with the same action, those on one server share a line."""
     lines: list[str] = []
-    for _, stretch in groupby(steps, key=lambda step: (step.action, step.shares == {})):
+    for (action, is_refusal), stretch in groupby(steps, key=lambda step: (step.action, step.shares == {})):
+        if action == "route" and not is_refusal:
+            lines += _route_lines(list(stretch))
+            continue
         by_server: dict[str | None, list[Step]] = {}
         for step in stretch:
             by_server.setdefault(step.server, []).append(step)
         lines += map(_line, by_server.values())
     return lines
+
+
+def _route_lines(steps: list[Step]) -> list[str]:
+    """Say which adapters go to which server, and how the others are split; the first of many are named."""
+    groups: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for step in steps:
+        groups.setdefault(tuple(sorted((step.shares or {}).items())), []).append(step.adapter or "")
+    whole = {shares: names for shares, names in groups.items() if len(shares) == 1}
+    split = {shares: names for shares, names in groups.items() if len(shares) > 1}
+    lines = [f"route {_first_names(names)} to {shares[0][0]}" for shares, names in sorted(whole.items())]
+    for shares, names in list(split.items())[:SPLIT_ROUTES]:
+        total = sum(share for _, share in shares)
+        parts = [f"{server} ({percent(share / total)})" for server, share in shares]
+        lines.append(f"route {_first_names(names)} to {', '.join(parts)}")
+    if more := sum(len(names) for names in list(split.values())[SPLIT_ROUTES:]):
+        lines.append(f"route {count(more, 'more adapter')} to several servers each")
+    return lines
+
+
+def _first_names(names: list[str]) -> str:
+    more = len(names) - ROUTED_ADAPTERS
+    return ", ".join(names[:ROUTED_ADAPTERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _line(alike: list[Step]) -> str:
@@ -73,7 +105,7 @@ def _line(alike: list[Step]) -> str:
         case "unload":
             return f"unload {names} from {step.server}"
         case "route":
-            return f"route {names} to {_server_names(alike)}" if step.shares else f"refuse requests for {names}"
+            return f"refuse requests for {names}"
         case "stop":
             return f"stop {step.server}"
     assert step.settings
@@ -94,8 +126,3 @@ def _start_settings(settings: Server, merged: str | None) -> str:
 def _names_of_steps(alike: list[Step]) -> str:
     names = [step.adapter for step in alike if step.adapter]
     return ", ".join(names) if len(names) <= NAMED_ADAPTERS else count(len(names), "adapter")
-
-
-def _server_names(alike: list[Step]) -> str:
-    """Return the servers to which the steps route, sorted by name."""
-    return ", ".join(sorted({server for step in alike for server in step.shares or ()}))
