@@ -132,6 +132,16 @@ COMMANDS = {
             "adaptwin apply plan.yaml --servers servers.yaml --routes routes.yaml",
         ),
     ),
+    "watch": Command(
+        "watch",
+        "watch_command",
+        "Watch a running fleet: does its plan hold for the next hour?",
+        (
+            "adaptwin watch --plan plan.yaml --servers servers.yaml --router http://litellm:4000",
+            "adaptwin watch --plan plan.yaml --servers servers.yaml --apply --routes r.yaml",
+            "adaptwin watch --plan plan.yaml --simulate rates.csv --report day.html",
+        ),
+    ),
     "replay": Command(
         "replay",
         "replay_command",

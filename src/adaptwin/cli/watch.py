@@ -1,15 +1,21 @@
 """adaptwin watch: does the plan of a running fleet hold for the next hour, and what should run instead?"""
 
+import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from adaptwin.cli.apply_options import (
+    APPLY_PANEL,
+    USUAL_COMMAND_TIMEOUT,
     USUAL_DRAIN,
     USUAL_SETTLE,
     AdaptersFolder,
+    ApplySettings,
+    CommandTimeout,
     Drain,
     LitellmFile,
     OnRoutes,
@@ -17,7 +23,6 @@ from adaptwin.cli.apply_options import (
     Settle,
     UnloadUnknown,
     command_words,
-    litellm_writer,
 )
 from adaptwin.cli.help import default_note
 from adaptwin.cli.options import SHIPPED, AsJson, SurrogateName, surrogate_named, time_from_zero, time_span
@@ -28,7 +33,6 @@ from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.writable import require_distinct, require_writable
 
 if TYPE_CHECKING:
-    from adaptwin.live.applying.apply import ApplyOptions
     from adaptwin.live.watching.running_servers import RunningServers
     from adaptwin.live.watching.simulated_fleet import SimulatedFleet
     from adaptwin.live.watching.watched_round import WatchedRound
@@ -145,11 +149,14 @@ def watch_command(
     applies: Annotated[
         bool,
         typer.Option(
-            "--apply", help="Apply plans as 'adaptwin apply' does, instead of printing them.", rich_help_panel="Apply"
+            "--apply",
+            help="Apply plans as 'adaptwin apply' does, instead of printing them.",
+            rich_help_panel=APPLY_PANEL,
         ),
     ] = False,
     routes: RoutesPath = None,
     on_routes: OnRoutes = None,
+    command_timeout: CommandTimeout = USUAL_COMMAND_TIMEOUT,
     litellm: LitellmFile = None,
     adapters_folder: AdaptersFolder = None,
     settle: Settle = USUAL_SETTLE,
@@ -187,9 +194,11 @@ def watch_command(
     """
     from adaptwin.cli.progress import progress_bar
     from adaptwin.interruption import keeping
+    from adaptwin.live.connection import api_key_of_environment, server_url
     from adaptwin.live.watching.fleet_watch import FleetWatch, WatchOptions
     from adaptwin.live.watching.history import WatchHistory
     from adaptwin.live.watching.keep_watch import keep_watch
+    from adaptwin.live.watching.running_servers import Access, RunningServers
     from adaptwin.plan.plans import Plans
     from adaptwin.report.watching.rounds import first_line, round_data, round_text
     from adaptwin.twin.compilation import compile_twin
@@ -201,9 +210,17 @@ def watch_command(
         raise SpecError("missing: the plan that the servers run", "--plan")
     if (servers is None) == (simulate is None):
         raise SpecError("give --servers, or --simulate for servers of the twin", "--servers")
+    apply_only = {
+        "--routes": routes,
+        "--on-routes": on_routes,
+        "--litellm": litellm,
+        "--adapters-folder": adapters_folder,
+    }
     _require_no_others(simulate is not None, {"--report": report}, {"--router": router, "--apply": applies or None})
-    if not applies and (given := [name for name, value in _apply_only(routes, on_routes, litellm) if value]):
+    if not applies and (given := [name for name, value in apply_only.items() if value]):
         raise SpecError("needs --apply", given[0])
+    if applies and routes is None:
+        raise SpecError("missing: without a routes file, nothing could be unloaded", "--routes")
     out = out or plan.with_name(f"{plan.stem}.next{plan.suffix}")
     if history is None and simulate is None:
         history = plan.with_name(f"{plan.stem}.watch.sqlite")
@@ -230,27 +247,25 @@ def watch_command(
             fleet = _simulated_fleet(simulate, running, step, start_time, seed)
         else:
             assert servers is not None
-            applying = _apply_options(
-                running,
-                servers,
-                out,
-                routes,
-                on_routes,
-                litellm,
-                adapters_folder,
-                settle,
-                drain,
-                unload_unknown,
-                api_key,
+            settings = ApplySettings(
+                routes=routes,
+                on_routes=on_routes,
+                command_timeout=command_timeout,
+                litellm=litellm,
+                adapters_folder=adapters_folder,
+                settle=settle,
+                drain=drain,
+                unload_unknown=unload_unknown,
+                routed=False,
+                api_key=api_key or api_key_of_environment(),
             )
-            fleet = _running_servers(
-                servers,
+            fleet = RunningServers(
+                Access(servers, server_url(router) if router else None, settings.api_key, _key(router_key_env)),
                 step,
-                router,
-                router_key_env,
-                api_key,
-                applying=applying if applies else None,
-                on_found=_plan_writer(out, on_plan),
+                applying=partial(settings.options, journal=out.with_name(f"{out.stem}.applied{out.suffix}"))
+                if applies
+                else None,
+                on_found=_plan_writer(out, on_plan, command_timeout),
                 progress=progress,
             )
         publish_metrics = _metrics_publisher(metrics, wanted=not once and simulate is None)
@@ -283,10 +298,6 @@ def _end_with_code(last: "Sequence[WatchedRound]") -> None:
         raise typer.Exit(NOT_KNOWN)
 
 
-def _apply_only(*values: object) -> list[tuple[str, object]]:
-    return list(zip(("--routes", "--on-routes", "--litellm"), values, strict=True))
-
-
 def _require_no_others(is_simulated: bool, simulated: dict[str, object], live: dict[str, object]) -> None:
     """Raise `SpecError` for an option that goes with the other kind of servers."""
     for name, value in (live if is_simulated else simulated).items():
@@ -311,66 +322,13 @@ def _simulated_fleet(path: Path, plans: "Plans", every: float, start_time: float
     return SimulatedFleet(rates, every, start_time, 1 if seed is None else seed)
 
 
-def _running_servers(  # noqa: PLR0913
-    servers: Path,
-    every: float,
-    router: str | None,
-    router_key_env: str | None,
-    api_key: str | None,
-    *,
-    applying: "ApplyOptions | None",
-    on_found: "Callable[[Plans], None]",
-    progress: "Callable[[str, int, int], None]",
-) -> "RunningServers":
-    import os
-
-    from adaptwin.live.connection import api_key_of_environment, server_url
-    from adaptwin.live.watching.running_servers import Access, RunningServers
-
-    if router_key_env and not os.environ.get(router_key_env):
-        raise SpecError(f"the environment has no {router_key_env!r}", "--router-key-env")
-    access = Access(
-        servers=servers,
-        router=server_url(router) if router else None,
-        api_key=api_key or api_key_of_environment(),
-        router_key=os.environ[router_key_env] if router_key_env else None,
-    )
-    return RunningServers(access, every, applying=applying, on_found=on_found, progress=progress)
+def _key(variable: str | None) -> str | None:
+    if variable and not os.environ.get(variable):
+        raise SpecError(f"the environment has no {variable!r}", "--router-key-env")
+    return os.environ[variable] if variable else None
 
 
-def _apply_options(  # noqa: PLR0913
-    plans: "Plans",
-    servers: Path,
-    out: Path,
-    routes: Path | None,
-    on_routes: str | None,
-    litellm: Path | None,
-    adapters_folder: str | None,
-    settle: float,
-    drain: float,
-    unload_unknown: bool,
-    api_key: str | None,
-) -> "ApplyOptions":
-    from adaptwin.live.applying.apply import ApplyOptions, servers_to_reach
-    from adaptwin.live.applying.server_access import read_servers
-    from adaptwin.live.connection import api_key_of_environment
-
-    key = api_key or api_key_of_environment()
-    access = read_servers(servers, servers_to_reach(plans.plans), others=True)
-    return ApplyOptions(
-        routes_file=routes,
-        command=command_words(on_routes, "--on-routes"),
-        on_routes=litellm_writer(plans.plans, access, litellm, has_key=key is not None),
-        adapters_folder=adapters_folder,
-        unload_unmanaged=unload_unknown,
-        settle=settle,
-        drain=drain,
-        journal=out.with_name(f"{out.stem}.applied{out.suffix}"),
-        api_key=key,
-    )
-
-
-def _plan_writer(out: Path, on_plan: str | None) -> "Callable[[Plans], None]":
+def _plan_writer(out: Path, on_plan: str | None, timeout: float) -> "Callable[[Plans], None]":
     """Return what writes plans to a file and runs the command with its name."""
     from adaptwin.live.applying.command import run_command
 
@@ -380,7 +338,7 @@ def _plan_writer(out: Path, on_plan: str | None) -> "Callable[[Plans], None]":
         found.write(out)
         tell(f"plan written to {out}")
         if words:
-            run_command((*words, str(out)))
+            run_command((*words, str(out)), timeout)
 
     return write
 

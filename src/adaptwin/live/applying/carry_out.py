@@ -1,31 +1,23 @@
 """Carrying out steps on running servers: loads and unloads with retries, routes with a command, each verified."""
 
 import asyncio
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from adaptwin.errors import AdaptwinError, ServerError
+from adaptwin.errors import ServerError
 from adaptwin.live.applying.adapter_paths import AdapterPaths
+from adaptwin.live.applying.command import CommandError, run_command
 from adaptwin.live.applying.routes_file import RoutesFile
 from adaptwin.live.applying.tries import naming, tried
-from adaptwin.live.connection import without_keys
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.plan.migration import Step
 from adaptwin.plan.routes import Route
 from adaptwin.progress import Progress, silent
-from adaptwin.visible import visible
 
 CALM_READINGS = 3  # of a server's metrics, in a row, after which an adapter has no requests there
 READING_EVERY = 1.0  # seconds
-
-
-class CommandError(AdaptwinError):
-    """The command that switches the routes failed; nothing is unloaded then."""
-
-    exit_code = 4
 
 
 @dataclass
@@ -174,23 +166,9 @@ class CarryOut:
     def _run_command(self) -> None:
         words = [*self.command, *([str(self.routes_file)] if self.routes_file else [])]
         try:
-            done = subprocess.run(  # noqa: S603 - given by the user, and run without a shell
-                words,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=self.command_timeout,
-            )
-        except subprocess.TimeoutExpired:
-            limit = f"{self.command_timeout:g} s (--command-timeout)"
-            raise CommandError(f"{words[0]}: did not end within {limit} and was stopped; nothing is unloaded") from None
-        except OSError as error:
-            raise CommandError(f"{words[0]}: cannot be run: {error.strerror}") from None
-        if done.returncode:
-            said = visible(" ".join(without_keys(done.stderr or done.stdout).split())[-300:])
-            raise CommandError(f"{words[0]}: ended with {done.returncode}{said and f': {said}'}; nothing is unloaded")
+            run_command(words, self.command_timeout)
+        except CommandError as error:
+            raise CommandError(f"{error}; nothing is unloaded") from None
 
 
 def _by_server(steps: Sequence[Step]) -> list[list[Step]]:

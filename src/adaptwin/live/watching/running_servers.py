@@ -6,7 +6,7 @@ the plan's adapters and settings, as far as they say them.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,11 @@ from adaptwin.live.watching.observed import MeasuredServer, Observed
 from adaptwin.live.watching.planned_shares import requests_as_planned, with_unanswered
 from adaptwin.live.watching.router_reader import CountedModels, RouterReader
 from adaptwin.live.watching.watched_fleet import Change
+from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.progress import Progress, silent
+
+MakeOptions = Callable[[Sequence[Plan], Mapping[str, ServerAccess]], ApplyOptions]
 
 SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
 SHOWN_NAMES = 3
@@ -54,7 +57,7 @@ class RunningServers:
     Args:
         access: Where the servers are.
         every: Seconds of a stretch.
-        applying: How other plans are applied; None: somebody else does that.
+        applying: Returns how other plans are applied to servers; None: somebody else does that.
         on_found: Called with plans that were found, once, before anything is changed.
         progress: Called with the seconds of the stretch.
     """
@@ -64,7 +67,7 @@ class RunningServers:
         access: Access,
         every: float,
         *,
-        applying: ApplyOptions | None = None,
+        applying: MakeOptions | None = None,
         on_found: Callable[[Plans], None] | None = None,
         progress: Progress = silent,
     ) -> None:
@@ -100,7 +103,8 @@ class RunningServers:
             access = read_servers(self._access.servers, servers_to_reach(found.plans), others=True)
             if self._applying is None:
                 return Change(in_event_loop(lambda: self._has_come_to(found, access)))
-            applied = apply(found.plans, access, self._applying, progress=self._progress)
+            options = self._applying(found.plans, access)
+            applied = apply(found.plans, access, options, progress=self._progress)
         except AdaptwinError as error:
             return Change(is_complete=False, notes=(str(error),))
         return Change(applied.is_complete, tuple(_left(applied)))
