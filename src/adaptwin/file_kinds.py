@@ -35,6 +35,7 @@ RUNS = FileKind("a folder of runs")
 PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter")
 PEFT_FOLDER = FileKind("a folder of PEFT adapters")
 ADAPTERS_CSV = FileKind("a CSV of adapters")
+RATES_CSV = FileKind("a CSV of rates over time")
 TRACE = FileKind("a request trace")
 LOG = FileKind("a request log")
 BENCH = FileKind("a result of a benchmark")
@@ -82,6 +83,9 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (DESIGN, ("profiles", "adapters")),  # may as well be a fleet with a misspelt key
 )
 _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, in lower case
+    (RATES_CSV, ("start", "name", "rate")),
+    (RATES_CSV, ("name", "00:00", "01:00")),
+    (RATES_CSV, ("name", "0", "1")),
     (ADAPTERS_CSV, ("name", "rank")),
     (TRACE, ("timestamp", "contexttokens")),
     (TRACE, ("timestamp_ms", "input_length")),
