@@ -21,6 +21,7 @@ class FileKind(NamedTuple):
 
 PLAN = FileKind("a plan")
 PLANS = FileKind("a plan for several base models")
+SCHEDULE = FileKind("a schedule of plans")
 FLEET = FileKind("a fleet")
 PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
@@ -62,6 +63,7 @@ class WrongKind(SpecError):
 _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
     (PLANS, ("plans",)),
+    (SCHEDULE, ("entries", "static_plan")),
     (ROUTES, ("routes",)),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
