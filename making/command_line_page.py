@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 from rich.text import Text
 
 from adaptwin.cli.commands import COMMANDS, load_command
+from adaptwin.cli.deliver_plans import NOT_PROMISED
 from adaptwin.cli.main import WRONG_INPUT
-from adaptwin.cli.plan import NOT_PROMISED
 from adaptwin.errors import Infeasible, ServerError
 from measured_page import generated_by
 from reference_text import code, link, paragraph, prose, table

@@ -21,6 +21,7 @@ class FileKind(NamedTuple):
 
 PLAN = FileKind("a plan")
 PLANS = FileKind("a plan for several base models")
+SCHEDULE = FileKind("a schedule of plans")
 FLEET = FileKind("a fleet")
 PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
@@ -35,6 +36,7 @@ RUNS = FileKind("a folder of runs")
 PEFT_ADAPTER = FileKind("the configuration of a PEFT adapter")
 PEFT_FOLDER = FileKind("a folder of PEFT adapters")
 ADAPTERS_CSV = FileKind("a CSV of adapters")
+RATES_CSV = FileKind("a CSV of rates over time")
 TRACE = FileKind("a request trace")
 LOG = FileKind("a request log")
 BENCH = FileKind("a result of a benchmark")
@@ -61,6 +63,7 @@ class WrongKind(SpecError):
 _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the file, the likeliest kind first
     (PLAN, ("servers", "lower_bound", "workload")),
     (PLANS, ("plans",)),
+    (SCHEDULE, ("entries", "static_plan")),
     (ROUTES, ("routes",)),
     (SURROGATE, ("trees", "region")),
     (PROFILE, ("memory", "step_cost")),
@@ -82,6 +85,9 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (DESIGN, ("profiles", "adapters")),  # may as well be a fleet with a misspelt key
 )
 _BY_COLUMNS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # of CSV files, in lower case
+    (RATES_CSV, ("start", "name", "rate")),
+    (RATES_CSV, ("name", "00:00", "01:00")),
+    (RATES_CSV, ("name", "0", "1")),
     (ADAPTERS_CSV, ("name", "rank")),
     (TRACE, ("timestamp", "contexttokens")),
     (TRACE, ("timestamp_ms", "input_length")),

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 def files_of_fleet(fleet: "Fleet", path: Path) -> list[Path]:
-    """Return the profiles and the arrival rates that a fleet file names, whether these files exist or not."""
-    return files_of_profiles(fleet.profile, path.parent) + files_of_workload(fleet.workload)
+    """Return the profiles, the arrival rates and the rates over time that a fleet file names, existing or not."""
+    rates = [Path(fleet.rates_over_time)] if fleet.rates_over_time else []
+    return files_of_profiles(fleet.profile, path.parent) + files_of_workload(fleet.workload) + rates
 
 
 def files_of_workload(workload: "Workload") -> list[Path]:

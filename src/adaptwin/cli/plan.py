@@ -1,10 +1,10 @@
 """adaptwin plan: a fleet -> a verified plan, a table, and a report."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from adaptwin.cli.deliver_plans import deliver_plans
 from adaptwin.cli.help import default_note
 from adaptwin.cli.inputs import files_of_fleet, files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
@@ -29,7 +29,9 @@ from adaptwin.cli.options import (
     surrogate_named,
     time_span,
 )
-from adaptwin.cli.printing import show, show_json, tell
+from adaptwin.cli.plan_call import PlanCall
+from adaptwin.cli.plan_constraints import constraints_of_options, prices_of_options
+from adaptwin.cli.plan_over_time import plan_over_time, plan_schedule
 from adaptwin.cli.profile_options import (
     GpuNames,
     GroupSizes,
@@ -41,18 +43,21 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
-from adaptwin.errors import Infeasible, SpecError
+from adaptwin.cli.rates_over_time import PeriodOfPlan, RatesOfPlan, files_of_rates, rates_of_fleet, refuse_front
+from adaptwin.cli.schedule_options import (
+    AsSchedule,
+    Lead,
+    MoveCost,
+    RestartCost,
+    costs_of_options,
+    require_schedule_options,
+    schedule_files,
+)
+from adaptwin.errors import SpecError
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
-from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.options import PlanOptions
 from adaptwin.writable import require_distinct, require_writable
-
-if TYPE_CHECKING:
-    from adaptwin.plan.front import Front
-    from adaptwin.plan.plans import Plans
-
-NOT_PROMISED = 3  # exit code of a plan or a check that does not keep what was promised
 
 
 def plan_option(field: str, default: object = None, values: str = "") -> str:
@@ -166,6 +171,12 @@ def plan_command(
     spare: Annotated[
         int | None, typer.Option(min=0, metavar="N", rich_help_panel="Safety", help=plan_option("spare", "none"))
     ] = None,
+    rates_over_time: RatesOfPlan = None,
+    period: PeriodOfPlan = None,
+    schedule: AsSchedule = False,
+    lead: Lead = None,
+    move_cost: MoveCost = None,
+    restart_cost: RestartCost = None,
     under_stress: UnderStress = False,
     stress_runs: StressRuns = None,
     arrivals: Arrivals = None,
@@ -238,19 +249,21 @@ def plan_command(
     Where the profiles have several base models, every adapter must name its own, and each base model has a plan of its
     own, with the options given here. --time-limit is for all of them together.
 
+    A fleet whose rates change over the day is planned for its busiest period, and the plan held in all others; with
+    --schedule, each period gets the GPUs that it needs.
+
     Exit code 0: the plan is verified. 1: wrong input. 2: there is no plan. 3: the plan is not verified.
     """
-    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
-    from adaptwin.cli.progress import progress_bar
     from adaptwin.cli.servable import servable_by_base
-    from adaptwin.engine import workers
-    from adaptwin.placement.fleet import front_of_fleet, plan_fleet, require_known_names
-    from adaptwin.placement.verification.stress import stress
+    from adaptwin.placement.fleet import require_known_names
     from adaptwin.plan.fleet import fleet_profiles, read_fleet
-    from adaptwin.plan.front import Front
-    from adaptwin.plan.plans import Plans
     from adaptwin.twin.verdict import require_long_enough
 
+    require_schedule_options(
+        schedule,
+        {"--front": front, "--report": report, "--stress": under_stress},
+        {"--lead": lead, "--move-cost": move_cost, "--restart-cost": restart_cost},
+    )
     sources = profile_sources(
         profile,
         gpu,
@@ -260,19 +273,25 @@ def plan_command(
         quantization=quantization,
         kv_cache_dtype=kv_cache_dtype,
     )
-    options_read = [*files_of_profiles(sources), *files_of_options(arrivals, lengths, surrogate)]
-    require_writable(out, report, inputs=[fleet, *options_read])
+    options_read = [
+        *files_of_profiles(sources),
+        *files_of_options(arrivals, lengths, surrogate),
+        *files_of_rates(rates_over_time),
+    ]
+    places = schedule_files(out) if schedule else [out, report]
+    require_writable(*places, inputs=[fleet, *options_read])
     known, runs = surrogate_named(surrogate), runs_under_stress(under_stress, stress_runs)
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
-    require_distinct(out, report, inputs=files_of_fleet(fleet_read, fleet))
+    require_distinct(*places, inputs=files_of_fleet(fleet_read, fleet))
     try:
         require_known_names(fleet_read)
         require_long_enough(fleet_read)
     except SpecError as error:
         raise error.at(fleet) from None
     profiles = fleet_profiles(fleet_read, fleet, sources)
+    rates = rates_of_fleet(fleet_read, fleet, rates_over_time, period, arrivals=arrivals, needed=schedule)
+    refuse_front(rates, front)
     fleet_read = servable_by_base(fleet_read, profiles, fleet, skip_unsupported)
-    warn_of_late_timestamps(fleet_read if arrivals is None else fleet_read.workload.with_arrivals(arrivals))
     named = {
         "objective": objective,
         "strategy": strategy,
@@ -288,124 +307,54 @@ def plan_command(
         "verify": verify,
         "host_memory_gib": host_memory_gib,
         "accept_rough": accept_rough,
-        "constraints": _constraints(pin, apart, together),
-        "prices": _prices(price),
+        "constraints": constraints_of_options(pin, apart, together),
+        "prices": prices_of_options(price),
         "spare": spare,
         "time_limit": time_limit,
     }
-    with progress_bar() as progress, workers(engine, address):
-        try:
-            ask = front_of_fleet if front else plan_fleet
-            answer = ask(
-                fleet_read,
-                profiles,
-                {name: value for name, value in named.items() if value is not None},
-                arrivals=arrivals,
-                seed=seed,
-                surrogate=known,
-                progress=progress,
-            )
-        except Infeasible as error:
-            raise Infeasible(f"{fleet}: {error}") from None
-        except SpecError as error:
-            raise (error.at(fleet) if error.field.startswith("server.") else error) from None
-        found = Plans(plans=answer.plans[:1]) if isinstance(answer, Front) else answer
-        if runs:
-            stressed = (
-                plan.model_copy(update={"stress": stress(plan, runs=runs, progress=progress)}) for plan in found.plans
-            )
-            found = Plans(plans=tuple(stressed))
-    more = Front(plans=(*found.plans, *answer.plans[1:])) if isinstance(answer, Front) else None
-    deliver(found, out, report, as_json, front=more)
-
-
-def deliver(
-    found: "Plans", out: Path | None, report: Path | None, as_json: bool, *, front: "Front | None" = None
-) -> None:
-    """Write plans and their report, show them, and say where they are; exit code 3 where they break a promise.
-
-    If a front is given, it is shown and reported together with its first plan, which is the one to be written.
-    """
-    if out:
-        found.write(out)
-    if report:
-        from adaptwin.report.plan.plans_page import write_plans_report
-
-        write_plans_report(found, report, front)
-    if front and as_json:
-        points = [point.model_dump(mode="json") for point in front.points]
-        show_json({"points": points, "plans": [plan.model_dump(mode="json") for plan in front.plans]})
-    else:
-        _show_plans(found, as_json)
-    if front and not as_json:
-        from adaptwin.report.plan.front import front_table
-
-        show(*front_table(front))
-    for path, what in ((out, "plan"), (report, "report")):
-        if path:
-            tell(f"{what} written to {path}")
-    if found.breaks_promise:
-        raise typer.Exit(NOT_PROMISED)
-
-
-def _constraints(pin: list[str] | None, apart: list[str] | None, together: list[str] | None) -> Constraints | None:
-    """The constraints of the command line, which replace the fleet's; None where it has none."""
-    if not (pin or apart or together):
-        return None
-    return Constraints(
-        pinned=_pinned(pin or []), apart=_groups("--apart", apart), together=_groups("--together", together)
+    call = PlanCall(
+        file=fleet,
+        fleet=fleet_read,
+        profiles=profiles,
+        overrides={name: value for name, value in named.items() if value is not None},
+        arrivals=arrivals,
+        seed=seed,
+        surrogate=known,
+        stress_runs=runs,
+        engine=engine,
+        address=address,
+        out=out,
+        report=report,
+        as_json=as_json,
     )
+    if rates is None:
+        _plan_window(call, front=front)
+    elif schedule:
+        plan_schedule(call, rates, costs_of_options(lead, move_cost, restart_cost))
+    else:
+        plan_over_time(call, rates)
 
 
-def _pinned(texts: list[str]) -> dict[str, str]:
-    pinned: dict[str, str] = {}
-    for name, server in map(_pair, texts):
-        if pinned.setdefault(name, server) != server:
-            raise typer.BadParameter(f"{name!r} is pinned to {pinned[name]} and to {server}", param_hint="--pin")
-    return pinned
+def _plan_window(call: PlanCall, *, front: bool) -> None:
+    """Find the plans of a fleet, or its front, for one window of traffic, and show them."""
+    from adaptwin.cli.late_timestamps import warn_of_late_timestamps
+    from adaptwin.placement.fleet import front_of_fleet, plan_fleet
+    from adaptwin.plan.front import Front
+    from adaptwin.plan.plans import Plans
 
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, server = text.rpartition("=")
-    if not (name and equals and server):
-        raise typer.BadParameter(f"{text!r} is not ADAPTER=GPU", param_hint="--pin")
-    return name, server
-
-
-def _prices(texts: list[str] | None) -> dict[str, float]:
-    """The prices of the command line; each replaces the fleet's price of its profile."""
-    return dict(map(_price, texts or []))
-
-
-def _price(text: str) -> tuple[str, float]:
-    name, _, number = text.rpartition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = 0.0
-    if not (name and 0 < value < float("inf")):
-        raise typer.BadParameter(f"{text!r} is not PROFILE=PRICE with a price above 0", param_hint="--price")
-    return name, value
-
-
-def _groups(option: str, texts: list[str] | None) -> tuple[tuple[str, ...], ...]:
-    groups = tuple(tuple(name.strip() for name in text.split(",")) for text in texts or [])
-    for text, group in zip(texts or [], groups, strict=True):
-        if len(group) < 2 or not all(group):
-            raise typer.BadParameter(f"{text!r} does not name several adapters, as in a,b", param_hint=option)
-    return groups
-
-
-def _show_plans(found: "Plans", as_json: bool) -> None:
-    from adaptwin.report.plan.migration import migration_table
-    from adaptwin.report.plan.plans_table import base_heading, totals_table
-    from adaptwin.report.plan.table import plan_table
-
-    if as_json:
-        show_json((found if found.are_several else found.plans[0]).model_dump_json(indent=1))
-        return
-    if found.are_several:
-        show(totals_table(found))
-    for plan in found.plans:
-        steps = [migration_table(plan.migration, plan.gpus)] if plan.migration else []
-        show(*base_heading(found, plan), plan_table(plan), *steps)
+    fleet = call.fleet
+    warn_of_late_timestamps(fleet if call.arrivals is None else fleet.workload.with_arrivals(call.arrivals))
+    with call.searching() as progress:
+        ask = front_of_fleet if front else plan_fleet
+        answer = ask(
+            fleet,
+            call.profiles,
+            call.overrides,
+            arrivals=call.arrivals,
+            seed=call.seed,
+            surrogate=call.surrogate,
+            progress=progress,
+        )
+        found = call.stressed(Plans(plans=answer.plans[:1]) if isinstance(answer, Front) else answer, progress)
+    more = Front(plans=(*found.plans, *answer.plans[1:])) if isinstance(answer, Front) else None
+    deliver_plans(found, call.out, call.report, call.as_json, front=more)

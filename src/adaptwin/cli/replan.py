@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptwin.cli.deliver_plans import deliver_plans
 from adaptwin.cli.help import default_note
 from adaptwin.cli.inputs import files_of_fleet, files_of_options, files_of_workload
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options, with_lengths
@@ -20,7 +21,6 @@ from adaptwin.cli.options import (
     surrogate_named,
     time_span,
 )
-from adaptwin.cli.plan import deliver
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.writable import require_distinct, require_writable
@@ -108,7 +108,7 @@ def replan_command(
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error if error.file else error.at(plan)) from None
-    deliver(found, out, report, as_json)
+    deliver_plans(found, out, report, as_json)
 
 
 def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptwin.cli.deliver_plans import NOT_PROMISED
 from adaptwin.cli.options import Arrivals, AsJson, PlanFile, StressRuns, UnderStress, runs_under_stress
-from adaptwin.cli.plan import NOT_PROMISED
 from adaptwin.cli.printing import show, show_json
 from adaptwin.errors import OutOfMemory, SpecError
 

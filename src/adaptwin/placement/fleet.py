@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from adaptwin.errors import SpecError
+from adaptwin.placement.busiest_period import plans_for_busiest_period
 from adaptwin.placement.find_front import find_front
 from adaptwin.placement.find_plans import find_plans
 from adaptwin.placement.objectives.registry import objective_named
@@ -11,10 +12,13 @@ from adaptwin.placement.strategies.registry import strategy_named
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.front import Front
 from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.plan_over_time import PlanOverTime
 from adaptwin.plan.plans import Plans
 from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
+from adaptwin.twin.verdict import require_long_enough
+from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Workload
 
 
@@ -56,6 +60,40 @@ def plan_fleet(
     return find_plans(
         profiles,
         _with_arrivals(fleet, arrivals),
+        _options(fleet, overrides),
+        seed=fleet.seed if seed is None else seed,
+        server=fleet.server,
+        surrogate=surrogate,
+        progress=progress,
+    )
+
+
+def plan_fleet_over_time(
+    fleet: Fleet,
+    profiles: Sequence[Profile],
+    rates: RatesOverTime,
+    overrides: Mapping[str, Any],
+    *,
+    arrivals: str | None = None,
+    seed: int | None = None,
+    surrogate: Surrogate | Literal["shipped"] | None = "shipped",
+    progress: Progress = silent,
+) -> tuple[PlanOverTime, ...]:
+    """Find a plan for each base model of a fleet that holds in every period of its rates over time; see `plan_fleet`.
+
+    Raises:
+        Infeasible: There is no plan for the busiest period.
+        SpecError: As `plan_fleet` does, or the periods are too short to show that a server is ok.
+    """
+    workload = _with_arrivals(fleet, arrivals)
+    try:
+        require_long_enough(rates.workload_in(0, workload))
+    except SpecError as error:
+        raise SpecError(error.message, "period") from None
+    return plans_for_busiest_period(
+        profiles,
+        workload,
+        rates,
         _options(fleet, overrides),
         seed=fleet.seed if seed is None else seed,
         server=fleet.server,

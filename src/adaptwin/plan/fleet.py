@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV, FLEET, WrongKind
 from adaptwin.plan.options import PlanOptions
 from adaptwin.profile.profile import Profile
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource, profile_from
-from adaptwin.spec import IN_FILE
+from adaptwin.spec import IN_FILE, Line
 from adaptwin.twin.server import Server
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.workload import Workload
@@ -28,6 +28,17 @@ class Fleet(Workload):
     )
     planning: PlanOptions = Field(default=PlanOptions(), description="options of a plan")
     server: Server = Field(default=Server(), description="vLLM settings that all servers share")
+    rates_over_time: Line | None = Field(
+        default=None,
+        description="CSV file, relative to the fleet file, with the rate of each adapter in each period, such as the "
+        "hours of a day; see `--rates-over-time`; None: rates do not change",
+    )
+
+    @field_validator("rates_over_time")
+    @classmethod
+    def _from_anywhere(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Return the path of the rates as one that means the same anywhere."""
+        return str(Path(info.context["folder"], value).resolve()) if value and info.context else value
 
     @field_validator("profile", mode="before")
     @classmethod

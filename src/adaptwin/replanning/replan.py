@@ -60,6 +60,7 @@ def replan(
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
     taken: Collection[str] = (),
+    describe: bool = True,
 ) -> Plan:
     """Find a plan for a changed workload that changes little of the running plan, and the steps from one to the other.
 
@@ -79,6 +80,8 @@ def replan(
         surrogate: The surrogate that answers where it is confident, as for `make_plan`.
         progress: Called with the current stage, the work done and the total work.
         taken: Names of servers of other plans of the same fleet, which new servers do not get.
+        describe: Whether to find the forecasts, the headroom and what the settings gain, which takes about as long as
+            the search; without, `described_plan` finds them later.
 
     Raises:
         Infeasible: Some adapter cannot be served at all; the message names it and what prevents it.
@@ -89,11 +92,11 @@ def replan(
     compile_planning(progress, predicts=surrogate is not None)
     started = time.perf_counter()
     deadline = started + (math.inf if time_limit is None else time_limit)
-    running = _without_spares(plan)
+    running = without_standbys(plan)
     search = _ReplanSearch.of(
         running, workload, prices, plan.seed if seed is None else seed, surrogate, deadline, progress, taken
     )
-    found = search.run()
+    found = search.run(describe=describe)
     options = found.options.model_copy(update={"spare": plan.options.spare, "time_limit": time_limit})
     found = found.model_copy(update={"options": options, "cost_bound": _cost_bound_with_spares(plan, workload)})
     if options.spare:
@@ -104,7 +107,24 @@ def replan(
     return found.model_copy(update={"planning_seconds": round(time.perf_counter() - started, 3)})
 
 
-def _without_spares(plan: Plan) -> Plan:
+def described_plan(
+    plan: Plan, *, surrogate: Surrogate | Literal["shipped"] | None = "shipped", progress: Progress = silent
+) -> Plan:
+    """Return a plan with forecasts, decisions and a sample of stress, which `replan` may leave out; no server changes.
+
+    Args:
+        plan: The plan, as `replan` finds it.
+        surrogate: The surrogate that answers where it is confident, as for `make_plan`.
+        progress: Called with the current stage, the work done and the total work.
+    """
+    serving, prices = without_standbys(plan), Prices(MOVE_COST, RESTART_COST)
+    search = _ReplanSearch.of(serving, plan.workload, prices, plan.seed, surrogate, math.inf, progress, ())
+    found = search.described(serving)
+    update = {"servers": (*found.servers, *plan.standbys), "options": plan.options, "failover": plan.failover}
+    return found.model_copy(update=update)
+
+
+def without_standbys(plan: Plan) -> Plan:
     """Return the plan without its standbys, which do not run."""
     serving = tuple(server for server in plan.servers if not server.is_standby)
     options = plan.options.model_copy(update={"spare": 0})
@@ -188,8 +208,8 @@ class _ReplanSearch(NamedTuple):
         problem = Problem(capacity, bound, progress, deadline, constraints)
         return cls(Running.of(plan, problem, roomy, prices, taken), draft)
 
-    def run(self) -> Plan:
-        """Return the plan with the lowest cost, verified and with forecasts."""
+    def run(self, *, describe: bool) -> Plan:
+        """Return the plan with the lowest cost, verified and, if it is to be described, with forecasts."""
         progress = self.running.problem.progress
         progress("rearranging", 0, 3)
         fleet = self._with_newcomers(repaired(self._carried_over(), self._changed()))
@@ -200,7 +220,8 @@ class _ReplanSearch(NamedTuple):
         ways = [self._balanced(fleet), *(Balanced(way, None) for way in afresh)]
         progress("rearranging", 3, 3)
         late = self.running.problem.out_of_time
-        return self._described(self._cheapest(ways)).model_copy(update={"time_limit_hit": late})
+        cheapest = self._cheapest(ways)
+        return (self.described(cheapest) if describe else cheapest).model_copy(update={"time_limit_hit": late})
 
     def _cheapest(self, ways: list[Balanced]) -> Plan:
         """Verify and repair the arrangements, and return the cheapest verified plan, or else the cheapest plan."""
@@ -349,7 +370,7 @@ class _ReplanSearch(NamedTuple):
         steps = migration(self.running.plan, plan).model_copy(update={"balancing": gain})
         return plan.model_copy(update={**update, "migration": steps}), fleet.cost()
 
-    def _described(self, plan: Plan) -> Plan:
+    def described(self, plan: Plan) -> Plan:
         """Return the plan with forecasts, decisions, a sample of stress, and the number of simulations."""
         capacity, roomy = self.running.capacity, self.running.roomy
         counts = {
