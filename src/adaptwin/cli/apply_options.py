@@ -132,6 +132,7 @@ def require_routes(routes: Path | None, others: "Mapping[str, object]") -> None:
 
 
 def command_words(command: str | None, option: str) -> tuple[str, ...]:
+    """Return the words of a command, as a shell would split them; none for None. Raises `SpecError`."""
     try:
         return tuple(shlex.split(command or ""))
     except ValueError as error:

@@ -47,7 +47,7 @@ def relieved(fleet: Rearrangement, names: set[str], *, careful: bool) -> Rearran
 
 
 def _all_restarted(fleet: Rearrangement, names: set[str]) -> Rearrangement | None:
-    """Return the fleet with all of these servers restarted, with some headroom; None where one has been, or it fails."""
+    """Return the fleet with all of these servers restarted, with some headroom; None where that is impossible."""
     trial = fleet.copy()
     for name in sorted(names):
         settings, shares = fleet.contents[name]

@@ -114,7 +114,7 @@ def test_other_lengths_than_planned_are_taken_and_said():
 def test_recorded_arrivals_become_rates():
     replayed = Workload(adapters=(Adapter(name="a", rank=8, rate=1.0, arrivals=(1.0, 2.0)),), duration=600.0)
     changed = expected_workload(replayed, {"a": 3.0}, 600.0).workload
-    assert (changed.adapters[0].arrivals, changed.arrivals, changed.rate) == (None, "poisson", 3.0)
+    assert (changed.adapters[0].arrivals, changed.arrivals, changed.rate) == ("poisson", "poisson", 3.0)
 
 
 def unseen(_):

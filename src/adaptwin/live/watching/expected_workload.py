@@ -6,6 +6,7 @@ from typing import NamedTuple
 from adaptwin.live.traffic_seen import CLEAR_LENGTHS, FEWEST_LENGTHS
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.rates_over_time import steady_arrivals
 from adaptwin.workload.workload import Adapter, Workload
 
 ASSUMED_LENGTHS_CV = 1.0  # of lengths of which only the mean is known
@@ -24,9 +25,8 @@ def expected_workload(
 ) -> ExpectedWorkload:
     """Return the workload of a plan with these rates for some time.
 
-    Arrivals that replay timestamps, or whose rates change over time, become Poisson arrivals: the rates are known for
-    this time only. An adapter whose requests were seen to have clearly other mean lengths than planned gets lognormal
-    lengths of these means.
+    Arrivals that belong to a window of their own, such as timestamps, become steady ones (`steady_arrivals`). An adapter
+    whose requests were seen to have clearly other mean lengths than planned gets lognormal lengths of these means.
 
     Args:
         planned: Workload of the plan.
@@ -38,19 +38,18 @@ def expected_workload(
     others: list[str] = []
     for adapter in planned.adapters:
         update: dict[str, object] = {"rate": rates.get(adapter.name, adapter.rate)}
-        if _changes_over_time(adapter.arrivals):
-            update["arrivals"] = None
+        if adapter.arrivals is not None:
+            update["arrivals"] = steady_arrivals(adapter.arrivals)
         if seen is not None and (lengths := _other_lengths(planned.lengths_of(adapter), adapter.name, seen)):
             update["lengths"] = lengths
             others.append(adapter.name)
         adapters.append(adapter.model_copy(update=update))
-    usual = "poisson" if _changes_over_time(planned.arrivals) else planned.arrivals
-    changed = {"adapters": tuple(adapters), "arrivals": usual, "duration": max(SHORTEST_HOUR, seconds)}
+    changed = {
+        "adapters": tuple(adapters),
+        "arrivals": steady_arrivals(planned.arrivals),
+        "duration": max(SHORTEST_HOUR, seconds),
+    }
     return ExpectedWorkload(planned.model_copy(update=changed), tuple(others))
-
-
-def _changes_over_time(arrivals: str | tuple[float, ...] | None) -> bool:
-    return isinstance(arrivals, tuple) or bool(arrivals and arrivals.startswith("rates:"))
 
 
 def _other_lengths(planned: Lengths, name: str, seen: RecordedTraffic) -> Lengths | None:

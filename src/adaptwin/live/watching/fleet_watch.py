@@ -39,6 +39,7 @@ class WatchOptions(NamedTuple):
         time_limit: Seconds of a search for another plan.
         seed: Seed of all simulations; None takes that of the plans.
         surrogate: Surrogate of the search, as for `replan`.
+        describe: Whether plans that are found have forecasts of every server, as for `replan`.
     """
 
     look_back: float = 3600.0
@@ -49,6 +50,7 @@ class WatchOptions(NamedTuple):
     time_limit: float | None = 120.0
     seed: int | None = None
     surrogate: Surrogate | Literal["shipped"] | None = "shipped"
+    describe: bool = True
 
 
 class FleetWatch:
@@ -146,7 +148,8 @@ class FleetWatch:
 
     def _is_worth_a_search(self, plan: Plan, workload: Workload, decided: Decision) -> bool:
         """Whether fewer GPUs may suffice for a plan, and none were looked for in vain with as little traffic."""
-        assert decided.outlook and decided.forecast
+        assert decided.outlook
+        assert decided.forecast
         expected = sum(decided.forecast.rates.get(adapter.name, 0.0) for adapter in workload.adapters)
         growth = workload.rate / expected if expected > 0 else 1.0
         load, serving = growth * _load_of(plan, decided.outlook), sum(not server.is_standby for server in plan.servers)
@@ -164,6 +167,7 @@ class FleetWatch:
             time_limit=options.time_limit,
             surrogate=options.surrogate,
             progress=self._progress,
+            describe=options.describe,
             taken={server.name for other in running.plans if other is not plan for server in other.servers},
         )
 

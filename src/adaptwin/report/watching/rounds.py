@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.forecast import Method
 from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
@@ -144,9 +145,7 @@ def _expected_data(watched: WatchedRound, name: str) -> dict[str, float] | None:
     return {"tokens": run.throughput, "ttft": run.ttft.mean, "itl": run.itl.mean}
 
 
-def first_line(plans: Plans, forecast: str, every: float) -> str:
+def first_line(plans: Plans, method: Method, every: float) -> str:
     """Say what is watched, and how the next hour is forecast."""
-    return (
-        f"Watching {count(plans.gpus, 'GPU')} every {every / 60.0:g} min. The next hour is taken to be {forecast}; "
-        "other lengths and bursts than planned are not known."
-    )
+    how = "the recent maximum of each adapter" + (" and, once watched, yesterday's" if method == "auto" else "")
+    return f"watching {count(plans.gpus, 'GPU')} every {every / 60.0:g} min; the next hour is taken to be {how}"
