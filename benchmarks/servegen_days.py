@@ -2,11 +2,11 @@
 
 import numpy as np
 import polars as pl
-from h100_runs import DATA
 
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Adapter, Workload
+from h100_runs import DATA
 
 TRACES = DATA.parent / "traces"
 STEP = 600.0  # seconds of a row of the traces
@@ -28,7 +28,9 @@ def client_days(peak: float, first: int = 1, days: int = 2) -> tuple[Workload, R
     """
     start = int(first * DAY)
     rows = pl.read_parquet(TRACES / "servegen_client_rates.parquet").filter(
-        pl.col("start_s").is_between(start, start + days * DAY - STEP) & (pl.col("rate_rps") > 0) & pl.col("pool").is_in(POOLS)
+        pl.col("start_s").is_between(start, start + days * DAY - STEP)
+        & (pl.col("rate_rps") > 0)
+        & pl.col("pool").is_in(POOLS)
     )
     lengths = pl.read_parquet(TRACES / "servegen_client_lengths.parquet")
     means = lengths.group_by("pool", "client").agg(pl.col("input_tokens_mean", "output_tokens_mean").mean())
@@ -43,8 +45,7 @@ def client_days(peak: float, first: int = 1, days: int = 2) -> tuple[Workload, R
     bursts = rows.group_by("place").agg(pl.col("cv").median())
     table = clients.join(means, on=["pool", "client"], how="left").join(bursts, on="place").sort("place")
     adapters = tuple(
-        _adapter(row, float(mean))
-        for row, mean in zip(table.iter_rows(named=True), rates.mean(axis=1), strict=True)
+        _adapter(row, float(mean)) for row, mean in zip(table.iter_rows(named=True), rates.mean(axis=1), strict=True)
     )
     names = tuple(adapter.name for adapter in adapters)
     return Workload(adapters=adapters), RatesOverTime(names, rates, STEP)

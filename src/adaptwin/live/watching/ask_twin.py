@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adaptwin.live.watching.outlook import Outlook
+from adaptwin.live.watching.outlook import MOST_HEADROOM_SEEN, Outlook
 from adaptwin.placement.verification.verify import serving_cases, verify
 from adaptwin.plan.check import Check
 from adaptwin.plan.plan import PlacedServer, Plan
@@ -10,7 +10,6 @@ from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.workload import Workload
 
-MOST_HEADROOM_SEEN = 3.0  # four times the traffic
 LEAST_HEADROOM_SEEN = -0.75  # a quarter of it
 _HALVINGS = 6  # of the range of the headroom, which is then known within 5 % of the traffic
 _OVERLOADED = ("starved", "backlogged")

@@ -25,8 +25,9 @@ def expected_workload(
 ) -> ExpectedWorkload:
     """Return the workload of a plan with these rates for some time.
 
-    Arrivals that belong to a window of their own, such as timestamps, become steady ones (`steady_arrivals`). An adapter
-    whose requests were seen to have clearly other mean lengths than planned gets lognormal lengths of these means.
+    Arrivals that belong to a window of their own, such as timestamps, become steady ones (`steady_arrivals`). An
+    adapter whose requests were seen to have clearly other mean lengths than planned gets lognormal lengths of these
+    means.
 
     Args:
         planned: Workload of the plan.

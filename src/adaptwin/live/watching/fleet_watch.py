@@ -173,10 +173,12 @@ class FleetWatch:
 
 
 def _load_of(plan: Plan, seen: Outlook) -> float:
-    """Return the servers of a plan that would suffice with the headroom that it keeps."""
-    return plan.factor * sum(
-        1.0 / (1.0 + seen.headroom[server.name]) for server in plan.servers if server.name in seen.headroom
-    )
+    """Return the servers of a plan that would suffice with the headroom that it keeps, or fewer.
+
+    A server whose headroom has no known limit counts for none.
+    """
+    known = [server.name for server in plan.servers if server.name in seen.headroom and not seen.is_open(server.name)]
+    return plan.factor * sum(1.0 / (1.0 + seen.headroom[name]) for name in known)
 
 
 def _workloads(

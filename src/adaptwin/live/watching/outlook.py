@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from adaptwin.twin.run import Run
 
+MOST_HEADROOM_SEEN = 3.0  # four times the traffic
+
 
 class Outlook(NamedTuple):
     """What the twin says of the servers of plans with some traffic."""
@@ -20,7 +22,6 @@ class Outlook(NamedTuple):
         """Whether every server keeps up, within its limits and objectives."""
         return not self.failures
 
-    @property
-    def load(self) -> float:
-        """Servers that would suffice if traffic could be divided at will."""
-        return sum(1.0 / (1.0 + share) for share in self.headroom.values())
+    def is_open(self, server: str) -> bool:
+        """Whether the search for the headroom of a server ended without finding a limit."""
+        return self.headroom[server] > 0.95 * MOST_HEADROOM_SEEN

@@ -1,14 +1,13 @@
 """The rounds of a watch, for the terminal: what arrives, what is expected, and what is to be done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from adaptwin.live.watching.decision import Decision
 from adaptwin.live.watching.forecast import Method
 from adaptwin.live.watching.watched_round import WatchedRound
-from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
-from adaptwin.report.plan.migration import changes_sentence, step_lines
+from adaptwin.report.plan.migration import step_lines
 from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, count, number, percent
 
@@ -19,7 +18,7 @@ _STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yell
 def round_text(watched: WatchedRound, *, is_simulated: bool = False) -> Text:
     """Return one round: its time, traffic, forecast and decision in a line, and below it what is worth knowing."""
     decision = watched.decision
-    text = Text(f"{clock(watched, is_simulated=is_simulated)}  {traffic_words(watched)}; ")
+    text = Text(f"{clock(watched, is_simulated=is_simulated)}  {traffic_words(watched)}: ")
     text.append(decision_words(watched), style=_STYLES.get(decision.kind, "bold red"))
     for line in detail_lines(watched):
         text.append(f"\n  {line}")
@@ -32,7 +31,7 @@ def clock(watched: WatchedRound, *, is_simulated: bool) -> str:
     if not is_simulated:
         return datetime.fromtimestamp(end).strftime("%H:%M:%S")
     days, seconds = divmod(round(end), 86_400)
-    return f"day {days + 1} {seconds // 3600:02}:{seconds % 3600 // 60:02}"
+    return f"{days + 1}d {seconds // 3600:02}:{seconds % 3600 // 60:02}"
 
 
 def traffic_words(watched: WatchedRound) -> str:
@@ -42,7 +41,7 @@ def traffic_words(watched: WatchedRound) -> str:
     if observed.requests is not None:
         arrived = number(sum(each.requests for each in observed.requests.values()) / observed.seconds)
     expected = number(sum(forecast.rates.values())) if forecast else NOTHING
-    return f"{arrived} requests/s, {expected} expected"
+    return f"{arrived} req/s, {expected} expected"
 
 
 def decision_words(watched: WatchedRound) -> str:
@@ -50,26 +49,28 @@ def decision_words(watched: WatchedRound) -> str:
     decision, now = watched.decision, watched.running.gpus
     wanted = decision.plans.gpus if decision.plans else now
     words = {
-        "holds": f"the plan of {count(now, 'GPU')} holds{_least_headroom(decision)}",
-        "change": f"the plan does not hold: {_gpus_words(now, wanted)}, {count(decision.moves, 'move')}, "
-        f"{count(decision.restarts, 'restart')}",
-        "fewer": f"fewer GPUs suffice: {_gpus_words(now, wanted)}, {count(decision.moves, 'move')}",
-        "waits": f"the plan of {count(wanted, 'GPU')} is not in place yet",
+        "holds": f"{count(now, 'GPU')} hold{'s' if now == 1 else ''}{_least_headroom(decision)}",
+        "change": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold; {_wanted_words(watched, wanted)}",
+        "fewer": f"{count(now, 'GPU')} are too many; {_wanted_words(watched, wanted)}",
+        "waits": f"waits for the plan of {count(wanted, 'GPU')}",
         "unknown": "unknown whether the plan holds",
-        "impossible": "the plan does not hold, and no other was found",
+        "impossible": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold, and no other plan was found",
     }
     return words[decision.kind]
 
 
-def _gpus_words(now: int, wanted: int) -> str:
-    return f"still {count(now, 'GPU')}" if now == wanted else f"{now} to {count(wanted, 'GPU')}"
+def _wanted_words(watched: WatchedRound, wanted: int) -> str:
+    decision = watched.decision
+    restarts = f", {count(decision.restarts, 'restart')}" if decision.restarts else ""
+    return f"{wanted:,} with {count(decision.moves, 'move')}{restarts}"
 
 
 def _least_headroom(decision: Decision) -> str:
     if not decision.outlook or not decision.outlook.headroom:
         return ""
     name, least = min(decision.outlook.headroom.items(), key=lambda each: each[1])
-    return f", with {percent(least)} of headroom or more ({name})"
+    over = "over " if decision.outlook.is_open(name) else ""
+    return f", headroom {over}{percent(least)} ({name})"
 
 
 def detail_lines(watched: WatchedRound) -> Iterator[str]:
@@ -82,18 +83,12 @@ def detail_lines(watched: WatchedRound) -> Iterator[str]:
     if decision.kind in ("change", "fewer") and decision.plans:
         for plan in decision.plans.plans:
             if plan.migration:
-                yield from _change_lines(plan)
+                yield from _first(step_lines(plan.migration.steps))
     if watched.change and not watched.change.is_complete:
         yield from _first(list(watched.change.notes))
 
 
-def _change_lines(plan: Plan) -> Iterator[str]:
-    assert plan.migration
-    yield changes_sentence(plan.migration, plan.gpus)
-    yield from _first(step_lines(plan.migration.steps))
-
-
-def _first(lines: list[str] | tuple[str, ...]) -> Iterator[str]:
+def _first(lines: Sequence[str]) -> Iterator[str]:
     yield from lines[:SHOWN_LINES]
     if len(lines) > SHOWN_LINES:
         yield f"and {len(lines) - SHOWN_LINES} more"
