@@ -21,7 +21,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live live check format console reference bench placement accuracy step-law surrogates profiles hardware \
+.PHONY: help demo test test-long test-live live check format console reference bench placement accuracy step-law surrogates profiles hardware watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -58,6 +58,9 @@ test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(
 
 live: $(LIVE_READY) $(READY) ## measure, fit and replay real vLLM servers on the CPU; writes docs/measured/live.md (20 minutes)
 	$(BIN)/python benchmarks/live.py
+
+watched-day: $(READY) ## a day of traffic under watch, against one plan, a schedule, and a new plan each hour; writes docs/measured/watch.md (one hour)
+	$(BIN)/python benchmarks/watched_day.py --again
 
 $(LIVE_READY): pyproject.toml tests/vllm/requirements.txt
 	$(PYTHON) -m venv $(LIVE)

@@ -13,6 +13,7 @@ class _Counting(BaseHTTPRequestHandler):
     """Answers with counters that have grown at constant rates since the server started."""
 
     rates: Mapping[str, float]
+    tokens: tuple[int, int]
     began: float
     is_gone = False
 
@@ -22,9 +23,9 @@ class _Counting(BaseHTTPRequestHandler):
             self.send_error(503)
             return
         seconds = time.monotonic() - self.began
-        counts = {
-            name: (rate * seconds, 200 * rate * seconds, 150 * rate * seconds) for name, rate in self.rates.items()
-        }
+        prompt, answer = self.tokens
+        asked = {name: rate * seconds for name, rate in self.rates.items()}
+        counts = {name: (number, prompt * number, answer * number) for name, number in asked.items()}
         body = litellm_page(counts).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -36,9 +37,12 @@ class _Counting(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def counting_router(rates: Mapping[str, float]) -> Iterator[tuple[str, type[_Counting]]]:
+def counting_router(
+    rates: Mapping[str, float], tokens: tuple[int, int] = (200, 150)
+) -> Iterator[tuple[str, type[_Counting]]]:
     """Serve a page with these requests per second; yield its address, and the class whose `is_gone` ends it."""
-    handler = type("Counting", (_Counting,), {"rates": rates, "began": time.monotonic() - 100.0})
+    fields = {"rates": rates, "tokens": tokens, "began": time.monotonic() - 100.0}
+    handler = type("Counting", (_Counting,), fields)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
