@@ -110,7 +110,7 @@ class ApplySettings(NamedTuple):
 
         return ApplyOptions(
             routes_file=self.routes,
-            command=command_words(self.on_routes, "--on-routes"),
+            command=words_of_command(self.on_routes, "--on-routes"),
             command_timeout=self.command_timeout,
             router_restarts=self.litellm is not None and self.on_routes is None,
             on_routes=_litellm_writer(plans, access, self.litellm, has_key=self.api_key is not None),
@@ -131,7 +131,7 @@ def require_routes(routes: Path | None, others: "Mapping[str, object]") -> None:
         raise SpecError("needs --routes, which tells what is switched already", given[0])
 
 
-def command_words(command: str | None, option: str) -> tuple[str, ...]:
+def words_of_command(command: str | None, option: str) -> tuple[str, ...]:
     """Return the words of a command, as a shell would split them; none for None. Raises `SpecError`."""
     try:
         return tuple(shlex.split(command or ""))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from adaptwin.cli.apply_options import ApplySettings, command_words
+from adaptwin.cli.apply_options import ApplySettings, words_of_command
 from adaptwin.cli.printing import show, show_json, tell
 from adaptwin.errors import SpecError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     Publish = Callable[[WatchedRound], None]
 
-DOES_NOT_HOLD = 3  # exit code of a single round
-NOT_KNOWN = 4
+PLAN_FAILS = 3  # exit code of a single round
+PLAN_UNKNOWN = 4
 
 
 class WatchCall(NamedTuple):
@@ -136,9 +136,9 @@ class WatchCall(NamedTuple):
 def _end_with_code(last: "list[WatchedRound]") -> None:
     kind = last[0].decision.kind if last else "unknown"
     if kind in ("change", "impossible", "waits"):
-        raise typer.Exit(DOES_NOT_HOLD)
+        raise typer.Exit(PLAN_FAILS)
     if kind == "unknown":
-        raise typer.Exit(NOT_KNOWN)
+        raise typer.Exit(PLAN_UNKNOWN)
 
 
 def _key_of_environment(variable: str | None) -> str | None:
@@ -151,7 +151,7 @@ def _plan_writer(out: Path, on_plan: str | None, timeout: float) -> "Callable[[P
     """Return what writes plans to a file and runs the command with its name."""
     from adaptwin.live.applying.command import run_command
 
-    words = command_words(on_plan, "--on-plan")
+    words = words_of_command(on_plan, "--on-plan")
 
     def write(found: "Plans") -> None:
         found.write(out)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.forecast import DAY, PRIOR_SECONDS, forecast_rates
+from adaptwin.live.watching.forecast import PRIOR_SECONDS, forecast_rates
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
+from adaptwin.workload.rates_over_time import DAY
 
 HOUR = 3600.0
 NOW = 10 * DAY

@@ -7,7 +7,7 @@ from tests.live.small_plans import placed, plan_of
 
 from adaptwin import SpecError, load_profile
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.history import KEPT_SECONDS, WatchHistory
 from adaptwin.live.watching.observed import Observed
 from adaptwin.plan.plans import Plans
@@ -29,7 +29,7 @@ def test_traffic_is_kept_in_the_file_and_read_back(tmp_path):
         history.add(observed(100.0, {"a": Counted(3.0, 30.0, 7.0), "b": Counted(0.0, 0.0, 0.0)}))
         history.add(observed(160.0, None))
         history.add(observed(220.0, {}))
-        history.add_decision(observed(220.0, {}), Decision("unknown", notes=("nothing",)), {}, 2)
+        history.add_decision(observed(220.0, {}), WatchDecision("unknown", notes=("nothing",)), {}, 2)
     with WatchHistory(tmp_path / "h.sqlite") as history:
         found = history.traffic(0.0)
     assert (found.names, found.ends.tolist(), found.seconds.tolist()) == (("a",), [100.0, 220.0], [60.0, 60.0])

@@ -5,7 +5,7 @@ from tests.live.small_plans import placed, plan_of
 
 from adaptwin import load_profile
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.observed import MeasuredServer
+from adaptwin.live.watching.observed import ObservedServer
 from adaptwin.live.watching.planned_shares import requests_as_planned, with_unanswered
 from adaptwin.plan.plans import Plans
 
@@ -13,7 +13,7 @@ LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
 
 
 def measured(requests, finished=None, prompt_tokens=0.0, answer_tokens=0.0):
-    return MeasuredServer(
+    return ObservedServer(
         requests=requests,
         finished=requests if finished is None else finished,
         tokens=prompt_tokens + answer_tokens,

@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from adaptwin import SpecError
-from adaptwin.live.watching.decision import Decision
-from adaptwin.live.watching.forecast import Forecast
-from adaptwin.live.watching.observed import MeasuredServer, Observed
+from adaptwin.live.watching.decision import WatchDecision
+from adaptwin.live.watching.forecast import RateForecast
+from adaptwin.live.watching.observed import Observed, ObservedServer
 from adaptwin.live.watching.outlook import Outlook
 from adaptwin.live.watching.published_metrics import DECISIONS, GAUGES, MOVES, PREFIX, PublishedMetrics
 from adaptwin.live.watching.watched_round import WatchedRound
@@ -21,15 +21,15 @@ pytest.importorskip("prometheus_client", reason="needs prometheus_client: pip in
 
 
 def measured(**figures):
-    nothing = dict.fromkeys(MeasuredServer._fields)
-    return MeasuredServer(**{**nothing, "waiting_adapters": (), **figures})
+    nothing = dict.fromkeys(ObservedServer._fields)
+    return ObservedServer(**{**nothing, "waiting_adapters": (), **figures})
 
 
 def watched(servers, overloaded=(), kind="holds", requests=None):
     outlook = Outlook(tuple(overloaded), frozenset(), tuple(overloaded), {}, dict.fromkeys(servers, 0.25))
     plans = Plans.model_construct(plans=())
     observed = Observed(1000.0, 60.0, servers, {"gpu-9": "gone"}, requests, "LiteLLM")
-    decision = Decision(kind, Forecast({"a": 2.0, "b": 3.0}, "the recent maximum"), outlook)
+    decision = WatchDecision(kind, RateForecast({"a": 2.0, "b": 3.0}, "the recent maximum"), outlook)
     return WatchedRound(observed, {}, decision, plans, None, None)
 
 

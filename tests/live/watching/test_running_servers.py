@@ -45,7 +45,7 @@ def test_a_plan_that_holds_is_said_with_measured_and_expected_figures(two, adapt
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert (found["decision"], found["source"], found["failures"]) == ("holds", "LiteLLM", [])
-    assert found["requests_per_second"] == pytest.approx(3.0, rel=0.02)
+    assert found["requests_per_second"] == pytest.approx(3.0, rel=0.1)
     assert found["servers"]["gpu-0"]["requests"] == 0.0
     assert found["servers"]["gpu-0"]["expected"]["tokens"] > 0.0
     assert found["servers"]["gpu-1"]["headroom"] > 0.0

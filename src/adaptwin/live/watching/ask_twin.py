@@ -31,7 +31,7 @@ def simulated_outlook(plans: Sequence[tuple[Plan, Workload]], seed: int) -> Outl
         headroom={
             name: share
             for plan, check in zip(changed, checks, strict=True)
-            for name, share in _headroom(plan, check, seed).items()
+            for name, share in _headroom_by_server(plan, check, seed).items()
         },
     )
 
@@ -41,7 +41,7 @@ def overloaded_adapters(run: Run) -> list[str]:
     return list(run.adapters.filter(run.adapters["verdict"].is_in(_OVERLOADED))["name"])
 
 
-def _headroom(plan: Plan, check: Check, seed: int) -> dict[str, float]:
+def _headroom_by_server(plan: Plan, check: Check, seed: int) -> dict[str, float]:
     """Return the headroom of each server of a plan; all servers are simulated at the same time."""
     failing = set(check.failing)
     ranges = [

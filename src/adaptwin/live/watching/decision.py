@@ -1,8 +1,8 @@
-"""Decision: what is made of a fleet at one moment."""
+"""WatchDecision: what is made of a fleet at one moment."""
 
 from typing import Literal, NamedTuple
 
-from adaptwin.live.watching.forecast import Forecast
+from adaptwin.live.watching.forecast import RateForecast
 from adaptwin.live.watching.outlook import Outlook
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.plans import Plans
@@ -10,7 +10,7 @@ from adaptwin.plan.plans import Plans
 DecisionKind = Literal["holds", "change", "fewer", "waits", "unknown", "impossible"]
 
 
-class Decision(NamedTuple):
+class WatchDecision(NamedTuple):
     """Whether the running plans hold for the next hour, and the plans that should run instead, if any.
 
     ``holds``: the plans hold. ``change``: they do not, and others do. ``fewer``: they hold, and so do others with fewer
@@ -19,7 +19,7 @@ class Decision(NamedTuple):
     """
 
     kind: DecisionKind
-    forecast: Forecast | None = None
+    forecast: RateForecast | None = None
     outlook: Outlook | None = None  # of the running plans
     plans: Plans | None = None  # that should run instead
     notes: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.live.watching.ask_twin import simulated_outlook
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.expected_workload import expected_workload
-from adaptwin.live.watching.forecast import AHEAD, Forecast, Method, forecast_rates
+from adaptwin.live.watching.forecast import AHEAD, Method, RateForecast, forecast_rates
 from adaptwin.live.watching.outlook import Outlook
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.plan.plan import Plan
@@ -58,11 +58,11 @@ class FleetWatch:
 
     def __init__(self, options: WatchOptions, progress: Progress = silent) -> None:
         self._options, self._progress = options, progress
-        self._forecasts: deque[tuple[float, Forecast]] = deque()
+        self._forecasts: deque[tuple[float, RateForecast]] = deque()
         self._since: float | None = None  # time of the first forecast
         self._futile: dict[str, float] = {}  # requests/s with which fewer GPUs were not found, by base model
 
-    def decide(self, running: Plans, found: Plans | None, traffic: RecordedTraffic, now: float) -> Decision:
+    def decide(self, running: Plans, found: Plans | None, traffic: RecordedTraffic, now: float) -> WatchDecision:
         """Decide about the plans that run.
 
         Args:
@@ -79,14 +79,14 @@ class FleetWatch:
         options = self._options
         forecast = forecast_rates(traffic, planned, now=now, look_back=options.look_back, method=options.method)
         if forecast is None:
-            return Decision("unknown", notes=("nothing is known of the recent traffic",))
+            return WatchDecision("unknown", notes=("nothing is known of the recent traffic",))
         recent = traffic.between(now - options.look_back, now)
         notes: list[str] = []
         workloads = _workloads(running, forecast.rates, recent, notes)
         seed = running.plans[0].seed if options.seed is None else options.seed
         seen = simulated_outlook(list(zip(running.plans, workloads, strict=True)), seed)
         largest = self._largest_rates(forecast, now)
-        decided = Decision("holds", forecast, seen, notes=tuple(notes))
+        decided = WatchDecision("holds", forecast, seen, notes=tuple(notes))
         if found is not None and (seen.holds or self._would_hold(found, forecast, recent, seed)):
             return decided._replace(kind="waits", plans=found)
         if not seen.holds:
@@ -95,7 +95,7 @@ class FleetWatch:
             return self._with_fewer(running, decided, _workloads(running, largest, recent, []))
         return decided
 
-    def _largest_rates(self, forecast: Forecast, now: float) -> dict[str, float]:
+    def _largest_rates(self, forecast: RateForecast, now: float) -> dict[str, float]:
         """Return the largest rates that were forecast over the last stretch of patience."""
         self._since = now if self._since is None else self._since
         self._forecasts.append((now, forecast))
@@ -103,13 +103,13 @@ class FleetWatch:
             self._forecasts.popleft()
         return {name: max(each.rates.get(name, 0.0) for _, each in self._forecasts) for name in forecast.rates}
 
-    def _would_hold(self, found: Plans, forecast: Forecast, recent: RecordedTraffic, seed: int) -> bool:
+    def _would_hold(self, found: Plans, forecast: RateForecast, recent: RecordedTraffic, seed: int) -> bool:
         workloads = _workloads(found, forecast.rates, recent, [])
         return simulated_outlook(list(zip(found.plans, workloads, strict=True)), seed).holds
 
     def _changed(
-        self, running: Plans, decided: Decision, workloads: tuple[Workload, ...], failing: frozenset[str]
-    ) -> Decision:
+        self, running: Plans, decided: WatchDecision, workloads: tuple[Workload, ...], failing: frozenset[str]
+    ) -> WatchDecision:
         """Return the decision with other plans for those that fail."""
         new: list[Plan] = []
         for plan, workload in zip(running.plans, workloads, strict=True):
@@ -127,7 +127,7 @@ class FleetWatch:
             self._futile.pop(plan.base, None)
         return decided._replace(kind="change", plans=Plans.model_construct(plans=tuple(new)))
 
-    def _with_fewer(self, running: Plans, decided: Decision, workloads: tuple[Workload, ...]) -> Decision:
+    def _with_fewer(self, running: Plans, decided: WatchDecision, workloads: tuple[Workload, ...]) -> WatchDecision:
         """Return the decision with plans of fewer GPUs, if there are any."""
         new = list(running.plans)
         for place, (plan, workload) in enumerate(zip(running.plans, workloads, strict=True)):
@@ -146,7 +146,7 @@ class FleetWatch:
             return decided
         return decided._replace(kind="fewer", plans=Plans.model_construct(plans=tuple(new)))
 
-    def _is_worth_a_search(self, plan: Plan, workload: Workload, decided: Decision) -> bool:
+    def _is_worth_a_search(self, plan: Plan, workload: Workload, decided: WatchDecision) -> bool:
         """Whether fewer GPUs may suffice for a plan, and none were looked for in vain with as little traffic."""
         assert decided.outlook
         assert decided.forecast

@@ -1,4 +1,4 @@
-"""Forecast: the rates of the next hour, by what was seen of the last hours.
+"""RateForecast: the rates of the next hour, by what was seen of the last hours.
 
 A count of requests varies by chance, even where the rate stays the same, and the largest of several counts is above
 their mean for that reason alone. So the deviations of counts from their mean are shrunk by the share of their variance
@@ -17,15 +17,15 @@ import numpy as np
 
 from adaptwin.arrays import Array
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
+from adaptwin.workload.rates_over_time import DAY
 
-DAY = 86_400.0  # seconds
 AHEAD = 3600.0  # seconds of the forecast
 PRIOR_SECONDS = 600.0  # of traffic as planned that count as seen, so that a silent adapter is not taken for gone
-MOST_GROWTH = 3.0  # factor between yesterday and today, either way
+MOST_DAILY_GROWTH = 3.0  # factor between yesterday and today, either way
 Method = Literal["auto", "recent-maximum"]
 
 
-class Forecast(NamedTuple):
+class RateForecast(NamedTuple):
     """Requests per second of each adapter in the next hour, and how they were forecast."""
 
     rates: dict[str, float]
@@ -39,7 +39,7 @@ def forecast_rates(
     now: float,
     look_back: float,
     method: Method = "auto",
-) -> Forecast | None:
+) -> RateForecast | None:
     """Forecast the rates of the next hour; None if nothing is known of the time to look back to.
 
     Args:
@@ -61,11 +61,11 @@ def forecast_rates(
             traffic.between(now - DAY + start, now - DAY + end) for start, end in ((-look_back, 0.0), (0.0, AHEAD))
         )
         if _is_whole(then, look_back) and _is_whole(ahead, AHEAD) and then.rate > 0:
-            growth = float(np.clip(recent.rate / then.rate, 1.0 / MOST_GROWTH, MOST_GROWTH))
+            growth = float(np.clip(recent.rate / then.rate, 1.0 / MOST_DAILY_GROWTH, MOST_DAILY_GROWTH))
             yesterday = _recent_maxima(ahead.counts_of(names), ahead.seconds, prior / growth)
             rates = np.maximum(rates, growth * yesterday)
             words += f", and the same hour of yesterday times {growth:.2f}"
-    return Forecast(dict(zip(names, rates.tolist(), strict=True)), words)
+    return RateForecast(dict(zip(names, rates.tolist(), strict=True)), words)
 
 
 def _is_whole(traffic: RecordedTraffic, seconds: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from adaptwin.errors import SpecError
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.observed import Observed
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.plan.plan import Plan
@@ -18,7 +18,7 @@ from adaptwin.twin.run import Run
 
 PlansState = Literal["found", "run"]
 
-VERSION = 1
+WATCH_FORMAT = 1
 KEPT_SECONDS = 35 * 86_400.0  # of traffic
 _APPLICATION = 0x61647477  # marks the databases of adaptwin
 _TABLES = """
@@ -71,7 +71,7 @@ class WatchHistory:
             for table in ("windows", "requests", "servers"):
                 self._database.execute(f"DELETE FROM {table} WHERE time < ?", (observed.time - KEPT_SECONDS,))  # noqa: S608
 
-    def add_decision(self, observed: Observed, decision: Decision, expected: Mapping[str, Run], gpus: int) -> None:
+    def add_decision(self, observed: Observed, decision: WatchDecision, expected: Mapping[str, Run], gpus: int) -> None:
         """Keep a decision, and what was measured of each server beside what the twin says of the same traffic."""
         headroom = decision.outlook.headroom if decision.outlook else {}
         with self._whole():
@@ -80,7 +80,7 @@ class WatchHistory:
                     observed.time,
                     name,
                     *(server.requests, server.tokens, server.ttft, server.itl),
-                    *_figures(expected.get(name)),
+                    *_kept_figures(expected.get(name)),
                     headroom.get(name),
                     None,
                 )
@@ -153,12 +153,14 @@ class WatchHistory:
         tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not tables:
             database.executescript(
-                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
+                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {WATCH_FORMAT}; COMMIT"
             )
         elif application != _APPLICATION:
             raise SpecError("is a database of another program", file=self._path)
-        elif version != VERSION:
-            raise SpecError(f"is a history of version {version}, and this adaptwin reads {VERSION}", file=self._path)
+        elif version != WATCH_FORMAT:
+            raise SpecError(
+                f"is a history of version {version}, and this adaptwin reads {WATCH_FORMAT}", file=self._path
+            )
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -181,6 +183,6 @@ class WatchHistory:
             raise SpecError(f"cannot be used as a history: {error}", file=self._path) from None
 
 
-def _figures(run: Run | None) -> tuple[float | None, ...]:
+def _kept_figures(run: Run | None) -> tuple[float | None, ...]:
     """Return the figures of a run that are kept."""
     return (None, None, None) if run is None else (run.throughput, run.ttft.mean, run.itl.mean)

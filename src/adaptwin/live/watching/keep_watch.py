@@ -6,13 +6,13 @@ from collections.abc import Callable
 from adaptwin.live.watching.ask_twin import expected_runs
 from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.fleet_watch import FleetWatch
-from adaptwin.live.watching.forecast import DAY
 from adaptwin.live.watching.history import WatchHistory
 from adaptwin.live.watching.observed import Observed
 from adaptwin.live.watching.watched_fleet import WatchedFleet
 from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
 from adaptwin.twin.run import Run
+from adaptwin.workload.rates_over_time import DAY
 
 REMEMBERED = 2.0 * DAY  # seconds of traffic that forecasts may look at
 
@@ -47,7 +47,7 @@ def keep_watch(
             break
         number += 1
         history.add(observed)
-        expected = _expected(running, observed)
+        expected = _runs_with_seen(running, observed)
         decision = watch.decide(running, found, history.traffic(observed.time - REMEMBERED), observed.time)
         if decision.kind in ("change", "fewer") and decision.plans:
             found = decision.plans
@@ -73,7 +73,7 @@ def origin_of(plans: Plans) -> str:
     return hashlib.sha256(plans.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _expected(running: Plans, observed: Observed) -> dict[str, Run]:
+def _runs_with_seen(running: Plans, observed: Observed) -> dict[str, Run]:
     """Return the twin's runs with the traffic that was seen, for the servers that could be read."""
     if observed.requests is None or not observed.servers:
         return {}

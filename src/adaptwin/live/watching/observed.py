@@ -9,7 +9,7 @@ from adaptwin.live.watched_server import WatchedServer
 from adaptwin.twin.run import Run
 
 
-class MeasuredServer(NamedTuple):
+class ObservedServer(NamedTuple):
     """Figures of a server over some time; None where they are not known. Latencies are means in seconds."""
 
     requests: float | None  # per second that arrived
@@ -64,7 +64,7 @@ class Observed(NamedTuple):
 
     time: float  # the end, unix seconds
     seconds: float
-    servers: Mapping[str, MeasuredServer]  # by name; those that could be read
+    servers: Mapping[str, ObservedServer]  # by name; those that could be read
     unreadable: Mapping[str, str]  # why the others could not be read, by name
     requests: Mapping[str, Counted] | None  # that arrived, by adapter; None if that is not known
     source: str  # what counted the requests of the adapters, in words

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.watching.ask_twin import serving_servers
-from adaptwin.live.watching.observed import MeasuredServer
+from adaptwin.live.watching.observed import ObservedServer
 from adaptwin.plan.plans import Plans
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
 CLEARLY_MORE = 1.05  # arrivals over answers
-FEWEST_ANSWERS = 1e-9  # requests/s
+LEAST_ANSWER_RATE = 1e-9  # requests/s
 
 
-def requests_as_planned(running: Plans, servers: Mapping[str, MeasuredServer], seconds: float) -> dict[str, Counted]:
+def requests_as_planned(running: Plans, servers: Mapping[str, ObservedServer], seconds: float) -> dict[str, Counted]:
     """Return the requests of adapters, if each server's are shared as planned; servers of unknown traffic as planned.
 
     Prompt and answer tokens are shared by the tokens that are planned.
@@ -48,7 +48,7 @@ _NONE = Counted(0.0, 0.0, 0.0)
 
 
 def with_unanswered(
-    requests: Mapping[str, Counted], running: Plans, servers: Mapping[str, MeasuredServer]
+    requests: Mapping[str, Counted], running: Plans, servers: Mapping[str, ObservedServer]
 ) -> dict[str, Counted]:
     """Return answered requests of adapters, with more where servers have clearly more arrivals than answers."""
     factors: dict[str, float] = {}
@@ -63,8 +63,8 @@ def with_unanswered(
     }
 
 
-def _arrivals_over_answers(server: MeasuredServer | None) -> float:
-    if server is None or not server.requests or not server.finished or server.finished < FEWEST_ANSWERS:
+def _arrivals_over_answers(server: ObservedServer | None) -> float:
+    if server is None or not server.requests or not server.finished or server.finished < LEAST_ANSWER_RATE:
         return 1.0
     factor = server.requests / server.finished
     return factor if factor > CLEARLY_MORE else 1.0

@@ -110,7 +110,7 @@ class PublishedMetrics:
         for metric, gauge in self._gauges.items():
             if metric.labels:
                 gauge.clear()
-        for metric, labels, value in _values(watched):
+        for metric, labels, value in _metric_values(watched):
             gauge = self._gauges[metric]
             (gauge.labels(*labels) if labels else gauge).set(math.nan if value is None else value)
         self._decisions.labels(watched.decision.kind).inc()
@@ -118,7 +118,7 @@ class PublishedMetrics:
             self._moves.inc(watched.decision.moves)
 
 
-def _values(watched: WatchedRound) -> Iterator[tuple[PublishedMetric, tuple[str, ...], float | None]]:
+def _metric_values(watched: WatchedRound) -> Iterator[tuple[PublishedMetric, tuple[str, ...], float | None]]:
     """Yield the value of each metric; None where it is not known."""
     observed, decision = watched.observed, watched.decision
     outlook, forecast = decision.outlook, decision.forecast

@@ -8,7 +8,7 @@ import numpy as np
 from adaptwin.arrays import Array
 from adaptwin.live.metering.router_counters import Counted
 
-_ROUNDING = 1.0  # seconds by which a window may reach out of a stretch
+_WINDOW_ROUNDING = 1.0  # seconds by which a window may reach out of a stretch
 
 
 class RecordedTraffic(NamedTuple):
@@ -41,7 +41,7 @@ class RecordedTraffic(NamedTuple):
 
     def between(self, start: float, end: float) -> "RecordedTraffic":
         """Return the windows that lie between two times."""
-        inside = (self.ends - self.seconds >= start - _ROUNDING) & (self.ends <= end + _ROUNDING)
+        inside = (self.ends - self.seconds >= start - _WINDOW_ROUNDING) & (self.ends <= end + _WINDOW_ROUNDING)
         tables = (table[:, inside] for table in (self.requests, self.prompt_tokens, self.answer_tokens))
         return RecordedTraffic(self.names, self.ends[inside], self.seconds[inside], *tables)
 

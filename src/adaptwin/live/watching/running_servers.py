@@ -21,10 +21,10 @@ from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.live.watched_server import Reading, WatchedServer
 from adaptwin.live.watching.ask_twin import serving_servers
-from adaptwin.live.watching.observed import MeasuredServer, Observed
+from adaptwin.live.watching.observed import Observed, ObservedServer
 from adaptwin.live.watching.planned_shares import requests_as_planned, with_unanswered
 from adaptwin.live.watching.router_reader import CountedModels, RouterReader
-from adaptwin.live.watching.watched_fleet import Change
+from adaptwin.live.watching.watched_fleet import FleetChange
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.progress import Progress, silent
@@ -32,7 +32,7 @@ from adaptwin.progress import Progress, silent
 MakeOptions = Callable[[Sequence[Plan], Mapping[str, ServerAccess]], ApplyOptions]
 
 SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
-SHOWN_NAMES = 3
+SHOWN_MODELS = 3
 
 
 class Access(NamedTuple):
@@ -94,7 +94,7 @@ class RunningServers:
         self._has_read = True
         return seen
 
-    def change(self, found: Plans) -> Change:
+    def change(self, found: Plans) -> FleetChange:
         """Apply the plans that were found, or see whether the fleet has come to them."""
         is_new, self._found = found is not self._found, found
         try:
@@ -102,12 +102,12 @@ class RunningServers:
                 self._on_found(found)
             access = read_servers(self._access.servers, servers_to_reach(found.plans), others=True)
             if self._applying is None:
-                return Change(in_event_loop(lambda: self._has_come_to(found, access)))
+                return FleetChange(in_event_loop(lambda: self._has_come_to(found, access)))
             options = self._applying(found.plans, access)
             applied = apply(found.plans, access, options, progress=self._progress)
         except AdaptwinError as error:
-            return Change(is_complete=False, notes=(str(error),))
-        return Change(applied.is_complete, tuple(_left(applied)))
+            return FleetChange(is_complete=False, notes=(str(error),))
+        return FleetChange(applied.is_complete, tuple(_left(applied)))
 
     async def _has_come_to(self, found: Plans, access: Mapping[str, ServerAccess]) -> bool:
         """Whether the servers have the adapters and the settings of plans, as far as they say them."""
@@ -142,7 +142,7 @@ class RunningServers:
             if name not in errors and len(found) > 1
         }
         self._last = {access[name].url: readings[name][-1] for name in watched}
-        measured = {name: MeasuredServer.of_metrics(each) for name, each in watched.items()}
+        measured = {name: ObservedServer.of_metrics(each) for name, each in watched.items()}
         notes += [
             f"{name}: its counters have begun again, so it has restarted"
             for name, server in measured.items()
@@ -175,7 +175,7 @@ class RunningServers:
     def _requests(
         self,
         running: Plans,
-        measured: Mapping[str, MeasuredServer],
+        measured: Mapping[str, ObservedServer],
         counted: CountedModels | None,
         notes: list[str],
     ) -> tuple[dict[str, Counted] | None, str]:
@@ -189,8 +189,8 @@ class RunningServers:
         known = {adapter.name for plan in running.plans for adapter in plan.workload.adapters}
         strangers = sorted(name for name, each in counted.models.items() if name not in known and each.requests > 0)
         if strangers:
-            more = f" and {len(strangers) - SHOWN_NAMES} more" if len(strangers) > SHOWN_NAMES else ""
-            notes.append(f"requests name models that no plan has: {', '.join(strangers[:SHOWN_NAMES])}{more}")
+            more = f" and {len(strangers) - SHOWN_MODELS} more" if len(strangers) > SHOWN_MODELS else ""
+            notes.append(f"requests name models that no plan has: {', '.join(strangers[:SHOWN_MODELS])}{more}")
         models = {name: each for name, each in counted.models.items() if name in known}
         return with_unanswered(models, running, measured), counted.title
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.watching.ask_twin import expected_runs, overloaded_adapters, serving_servers
 from adaptwin.live.watching.expected_workload import expected_workload
-from adaptwin.live.watching.observed import MeasuredServer, Observed
+from adaptwin.live.watching.observed import Observed, ObservedServer
 from adaptwin.live.watching.simulated_stretch import SimulatedStretch
-from adaptwin.live.watching.watched_fleet import Change
+from adaptwin.live.watching.watched_fleet import FleetChange
 from adaptwin.plan.migration import Step
 from adaptwin.plan.plans import Plans
 from adaptwin.twin.run import Run
@@ -59,13 +59,13 @@ class SimulatedFleet:
         return Observed(
             time=start + self._every,
             seconds=self._every,
-            servers={name: MeasuredServer.of_run(run) for name, run in runs.items()},
+            servers={name: ObservedServer.of_run(run) for name, run in runs.items()},
             unreadable={},
             requests=_requests_of_runs(workloads, runs),
             source="the twin",
         )
 
-    def change(self, found: Plans) -> Change:
+    def change(self, found: Plans) -> FleetChange:
         """Move adapters at once; servers that start serve after their time, in whole stretches."""
         if found is not self._starting:
             self._starting = found
@@ -73,11 +73,11 @@ class SimulatedFleet:
             self._left = math.ceil(self._start / self._every) if starts else 0
         if self._left > 0:
             self._left -= 1
-            return Change(is_complete=False, notes=("servers are starting",))
+            return FleetChange(is_complete=False, notes=("servers are starting",))
         migrations = [plan.migration for plan in found.plans if plan.migration]
         self._moved = (sum(each.moves for each in migrations), sum(each.restarts for each in migrations))
         self._starting = None
-        return Change(is_complete=True)
+        return FleetChange(is_complete=True)
 
     def _period_at(self, start: float) -> int:
         return min(len(self._rates) - 1, int((start + self._every / 2.0) // self._rates.period))

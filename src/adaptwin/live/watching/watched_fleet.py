@@ -6,7 +6,7 @@ from adaptwin.live.watching.observed import Observed
 from adaptwin.plan.plans import Plans
 
 
-class Change(NamedTuple):
+class FleetChange(NamedTuple):
     """How far a running fleet is on its way to other plans."""
 
     is_complete: bool
@@ -20,6 +20,6 @@ class WatchedFleet(Protocol):
         """Return what was seen of the fleet over the next stretch of time, at its end; None if there is no more."""
         ...
 
-    def change(self, found: Plans) -> Change:
+    def change(self, found: Plans) -> FleetChange:
         """Bring the fleet to the plans that were found, or see how far it is."""
         ...

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.observed import Observed
-from adaptwin.live.watching.watched_fleet import Change
+from adaptwin.live.watching.watched_fleet import FleetChange
 from adaptwin.plan.plans import Plans
 from adaptwin.twin.run import Run
 
@@ -15,7 +15,7 @@ class WatchedRound(NamedTuple):
 
     observed: Observed
     expected: Mapping[str, Run]  # the twin with the traffic that was seen, by server
-    decision: Decision
+    decision: WatchDecision
     running: Plans  # during the round
     found: Plans | None  # that should run, and do not yet
-    change: Change | None  # None if nothing is to be changed
+    change: FleetChange | None  # None if nothing is to be changed

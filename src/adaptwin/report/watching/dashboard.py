@@ -50,28 +50,37 @@ class _Panel(NamedTuple):
     mappings: tuple[dict[str, Any], ...] = ()
 
 
-def _of(metric: PublishedMetric, legend: str = "", labels: str = "") -> _Query:
+def _query_of(metric: PublishedMetric, legend: str = "", labels: str = "") -> _Query:
     return _Query(f"{PREFIX}{metric.name}{labels}", legend or metric.name)
 
 
 _SERVERS = '{server=~"$server"}'
 _HOLDS = ({"type": "value", "options": {"0": {"text": "no", "color": "red"}, "1": {"text": "yes"}}},)
 _PANELS = (
-    _Panel("Plan holds for the next hour", "stat", 6, 4, (_of(PLAN_HOLDS),), mappings=_HOLDS),
-    _Panel("GPUs", "stat", 6, 4, (_of(GPUS, "running"), _of(WANTED_GPUS, "wanted"))),
-    _Panel("Overloaded adapters in the next hour", "stat", 6, 4, (_of(OVERLOADED),)),
+    _Panel("Plan holds for the next hour", "stat", 6, 4, (_query_of(PLAN_HOLDS),), mappings=_HOLDS),
+    _Panel("GPUs", "stat", 6, 4, (_query_of(GPUS, "running"), _query_of(WANTED_GPUS, "wanted"))),
+    _Panel("Overloaded adapters in the next hour", "stat", 6, 4, (_query_of(OVERLOADED),)),
     _Panel("Last round", "stat", 6, 4, (_Query(f"time() - {PREFIX}{LAST_ROUND.name}", "ago"),), unit="s"),
-    _Panel("Requests", "timeseries", 12, 8, (_of(REQUESTS, "arrived"), _of(FORECAST, "next hour")), unit="reqps"),
-    _Panel("GPUs over time", "timeseries", 12, 8, (_of(GPUS, "running"), _of(WANTED_GPUS, "wanted"))),
-    _Panel("Headroom in the next hour", "timeseries", 12, 8, (_of(HEADROOM, "{{server}}", _SERVERS),), "percentunit"),
+    _Panel(
+        "Requests",
+        "timeseries",
+        12,
+        8,
+        (_query_of(REQUESTS, "arrived"), _query_of(FORECAST, "next hour")),
+        unit="reqps",
+    ),
+    _Panel("GPUs over time", "timeseries", 12, 8, (_query_of(GPUS, "running"), _query_of(WANTED_GPUS, "wanted"))),
+    _Panel(
+        "Headroom in the next hour", "timeseries", 12, 8, (_query_of(HEADROOM, "{{server}}", _SERVERS),), "percentunit"
+    ),
     _Panel(
         "Tokens per second, measured and expected",
         "timeseries",
         12,
         8,
         (
-            _of(MEASURED_TOKENS, "{{server}} measured", _SERVERS),
-            _of(EXPECTED_TOKENS, "{{server}} twin", _SERVERS),
+            _query_of(MEASURED_TOKENS, "{{server}} measured", _SERVERS),
+            _query_of(EXPECTED_TOKENS, "{{server}} twin", _SERVERS),
         ),
     ),
     _Panel(
@@ -79,7 +88,10 @@ _PANELS = (
         "timeseries",
         12,
         8,
-        (_of(MEASURED_TTFT, "{{server}} measured", _SERVERS), _of(EXPECTED_TTFT, "{{server}} twin", _SERVERS)),
+        (
+            _query_of(MEASURED_TTFT, "{{server}} measured", _SERVERS),
+            _query_of(EXPECTED_TTFT, "{{server}} twin", _SERVERS),
+        ),
         unit="s",
     ),
     _Panel(
@@ -87,12 +99,15 @@ _PANELS = (
         "timeseries",
         12,
         8,
-        (_of(MEASURED_ITL, "{{server}} measured", _SERVERS), _of(EXPECTED_ITL, "{{server}} twin", _SERVERS)),
+        (
+            _query_of(MEASURED_ITL, "{{server}} measured", _SERVERS),
+            _query_of(EXPECTED_ITL, "{{server}} twin", _SERVERS),
+        ),
         unit="s",
     ),
-    _Panel("Overloaded adapters by name", "timeseries", 12, 8, (_of(ADAPTER_OVERLOADED, "{{adapter}}"),)),
-    _Panel("Adapters that wait now", "timeseries", 12, 8, (_of(WAITING_ADAPTERS, "{{server}}", _SERVERS),)),
-    _Panel("Servers that answer", "timeseries", 12, 8, (_of(SERVER_UP, "{{server}}", _SERVERS),)),
+    _Panel("Overloaded adapters by name", "timeseries", 12, 8, (_query_of(ADAPTER_OVERLOADED, "{{adapter}}"),)),
+    _Panel("Adapters that wait now", "timeseries", 12, 8, (_query_of(WAITING_ADAPTERS, "{{server}}", _SERVERS),)),
+    _Panel("Servers that answer", "timeseries", 12, 8, (_query_of(SERVER_UP, "{{server}}", _SERVERS),)),
     _Panel(
         "Decisions per hour",
         "timeseries",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from adaptwin.live.watching.decision import Decision
+from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.forecast import Method
 from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
@@ -12,14 +12,14 @@ from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, count, number, percent
 
 SHOWN_LINES = 6  # of failures, notes and steps, each
-_STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yellow", "unknown": "magenta"}
+_KIND_STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yellow", "unknown": "magenta"}
 
 
 def round_text(watched: WatchedRound, *, is_simulated: bool = False) -> Text:
     """Return one round: its time, traffic, forecast and decision in a line, and below it what is worth knowing."""
     decision = watched.decision
     text = Text(f"{clock(watched, is_simulated=is_simulated)}  {traffic_words(watched)}: ")
-    text.append(decision_words(watched), style=_STYLES.get(decision.kind, "bold red"))
+    text.append(decision_words(watched), style=_KIND_STYLES.get(decision.kind, "bold red"))
     for line in detail_lines(watched):
         text.append(f"\n  {line}")
     return text
@@ -65,7 +65,7 @@ def _wanted_words(watched: WatchedRound, wanted: int) -> str:
     return f"{wanted:,} with {count(decision.moves, 'move')}{restarts}"
 
 
-def _least_headroom(decision: Decision) -> str:
+def _least_headroom(decision: WatchDecision) -> str:
     if not decision.outlook or not decision.outlook.headroom:
         return ""
     name, least = min(decision.outlook.headroom.items(), key=lambda each: each[1])
