@@ -14,6 +14,7 @@ from adaptwin.report.style.words import count, number
 from adaptwin.writing import write_atomically
 
 _HOUR = 3600.0
+_MOST_TICKS = 6
 _COLOURS = (FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR)
 _PICTURE = Picture(
     "time",
@@ -80,8 +81,8 @@ def simulated_time_figure(ways: Mapping[str, Sequence[SimulatedStretch]], every:
     figure.add_scatter(
         row=3,
         col=1,
-        x=[stretch.start / _HOUR for stretch in first],
-        y=[float(f"{stretch.requests:.4g}") for stretch in first],
+        x=[stretch.start / _HOUR for stretch in first] + [(first[-1].start + every) / _HOUR],
+        y=[float(f"{stretch.requests:.4g}") for stretch in (*first, first[-1])],
         mode="lines",
         line={"shape": "hv", "color": "#767c85", "width": 1.4},
         showlegend=False,
@@ -89,6 +90,8 @@ def simulated_time_figure(ways: Mapping[str, Sequence[SimulatedStretch]], every:
     )
     for row, title in ((1, "GPUs"), (2, "overloaded<br>adapters"), (3, "requests/s")):
         figure.update_yaxes(row=row, col=1, title_text=title, rangemode="tozero", tickformat=",")
+    if max(stretch.gpus for stretches in ways.values() for stretch in stretches) <= _MOST_TICKS:
+        figure.update_yaxes(row=1, col=1, dtick=1)
     figure.update_xaxes(row=3, col=1, title_text="hours")
     return figure.update_layout(template=template(), height=520, margin={"t": 36}, hovermode="x unified")
 
