@@ -1,7 +1,7 @@
 """find_schedule: plans for rates that change over time, one after the other, with few changes between them.
 
 A day repeats, so a plan is needed that begins it and follows from its end. The search starts with the plan of the
-busiest period and changes it from period to period by `replan`, once around; then it goes on for up to a second round,
+busiest period and changes it from period to period by `replan`, once around; then it goes on for up to half a round,
 until the day can be closed: a plan of the first round follows from the last plan at no more cost than a new one. If it
 never does, the day is taken that costs the least when it is closed by force. At last, plans are left out where staying
 with a neighbour costs less and holds.
@@ -26,7 +26,7 @@ from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.rates_over_time import DAY, HOUR, RatesOverTime, clock_time
 
 LEAD_SECONDS = 600.0  # before its period, a server starts, which takes minutes
-_LEAST_GAIN = 1e-9  # GPU-hours that count as a gain
+_LEAST_SAVING = 1e-9  # GPU-hours that count as a gain
 
 
 class ChangeCosts(NamedTuple):
@@ -117,7 +117,7 @@ class _ScheduleSearch(NamedTuple):
 
     def found(self) -> FoundSchedule:
         """Return the schedule with the lowest cost that the search finds."""
-        servings = self._with_fewer_changes(_joined(self._day()))
+        servings = self._with_fewer_changes(_without_repeats(self._day()))
         servings.sort(key=lambda serving: self._clock(serving.places[0]))
         plans = [self._final(serving) for serving in servings]
         changes = [self._change(plans[index - 1], plan) for index, plan in enumerate(plans)]
@@ -134,16 +134,17 @@ class _ScheduleSearch(NamedTuple):
         first = self.rates.busiest(self.static.workload)
         plans = [self._static_in(first)]
         closings: list[tuple[float, int]] = []  # what a day costs that ends before the plan of this index
-        for index in range(1, 2 * periods + 1):
+        steps = periods + periods // 2
+        for index in range(1, steps + 1):
             if index >= periods:
                 closing = self._cost_of(plans[-1].plan, plans[index - periods].plan)
                 closings.append((self._cost_of_day(plans[index - periods :]), index))
                 is_late = self.time_limit is not None and time.perf_counter() - started > self.time_limit
-                if index == 2 * periods or is_late:
+                if index == steps or is_late:
                     break
-            report = of_several(self.progress, index, 2 * periods)
+            report = of_several(self.progress, index, steps)
             plans.append(self._next(plans[-1].plan, (first + index) % periods, started, index, report))
-            if index >= periods and closing <= self._cost_of(plans[-2].plan, plans[-1].plan) + _LEAST_GAIN:
+            if index >= periods and closing <= self._cost_of(plans[-2].plan, plans[-1].plan) + _LEAST_SAVING:
                 break
         _, end = min(closings)
         return plans[end - periods : end]
@@ -161,7 +162,7 @@ class _ScheduleSearch(NamedTuple):
         A plan that holds stays as long as the traffic does not fall.
         """
         hours, limit, there = self.rates.period / HOUR, self.time_limit, self._in_period(before, place)
-        if _tokens(there) >= _tokens(before) and not failing_in_period(before, self.rates, place):
+        if _tokens_of_plan(there) >= _tokens_of_plan(before) and not failing_in_period(before, self.rates, place):
             return _Serving((place,), there, verified=True)
         plan = replan(
             before,
@@ -205,18 +206,18 @@ class _ScheduleSearch(NamedTuple):
         serving, neighbour = servings[index], servings[(index + by) % len(servings)]
         changed = [*servings]
         changed[index] = serving._replace(plan=neighbour.plan)
-        if self._cost_of_day(changed) >= self._cost_of_day(servings) - _LEAST_GAIN:
+        if self._cost_of_day(changed) >= self._cost_of_day(servings) - _LEAST_SAVING:
             return None
         if any(failing_in_period(neighbour.plan, self.rates, place) for place in serving.places):
             return None
         changed[index] = _Serving(serving.places, neighbour.plan, verified=True)
-        return _joined(changed)
+        return _without_repeats(changed)
 
     def _final(self, serving: _Serving) -> Plan:
         """Return the plan with the workload of the busiest of its periods."""
         busiest = max(
             (self._in_period(serving.plan, place) for place in serving.places),
-            key=_tokens,
+            key=_tokens_of_plan,
         )
         seeds = busiest.verified_seeds if serving.verified else ()
         return busiest.model_copy(update={"verified": serving.verified, "verified_seeds": seeds})
@@ -282,7 +283,7 @@ class _ScheduleSearch(NamedTuple):
         )
 
 
-def _joined(servings: Sequence[_Serving]) -> list[_Serving]:
+def _without_repeats(servings: Sequence[_Serving]) -> list[_Serving]:
     """Return the plans in turn, those with the same servers as the one before joined, the last and the first, too."""
     joined: list[_Serving] = []
     for serving in servings:
@@ -299,7 +300,7 @@ def _both(one: _Serving, other: _Serving) -> _Serving:
     return _Serving((*one.places, *other.places), other.plan, one.verified and other.verified)
 
 
-def _tokens(plan: Plan) -> float:
+def _tokens_of_plan(plan: Plan) -> float:
     """Return the tokens per second of all adapters of a plan."""
     return sum(tokens_per_adapter(plan.workload).values())
 

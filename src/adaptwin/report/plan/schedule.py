@@ -24,10 +24,10 @@ def schedule_table(found: Schedule) -> RenderableType:
 
 def schedule_sentences(found: Schedule) -> list[str]:
     """Return what a schedule saves, whether it is verified, and what its changes cost, one sentence each."""
-    return list(_sentences(found))
+    return list(_said_of_schedule(found))
 
 
-def _sentences(found: Schedule) -> Iterator[str]:
+def _said_of_schedule(found: Schedule) -> Iterator[str]:
     hours = duration(found.period * found.periods)
     gpus = [entry.gpus for entry in found.entries]
     on = f"{min(gpus):,} to {max(gpus):,} GPUs" if min(gpus) < max(gpus) else count(max(gpus), "GPU")
