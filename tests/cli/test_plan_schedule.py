@@ -84,7 +84,7 @@ def test_the_table_fits_80_columns_and_says_what_is_saved(adaptwin, rates, monke
     assert done.code == 0
     assert max(map(len, done.out.splitlines())) <= 80
     text = " ".join(done.out.split())
-    assert "2 plans on 1 to 2 GPUs: 1.00 GPU-hours in 40 min, against 1.33 with 2 GPUs all the time." in text
+    assert "2 plans on 1 to 2 GPUs: 1.00 GPU-hours in 40 min, instead of 1.33 with 2 GPUs." in text
     assert "The schedule saves 0.33 GPU-hours in 40 min (25 %)." in text
     assert "Every plan held in simulations of each of its periods (4 in total)." in text
     assert "plan-0010.yaml" in text

@@ -32,8 +32,8 @@ def _said_of_schedule(found: Schedule) -> Iterator[str]:
     gpus = [entry.gpus for entry in found.entries]
     on = f"{min(gpus):,} to {max(gpus):,} GPUs" if min(gpus) < max(gpus) else count(max(gpus), "GPU")
     plans = count(len(found.entries), "plan")
-    static = f"{number(found.static_gpu_hours)} with {count(found.static_gpus, 'GPU')} all the time"
-    yield f"{plans} on {on}: {number(found.gpu_hours)} GPU-hours in {hours}, against {static}."
+    static = f"{number(found.static_gpu_hours)} with {count(found.static_gpus, 'GPU')}"
+    yield f"{plans} on {on}: {number(found.gpu_hours)} GPU-hours in {hours}, instead of {static}."
     if found.saved_gpu_hours > 0:
         share = percent(found.saved_gpu_hours / found.static_gpu_hours)
         yield f"The schedule saves {number(found.saved_gpu_hours)} GPU-hours in {hours} ({share})."
