@@ -43,6 +43,7 @@ def test_where_traffic_shifts_to_other_adapters_their_rates_are_raised(h100):
     assert found.plan.verified
     assert failing_periods(found.plan, SHIFTING) == {}
     assert found.plan.workload.rate > 79.0
+    assert found.plan.lower_bound == planned(h100, rates([38, 38], [38, 38], [1, 1], [1, 1], [1, 1])).plan.lower_bound
     assert "and for adapters that have more then, of 00:10-00:20" in found.plan.assumptions[-1]
 
 

@@ -10,6 +10,7 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.schedule import Schedule
 from adaptwin.replanning.find_schedule import ChangeCosts, find_schedule
 from adaptwin.replanning.ordering import moves
+from adaptwin.report.plan.schedule import schedule_sentences
 from adaptwin.workload.rates_over_time import RatesOverTime
 
 NAMES = tuple("abcdefgh")
@@ -77,6 +78,7 @@ def test_the_gpu_hours_are_those_of_the_servers_that_run(day):
 def test_each_plan_is_verified_in_its_periods_and_its_migration_leads_to_it(day):
     rates, found = day
     assert found.schedule.verified
+    assert found.plans[0].assumptions[-1] == "rates of 07:20-07:30, the busiest of the 2 periods that the plan serves"
     assert found.schedule.static_verified
     for before, plan, entry in zip([found.plans[-1], *found.plans], found.plans, found.schedule.entries, strict=False):
         assert plan.verified
@@ -117,6 +119,15 @@ def test_a_gpu_is_kept_where_the_moves_cost_more_than_it_saves(h100):
     cheap = find_schedule(static, rates, costs=ChangeCosts(move=0.0, restart=0.0, lead=0.0))
     assert [entry.gpus for entry in dear.schedule.entries] == [2]
     assert {entry.gpus for entry in cheap.schedule.entries} == {1, 2}
+
+
+def test_a_time_limit_leaves_a_verified_schedule_and_is_said(h100, day):
+    rates, found = day
+    hurried = find_schedule(found.static, rates, costs=COSTS, time_limit=1e-6).schedule
+    assert hurried.verified
+    assert hurried.time_limit_hit
+    assert not found.schedule.time_limit_hit
+    assert "The time limit ended the search early." in schedule_sentences(hurried)
 
 
 def test_a_period_without_requests_is_planned(h100):

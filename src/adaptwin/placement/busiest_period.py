@@ -96,9 +96,22 @@ def plans_for_busiest_period(
         for plan, failing in zip(plans.plans, rounds[-1].failing, strict=True):
             planned |= _raised_rates(planned, plan, rates, failing)
     return tuple(
-        PlanOverTime.of(plan, rates, busiest[plan.base], [each.failing[index] for each in rounds])
-        for index, plan in enumerate(rounds[-1].plans.plans)
+        PlanOverTime.of(
+            _with_bounds_of(first, plan), rates, busiest[plan.base], [each.failing[index] for each in rounds]
+        )
+        for index, (first, plan) in enumerate(zip(rounds[0].plans.plans, rounds[-1].plans.plans, strict=True))
     )
+
+
+def _with_bounds_of(first: Plan, plan: Plan) -> Plan:
+    """Return a plan with the bounds of the one that was made for the busiest period alone.
+
+    Its own bounds are for the rates that were raised, which no period has together.
+    """
+    if plan is first:
+        return plan
+    bounds = {"lower_bound": first.lower_bound, "cost_bound": first.cost_bound}
+    return plan.model_copy(update={**bounds, "estimated_optimum": None, "alternatives": ()})
 
 
 def _raised_rates(planned: Mapping[str, float], plan: Plan, rates: RatesOverTime, failing: Failing) -> dict[str, float]:

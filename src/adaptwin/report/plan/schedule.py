@@ -49,6 +49,8 @@ def _said_of_schedule(found: Schedule) -> Iterator[str]:
     else:
         failing = ", ".join(f"{entry.at}-{entry.until}" for entry in found.entries if not entry.verified)
         yield f"NOT verified: at {failing}, the plan does not hold in every period."
+    if found.time_limit_hit:
+        yield "The time limit ended the search early."
     if not found.static_verified:
         yield "The one plan for all of the time does not hold in every period."
 
