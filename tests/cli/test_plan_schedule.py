@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adaptwin import Plan
+from adaptwin import Plan, Plans, load_profile
 from adaptwin.plan.schedule import Schedule
 
 RATES = """\
@@ -165,3 +165,20 @@ def test_commands_for_one_window_say_that_they_do_not_use_the_rates(adaptwin, ra
     (rates / "fleet.yaml").write_text(f"rates_over_time: rates.csv\n{text}", encoding="utf-8")
     done = adaptwin("simulate", "fleet.yaml", "--max-loras", "2")
     assert "rates over time of the fleet are not used" in done.err
+
+
+def test_each_base_model_is_planned_for_its_own_busiest_period(adaptwin, folder):
+    profiles = ("h100-64gb-llama-3.1-8b-instruct", "h100-64gb-qwen-2.5-7b-instruct")
+    fleet = "".join(
+        f"- {{name: {name}, rank: 8, rate: 1, base: {load_profile(profile).model.name}}}\n"
+        for name, profile in zip("ab", profiles, strict=True)
+    )
+    (folder / "two.yaml").write_text(f"profile: [{', '.join(profiles)}]\nadapters:\n{fleet}", encoding="utf-8")
+    (folder / "two.csv").write_text("name,00:00,00:10\na,5,1\nb,1,4\n", encoding="utf-8")
+    done = adaptwin("plan", "two.yaml", "--rates-over-time", "two.csv", "--out", "two-plans.yaml")
+    assert done.code == 0, done.err
+    rates = {plan.workload.adapters[0].name: plan.workload.rate for plan in Plans.read(folder / "two-plans.yaml").plans}
+    assert rates == {"a": 5.0, "b": 4.0}
+    refused = adaptwin("plan", "two.yaml", "--rates-over-time", "two.csv", "--schedule")
+    assert refused.code == 1
+    assert "--schedule: is for one base model" in refused.err
