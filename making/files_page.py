@@ -10,6 +10,7 @@ from adaptwin.export.options import ExportOptions
 from adaptwin.plan.fleet import Fleet
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
+from adaptwin.plan.schedule import Schedule
 from adaptwin.profile.profile import Profile
 from adaptwin.spec import Spec
 from adaptwin.twin.run import Run
@@ -69,6 +70,13 @@ SECTIONS = (
         (Plan, Plans),
     ),
     FileSection(
+        "The schedule file",
+        """Plans that follow each other over a day, and the GPU-hours that they save. `adaptwin plan --schedule --out`
+        writes it to a folder, beside the plans. [How to plan for the time of day](../how-to/time-of-day.md) has an
+        example. The fields of the file are those of `Schedule`.""",
+        (Schedule,),
+    ),
+    FileSection(
         "The profile",
         """Costs of one type of server. [Calibration](../explanation/calibration.md) explains where the constants come
         from. The fields of the file are those of `Profile`.""",
@@ -109,6 +117,11 @@ only adapters: name a profile with `--profile`. An empty cell means that the ada
 OTHER_CSV_NOTE = "Other CSV files, each with the names of the columns in the first line:"
 OTHER_CSV = (
     ("arrivals that follow a day", "`rates:FILE` in `arrivals`", "`start` (seconds), `factor` (on every rate)"),
+    (
+        "rates over time",
+        "`rates_over_time` in a fleet, `adaptwin plan --rates-over-time`",
+        "`name` and one for each period, or `start`, `name`, `rate` ([the forms](../how-to/time-of-day.md))",
+    ),
     ("rates of adapters", "`adaptwin workload from-peft --rates`", "`name`, `rate` (requests per second)"),
     (
         "request trace",

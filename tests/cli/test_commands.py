@@ -12,6 +12,7 @@ from adaptwin import Plan, Run
 from adaptwin.cli.main import COMMANDS
 from adaptwin.plan.fleet import read_fleet
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.workload.sources.rates_over_time_csv import read_rates_over_time
 
 ESCAPE = "\x1b"  # starts every colour and every movement of a progress bar
 
@@ -250,6 +251,19 @@ def test_a_fleet_can_be_made_from_a_trace(adaptwin, folder):
     made = json.loads(done.out)
     assert (made["rate"], made["duration"]) == (2.0, 240.0)
     assert adaptwin("plan", "made.yaml", "--profile", shipped_profiles()[0], "--json").code == 0
+
+
+def test_a_trace_gives_the_rates_of_every_period_shared_by_popularity(adaptwin, folder):
+    rows = "".join(f"{t * 500},{50 + t % 90},{20 + t % 30}\n" for t in range(600))
+    (folder / "trace.csv").write_text(f"timestamp_ms,input_length,output_length\n{rows}", encoding="utf-8")
+    words = ("--adapters", 4, "--ranks", "8", "--popularity", "zipf:1.0", "--out", "made.yaml")
+    rates = ("--rates-over-time", "hours.csv", "--period", "1m")
+    done = adaptwin("workload", "from-trace", "trace.csv", *words, *rates)
+    assert done.code == 0
+    assert "the first request counts as midnight" in done.err
+    found, fleet = read_rates_over_time(folder / "hours.csv"), read_fleet(folder / "made.yaml")
+    assert found.rates.sum(axis=0) == pytest.approx([2.0] * 5)
+    assert found.rates[:, 0] / 2.0 == pytest.approx([adapter.rate / fleet.rate for adapter in fleet.adapters])
 
 
 def test_help_names_every_command(adaptwin):

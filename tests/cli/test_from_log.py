@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from adaptwin.cli.workload import workload_commands
 from adaptwin.plan.fleet import read_fleet
+from adaptwin.workload.sources.rates_over_time_csv import read_rates_over_time
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 
@@ -199,3 +200,24 @@ def test_a_file_of_rates_that_was_there_before_is_not_said_to_be_written(tmp_pat
     assert told.exit_code == 0
     assert "written to" in told.stdout
     assert "belong together" not in told.stdout
+
+
+def test_the_rates_of_every_period_are_written_and_named_by_the_fleet(log, out, tmp_path):
+    """The log lasts 200 s from midnight UTC: three periods of a minute, and a third of one that is left out."""
+    words = ("--rates-over-time", tmp_path / "rates.csv", "--period", "60s", "--rate-scale", 2, "--out", out)
+    result = CliRunner().invoke(workload_commands, ["from-log", str(log), "--rank", "16", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    assert "rates of 3 periods, from 00:00-00:01 to 00:02-00:03, written to" in result.stderr
+    assert "times of day are in UTC" in result.stderr
+    rates = read_rates_over_time(tmp_path / "rates.csv")
+    assert rates.names == ("chat", "llama-3.1-8b", "sql")
+    assert rates.rates.sum(axis=0) == pytest.approx([2 * 235 / 60] * 3, rel=0.01)  # 5 of 240 rows a minute failed
+    assert read_fleet(out).rates_over_time == str(tmp_path / "rates.csv")
+    assert "rates_over_time: rates.csv" in out.read_text(encoding="utf-8")
+
+
+def test_a_period_needs_a_file(log, out):
+    result = CliRunner().invoke(
+        workload_commands, ["from-log", str(log), "--rank", "16", "--period", "60s", "--out", str(out)]
+    )
+    assert "--period: needs --rates-over-time" in str(result.exception)

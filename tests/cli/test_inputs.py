@@ -26,6 +26,7 @@ def files(folder):
     for name in ("rates.csv", "of-one.csv"):
         (folder / name).write_text("start,factor\n0,1\n100,2\n")
     (folder / "lengths.csv").write_text("input,output\n100,20\n")
+    (folder / "hours.csv").write_text("name,0,1\na0,1,2\na1,1,2\n")
     return folder
 
 
@@ -68,6 +69,7 @@ def test_neither_does_a_simulation(adaptwin, files, name):
         ("plan", "fleet.yaml", "--profile", "mine.yaml", "--out", "mine.yaml"),
         ("plan", "fleet.yaml", "--arrivals", "rates:of-one.csv", "--out", "of-one.csv"),
         ("plan", "fleet.yaml", "--lengths", "lengths.csv", "--report", "lengths.csv"),
+        ("plan", "fleet.yaml", "--rates-over-time", "hours.csv", "--report", "hours.csv"),
         ("simulate", "fleet.yaml", "--lengths", "lengths.csv", "--out", "lengths.csv"),
         ("workload", "from-trace", "t.rates.csv", "--adapters", 2, "--ranks", 8, "--out", "t.yaml"),
         ("workload", "from-trace", "t.csv", "--adapters", 2, "--ranks", 8, "--out", "t.csv"),

@@ -1,11 +1,13 @@
 """adaptwin workload from-metrics: rates and lengths by the counters that Prometheus has kept."""
 
+import numpy as np
 import pytest
 from tests.live.metrics_stand_in import prometheus_handlers, serving
 from tests.live.small_plans import placed, plan_of
 
 from adaptwin import load_profile
 from adaptwin.plan.fleet import Fleet
+from adaptwin.workload.sources.rates_over_time_csv import read_rates_over_time
 
 LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
 QUICK = ("--since", "3h", "--window", "1h", "--out", "made.yaml")
@@ -92,6 +94,22 @@ def test_where_only_vllm_is_known_the_shares_of_the_plan_are_scaled_and_this_is_
     rates = {adapter.name: adapter.rate for adapter in Fleet.read(folder / "made.yaml").adapters}
     assert rates == pytest.approx({"a": 1.0, "b": 0.5})  # 5,400 requests in the busiest hour
     assert "all rates are scaled by 0.5, to 1.50 requests/s" in done.err
+
+
+def test_the_rates_of_every_window_are_written_if_they_are_asked_for(adaptwin, folder):
+    plan_of(LLAMA, placed(LLAMA, "gpu-0", "ab", 2), rates={"a": 2.0, "b": 1.0}).write(folder / "plan.yaml")
+    with serving(range_handlers(LITELLM, [])) as url:
+        done = adaptwin("workload", "from-metrics", url, "--rank", "8", *QUICK, "--rates-over-time", "named.csv")
+    assert done.code == 0, done.err
+    named = read_rates_over_time(folder / "named.csv")
+    assert (named.names, named.period) == (("a", "b", "idle at noon"), 3600.0)
+    assert named.rates == pytest.approx(np.array([REQUESTS[name] for name in named.names]) / 3600.0)
+    assert Fleet.read(folder / "made.yaml").rates_over_time == str(folder / "named.csv")
+    with serving(range_handlers(VLLM, [])) as url:
+        done = adaptwin("workload", "from-metrics", url, "--plan", "plan.yaml", *QUICK, "--rates-over-time", "all.csv")
+    assert done.code == 0, done.err
+    shared = read_rates_over_time(folder / "all.csv")
+    assert shared.rates == pytest.approx(np.outer([2 / 3, 1 / 3], [396, 5400, 900]) / 3600.0)
 
 
 def test_tokens_that_are_not_counted_and_quiet_windows_are_said(adaptwin, folder):

@@ -32,6 +32,7 @@ COMMANDS = {
             "adaptwin plan fleet.yaml --headroom 20% --spare 1",
             "adaptwin plan fleet.yaml --objective slo --ttft-p99 2s --itl-p99 50ms",
             "adaptwin plan fleet.yaml --objective min-latency --gpus 4",
+            "adaptwin plan fleet.yaml --rates-over-time rates.csv --schedule --out day",
         ),
     ),
     "simulate": Command(

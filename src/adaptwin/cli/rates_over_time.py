@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from adaptwin.workload.rates_over_time import RatesOverTime
 
 TIME_OF_DAY = "Time of day"  # panel of the help
-MOST_NAMED = 8  # adapters in a message
+MOST_WITHOUT_ROW = 8  # adapters in a message
 
 RatesOfPlan = Annotated[
     Path | None,
@@ -92,7 +92,7 @@ def rates_of_fleet(
             more = "" if period else "; give rates with --rates-over-time"
             raise SpecError(f"{error.message}{more}", error.field, path) from None
     elif period is not None:
-        raise typer.BadParameter("the file of rates gives the periods", param_hint="--period")
+        raise SpecError("the file of rates gives the periods", "--period")
     else:
         listed = read_rates_over_time(named)
         try:
@@ -108,19 +108,41 @@ def rates_of_fleet(
     return rates
 
 
+def require_period_of_rates(file: Path | None, period: float | None) -> None:
+    """Raise `SpecError` for a period without a file of rates."""
+    if period is not None and file is None:
+        raise SpecError("needs --rates-over-time", "--period")
+
+
+def write_recorded_rates(rates: "RatesOverTime", file: Path, *, in_utc: bool) -> None:
+    """Write rates over time to a file, and say what is in it; `in_utc` tells whether the times of day are known."""
+    from adaptwin.workload.sources.rates_over_time_csv import write_rates_over_time
+
+    write_rates_over_time(rates, file)
+    times = "times of day are in UTC" if in_utc else "the first request counts as midnight, because it has no date"
+    first, last = rates.span_of(0), rates.span_of(len(rates) - 1)
+    tell(f"rates of {len(rates):,} periods, from {first} to {last}, written to {file}; {times}")
+
+
 def files_of_rates(file: Path | None) -> list[Path]:
     """Return the file of an option that may not be given."""
     return [file] if file else []
 
 
 def refuse_front(rates: "RatesOverTime | None", front: bool) -> None:
-    """Raise `BadParameter` for a front of a fleet whose rates change over time."""
+    """Raise `SpecError` for a front of a fleet whose rates change over time."""
     if rates is not None and front:
-        raise typer.BadParameter("is for one window of traffic, but the rates change over time", param_hint="--front")
+        raise SpecError("is for one window of traffic, but the rates change over time", "--front")
+
+
+def tell_rates_unused(fleet: "Fleet") -> None:
+    """Say that a command takes the rates of a fleet's own window, if the fleet names a file of rates over time."""
+    if fleet.rates_over_time:
+        tell("note: rates over time of the fleet are not used here: the rate of each adapter counts")
 
 
 def _tell_without_row(names: list[str], file: Path) -> None:
     if names:
-        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-        listed = f"{', '.join(names[:MOST_NAMED])}{more}"
+        more = f" and {len(names) - MOST_WITHOUT_ROW:,} more" if len(names) > MOST_WITHOUT_ROW else ""
+        listed = f"{', '.join(names[:MOST_WITHOUT_ROW])}{more}"
         tell(f"note: not in {file}, and planned with their rates of the fleet in every period: {listed}")

@@ -21,6 +21,7 @@ from adaptwin.cli.options import (
     surrogate_named,
     time_span,
 )
+from adaptwin.cli.rates_over_time import tell_rates_unused
 from adaptwin.errors import Infeasible, SpecError
 from adaptwin.replanning.costs import MOVE_COST, RESTART_COST
 from adaptwin.writable import require_distinct, require_writable
@@ -90,6 +91,7 @@ def replan_command(
     profiles = [profile for each in running.plans for profile in each.profiles]
     fleet_read = servable_by_base(fleet_read, profiles, fleet, skip_unsupported)
     warn_of_late_timestamps(fleet_read)
+    tell_rates_unused(fleet_read)
     with progress_bar() as progress:
         try:
             for each in running.plans:

@@ -60,7 +60,7 @@ def require_schedule_options(schedule: bool, refused: Mapping[str, object], only
     for name, value in (refused if schedule else only).items():
         if value is not None and value is not False:
             what = "cannot be used with --schedule" if schedule else "needs --schedule"
-            raise typer.BadParameter(what, param_hint=name)
+            raise SpecError(what, name)
 
 
 def schedule_files(out: Path | None) -> list[Path]:

@@ -30,6 +30,7 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
+from adaptwin.cli.rates_over_time import tell_rates_unused
 from adaptwin.errors import OutOfMemory
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.writable import require_distinct, require_writable
@@ -161,6 +162,7 @@ def simulate_command(
     require_writable(out, inputs=[fleet, *files_of_profiles(sources), *files_of_options(lengths)])
     fleet_read = with_lengths(read_fleet(fleet), lengths_of_options(lengths, input_mean, output_mean))
     require_distinct(out, inputs=files_of_fleet(fleet_read, fleet))
+    tell_rates_unused(fleet_read)
     profiles = fleet_profiles(fleet_read, fleet, sources)
     fleet_read = servable(fleet_read, profiles[:1], fleet, skip_unsupported)
     server = _server(

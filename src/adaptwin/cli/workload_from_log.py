@@ -25,6 +25,12 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
+from adaptwin.cli.rates_over_time import (
+    PeriodToWrite,
+    RatesToWrite,
+    require_period_of_rates,
+    write_recorded_rates,
+)
 from adaptwin.cli.workload_options import (
     DETECTED,
     Busiest,
@@ -96,6 +102,8 @@ def from_log(
     first_part: FirstPart = None,
     rate_scale: RateScale = 1.0,
     keep: Keeping = None,
+    rates_over_time: RatesToWrite = None,
+    period: PeriodToWrite = None,
     profile: Profiles = None,
     gpu: GpuNames = None,
     model: ModelName = None,
@@ -109,6 +117,7 @@ def from_log(
     """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
     from adaptwin.report.log import log_summary, log_table, lost_bursts, top_table
     from adaptwin.report.trace import trace_warnings
+    from adaptwin.workload.rates_over_time import HOUR
     from adaptwin.workload.sources.logged_adapters import log_window
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
@@ -124,8 +133,9 @@ def from_log(
         kv_cache_dtype=kv_cache_dtype,
     )
     inputs = [*logs, *files_of_profiles(sources), *files_of_options(lengths), *([ranks_from] if ranks_from else [])]
-    require_writable(out, inputs=inputs)
-    require_distinct(out, rates_file, inputs=inputs)
+    require_period_of_rates(rates_over_time, period)
+    require_writable(out, rates_over_time, inputs=inputs)
+    require_distinct(out, rates_over_time, rates_file, inputs=inputs)
     ranks = adapter_ranks(rank, ranks_from, base_model, sources, skip_bad=skip_bad, skip_unsupported=skip_unsupported)
     given_lengths = lengths_of_options(lengths, input_mean, output_mean)
     log = read_request_log(
@@ -150,4 +160,7 @@ def from_log(
         tell(f"warning: {warning}")
     if not as_json:
         show(log_table(window), top_table(window))
-    write_fleet(workload, sources, out, as_json, {"log": log_summary(window)})
+    if rates_over_time:
+        rates = window.rates_over_time(period=period or HOUR, rate_scale=rate_scale)
+        write_recorded_rates(rates, rates_over_time, in_utc=log.start is not None)
+    write_fleet(workload, sources, out, as_json, {"log": log_summary(window)}, rates_over_time=rates_over_time)

@@ -10,6 +10,7 @@ from adaptwin.cli.log_ranks import adapter_ranks
 from adaptwin.cli.options import AsJson, SkipBad, SkipUnsupported, time_span
 from adaptwin.cli.printing import show, tell
 from adaptwin.cli.profile_options import files_of_profiles, profile_sources
+from adaptwin.cli.rates_over_time import RatesToWrite, write_recorded_rates
 from adaptwin.cli.servers import ApiKey
 from adaptwin.cli.workload_options import FleetOut, FleetSeed, Profiles, RankOfOthers
 from adaptwin.cli.written_fleet import write_fleet
@@ -82,6 +83,7 @@ def from_metrics(
             + default_note("names of the model of --profile or --plan"),
         ),
     ] = None,
+    rates_over_time: RatesToWrite = None,
     skip_bad: SkipBad = False,
     skip_unsupported: SkipUnsupported = False,
     profile: Profiles = None,
@@ -105,12 +107,16 @@ def from_metrics(
     sources = profile_sources(
         profile, None, None, vllm_version=None, sizes=None, quantization=None, kv_cache_dtype=None
     )
-    require_writable(out, inputs=[*files_of_profiles(sources), *(path for path in (ranks_from, plan) if path)])
+    require_writable(
+        out, rates_over_time, inputs=[*files_of_profiles(sources), *(path for path in (ranks_from, plan) if path)]
+    )
     planned = Plan.read(plan) if plan else None
     bases = [*(base_model or ()), *([planned.base] if planned else [])]
     key = api_key or api_key_of_environment()
     with progress_bar() as progress:
         traffic = read_metered_traffic(server_url(url), AskedTime(since, window, over), api_key=key, progress=progress)
+    if rates_over_time and len(traffic.ends) < 2:
+        raise SpecError("needs several windows: those of Prometheus", "--rates-over-time")
     if not traffic.meter.knows_adapters:
         if planned is None:
             title = traffic.meter.title
@@ -126,4 +132,7 @@ def from_metrics(
         tell(line)
     if not as_json:
         show(metered_table(traffic))
-    write_fleet(found.workload, sources, out, as_json, {"metrics": metered_summary(traffic, found.said)})
+    if rates_over_time:
+        write_recorded_rates(found.rates, rates_over_time, in_utc=True)
+    summary = {"metrics": metered_summary(traffic, found.said)}
+    write_fleet(found.workload, sources, out, as_json, summary, rates_over_time=rates_over_time)

@@ -20,6 +20,12 @@ from adaptwin.cli.profile_options import (
     files_of_profiles,
     profile_sources,
 )
+from adaptwin.cli.rates_over_time import (
+    PeriodToWrite,
+    RatesToWrite,
+    require_period_of_rates,
+    write_recorded_rates,
+)
 from adaptwin.cli.workload_options import (
     AdapterCount,
     BaseShare,
@@ -64,6 +70,8 @@ def from_trace(
     first_part: FirstPart = None,
     rate_scale: RateScale = 1.0,
     keep: Keeping = None,
+    rates_over_time: RatesToWrite = None,
+    period: PeriodToWrite = None,
     time_unit: TimeUnits = None,
     profile: Profiles = None,
     gpu: GpuNames = None,
@@ -78,6 +86,7 @@ def from_trace(
     """Make a fleet with the arrivals and lengths of a request trace's busiest hour, distributed over adapters."""
     from adaptwin.profile.profile_source import profile_from
     from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
+    from adaptwin.workload.rates_over_time import HOUR
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.synthetic import parse_ranks
     from adaptwin.workload.sources.traces import trace_window
@@ -93,8 +102,9 @@ def from_trace(
         kv_cache_dtype=kv_cache_dtype,
     )
     inputs = [trace, *files_of_profiles(sources)]
-    require_writable(out, inputs=inputs)
-    require_distinct(out, rates_file, inputs=inputs)
+    require_period_of_rates(rates_over_time, period)
+    require_writable(out, rates_over_time, inputs=inputs)
+    require_distinct(out, rates_over_time, rates_file, inputs=inputs)
     for source in sources:
         profile_from(source)
     rank_mix = parse_ranks(ranks)
@@ -119,4 +129,7 @@ def from_trace(
     if not as_json:
         show(trace_table(window.figures, popularity, window.log.left_out))
     summary = {**trace_summary(window.figures), "rows_left_out": window.log.left_out}
-    write_fleet(workload, sources, out, as_json, {"trace": summary})
+    if rates_over_time:
+        rates = window.rates_over_time(workload.adapters, period=period or HOUR, rate_scale=rate_scale)
+        write_recorded_rates(rates, rates_over_time, in_utc=window.log.start is not None)
+    write_fleet(workload, sources, out, as_json, {"trace": summary}, rates_over_time=rates_over_time)

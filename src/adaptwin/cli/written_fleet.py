@@ -25,8 +25,13 @@ def write_fleet(
     out: Path,
     as_json: bool,
     more: dict[str, Any] | None = None,
+    *,
+    rates_over_time: Path | None = None,
 ) -> None:
-    """Write the fleet, once its profiles are known to exist, and say what is in it; `more` is for JSON only."""
+    """Write the fleet, once its profiles are known to exist, and say what is in it; `more` is for JSON only.
+
+    The fleet names the file of its rates over time, if there is one.
+    """
     from adaptwin.plan.fleet import Fleet
     from adaptwin.profile.profile_source import profile_from, source_beside
     from adaptwin.report.workload import workload_summary, workload_table
@@ -40,6 +45,10 @@ def write_fleet(
     fleet = Fleet(**fields, profile=tuple(source_beside(source, out.parent) for source in sources))
     if isinstance(fleet.arrivals, str):  # so that fleet and rates can be moved together
         fleet = fleet.model_copy(update={"arrivals": with_path_beside(fleet.arrivals, out.parent)})
+    if rates_over_time:
+        beside = rates_over_time.resolve().parent == out.resolve().parent
+        named = rates_over_time.name if beside else str(rates_over_time.resolve())
+        fleet = fleet.model_copy(update={"rates_over_time": named})
     fleet.write(out)
     if as_json:
         show_json({"file": str(out), **workload_summary(workload, vllm_version), **(more or {})}, indent=None)

@@ -25,7 +25,7 @@ from adaptwin.twin.server import Server
 from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Workload
 
-MOST_ROUNDS = 5  # plans that are made; each holds more periods than the one before
+MOST_PLANS_MADE = 5  # plans that are made; each holds more periods than the one before
 
 Failing = dict[int, set[str]]  # by period, the names of the servers that fail in it
 
@@ -76,8 +76,8 @@ def plans_for_busiest_period(
         for adapter in part.workload.adapters
     }
     rounds: list[_Round] = []
-    while not rounds or (len(rounds) < MOST_ROUNDS and any(rounds[-1].failing)):
-        limit = options.time_limit and share_of_time(options.time_limit, started, MOST_ROUNDS - len(rounds))
+    while not rounds or (len(rounds) < MOST_PLANS_MADE and any(rounds[-1].failing)):
+        limit = options.time_limit and share_of_time(options.time_limit, started, MOST_PLANS_MADE - len(rounds))
         try:
             plans = find_plans(
                 profiles,
@@ -94,14 +94,27 @@ def plans_for_busiest_period(
             break
         rounds.append(_Round(plans, [failing_periods(plan, rates, progress) for plan in plans.plans]))
         for plan, failing in zip(plans.plans, rounds[-1].failing, strict=True):
-            planned |= _raised(planned, plan, rates, failing)
+            planned |= _raised_rates(planned, plan, rates, failing)
     return tuple(
-        PlanOverTime.of(plan, rates, busiest[plan.base], [each.failing[index] for each in rounds])
-        for index, plan in enumerate(rounds[-1].plans.plans)
+        PlanOverTime.of(
+            _with_bounds_of(first, plan), rates, busiest[plan.base], [each.failing[index] for each in rounds]
+        )
+        for index, (first, plan) in enumerate(zip(rounds[0].plans.plans, rounds[-1].plans.plans, strict=True))
     )
 
 
-def _raised(planned: Mapping[str, float], plan: Plan, rates: RatesOverTime, failing: Failing) -> dict[str, float]:
+def _with_bounds_of(first: Plan, plan: Plan) -> Plan:
+    """Return a plan with the bounds of the one that was made for the busiest period alone.
+
+    Its own bounds are for the rates that were raised, which no period has together.
+    """
+    if plan is first:
+        return plan
+    bounds = {"lower_bound": first.lower_bound, "cost_bound": first.cost_bound}
+    return plan.model_copy(update={**bounds, "estimated_optimum": None, "alternatives": ()})
+
+
+def _raised_rates(planned: Mapping[str, float], plan: Plan, rates: RatesOverTime, failing: Failing) -> dict[str, float]:
     """Return the rates of the adapters on failing servers, at least those of the periods in which they fail."""
     raised: dict[str, float] = {}
     adapters = {server.name: server.adapters for server in plan.servers}

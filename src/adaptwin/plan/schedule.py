@@ -55,6 +55,7 @@ class Schedule(Spec):
     restarts: int = Field(ge=0, description="restarts in all periods together")
     verified: bool = Field(description="whether every plan held in simulations of each of its periods")
     static_verified: bool = Field(description="whether one plan for all periods held in simulations of each of them")
+    time_limit_hit: bool = Field(default=False, description="whether the time limit ended the search")
     static_plan: Line = Field(description="file of the one plan for all periods, beside that of the schedule")
     assumptions: tuple[Line, ...] = Field(default=(), description="what the figures assume, in words")
 

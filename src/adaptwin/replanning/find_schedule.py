@@ -1,7 +1,7 @@
 """find_schedule: plans for rates that change over time, one after the other, with few changes between them.
 
 A day repeats, so a plan is needed that begins it and follows from its end. The search starts with the plan of the
-busiest period and changes it from period to period by `replan`, once around; then it goes on for up to a second round,
+busiest period and changes it from period to period by `replan`, once around; then it goes on for up to half a round,
 until the day can be closed: a plan of the first round follows from the last plan at no more cost than a new one. If it
 never does, the day is taken that costs the least when it is closed by force. At last, plans are left out where staying
 with a neighbour costs less and holds.
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from adaptwin.errors import SpecError
 from adaptwin.placement.busiest_period import failing_in_period
 from adaptwin.placement.find_plans import share_of_time
+from adaptwin.placement.verification.fresh_seeds import verification_seeds
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.schedule import STATIC_FILE, FoundSchedule, Schedule, ScheduledPlan
@@ -26,7 +27,7 @@ from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 from adaptwin.workload.rates_over_time import DAY, HOUR, RatesOverTime, clock_time
 
 LEAD_SECONDS = 600.0  # before its period, a server starts, which takes minutes
-_LEAST_GAIN = 1e-9  # GPU-hours that count as a gain
+_LEAST_SAVING = 1e-9  # GPU-hours that count as a gain
 
 
 class ChangeCosts(NamedTuple):
@@ -117,16 +118,20 @@ class _ScheduleSearch(NamedTuple):
 
     def found(self) -> FoundSchedule:
         """Return the schedule with the lowest cost that the search finds."""
-        servings = self._with_fewer_changes(_joined(self._day()))
+        day = self._day()
+        late = self.static.time_limit_hit or any(serving.plan.time_limit_hit for serving in day)
+        servings = self._with_fewer_changes(_without_repeats(day))
         servings.sort(key=lambda serving: self._clock(serving.places[0]))
         plans = [self._final(serving) for serving in servings]
         changes = [self._change(plans[index - 1], plan) for index, plan in enumerate(plans)]
         described = []
-        for index, (plan, change) in enumerate(zip(plans, changes, strict=True)):
+        for index, (serving, plan, change) in enumerate(zip(servings, plans, changes, strict=True)):
             report = of_several(self.progress, index, len(plans))
             known = described_plan(plan, surrogate=self.surrogate, progress=report)
-            described.append(known.model_copy(update={"migration": change if len(plans) > 1 else None}))
-        return FoundSchedule(self._schedule(servings, described, changes), tuple(described), self.static)
+            steps, said = change if len(plans) > 1 else None, (*known.assumptions, self._assumption_of(serving))
+            described.append(known.model_copy(update={"migration": steps, "assumptions": said}))
+        schedule = self._schedule(servings, described, changes).model_copy(update={"time_limit_hit": late})
+        return FoundSchedule(schedule, tuple(described), self.static)
 
     def _day(self) -> list[_Serving]:
         """Return a plan for each period, in turn, such that the first follows from the last at the lowest cost."""
@@ -134,16 +139,16 @@ class _ScheduleSearch(NamedTuple):
         first = self.rates.busiest(self.static.workload)
         plans = [self._static_in(first)]
         closings: list[tuple[float, int]] = []  # what a day costs that ends before the plan of this index
-        for index in range(1, 2 * periods + 1):
+        steps = periods + periods // 2
+        for index in range(1, steps + 1):
             if index >= periods:
                 closing = self._cost_of(plans[-1].plan, plans[index - periods].plan)
                 closings.append((self._cost_of_day(plans[index - periods :]), index))
-                is_late = self.time_limit is not None and time.perf_counter() - started > self.time_limit
-                if index == 2 * periods or is_late:
+                if index == steps or self._is_late(started):
                     break
-            report = of_several(self.progress, index, 2 * periods)
+            report = of_several(self.progress, index, steps)
             plans.append(self._next(plans[-1].plan, (first + index) % periods, started, index, report))
-            if index >= periods and closing <= self._cost_of(plans[-2].plan, plans[-1].plan) + _LEAST_GAIN:
+            if index >= periods and closing <= self._cost_of(plans[-2].plan, plans[-1].plan) + _LEAST_SAVING:
                 break
         _, end = min(closings)
         return plans[end - periods : end]
@@ -158,10 +163,13 @@ class _ScheduleSearch(NamedTuple):
     def _next(self, before: Plan, place: int, started: float, index: int, progress: Progress) -> _Serving:
         """Return the plan of a period that follows from the one before. A GPU given up saves one GPU for the period.
 
-        A plan that holds stays as long as the traffic does not fall.
+        A plan that holds stays as long as the traffic does not fall, and once the time limit is over.
         """
         hours, limit, there = self.rates.period / HOUR, self.time_limit, self._in_period(before, place)
-        if _tokens(there) >= _tokens(before) and not failing_in_period(before, self.rates, place):
+        late = self._is_late(started)
+        may_stay = late or _tokens_of_plan(there) >= _tokens_of_plan(before)
+        if may_stay and not failing_in_period(before, self.rates, place):
+            there = there.model_copy(update={"time_limit_hit": late})
             return _Serving((place,), there, verified=True)
         plan = replan(
             before,
@@ -175,6 +183,9 @@ class _ScheduleSearch(NamedTuple):
             describe=False,
         )
         return _Serving((place,), plan, plan.verified)
+
+    def _is_late(self, started: float) -> bool:
+        return self.time_limit is not None and time.perf_counter() - started > self.time_limit
 
     def _cost_of_day(self, day: Sequence[_Serving]) -> float:
         """Return the cost in GPU-hours of plans that repeat, with all changes, the one from the last to the first."""
@@ -205,21 +216,27 @@ class _ScheduleSearch(NamedTuple):
         serving, neighbour = servings[index], servings[(index + by) % len(servings)]
         changed = [*servings]
         changed[index] = serving._replace(plan=neighbour.plan)
-        if self._cost_of_day(changed) >= self._cost_of_day(servings) - _LEAST_GAIN:
+        if self._cost_of_day(changed) >= self._cost_of_day(servings) - _LEAST_SAVING:
             return None
         if any(failing_in_period(neighbour.plan, self.rates, place) for place in serving.places):
             return None
         changed[index] = _Serving(serving.places, neighbour.plan, verified=True)
-        return _joined(changed)
+        return _without_repeats(changed)
+
+    def _busiest_of(self, serving: _Serving) -> int:
+        """Return the period in which a plan has the most tokens per second, of those that it serves."""
+        return max(serving.places, key=lambda place: _tokens_of_plan(self._in_period(serving.plan, place)))
 
     def _final(self, serving: _Serving) -> Plan:
         """Return the plan with the workload of the busiest of its periods."""
-        busiest = max(
-            (self._in_period(serving.plan, place) for place in serving.places),
-            key=_tokens,
-        )
-        seeds = busiest.verified_seeds if serving.verified else ()
+        busiest = self._in_period(serving.plan, self._busiest_of(serving))
+        seeds = verification_seeds(busiest) if serving.verified else ()
         return busiest.model_copy(update={"verified": serving.verified, "verified_seeds": seeds})
+
+    def _assumption_of(self, serving: _Serving) -> str:
+        many = len(serving.places)
+        of = f", the busiest of the {many} periods that the plan serves" if many > 1 else ""
+        return f"rates of {self.rates.span_of(self._busiest_of(serving))}{of}"
 
     def _clock(self, place: int) -> float:
         """Return the seconds since midnight at which a period begins; within a day, if a day repeats."""
@@ -282,7 +299,7 @@ class _ScheduleSearch(NamedTuple):
         )
 
 
-def _joined(servings: Sequence[_Serving]) -> list[_Serving]:
+def _without_repeats(servings: Sequence[_Serving]) -> list[_Serving]:
     """Return the plans in turn, those with the same servers as the one before joined, the last and the first, too."""
     joined: list[_Serving] = []
     for serving in servings:
@@ -299,7 +316,7 @@ def _both(one: _Serving, other: _Serving) -> _Serving:
     return _Serving((*one.places, *other.places), other.plan, one.verified and other.verified)
 
 
-def _tokens(plan: Plan) -> float:
+def _tokens_of_plan(plan: Plan) -> float:
     """Return the tokens per second of all adapters of a plan."""
     return sum(tokens_per_adapter(plan.workload).values())
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.errors import SpecError
 from adaptwin.live.metering.metered_traffic import MeteredTraffic
 from adaptwin.plan.plan import Plan
 from adaptwin.workload.demand.mean_lengths import mean_lengths
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.rates_over_time import DAY, RatesOverTime
 from adaptwin.workload.sources.logged_adapters import AdapterRanks
 from adaptwin.workload.workload import Adapter, Workload
 
@@ -21,6 +23,7 @@ class MeteredWorkload(NamedTuple):
 
     workload: Workload
     said: tuple[str, ...]  # assumptions, a sentence each
+    rates: RatesOverTime  # of the adapters, in every window
 
 
 def metered_workload(traffic: MeteredTraffic, ranks: AdapterRanks, *, seed: int = 0) -> MeteredWorkload:
@@ -46,7 +49,16 @@ def metered_workload(traffic: MeteredTraffic, ranks: AdapterRanks, *, seed: int 
     if not adapters:
         raise SpecError(f"none of the {len(unknown)} models has a rank, such as {unknown[0]!r}", "ranks_from")
     workload = Workload(adapters=tuple(adapters), duration=traffic.window, seed=seed)
-    return MeteredWorkload(workload, tuple(_said_of_metered(traffic, adapters, unknown)))
+    listed = {name: index for index, name in enumerate(traffic.names)}
+    rows = [listed[adapter.name] for adapter in adapters]
+    rates_over_time = _over_time(traffic, [adapter.name for adapter in adapters], traffic.requests[rows])
+    return MeteredWorkload(workload, tuple(_said_of_metered(traffic, adapters, unknown)), rates_over_time)
+
+
+def _over_time(traffic: MeteredTraffic, names: Sequence[str], requests: NDArray[np.float64]) -> RatesOverTime:
+    """Return the rates of adapters in every window, given their requests; the windows' times are those in UTC."""
+    start = float(round(traffic.ends[0] - traffic.window) % DAY)
+    return RatesOverTime(tuple(names), requests / traffic.window, traffic.window, start=start)
 
 
 def _lognormal_of_means(prompt: float, answer: float) -> Lengths:
@@ -110,4 +122,7 @@ def scaled_workload(traffic: MeteredTraffic, plan: Plan, *, seed: int | None = N
         )
     ]
     said += _said_of_time(traffic)
-    return MeteredWorkload(plan.workload.model_copy(update=update), tuple(said))
+    shares = np.array([adapter.rate for adapter in plan.workload.adapters]) / planned
+    requests = np.outer(shares, traffic.requests.sum(axis=0))
+    rates = _over_time(traffic, [adapter.name for adapter in plan.workload.adapters], requests)
+    return MeteredWorkload(plan.workload.model_copy(update=update), tuple(said), rates)

@@ -32,7 +32,7 @@ from adaptwin.progress import Progress, silent
 MakeOptions = Callable[[Sequence[Plan], Mapping[str, ServerAccess]], ApplyOptions]
 
 SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
-SHOWN_MODELS = 3
+SHOWN_STRANGERS_OF_ROUTER = 3
 
 
 class Access(NamedTuple):
@@ -189,8 +189,14 @@ class RunningServers:
         known = {adapter.name for plan in running.plans for adapter in plan.workload.adapters}
         strangers = sorted(name for name, each in counted.models.items() if name not in known and each.requests > 0)
         if strangers:
-            more = f" and {len(strangers) - SHOWN_MODELS} more" if len(strangers) > SHOWN_MODELS else ""
-            notes.append(f"requests name models that no plan has: {', '.join(strangers[:SHOWN_MODELS])}{more}")
+            more = (
+                f" and {len(strangers) - SHOWN_STRANGERS_OF_ROUTER} more"
+                if len(strangers) > SHOWN_STRANGERS_OF_ROUTER
+                else ""
+            )
+            notes.append(
+                f"requests name models that no plan has: {', '.join(strangers[:SHOWN_STRANGERS_OF_ROUTER])}{more}"
+            )
         models = {name: each for name, each in counted.models.items() if name in known}
         return with_unanswered(models, running, measured), counted.title
 

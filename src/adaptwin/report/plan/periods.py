@@ -14,8 +14,8 @@ def period_sentences(found: PlanOverTime) -> list[str]:
     lines = [f"Planned for {found.planned_for}, which of {many} has the most tokens."]
     if found.raised:
         lines.append(
-            f"Servers failed at {_named(found.raised)}: their adapters are planned with their highest rates of these "
-            f"periods, too ({count(found.rounds, 'plan')} made)."
+            f"Servers failed at {_named_periods(found.raised)}: their adapters are planned with their highest rates "
+            f"of these periods, too ({count(found.rounds, 'plan')} made)."
         )
     if not found.checked:
         lines.append(
@@ -23,13 +23,13 @@ def period_sentences(found: PlanOverTime) -> list[str]:
         )
     elif found.failing:
         lines.append(
-            f"All {found.periods:,} periods were simulated: the plan does not hold at {_named(found.failing)}."
+            f"All {found.periods:,} periods were simulated: the plan does not hold at {_named_periods(found.failing)}."
         )
     else:
         lines.append(f"All {found.periods:,} periods were simulated, and the plan holds in each of them.")
     return lines
 
 
-def _named(periods: Sequence[str]) -> str:
+def _named_periods(periods: Sequence[str]) -> str:
     more = f" and {len(periods) - NAMED_PERIODS:,} more" if len(periods) > NAMED_PERIODS else ""
     return ", ".join(periods[:NAMED_PERIODS]) + more

@@ -24,16 +24,16 @@ def schedule_table(found: Schedule) -> RenderableType:
 
 def schedule_sentences(found: Schedule) -> list[str]:
     """Return what a schedule saves, whether it is verified, and what its changes cost, one sentence each."""
-    return list(_sentences(found))
+    return list(_said_of_schedule(found))
 
 
-def _sentences(found: Schedule) -> Iterator[str]:
+def _said_of_schedule(found: Schedule) -> Iterator[str]:
     hours = duration(found.period * found.periods)
     gpus = [entry.gpus for entry in found.entries]
     on = f"{min(gpus):,} to {max(gpus):,} GPUs" if min(gpus) < max(gpus) else count(max(gpus), "GPU")
     plans = count(len(found.entries), "plan")
-    static = f"{number(found.static_gpu_hours)} with {count(found.static_gpus, 'GPU')} all the time"
-    yield f"{plans} on {on}: {number(found.gpu_hours)} GPU-hours in {hours}, against {static}."
+    static = f"{number(found.static_gpu_hours)} with {count(found.static_gpus, 'GPU')}"
+    yield f"{plans} on {on}: {number(found.gpu_hours)} GPU-hours in {hours}, instead of {static}."
     if found.saved_gpu_hours > 0:
         share = percent(found.saved_gpu_hours / found.static_gpu_hours)
         yield f"The schedule saves {number(found.saved_gpu_hours)} GPU-hours in {hours} ({share})."
@@ -49,6 +49,8 @@ def _sentences(found: Schedule) -> Iterator[str]:
     else:
         failing = ", ".join(f"{entry.at}-{entry.until}" for entry in found.entries if not entry.verified)
         yield f"NOT verified: at {failing}, the plan does not hold in every period."
+    if found.time_limit_hit:
+        yield "The time limit ended the search early."
     if not found.static_verified:
         yield "The one plan for all of the time does not hold in every period."
 

@@ -12,7 +12,9 @@ from adaptwin.errors import SpecError
 from adaptwin.model_names import same_shapes
 from adaptwin.visible import require_no_control, visible
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.rates_over_time import HOUR, RatesOverTime
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
+from adaptwin.workload.sources.recorded_rates import rates_of_recording
 from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.request_log.request_log import RequestLog
@@ -79,6 +81,15 @@ class LogWindow(NamedTuple):
     left_out: dict[str, int]  # rows of the log that are not used, by reason
     unused: tuple[str, ...]  # known adapters without a request, sorted
     lengths: Lengths | None  # of all requests, instead of those in the log
+    whole: Recording  # of the part of the log that the window may lie in
+
+    def rates_over_time(self, *, period: float = HOUR, rate_scale: float = 1.0) -> RatesOverTime:
+        """Return the rates of the adapters in the periods of the whole log; `rate_scale` is a factor on the requests.
+
+        Raises `SpecError` if the log has fewer than two periods, or too many, or the period is too short.
+        """
+        began = self.log.start
+        return rates_of_recording(self.whole, self.adapters, period=period, began=began, rate_scale=rate_scale)
 
     def workload(
         self,
@@ -158,6 +169,7 @@ def log_window(
         {**log.left_out, **_unknown_models(log, adapter)},
         tuple(sorted({*ranks.known} - used)),
         lengths,
+        recording.window(0.0, first_part * recording.duration),
     )
 
 

@@ -29,7 +29,7 @@ MOST_HOUR = 168.0  # as a plain number: the hours of a week; more would rather b
 MOST_PERIODS = 10_000  # more than the hours of a year
 SHORTEST_PERIOD = 60.0  # seconds: in less, a rate is a matter of chance
 LONG_COLUMNS = ("start", "name", "rate")
-_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_CLOCK_TIME = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _ROUNDING_SECONDS = 1e-6
 _KNOWN_TIMES = "the hour, such as 0 or 23; hh:mm; or a time with a unit, such as 90m"
 
@@ -98,7 +98,7 @@ def _time_of_header(header: str, file: str | Path) -> float:
 
 def _clock_or_span(text: str) -> float:
     """Return ``07:30``, or a time such as ``90m``, in seconds; a bare number is in seconds. Raises `ValueError`."""
-    if matched := _CLOCK.fullmatch(text):
+    if matched := _CLOCK_TIME.fullmatch(text):
         hours, minutes, seconds = (int(part or 0) for part in matched.groups())
         return hours * 3600.0 + minutes * 60.0 + seconds
     try:

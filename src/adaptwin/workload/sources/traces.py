@@ -1,15 +1,18 @@
 """Traces: a workload from a log whose requests name no adapter."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from adaptwin.workload.rates_over_time import HOUR, RatesOverTime
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
+from adaptwin.workload.sources.recorded_rates import rates_of_recording
 from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS, WindowFigures, busiest_window
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.request_log.columns import TimeUnit
 from adaptwin.workload.sources.request_log.request_log import RequestLog, read_request_log
 from adaptwin.workload.sources.synthetic import RankMix, share_out
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 
 class TraceWindow(NamedTuple):
@@ -18,6 +21,23 @@ class TraceWindow(NamedTuple):
     recording: Recording
     figures: WindowFigures
     log: RequestLog
+    whole: Recording  # of the part of the trace that the window may lie in
+
+    def rates_over_time(
+        self, adapters: Sequence[Adapter], *, period: float = HOUR, rate_scale: float = 1.0
+    ) -> RatesOverTime:
+        """Return the rates in the periods of the whole trace, whose traffic is shared out like that of the window.
+
+        Args:
+            adapters: The adapters of the workload, which share the traffic in proportion to their rates.
+            period: Seconds of a period.
+            rate_scale: Factor on the number of requests.
+
+        Raises:
+            SpecError: The trace has fewer than two periods, or too many, or the period is too short.
+        """
+        began = self.log.start
+        return rates_of_recording(self.whole, adapters, period=period, began=began, rate_scale=rate_scale)
 
     def workload(
         self,
@@ -105,10 +125,9 @@ def trace_window(
         SpecError: What is wrong, with file, line and column.
     """
     log = _log_of(path, time_unit)
-    seen, figures = busiest_window(
-        _recording_of_trace(log), raised=log.raised, first_part=first_part, busiest=busiest, file=path
-    )
-    return TraceWindow(seen, figures, log)
+    recording = _recording_of_trace(log)
+    seen, figures = busiest_window(recording, raised=log.raised, first_part=first_part, busiest=busiest, file=path)
+    return TraceWindow(seen, figures, log, recording.window(0.0, first_part * recording.duration))
 
 
 def read_trace(path: str | Path) -> Recording:
