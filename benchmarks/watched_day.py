@@ -7,6 +7,7 @@ picture. Results of ways that are done are kept in benchmarks/results, and ``--a
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from adaptwin.live.watching.history import WatchHistory
 from adaptwin.live.watching.keep_watch import keep_watch
 from adaptwin.live.watching.simulated_fleet import START_SECONDS, SimulatedFleet
 from adaptwin.live.watching.simulated_stretch import SimulatedStretch
+from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.placement.busiest_period import plans_for_busiest_period
 from adaptwin.placement.make_plan import make_plan
 from adaptwin.placement.packing.problem import Assignment
@@ -31,14 +33,15 @@ from adaptwin.replanning.find_schedule import find_schedule
 from adaptwin.replanning.matching import matched_names
 from adaptwin.replanning.ordering import moves, restarted
 from adaptwin.workload.rates_over_time import HOUR, RatesOverTime
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 from servegen_days import DAY, LONGEST, STEP, client_days
 from watched_day_page import write_watched_day_page
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
 PEAK = 200.0  # requests/s in the busiest ten minutes of the day
 HEADROOM = 0.1  # of all plans
-SEARCH_SECONDS = 20.0  # of a search for another plan, in each round of the watch
+BEFORE = 6.0 * HOUR  # seconds that the watch begins before the day
+SEARCH_SECONDS = 15.0  # of a search for another plan, in each round of the watch
 RESULTS = Path(__file__).parent / "results" / "watched_day.json"
 
 
@@ -93,29 +96,30 @@ def afresh(day: Day) -> tuple[list[SimulatedStretch], str]:
 
 
 def watch(day: Day) -> tuple[list[SimulatedStretch], str]:
-    """Watch both days from the plan for the first hours on; the second day counts."""
-    first = day.workload.model_copy(update={"adapters": _mean_adapters(day), "duration": HOUR})
+    """Watch from some hours before the day on, with a plan for the first of them; the day counts."""
+    steps = int((DAY + BEFORE) / STEP)
+    watched = replace(day.both_days, rates=day.both_days.rates[:, -steps:])
+    first = day.workload.model_copy(update={"adapters": _mean_adapters(day.workload, watched), "duration": HOUR})
     plan = make_plan(day.profile, first, headroom=HEADROOM)
-    fleet = SimulatedFleet(day.both_days, STEP, START_SECONDS)
+    fleet = SimulatedFleet(watched, STEP, START_SECONDS)
     options = WatchOptions(time_limit=SEARCH_SECONDS, describe=False)
-    kinds: dict[str, int] = {}
-    method = ""
+    kinds: Counter[str] = Counter()
 
-    def publish(watched) -> None:  # type: ignore[no-untyped-def]
-        nonlocal method
-        kinds[watched.decision.kind] = kinds.get(watched.decision.kind, 0) + 1
-        method = watched.decision.forecast.method if watched.decision.forecast else method
+    def publish(seen: WatchedRound) -> None:
+        kinds[seen.decision.kind] += 1
         last = fleet.stretches[-1]
-        print(f"  {last.start / HOUR:.1f} h: {last.gpus} GPUs, {watched.decision.kind}", file=sys.stderr)
+        print(f"  {last.start / HOUR:.1f} h: {last.gpus} GPUs, {seen.decision.kind}", file=sys.stderr)
 
     with WatchHistory(None) as history:
         keep_watch(Plans(plans=(plan,)), fleet, FleetWatch(options), history, publish=publish)
-    return fleet.stretches[-int(DAY / STEP) :], f"{kinds}; {method}"
+    counted = ", ".join(f"{kind} {number}" for kind, number in kinds.most_common())
+    return fleet.stretches[-int(DAY / STEP) :], counted
 
 
-def _mean_adapters(day: Day):  # type: ignore[no-untyped-def]
-    rates = dict(zip(day.both_days.names, day.both_days.rates[:, :6].mean(axis=1).tolist(), strict=True))
-    return tuple(a.model_copy(update={"rate": rates[a.name]}) for a in day.workload.adapters)
+def _mean_adapters(workload: Workload, rates: RatesOverTime) -> tuple[Adapter, ...]:
+    """Return adapters with their mean rates of the first hour."""
+    means = dict(zip(rates.names, rates.rates[:, : int(HOUR / STEP)].mean(axis=1).tolist(), strict=True))
+    return tuple(adapter.model_copy(update={"rate": means[adapter.name]}) for adapter in workload.adapters)
 
 
 _STATIC: list[Plan] = []
@@ -178,4 +182,6 @@ def results(names: list[str]) -> Iterator[tuple[str, dict[str, object]]]:
 if __name__ == "__main__":
     again = list(WAYS) if "--again" in sys.argv else sys.argv[1:]
     found = dict(results(again))
-    write_watched_day_page(found, peak=PEAK, headroom=HEADROOM, every=STEP, longest=LONGEST, start=START_SECONDS)
+    write_watched_day_page(
+        found, peak=PEAK, headroom=HEADROOM, every=STEP, longest=LONGEST, start=START_SECONDS, before=BEFORE
+    )

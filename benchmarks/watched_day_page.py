@@ -31,6 +31,7 @@ def write_watched_day_page(
     every: float,
     longest: float,
     start: float,
+    before: float,
 ) -> None:
     """Write the page and the picture."""
     ways = {name: [SimulatedStretch(**each) for each in way["stretches"]] for name, way in found.items()}
@@ -68,7 +69,8 @@ def write_watched_day_page(
     notes = paragraph(
         "An adapter-hour is overloaded where the twin finds the adapter starved or backlogged in the ten minutes; each "
         "ten minutes begin with empty servers. The first three fleets have their servers in place when an hour "
-        "begins, and know its mean rates beforehand. The watch knows neither: it starts a day earlier, its servers "
+        "begins, and know its mean rates beforehand. The watch knows neither: it starts "
+        f"{before / HOUR:.0f} hours earlier, its servers "
         f"take {start / 60.0:.0f} minutes to start, and then serve from the next ten minutes on. Moves are loads of "
         "adapters on servers that did not serve them."
     )
@@ -80,7 +82,9 @@ def write_watched_day_page(
             section("One day", header, body),
             notes,
             f"![GPUs, overloaded adapters and traffic of the day](../images/{PICTURE})",
-            paragraph(f"Decisions of the watch, both days: {found['watch']['note']}. Time on this machine: {seconds}."),
+            paragraph(
+                f"Rounds of the watch, the hours before included, by decision: {found['watch']['note']}. Time on this machine: {seconds}."
+            ),
             generated_by("watched-day", after="changes to the watch, to re-planning or to schedules"),
         ]
     )

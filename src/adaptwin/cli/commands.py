@@ -138,8 +138,8 @@ COMMANDS = {
         "watch_command",
         "Watch a running fleet: does its plan hold for the next hour?",
         (
-            "adaptwin watch --plan plan.yaml --servers servers.yaml --router http://litellm:4000",
-            "adaptwin watch --plan plan.yaml --servers servers.yaml --apply --routes r.yaml",
+            "adaptwin watch --plan p.yaml --servers s.yaml --router http://litellm:4000",
+            "adaptwin watch --plan p.yaml --servers s.yaml --apply --routes routes.yaml",
             "adaptwin watch --plan plan.yaml --simulate rates.csv --report day.html",
         ),
     ),

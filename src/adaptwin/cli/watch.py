@@ -37,7 +37,11 @@ LIVE_EVERY, SIMULATED_EVERY = 300.0, 600.0  # seconds
 def watch_command(
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Plan that the servers run, as written by 'adaptwin plan --out'."),
+        typer.Option(
+            metavar="FILE",
+            help="Plan that the servers run, as written by 'adaptwin plan --out'; needed but for --dashboard.",
+            show_default=False,
+        ),
     ] = None,
     servers: Annotated[
         Path | None,
@@ -45,13 +49,15 @@ def watch_command(
             metavar="FILE",
             help="YAML file with the address of each server of the plan: NAME: {url: ..., api_key_env: ...}, or "
             "NAME: URL. It is read anew in each round.",
+            show_default=False,
         ),
     ] = None,
     simulate: Annotated[
         Path | None,
         typer.Option(
             metavar="RATES",
-            help="Watch servers of the twin, in place of running ones, under the rates over time of this CSV.",
+            help="Watch servers of the twin, in place of running ones, under the rates over time of this CSV. "
+            + default_note("--servers"),
             rich_help_panel="Simulated servers",
         ),
     ] = None,
@@ -134,7 +140,9 @@ def watch_command(
     ] = USUAL_METRICS,
     dashboard: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the dashboard of Grafana for these metrics, and end."),
+        typer.Option(
+            metavar="FILE", help="Write the dashboard of Grafana for these metrics, and end. " + default_note("none")
+        ),
     ] = None,
     applies: Annotated[
         bool,
@@ -164,7 +172,9 @@ def watch_command(
     report: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="HTML page of the whole simulated time.", rich_help_panel="Simulated servers"
+            metavar="FILE",
+            help="HTML page of the whole simulated time. " + default_note("none"),
+            rich_help_panel="Simulated servers",
         ),
     ] = None,
     surrogate: SurrogateName = SHIPPED,
