@@ -83,7 +83,8 @@ def write_watched_day_page(
             notes,
             f"![GPUs, overloaded adapters and traffic of the day](../images/{PICTURE})",
             paragraph(
-                f"Rounds of the watch, the hours before included, by decision: {found['watch']['note']}. Time on this machine: {seconds}."
+                f"Rounds of the watch, the hours before included, by decision: {found['watch']['note']}. Time on this "
+                f"machine: {seconds}."
             ),
             generated_by("watched-day", after="changes to the watch, to re-planning or to schedules"),
         ]
