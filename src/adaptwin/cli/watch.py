@@ -209,8 +209,10 @@ def watch_command(
     out = out or plan.with_name(f"{plan.stem}.next{plan.suffix}")
     inputs = [plan, *(path for path in (servers, simulate) if path)]
     require_writable(out, report, routes, litellm, inputs=inputs)
-    require_distinct(out, report, inputs=inputs)
+    require_distinct(out, report, history, inputs=inputs)
     step = every or (SIMULATED_EVERY if is_simulated else LIVE_EVERY)
+    if step > look_back:
+        raise SpecError(f"the {look_back:g} s to look back to are shorter than a round of {step:g} s", "--look-back")
     call = WatchCall(
         plans=Plans.read(plan),
         every=step,

@@ -12,7 +12,14 @@ from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, count, number, percent
 
 SHOWN_LINES = 6  # of failures, notes and steps, each
-_KIND_STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yellow", "unknown": "magenta"}
+_KIND_STYLES = {
+    "holds": "green",
+    "fewer": "cyan",
+    "returns": "cyan",
+    "change": "yellow",
+    "waits": "yellow",
+    "unknown": "magenta",
+}
 
 
 def round_text(watched: WatchedRound, *, is_simulated: bool = False) -> Text:
@@ -53,6 +60,7 @@ def decision_words(watched: WatchedRound) -> str:
         "change": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold; {_wanted_words(watched, wanted)}",
         "fewer": f"{count(now, 'GPU')} are too many; {_wanted_words(watched, wanted)}",
         "waits": f"waits for the plan of {count(wanted, 'GPU')}",
+        "returns": f"stays with {count(now, 'GPU')}",
         "unknown": "unknown whether the plan holds",
         "impossible": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold, and no other plan was found",
     }
@@ -76,7 +84,7 @@ def _least_headroom(decision: WatchDecision) -> str:
 def detail_lines(watched: WatchedRound) -> Iterator[str]:
     """Yield what goes wrong, what is not known, and the steps to other plans."""
     decision, observed = watched.decision, watched.observed
-    if decision.kind in ("change", "impossible") and decision.outlook:
+    if decision.outlook:
         yield from _first(decision.outlook.failures)
     yield from _first([f"{name} cannot be read: {error}" for name, error in observed.unreadable.items()])
     yield from _first([*observed.notes, *decision.notes])
