@@ -34,7 +34,7 @@ from adaptwin.visible import visible
 MakeOptions = Callable[[Sequence[Plan], Mapping[str, ServerAccess]], ApplyOptions]
 
 SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
-SHOWN_NAMES = 3
+NAMES_IN_A_NOTE = 3
 
 
 class Access(NamedTuple):
@@ -223,12 +223,12 @@ class RunningServers:
                 return None, "vLLM"
             serving = [server.name for plan in running.plans for server in serving_servers(plan)]
             if unknown := [name for name in serving if name not in measured or measured[name].requests is None]:
-                notes.append(f"requests taken to be as planned, as they are not known: {_first_names(unknown)}")
+                notes.append(f"requests taken to be as planned, as they are not known: {_in_a_note(unknown)}")
             return requests_as_planned(running, measured, self._every), "vLLM, shared as planned"
         known = {adapter.name for plan in running.plans for adapter in plan.workload.adapters}
         strangers = sorted(name for name, each in counted.models.items() if name not in known and each.requests > 0)
         if strangers:
-            notes.append(f"requests name models that no plan has: {_first_names(strangers)}")
+            notes.append(f"requests name models that no plan has: {_in_a_note(strangers)}")
         models = {name: each for name, each in counted.models.items() if name in known}
         return with_unanswered(models, running, measured, self._every), counted.title
 
@@ -252,14 +252,14 @@ async def _not_loaded(running: Plans, servers: Mapping[str, VllmServer]) -> list
         except ServerError as error:
             return f"{name}: the adapters that it has loaded are not known: {error.message}"
         missing = [adapter for adapter in wanted[name] if adapter not in listed.names]
-        return f"{name} has not loaded adapters that the plan has there: {_first_names(missing)}" if missing else ""
+        return f"{name} has not loaded adapters that the plan has there: {_in_a_note(missing)}" if missing else ""
 
     return [line for line in await asyncio.gather(*(said(name) for name in wanted)) if line]
 
 
-def _first_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f"{', '.join(visible(name) for name in names[:SHOWN_NAMES])}{more}"
+def _in_a_note(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_IN_A_NOTE} more" if len(names) > NAMES_IN_A_NOTE else ""
+    return f"{', '.join(visible(name) for name in names[:NAMES_IN_A_NOTE])}{more}"
 
 
 def _from_zero(readings: list[Reading]) -> tuple[Reading, ...]:
