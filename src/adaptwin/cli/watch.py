@@ -206,13 +206,19 @@ def watch_command(
     _require_none(not applies, of_apply, "goes with --apply")
     if applies and routes is None:
         raise SpecError("missing: without a routes file, nothing could be unloaded", "--routes")
+    if applies and routes and not routes.exists():
+        raise SpecError(
+            "is not there: call 'adaptwin apply' with the plan that runs first, which writes it", file=routes
+        )
     out = out or plan.with_name(f"{plan.stem}.next{plan.suffix}")
     inputs = [plan, *(path for path in (servers, simulate) if path)]
     require_writable(out, report, routes, litellm, inputs=inputs)
     require_distinct(out, report, history, inputs=inputs)
     step = every or (SIMULATED_EVERY if is_simulated else LIVE_EVERY)
     if step > look_back:
-        raise SpecError(f"the {look_back:g} s to look back to are shorter than a round of {step:g} s", "--look-back")
+        raise SpecError(
+            f"the {look_back:.0f} s to look back to are shorter than a round of {step:.0f} s", "--look-back"
+        )
     call = WatchCall(
         plans=Plans.read(plan),
         every=step,

@@ -80,6 +80,8 @@ def test_adapters_that_a_server_has_lost_are_said(servers, addresses, running):
     assert fleet.observe(running).notes == ("gpu-0 has not loaded adapters that the plan has there: b",)
     fleet.change(plans("a", "bcd"))  # on the way to another plan, b may be elsewhere
     assert fleet.observe(running).notes == ()
+    del servers[0].adapters["a"]
+    assert fleet.observe(running).notes == ("gpu-0 has not loaded adapters that the plan has there: a",)
 
 
 def test_requests_that_are_not_known_are_taken_as_planned_and_this_is_said(addresses, running):

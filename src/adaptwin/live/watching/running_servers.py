@@ -168,8 +168,7 @@ class RunningServers:
                 await asyncio.gather(*(_read(name, each, readings[name], errors) for name, each in servers.items()))
             counted = await self._read_router(notes, is_start=False)
             readable = {name: each for name, each in servers.items() if name not in errors}
-            if self._found is None:  # while adapters move, none need be where either plan has them
-                notes += await _not_loaded(running, readable)
+            notes += await _not_loaded(_kept_adapters(running, self._found), readable)
         watched = {
             name: WatchedServer(name=name, url=access[name].url, readings=_from_zero(found))
             for name, found in readings.items()
@@ -242,9 +241,18 @@ async def _read(name: str, server: VllmServer, readings: list[Reading], errors: 
         errors[name] = error.message
 
 
-async def _not_loaded(running: Plans, servers: Mapping[str, VllmServer]) -> list[str]:
-    """Return which adapters of the plans servers have not loaded, as after a restart, in words."""
-    wanted = {name: each for plan in running.plans for name, each in wanted_adapters(plan).items() if name in servers}
+def _kept_adapters(running: Plans, found: Plans | None) -> dict[str, list[str]]:
+    """Return the adapters that servers should have loaded, whether or not the fleet is on its way to other plans."""
+    now, then = (
+        {name: adapters for plan in plans.plans for name, adapters in wanted_adapters(plan).items()}
+        for plans in (running, found or running)
+    )
+    return {name: [each for each in adapters if each in then.get(name, ())] for name, adapters in now.items()}
+
+
+async def _not_loaded(kept: Mapping[str, Sequence[str]], servers: Mapping[str, VllmServer]) -> list[str]:
+    """Return which adapters servers have not loaded and should have, in words: a restart loses them."""
+    wanted = {name: adapters for name, adapters in kept.items() if name in servers and adapters}
 
     async def said(name: str) -> str:
         try:

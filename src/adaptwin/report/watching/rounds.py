@@ -9,7 +9,7 @@ from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
 from adaptwin.report.plan.migration import step_lines
 from adaptwin.report.style.terminal import Text
-from adaptwin.report.style.words import NOTHING, count, number, percent
+from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
 SHOWN_LINES = 6  # of failures, notes and steps, each
 _KIND_STYLES = {
@@ -151,4 +151,4 @@ def _expected_data(watched: WatchedRound, name: str) -> dict[str, float] | None:
 def first_line(plans: Plans, method: Method, every: float) -> str:
     """Say what is watched, and how the next hour is forecast."""
     how = "the recent maximum of each adapter" + (" and, once watched, yesterday's" if method == "auto" else "")
-    return f"watching {count(plans.gpus, 'GPU')} every {every / 60.0:g} min; the next hour is taken to be {how}"
+    return f"watching {count(plans.gpus, 'GPU')} every {duration(every)}; the next hour is taken to be {how}"
