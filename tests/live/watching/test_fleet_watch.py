@@ -18,6 +18,7 @@ from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Adapter, Workload
 
 LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
+QWEN = load_profile("h100-64gb-qwen-2.5-7b-instruct")
 NAMES = tuple(f"a{i}" for i in range(8))
 QUIET, BUSY = 0.5, 5.0  # requests/s of each adapter: for one GPU, and for several
 OPTIONS = WatchOptions(patience=1200.0, time_limit=10.0, seed=3)
@@ -122,6 +123,37 @@ def test_a_burst_within_patience_keeps_the_gpus(busy_plan):
         for windows in range(1, 9)
     ]
     assert "fewer" not in kinds[:7]
+
+
+def test_a_base_model_without_another_plan_does_not_keep_others_from_theirs(quiet_plan):
+    [plan] = quiet_plan.plans
+    names = tuple(f"q{i}" for i in range(8))
+    adapters = tuple(Adapter(name=name, rank=8, rate=QUIET) for name in names)
+    lengths = Lengths.fixed(200_000, 100)
+    server = plan.servers[0].model_copy(
+        update={"name": "q-0", "adapters": dict.fromkeys(names, 1.0), "profile": QWEN.name}
+    )
+    hard = plan.model_copy(
+        update={
+            "servers": (server,),
+            "profiles": (QWEN,),
+            "workload": plan.workload.model_copy(update={"adapters": adapters, "lengths": lengths}),
+        }
+    )
+    running = Plans.model_construct(plans=(plan, hard))
+
+    def seen(windows):
+        counts = {
+            name: Counted(rate * 600.0, 0.0, 0.0) for part, rate in ((NAMES, BUSY), (names, QUIET)) for name in part
+        }
+        return RecordedTraffic.of_windows([(600.0 * (i + 1), 600.0, counts) for i in range(windows)])
+
+    watch = FleetWatch(OPTIONS)
+    found = watch.decide(running, None, seen(1), 600.0)
+    assert (found.kind, found.plans.plans[1]) == ("change", hard)
+    assert found.plans.plans[0].gpus > plan.gpus
+    assert found.notes[-1].startswith(f"{hard.base}: ")
+    assert watch.decide(running, found.plans, seen(2), 1200.0).kind == "waits"
 
 
 def test_what_no_server_can_serve_is_said(quiet_plan):

@@ -218,6 +218,10 @@ def _page_with(url, text):
         ),
         (("--plan", "plan.yaml", "--simulate", "none.csv"), "none.csv"),
         (
+            ("--plan", "plan.yaml", "--servers", "servers.yaml", "--out", "plan.watch.sqlite"),
+            "plan.watch.sqlite: cannot be written: it is another output of the same command",
+        ),
+        (
             ("--plan", "plan.yaml", "--servers", "servers.yaml", "--every", "1d"),
             "--look-back: the 3600 s to look back to are shorter than a round of 86400 s",
         ),

@@ -24,7 +24,7 @@ from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.workload.workload import Workload
 
 WORTH_ANOTHER_SEARCH = 0.95  # of the traffic with which no plan with fewer GPUs was found
-_NOT_NEEDED = "the plan with more GPUs that was found before is not needed any more"
+_NOT_NEEDED = "the plan with more GPUs that was found before is not needed any more: stop servers started for it"
 _NO_LONGER_HOLDS = "the plan that was found before would no longer hold"
 
 
