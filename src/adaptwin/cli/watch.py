@@ -214,13 +214,18 @@ def watch_command(
     )
     _require_none(not is_simulated, {"--report": report}, "goes with --simulate")
     _require_none(not applies, of_apply, "goes with --apply")
-    if applies and routes is None:
-        raise SpecError("missing: without a routes file, nothing could be unloaded", "--routes")
+    if applies:
+        _require_routes_file(routes)
     out = out or plan.with_name(f"{plan.stem}.next{plan.suffix}")
+    history = history or (None if is_simulated else plan.with_name(f"{plan.stem}.watch.sqlite"))
     inputs = [plan, *(path for path in (servers, simulate) if path)]
     require_writable(out, report, routes, litellm, inputs=inputs)
-    require_distinct(out, report, inputs=inputs)
+    require_distinct(out, report, routes, litellm, history, inputs=inputs)
     step = every or (SIMULATED_EVERY if is_simulated else LIVE_EVERY)
+    if step > look_back:
+        raise SpecError(
+            f"the {look_back:.0f} s to look back to are shorter than a round of {step:.0f} s", "--look-back"
+        )
     call = WatchCall(
         plans=Plans.read(plan),
         every=step,
@@ -242,6 +247,7 @@ def watch_command(
         call.simulated(simulate, start_time, history, report, source=plan.name)
         return
     assert servers is not None
+    assert history is not None
     settings = ApplySettings(
         routes=routes,
         on_routes=on_routes,
@@ -262,9 +268,19 @@ def watch_command(
         applies=applies,
         out=out,
         on_plan=on_plan,
-        history=history or plan.with_name(f"{plan.stem}.watch.sqlite"),
+        history=history,
         metrics="off" if once else metrics,
     )
+
+
+def _require_routes_file(routes: Path | None) -> None:
+    """Raise `SpecError` unless there are the routes of the plan that runs, with which changes begin."""
+    if routes is None:
+        raise SpecError("missing: without a routes file, nothing could be unloaded", "--routes")
+    if not routes.exists():
+        raise SpecError(
+            "is not there: call 'adaptwin apply' with the plan that runs first, which writes it", file=routes
+        )
 
 
 def _require_none(applies: bool, options: "Mapping[str, object]", what: str) -> None:

@@ -134,11 +134,11 @@ class WatchCall(NamedTuple):
 
 
 def _end_with_code(last: "list[WatchedRound]") -> None:
-    kind = last[0].decision.kind if last else "unknown"
-    if kind in ("change", "impossible", "waits"):
-        raise typer.Exit(PLAN_FAILS)
-    if kind == "unknown":
+    outlook = last[0].decision.outlook if last else None
+    if outlook is None:
         raise typer.Exit(PLAN_UNKNOWN)
+    if not outlook.holds:
+        raise typer.Exit(PLAN_FAILS)
 
 
 def _key_of_environment(variable: str | None) -> str | None:

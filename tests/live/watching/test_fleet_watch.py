@@ -18,6 +18,7 @@ from adaptwin.workload.rates_over_time import RatesOverTime
 from adaptwin.workload.workload import Adapter, Workload
 
 LLAMA = load_profile("h100-64gb-llama-3.1-8b-instruct")
+QWEN = load_profile("h100-64gb-qwen-2.5-7b-instruct")
 NAMES = tuple(f"a{i}" for i in range(8))
 QUIET, BUSY = 0.5, 5.0  # requests/s of each adapter: for one GPU, and for several
 OPTIONS = WatchOptions(patience=1200.0, time_limit=10.0, seed=3)
@@ -74,6 +75,40 @@ def test_a_plan_that_does_not_hold_is_replaced_by_one_that_does(quiet_plan):
     assert (again.kind, again.plans) == ("waits", found.plans)
 
 
+def test_a_plan_that_is_not_needed_any_more_is_given_up_after_patience(quiet_plan):
+    watch = FleetWatch(OPTIONS._replace(look_back=600.0))
+    found = watch.decide(quiet_plan, None, traffic(BUSY), 600.0).plans
+    assert found.gpus > quiet_plan.gpus
+    kinds = []
+    for windows in range(2, 5):
+        decided = watch.decide(quiet_plan, found, traffic(BUSY, *[QUIET] * (windows - 1)), 600.0 * windows)
+        kinds.append(decided.kind)
+    assert kinds == ["waits", "waits", "returns"]
+    assert decided.plans is quiet_plan
+
+
+def test_a_plan_with_fewer_gpus_is_given_up_when_the_traffic_rises_again(busy_plan, quiet_plan):
+    renamed = Plans.model_construct(plans=(quiet_plan.plans[0].model_copy(update={"seed": 4}),))
+    decided = FleetWatch(OPTIONS).decide(busy_plan, renamed, traffic(BUSY), 600.0)
+    assert (decided.kind, decided.plans) == ("returns", busy_plan)
+
+
+def test_patience_begins_again_after_a_time_without_traffic(busy_plan):
+    watch = FleetWatch(OPTIONS)
+    assert watch.decide(busy_plan, None, traffic(QUIET), 600.0).kind == "holds"
+    assert watch.decide(busy_plan, None, traffic(QUIET), 9000.0).kind == "unknown"
+    late = traffic(*[0.0] * 15, QUIET)._replace(ends=np.array([600.0 * (i + 1) for i in range(16)]))
+    assert watch.decide(busy_plan, None, late.between(9000.0, 9600.0), 9600.0).kind == "holds"
+
+
+def test_a_clock_that_is_set_back_does_not_shorten_patience(busy_plan):
+    watch = FleetWatch(OPTIONS)
+    later = traffic(QUIET)._replace(ends=np.array([1e9]))
+    assert watch.decide(busy_plan, None, later, 1e9).kind == "holds"
+    seen = [watch.decide(busy_plan, None, traffic(*[QUIET] * windows), 600.0 * windows) for windows in range(1, 4)]
+    assert [each.kind for each in seen] == ["holds", "holds", "fewer"]
+
+
 def test_gpus_are_given_up_only_after_patience(busy_plan):
     watch = FleetWatch(OPTIONS)
     seen = [watch.decide(busy_plan, None, traffic(*[QUIET] * windows), 600.0 * windows) for windows in range(1, 5)]
@@ -88,6 +123,37 @@ def test_a_burst_within_patience_keeps_the_gpus(busy_plan):
         for windows in range(1, 9)
     ]
     assert "fewer" not in kinds[:7]
+
+
+def test_a_base_model_without_another_plan_does_not_keep_others_from_theirs(quiet_plan):
+    [plan] = quiet_plan.plans
+    names = tuple(f"q{i}" for i in range(8))
+    adapters = tuple(Adapter(name=name, rank=8, rate=QUIET) for name in names)
+    lengths = Lengths.fixed(200_000, 100)
+    server = plan.servers[0].model_copy(
+        update={"name": "q-0", "adapters": dict.fromkeys(names, 1.0), "profile": QWEN.name}
+    )
+    hard = plan.model_copy(
+        update={
+            "servers": (server,),
+            "profiles": (QWEN,),
+            "workload": plan.workload.model_copy(update={"adapters": adapters, "lengths": lengths}),
+        }
+    )
+    running = Plans.model_construct(plans=(plan, hard))
+
+    def seen(windows):
+        counts = {
+            name: Counted(rate * 600.0, 0.0, 0.0) for part, rate in ((NAMES, BUSY), (names, QUIET)) for name in part
+        }
+        return RecordedTraffic.of_windows([(600.0 * (i + 1), 600.0, counts) for i in range(windows)])
+
+    watch = FleetWatch(OPTIONS)
+    found = watch.decide(running, None, seen(1), 600.0)
+    assert (found.kind, found.plans.plans[1]) == ("change", hard)
+    assert found.plans.plans[0].gpus > plan.gpus
+    assert found.notes[-1].startswith(f"{hard.base}: ")
+    assert watch.decide(running, found.plans, seen(2), 1200.0).kind == "waits"
 
 
 def test_what_no_server_can_serve_is_said(quiet_plan):
@@ -109,6 +175,15 @@ def test_other_lengths_than_planned_are_taken_and_said():
     first, second = found.workload.adapters[:2]
     assert (first.rate, first.lengths.input_mean, first.lengths.output_mean) == (2.0, 1000.0, 230.0)
     assert (second.rate, second.lengths, found.workload.duration) == (1.0, None, SHORTEST_HOUR)
+
+
+def test_lengths_of_few_requests_differ_by_chance():
+    few, many = (
+        RecordedTraffic.of_windows([(600.0, 600.0, {"a0": Counted(n, 250.0 * n, 1.4 * 230.0 * n)})])
+        for n in (36.0, 900.0)
+    )
+    assert expected_workload(workload(1.0), {}, 60.0, few).other_lengths == ()
+    assert expected_workload(workload(1.0), {}, 60.0, many).other_lengths == ("a0",)
 
 
 def test_recorded_arrivals_become_rates():
@@ -170,6 +245,7 @@ def test_a_watch_that_starts_again_goes_on_with_its_plan(quiet_plan, tmp_path):
             quiet_plan, SimulatedFleet(rates, 600.0), FleetWatch(OPTIONS), history, publish=seen.append, rounds=1
         )
     assert seen[0].running.gpus == first.gpus
+    assert "goes on with the plan that it had" in seen[0].observed.notes[0]
 
 
 def test_plans_keep_no_steps_once_they_run():

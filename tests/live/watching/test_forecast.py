@@ -46,6 +46,14 @@ def test_chance_hardly_raises_the_forecast_of_hundreds_of_adapters():
     assert total < 1.15 * sum(true.values())
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(0.02, 300.0), (0.003, 300.0), (0.02, 60.0)])
+def test_chance_hardly_raises_the_forecast_with_few_requests_per_window(rate, seconds):
+    random = np.random.default_rng(6)
+    counts = {f"a{i}": random.poisson(rate * seconds, int(HOUR / seconds)).astype(float) for i in range(300)}
+    found = forecast(recorded(counts, seconds), dict.fromkeys(counts, rate)).rates
+    assert sum(found.values()) < 1.15 * 300 * rate
+
+
 def test_a_surge_that_is_no_chance_counts_almost_whole():
     found = forecast(recorded({"a": [600.0, 600.0, 600.0, 600.0, 600.0, 1800.0], "b": [60.0] * 6}), {"a": 1, "b": 0.1})
     assert 2.8 < found.rates["a"] <= 3.0

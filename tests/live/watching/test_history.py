@@ -60,6 +60,13 @@ def test_a_watch_goes_on_with_the_plans_that_it_had(tmp_path):
         assert history.last_plans("x") == (second, None)
 
 
+def test_plans_of_before_a_watch_of_others_are_not_gone_on_with():
+    with WatchHistory(None) as history:
+        history.keep_plans(1.0, "x", plans("ab", "c"), "run")
+        history.keep_plans(2.0, "y", plans("a", "bc"), "run")
+        assert history.last_plans("x") == (None, None)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

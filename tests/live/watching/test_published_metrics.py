@@ -52,6 +52,12 @@ def test_a_round_is_published_as_it_is():
     assert found['adaptwin_decisions_total{kind="holds"}'] == "1.0"
 
 
+def test_nothing_is_known_before_the_first_round():
+    found = values(PublishedMetrics().page())
+    gauges = [found[PREFIX + metric.name] for metric in GAUGES if not metric.labels]
+    assert {*gauges} == {"NaN"}
+
+
 def test_servers_and_adapters_that_are_gone_leave_the_page():
     published = PublishedMetrics()
     published.publish(watched({"gpu-0": measured(tokens=1.0)}, overloaded=("a",)))

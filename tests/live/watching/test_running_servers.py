@@ -78,9 +78,12 @@ def test_the_other_plan_is_applied_where_that_is_asked_for(serve, folder, adaptw
     )
     plan.write(folder / "plan.yaml")
     (folder / "servers.yaml").write_text("".join(f"gpu-{i}: {each.url}\n" for i, each in enumerate(servers)))
-    apply = ("--apply", "--routes", "routes.yaml", "--settle", "0.2s", "--drain", "5s")
+    how = ("--routes", "routes.yaml", "--settle", "0.2s", "--drain", "5s")
+    missing = adaptwin("watch", *QUICK, "--apply", *how)
+    assert (missing.code, "routes.yaml: is not there: call 'adaptwin apply'" in missing.err) == (1, True)
+    assert adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", *how).code == 0
     with counting_router(dict.fromkeys(names, 4.0)) as (router, _):
-        done = adaptwin("watch", *QUICK, "--router", router, *apply)
+        done = adaptwin("watch", *QUICK, "--router", router, "--apply", *how)
     assert done.code == 3, done.out + done.err
     found = Plan.read(folder / "plan.next.yaml")
     assert found.gpus == 2, done.out
@@ -214,6 +217,14 @@ def _page_with(url, text):
             "--router-key-env: the env",
         ),
         (("--plan", "plan.yaml", "--simulate", "none.csv"), "none.csv"),
+        (
+            ("--plan", "plan.yaml", "--servers", "servers.yaml", "--out", "plan.watch.sqlite"),
+            "plan.watch.sqlite: cannot be written: it is another output of the same command",
+        ),
+        (
+            ("--plan", "plan.yaml", "--servers", "servers.yaml", "--every", "1d"),
+            "--look-back: the 3600 s to look back to are shorter than a round of 86400 s",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(two, adaptwin, words, message):

@@ -7,14 +7,15 @@ from adaptwin.live.watching.outlook import Outlook
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.plans import Plans
 
-DecisionKind = Literal["holds", "change", "fewer", "waits", "unknown", "impossible"]
+DecisionKind = Literal["holds", "change", "fewer", "waits", "returns", "unknown", "impossible"]
 
 
 class WatchDecision(NamedTuple):
     """Whether the running plans hold for the next hour, and the plans that should run instead, if any.
 
     ``holds``: the plans hold. ``change``: they do not, and others do. ``fewer``: they hold, and so do others with fewer
-    GPUs. ``waits``: plans that were found before are not in place yet, and hold. ``unknown``: too little is known of
+    GPUs. ``waits``: plans that were found before are not in place yet, and hold. ``returns``: plans that were found
+    before are not in place yet, and are given up for those that run, which hold. ``unknown``: too little is known of
     the traffic. ``impossible``: the plans do not hold, and no others were found.
     """
 

@@ -1,9 +1,10 @@
 """expected_workload: the workload of a plan with other rates, and with the lengths that requests were seen to have."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from adaptwin.live.traffic_seen import CLEAR_LENGTHS, FEWEST_LENGTHS
+from adaptwin.live.traffic_seen import CLEAR_DEVIATIONS, CLEAR_LENGTHS, FEWEST_LENGTHS
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.rates_over_time import steady_arrivals
@@ -60,7 +61,9 @@ def _other_lengths(planned: Lengths, name: str, seen: RecordedTraffic) -> Length
         return None
     prompt, answer = total.prompt_tokens / total.requests, total.answer_tokens / total.requests
     means = ((prompt, planned.mean_input), (answer, planned.mean_output))
-    if all(mean / CLEAR_LENGTHS <= length <= mean * CLEAR_LENGTHS for length, mean in means):
+    by_chance = CLEAR_DEVIATIONS * ASSUMED_LENGTHS_CV / math.sqrt(total.requests)
+    clear = max(CLEAR_LENGTHS, 1.0 + by_chance)
+    if all(mean / clear <= length <= mean * clear for length, mean in means):
         return None
     return Lengths.lognormal(
         input_mean=max(1.0, prompt),

@@ -6,7 +6,6 @@ allow it: giving up a server and starting it again is not free. Either way, the 
 forecasts of that stretch.
 """
 
-from collections import deque
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
@@ -25,6 +24,8 @@ from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.workload.workload import Workload
 
 WORTH_ANOTHER_SEARCH = 0.95  # of the traffic with which no plan with fewer GPUs was found
+_NOT_NEEDED = "the plan with more GPUs that was found before is not needed any more: stop servers started for it"
+_NO_LONGER_HOLDS = "the plan that was found before would no longer hold"
 
 
 class WatchOptions(NamedTuple):
@@ -58,7 +59,7 @@ class FleetWatch:
 
     def __init__(self, options: WatchOptions, progress: Progress = silent) -> None:
         self._options, self._progress = options, progress
-        self._forecasts: deque[tuple[float, RateForecast]] = deque()
+        self._forecasts: list[tuple[float, RateForecast]] = []
         self._since: float | None = None  # time of the first forecast
         self._futile: dict[str, float] = {}  # requests/s with which fewer GPUs were not found, by base model
 
@@ -79,6 +80,8 @@ class FleetWatch:
         options = self._options
         forecast = forecast_rates(traffic, planned, now=now, look_back=options.look_back, method=options.method)
         if forecast is None:
+            self._since = None  # patience begins again with what is known
+            self._forecasts.clear()
             return WatchDecision("unknown", notes=("nothing is known of the recent traffic",))
         recent = traffic.between(now - options.look_back, now)
         notes: list[str] = []
@@ -87,31 +90,39 @@ class FleetWatch:
         seen = simulated_outlook(list(zip(running.plans, workloads, strict=True)), seed)
         largest = self._largest_rates(forecast, now)
         decided = WatchDecision("holds", forecast, seen, notes=tuple(notes))
-        if found is not None and (seen.holds or self._would_hold(found, forecast, recent, seed)):
+        is_patient = self._since is not None and now - self._since >= options.patience
+        if found is not None and self._would_hold(_changed_plans(running, found), forecast.rates, recent, seed):
+            spares = found.gpus > running.gpus and seen.holds and is_patient
+            if spares and self._would_hold(running, largest, recent, seed):
+                return decided._replace(kind="returns", plans=running, notes=(*notes, _NOT_NEEDED))
             return decided._replace(kind="waits", plans=found)
+        if found is not None and seen.holds:
+            return decided._replace(kind="returns", plans=running, notes=(*notes, _NO_LONGER_HOLDS))
         if not seen.holds:
             return self._changed(running, decided, _workloads(running, largest, recent, []), seen.failing)
-        if self._since is not None and now - self._since >= options.patience:
+        if is_patient:
             return self._with_fewer(running, decided, _workloads(running, largest, recent, []))
         return decided
 
     def _largest_rates(self, forecast: RateForecast, now: float) -> dict[str, float]:
         """Return the largest rates that were forecast over the last stretch of patience."""
         self._since = now if self._since is None else self._since
-        self._forecasts.append((now, forecast))
-        while self._forecasts[0][0] < now - self._options.patience:
-            self._forecasts.popleft()
+        if now < self._since:  # the clock was set back
+            self._since = now
+        earlier = [each for each in self._forecasts if now - self._options.patience <= each[0] <= now]
+        self._forecasts = [*earlier, (now, forecast)]
         return {name: max(each.rates.get(name, 0.0) for _, each in self._forecasts) for name in forecast.rates}
 
-    def _would_hold(self, found: Plans, forecast: RateForecast, recent: RecordedTraffic, seed: int) -> bool:
-        workloads = _workloads(found, forecast.rates, recent, [])
+    def _would_hold(self, found: Plans, rates: dict[str, float], recent: RecordedTraffic, seed: int) -> bool:
+        workloads = _workloads(found, rates, recent, [])
         return simulated_outlook(list(zip(found.plans, workloads, strict=True)), seed).holds
 
     def _changed(
         self, running: Plans, decided: WatchDecision, workloads: tuple[Workload, ...], failing: frozenset[str]
     ) -> WatchDecision:
-        """Return the decision with other plans for those that fail."""
+        """Return the decision with other plans for those that fail; where none is found, a plan stays as it is."""
         new: list[Plan] = []
+        notes = list(decided.notes)
         for plan, workload in zip(running.plans, workloads, strict=True):
             if not failing.intersection(server.name for server in plan.servers):
                 new.append(plan)
@@ -119,13 +130,16 @@ class FleetWatch:
             try:
                 changed = self._replanned(plan, workload, running)
             except (Infeasible, SpecError) as error:
-                return decided._replace(kind="impossible", notes=(*decided.notes, str(error)))
-            if changed.promises and not changed.verified:
-                why = "no plan was found that holds in simulations with fresh arrivals"
-                return decided._replace(kind="impossible", notes=(*decided.notes, why))
+                changed, why = plan, str(error)
+            if changed is not plan and changed.promises and not changed.verified:
+                changed, why = plan, "no plan was found that holds in simulations with fresh arrivals"
+            if changed is plan:
+                notes.append(f"{plan.base}: {why}" if running.are_several else why)
             new.append(changed)
             self._futile.pop(plan.base, None)
-        return decided._replace(kind="change", plans=Plans.model_construct(plans=tuple(new)))
+        if all(plan is before for plan, before in zip(new, running.plans, strict=True)):
+            return decided._replace(kind="impossible", notes=tuple(notes))
+        return decided._replace(kind="change", plans=Plans.model_construct(plans=tuple(new)), notes=tuple(notes))
 
     def _with_fewer(self, running: Plans, decided: WatchDecision, workloads: tuple[Workload, ...]) -> WatchDecision:
         """Return the decision with plans of fewer GPUs, if there are any."""
@@ -170,6 +184,15 @@ class FleetWatch:
             describe=options.describe,
             taken={server.name for other in running.plans if other is not plan for server in other.servers},
         )
+
+
+def _changed_plans(running: Plans, found: Plans) -> Plans:
+    """Return the plans that were found and do not run; all of them if all run.
+
+    A plan of a base model for which no other was found stays as it is, and those of others need not wait for it.
+    """
+    plans = tuple(plan for plan in found.plans if plan not in running.plans)
+    return Plans.model_construct(plans=plans) if plans else found
 
 
 def _load_of(plan: Plan, seen: Outlook) -> float:

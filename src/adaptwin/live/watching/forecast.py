@@ -2,9 +2,10 @@
 
 A count of requests varies by chance, even where the rate stays the same, and the largest of several counts is above
 their mean for that reason alone. So the deviations of counts from their mean are shrunk by the share of their variance
-that chance explains: that of a Poisson process. What remains is the largest rate of the recent windows (`recent
-maximum`). Chance hides in single adapters what all of them show together, such as the rise of a morning; so each
-adapter has at least its mean rate times the recent maximum of all adapters over their mean.
+that chance explains: that of a Poisson process, and as much more as the variance of a few counts varies by chance. What
+remains is the largest rate of the recent windows (`recent maximum`). Chance hides in single adapters what all of them
+show together, such as the rise of a morning; so each adapter has at least its mean rate times the recent maximum of all
+adapters over their mean.
 
 Where the history reaches back to yesterday, the recent maximum of the same time then, with the hour that is ahead now,
 counts as well, scaled by how much more traffic there is today.
@@ -21,6 +22,7 @@ from adaptwin.workload.rates_over_time import DAY
 
 AHEAD = 3600.0  # seconds of the forecast
 PRIOR_SECONDS = 600.0  # of traffic as planned that count as seen, so that a silent adapter is not taken for gone
+CHANCE_DEVIATIONS = 1.5  # standard deviations of the variance of counts that chance explains, too
 MOST_DAILY_GROWTH = 3.0  # factor between yesterday and today, either way
 Method = Literal["auto", "recent-maximum"]
 
@@ -102,6 +104,8 @@ def _largest(counts: Array, seconds: Array, means: Array) -> Array:
     expected = means[:, None] * seconds
     deviations = counts - expected
     squares = (deviations**2).sum(axis=1)
-    by_chance = expected.sum(axis=1) * (1.0 - 1.0 / len(seconds))
+    total, windows = expected.sum(axis=1), len(seconds)
+    relative = np.sqrt((2.0 + np.divide(windows, total, out=np.zeros_like(total), where=total > 0)) / windows)
+    by_chance = total * (1.0 - 1.0 / windows) * (1.0 + CHANCE_DEVIATIONS * relative)
     beyond = np.sqrt(np.clip(1.0 - np.divide(by_chance, squares, out=np.ones_like(squares), where=squares > 0), 0, 1))
     return np.asarray(means + beyond * (deviations / seconds).max(axis=1, initial=0.0))

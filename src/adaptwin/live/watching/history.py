@@ -20,6 +20,7 @@ PlansState = Literal["found", "run"]
 
 WATCH_FORMAT = 1
 KEPT_SECONDS = 35 * 86_400.0  # of traffic
+_LONGEST_LOCK = 60.0  # seconds that another program may hold the database
 _APPLICATION = 0x61647477  # marks the databases of adaptwin
 _TABLES = """
 CREATE TABLE windows (time REAL PRIMARY KEY, seconds REAL NOT NULL, source TEXT NOT NULL);
@@ -48,7 +49,7 @@ class WatchHistory:
     def __init__(self, path: str | Path | None) -> None:
         self._path = path
         with self._said():
-            self._database = sqlite3.connect(":memory:" if path is None else path, isolation_level=None)
+            self._database = sqlite3.connect(":memory:" if path is None else path, _LONGEST_LOCK, isolation_level=None)
             self._prepare()
 
     def __enter__(self) -> Self:
@@ -121,11 +122,16 @@ class WatchHistory:
             self._database.execute("INSERT INTO plans (time, origin, plans, state) VALUES (?, ?, ?, ?)", row)
 
     def last_plans(self, origin: str) -> tuple[Plans | None, Plans | None]:
-        """Return the plans that ran last, and those that were found since and are not in place; None where none are."""
+        """Return the plans that ran last, and those that were found since and are not in place; None where none are.
+
+        Plans of this origin from before a watch of other plans are left out: those others ran since.
+        """
         with self._said():
             rows = dict(
                 self._database.execute(
-                    "SELECT state, max(number) FROM plans WHERE origin = ? GROUP BY state", (origin,)
+                    "SELECT state, max(number) FROM plans WHERE number > "
+                    "(SELECT coalesce(max(number), 0) FROM plans WHERE origin != ?) GROUP BY state",
+                    (origin,),
                 ).fetchall()
             )
             running, found = rows.get("run"), rows.get("found")

@@ -8,6 +8,7 @@ from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.fleet_watch import FleetWatch
 from adaptwin.live.watching.history import WatchHistory
 from adaptwin.live.watching.observed import Observed
+from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.live.watching.watched_fleet import WatchedFleet
 from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
@@ -15,6 +16,7 @@ from adaptwin.twin.run import Run
 from adaptwin.workload.rates_over_time import DAY
 
 REMEMBERED = 2.0 * DAY  # seconds of traffic that forecasts may look at
+_GOES_ON = "the watch goes on with the plan that it had, of the history, and not with the one that is given"
 
 
 def keep_watch(
@@ -28,7 +30,7 @@ def keep_watch(
 ) -> Plans:
     """Watch a fleet until it ends, or for so many rounds, and return the plans that run then.
 
-    Where the history holds plans that came out of the given ones, the watch goes on with them.
+    Where the history holds plans that came out of the given ones, the watch goes on with them, and says so.
 
     Args:
         plans: The plans that run, or from which those came that do.
@@ -46,10 +48,14 @@ def keep_watch(
         if observed is None:
             break
         number += 1
+        if number == 1 and last is None:
+            history.keep_plans(observed.time, origin, running, "run")
+        elif number == 1 and last != _without_steps(plans):
+            observed = observed._replace(notes=(_GOES_ON, *observed.notes))
         history.add(observed)
         expected = _runs_with_seen(running, observed)
         decision = watch.decide(running, found, history.traffic(observed.time - REMEMBERED), observed.time)
-        if decision.kind in ("change", "fewer") and decision.plans:
+        if decision.kind in ("change", "fewer", "returns") and decision.plans:
             found = decision.plans
             history.keep_plans(observed.time, origin, found, "found")
         change = fleet.change(found) if found else None
@@ -77,9 +83,10 @@ def _runs_with_seen(running: Plans, observed: Observed) -> dict[str, Run]:
     """Return the twin's runs with the traffic that was seen, for the servers that could be read."""
     if observed.requests is None or not observed.servers:
         return {}
+    seen = RecordedTraffic.of_windows([(observed.time, observed.seconds, observed.requests)])
     rates = {name: counted.requests / observed.seconds for name, counted in observed.requests.items()}
     workloads = []
     for plan in running.plans:
         known = {adapter.name: rates.get(adapter.name, 0.0) for adapter in plan.workload.adapters}
-        workloads.append((plan, expected_workload(plan.workload, known, observed.seconds).workload))
+        workloads.append((plan, expected_workload(plan.workload, known, observed.seconds, seen).workload))
     return expected_runs(workloads, list(observed.servers), running.plans[0].seed)

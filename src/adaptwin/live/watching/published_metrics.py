@@ -91,6 +91,9 @@ class PublishedMetrics:
             )
             for metric in (DECISIONS, MOVES)
         )
+        for metric in GAUGES:  # 0 would be a figure
+            if not metric.labels:
+                self._gauges[metric].set(math.nan)
 
     def serve(self, host: str, port: int) -> None:
         """Serve the page ``/metrics`` in a thread of its own; raises `SpecError` if the address cannot be used."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from adaptwin.errors import ServerError
 from adaptwin.live.metering.metered_traffic import MeteredTraffic
 from adaptwin.live.metering.read_traffic import AskedTime, read_prometheus
 from adaptwin.live.metering.router_counters import METRICS_PATH, Counted, RouterCounters, read_router_counters
@@ -35,6 +36,7 @@ class RouterReader:
         """Return what was counted in the last seconds; None at the first reading of a router's own page.
 
         After a pause, what a router counted in it is taken for as many seconds as asked.
+        What answers as neither, as while it starts, is asked again the next time.
 
         Args:
             session: Open session, which carries the key.
@@ -42,22 +44,36 @@ class RouterReader:
             seconds: Time that is asked for.
 
         Raises:
-            ServerError: It does not answer, or has no such counters.
+            ServerError: It does not answer, has no such counters, or has begun to count again.
         """
-        if self._is_prometheus is None:
-            is_page = self.url.endswith(METRICS_PATH)
-            self._is_prometheus = not is_page and await Prometheus(self.url, session).answers()
-        if self._is_prometheus:
+        if await self._asks_prometheus(session):
             asked = AskedTime(since=seconds, window=seconds, end=now)
             return _of_window(await read_prometheus(Prometheus(self.url, session), asked))
         before, counters = self._before, await read_router_counters(self.url, session)
-        self._before = now, counters
+        self._before, self._is_prometheus = (now, counters), False
         if before is None or now <= before[0]:
             return None
+        if _have_begun_again(before[1], counters):
+            raise ServerError("its counters have begun again, so it has restarted", self.url)
         scale = seconds / (now - before[0])
         grown = counters.since(before[1])
         models = {name: Counted(*(scale * value for value in counted)) for name, counted in grown.items()}
         return CountedModels(counters.meter.title, counters.meter.knows_adapters, models)
+
+    async def _asks_prometheus(self, session: "aiohttp.ClientSession") -> bool:
+        if self._is_prometheus is not None:
+            return self._is_prometheus
+        is_found = not self.url.endswith(METRICS_PATH) and await Prometheus(self.url, session).answers()
+        self._is_prometheus = is_found or None
+        return is_found
+
+
+def _have_begun_again(before: RouterCounters, counters: RouterCounters) -> bool:
+    """Whether a model has fewer requests than before, or is gone."""
+    return any(
+        name not in counters.models or counters.models[name].requests < counted.requests
+        for name, counted in before.models.items()
+    )
 
 
 def _of_window(traffic: MeteredTraffic) -> CountedModels:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptwin.errors import AdaptwinError, ServerError
+from adaptwin.errors import AdaptwinError, ServerError, SpecError
 from adaptwin.live.applying.applied import Applied
 from adaptwin.live.applying.apply import ApplyOptions, apply, servers_to_reach
 from adaptwin.live.applying.differing_settings import differing_settings
+from adaptwin.live.applying.needed_steps import wanted_adapters
 from adaptwin.live.applying.running_fleet import connected, states_of
 from adaptwin.live.applying.server_access import ServerAccess, read_servers
 from adaptwin.live.connection import in_event_loop, session_with
@@ -28,11 +29,12 @@ from adaptwin.live.watching.watched_fleet import FleetChange
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.progress import Progress, silent
+from adaptwin.visible import visible
 
 MakeOptions = Callable[[Sequence[Plan], Mapping[str, ServerAccess]], ApplyOptions]
 
 SAMPLE_SECONDS = 10.0  # between readings of the metrics of a server, about
-SHOWN_STRANGERS_OF_ROUTER = 3
+NAMES_IN_A_NOTE = 3
 
 
 class Access(NamedTuple):
@@ -58,7 +60,7 @@ class RunningServers:
         access: Where the servers are.
         every: Seconds of a stretch.
         applying: Returns how other plans are applied to servers; None: somebody else does that.
-        on_found: Called with plans that were found, once, before anything is changed.
+        on_found: Called with plans that were found, before anything is changed; again if it failed.
         progress: Called with the seconds of the stretch.
     """
 
@@ -75,19 +77,31 @@ class RunningServers:
         self._on_found, self._progress = on_found, progress
         self._last: dict[str, Reading] = {}  # by address of the server, at the end of the stretch before
         self._router = RouterReader(access.router) if access.router else None
-        self._found: Plans | None = None
+        self._found: Plans | None = None  # on the way to them
+        self._told: Plans | None = None  # for which `on_found` was called
+        self._reached: dict[str, ServerAccess] = {}  # servers whose addresses were read before
         self._has_read = False
 
     def observe(self, running: Plans) -> Observed:
         """Return what was seen over the next stretch of time.
 
+        A file of the servers that is damaged, or lacks a server or its key, ends the watch the first time only; later,
+        the addresses that were read before stay in use.
+
         Raises:
-            SpecError: The file of the servers is damaged, or lacks a server.
+            SpecError: The file of the servers is damaged, or lacks a server, or a key is missing.
             ServerError: No server could be read, the first time.
         """
         names = [server.name for plan in running.plans for server in serving_servers(plan)]
-        servers = read_servers(self._access.servers, names, others=True)
-        seen: Observed = in_event_loop(lambda: self._observed(running, servers))
+        servers, notes = self._addresses(names)
+        try:
+            seen: Observed = in_event_loop(lambda: self._observed(running, servers, notes))
+        except SpecError as missing:  # of a key
+            if not self._has_read:
+                raise
+            time.sleep(self._every)
+            unread = dict.fromkeys(names, str(missing))
+            return Observed(time.time(), self._every, {}, unread, None, "nobody", tuple(notes))
         if not self._has_read and not seen.servers and seen.unreadable:
             name, error = next(iter(seen.unreadable.items()))
             raise ServerError(f"{name}: {error}", servers[name].url)
@@ -96,18 +110,36 @@ class RunningServers:
 
     def change(self, found: Plans) -> FleetChange:
         """Apply the plans that were found, or see whether the fleet has come to them."""
-        is_new, self._found = found is not self._found, found
+        self._found = found
         try:
-            if is_new and self._on_found:
+            if self._on_found and found is not self._told:
                 self._on_found(found)
+            self._told = found
             access = read_servers(self._access.servers, servers_to_reach(found.plans), others=True)
-            if self._applying is None:
-                return FleetChange(in_event_loop(lambda: self._has_come_to(found, access)))
-            options = self._applying(found.plans, access)
-            applied = apply(found.plans, access, options, progress=self._progress)
+            change = self._come_to(found, access)
         except AdaptwinError as error:
             return FleetChange(is_complete=False, notes=(str(error),))
+        if change.is_complete:
+            self._found = None
+        return change
+
+    def _come_to(self, found: Plans, access: Mapping[str, ServerAccess]) -> FleetChange:
+        if self._applying is None:
+            return FleetChange(in_event_loop(lambda: self._has_come_to(found, access)))
+        applied = apply(found.plans, access, self._applying(found.plans, access), progress=self._progress)
         return FleetChange(applied.is_complete, tuple(_left(applied)))
+
+    def _addresses(self, names: Sequence[str]) -> tuple[dict[str, ServerAccess], list[str]]:
+        """Return where servers are, and notes: addresses that were read before serve while the file is damaged."""
+        try:
+            found = read_servers(self._access.servers, names, others=True)
+        except SpecError as error:
+            found = {name: self._reached[name] for name in names if name in self._reached}
+            if not self._has_read or not found:
+                raise
+            return found, [f"{error}; the addresses that were read before are used"]
+        self._reached.update(found)
+        return found, []
 
     async def _has_come_to(self, found: Plans, access: Mapping[str, ServerAccess]) -> bool:
         """Whether the servers have the adapters and the settings of plans, as far as they say them."""
@@ -120,12 +152,11 @@ class RunningServers:
             for name, server in serving.items()
         )
 
-    async def _observed(self, running: Plans, access: Mapping[str, ServerAccess]) -> Observed:
+    async def _observed(self, running: Plans, access: Mapping[str, ServerAccess], notes: list[str]) -> Observed:
         readings: dict[str, list[Reading]] = {
             name: [self._last[each.url]] if each.url in self._last else [] for name, each in access.items()
         }
         errors: dict[str, str] = {}
-        notes: list[str] = []
         samples = max(2, round(self._every / SAMPLE_SECONDS) + 1)
         async with connected(access, self._access.api_key) as servers:
             began = time.monotonic()
@@ -136,6 +167,8 @@ class RunningServers:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await asyncio.gather(*(_read(name, each, readings[name], errors) for name, each in servers.items()))
             counted = await self._read_router(notes, is_start=False)
+            readable = {name: each for name, each in servers.items() if name not in errors}
+            notes += await _not_loaded(_kept_adapters(running, self._found), readable)
         watched = {
             name: WatchedServer(name=name, url=access[name].url, readings=_from_zero(found))
             for name, found in readings.items()
@@ -170,6 +203,8 @@ class RunningServers:
             if not is_start:
                 notes.append(f"the router's counters are not known: {error}")
             return None
+        if found is None and not is_start:
+            notes.append("the router's counters are not known: it could not be read when the round began")
         return None if is_start else found
 
     def _requests(
@@ -185,20 +220,16 @@ class RunningServers:
         if counted is None or not counted.knows_adapters:
             if all(server.requests is None for server in measured.values()):
                 return None, "vLLM"
+            serving = [server.name for plan in running.plans for server in serving_servers(plan)]
+            if unknown := [name for name in serving if name not in measured or measured[name].requests is None]:
+                notes.append(f"requests taken to be as planned, as they are not known: {_in_a_note(unknown)}")
             return requests_as_planned(running, measured, self._every), "vLLM, shared as planned"
         known = {adapter.name for plan in running.plans for adapter in plan.workload.adapters}
         strangers = sorted(name for name, each in counted.models.items() if name not in known and each.requests > 0)
         if strangers:
-            more = (
-                f" and {len(strangers) - SHOWN_STRANGERS_OF_ROUTER} more"
-                if len(strangers) > SHOWN_STRANGERS_OF_ROUTER
-                else ""
-            )
-            notes.append(
-                f"requests name models that no plan has: {', '.join(strangers[:SHOWN_STRANGERS_OF_ROUTER])}{more}"
-            )
+            notes.append(f"requests name models that no plan has: {_in_a_note(strangers)}")
         models = {name: each for name, each in counted.models.items() if name in known}
-        return with_unanswered(models, running, measured), counted.title
+        return with_unanswered(models, running, measured, self._every), counted.title
 
 
 async def _read(name: str, server: VllmServer, readings: list[Reading], errors: dict[str, str]) -> None:
@@ -208,6 +239,35 @@ async def _read(name: str, server: VllmServer, readings: list[Reading], errors: 
         errors.pop(name, None)
     except ServerError as error:
         errors[name] = error.message
+
+
+def _kept_adapters(running: Plans, found: Plans | None) -> dict[str, list[str]]:
+    """Return the adapters that servers should have loaded, whether or not the fleet is on its way to other plans."""
+    now, then = (
+        {name: adapters for plan in plans.plans for name, adapters in wanted_adapters(plan).items()}
+        for plans in (running, found or running)
+    )
+    return {name: [each for each in adapters if each in then.get(name, ())] for name, adapters in now.items()}
+
+
+async def _not_loaded(kept: Mapping[str, Sequence[str]], servers: Mapping[str, VllmServer]) -> list[str]:
+    """Return which adapters servers have not loaded and should have, in words: a restart loses them."""
+    wanted = {name: adapters for name, adapters in kept.items() if name in servers and adapters}
+
+    async def said(name: str) -> str:
+        try:
+            listed = await servers[name].models()
+        except ServerError as error:
+            return f"{name}: the adapters that it has loaded are not known: {error.message}"
+        missing = [adapter for adapter in wanted[name] if adapter not in listed.names]
+        return f"{name} has not loaded adapters that the plan has there: {_in_a_note(missing)}" if missing else ""
+
+    return [line for line in await asyncio.gather(*(said(name) for name in wanted)) if line]
+
+
+def _in_a_note(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_IN_A_NOTE} more" if len(names) > NAMES_IN_A_NOTE else ""
+    return f"{', '.join(visible(name) for name in names[:NAMES_IN_A_NOTE])}{more}"
 
 
 def _from_zero(readings: list[Reading]) -> tuple[Reading, ...]:

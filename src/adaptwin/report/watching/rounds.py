@@ -9,10 +9,17 @@ from adaptwin.live.watching.watched_round import WatchedRound
 from adaptwin.plan.plans import Plans
 from adaptwin.report.plan.migration import step_lines
 from adaptwin.report.style.terminal import Text
-from adaptwin.report.style.words import NOTHING, count, number, percent
+from adaptwin.report.style.words import NOTHING, count, duration, number, percent
 
 SHOWN_LINES = 6  # of failures, notes and steps, each
-_KIND_STYLES = {"holds": "green", "fewer": "cyan", "change": "yellow", "waits": "yellow", "unknown": "magenta"}
+_KIND_STYLES = {
+    "holds": "green",
+    "fewer": "cyan",
+    "returns": "cyan",
+    "change": "yellow",
+    "waits": "yellow",
+    "unknown": "magenta",
+}
 
 
 def round_text(watched: WatchedRound, *, is_simulated: bool = False) -> Text:
@@ -53,6 +60,7 @@ def decision_words(watched: WatchedRound) -> str:
         "change": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold; {_wanted_words(watched, wanted)}",
         "fewer": f"{count(now, 'GPU')} are too many; {_wanted_words(watched, wanted)}",
         "waits": f"waits for the plan of {count(wanted, 'GPU')}",
+        "returns": f"stays with {count(now, 'GPU')}",
         "unknown": "unknown whether the plan holds",
         "impossible": f"{count(now, 'GPU')} {'does' if now == 1 else 'do'} not hold, and no other plan was found",
     }
@@ -76,7 +84,7 @@ def _least_headroom(decision: WatchDecision) -> str:
 def detail_lines(watched: WatchedRound) -> Iterator[str]:
     """Yield what goes wrong, what is not known, and the steps to other plans."""
     decision, observed = watched.decision, watched.observed
-    if decision.kind in ("change", "impossible") and decision.outlook:
+    if decision.outlook:
         yield from _first(decision.outlook.failures)
     yield from _first([f"{name} cannot be read: {error}" for name, error in observed.unreadable.items()])
     yield from _first([*observed.notes, *decision.notes])
@@ -143,4 +151,4 @@ def _expected_data(watched: WatchedRound, name: str) -> dict[str, float] | None:
 def first_line(plans: Plans, method: Method, every: float) -> str:
     """Say what is watched, and how the next hour is forecast."""
     how = "the recent maximum of each adapter" + (" and, once watched, yesterday's" if method == "auto" else "")
-    return f"watching {count(plans.gpus, 'GPU')} every {every / 60.0:g} min; the next hour is taken to be {how}"
+    return f"watching {count(plans.gpus, 'GPU')} every {duration(every)}; the next hour is taken to be {how}"
