@@ -105,7 +105,7 @@ def _largest(counts: Array, seconds: Array, means: Array) -> Array:
     deviations = counts - expected
     squares = (deviations**2).sum(axis=1)
     total, windows = expected.sum(axis=1), len(seconds)
-    relative = np.sqrt((2.0 + np.divide(windows, total, out=np.zeros_like(total), where=total > 0)) / windows)
-    by_chance = total * (1.0 - 1.0 / windows) * (1.0 + CHANCE_DEVIATIONS * relative)
+    deviation = np.sqrt((2.0 * total**2 + windows * total) / windows)
+    by_chance = (1.0 - 1.0 / windows) * (total + CHANCE_DEVIATIONS * deviation)
     beyond = np.sqrt(np.clip(1.0 - np.divide(by_chance, squares, out=np.ones_like(squares), where=squares > 0), 0, 1))
     return np.asarray(means + beyond * (deviations / seconds).max(axis=1, initial=0.0))
