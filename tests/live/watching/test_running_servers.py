@@ -93,6 +93,20 @@ def test_the_other_plan_is_applied_where_that_is_asked_for(serve, folder, adaptw
     assert set(routes.routes) == set(names)
 
 
+def test_adapters_that_a_server_has_lost_are_loaded_again_where_plans_are_applied(two, adaptwin):
+    apply = ("--routes", "routes.yaml", "--settle", "0.2s", "--drain", "5s")
+    adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", *apply)
+    del two[0].adapters["b"]
+    said = adaptwin("watch", *QUICK)
+    assert "b" not in two[0].adapters
+    assert "gpu-0" in said.out
+    done = adaptwin("watch", *QUICK, "--apply", *apply)
+    assert done.code == 0, done.out + done.err
+    assert "what servers had lost is loaded again" in done.out
+    assert set(two[0].adapters) == set("abc")
+    assert [set(each.unloads) for each in two] == [set(), set()]
+
+
 def test_without_a_router_requests_are_shared_as_planned_and_this_is_said(two, adaptwin):
     done = adaptwin("watch", *QUICK, "--json")
     assert (done.code, json.loads(done.out)["source"]) == (0, "vLLM, shared as planned")

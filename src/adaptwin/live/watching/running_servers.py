@@ -81,9 +81,10 @@ class RunningServers:
         self._told: Plans | None = None  # for which `on_found` was called
         self._reached: dict[str, ServerAccess] = {}  # servers whose addresses were read before
         self._has_read = False
+        self._has_lost = False  # whether a server lacks adapters, as after a restart
 
     def observe(self, running: Plans) -> Observed:
-        """Return what was seen over the next stretch of time.
+        """Return what was seen over the next stretch of time; if plans are applied, lost adapters are loaded again.
 
         A file of the servers that is damaged, or lacks a server or its key, ends the watch the first time only; later,
         the addresses that were read before stay in use.
@@ -106,7 +107,17 @@ class RunningServers:
             name, error = next(iter(seen.unreadable.items()))
             raise ServerError(f"{name}: {error}", servers[name].url)
         self._has_read = True
+        if self._has_lost and self._applying and self._found is None:
+            return seen._replace(notes=(*seen.notes, self._loaded_again(running, servers)))
         return seen
+
+    def _loaded_again(self, running: Plans, access: Mapping[str, ServerAccess]) -> str:
+        """Bring servers that have lost adapters back to the plans that run, and say what came of it."""
+        try:
+            change = self._come_to(running, access)
+        except AdaptwinError as error:
+            return f"what servers have lost is not loaded again: {error}"
+        return "; ".join(change.notes) or "what servers had lost is loaded again"
 
     def change(self, found: Plans) -> FleetChange:
         """Apply the plans that were found, or see whether the fleet has come to them."""
@@ -168,7 +179,9 @@ class RunningServers:
                 await asyncio.gather(*(_read(name, each, readings[name], errors) for name, each in servers.items()))
             counted = await self._read_router(notes, is_start=False)
             readable = {name: each for name, each in servers.items() if name not in errors}
-            notes += await _not_loaded(_kept_adapters(running, self._found), readable)
+            lost = await _not_loaded(_kept_adapters(running, self._found), readable)
+            self._has_lost = bool(lost)
+            notes += lost
         watched = {
             name: WatchedServer(name=name, url=access[name].url, readings=_from_zero(found))
             for name, found in readings.items()
