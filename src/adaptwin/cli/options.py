@@ -65,6 +65,10 @@ Seed = Annotated[
     typer.Option(min=0, metavar="N", help=f"Seed of every random draw. {default_note('the seed of the fleet, or 0')}"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+CostOfMove = Annotated[
+    float, typer.Option(min=0, metavar="GPUS", help="Cost of moving an adapter that is being served.")
+]
+CostOfRestart = Annotated[float, typer.Option(min=0, metavar="GPUS", help="Cost of restarting a server.")]
 Arrivals = Annotated[
     str | None,
     typer.Option(

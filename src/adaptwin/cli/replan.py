@@ -12,6 +12,8 @@ from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_o
 from adaptwin.cli.options import (
     SHIPPED,
     AsJson,
+    CostOfMove,
+    CostOfRestart,
     FleetFile,
     OutFile,
     PlanFile,
@@ -37,12 +39,8 @@ def replan_command(
     out: OutFile = None,
     report: ReportFile = None,
     as_json: AsJson = False,
-    move_cost: Annotated[
-        float, typer.Option(min=0, metavar="GPUS", help="Cost of moving an adapter that is being served.")
-    ] = MOVE_COST,
-    restart_cost: Annotated[
-        float, typer.Option(min=0, metavar="GPUS", help="Cost of restarting a server.")
-    ] = RESTART_COST,
+    move_cost: CostOfMove = MOVE_COST,
+    restart_cost: CostOfRestart = RESTART_COST,
     time_limit: Annotated[
         float | None,
         typer.Option(

@@ -22,7 +22,16 @@ from adaptwin.cli.apply_options import (
     UnloadUnknown,
 )
 from adaptwin.cli.help import default_note
-from adaptwin.cli.options import SHIPPED, AsJson, SurrogateName, surrogate_named, time_from_zero, time_span
+from adaptwin.cli.options import (
+    SHIPPED,
+    AsJson,
+    CostOfMove,
+    CostOfRestart,
+    SurrogateName,
+    surrogate_named,
+    time_from_zero,
+    time_span,
+)
 from adaptwin.cli.printing import tell
 from adaptwin.cli.servers import ApiKey
 from adaptwin.cli.watch_call import WatchCall
@@ -99,12 +108,8 @@ def watch_command(
             parser=time_from_zero, metavar="TIME", help="Time whose forecasts must all allow fewer GPUs to give one up."
         ),
     ] = 3_600.0,
-    move_cost: Annotated[
-        float, typer.Option(min=0, metavar="GPUS", help="Cost of moving an adapter that is being served.")
-    ] = MOVE_COST,
-    restart_cost: Annotated[
-        float, typer.Option(min=0, metavar="GPUS", help="Cost of restarting a server.")
-    ] = RESTART_COST,
+    move_cost: CostOfMove = MOVE_COST,
+    restart_cost: CostOfRestart = RESTART_COST,
     time_limit: Annotated[
         float, typer.Option(parser=time_span, metavar="TIME", help="Longest time to search for another plan.")
     ] = 120.0,

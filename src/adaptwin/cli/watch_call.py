@@ -59,7 +59,7 @@ class WatchCall(NamedTuple):
         else:
             show(totals.sentence())
         if report:
-            write_simulated_time_report({"watch": fleet.stretches}, self.every, report, source=source)
+            write_simulated_time_report(fleet.stretches, self.every, report, source=source)
             tell(f"report written to {report}")
 
     def running(

@@ -52,7 +52,7 @@ def explain(
     Raises:
         SpecError: vLLM does not serve the rank, the rate is below zero, or the plan has no servers.
     """
-    serving = [server for server in plan.servers if not server.is_standby]
+    serving = plan.serving
     if not serving:
         raise SpecError("none serves adapters: there is nothing to explain", "servers")
     newcomer = typical_adapter(plan, rank, rate, lengths)

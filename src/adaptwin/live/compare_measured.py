@@ -95,7 +95,7 @@ def _placed(plan: Plan, who: str, seen: Observation) -> PlacedServer:
     """Return the server of a plan that was measured, by its name."""
     if not isinstance(seen.source, ReplayedRun):
         raise SpecError("only results of adaptwin replay can be compared with a plan", file=seen.file)
-    serving = {server.name: server for server in plan.servers if not server.is_standby}
+    serving = {server.name: server for server in plan.serving}
     if seen.name not in serving:
         what = f"{seen.name!r} was measured, but the servers of {who} are {', '.join(serving)}"
         raise SpecError(what, seen.at("name"), seen.file)

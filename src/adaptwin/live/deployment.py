@@ -47,7 +47,7 @@ class Deployment(NamedTuple):
 def deployment_of_plan(plan: Plan) -> Deployment:
     """Return the servers of a plan that serve adapters."""
     return Deployment(
-        servers=tuple(server for server in plan.servers if not server.is_standby),
+        servers=plan.serving,
         profiles={profile.name: profile for profile in plan.profiles},
         workload=plan.workload,
         latency_limits=plan.options.latency_limits,
@@ -75,7 +75,7 @@ def deployment_of_fleet(fleet: Fleet, profile: Profile, names: Sequence[str]) ->
 
 def require_in_plan(given: Collection[str], plan: Plan) -> None:
     """Raise `SpecError` if a name that was given with an address is none of the plan's servers with adapters."""
-    names = [server.name for server in plan.servers if not server.is_standby]
+    names = [server.name for server in plan.serving]
     if unknown := sorted({*given} - {*names}):
         raise SpecError(f"the plan has no server {unknown[0]!r}: it has {', '.join(names)}", "url")
 

@@ -74,7 +74,7 @@ def traffic_of_plan(
         duration: Seconds of arrivals; None: those of the plan.
         routing: ``plan`` or ``round-robin``, which sends every request to the next server.
     """
-    serving = [server for server in plan.servers if not server.is_standby]
+    serving = plan.serving
     url_of = _urls_by_name([server.name for server in serving], urls)
     if duration is not None:
         plan = plan.model_copy(update={"workload": plan.workload.model_copy(update={"duration": duration})})

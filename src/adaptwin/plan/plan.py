@@ -225,6 +225,11 @@ class Plan(Spec):
         """The servers that start only when another server fails."""
         return tuple(server for server in self.servers if server.is_standby)
 
+    @property
+    def serving(self) -> tuple[PlacedServer, ...]:
+        """The servers that serve adapters: all but the standbys."""
+        return tuple(server for server in self.servers if not server.is_standby)
+
     def takers(self, failover: Failover) -> tuple[PlacedServer, ...]:
         """Return the servers that take over adapters in a failover, with the adapters and settings they have then."""
         taken = failover.takers({server.name: server.adapters for server in self.servers})

@@ -126,9 +126,8 @@ def described_plan(
 
 def without_standbys(plan: Plan) -> Plan:
     """Return the plan without its standbys, which do not run."""
-    serving = tuple(server for server in plan.servers if not server.is_standby)
     options = plan.options.model_copy(update={"spare": 0})
-    return plan.model_copy(update={"servers": serving, "options": options, "failover": ()})
+    return plan.model_copy(update={"servers": plan.serving, "options": options, "failover": ()})
 
 
 def _require_sound(plan: Plan, workload: Workload, prices: Prices) -> None:

@@ -26,7 +26,7 @@ def measured(**figures):
 
 
 def watched(servers, overloaded=(), kind="holds", requests=None):
-    outlook = Outlook(tuple(overloaded), frozenset(), tuple(overloaded), {}, dict.fromkeys(servers, 0.25))
+    outlook = Outlook(tuple(overloaded), frozenset(), tuple(overloaded), dict.fromkeys(servers, 0.25))
     plans = Plans.model_construct(plans=())
     observed = Observed(1000.0, 60.0, servers, {"gpu-9": "gone"}, requests, "LiteLLM")
     decision = WatchDecision(kind, RateForecast({"a": 2.0, "b": 3.0}, "the recent maximum"), outlook)

@@ -290,7 +290,7 @@ class _Applying:
 
 
 def _serving(plans: Sequence[Plan]) -> list[str]:
-    return [server.name for plan in plans for server in plan.servers if not server.is_standby]
+    return [server.name for plan in plans for server in plan.serving]
 
 
 def _migration_steps(plans: Sequence[Plan]) -> Iterator[Step]:

@@ -21,8 +21,8 @@ def differing_settings(
     found = {
         server.name: _differences(plan, server, states[server.name])
         for plan in plans
-        for server in plan.servers
-        if server.name in states and not server.is_standby
+        for server in plan.serving
+        if server.name in states
     }
     of_cache = tuple(
         f"{name}: {line}; the twin's figures are not those of this server."

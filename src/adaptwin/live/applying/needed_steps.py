@@ -25,8 +25,7 @@ def wanted_adapters(plan: Plan) -> dict[str, list[str]]:
     ranks = {adapter.name: adapter.rank for adapter in plan.workload.adapters}
     return {
         server.name: [] if server.merged else [name for name in server.adapters if ranks[name] > 0]
-        for server in plan.servers
-        if not server.is_standby
+        for server in plan.serving
     }
 
 
@@ -105,7 +104,7 @@ def require_base_models(plans: Sequence[Plan], states: Mapping[str, ServerState]
         SpecError: A server does not serve what the plan puts there: the base model, or a merged adapter.
     """
     said = []
-    placed = ((plan, server) for plan in plans for server in plan.servers if not server.is_standby)
+    placed = ((plan, server) for plan in plans for server in plan.serving)
     for its_plan, server in placed:
         models = states[server.name].models
         base = models.base

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adaptwin.live.watching.outlook import MOST_HEADROOM_SEEN, Outlook
 from adaptwin.placement.verification.verify import serving_cases, verify
 from adaptwin.plan.check import Check
-from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.plan import Plan
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import Case, simulate_many
 from adaptwin.workload.workload import Workload
@@ -22,17 +22,23 @@ def simulated_outlook(plans: Sequence[tuple[Plan, Workload]], seed: int) -> Outl
     """
     changed = [plan.model_copy(update={"workload": workload}) for plan, workload in plans]
     checks = [verify(plan, seed, failovers=False) for plan in changed]
-    runs = {server.name: run for check in checks for server, run in zip(check.servers, check.runs, strict=True)}
+    runs = [run for check in checks for run in check.runs]
     return Outlook(
         failures=tuple(line for check in checks for line in check.failures),
         failing=frozenset(check.servers[place].name for check in checks for place in check.failing),
-        overloaded=tuple(dict.fromkeys(name for run in runs.values() for name in overloaded_adapters(run))),
-        runs=runs,
+        overloaded=tuple(dict.fromkeys(name for run in runs for name in overloaded_adapters(run))),
         headroom={
             name: share
             for plan, check in zip(changed, checks, strict=True)
             for name, share in _headroom_by_server(plan, check, seed).items()
         },
+    )
+
+
+def plans_hold(plans: Sequence[tuple[Plan, Workload]], seed: int) -> bool:
+    """Whether plans hold, each with a workload of its adapters; `simulated_outlook` says more, and takes longer."""
+    return all(
+        verify(plan.model_copy(update={"workload": workload}), seed, failovers=False).ok for plan, workload in plans
     )
 
 
@@ -68,13 +74,8 @@ def expected_runs(plans: Sequence[tuple[Plan, Workload]], names: Sequence[str], 
     """Return the twin's run of some servers with some traffic, by server."""
     cases: dict[str, Case] = {}
     for plan, workload in plans:
-        servers = [server for server in serving_servers(plan) if server.name in names]
+        servers = [server for server in plan.serving if server.name in names]
         changed = plan.model_copy(update={"workload": workload})
         found = serving_cases(changed, servers, seed)
         cases.update({server.name: case for server, case in zip(servers, found, strict=True)})
     return dict(zip(cases, simulate_many(cases.values()), strict=True))
-
-
-def serving_servers(plan: Plan) -> tuple[PlacedServer, ...]:
-    """Return the servers of a plan that serve adapters."""
-    return tuple(server for server in plan.servers if not server.is_standby)

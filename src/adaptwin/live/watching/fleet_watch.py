@@ -9,7 +9,7 @@ forecasts of that stretch.
 from typing import Literal, NamedTuple
 
 from adaptwin.errors import Infeasible, SpecError
-from adaptwin.live.watching.ask_twin import simulated_outlook
+from adaptwin.live.watching.ask_twin import plans_hold, simulated_outlook
 from adaptwin.live.watching.decision import WatchDecision
 from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.forecast import AHEAD, Method, RateForecast, forecast_rates
@@ -115,7 +115,7 @@ class FleetWatch:
 
     def _would_hold(self, found: Plans, rates: dict[str, float], recent: RecordedTraffic, seed: int) -> bool:
         workloads = _workloads(found, rates, recent, [])
-        return simulated_outlook(list(zip(found.plans, workloads, strict=True)), seed).holds
+        return plans_hold(list(zip(found.plans, workloads, strict=True)), seed)
 
     def _changed(
         self, running: Plans, decided: WatchDecision, workloads: tuple[Workload, ...], failing: frozenset[str]
@@ -166,7 +166,7 @@ class FleetWatch:
         assert decided.forecast
         expected = sum(decided.forecast.rates.get(adapter.name, 0.0) for adapter in workload.adapters)
         growth = workload.rate / expected if expected > 0 else 1.0
-        load, serving = growth * _load_of(plan, decided.outlook), sum(not server.is_standby for server in plan.servers)
+        load, serving = growth * _load_of(plan, decided.outlook), len(plan.serving)
         was_futile = workload.rate > WORTH_ANOTHER_SEARCH * self._futile.get(plan.base, float("inf"))
         return load <= serving - 1 and not was_futile
 

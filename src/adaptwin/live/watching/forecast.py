@@ -33,6 +33,11 @@ class RateForecast(NamedTuple):
     rates: dict[str, float]
     method: str  # in words
 
+    @property
+    def request_rate(self) -> float:
+        """Requests per second of all adapters together."""
+        return sum(self.rates.values())
+
 
 def forecast_rates(
     traffic: RecordedTraffic,

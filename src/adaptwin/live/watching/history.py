@@ -15,11 +15,12 @@ from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.twin.run import Run
+from adaptwin.workload.rates_over_time import DAY
 
 PlansState = Literal["found", "run"]
 
 WATCH_FORMAT = 1
-KEPT_SECONDS = 35 * 86_400.0  # of traffic
+KEPT_SECONDS = 35.0 * DAY  # of traffic
 _LONGEST_LOCK = 60.0  # seconds that another program may hold the database
 _APPLICATION = 0x61647477  # marks the databases of adaptwin
 _TABLES = """

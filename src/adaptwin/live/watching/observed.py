@@ -69,3 +69,10 @@ class Observed(NamedTuple):
     requests: Mapping[str, Counted] | None  # that arrived, by adapter; None if that is not known
     source: str  # what counted the requests of the adapters, in words
     notes: tuple[str, ...] = ()
+
+    @property
+    def request_rate(self) -> float | None:
+        """Requests per second that arrived; None if that is not known."""
+        if self.requests is None:
+            return None
+        return sum(each.requests for each in self.requests.values()) / self.seconds

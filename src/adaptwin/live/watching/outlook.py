@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from adaptwin.twin.run import Run
-
 MOST_HEADROOM_SEEN = 3.0  # four times the traffic
 
 
@@ -14,7 +12,6 @@ class Outlook(NamedTuple):
     failures: tuple[str, ...]  # what goes wrong, a line each; none if the plans hold
     failing: frozenset[str]  # servers where it goes wrong
     overloaded: tuple[str, ...]  # adapters that are starved or backlogged
-    runs: Mapping[str, Run]  # by server
     headroom: Mapping[str, float]  # how much more traffic each server bears, as a share; below 0: how much less
 
     @property

@@ -11,7 +11,6 @@ answered requests: otherwise an overloaded server would seem to get shorter requ
 from collections.abc import Iterable, Mapping
 
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.ask_twin import serving_servers
 from adaptwin.live.watching.observed import ObservedServer
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.plans import Plans
@@ -27,7 +26,7 @@ def requests_as_planned(running: Plans, servers: Mapping[str, ObservedServer], s
     found: dict[str, Counted] = {}
     for plan in running.plans:
         planned = planned_counts(plan, seconds)
-        for server in serving_servers(plan):
+        for server in plan.serving:
             due = {name: _scaled_counts(planned[name], share) for name, share in server.adapters.items()}
             total = _sum_of_counts(due.values())
             arrived = _arrived(servers.get(server.name), total, seconds)
@@ -78,7 +77,7 @@ def with_unanswered(
     for plan in running.plans:
         planned = planned_counts(plan, seconds)
         more: dict[str, float] = {}
-        for server in serving_servers(plan):
+        for server in plan.serving:
             unanswered = _unanswered(servers.get(server.name), seconds)
             for name, share in _shares_of(server, answered, planned).items():
                 more[name] = more.get(name, 0.0) + unanswered * share

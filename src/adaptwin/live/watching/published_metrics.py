@@ -125,12 +125,11 @@ def _metric_values(watched: WatchedRound) -> Iterator[tuple[PublishedMetric, tup
     """Yield the value of each metric; None where it is not known."""
     observed, decision = watched.observed, watched.decision
     outlook, forecast = decision.outlook, decision.forecast
-    arrived = None if observed.requests is None else sum(each.requests for each in observed.requests.values())
     yield PLAN_HOLDS, (), None if outlook is None else float(outlook.holds)
     yield GPUS, (), watched.running.gpus
     yield WANTED_GPUS, (), (watched.found or watched.running).gpus
-    yield REQUESTS, (), None if arrived is None else arrived / observed.seconds
-    yield FORECAST, (), sum(forecast.rates.values()) if forecast else None
+    yield REQUESTS, (), observed.request_rate
+    yield FORECAST, (), forecast.request_rate if forecast else None
     yield OVERLOADED, (), len(outlook.overloaded) if outlook else None
     yield LAST_ROUND, (), observed.time
     for name in outlook.overloaded if outlook else ():

@@ -21,7 +21,6 @@ from adaptwin.live.connection import in_event_loop, session_with
 from adaptwin.live.metering.router_counters import Counted
 from adaptwin.live.vllm_server import VllmServer
 from adaptwin.live.watched_server import Reading, WatchedServer
-from adaptwin.live.watching.ask_twin import serving_servers
 from adaptwin.live.watching.observed import Observed, ObservedServer
 from adaptwin.live.watching.planned_shares import requests_as_planned, with_unanswered
 from adaptwin.live.watching.router_reader import CountedModels, RouterReader
@@ -93,7 +92,7 @@ class RunningServers:
             SpecError: The file of the servers is damaged, or lacks a server, or a key is missing.
             ServerError: No server could be read, the first time.
         """
-        names = [server.name for plan in running.plans for server in serving_servers(plan)]
+        names = [server.name for plan in running.plans for server in plan.serving]
         servers, notes = self._addresses(names)
         try:
             seen: Observed = in_event_loop(lambda: self._observed(running, servers, notes))
@@ -154,7 +153,7 @@ class RunningServers:
 
     async def _has_come_to(self, found: Plans, access: Mapping[str, ServerAccess]) -> bool:
         """Whether the servers have the adapters and the settings of plans, as far as they say them."""
-        serving = {server.name: server for plan in found.plans for server in serving_servers(plan)}
+        serving = {server.name: server for plan in found.plans for server in plan.serving}
         async with connected({name: access[name] for name in serving}, self._access.api_key) as servers:
             states = await states_of(servers)
         restarts, _ = differing_settings(found.plans, states)
@@ -233,7 +232,7 @@ class RunningServers:
         if counted is None or not counted.knows_adapters:
             if all(server.requests is None for server in measured.values()):
                 return None, "vLLM"
-            serving = [server.name for plan in running.plans for server in serving_servers(plan)]
+            serving = [server.name for plan in running.plans for server in plan.serving]
             if unknown := [name for name in serving if name not in measured or measured[name].requests is None]:
                 notes.append(f"requests taken to be as planned, as they are not known: {_in_a_note(unknown)}")
             return requests_as_planned(running, measured, self._every), "vLLM, shared as planned"

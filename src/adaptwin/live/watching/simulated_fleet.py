@@ -1,14 +1,16 @@
 """SimulatedFleet: servers of the twin in place of real ones, under traffic that changes over the day.
 
-Every stretch of time is simulated from an empty server on, with the rates of its middle. Adapters that move are in
+Every stretch of time is simulated from an empty server on, with its mean rates. Adapters that move are in
 place at once; a server that starts, or restarts, takes a while, in which the plans before keep running.
 """
 
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from adaptwin.live.metering.router_counters import Counted
-from adaptwin.live.watching.ask_twin import expected_runs, overloaded_adapters, serving_servers
+from adaptwin.live.watching.ask_twin import expected_runs, overloaded_adapters
 from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.live.watching.observed import Observed, ObservedServer
 from adaptwin.live.watching.simulated_stretch import SimulatedStretch
@@ -49,9 +51,9 @@ class SimulatedFleet:
         if self._place >= len(self):
             return None
         start = self._place * self._every
-        rates = dict(zip(self._rates.names, self._rates.rates[:, self._period_at(start)].tolist(), strict=True))
+        rates = self._rates_from(start)
         workloads = [_workload_now(plan.workload, rates, self._every) for plan in running.plans]
-        names = [server.name for plan in running.plans for server in serving_servers(plan)]
+        names = [server.name for plan in running.plans for server in plan.serving]
         seed = stream_seed(self._seed, "stretch", str(self._place)) >> 1
         runs = expected_runs(list(zip(running.plans, workloads, strict=True)), names, seed)
         self._note(start, running, runs)
@@ -79,8 +81,13 @@ class SimulatedFleet:
         self._starting = None
         return FleetChange(is_complete=True)
 
-    def _period_at(self, start: float) -> int:
-        return min(len(self._rates) - 1, int((start + self._every / 2.0) // self._rates.period))
+    def _rates_from(self, start: float) -> dict[str, float]:
+        """Return the mean rates of the stretch that begins at a time, by adapter."""
+        begins = np.arange(len(self._rates)) * self._rates.period
+        end = start + self._every
+        inside = np.minimum(end, begins + self._rates.period) - np.maximum(start, begins)
+        means = self._rates.rates @ (np.clip(inside, 0.0, None) / self._every)
+        return dict(zip(self._rates.names, means.tolist(), strict=True))
 
     def _note(self, start: float, running: Plans, runs: Mapping[str, Run]) -> None:
         gpus = max(running.gpus, self._starting.gpus if self._starting else 0)

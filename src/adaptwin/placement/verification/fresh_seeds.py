@@ -32,9 +32,9 @@ def verified_sample(plan: Plan, number: int) -> list[PlacedServer]:
     Where like ones stand for each other and the options allow it, these are the servers that stand for others and about
     as many of the others as the square root of their number, other ones in each verification.
     """
-    serving = [server for server in plan.servers if not server.is_standby]
+    serving = plan.serving
     if plan.options.verify == "all":
-        return serving
+        return list(serving)
     others: dict[str, list[str]] = {}
     for server in serving:
         if server.like is not None:
@@ -74,7 +74,7 @@ class Verifications:
 def with_verified(plan: Plan, *, held: bool) -> Plan:
     """Return the plan with the result of its verifications: their seeds, and the servers that were simulated."""
     seen = {server.name for number in range(VERIFICATIONS) for server in verified_sample(plan, number)}
-    serving = sum(not server.is_standby for server in plan.servers)
+    serving = len(plan.serving)
     return plan.model_copy(
         update={
             "verified": held,

@@ -51,9 +51,8 @@ def stress(
         OutOfMemory: A server of the plan would not start.
         SpecError: The plan has no servers, the window is too short to judge them, or `runs` is below 1.
     """
-    serving = [server for server in plan.servers if not server.is_standby]
     asked = STRESS_SCENARIOS if scenarios is None else scenarios
-    return _stress(plan, serving, asked, runs, plan.seed if seed is None else seed, jobs, progress)
+    return _stress(plan, plan.serving, asked, runs, plan.seed if seed is None else seed, jobs, progress)
 
 
 def with_stress_sample(plan: Plan, progress: Progress = silent) -> Plan:

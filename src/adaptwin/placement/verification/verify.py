@@ -27,7 +27,7 @@ def verify(plan: Plan, seed: int = 1, *, jobs: int = -1, failovers: bool = True)
     Raises:
         OutOfMemory: A server of the plan would not start.
     """
-    serving = tuple(server for server in plan.servers if not server.is_standby)
+    serving = plan.serving
     states = [(failover, plan.takers(failover)) for failover in plan.failover] if failovers else []
     played = _Played(plan, seed)
     played.play([[(server.name, server) for server in serving], *(_asked(plan, *state) for state in states)], jobs)

@@ -27,8 +27,7 @@ class _Decided(NamedTuple):
 
 def differing_budgets(plan: Plan) -> list[str]:
     """Return the settings of the batch in which the servers of a plan differ, standbys left aside."""
-    serving = [server for server in plan.servers if not server.is_standby]
-    return [name for name in _BUDGETS if len({budget_of(plan, server, name) for server in serving}) > 1]
+    return [name for name in _BUDGETS if len({budget_of(plan, server, name) for server in plan.serving}) > 1]
 
 
 def budget_of(plan: Plan, server: PlacedServer, setting: str) -> int:
@@ -147,7 +146,7 @@ def _alternative(plan: Plan, setting: Setting) -> Alternative | None:
 
 def _on_servers(plan: Plan, decided: Sequence[_Decided]) -> str:
     """Say on which servers: by name, or how many of all."""
-    serving, names = len(plan.servers) - len(plan.standbys), [each.server.name for each in decided]
+    serving, names = len(plan.serving), [each.server.name for each in decided]
     if len(names) <= NAMED_SERVERS:
         return f" on {', '.join(names)}"
     if len(names) == serving:

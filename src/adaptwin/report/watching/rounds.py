@@ -10,6 +10,7 @@ from adaptwin.plan.plans import Plans
 from adaptwin.report.plan.migration import step_lines
 from adaptwin.report.style.terminal import Text
 from adaptwin.report.style.words import NOTHING, count, duration, number, percent
+from adaptwin.workload.rates_over_time import DAY, clock_time
 
 SHOWN_LINES = 6  # of failures, notes and steps, each
 _KIND_STYLES = {
@@ -37,17 +38,15 @@ def clock(watched: WatchedRound, *, is_simulated: bool) -> str:
     end = watched.observed.time
     if not is_simulated:
         return datetime.fromtimestamp(end).strftime("%H:%M:%S")
-    days, seconds = divmod(round(end), 86_400)
-    return f"{days + 1}d {seconds // 3600:02}:{seconds % 3600 // 60:02}"
+    days, seconds = divmod(round(end), DAY)
+    return f"{days + 1:.0f}d {clock_time(seconds)}"
 
 
 def traffic_words(watched: WatchedRound) -> str:
     """Say how many requests arrived, and how many are expected."""
     observed, forecast = watched.observed, watched.decision.forecast
-    arrived = NOTHING
-    if observed.requests is not None:
-        arrived = number(sum(each.requests for each in observed.requests.values()) / observed.seconds)
-    expected = number(sum(forecast.rates.values())) if forecast else NOTHING
+    arrived = NOTHING if observed.request_rate is None else number(observed.request_rate)
+    expected = number(forecast.request_rate) if forecast else NOTHING
     return f"{arrived} req/s, {expected} expected"
 
 
@@ -110,18 +109,16 @@ def round_data(watched: WatchedRound) -> dict[str, object]:
         "time": observed.time,
         "seconds": observed.seconds,
         "source": observed.source,
-        "requests_per_second": None
-        if observed.requests is None
-        else sum(each.requests for each in observed.requests.values()) / observed.seconds,
+        "requests_per_second": observed.request_rate,
         "forecast": None
         if decision.forecast is None
-        else {"method": decision.forecast.method, "requests_per_second": sum(decision.forecast.rates.values())},
+        else {"method": decision.forecast.method, "requests_per_second": decision.forecast.request_rate},
         "decision": decision.kind,
         "gpus": watched.running.gpus,
         "wanted_gpus": (watched.found or watched.running).gpus,
         "moves": decision.moves,
         "restarts": decision.restarts,
-        "failures": list(outlook.failures) if outlook else [],
+        "failures": list(outlook.failures) if outlook else None,
         "overloaded": list(outlook.overloaded) if outlook else None,
         "servers": {
             name: {
