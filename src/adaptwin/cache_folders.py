@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-_CHOSEN = ("ADAPTWIN_CACHE_DIR", "NUMBA_CACHE_DIR")  # variables that name a folder
+CHOSEN_FOLDERS = ("ADAPTWIN_CACHE_DIR", "NUMBA_CACHE_DIR")  # variables that name a folder
 _BESIDE = "__pycache__"
 
 
@@ -23,7 +23,7 @@ def cache_folders(source: str | Path) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(source)).parent
     own_name = f"{folder.name}_{hashlib.blake2b(os.fsencode(folder), digest_size=8).hexdigest()}"
-    for variable in _CHOSEN:
+    for variable in CHOSEN_FOLDERS:
         chosen = Path(os.environ.get(variable, ""))
         if chosen.name and _is_usable(chosen):
             yield chosen / own_name

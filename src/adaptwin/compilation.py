@@ -50,6 +50,11 @@ class Job(NamedTuple):
             getattr(entry, "signatures", ()) or is_cached(entry) for entry in map(_named, self.entries)
         )
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the machine code of all entries is on disk, for the next process to load."""
+        return all(map(is_cached, map(_named, self.entries)))
+
 
 def compile_missing(jobs: Sequence[Job], progress: Progress = silent) -> None:
     """Do the jobs whose machine code is missing.
