@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from adaptwin.cache_folders import _is_usable
+from adaptwin.cache_folders import is_usable_folder
 from adaptwin.installation import caches as cache_module
 from adaptwin.installation import machine as machine_module
 from adaptwin.installation import self_test as test_module
@@ -41,7 +41,7 @@ def test_little_memory_is_a_note(sizes, state, says, monkeypatch):
 def test_a_cache_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("ADAPTWIN_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    _is_usable.cache_clear()
+    is_usable_folder.cache_clear()
     findings = {finding.name: finding for finding in caches()}
     assert findings["ADAPTWIN_CACHE_DIR"].state == "wrong"
     assert "unset ADAPTWIN_CACHE_DIR" in findings["ADAPTWIN_CACHE_DIR"].remedy
@@ -49,7 +49,7 @@ def test_a_cache_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch):
 
 def test_an_empty_cache_folder_has_no_machine_code_yet(tmp_path, monkeypatch):
     monkeypatch.setenv("ADAPTWIN_CACHE_DIR", str(tmp_path / "new"))
-    _is_usable.cache_clear()
+    is_usable_folder.cache_clear()
     findings = {finding.name: finding for finding in caches()}
     assert findings["folder"].says.startswith(str(tmp_path / "new"))
     assert findings["machine code"].state == "note"
@@ -81,7 +81,8 @@ def test_variables_say_what_they_do_and_secrets_only_whether_they_are_set():
     for finding, variable in zip(variables(environment), VARIABLES, strict=True):
         assert ("value" in finding.says.split(" (")[0]) != variable.is_secret
         assert variable.effect in finding.says
-    assert states(variables(environment))["NUMBA_DISABLE_JIT"] == "note"
+    assert states(variables(environment))["NUMBA_DISABLE_JIT"] == "wrong"
+    assert states(variables({"NUMBA_DISABLE_JIT": "0"}))["NUMBA_DISABLE_JIT"] == "ok"
     assert all(finding.says.startswith("not set") for finding in variables({}))
 
 

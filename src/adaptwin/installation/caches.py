@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from adaptwin.cache_folders import CHOSEN_FOLDERS, cache_folders
+from adaptwin.cache_folders import CHOSEN_FOLDERS, cache_folders, is_usable_folder
 from adaptwin.installation.finding import InstallationFinding
 from adaptwin.jit import COMPILED_PACKAGES
 
@@ -24,7 +24,7 @@ def _unusable_choices() -> list[InstallationFinding]:
     return [
         InstallationFinding(name, "wrong", says.format(folder), remedy.format(name))
         for name, folder in named
-        if not _is_writable(folder)
+        if not is_usable_folder(folder)
     ]
 
 

@@ -13,14 +13,14 @@ class Variable(NamedTuple):
     name: str
     effect: str
     is_secret: bool = False
-    remedy: str = ""  # where the variable is better not set
+    remedy: str = ""  # where adaptwin does not work with the variable, unless it is 0
 
 
 VARIABLES = (
     Variable("ADAPTWIN_CACHE_DIR", "the folder for machine code"),
     Variable("NUMBA_CACHE_DIR", "the folder for machine code, without ADAPTWIN_CACHE_DIR"),
     Variable("XDG_CACHE_HOME", "the folder for machine code, if __pycache__ is not writable"),
-    Variable("NUMBA_DISABLE_JIT", "nothing is compiled: simulations take hundreds of times as long", remedy="unset it"),
+    Variable("NUMBA_DISABLE_JIT", "1: nothing is compiled, and simulations fail", remedy="unset NUMBA_DISABLE_JIT"),
     Variable("NO_COLOR", "no colours and no escape codes"),
     Variable("FORCE_COLOR", "colours also in pipes and files"),
     Variable("TERM", "the kind of terminal; dumb: no escape codes"),
@@ -39,5 +39,6 @@ def _of_variable(variable: Variable, value: str | None) -> InstallationFinding:
     if not value:
         return InstallationFinding(variable.name, "ok", f"not set ({variable.effect})")
     shown = "set" if variable.is_secret else value
-    state: FindingState = "note" if variable.remedy else "ok"
-    return InstallationFinding(variable.name, state, f"{shown} ({variable.effect})", variable.remedy)
+    remedy = variable.remedy if value != "0" else ""
+    state: FindingState = "wrong" if remedy else "ok"
+    return InstallationFinding(variable.name, state, f"{shown} ({variable.effect})", remedy)
