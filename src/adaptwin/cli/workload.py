@@ -20,7 +20,7 @@ class WorkloadGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The sub-command that the arguments name."""
         if args[0] not in self.commands:
-            raise WrongCallError(not_one_of(args[0], self.commands))
+            raise WrongCallError(f"{not_one_of(args[0], self.commands)}; see {ctx.command_path} --help")
         return super().resolve_command(ctx, args)
 
 
