@@ -24,18 +24,17 @@ VALUES = """`TIME` is a number of seconds, or has a unit: `2s`, `500ms`. Headroo
 popularities."""
 
 JSON_NOTE = """With `--json`, a command prints JSON instead of tables, for other programs to read. Progress and messages
-go to the standard error output. Every command has the option, except {}."""
+go to the standard error output. Every command has the option. Where there is no result, nothing is printed."""
 
 EXIT_CODES = (
     (0, "done"),
-    (WRONG_INPUT, "wrong input: a file, a field or an option; the message names the place and what is allowed"),
+    (WRONG_INPUT, "wrong input, and the message names the place; or `adaptwin doctor` found that something is wrong"),
     (Infeasible.exit_code, "no solution: no plan exists, or a server would not start; the message names the cause"),
     (NOT_PROMISED, "a plan was made but is not verified, or `adaptwin verify` found that it does not hold"),
     (ServerError.exit_code, "a running server cannot be used, or died; what was measured until then is kept"),
 )
-EXIT_NOTE = """Errors go to the standard error output. For an unknown command, an unknown option, or a value that cannot
-be read (`--gpus two`), the program prints the usage and a box that names the mistake. Every other error is one line
-that begins with `adaptwin:`."""
+EXIT_NOTE = """Errors go to the standard error output, each in one line that begins with `adaptwin:`. For a wrong
+call, such as an unknown option or `--gpus two`, the line names the option and the command that prints its help."""
 
 COMPLETION = """Commands, options and names such as those of profiles, objectives and strategies can be completed with
 the tab key. Install the completion for your shell once, then start a new shell:"""
@@ -94,16 +93,11 @@ def _common_parts() -> Iterator[str]:
     yield table(["code", "meaning"], [[str(number), meaning] for number, meaning in EXIT_CODES])
     yield paragraph(EXIT_NOTE)
     yield "## JSON"
-    without = [called.name for name in COMMANDS for called in commands_of(name) if not _knows_json(called)]
-    yield paragraph(JSON_NOTE.format(" and ".join(map(code, without))))
+    yield paragraph(JSON_NOTE)
     yield "## Shell completion"
     yield paragraph(COMPLETION)
     yield _console(COMPLETION_COMMAND)
     yield COMPLETION_NOTE
-
-
-def _knows_json(called: Called) -> bool:
-    return any("--json" in param.opts for param in called.command.params)
 
 
 def _described(name: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Examples: the fleets can be planned, and the code on the documentation pages runs."""
 
+import ast
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from adaptwin.spec import read_mapping
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLEET = PROJECT / "examples" / "fleet.yaml"
+NOTEBOOK = PROJECT / "examples" / "notebook.ipynb"
 MIXED = PROJECT / "examples" / "mixed-fleet.yaml"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 DESIGN = "# design.yaml\n"  # first line of a block that is a design, not a fleet
@@ -75,6 +78,33 @@ def test_the_example_is_as_the_pages_describe_it():
 def test_the_python_of_the_pages_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "page", "exec"), {"__name__": "__main__"})  # noqa: S102 (our own pages)
+
+
+def test_the_notebook_runs_and_shows_something_in_every_cell(monkeypatch):
+    """Every cell is run, and its last expression is shown, as Jupyter does."""
+    monkeypatch.chdir(NOTEBOOK.parent)
+    names = {"__name__": "__main__"}
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "cell", "exec"), names)  # noqa: S102 (our own notebook)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307
+            assert value is not None
+            assert value._repr_html_() if hasattr(value, "_repr_html_") else repr(value)
+    assert names["plan"].verified
+    assert names["new"].migration.steps
+    assert names["run"].series is not None
+    assert names["few"].worst != "ok"
+
+
+def test_the_notebook_stores_no_output():
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) > 5
+    assert all((cell["outputs"], cell["execution_count"]) == ([], None) for cell in cells)
 
 
 @pytest.mark.parametrize("text", [block for block in blocks("yaml") if not block.values[0].startswith(OTHER_KINDS)])

@@ -23,11 +23,13 @@ from adaptwin import (
     Server,
     SpecError,
     Workload,
+    compare,
     load_profile,
     make_plan,
     replan,
     simulate,
     simulate_many,
+    surrogate_for,
     verify,
 )
 from adaptwin.cli.commands import COMMANDS
@@ -74,6 +76,19 @@ def test_a_profile_is_loaded_by_name_or_path(profile, tmp_path):
     profile.write(tmp_path / "mine.yaml")
     assert load_profile(tmp_path / "mine.yaml") == profile
     assert load_profile(str(tmp_path / "mine.yaml")) == profile
+
+
+def test_a_name_or_a_path_stands_for_a_profile(profile, workload, run, tmp_path):
+    server = Server(max_loras=2, max_lora_rank=16)
+    profile.write(tmp_path / "mine.yaml")
+    for given in (profile.name, tmp_path / "mine.yaml", str(tmp_path / "mine.yaml")):
+        assert simulate(given, server, workload).to_json() == run.to_json()
+        assert simulate_many([(given, server, workload)])[0].to_json() == run.to_json()
+        assert surrogate_for(given).profile == profile
+    assert compare(profile.name, []).is_empty()
+    for use in (lambda: simulate("h200", server, workload), lambda: surrogate_for("h200"), lambda: compare("h200", [])):
+        with pytest.raises(SpecError, match=f"^profile: 'h200' is neither a file nor one of {profile.name}, "):
+            use()
 
 
 def test_an_adapter_may_be_made_by_position():

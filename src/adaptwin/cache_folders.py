@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-_CHOSEN = ("ADAPTWIN_CACHE_DIR", "NUMBA_CACHE_DIR")  # variables that name a folder
+CHOSEN_FOLDERS = ("ADAPTWIN_CACHE_DIR", "NUMBA_CACHE_DIR")  # variables that name a folder
 _BESIDE = "__pycache__"
 
 
@@ -23,9 +23,9 @@ def cache_folders(source: str | Path) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(source)).parent
     own_name = f"{folder.name}_{hashlib.blake2b(os.fsencode(folder), digest_size=8).hexdigest()}"
-    for variable in _CHOSEN:
+    for variable in CHOSEN_FOLDERS:
         chosen = Path(os.environ.get(variable, ""))
-        if chosen.name and _is_usable(chosen):
+        if chosen.name and is_usable_folder(chosen):
             yield chosen / own_name
             return
     yield folder / _BESIDE
@@ -46,7 +46,7 @@ def make_folder(folder: Path) -> None:
 
 
 @lru_cache(maxsize=8)
-def _is_usable(root: Path) -> bool:
+def is_usable_folder(root: Path) -> bool:
     """Whether this user can write to a folder, which is made if it is missing."""
     try:
         root.mkdir(parents=True, exist_ok=True)

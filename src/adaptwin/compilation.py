@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 from numba.core import event
 
-from adaptwin.compilation_progress import Meter, ProgressLines, has_terminal, slowness
+from adaptwin.compilation_progress import Meter, ProgressLines, slowness
 from adaptwin.interruption import tidied_by
 from adaptwin.jit import is_cached
 from adaptwin.progress import Progress, silent
+from adaptwin.terminals import can_redraw
 
 _FUNCTION_DONE, _JOB_DONE = ".", "done"  # lines of the second process
 _START_SECONDS = 1.0  # that the second process takes to start, before it compiles
@@ -49,6 +50,11 @@ class Job(NamedTuple):
             getattr(entry, "signatures", ()) or is_cached(entry) for entry in map(_named, self.entries)
         )
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the machine code of all entries is on disk, for the next process to load."""
+        return all(map(is_cached, map(_named, self.entries)))
+
 
 def compile_missing(jobs: Sequence[Job], progress: Progress = silent) -> None:
     """Do the jobs whose machine code is missing.
@@ -57,7 +63,7 @@ def compile_missing(jobs: Sequence[Job], progress: Progress = silent) -> None:
     """
     missing = sorted((job for job in jobs if not job.is_done), key=lambda job: -job.seconds)
     if missing:
-        if progress is silent or not has_terminal():
+        if progress is silent or not can_redraw(sys.stderr):
             progress = ProgressLines(_estimated_seconds(missing))
         with _no_collection():
             _compile(missing, Meter({job.call: job.seconds for job in missing}, progress))

@@ -61,11 +61,6 @@ class ProgressLines:
             say(f"compiling: {100 * done / total:.0f} %, about {left:.0f} s to go")
 
 
-def has_terminal() -> bool:
-    """Whether stderr is a terminal; programs without a console have no stderr at all."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def say(text: str) -> None:
     """Print a line on stderr, if there is one."""
     if sys.stderr is not None:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -15,12 +15,20 @@ from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.flags import with_flags
 from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
 from adaptwin.quantities import number_meant
-from adaptwin.visible import quoted, require_no_control
+from adaptwin.visible import quoted, require_no_control, visible
 from adaptwin.writing import write_atomically
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
 MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
 MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
+
+# Left out of completion: what only pydantic needs, its deprecated methods, and what reading a file needs.
+_UNLISTED = {name for name in dir(BaseModel) if not name.startswith("__")} - {"model_copy"} | {"file_kind", "moved"}
 
 _NO_WHOLE_NUMBER = ("int_parsing", "int_type", "int_from_float")  # what pydantic calls it
 _NO_NUMBER = ("float_parsing", "float_type")
@@ -29,7 +37,31 @@ Line = Annotated[str, AfterValidator(require_no_control)]  # text in one line, w
 Name = Annotated[str, Field(min_length=1), AfterValidator(require_no_control)]
 
 
-class Spec(BaseModel):
+class Fact(str):
+    """Text that stands for a value, or for a part of it, and is shown without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class SpecType(ModelMetaclass):
+    """The class of all classes of values, whose `dir` lists what people need.
+
+    It also tells type checkers to take the constructor of `Spec` as it is, which takes fields by position and converts
+    their values; for classes of pydantic's own metaclass they would require names and exact types.
+    """
+
+    def __dir__(cls) -> list[str]:  # noqa: N805 (the class of a class)
+        return _listed_names(super().__dir__())
+
+
+def _listed_names(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in _UNLISTED]
+
+
+class Spec(BaseModel, metaclass=SpecType):
     """A frozen value that is read from and written to a YAML file.
 
     Unknown keys, missing fields and values out of range raise `SpecError`, which names file, field and value. Fields
@@ -51,6 +83,28 @@ class Spec(BaseModel):
 
     # Tells pydantic not to call this constructor for nested values, so that errors keep their full path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __dir__(self) -> list[str]:
+        return _listed_names(super().__dir__())
+
+    def _facts(self) -> Iterable[str]:
+        """Return what stands for the value where it is shown in a line; nothing to show the fields that are given."""
+        return ()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        facts = [(None, Fact(visible(fact))) for fact in self._facts()]
+        return facts or [each for each in super().__repr_args__() if not self._is_default(*each)]
+
+    def _is_default(self, name: str | None, value: Any) -> bool:
+        """Return whether a value is the default of the field of this name."""
+        field = type(self).model_fields.get(name or "")
+        if field is None or field.is_required():
+            return False
+        default = field.get_default(call_default_factory=True, validated_data={})
+        return type(value) is type(default) and bool(value == default)
+
+    def __str__(self) -> str:
+        return repr(self)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

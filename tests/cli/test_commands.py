@@ -273,7 +273,7 @@ def test_help_names_every_command(adaptwin):
     assert set(COMMANDS) == {
         "plan", "simulate", "verify", "explain", "replan", "export", "workload", "fit", "measure", "replay", "apply",
         "diagnose", "compare", "sweep", "train",
-        "profiles", "derive", "watch",
+        "profiles", "derive", "watch", "doctor",
     }  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):
     ("words", "meant"),
     [
         (("pln",), "did you mean plan?"),
-        (("workload", "from-trac"), "Did you mean 'from-trace'"),
+        (("workload", "from-trac"), "did you mean from-trace?"),
         (("plan", "fleet.yaml", "--head-room", "1%"), "--headroom"),
         (("plan", "fleet.yaml", "--objective", "min_gpus"), "did you mean min-gpus?"),
         (("plan", "fleet.yaml", "--strategy", "pakc"), "did you mean pack?"),

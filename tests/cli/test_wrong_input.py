@@ -170,7 +170,7 @@ WRONG_CALLS = {
     ("plan", "fleet.yaml", "--objective", "foo"): "--objective: 'foo' is not one of min-gpus, ",
     ("plan", "fleet.yaml", "--pin", "c=gpu-0"): "--pin: 'c' is not an adapter of the workload",
     ("plan", "fleet.yaml", "--price", "x=1"): "--price: 'x' is not one of ",
-    ("workload", "nix"): "No such command 'nix'; see adaptwin workload --help",
+    ("workload", "nix"): "'nix' is not one of from-trace, from-log, ",
     ("workload", "synth", "--adapters", "2"): "--rate is missing; see adaptwin workload synth --help",
     (*SYNTH, "--rate", "1:30", "--ranks", "8"): "--rate: '1:30' is not a number; see adaptwin workload synth --help",
     (*SYNTH, "--rate", "1", "--ranks", "x"): "--ranks: 'x' is neither a list ",

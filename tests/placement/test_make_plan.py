@@ -2,7 +2,22 @@
 
 import pytest
 
-from adaptwin import Adapter, Constraints, Infeasible, Lengths, Server, SpecError, Workload, make_plan, simulate
+from adaptwin import (
+    Adapter,
+    Constraints,
+    Infeasible,
+    Lengths,
+    Plan,
+    Server,
+    SpecError,
+    Workload,
+    load_profile,
+    make_front,
+    make_plan,
+    make_plans,
+    replan,
+    simulate,
+)
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.placement.strategies.registry import STRATEGIES
 
@@ -28,6 +43,64 @@ def small(h100):
 def test_wrong_options_are_refused(h100, fleet, fields, message):
     with pytest.raises(SpecError, match=f"^{message}$"):
         make_plan(h100, fleet(("a", 8, 1.0)), **fields)
+
+
+def test_a_function_is_a_strategy_whose_name_the_plan_stores(h100, fleet, tmp_path):
+    asked = []
+
+    def one_by_one(problem):
+        asked.append(problem)
+        return STRATEGIES["round_robin"].place(problem)
+
+    workload = fleet(("a", 8, 1.0), ("b", 16, 0.5))
+    plan = make_plan(h100, workload, strategy=one_by_one)
+    assert asked
+    assert plan.verified
+    assert plan.servers == make_plan(h100, workload, strategy="round_robin").servers
+    plan.write(tmp_path / "plan.yaml")
+    assert Plan.read(tmp_path / "plan.yaml").options.strategy == "one_by_one"
+    more = fleet(("a", 8, 1.0), ("b", 16, 0.5), ("c", 8, 0.5))
+    assert replan(plan, more).verified
+
+
+@pytest.mark.parametrize("placed", [None, 3, ["gpu-0"]])
+def test_a_function_that_returns_no_assignments_is_named(h100, fleet, placed):
+    def lost(problem):
+        return placed
+
+    with pytest.raises(SpecError, match=r"^lost: returned .* instead of a list of Assignment$"):
+        make_plan(h100, fleet(("a", 8, 1.0)), strategy=lost)
+
+
+def test_a_function_that_leaves_adapters_out_is_named(h100, fleet):
+    with pytest.raises(SpecError, match=r"^strategy: <lambda> places 0 of 'a' instead of 1$"):
+        make_plan(h100, fleet(("a", 8, 1.0)), strategy=lambda _: [])
+
+
+def test_profiles_are_given_by_name_or_path(h100, fleet, tmp_path):
+    name, workload = "h100-64gb-llama-3.1-8b-instruct", fleet(("a", 8, 1.0))
+    by_name = make_plan(name, workload)
+    assert by_name.profiles == (load_profile(name),)
+    assert by_name.servers == make_plan(load_profile(name), workload).servers
+    h100.model_copy(update={"name": "mine"}).write(tmp_path / "mine.yaml")
+    both = make_plan([name, tmp_path / "mine.yaml"], workload)
+    assert [profile.name for profile in both.profiles] == [name, "mine"]
+    assert make_plans([name], workload).plans[0].servers == by_name.servers
+    assert make_front(str(tmp_path / "mine.yaml"), workload).plans[0].profiles[0].name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("profiles", "message"),
+    [
+        ("h100", "profile: 'h100' is neither a file nor one of h100-64gb-llama-3.1-8b-instruct, "),
+        (["h100-64gb-llama-3.1-8b-instruct", "no.yaml"], "no.yaml: no such file"),
+        (3, "profile: 3 is neither a profile nor several"),
+        ([3], r"profiles\[0\]: 3 must be a Profile, not a int"),
+    ],
+)
+def test_what_is_no_profile_is_named(fleet, profiles, message):
+    with pytest.raises(SpecError, match=f"^{message}"):
+        make_plan(profiles, fleet(("a", 8, 1.0)))
 
 
 def test_a_workload_without_adapters_is_refused(h100):
@@ -136,7 +209,7 @@ def test_spares_for_servers_that_take_nothing_over_are_planned(h100, fleet):
 
 def test_arguments_of_another_type_are_named(h100):
     for arguments, message in (
-        (("h100-64gb-llama-3.1-8b-instruct", Workload([])), "profiles\\[0\\]: 'h100.*' must be a Profile, not a str"),
+        (([Server()], Workload([])), "profiles\\[0\\]: .* must be a Profile, not a Server"),
         ((h100, Server()), "workload: .* must be a Workload, not a Server"),
     ):
         with pytest.raises(SpecError, match=message):

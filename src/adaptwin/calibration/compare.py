@@ -1,13 +1,14 @@
 """compare: simulate measured runs, and set the twin's figures beside the measured ones, run by run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 import joblib
 import polars as pl
 
 from adaptwin.calibration.measurements import MeasuredRun
-from adaptwin.profile.profile import Profile, ProfileError, Regime, Spread
+from adaptwin.profile.profile import Profile, ProfileError, Regime, Spread, as_profile
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.run import Run
 from adaptwin.twin.simulate import simulate
@@ -32,16 +33,17 @@ def rerun(profile: Profile, measured: MeasuredRun) -> Run:
     )
 
 
-def compare(profile: Profile, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
+def compare(profile: Profile | str | Path, runs: Sequence[MeasuredRun], *, jobs: int = -1) -> pl.DataFrame:
     """Simulate measured runs; return a row per run, with each figure as measured (``real_``) and simulated (``twin_``).
 
     Args:
-        profile: The profile to simulate with.
+        profile: The profile to simulate with, or its name or path.
         runs: The measured runs.
         jobs: Number of threads; -1 is one per core.
     """
+    loaded = as_profile(profile)
     compile_twin()
-    simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(profile, run) for run in runs)
+    simulated = joblib.Parallel(n_jobs=jobs, prefer="threads")(joblib.delayed(rerun)(loaded, run) for run in runs)
     rows = [_comparison(real, twin) for real, twin in zip(runs, simulated, strict=True)]
     return pl.DataFrame(rows, infer_schema_length=None)
 

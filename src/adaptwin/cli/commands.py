@@ -192,6 +192,12 @@ COMMANDS = {
             "adaptwin plan fleet.yaml --surrogate surrogate.json",
         ),
     ),
+    "doctor": Command(
+        "doctor",
+        "doctor_command",
+        "Check this installation, and say what the twin does not model.",
+        ("adaptwin doctor", "adaptwin doctor --json --skip-self-test"),
+    ),
 }
 
 

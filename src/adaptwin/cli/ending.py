@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from adaptwin.interruption import must_unwind, tidy_up, what_is_left
+from adaptwin.terminals import can_redraw
 
 _REPORTED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _LONGEST = 5.0  # seconds to tidy up, which usually takes a tenth of a second
@@ -101,8 +102,8 @@ def _own_error_stream() -> int:
 
 
 def _say(line: str, errors: int) -> None:
-    has_terminal = sys.stderr is not None and os.isatty(errors)
-    os.write(errors, (_CLEARED_LINE * has_terminal + line).encode(errors="backslashreplace"))
+    has_bar = os.isatty(errors) and can_redraw(sys.stderr)
+    os.write(errors, (_CLEARED_LINE * has_bar + line).encode(errors="backslashreplace"))
 
 
 def _exit(code: int) -> None:

@@ -18,6 +18,7 @@ from adaptwin.cli.wrong_call import WrongCallError, in_one_line, naming_option
 from adaptwin.errors import AdaptwinError, SpecError, not_one_of
 from adaptwin.file_kinds import WrongKind
 from adaptwin.interruption import outputs
+from adaptwin.terminals import takes_colours
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
 WRONG_INPUT = 1
@@ -88,8 +89,7 @@ def options(
 
 def run(arguments: list[str]) -> int:
     """Run the program with these arguments and return its exit code."""
-    if os.environ.get("NO_COLOR"):  # typer would leave bold and dim
-        typer.rich_utils.COLOR_SYSTEM = None
+    typer.rich_utils.FORCE_TERMINAL = takes_colours(sys.stdout)  # else it leaves bold and dim with NO_COLOR
     outputs.clear()
     try:
         return _exit_code(arguments)

@@ -38,7 +38,9 @@ def completing(names: Iterable[str]) -> Callable[[str], list[str]]:
 FleetFile = Annotated[
     Path,
     typer.Argument(
-        metavar="FLEET", help="Fleet file (YAML), or a CSV with the columns name,rank,rate.", show_default=False
+        metavar="FLEET",
+        help="Fleet file (YAML), or a CSV with the columns name,rank,rate and, if known, input_mean,output_mean.",
+        show_default=False,
     ),
 ]
 PlanFile = Annotated[

@@ -1,5 +1,6 @@
-"""A progress bar on stderr, and none when stderr is no terminal."""
+"""Progress on stderr: a bar on a terminal, a line for each stage on one without escape codes, nothing elsewhere."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,14 +15,18 @@ from rich.progress import (
 )
 
 from adaptwin.progress import Progress as Report
+from adaptwin.progress import silent
 from adaptwin.report.style.terminal import console
+from adaptwin.terminals import can_redraw
 from adaptwin.visible import visible
 
 
 @contextmanager
 def progress_bar() -> Iterator[Report]:
     """A function to report progress with: what is being done, how much of it, out of how much."""
-    terminal = console(stderr=True)
+    if not can_redraw(sys.stderr):
+        yield _line_for_each_stage() if sys.stderr is not None and sys.stderr.isatty() else silent
+        return
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description:24}", markup=False),
@@ -29,9 +34,8 @@ def progress_bar() -> Iterator[Report]:
         TextColumn("{task.completed:>4.0f}/{task.total:.0f}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=terminal,
+        console=console(stderr=True),
         transient=True,
-        disable=not terminal.is_terminal,
     )
     tasks: dict[str, TaskID] = {}
 
@@ -44,3 +48,15 @@ def progress_bar() -> Iterator[Report]:
 
     with bar:
         yield report
+
+
+def _line_for_each_stage() -> Report:
+    """Return a function that prints a line when a stage begins, for terminals on which nothing can be drawn again."""
+    begun: set[str] = set()
+
+    def report(stage: str, _done: int, _total: int) -> None:
+        if stage not in begun:
+            begun.add(stage)
+            print(f"{visible(stage)} ...", file=sys.stderr, flush=True)
+
+    return report

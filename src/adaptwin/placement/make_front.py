@@ -1,6 +1,7 @@
 """make_front: what more GPUs than the fewest gain in latency."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from adaptwin.placement.find_front import find_front
@@ -15,7 +16,7 @@ from adaptwin.workload.workload import Workload
 
 
 def make_front(
-    profile_or_profiles: Profile | Sequence[Profile],
+    profile_or_profiles: Profile | str | Path | Sequence[Profile | str | Path],
     workload: Workload,
     *,
     seed: int = 0,
@@ -27,7 +28,7 @@ def make_front(
     """Make a plan on the fewest GPUs, and plans with the lowest latency on a few more.
 
     Args:
-        profile_or_profiles: Profile of the GPUs, or several to choose from.
+        profile_or_profiles: Profile of the GPUs, or several to choose from; each may be given by name or path.
         workload: Adapters and their traffic.
         seed: Seed of the planner's draws, as for `make_plan`.
         server: Settings that all servers must have.

@@ -1,10 +1,11 @@
 """make_plan: find a verified plan for a workload on one or several profiles."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from adaptwin.errors import SpecError
-from adaptwin.placement.packing.problem import Place
+from adaptwin.placement.packing.problem import Assignment, Place, Problem
 from adaptwin.placement.planner import find_plan
 from adaptwin.placement.requirements import checked_profiles
 from adaptwin.placement.strategies.registry import Strategy
@@ -15,11 +16,12 @@ from adaptwin.profile.profile import Profile
 from adaptwin.progress import Progress, silent
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.server import Server
+from adaptwin.visible import quoted
 from adaptwin.workload.workload import Workload
 
 
 def make_plan(
-    profile_or_profiles: Profile | Sequence[Profile],
+    profile_or_profiles: Profile | str | Path | Sequence[Profile | str | Path],
     workload: Workload,
     *,
     objective: str = "min-gpus",
@@ -48,8 +50,9 @@ def make_plan(
     """Place a workload on GPUs, choose the settings of each server, and verify the result.
 
     Args:
-        profile_or_profiles: Profile of the GPUs, or several to choose from, such as groups of several sizes.
-            ``min-cost`` may mix several; with other objectives, all servers are of one profile.
+        profile_or_profiles: Profile of the GPUs, or several to choose from, such as groups of several sizes. A shipped
+            one may be given by its name, and any by the path of its file. ``min-cost`` may mix several; with other
+            objectives, all servers are of one profile.
         workload: Adapters and their traffic. Its duration is the window over which the twin judges a server.
         objective: What to optimise. Most objectives find the number of GPUs, such as ``min-gpus`` (the default),
             ``slo`` (the fewest GPUs within limits on latency) and ``min-cost`` (the lowest price per hour). Others need
@@ -105,7 +108,7 @@ def make_plan(
     options = PlanOptions.of(
         {
             "objective": objective,
-            "strategy": strategy if isinstance(strategy, str) else getattr(strategy, "__name__", str(strategy)),
+            "strategy": strategy if isinstance(strategy, str) else _strategy_name(strategy),
             "gpus": gpus,
             "headroom": headroom,
             "margin": margin,
@@ -128,9 +131,25 @@ def make_plan(
         profiles,
         workload,
         options,
-        strategy=None if isinstance(strategy, str) else Strategy(strategy),
+        strategy=None if isinstance(strategy, str) else Strategy(_returning_assignments(strategy)),
         seed=seed,
         server=server,
         surrogate=surrogate,
         progress=progress,
     )
+
+
+def _returning_assignments(place: Place) -> Place:
+    """Return a strategy of the user that raises `SpecError` if it returns something else than a list of assignments."""
+
+    def checked_place(problem: Problem) -> list[Assignment]:
+        placed: Any = place(problem)
+        if not isinstance(placed, list) or not all(isinstance(each, Assignment) for each in placed):
+            raise SpecError(f"returned {quoted(placed)} instead of a list of Assignment", _strategy_name(place))
+        return placed
+
+    return checked_place
+
+
+def _strategy_name(place: Place) -> str:
+    return str(getattr(place, "__name__", place))

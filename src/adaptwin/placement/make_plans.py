@@ -1,6 +1,7 @@
 """make_plans: find verified plans for a workload with several base models."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from adaptwin.placement.find_plans import find_plans
@@ -15,7 +16,7 @@ from adaptwin.workload.workload import Workload
 
 
 def make_plans(
-    profiles: Sequence[Profile],
+    profiles: Sequence[Profile | str | Path],
     workload: Workload,
     *,
     seed: int = 0,
@@ -31,6 +32,7 @@ def make_plans(
 
     Args:
         profiles: Profiles of the GPUs, at least one for each base model; several of one base model are a choice.
+            Each may be given by name or path.
         workload: Adapters and their traffic.
         seed: Seed of the planner's draws, as for `make_plan`.
         server: Settings common to all servers.

@@ -1,7 +1,9 @@
 """Requirements: profiles, workloads and options with which a plan can be searched for at all."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from adaptwin.errors import SpecError, not_one_of, require_type
 from adaptwin.placement.objectives.registry import Objective, with_given_gpus
@@ -9,17 +11,24 @@ from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.profile.evidence import ROUGH
-from adaptwin.profile.profile import Profile
+from adaptwin.profile.profile import Profile, as_profile
 from adaptwin.twin.verdict import require_long_enough
 from adaptwin.visible import quoted
 from adaptwin.workload.workload import Workload
 
 
-def checked_profiles(profile_or_profiles: Profile | Sequence[Profile], workload: Workload) -> list[Profile]:
-    """Return one or several profiles as a list; raises `SpecError` if an argument is of another type."""
-    profiles = [profile_or_profiles] if isinstance(profile_or_profiles, Profile | str) else list(profile_or_profiles)
-    for index, profile in enumerate(profiles):
-        require_type(profile, Profile, f"profiles[{index}]")
+def checked_profiles(
+    profile_or_profiles: Profile | str | Path | Sequence[Profile | str | Path], workload: Workload
+) -> list[Profile]:
+    """Return one or several profiles as a list, those given by name or path loaded.
+
+    Raises `SpecError` if a name or path is unknown, or an argument is of another type.
+    """
+    one = isinstance(profile_or_profiles, Profile | str | Path)
+    given: Any = [profile_or_profiles] if one else profile_or_profiles
+    if not isinstance(given, Iterable):
+        raise SpecError(f"{quoted(given)} is neither a profile nor several", "profile")
+    profiles = [as_profile(profile, f"profiles[{index}]") for index, profile in enumerate(given)]
     require_type(workload, Workload, "workload")
     return profiles
 

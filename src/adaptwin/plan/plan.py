@@ -1,12 +1,14 @@
 """Plan: the adapters and the settings of every server, with its simulated performance."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
+from adaptwin.lazy import function_from
 from adaptwin.plan.confidence import Confidence
 from adaptwin.plan.decisions import Alternative, Decision
 from adaptwin.plan.failover import Failover
@@ -14,6 +16,7 @@ from adaptwin.plan.forecast import Forecast, TriedSlots
 from adaptwin.plan.inconsistencies import inconsistencies
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.plan_rows import plan_rows
 from adaptwin.plan.planned_settings import PLANNED
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.plan.stress import Stress
@@ -22,6 +25,9 @@ from adaptwin.profile.profile import Profile
 from adaptwin.spec import Line, Name, Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 _MEANT = 0.02  # GPUs by which an estimate may exceed a whole number that is meant
 Goal = Literal["gpus", "price", "latency", "throughput"]
@@ -33,6 +39,8 @@ class PlacedServer(Spec):
     A server without adapters is a standby: it does not run until another server fails, and then starts with the
     settings of that server.
     """
+
+    _facts = function_from("adaptwin.report.notebook.plan_view", "placed_server_facts")
 
     name: Name = Field(description="name of the server, such as gpu-0")
     profile: Name = Field(description="name of the server's profile, among the profiles of the plan")
@@ -78,6 +86,8 @@ class Plan(Spec):
     """A placement with all that is needed to check it: options, workload, profiles and seed."""
 
     file_kind = file_kinds.PLAN
+    _facts = function_from("adaptwin.report.notebook.plan_view", "plan_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.plan_view", "plan_html")
     moved: ClassVar[dict[str, str]] = {
         **{name: f"options.{name}" for name in ("objective", "strategy", "headroom", "constraints", "spare")},
         "bounds": "options.ttft_p99 and options.itl_p99",
@@ -253,6 +263,23 @@ class Plan(Spec):
     def gpus_of(self, server: PlacedServer) -> int:
         """Return the number of GPUs of a server."""
         return self.profile_of(server).tensor_parallel_size
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a table with a row for each adapter on each of its servers, in the order of the servers.
+
+        Of the adapter: `adapter`, `rank`, `share` (of its requests that the server gets), `rate` (requests/s) and
+        `tokens` (prompt and output tokens/s) there, and its targets `slo_ttft` and `slo_itl`. Of the server, as
+        simulated with all of its adapters: `server`, `profile`, `max_loras`, `max_lora_rank`, `verdict`, `sluggish`,
+        `ttft_p50`, `ttft_p99`, `itl_mean`, `itl_p99`, and `headroom` as a share. Latencies are in seconds. Standbys
+        have no row.
+        """
+        return plan_rows(self)
+
+    @property
+    def figures(self) -> "Mapping[str, Figure]":
+        """The plotly figures of the report, by name, such as ``plan.figures["packing"]``; each is drawn on access."""
+        figures: Mapping[str, Figure] = function_from("adaptwin.report.notebook.figures", "plan_figures")(self)
+        return figures
 
     @property
     def has_groups(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
 from adaptwin.file_kinds import WrongKind
+from adaptwin.lazy import function_from
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import Spec
 from adaptwin.workload.workload import Workload
@@ -21,6 +22,8 @@ class Plans(Spec):
     """
 
     file_kind = file_kinds.PLANS
+    _facts = function_from("adaptwin.report.notebook.plan_view", "plans_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.plan_view", "plans_html")
 
     plans: tuple[Plan, ...] = Field(min_length=1, description="plans, one for each base model")
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from adaptwin import file_kinds
-from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.errors import SpecError, neither_file_nor, require_type
+from adaptwin.lazy import function_from
 from adaptwin.profile.evidence import MEASURED, NOT_CLAIMED, ROUGH, Evidence, EvidenceGrade
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.measured import MeasuredRange, RunRange, fingerprint
@@ -72,6 +73,8 @@ class Profile(Spec):
     """Memory, step, load, scheduler and scrape cost of one GPU (or tensor-parallel group) with one base model."""
 
     file_kind = file_kinds.PROFILE
+    _facts = function_from("adaptwin.report.notebook.profile_view", "profile_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.profile_view", "profile_html")
     name: Name = Field(description="name of the profile")
     hardware: Line = Field(description="GPU, in words, without the size of a group")
     model: ModelShape = Field(description="shapes of the base model")
@@ -195,6 +198,19 @@ def load_profile(name_or_path: str | Path) -> Profile:
     if is_profile_file(name_or_path) or os.path.isfile(name_or_path):
         return Profile.read(name_or_path)
     raise SpecError(neither_file_nor(name_or_path, shipped), "profile")
+
+
+def as_profile(profile: Profile | str | Path, argument: str = "profile") -> Profile:
+    """Return a profile as it is, or load it by name or path as `load_profile` does.
+
+    Args:
+        profile: The profile, the name of a shipped one, or the path of its file.
+        argument: Name of the argument, for the error if it is something else.
+    """
+    if isinstance(profile, str | Path):
+        return load_profile(profile)
+    require_type(profile, Profile, argument)
+    return profile
 
 
 def is_profile_file(name_or_path: str | Path) -> bool:

@@ -25,12 +25,13 @@ _PREDICTION = Job(
     functions=33,
     seconds=5.5,
 )
+PLANNING = (*TWIN, _PREDICTION)
 
 
 def compile_planning(progress: Progress = silent, *, predicts: bool = True) -> None:
     """Compile what a simulation needs and, if planning predicts, a prediction, where that has not been done."""
     keep_freed_memory()
-    compile_missing((*TWIN, _PREDICTION) if predicts else TWIN, progress)
+    compile_missing(PLANNING if predicts else TWIN, progress)
 
 
 def compile_prediction() -> None:

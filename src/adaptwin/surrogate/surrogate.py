@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from adaptwin import file_kinds
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError, neither_file_nor, not_one_of
-from adaptwin.profile.profile import Profile
+from adaptwin.profile.profile import Profile, as_profile
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Name, Spec
 from adaptwin.steady_state.costs import costs_of
@@ -221,13 +221,14 @@ def prediction_from(answer: Array, inside: bool, offered: float) -> Prediction:
     return Prediction(throughput=offered * figures["served"], inside=inside, **figures)
 
 
-def surrogate_for(profile: Profile) -> Surrogate:
+def surrogate_for(profile: Profile | str | Path) -> Surrogate:
     """Return the shipped surrogate for a profile of any GPU and model; `Prediction.inside` tells where it applies.
 
     The shipped surrogates have the same trees, trained on measured profiles and on a spread of derived ones
     (`Surrogate.trained_on`). That of a measured profile has scores of its own; every other profile gets the first one,
-    without scores.
+    without scores. The profile may be given by name or path.
     """
+    profile = as_profile(profile)
     shipped = shipped_surrogates()
     return load_surrogate(profile.name if profile.name in shipped else shipped[0]).on(profile)
 

@@ -3,17 +3,21 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import polars as pl
 from pydantic import Field, field_serializer, field_validator
 
 from adaptwin import file_kinds
+from adaptwin.lazy import function_from
 from adaptwin.profile.profile import Regime
 from adaptwin.spec import Line, Name, Spec
 from adaptwin.twin.extrapolation import Extrapolation
 from adaptwin.twin.server import Server
 from adaptwin.writing import write_atomically
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 Verdict = Literal["starved", "backlogged", "slow", "unknown", "ok"]  # from the worst to the best
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -152,6 +156,8 @@ class Run(RunFigures):
     """
 
     file_kind = file_kinds.RUN
+    _facts = function_from("adaptwin.report.notebook.run_view", "run_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.run_view", "run_html")
     profile: Name = Field(description="name of the profile")
     server: Server = Field(description="vLLM settings of the server")
     repeats: int = Field(default=1, description="runs with successive seeds, of which the figures are means")
@@ -191,3 +197,8 @@ class Run(RunFigures):
         if self.starved:
             return "starved"
         return "busy" if self.mean_waiting > 1.0 else "calm"
+
+    def plot(self) -> "Figure":
+        """Return a plotly figure of the time series if it was recorded (``record=True``), else of the adapters."""
+        figure: Figure = function_from("adaptwin.report.notebook.run_figure", "run_figure")(self)
+        return figure

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import joblib
 
 from adaptwin.errors import SpecError, require_type
-from adaptwin.profile.profile import Profile
+from adaptwin.profile.profile import Profile, as_profile
 from adaptwin.twin.compilation import compile_twin
 from adaptwin.twin.played import play_scenario
 from adaptwin.twin.run import Run
@@ -31,7 +32,7 @@ class Case(NamedTuple):
 
 
 def simulate(
-    profile: Profile,
+    profile: Profile | str | Path,
     server: Server,
     workload: Workload,
     *,
@@ -46,7 +47,7 @@ def simulate(
     """Simulate one server under a workload.
 
     Args:
-        profile: Costs of the GPU with its model and vLLM version.
+        profile: Costs of the GPU with its model and vLLM version; or the name of a shipped profile, or the path of one.
         server: vLLM's settings; a setting that is None takes vLLM's default for the profile.
         workload: Adapters, traffic and the length of the window; it is not changed.
         seed: Seed of all random draws; None takes the workload's.
@@ -65,7 +66,7 @@ def simulate(
         OutOfMemory: vLLM would refuse to start with these settings.
         SpecError: The server cannot load an adapter of the workload, or an argument is out of range.
     """
-    require_type(profile, Profile, "profile")
+    profile = as_profile(profile)
     require_type(server, Server, "server")
     require_type(workload, Workload, "workload")
     seed = workload.seed if seed is None else seed
@@ -115,12 +116,14 @@ def _require_in_range(
         raise SpecError(f"{window!r} is not one of cut, drain", "window")
 
 
-def simulate_many(cases: Iterable[Case | tuple[Profile, Server, Workload]], *, jobs: int = -1) -> list[Run]:
+def simulate_many(
+    cases: Iterable[Case | tuple[Profile | str | Path, Server, Workload]], *, jobs: int = -1
+) -> list[Run]:
     """Simulate many cases in parallel, on all cores or on `jobs` of them; return the runs in the order of the cases.
 
     The kernel releases the interpreter lock, so threads suffice and nothing is copied between processes.
     """
-    work = [Case(*case) for case in cases]
+    work = [Case(as_profile(case[0]), *case[1:]) for case in cases]
     compile_twin()
     calls = (joblib.delayed(simulate)(case.profile, case.server, case.workload, seed=case.seed) for case in work)
     return list(joblib.Parallel(n_jobs=jobs, prefer="threads")(calls))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from adaptwin import file_kinds
+from adaptwin.lazy import function_from
 from adaptwin.plain_data import Ambiguous
 from adaptwin.quantities import ItlLimit, TimeSpan, TtftLimit, parse_seconds
 from adaptwin.spec import Line, Name, Spec
@@ -129,6 +130,8 @@ class Workload(Spec):
     """Adapters and their traffic over a window of time, with the seed that it is drawn from."""
 
     file_kind = file_kinds.FLEET
+    _facts = function_from("adaptwin.report.notebook.workload_view", "workload_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.workload_view", "workload_html")
     adapters: tuple[Adapter, ...] = Field(
         max_length=MOST_ADAPTERS, fail_fast=True, description="adapters and their traffic, with distinct names"
     )

@@ -1,7 +1,7 @@
 import pytest
 
+from adaptwin.plan.placements import placements
 from adaptwin.report.plan.packing_chart import NAMED_SEGMENTS, packing_figure
-from adaptwin.report.plan.placements import placements
 
 
 def bars(figure):

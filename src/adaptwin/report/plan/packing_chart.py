@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from adaptwin.plan.placements import Placement, placements
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.gpu_rows import with_gpu_rows
 from adaptwin.report.plan.headroom import headroom_text
-from adaptwin.report.plan.placements import Placement, placements
 from adaptwin.report.plan.ranks import rank_colour, rank_name
 from adaptwin.report.style.plots import FROM_ZERO, escaped
 from adaptwin.report.style.words import count, number, percent

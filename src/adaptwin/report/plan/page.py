@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,16 +11,14 @@ from markupsafe import Markup
 
 from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.front import Front
+from adaptwin.plan.placements import Placement, placements
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.chosen_settings import chosen_sentences
-from adaptwin.report.plan.forecast_charts import itl_figure, kv_figure, throughput_figure, ttft_figure
 from adaptwin.report.plan.front import FrontRow, front_rows
 from adaptwin.report.plan.front_chart import front_figure
 from adaptwin.report.plan.headroom import headroom_text
 from adaptwin.report.plan.migration import changes_sentence, step_lines
-from adaptwin.report.plan.packing_chart import packing_figure
-from adaptwin.report.plan.placements import Placement, placements
-from adaptwin.report.plan.popularity_chart import popularity_figure
+from adaptwin.report.plan.pictures import plan_pictures
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_note,
@@ -80,46 +78,6 @@ class StressRow(NamedTuple):
     failing: str
 
 
-def _plan_pictures(noun: str) -> tuple[tuple[Picture, Callable[[Plan], go.Figure]], ...]:
-    """Return the figures of a page, where a server is called by this noun."""
-    return (
-        (
-            Picture(
-                "packing",
-                f"Which adapters are on which {noun}",
-                f"One bar per {noun}, one segment per adapter. The length of a segment is the adapter's offered tokens "
-                "per second, its colour the rank. The outlined end is headroom: more traffic that the "
-                f"{noun} could serve.",
-            ),
-            packing_figure,
-        ),
-        (
-            Picture("throughput", "Throughput", "Prompt and output tokens per second, offered and served."),
-            throughput_figure,
-        ),
-        (
-            Picture("kv", "KV cache", f"Share of each {noun}'s KV cache in use, averaged over time."),
-            kv_figure,
-        ),
-        (
-            Picture("ttft", "Time to first token", f"Median and 99th percentile over the requests of each {noun}."),
-            ttft_figure,
-        ),
-        (
-            Picture("itl", "Inter-token latency", "Mean and 99th percentile of the gaps between output tokens."),
-            itl_figure,
-        ),
-        (
-            Picture(
-                "popularity",
-                "Popularity of the adapters",
-                "Requests per second of each adapter, from the most to the least popular, coloured by rank.",
-            ),
-            popularity_figure,
-        ),
-    )
-
-
 class PagePart(NamedTuple):
     """What a page shows of one plan below its headline and its cards."""
 
@@ -172,7 +130,7 @@ def page_part(plan: Plan, prefix: str = "") -> PagePart:
         prefix: Beginning of the names of its figures and sections, which tells them from those of other plans.
     """
     sections, noun = list(_sections(plan, prefix)), server_noun(plan)
-    figures = _plan_pictures(noun)
+    figures = plan_pictures(noun)
     pictures = {picture.key: picture._replace(key=f"{prefix}{picture.key}") for picture, _ in figures}
     drawn = {pictures[picture.key].key: draw(plan) for picture, draw in figures}
     drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}

@@ -6,6 +6,7 @@ from adaptwin.plan.forecast import HEADROOM_SEEDS, Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.chosen_settings import budget_of, chosen_sentences, differing_budgets
 from adaptwin.report.plan.headroom import headroom_text
+from adaptwin.report.plan.profile_names import short_profile_names
 from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
     bound_sentences,
@@ -102,12 +103,12 @@ def _servers_table(plan: Plan) -> Table:
     add_numbers(table, *(["GPUs"] if groups else []), "Adapters")
     table.add_column("Rank × count", overflow="fold")
     add_numbers(table, "max_\nloras", "max_lora\n_rank", "max_cpu\n_loras")
-    differing = differing_budgets(plan)
+    differing, profiles = differing_budgets(plan), short_profile_names([profile.name for profile in plan.profiles])
     add_numbers(table, *(_BUDGET_HEADINGS[name] for name in differing))
     for placed, counts in zip(plan.servers, rank_counts(plan), strict=True):
         server = placed.server
         held = server.adapters_in_host
-        described = [Text(placed.name), *([Text(placed.profile)] if several else [])]
+        described = [Text(placed.name), *([Text(profiles[placed.profile])] if several else [])]
         described += [Text(f"{plan.gpus_of(placed)}")] if groups else []
         slots = [str(server.max_loras), str(server.max_lora_rank), str(held)]
         settings = ["merged", NOTHING, NOTHING] if placed.merged else slots

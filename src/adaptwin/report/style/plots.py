@@ -13,6 +13,7 @@ from adaptwin.visible import visible
 # From Paul Tol's colour-blind-safe "vibrant" scheme.
 FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
+_TITLE_HEIGHT = 28  # pixels
 _DIAGONAL = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -55,6 +56,14 @@ def template(*, dark: bool = False) -> go.layout.Template:
             "yaxis": axis,
         }
     )
+
+
+def standing_alone(figure: go.Figure, title: str) -> go.Figure:
+    """Give a figure outside a page a title above its legend, and a white ground, on which its colours are readable."""
+    height = (figure.layout.height or 360) + _TITLE_HEIGHT
+    top = (figure.layout.margin.t or 36) + _TITLE_HEIGHT
+    figure.update_layout(title={"text": title, "pad": {"l": 8, "t": 8}}, height=height, margin={"t": top})
+    return figure.update_layout(paper_bgcolor="#ffffff", plot_bgcolor="#ffffff")
 
 
 def log_ticks(values: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ Modules that print use these classes instead of those of rich. Names are text: m
 is, and what a terminal would obey or hide is shown as an escape, before widths are computed.
 """
 
-import os
+import sys
 from typing import Any
 
 import rich.console
+import rich.containers
 import rich.table
 import rich.text
 
+from adaptwin.report.style.line_breaks import line_breaks
+from adaptwin.terminals import takes_colours
 from adaptwin.visible import visible
 
 LINES = "\n"  # the only control character in a text: the break between lines of our own
@@ -34,6 +37,14 @@ class Text(rich.text.Text):
         super().append(visible(text, keep=LINES) if isinstance(text, str) else text, style)
         return self
 
+    def wrap(self, console: rich.console.Console, width: int, **settings: Any) -> rich.containers.Lines:
+        """Return the lines of the text; a name that is wider than a line is broken between its parts."""
+        breaks = [] if settings.get("no_wrap") or self.no_wrap else line_breaks(self.plain, width)
+        if not breaks:
+            return super().wrap(console, width, **settings)
+        broken = rich.text.Text(LINES, no_wrap=self.no_wrap).join(self.divide(breaks))
+        return broken.wrap(console, width, **settings)
+
 
 class Table(rich.table.Table):
     """A table whose cells are text, never markup."""
@@ -51,12 +62,6 @@ class Table(rich.table.Table):
 
 
 def console(*, stderr: bool = False) -> rich.console.Console:
-    """Return a console without markup; it writes no colours, bold or dim where ``NO_COLOR`` is set."""
-    return rich.console.Console(
-        stderr=stderr, markup=False, emoji=False, highlight=False, color_system=None if no_color() else "auto"
-    )
-
-
-def no_color() -> bool:
-    """Whether the user wants plain text (https://no-color.org)."""
-    return bool(os.environ.get("NO_COLOR"))
+    """Return a console without markup; it writes colours, bold and dim only where the stream takes them."""
+    coloured = takes_colours(sys.stderr if stderr else sys.stdout)
+    return rich.console.Console(stderr=stderr, markup=False, emoji=False, highlight=False, force_terminal=coloured)

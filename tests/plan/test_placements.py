@@ -1,6 +1,6 @@
 import pytest
 
-from adaptwin.report.plan.placements import placements
+from adaptwin.plan.placements import placements
 
 
 def test_placements_split_an_adapter_by_its_shares(make_plan) -> None:

@@ -1,9 +1,11 @@
 """The adapters on each server of a plan, with the traffic they get there."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from adaptwin.plan.plan import Plan
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
+
+if TYPE_CHECKING:
+    from adaptwin.plan.plan import Plan
 
 
 class Placement(NamedTuple):
@@ -17,7 +19,7 @@ class Placement(NamedTuple):
     tokens: float  # prompt and output tokens/s on this server
 
 
-def placements(plan: Plan) -> list[Placement]:
+def placements(plan: "Plan") -> list[Placement]:
     """Return the adapters of each server, servers in the plan's order, and those with most traffic first."""
     workload = plan.workload
     adapters = {adapter.name: adapter for adapter in workload.adapters}
