@@ -54,6 +54,12 @@ COMMANDS = {
             "adaptwin verify plan.yaml --stress",
         ),
     ),
+    "report": Command(
+        "report",
+        "report_command",
+        "Write a page about a plan: is it safe, what does it cost, what if traffic grows.",
+        ("adaptwin report plan.yaml", "adaptwin report plan.yaml --out page.html --more-traffic 1.5,2,3"),
+    ),
     "explain": Command(
         "explain",
         "explain_command",

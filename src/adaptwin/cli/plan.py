@@ -156,6 +156,9 @@ def plan_command(
             "May be repeated. " + default_note("the fleet's, or the profile's"),
         ),
     ] = None,
+    currency: Annotated[
+        str | None, typer.Option(metavar="TEXT", rich_help_panel="Goal", help=plan_option("currency", "none"))
+    ] = None,
     headroom: Annotated[
         float | None,
         typer.Option(
@@ -309,6 +312,7 @@ def plan_command(
         "accept_rough": accept_rough,
         "constraints": constraints_of_options(pin, apart, together),
         "prices": prices_of_options(price),
+        "currency": currency,
         "spare": spare,
         "time_limit": time_limit,
     }
@@ -357,4 +361,4 @@ def _plan_window(call: PlanCall, *, front: bool) -> None:
         )
         found = call.stressed(Plans(plans=answer.plans[:1]) if isinstance(answer, Front) else answer, progress)
     more = Front(plans=(*found.plans, *answer.plans[1:])) if isinstance(answer, Front) else None
-    deliver_plans(found, call.out, call.report, call.as_json, front=more)
+    deliver_plans(found, call.out, call.report, call.as_json, front=more, surrogate=call.surrogate)

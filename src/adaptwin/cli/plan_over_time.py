@@ -39,7 +39,7 @@ def plan_over_time(call: "PlanCall", rates: "RatesOverTime") -> None:
         )
         plans = call.stressed(Plans(plans=tuple(each.plan for each in found)), progress)
     _say_periods(found, call.as_json)
-    deliver_plans(plans, call.out, call.report, call.as_json)
+    deliver_plans(plans, call.out, call.report, call.as_json, surrogate=call.surrogate)
 
 
 def plan_schedule(call: "PlanCall", rates: "RatesOverTime", costs: "ChangeCosts") -> None:

@@ -108,7 +108,7 @@ def replan_command(
             raise Infeasible(f"{fleet}: {error}") from None
         except SpecError as error:
             raise (error if error.file else error.at(plan)) from None
-    deliver_plans(found, out, report, as_json)
+    deliver_plans(found, out, report, as_json, surrogate=known)
 
 
 def _require_same_servers(running: "Plan", fleet: "Fleet", path: Path) -> None:

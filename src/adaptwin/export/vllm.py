@@ -36,6 +36,13 @@ def vllm_script(serving: ServingPlan, options: ExportOptions) -> Written:
     return Written({SERVE_SCRIPT: "\n".join(lines) + "\n"}, said)
 
 
+def server_commands(serving: ServingPlan, first_port: int) -> dict[str, str]:
+    """Return the command of each server that runs, by name, after the shell variables of the folders that it names."""
+    places = zip(serving.all_servers, ports_and_gpus(serving, first_port), strict=True)
+    commands = {server.name: _command(server, place) for server, place in places if not server.is_standby}
+    return {name: "\n".join([*filter(None, folders(command)), command]) for name, command in commands.items()}
+
+
 def _said_of_script(serving: ServingPlan, options: ExportOptions) -> Iterator[str]:
     artifacts = [lora.artifact for server in serving.servers for lora in server.loras if lora.artifact]
     if elsewhere := [each.url for each in artifacts if each.scheme not in ("path", "hf")]:

@@ -36,6 +36,7 @@ def make_plan(
     confidence: float | None = None,
     rate_uncertainty: float = 0.0,
     prices: Mapping[str, float] | None = None,
+    currency: str = "",
     spare: int = 0,
     host_memory_gib: float | None = None,
     allow_merged: bool = False,
@@ -75,6 +76,7 @@ def make_plan(
             factor on it.
         prices: Price of one GPU per hour, by profile; takes precedence over the profile's own price. A group of GPUs
             costs as much for each of them.
+        currency: Currency of all prices, such as USD, as reports show it.
         spare: Number of GPUs that may fail at once with all adapters still served, for objectives that find the number
             of GPUs. A server stops when any of its GPUs fails, so as many servers may stop at once. Either the other
             servers take over the adapters, with headroom and margin as required, or spare servers stand by.
@@ -119,6 +121,7 @@ def make_plan(
             "confidence": confidence,
             "rate_uncertainty": rate_uncertainty,
             "prices": dict(prices or {}),
+            "currency": currency,
             "spare": spare,
             "host_memory_gib": host_memory_gib,
             "allow_merged": allow_merged,

@@ -62,11 +62,14 @@ def find_plan(
     surrogate: Surrogate | Literal["shipped"] | None = "shipped",
     progress: Progress = silent,
     taken: Collection[str] = (),
+    described: bool = True,
 ) -> Plan:
     """Find a verified plan with these options.
 
     See `make_plan` for the arguments. If `strategy` is given, it is used instead of the one that the options name. No
-    server gets a name in `taken`, which servers of other plans of the same fleet have.
+    server gets a name in `taken`, which servers of other plans of the same fleet have. If the plan is not to be
+    described, only its servers are found and verified: its
+    servers are not made quicker, and it has no forecasts, alternatives, estimates and stress sample.
 
     Raises:
         Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.
@@ -120,7 +123,9 @@ def find_plan(
         )
         for profile in profiles
     }
-    return _Planner(draft, objective, strategy, margins, templates, possible, deadline, progress, taken).plan()
+    return _Planner(
+        draft, objective, strategy, margins, templates, possible, deadline, progress, taken, described
+    ).plan()
 
 
 class _Attempt(NamedTuple):
@@ -150,9 +155,10 @@ class _Planner:
     deadline: float  # on the clock of `time.perf_counter`
     progress: Progress
     taken: Collection[str]  # names of servers of other plans
+    described: bool  # whether the plan is to be described, and its servers to be quick
 
     def plan(self) -> Plan:
-        """Return the best plan, verified if possible, with spares and forecasts."""
+        """Return the best plan, verified if possible, with spares; with forecasts and more if it is to be described."""
         started = time.perf_counter()
         attempts = self._attempts()
         best = min(attempts, key=self._rank)
@@ -160,15 +166,7 @@ class _Planner:
         if plan.options.spare:
             plan, servers = with_spares(plan, servers, self._plan_of, shared=self.strategy.packs, taken=self.taken)
             plan = with_confidence(plan, self.progress)
-        described = [(each.problem.capacity, each.assignment) for each in servers]
-        plan = with_decisions(with_forecasts(plan, described, self.progress), described, self.progress)
-        plan = plan.model_copy(
-            update={
-                "alternatives": tuple(alternatives(plan, servers, self.objective, self.strategy)),
-                "estimated_optimum": self._estimated_optimum(plan, servers),
-            }
-        )
-        plan = with_stress_sample(plan, self.progress)
+        plan = self._with_description(plan, servers) if self.described else plan
         seconds = {
             "planning_seconds": time.perf_counter() - started,
             "search_seconds": sum(attempt.seconds for attempt in attempts),
@@ -176,6 +174,18 @@ class _Planner:
         by_name = tuple(sorted(plan.servers, key=_place_in_list))  # pins name servers out of order
         rounded = {name: round(value, 3) for name, value in seconds.items()}
         return plan.model_copy(update={"servers": by_name, **rounded})
+
+    def _with_description(self, plan: Plan, servers: Sequence[Placed]) -> Plan:
+        """Return the plan with forecasts and all else that is told of it."""
+        assigned = [(each.problem.capacity, each.assignment) for each in servers]
+        plan = with_decisions(with_forecasts(plan, assigned, self.progress), assigned, self.progress)
+        plan = plan.model_copy(
+            update={
+                "alternatives": tuple(alternatives(plan, servers, self.objective, self.strategy)),
+                "estimated_optimum": self._estimated_optimum(plan, servers),
+            }
+        )
+        return with_stress_sample(plan, self.progress)
 
     def _estimated_optimum(self, plan: Plan, servers: Sequence[Placed]) -> float | None:
         """Return an estimate of the fewest GPUs; None where the bound is met, or the linear program knows no such plan.
@@ -238,7 +248,7 @@ class _Planner:
         problems = self._problems(safety)
         found = place(problems, Asked(self.strategy, self.draft.options))
         late = problems[0].out_of_time  # settings, verification and forecasts come after it and are not limited
-        arrangements = [found] if late else self._arrangements(found)
+        arrangements = [found] if late or not self.described else self._arrangements(found)
         seconds = time.perf_counter() - begun
         repairs = Repairs(
             self._plan_of,

@@ -11,7 +11,7 @@ from adaptwin.plan.constraints import Constraints
 from adaptwin.plan.latency_limits import LatencyLimits
 from adaptwin.profile.profile import MOST_PRICE
 from adaptwin.quantities import FieldShare, ItlLimit, TimeSpan, TtftLimit, parse_share
-from adaptwin.spec import Name, Spec, first_problem
+from adaptwin.spec import Line, Name, Spec, first_problem
 
 
 def _require_within(value: float, *, low: int, high: int) -> float:
@@ -57,6 +57,7 @@ def _share_or_profile(value: Any, _union: Any, info: ValidationInfo) -> Any:
     return _SHARE.validate_python(value, context=info.context)
 
 
+Currency = Annotated[Line, Field(max_length=12)]
 Margin = Annotated[Share | Literal["profile"], WrapValidator(_share_or_profile)]
 
 
@@ -135,6 +136,7 @@ class PlanOptions(Spec):
         default_factory=dict,
         description="price of one GPU per hour, by profile, in any currency; a group costs that for each of its GPUs",
     )
+    currency: Currency = Field(default="", description="currency of all prices, such as USD, as reports show it")
     spare: Spare = Field(
         default=0,
         description="number of GPUs that may fail at once with all adapters still served; a server stops when any of "

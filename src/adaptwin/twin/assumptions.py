@@ -46,7 +46,7 @@ def assumptions(
         *(_padding_in_words(ranks, profile) for profile in {profile.name: profile for profile, _ in servers}.values()),
     )
     stated = tuple(clause for clause in dict.fromkeys(clauses) if clause)
-    return (*stated, _lengths_in_words(workload), _traffic_in_words(workload), NO_HITS)
+    return (*stated, f"lengths {lengths_in_words(workload)}", f"arrivals {traffic_in_words(workload)}", NO_HITS)
 
 
 def _is_free(setting: str, given: Server | None) -> bool:
@@ -119,21 +119,23 @@ def _derived_in_words(grade: EvidenceGrade) -> str:
     return words.get(grade, f"derived, {grade}")
 
 
-def _lengths_in_words(workload: Workload) -> str:
+def lengths_in_words(workload: Workload) -> str:
+    """Say which lengths the requests of a workload have, whether they are assumed, and their means."""
     own = [adapter.lengths for adapter in workload.adapters if adapter.lengths is not None]
     means = mean_lengths(workload)
     figures = f"{means.prompt:,.0f} in, {means.answer:,.0f} out"
     if own and len(own) == len(workload.adapters):
         kinds = sorted({lengths.kind for lengths in own})
-        return f"lengths as given for each adapter ({', '.join(kinds)}; {figures})"
+        return f"as given for each adapter ({', '.join(kinds)}; {figures})"
     common = workload.lengths
     kind = "ShareGPT" if common.kind == "sharegpt" else common.kind
     some = f" for {len(workload.adapters) - len(own):,} of {len(workload.adapters):,} adapters" if own else ""
-    return f"lengths {kind}{some} ({'assumed; ' if common.assumed else ''}{figures})"
+    return f"{kind}{some} ({'assumed; ' if common.assumed else ''}{figures})"
 
 
-def _traffic_in_words(workload: Workload) -> str:
-    return f"arrivals {arrivals_in_words(workload)} over {_seconds_in_words(workload.duration)}"
+def traffic_in_words(workload: Workload) -> str:
+    """Say how the requests of a workload arrive, and for how long."""
+    return f"{arrivals_in_words(workload)} over {_seconds_in_words(workload.duration)}"
 
 
 def _seconds_in_words(seconds: float) -> str:

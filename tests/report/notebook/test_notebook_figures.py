@@ -4,8 +4,8 @@ import plotly.graph_objects as go
 import pytest
 
 from adaptwin import Adapter, Server, Workload, simulate
-from adaptwin.report.notebook.run_figure import SHOWN_TIMES
 from adaptwin.report.plan.packing_chart import packing_figure
+from adaptwin.report.series_chart import SHOWN_TIMES
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_the_page_has_gpus_servers_and_the_size_of_groups(grouped, h100):
     assert "One bar per server" in page
     assert f"<td>2 × {h100.hardware}</td>" in page
     assert '<th scope="col" class="n">GPUs</th>' not in page
-    assert '<th scope="col" class="n">GPUs</th>' in plan_report(grouped(2, 1))
+    assert 'data-label="GPUs" class="n">2</td>' in plan_report(grouped(2, 1))
     assert "server" not in words(plan_report(grouped(1, 1))).split("<h2>Placement</h2>")[1].split("<h2>")[0]
 
 

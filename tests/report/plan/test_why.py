@@ -49,7 +49,7 @@ def test_table_page_and_json_name_the_same_constraint(plan, forecast, binding) -
     bound = plan.model_copy(update={"servers": (server, *plan.servers[1:])})
     row = next(line for line in reversed(rendered(plan_table(bound)).splitlines()) if line.startswith("gpu-0 "))
     assert binding.removesuffix("_seqs") in row
-    assert f"<td>{binding.replace('max_num_seqs', 'max_num<wbr>_seqs')}</td>" in plan_report(bound)
+    assert f'data-label="limited by">{binding.replace("max_num_seqs", "max_num<wbr>_seqs")}</td>' in plan_report(bound)
     assert bound.model_dump(mode="json")["servers"][0]["forecast"]["binding"] == binding
 
 

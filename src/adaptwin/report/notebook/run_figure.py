@@ -1,21 +1,16 @@
 """A figure of a simulated run: what happened over time if that was recorded, and otherwise its adapters."""
 
-import math
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
+from adaptwin.report.series_chart import series_figure, significant_or_none
 from adaptwin.report.style.plots import (
     BAD_COLOUR,
     FIRST_COLOUR,
     FROM_ZERO,
     SECOND_COLOUR,
-    THIRD_COLOUR,
     escaped,
-    significant,
     standing_alone,
     template,
     time_ticks,
@@ -23,7 +18,6 @@ from adaptwin.report.style.plots import (
 from adaptwin.report.style.words import duration, number
 from adaptwin.twin.run import VERDICTS, Run
 
-SHOWN_TIMES = 1200  # points of a line; of a longer series, each is a mean
 _VERDICT_COLOURS = {
     "starved": BAD_COLOUR,
     "backlogged": SECOND_COLOUR,
@@ -33,63 +27,12 @@ _VERDICT_COLOURS = {
 }
 
 
-class TimeLine(NamedTuple):
-    """A line of the figure over time."""
-
-    row: int
-    column: str
-    name: str
-    colour: str
-
-
-_TIME_LINES = (
-    TimeLine(1, "running", "running requests", FIRST_COLOUR),
-    TimeLine(1, "waiting", "waiting requests", SECOND_COLOUR),
-    TimeLine(2, "adapters", "adapters in the batch", THIRD_COLOUR),
-    TimeLine(3, "kv_usage", "KV cache in use", FIRST_COLOUR),
-    TimeLine(4, "tokens", "tokens/s of finished requests", FIRST_COLOUR),
-)
-_ROW_TITLES = ("requests", "adapters", "KV cache", "tokens/s")
-
-
 def run_figure(run: Run) -> go.Figure:
     """Draw the time series of a run if it was recorded, and its adapters otherwise."""
     series = run.series
-    figure = _adapters_figure(run.adapters) if series is None or len(series) < 2 else _series_figure(series)
+    figure = _adapters_figure(run.adapters) if series is None or len(series) < 2 else series_figure(series)
     title = f"{escaped(run.profile)}, max_loras {run.server.max_loras}: {run.grade}"
     return standing_alone(figure, title)
-
-
-def _series_figure(series: pl.DataFrame) -> go.Figure:
-    points = _thinned_series(series)
-    figure = make_subplots(rows=len(_ROW_TITLES), cols=1, shared_xaxes=True, vertical_spacing=0.05)
-    for line in _TIME_LINES:
-        figure.add_scatter(
-            x=points["time"].to_list(),
-            y=_significant_or_none(points[line.column]),
-            mode="lines",
-            name=line.name,
-            line={"color": line.colour, "width": 1.5},
-            showlegend=line.row == 1,
-            row=line.row,
-            col=1,
-        )
-    for row, title in enumerate(_ROW_TITLES, start=1):
-        figure.update_yaxes(title_text=title, rangemode="tozero", row=row, col=1)
-    figure.update_yaxes(tickformat=".0%", row=3, col=1)
-    figure.update_xaxes(title_text="seconds", row=len(_ROW_TITLES), col=1)
-    return figure.update_layout(template=template(), height=560, margin={"t": 44})
-
-
-def _thinned_series(series: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns to draw, with means over times if there are many; tokens are those since the point before."""
-    step = math.ceil(len(series) / SHOWN_TIMES)
-    means = [pl.col(name).mean() for name in ("running", "waiting", "kv_usage", "adapters")]
-    groups = series.with_row_index("place").group_by(pl.col("place") // step, maintain_order=True)
-    points = groups.agg(pl.col("time").last(), *means, pl.col("finished_tokens").last())
-    before = {name: pl.col(name).shift(1, fill_value=0) for name in ("time", "finished_tokens")}
-    tokens, seconds = pl.col("finished_tokens") - before["finished_tokens"], pl.col("time") - before["time"]
-    return points.with_columns(pl.when(seconds > 0).then(tokens / seconds).alias("tokens"))
 
 
 def _adapters_figure(table: pl.DataFrame) -> go.Figure:
@@ -113,8 +56,8 @@ def _add_adapters(figure: go.Figure, verdict: str, rows: pl.DataFrame) -> None:
         figure.add_scatter(
             mode="markers",
             name=f"{verdict} ({len(rows):,})",
-            x=_significant_or_none(rows["offered_throughput"]),
-            y=_significant_or_none(rows[column]),
+            x=significant_or_none(rows["offered_throughput"]),
+            y=significant_or_none(rows[column]),
             customdata=labels,
             hovertemplate="%{customdata}<extra></extra>",
             marker={"color": _VERDICT_COLOURS[verdict], "size": 6},
@@ -123,10 +66,6 @@ def _add_adapters(figure: go.Figure, verdict: str, rows: pl.DataFrame) -> None:
             row=place,
             col=1,
         )
-
-
-def _significant_or_none(values: Iterable[float | None]) -> list[float | None]:
-    return [None if value is None else significant(value) for value in values]
 
 
 def _adapter_label(row: dict[str, float | str | None]) -> str:

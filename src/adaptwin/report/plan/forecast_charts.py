@@ -1,14 +1,22 @@
 """Figures of the simulated performance of each GPU: throughput, latencies, KV cache."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.gpu_rows import with_gpu_rows
-from adaptwin.report.style.plots import FIRST_COLOUR, FROM_ZERO, SECOND_COLOUR, escaped, significant, time_ticks
+from adaptwin.report.style.plots import (
+    BAD_COLOUR,
+    FIRST_COLOUR,
+    FROM_ZERO,
+    SECOND_COLOUR,
+    escaped,
+    significant,
+    time_ticks,
+)
 from adaptwin.report.style.words import duration, number, percent
 
 
@@ -33,8 +41,11 @@ def ttft_figure(plan: Plan) -> go.Figure:
     median = ForecastMark("p50", lambda forecast: forecast.ttft_p50)
     tail = ForecastMark("p99", lambda forecast: forecast.ttft_p99, SECOND_COLOUR, "diamond")
     forecasts = [server.forecast for server in plan.servers if server.forecast]
-    ticks = time_ticks([seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)])
-    return _dots(plan, [median, tail], axis={"title_text": "TTFT, logarithmic", **ticks}, write=duration)
+    limit = plan.options.ttft_p99
+    shown = [seconds for one in forecasts for seconds in (one.ttft_p50, one.ttft_p99)]
+    ticks = time_ticks([*shown, *([limit] if limit else [])])
+    figure = _dots(plan, [median, tail], axis={"title_text": "TTFT, logarithmic", **ticks}, write=duration)
+    return _with_objectives(_with_limit(figure, plan, limit, 1.0), plan, "slo_ttft", 1.0)
 
 
 def itl_figure(plan: Plan) -> go.Figure:
@@ -42,7 +53,57 @@ def itl_figure(plan: Plan) -> go.Figure:
     mean = ForecastMark("mean", lambda forecast: 1e3 * forecast.itl_mean)
     tail = ForecastMark("p99", lambda forecast: 1e3 * forecast.itl_p99, SECOND_COLOUR, "diamond")
     axis = {"title_text": "milliseconds", **FROM_ZERO}
-    return _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
+    figure = _dots(plan, [mean, tail], axis=axis, write=lambda value: duration(value / 1e3))
+    return _with_objectives(_with_limit(figure, plan, plan.options.itl_p99, 1e3), plan, "slo_itl", 1e3)
+
+
+def _with_limit(figure: go.Figure, plan: Plan, limit: float | None, scale: float) -> go.Figure:
+    """Draw the limit on the 99th percentile that every server must keep, if there is one."""
+    if limit is not None:
+        names = [escaped(server.name) for server in plan.servers]
+        figure.add_scatter(
+            mode="lines+markers" if len(names) == 1 else "lines",
+            name=f"limit on p99: {duration(limit)}",
+            x=[scale * limit] * len(names),
+            y=names,
+            hoverinfo="skip",
+            line={"color": BAD_COLOUR, "width": 1.5, "dash": "dash"},
+            marker={"symbol": "line-ns-open", "size": 14, "color": BAD_COLOUR},
+            showlegend=True,
+        )
+    return figure
+
+
+def _with_objectives(
+    figure: go.Figure, plan: Plan, objective: Literal["slo_ttft", "slo_itl"], scale: float
+) -> go.Figure:
+    """Mark the strictest objective among the adapters of each server that have one."""
+    wanted = {
+        adapter.name: seconds
+        for adapter in plan.workload.adapters
+        if (seconds := getattr(adapter, objective)) is not None
+    }
+    strictest = {
+        server.name: min(wanted[name] for name in server.adapters if name in wanted)
+        for server in plan.servers
+        if any(name in wanted for name in server.adapters)
+    }
+    if strictest:
+        figure.add_scatter(
+            mode="markers",
+            name="strictest objective of an adapter",
+            x=[significant(scale * seconds) for seconds in strictest.values()],
+            y=[escaped(name) for name in strictest],
+            customdata=[duration(seconds) for seconds in strictest.values()],
+            hovertemplate="%{y}<br>strictest objective %{customdata}<extra></extra>",
+            marker={
+                "color": BAD_COLOUR,
+                "symbol": "line-ns-open",
+                "size": 12,
+                "line": {"width": 2, "color": BAD_COLOUR},
+            },
+        )
+    return figure
 
 
 def kv_figure(plan: Plan) -> go.Figure:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -27,9 +27,12 @@ class Segment(NamedTuple):
     label: str
 
 
-def packing_figure(plan: Plan) -> go.Figure:
-    """Draw one bar per GPU: its adapters by offered tokens/s, coloured by rank, then its headroom."""
-    segments = _bar_segments(placements(plan))
+def packing_figure(plan: Plan, verdicts: Mapping[tuple[str, str], str] | None = None) -> go.Figure:
+    """Draw one bar per GPU: its adapters by offered tokens/s, coloured by rank, then its headroom.
+
+    `verdicts` are those on each adapter on a server, by the names of both, which are shown where they are known.
+    """
+    segments = _bar_segments(placements(plan), verdicts or {})
     starts, lengths = _starts(segments)
     figure, gap = go.Figure(), 0.5 if len(segments) < 60 * plan.gpus else 0.15
     for rank in sorted({segment.rank for segment in segments}):
@@ -51,7 +54,7 @@ def packing_figure(plan: Plan) -> go.Figure:
     return with_gpu_rows(figure, plan, row=30)
 
 
-def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
+def _bar_segments(rows: Sequence[Placement], verdicts: Mapping[tuple[str, str], str]) -> list[Segment]:
     """Return the segments of each server, rank by rank; the smaller adapters of a rank share one segment."""
     smallest = sorted((row.tokens for row in rows), reverse=True)[: NAMED_SEGMENTS + 1][-1] if rows else 0.0
     keep_all = len(rows) <= NAMED_SEGMENTS
@@ -62,7 +65,7 @@ def _bar_segments(rows: Sequence[Placement]) -> list[Segment]:
     segments = []
     for (server, rank), group in sorted(groups.items(), key=lambda item: (servers[item[0][0]], item[0][1])):
         named = [row for row in group if keep_all or row.tokens > smallest]
-        segments += [Segment(server, rank, row.tokens, _describe(row)) for row in named]
+        segments += [Segment(server, rank, row.tokens, _describe(row, verdicts)) for row in named]
         if rest := group[len(named) :]:
             tokens, rate = sum(row.tokens for row in rest), sum(row.rate for row in rest)
             title = f"<b>{count(len(rest), 'adapter')}, {rank_name(rank)}</b>"
@@ -80,9 +83,11 @@ def _starts(segments: Sequence[Segment]) -> tuple[list[float], dict[str, float]]
     return starts, {server: length or 1.0 for server, length in lengths.items()}
 
 
-def _describe(row: Placement) -> str:
+def _describe(row: Placement, verdicts: Mapping[tuple[str, str], str]) -> str:
     split = "" if row.share >= 1.0 else f"<br>{percent(row.share)} of the adapter's traffic"
-    return f"<b>{escaped(row.name)}</b>, {rank_name(row.rank)}<br>{_traffic(row.rate, row.tokens)}{split}"
+    known = verdicts.get((row.server, row.name))
+    verdict = f"<br>verdict: {known}" if known else ""
+    return f"<b>{escaped(row.name)}</b>, {rank_name(row.rank)}<br>{_traffic(row.rate, row.tokens)}{split}{verdict}"
 
 
 def _traffic(rate: float, tokens: float) -> str:

@@ -1,27 +1,34 @@
 """The HTML page of a plan: one self-contained file, which loads nothing from the network."""
 
 import importlib.metadata
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from adaptwin.briefing.briefing import Briefing
+from adaptwin.errors import SpecError
+from adaptwin.export.options import ExportOptions
+from adaptwin.export.serving_plan import serving_plan_of
+from adaptwin.export.vllm import server_commands
 from adaptwin.plan.forecast import HEADROOM_SEEDS
 from adaptwin.plan.front import Front
-from adaptwin.plan.placements import Placement, placements
-from adaptwin.plan.plan import PlacedServer, Plan
+from adaptwin.plan.plan import Plan
+from adaptwin.report.plan.adapter_rows import adapter_columns, adapter_row, served_adapters
+from adaptwin.report.plan.assumption_strip import Assumed, assumption_strip
+from adaptwin.report.plan.cards import plan_cards
 from adaptwin.report.plan.chosen_settings import chosen_sentences
 from adaptwin.report.plan.front import FrontRow, front_rows
 from adaptwin.report.plan.front_chart import front_figure
-from adaptwin.report.plan.headroom import headroom_text
+from adaptwin.report.plan.gpu_sections import gpu_sections, section_figures
 from adaptwin.report.plan.migration import changes_sentence, step_lines
+from adaptwin.report.plan.more_traffic import traffic_rows
+from adaptwin.report.plan.next_steps import NextStep, next_steps
+from adaptwin.report.plan.packing_chart import packing_figure
 from adaptwin.report.plan.pictures import plan_pictures
-from adaptwin.report.plan.ranks import rank_counts, rank_summary
 from adaptwin.report.plan.sentences import (
-    bound_note,
     bound_sentences,
     confidence_sentence,
     disk_reads_sentence,
@@ -35,36 +42,18 @@ from adaptwin.report.plan.sentences import (
     sluggish_sentence,
     stress_sentence,
     uncertainty_sentence,
-    used_gpus,
     verified_sentence,
 )
 from adaptwin.report.plan.server_noun import server_noun
-from adaptwin.report.plan.settings import SettingRow, server_settings
-from adaptwin.report.plan.slot_chart import choices_figure
-from adaptwin.report.plan.story import story
 from adaptwin.report.plan.stress import interval, of_trials, stress_notes
 from adaptwin.report.profile_error import error_in_words
 from adaptwin.report.style.assumptions import assumed_sentence
 from adaptwin.report.style.page import Card, Picture, fragment, render
-from adaptwin.report.style.words import count, duration, money, number
+from adaptwin.report.style.words import count, duration, number
 from adaptwin.writing import write_atomically
 
 FAILING_SHOWN = 3  # of the servers that failed, in each row of the table of stress
 OPEN_SECTIONS = 8  # with more GPUs than this, the section of each GPU starts closed
-
-
-class GpuSection(NamedTuple):
-    """The contents of the section of one GPU."""
-
-    placed: PlacedServer
-    ranks: str
-    binds: str
-    headroom: str
-    story: str
-    settings: list[SettingRow]
-    adapters: list[Placement]
-    tokens: float  # tokens/s offered to its adapters
-    choices: Picture | None
 
 
 class StressRow(NamedTuple):
@@ -78,10 +67,23 @@ class StressRow(NamedTuple):
     failing: str
 
 
+class PageOrigin(NamedTuple):
+    """Where a page is from: what is printed on every sheet, and named in its commands."""
+
+    file: str = "plan.yaml"  # name of the file of the plan
+    made: str = ""  # day on which the page was made
+
+
+UNNAMED = PageOrigin()
+
+
 class PagePart(NamedTuple):
-    """What a page shows of one plan below its headline and its cards."""
+    """What a page shows of one plan."""
 
     base: str
+    cards: list[Card]
+    strip: list[Assumed]
+    steps: list[NextStep]
     summary: tuple[str, ...]
     drawn: dict[str, go.Figure]
     body: Markup
@@ -102,38 +104,61 @@ FRONT_PICTURE = Picture(
 )
 
 
-def plan_report(plan: Plan, front: Front | None = None) -> str:
-    """Return the plan as one self-contained HTML page: summary, table, figures, settings per GPU, and its making.
+def plan_report(
+    plan: Plan, front: Front | None = None, briefing: Briefing | None = None, origin: PageOrigin = UNNAMED
+) -> str:
+    """Return the plan as one self-contained HTML page.
 
-    If a front is given, whose first plan it is, the page begins with what more GPUs would gain.
+    Args:
+        plan: The plan.
+        front: Plans on more GPUs, whose first plan it is: the page then says what more GPUs would gain.
+        briefing: What `make_briefing` found: adapters one by one, a naive plan, and more traffic.
+        origin: The file of the plan, and the day.
     """
-    part = page_part(plan)
+    part = page_part(plan, briefing, commands_of([plan]), origin)
     more = {FRONT_PICTURE.key: front_figure(front)} if front else {}
     servers = f" in {count(len(plan.servers), 'server')}" if plan.has_groups else ""
     return render(
         "plans.html",
         {**part.drawn, **more},
+        origin=origin,
         title=f"{count(plan.gpus, 'GPU')}{servers} for {count(len(plan.workload), 'adapter')}",
-        summary=part.summary,
-        cards=_plan_cards(plan),
+        cards=part.cards,
+        summary=(),
         front=front and FrontPart(FRONT_PICTURE, front_rows(front)),
         rows=(),
         parts=(part,),
     )
 
 
-def page_part(plan: Plan, prefix: str = "") -> PagePart:
-    """Return what the page shows of a plan: table, figures, settings per GPU, and its making.
+def commands_of(plans: list[Plan]) -> dict[str, str]:
+    """Return the command that starts each server of plans, by name; none where vLLM cannot tell its adapters apart."""
+    try:
+        serving = serving_plan_of(plans)
+    except SpecError:
+        return {}
+    return server_commands(serving, ExportOptions().port)
+
+
+def page_part(
+    plan: Plan, briefing: Briefing | None, commands: Mapping[str, str], origin: PageOrigin, prefix: str = ""
+) -> PagePart:
+    """Return what the page shows of a plan.
 
     Args:
         plan: The plan.
+        briefing: What was found out about it for the page.
+        commands: The command that starts each server, by name.
+        origin: The file of the plan, and the day.
         prefix: Beginning of the names of its figures and sections, which tells them from those of other plans.
     """
-    sections, noun = list(_sections(plan, prefix)), server_noun(plan)
+    sections, noun = list(gpu_sections(plan, briefing, commands, prefix)), server_noun(plan)
+    served = served_adapters(plan, briefing)
+    verdicts = {(each.placement.server, each.placement.name): each.verdict for each in served}
     figures = plan_pictures(noun)
     pictures = {picture.key: picture._replace(key=f"{prefix}{picture.key}") for picture, _ in figures}
     drawn = {pictures[picture.key].key: draw(plan) for picture, draw in figures}
-    drawn |= {section.choices.key: choices_figure(section.placed) for section in sections if section.choices}
+    drawn[pictures["packing"].key] = packing_figure(plan, verdicts)
     body = fragment(
         "plan.html",
         plan=plan,
@@ -154,8 +179,23 @@ def page_part(plan: Plan, prefix: str = "") -> PagePart:
         steps=step_lines(plan.migration.steps) if plan.migration else [],
         stress_rows=_stress_rows(plan),
         stress_notes=stress_notes(plan.stress) if plan.stress else (),
+        briefing=briefing,
+        traffic=traffic_rows(plan, briefing) if briefing and briefing.more_traffic else [],
+        savings=briefing.savings if briefing else (),
+        adapters=[adapter_row(each) for each in served],
+        adapter_columns=adapter_columns(served),
+        overloaded=[adapter_row(each) for each in served if each.is_overloaded],
+        unknown=sum(not each.verdict for each in served),
     )
-    return PagePart(plan.base, _summary_sentences(plan), drawn, body)
+    return PagePart(
+        base=plan.base,
+        cards=plan_cards(plan, briefing),
+        strip=assumption_strip(plan),
+        steps=next_steps(plan, briefing, origin.file),
+        summary=_summary_sentences(plan),
+        drawn=drawn | section_figures(sections, briefing),
+        body=body,
+    )
 
 
 def _stress_rows(plan: Plan) -> list[StressRow]:
@@ -193,70 +233,9 @@ def _summary_sentences(plan: Plan) -> tuple[str, ...]:
     return tuple(filter(None, said))
 
 
-def write_plan_report(plan: Plan, path: str | Path) -> None:
+def write_plan_report(plan: Plan, path: str | Path, briefing: Briefing | None = None) -> None:
     """Write the HTML page of a plan to `path`; raises `SpecError` if the file cannot be written."""
-    write_atomically(path, plan_report(plan))
-
-
-def _plan_cards(plan: Plan) -> list[Card]:
-    forecasts = [(server.name, server.forecast) for server in plan.servers if server.forecast]
-    tokens = sum(row.tokens for row in placements(plan))
-    cards = [
-        Card("GPUs", f"{plan.gpus:,}", used_gpus(plan) if len(plan.profiles) > 1 or plan.has_groups else ""),
-        Card(
-            "Lower bound",
-            f"{plan.lower_bound:,}",
-            bound_note(plan),
-        ),
-        *_price_cards(plan),
-        Card("Adapters", f"{len(plan.workload):,}"),
-        Card("Requests/s", number(plan.workload.rate), "offered"),
-        Card("Tokens/s", number(tokens), "offered, prompt and output"),
-    ]
-    tails = [(forecast.ttft_p99, name) for name, forecast in forecasts if math.isfinite(forecast.ttft_p99)]
-    if forecasts:
-        name, fullest = min(forecasts, key=lambda named: (named[1].headroom, named[0]))
-        cards.append(Card("Lowest headroom", headroom_text(fullest), name))
-    if tails:
-        worst, name = max(tails)
-        cards.append(Card("Worst TTFT p99", duration(worst), name))
-    verified = Card("Verified", "yes", "simulated with fresh arrivals", "good")
-    cards.append(verified if plan.verified else Card("Verified", "no", "no simulation confirms it", "bad"))
-    return cards
-
-
-def _price_cards(plan: Plan) -> list[Card]:
-    if plan.cost_per_hour is None:
-        return []
-    bound = "" if plan.cost_bound is None else f"any plan costs at least {money(plan.cost_bound)}"
-    return [Card("Price per hour", money(plan.cost_per_hour), bound)]
-
-
-def _sections(plan: Plan, prefix: str) -> Iterator[GpuSection]:
-    rows = placements(plan)
-    for index, (server, counts) in enumerate(zip(plan.servers, rank_counts(plan), strict=True)):
-        adapters, rows = rows[: len(server.adapters)], rows[len(server.adapters) :]
-        yield GpuSection(
-            placed=server,
-            ranks=rank_summary(counts),
-            binds=server.forecast.binding if server.forecast else "",
-            headroom=headroom_text(server.forecast) if server.forecast else "",
-            story=story(plan, server),
-            settings=server_settings(plan, server),
-            adapters=adapters,
-            tokens=sum(row.tokens for row in adapters),
-            choices=_choices(f"{prefix}choices-{index}", server),
-        )
-
-
-def _choices(key: str, server: PlacedServer) -> Picture | None:
-    if not server.choices:
-        return None
-    description = (
-        "Throughput and mean inter-token latency for the values of max_loras that were tried. With too few slots, "
-        "requests wait for one; too many take memory from the KV cache and slow down every step."
-    )
-    return Picture(key, f"Why max_loras is {server.server.max_loras}", description)
+    write_atomically(path, plan_report(plan, briefing=briefing))
 
 
 def _planning_facts(plan: Plan) -> dict[str, str]:

@@ -19,7 +19,7 @@ class Card(NamedTuple):
     label: str
     value: str
     note: str = ""
-    tone: str = ""  # "good" or "bad"
+    tone: str = ""  # "good", "warn" or "bad"
 
 
 class Picture(NamedTuple):
@@ -37,6 +37,7 @@ def render(name: str, figures: Mapping[str, go.Figure], **values: Any) -> str:
         "light": _json(template()),
         "dark": _json(template(dark=True)),
     }
+    values = {"origin": {"file": "", "made": ""}, **values}
     return _environment().get_template(name).render(drawn=drawn, plotly=get_plotlyjs(), **values)
 
 
@@ -54,7 +55,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    environment.filters.update(count=count, number=number, percent=percent, duration=duration, share=_share)
+    environment.filters.update(count=count, number=number, percent=percent, duration=duration, css_text=_css_text)
     environment.policies["json.dumps_kwargs"] = {
         "separators": (",", ":"),
         "ensure_ascii": False,
@@ -68,9 +69,11 @@ def _shown(value: Any) -> Any:
     return visible(value, keep="\n") if type(value) is str else value
 
 
-def _share(part: float) -> str:
-    """Return a share in percent with one digit after the point, because it may be small."""
-    return f"{100.0 * part:.1f} %"
+def _css_text(text: str) -> Markup:
+    """Return text as a quoted string of CSS; characters that could end it are escaped."""
+    plain = Markup(text).unescape()  # noqa: S704 (the result is escaped below)
+    safe = "".join(each if each.isalnum() or each in " .,:;-_/×" else f"\\{ord(each):x} " for each in plain)
+    return Markup(f'"{safe}"')  # noqa: S704 (it holds no quote, backslash or angle bracket of the text)
 
 
 def _json(value: Any) -> dict[str, Any]:

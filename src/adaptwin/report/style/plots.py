@@ -14,6 +14,14 @@ from adaptwin.visible import visible
 FIRST_COLOUR, SECOND_COLOUR, THIRD_COLOUR, BAD_COLOUR = "#0077bb", "#ee7733", "#009988", "#cc3311"
 FROM_ZERO = {"rangemode": "tozero", "tickformat": ","}
 _TITLE_HEIGHT = 28  # pixels
+_STEPS = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 6, 8),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+)
+_LEAST_TICKS = 3  # between the smallest and the largest value
 _DIAGONAL = {"color": "rgba(128,128,128,0.8)", "width": 1, "dash": "dot"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -67,29 +75,26 @@ def standing_alone(figure: go.Figure, title: str) -> go.Figure:
 
 
 def log_ticks(values: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:
-    """Return a logarithmic axis with labels at round values; with fewer decades, each has more labels."""
-    low, high, steps = _decades(values)
-    return _axis([step * 10.0**power for power in range(low, high + 1) for step in steps], write)
+    """Return a logarithmic axis with labels at round values; the narrower the range, the more of them in a decade."""
+    return _axis(_round_values(values, 1.0), write)
 
 
 def time_ticks(seconds: Sequence[float]) -> dict[str, Any]:
     """Return a logarithmic axis for latencies, with labels at round seconds, minutes and hours."""
-    low, high, steps = _decades(seconds)
-    ticks = [
-        tick
-        for unit, start, end in ((1.0, 0.0, 60.0), (60.0, 60.0, 3600.0), (3600.0, 3600.0, math.inf))
-        for power in range(low, high + 1)
-        for step in steps
-        if start <= (tick := unit * step * 10.0**power) < min(end, 10.0 ** (high + 1))
-    ]
+    units = ((1.0, 0.0, 60.0), (60.0, 60.0, 3600.0), (3600.0, 3600.0, math.inf))
+    ticks = [tick for unit, start, end in units for tick in _round_values(seconds, unit) if start <= tick < end]
     return _axis(ticks, duration)
 
 
-def _decades(values: Sequence[float]) -> tuple[int, int, tuple[int, ...]]:
-    """Return the powers of ten around the values, and the steps with a tick in each decade."""
-    known = [value for value in values if 0 < value < math.inf] or [1.0]
+def _round_values(values: Sequence[float], unit: float) -> list[float]:
+    """Return round multiples of the unit around the values: so many in each decade that three are in their range."""
+    known = [value / unit for value in values if 0 < value < math.inf] or [1.0 / unit]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
-    return low, high, (1, 2, 5) if high - low <= 1 else (1, 3) if high - low <= 3 else (1,)
+    for steps in _STEPS:
+        rounded = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+        if sum(min(known) <= value <= max(known) for value in rounded) >= _LEAST_TICKS:
+            break
+    return [unit * value for value in rounded]
 
 
 def _axis(ticks: Sequence[float], write: Callable[[float], str]) -> dict[str, Any]:

@@ -47,9 +47,14 @@ def count(many: int, noun: str, plural: str = "") -> str:
     return f"{many:,} {noun}" if many == 1 else f"{many:,} {plural or noun + 's'}"
 
 
-def money(value: float) -> str:
-    """Return a price with two digits after the point, without a currency: ``12.50``."""
-    return f"{value:,.2f}"
+def money(value: float, currency: str = "") -> str:
+    """Return a price with two digits after the point, and the currency if it is known: ``12.50 USD``."""
+    return f"{value:,.2f} {currency}".rstrip()
+
+
+def round_money(value: float, currency: str = "") -> str:
+    """Return a large price without digits after the point, and the currency if it is known: ``5,475 USD``."""
+    return f"{value:,.0f} {currency}".rstrip()
 
 
 def signed_percent(share: float) -> str:

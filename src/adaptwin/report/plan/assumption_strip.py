@@ -1,0 +1,58 @@
+"""The strip of assumptions under the title of a page: what all its figures rest on, in a few words each."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from adaptwin.plan.plan import Plan
+from adaptwin.profile.profile import Profile
+from adaptwin.report.plan.chosen_settings import budget_of
+from adaptwin.report.style.words import share_text
+from adaptwin.twin.assumptions import evidence, lengths_in_words, traffic_in_words
+
+
+class Assumed(NamedTuple):
+    """An assumption: what it is about, and what is assumed."""
+
+    about: str
+    what: str
+
+
+def assumption_strip(plan: Plan) -> list[Assumed]:
+    """Return what the figures of a plan assume, most important first."""
+    used = {server.profile for server in plan.servers}
+    profiles = [profile for profile in plan.profiles if profile.name in used]
+    return [
+        Assumed("Model", plan.base),
+        Assumed("GPU", _each_once(profile.server_hardware for profile in profiles)),
+        Assumed("vLLM", _each_once(profile.vllm_version for profile in profiles)),
+        Assumed("Figures", f"{_each_once(map(_trust, profiles))}{_extrapolated_in_part(plan)}"),
+        Assumed("Request lengths", lengths_in_words(plan.workload)),
+        Assumed("Arrivals", traffic_in_words(plan.workload)),
+        Assumed("max_num_seqs", _batch_in_words(plan)),
+        Assumed("Prefix caching", "not counted: every prompt is computed in full"),
+    ]
+
+
+def _each_once(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _trust(profile: Profile) -> str:
+    error = f", throughput {share_text(profile.twin_error)} off" if profile.error and profile.claimed else ""
+    return f"{evidence(profile)}{error}"
+
+
+def _extrapolated_in_part(plan: Plan) -> str:
+    forecasts = [server.forecast for server in plan.servers if server.forecast]
+    return "; extrapolated in part" if any(forecast.extrapolations for forecast in forecasts) else ""
+
+
+def _batch_in_words(plan: Plan) -> str:
+    values = sorted({budget_of(plan, server, "max_num_seqs") for server in plan.serving})
+    if not values:
+        return ""
+    given = plan.settings.max_num_seqs is not None
+    left_open = all(server.server.max_num_seqs is None for server in plan.serving)
+    origin = "as given" if given else "vLLM's default" if left_open else "chosen by the plan"
+    shown = f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
+    return f"{shown} ({origin})"
