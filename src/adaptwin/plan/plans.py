@@ -91,6 +91,11 @@ class Plans(Spec):
         return _total(plan.cost_bound for plan in self.plans)
 
     @property
+    def currency(self) -> str:
+        """Currency of all prices; empty if it is not known."""
+        return self.plans[0].options.currency
+
+    @property
     def verified(self) -> bool:
         """Whether every plan held in simulations with fresh arrivals."""
         return all(plan.verified for plan in self.plans)

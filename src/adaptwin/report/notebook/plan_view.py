@@ -21,7 +21,7 @@ def plan_facts(plan: Plan) -> list[str]:
     if forecasts := [server.forecast for server in plan.servers if server.forecast]:
         facts.append(f"headroom {headroom_text(min(forecasts, key=lambda forecast: forecast.headroom))}")
     if plan.cost_per_hour is not None:
-        facts.append(f"{money(plan.cost_per_hour)} per hour")
+        facts.append(f"{money(plan.cost_per_hour, plan.options.currency)} per hour")
     facts.append(f"lower bound {count(plan.lower_bound, 'GPU')}")
     return [fact for fact in facts if fact]
 

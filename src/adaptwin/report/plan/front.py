@@ -29,7 +29,9 @@ def front_rows(front: Front) -> list[FrontRow]:
     return [
         FrontRow(
             gpus=f"{point.gpus:,}",
-            price=NOTHING if point.cost_per_hour is None else money(point.cost_per_hour),
+            price=NOTHING
+            if point.cost_per_hour is None
+            else money(point.cost_per_hour, front.plans[0].options.currency),
             itl=duration(point.itl_p99),
             ttft=duration(point.ttft_p99),
             headroom=f"{'over ' if point.headroom >= MOST_HEADROOM else ''}{percent(point.headroom)}",

@@ -66,9 +66,8 @@ def _total_cards(plans: Plans) -> list[Card]:
     note = f"this plan: {count(above, 'GPU')} more" if above > 0 else "this plan is optimal"
     cards = [Card("GPUs", f"{plans.gpus:,}"), Card("Lower bound", f"{plans.lower_bound:,}", note)]
     if plans.cost_per_hour is not None:
-        currency = plans.plans[0].options.currency
-        month = f"{round_money(HOURS_PER_MONTH * plans.cost_per_hour, currency)} per month of 730 h"
-        cards.append(Card("Price per hour", money(plans.cost_per_hour, currency), month))
+        month = f"{round_money(HOURS_PER_MONTH * plans.cost_per_hour, plans.currency)} per month of 730 h"
+        cards.append(Card("Price per hour", money(plans.cost_per_hour, plans.currency), month))
     cards += [
         Card("Base models", f"{len(plans.plans):,}"),
         Card("Adapters", f"{len(workload):,}"),

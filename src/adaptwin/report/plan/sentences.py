@@ -59,15 +59,15 @@ def _spare_gpus(plan: Plan) -> str:
 
 def cost_sentence(plan: Plan) -> str:
     """Say what the plan costs per hour, and how far that is from the lower bound; empty if a price is unknown."""
-    cost, bound = plan.cost_per_hour, plan.cost_bound
+    cost, bound, currency = plan.cost_per_hour, plan.cost_bound, plan.options.currency
     if cost is None:
         return ""
     if bound is None:
-        return f"Price per hour: {money(cost)}."
-    said = f"Lower bound: no plan with these profiles can cost less than {money(bound)} per hour."
+        return f"Price per hour: {money(cost, currency)}."
+    said = f"Lower bound: no plan with these profiles can cost less than {money(bound, currency)} per hour."
     if cost - bound < 0.005:
         return f"{said} This plan is optimal."
-    return f"{said} This plan costs {money(cost)}, at most {money(cost - bound)} above the optimum."
+    return f"{said} This plan costs {money(cost, currency)}, at most {money(cost - bound, currency)} above the optimum."
 
 
 def used_gpus(plan: Plan) -> str:

@@ -67,7 +67,11 @@ def _plan_headline(plan: Plan) -> Text:
     adapters, rate = count(len(plan.workload), "adapter"), number(plan.workload.rate)
     servers = f" in {count(len(plan.servers), 'server')}" if plan.has_groups else ""
     gpus = (f"{count(plan.gpus, 'GPU')}{servers}", "bold")
-    priced = "" if plan.cost_per_hour is None else f", at a price of {money(plan.cost_per_hour)} per hour"
+    priced = (
+        ""
+        if plan.cost_per_hour is None
+        else f", at a price of {money(plan.cost_per_hour, plan.options.currency)} per hour"
+    )
     text = Text.assemble(gpus, f" for {adapters} with {rate} requests/s{priced}.\n")
     if len(plan.profiles) > 1:
         text.append(f"{used_gpus(plan)}.\n")

@@ -38,7 +38,7 @@ def _base_row(plan: Plan) -> BaseRow:
         base=plan.base,
         gpus=f"{plan.gpus:,}",
         bound=f"{plan.lower_bound:,}",
-        price=NOTHING if plan.cost_per_hour is None else money(plan.cost_per_hour),
+        price=NOTHING if plan.cost_per_hour is None else money(plan.cost_per_hour, plan.options.currency),
         adapters=f"{len(plan.workload):,}",
         rate=number(plan.workload.rate),
         headroom=headroom_text(fullest, over=">") if fullest else NOTHING,
@@ -50,7 +50,9 @@ def _base_row(plan: Plan) -> BaseRow:
 def fleet_sentence(plans: Plans) -> str:
     """Say how many GPUs serve the fleet, what it consists of, and the price per hour if it is known."""
     workload = plans.workload
-    priced = "" if plans.cost_per_hour is None else f", at a price of {money(plans.cost_per_hour)} per hour"
+    priced = (
+        "" if plans.cost_per_hour is None else f", at a price of {money(plans.cost_per_hour, plans.currency)} per hour"
+    )
     adapters = f"{count(len(workload), 'adapter')} of {count(len(plans.plans), 'base model')}"
     return f"{count(plans.gpus, 'GPU')} for {adapters} with {number(workload.rate)} requests/s{priced}."
 
@@ -73,13 +75,13 @@ def _bound(plans: Plans) -> str:
 
 def _cost(plans: Plans) -> str:
     """Say how far the price is from its lower bound; empty if one of them is unknown."""
-    cost, bound = plans.cost_per_hour, plans.cost_bound
+    cost, bound, currency = plans.cost_per_hour, plans.cost_bound, plans.currency
     if cost is None or bound is None:
         return ""
-    said = f"Lower bound: {_WITH_OWN_GPUS} cost less than {money(bound)} per hour."
+    said = f"Lower bound: {_WITH_OWN_GPUS} cost less than {money(bound, currency)} per hour."
     if cost - bound < 0.005:
         return f"{said} This plan is optimal."
-    return f"{said} This plan costs {money(cost)}, at most {money(cost - bound)} above the optimum."
+    return f"{said} This plan costs {money(cost, currency)}, at most {money(cost - bound, currency)} above the optimum."
 
 
 def _spares_of_each(plans: Plans) -> str:
