@@ -66,13 +66,13 @@ def test_every_relative_link_of_the_copied_pages_leads_to_a_file(pages):
 def test_links_lead_to_where_the_pages_are_on_the_site():
     page = DOCS / "tutorial" / "first-plan.md"
     text = (
-        "[a](log-to-plan.md#ranks) [b](../README.md) [c](../../README.md) [d](../../examples/fleet.yaml) [e](#own)\n"
+        "[a](running-fleet.md#ranks) [b](../README.md) [c](../../README.md) [d](../../examples/fleet.yaml) [e](#own)\n"
         "[f](https://vllm.ai) [g](../../src/adaptwin/placement/configurations) ![h](../images/plan.png)\n"
         "```text\n[a](../../examples/fleet.yaml)\n```\n"
     )
     moved, found = site.linked(text, page)
     assert moved == (
-        "[a](log-to-plan.md#ranks) [b](../index.md) [c](../README.md) [d](../examples/fleet.yaml.md) [e](#own)\n"
+        "[a](running-fleet.md#ranks) [b](../index.md) [c](../README.md) [d](../examples/fleet.yaml.md) [e](#own)\n"
         "[f](https://vllm.ai) [g](../src/adaptwin/placement/configurations/index.md) ![h](../images/plan.png)\n"
         "```text\n[a](../../examples/fleet.yaml)\n```\n"
     )
