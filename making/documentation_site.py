@@ -35,6 +35,7 @@ _UNLISTED = "---\norphan: true\n---\n"  # tells Sphinx that the navigation leave
 _FENCE = re.compile(r"^( *)(```+).*?^\1\2$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _ELSEWHERE = re.compile(r"(@import|url\()\s*[\"']?(https?:)?//")  # what a style sheet loads from another site
+_HEADING = re.compile(r"^(###?) (.+)\n((?:(?!##).*\n)*)", re.MULTILINE)  # with the text below it
 _ROW = re.compile(r"^\| \[([^\]]+)\]\(([^)#\s]+)\)", re.MULTILINE)
 
 
@@ -47,13 +48,12 @@ class Section(NamedTuple):
 
 def navigation() -> list[Section]:
     """Return the navigation: a section for every table of the home page that lists pages."""
-    _, *parts = re.split(r"^##+ ", HOME.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    sections = []
-    for part in parts:
-        title = part.partition("\n")[0]
-        pages = {(DOCS / target).resolve(): _label(name) for name, target in _ROW.findall(part)}
+    sections, kind = [], ""
+    for level, title, text in _HEADING.findall(HOME.read_text(encoding="utf-8")):
+        kind = title.partition(":")[0] if level == "##" else kind
+        pages = {(DOCS / target).resolve(): _label(name) for name, target in _ROW.findall(text)}
         if pages:
-            sections.append(Section(title.partition(":")[0], pages))
+            sections.append(Section(kind if level == "##" else f"{kind}: {title}", pages))
     return sections
 
 

@@ -34,7 +34,7 @@ def test_the_navigation_has_every_page_of_docs_once():
 
 
 def test_the_kinds_of_pages_are_in_order():
-    kinds = [section.title.partition(",")[0] for section in site.navigation()]
+    kinds = [section.title.partition(":")[0] for section in site.navigation()]
     assert list(dict.fromkeys(kinds)) == [
         "Tutorial",
         "How-to",

@@ -1,4 +1,4 @@
-"""The tutorial docs/tutorial/running-fleet.md up to its end, with a stand-in server: folder and log to a running plan."""
+"""The tutorial docs/tutorial/running-fleet.md, to its end, with a stand-in server: from a log to a running plan."""
 
 import shutil
 from pathlib import Path
