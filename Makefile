@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
+SITE_READY := $(VENV)/.site
 LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
 LITELLM := .venv-litellm
@@ -21,7 +22,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live live check format console reference bench placement accuracy step-law surrogates profiles hardware watched-day \
+.PHONY: help demo test test-long test-live live check format console reference docs bench placement accuracy step-law surrogates profiles hardware watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -144,6 +145,13 @@ $(GPU_READY): tools/gpu/machine.txt
 reference: $(READY) ## write the command line, files and Python pages of docs/reference from the code
 	PYTHONPATH=benchmarks $(BIN)/python making/reference.py
 
+docs: $(SITE_READY) ## build the documentation site into site/; a warning or a broken link is an error
+	$(BIN)/python making/documentation_site.py
+
+$(SITE_READY): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[docs]'
+	@touch $(SITE_READY)
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo site benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from adaptwin import load_design, make_plan, verify
 from adaptwin.export.options import ExportOptions
 from adaptwin.live.applying.routes_file import RoutesFile
 from adaptwin.live.applying.server_access import read_servers
+from adaptwin.live.measured_files import read_observations
 from adaptwin.placement.requirements import priced
 from adaptwin.plan.fleet import fleet_profiles, read_fleet
 from adaptwin.spec import read_mapping
@@ -143,7 +145,42 @@ def test_the_csv_of_the_pages_can_be_read(text, tmp_path):
     assert len(read_fleet(tmp_path / "adapters.csv").adapters) == len(text.splitlines()) - 1
 
 
+RUN_OR_READ = {"python", "yaml", "csv", "json", "bash"}  # by the tests of this file
+ELSEWHERE = {
+    "console": "test_console.py runs it",
+    "py": "signatures that test_reference.py makes anew, and files that a recipe adds",
+    "text": "what a program printed on another machine, or the shape of a table",
+    "dockerfile": "two lines",
+}
+
+
+def test_every_language_of_a_block_has_a_test():
+    languages = set()
+    for page in PAGES:
+        fences = re.findall(r"^ *```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        languages |= set(fences[::2])
+        assert len(fences) % 2 == 0, page
+        assert set(fences[1::2]) <= {""}, page
+    assert languages == RUN_OR_READ | set(ELSEWHERE)
+
+
+def test_the_shell_commands_of_the_pages_are_read_by_bash():
+    """Each block is the body of a function, which is not called."""
+    found = [block.values[0] for block in blocks("bash")]
+    text = "".join(f"block{number}() {{\n{code}}}\n" for number, code in enumerate(found))
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(found) > 50
+
+
+@pytest.mark.parametrize("text", list(blocks("json")))
+def test_the_measured_runs_of_the_pages_can_be_read(text, tmp_path):
+    (tmp_path / "measured.json").write_text(text, encoding="utf-8")
+    assert len(read_observations(tmp_path / "measured.json")) == 1
+
+
 def test_the_pages_have_code():
+    assert list(blocks("json"))
     assert list(blocks("csv"))
     assert list(blocks("python"))
     assert list(blocks("yaml"))
