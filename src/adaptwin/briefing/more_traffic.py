@@ -60,7 +60,7 @@ def _servers_that_fail(plan: Plan, grown: Plan, factor: float) -> Iterator[tuple
     simulated = short[:MOST_FAILING_SIMULATED]
     cases = serving_cases(grown, simulated, verification_seed(plan, 0)) if simulated else []
     for server, run in zip(simulated, simulate_many(cases), strict=True):
-        yield server.name, run.grade if run.grade != "ok" else _limit_verdict(server)
+        yield server.name, run.worst if run.worst != "ok" else _limit_verdict(server)
     yield from ((server.name, _limit_verdict(server)) for server in short[MOST_FAILING_SIMULATED:])
 
 

@@ -38,7 +38,7 @@ def test_the_price_is_per_hour_and_per_month_with_its_currency(plan):
     ("naive", "value", "note"),
     [
         (NaivePlan(6, 15.0, verified=True), "6 GPUs", "50 % more; this plan saves 3,650 USD per month"),
-        (NaivePlan(4, 10.0, verified=True), "4 GPUs", "a slot for each"),
+        (NaivePlan(4, 10.0, verified=True), "4 GPUs", "a slot for each: as many"),
         (NaivePlan(9, 22.5, verified=False), "over 9 GPUs", "not even these hold"),
         (NaivePlan(None, None, verified=False, problem="no"), "is impossible", "no number of GPUs"),
     ],
@@ -108,8 +108,8 @@ def test_more_traffic_is_told_with_verdicts_gpus_and_price(plan):
     now, little, more, double = traffic_rows(priced(with_forecast(plan)), Briefing({}, 0, more_traffic=found))
     assert (now.holds, now.gpus, now.month) == ("holds", "4", "7,300 USD")
     assert (little.traffic, little.holds, little.tone, little.gpus) == ("× 1.25", "holds", "good", "4")
-    assert (more.holds, more.why, more.gpus) == ("1 of 4 GPUs overloaded", "gpu-1 backlogged", "6 (+2)")
-    assert (double.holds, double.why, double.gpus) == ("4 of 4 GPUs overloaded", "4 starved", "no plan")
+    assert (more.holds, more.why, more.gpus) == ("1 of 4 GPUs fails", "gpu-1 backlogged", "6 (+2)")
+    assert (double.holds, double.why, double.gpus) == ("4 of 4 GPUs fail", "4 starved", "no plan")
 
 
 def test_title_file_and_day_are_on_every_printed_sheet(plan):

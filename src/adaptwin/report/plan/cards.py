@@ -47,7 +47,7 @@ def _naive_card(plan: Plan, briefing: Briefing | None) -> list[Card]:
     if not naive.verified:
         return [Card("A naive plan", f"over {naive.gpus:,} GPUs", f"{how}: not even these hold")]
     more = naive.gpus - plan.gpus
-    share = f", {percent(more / plan.gpus)} more" if more > 0 and plan.gpus else ""
+    share = f": {percent(more / plan.gpus)} more" if more > 0 and plan.gpus else ": as many" if not more else ""
     price = ""
     if naive.cost_per_hour is not None and plan.cost_per_hour is not None and more:
         saved = HOURS_PER_MONTH * (naive.cost_per_hour - plan.cost_per_hour)

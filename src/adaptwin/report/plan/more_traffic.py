@@ -41,7 +41,11 @@ def traffic_rows(plan: Plan, briefing: Briefing) -> list[TrafficRow]:
 
 def _traffic_row(plan: Plan, found: MoreTraffic) -> TrafficRow:
     serving, failing = len(plan.serving), len(found.failing)
-    holds = "holds" if not failing else f"{failing:,} of {count(serving, server_noun(plan))} overloaded"
+    holds = (
+        "holds"
+        if not failing
+        else f"{failing:,} of {count(serving, server_noun(plan))} {'fails' if failing == 1 else 'fail'}"
+    )
     unknown = any(server.forecast is None for server in plan.serving)
     return TrafficRow(
         f"× {found.factor:g}",
