@@ -34,9 +34,8 @@ def _first_of_all(plan: Plan) -> Iterator[NextStep]:
 
 
 def _improvements(plan: Plan, briefing: Briefing | None) -> Iterator[NextStep]:
-    best = min(briefing.savings, key=lambda saving: saving.gpus, default=None) if briefing else None
     for saving in briefing.savings if briefing else ():
-        if best and saving.change.startswith(("max_", "gpu_memory")):
+        if saving.change.startswith(("max_", "gpu_memory")):
             yield NextStep(
                 f"{saving.change} may save {count(plan.gpus - saving.gpus, 'GPU')}, by estimate: set it under server "
                 "in the fleet, and plan again."
