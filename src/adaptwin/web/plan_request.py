@@ -1,0 +1,127 @@
+"""PlanRequest: what a client asks for, and the fleet and the profiles that it means. No client names a file."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from adaptwin.errors import SpecError, not_one_of
+from adaptwin.plan.by_base import by_base
+from adaptwin.plan.fleet import Fleet, fleet_profiles
+from adaptwin.plan.options import PlanOptions
+from adaptwin.plan.served_adapters import require_servable
+from adaptwin.profile.hardware.gpu import shipped_gpus
+from adaptwin.profile.hardware.model_config import shipped_models
+from adaptwin.profile.profile import Profile, shipped_profiles
+from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
+from adaptwin.spec import Line, Spec, read_mapping
+from adaptwin.twin.verdict import require_long_enough
+from adaptwin.workload.sources.adapters_csv import read_adapters_csv
+
+Format = Literal["yaml", "csv"]
+MOST_TEXT = 8_000_000  # characters of a fleet
+_FILES = {"yaml": "fleet.yaml", "csv": "adapters.csv"}
+
+
+class PlanRequest(Spec):
+    """A fleet, the GPUs to plan for, and the options of the plan."""
+
+    fleet: str = Field(
+        min_length=1, max_length=MOST_TEXT, description="the text of a fleet file (YAML or JSON), or of a CSV of adapters"
+    )
+    format: Format = Field(default="yaml", description="form of the fleet: yaml, which JSON is too, or csv")
+    profile: Line | None = Field(
+        default=None, description="shipped profile to plan for; None: those that the fleet names, or `gpu` and `model`"
+    )
+    gpu: Line | None = Field(default=None, description="GPU to derive a profile for, with `model`")
+    model: Line | None = Field(default=None, description="model that the GPUs of `gpu` serve")
+    planning: PlanOptions | None = Field(default=None, description="options of the plan; what is left out is the fleet's")
+    seed: int | None = Field(default=None, ge=0, description="seed of the planner's draws; None: the fleet's")
+
+    @model_validator(mode="after")
+    def _one_kind_of_gpu(self) -> Self:
+        if (self.gpu is None) != (self.model is None):
+            raise ValueError("gpu: needs model as well" if self.gpu else "model: needs gpu as well")
+        if self.gpu and self.profile:
+            raise ValueError("profile: is given together with gpu; name one of them")
+        return self
+
+
+class Asked(NamedTuple):
+    """What a request means: a fleet, its profiles, and options that go before those of the fleet."""
+
+    fleet: Fleet
+    profiles: list[Profile]
+    overrides: Mapping[str, Any]
+    seed: int | None
+
+
+def asked(request: PlanRequest, most_adapters: int) -> Asked:
+    """Return what a request means.
+
+    Raises:
+        SpecError: The fleet is wrong, names a file, or has more adapters than are planned here.
+    """
+    with tempfile.TemporaryDirectory(prefix="adaptwin-") as folder:
+        fleet = _fleet(request, Path(folder, _FILES[request.format]))
+    if len(fleet) > most_adapters:
+        raise SpecError(f"lists {len(fleet):,} adapters; this server plans up to {most_adapters:,}", "adapters")
+    require_long_enough(fleet)
+    profiles = fleet_profiles(fleet, "fleet", _sources(request))
+    for part in by_base(fleet.workload, profiles):
+        require_servable(part.workload, part.profiles)
+    planning = request.planning
+    overrides = {name: getattr(planning, name) for name in planning.model_fields_set} if planning else {}
+    return Asked(fleet, profiles, overrides, request.seed)
+
+
+def _fleet(request: PlanRequest, place: Path) -> Fleet:
+    """Return the fleet of a request, whose text is at this place while it is read."""
+    place.write_text(request.fleet, encoding="utf-8")
+    try:
+        if request.format == "csv":
+            return Fleet(adapters=read_adapters_csv(place))
+        fields = read_mapping(place)
+        _require_no_files(fields)
+        fleet = Fleet.parse(fields)
+    except SpecError as error:
+        raise SpecError(error.message, error.field, "fleet") from None
+    if not fleet.adapters:
+        raise SpecError("lists no adapter", "adapters", "fleet")
+    return fleet
+
+
+def _require_no_files(fields: Mapping[str, Any]) -> None:
+    """Raise `SpecError` where a fleet names a file: files of clients are not on this machine, and ours are not theirs."""
+    if fields.get("rates_over_time") is not None:
+        raise SpecError("names a file, which a fleet that is sent here cannot", "rates_over_time")
+    adapters = fields.get("adapters")
+    places = [("arrivals", fields), *((f"adapters[{i}].arrivals", each) for i, each in enumerate(adapters or ()))]
+    for field, holder in places:
+        arrivals = holder.get("arrivals") if isinstance(holder, Mapping) else None
+        if isinstance(arrivals, str) and arrivals.strip().startswith("rates:"):
+            raise SpecError("names a file, which a fleet that is sent here cannot", field)
+    profiles = fields.get("profile")
+    for each in profiles if isinstance(profiles, list | tuple) else [profiles]:
+        if isinstance(each, str):
+            _require_known(each, shipped_profiles(), "profile")
+        elif isinstance(each, Mapping) and isinstance(each.get("model"), str):
+            _require_known(each["model"], shipped_models(), "profile.model")
+
+
+def _require_known(name: str, names: list[str], field: str) -> None:
+    if name not in names:
+        raise SpecError(not_one_of(name, names), field)
+
+
+def _sources(request: PlanRequest) -> list[ProfileSource] | None:
+    if request.profile is not None:
+        _require_known(request.profile, shipped_profiles(), "profile")
+        return [request.profile]
+    if request.gpu is None or request.model is None:
+        return None
+    _require_known(request.gpu, shipped_gpus(), "gpu")
+    _require_known(request.model, shipped_models(), "model")
+    return [DerivedProfile(gpu=request.gpu, model=request.model)]
