@@ -43,7 +43,9 @@ class Guard:
             return
         headers = dict(scope["headers"])
         if self._token is not None and scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
-            await _refuse(send, 401, "a token is needed: Authorization: Bearer ...", ((b"www-authenticate", b"Bearer"),))
+            await _refuse(
+                send, 401, "a token is needed: Authorization: Bearer ...", ((b"www-authenticate", b"Bearer"),)
+            )
             return
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._most_bytes:
@@ -65,7 +67,10 @@ class Guard:
                 answered = True
                 own = {name for name, _ in message["headers"]}
                 policy = ((b"content-security-policy", POLICY.encode()),)
-                message["headers"] = [*message["headers"], *(each for each in (*_HEADERS, *policy) if each[0] not in own)]
+                message["headers"] = [
+                    *message["headers"],
+                    *(each for each in (*_HEADERS, *policy) if each[0] not in own),
+                ]
             await send(message)
 
         try:

@@ -39,7 +39,9 @@ def _answer(request: dict[str, Any], pipe: connection.Connection) -> Told:
     from adaptwin.web.make_result import make_result
 
     try:
-        return Told(result=make_result(request, lambda name, done, total: pipe.send(Told(stage=Stage(name, done, total)))))
+        return Told(
+            result=make_result(request, lambda name, done, total: pipe.send(Told(stage=Stage(name, done, total))))
+        )
     except (Infeasible, OutOfMemory) as error:
         return Told(failure=Failure("", str(error), "infeasible"))
     except SpecError as error:

@@ -64,7 +64,9 @@ class JobQueue:
                 first_of_each: dict[str, Job] = {}
                 for job in self._store.queued():
                     first_of_each.setdefault(job.client, job)
-                for job in sorted(first_of_each.values(), key=lambda each: (self._last_turn.get(each.client, 0.0), each.created)):
+                for job in sorted(
+                    first_of_each.values(), key=lambda each: (self._last_turn.get(each.client, 0.0), each.created)
+                ):
                     self._last_turn[job.client] = time.monotonic()
                     if self._store.begin(job.id):
                         return job

@@ -38,7 +38,9 @@ class JobStore:
             if version not in (0, _VERSION):
                 raise SpecError(f"was written by another version of adaptwin (tables {version})", file=path)
             self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
-            self._database.execute("UPDATE jobs SET state = 'queued', started = NULL, stage = NULL WHERE state = 'running'")
+            self._database.execute(
+                "UPDATE jobs SET state = 'queued', started = NULL, stage = NULL WHERE state = 'running'"
+            )
         except sqlite3.Error as error:
             raise SpecError(f"cannot hold the jobs: {error}", file=path) from None
 
@@ -64,6 +66,11 @@ class JobStore:
         """Return the jobs that wait, the oldest first."""
         rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = 'queued' ORDER BY created, rowid", ())  # noqa: S608
         return [_job_of(row) for row in rows]
+
+    def ahead_of(self, job: Job) -> int:
+        """Return the number of jobs that wait and were queued before this one."""
+        ((number,),) = self._read("SELECT count(*) FROM jobs WHERE state = 'queued' AND created < ?", (job.created,))
+        return int(number)
 
     def counts(self) -> dict[str, int]:
         """Return the number of jobs by state."""
@@ -92,7 +99,9 @@ class JobStore:
 
     def fail(self, job_id: str, failure: Failure) -> bool:
         """Mark a queued or running job as failed; whether it was one."""
-        return self._change("failed", job_id, ("queued", "running"), "ended = ?, failure = ?", (time.time(), json.dumps(failure)))
+        return self._change(
+            "failed", job_id, ("queued", "running"), "ended = ?, failure = ?", (time.time(), json.dumps(failure))
+        )
 
     def cancel(self, job_id: str) -> bool:
         """Mark a queued or running job as cancelled; whether it was one."""
@@ -120,12 +129,17 @@ class JobStore:
         found = self._read(f"SELECT {column} FROM results WHERE id = ?", (job_id,))  # noqa: S608 (one of two constants)
         return zlib.decompress(found[0][0]).decode() if found else None
 
-    def _change(self, state: State, job_id: str, before: Iterable[State], assigned: str, values: tuple[Any, ...]) -> bool:
+    def _change(
+        self, state: State, job_id: str, before: Iterable[State], assigned: str, values: tuple[Any, ...]
+    ) -> bool:
         states = ", ".join(f"'{each}'" for each in before)
-        return self._write(
-            f"UPDATE jobs SET state = ?, {assigned} WHERE id = ? AND state IN ({states})",  # noqa: S608 (constants)
-            (state, *values, job_id),
-        ) > 0
+        return (
+            self._write(
+                f"UPDATE jobs SET state = ?, {assigned} WHERE id = ? AND state IN ({states})",  # noqa: S608 (constants)
+                (state, *values, job_id),
+            )
+            > 0
+        )
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         with self._lock:

@@ -29,7 +29,9 @@ class PlanRequest(Spec):
     """A fleet, the GPUs to plan for, and the options of the plan."""
 
     fleet: str = Field(
-        min_length=1, max_length=MOST_TEXT, description="the text of a fleet file (YAML or JSON), or of a CSV of adapters"
+        min_length=1,
+        max_length=MOST_TEXT,
+        description="the text of a fleet file (YAML or JSON), or of a CSV of adapters",
     )
     format: Format = Field(default="yaml", description="form of the fleet: yaml, which JSON is too, or csv")
     profile: Line | None = Field(
@@ -37,7 +39,9 @@ class PlanRequest(Spec):
     )
     gpu: Line | None = Field(default=None, description="GPU to derive a profile for, with `model`")
     model: Line | None = Field(default=None, description="model that the GPUs of `gpu` serve")
-    planning: PlanOptions | None = Field(default=None, description="options of the plan; what is left out is the fleet's")
+    planning: PlanOptions | None = Field(
+        default=None, description="options of the plan; what is left out is the fleet's"
+    )
     seed: int | None = Field(default=None, ge=0, description="seed of the planner's draws; None: the fleet's")
 
     @model_validator(mode="after")

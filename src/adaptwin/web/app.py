@@ -1,0 +1,49 @@
+"""The web app: the API, and the pages that use it."""
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from adaptwin.errors import SpecError
+from adaptwin.web import other_api, plans_api
+from adaptwin.web.guard import Guard
+from adaptwin.web.services import Services
+from adaptwin.web.settings import WebSettings
+
+
+def web_app(settings: WebSettings) -> FastAPI:
+    """Return the app; raises `SpecError` if its database cannot be opened."""
+    services = Services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.queue.start()
+        try:
+            yield
+        finally:
+            services.close()
+
+    app = FastAPI(
+        title="adaptwin",
+        version=importlib.metadata.version("adaptwin"),
+        description="Plan vLLM servers for many LoRA adapters.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.state.services = services
+    app.include_router(plans_api.router)
+    app.include_router(other_api.router)
+    app.add_exception_handler(SpecError, _wrong_input)
+    app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes)
+    return app
+
+
+async def _wrong_input(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SpecError)
+    place = {"loc": ["body", *error.field.split(".")], "msg": error.message, "type": "value_error"}
+    return JSONResponse({"detail": [place]}, 422)

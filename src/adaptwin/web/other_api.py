@@ -1,0 +1,96 @@
+"""The rest of the API: simulations of one server, what there is to choose from, health and metrics."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import PlainTextResponse
+
+from adaptwin.errors import SpecError
+from adaptwin.export.registry import STACKS
+from adaptwin.placement.objectives.registry import OBJECTIVES
+from adaptwin.profile.hardware.gpu import load_gpu, shipped_gpus
+from adaptwin.profile.hardware.model_config import shipped_models
+from adaptwin.profile.profile import load_profile, shipped_profiles
+from adaptwin.report.profile_error import error_in_words
+from adaptwin.web.job import STATES
+from adaptwin.web.services import Services, services_of
+from adaptwin.web.simulation_request import SimulationAnswer, SimulationRequest, simulated
+
+router = APIRouter()
+Used = Annotated[Services, Depends(services_of)]
+
+
+@router.post(
+    "/v1/simulations",
+    tags=["simulations"],
+    responses={422: {"description": "what is wrong"}, 503: {"description": "busy"}},
+)
+def simulate_one_server(asked: SimulationRequest, services: Used) -> SimulationAnswer:
+    """Simulate one server under synthetic traffic; the answer takes some tens of milliseconds."""
+    if not services.simulations.acquire(timeout=5.0):
+        raise HTTPException(503, "too many simulations run already", headers={"Retry-After": "1"})
+    try:
+        return simulated(asked)
+    except SpecError as error:
+        raise HTTPException(
+            422, [{"loc": ["body", error.field], "msg": error.message, "type": "value_error"}]
+        ) from None
+    finally:
+        services.simulations.release()
+
+
+@router.get("/v1/profiles", tags=["choices"])
+def list_profiles() -> list[dict[str, Any]]:
+    """List the shipped profiles."""
+    return [
+        {
+            "name": profile.name,
+            "gpu": profile.server_hardware,
+            "model": profile.model.name,
+            "vllm_version": profile.vllm_version,
+            "grade": profile.grade,
+            "error": error_in_words(profile),
+        }
+        for profile in map(load_profile, shipped_profiles())
+    ]
+
+
+@router.get("/v1/gpus", tags=["choices"])
+def list_gpus() -> list[dict[str, Any]]:
+    """List the GPUs that profiles can be derived for, with a typical price in US dollars per hour."""
+    gpus = map(load_gpu, shipped_gpus())
+    return [{"name": gpu.name, "memory_gib": gpu.memory_gib, "price_per_hour": gpu.price_per_hour} for gpu in gpus]
+
+
+@router.get("/v1/models", tags=["choices"])
+def list_models() -> list[str]:
+    """List the models that profiles can be derived for."""
+    return shipped_models()
+
+
+@router.get("/v1/objectives", tags=["choices"])
+def list_objectives() -> list[str]:
+    """List what a plan can optimise."""
+    return list(OBJECTIVES)
+
+
+@router.get("/v1/stacks", tags=["choices"])
+def list_stacks() -> list[str]:
+    """List the serving stacks that a plan can be exported to."""
+    return list(STACKS)
+
+
+@router.get("/healthz", tags=["operations"])
+def health(services: Used) -> dict[str, str]:
+    """Say that the server and its store answer."""
+    services.store.counts()
+    return {"status": "ok"}
+
+
+@router.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
+def metrics(services: Used) -> PlainTextResponse:
+    """Return the number of jobs by state, in the text format of Prometheus."""
+    counts = services.store.counts()
+    lines = ["# HELP adaptwin_plans Plans that were asked for, by state.", "# TYPE adaptwin_plans gauge"]
+    lines += [f'adaptwin_plans{{state="{state}"}} {counts.get(state, 0)}' for state in STATES]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

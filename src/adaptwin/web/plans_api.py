@@ -1,0 +1,166 @@
+"""The part of the API that makes plans: ask for one, follow it, cancel it, and take its results."""
+
+import asyncio
+import io
+import secrets
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import yaml
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+
+from adaptwin.errors import AdaptwinError
+from adaptwin.export.exported import export
+from adaptwin.export.registry import STACKS
+from adaptwin.plan.plan import Plan
+from adaptwin.plan.plans import Plans
+from adaptwin.web.job import Job
+from adaptwin.web.make_result import whole_page
+from adaptwin.web.plan_request import PlanRequest
+from adaptwin.web.services import Services, services_of
+from adaptwin.web.views import JobView, has_ended, job_view
+
+MOST_LISTED = 100
+_FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'self'"
+
+router = APIRouter(prefix="/v1/plans", tags=["plans"])
+Used = Annotated[Services, Depends(services_of)]
+
+
+def _job(plan_id: str, services: Used) -> Job:
+    job = services.store.job(plan_id)
+    if job is None:
+        raise HTTPException(404, "there is no such plan")
+    return job
+
+
+Known = Annotated[Job, Depends(_job)]
+
+
+@router.post(
+    "", status_code=202, responses={422: {"description": "what is wrong"}, 429: {"description": "too many wait"}}
+)
+def ask_for_a_plan(asked: PlanRequest, request: Request, services: Used) -> JobView:
+    """Ask for a plan. It is queued; `GET /v1/plans/{id}` says how far it is."""
+    if services.store.counts().get("queued", 0) >= services.settings.most_queued:
+        raise HTTPException(429, "too many plans wait already: try again later", headers={"Retry-After": "30"})
+    plain = asked.model_dump(mode="json", exclude_unset=True)
+    job = services.store.add(secrets.token_urlsafe(9), services.client_of(request), plain)
+    services.queue.wake()
+    return job_view(job, services.ahead_of(job))
+
+
+@router.get("")
+def list_plans(services: Used, most: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20) -> list[JobView]:
+    """List the newest plans that were asked for, the last one first."""
+    return [job_view(job, services.ahead_of(job)) for job in services.store.latest(most)]
+
+
+@router.get("/{plan_id}", responses={404: {"description": "there is no such plan"}})
+def follow_a_plan(job: Known, services: Used) -> JobView:
+    """Say how far a plan is, and its figures once it is done."""
+    return job_view(job, services.ahead_of(job))
+
+
+@router.delete("/{plan_id}", responses={404: {"description": "there is no such plan"}})
+def cancel_or_remove(job: Known, services: Used) -> JobView:
+    """Cancel a plan that waits or is made; remove one that has ended."""
+    if services.store.cancel(job.id):
+        services.queue.wake()
+    else:
+        services.store.remove(job.id)
+    return job_view(services.store.job(job.id) or job)
+
+
+@router.get(
+    "/{plan_id}/events", response_class=StreamingResponse, responses={404: {"description": "there is no such plan"}}
+)
+async def events(plan_id: str, services: Used) -> StreamingResponse:
+    """Follow a plan as server-sent events: one for each change, until it has ended."""
+    if await asyncio.to_thread(services.store.job, plan_id) is None:
+        raise HTTPException(404, "there is no such plan")
+    return StreamingResponse(
+        _changes(plan_id, services), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _changes(plan_id: str, services: Services) -> AsyncIterator[str]:
+    last = ""
+    while not services.is_closing:
+        job = await asyncio.to_thread(services.store.job, plan_id)
+        if job is None:
+            return
+        ahead = await asyncio.to_thread(services.ahead_of, job)
+        text = job_view(job, ahead).model_dump_json()
+        if text != last:
+            last = text
+            yield f"data: {text}\n\n"
+        if has_ended(job):
+            return
+        await asyncio.sleep(_FOLLOW_EVERY)
+
+
+@router.get(
+    "/{plan_id}/plan.yaml",
+    response_class=PlainTextResponse,
+    responses={404: {"description": "no such plan, or not done"}},
+)
+def plan_file(job: Known, services: Used) -> PlainTextResponse:
+    """Return the plan as its file."""
+    return PlainTextResponse(_plan_text(job, services), media_type="application/yaml", headers=_as_file("plan.yaml"))
+
+
+@router.get("/{plan_id}/report", response_class=Response, responses={404: {"description": "no such plan, or not done"}})
+def report_page(job: Known, services: Used, download: bool = False) -> Response:
+    """Return the report of the plan: a page that needs no other file."""
+    kept = services.store.report(job.id)
+    if kept is None:
+        raise HTTPException(404, "the plan has no report: it is not done")
+    headers = {"Content-Security-Policy": _PAGE_POLICY} | (_as_file("plan.html") if download else {})
+    return Response(whole_page(kept), media_type="text/html", headers=headers)
+
+
+@router.get(
+    "/{plan_id}/exports/{stack}",
+    response_class=Response,
+    responses={
+        404: {"description": "no such plan or stack"},
+        409: {"description": "the stack cannot express the plan"},
+    },
+)
+def exported_files(job: Known, stack: str, services: Used) -> Response:
+    """Return the files that run the plan on a serving stack: one file as it is, several as a zip archive."""
+    if stack not in STACKS:
+        raise HTTPException(404, f"there is no such stack; there are {', '.join(STACKS)}")
+    plans = _plans(_plan_text(job, services))
+    try:
+        files = export(plans, stack)
+    except AdaptwinError as error:
+        raise HTTPException(409, str(error)) from None
+    if len(files) == 1:
+        ((name, text),) = files.items()
+        return PlainTextResponse(text, headers=_as_file(name))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return Response(packed.getvalue(), media_type="application/zip", headers=_as_file(f"{stack}.zip"))
+
+
+def _plan_text(job: Job, services: Services) -> str:
+    text = services.store.plan(job.id)
+    if text is None:
+        raise HTTPException(404, "there is no plan: it is not done")
+    return text
+
+
+def _plans(text: str) -> Plans:
+    fields = yaml.safe_load(text)
+    return Plans.parse(fields) if "plans" in fields else Plans(plans=(Plan.parse(fields),))
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name.rpartition("/")[2]}"'}
