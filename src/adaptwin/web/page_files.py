@@ -1,0 +1,56 @@
+"""The pages, and the files that they consist of: a fixed list, so that no path of a client reaches the disk."""
+
+import importlib.resources
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import Response
+
+_PAGES = "adaptwin.web.pages"
+_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+
+router = APIRouter(include_in_schema=False)
+
+
+def _file(name: str) -> Response:
+    content = importlib.resources.files(_PAGES).joinpath(name).read_bytes()
+    return Response(content, headers={"Content-Type": _TYPES[name[name.rindex(".") :]], "Cache-Control": "no-cache"})
+
+
+def _served_files() -> frozenset[str]:
+    names = (each.name for each in importlib.resources.files(_PAGES).iterdir())
+    return frozenset(name for name in names if name.endswith((".css", ".js")))
+
+
+_SERVED = _served_files()
+
+
+@router.get("/")
+def plan_page() -> Response:
+    """Return the page that asks for a plan."""
+    return _file("index.html")
+
+
+@router.get("/plans/{plan_id}")
+def page_of_plan(plan_id: str) -> Response:  # noqa: ARG001 (the page reads it from its address)
+    """Return the page of one plan."""
+    return _file("plan.html")
+
+
+@router.get("/compare")
+def compare_page() -> Response:
+    """Return the page that holds two plans against each other."""
+    return _file("compare.html")
+
+
+@router.get("/server")
+def server_page() -> Response:
+    """Return the page of one server."""
+    return _file("server.html")
+
+
+@router.get("/pages/{name}")
+def file_of_page(name: str) -> Response:
+    """Return a file that a page consists of."""
+    if name not in _SERVED:
+        raise HTTPException(404, "there is no such file")
+    return _file(name)

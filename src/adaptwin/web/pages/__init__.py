@@ -1,0 +1,1 @@
+"""The files of the pages: each is served as it is."""
