@@ -60,6 +60,12 @@ COMMANDS = {
         "Write a page about a plan: is it safe, what does it cost, what if traffic grows.",
         ("adaptwin report plan.yaml", "adaptwin report plan.yaml --out page.html --more-traffic 1.5,2,3"),
     ),
+    "serve": Command(
+        "serve",
+        "serve_command",
+        "Serve a web page for planning, with a JSON API.",
+        ("adaptwin serve", "adaptwin serve --host 0.0.0.0 --port 8080 --workers 2"),
+    ),
     "explain": Command(
         "explain",
         "explain_command",

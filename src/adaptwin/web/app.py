@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from adaptwin.errors import SpecError
-from adaptwin.web import other_api, plans_api
+from adaptwin.web import other_api, page_files, plans_api
 from adaptwin.web.guard import Guard
 from adaptwin.web.services import Services
 from adaptwin.web.settings import WebSettings
@@ -38,6 +38,7 @@ def web_app(settings: WebSettings) -> FastAPI:
     app.state.services = services
     app.include_router(plans_api.router)
     app.include_router(other_api.router)
+    app.include_router(page_files.router)
     app.add_exception_handler(SpecError, _wrong_input)
     app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes)
     return app

@@ -89,7 +89,8 @@ class JobStore:
         with self._lock, self._database:
             self._database.execute("BEGIN IMMEDIATE")
             changed = self._database.execute(
-                "UPDATE jobs SET state = 'done', ended = ?, stage = NULL, summary = ? WHERE id = ? AND state = 'running'",
+                "UPDATE jobs SET state = 'done', ended = ?, stage = NULL, summary = ? "
+                "WHERE id = ? AND state = 'running'",
                 (time.time(), json.dumps(result.summary), job_id),
             ).rowcount
             if changed:

@@ -6,7 +6,11 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
 _PAGES = "adaptwin.web.pages"
-_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
 
 router = APIRouter(include_in_schema=False)
 

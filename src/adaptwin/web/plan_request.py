@@ -19,10 +19,13 @@ from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
 from adaptwin.spec import Line, Spec, read_mapping
 from adaptwin.twin.verdict import require_long_enough
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
+from adaptwin.workload.sources.logged_adapters import AdapterRanks, log_window
+from adaptwin.workload.sources.request_log.request_log import read_request_log
+from adaptwin.workload.workload import Workload
 
-Format = Literal["yaml", "csv"]
+Format = Literal["yaml", "csv", "log"]
 MOST_TEXT = 8_000_000  # characters of a fleet
-_FILES = {"yaml": "fleet.yaml", "csv": "adapters.csv"}
+_FILES = {"yaml": "fleet.yaml", "csv": "adapters.csv", "log": "requests.log"}
 
 
 class PlanRequest(Spec):
@@ -31,18 +34,30 @@ class PlanRequest(Spec):
     fleet: str = Field(
         min_length=1,
         max_length=MOST_TEXT,
-        description="the text of a fleet file (YAML or JSON), or of a CSV of adapters",
+        description="the text of a fleet file (YAML or JSON), of a CSV of adapters, or of a log of requests",
     )
-    format: Format = Field(default="yaml", description="form of the fleet: yaml, which JSON is too, or csv")
+    format: Format = Field(default="yaml", description="form of the fleet: yaml, which JSON is too, csv, or log")
+    rank: int | None = Field(default=None, ge=1, le=512, description="rank of all adapters in a log, which needs it")
+    base_model: Line | None = Field(default=None, description="name in a log that stands for the base model")
     profile: Line | None = Field(
         default=None, description="shipped profile to plan for; None: those that the fleet names, or `gpu` and `model`"
     )
     gpu: Line | None = Field(default=None, description="GPU to derive a profile for, with `model`")
     model: Line | None = Field(default=None, description="model that the GPUs of `gpu` serve")
+    price_per_hour: float | None = Field(
+        default=None, gt=0, le=1e9, allow_inf_nan=False, description="price of one GPU per hour, whatever its profile"
+    )
+    traffic: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False, description="factor on all traffic")
     planning: PlanOptions | None = Field(
         default=None, description="options of the plan; what is left out is the fleet's"
     )
     seed: int | None = Field(default=None, ge=0, description="seed of the planner's draws; None: the fleet's")
+
+    @model_validator(mode="after")
+    def _log_has_ranks(self) -> Self:
+        if self.format == "log" and self.rank is None:
+            raise ValueError("rank: missing (a log does not tell the ranks of its adapters)")
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_gpu(self) -> Self:
@@ -78,7 +93,9 @@ def asked(request: PlanRequest, most_adapters: int) -> Asked:
         require_servable(part.workload, part.profiles)
     planning = request.planning
     overrides = {name: getattr(planning, name) for name in planning.model_fields_set} if planning else {}
-    return Asked(fleet, profiles, overrides, request.seed)
+    if request.price_per_hour is not None:
+        overrides["prices"] = {profile.name: request.price_per_hour for profile in profiles}
+    return Asked(fleet if request.traffic == 1.0 else fleet.scaled(request.traffic), profiles, overrides, request.seed)
 
 
 def _fleet(request: PlanRequest, place: Path) -> Fleet:
@@ -87,6 +104,8 @@ def _fleet(request: PlanRequest, place: Path) -> Fleet:
     try:
         if request.format == "csv":
             return Fleet(adapters=read_adapters_csv(place))
+        if request.format == "log":
+            return _fleet_of_log(request, place)
         fields = read_mapping(place)
         _require_no_files(fields)
         fleet = Fleet.parse(fields)
@@ -97,8 +116,16 @@ def _fleet(request: PlanRequest, place: Path) -> Fleet:
     return fleet
 
 
+def _fleet_of_log(request: PlanRequest, place: Path) -> Fleet:
+    """Return the fleet of the busiest hour of a log."""
+    bases = (request.base_model,) if request.base_model else ()
+    window = log_window(read_request_log([place]), AdapterRanks(rank=request.rank, base_models=bases))
+    workload = window.workload()
+    return Fleet(**{name: getattr(workload, name) for name in Workload.model_fields})
+
+
 def _require_no_files(fields: Mapping[str, Any]) -> None:
-    """Raise `SpecError` where a fleet names a file: files of clients are not on this machine, and ours are not theirs."""
+    """Raise `SpecError` where a fleet names a file: those of clients are not here, and ours are not for them."""
     if fields.get("rates_over_time") is not None:
         raise SpecError("names a file, which a fleet that is sent here cannot", "rates_over_time")
     adapters = fields.get("adapters")

@@ -10,12 +10,14 @@ from typing import Annotated
 import yaml
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from pydantic import Field
 
 from adaptwin.errors import AdaptwinError
 from adaptwin.export.exported import export
 from adaptwin.export.registry import STACKS
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
+from adaptwin.spec import Spec
 from adaptwin.web.job import Job
 from adaptwin.web.make_result import whole_page
 from adaptwin.web.plan_request import PlanRequest
@@ -24,7 +26,10 @@ from adaptwin.web.views import JobView, has_ended, job_view
 
 MOST_LISTED = 100
 _FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'self'"
+_PAGE_POLICY = (  # of a report, which holds its style and its scripts
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
+    "frame-ancestors 'self'"
+)
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"])
 Used = Annotated[Services, Depends(services_of)]
@@ -47,10 +52,23 @@ def ask_for_a_plan(asked: PlanRequest, request: Request, services: Used) -> JobV
     """Ask for a plan. It is queued; `GET /v1/plans/{id}` says how far it is."""
     if services.store.counts().get("queued", 0) >= services.settings.most_queued:
         raise HTTPException(429, "too many plans wait already: try again later", headers={"Retry-After": "30"})
-    plain = asked.model_dump(mode="json", exclude_unset=True)
+    plain = asked.model_dump(mode="json", exclude_defaults=True)
     job = services.store.add(secrets.token_urlsafe(9), services.client_of(request), plain)
     services.queue.wake()
     return job_view(job, services.ahead_of(job))
+
+
+class MoreTrafficRequest(Spec):
+    """A plan that exists, for other traffic."""
+
+    factor: float = Field(gt=0, le=100, allow_inf_nan=False, description="factor on all traffic of the plan")
+
+
+@router.post("/{plan_id}/again", status_code=202, responses={404: {"description": "there is no such plan"}})
+def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Request, services: Used) -> JobView:
+    """Ask for a plan of the same fleet with all its traffic multiplied by a factor."""
+    known = PlanRequest.parse(job.request)
+    return ask_for_a_plan(known.model_copy(update={"traffic": known.traffic * asked.factor}), request, services)
 
 
 @router.get("")
