@@ -1,6 +1,7 @@
 """The web app: the API, and the pages that use it."""
 
 import importlib.metadata
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,10 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from adaptwin.errors import SpecError
+from adaptwin.profile.profile import shipped_profiles
 from adaptwin.web import other_api, page_files, plans_api
 from adaptwin.web.guard import Guard
 from adaptwin.web.services import Services
 from adaptwin.web.settings import WebSettings
+from adaptwin.web.simulation_request import SimulationRequest, simulated
 
 
 def web_app(settings: WebSettings) -> FastAPI:
@@ -21,6 +24,7 @@ def web_app(settings: WebSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.queue.start()
+        threading.Thread(target=_be_quick, daemon=True).start()
         try:
             yield
         finally:
@@ -42,6 +46,11 @@ def web_app(settings: WebSettings) -> FastAPI:
     app.add_exception_handler(SpecError, _wrong_input)
     app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes)
     return app
+
+
+def _be_quick() -> None:
+    """Simulate once, so that the first move of a slider does not wait for machine code."""
+    simulated(SimulationRequest(profile=shipped_profiles()[0], rate=1.0, duration=30.0))
 
 
 async def _wrong_input(_: Request, error: Exception) -> JSONResponse:

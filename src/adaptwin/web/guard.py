@@ -20,6 +20,7 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", POLICY.encode()),
 )
 
 
@@ -42,16 +43,18 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if self._token is not None and scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
-            await _refuse(
-                send, 401, "a token is needed: Authorization: Bearer ...", ((b"www-authenticate", b"Bearer"),)
-            )
-            return
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._most_bytes:
-            await _refuse(send, 413, f"a request may have {self._most_bytes:,} bytes at most")
-            return
-        read, answered = 0, False
+        if self._token is not None and scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
+            bearer = ((b"www-authenticate", b"Bearer"),)
+            await _refuse(send, 401, "a token is needed: Authorization: Bearer ...", bearer)
+        elif not length.isdigit() or int(length) > self._most_bytes:
+            await _refuse(send, 413, self._too_large)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer, as long as the body is short enough; the length that a client states need not be true."""
+        read, has_answered = 0, False
 
         async def counted() -> Message:
             nonlocal read
@@ -62,22 +65,23 @@ class Guard:
             return message
 
         async def with_headers(message: Message) -> None:
-            nonlocal answered
+            nonlocal has_answered
             if message["type"] == "http.response.start":
-                answered = True
+                has_answered = True
                 own = {name for name, _ in message["headers"]}
-                policy = ((b"content-security-policy", POLICY.encode()),)
-                message["headers"] = [
-                    *message["headers"],
-                    *(each for each in (*_HEADERS, *policy) if each[0] not in own),
-                ]
+                added = (each for each in _HEADERS if each[0] not in own)
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
             await self._app(scope, counted, with_headers)
         except _TooLargeError:
-            if not answered:
-                await _refuse(send, 413, f"a request may have {self._most_bytes:,} bytes at most")
+            if not has_answered:
+                await _refuse(send, 413, self._too_large)
+
+    @property
+    def _too_large(self) -> str:
+        return f"a request may have {self._most_bytes:,} bytes at most"
 
     def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
         assert self._token is not None
