@@ -12,14 +12,16 @@ from adaptwin.errors import SpecError
 from adaptwin.profile.profile import shipped_profiles
 from adaptwin.web import other_api, page_files, plans_api
 from adaptwin.web.guard import Guard
+from adaptwin.web.job_process import make_plans
+from adaptwin.web.job_queue import Work
 from adaptwin.web.services import Services
 from adaptwin.web.settings import WebSettings
 from adaptwin.web.simulation_request import SimulationRequest, simulated
 
 
-def web_app(settings: WebSettings) -> FastAPI:
-    """Return the app; raises `SpecError` if its database cannot be opened."""
-    services = Services(settings)
+def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
+    """Return the app; `work` is done by the processes of its queue. Raises `SpecError` for its database."""
+    services = Services(settings, work)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

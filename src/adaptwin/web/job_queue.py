@@ -4,6 +4,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -16,14 +17,15 @@ from adaptwin.web.job_store import JobStore
 _LOOK_EVERY = 0.1  # seconds, for a job that is to stop
 _WRITE_STAGE_EVERY = 0.2  # seconds
 
-Listener = Callable[[str], None]  # is told the id of a job that has changed
+Work = Callable[[connection.Connection], None]
 
 
 class JobQueue:
     """Runs the jobs of a store. Each turn goes to the client whose last turn is the longest ago."""
 
-    def __init__(self, store: JobStore, workers: int, most_seconds: float, listener: Listener = lambda _: None) -> None:
-        self._store, self._most_seconds, self._listener = store, most_seconds, listener
+    def __init__(self, store: JobStore, workers: int, most_seconds: float, work: Work = make_plans) -> None:
+        """Use a store; `work` is what each process does with the requests that come through its pipe."""
+        self._store, self._most_seconds, self._work_of_processes = store, most_seconds, work
         self._changed = threading.Condition()
         self._last_turn: dict[str, float] = {}  # by client
         self._closing = False
@@ -48,12 +50,10 @@ class JobQueue:
                 thread.join()
 
     def _work(self) -> None:
-        worker = _Worker()
+        worker = _Worker(self._work_of_processes)
         try:
             while (job := self._next()) is not None:
-                self._listener(job.id)
                 self._run(worker, job)
-                self._listener(job.id)
         finally:
             worker.stop()
 
@@ -85,7 +85,6 @@ class JobQueue:
             if told is not None and told.stage is not None and now - written >= _WRITE_STAGE_EVERY:
                 written = now
                 self._store.at(job.id, Stage(visible(told.stage.name), told.stage.done, told.stage.total))
-                self._listener(job.id)
             if not worker.is_alive:
                 self._store.fail(job.id, Failure("", "the process that planned has ended: too little memory?", "fault"))
                 worker.stop()
@@ -110,7 +109,8 @@ class JobQueue:
 class _Worker:
     """A process for jobs, which is started when it is needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._process: BaseProcess | None = None
         self._pipe: connection.Connection | None = None
 
@@ -119,11 +119,12 @@ class _Worker:
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=make_plans, args=(theirs,), daemon=False)
+            self._process = context.Process(target=self._work, args=(theirs,), daemon=False)
             self._process.start()
             theirs.close()
         assert self._pipe is not None
-        self._pipe.send(request)
+        with suppress(OSError):  # it has ended already, which `is_alive` tells
+            self._pipe.send(request)
 
     @property
     def is_alive(self) -> bool:

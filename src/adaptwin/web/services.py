@@ -5,7 +5,8 @@ import threading
 from fastapi import Request
 
 from adaptwin.web.job import Job
-from adaptwin.web.job_queue import JobQueue
+from adaptwin.web.job_process import make_plans
+from adaptwin.web.job_queue import JobQueue, Work
 from adaptwin.web.job_store import JobStore
 from adaptwin.web.settings import WebSettings
 
@@ -13,11 +14,11 @@ from adaptwin.web.settings import WebSettings
 class Services:
     """The store and the queue of jobs, and the settings of the server."""
 
-    def __init__(self, settings: WebSettings) -> None:
-        """Open the store; raises `SpecError`."""
+    def __init__(self, settings: WebSettings, work: Work = make_plans) -> None:
+        """Open the store; `work` is done by the processes of the queue. Raises `SpecError`."""
         self.settings = settings
         self.store = JobStore(settings.database)
-        self.queue = JobQueue(self.store, settings.workers, settings.most_seconds)
+        self.queue = JobQueue(self.store, settings.workers, settings.most_seconds, work)
         self.simulations = threading.BoundedSemaphore(settings.most_simulations)
         self.is_closing = False
 

@@ -1,0 +1,129 @@
+"""The API: plans from asking to download, limits, tokens, and the headers that keep a browser safe."""
+
+import json
+import time
+
+import pytest
+
+ASKED = {"fleet": "quick", "profile": "h100-64gb-llama-3.1-8b-instruct"}
+
+
+def ended(server, plan_id):
+    """Return a plan once it has ended."""
+    deadline = time.monotonic() + 60
+    while (job := server.call(f"/v1/plans/{plan_id}").json())["state"] in ("queued", "running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return job
+
+
+def test_a_plan_is_asked_for_followed_and_downloaded(serve):
+    server = serve()
+    reply = server.call("/v1/plans", ASKED)
+    assert reply.status == 202
+    plan_id = reply.json()["id"]
+    lines = server.call(f"/v1/plans/{plan_id}/events").body.decode().split("\n\n")
+    jobs = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    assert jobs[-1]["state"] == "done"
+    assert jobs[-1]["summary"]["gpus"] == 1
+    assert server.call(f"/v1/plans/{plan_id}/plan.yaml").body == b"plan: yes\n"
+    page = server.call(f"/v1/plans/{plan_id}/report")
+    assert page.body == b"<p>page</p>"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert server.call("/v1/plans").json()[0]["id"] == plan_id
+    assert server.call(f"/v1/plans/{plan_id}", method="DELETE").status == 200
+    assert server.call(f"/v1/plans/{plan_id}").status == 404
+
+
+def test_a_plan_is_cancelled(serve):
+    server = serve()
+    plan_id = server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}).json()["id"]
+    assert server.call(f"/v1/plans/{plan_id}", method="DELETE").json()["state"] == "cancelled"
+    assert server.call(f"/v1/plans/{plan_id}/report").status == 404
+
+
+def test_the_same_fleet_is_planned_again_for_more_traffic(serve):
+    server = serve()
+    plan_id = server.call("/v1/plans", {**ASKED, "traffic": 1.5}).json()["id"]
+    again = server.call(f"/v1/plans/{plan_id}/again", {"factor": 2.0}).json()["id"]
+    assert again != plan_id
+    assert ended(server, again)["state"] == "done"
+    assert server.call(f"/v1/plans/{plan_id}/again", {"factor": 0}).status == 422
+
+
+def test_a_failure_names_the_field(serve):
+    server = serve()
+    job = ended(server, server.call("/v1/plans", {**ASKED, "fleet": "fail"}).json()["id"])
+    assert job["failure"] == {"field": "adapters[0].rank", "message": "is wrong", "kind": "input"}
+
+
+def test_when_too_many_wait_the_next_one_is_refused(serve):
+    server = serve(most_queued=2)
+    replies = [server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}) for _ in range(5)]
+    assert [reply.status for reply in replies][-1] == 429
+    assert replies[-1].headers["retry-after"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/plans", {}, 422),
+        ("/v1/plans", {"fleet": ""}, 422),
+        ("/v1/plans", {**ASKED, "planning": {"headroom": -1}}, 422),
+        ("/v1/plans", {**ASKED, "unknown": 1}, 422),
+        ("/v1/plans", b"{", 422),
+        ("/v1/plans/none", None, 404),
+        ("/v1/plans/none/events", None, 404),
+        ("/v1/plans/none/report", None, 404),
+        ("/v1/plans/none/exports/vllm", None, 404),
+        ("/v1/simulations", {"profile": "none"}, 422),
+        ("/pages/..%2Fapp.py", None, 404),
+        ("/pages/index.html", None, 404),
+    ],
+)
+def test_what_is_wrong_is_an_error_of_the_client(serve, path, body, status):
+    assert serve().call(path, body).status == status
+
+
+def test_one_server_is_simulated(serve):
+    answer = serve().call("/v1/simulations", {"profile": "h100-64gb-llama-3.1-8b-instruct", "rate": 1.0}).json()
+    assert answer["starts"]
+    assert answer["verdict"] == "ok"
+
+
+def test_choices_and_operations(serve):
+    server = serve()
+    assert {each["name"] for each in server.call("/v1/profiles").json()} >= {"h100-64gb-llama-3.1-8b-instruct"}
+    assert server.call("/v1/models").json()
+    assert {"min-gpus", "slo"} <= set(server.call("/v1/objectives").json())
+    assert "kserve" in server.call("/v1/stacks").json()
+    assert server.call("/healthz").json() == {"status": "ok"}
+    assert 'adaptwin_plans{state="done"} 0' in server.call("/metrics").body.decode()
+
+
+def test_with_a_token_only_health_answers_without_it(serve):
+    server = serve(token="secret")
+    assert server.call("/healthz").status == 200
+    for path in ("/", "/v1/plans", "/metrics", "/v1/openapi.json"):
+        assert server.call(path).status == 401
+        assert server.call(path, headers={"Authorization": "Bearer wrong"}).status == 401
+        assert server.call(path, headers={"Authorization": "Bearer secret"}).status == 200
+        assert server.call(path, headers={"Cookie": "token=secret"}).status == 200
+
+
+def test_large_requests_are_refused_whatever_length_they_state(serve):
+    server = serve(most_bytes=1000)
+    assert server.call("/v1/plans", {**ASKED, "fleet": "x" * 2000}).status == 413
+    assert server.call("/v1/plans", ASKED).status == 202
+
+
+@pytest.mark.parametrize("path", ["/", "/server", "/compare", "/plans/any", "/pages/app.css", "/v1/plans"])
+def test_every_answer_is_safe_for_a_browser(serve, path):
+    reply = serve().call(path)
+    assert reply.status == 200
+    policy = reply.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert b"http://" not in reply.body
+    assert b"https://" not in reply.body
