@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from adaptwin.cli.help import example_lines
+from adaptwin.cli.help import example_lines, without_types_of_flags
 
 
 class Command(NamedTuple):
@@ -216,6 +216,7 @@ def load_command(name: str) -> Any:
     for each in (loaded, *getattr(loaded, "commands", {}).values()):
         each.help = _unwrapped(each.help)
         each.context_settings["help_option_names"] = HELP_OPTIONS
+        without_types_of_flags(each)
     loaded.name, loaded.short_help = name, command.help
     return loaded
 

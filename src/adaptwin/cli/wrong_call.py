@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from adaptwin.errors import AdaptwinError, SpecError, did_you_mean
+from adaptwin.visible import quoted
 
 WRONG_ARGUMENTS: Any = typer.BadParameter.__base__  # what typer raises for any wrong call
 _SECTIONS = (
@@ -21,20 +22,27 @@ _SECTIONS = (
     "Workload",
 )  # of a field that an option may set
 
+_ENDINGS = {"requires an argument": "needs a value", "does not take a value": "takes no value"}
+
 
 class WrongCallError(AdaptwinError):
     """The arguments are not those of the command."""
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
-    """Raise what typer says of the arguments as a `WrongCallError`, which names the option and where help is."""
+def in_one_line(ctx: Any = None) -> Iterator[None]:
+    """Raise what typer says of the arguments as a `WrongCallError`, which names the option and where help is.
+
+    Args:
+        ctx: Of the program, which knows the command where the error does not.
+    """
     try:
         yield
     except WRONG_ARGUMENTS as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
             raise
-        path = error.ctx.command_path if error.ctx else "adaptwin"
+        called = " ".join(["adaptwin", *([ctx.invoked_subcommand] if ctx and ctx.invoked_subcommand else [])])
+        path = error.ctx.command_path if error.ctx else called
         raise WrongCallError(f"{_in_our_words(error)}; see {path} --help") from None
 
 
@@ -45,6 +53,11 @@ def _in_our_words(error: Any) -> str:
         options = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]
         return f"{wrong_option}: no such option{did_you_mean(wrong_option, options)}"
     message = error.message.removesuffix(".")
+    if found := re.fullmatch(r"Got unexpected extra arguments? ?\(?s?\)? ?\((.*)\)", message):
+        return f"{quoted(found[1])} is too much: all arguments of the command are there already"
+    for ending, ours in _ENDINGS.items():
+        if wrong_option and message.endswith(ending):
+            return f"{wrong_option}: {ours}"
     param = getattr(error, "param", None)
     if param is None:
         return f"{wrong_option}: {message}" if wrong_option and wrong_option not in message else message
