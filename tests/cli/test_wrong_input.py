@@ -35,7 +35,7 @@ FLEETS = {
     "empty name": (fleet("name: '', rank: 8, rate: 1"), "adapters[0].name: '' is not valid"),
     "empty file": ("", "the file is empty"),
     "a list": ("- 1\n- 2\n", "expected a mapping of fields, found a list"),
-    "a word": ("hello\n", "expected a mapping of fields, found a str"),
+    "a word": ("hello\n", "expected a mapping of fields, found text"),
     "broken YAML": ("adapters: [\n- {name\n", "line 2: not valid YAML: "),
     "adapters by name": (HEAD + "adapters: {a0: 1}\n", "adapters: {'a0': 1} is not valid"),
     "unknown lengths": (fleet(ONE, more="lengths: pile\n"), "lengths: 'pile' is not a known distribution (sharegpt)"),
