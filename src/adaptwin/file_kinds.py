@@ -50,7 +50,7 @@ ARCHIVE = FileKind("an Excel workbook or a ZIP archive")
 GZIP = FileKind("a file compressed with gzip")
 PDF = FileKind("a PDF")
 IMAGE = FileKind("an image")
-WEIGHTS = FileKind("a file of weights")
+WEIGHTS_FILE = FileKind("a file of weights")
 
 
 class WrongKind(SpecError):
@@ -165,7 +165,7 @@ def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
     head = content[:_HEAD_BYTES].lstrip().lower()
     yield from (kind for kind, beginning in _BY_BEGINNING if head.startswith(beginning))
     if re.match(_WEIGHTS_HEAD, head):
-        yield WEIGHTS
+        yield WEIGHTS_FILE
     keys = _keys_in(content)
     yield from (kind for kind, needed in _BY_KEYS if keys.issuperset(needed))
     header = head.replace(b"\r", b"\n").split(b"\n")[0].decode(errors="replace")
