@@ -78,8 +78,9 @@ def test_help_shows_examples_in_80_columns(adaptwin, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["", *ALL])
-def test_help_shows_no_type_beside_a_flag(adaptwin, name):
-    assert "<bool>" not in adaptwin(*name.split(), "--help").out
+def test_help_shows_no_type_beside_flags_and_arguments(adaptwin, name):
+    shown = adaptwin(*name.split(), "--help").out
+    assert not {"<bool>", "<path>", "<list[Path]>", "<str>"} & set(shown.split())
 
 
 def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from adaptwin.errors import AdaptwinError, SpecError, did_you_mean
 from adaptwin.visible import quoted
@@ -17,12 +17,28 @@ _SECTIONS = (
     "constraints",
     "planning",
     "server",
+    "Server",
     "DerivedProfile",
     "Profile",
     "Workload",
 )  # of a field that an option may set
 
+_OF_CONSTRAINTS = {"pinned": "--pin", "apart": "--apart", "together": "--together"}
 _ENDINGS = {"requires an argument": "needs a value", "does not take a value": "takes no value"}
+
+
+class OnceEach(TyperCommand):
+    """A command that refuses an option which is given twice, unless it may be repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments of the command."""
+        given = [] if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=list(args))[2]
+        param: Any
+        for param in given:
+            takes_one = not getattr(param, "multiple", False) and not getattr(param, "is_flag", False)
+            if takes_one and given.count(param) > 1:
+                raise typer.BadParameter("is given twice, but takes one value", ctx=ctx, param=param)
+        return super().parse_args(ctx, args)
 
 
 class WrongCallError(AdaptwinError):
@@ -80,6 +96,9 @@ def naming_option(error: SpecError, command: Any, words: Sequence[str]) -> str:
         words: The arguments after the name of the command.
     """
     section, _, field = error.field.rpartition(".")
+    if error.file is None and re.fullmatch(r"[A-Z]\w+", error.field):  # what is wrong with a value as a whole
+        kind, _, rest = error.message.partition(": ")
+        return f"{_OF_CONSTRAINTS[kind]}: {rest}" if kind in _OF_CONSTRAINTS else error.message
     if error.file is not None or section not in _SECTIONS or not re.fullmatch(r"\w+", field):
         return str(error)
     if isinstance(command, TyperGroup):

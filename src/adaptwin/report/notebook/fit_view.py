@@ -26,7 +26,7 @@ def fit_html(fitted: Fit) -> str:
     """Return a fit as HTML: its facts, the errors of its parts, and its warnings."""
     rows = [(each.part, f"{each.points:,}", f"{each.mean:.1f} %", f"{each.worst:.1f} %") for each in fitted.residuals]
     parts = HtmlTable(("part", "points", "mean error", "worst error"), rows)
-    return html_view("Fit", fit_facts(fitted), parts, *_sentences("warning", fitted.warnings))
+    return html_view("Fit", fit_facts(fitted), parts, *_table_of_sentences("warning", fitted.warnings))
 
 
 def file_fit_facts(fitted: FileFit) -> list[str]:
@@ -50,10 +50,10 @@ def file_fit_html(fitted: FileFit) -> str:
     """Return a fit to files as HTML: its facts, what was taken from each file, and what is assumed or not covered."""
     uses = [(use.file, use.kind, use.refused or "; ".join(use.taken)) for use in fitted.files[:SHOWN_ROWS]]
     files = HtmlTable(("file", "kind", "taken"), uses, and_more(len(fitted.files), "file"), numbers=False)
-    notes = _sentences("assumed or not covered", [*fitted.said, *fitted.uncovered])
+    notes = _table_of_sentences("assumed or not covered", [*fitted.said, *fitted.uncovered])
     return html_view("FileFit", file_fit_facts(fitted), files, *notes)
 
 
-def _sentences(header: str, sentences: list[str]) -> list[HtmlTable]:
+def _table_of_sentences(header: str, sentences: list[str]) -> list[HtmlTable]:
     """Return a table of sentences; none where there are no sentences."""
     return [HtmlTable((header,), [(each,) for each in sentences])] if sentences else []
