@@ -64,7 +64,7 @@ def simulated(adapters: int) -> Briefing:
 
 def _with_briefing() -> str:
     plan = small_plan()
-    return plan_report(plan, briefing=make_briefing(plan), origin=ORIGIN)
+    return plan_report(plan, briefing=make_briefing(plan, more_traffic=(1.5,)), origin=ORIGIN)
 
 
 def _front() -> str:

@@ -1,4 +1,4 @@
-"""With the keyboard alone, everything that can be clicked can be reached and used, and is visible when it is reached."""
+"""With the keyboard alone, all that can be clicked can be reached and used, and is visible when it is reached."""
 
 from tests.web.test_adapter_table import SHOWN
 

@@ -65,5 +65,3 @@ def test_the_page_is_as_before_after_printing(opened):
         page.wait_for_timeout(1000)
         after = page.locator(".js-plotly-plot").first.bounding_box()
         assert (after["width"], after["height"]) == (before["width"], before["height"])
-        shown = page.locator("#adapter-table tbody tr:not([hidden])").count()
-        assert shown == len(small_plan().workload) or shown == 100

@@ -7,8 +7,9 @@ from tests.web.pages import PAGES, PLANS
 # Elements that reach beyond the window, outside of regions that scroll by themselves; drawings cut what they draw.
 BEYOND = """() => {
   const scrolls = (each) => each.closest(".scroll, pre, svg, thead");
-  const beyond = (each) => { const box = each.getBoundingClientRect(); return box.width && (box.right > innerWidth + 1 || box.left < -1); };
-  return [...document.querySelectorAll("body *")].filter((each) => !scrolls(each) && beyond(each))
+  const isBeyond = ({ width, left, right }) => width && (right > innerWidth + 1 || left < -1);
+  return [...document.querySelectorAll("body *")]
+    .filter((each) => !scrolls(each) && isBeyond(each.getBoundingClientRect()))
     .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`);
 }"""
 # Tables that are wider than what holds them.
@@ -35,7 +36,7 @@ def test_every_gpu_shows_its_verdict_and_its_headroom(opened, name, width):
     with opened(name, width) as seen:
         gpus = seen.page.locator("table.gpus[aria-label=GPUs] tbody tr").count()
         for label in ("verdict", "headroom"):
-            cells = [cell for cell in seen.page.evaluate(SHOWN, label)]
+            cells = seen.page.evaluate(SHOWN, label)
             assert len(cells) == gpus > 0
             for cell in cells:
                 assert cell["text"].strip()
