@@ -96,7 +96,7 @@ def naming_option(error: SpecError, command: Any, words: Sequence[str]) -> str:
         words: The arguments after the name of the command.
     """
     section, _, field = error.field.rpartition(".")
-    if error.file is None and re.fullmatch(r"[A-Z]\w+", error.field):  # what is wrong with a value as a whole
+    if error.file is None and re.fullmatch(r"[A-Z][a-z]\w*", error.field):  # what is wrong with a value as a whole
         kind, _, rest = error.message.partition(": ")
         return f"{_OF_CONSTRAINTS[kind]}: {rest}" if kind in _OF_CONSTRAINTS else error.message
     if error.file is not None or section not in _SECTIONS or not re.fullmatch(r"\w+", field):
