@@ -71,7 +71,9 @@ def _take_sheets(browser: Browser, report: Path) -> None:
 
 
 def _save(picture: Image.Image, file: Path) -> None:
-    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
+    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        file, optimize=True
+    )
 
 
 if __name__ == "__main__":
