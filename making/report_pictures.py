@@ -18,7 +18,7 @@ SCREENS = (("desktop", 1400, 900, "light"), ("phone", 390, 844, "light"), ("dark
 SHEETS = 2  # of the printed report, side by side
 SHEET_SCALE = 1.25  # pixels of the picture for a point of the sheet
 BETWEEN = 16  # pixels between two sheets
-COLOURS = 128  # of a picture, which keeps it small
+COLOURS = 256  # of a picture, which keeps it small
 
 
 def main() -> None:
@@ -71,7 +71,9 @@ def _take_sheets(browser: Browser, report: Path) -> None:
 
 
 def _save(picture: Image.Image, file: Path) -> None:
-    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        file, optimize=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """On a phone, a tablet and a desk, a page is as wide as the window, and nothing in it is cut."""
 
 import pytest
-from tests.browser.conftest import WIDTHS, draw_all
+from tests.browser.conftest import PHONE, WIDTHS, draw_all
 from tests.browser.pages import PAGES, PLANS
 
 # Elements that reach beyond the window, outside of regions that scroll by themselves; drawings cut what they draw.
@@ -27,7 +27,10 @@ def test_nothing_is_wider_than_the_window(opened, name, width):
         draw_all(seen.page)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seen.page.evaluate(BEYOND) == []
-        assert seen.page.evaluate(CUT) == []
+        cut = seen.page.evaluate(CUT)
+        if name not in PLANS and width == PHONE:  # tables of other reports may scroll there, in a region of their own
+            cut = [each for each in cut if not each.startswith("TABLE wide")]
+        assert cut == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
