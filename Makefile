@@ -51,8 +51,9 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
 
-test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
-	$(BIN)/pytest tests/long
+test-long: $(READY) ## slow tests: all random examples, machine code, Ray, damaged files, interrupts, kills
+	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 -m "long or hypothesis"
+	ADAPTWIN_TESTS=long $(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
 	$(LIVE)/bin/pytest tests/vllm
