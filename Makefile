@@ -12,6 +12,8 @@ LITELLM := .venv-litellm
 LITELLM_READY := $(LITELLM)/.ready
 STACKS := .venv-stacks
 STACKS_READY := $(STACKS)/.ready
+WEB := .venv-web
+WEB_READY := $(WEB)/.ready
 PROMETHEUS := .prometheus
 PROMETHEUS_READY := $(PROMETHEUS)/.ready
 GPU := .gpu
@@ -22,7 +24,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live live check format console reference docs bench placement accuracy step-law surrogates profiles hardware watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -49,13 +51,23 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 test: check ## everything that must hold: checks, then all tests
 	$(BIN)/pytest -n 2
 
-test-long: $(READY) ## slow tests: damaged files, interrupts, kills (fixed seeds)
-	$(BIN)/pytest tests/long
+test-long: $(READY) ## slow tests: all random examples, machine code, Ray, damaged files, interrupts, kills
+	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 -m "long or hypothesis"
+	ADAPTWIN_TESTS=long $(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
 	$(LIVE)/bin/pytest tests/vllm
 	$(STACKS)/bin/pytest tests/export/test_ray_serve.py
 	$(BIN)/pytest tests/vllm_server
+
+test-web: chromium $(WEB_READY) ## the HTML reports in Debian's Chromium: console, network, widths, axe-core, keyboard, print (10 minutes)
+	$(WEB)/bin/pytest tests/browser
+
+report-pictures: chromium $(WEB_READY) ## plan the example fleet, and take the pictures of its report in docs/images
+	$(WEB)/bin/python making/report_pictures.py
+
+chromium:
+	@command -v chromium >/dev/null || { echo "Chromium is missing; on Debian: apt-get install chromium"; exit 1; }
 
 live: $(LIVE_READY) $(READY) ## measure, fit and replay real vLLM servers on the CPU; writes docs/measured/live.md (20 minutes)
 	$(BIN)/python benchmarks/live.py
@@ -82,6 +94,12 @@ $(STACKS_READY): pyproject.toml tests/export/requirements-stacks.txt
 	@echo '*' > $(STACKS)/.gitignore
 	$(STACKS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/export/requirements-stacks.txt -e .
 	@touch $(STACKS_READY)
+
+$(WEB_READY): pyproject.toml constraints.txt tests/browser/requirements.txt
+	$(PYTHON) -m venv $(WEB)
+	@echo '*' > $(WEB)/.gitignore
+	$(WEB)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r tests/browser/requirements.txt -e '.[dev]'
+	@touch $(WEB_READY)
 
 $(PROMETHEUS_READY):
 	mkdir -p $(PROMETHEUS)
@@ -153,5 +171,5 @@ $(SITE_READY): $(INSTALLED)
 	@touch $(SITE_READY)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo site benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(WEB) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo site benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

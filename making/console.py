@@ -7,7 +7,9 @@ the name of a file, such as ``# fleet.yaml``, is written to that file.
 """
 
 import difflib
+import hashlib
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -52,22 +54,29 @@ class _Outcome(NamedTuple):
 
 
 class Shell:
-    """Runs commands in a folder. A command that was run before on the same files is not run again."""
+    """Runs commands in a folder. A command that was run before on the same files is not run again.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, frozenset[tuple[str, bytes]]], _Outcome] = {}
+    What commands did is kept in a folder of its own, which several processes may share.
+    """
+
+    def __init__(self, known: Path) -> None:
+        self._known = known
 
     def __call__(self, command: str, folder: Path) -> str:
         """Return what the command prints, and leave in the folder what it writes."""
-        before = frozenset(_files(folder).items())
-        if (command, before) in self._known:
-            outcome = self._known[command, before]
+        before = _files(folder)
+        kept = self._known / hashlib.sha256(repr((command, sorted(before.items()))).encode()).hexdigest()
+        if kept.exists():
+            outcome = _Outcome(*pickle.loads(kept.read_bytes()))  # noqa: S301 (written below)
             for name, content in outcome.written.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
             return outcome.printed
         printed = run(command, folder)
-        self._known[command, before] = _Outcome(printed, dict(_files(folder).items() - before))
+        outcome = _Outcome(printed, dict(_files(folder).items() - before.items()))
+        unfinished = kept.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(pickle.dumps(tuple(outcome)))
+        unfinished.replace(kept)
         return printed
 
 
@@ -182,18 +191,22 @@ def difference(old: str, new: str) -> str:
 def main() -> None:
     """Update the output on all pages, and say what has changed."""
     compile_planning()  # so that no command says that it compiles
-    shell = Shell()
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        with tempfile.TemporaryDirectory() as folder:
-            prepare(Path(folder))
-            try:
-                now = updated(text, Path(folder), shell)
-            except ValueError as error:
-                sys.exit(f"{page.relative_to(PROJECT)}: {error}")
-        if now != text:
-            page.write_text(now, encoding="utf-8")
-            print(f"{page.relative_to(PROJECT)}:\n{difference(text, now)}")
+    with tempfile.TemporaryDirectory() as known:
+        for page in PAGES:
+            _update(page, Shell(Path(known)))
+
+
+def _update(page: Path, shell: Run) -> None:
+    text = page.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        try:
+            now = updated(text, Path(folder), shell)
+        except ValueError as error:
+            sys.exit(f"{page.relative_to(PROJECT)}: {error}")
+    if now != text:
+        page.write_text(now, encoding="utf-8")
+        print(f"{page.relative_to(PROJECT)}:\n{difference(text, now)}")
 
 
 if __name__ == "__main__":

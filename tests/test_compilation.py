@@ -78,6 +78,7 @@ def compile_two():
 """
 
 
+@pytest.mark.long
 def test_all_that_a_plan_needs_is_compiled_beforehand_and_once(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     done, later = (

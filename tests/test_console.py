@@ -1,6 +1,7 @@
 """Console examples of the pages: the output is what the program prints, and every command line is understood."""
 
 import importlib.util
+import os
 import re
 import shlex
 from pathlib import Path
@@ -62,11 +63,14 @@ def documented_calls():
                 yield pytest.param(words, id=f"{page}:{block.line} {' '.join(words)}")
 
 
-@pytest.fixture(scope="module")
-def shell():
-    """A shell that runs the same command on the same files only once."""
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory):
+    """A shell that runs the same command on the same files only once, whatever the process of the tests."""
     compile_planning()  # so that no command says that it compiles
-    return console.Shell()
+    of_process = tmp_path_factory.getbasetemp()
+    known = (of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process) / "commands"
+    known.mkdir(exist_ok=True)
+    return console.Shell(known)
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES)
@@ -158,9 +162,9 @@ def test_output_and_errors_are_in_order_without_blanks_at_the_end(tmp_path):
 
 def test_a_command_runs_once_on_the_same_files(tmp_path):
     """The second folder gets the file that the command wrote in the first one."""
-    shell, folders = console.Shell(), [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
+    known, *folders = [tmp_path / "known", tmp_path / "one", tmp_path / "two"]
+    for folder in (known, *folders):
         folder.mkdir()
     command = "echo said; echo $$ > written"
-    assert [shell(command, folder) for folder in folders] == ["said\n"] * 2
+    assert [console.Shell(known)(command, folder) for folder in folders] == ["said\n"] * 2
     assert len({(folder / "written").read_text() for folder in folders}) == 1

@@ -67,13 +67,13 @@ def test_links_lead_to_where_the_pages_are_on_the_site():
     page = DOCS / "tutorial" / "first-plan.md"
     text = (
         "[a](running-fleet.md#ranks) [b](../README.md) [c](../../README.md) [d](../../examples/fleet.yaml) [e](#own)\n"
-        "[f](https://vllm.ai) [g](../../src/adaptwin/placement/configurations) ![h](../images/plan.png)\n"
+        "[f](https://vllm.ai) [g](../../src/adaptwin/placement/configurations) ![h](../images/accuracy.png)\n"
         "```text\n[a](../../examples/fleet.yaml)\n```\n"
     )
     moved, found = site.linked(text, page)
     assert moved == (
         "[a](running-fleet.md#ranks) [b](../index.md) [c](../README.md) [d](../examples/fleet.yaml.md) [e](#own)\n"
-        "[f](https://vllm.ai) [g](../src/adaptwin/placement/configurations/index.md) ![h](../images/plan.png)\n"
+        "[f](https://vllm.ai) [g](../src/adaptwin/placement/configurations/index.md) ![h](../images/accuracy.png)\n"
         "```text\n[a](../../examples/fleet.yaml)\n```\n"
     )
     assert PROJECT / "examples" / "fleet.yaml" in found

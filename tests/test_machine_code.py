@@ -93,7 +93,7 @@ def test_it_is_kept_beside_the_sources(place):
     assert place.is_loaded()
 
 
-@pytest.mark.parametrize("variable", ["ADAPTWIN_CACHE_DIR", "NUMBA_CACHE_DIR"])
+@pytest.mark.parametrize("variable", ["ADAPTWIN_CACHE_DIR", pytest.param("NUMBA_CACHE_DIR", marks=pytest.mark.long)])
 def test_it_is_kept_where_a_variable_says(place, variable):
     chosen = {variable: str(place.folder / "chosen" / "deep")}
     assert not place.is_loaded(**chosen)
@@ -117,6 +117,7 @@ def test_a_read_only_install_keeps_it_in_the_cache_of_the_user(read_only):
     assert len(read_only.files("tmp/of-user/adaptwin")) == len(read_only.files()) == 1
 
 
+@pytest.mark.long
 def test_a_chosen_folder_that_cannot_be_written_to_is_passed_over(read_only):
     chosen = {"ADAPTWIN_CACHE_DIR": "/proc/nowhere"}
     for loaded in (False, True):
@@ -151,12 +152,12 @@ def test_what_another_user_has_put_into_the_temporary_folder_is_not_read(place, 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda _: b"",
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:-1],
+        pytest.param(lambda _: b"", marks=pytest.mark.long),
+        pytest.param(lambda content: content[: len(content) // 2], marks=pytest.mark.long),
+        pytest.param(lambda content: content[:-1], marks=pytest.mark.long),
         lambda content: content[:-900] + bytes([content[-900] ^ 1]) + content[-899:],
-        lambda _: b"\x80\x05cos\nsystem\n.",
-        lambda content: content.replace(b"adaptwin", b"somebody", 1),
+        pytest.param(lambda _: b"\x80\x05cos\nsystem\n.", marks=pytest.mark.long),
+        pytest.param(lambda content: content.replace(b"adaptwin", b"somebody", 1), marks=pytest.mark.long),
     ],
     ids=["empty", "half", "a byte short", "a bit changed", "foreign", "other version"],
 )
@@ -168,6 +169,7 @@ def test_a_damaged_file_is_replaced(place, damage):
     assert place.is_loaded()
 
 
+@pytest.mark.long
 def test_a_folder_in_place_of_the_file_does_no_harm(place):
     assert not place.is_loaded()
     (file,) = place.files()
@@ -176,6 +178,7 @@ def test_a_folder_in_place_of_the_file_does_no_harm(place):
     assert not place.is_loaded()
 
 
+@pytest.mark.long
 def test_two_processes_may_compile_at_once(place):
     running = [
         subprocess.Popen([sys.executable, "-c", CALL], env=place.environment, stdout=subprocess.PIPE, text=True)
@@ -185,6 +188,7 @@ def test_two_processes_may_compile_at_once(place):
     assert place.is_loaded()
 
 
+@pytest.mark.long
 def test_without_asserts_the_same_is_compiled(place):
     assert not place.is_loaded("-O")
     assert place.is_loaded("-O")

@@ -104,9 +104,9 @@ def test_broken_json_is_named_with_its_line(tmp_path):
     assert said.startswith("fleet.json: line 3: not valid JSON: ")
 
 
-@pytest.mark.parametrize(("text", "kind"), [("- 1\n- 2\n", "list"), ("hello", "str"), ("3.5", "float")])
+@pytest.mark.parametrize(("text", "kind"), [("- 1\n- 2\n", "a list"), ("hello", "text"), ("3.5", "a number")])
 def test_a_file_without_a_mapping_is_refused_with_what_it_holds(tmp_path, text, kind):
-    assert complaint(tmp_path, text) == f"fleet.yaml: expected a mapping of fields, found a {kind}"
+    assert complaint(tmp_path, text) == f"fleet.yaml: expected a mapping of fields, found {kind}"
 
 
 def test_yaml_does_not_make_python_objects(tmp_path):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from adaptwin.terminals import can_redraw, takes_colours
+from adaptwin.terminals import can_redraw, take_every_character, takes_colours
 
 
 class Stream(io.StringIO):
@@ -48,3 +48,25 @@ def test_what_a_stream_takes(variables, is_terminal, colours, redraws, monkeypat
 def test_a_program_without_a_console_has_no_streams():
     assert not takes_colours(None)
     assert not can_redraw(None)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("ascii", "× ─".encode()),
+        ("utf-8", "× ─".encode()),
+        ("latin-1", b"\xd7 \\u2500"),
+        ("utf-16-le", "× ─".encode("utf-16-le")),
+    ],
+)
+def test_a_stream_takes_characters_that_its_encoding_lacks(encoding, written):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    take_every_character(stream)
+    stream.write("× ─")
+    stream.flush()
+    assert stream.buffer.getvalue() == written
+
+
+def test_a_stream_that_is_not_of_bytes_is_left_as_it_is():
+    take_every_character(None)
+    take_every_character(io.StringIO())

@@ -27,7 +27,8 @@ PROFILE = FileKind("a profile")
 RUN = FileKind("a simulated run")
 MEASURED_RUN = FileKind("a measured run")
 REPLAY = FileKind("the results of a replay")
-ROUTES = FileKind("the routes of a fleet")
+ROUTES = FileKind("a routes file")
+SERVERS = FileKind("a servers file")
 SURROGATE = FileKind("a surrogate")
 DESIGN = FileKind("a design of a sweep")
 SETUP = FileKind("the setup of a folder of measurements")
@@ -44,6 +45,12 @@ SERVER_FILE = FileKind("a log, a benchmark result or a page of metrics of a serv
 PAGE = FileKind("an HTML page")
 SCRIPT = FileKind("a script")
 PARQUET = FileKind("a Parquet file")
+MODEL = FileKind("the config.json of a model")
+ARCHIVE = FileKind("an Excel workbook or a ZIP archive")
+GZIP = FileKind("a file compressed with gzip")
+PDF = FileKind("a PDF")
+IMAGE = FileKind("an image")
+WEIGHTS_FILE = FileKind("a file of weights")
 
 
 class WrongKind(SpecError):
@@ -71,6 +78,7 @@ _BY_KEYS: tuple[tuple[FileKind, tuple[str, ...]], ...] = (  # by keys of the fil
     (REPLAY, ("runs", "client")),
     (MEASURED_RUN, ("workload", "throughput")),
     (PEFT_ADAPTER, ("peft_type",)),
+    (MODEL, ("architectures", "model_type")),
     (TRACE, ("timestamp", "input_length", "output_length")),
     (LOG, ("model", "prompt_tokens")),
     (LOG, ("model", "usage")),
@@ -103,7 +111,14 @@ _BY_BEGINNING: tuple[tuple[FileKind, bytes], ...] = (
     (LOG, b"info 0"),
     (LOG, b"info 1"),
     (PARQUET, b"par1"),
+    (ARCHIVE, b"pk\x03\x04"),
+    (GZIP, b"\x1f\x8b"),
+    (PDF, b"%pdf-"),
+    (IMAGE, b"\x89png"),
+    (IMAGE, b"\xff\xd8\xff"),
 )
+_SERVER_LINE = rb"""[^\s#:]+:\s*(?:\{?\s*url:\s*)?["']?https?://"""  # NAME: URL, or NAME: {url: URL
+_WEIGHTS_HEAD = rb"[\s\S]{6}\x00\x00\{"  # of safetensors: the length of the header, then JSON
 _BY_CONTENTS: tuple[tuple[FileKind, str], ...] = (  # of folders
     (MEASUREMENTS, "setup.yaml"),
     (RUNS, "design.yaml"),
@@ -149,9 +164,13 @@ def _kinds_of_file(content: bytes) -> Iterator[FileKind]:
     content = content.removeprefix(b"\xef\xbb\xbf")
     head = content[:_HEAD_BYTES].lstrip().lower()
     yield from (kind for kind, beginning in _BY_BEGINNING if head.startswith(beginning))
+    if re.match(_WEIGHTS_HEAD, head):
+        yield WEIGHTS_FILE
     keys = _keys_in(content)
     yield from (kind for kind, needed in _BY_KEYS if keys.issuperset(needed))
     header = head.replace(b"\r", b"\n").split(b"\n")[0].decode(errors="replace")
+    if re.match(_SERVER_LINE, head):
+        yield SERVERS
     columns = {column.strip().strip('"') for column in re.split("[,;\t]", header)}
     yield from (kind for kind, needed in _BY_COLUMNS if columns.issuperset(needed))
 

@@ -104,6 +104,12 @@ def plain(data: Any) -> Any:
     return [plain(value) for value in data] if isinstance(data, list) else data
 
 
+def kind_of_data(data: Any) -> str:
+    """Return what data is, in words: a mapping, a list, a number, nothing, or text."""
+    kinds = {dict: "a mapping", list: "a list", int: "a number", float: "a number", type(None): "nothing"}
+    return kinds.get(type(data), "text")
+
+
 def is_number(text: str) -> bool:
     """Return whether text is a number in plain digits, such as -1, 0.5 or 1e-3; surrounding spaces do not matter."""
     return _FLOAT.fullmatch(text.strip()) is not None

@@ -1,5 +1,6 @@
 """Spec: an immutable, strictly validated value with a file form."""
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from adaptwin.errors import SpecError, did_you_mean, not_one_of
 from adaptwin.file_kinds import FileKind, recognised
 from adaptwin.flags import with_flags
-from adaptwin.plain_data import Ambiguous, parse_json, parse_yaml, plain, resolved
+from adaptwin.plain_data import Ambiguous, kind_of_data, parse_json, parse_yaml, plain, resolved
 from adaptwin.quantities import number_meant
 from adaptwin.visible import quoted, require_no_control, visible
 from adaptwin.writing import write_atomically
@@ -25,6 +26,8 @@ else:
 
 IN_FILE = {"file": True}  # context of a dump whose result a file holds
 MOST_TEXT_BYTES = 1 << 28  # of a text file, such as a log: 256 MiB
+_NEARLY = 0.75  # likeness of two keys, from 0 to 1, from which one may be a misspelling of the other
+_MOST_NAMED = 5  # fields of a file of another kind that a message names
 MOST_FIELD_BYTES = 1 << 26  # of a YAML or JSON file: 64 MiB
 
 # Left out of completion: what only pydantic needs, its deprecated methods, and what reading a file needs.
@@ -109,10 +112,24 @@ class Spec(BaseModel, metaclass=SpecType):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Read a value from a YAML or JSON file; raises `SpecError` naming file and field."""
+        fields: dict[str, Any] = {}
         try:
-            return cls.parse(with_flags(_read_fields(path), cls), file=path)
+            fields = _read_fields(path)
+            return cls.parse(with_flags(fields, cls), file=path)
         except SpecError as error:
-            raise (recognised(error, path, cls.file_kind) if cls.file_kind else error) from None
+            raise cls._named(error, path, fields) from None
+
+    @classmethod
+    def _named(cls, error: SpecError, path: str | Path, fields: dict[str, Any]) -> SpecError:
+        """Return the error that says that a file is of another kind, if it is, and else the error as it is."""
+        if cls.file_kind is None:
+            return error
+        found = recognised(error, path, cls.file_kind)
+        if found is error and fields and not _is_like(fields, cls):
+            needed = [name for name, field in cls.model_fields.items() if field.is_required()]
+            has, lacks = (", ".join(map(quoted, list(names)[:_MOST_NAMED])) for names in (fields, needed))
+            return SpecError(f"this is not {cls.file_kind.name}: it has {has}, but not {lacks}", file=path)
+        return found
 
     @classmethod
     def parse(cls, fields: dict[str, Any], file: str | Path | None = None) -> Self:
@@ -144,13 +161,20 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 def _read_fields(path: str | Path) -> dict[str, Any]:
     """Read a mapping from a YAML or JSON file, with `Ambiguous` scalars; raises `SpecError`."""
     text = read_text(path, MOST_FIELD_BYTES)
+    if not text.strip():
+        raise SpecError("the file is empty", file=path)
     data = parse_json(text, path) if Path(path).suffix.lower() == ".json" else parse_yaml(text, path)
     if data is None:
         raise SpecError("the file is empty", file=path)
     if not isinstance(data, dict):
-        kind = "str" if isinstance(data, Ambiguous) else type(data).__name__
-        raise SpecError(f"expected a mapping of fields, found a {kind}", file=path)
+        raise SpecError(f"expected a mapping of fields, found {kind_of_data(data)}", file=path)
     return data
+
+
+def _is_like(fields: dict[str, Any], spec: type[BaseModel]) -> bool:
+    """Return whether the fields of a file are those of a class, or nearly, at least one of them."""
+    known = [*spec.model_fields, *getattr(spec, "moved", {})]
+    return any(difflib.get_close_matches(str(key), known, n=1, cutoff=_NEARLY) for key in fields)
 
 
 def read_text(path: str | Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
@@ -162,7 +186,8 @@ def read_text(path: str | Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
         with open(path, "rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError:
-        raise SpecError("no such file", file=path) from None
+        hint = "; standard input is /dev/stdin" if str(path) == "-" else ""
+        raise SpecError(f"no such file{hint}", file=path) from None
     except (OSError, ValueError) as error:  # a directory, no permission, a NUL in the path
         raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from None
     if len(content) > most_bytes:

@@ -13,6 +13,7 @@ from tests.calibration.simulated_measurements import (
     steps_of,
     true_profile,
 )
+from tests.effort import examples
 
 from adaptwin import Measurements, Server, fit, load_profile
 from adaptwin.calibration.hardware import LOAD_CONSTANTS, MEMORY_CONSTANTS, PLANNING_CONSTANTS, fit_memory
@@ -48,7 +49,7 @@ MEMORY = SHAPES.model_copy(
 SIZES = [(slots, rank) for slots in (1, 8, 16, 32, 64, 96) for rank in (8, 16, 32, 64) if slots * rank <= 3072]
 
 same_every_time = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+    max_examples=examples(60), deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
 )
 
 

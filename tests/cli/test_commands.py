@@ -298,3 +298,10 @@ def test_the_version_is_the_installed_one(adaptwin):
     done = adaptwin("--version")
     project = Path(__file__).resolve().parents[2] / "pyproject.toml"
     assert f'version = "{done.out.strip()}"' in project.read_text(encoding="utf-8")
+
+
+def test_tables_stay_readable_in_a_narrow_terminal(adaptwin, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = adaptwin("plan", "fleet.yaml").out.splitlines()
+    assert any(line.split() == ["gpu-0", "3", "base×1", "8×1", "16×1", "2", "16", "2"] for line in lines)
+    assert max(len(line) for line in lines if "req" not in line and line.startswith("Verified")) <= 40

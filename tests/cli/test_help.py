@@ -77,6 +77,12 @@ def test_help_shows_examples_in_80_columns(adaptwin, monkeypatch, name):
     assert max(len(line) for line in click.unstyle(done.out).splitlines()) <= 80
 
 
+@pytest.mark.parametrize("name", ["", *ALL])
+def test_help_shows_no_type_beside_flags_and_arguments(adaptwin, name):
+    shown = adaptwin(*name.split(), "--help").out
+    assert not {"<bool>", "<path>", "<list[Path]>", "<str>"} & set(shown.split())
+
+
 def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):
     said = " ".join(click.unstyle(adaptwin("plan", "--help").out).replace("│", " ").split())
     assert f"One of {', '.join(OBJECTIVES)}. [default: the fleet's, or min-gpus]" in said
@@ -87,6 +93,9 @@ def test_names_and_defaults_of_objectives_and_strategies_are_listed(adaptwin):
     ("words", "meant"),
     [
         (("pln",), "did you mean plan?"),
+        (("help",), "did you mean --help?"),
+        (("plan", "fleet.yaml", "--stratgy", "pack"), "did you mean --strategy?"),
+        (("plan", "fleet.yaml", "--pin", "a0=gpuu"), "did you mean gpu-0?"),
         (("workload", "from-trac"), "did you mean from-trace?"),
         (("plan", "fleet.yaml", "--head-room", "1%"), "--headroom"),
         (("plan", "fleet.yaml", "--objective", "min_gpus"), "did you mean min-gpus?"),

@@ -60,7 +60,7 @@ def test_without_bounds_there_are_none(plan):
     [
         (("--objective", "min-latency"), "gpus: missing: min-latency needs the number of GPUs"),
         (("--gpus", 2), "gpus: 2: min-gpus finds the number of GPUs"),
-        (("--objective", "slo"), "slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl"),
+        (("--objective", "slo"), "slo needs ttft_p99 or itl_p99 (--ttft-p99, --itl-p99), or adapters with"),
         (("--objective", "max-throughput", "--gpus", 0), "--gpus: '0' must be at least 1; see adaptwin plan"),
         ((*LATENCY, "--latency", "e2e"), "latency: 'e2e' is not one of itl, ttft"),
         (("--ttft-p99", "soon"), "'soon' is not a time, such as 500ms or 2s"),
@@ -163,8 +163,11 @@ def test_constraints_given_replace_those_of_the_fleet(plan, folder):
         (("--apart", "a0"), "'a0' does not name several adapters, as in a,b"),
         (("--together", "a0,"), "'a0,' does not name several adapters, as in a,b"),
         (("--apart", "a0,zz"), "constraints.apart[0]: 'zz' is not an adapter of the workload"),
-        (("--apart", "a0,a1", "--together", "a0,a1"), "apart: 'a0' and 'a1' must also be together"),
-        (("--pin", "a0=x", "--pin", "a1=y", "--together", "a0,a1"), "pinned: 'a0' must be together with an adapter"),
+        (("--apart", "a0,a1", "--together", "a0,a1"), "--apart: 'a0' and 'a1' must also be together"),
+        (
+            ("--pin", "a0=x", "--pin", "a1=y", "--together", "a0,a1"),
+            "--pin: 'a0' is pinned to x and 'a1' to y, but they must be",
+        ),
         (("--pin", "a0=x", "--pin", "a0=y"), "'a0' is pinned to x and to y"),
         (("--apart", "a0,a1", "--strategy", "random"), "strategy: random does not support constraints; use pack"),
     ],

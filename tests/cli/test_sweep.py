@@ -157,8 +157,8 @@ def test_a_wrong_design_is_refused_in_one_line(adaptwin, folder, design, old, ne
     [
         (("nope", "--out", "runs"), "design: 'nope' is neither a file nor one of paper, planning"),
         (("no.yaml", "--out", "runs"), "no.yaml: no such file"),
-        (("d.yaml", "--out", "d.yaml"), "d.yaml: out: cannot be created: File exists"),
-        (("d.yaml", "--out", "/proc/runs"), "/proc/runs: out: cannot be created: No such file or directory"),
+        (("d.yaml", "--out", "d.yaml"), "d.yaml: cannot be written as a folder: File exists"),
+        (("d.yaml", "--out", "/proc/runs"), "/proc/runs: cannot be written as a folder: No such file or directory"),
         (("paper", "--out", "runs", "--mixes", 5), "--mixes: 5: paper is a grid, whose number of mixes is fixed"),
         (("d.yaml", "--out", "runs", "--jobs", 0), "--jobs: 0 must be at least 1, or -1 for one per core"),
         (("d.yaml", "--out", "runs", "--address", "auto"), "--address: 'auto' needs the engine ray"),

@@ -35,7 +35,7 @@ FLEETS = {
     "empty name": (fleet("name: '', rank: 8, rate: 1"), "adapters[0].name: '' is not valid"),
     "empty file": ("", "the file is empty"),
     "a list": ("- 1\n- 2\n", "expected a mapping of fields, found a list"),
-    "a word": ("hello\n", "expected a mapping of fields, found a str"),
+    "a word": ("hello\n", "expected a mapping of fields, found text"),
     "broken YAML": ("adapters: [\n- {name\n", "line 2: not valid YAML: "),
     "adapters by name": (HEAD + "adapters: {a0: 1}\n", "adapters: {'a0': 1} is not valid"),
     "unknown lengths": (fleet(ONE, more="lengths: pile\n"), "lengths: 'pile' is not a known distribution (sharegpt)"),
@@ -122,11 +122,11 @@ def test_a_wrong_csv_is_refused_in_one_line(adaptwin, folder, text, message):
         (("plan", "fleet.yaml", "--out", "fleet.yaml/plan.yaml"), "fleet.yaml/plan.yaml: cannot be written: "),
         (("plan", "fleet.yaml", "--report", "no/plan.html"), "no/plan.html: cannot be written: "),
         (("simulate", "fleet.yaml", "--out", "no/run.json"), "no/run.json: cannot be written: "),
-        (("simulate", "fleet.yaml", "--max-loras", 0), "Server.max_loras: 0 slots, but adapter 'a0' needs one"),
-        (("simulate", "fleet.yaml", "--max-lora-rank", 7), "Server.max_lora_rank: 7 is not one of 1, 8, 16"),
+        (("simulate", "fleet.yaml", "--max-loras", 0), "--max-loras: 0 slots, but adapter 'a0' needs one"),
+        (("simulate", "fleet.yaml", "--max-lora-rank", 7), "--max-lora-rank: 7 is not one of 1, 8, 16"),
         (
             ("simulate", "fleet.yaml", "--max-lora-rank", 8),
-            "Server.max_lora_rank: 8 is below the rank 16 of adapter 'a1'",
+            "--max-lora-rank: 8 is below the rank 16 of adapter 'a1'",
         ),
         (("simulate", "fleet.yaml", "--warmup", 900), "--warmup: 900.0 must be "),
         (("verify", "fleet.yaml"), "fleet.yaml: this is a fleet, not a plan; did you mean adaptwin plan or simulate?"),
@@ -166,7 +166,12 @@ WRONG_CALLS = {
         "--max-loras",
         "1.5",
     ): "--max-loras: '1.5' is not a whole number; see adaptwin simulate ",
-    ("simulate", "fleet.yaml", "--max-loras"): "Option '--max-loras' requires an argument; see adaptwin ",
+    ("simulate", "fleet.yaml", "--max-loras"): "--max-loras: needs a value; see adaptwin simulate --help",
+    ("plan", "fleet.yaml", "--objective", "min-gpus", "--objective", "slo"): "--objective: is given twice, but takes",
+    (*SYNTH, "--rate", "1", "--rate", "2"): "--rate: is given twice, but takes one value; see adaptwin workload synth",
+    ("profiles", "--json=yes"): "--json: takes no value; see adaptwin profiles --help",
+    ("plan", "fleet.yaml", "more.yaml"): "'more.yaml' is too much: all arguments of the command are there already; see",
+    ("help",): "'help' is not one of plan, simulate, ",
     ("plan", "fleet.yaml", "--objective", "foo"): "--objective: 'foo' is not one of min-gpus, ",
     ("plan", "fleet.yaml", "--pin", "c=gpu-0"): "--pin: 'c' is not an adapter of the workload",
     ("plan", "fleet.yaml", "--price", "x=1"): "--price: 'x' is not one of ",
@@ -290,3 +295,15 @@ def test_an_endless_headroom_is_refused(adaptwin, folder, text):
 def test_the_fleet_that_these_spoil_is_right(adaptwin, folder):
     (folder / "right.yaml").write_text(fleet(ONE), encoding="utf-8")
     assert adaptwin("plan", "right.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Name,Rank,Rate\na,8,1\n", "found: Name,Rank,Rate); rename 'Name' to name"),
+        ("a,8,1\nb,8,1\n", "found: a,8,1); the first line must name the columns"),
+    ],
+)
+def test_a_header_that_is_not_one_is_explained(adaptwin, folder, text, hint):
+    (folder / "rows.csv").write_text(text, encoding="utf-8")
+    assert one_line(adaptwin("plan", "rows.csv")).endswith(hint)

@@ -79,11 +79,11 @@ def test_being_kept_apart_is_symmetric_and_never_from_itself(apart):
         ({"apart": [("a", "a")]}, r"apart: 'a' and 'a' must also be together"),
         (
             {"together": [("a", "b")], "pinned": {"a": "x", "b": "y"}},
-            r"pinned: 'a' must be together with an adapter that is pinned to another server",
+            r"pinned: 'a' is pinned to x and 'b' to y, but they must be together",
         ),
         (
             {"together": [("a", "c"), ("c", "b")], "pinned": {"a": "x", "b": "y"}},
-            r"pinned: 'a' must be together with an adapter that is pinned to another server",
+            r"pinned: 'a' is pinned to x and 'b' to y, but they must be together",
         ),
         ({"apart": [("a",)]}, r"apart\[0\]: .*at least 2"),
         ({"together": [()]}, r"together\[0\]: .*at least 2"),

@@ -48,9 +48,9 @@ def test_no_place_no_breaks():
 
 def test_a_narrow_column_keeps_the_whole_name_and_its_style():
     table = plain_table()
-    table.add_column("Profile")
+    table.add_column("Profile", max_width=20)
     table.add_row(Text.assemble((H100, "bold"), "\n", "measured"))
-    terminal = Console(width=20, force_terminal=True, color_system="standard")
+    terminal = Console(width=80, force_terminal=True, color_system="standard")
     with terminal.capture() as shown:
         terminal.print(table)
     assert shown.get().count("\x1b[1m") >= 2

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.effort import examples
 from tests.twin.scenarios import plain_profile
 
 from adaptwin import Adapter, Lengths, Profile, Server, Workload, load_profile, simulate
@@ -132,7 +133,7 @@ def cases(draw, slots=st.integers(0, 40)):  # noqa: B008
     return Case(load_profile(draw(st.sampled_from([LLAMA, QWEN]))), server, workload)
 
 
-SOME = settings(max_examples=150, deadline=None, derandomize=True)
+SOME = settings(max_examples=examples(150), deadline=None, derandomize=True)
 
 
 SWAPPING = Case(  # the share of the requests that are served took no fixed value within 40 tries

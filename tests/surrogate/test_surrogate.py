@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.effort import examples
 
 from adaptwin import (
     Adapter,
@@ -86,7 +87,7 @@ def test_the_probability_of_overload_alone_is_that_among_all_answers(surrogate):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_predicted_figures_do_not_contradict_each_other(data):
     """Whatever the features are: shares and probabilities, latencies within the window, and what implies what."""
     surrogate = load_surrogate(LLAMA)

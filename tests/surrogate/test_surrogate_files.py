@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.effort import examples
 
 from adaptwin import SpecError, Surrogate, load_profile, load_surrogate
 from adaptwin.profile.profile import shipped_profiles
@@ -133,7 +134,7 @@ def test_an_array_that_is_damaged_is_named(file, place, value, message):
 
 
 @given(place=st.sampled_from(PLACES), value=st.sampled_from([..., [], {}, *BAD]))
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_with_any_value_replaced_is_refused_or_predicts_finite_figures(file, place, value):
     file.write_text(json.dumps(changed(place, value)), encoding="utf-8")
     found = read_or_refused(file)

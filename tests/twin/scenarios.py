@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from tests.effort import examples
 
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import MemoryModel
@@ -22,7 +23,7 @@ from adaptwin.workload.drawing.requests import Requests
 MS = 1_000_000  # nanoseconds
 
 same_every_time = settings(
-    max_examples=150,
+    max_examples=examples(150),
     derandomize=True,
     deadline=None,
     database=None,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.effort import examples
 from tests.twin.scenarios import MS, by_hand, same_every_time, scenarios
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile
@@ -23,13 +24,13 @@ def assert_kernel_equals_reference(scenario: Scenario, sizes: Sizes = USUAL_SIZE
     return kernel
 
 
-@settings(same_every_time, max_examples=500)
+@settings(same_every_time, max_examples=examples(500))
 @given(scenarios(st.booleans()))
 def test_the_kernel_equals_the_reference_in_every_field(scenario):
     assert_kernel_equals_reference(scenario)
 
 
-@settings(same_every_time, max_examples=400)
+@settings(same_every_time, max_examples=examples(400))
 @given(scenarios(st.booleans()), st.sampled_from([10**8, 10**9, 10**10, 2**60]))
 def test_the_length_of_chapters_changes_nothing(scenario, integral):
     """Chapters end after as few steps, preemptions or simulated milliseconds as they can."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.effort import LONG, examples
 from tests.twin.scenarios import MS, plain_profile, same_every_time, scenarios, watch
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
@@ -125,11 +126,12 @@ def test_equal_scenarios_give_equal_outcomes_and_stay_as_they_were(scenario):
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.hypothesis
 def test_the_random_scenarios_do_meet_everything_the_laws_are_about():
     """A law holds trivially if no example tests it, so there must be many examples of each kind."""
     met: Counter[str] = Counter()
 
-    @settings(same_every_time, max_examples=3 * same_every_time.max_examples)
+    @settings(same_every_time, max_examples=3 * 150 if LONG else 150)
     @given(scenarios())
     def count(scenario):
         outcome, steps = watch(scenario)
@@ -160,7 +162,7 @@ def all_but_the_silent(run):
     return run.model_copy(update={"adapters": heard}).to_json()
 
 
-@settings(same_every_time, max_examples=40)
+@settings(same_every_time, max_examples=examples(40))
 @given(
     rates=st.lists(st.floats(0.1, 4), min_size=1, max_size=6),
     rank=st.sampled_from([0, 8, 16]),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.effort import examples
 
 from adaptwin.twin.quantiles import grouped_quantiles
 
@@ -17,7 +18,7 @@ def by_sorting(values, share):
 
 
 @given(st.lists(st.lists(st.integers(0, 2**40), max_size=300), min_size=1, max_size=4), st.randoms())
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(100), deadline=None, derandomize=True, database=None)
 def test_quantiles_are_those_of_the_sorted_group(groups, dice):
     pairs = [(value, g) for g, group in enumerate(groups) for value in group]
     dice.shuffle(pairs)

@@ -27,6 +27,7 @@ from adaptwin.calibration.residuals import Residual
 from adaptwin.calibration.step_fit import StepFit
 from adaptwin.calibration.undetermined import Undetermined, unmeasured
 from adaptwin.errors import SpecError
+from adaptwin.lazy import function_from
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.step_cost import StepCost
@@ -42,6 +43,12 @@ class Fit(NamedTuple):
     comparison: pl.DataFrame | None  # every run, simulated with a fit to the other configurations (see `compare`)
     warnings: list[str]  # what was not measured, and what is doubtful, one sentence each
     undetermined: list[Undetermined]  # constants that the measurements do not determine
+
+    def __repr__(self) -> str:
+        return str(function_from("adaptwin.report.notebook.fit_view", "fit_line")(self))
+
+    def _repr_html_(self) -> str:
+        return str(function_from("adaptwin.report.notebook.fit_view", "fit_html")(self))
 
 
 def fit(measurements: Measurements, *, rounds: int = FIT_ROUNDS, progress: Progress = silent) -> Fit:

@@ -13,7 +13,7 @@ from adaptwin import file_kinds
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import recognised
 from adaptwin.flags import with_flags
-from adaptwin.plain_data import parse_json
+from adaptwin.plain_data import kind_of_data, parse_json
 from adaptwin.profile.model_shape import ModelShape
 from adaptwin.quantities import Fraction, TimeSpan
 from adaptwin.spec import Line, Name, Spec, read_text, spec_error
@@ -186,7 +186,7 @@ def _read_runs(path: Path) -> tuple[MeasuredRun, ...]:
     try:
         runs = with_flags(parse_json(read_text(path), path), tuple[MeasuredRun, ...])
         if not isinstance(runs, list):
-            raise SpecError(f"expected a list of runs, found a {type(runs).__name__}", file=path)
+            raise SpecError(f"expected a list of runs, found {kind_of_data(runs)}", file=path)
         return _RUNS_FORM.validate_python(runs, context={"folder": path.parent})
     except ValidationError as error:
         raise spec_error(error, MeasuredRun, path) from None

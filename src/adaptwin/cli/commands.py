@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import typer
 
-from adaptwin.cli.help import example_lines
+from adaptwin.cli.help import example_lines, without_types
+from adaptwin.cli.wrong_call import OnceEach
 
 
 class Command(NamedTuple):
@@ -223,11 +224,12 @@ def load_command(name: str) -> Any:
         loaded.epilog = epilog
     else:
         single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        single.command(epilog=epilog)(found)
+        single.command(cls=OnceEach, epilog=epilog)(found)
         loaded = typer.main.get_command(single)
     for each in (loaded, *getattr(loaded, "commands", {}).values()):
         each.help = _unwrapped(each.help)
         each.context_settings["help_option_names"] = HELP_OPTIONS
+        without_types(each)
     loaded.name, loaded.short_help = name, command.help
     return loaded
 

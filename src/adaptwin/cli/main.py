@@ -11,18 +11,18 @@ import typer.rich_utils
 from typer.core import TyperCommand, TyperGroup
 
 from adaptwin.cli.commands import COMMANDS, HELP_OPTIONS, load_command
-from adaptwin.cli.help import example_lines
+from adaptwin.cli.help import example_lines, without_types
 from adaptwin.cli.meant import command_meant
 from adaptwin.cli.printing import tell
 from adaptwin.cli.wrong_call import WrongCallError, in_one_line, naming_option
 from adaptwin.errors import AdaptwinError, SpecError, not_one_of
 from adaptwin.file_kinds import WrongKind
 from adaptwin.interruption import outputs
-from adaptwin.terminals import takes_colours
+from adaptwin.terminals import take_every_character, takes_colours
 
 USAGE_ERROR = 2  # typer's exit code for a wrong call; ours for wrong input is 1
 WRONG_INPUT = 1
-
+HELP_WORDS = ("help", "?", "-?", "/?")
 
 FIRST_STEPS = (
     "adaptwin profiles",
@@ -46,8 +46,13 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Read the arguments of a command, and run it."""
-        with in_one_line():
+        with in_one_line(ctx):
             return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help of the program."""
+        without_types(self)
+        super().format_help(ctx, formatter)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
         """All commands, in the order in which people need them."""
@@ -56,7 +61,8 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, loaded; a name that is nearly right is suggested."""
         if args[0] not in COMMANDS:
-            raise WrongCallError(not_one_of(args[0], COMMANDS))
+            hint = "; did you mean --help?" if args[0] in HELP_WORDS else ""
+            raise WrongCallError(f"{not_one_of(args[0], COMMANDS)}{hint}")
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(args[0]), rest
 
@@ -89,6 +95,8 @@ def options(
 
 def run(arguments: list[str]) -> int:
     """Run the program with these arguments and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        take_every_character(stream)
     typer.rich_utils.FORCE_TERMINAL = takes_colours(sys.stdout)  # else it leaves bold and dim with NO_COLOR
     outputs.clear()
     try:

@@ -32,6 +32,12 @@ _USES: dict[FileKind, _Use] = {
     file_kinds.PEFT_FOLDER: _Use(("workload from-peft",)),
     file_kinds.TRACE: _Use(("workload from-trace",)),
     file_kinds.LOG: _Use(("workload from-log",)),
+    file_kinds.RATES_CSV: _Use(otherwise="did you mean --rates-over-time?"),
+    file_kinds.ROUTES: _Use(otherwise="did you mean --routes?"),
+    file_kinds.SERVERS: _Use(otherwise="did you mean --servers?"),
+    file_kinds.MODEL: _Use(otherwise="did you mean --model, with --gpu?"),
+    file_kinds.ARCHIVE: _Use(otherwise="save a table as CSV"),
+    file_kinds.GZIP: _Use(otherwise="unpack it"),
     file_kinds.PAGE: _Use(otherwise="did you mean the plan file that it was made from?"),
     file_kinds.SCRIPT: _Use(otherwise="did you mean the plan file that it was exported from?"),
 }

@@ -16,7 +16,7 @@ def show(*parts: "RenderableType") -> None:
 
     terminal = console()
     for part in parts:
-        terminal.print(part)
+        terminal.print(part, crop=False)
 
 
 def show_line(text: str) -> None:

@@ -11,7 +11,6 @@ from adaptwin.live.replay import Followed, Routing
 from adaptwin.live.traffic import ServerTraffic, traffic_of_fleet, traffic_of_plan
 from adaptwin.plan.fleet import fleet_profiles, read_fleet
 from adaptwin.plan.plan import Plan
-from adaptwin.spec import read_mapping
 from adaptwin.workload.drawing.requests import draw_requests
 
 
@@ -39,7 +38,7 @@ def _followed(
     if servers is None or urls or routing:
         raise SpecError("needs --servers, and neither --url nor --routing", "--routes")
     RoutesFile.read(routes)
-    return Followed(routes, read_servers(servers, read_mapping(servers)))
+    return Followed(routes, read_servers(servers, None))
 
 
 def _addresses(source: Path, servers: Path | None, urls: list[str] | None) -> list[str]:
@@ -48,7 +47,7 @@ def _addresses(source: Path, servers: Path | None, urls: list[str] | None) -> li
         raise SpecError("give the addresses of the servers with --url, or with --servers", "--url")
     if servers is None:
         return urls or []
-    found = read_servers(servers, read_mapping(servers))
+    found = read_servers(servers, None)
     if keyed := [name for name, each in found.items() if each.api_key_env or each.api_key_file]:
         raise SpecError("a key of its own is used with --routes only: give --api-key", keyed[0], servers)
     is_plan = PLAN in kinds_of(source)

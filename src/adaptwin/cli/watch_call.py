@@ -77,9 +77,11 @@ class WatchCall(NamedTuple):
     ) -> None:
         """Watch running servers until Ctrl-C, or for the rounds that are asked for."""
         from adaptwin.cli.progress import progress_bar
+        from adaptwin.live.applying.server_access import read_servers
         from adaptwin.live.connection import api_key_of_environment, server_url
         from adaptwin.live.watching.running_servers import Access, RunningServers
 
+        read_servers(servers, None)  # a wrong file is refused before anything starts
         settings = settings._replace(api_key=settings.api_key or api_key_of_environment())
         address = server_url(router) if router else None
         access = Access(servers, address, settings.api_key, _key_of_environment(router_key_env))

@@ -10,7 +10,7 @@ from adaptwin.cli.workload_from_metrics import METRICS_EXAMPLES, from_metrics
 from adaptwin.cli.workload_from_peft import PEFT_EXAMPLES, from_peft
 from adaptwin.cli.workload_from_trace import TRACE_EXAMPLES, from_trace
 from adaptwin.cli.workload_synth import SYNTH_EXAMPLES, synth
-from adaptwin.cli.wrong_call import WrongCallError
+from adaptwin.cli.wrong_call import OnceEach, WrongCallError
 from adaptwin.errors import not_one_of
 
 
@@ -31,8 +31,8 @@ workload_commands = typer.Typer(
     rich_markup_mode="rich",
     help="Make a fleet file from a log, metrics, a trace or PEFT folders, or a synthetic one.",
 )
-workload_commands.command(epilog=TRACE_EXAMPLES)(from_trace)
-workload_commands.command(epilog=LOG_EXAMPLES)(from_log)
-workload_commands.command(epilog=METRICS_EXAMPLES)(from_metrics)
-workload_commands.command(epilog=SYNTH_EXAMPLES)(synth)
-workload_commands.command(epilog=PEFT_EXAMPLES)(from_peft)
+workload_commands.command(cls=OnceEach, epilog=TRACE_EXAMPLES)(from_trace)
+workload_commands.command(cls=OnceEach, epilog=LOG_EXAMPLES)(from_log)
+workload_commands.command(cls=OnceEach, epilog=METRICS_EXAMPLES)(from_metrics)
+workload_commands.command(cls=OnceEach, epilog=SYNTH_EXAMPLES)(synth)
+workload_commands.command(cls=OnceEach, epilog=PEFT_EXAMPLES)(from_peft)

@@ -10,6 +10,7 @@ from adaptwin.dataset.design import Design
 from adaptwin.dataset.play_mix import OCTAVE_COLUMNS, Row
 from adaptwin.errors import SpecError
 from adaptwin.file_kinds import RUNS, recognised
+from adaptwin.lazy import function_from
 from adaptwin.tables import read_parquet, read_parquet_metadata
 from adaptwin.workload.demand.traffic import Traffic
 from adaptwin.writing import write_atomically
@@ -40,6 +41,9 @@ class Dataset(NamedTuple):
 
     design: Design  # the design that was simulated
     rows: pl.DataFrame  # one row per run
+
+    def __repr__(self) -> str:
+        return str(function_from("adaptwin.report.notebook.surrogate_view", "dataset_line")(self))
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, WrapValidator, field_va
 from adaptwin import file_kinds
 from adaptwin.dataset.shipped_designs import shipped_designs
 from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.lazy import function_from
 from adaptwin.profile.hardware.model_config import model_meant
 from adaptwin.profile.profile import is_profile_file, shipped_profiles
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
@@ -102,6 +103,7 @@ class Design(Spec):
     """
 
     file_kind = file_kinds.DESIGN
+    _facts = function_from("adaptwin.report.notebook.surrogate_view", "design_facts")
     profiles: tuple[ProfileSource, ...] = Field(
         min_length=1,
         description="shipped names or files, or GPUs and models to derive profiles from; assigned to mixes in turn",

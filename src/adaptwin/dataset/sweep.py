@@ -150,7 +150,7 @@ def _claim(folder: Path, design: Design) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"cannot be created: {error.strerror}", "out", folder) from None
+        raise SpecError(f"cannot be written as a folder: {error.strerror}", file=folder) from None
     design.write(file)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from adaptwin.lazy import function_from
 from adaptwin.plan.forecast import Forecast
 from adaptwin.spec import Name, Spec
 from adaptwin.twin.run import Verdict
@@ -143,6 +144,9 @@ class Savings(Spec):
 
 class Explanation(Spec):
     """An explanation of a plan. Latencies are in seconds, rates in requests/s."""
+
+    _facts = function_from("adaptwin.report.notebook.explanation_view", "explanation_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.explanation_view", "explanation_html")
 
     gpus: int = Field(description="GPUs of the plan")
     lower_bound: int = Field(description="lower bound on the number of GPUs")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.live.watch import Seen
 from adaptwin.live.watched_server import WatchedServer
 from adaptwin.plan.constraints import Constraints
@@ -77,7 +77,8 @@ def require_in_plan(given: Collection[str], plan: Plan) -> None:
     """Raise `SpecError` if a name that was given with an address is none of the plan's servers with adapters."""
     names = [server.name for server in plan.serving]
     if unknown := sorted({*given} - {*names}):
-        raise SpecError(f"the plan has no server {unknown[0]!r}: it has {', '.join(names)}", "url")
+        meant = did_you_mean(unknown[0], names)
+        raise SpecError(f"the plan has no server {unknown[0]!r}: it has {', '.join(names)}{meant}", "url")
 
 
 def names_in_plan(seen: Sequence[Seen], given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adaptwin.errors import SpecError
+from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.live.addresses import addresses_of
 from adaptwin.placement.verification.verify import serving_cases
 from adaptwin.plan.plan import Plan
@@ -103,7 +103,8 @@ def _urls_by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
     addresses = addresses_of(texts)
     by_name = {address.name: address.url for address in addresses if address.name is not None}
     if unknown := [name for name in by_name if name not in names]:
-        raise SpecError(f"the plan has no server {quoted(unknown[0])}: it has {_some(names)}", "url")
+        meant = did_you_mean(unknown[0], names)
+        raise SpecError(f"the plan has no server {quoted(unknown[0])}: it has {_some(names)}{meant}", "url")
     unnamed = [name for name in names if name not in by_name]
     rest = [address.url for address in addresses if address.name is None]
     if len(rest) != len(unnamed):

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from adaptwin.lazy import function_from
 from adaptwin.plan.latency_limits import NO_LATENCY_LIMITS, LatencyLimits
 from adaptwin.plan.plan import PlacedServer
 from adaptwin.twin.run import VERDICTS, Run
@@ -38,6 +39,12 @@ class Check(NamedTuple):
     failovers: tuple[FailoverCheck, ...] = ()  # a check of each planned failure
     assumptions: tuple[str, ...] = ()  # what the figures assume, in words
     gpus: int | None = None  # GPUs of the servers; None: one each
+
+    def __repr__(self) -> str:
+        return str(function_from("adaptwin.report.notebook.check_view", "check_line")(self))
+
+    def _repr_html_(self) -> str:
+        return str(function_from("adaptwin.report.notebook.check_view", "check_html")(self))
 
     @property
     def ok(self) -> bool:

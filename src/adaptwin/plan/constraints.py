@@ -32,10 +32,12 @@ class Constraints(Spec):
     def _possible(self) -> Self:
         """Refuse constraints that contradict each other, such as two adapters both kept apart and kept together."""
         group_of = self.group_of()
-        for name, members in _by_value(group_of).items():
-            servers = {self.pinned[member] for member in members if member in self.pinned}
-            if len(servers) > 1:
-                raise ValueError(f"pinned: {name!r} must be together with an adapter that is pinned to another server")
+        for members in _by_value(group_of).values():
+            pinned = {self.pinned[member]: member for member in members if member in self.pinned}
+            if len(pinned) > 1:
+                (server, one), (elsewhere, other) = list(pinned.items())[:2]
+                how = f"{one!r} is pinned to {server} and {other!r} to {elsewhere}"
+                raise ValueError(f"pinned: {how}, but they must be together")
         for one, other in self._apart_pairs():
             if group_of.get(one, one) == group_of.get(other, other):
                 raise ValueError(f"apart: {one!r} and {other!r} {self._why_together(one, other)}")

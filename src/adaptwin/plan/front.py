@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field
 
+from adaptwin.lazy import function_from
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import Spec
 
@@ -22,6 +23,9 @@ class FrontPoint(Spec):
 
 class Front(Spec):
     """Plans for one fleet: on the fewest GPUs, and then with the lowest latency on given larger numbers of GPUs."""
+
+    _facts = function_from("adaptwin.report.notebook.front_view", "front_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.front_view", "front_html")
 
     plans: tuple[Plan, ...] = Field(min_length=1, description="the plans, by rising number of GPUs")
 

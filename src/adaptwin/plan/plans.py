@@ -1,10 +1,11 @@
 """Plans: one plan for each base model of a fleet."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from adaptwin import file_kinds
@@ -13,6 +14,9 @@ from adaptwin.lazy import function_from
 from adaptwin.plan.plan import Plan
 from adaptwin.spec import Spec
 from adaptwin.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 class Plans(Spec):
@@ -69,6 +73,17 @@ class Plans(Spec):
         """Return the plans for other arrivals; adapters with their own arrivals keep them. Raises `SpecError`."""
         changed = (plan.model_copy(update={"workload": plan.workload.with_arrivals(arrivals)}) for plan in self.plans)
         return self.model_copy(update={"plans": tuple(changed)})
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the tables of all plans as one, with the `base` model in the first column; see `Plan.to_polars`."""
+        return pl.concat(
+            plan.to_polars().select(pl.lit(plan.base, dtype=pl.String).alias("base"), pl.all()) for plan in self.plans
+        )
+
+    @property
+    def figures(self) -> "Mapping[str, Mapping[str, Figure]]":
+        """The plotly figures of each plan, by its base model and by name, as in ``plans.figures[BASE]["packing"]``."""
+        return {plan.base: plan.figures for plan in self.plans}
 
     @property
     def gpus(self) -> int:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 _DIGITS = str.maketrans("oil", "011")  # letters that look like digits
+_MISTYPED = "gpu|gup|pgu|gp|gu|pu|gpi|gpy|g[a-z]pu|gp[a-z]u|gpu[a-z]"  # a letter too few or too many, or two swapped
 
 
 def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str], taken: Iterable[str] = ()) -> list[str]:
@@ -20,12 +21,14 @@ def server_names(servers: Sequence[Iterable[str]], pinned: Mapping[str, str], ta
 
 
 def server_meant(name: str) -> str:
-    """Return a name as it is, or ``gpu-0`` for what is nearly that, such as ``gpu-O``, ``GPU_0`` or ``gup0``."""
+    """Return a name as it is, or ``gpu-0`` for what is nearly such a name, as are ``gpu-O``, ``GPU_0`` and ``gpuu``."""
     if re.fullmatch(r"gpu-\d+", name, re.ASCII):
         return name
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    found = re.fullmatch(r"(?:g?pus?|gp|gup|gpi|gpy)([0-9oil]+)", plain)
-    return f"gpu-{found[1].translate(_DIGITS)}" if found else name
+    found = re.fullmatch(r"(?:gpu|gpus)([0-9oil]*)", plain) or re.fullmatch(rf"(?:{_MISTYPED})([0-9oil]*)", plain)
+    if not found or (not found[1] and re.fullmatch(r"gpu[-_. ][a-z]", name.lower())):  # gpu-a is a name of its own
+        return name
+    return f"gpu-{found[1].translate(_DIGITS) or 0}"
 
 
 def new_name(taken: Iterable[str]) -> str:

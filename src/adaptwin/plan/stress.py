@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from adaptwin.lazy import function_from
 from adaptwin.spec import Line, Name, Spec
 
 STRESS_RUNS = 20  # of the whole fleet, for each kind of traffic
@@ -56,6 +57,9 @@ class Stress(Spec):
 
     A server holds in a run if the server and its adapters are ok and the limits on latency are kept.
     """
+
+    _facts = function_from("adaptwin.report.notebook.stress_view", "stress_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.stress_view", "stress_html")
 
     seed: int = Field(description="seed of all random draws; each run has other arrivals")
     servers: tuple[Name, ...] = Field(description="servers that were simulated, by name")

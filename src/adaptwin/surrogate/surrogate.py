@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from adaptwin import file_kinds
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError, neither_file_nor, not_one_of
+from adaptwin.lazy import function_from
 from adaptwin.profile.profile import Profile, as_profile
 from adaptwin.shipped_files import shipped_files
 from adaptwin.spec import Name, Spec
@@ -91,6 +92,9 @@ class Surrogate(Spec):
     """Small models, distilled from large ones that were trained on runs of the twin, with the profile they serve."""
 
     file_kind = file_kinds.SURROGATE
+    _facts = function_from("adaptwin.report.notebook.surrogate_view", "surrogate_facts")
+    _repr_html_ = function_from("adaptwin.report.notebook.surrogate_view", "surrogate_html")
+
     profile: Profile = Field(description="profile that the predictions are for")
     trained_on: tuple[Name, ...] = Field(
         min_length=1, description="names of the profiles that the training runs were simulated on"

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.file_kinds import FileKind, recognised
-from adaptwin.plain_data import BOM
+from adaptwin.plain_data import BOM, is_number
 from adaptwin.quantities import parse_number
 from adaptwin.spec import read_text
+from adaptwin.visible import quoted
 
 
 class CsvRow(NamedTuple):
@@ -79,7 +80,8 @@ class CsvRows(NamedTuple):
         """Return the rows; raises `SpecError` for a missing column, or for an unknown one where `optional` is given."""
         for column in needed:
             if column not in self.columns:
-                message = f"missing column (needed: {','.join(needed)}; found: {','.join(self.columns)})"
+                hint = _hint_of_header(column, self.columns)
+                message = f"missing column (needed: {','.join(needed)}; found: {','.join(self.columns)}){hint}"
                 error = SpecError(message, column, self.file)
                 raise recognised(error, self.file, self.kind) if self.kind else error
         for column in self.columns:
@@ -88,6 +90,13 @@ class CsvRows(NamedTuple):
                 message = f"unknown column (allowed: {','.join(allowed)}){did_you_mean(column, allowed)}"
                 raise SpecError(message, column, self.file)
         return self.rows
+
+
+def _hint_of_header(column: str, found: Collection[str]) -> str:
+    """Say what may be meant where a column is missing: another spelling of its name, or a file without a header."""
+    if meant := next((other for other in found if other.lower() == column), None):
+        return f"; rename {quoted(meant)} to {column}"
+    return "; the first line must name the columns" if any(map(is_number, found)) else ""
 
 
 def _not_more(rows: Iterator[CsvRow], count: int) -> Iterator[CsvRow]:

@@ -160,6 +160,12 @@ def test_a_single_adapter_is_served_by_both_servers(h100, fleet):
     assert_any_may_fail(plan)
 
 
+def test_a_pinned_adapter_is_not_split_over_the_servers(h100, fleet):
+    plan = make_plan(h100, fleet(("a", 8, 1.0)), spare=1, constraints=Constraints(pinned={"a": "gpu-0"}))
+    assert [(server.name, dict(server.adapters)) for server in plan.servers] == [("gpu-0", {"a": 1.0}), ("gpu-1", {})]
+    assert_any_may_fail(plan)
+
+
 def test_constraints_hold_after_a_failure_but_for_the_pins_to_servers_that_are_gone(h100, fleet):
     asked = Constraints(pinned={"a00": "gpu-1"}, apart=[("a00", "a01")], together=[("a02", "a03")])
     plan = make_plan(h100, fleet(*[(f"a{i:02}", 8, 1.5) for i in range(20)]), spare=1, constraints=asked)

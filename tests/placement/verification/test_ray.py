@@ -1,6 +1,7 @@
 """Verification on a Ray cluster: the plan is the same."""
 
 import joblib
+import pytest
 
 from adaptwin import make_plan
 from adaptwin.engine import in_order, workers
@@ -10,6 +11,7 @@ def timeless(plan):
     return plan.model_copy(update={"planning_seconds": 0.0, "search_seconds": 0.0})
 
 
+@pytest.mark.long
 def test_a_plan_verified_on_a_cluster_is_the_same_and_the_cluster_is_left_running(cluster, h100, fleet):
     workload = fleet(*((f"a{i}", 8, 4.0) for i in range(12)), duration=120.0)
     asked = {"surrogate": None, "confidence": 0.5}

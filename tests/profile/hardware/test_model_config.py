@@ -293,7 +293,7 @@ def test_what_is_not_supported_is_named(config, changes, message):
         ("", "not valid JSON"),
         ("model_type: llama", "not valid JSON"),
         ("[1, 2]", "expected a mapping of fields, found a list"),
-        ("null", "expected a mapping of fields, found a NoneType"),
+        ("null", "expected a mapping of fields, found nothing"),
         ('{"model_type": "llama", "model_type": "qwen2"}', "duplicate key 'model_type'"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' * 100 + "1" + "}" * 100, "nested too deeply"),

@@ -2,11 +2,31 @@
 
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
+import polars as pl
 import pytest
 
-from adaptwin import Adapter, Plans, Profile, Workload, simulate
+from adaptwin import (
+    Adapter,
+    Front,
+    Plans,
+    Profile,
+    Workload,
+    explain,
+    fit_to_files,
+    load_design,
+    simulate,
+    stress,
+    surrogate_for,
+    verify,
+)
+from adaptwin.calibration.fit import Fit
+from adaptwin.calibration.residuals import Residual
+from adaptwin.dataset.dataset import Dataset
 from adaptwin.report.notebook.html_table import SHOWN_ROWS
+
+SERVER_FILES = Path(__file__).resolve().parents[3] / "examples" / "server"
 
 LONGEST_LINE = 300  # characters
 ALLOWED_TAGS = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
@@ -48,8 +68,49 @@ def played(made):
 
 
 @pytest.fixture(scope="module")
-def values(made, played):
-    return [made, Plans(plans=(made,)), played, made.profiles[0], made.workload]
+def fitted(made):
+    return Fit(made.profiles[0], [Residual("memory", 12, 1.5, 3.0)], None, ["loads: <none> were measured"], [])
+
+
+@pytest.fixture(scope="module")
+def values(made, played, fitted, h100):
+    return [
+        *(made, Plans(plans=(made,)), played, made.profiles[0], made.workload, Front(plans=(made,)), fitted),
+        fit_to_files([SERVER_FILES / "vllm.log", SERVER_FILES / "idle.json"], gpu="l40s"),
+        *(verify(made), explain(made), stress(made, runs=2), surrogate_for(h100)),
+    ]
+
+
+def test_a_failed_verification_says_so_and_shows_the_failing_server_first(made):
+    check = verify(made)
+    starved = check.runs[1].model_copy(update={"verdict": "starved"})
+    failed = check._replace(runs=[check.runs[0], starved])
+    assert repr(check) == f"Check(holds, 2 servers, seed {check.seed})"
+    assert repr(failed).startswith(f"Check(does not hold: {made.servers[1].name}")
+    assert Tags(failed._repr_html_()).texts.index(made.servers[1].name) < Tags(failed._repr_html_()).texts.index(
+        made.servers[0].name
+    )
+
+
+def test_the_line_of_a_fit_says_how_far_it_is_from_the_measurements(fitted):
+    assert "memory 1.5 % off, 0 constants not determined, 1 warning)" in repr(fitted)
+    assert "loads: <none> were measured" in Tags(fitted._repr_html_()).texts
+
+
+def test_a_design_and_the_runs_of_a_sweep_are_a_line():
+    design = load_design("planning")
+    assert repr(design).startswith("Design(sampler sobol, 25,000 mixes, ")
+    assert len(repr(design)) < LONGEST_LINE
+    dataset = Dataset(design, pl.DataFrame({"mix": [0, 0, 1]}))
+    assert repr(dataset).startswith("Dataset(3 runs, 2 mixes, ")
+
+
+def test_the_table_and_the_figures_of_plans_are_those_of_each_plan(made):
+    plans = Plans(plans=(made,))
+    assert plans.to_polars().columns[0] == "base"
+    assert plans.to_polars().drop("base").equals(made.to_polars())
+    assert set(plans.to_polars()["base"]) == {made.base}
+    assert list(plans.figures[made.base]) == list(made.figures)
 
 
 def test_a_value_is_a_line(values):

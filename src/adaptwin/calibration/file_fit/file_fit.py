@@ -17,6 +17,7 @@ from adaptwin.calibration.sources.registry import Source
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.calibration.sources.vllm_bench_latency import SentBatch
 from adaptwin.errors import OutOfMemory, SpecError
+from adaptwin.lazy import function_from
 from adaptwin.profile.derive import derive_profile
 from adaptwin.profile.derived_evidence import NEWEST_VLLM
 from adaptwin.profile.profile import Profile
@@ -45,6 +46,12 @@ class FileFit(NamedTuple):
     corrected: dict[str, tuple[float, float]]  # constants, before and after
     said: list[str]  # what is assumed, contradicts an option, or could not be told; sentences
     uncovered: list[str]  # what the files do not cover; sentences
+
+    def __repr__(self) -> str:
+        return str(function_from("adaptwin.report.notebook.fit_view", "file_fit_line")(self))
+
+    def _repr_html_(self) -> str:
+        return str(function_from("adaptwin.report.notebook.fit_view", "file_fit_html")(self))
 
 
 def fit_to_files(

@@ -52,7 +52,10 @@ def read_source(path: Path, sent: SentBatch = _NOT_KNOWN) -> Source:
     Raises:
         SpecError: The file is of another kind, contradicts itself, or is of a server that is not modelled.
     """
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except SpecError as error:
+        raise recognised(error, path, file_kinds.SERVER_FILE) from None
     if text.lstrip().startswith(("{", "[")):
         return _of_json(text, path, sent)
     if is_metrics_page(text):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from adaptwin.errors import SpecError, not_one_of
+from adaptwin.file_kinds import SERVERS, WrongKind, kinds_of
 from adaptwin.live.connection import require_sendable, server_url, server_urls
 from adaptwin.spec import Line, Name, Spec, read_mapping, read_text
 from adaptwin.visible import quoted
@@ -71,19 +72,21 @@ class ServerAccess(Spec):
         return f"${self.api_key_env}" if self.api_key_env else None
 
 
-def read_servers(path: str | Path, names: Iterable[str], *, others: bool = False) -> dict[str, ServerAccess]:
+def read_servers(path: str | Path, names: Iterable[str] | None, *, others: bool = False) -> dict[str, ServerAccess]:
     """Read the servers of a plan from a YAML or JSON file: ``NAME: {url: ..., api_key_env: ...}``, or ``NAME: URL``.
 
     Args:
         path: The file.
-        names: Names of the servers that are needed.
+        names: Names of the servers that are needed; None: those of the file.
         others: Whether the file may have other servers, too.
 
     Raises:
-        SpecError: A server is missing or not known, has no address, or has that of another.
+        SpecError: The file is of another kind, or a server is missing or not known, or has no address of its own.
     """
-    needed = list(names)
+    if (kinds := kinds_of(path)) and SERVERS not in kinds:
+        raise WrongKind(kinds[0], SERVERS, path)
     found = {name: _access_of(name, fields, path) for name, fields in read_mapping(path).items()}
+    needed = list(found if names is None else names)
     if not others and (unknown := [name for name in found if name not in needed]):
         raise SpecError(not_one_of(unknown[0], needed), unknown[0], path)
     if missing := [name for name in needed if name not in found]:

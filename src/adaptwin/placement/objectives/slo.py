@@ -14,5 +14,8 @@ def slo(problems: Sequence[Problem], asked: Asked) -> list[Placed]:
     Raises `SpecError` if neither the options nor any adapter has a limit on latency.
     """
     if not problems[0].capacity.workload.has_objectives and not asked.options.latency_limits:
-        raise SpecError("slo needs ttft_p99, itl_p99, or adapters with an slo_ttft or slo_itl", "objective")
+        raise SpecError(
+            "slo needs ttft_p99 or itl_p99 (--ttft-p99, --itl-p99), or adapters with an slo_ttft or slo_itl",
+            "objective",
+        )
     return min_gpus(problems, asked)

@@ -90,14 +90,16 @@ def _moved(candidate: ScoredBins, item: Item, giver: int, taker: int, score: Bin
 def _even_items(problem: Problem, servers: int) -> list[Item]:
     """Return the items, with those above an even share of the total load split into parts that are not above it.
 
-    Parts below `LEAST_SPLIT_LOAD` are not split further, so that many more servers than are useful cost no time.
+    Pinned adapters, and those that must be together, stay whole. Parts below `LEAST_SPLIT_LOAD` are not split further,
+    so that many more servers than are useful cost no time.
     """
-    items = items_of(problem)
+    items, pinned = items_of(problem), problem.constraints.pinned
     even = max(load_of(items) / servers, LEAST_SPLIT_LOAD)
     split: list[Item] = []
     for item in items:
-        parts = min(servers, math.ceil(item.load / even - 1e-9)) if len(item.shares) == 1 else 1
         name, share = item.shares[0]
+        is_whole = len(item.shares) > 1 or name in pinned
+        parts = 1 if is_whole else min(servers, math.ceil(item.load / even - 1e-9))
         split += (
             [item_of(problem, AdapterPart(name, share / parts), item.apart_from) for _ in range(parts)]
             if parts > 1

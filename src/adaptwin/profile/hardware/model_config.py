@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError, neither_file_nor
+from adaptwin.file_kinds import MODEL, recognised
 from adaptwin.model_names import quantised_in, same_weights, words_of_fewer_bits
-from adaptwin.plain_data import parse_json, plain
+from adaptwin.plain_data import kind_of_data, parse_json, plain
 from adaptwin.profile.hardware.model_sheet import ModelSheet, model_sheet
 from adaptwin.profile.hardware.quantization import (
     Quantization,
@@ -112,7 +113,10 @@ def _shipped_model(name: str, vllm_version: str | None) -> ModelSheet:
 
 def _read_file(path: Path, vllm_version: str | None) -> ModelSheet:
     file = path / CONFIG_FILE if os.path.isdir(path) else path
-    sheet = model_sheet(config := _mapping_in(file), _name_in(config, file), vllm_version, file)
+    try:
+        sheet = model_sheet(config := _mapping_in(file), _name_in(config, file), vllm_version, file)
+    except SpecError as error:
+        raise recognised(error, file, MODEL) from None
     if sheet.quantization is not None:
         return sheet
     for beside in (MODELOPT_FILE, f"{file.stem}.{MODELOPT_FILE}"):
@@ -128,7 +132,7 @@ def _read_file(path: Path, vllm_version: str | None) -> ModelSheet:
 def _mapping_in(file: Path) -> dict[str, Any]:
     found = plain(parse_json(read_text(file, MOST_CONFIG_BYTES), file))
     if not isinstance(found, dict):
-        raise SpecError(f"expected a mapping of fields, found a {type(found).__name__}", file=file)
+        raise SpecError(f"expected a mapping of fields, found {kind_of_data(found)}", file=file)
     return found
 
 

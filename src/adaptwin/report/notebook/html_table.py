@@ -25,6 +25,11 @@ def html_view(name: str, facts: Sequence[str], *tables: HtmlTable) -> str:
     return f"<div>{line}{''.join(map(_html_table, tables))}</div>"
 
 
+def line_view(name: str, facts: Sequence[str]) -> str:
+    """Return a value in a line: the name of its class, and its facts, with invisible characters as escapes."""
+    return f"{name}({', '.join(map(visible, facts))})"
+
+
 def and_more(every: int, noun: str) -> str:
     """Say how many things a table of the first `SHOWN_ROWS` leaves out; empty if none."""
     left = every - SHOWN_ROWS

@@ -16,6 +16,7 @@ from adaptwin.report.style.line_breaks import line_breaks
 from adaptwin.terminals import takes_colours
 from adaptwin.visible import visible
 
+LEAST_WIDTH = 80  # columns of a terminal for which tables are made
 LINES = "\n"  # the only control character in a text: the break between lines of our own
 
 
@@ -47,7 +48,13 @@ class Text(rich.text.Text):
 
 
 class Table(rich.table.Table):
-    """A table whose cells are text, never markup."""
+    """A table whose cells are text, never markup. A terminal of fewer columns than `LEAST_WIDTH` breaks its lines."""
+
+    def __rich_console__(
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> rich.console.RenderResult:
+        """Yield the table, in columns that can be read."""
+        return super().__rich_console__(console, options.update(max_width=max(options.max_width, LEAST_WIDTH)))
 
     @classmethod
     def grid(cls, *headers: Any, **settings: Any) -> "Table":

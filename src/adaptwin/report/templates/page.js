@@ -4,23 +4,38 @@
   const boxes = [...document.querySelectorAll(".plot")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)").matches;
-  const printWidth = 690; // pixels between the margins of a sheet of A4
-  const mostRows = 100; // of a table of adapters, until all are asked for
+  // Pixels that a figure has on a sheet of A4: across it, beside another figure, or beside the settings of a GPU.
+  const printWidth = (box) => (box.closest(".figures") ? 330 : box.closest(".two") ? 400 : 690);
+  // The courses over time are flatter there, and no figure is higher than a sheet.
+  const printHeight = (box) => Math.min(840, drawn.figures[box.id].layout.height * (box.closest("details > figure") ? 0.6 : 1));
+  const mostRows = matchMedia("(max-width: 56rem)").matches ? 25 : 100; // of adapters, until all are asked for
   let printing = false;
   document.documentElement.classList.add("script");
   const look = () => (dark.matches && !printing ? drawn.dark : drawn.light);
 
+  // Plotly is large: it is run when the page can be used already, or when the first figure comes into view.
+  const load = () => {
+    if (window.Plotly) return;
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("plotly").textContent;
+    document.head.append(script);
+  };
   const draw = (box) => {
     if (box.classList.contains("js-plotly-plot")) return;
+    load();
     const { data, layout } = drawn.figures[box.id];
     // A finger on a figure should scroll the page, not zoom the figure.
     const dragmode = touch ? false : "zoom";
-    const width = printing ? { width: printWidth } : {};
+    const width = printing ? { width: printWidth(box), height: printHeight(box) } : {};
     Plotly.newPlot(box, data, { ...layout, ...width, dragmode, template: look() }, { displayModeBar: false, responsive: true });
   };
   const redraw = () => {
     for (const box of document.querySelectorAll(".js-plotly-plot")) {
-      const size = printing ? { width: printWidth, autosize: false } : { width: null, autosize: true };
+      const { height } = drawn.figures[box.id].layout;
+      const size = printing
+        ? { width: printWidth(box), height: printHeight(box), autosize: false }
+        : { width: null, height, autosize: true };
+      box.style.height = `${size.height}px`;
       Plotly.relayout(box, { ...size, template: look() });
     }
   };
@@ -36,6 +51,8 @@
     box.style.height = `${height}px`;
     watch.observe(box);
   }
+
+  addEventListener("load", () => (window.requestIdleCallback ?? setTimeout)(load));
 
   const openTarget = () => {
     const target = location.hash && document.getElementById(location.hash.slice(1));
@@ -79,6 +96,7 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
 
+  const collator = new Intl.Collator("en", { numeric: true });
   // A table of adapters: rows are found by words in any column, sorted by a column, and shown up to a number.
   const tableOf = (section) => {
     const table = section.querySelector(".adapter-table");
@@ -107,7 +125,7 @@
       const compare = (a, b) => {
         const [first, second] = [values[a.place], values[b.place]];
         if (first === null || second === null) return (first === null) - (second === null);
-        const order = typeof first === "number" ? first - second : first.localeCompare(second, "en", { numeric: true });
+        const order = typeof first === "number" ? first - second : collator.compare(first, second);
         return down ? -order : order;
       };
       rows.sort(compare);
@@ -126,6 +144,7 @@
     section.querySelector(".csv").addEventListener("click", () => download(columns));
     section.querySelector(".tools").hidden = false;
     show();
+    table.classList.add("ready");
     return (text) => { search.value = text; show(); };
   };
   const find = new Map([...document.querySelectorAll("section.adapters")].map((each) => [each.id, tableOf(each)]));

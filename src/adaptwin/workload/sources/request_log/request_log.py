@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
-from adaptwin.file_kinds import LOG, TRACE, recognised
+from adaptwin.file_kinds import GZIP, LOG, TRACE, recognised
 from adaptwin.tables import UNREADABLE, quiet_errors
 from adaptwin.workload.sources.recording import suspicious_gap
 from adaptwin.workload.sources.request_log.columns import (
@@ -129,7 +129,7 @@ class _Reading(NamedTuple):
             table = log_table_in(path, head)
             meaning = self._meaning(path, head, table)
         except SpecError as error:
-            raise (error if path.suffix == ".parquet" else recognised(error, path, LOG, TRACE)) from None
+            raise (error if path.suffix == ".parquet" else recognised(error, path, LOG, TRACE, GZIP)) from None
         try:
             with quiet_errors():
                 rows = requests_in(table, meaning).collect(engine="streaming")
