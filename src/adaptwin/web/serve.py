@@ -9,6 +9,8 @@ from adaptwin.errors import SpecError
 from adaptwin.web.app import web_app
 from adaptwin.web.settings import WebSettings
 
+_WAITING = 256  # connections that may wait
+
 
 def serve(settings: WebSettings, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the app; `say` is told its address once it listens.
@@ -21,6 +23,7 @@ def serve(settings: WebSettings, host: str, port: int, say: Callable[[str], None
         listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(_WAITING)  # from here on, connections wait for the app
     except OSError as error:
         raise SpecError(f"cannot listen on {host}, port {port}: {error.strerror}", "--port") from None
     shown = f"[{host}]" if ":" in host else host
