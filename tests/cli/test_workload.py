@@ -245,8 +245,8 @@ def test_an_unknown_profile_leaves_nothing_behind(out):
     ],
 )
 def test_options_that_make_no_sense_leave_nothing_behind(out, words, message):
+    ranks = () if "--ranks" in words else ("--ranks", 8)
     with pytest.raises(SpecError, match=message):
-        ranks = () if "--ranks" in words else ("--ranks", 8)
         adaptwin_workload("synth", "--adapters", 1, "--rate", 1, *ranks, "--out", out, *words)
     assert not out.exists()
 
