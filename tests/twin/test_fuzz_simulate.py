@@ -125,7 +125,7 @@ def test_any_arguments_give_figures_or_an_error_that_says_why():
     met: Counter[str] = Counter()
 
     @settings(
-        max_examples=900 if LONG else 600,
+        max_examples=900 if LONG else 400,
         deadline=None,
         derandomize=True,
         database=None,
