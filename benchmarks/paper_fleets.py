@@ -1,4 +1,4 @@
-"""Fleets of the paper's placement runs: an Azure trace shared out among adapters, planned on one half, judged on the next.
+"""Fleets of the paper's placement runs: an Azure trace dealt to adapters, planned on one half, judged on the next.
 
 The paper takes two hours of the trace, repeats each request a number of times with a jitter of five seconds, deals the
 requests to adapters by Dirichlet(0.5), and keeps some of the adapters. It plans with the rates of the first hour, and
@@ -17,6 +17,7 @@ from adaptwin.workload.sources.traces import read_trace
 from populations import TRACES
 
 JITTER = 5.0  # seconds
+PEAK_SECONDS = 120.0
 DEALT_TO = 1280  # adapters to which the trace is dealt; the paper's number is not known
 RANKS = ((8, 16), (8, 16, 32))
 LLAMA_FLEETS = ((1, 1280), (10, 64), (10, 256), (10, 640), (10, 1280))  # repetitions of the trace, and adapters kept
@@ -72,3 +73,10 @@ def paper_fleet(model: str, repeated: int, adapters: int, ranks: tuple[int, ...]
         Workload(planned, lengths=lengths, duration=half),
         Workload(real, lengths=lengths, duration=half, arrivals=tuple(inside.tolist())),
     )
+
+
+def peak_of_second_half() -> float:
+    """Return the highest rate of the second half of the trace, over the mean of the first."""
+    recording = read_trace(TRACES / "azure_2023_conv.csv")
+    half = recording.duration / 2
+    return recording.window(half, half).peak_rate(PEAK_SECONDS) / recording.window(0.0, half).rate

@@ -23,7 +23,7 @@ from h100_runs import MODELS
 from measured_page import bullet, paragraph, section
 from paper_claims import GPUS_SAVED, MOST_GPUS, OPERATING_POINTS
 from paper_fast import Fast
-from paper_fleets import DEALT_TO, PaperFleet
+from paper_fleets import DEALT_TO, PaperFleet, peak_of_second_half
 from paper_runs import SERVED
 
 PAPER_SERVER = Server(max_num_seqs=2048, max_num_batched_tokens=2048)
@@ -100,15 +100,15 @@ WHO = (
     print. Those of its tree for throughput, which chooses between two numbers of slots, are not known; the surrogate or
     the twin answers instead. It may open any number of GPUs.""",
     """*Proposed* is the paper's algorithm with a better oracle than the paper's forests, which are not published: the
-    twin, or the surrogate where it is confident ([`paper_greedy`](placement.md)).""",
-    """*MaxBase* fills a server up to the measured peak of the base model, with a slot for each adapter; *MaxBase\\** with
-    half as many slots. Both ignore memory.""",
-    """*Random*, *dLoRAProactive*, *LoRAServe* and *LoRAServe\\** use all the GPUs that they are given. Here, they get the
+    twin, or the surrogate where it is confident ([`paper_greedy`](measured/placement.md)).""",
+    """*MaxBase* fills a server up to the measured peak of the base model, with a slot for each adapter; *MaxBase\\**
+    has half as many slots. Both ignore memory.""",
+    """*Random*, *dLoRAProactive*, *LoRAServe* and *LoRAServe\\** use all the GPUs that they get. Here, these are the
     fewest with which the twin, or the confident surrogate, finds all adapters served (`random`, `dlora`, `loraserve`,
     `loraserve_third`), which their originals cannot find. The paper's numbers of slots for Random are not known; it has
     the best number here.""",
-    """*adaptwin* is the verified plan of `make_plan` with the same settings, for the mean rates as the other methods see
-    them, and with 20 % of headroom.""",
+    """*adaptwin* is the verified plan of `make_plan` with the same settings, for the mean rates that the other methods
+    see too, and with 20 % of headroom.""",
 )
 
 
@@ -156,7 +156,7 @@ def judged(profile: Profile, fleet: PaperFleet, method: str, found: Sequence[Ass
     )
 
 
-HOW_PLACED = f"""The paper says: fewer GPUs than its baselines, {GPUS_SAVED} % on average, on up to {MOST_GPUS} GPUs. Its
+HOW_PLACED = f"""The paper says: {GPUS_SAVED} % fewer GPUs than its baselines on average, on up to {MOST_GPUS} GPUs. Its
 GPUs, latencies and planning times per method cannot be read, so every method runs here. Fleets follow the paper: an
 Azure trace, each request repeated (×) with a jitter, dealt to {DEALT_TO:,} adapters by Dirichlet(0.5), of which so many
 are kept; lengths are ShareGPT's. The paper dealt one hour for planning and served the next; the public trace is an hour
@@ -184,7 +184,7 @@ def _gpus_needed(found: Sequence[Placement]) -> str:
         body.append([SHORT[model], fleet, *(placement_cell(row[method]) for method in methods)])
     header = ["model", "fleet: ×, ranks, adapters", *methods]
     notes = [paragraph(HOW_PLACED), "\n".join(map(bullet, WHO)), paragraph(SUMMARY_NOTE), _summary_of(found)]
-    notes += [paragraph(BRIM), CELLS_LEGEND]
+    notes += [paragraph(BRIM.format(peak=peak_of_second_half())), CELLS_LEGEND]
     return section("GPUs needed", [name.replace("*", "\\*") for name in header], body, "\n\n".join(notes))
 
 
@@ -205,33 +205,39 @@ def _summary_of(found: Sequence[Placement]) -> str:
         of = [row[method] for row in rows]
         cells = [method.replace("*", "\\*"), str(sum(p.gpus for p in of)), str(sum(not p.gpus for p in of))]
         cells += [str(sum(p.failing > 0 for p in of)), str(sum(p.starved for p in of))]
-        body.append([*cells, _beside(rows, method, OURS, "passes"), str(sum(p.good for p in of)),
-                     _beside(rows, method, CAUTIOUS, "good")])  # fmt: skip
+        body.append([*cells, _beside(found, method, OURS, lambda p: p.passes), str(sum(p.good for p in of)),
+                     _beside(found, method, CAUTIOUS, lambda p: p.good)])  # fmt: skip
     header = ["method", "GPUs in all", "fleets: none found", "do not start", "starved", "GPUs where not starved"]
     header += ["fleets: all adapters served", "GPUs where served"]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in body])
 
 
-def _beside(rows: Sequence[dict[str, Placement]], method: str, ours: str, test: str) -> str:
+def _beside(found: Sequence[Placement], method: str, ours: str, test: Callable[[Placement], bool]) -> str:
     """Return GPUs of a method and of adaptwin on the fleets on which both pass a test."""
-    if method in (OURS, CAUTIOUS):
-        return ""
-    both = [
-        (row[method].gpus, row[ours].gpus) for row in rows if getattr(row[method], test) and getattr(row[ours], test)
-    ]
-    return f"{sum(a for a, _ in both)} / {sum(b for _, b in both)} on {len(both)}" if both else "-"
+    both = on_both(found, method, ours, test)
+    if method in (OURS, CAUTIOUS) or not both:
+        return "" if method in (OURS, CAUTIOUS) else "-"
+    return f"{sum(a for a, _ in both)} / {sum(b for _, b in both)} on {len(both)}"
 
 
-SUMMARY_NOTE = f"""Over all fleets. *Starved* counts the fleets of which under {SERVED:g} of all tokens are served, which
-is all that the paper asks; on those where neither the method nor adaptwin starves, and all servers start, the GPUs of
-the method / of adaptwin. *All adapters served* asks that no adapter is starved or backlogged; on those where the method
-and adaptwin with headroom serve all, the GPUs of both."""
+def on_both(
+    found: Sequence[Placement], method: str, ours: str, test: Callable[[Placement], bool]
+) -> list[tuple[int, int]]:
+    """Return the GPUs of two methods on each of the fleets on which both pass a test."""
+    rows = _by_fleet(found).values()
+    return [(row[method].gpus, row[ours].gpus) for row in rows if test(row[method]) and test(row[ours])]
 
-BRIM = """**Where no method suffices.** The second half of the trace begins with its highest load, a third above the
-mean of the first half. A plan for the fewest GPUs with the mean rates as they are has no room for that: its adapters
-are backlogged on many fleets, adaptwin's as well as the paper's. The paper's criterion, on the sum over all GPUs and the
-whole window, does not see it. [Headroom](../how-to/headroom.md) is the remedy; its 20 % are for this page only."""
+
+SUMMARY_NOTE = f"""Over all fleets. *Starved* counts the fleets of which under {SERVED:g} of all tokens are served; the
+paper asks no more. On those where neither the method nor adaptwin starves, and all servers start, the next column has
+the GPUs of the method / of adaptwin. *All adapters served* asks that no adapter is starved or backlogged; the last
+column has the GPUs of the method / of adaptwin with headroom on the fleets on which both serve all."""
+
+BRIM = """**Where no method suffices.** The second half of the trace begins with its highest load: for two minutes,
+{peak:.1f} times the mean of the first half. A plan for the fewest GPUs with the mean rates as they are has no room for that: its adapters
+are backlogged on many fleets, adaptwin's as well as the paper's. The paper's criterion, on the sum over all GPUs and
+the whole window, does not see it. [Headroom](how-to/headroom.md) is the remedy; its 20 % are for this page only."""
 
 
 def _planning_time(found: Sequence[Placement]) -> str:

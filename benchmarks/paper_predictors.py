@@ -86,12 +86,12 @@ three figures of the ranks, slots and adapters. Its scores are those that the au
 runs, whose mixes of rates and ranks are in their training data. adaptwin's surrogate gets the same planned rates and
 ranks, and the lengths of the requests; it does not get the measured KV cache, nor how many requests were sent. It was
 trained on the twin alone, whose profile was fitted to the calibration runs. These are the shipped models; the large
-ones, from which they are distilled, are [compared elsewhere](surrogate.md#accuracy-on-real-servers)."""
+ones, from which they are distilled, are [compared elsewhere](measured/surrogate.md#accuracy-on-real-servers)."""
 
 WORSE = """**Where the paper is better.** The error of throughput on all rows is lower with the paper's forests
-({models}). On servers that get a multiple of what they can serve, the surrogate is far off: it was trained on clients without a limit on their connections, while the paper's real and training runs have one. The
-planner asks the surrogate only inside the region of its training data, and needs to know there whether a server is
-overloaded, not by how much."""
+({models}). On servers that get a multiple of what they can serve, the surrogate is far off: it was trained on clients
+without a limit on their connections, while the paper's real and training runs have one. The planner asks the surrogate
+only inside the region of its training data, and needs to know there whether a server is overloaded, not by how much."""
 
 DIFFERENT = (
     """TTFT is not compared: the paper's is the mean in which an unfinished request counts as the whole hour;

@@ -42,6 +42,7 @@ def _twin_row(real: MeasuredRun, run: Run) -> dict[str, object]:
         "twin_itl": run.itl.mean,
         "twin_ttft": run.ttft.mean,
         "twin_ttft_counted": (finished + unfinished * run.duration) / max(1, run.arrived),
+        "twin_tokens": run.throughput / run.request_rate if run.request_rate else math.nan,
         "twin_completed": run.finished / max(1, run.arrived),
     }
 

@@ -95,15 +95,15 @@ def speed_section(rows: list[dict[str, Any]]) -> str:
     for name, column in (("paper", "paper_s"), ("adaptwin", "ours_s")):
         seconds = sorted(row[column] for row in rows)
         mean, median = statistics.mean(seconds), statistics.median(seconds)
-        body.append([name, str(len(rows)), f"{sum(seconds):,.1f}", f"{mean:,.3g}", f"{median:,.3g}",
-                     f"{seconds[-1]:,.3g}", f"{HOUR_SECONDS / mean:,.0f}", f"{HOUR_SECONDS / median:,.0f}"])  # fmt: skip
+        cells = [f"{sum(seconds):,.1f}", f"{mean:,.3g}", f"{median:,.3g}", f"{seconds[-1]:,.3g}"]
+        body.append([name, str(len(rows)), *cells, f"{HOUR_SECONDS / mean:,.0f}", f"{HOUR_SECONDS / median:,.0f}"])
     ratios = sorted(row["paper_s"] / row["ours_s"] for row in rows)
-    note = f"""The paper says: "up to {TIMES_FASTER} times faster" than benchmarking the real server. Its authors publish
+    note = f"""The paper says: "up to {TIMES_FASTER} times faster" than benchmarking a real server. Its authors publish
     the seconds that their twin took for each of these hours, on a machine of theirs. adaptwin's are the fastest of
     three calls on one core of this machine, with {cores()}. Run by run, the paper's twin takes
     {statistics.median(ratios):,.0f} times as long in the median, and {ratios[0]:,.0f} to {ratios[-1]:,.0f} times.
-    Process start and compilation are in neither ([adaptwin's](speed.md#start-of-the-command-line)). The paper's
-    process takes {memory:,.0f} MB in the median, less than adaptwin's ([its memory](speed.md#one-simulated-hour))."""
+    Process start and compilation are in neither ([adaptwin's](measured/speed.md#start-of-the-command-line)). The paper's
+    process takes {memory:,.0f} MB in the median, less than adaptwin's ([its memory](measured/speed.md#one-simulated-hour))."""
     header = ["twin", "runs", "seconds in all", "mean", "median", "longest", "times real time, mean", "median"]
     return section("Speed of the twin", header, body, paragraph(note))
 
@@ -120,7 +120,7 @@ def training_section(costs: dict[str, Cost]) -> str:
     its runs cost is not published. The workshop version's logs have 299 core-hours for 31,440 runs of Llama and 468 for
     44,040 of Qwen, and the table has these in proportion to the number of rows. adaptwin's twin simulated cells of the
     same grid, drawn at random; its hours are those of the whole grid in proportion. Its own surrogates are not trained
-    on this grid, but on: {surrogate.source.rstrip(".")} ([cost](surrogate.md#cost-of-the-training-data))."""
+    on this grid, but on: {surrogate.source.rstrip(".")} ([cost](measured/surrogate.md#cost-of-the-training-data))."""
     header = ["model", "rows of the paper", "cells here", "paper, core-hours", "cells simulated", "ms per cell"]
     return section("Cost of the training data", [*header, "adaptwin, core-hours"], body, paragraph(note))
 

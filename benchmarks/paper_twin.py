@@ -35,7 +35,7 @@ WORDS = (
 FIGURES = ("throughput", "itl", "ttft", "ttft_counted")
 UNPREDICTABLE = """**Not repeated: unpredictable arrivals.** The paper also validates with arrivals whose rate and
 distribution change every five minutes. No such real run can be read, so nothing can be compared. adaptwin simulates
-such arrivals as [`regimes`](../reference/files.md), and its error on real servers under them is unknown."""
+such arrivals as [`regimes`](reference/files.md), and its error on real servers under them is unknown."""
 
 
 def twin_sections(rows: pl.DataFrame) -> list[str]:
