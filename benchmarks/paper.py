@@ -1,13 +1,16 @@
 """The paper beside adaptwin: every claim and table of arXiv 2602.24044 that can be read, on the same runs and fleets.
 
 Writes docs/paper.md, and prints that page. The real runs and the Azure trace must lie beside the project; without them
-there is nothing to compare. It takes about a quarter of an hour on two cores.
+there is nothing to compare. It takes about a quarter of an hour on two cores. What was measured is kept in
+benchmarks/results, for `--kept`.
 """
 
 import argparse
+import pickle
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -28,6 +31,7 @@ from paper_twin import twin_sections
 from populations import TRACES
 from speed import against_the_paper
 
+RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = PROJECT / "docs" / "paper.md"
 
 WHAT = f"""This page puts adaptwin beside the paper that it implements and extends, *Data-Driven Optimization of GPU
@@ -37,8 +41,9 @@ read, or its experiment not be repeated, the page says so; where the paper is be
 
 HOW = f"""The paper's figures are those of its abstract and of logs and tables that its authors publish; those of its
 twin are computed here, run by run, from its published predictions. The real runs are of vLLM 0.8.5 on an H100 with 64
-GB. adaptwin's figures were measured on a machine with {cores()}, which may have had other work to do; [accuracy](measured/accuracy.md),
-[speed](measured/speed.md), [surrogate](measured/surrogate.md) and [placement](measured/placement.md) have more of them.
+GB. adaptwin's figures were measured on a machine with {cores()}, which may have had other work to do;
+[accuracy](measured/accuracy.md), [speed](measured/speed.md), [surrogate](measured/surrogate.md) and
+[placement](measured/placement.md) have more of them.
 The [glossary](reference/glossary.md#the-papers-symbols) joins the paper's terms to those used here."""
 
 HEAD = f"# The paper beside adaptwin\n\n{paragraph(WHAT)}\n\n{paragraph(HOW)}"
@@ -64,11 +69,16 @@ def main() -> None:
     """Measure everything, print the page and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-page", action="store_true", help="do not write docs/paper.md")
+    parser.add_argument("--kept", action="store_true", help="write the page from what the last call measured")
     arguments = parser.parse_args()
     require_data()
     if not TRACES.is_dir():
         raise SystemExit(f"the traces are missing: {TRACES} is not a folder")
-    page = page_of(measured())
+    kept = RESULTS / "paper.pickle"
+    if not arguments.kept:
+        RESULTS.mkdir(exist_ok=True)
+        kept.write_bytes(pickle.dumps(measured()))
+    page = page_of(pickle.loads(kept.read_bytes()))  # noqa: S301 (our own)
     print(page)
     if not arguments.no_page:
         PAGE.write_text(page + "\n", encoding="utf-8")

@@ -129,8 +129,8 @@ LATENCY_NOTE = f"""The paper says: its pipeline can be adapted to latency. Propo
 balances the sums of the rates, and gives every adapter a slot. Its latencies cannot be read, so it runs here, on
 {MOST_GPUS} GPUs, the most that the paper has, with fleets as [above](#gpus-needed). It refuses numbers of slots with
 which the paper's servers did not start; its check of the total throughput, by forests that are not published, is left
-out. adaptwin's `min-latency` gets as many GPUs. The twin judges all placements with the traffic of the second half, which
-neither has seen. Medians and percentiles are those of the worst server."""
+out. adaptwin's `min-latency` gets as many GPUs. The twin judges all placements with the traffic of the second
+half, which neither has seen. Medians and percentiles are those of the worst server."""
 
 LATENCY_WORDS = (
     """*adaptwin, ITL* looks for the lowest p99 of ITL on the worst server, which few slots give: requests then wait for

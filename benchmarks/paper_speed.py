@@ -102,8 +102,9 @@ def speed_section(rows: list[dict[str, Any]]) -> str:
     the seconds that their twin took for each of these hours, on a machine of theirs. adaptwin's are the fastest of
     three calls on one core of this machine, with {cores()}. Run by run, the paper's twin takes
     {statistics.median(ratios):,.0f} times as long in the median, and {ratios[0]:,.0f} to {ratios[-1]:,.0f} times.
-    Process start and compilation are in neither ([adaptwin's](measured/speed.md#start-of-the-command-line)). The paper's
-    process takes {memory:,.0f} MB in the median, less than adaptwin's ([its memory](measured/speed.md#one-simulated-hour))."""
+    Process start and compilation are in neither ([adaptwin's](measured/speed.md#start-of-the-command-line)). The
+    paper's process takes {memory:,.0f} MB in the median, less than
+    [adaptwin's](measured/speed.md#one-simulated-hour)."""
     header = ["twin", "runs", "seconds in all", "mean", "median", "longest", "times real time, mean", "median"]
     return section("Speed of the twin", header, body, paragraph(note))
 
