@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from h100_runs import PROJECT, require_data
-from measured_page import cores, generated_by, paragraph
+from measured_page import IMAGES, cores, generated_by, paragraph
 from paper_claims import PAPER
 from paper_defects import defects_section
+from paper_figures import twin_errors
 from paper_fleets import paper_fleets
 from paper_latency import Quick, latencies_on_fleets, latency_section
 from paper_placement import Placement, placement_sections, placements
@@ -78,10 +79,12 @@ def main() -> None:
     if not arguments.kept:
         RESULTS.mkdir(exist_ok=True)
         kept.write_bytes(pickle.dumps(measured()))
-    page = page_of(pickle.loads(kept.read_bytes()))  # noqa: S301 (our own)
+    found = pickle.loads(kept.read_bytes())  # noqa: S301 (our own)
+    page = page_of(found)
     print(page)
     if not arguments.no_page:
         PAGE.write_text(page + "\n", encoding="utf-8")
+        twin_errors(found.runs, IMAGES / "paper.png")
 
 
 def measured() -> Comparison:

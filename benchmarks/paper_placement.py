@@ -236,9 +236,9 @@ column has the GPUs of the method / of adaptwin with headroom on the fleets on w
 
 BRIM = """**Where no method suffices.** The second half of the trace begins with its highest load: for two minutes,
 {peak:.1f} times the mean of the first half. A plan for the fewest GPUs with the mean rates as they are has no room for
-that: its adapters are backlogged, adaptwin's as well as the paper's. The paper's criterion, on the sum over all GPUs and the
-whole window, does not see it. [Headroom](how-to/headroom.md) helps: with 20 %, adaptwin serves all adapters on {served}
-of {fleets} fleets. The other methods could plan with headroom, too."""
+that: its adapters are backlogged, adaptwin's as well as the paper's. The paper's criterion, on the sum over all GPUs
+and the whole window, does not see it. [Headroom](how-to/headroom.md) helps: with 20 %, adaptwin serves all adapters on
+{served} of {fleets} fleets. The other methods could plan with headroom, too."""
 
 
 def _brim(found: Sequence[Placement]) -> str:

@@ -32,6 +32,7 @@ WORDS = (
     finish, in per cent.""",
 )
 
+PICTURE = "![Signed errors of throughput and mean ITL of both twins by number of slots](images/paper.png)"
 FIGURES = ("throughput", "itl", "ttft", "ttft_counted")
 UNPREDICTABLE = """**Not repeated: unpredictable arrivals.** The paper also validates with arrivals whose rate and
 distribution change every five minutes. No such real run can be read, so nothing can be compared. adaptwin simulates
@@ -53,7 +54,7 @@ def _shared_errors(shared: pl.DataFrame) -> str:
     header = ["model", "runs of", "runs", "twin", "throughput", "throughput, lengths corrected", "mean ITL"]
     header += ["ITL, range", "TTFT, finished", "TTFT, as the paper counts", "starvation"]
     words = "\n".join(map(bullet, WORDS))
-    note = f"{paragraph(NOTE)}\n\n{words}\n\n{paragraph(UNPREDICTABLE)}"
+    note = f"{paragraph(NOTE)}\n\n{words}\n\n{paragraph(UNPREDICTABLE)}\n\n{PICTURE}"
     return section("Error of the twin", header, body, note)
 
 
