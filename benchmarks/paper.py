@@ -22,6 +22,7 @@ from paper_defects import defects_section
 from paper_figures import twin_errors
 from paper_fleets import paper_fleets
 from paper_latency import Quick, latencies_on_fleets, latency_section
+from paper_memory import memory_section
 from paper_placement import Placement, placement_sections, placements
 from paper_predictors import ModelRows, predicted_rows, predictor_section
 from paper_runs import played_runs
@@ -114,6 +115,7 @@ def page_of(found: Comparison) -> str:
         training_section(found.costs),
         predictor_section(found.predicted),
         *placement_sections(found.placed),
+        memory_section(),
         *slot_sections(found.runs),
         latency_section(found.quick),
         defects_section(found.runs, found.predicted, found.placed),

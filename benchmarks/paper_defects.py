@@ -31,9 +31,7 @@ class Defect(NamedTuple):
 
 def defects_section(rows: pl.DataFrame, predicted: dict[str, ModelRows], placed: Sequence[Placement]) -> str:
     """Return the section with a row per defect."""
-    fleets = [
-        paper_fleet(PROBED, 10, adapters, ranks) for adapters in (256, 640, 1280) for ranks in ((8, 16), (8, 16, 32))
-    ]
+    fleets = [paper_fleet(PROBED, times, adapters, (8, 16, 32)) for times in (10, 20) for adapters in UNEVEN]
     found = [
         _long_requests(rows),
         _free_prompts(),

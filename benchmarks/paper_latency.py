@@ -28,7 +28,11 @@ FLEETS_FOR_LATENCY = (
     ("qwen-2.5-7b-instruct", 25, 640, (8, 16)),
 )
 
-OBJECTIVES_FOR_LATENCY: dict[str, LatencyKind] = {"adaptwin, ITL": "itl", "adaptwin, TTFT": "ttft"}
+OBJECTIVES_FOR_LATENCY: dict[str, tuple[LatencyKind, float]] = {  # latency, and headroom
+    "adaptwin, ITL": ("itl", 0.0),
+    "adaptwin, TTFT": ("ttft", 0.0),
+    "adaptwin, TTFT, 20 % headroom": ("ttft", 0.2),
+}
 LATENCY_SECONDS_LIMIT = 30.0  # of a search
 
 
@@ -65,10 +69,10 @@ def _methods_on(fleet: PaperFleet, progress: Callable[[str], None]) -> Iterator[
     yield _timed(profile, fleet, "ProposedLat", [] if refused else found, time.perf_counter() - started)._replace(
         note=f"refused: {refused[0].server.max_loras} slots" if refused else ""
     )
-    for method, latency in OBJECTIVES_FOR_LATENCY.items():
+    for method, (latency, headroom) in OBJECTIVES_FOR_LATENCY.items():
         progress(f"latency, {fleet.model} {fleet.name}: {method}")
         started = time.perf_counter()
-        plan = _lowest_latency_plan(profile, fleet, latency)
+        plan = _lowest_latency_plan(profile, fleet, latency, headroom)
         placed = [Assignment(each.server, each.adapters) for each in plan.servers] if plan else []
         yield _timed(profile, fleet, method, placed, time.perf_counter() - started)
 
@@ -81,7 +85,7 @@ def proposed_lat_on(problem: Problem, gpus: int) -> list[Assignment]:
     return [Assignment(capacity.server(shares, len(shares)), shares) for shares in bins]
 
 
-def _lowest_latency_plan(profile: Profile, fleet: PaperFleet, latency: LatencyKind) -> Plan | None:
+def _lowest_latency_plan(profile: Profile, fleet: PaperFleet, latency: LatencyKind, headroom: float) -> Plan | None:
     try:
         return make_plan(
             profile,
@@ -89,6 +93,7 @@ def _lowest_latency_plan(profile: Profile, fleet: PaperFleet, latency: LatencyKi
             objective="min-latency",
             gpus=MOST_GPUS,
             latency=latency,
+            headroom=headroom,
             server=PAPER_SERVER,
             time_limit=LATENCY_SECONDS_LIMIT,
         )
@@ -133,9 +138,8 @@ out. adaptwin's `min-latency` gets as many GPUs. The twin judges all placements 
 half, which neither has seen. Medians and percentiles are those of the worst server."""
 
 LATENCY_WORDS = (
-    """*adaptwin, ITL* looks for the lowest p99 of ITL on the worst server, which few slots give: requests then wait for
-    a slot, and the p99 of TTFT rises, by seconds where the load has peaks.""",
-    """*adaptwin, TTFT* looks for the lowest p99 of TTFT on the worst server.""",
+    """*adaptwin, ITL* looks for the lowest p99 of ITL on the worst server, *adaptwin, TTFT* for the lowest p99 of TTFT.
+    Both expect Poisson arrivals at the mean rates of the first half.""",
     """All servers have `max_num_seqs` and `max_num_batched_tokens` 2,048, as those of the paper.""",
 )
 
@@ -169,4 +173,22 @@ def latency_section(found: Sequence[Quick]) -> str:
     ]
     header += ["adapters overloaded", "planning, s"]
     words = "\n".join(map(bullet, LATENCY_WORDS))
-    return section("Lowest latency", header, body, f"{paragraph(LATENCY_NOTE)}\n\n{words}")
+    note = f"{paragraph(LATENCY_NOTE)}\n\n{words}\n\n{paragraph(_where_the_paper_is_better(found))}"
+    return section("Lowest latency", header, body, note)
+
+
+def _where_the_paper_is_better(found: Sequence[Quick]) -> str:
+    """Say on how many fleets the paper's placement has the lower latency, figure by figure."""
+    of = {(quick.model, quick.fleet, quick.method): quick for quick in found if quick.gpus}
+    fleets = [key[:2] for key in of if key[2] == "ProposedLat"]
+    figures = {"itl_mean": "mean ITL", "itl_p99": "p99 of ITL", "ttft_p50": "median TTFT", "ttft_p99": "p99 of TTFT"}
+    texts = []
+    for method in OBJECTIVES_FOR_LATENCY:
+        both = [(of[*fleet, "ProposedLat"], of[*fleet, method]) for fleet in fleets if (*fleet, method) in of]
+        counts = [
+            f"{name} on {sum(getattr(a, figure) < getattr(b, figure) for a, b in both)}"
+            for figure, name in figures.items()
+        ]
+        texts.append(f"with *{method}*: {', '.join(counts)} of {len(both)} fleets")
+    return f"""**Where the paper is better.** ProposedLat keeps every adapter in a slot, while adaptwin chooses fewer slots,
+    for shorter steps at the mean load that it expects. The latency of ProposedLat is lower, compared {"; ".join(texts)}."""

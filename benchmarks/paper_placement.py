@@ -156,12 +156,13 @@ def judged(profile: Profile, fleet: PaperFleet, method: str, found: Sequence[Ass
     )
 
 
-HOW_PLACED = f"""The paper says: {GPUS_SAVED} % fewer GPUs than its baselines on average, on up to {MOST_GPUS} GPUs. Its
-GPUs, latencies and planning times per method cannot be read, so every method runs here. Fleets follow the paper: an
-Azure trace, each request repeated (×) with a jitter, dealt to {DEALT_TO:,} adapters by Dirichlet(0.5), of which so many
-are kept; lengths are ShareGPT's. The paper dealt one hour for planning and served the next; the public trace is an hour
-long, so here these are half-hours. How many adapters the paper dealt it to is not known. All servers have
-`max_num_seqs` and `max_num_batched_tokens` 2,048. The twin judges all placements, so its errors concern all of them."""
+HOW_PLACED = f"""The abstract of the paper's second version says: {GPUS_SAVED} % fewer GPUs than its baselines on
+average. The paper has up to {MOST_GPUS} GPUs. Its GPUs, latencies and planning times per method cannot be read, so
+every method runs here. Fleets follow the paper: an Azure trace, each request repeated (×) with a jitter, dealt to
+{DEALT_TO:,} adapters by Dirichlet(0.5), of which so many are kept; lengths are ShareGPT's. The paper planned with one
+hour and served the next; the public trace is an hour long, so here these are half-hours. How many adapters the paper
+dealt it to is not known. All servers have `max_num_seqs` and `max_num_batched_tokens` 2,048. The twin judges all
+placements, so its errors concern all of them."""
 
 CELLS_LEGEND = """| in a cell | meaning |
 |---|---|

@@ -162,7 +162,7 @@ def _our_cells(name: str, part: pl.DataFrame, milliseconds: dict[str, float] | N
     cells = [name, str(len(part)), f"{scores['r2']:.3f}", f"{scores['throughput']:.1f} %", f"{scores['itl']:.1f} %"]
     cells.append(f"{half_smape(calm['s_ttft_p50'], calm['median_ttft']):.1f} % (median)")
     return [*cells, f"{milliseconds['all rows']:.3f}" if milliseconds else "", f"{scores['accuracy']:.3f}",
-            f"{scores['f1']:.3f}"]  # fmt: skip
+            f"{scores['f1']:.3f}" if part["starved"].n_unique() > 1 else "-"]  # fmt: skip
 
 
 def surrogate_scores(part: pl.DataFrame) -> dict[str, float]:
