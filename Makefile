@@ -24,7 +24,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -125,6 +125,9 @@ bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (an hour and a half)
 	$(BIN)/python benchmarks/placement.py
+
+paper: $(READY) ## compare with the paper's claims on the same runs; writes docs/paper.md (a quarter of an hour; needs the measurements)
+	$(BIN)/python benchmarks/paper.py
 
 memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)
 	PYTHONPATH=making $(BIN)/python benchmarks/memory_law.py
