@@ -49,10 +49,10 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 	@echo "Open demo/plan.html in a browser; demo/serve.sh starts the servers."
 
 test: check ## everything that must hold: checks, then all tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
-test-long: $(READY) ## slow tests: all random examples, machine code, Ray, damaged files, interrupts, kills
-	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 -m "long or hypothesis"
+test-long: $(READY) ## all tests with all random examples, and slow ones: machine code, Ray, damaged files, interrupts
+	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 --dist worksteal
 	ADAPTWIN_TESTS=long $(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
