@@ -126,7 +126,7 @@ bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (an hour and a half)
 	$(BIN)/python benchmarks/placement.py
 
-paper: $(READY) ## compare with the paper's claims on the same runs; writes docs/paper.md (a quarter of an hour; needs the measurements)
+paper: $(READY) ## compare with the paper's claims on the same runs; writes docs/paper.md (ten minutes; needs the measurements)
 	$(BIN)/python benchmarks/paper.py
 
 memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)

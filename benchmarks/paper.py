@@ -1,7 +1,7 @@
 """The paper beside adaptwin: every claim and table of arXiv 2602.24044 that can be read, on the same runs and fleets.
 
 Writes docs/paper.md, and prints that page. The real runs and the Azure trace must lie beside the project; without them
-there is nothing to compare. It takes about a quarter of an hour on two cores. What was measured is kept in
+there is nothing to compare. It takes under ten minutes on two cores. What was measured is kept in
 benchmarks/results, for `--kept`.
 """
 

@@ -190,5 +190,6 @@ def _where_the_paper_is_better(found: Sequence[Quick]) -> str:
             for figure, name in figures.items()
         ]
         texts.append(f"with *{method}*: {', '.join(counts)} of {len(both)} fleets")
-    why = "ProposedLat has a slot for every adapter; adaptwin chooses fewer, for shorter steps at the expected load."
-    return f"**Where the paper is better.** {why} The latency of ProposedLat is lower, compared {'; '.join(texts)}."
+    return f"""**Where the paper is better.** ProposedLat keeps every adapter in a slot, while adaptwin chooses fewer
+    slots, for shorter steps at the mean load that it expects. The latency of ProposedLat is lower, compared
+    {"; ".join(texts)}."""

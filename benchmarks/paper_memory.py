@@ -12,8 +12,8 @@ from paper_measures import signed_errors
 
 NOTE_ON_STARTS = """The paper says: its placements avoid GPU memory errors. It looks the KV cache up in a table with a
 start of a real server for each number of slots and rank, and has no figure for others; adaptwin has a law, fitted to
-the same starts. The starts counted here are those of all real runs of servers, of which each method says whether vLLM
-starts; the paper, where the number of slots is at most the largest of its placement. KV cache is that of the table."""
+the same starts. The starts counted here are those of all real runs, of which each method says whether vLLM starts; the
+paper, where the number of slots is at most the largest of its placement. KV cache is that of the table."""
 
 
 def memory_section() -> str:

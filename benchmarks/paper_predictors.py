@@ -189,5 +189,5 @@ def _speed(predicted: dict[str, ModelRows]) -> str:
     the features given. A call of adaptwin's `predict_many` for all rows, which first works the features out
     from every adapter of a server, takes {mean["all rows"]:.2f} ms per row on one core of this machine; a
     call for a single row takes {mean["single row"]:.2f} ms. With the features given, a row of a large batch takes
-    {mean["batch"]:.4f} ms for all ten figures and the region of the training data. The paper's small trees are quicker
-    ({SMALL_TREE_MS} ms, for one figure), its forests slower."""
+    {mean["batch"]:.4f} ms for all ten figures and the region of the training data. The paper's small
+    trees take {SMALL_TREE_MS} ms for one figure, its forests what the table says."""
