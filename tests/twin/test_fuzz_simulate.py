@@ -27,8 +27,8 @@ def workloads(draw) -> dict[str, Any]:
             "rate": min(1e6, requests / duration),
             "lengths": draw(st.none() | LENGTHS),
             "arrivals": draw(st.none() | ARRIVALS),
-            "slo_ttft": draw(st.sampled_from([None, None, 1e-9, 1.0, 1e9])),
-            "slo_itl": draw(st.sampled_from([None, None, 1e-9, 1.0, 1e9])),
+            "slo_ttft": draw(st.sampled_from([None, None, 1e-9, 0.5, "1e9s"])),
+            "slo_itl": draw(st.sampled_from([None, None, 1e-9, 0.5, "1e9s"])),
         }
         for i in range(count)
     ]
