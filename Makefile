@@ -24,7 +24,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -49,10 +49,10 @@ demo: $(INSTALLED) ## plan the example fleet: a table here, plan and report in d
 	@echo "Open demo/plan.html in a browser; demo/serve.sh starts the servers."
 
 test: check ## everything that must hold: checks, then all tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
-test-long: $(READY) ## slow tests: all random examples, machine code, Ray, damaged files, interrupts, kills
-	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 -m "long or hypothesis"
+test-long: $(READY) ## all tests with all random examples, and slow ones: machine code, Ray, damaged files, interrupts
+	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 --dist worksteal
 	ADAPTWIN_TESTS=long $(BIN)/pytest tests/long
 
 test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
@@ -125,6 +125,9 @@ bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (an hour and a half)
 	$(BIN)/python benchmarks/placement.py
+
+paper: $(READY) ## compare with the paper's claims on the same runs; writes docs/paper.md (ten minutes; needs the measurements)
+	$(BIN)/python benchmarks/paper.py
 
 memory: $(READY) ## compare the memory law with start-up logs; writes docs/measured/memory.md (needs the measurements)
 	PYTHONPATH=making $(BIN)/python benchmarks/memory_law.py

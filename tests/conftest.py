@@ -6,6 +6,7 @@ The fleets have 300 seconds of traffic, so that a plan takes half a second.
 from pathlib import Path
 
 import pytest
+from tests.effort import LONG
 
 from adaptwin import Adapter, Server, Workload, load_profile
 from adaptwin.placement.capacity.capacity import Capacity
@@ -13,6 +14,21 @@ from adaptwin.profile.memory import MemoryModel
 from adaptwin.profile.step_cost import StepCost
 
 WINDOW = 300.0
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes long, unless everything is to run."""
+    left_out = [] if LONG else [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """Compile before processes start that would each do so."""
+    from adaptwin.surrogate.compilation import compile_planning
+
+    compile_planning()
 
 
 STEP_COST = StepCost(

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -143,6 +143,15 @@ def test_tables_hold_names_as_text(plain, names):
 
 @tried(5)
 @given(NAMED)
+@example(
+    dict(
+        zip(
+            PLACES,
+            ("zero\u200bwidth", "\ufeffmark", "/\u2066", "x\u3164y", "right\u202eleft", "<b>", "\ufffe"),
+            strict=True,
+        )
+    )
+)
 def test_a_page_has_the_same_tags_whatever_the_names(plain, names):
     html, usual_html = (plan_report(plan) for plan in (hostile_plan(plain, names), Plan.parse(plain)))
     page, usual = Page(without_plotly(html)), Page(without_plotly(usual_html))

@@ -26,7 +26,9 @@ def number_meant(text: str) -> str:
     """Return ``; write 1000`` for 1_000 or 1,000, and nothing for what cannot be told."""
     plain = re.sub(r"(?<=\d)[_,](?=\d{3}(\D|$))", "", text)
     if plain != text and is_number(plain):
-        return f"; write {plain} for thousands, or a point for decimals"
+        point = text.replace(",", ".", 1)
+        decimals = point if is_number(point) and point != text else "a point"
+        return f"; write {plain} for thousands, or {decimals} for decimals"
     if is_number(point := text.replace(",", ".", 1)):
         return f"; write {point}"
     return "; a share is written as a number, such as 0.05" if text.endswith("%") else ""

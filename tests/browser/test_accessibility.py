@@ -6,7 +6,7 @@ from tests.browser.conftest import DESKTOP, PHONE, draw_all
 from tests.browser.pages import PAGES
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "5000"])  # as 1000, but it takes minutes
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_axe_finds_no_violation(opened, name, scheme, width):

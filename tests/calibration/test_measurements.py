@@ -179,7 +179,7 @@ def test_a_wrong_run_is_refused_with_its_place_in_the_list(everything, folder, s
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('[{"name": ', "not valid JSON"), ("", "not valid JSON"), ("{}", "expected a list of runs, found a dict")],
+    [('[{"name": ', "not valid JSON"), ("", "not valid JSON"), ("{}", "expected a list of runs, found a mapping")],
 )
 def test_runs_that_are_not_a_list_are_refused(folder, text, message):
     (folder / "runs.json").write_text(text, encoding="utf-8")

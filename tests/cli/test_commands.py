@@ -271,7 +271,8 @@ def test_help_names_every_command(adaptwin):
     assert done.code == 0
     assert all(command in done.out for command in COMMANDS)
     assert set(COMMANDS) == {
-        "plan", "simulate", "verify", "explain", "replan", "export", "workload", "fit", "measure", "replay", "apply",
+        "plan", "simulate", "verify", "explain",
+    "report", "replan", "export", "workload", "fit", "measure", "replay", "apply",
         "diagnose", "compare", "sweep", "train",
         "profiles", "derive", "watch", "doctor",
     }  # fmt: skip

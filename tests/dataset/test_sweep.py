@@ -273,5 +273,5 @@ def test_an_unknown_profile_is_refused_and_leaves_nothing_behind(tmp_path):
 
 def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
-    with pytest.raises(SpecError, match=f"^{tmp_path}/runs: out: cannot be created: File exists$"):
+    with pytest.raises(SpecError, match=f"^{tmp_path}/runs: cannot be written as a folder: File exists$"):
         sweep(tiny(), tmp_path / "runs")

@@ -14,7 +14,7 @@ DECLARED = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
 
 
 def test_every_extra_is_known():
-    assert set(EXTRAS) == set(DECLARED["optional-dependencies"]) - {"all", "dev"}
+    assert set(EXTRAS) == set(DECLARED["optional-dependencies"]) - {"all", "dev", "docs"}
 
 
 def test_every_package_that_is_needed_is_listed():

@@ -85,9 +85,9 @@ def two(serve, folder):
 def applied(adaptwin, folder):
     """Apply a plan to the servers and return the outcome."""
 
-    def call(plan, *words):
+    def call(plan, *words, waits=QUICK):
         plan.write(folder / "plan.yaml")
-        done = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", "--routes", "routes.yaml", *QUICK, *words)
+        done = adaptwin("apply", "plan.yaml", "--servers", "servers.yaml", "--routes", "routes.yaml", *waits, *words)
         assert "Traceback" not in done.err + done.out
         return done
 
@@ -210,7 +210,7 @@ def test_weights_that_changed_under_one_path_are_loaded_in_place_once(two, appli
 def test_an_adapter_that_keeps_requests_stays_loaded_and_is_not_counted(two, applied):
     assert applied(plan_on_two("abcd", "ef")).code == 0
     two[0].add_stuck("d")
-    done = applied(plan_on_two("abc", "def"), "--drain", "1s")
+    done = applied(plan_on_two("abc", "def"), waits=("--settle", "0.5s", "--drain", "1s"))
     assert done.code == 3, done.out
     assert "2 of 3 steps taken." in done.out
     assert "d is still loaded on gpu-0: its requests did not end in time." in done.out

@@ -4,10 +4,9 @@ import math
 from collections import Counter
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.effort import LONG
+from tests.effort import examples
 from tests.wild import ARRIVALS, LENGTHS, places_of_profile, spoilt
 
 from adaptwin import AdaptwinError, Profile, Run, Server, Workload, load_profile, simulate
@@ -28,8 +27,8 @@ def workloads(draw) -> dict[str, Any]:
             "rate": min(1e6, requests / duration),
             "lengths": draw(st.none() | LENGTHS),
             "arrivals": draw(st.none() | ARRIVALS),
-            "slo_ttft": draw(st.sampled_from([None, None, 1e-9, 1.0, 1e9])),
-            "slo_itl": draw(st.sampled_from([None, None, 1e-9, 1.0, 1e9])),
+            "slo_ttft": draw(st.sampled_from([None, None, 1e-9, 0.5, "1e9s"])),
+            "slo_itl": draw(st.sampled_from([None, None, 1e-9, 0.5, "1e9s"])),
         }
         for i in range(count)
     ]
@@ -120,12 +119,11 @@ def simulated(profile: dict[str, Any], server: dict[str, Any], workload: dict[st
         return type(error).__name__ if str(error) else "an error without a message"
 
 
-@pytest.mark.hypothesis
 def test_any_arguments_give_figures_or_an_error_that_says_why():
     met: Counter[str] = Counter()
 
     @settings(
-        max_examples=900 if LONG else 600,
+        max_examples=examples(900, 400),
         deadline=None,
         derandomize=True,
         database=None,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.effort import LONG, examples
+from tests.effort import examples
 from tests.twin.scenarios import MS, plain_profile, same_every_time, scenarios, watch
 
 from adaptwin import Adapter, Lengths, Server, Workload, load_profile, simulate
@@ -126,12 +126,11 @@ def test_equal_scenarios_give_equal_outcomes_and_stay_as_they_were(scenario):
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.hypothesis
 def test_the_random_scenarios_do_meet_everything_the_laws_are_about():
     """A law holds trivially if no example tests it, so there must be many examples of each kind."""
     met: Counter[str] = Counter()
 
-    @settings(same_every_time, max_examples=3 * 150 if LONG else 150)
+    @settings(same_every_time, max_examples=examples(450, 150))
     @given(scenarios())
     def count(scenario):
         outcome, steps = watch(scenario)

@@ -82,7 +82,7 @@ def report_command(
 def _as_data(plan: "Plan", briefing: "Briefing") -> dict[str, Any]:
     from adaptwin.report.plan.safety import safety
 
-    safe = safety(plan)
+    safe = safety(plan, briefing)
     return {
         "base": plan.base,
         "gpus": plan.gpus,

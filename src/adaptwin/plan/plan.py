@@ -29,7 +29,7 @@ from adaptwin.workload.workload import Workload
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_MEANT = 0.02  # GPUs by which an estimate may exceed a whole number that is meant
+_MEANT = 0.005  # GPUs by which an estimate may exceed a whole number that is meant
 Goal = Literal["gpus", "price", "latency", "throughput"]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.effort import examples
 from tests.placement.lower_bound.test_lower_bound import optimum, random_fleet
 
 from adaptwin import Adapter, Lengths, Server, Workload, make_plan, simulate
@@ -46,7 +47,7 @@ def test_a_range_of_one_setting_is_that_setting(h100, fleet):
 def test_no_placement_with_1024_seats_beats_the_bound(h100, fleet):
     """Brute force over all placements of tiny fleets, on servers with 1,024 seats and 8,192 tokens."""
     found = []
-    for seed in range(8):
+    for seed in range(examples(8, 3)):
         workload = random_fleet(seed, fleet)
         bound = lower_bound([h100], workload, range_of(Server(), [h100]))
         best = min(optimum(Capacity(h100, workload, settings, 1.0)) for settings in SETTINGS[1:3])

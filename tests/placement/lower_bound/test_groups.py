@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.effort import examples
 
 from adaptwin import Server, make_plan
 from adaptwin.placement.lower_bound.lower_bound import cost_bound, lower_bound, servers_bound
 
-RANDOM_FLEETS = 6
+RANDOM_FLEETS = examples(6, 2)
 
 
 @pytest.fixture(scope="module")

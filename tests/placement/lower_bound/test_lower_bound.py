@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.effort import examples
 from tests.placement.partitions import partitions
 
 from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
@@ -37,7 +38,7 @@ LENGTHS = {
     "much cache": Lengths.fixed(3000, 600),
     "one token": Lengths.fixed(300, 1),
 }
-RANDOM_FLEETS = 16
+RANDOM_FLEETS = examples(16, 8)
 NO_KERNELS = LoraKernels(0, 0, 0, 0.0, 0.0, skip_base_only=True)
 
 
@@ -303,7 +304,7 @@ def test_no_mix_of_profiles_is_cheaper_than_the_cost_bound(h100, fleet):
         }
     )
     large, template = h100.model_copy(update={"price_per_hour": 1.0}), Server(max_model_len=8192)
-    for seed in range(4):
+    for seed in range(examples(4, 2)):
         workload = random_fleet(seed, fleet, duration=150.0)
         capacities = [Capacity(profile, workload, template) for profile in (small, large)]
 

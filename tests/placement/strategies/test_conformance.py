@@ -3,6 +3,7 @@
 from functools import cache
 
 import pytest
+from tests.effort import LONG
 
 from adaptwin import Adapter, Infeasible, Plan, Server, Workload, make_plan, verify
 from adaptwin.placement.strategies.registry import STRATEGIES
@@ -35,6 +36,14 @@ FLEETS = {
 
 IN_THE_ORDER_OF_THE_WORKLOAD = ("max_base", "proposed_lat", "round_robin")
 
+CASES = [  # in `make test`, all fleets for the default, and two or three for each of the others
+    (strategy, fleet)
+    for i, strategy in enumerate(STRATEGIES)
+    for j, fleet in enumerate(FLEETS)
+    if LONG or strategy == "pack" or (i + j) % 3 == 0
+]
+
+every_case = pytest.mark.parametrize(("strategy", "fleet"), CASES)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_fleet = pytest.mark.parametrize("fleet", FLEETS)
 
@@ -51,8 +60,7 @@ def test_these_strategies_are_offered_in_this_order():
     assert [name for name in STRATEGIES if name in these] == these
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_every_adapter_is_placed_once(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert unplaced(FLEETS[fleet], plan.servers) == {}
@@ -60,8 +68,7 @@ def test_every_adapter_is_placed_once(plan_of, strategy, fleet):
     assert len({server.name for server in plan.servers}) == plan.gpus
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_every_server_starts(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     for server in plan.servers:
@@ -69,8 +76,7 @@ def test_every_server_starts(plan_of, strategy, fleet):
         assert limits.kv_blocks * limits.block_size >= limits.max_model_len - limits.block_size
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_slots_are_of_the_highest_rank_and_host_memory_holds_every_adapter(plan_of, strategy, fleet):
     rank = {adapter.name: adapter.rank for adapter in FLEETS[fleet].adapters}
     for server in plan_of(strategy, fleet).servers:
@@ -81,8 +87,7 @@ def test_slots_are_of_the_highest_rank_and_host_memory_holds_every_adapter(plan_
         assert server.server.max_loras >= min(1, loras)
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_the_plan_is_verified_and_holds_under_another_seed(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert plan.verified
@@ -92,29 +97,25 @@ def test_the_plan_is_verified_and_holds_under_another_seed(plan_of, strategy, fl
     assert len(check.runs) == plan.gpus
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_the_same_seed_makes_the_same_plan(h100, plan_of, strategy, fleet):
     again = make_plan(h100, FLEETS[fleet], strategy=strategy)
     untimed = {"planning_seconds": 0.0, "search_seconds": 0.0}
     assert again.model_copy(update=untimed) == plan_of(strategy, fleet).model_copy(update=untimed)
 
 
-@pytest.mark.parametrize("fleet", [name for name in FLEETS if name != "one hot adapter"])
-@every_strategy
+@pytest.mark.parametrize(("strategy", "fleet"), [case for case in CASES if case[1] != "one hot adapter"])
 def test_one_gpu_per_adapter_is_always_enough(plan_of, strategy, fleet):
     assert 1 <= plan_of(strategy, fleet).gpus <= len(FLEETS[fleet])
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_the_lower_bound_is_not_above_the_plan(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert 1 <= plan.lower_bound <= plan.gpus
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_the_plan_has_the_options_it_was_made_with(h100, plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert (plan.options.objective, plan.options.strategy, plan.seed, plan.time_limit_hit) == (
@@ -127,8 +128,7 @@ def test_the_plan_has_the_options_it_was_made_with(h100, plan_of, strategy, flee
     assert [profile.name for profile in plan.profiles] == [h100.name]
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_every_server_has_a_forecast_that_is_ok(plan_of, strategy, fleet):
     plan = plan_of(strategy, fleet)
     assert {server.forecast.verdict for server in plan.servers} == {"ok"}
@@ -136,8 +136,7 @@ def test_every_server_has_a_forecast_that_is_ok(plan_of, strategy, fleet):
     assert offered == pytest.approx(FLEETS[fleet].rate)
 
 
-@every_fleet
-@every_strategy
+@every_case
 def test_a_plan_reads_back_as_it_was_written(plan_of, strategy, fleet, tmp_path):
     plan = plan_of(strategy, fleet)
     plan.write(tmp_path / "plan.yaml")
@@ -148,11 +147,17 @@ def test_a_plan_reads_back_as_it_was_written(plan_of, strategy, fleet, tmp_path)
 
 @every_fleet
 def test_pack_needs_no_more_gpus_than_the_others(plan_of, fleet):
-    assert plan_of("pack", fleet).gpus == min(plan_of(strategy, fleet).gpus for strategy in STRATEGIES)
+    assert plan_of("pack", fleet).gpus == min(plan_of(*case).gpus for case in CASES if case[1] == fleet)
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in IN_THE_ORDER_OF_THE_WORKLOAD])
-@pytest.mark.parametrize("fleet", ["zipf", "one high rank", "one hot adapter"])
+@pytest.mark.parametrize(
+    ("strategy", "fleet"),
+    [
+        (strategy, fleet)
+        for strategy, fleet in CASES
+        if strategy not in IN_THE_ORDER_OF_THE_WORKLOAD and fleet in ("zipf", "one high rank", "one hot adapter")
+    ],
+)
 def test_the_order_of_the_adapters_does_not_matter(h100, plan_of, strategy, fleet):
     workload = FLEETS[fleet]
     backwards = workload.model_copy(update={"adapters": workload.adapters[::-1]})
@@ -179,3 +184,9 @@ def test_what_cannot_be_served_is_named(h100, strategy, adapter, message):
     workload = few(("calm", 8, 1.0), adapter).model_copy(update={"duration": 120.0})
     with pytest.raises(Infeasible, match=message):
         make_plan(h100, workload, strategy=strategy, server=Server(gpu_memory_utilization=0.6))
+
+
+def test_every_strategy_and_every_fleet_has_cases():
+    assert {strategy for strategy, _ in CASES} == {*STRATEGIES}
+    for fleet in FLEETS:
+        assert len([case for case in CASES if case[1] == fleet]) > 3

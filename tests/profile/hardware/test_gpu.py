@@ -91,7 +91,7 @@ def test_figures_are_those_of_the_measured_tables(table, shared_data):
     ("typed", "name"),
     [
         ("h200", "h200"),
-        ("l40", "l40s"),
+        ("l40S", "l40s"),
         ("L40S", "l40s"),
         ("l4", "l4"),
         ("a10", "a10"),
@@ -137,3 +137,8 @@ def test_a_sheet_of_ones_own_is_checked(field, value, tmp_path):
     file.write_text(yaml.safe_dump({**fields, field: value}))
     with pytest.raises(SpecError, match=rf"mine\.yaml: {field}: "):
         GpuSheet.read(file)
+
+
+def test_a_number_with_a_letter_is_another_gpu():
+    with pytest.raises(SpecError, match=r"'l40' is not one of .* did you mean"):
+        load_gpu("l40")

@@ -54,7 +54,7 @@ def test_the_strip_says_what_all_figures_rest_on(plan):
     said = {each.about: each.what for each in assumption_strip(plan)}
     assert said["Model"] == plan.base
     assert said["GPU"] == "NVIDIA H100 64 GB"
-    assert said["Figures"].startswith("measured, throughput 2.1 % off")
+    assert said["Figures"].startswith("measured; throughput 2.1 %, ITL 4.3 % off")
     assert "250 in, 231 out" in said["Request lengths"]
     assert said["Prefix caching"].startswith("not counted")
     given = plan.model_copy(

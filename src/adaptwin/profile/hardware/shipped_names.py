@@ -12,11 +12,18 @@ _SEPARATORS_OF_NAMES = re.compile(r"[-_\s]")
 def names_meant(wanted: str, names: Iterable[str]) -> list[str]:
     """Return the name that is meant, several if the start of a name fits several, or none.
 
-    Case and separators do not matter: ``H100_SXM`` is ``h100-sxm``. A whole name goes before the start of others.
+    Case and separators do not matter: ``H100_SXM`` is ``h100-sxm``. A whole name goes before the start of others. A
+    number with a letter is another one than the number: ``l40`` does not mean ``l40s``.
     """
     by_key = {_name_key(name): name for name in names}
     key = _name_key(wanted)
-    return [by_key[key]] if key in by_key else [name for each, name in by_key.items() if each.startswith(key)]
+    return [by_key[key]] if key in by_key else [name for name in by_key.values() if _begins(name, key)]
+
+
+def _begins(name: str, key: str) -> bool:
+    """Whether a name begins with a key, and not with a number that goes on with a letter."""
+    ends = [place for place in range(1, len(name) + 1) if _name_key(name[:place]) == key]
+    return bool(ends) and not (name[ends[0] - 1].isdigit() and name[ends[0] : ends[0] + 1].isalpha())
 
 
 def several_meant(wanted: str, found: Iterable[str], field: str) -> SpecError:

@@ -38,8 +38,12 @@ def _each_once(texts: Iterable[str]) -> str:
 
 
 def _trust(profile: Profile) -> str:
-    error = f", throughput {share_text(profile.twin_error)} off" if profile.error and profile.claimed else ""
-    return f"{evidence(profile)}{error}"
+    error = profile.error if profile.claimed else None
+    if error is None:
+        return evidence(profile)
+    itl = f", ITL {error.itl:.1f} %" if error.itl is not None else ""
+    where = "" if profile.is_measured else "on other machines, "
+    return f"{evidence(profile)}; {where}throughput {share_text(profile.twin_error)}{itl} off"
 
 
 def _extrapolated_in_part(plan: Plan) -> str:

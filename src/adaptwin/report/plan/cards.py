@@ -16,7 +16,7 @@ HOURS_PER_MONTH = 730.0
 
 def plan_cards(plan: Plan, briefing: Briefing | None) -> list[Card]:
     """Return the cards of a plan: GPUs, whether it is safe, its price, a naive plan; then what these rest on."""
-    safe = safety(plan)
+    safe = safety(plan, briefing)
     return [
         Card("GPUs", f"{plan.gpus:,}", used_gpus(plan)),
         Card("Safe", safe.answer, "; ".join(safe.reasons), safe.tone),
@@ -64,7 +64,7 @@ def _forecast_cards(plan: Plan) -> list[Card]:
     tails = [(forecast.ttft_p99, name, forecast) for name, forecast in forecasts if math.isfinite(forecast.ttft_p99)]
     if tails:
         worst, name, forecast = max(tails, key=lambda each: each[:2])
-        cards.append(Card("Worst TTFT p99", duration(worst), name, _unless_good(ttft_tone(forecast))))
+        cards.append(Card("Worst TTFT p99 of a GPU", duration(worst), name, _unless_good(ttft_tone(forecast))))
     return cards
 
 

@@ -52,7 +52,8 @@ def _budget_sentence(plan: Plan, setting: Setting, decided: Sequence[_Decided]) 
     chosen, usual = (
         _lowest_to_highest(getattr(each.decision, which) for each in decided) for which in ("chosen", "default")
     )
-    why = ", within the limit on host memory" if setting == "max_cpu_loras" else ""
+    limited = setting == "max_cpu_loras" and plan.options.host_memory_gib is not None
+    why = ", within the limit on host memory" if limited else ""
     what = f"{setting} {chosen} instead of {usual}{_on_servers(plan, decided)}{why}"
     facts = _facts_without(plan, setting, decided, "without it")
     return f"{what}: {'; '.join(facts)}." if facts else f"{what}."

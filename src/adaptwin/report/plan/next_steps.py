@@ -23,14 +23,13 @@ def next_steps(plan: Plan, briefing: Briefing | None, file: str) -> list[NextSte
 
 def _first_of_all(plan: Plan) -> Iterator[NextStep]:
     forecasts = [server.forecast for server in plan.servers if server.forecast]
+    again = "plan again with" if plan.migration is None else "make a new plan instead of changing this one, with"
     if not plan.verified and plan.promises:
         yield NextStep("Do not run this plan as it is: plan again with more GPUs, or with", "--margin 10%")
     if any(headroom_tone(forecast) != GOOD for forecast in forecasts):
-        yield NextStep("Little more traffic overloads a server. To leave room, plan again with", "--headroom 10%")
+        yield NextStep(f"Little more traffic overloads a server. To leave room, {again}", "--headroom 10%")
     if any(ttft_tone(forecast) != GOOD for forecast in forecasts):
-        yield NextStep(
-            "Some requests wait long for their first token. To rule this out, plan again with", "--ttft-p99 2s"
-        )
+        yield NextStep(f"Some requests wait long for their first token. To rule this out, {again}", "--ttft-p99 2s")
 
 
 def _improvements(plan: Plan, briefing: Briefing | None) -> Iterator[NextStep]:

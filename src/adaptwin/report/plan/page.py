@@ -185,6 +185,7 @@ def page_part(
         adapters=[adapter_row(each) for each in served],
         adapter_columns=adapter_columns(served),
         overloaded=[adapter_row(each) for each in served if each.is_overloaded],
+        sluggish=sum(each.verdict == "sluggish" for each in served),
         unknown=sum(not each.verdict for each in served),
     )
     return PagePart(

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from adaptwin.briefing.briefing import Briefing
 from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import Plan
 from adaptwin.report.plan.headroom import headroom_text
@@ -21,18 +22,27 @@ class Safety(NamedTuple):
     reasons: tuple[str, ...]  # why it is not safe; what it rests on where it is
 
 
-def safety(plan: Plan) -> Safety:
-    """Return whether a plan is safe: verified, with some headroom, and without long waits for the first token."""
+def safety(plan: Plan, briefing: Briefing | None = None) -> Safety:
+    """Return whether a plan is safe: verified, with some headroom, and without long waits for the first token.
+
+    With a briefing, adapters of which over 1 % of the requests wait long count as well.
+    """
     forecasts = {server.name: server.forecast for server in plan.servers if server.forecast}
     if not plan.verified:
         return Safety("no", BAD, (_unsafe_reason(plan),))
-    reasons = tuple(filter(None, (_too_little_headroom(forecasts), _long_waits(forecasts), _grade_reason(plan))))
+    reasons = tuple(
+        filter(
+            None,
+            (_too_little_headroom(forecasts), _long_waits(forecasts), _slow_adapters(briefing), _grade_reason(plan)),
+        )
+    )
     if reasons:
         return Safety("with care", CAREFUL, reasons)
     if not forecasts:
         return Safety("with care", CAREFUL, ("verified, but its headroom is not known",))
     name, fullest = min(forecasts.items(), key=lambda named: (named[1].headroom, named[0]))
-    return Safety("yes", GOOD, (f"verified by the twin; lowest headroom {headroom_text(fullest)} on {name}",))
+    part = "; extrapolated in part" if any(forecast.extrapolations for forecast in forecasts.values()) else ""
+    return Safety("yes", GOOD, (f"verified by the twin; lowest headroom {headroom_text(fullest)} on {name}{part}",))
 
 
 def _unsafe_reason(plan: Plan) -> str:
@@ -59,6 +69,12 @@ def _long_waits(forecasts: dict[str, Forecast]) -> str:
     name = max(slow, key=lambda each: forecasts[each].ttft_p99)
     others = f" and {len(slow) - 1:,} more" if len(slow) > 1 else ""
     return f"TTFT p99 of {duration(forecasts[name].ttft_p99)} on {name}{others}"
+
+
+def _slow_adapters(briefing: Briefing | None) -> str:
+    runs = briefing.runs.values() if briefing else ()
+    slow = sum(int(run.adapters["sluggish"].sum()) for run in runs)
+    return f"{count(slow, 'adapter')} with over 1 % of waits above {LONG_WAIT:g} s" if slow else ""
 
 
 def _grade_reason(plan: Plan) -> str:

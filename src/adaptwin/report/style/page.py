@@ -1,5 +1,6 @@
 """Rendering of HTML pages: self-contained files, which load nothing from the network."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from adaptwin.report.style.plots import template
 from adaptwin.report.style.words import count, duration, number, percent
-from adaptwin.visible import visible
+from adaptwin.visible import visible, visible_json
 
 
 class Card(NamedTuple):
@@ -56,12 +57,14 @@ def _environment() -> jinja2.Environment:
         finalize=_shown,
     )
     environment.filters.update(count=count, number=number, percent=percent, duration=duration, css_text=_css_text)
-    environment.policies["json.dumps_kwargs"] = {
-        "separators": (",", ":"),
-        "ensure_ascii": False,
-        "allow_nan": False,
-    }
+    environment.policies["json.dumps_function"] = _data
+    environment.policies["json.dumps_kwargs"] = {}
     return environment
+
+
+def _data(value: Any) -> str:
+    """Return the JSON of a value for a script of a page: it reads back equal, and shows what is invisible."""
+    return visible_json(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
 
 
 def _shown(value: Any) -> Any:
