@@ -138,9 +138,13 @@ class Replay:
         assert {name: route for name, route in self.routes.items() if route} == goal
 
 
-def replayed(old, new):
+def bears_all(profile, server, shares):
+    return True
+
+
+def replayed(old, new, bears=bears_all):
     """Return the migration, after carrying out every step of it."""
-    found = migration(old, new)
+    found = migration(old, new, bears)
     replay = Replay(old, new)
     for step in found.steps:
         replay.take(step)
@@ -177,9 +181,9 @@ def fleets(draw, before=None):
 
 @st.composite
 def changes(draw):
-    """Draw two fleets and the headroom in the forecasts of both, or None for no forecasts."""
+    """Draw two fleets, the headroom in the forecasts of both, or None, and the adapters that each server bears."""
     before = draw(fleets())
-    return before, draw(fleets(before)), draw(st.sampled_from([None, 0.0, 0.5]))
+    return before, draw(fleets(before)), draw(st.sampled_from([None, 0.0, 0.5])), draw(st.sampled_from([0, 2, 6]))
 
 
 def many_examples(law, examples=150):
@@ -191,8 +195,8 @@ def many_examples(law, examples=150):
 
 def test_every_step_is_possible_and_the_end_is_the_new_plan(plan_of):
     def law(change):
-        before, after, headroom = change
-        replayed(plan_of(*before, headroom), plan_of(*after, headroom))
+        before, after, headroom, most = change
+        replayed(plan_of(*before, headroom), plan_of(*after, headroom), lambda _, __, shares: len(shares) <= most)
 
     many_examples(law)()
 
@@ -201,9 +205,9 @@ def test_the_cases_have_restarts_stand_ins_splits_and_departures(plan_of):
     seen = Counter()
 
     def count(change):
-        before, after, headroom = change
+        before, after, headroom, _ = change
         old, new = plan_of(*before, headroom), plan_of(*after, headroom)
-        found = migration(old, new)
+        found = migration(old, new, bears_all)
         names = [step.server for step in found.steps if step.action == "start"]
         both = before[0].keys() & after[0].keys()
         seen.update(
@@ -294,6 +298,61 @@ def test_without_headroom_a_stand_in_with_the_new_settings_takes_the_traffic(pla
     assert actions(found)[:3] == [("start", "gpu-0-stand-in"), ("load", "gpu-0-stand-in", "a"), ("route", "a")]
     assert actions(found)[-1] == ("stop", "gpu-0-stand-in")
     assert found.steps[0].settings == LARGE
+
+
+def restart_of_three(plan_of, bears):
+    """Return the migration for new settings of gpu-0, which has four adapters, beside two servers with one each."""
+    ranks = dict.fromkeys(NAMES, 8)
+    four = dict.fromkeys(NAMES[:4], 1.0)
+    others = {"gpu-1": (SMALL, {NAMES[4]: 1.0}), "gpu-2": (SMALL, {NAMES[5]: 1.0})}
+    old, new = (plan_of(ranks, {"gpu-0": (server, four), **others}) for server in (SMALL, LARGE))
+    return replayed(old, new, bears)
+
+
+def test_parked_adapters_are_divided_among_the_servers_that_bear_them(plan_of):
+    found = restart_of_three(plan_of, lambda _, __, shares: len(shares) <= 4)
+    assert (found.extra_gpus, found.overloaded) == (0, ())
+    parked = Counter(step.server for step in found.steps[:4])
+    assert max(parked.values()) <= 3
+    assert set(parked) == {"gpu-1", "gpu-2"}
+
+
+def test_a_stand_in_takes_the_traffic_that_no_other_server_bears(plan_of):
+    found = restart_of_three(plan_of, lambda _, server, shares: server == LARGE or len(shares) == 1)
+    assert (found.extra_gpus, found.overloaded) == (1, ())
+    assert found.steps[0].server == "gpu-0-stand-in"
+
+
+def test_what_even_a_stand_in_does_not_bear_is_said(plan_of):
+    found = restart_of_three(plan_of, lambda _, __, shares: len(shares) == 1)
+    assert found.overloaded == ("gpu-0-stand-in",)
+
+
+def test_the_twin_says_what_a_server_bears(h100, fleet):
+    """Of two servers, one restarts: the other takes its traffic only where it is low."""
+    small, large = (Server(max_loras=2, max_lora_rank=rank, max_cpu_loras=2) for rank in (16, 64))
+
+    def extra_gpus(rate):
+        workload = fleet(("a", 16, rate), ("b", 16, rate))
+        plans = (
+            Plan(
+                options=PlanOptions(),
+                seed=0,
+                lower_bound=1,
+                servers=tuple(
+                    PlacedServer(name=name, profile=h100.name, server=server, adapters={adapter: 1.0})
+                    for name, server, adapter in (("gpu-0", first, "a"), ("gpu-1", small, "b"))
+                ),
+                profiles=(h100,),
+                workload=workload,
+            )
+            for first in (small, large)
+        )
+        found = migration(*plans)
+        assert found.overloaded == ()
+        return found.extra_gpus
+
+    assert [extra_gpus(rate) for rate in (1.0, 25.0)] == [0, 1]
 
 
 def test_a_plan_with_a_migration_reads_back_as_it_was(plan_of, tmp_path):

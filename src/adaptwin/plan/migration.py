@@ -71,4 +71,7 @@ class Migration(Spec):
     added: int = Field(ge=0, description="adapters that were not served before")
     departed: int = Field(ge=0, description="adapters that are no longer served")
     balancing: Balancing | None = Field(default=None, description="moves for balance alone; None where there are none")
+    overloaded: tuple[Name, ...] = Field(
+        default=(), description="servers that for some of the steps get more traffic than they bear, by the twin"
+    )
     steps: tuple[Step, ...] = Field(description="steps, in the order in which to take them")

@@ -24,6 +24,7 @@ class MovingFleet:
         self._sizes = {profile.name: profile.tensor_parallel_size for profile in (*plan.profiles, *profiles)}
         self._gpus = {server.name: self._sizes[server.profile] for server in plan.servers}
         self.settings = {server.name: server.server for server in plan.servers}  # of the servers that run
+        self.profiles = {server.name: server.profile for server in plan.servers}
         self.routes = routes_of(plan)
         self.loaded = {s.name: {name: None for name in s.adapters if before[name].rank} for s in plan.servers}
         self._stale = {
@@ -39,6 +40,7 @@ class MovingFleet:
         """Start a server; with merged weights, it serves the only one of `adapters` at once."""
         assert name not in self.settings
         merged = self._run(name, settings, adapters)
+        self.profiles[name] = profile
         self._gpus[name] = self._sizes[profile]
         self.most_gpus = max(self.most_gpus, sum(self._gpus.values()))
         self.steps.append(Step(action="start", server=name, profile=profile, settings=settings, adapter=merged))
@@ -47,6 +49,7 @@ class MovingFleet:
         """Restart a server, to which no requests are routed, with the settings of the new plan."""
         assert not self.serves_traffic(server.name)
         merged = self._run(server.name, server.server, server.adapters)
+        self.profiles[server.name] = server.profile
         self._stale = {(on, name) for on, name in self._stale if on != server.name}
         self.steps.append(
             Step(
@@ -61,7 +64,7 @@ class MovingFleet:
     def stop(self, name: str) -> None:
         """Stop a server, to which no requests are routed."""
         assert not self.serves_traffic(name)
-        del self.settings[name], self.loaded[name], self._gpus[name]
+        del self.settings[name], self.profiles[name], self.loaded[name], self._gpus[name]
         self.steps.append(Step(action="stop", server=name))
 
     def load(self, server: str, name: str) -> None:

@@ -2,23 +2,27 @@
 
 Each adapter is first loaded on its new server, then routed there, then unloaded from its old one. A server that gets
 other settings must restart, and serves no adapters meanwhile. Its traffic is parked on running servers that have the
-rank and the spare capacity for it, or else on a stand-in: an extra server, which needs more GPUs temporarily.
+rank for it and bear it by the twin, or else on a stand-in: an extra server, which needs more GPUs temporarily.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from adaptwin.plan.migration import Migration
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.plan.routes import Route, adapters_of, routes_of
 from adaptwin.profile.profile import Profile
+from adaptwin.replanning.bearing import Bears, bears_by_twin
 from adaptwin.replanning.merged_weights import merged_adapter, with_old_weights
 from adaptwin.replanning.moving_fleet import MovingFleet
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
 
+PARKING_ROUNDS = 4  # attempts to divide the traffic of a restarting server among the others
 
-def migration(old: Plan, new: Plan) -> Migration:
+
+def migration(old: Plan, new: Plan, bears: Bears | None = None) -> Migration:
     """Return the steps from the running plan to a new one. Servers with the same name are the same server.
 
     At every moment, each adapter that is in both plans is routed to running servers that have it loaded. A new adapter
@@ -26,8 +30,13 @@ def migration(old: Plan, new: Plan) -> Migration:
     ``max_lora_rank`` allows it, and never on a server with merged weights, which starts with its only adapter. While an
     adapter is on its old and its new server, a server may hold more adapters than ``max_cpu_loras``: vLLM still serves
     them all, but reads the least recently used ones from disk again.
+
+    Args:
+        old: The plan that runs.
+        new: The plan that is to run.
+        bears: Whether a server bears some traffic; by default the twin says so, for the traffic of the new plan.
     """
-    way = _Way(old, new)
+    way = _Way(old, new, bears or bears_by_twin(old, new))
     way.refuse_departed()
     way.start_new()
     way.settle()
@@ -43,6 +52,7 @@ def migration(old: Plan, new: Plan) -> Migration:
         restarts=len(restarted(old, new)),
         added=len(after - before),
         departed=len(before - after),
+        overloaded=tuple(sorted(way.overloaded)),
         steps=tuple(way.fleet.steps),
     )
 
@@ -70,10 +80,31 @@ def _differ(before: PlacedServer, after: PlacedServer) -> bool:
     return (before.profile, before.server) != (after.profile, after.server) or len(set(merged)) > 1
 
 
-class _Way:
-    """The migration of a fleet to the new plan, in stages; `fleet` records the steps."""
+class _Traffic(NamedTuple):
+    """What a server gets for a while: the share of each adapter's requests."""
 
-    def __init__(self, old: Plan, new: Plan) -> None:
+    profile: str
+    settings: Server
+    shares: Mapping[str, float]
+
+    def is_within(self, other: "_Traffic | None") -> bool:
+        """Whether it is no more than another one, on the same server."""
+        return (
+            other is not None
+            and (self.profile, self.settings) == (other.profile, other.settings)
+            and all(share <= other.shares.get(adapter, 0.0) for adapter, share in self.shares.items())
+        )
+
+
+class _Way:
+    """The migration of a fleet to the new plan, in stages; `fleet` records the steps.
+
+    `overloaded` has the servers that do not bear what a stage gives them.
+    """
+
+    def __init__(self, old: Plan, new: Plan, bears: Bears) -> None:
+        self._bears = bears
+        self.overloaded = set[str]()
         self._adapters = adapters_of(new)
         self.fleet = MovingFleet(old, self._adapters, new.profiles)
         self._before = {server.name: server for server in old.servers}
@@ -83,6 +114,7 @@ class _Way:
         self._tokens = tokens_per_adapter(new.workload)
         self._ready = self._before.keys() & self._after.keys() - set(restarted(old, new))  # with their final settings
         self._stand_ins: list[str] = []
+        self._first = {name: self._traffic_of(name) for name in self.fleet.settings}
 
     def refuse_departed(self) -> None:
         """Refuse requests for adapters that are no longer served, and unload these adapters."""
@@ -106,6 +138,7 @@ class _Way:
         for adapter in filter(self._is_served_by_ready, self._goal):
             self.fleet.route(adapter, self._goal[adapter])
         self._tidy()
+        self._look_for_overload()
 
     def waiting(self) -> list[str]:
         """Return the servers that still have to restart, those with the fewest loaded adapters first."""
@@ -125,6 +158,7 @@ class _Way:
                 self.fleet.load(host, adapter)
         for adapter, host in hosts.items():
             self.fleet.route(adapter, _with_host(parked[adapter], name, host))
+        self._look_for_overload()
         self.fleet.restart(self._after[name])
         self._ready.add(name)
         for adapter in self._after[name].adapters:
@@ -158,12 +192,30 @@ class _Way:
         return server in self._goal[adapter] or server in self.fleet.routes[adapter]
 
     def _hosts(self, name: str, parked: dict[str, Route]) -> dict[str, str] | None:
-        """Choose, for each parked adapter, a running server to take its traffic; None if some adapter has none.
+        """Choose, for each parked adapter, a running server that takes its traffic and bears it; None if there is none.
 
-        The server must have spare capacity for the traffic. Ready servers that will serve the adapter anyway come
-        first, then those with the most spare capacity.
+        A server that does not bear what it would get is offered half of it, in a few rounds.
         """
         room = {other: self._room(other) for other in self.fleet.settings if other != name}
+        for _ in range(PARKING_ROUNDS):
+            hosts = self._hosts_by_room(name, parked, dict(room))
+            if hosts is None:
+                return None
+            given = {
+                host: {each: parked[each][name] for each in hosts if hosts[each] == host} for host in hosts.values()
+            }
+            failing = [host for host in given if not self._bears_with(host, given[host])]
+            if not failing:
+                return hosts
+            for host in failing:
+                room[host] = sum(self._tokens[each] * share for each, share in given[host].items()) / 2
+        return None
+
+    def _hosts_by_room(self, name: str, parked: dict[str, Route], room: dict[str, float]) -> dict[str, str] | None:
+        """Choose, for each parked adapter, a server by the room that is left; None if some adapter has none.
+
+        Ready servers that will serve the adapter anyway come first, then those with the most room.
+        """
         hosts: dict[str, str] = {}
         tokens = {adapter: self._tokens[adapter] * route[name] for adapter, route in parked.items()}
         for adapter in sorted(parked, key=lambda adapter: -tokens[adapter]):
@@ -187,9 +239,36 @@ class _Way:
             return 0.0
         if placed.forecast is None:
             return math.inf
-        routes = self.fleet.routes
-        taken = sum(self._tokens[adapter] * route[name] for adapter, route in routes.items() if name in route)
+        taken = sum(self._tokens[adapter] * share for adapter, share in self._shares_on(name).items())
         return max(0.0, placed.forecast.offered_throughput * (1.0 + placed.forecast.headroom) - taken)
+
+    def _shares_on(self, name: str) -> dict[str, float]:
+        return {adapter: route[name] for adapter, route in self.fleet.routes.items() if name in route}
+
+    def _traffic_of(self, name: str) -> _Traffic:
+        return _Traffic(self.fleet.profiles[name], self.fleet.settings[name], self._shares_on(name))
+
+    def _bears_with(self, name: str, more: Mapping[str, float]) -> bool:
+        """Whether a server bears more traffic, beside that which is routed to it."""
+        profile, settings, shares = self._traffic_of(name)
+        return self._bears(
+            profile, settings, {**shares, **{each: min(1.0, shares.get(each, 0.0) + more[each]) for each in more}}
+        )
+
+    def _look_for_overload(self) -> None:
+        """Note the servers that do not bear their traffic, unless they have no more of it than before or afterwards."""
+        for name in self.fleet.settings.keys() - self.overloaded:
+            now = self._traffic_of(name)
+            if (
+                not now.is_within(self._first.get(name))
+                and not now.is_within(self._last(name))
+                and not self._bears(*now)
+            ):
+                self.overloaded.add(name)
+
+    def _last(self, name: str) -> "_Traffic | None":
+        after = self._after.get(name)
+        return None if after is None else _Traffic(after.profile, after.server, after.adapters)
 
     def _stand_in(self, server: PlacedServer, parked: Iterable[str]) -> str:
         """Start an extra server for the time of a restart, able to load the parked adapters, and return its name."""

@@ -1,7 +1,7 @@
 """The steps of a migration, similar ones on one line, in an order that means the same."""
 
-from adaptwin.plan.migration import Step
-from adaptwin.report.plan.migration import step_lines
+from adaptwin.plan.migration import Migration, Step
+from adaptwin.report.plan.migration import changes_sentence, step_lines
 from adaptwin.twin.server import Server
 
 
@@ -69,3 +69,14 @@ def test_chosen_settings_and_merged_weights_are_shown_where_a_server_starts():
         "restart gpu-0 (max_loras 4, max_lora_rank 16, max_num_seqs 1,024, max_num_batched_tokens 2,048)",
         "restart gpu-1 (merged weights of hot, max_num_seqs 1,024)",
     ]
+
+
+def test_servers_that_get_more_than_they_bear_are_named():
+    found = Migration(gpus_before=2, extra_gpus=0, moves=0, restarts=1, added=0, departed=0, steps=())
+    assert "bear" not in changes_sentence(found, 2)
+    several = found.model_copy(update={"overloaded": tuple(f"gpu-{i}" for i in range(5))})
+    said = "gpu-0, gpu-1, gpu-2 and 2 more get more traffic than they bear"
+    assert said in changes_sentence(several, 2)
+    assert "gpu-1 gets more traffic than it bears" in changes_sentence(
+        found.model_copy(update={"overloaded": ("gpu-1",)}), 2
+    )

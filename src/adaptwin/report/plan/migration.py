@@ -46,7 +46,18 @@ def changes_sentence(found: Migration, gpus: int) -> str:
         text += f"\n{_balancing_sentence(found.balancing)}"
     if found.extra_gpus:
         text += f"\n{count(found.extra_gpus, 'extra GPU')} needed temporarily, during the steps."
+    if found.overloaded:
+        text += f"\n{overload_sentence(found)}"
     return text
+
+
+def overload_sentence(found: Migration) -> str:
+    """Say which servers get more traffic than they bear during the steps, and what helps."""
+    first = ", ".join(found.overloaded[:NAMED_ADAPTERS])
+    more = len(found.overloaded) - NAMED_ADAPTERS
+    names = f"{first} and {more:,} more" if more > 0 else first
+    gets = "gets more traffic than it bears" if len(found.overloaded) == 1 else "get more traffic than they bear"
+    return f"For some of the steps, {names} {gets}, by the twin: take them at a quiet hour, or with an extra server."
 
 
 def _balancing_sentence(found: Balancing) -> str:
