@@ -40,6 +40,7 @@ def test_the_configuration_of_ray_serve_is_valid(make):
 @every_plan
 def test_ray_itself_takes_every_llm_config_and_looks_where_copies_are(make):
     """Ray's own class, without vLLM: ``pip install ray[serve] pyarrow transformers``."""
+    pytest.importorskip("transformers", reason="the packages that Ray's own class needs are not installed")
     own = pytest.importorskip(
         "ray.llm._internal.serve.core.configs.llm_config", reason="Ray is not installed: its own class is not asked"
     )

@@ -27,6 +27,11 @@ class Reply(NamedTuple):
         return json.loads(self.body)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
 class Served:
     """A server that runs in a thread."""
 
@@ -41,13 +46,20 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
 
     def call(
-        self, path: str, body: Any = None, method: str | None = None, headers: dict[str, str] | None = None
+        self,
+        path: str,
+        body: Any = None,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        follow: bool = True,
     ) -> Reply:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
         request = urllib.request.Request(f"{self.url}{path}", data, given, method=method)
+        opener = urllib.request.build_opener(*([] if follow else [_NoRedirects]))
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with opener.open(request, timeout=60) as reply:
                 return Reply(reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read())
         except urllib.error.HTTPError as error:
             return Reply(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())

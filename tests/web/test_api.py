@@ -1,9 +1,13 @@
 """The API: plans from asking to download, limits, tokens, and the headers that keep a browser safe."""
 
+import base64
+import hashlib
 import json
 import time
 
 import pytest
+
+from adaptwin.web.report_policy import policy_of_report
 
 ASKED = {"fleet": "quick", "profile": "h100-64gb-llama-3.1-8b-instruct"}
 
@@ -101,14 +105,53 @@ def test_choices_and_operations(serve):
     assert 'adaptwin_plans{state="done"} 0' in server.call("/metrics").body.decode()
 
 
-def test_with_a_token_only_health_answers_without_it(serve):
+def test_with_a_token_only_health_and_the_page_that_asks_for_it_answer_without_it(serve):
     server = serve(token="secret")
-    assert server.call("/healthz").status == 200
+    for path in ("/healthz", "/sign-in", "/pages/app.css"):
+        assert server.call(path).status == 200
     for path in ("/", "/v1/plans", "/metrics", "/v1/openapi.json"):
         assert server.call(path).status == 401
         assert server.call(path, headers={"Authorization": "Bearer wrong"}).status == 401
         assert server.call(path, headers={"Authorization": "Bearer secret"}).status == 200
         assert server.call(path, headers={"Cookie": "token=secret"}).status == 200
+
+
+def test_a_browser_is_asked_for_the_token_and_keeps_it_as_a_cookie(serve):
+    server = serve(token="secret")
+    assert b"Token of this server" in server.call("/plans/any", headers={"Accept": "text/html,*/*"}).body
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    wrong = server.call("/sign-in", b"token=wrong", headers=form)
+    assert wrong.status == 401
+    assert "set-cookie" not in wrong.headers
+    right = server.call("/sign-in", b"token=secret", headers=form, follow=False)
+    assert (right.status, right.headers["location"]) == (303, "/")
+    cookie = right.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+    assert server.call("/", headers={"Cookie": cookie.partition(";")[0]}).status == 200
+
+
+def test_pages_of_other_sites_cannot_ask(serve):
+    server = serve()
+    assert server.call("/v1/plans", ASKED, headers={"Origin": "https://evil.example"}).status == 403
+    assert server.call("/v1/plans", ASKED, headers={"Origin": "null"}).status == 403
+    assert server.call("/v1/plans", ASKED, headers={"Origin": server.url}).status == 202
+
+
+def test_a_server_of_one_machine_is_not_taken_for_another_one(serve):
+    """A name of another site that leads to this machine, as in DNS rebinding."""
+    server = serve(hosts=("127.0.0.1", "::1"))
+    assert server.call("/").status == 200
+    assert server.call("/", headers={"Host": "[::1]:8765"}).status == 200
+    assert server.call("/", headers={"Host": "evil.example"}).status == 403
+
+
+def test_a_report_runs_no_scripts_but_its_own():
+    page = '<html><script>alert("not ours")</script><script>\nown()\n</script>'
+    policy = policy_of_report(page)
+    assert "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
+    for script, allowed in (("\nown()\n", True), ('alert("not ours")', False)):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert (digest in policy) == allowed
 
 
 def test_large_requests_are_refused_whatever_length_they_state(serve):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -25,12 +27,37 @@ def test_the_compose_file_is_valid():
 
 
 def test_the_page_runs_read_only_without_rights_and_only_this_machine_reaches_it():
-    page = services()["adaptwin"]
-    assert page["read_only"]
-    assert page["cap_drop"] == ["ALL"]
+    for name in ("adaptwin", "watch", "dashboard"):
+        page = services()[name]
+        assert page["read_only"]
+        assert page["cap_drop"] == ["ALL"]
     for service in services().values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
         assert not service.get("privileged")
+
+
+def test_grafana_finds_the_dashboard_and_its_source(tmp_path):
+    file = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    source = yaml.safe_load(file["configs"]["datasource"]["content"])["datasources"][0]["uid"]
+    (command,) = file["services"]["dashboard"]["command"]
+    written = tmp_path / "watch.json"
+    script = command.replace("$$", "$").replace("/tmp/watch.json", str(tmp_path / "made.json"))
+    script = script.replace("/dashboards/watch.json", str(written)).replace("adaptwin ", f"{sys.executable} -m adaptwin ")
+    subprocess.run(["sh", "-c", script], check=True)
+    text = written.read_text(encoding="utf-8")
+    assert "DS_PROMETHEUS}" not in text
+    uids = re.findall(r'"uid": "([^"]+)"', text)
+    assert source in uids
+
+
+def test_prometheus_asks_the_services_where_they_listen():
+    file = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    jobs = yaml.safe_load(file["configs"]["prometheus"]["content"])["scrape_configs"]
+    for job in jobs:
+        (target,) = job["static_configs"][0]["targets"]
+        name, port = target.split(":")
+        command = file["services"][name].get("command") or DOCKERFILE.read_text(encoding="utf-8")
+        assert port in str(command)
 
 
 def test_no_file_holds_a_secret():

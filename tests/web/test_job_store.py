@@ -6,7 +6,7 @@ import pytest
 
 from adaptwin.errors import SpecError
 from adaptwin.web.job import Failure, Result, Stage
-from adaptwin.web.job_store import JobStore
+from adaptwin.web.job_store import MOST_BEGUN, JobStore
 
 
 @pytest.fixture
@@ -78,3 +78,25 @@ def test_a_file_that_is_no_store_is_refused(tmp_path):
         JobStore(tmp_path / "later.db")
     with pytest.raises(SpecError, match="cannot hold the jobs"):
         JobStore(tmp_path / "missing" / "jobs.db")
+
+
+def test_a_job_that_ended_its_server_a_few_times_is_not_begun_again(tmp_path):
+    JobStore(tmp_path / "jobs.db").add("a", "ann", {})
+    for _ in range(MOST_BEGUN):
+        store = JobStore(tmp_path / "jobs.db")
+        assert store.job("a").state == "queued"
+        assert store.begin("a")
+        store.close()
+    job = JobStore(tmp_path / "jobs.db").job("a")
+    assert (job.state, job.failure.kind) == ("failed", "fault")
+
+
+def test_only_the_newest_that_have_ended_are_kept(store):
+    for name in "abcd":
+        store.add(name, "ann", {})
+    for name in "abc":
+        store.begin(name)
+        store.finish(name, Result({}, "plan", "page"))
+    store.keep(2)
+    assert [job.id for job in store.latest(9)] == ["d", "c", "b"]
+    assert store.plan("a") is None

@@ -1,6 +1,7 @@
 """adaptwin serve: the web page, and the API behind it."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from adaptwin.errors import SpecError
 
 TOKEN_VARIABLE = "ADAPTWIN_TOKEN"  # noqa: S105 (the name of a variable)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]{8,}")  # what a cookie can hold (RFC 6265)
 
 
 def serve_command(
@@ -28,6 +30,15 @@ def serve_command(
         float, typer.Option(min=1, metavar="SECONDS", help="Seconds of planning, at most.")
     ] = 900.0,
     most_queued: Annotated[int, typer.Option(min=1, metavar="N", help="Plans that may wait, at most.")] = 200,
+    most_kept: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Plans that are kept once they have ended, the newest ones.")
+    ] = 1000,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name that a proxy passes on in the header Host; repeat for several. Needs a token."
+        ),
+    ] = None,
     without_token: Annotated[
         bool, typer.Option("--without-token", help="Listen beyond this machine although no token is set.")
     ] = False,
@@ -36,15 +47,23 @@ def serve_command(
     """Serve a web page for planning, and the same as a JSON API, until Ctrl-C.
 
     Only this machine can reach it unless --host says otherwise. Beyond this machine, set the environment variable
-    ADAPTWIN_TOKEN: every request must then carry it, as "Authorization: Bearer ...", or as the cookie "token".
+    ADAPTWIN_TOKEN: every request must then carry it, as "Authorization: Bearer ...", and the page asks for it.
     """
-    from adaptwin.web.serve import serve
+    try:
+        from adaptwin.web.serve import serve
+    except ModuleNotFoundError as error:
+        raise SpecError(f"the web page needs {error.name}: pip install 'adaptwin[web]'") from None
     from adaptwin.web.settings import WebSettings
 
     token = os.environ.get(TOKEN_VARIABLE) or None
-    if host not in _LOOPBACK and token is None and not without_token:
+    is_local = host in _LOOPBACK and not allowed_host
+    if not is_local and token is None and not without_token:
+        place, reached = ("--allowed-host", "the page") if allowed_host else ("--host", host)
+        raise SpecError(f"{reached} can be reached from elsewhere: set {TOKEN_VARIABLE}, or give --without-token", place)
+    if token is not None and not _TOKEN.fullmatch(token):
         raise SpecError(
-            f"{host} can be reached from elsewhere: set {TOKEN_VARIABLE}, or give --without-token", "--host"
+            f"{TOKEN_VARIABLE} must have at least 8 characters: letters, digits and signs, but no spaces, quotes, commas,"
+            " semicolons or backslashes"
         )
     settings = WebSettings(
         database,
@@ -53,6 +72,8 @@ def serve_command(
         most_adapters=most_adapters,
         most_seconds=most_seconds,
         most_queued=most_queued,
+        most_kept=most_kept,
+        hosts=(*_LOOPBACK, *(allowed_host or ())) if host in _LOOPBACK or allowed_host else None,
     )
 
     def say(url: str) -> None:

@@ -14,6 +14,7 @@ EXTRAS = {  # what each extra is for
     "fit": "fit",
     "train": "sweep, train",
     "ray": "plan --engine ray",
+    "web": "serve",
 }
 _REQUIREMENT = re.compile(r"(?P<package>[\w.-]+)(?:>=(?P<least>[\d.]+))?(?:\s*;\s*extra == ['\"](?P<extra>\w+)['\"])?")
 

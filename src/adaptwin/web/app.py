@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import shipped_profiles
-from adaptwin.web import other_api, page_files, plans_api
+from adaptwin.web import other_api, page_files, plans_api, sign_in
 from adaptwin.web.guard import Guard
 from adaptwin.web.job_process import make_plans
 from adaptwin.web.job_queue import Work
@@ -45,8 +45,9 @@ def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
     app.include_router(plans_api.router)
     app.include_router(other_api.router)
     app.include_router(page_files.router)
+    app.include_router(sign_in.router)
     app.add_exception_handler(SpecError, _wrong_input)
-    app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes)
+    app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes, hosts=settings.hosts)
     return app
 
 

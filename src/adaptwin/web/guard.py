@@ -1,7 +1,7 @@
-"""Guard: what every request goes through - its size, its token - and what every answer carries."""
+"""Guard: what every request goes through - where it comes from, its size, its token - and what every answer carries."""
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -10,7 +10,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/healthz",)  # need no token
+SIGN_IN = "/sign-in"
+OPEN_PATHS = ("/healthz", SIGN_IN, "/pages/app.css")  # need no token
+COOKIE = "token"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
@@ -29,13 +31,14 @@ class _TooLargeError(Exception):
 
 
 class Guard:
-    """Refuses requests that are too large or lack the token, and adds the headers that keep a browser safe.
+    """Refuses requests from other sites, too large ones and those without the token; keeps a browser safe.
 
-    A token is taken from the header ``Authorization: Bearer ...``, or from the cookie ``token`` of the page.
+    A token is taken from the header ``Authorization: Bearer ...``, or from the cookie ``token`` of the page, which
+    leads to the page that asks for it.
     """
 
-    def __init__(self, app: App, *, token: str | None, most_bytes: int) -> None:
-        self._app, self._token, self._most_bytes = app, token, most_bytes
+    def __init__(self, app: App, *, token: str | None, most_bytes: int, hosts: Collection[str] | None) -> None:
+        self._app, self._token, self._most_bytes, self._hosts = app, token, most_bytes, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -44,9 +47,14 @@ class Guard:
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
-        if self._token is not None and scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
-            bearer = ((b"www-authenticate", b"Bearer"),)
-            await _refuse(send, 401, "a token is needed: Authorization: Bearer ...", bearer)
+        if (wrong := self._from_elsewhere(headers)) is not None:
+            await _refuse(send, 403, wrong)
+        elif scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
+            if b"text/html" in headers.get(b"accept", b""):
+                await _refuse(send, 303, "a token is needed", ((b"location", SIGN_IN.encode()),))
+            else:
+                bearer = ((b"www-authenticate", b"Bearer"),)
+                await _refuse(send, 401, "a token is needed: Authorization: Bearer ...", bearer)
         elif not length.isdigit() or int(length) > self._most_bytes:
             await _refuse(send, 413, self._too_large)
         else:
@@ -83,12 +91,33 @@ class Guard:
     def _too_large(self) -> str:
         return f"a request may have {self._most_bytes:,} bytes at most"
 
+    def _from_elsewhere(self, headers: dict[bytes, bytes]) -> str | None:
+        """Return what is wrong with where a request comes from: a page of another site may not make a browser ask."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._hosts is not None and name_of_host(host) not in self._hosts:
+            return "this server is only for its own machine"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            return "a page of another site may not ask"
+        return None
+
     def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
-        assert self._token is not None
+        if self._token is None:
+            return True
         given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
         cookies = dict(part.strip().partition(b"=")[::2] for part in headers.get(b"cookie", b"").split(b";"))
-        wanted = self._token.encode()
-        return any(hmac.compare_digest(each, wanted) for each in (given, cookies.get(b"token", b"")))
+        return any(is_token(each, self._token) for each in (given, cookies.get(COOKIE.encode(), b"")))
+
+
+def is_token(given: bytes, token: str) -> bool:
+    """Whether what was given is the token; the time that this takes does not tell how much of it is right."""
+    return hmac.compare_digest(given, token.encode())
+
+
+def name_of_host(host: str) -> str:
+    """Return the name in a header ``Host``, without its port: ``[::1]:80`` names ``::1``."""
+    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    return name.lower()
 
 
 async def _refuse(send: Send, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

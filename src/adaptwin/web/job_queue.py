@@ -23,9 +23,15 @@ Work = Callable[[connection.Connection], None]
 class JobQueue:
     """Runs the jobs of a store. Each turn goes to the client whose last turn is the longest ago."""
 
-    def __init__(self, store: JobStore, workers: int, most_seconds: float, work: Work = make_plans) -> None:
-        """Use a store; `work` is what each process does with the requests that come through its pipe."""
+    def __init__(
+        self, store: JobStore, workers: int, most_seconds: float, work: Work = make_plans, most_kept: int = 1000
+    ) -> None:
+        """Use a store; `work` is what each process does with the requests that come through its pipe.
+
+        A job takes `most_seconds` at most, and the newest `most_kept` of those that have ended are kept.
+        """
         self._store, self._most_seconds, self._work_of_processes = store, most_seconds, work
+        self._most_kept = most_kept
         self._changed = threading.Condition()
         self._last_turn: dict[str, float] = {}  # by client
         self._closing = False
@@ -54,6 +60,7 @@ class JobQueue:
         try:
             while (job := self._next()) is not None:
                 self._run(worker, job)
+                self._store.keep(self._most_kept)
         finally:
             worker.stop()
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError
-from adaptwin.web.job import Failure, Job, Result, Stage, State
+from adaptwin.web.job import ENDED, Failure, Job, Result, Stage, State
 
 _VERSION = 1  # of the tables
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, client TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
-    request TEXT NOT NULL, stage TEXT, failure TEXT, summary TEXT
+    request TEXT NOT NULL, stage TEXT, failure TEXT, summary TEXT, begun INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS results (id TEXT PRIMARY KEY REFERENCES jobs (id), plan BLOB NOT NULL, report BLOB NOT NULL);
 """
+MOST_BEGUN = 3  # times that a job is begun; one that ended its server so often is not begun again
 _COLUMNS = "id, client, state, created, started, ended, request, stage, failure, summary"
 
 
@@ -28,7 +29,10 @@ class JobStore:
     """Jobs in a SQLite file. What a method has written is on the disk when it returns; threads may share a store."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open the file, or make it; jobs that ran when it was last closed are queued again. Raises `SpecError`."""
+        """Open the file, or make it; jobs that ran when it was last closed are queued again, up to a few times.
+
+        Raises `SpecError`.
+        """
         self._lock = threading.Lock()
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -38,11 +42,18 @@ class JobStore:
             if version not in (0, _VERSION):
                 raise SpecError(f"was written by another version of adaptwin (tables {version})", file=path)
             self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
-            self._database.execute(
-                "UPDATE jobs SET state = 'queued', started = NULL, stage = NULL WHERE state = 'running'"
-            )
+            self._queue_again()
         except sqlite3.Error as error:
             raise SpecError(f"cannot hold the jobs: {error}", file=path) from None
+
+    def _queue_again(self) -> None:
+        why = Failure("", f"the server ended {MOST_BEGUN} times while it was planned: too little memory?", "fault")
+        self._database.execute(
+            "UPDATE jobs SET state = 'failed', ended = ?, stage = NULL, failure = ? "
+            "WHERE state = 'running' AND begun >= ?",
+            (time.time(), json.dumps(why), MOST_BEGUN),
+        )
+        self._database.execute("UPDATE jobs SET state = 'queued', started = NULL, stage = NULL WHERE state = 'running'")
 
     def add(self, job_id: str, client: str, request: dict[str, Any]) -> Job:
         """Queue a job."""
@@ -78,7 +89,7 @@ class JobStore:
 
     def begin(self, job_id: str) -> bool:
         """Mark a queued job as running; whether it was queued still."""
-        return self._change("running", job_id, ("queued",), "started = ?", (time.time(),))
+        return self._change("running", job_id, ("queued",), "begun = begun + 1, started = ?", (time.time(),))
 
     def at(self, job_id: str, stage: Stage) -> None:
         """Note how far a running job is."""
@@ -112,6 +123,16 @@ class JobStore:
         """Forget a job and its result."""
         self._write("DELETE FROM results WHERE id = ?", (job_id,))
         self._write("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+    def keep(self, most: int) -> None:
+        """Forget all jobs that have ended but the newest ones, of which there are this many at most."""
+        states = ", ".join(f"'{each}'" for each in ENDED)
+        old = self._read(
+            f"SELECT id FROM jobs WHERE state IN ({states}) ORDER BY created DESC, rowid DESC LIMIT -1 OFFSET ?",  # noqa: S608
+            (most,),
+        )
+        for (job_id,) in old:
+            self.remove(job_id)
 
     def plan(self, job_id: str) -> str | None:
         """Return the text of the plans' file of a job; None where it has none."""

@@ -15,9 +15,10 @@ _TYPES = {
 router = APIRouter(include_in_schema=False)
 
 
-def _file(name: str) -> Response:
+def page_file(name: str, status: int = 200) -> Response:
+    """Return a file of the pages, by its name in the package."""
     content = importlib.resources.files(_PAGES).joinpath(name).read_bytes()
-    return Response(content, headers={"Content-Type": _TYPES[name[name.rindex(".") :]], "Cache-Control": "no-cache"})
+    return Response(content, status, headers={"Content-Type": _TYPES[name[name.rindex(".") :]], "Cache-Control": "no-cache"})
 
 
 def _served_files() -> frozenset[str]:
@@ -31,25 +32,25 @@ _SERVED = _served_files()
 @router.get("/")
 def plan_page() -> Response:
     """Return the page that asks for a plan."""
-    return _file("index.html")
+    return page_file("index.html")
 
 
 @router.get("/plans/{plan_id}")
 def page_of_plan(plan_id: str) -> Response:  # noqa: ARG001 (the page reads it from its address)
     """Return the page of one plan."""
-    return _file("plan.html")
+    return page_file("plan.html")
 
 
 @router.get("/compare")
 def compare_page() -> Response:
     """Return the page that holds two plans against each other."""
-    return _file("compare.html")
+    return page_file("compare.html")
 
 
 @router.get("/server")
 def server_page() -> Response:
     """Return the page of one server."""
-    return _file("server.html")
+    return page_file("server.html")
 
 
 @router.get("/pages/{name}")
@@ -57,4 +58,4 @@ def file_of_page(name: str) -> Response:
     """Return a file that a page consists of."""
     if name not in _SERVED:
         raise HTTPException(404, "there is no such file")
-    return _file(name)
+    return page_file(name)

@@ -21,15 +21,12 @@ from adaptwin.spec import Spec
 from adaptwin.web.job import Job
 from adaptwin.web.make_result import whole_page
 from adaptwin.web.plan_request import PlanRequest
+from adaptwin.web.report_policy import policy_of_report
 from adaptwin.web.services import Services, services_of
 from adaptwin.web.views import JobView, has_ended, job_view
 
 MOST_LISTED = 100
 _FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
-_PAGE_POLICY = (  # of a report, which holds its style and its scripts
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
-    "frame-ancestors 'self'"
-)
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"])
 Used = Annotated[Services, Depends(services_of)]
@@ -137,8 +134,9 @@ def report_page(job: Known, services: Used, download: bool = False) -> Response:
     kept = services.store.report(job.id)
     if kept is None:
         raise HTTPException(404, "the plan has no report: it is not done")
-    headers = {"Content-Security-Policy": _PAGE_POLICY} | (_as_file("plan.html") if download else {})
-    return Response(whole_page(kept), media_type="text/html", headers=headers)
+    page = whole_page(kept)
+    headers = {"Content-Security-Policy": policy_of_report(page)} | (_as_file("plan.html") if download else {})
+    return Response(page, media_type="text/html", headers=headers)
 
 
 @router.get(

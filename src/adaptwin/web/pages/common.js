@@ -7,20 +7,29 @@ if (!client) {
   localStorage.setItem("adaptwin-client", client);
 }
 
-export class WrongInput extends Error {}
+export class Refusal extends Error {
+  constructor(message, field = "") {
+    super(message);
+    this.field = field;
+  }
+}
 
 export async function call(path, { method = "GET", body, signal } = {}) {
   const headers = { "X-Adaptwin-Client": client };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
   if (response.ok) return response.json();
+  if (response.status === 401) location.assign("/sign-in");
   const { detail } = await response.json().catch(() => ({ detail: response.statusText }));
-  throw new WrongInput(typeof detail === "string" ? detail : detail.map(inWords).join("; "));
+  if (typeof detail === "string") throw new Refusal(detail);
+  throw new Refusal(detail.map(inWords).join("; "), fieldOf(detail[0]));
 }
 
-function inWords({ loc, msg }) {
-  const place = loc.filter((part) => part !== "body" && part !== "").join(".");
-  return place ? `${place}: ${msg}` : msg;
+const fieldOf = ({ loc }) => loc.filter((part) => part !== "body" && part !== "").join(".");
+
+function inWords(wrong) {
+  const field = fieldOf(wrong);
+  return field ? `${field}: ${wrong.msg}` : wrong.msg;
 }
 
 export function element(tag, fields = {}, ...children) {

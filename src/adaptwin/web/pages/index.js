@@ -76,9 +76,34 @@ const request = () => {
   return body;
 };
 
-const fail = (message) => {
-  $("error").textContent = message;
-  $("error").hidden = !message;
+// Where the error of a field of the API belongs on this page; the first that matches, and the button for all others.
+const PLACES = [
+  [/^(planning\.)?(objective|strategy)/, "objective"], [/^(planning\.)?gpus/, "gpus"], [/ttft/, "ttft"], [/itl/, "itl"],
+  [/^(planning\.)?spare/, "spare"], [/^(planning\.)?headroom/, "headroom"], [/currency/, "currency"],
+  [/^price/, "price"], [/^(profile|gpu|model)/, "hardware"], [/^rank$/, "rank"], [/^base_model/, "base"],
+  [/^(fleet|adapters|arrivals|lengths|duration|rates_over_time|line|column|file)/, "text"],
+];
+
+const forget = () => {
+  $("error").hidden = true;
+  for (const each of document.querySelectorAll("[aria-invalid]")) {
+    each.removeAttribute("aria-invalid");
+    each.removeAttribute("aria-describedby");
+  }
+};
+
+const fail = (message, field = "") => {
+  forget();
+  const place = $(PLACES.find(([pattern]) => pattern.test(field))?.[1] ?? "plan");
+  const isInput = place.id !== "plan" && place.offsetParent !== null;
+  (isInput ? place.closest("fieldset") : $("end")).append($("error"));
+  $("error").textContent = field && !message.startsWith(field) ? `${field}: ${message}` : message;
+  $("error").hidden = false;
+  if (isInput) {
+    place.setAttribute("aria-invalid", "true");
+    place.setAttribute("aria-describedby", "error");
+    place.focus();
+  }
 };
 
 const stop = () => {
@@ -105,7 +130,7 @@ const follow = (id) => {
     if (job.state === "done") { stop(); location.assign(`/plans/${id}`); }
     if (job.state === "failed") {
       stop();
-      fail(`${job.failure.field ? `${job.failure.field}: ` : ""}${job.failure.message}`);
+      fail(job.failure.message, job.failure.field);
       latest();
     }
     if (job.state === "cancelled") { stop(); latest(); }
@@ -131,11 +156,11 @@ const latest = async () => {
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  fail("");
-  if (!$("text").value.trim()) { fail("Adapters are missing: choose a file, write them, or take an example."); return; }
+  forget();
+  if (!$("text").value.trim()) { fail("Adapters are missing: choose a file, write them, or take an example.", "fleet"); return; }
   try {
     follow((await call("/v1/plans", { method: "POST", body: request() })).id);
-  } catch (error) { stop(); fail(error.message); }
+  } catch (error) { stop(); fail(error.message, error.field); }
 });
 $("cancel").addEventListener("click", () => call(`/v1/plans/${planId}`, { method: "DELETE" }).catch((error) => fail(error.message)));
 $("file").addEventListener("change", ({ target }) => take(target.files[0]));
