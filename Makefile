@@ -24,7 +24,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live test-web report-pictures chromium live check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures chromium live web-load check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -60,11 +60,14 @@ test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(
 	$(STACKS)/bin/pytest tests/export/test_ray_serve.py
 	$(BIN)/pytest tests/vllm_server
 
-test-web: chromium $(WEB_READY) ## the HTML reports in Debian's Chromium: console, network, widths, axe-core, keyboard, print (10 minutes)
+test-web: chromium $(WEB_READY) ## reports and the web page in Debian's Chromium, and its API under random requests (15 minutes)
 	$(WEB)/bin/pytest tests/browser
 
 report-pictures: chromium $(WEB_READY) ## plan the example fleet, and take the pictures of its report in docs/images
 	$(WEB)/bin/python making/report_pictures.py
+
+web-load: $(READY) ## the web page under 50 users who plan at once; writes docs/measured/web.md (10 minutes)
+	$(BIN)/python benchmarks/web_load.py
 
 chromium:
 	@command -v chromium >/dev/null || { echo "Chromium is missing; on Debian: apt-get install chromium"; exit 1; }

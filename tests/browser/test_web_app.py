@@ -1,0 +1,286 @@
+"""The web app in a browser: from a file to a plan, its downloads, more traffic, two plans, and errors where they belong."""
+
+import io
+import json
+import re
+import zipfile
+from contextlib import contextmanager
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from pypdf import PdfReader
+from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, Opened
+from tests.browser.served import FLEET, App
+from tests.browser.test_keyboard import stops, tab_to
+from tests.browser.test_widths import BEYOND
+
+from adaptwin import Plan
+from adaptwin.export.registry import STACKS
+
+PLANNING = 300_000  # ms, for what waits for a plan
+PAGES = ("/", "/server", "/compare", "/plans/{plan}")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    app = App(tmp_path_factory.mktemp("app") / "jobs.db", "--workers", "2")
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="module")
+def plan_id(app):
+    """A plan that was made through the API."""
+    return app.planned()
+
+
+@pytest.fixture
+def visit(browser, app):
+    """Return a context manager that opens a page of the app; it must complain of nothing and ask no other server."""
+
+    @contextmanager
+    def visiting(path="/", width=DESKTOP, complaints=(), **settings):
+        context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **settings)
+        try:
+            seen = Opened(context.new_page())
+            seen.page.goto(f"{app.url}{path}")
+            seen.page.wait_for_load_state("networkidle")
+            yield seen.page
+            assert [each for each in seen.complaints if not any(part in each for part in complaints)] == []
+            elsewhere = [each for each in seen.requests if not each.startswith((app.url, "data:", "blob:"))]
+            assert elsewhere == []
+        finally:
+            context.close()
+
+    return visiting
+
+
+def ask(page, fleet=FLEET):
+    """Write a fleet into the page, and press Plan."""
+    page.get_by_label("Or write them here").fill(fleet)
+    page.get_by_role("button", name="Plan", exact=True).click()
+
+
+def test_from_a_file_to_the_plan_and_its_report(visit, tmp_path):
+    file = tmp_path / "adapters.csv"
+    file.write_text(FLEET, encoding="utf-8")
+    with visit() as page:
+        page.get_by_label("Choose a file").set_input_files(file)
+        expect(page.get_by_label("Or write them here")).to_have_value(FLEET)
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.get_by_role("heading", name="Planning")).to_be_visible()
+        page.wait_for_url("**/plans/*", timeout=PLANNING)
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 GPU for 20 adapters")
+        report = page.frame_locator("#report")
+        expect(report.get_by_role("heading", level=1)).to_contain_text("20 adapters")
+        report.locator("body").evaluate("document.querySelector('.plot').scrollIntoView()")
+        expect(report.locator(".js-plotly-plot svg").first).to_be_visible()
+        report.locator(".tools input").first.fill("tenant-07")
+        expect(report.locator(".adapter-table tbody tr:not([hidden])")).to_have_count(1)
+
+
+def test_a_file_can_be_dropped(visit):
+    with visit() as page:
+        page.evaluate(
+            """(text) => {
+              const data = new DataTransfer();
+              data.items.add(new File([text], "fleet.yaml"));
+              document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+            }""",
+            "adapters:\n- {name: a, rank: 8, rate: 1}\n",
+        )
+        expect(page.get_by_label("This is")).to_have_value("yaml")
+
+
+def test_a_plan_shows_how_far_it_is_and_is_cancelled(visit, app):
+    with visit() as page:
+        page.get_by_role("button", name="200 adapters").click()
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.locator("#stage")).not_to_have_text(re.compile("^(waiting.*)?$"), timeout=PLANNING)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Planning")).to_be_hidden()
+        expect(page.locator("#latest tbody tr").first).to_contain_text("cancelled")
+    assert app.call("/v1/plans?most=1")[0]["state"] == "cancelled"
+
+
+def test_what_if_traffic_doubles_and_both_plans_side_by_side(visit, plan_id):
+    with visit(f"/plans/{plan_id}") as page:
+        page.get_by_label("What if traffic is multiplied by").fill("2")
+        page.get_by_role("button", name="Plan for it").click()
+        page.wait_for_url("**/compare?*", timeout=PLANNING)
+        table = page.get_by_role("table")
+        expect(table).to_contain_text("GPUs")
+        rates = [float(text) for text in re.findall(r"([\d.]+) req/s", table.inner_text())]
+        assert rates == [6.0, 12.0]
+
+
+def test_every_export_is_downloaded(visit, plan_id):
+    with visit(f"/plans/{plan_id}") as page:
+        choices = page.get_by_label("Download").locator("option").evaluate_all("all => all.map((each) => each.value)")
+        assert set(choices) == {"plan", "report", *STACKS}
+        for choice in choices:
+            page.get_by_label("Download").select_option(choice)
+            with page.expect_download() as download:
+                page.get_by_role("link", name="Download", exact=True).click()
+            content = download.value.path().read_bytes()
+            name = download.value.suggested_filename
+            if name.endswith(".zip"):
+                assert zipfile.ZipFile(io.BytesIO(content)).namelist()
+            elif choice == "plan":
+                assert Plan.parse(yaml.safe_load(content)).gpus == 1
+            elif name.endswith(".json"):
+                json.loads(content)
+            else:
+                assert content.strip(), name
+
+
+@pytest.mark.parametrize(
+    ("fleet", "label", "said"),
+    [
+        ("name,rank,rate\na,16,much\n", "Or write them here", "much"),
+        ("name,rank,rate\na,0.5,1\n", "Or write them here", "0.5"),
+        ("", "Or write them here", "Adapters are missing"),
+    ],
+)
+def test_errors_of_a_fleet_are_where_it_is_written(visit, fleet, label, said):
+    with visit(complaints=("422",)) as page:
+        ask(page, fleet)
+        place = page.get_by_label(label)
+        expect(place).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+        expect(place).to_be_focused()
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        assert page.locator("fieldset:has(#text) #error").count() == 1
+
+
+def test_errors_of_options_are_where_they_are_chosen(visit):
+    with visit(complaints=("422",)) as page:
+        page.get_by_label("Objective").select_option("slo")
+        ask(page)
+        expect(page.get_by_label("Objective")).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+        page.get_by_label("TTFT p99 at most, s").fill("2")
+        page.get_by_label("Price of a GPU per hour").fill("-1")
+        page.locator("#form").evaluate("form => { form.noValidate = true }")
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.get_by_label("Price of a GPU per hour")).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+
+
+def test_a_plan_that_is_not_there_says_so(visit):
+    with visit("/plans/none", complaints=("404",)) as page:
+        expect(page.get_by_role("alert")).to_have_text("there is no such plan")
+
+
+def test_sliders_answer_within_200_ms(visit, capsys):
+    with visit("/server") as page:
+        expect(page.locator("#verdict")).not_to_have_text("…")
+        took = []
+        for name, values in (("max_loras", (8, 128)), ("rate", (2, 24)), ("high", (50, 100)), ("prompt", (100, 1500))):
+            for value in values:
+                took.append(
+                    page.evaluate(
+                        """async ([name, value]) => {
+                          const slider = document.getElementById(name), start = performance.now();
+                          const changed = new Promise((done) => new MutationObserver((_, watcher) => {
+                            watcher.disconnect();
+                            requestAnimationFrame(() => setTimeout(() => done(performance.now() - start)));
+                          }).observe(document.getElementById("cards"), { childList: true, subtree: true }));
+                          slider.value = value;
+                          slider.dispatchEvent(new Event("input", { bubbles: true }));
+                          return changed;
+                        }""",
+                        [name, value],
+                    )
+                )
+        expect(page.locator("#kv")).to_have_js_property("max", 1)
+    with capsys.disabled():
+        print(f"\na slider answers after {sorted(took)[len(took) // 2]:.0f} ms in the median, {max(took):.0f} ms at most")
+    assert max(took) < 200
+
+
+def test_first_paint_is_fast(visit, capsys):
+    for path in ("/", "/server"):
+        with visit(path) as page:
+            page.reload()
+            page.wait_for_load_state("networkidle")
+            paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        with capsys.disabled():
+            print(f"\n{path}: first paint after {paint:.0f} ms")
+        assert paint < 500
+
+
+def test_with_the_keyboard_alone(visit):
+    with visit() as page:
+        for at in stops(page):
+            assert at["seen"], at
+            assert at["outline"] != "none", at
+        tab_to(page, tag="BUTTON", text="20 adapters")
+        page.keyboard.press("Enter")
+        tab_to(page, tag="BUTTON", text="Plan")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/plans/*", timeout=PLANNING)
+        page.wait_for_selector("#tools:not([hidden])")
+        tab_to(page, tag="BUTTON", text="Plan for it")
+    with visit("/server") as page:
+        expect(page.locator("#verdict")).not_to_have_text("…")
+        tab_to(page, tag="INPUT", type="range")
+        before = page.locator("#max_loras").input_value()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#max_loras").input_value() != before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_no_violation_and_nothing_is_wider_than_the_window(visit, plan_id, path, width, scheme):
+    with visit(path.format(plan=plan_id), width, color_scheme=scheme) as page:
+        page.evaluate("scrollTo(0, 1e6)")
+        # The report is a page of its own, which test_accessibility looks at.
+        found = Axe().run(page, context={"exclude": ["iframe"]}, options={"resultTypes": ["violations"]})
+        violations = found.response["violations"]
+        assert [f"{each['id']}: {node['html'][:200]}" for each in violations for node in each["nodes"]] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(BEYOND) == []
+
+
+def test_the_report_alone_is_printed(visit, plan_id):
+    with visit(f"/plans/{plan_id}") as page:
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="Report on its own, to print").click()
+        alone = opened.value
+        alone.wait_for_load_state("networkidle")
+        sheets = PdfReader(io.BytesIO(alone.pdf(prefer_css_page_size=True, format="A4"))).pages
+        text = " ".join(sheet.extract_text() for sheet in sheets)
+        assert "tenant-07" in text
+        assert f"1 / {len(sheets)}" in " ".join(text.split())
+
+
+def test_names_are_text_on_every_page(visit, app):
+    hostile = '"><img src=x onerror=alert(1)>'
+    quoted = hostile.replace('"', '""')
+    plan_id = app.planned(f'name,rank,rate\n"{quoted}",8,0.3\n')
+    for path in (f"/plans/{plan_id}", f"/compare?a={plan_id}", "/"):
+        with visit(path) as page:
+            alerts = []
+            page.on("dialog", lambda dialog, alerts=alerts: alerts.append(dialog.message))
+            page.wait_for_timeout(500)
+            assert alerts == []
+    with visit(f"/v1/plans/{plan_id}/report") as page:
+        assert hostile in page.locator(".adapter-table").inner_text()
+
+
+def test_a_browser_signs_in_with_the_token(browser, tmp_path):
+    app = App(tmp_path / "jobs.db", token="a-long-token")
+    try:
+        page = browser.new_page()
+        page.goto(app.url)
+        page.get_by_label("Token of this server").fill("wrong-token")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_have_text("This is not the token of this server.")
+        page.get_by_label("Token of this server").fill("a-long-token")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("How many GPUs for these adapters?")
+        assert Axe().run(page).response["violations"] == []
+        page.close()
+    finally:
+        app.stop()
