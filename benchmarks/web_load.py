@@ -128,8 +128,12 @@ def web_page(idle: list[float], seen: Visits) -> str:
     asked = USERS * PLANS_OF_USER
     return f"""# The web page under load
 
-{paragraph(f"`adaptwin serve` with {WORKERS} plans at once, asked over loopback by {USERS} users at the same time, each "
-f"for {PLANS_OF_USER} plans of {ADAPTERS} adapters, on the machine that plans: two cores for everything, the users included.")}
+{
+        paragraph(
+            f"`adaptwin serve` with {WORKERS} plans at once, asked over loopback by {USERS} users at the same time, each "
+            f"for {PLANS_OF_USER} plans of {ADAPTERS} adapters, on the machine that plans: two cores for everything, the users included."
+        )
+    }
 
 | figure | value |
 |---|---|
@@ -143,8 +147,12 @@ f"for {PLANS_OF_USER} plans of {ADAPTERS} adapters, on the machine that plans: t
 | one server simulated, while nothing else runs | {_times(idle)} |
 | one server simulated, while {WORKERS} plans are made | {_times(seen.simulations)} |
 
-{paragraph("Times are the median and the 99th percentile. Simulations are those of the page *One server*: 100 adapters "
-f"under {min(RATES):g} to {max(RATES):g} requests/s for 300 seconds.")}
+{
+        paragraph(
+            "Times are the median and the 99th percentile. Simulations are those of the page *One server*: 100 adapters "
+            f"under {min(RATES):g} to {max(RATES):g} requests/s for 300 seconds."
+        )
+    }
 
 {generated_by("web-load", after="changes to the web page")}
 """

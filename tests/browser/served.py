@@ -35,7 +35,9 @@ class App:
         """Ask for a plan, wait until it has ended, and return its name."""
         plan_id = self.call("/v1/plans", {"fleet": fleet, "format": "csv", "profile": PROFILE, **asked})["id"]
         with urllib.request.urlopen(f"{self.url}/v1/plans/{plan_id}/events", timeout=600) as events:
-            job = [json.loads(line[6:]) for line in events.read().decode().splitlines() if line.startswith("data: ")][-1]
+            job = [json.loads(line[6:]) for line in events.read().decode().splitlines() if line.startswith("data: ")][
+                -1
+            ]
         assert job["state"] == "done", job
         return plan_id
 

@@ -1,4 +1,4 @@
-"""The API under requests made from its own OpenAPI description: no answer is an error of the server, and no job ends so."""
+"""The API under requests made from its own description: no answer is an error of the server, and no job ends so."""
 
 import pytest
 import schemathesis

@@ -65,7 +65,9 @@ def test_nobody_serves_and_plans_on_a_read_only_root(tmp_path):
     }
     python = [sys.executable, "-c"]
     refused = "import os, pathlib; assert os.getuid(); pathlib.Path('/usr/there').write_text('')"
-    done = subprocess.run(in_read_only_root([*python, refused], kept), env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        in_read_only_root([*python, refused], kept), env=environment, capture_output=True, check=False
+    )
     assert b"Read-only file system" in done.stderr or b"Permission denied" in done.stderr, done.stderr
     serve = [sys.executable, "-m", "adaptwin", "serve", "--port", "0", "--json", "--database", "/tmp/kept/jobs.db"]
     with subprocess.Popen(

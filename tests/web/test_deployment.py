@@ -42,7 +42,9 @@ def test_grafana_finds_the_dashboard_and_its_source(tmp_path):
     (command,) = file["services"]["dashboard"]["command"]
     written = tmp_path / "watch.json"
     script = command.replace("$$", "$").replace("/tmp/watch.json", str(tmp_path / "made.json"))
-    script = script.replace("/dashboards/watch.json", str(written)).replace("adaptwin ", f"{sys.executable} -m adaptwin ")
+    script = script.replace("/dashboards/watch.json", str(written)).replace(
+        "adaptwin ", f"{sys.executable} -m adaptwin "
+    )
     subprocess.run(["sh", "-c", script], check=True)
     text = written.read_text(encoding="utf-8")
     assert "DS_PROMETHEUS}" not in text

@@ -59,11 +59,13 @@ def serve_command(
     is_local = host in _LOOPBACK and not allowed_host
     if not is_local and token is None and not without_token:
         place, reached = ("--allowed-host", "the page") if allowed_host else ("--host", host)
-        raise SpecError(f"{reached} can be reached from elsewhere: set {TOKEN_VARIABLE}, or give --without-token", place)
+        raise SpecError(
+            f"{reached} can be reached from elsewhere: set {TOKEN_VARIABLE}, or give --without-token", place
+        )
     if token is not None and not _TOKEN.fullmatch(token):
         raise SpecError(
-            f"{TOKEN_VARIABLE} must have at least 8 characters: letters, digits and signs, but no spaces, quotes, commas,"
-            " semicolons or backslashes"
+            f"{TOKEN_VARIABLE} must have at least 8 characters: letters, digits and signs, "
+            "but no spaces, quotes, commas, semicolons or backslashes"
         )
     settings = WebSettings(
         database,

@@ -14,7 +14,7 @@ _POLICY = (
 
 
 def policy_of_report(page: str) -> str:
-    """Return the policy under which a browser runs the scripts of a report and the library that it starts, no others."""
+    """Return the policy under which a browser runs the script of a report and the library that it starts."""
     own = _SCRIPT.findall(page)[-1:]  # the page ends with it; nothing before it is ours
     scripts = {*own, get_plotlyjs()}
     return _POLICY.format(scripts=" ".join(sorted(map(_source, scripts))))

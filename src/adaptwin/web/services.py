@@ -18,9 +18,7 @@ class Services:
         """Open the store; `work` is done by the processes of the queue. Raises `SpecError`."""
         self.settings = settings
         self.store = JobStore(settings.database)
-        self.queue = JobQueue(
-            self.store, settings.workers, settings.most_seconds, work, settings.most_kept
-        )
+        self.queue = JobQueue(self.store, settings.workers, settings.most_seconds, work, settings.most_kept)
         self.simulations = threading.BoundedSemaphore(settings.most_simulations)
         self.is_closing = False
 
