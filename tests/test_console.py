@@ -31,6 +31,7 @@ def load_console():
 
 console = load_console()
 PAGES = {str(page.relative_to(PROJECT)): page.read_text(encoding="utf-8") for page in console.PAGES}
+IN_EVERY_RUN = ("README.md", "docs/tutorial/first-plan.md", "docs/how-to/replan.md", "docs/how-to/export.md")
 WITH_EXAMPLES = [page for page, text in PAGES.items() if "\n```console\n" in text]
 
 
@@ -73,7 +74,9 @@ def shell(tmp_path_factory):
     return console.Shell(known)
 
 
-@pytest.mark.parametrize("page", WITH_EXAMPLES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=() if page in IN_EVERY_RUN else pytest.mark.long) for page in WITH_EXAMPLES]
+)
 def test_the_output_on_the_page_is_what_the_program_prints(page, shell, tmp_path):
     console.prepare(tmp_path)
     now = console.updated(PAGES[page], tmp_path, shell)

@@ -176,6 +176,7 @@ def test_unfinished_files_of_a_killed_sweep_are_ignored(tmp_path, small_partitio
     assert Dataset.read(folder).rows.equals(swept.rows)
 
 
+@pytest.mark.long
 def test_a_sweep_killed_in_the_middle_goes_on_to_the_same_bytes(tmp_path):
     design, killed = tiny(**LONG_ENOUGH_TO_BE_KILLED), tmp_path / "killed"
     design.write(tmp_path / "d.yaml")

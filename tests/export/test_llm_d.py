@@ -23,6 +23,7 @@ def test_forty_adapters_need_three_routes():
     assert [route["metadata"]["name"] for route in of_kind(files, "HTTPRoute")] == [f"adaptwin-{i}" for i in (1, 2, 3)]
 
 
+@pytest.mark.long
 def test_a_rule_takes_the_sixteen_largest_weights():
     shares = {f"gpu-{i}": {"hot": 0.01 if i < 2 else 0.98 / 16} for i in range(18)}
     files, said = exported(plan_by_hand(shares), "llm-d")

@@ -35,6 +35,7 @@ def test_a_plan_that_holds_in_every_period_is_made_once(h100):
     assert "All 2 periods were simulated, and the plan holds in each of them." in period_sentences(found)
 
 
+@pytest.mark.long
 def test_where_traffic_shifts_to_other_adapters_their_rates_are_raised(h100):
     found = planned(h100, SHIFTING)
     assert found.rounds > 1

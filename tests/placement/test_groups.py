@@ -62,6 +62,7 @@ def test_servers_of_two_gpus_alone_are_as_many_and_twice_the_gpus(on_single, on_
     assert on_pairs.lower_bound == 2 * on_single.lower_bound
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [2.1, 4.0])
 def test_of_as_many_gpus_the_one_whose_slowest_server_is_faster_is_taken(group_of, doubled, busy, on_single, speed):
     """One group of two serves what two GPUs serve: with twice the requests in a batch, or half the time for each."""
@@ -73,6 +74,7 @@ def test_of_as_many_gpus_the_one_whose_slowest_server_is_faster_is_taken(group_o
     assert used(make_plan(kinds, busy)) == used(make_plan(kinds[::-1], busy)) == {kinds[faster].name}
 
 
+@pytest.mark.long
 def test_a_group_that_replaces_more_servers_than_it_has_gpus_is_taken(group_of, doubled, fleet):
     crowd = fleet(*[(f"a{i:02}", 8, 1.6) for i in range(40)])
     alone, group = (make_plan(each, crowd, server=USUAL) for each in (group_of(1), doubled(speed=4.0)))

@@ -54,6 +54,7 @@ def test_with_all_every_server_is_simulated(plan):
     assert verified_sample(asked, 0) == list(plan.servers)
 
 
+@pytest.mark.long
 def test_no_more_servers_than_one_by_one(plan, monkeypatch):
     monkeypatch.setattr("adaptwin.placement.strategies.pack.bulk_of", lambda _: None)
     alone = make_plan(plan.profiles[0], plan.workload)

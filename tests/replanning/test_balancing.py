@@ -68,7 +68,7 @@ def tight_plan(h100):
     return make_plan(h100, synthesize(adapters=60, rate=20, ranks=(8, 16), popularity="zipf:0.9", duration=WINDOW))
 
 
-@pytest.mark.parametrize("factor", [1.5, 2.0, 3.0])
+@pytest.mark.parametrize("factor", [1.5, *(pytest.param(each, marks=pytest.mark.long) for each in (2.0, 3.0))])
 def test_after_a_server_was_started_each_has_half_the_headroom_of_a_fresh_plan(h100, tight_plan, factor):
     new = replan(tight_plan, tight_plan.workload.scaled(factor))
     fresh = make_plan(h100, new.workload)

@@ -89,6 +89,7 @@ def test_each_plan_is_verified_in_its_periods_and_its_migration_leads_to_it(day)
             assert verify(plan.model_copy(update={"workload": there}), seed=99).ok
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_schedule(h100, day):
     rates, found = day
     again = find_schedule(static_plan(h100, rates), rates, costs=COSTS)
@@ -112,6 +113,7 @@ def test_traffic_that_does_not_change_needs_one_plan(h100):
     assert found.plans[0].migration is None
 
 
+@pytest.mark.long
 def test_a_gpu_is_kept_where_the_moves_cost_more_than_it_saves(h100):
     rates = over_time(55, 5)
     static = static_plan(h100, rates)
@@ -135,6 +137,7 @@ def test_a_period_without_requests_is_planned(h100):
     assert find_schedule(static_plan(h100, rates), rates).schedule.verified
 
 
+@pytest.mark.long
 def test_spare_servers_count_as_gpus_in_every_period(h100):
     rates = over_time(55, 5)
     found = find_schedule(static_plan(h100, rates, spare=1), rates, costs=ChangeCosts(move=0.0, restart=0.0, lead=0.0))

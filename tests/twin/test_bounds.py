@@ -115,6 +115,7 @@ def test_a_time_series_has_at_most_a_million_rows():
         simulate(plain_profile(), SERVER, long, record=True)
 
 
+@pytest.mark.long
 def test_a_window_is_drained_until_the_clock_ends():
     """A request whose answer takes a million steps of 10^4 s: the clock ends after a tenth of them."""
     roomy = {"max_model_len": 10**7, "kv_blocks": 10**6}

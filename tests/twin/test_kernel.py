@@ -104,6 +104,7 @@ def test_requests_that_a_window_cuts_off_after_preemptions_leave_no_gaps():
     assert outcome.gap_sum == (outcome.finish - outcome.first_token)[done].sum()
 
 
+@pytest.mark.long
 def test_integrals_beyond_64_bits_are_equal_integers():
     """Requests wait, run and hold blocks for steps of 10^4 s: 10^13 ns, a million times what 2^63 would allow."""
     requests, seconds = 3000, 10**4

@@ -116,6 +116,7 @@ def test_gpus_are_given_up_only_after_patience(busy_plan):
     assert seen[2].plans.gpus < busy_plan.gpus
 
 
+@pytest.mark.long
 def test_a_burst_within_patience_keeps_the_gpus(busy_plan):
     watch = FleetWatch(OPTIONS)
     kinds = [
@@ -217,6 +218,7 @@ def test_a_simulated_fleet_grows_and_shrinks_with_its_traffic(quiet_plan):
     assert sum(stretch.moves for stretch in fleet.stretches) > 0
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_watch(quiet_plan):
     def overloaded():
         fleet = SimulatedFleet(day(QUIET, BUSY, BUSY, BUSY), 600.0, 0.0, seed=7)
@@ -227,6 +229,7 @@ def test_the_same_seed_gives_the_same_watch(quiet_plan):
     assert overloaded() == overloaded()
 
 
+@pytest.mark.long
 def test_a_watch_that_starts_again_goes_on_with_its_plan(quiet_plan, tmp_path):
     rates = day(QUIET, *[BUSY] * 6)
     with WatchHistory(tmp_path / "h.sqlite") as history:

@@ -42,6 +42,7 @@ def test_given_settings_stay(choose, hot):
     assert choose(hot, Server(max_model_len=8192)) == Server(max_model_len=8192, max_num_seqs=1024)
 
 
+@pytest.mark.long
 def test_a_limit_on_itl_is_kept_on_fewer_servers_with_smaller_budgets(h100, hot):
     limit = 0.05
     chosen = make_plan(h100, hot, objective="slo", itl_p99=limit)

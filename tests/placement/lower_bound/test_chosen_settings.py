@@ -44,6 +44,7 @@ def test_a_range_of_one_setting_is_that_setting(h100, fleet):
     assert lower_bound([h100], workload, Server()) == lower_bound([h100], workload, SettingsRange.of(Server()))
 
 
+@pytest.mark.long
 def test_no_placement_with_1024_seats_beats_the_bound(h100, fleet):
     """Brute force over all placements of tiny fleets, on servers with 1,024 seats and 8,192 tokens."""
     found = []
@@ -57,6 +58,7 @@ def test_no_placement_with_1024_seats_beats_the_bound(h100, fleet):
     assert any(bound > 1 for bound, _ in found)
 
 
+@pytest.mark.long
 def test_the_planner_never_beats_its_bound_with_many_seats_given(h100, fleet):
     workload = fleet(*[(f"a{i:02}", 8, 2.5) for i in range(40)])
     plan = make_plan(h100, workload, server=Server(max_num_seqs=1024))

@@ -142,6 +142,7 @@ def test_the_same_seed_makes_the_same_plan(big, small, remainder, mixed):
     assert again.model_copy(update=untimed) == mixed.model_copy(update=untimed)
 
 
+@pytest.mark.long
 def test_the_order_of_the_profiles_does_not_change_the_price(big, small, remainder, mixed):
     assert make_plan([small, big], remainder, objective="min-cost").cost_per_hour == mixed.cost_per_hour
 
@@ -227,6 +228,7 @@ def test_a_search_out_of_time_still_places_every_adapter(big, small, remainder):
     assert plan.verified
 
 
+@pytest.mark.long
 def test_every_mix_serves_every_item_once_on_servers_that_start(big, small):
     workload = synthesize(adapters=40, rate=60, ranks=(8, 16, 256), popularity="zipf:1.0", duration=300.0)
     kinds = gpu_types_of(problems_of([big, small], workload))

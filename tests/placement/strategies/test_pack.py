@@ -367,6 +367,7 @@ def plans_of_populations(plans_of):
     return [plans_of(population) for population in POPULATIONS]
 
 
+@pytest.mark.long
 def test_pack_needs_fewer_gpus_than_every_baseline_for_a_skewed_population(plans_of):
     plans = plans_of(SKEWED)
     assert all(plan.verified for plan in plans.values())

@@ -40,6 +40,7 @@ def test_few_runs_suffice_where_the_plan_surely_holds_too_seldom(plan):
     assert found.fleet.trials == FIRST_RUNS
 
 
+@pytest.mark.long
 def test_a_plan_gets_more_gpus_until_it_holds_as_often_as_asked_for(h100, workload, plan):
     wrong = {"confidence": 0.9, "rate_uncertainty": 0.5, "surrogate": None}
     assert not confidence_of(plan, 0.9, 0.5, silent).reached
