@@ -126,14 +126,12 @@ def web_page(idle: list[float], seen: Visits) -> str:
     waits = [job["started"] - job["created"] for job in seen.jobs]
     plans = [job["ended"] - job["started"] for job in seen.jobs]
     asked = USERS * PLANS_OF_USER
+    users = f"{USERS} users at the same time, each for {PLANS_OF_USER} plans of {ADAPTERS} adapters"
+    where = "on the machine that plans: two cores for everything, the users included"
+    simulated = f"100 adapters under {min(RATES):g} to {max(RATES):g} requests/s for 300 seconds"
     return f"""# The web page under load
 
-{
-        paragraph(
-            f"`adaptwin serve` with {WORKERS} plans at once, asked over loopback by {USERS} users at the same time, each "
-            f"for {PLANS_OF_USER} plans of {ADAPTERS} adapters, on the machine that plans: two cores for everything, the users included."
-        )
-    }
+{paragraph(f"`adaptwin serve` with {WORKERS} plans at once, asked over loopback by {users}, {where}.")}
 
 | figure | value |
 |---|---|
@@ -147,12 +145,7 @@ def web_page(idle: list[float], seen: Visits) -> str:
 | one server simulated, while nothing else runs | {_times(idle)} |
 | one server simulated, while {WORKERS} plans are made | {_times(seen.simulations)} |
 
-{
-        paragraph(
-            "Times are the median and the 99th percentile. Simulations are those of the page *One server*: 100 adapters "
-            f"under {min(RATES):g} to {max(RATES):g} requests/s for 300 seconds."
-        )
-    }
+{paragraph(f"Times are the median and the 99th percentile. Simulations are those of *One server*: {simulated}.")}
 
 {generated_by("web-load", after="changes to the web page")}
 """

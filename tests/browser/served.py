@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -44,4 +45,6 @@ class App:
     def stop(self) -> None:
         """End the server."""
         self._process.terminate()
-        self._process.wait()
+        assert self._process.wait() == 128 + signal.SIGTERM
+        assert self._process.stdout is not None
+        self._process.stdout.close()

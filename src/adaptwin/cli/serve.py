@@ -53,6 +53,7 @@ def serve_command(
         from adaptwin.web.serve import serve
     except ModuleNotFoundError as error:
         raise SpecError(f"the web page needs {error.name}: pip install 'adaptwin[web]'") from None
+    from adaptwin.interruption import keeping
     from adaptwin.web.settings import WebSettings
 
     token = os.environ.get(TOKEN_VARIABLE) or None
@@ -83,4 +84,5 @@ def serve_command(
             show_json({"url": url, "database": str(settings.database)}, indent=None)
         tell(f"adaptwin is at {url} (plans are kept in {settings.database}); Ctrl-C ends it")
 
-    serve(settings, host, port, say)
+    with keeping(lambda: "plans that waited or were being made go on when it is started again"):
+        serve(settings, host, port, say)

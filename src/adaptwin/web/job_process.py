@@ -1,5 +1,6 @@
 """job_process: a process that makes plans, one after another, and ends with the server that started it."""
 
+import multiprocessing
 import os
 import threading
 from multiprocessing import connection, parent_process
@@ -20,6 +21,9 @@ class Told(NamedTuple):
 def make_plans(pipe: connection.Connection) -> None:
     """Make the plan of each request that comes through the pipe, until it is closed."""
     threading.Thread(target=_end_with_the_server, daemon=True).start()
+    if "fork" in multiprocessing.get_all_start_methods():
+        # Semaphores, which pools of threads make, then have no name that a killed process would leave behind.
+        multiprocessing.set_start_method("fork", force=True)
     while True:
         try:
             request: dict[str, Any] = pipe.recv()

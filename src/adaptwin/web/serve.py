@@ -18,16 +18,15 @@ def serve(settings: WebSettings, host: str, port: int, say: Callable[[str], None
     Raises:
         SpecError: The address or the port cannot be taken, or the database cannot be opened.
     """
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(_WAITING)  # from here on, connections wait for the app
-    except OSError as error:
-        raise SpecError(f"cannot listen on {host}, port {port}: {error.strerror}", "--port") from None
-    shown = f"[{host}]" if ":" in host else host
-    app = web_app(settings)
-    say(f"http://{shown}:{listening.getsockname()[1]}")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[listening])
+        try:
+            listening.bind((host, port))
+            listening.listen(_WAITING)  # from here on, connections wait for the app
+        except OSError as error:
+            raise SpecError(f"cannot listen on {host}, port {port}: {error.strerror}", "--port") from None
+        app = web_app(settings)
+        shown = f"[{host}]" if ":" in host else host
+        say(f"http://{shown}:{listening.getsockname()[1]}")
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Server(config).run(sockets=[listening])

@@ -11,7 +11,7 @@ const show = () => {
   if (!first || !second) return;
   history.replaceState(null, "", `?a=${first.id}&b=${second.id}`);
   const values = [first, second].map(({ summary }) => cardsOf(summary));
-  const head = element("tr", {}, element("td", {}), ...[first, second].map((job) => element("th", { scope: "col" }, element("a", { href: `/plans/${job.id}` }, titled(job)))));
+  const head = element("tr", {}, element("th", { scope: "col" }, "Figure"), ...[first, second].map((job) => element("th", { scope: "col" }, element("a", { href: `/plans/${job.id}` }, titled(job)))));
   const rows = values[0].map(([label, value, className = ""], place) =>
     element("tr", {}, element("th", { scope: "row" }, label), element("td", { className }, value), element("td", { className: values[1][place][2] ?? "" }, values[1][place][1])));
   const servers = element("tr", {}, element("th", { scope: "row" }, "Servers"), ...[first, second].map(({ summary }) =>

@@ -147,10 +147,10 @@ const latest = async () => {
     return element("tr", {},
       element("th", { scope: "row" }, done ? element("a", { href: `/plans/${job.id}` }, when) : when),
       element("td", {}, done ? gpus(job.summary.gpus) : job.state),
-      element("td", { className: tone(safe) }, done ? `safe: ${safe}` : (job.failure?.message ?? "")),
+      element("td", { className: tone(safe) }, done ? safe : (job.failure?.message ?? "")),
       element("td", { className: "n" }, done ? `${number(job.summary.adapters)} adapters` : ""));
   });
-  const head = element("tr", {}, ...["asked", "result", "", "fleet"].map((text) => element("th", { scope: "col" }, text)));
+  const head = element("tr", {}, ...["asked", "result", "safe, or what is wrong", "fleet"].map((text) => element("th", { scope: "col" }, text)));
   $("latest").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
 };
 
