@@ -75,6 +75,8 @@ def test_when_too_many_wait_the_next_one_is_refused(serve):
         ("/v1/plans", {"fleet": ""}, 422),
         ("/v1/plans", {**ASKED, "planning": {"headroom": -1}}, 422),
         ("/v1/plans", {**ASKED, "unknown": 1}, 422),
+        ("/v1/plans", {**ASKED, "seed": True}, 422),
+        ("/v1/plans", {**ASKED, "planning": {"spare": True}}, 422),
         ("/v1/plans", b"{", 422),
         ("/v1/plans/none", None, 404),
         ("/v1/plans/none/events", None, 404),

@@ -40,6 +40,12 @@ def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        responses={
+            400: {"description": "the body cannot be read"},
+            401: {"description": "the token is missing"},
+            403: {"description": "a page of another site asks"},
+            413: {"description": "the body is too large"},
+        },
     )
     app.state.services = services
     app.include_router(plans_api.router)

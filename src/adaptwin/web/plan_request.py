@@ -18,6 +18,7 @@ from adaptwin.profile.profile import Profile, shipped_profiles
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
 from adaptwin.spec import Line, Spec, read_mapping
 from adaptwin.twin.verdict import require_long_enough
+from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.sources.logged_adapters import AdapterRanks, log_window
 from adaptwin.workload.sources.request_log.request_log import read_request_log
@@ -52,6 +53,11 @@ class PlanRequest(Spec):
         default=None, description="options of the plan; what is left out is the fleet's"
     )
     seed: int | None = Field(default=None, ge=0, description="seed of the planner's draws; None: the fleet's")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, fields: Any) -> Any:
+        return require_no_truth_values(fields, cls)
 
     @model_validator(mode="after")
     def _log_has_ranks(self) -> Self:

@@ -5,12 +5,12 @@ import io
 import secrets
 import zipfile
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.errors import AdaptwinError
 from adaptwin.export.exported import export
@@ -23,6 +23,7 @@ from adaptwin.web.make_result import whole_page
 from adaptwin.web.plan_request import PlanRequest
 from adaptwin.web.report_policy import policy_of_report
 from adaptwin.web.services import Services, services_of
+from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.web.views import JobView, has_ended, job_view
 
 MOST_LISTED = 100
@@ -60,12 +61,17 @@ class MoreTrafficRequest(Spec):
 
     factor: float = Field(gt=0, le=100, allow_inf_nan=False, description="factor on all traffic of the plan")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, fields: Any) -> Any:
+        return require_no_truth_values(fields, cls)
+
 
 @router.post("/{plan_id}/again", status_code=202, responses={404: {"description": "there is no such plan"}})
 def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Request, services: Used) -> JobView:
     """Ask for a plan of the same fleet with all its traffic multiplied by a factor."""
-    known = PlanRequest.parse(job.request)
-    return ask_for_a_plan(known.model_copy(update={"traffic": known.traffic * asked.factor}), request, services)
+    traffic = PlanRequest.parse(job.request).traffic * asked.factor
+    return ask_for_a_plan(PlanRequest.parse({**job.request, "traffic": traffic}), request, services)
 
 
 @router.get("")

@@ -1,8 +1,9 @@
 """SimulationRequest: one server under synthetic traffic, quick enough to answer while a slider moves."""
 
 import math
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 from adaptwin.profile.profile import load_profile, shipped_profiles
@@ -10,6 +11,7 @@ from adaptwin.spec import Line, Spec
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.simulate import simulate
+from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
 from adaptwin.workload.sources.synthetic import synthesize
 
@@ -19,7 +21,9 @@ MOST_TOKENS = 3e7  # of one simulation, so that it takes about a second at most
 class SimulationRequest(Spec):
     """One server, and adapters that share its traffic by Zipf's law."""
 
-    profile: Line = Field(description="shipped profile of the server")
+    profile: Line = Field(
+        description="shipped profile of the server", json_schema_extra={"enum": [*shipped_profiles()]}
+    )
     adapters: int = Field(default=100, ge=1, le=1000, description="number of adapters")
     rate: float = Field(default=10.0, gt=0, le=1000, allow_inf_nan=False, description="requests/s of all adapters")
     ranks: dict[int, float] = Field(
@@ -32,6 +36,11 @@ class SimulationRequest(Spec):
     max_loras: int = Field(default=32, ge=1, le=1000, description="adapter slots of the server")
     duration: float = Field(default=300.0, ge=30, le=3600, allow_inf_nan=False, description="seconds of traffic")
     seed: int = Field(default=0, ge=0, le=2**31, description="seed of all random draws")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, fields: Any) -> Any:
+        return require_no_truth_values(fields, cls)
 
 
 class SimulationAnswer(Spec):
