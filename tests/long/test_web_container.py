@@ -31,20 +31,18 @@ pytestmark = pytest.mark.skipif(not can_unshare(), reason="a namespace of mounts
 
 def in_read_only_root(command: list[str], kept: Path) -> list[str]:
     """Return a command that runs another one as nobody, on a read-only root with a folder that is kept as /tmp/kept."""
-    homes = sorted({place for place in (sys.base_prefix, str(ROOT)) if place.startswith("/root/")})
-    steps = ["set -e", "mount --make-rprivate /", "mount --bind / /"]
-    for number, place in enumerate(homes):  # nobody may not look into /root
-        steps += [f"mkdir -p /run/adaptwin-{number}", f"mount --bind {shlex.quote(place)} /run/adaptwin-{number}"]
-    if homes:
-        steps += ["mount -t tmpfs -o mode=755 tmpfs /root"]
-    for number, place in enumerate(homes):
-        steps += [f"mkdir -p {shlex.quote(place)}", f"mount --bind /run/adaptwin-{number} {shlex.quote(place)}"]
+    needed = {sys.prefix, sys.base_prefix, str(ROOT)}  # /root cannot be read, and /tmp is to be empty
+    hidden = sorted(place for place in needed if place.startswith(("/root/", "/tmp/")))
+    steps = ["set -e", "mount --make-rprivate /", "mount --bind / /", "mkdir -p /run/kept"]
+    steps += [f"mount --bind {shlex.quote(str(kept))} /run/kept"]
+    for number, place in enumerate(hidden):
+        steps += [f"mkdir -p /run/needed-{number}", f"mount --bind {shlex.quote(place)} /run/needed-{number}"]
+    steps += ["mount -t tmpfs -o mode=755 tmpfs /root", "mount -t tmpfs -o mode=1777 tmpfs /tmp"]
+    for number, place in enumerate(hidden):
+        steps += [f"mkdir -p {shlex.quote(place)}", f"mount --bind /run/needed-{number} {shlex.quote(place)}"]
     steps += [
-        "mkdir -p /run/adaptwin-kept",
-        f"mount --bind {shlex.quote(str(kept))} /run/adaptwin-kept",
-        "mount -t tmpfs -o mode=1777 tmpfs /tmp",
         "mkdir /tmp/kept",
-        "mount --bind /run/adaptwin-kept /tmp/kept",
+        "mount --bind /run/kept /tmp/kept",
         "mount -o remount,bind,ro /",
         "cd /tmp",
         f"exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --no-new-privs {shlex.join(command)}",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +83,7 @@ def serve_command(
     def say(url: str) -> None:
         if as_json:
             show_json({"url": url, "database": str(settings.database)}, indent=None)
+            sys.stdout.flush()  # whoever reads the address waits for it
         tell(f"adaptwin is at {url} (plans are kept in {settings.database}); Ctrl-C ends it")
 
     with keeping(lambda: "plans that waited or were being made go on when it is started again"):
